@@ -1,0 +1,1 @@
+"""segue: from a click log to live next-item recommendations."""

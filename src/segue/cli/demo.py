@@ -1,0 +1,77 @@
+"""`segue demo`: the main job on a generated web shop."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from segue.cli.run import show
+from segue.cli.tables import recommendation_table, statistics_table
+from segue.data.synthetic import shop
+from segue.experiment.recipe import Recipe
+from segue.experiment.run import check_folder, run
+from segue.models.base import Model
+from segue.models.catalog import load
+from segue.progress import progress_for
+
+_EXAMPLES = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("segue-demo"),
+    sessions: Annotated[int, typer.Option(min=1000, help="Visits to the shop.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shop and of the models.")] = 0,
+) -> None:
+    """Train and compare models on a generated web shop, and ask the best one for products.
+
+    Examples:
+
+        segue demo
+
+        segue demo --sessions 50000 --out /tmp/shop
+    """
+    console = Console()
+    check_folder(out, resume=False, overwrite=True)
+    console.rule("A generated web shop: visits, products, categories")
+    events = shop(sessions=sessions, seed=seed).events
+    recipe = Recipe(models=["gru4rec", "stan"], seed=seed)
+    results = run(events, recipe, out, name="demo shop", progress=progress_for())
+    console.print(statistics_table(results.data["stages"]))
+    show(results, out)
+    best = next(row.label for row in results.models if not row.baseline)
+    model = load(out / best)
+    console.rule(f"What {best} recommends")
+    for visit in _example_visits(model):
+        _answer(console, model, visit)
+    console.rule("What next")
+    last = ",".join(str(item) for item in _example_visits(model)[0])
+    for command in (
+        f"segue recommend {shlex.quote(str(out / best))} --items {last}",
+        "segue data YOUR_LOG.csv",
+        "segue run YOUR_LOG.csv --model gru4rec,stan",
+        "segue models gru4rec",
+    ):
+        console.print(f"  {command}", markup=False, highlight=False)
+
+
+def _example_visits(model: Model) -> list[list[int | str]]:
+    """Return short visits: well-known products of two categories."""
+    table = model.vocabulary.table.sort("support", descending=True)
+    categories = table["category"].unique(maintain_order=True)[:_EXAMPLES]
+    return [table.filter(table["category"] == category)["item"][:2].to_list() for category in categories]
+
+
+def _answer(console: Console, model: Model, visit: list[int | str]) -> None:
+    table = model.vocabulary.table
+    names = dict(zip(table["item"], table["name"], strict=True))
+    seen = " → ".join(names[item] for item in visit)
+    console.print(
+        recommendation_table(model.recommend(visit, 5, exclude_seen=True), model.vocabulary, f"After {seen}:")
+    )

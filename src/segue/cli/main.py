@@ -1,0 +1,41 @@
+"""Entry point: the commands, and the one place where an error becomes a message and an exit code."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from segue.cli import data, demo, evaluate, models, recommend, run
+from segue.errors import SegueError
+from segue.version import __version__
+
+app = typer.Typer(
+    name="segue",
+    help="From a click log to live next-item recommendations.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for command in (demo, data, models, run, evaluate, recommend):
+    command.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+) -> None:
+    if version:
+        typer.echo(f"segue {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one message and exit code 2."""
+    try:
+        app()
+    except SegueError as error:
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"error: {error}", style="bold red")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,24 @@
+"""Options of all commands that read a log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segue.data.events import Events
+from segue.data.readers import read
+from segue.experiment.recipe import parse_assignments
+
+Log = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
+Format = Annotated[str | None, typer.Option("--format", help="Format of the log, if it is not recognised.")]
+Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
+
+
+def read_log(log: str, log_format: str | None, columns: list[str] | None) -> Events:
+    """Read the log that the options name."""
+    return read(log, format=log_format, columns=parse_assignments("--columns", columns or []))
+
+
+def log_name(log: str) -> str:
+    """Return the name of a log without folders and extensions."""
+    return Path(log).name.split(".")[0] or "log"

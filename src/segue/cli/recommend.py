@@ -1,0 +1,47 @@
+"""`segue recommend`: ask an artifact."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from segue.cli.tables import recommendation_table
+from segue.models.catalog import load
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(recommend)
+
+
+def recommend(
+    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
+    items: Annotated[str, typer.Option(help="Items of the running session, oldest first, separated by commas.")],
+    k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
+    exclude_seen: Annotated[bool, typer.Option(help="Leave out the items of the session itself.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Recommend the next items of one running session.
+
+    Examples:
+
+        segue recommend runs/shop-1/gru4rec --items 17,204,31
+
+        segue recommend runs/shop-1/v-sknn --items "17, 204" -k 5 --json
+    """
+    model = load(artifact)
+    session = [item.strip() for item in items.split(",") if item.strip()]
+    answer = model.recommend(session, k, exclude_seen=exclude_seen)
+    if as_json:
+        typer.echo(json.dumps(asdict(answer), ensure_ascii=False))
+        return
+    console = Console()
+    console.print(recommendation_table(answer, model.vocabulary))
+    if answer.unknown:
+        names = ", ".join(str(item) for item in answer.unknown)
+        console.print(f"Not in the training data, so ignored: {names}", markup=False)
+    if answer.source == "popularity":
+        console.print("No item of the session is known, so the most popular items answer.")

@@ -1,0 +1,107 @@
+"""`segue run`: train, evaluate, compare, save."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from segue.cli.reading import Columns, Format, log_name
+from segue.cli.tables import leaderboard
+from segue.data.readers import read
+from segue.errors import ParameterError
+from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+from segue.experiment.results import Results
+from segue.experiment.run import REPORT, RESULTS, check_folder
+from segue.experiment.run import run as run_experiment
+from segue.progress import progress_for
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run")(run)
+
+
+def run(
+    log: Annotated[
+        str | None, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Models to train, separated by commas.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="Preset of a model: gru4rec=authors.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter: gru4rec.hidden_size=128, protocol.k_core=5.")
+    ] = None,
+    log_format: Format = None,
+    columns: Columns = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
+    baselines: Annotated[
+        bool | None, typer.Option("--baselines/--no-baselines", help="Add the baselines (yes).")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with an interrupted run in the same folder.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an older run in the same folder.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+) -> None:
+    """Train models on a log, test them, and print a leaderboard.
+
+    Examples:
+
+        segue run clicks.csv --model gru4rec,stan
+
+        segue run clicks.parquet --columns session=sid,item=iid,time=ts --model gru4rec --set gru4rec.training.epochs=5
+
+        segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 --model gru4rec --seed 7 --out runs/a
+    """
+    recipe = load_recipe(
+        config,
+        {
+            "log": log,
+            "format": log_format,
+            "columns": parse_assignments("--columns", columns) if columns else None,
+            "models": _names(model) if model else None,
+            "protocol": protocol,
+            "preset": parse_assignments("--preset", preset) if preset else None,
+            "set": parse_settings(settings) if settings else None,
+            "baselines": baselines,
+            "seed": seed,
+            "device": device,
+            "precision": precision,
+        },
+    )
+    if recipe.log is None:
+        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
+    name = log_name(recipe.log)
+    folder = out or next_folder(name)
+    check_folder(folder, resume=resume, overwrite=overwrite)
+    events = read(recipe.log, format=recipe.format, columns=recipe.columns)
+    results = run_experiment(events, recipe, folder, name=name, resume=resume, progress=progress_for())
+    show(results, folder)
+
+
+def show(results: Results, folder: Path) -> None:
+    """Print the leaderboard, the verdicts and what was written."""
+    console = Console()
+    metrics = [name for name in results.models[0].metrics if name in results.protocol["headline"]]
+    title = f"{results.log}  ·  {results.protocol['name']}  ·  protocol {results.protocol['hash']}"
+    console.print(leaderboard(results.models, metrics, title))
+    for verdict in results.verdicts:
+        console.print(f"! {verdict}", markup=False, highlight=False)
+    for row in results.models:
+        for note in row.notes:
+            console.print(f"{row.label}: {note}", markup=False, highlight=False)
+    console.print(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.", highlight=False)
+
+
+def next_folder(name: str) -> Path:
+    """Return the first of runs/NAME-1, runs/NAME-2, ... that does not exist."""
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return folder
+
+
+def _names(texts: list[str]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]

@@ -1,0 +1,1 @@
+"""From files to encoded sessions: read, clean, split, count, encode, batch."""

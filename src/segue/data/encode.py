@@ -1,0 +1,98 @@
+"""From an ordered log to flat arrays of item indices."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int64
+
+from segue.data.order import Runs, by_end
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import PADDING, Vocabulary
+
+Which = Literal["every-next", "first", "last"]
+"""The held-out events of a session that become test cases."""
+
+_MICROSECONDS = 1_000_000
+
+
+def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[np.ndarray, "n"]]:
+    """Encode the events on known items; sessions come in the order of their last one.
+
+    Returns:
+        The sessions, and the row of ``log`` that each of their events comes from.
+    """
+    index = vocabulary.encode(log["item"])
+    known = np.flatnonzero(index != PADDING)
+    left = log[known] if len(known) < log.height else log
+    runs = Runs.of(left)
+    order = by_end(left, runs)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(runs.lengths[order])])
+    rows = np.arange(left.height) + np.repeat(runs.starts[order] - offsets[:-1], runs.lengths[order])
+    times = left["time"].to_physical().to_numpy()[rows] // _MICROSECONDS if "time" in left.columns else None
+    rows = known[rows]
+    return Sessions(index[rows], offsets, times, vocabulary), rows
+
+
+def encode_cases(
+    held: pl.DataFrame,
+    earlier: Sequence[pl.DataFrame],
+    vocabulary: Vocabulary,
+    *,
+    which: Which = "every-next",
+    exclude_seen: bool = False,
+) -> tuple[Cases, pl.DataFrame]:
+    """Turn held-out events into test cases, each with all that its session holds before it.
+
+    Events on unknown items are left out, as targets and in what comes before; so are targets with nothing before.
+
+    Args:
+        held: the events to predict.
+        earlier: logs whose events come before them, oldest first; only those of the same sessions are used.
+        vocabulary: the known items.
+        which: every held-out event is a target, or only the first or last of each session.
+        exclude_seen: items of the prefix are no candidates.
+
+    Returns:
+        The cases, and the rows of ``held`` that are left: known items, in sessions with a case.
+    """
+    sessions = held.select("session").unique()
+    history = [log.join(sessions, on="session", how="semi", maintain_order="left") for log in earlier]
+    parts = [log.with_columns(held=pl.lit(value=False)) for log in history]
+    whole = pl.concat([*parts, held.with_columns(held=pl.lit(value=True))]).sort("session", maintain_order=True)
+    encoded, rows = encode(whole, vocabulary)
+    targets = _targets(encoded, whole["held"].to_numpy()[rows], which)
+    groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
+    prefixes = Prefixes(encoded.items, encoded.offsets[groups[targets]], targets, encoded.times)
+    cases = Cases(prefixes, encoded.items[targets], groups[targets], exclude_seen)
+    tested = np.zeros(len(encoded), dtype=bool)
+    tested[cases.groups] = True
+    left = whole[np.sort(rows[tested[groups]])].filter("held").drop("held")
+    return cases, left
+
+
+def _targets(sessions: Sessions, held: Bool[np.ndarray, "n"], which: Which) -> Int64[np.ndarray, "C"]:
+    """Return the positions of the events to predict."""
+    first = np.zeros(len(held), dtype=bool)
+    first[sessions.offsets[:-1]] = True
+    targets = np.flatnonzero(held & ~first)
+    groups = np.searchsorted(sessions.offsets, targets, side="right")
+    chosen = {
+        "every-next": np.ones(len(targets), dtype=bool),
+        "first": np.diff(groups, prepend=-1) != 0,
+        "last": np.diff(groups, append=-1) != 0,
+    }
+    return targets.compress(chosen[which])
+
+
+def count_seen_targets(cases: Cases) -> int:
+    """Count the cases of ``encode_cases`` whose target stands in their prefix already.
+
+    There a prefix starts where its session starts, and its target stands right behind it.
+    """
+    prefixes = cases.prefixes
+    session = np.searchsorted(np.unique(prefixes.starts), np.arange(len(prefixes.items)), side="right")
+    events = pl.DataFrame({"session": session, "item": prefixes.items})
+    new = events.select(pl.struct("session", "item").is_first_distinct()).to_series().to_numpy()
+    return int((~new[prefixes.ends]).sum())

@@ -1,0 +1,114 @@
+"""``segue.read``: any source -> Events."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segue.data.catalog import FOLDER_VARIABLE, find
+from segue.data.door import Table, Wishes, admit
+from segue.data.events import ITEM, Events, Unit
+from segue.data.metadata import attach
+from segue.data.readers.beside import metadata_beside, read_metadata
+from segue.data.readers.folder import Layout, lay_out
+from segue.data.readers.formats import check_format, read_table
+from segue.data.readers.frames import from_pandas, from_polars, is_pandas
+from segue.data.readers.parquet import read_parquet
+from segue.data.readers.parts import join_parts
+from segue.data.times import TimeUnit
+from segue.errors import LogError, ParameterError
+
+
+def read(
+    source: str | Path | pl.DataFrame | Any,
+    *,
+    format: str | None = None,  # noqa: A002
+    columns: Mapping[str, str] | None = None,
+    time_unit: TimeUnit | None = None,
+    unit: Unit | None = None,
+    items: str | Path | pl.DataFrame | Any | None = None,
+) -> Events:
+    """Read a log.
+
+    Args:
+        source: a file, a folder, the name of a folder or file in the folder that ``SEGUE_DATA`` names, or a polars
+            or pandas frame.
+        format: name of the format of the file or files; recognised from their content if None.
+        columns: column by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``; the usual names are
+            found without it. Columns without a name are called ``"1"``, ``"2"``, ...
+        time_unit: unit of numeric times; told from their size if None.
+        unit: what one session is, a visit (``"session"``) or a whole history (``"user"``); told from the columns if
+            None.
+        items: metadata of items, a file or a frame.
+
+    Returns:
+        The log as it is: nothing is dropped or reordered, but for blank lines. ``notes`` says what was recognised.
+
+    Raises:
+        LogError: the source cannot be read or breaks a rule; all mistakes with their lines.
+        UnknownNameError: there is no such format, role or unit.
+
+    Examples:
+        >>> import polars as pl
+        >>> log = read(pl.DataFrame({"SessionId": [1, 1], "ItemId": ["a", "b"], "Time": [1700000000, 1700000060]}))
+        >>> len(log), log.n_sessions, log.n_items
+        (2, 1, 2)
+    """
+    check_format(format)
+    wishes = Wishes(columns or {}, time_unit, unit)
+    if isinstance(source, str | Path):
+        events = _read_path(_existing(source), format, wishes)
+    elif format is not None:
+        raise ParameterError(f"format: a frame has none, got '{format}'; leave it out")
+    else:
+        events = admit(_frame(source), wishes)
+    if items is None:
+        return events
+    table = read_metadata(Path(items)) if isinstance(items, str | Path) else _frame(items)
+    return attach(events, table, ITEM, wishes.columns)
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source)
+    found = path if path.exists() else find(str(source))
+    if found is None:
+        raise LogError(
+            f"{source}: there is no such file or folder, nor one of this name in the folder that {FOLDER_VARIABLE} "
+            "names; check the name"
+        )
+    return found
+
+
+def _frame(source: object) -> Table:
+    if isinstance(source, pl.DataFrame):
+        return from_polars(source)
+    if is_pandas(source):
+        return from_pandas(source)
+    raise ParameterError(f"source: must be a path, a polars or a pandas frame, got {type(source).__name__}")
+
+
+def _read_path(path: Path, format_name: str | None, wishes: Wishes) -> Events:
+    layout = lay_out(path) if path.is_dir() else Layout({"": [path]})
+    parts = _read_parts(path, layout, format_name, wishes)
+    events = parts[""] if "" in parts else join_parts(parts)
+    events = replace(events, notes=(*layout.notes, *events.notes))
+    for file, role in metadata_beside(next(iter(layout.parts.values()))[0]):
+        events = attach(events, read_metadata(file), role, wishes.columns)
+    return events
+
+
+def _read_parts(path: Path, layout: Layout, format_name: str | None, wishes: Wishes) -> dict[str, Events]:
+    """Read every part, so that the mistakes of all files are reported together."""
+    parts, mistakes = {}, []
+    for part, files in layout.parts.items():
+        try:
+            several = len(files) > 1
+            table = read_parquet(path, files) if several else read_table(files[0], format_name, wishes)
+            parts[part] = admit(table, wishes)
+        except LogError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise LogError("\n".join(mistakes))
+    return parts

@@ -1,0 +1,105 @@
+"""A text file, plain or compressed."""
+
+import gzip
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int
+
+from segue.errors import LogError
+
+_HEAD = 200
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
+    b"BZh": "compressed by bzip2; use gzip or zstd",
+    b"\xfd7zXZ": "compressed by xz; use gzip or zstd",
+    b"PAR1": "Parquet; leave format out, or give format='parquet'",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+}
+
+T = TypeVar("T")
+
+
+class TextFile:
+    """A text file in UTF-8, or in Latin-1 where it is not UTF-8; plain, gzip or zstd (told from its first bytes).
+
+    Args:
+        path: the file.
+
+    Raises:
+        LogError: it is empty, binary, or cannot be decompressed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: tuple[str, ...] = ()
+        self._source: Path | bytes = path
+        self._start = _first_bytes(path)
+        self._check()
+
+    def parse(self, read: Callable[[Path | bytes], T]) -> T:
+        """Let polars read the file; its text is decoded first if it turns out not to be UTF-8.
+
+        Raises:
+            LogError: it cannot be decompressed, or is neither UTF-8 nor Latin-1.
+            polars.exceptions.PolarsError: ``read`` refuses the content.
+        """
+        try:
+            return read(self._source)
+        except OSError as error:
+            raise LogError(f"{self.path}: cannot be decompressed ({error}); it is damaged, get it again") from error
+        except pl.exceptions.ComputeError as error:
+            if "utf" not in str(error).lower() or isinstance(self._source, bytes):
+                raise
+        self._source = self._from_latin_1()
+        self.notes = ("encoding: the file is not UTF-8, so it is read as Latin-1",)
+        return read(self._source)
+
+    @cached_property
+    def head(self) -> list[str]:
+        """The first lines that are not blank."""
+        lines = self.parse(lambda source: pl.read_lines(source, n_rows=_HEAD))["line"]
+        return [line.removeprefix("\ufeff").removesuffix("\r") for line in lines if line.strip()]
+
+    def lines(self) -> pl.Series:
+        """Read all lines, blank ones too; the first is line 1 of the file."""
+        lines = self.parse(pl.read_lines)["line"]
+        return lines.str.strip_prefix("\ufeff").str.strip_suffix("\r")
+
+    def _check(self) -> None:
+        for magic, what in _FOREIGN.items():
+            if self._start.startswith(magic):
+                raise LogError(f"{self.path}: is {what}")
+        if not self._start:
+            raise LogError(f"{self.path}: is empty; a log needs at least one event")
+        if b"\0" in self._start and not self._start.startswith((_GZIP, _ZSTD)):
+            raise LogError(f"{self.path}: is a binary file; save its rows as CSV or Parquet")
+        if not self.head:
+            raise LogError(f"{self.path}: holds blank lines only; a log needs at least one event")
+        if any("\0" in line for line in self.head):
+            raise LogError(f"{self.path}: holds a binary file; save its rows as CSV or Parquet")
+
+    def _from_latin_1(self) -> bytes:
+        if self._start.startswith(_ZSTD):
+            raise LogError(f"{self.path}: holds text that is not UTF-8; save it as UTF-8")
+        raw = self.path.read_bytes()
+        return (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("latin-1").encode()
+
+
+def filled(lines: pl.Series) -> Int[np.ndarray, "_"]:
+    """Return the numbers (from 1) of the lines that are not blank."""
+    return (lines.str.strip_chars() != "").arg_true().to_numpy().astype(np.int64) + 1
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(1 << 16)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be read ({error.strerror}); check the name and the rights") from error

@@ -1,0 +1,132 @@
+"""Values as they stand in a source -> ids, numbers and features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int
+
+_NO_NUMBER = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+"""Text that stands for an absent value in a column of numbers; among text ids it is an id like any other."""
+_PADDED = r"^(\+|-?0\d|-0$)"
+"""Text whose exact form a number would lose."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A converted column.
+
+    Attributes:
+        values: the values; null where the source has none.
+        bad: row numbers of values that break ``rule``; None if there are none.
+        rule: what a value must be.
+        remedy: what to do about those that are not.
+        note: what the column was taken for, if that had to be decided.
+    """
+
+    values: pl.Series
+    bad: Int[np.ndarray, "_"] | None = None
+    rule: str = ""
+    remedy: str = "correct them or remove their rows"
+    note: str = ""
+
+
+def as_ids(raw: pl.Series, *, text: bool) -> Column:
+    """Read ids: integers if every value is one, else strings without blanks around them.
+
+    Text with leading zeros or a plus sign stays text: as numbers, ``007`` and ``7`` would be one id.
+
+    Args:
+        raw: the column.
+        text: True if the source is a text file, whose integers are text too.
+    """
+    if raw.dtype.is_integer():
+        return Column(raw.cast(pl.Int64)) if raw.dtype != pl.UInt64 else _big_ids(raw)
+    if raw.dtype.is_float():
+        return _ids_from_floats(raw)
+    if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Boolean:
+        rule = f"must be an integer or text, not {raw.dtype}"
+        return Column(raw, bad=raw.is_not_null().arg_true().to_numpy(), rule=rule)
+    strings = raw.cast(pl.String)
+    if text and (integers := _integers_in(strings)) is not None:
+        return Column(integers)
+    return Column(without_blanks(strings))
+
+
+def as_numbers(raw: pl.Series) -> Column:
+    """Read numbers; integers stay integers."""
+    if raw.dtype.is_numeric():
+        return Column(raw)
+    if raw.dtype != pl.String:
+        return Column(raw, bad=raw.is_not_null().arg_true().to_numpy(), rule="must be a number")
+    numbers = _numbers_in(raw)
+    if numbers is None:
+        raw = without_markers(raw)
+        numbers = _numbers_in(raw)
+    if numbers is not None:
+        return Column(numbers)
+    numbers = raw.cast(pl.Float64, strict=False)
+    return Column(numbers, bad=(raw.is_not_null() & numbers.is_null()).arg_true().to_numpy(), rule="must be a number")
+
+
+def as_feature(raw: pl.Series, declared: str | None) -> Column:
+    """Read an optional column: by its declared type, else numbers if all values are, else text."""
+    match declared:
+        case "number":
+            return as_numbers(raw)
+        case "category":
+            return Column(without_blanks(raw))
+        case "numbers":
+            return Column(raw.str.strip_chars().str.split(" ").cast(pl.List(pl.Float64), strict=False))
+    if raw.dtype != pl.String or raw.null_count() == len(raw) or _is_padded(raw):
+        return Column(raw)
+    numbers = as_numbers(raw)
+    return numbers if numbers.bad is None else Column(without_blanks(raw))
+
+
+def without_blanks(strings: pl.Series) -> pl.Series:
+    """Take the blanks around strings away; an empty string becomes null."""
+    stripped = strings.str.strip_chars()
+    return stripped.set(stripped == "", None)
+
+
+def without_markers(strings: pl.Series) -> pl.Series:
+    """Make the usual words for "no number" null, and take blanks around the others away."""
+    stripped = strings.str.strip_chars()
+    return stripped.set(stripped.is_in(_NO_NUMBER), None)
+
+
+def _integers_in(strings: pl.Series) -> pl.Series | None:
+    """Return the integers that a column of text holds, or None if it holds anything else."""
+    integers = _exactly(strings, pl.Int64())
+    if integers is None:
+        strings = without_markers(strings)
+        integers = _exactly(strings, pl.Int64())
+    has_any = integers is not None and integers.null_count() < len(integers)
+    return integers if has_any and not _is_padded(strings) else None
+
+
+def _numbers_in(strings: pl.Series) -> pl.Series | None:
+    integers = _exactly(strings, pl.Int64())
+    return integers if integers is not None else _exactly(strings, pl.Float64())
+
+
+def _exactly(strings: pl.Series, dtype: pl.DataType) -> pl.Series | None:
+    numbers = strings.cast(dtype, strict=False)
+    return numbers if numbers.null_count() == strings.null_count() else None
+
+
+def _is_padded(strings: pl.Series) -> bool:
+    return bool(strings.str.contains(_PADDED).any())
+
+
+def _ids_from_floats(raw: pl.Series) -> Column:
+    present = raw.fill_nan(None)
+    integers = present.cast(pl.Int64, strict=False)
+    bad = (present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True)).arg_true().to_numpy()
+    return Column(integers, bad=bad if len(bad) else None, rule="must be an integer or text")
+
+
+def _big_ids(raw: pl.Series) -> Column:
+    integers = raw.cast(pl.Int64, strict=False)
+    return Column(integers if integers.null_count() == raw.null_count() else raw.cast(pl.String))

@@ -1,0 +1,87 @@
+"""Raw item id <-> dense item index, learnt from training events only and frozen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int, Int32
+
+PADDING = 0
+"""Item index that stands for "no item"; real items are numbered 1..N."""
+
+RawId = int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The catalogue a model can recommend from.
+
+    Attributes:
+        table: one row per item in index order (row ``j`` is item ``j + 1``): ``item`` (raw id, Int64 or String),
+            ``support`` (training events, Int64) and any metadata columns.
+    """
+
+    table: pl.DataFrame
+
+    @classmethod
+    def from_items(cls, items: pl.Series, metadata: pl.DataFrame | None = None) -> "Vocabulary":
+        """Number the distinct ids of ``items`` (one entry per training event) in ascending order of id.
+
+        Args:
+            items: raw ids, one per event.
+            metadata: optional table with a column ``item``; its other columns are kept for the known items.
+        """
+        counts = items.alias("item").value_counts(name="support").sort("item")
+        table = counts.with_columns(pl.col("support").cast(pl.Int64))
+        if metadata is not None:
+            unique = metadata.with_columns(pl.col("item").cast(items.dtype, strict=False)).unique("item", keep="first")
+            table = table.join(unique, on="item", how="left", maintain_order="left")
+        return cls(table)
+
+    def __len__(self) -> int:
+        """Number of items N, padding not counted."""
+        return self.table.height
+
+    @cached_property
+    def ids(self) -> pl.Series:
+        """Raw ids in index order."""
+        return self.table["item"]
+
+    @cached_property
+    def support(self) -> Int[np.ndarray, "N+1"]:
+        """Training events per item index; the padding row is 0."""
+        counts = np.zeros(len(self) + 1, dtype=np.int64)
+        counts[1:] = self.table["support"].to_numpy()
+        return counts
+
+    @cached_property
+    def _index(self) -> dict[RawId, int]:
+        return {raw: position for position, raw in enumerate(self.ids.to_list(), start=1)}
+
+    def encode(self, items: pl.Series) -> Int32[np.ndarray, "n"]:
+        """Map a column of raw ids to item indices; an unknown id becomes ``PADDING``."""
+        right = self.table.select("item").with_row_index("index", offset=1)
+        left = pl.DataFrame({"item": items.cast(self.ids.dtype, strict=False)})
+        joined = left.join(right, on="item", how="left", maintain_order="left")
+        return joined["index"].fill_null(PADDING).cast(pl.Int32).to_numpy()
+
+    def index(self, items: Sequence[RawId]) -> Int32[np.ndarray, "n"]:
+        """Map a few raw ids to item indices; an unknown id becomes ``PADDING``.
+
+        An id is found whether it is given as a number or as its text, so ids typed on a command line work.
+        """
+        convert = int if self.ids.dtype.is_integer() else str
+        return np.array([self._index.get(_converted(item, convert), PADDING) for item in items], dtype=np.int32)
+
+    def decode(self, indices: Int[np.ndarray, "n"]) -> list[RawId]:
+        """Map item indices (1..N) back to raw ids."""
+        return self.ids.gather(np.asarray(indices, dtype=np.int64) - 1).to_list()
+
+
+def _converted(item: RawId, convert: type[int] | type[str]) -> RawId:
+    try:
+        return convert(item)
+    except ValueError:
+        return item

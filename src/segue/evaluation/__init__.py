@@ -1,0 +1,1 @@
+"""Protocols, prepared data sets, and the evaluation of any scorer on them."""

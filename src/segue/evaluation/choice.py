@@ -1,0 +1,72 @@
+"""Which protocol fits a log, and what a log cannot answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from segue.data.events import Events
+from segue.errors import ParameterError
+from segue.evaluation.protocol import Protocol
+from segue.evaluation.steps import CLEANING, SPLITS
+
+_AS_IT_IS: Mapping[str, Any] = {"split": "given", "k_core": 1, "min_support": 1, "min_length": 1, "cases": "every-next"}
+"""A given split is taken as it is; whoever wants a filter asks for it."""
+
+
+def choose(
+    events: Events, protocol: Protocol | str | None, parameters: Mapping[str, Any]
+) -> tuple[Protocol, list[str]]:
+    """Return the protocol that fits a log and a request, and what was decided.
+
+    A ``Protocol`` is taken as it is. A name, or None, is fitted to the log: a given split replaces the protocol's own
+    and turns its filters off, unless they are asked for by parameters.
+
+    Raises:
+        UnknownNameError: there is no such protocol or parameter.
+        ParameterError: parameters break their rules.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol.changed(parameters), []
+    name = protocol or default_protocol(events, parameters)
+    if "split" in parameters:
+        return Protocol.named(name, parameters), []
+    if events.has_parts:
+        note = "the log has its own split, which is taken as it is; filters run only if they are asked for"
+        return Protocol.named(name, {**_AS_IT_IS, **parameters}), [note]
+    chosen = Protocol.named(name, parameters)
+    if protocol is None and not events.has_time and SPLITS[chosen.split].needs_time:
+        note = (
+            f"the log has no times, so the last {chosen.test_share:.0%} of its sessions in file order are the test part"
+        )
+        return Protocol.named(name, {"split": "ratio", **parameters}), [note]
+    return chosen, []
+
+
+def default_protocol(events: Events, parameters: Mapping[str, Any] | None = None) -> str:
+    """Return the name of the protocol for a kind of log: sessions, or users' histories."""
+    cut_into_sessions = (parameters or {}).get("session_gap") is not None
+    return "leave-one-out" if events.unit == "user" and not cut_into_sessions else "session-next"
+
+
+def check(events: Events, protocol: Protocol) -> None:
+    """Refuse what a log cannot answer.
+
+    Raises:
+        ParameterError: a split or a step needs what the log does not have; all of it is reported together.
+    """
+    mistakes = []
+    if protocol.split == "given" and not events.has_parts:
+        mistakes.append("protocol.split: 'given' needs a log with train and test parts; choose another split")
+    if not events.has_time:
+        if SPLITS[protocol.split].needs_time:
+            mistakes.append(
+                f"protocol.split: '{protocol.split}' needs times and this log has none; "
+                "choose ratio or last-event, or map the column with the times"
+            )
+        mistakes += [
+            f"protocol.{parameter}: needs times and this log has none; leave it out, or map the column with the times"
+            for name in protocol.steps
+            if name in CLEANING and CLEANING[name].needs_time
+            for parameter in CLEANING[name].settings(protocol)
+        ]
+    if mistakes:
+        raise ParameterError("\n".join(mistakes))

@@ -1,0 +1,159 @@
+"""From a raw log to a data set that models learn from and are tested on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from segue.data.encode import count_seen_targets, encode, encode_cases
+from segue.data.events import Events
+from segue.data.fingerprint import fingerprint
+from segue.data.order import ordered
+from segue.data.sessions import Cases, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import EmptyDataError
+from segue.evaluation.choice import check, choose
+from segue.evaluation.pipeline import Pipeline, Stage
+from segue.evaluation.protocol import Protocol
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A log, ready.
+
+    Attributes:
+        protocol: how it was made.
+        fingerprint: hash of the raw log.
+        hash: hash of protocol and raw log; results with different hashes are not comparable.
+        train: the training sessions; their vocabulary is the catalogue.
+        valid: the validation cases, or None if the protocol holds out none.
+        test: the test cases.
+        stages: what each step left, with statistics.
+        notes: what was decided on the way, one sentence each; those of the reader come first.
+    """
+
+    protocol: Protocol
+    fingerprint: str
+    hash: str
+    train: Sessions
+    valid: Cases | None
+    test: Cases
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The catalogue: the items of the training sessions, with their metadata."""
+        return self.train.vocabulary
+
+    def describe(self) -> dict[str, Any]:
+        """Return the protocol with its hash, ready for JSON."""
+        return {"hash": self.hash, "fingerprint": self.fingerprint, **self.protocol.model_dump(mode="json")}
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the numbers of the data before and after each step, ready for JSON."""
+        return {
+            "train_prefixes": len(self.train.items) - len(self.train),
+            "valid_cases": 0 if self.valid is None else len(self.valid),
+            "test_cases": len(self.test),
+            "item_indices": [1, len(self.vocabulary)],
+            "stages": [stage.describe() for stage in self.stages],
+        }
+
+
+def prepare(events: Events, protocol: Protocol | str | None = None, **parameters: Any) -> Dataset:
+    """Clean, split and encode a log.
+
+    Args:
+        events: the raw log.
+        protocol: a protocol, its name, or None to pick one that fits the log.
+        **parameters: single parameters of the protocol, for example ``k_core=5``.
+
+    Raises:
+        UnknownNameError: there is no such protocol or parameter.
+        ParameterError: parameters break their rules or do not fit the log; all are reported together.
+        EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
+    """
+    chosen, notes = choose(events, protocol, parameters)
+    check(events, chosen)
+    log, renamed = _distinct_sessions(events)
+    pipeline = Pipeline(chosen)
+    pipeline.run(ordered(log))
+    mark = fingerprint(events.frame)
+    vocabulary = Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
+    train, _ = encode(pipeline.parts["train"], vocabulary)
+    cases = _cases(pipeline, vocabulary)
+    return Dataset(
+        protocol=chosen,
+        fingerprint=mark,
+        hash=chosen.hash(mark),
+        train=train,
+        valid=cases.get("valid"),
+        test=cases["test"],
+        stages=tuple(pipeline.stages),
+        notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
+    )
+
+
+def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str]]:
+    """Tell apart visits that have one id in several parts of a given split: each file may count from 1."""
+    frame = events.frame
+    if events.unit == "user" or not events.has_parts:
+        return frame, []
+    shared = frame.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1).height
+    if not shared:
+        return frame, []
+    note = f"{shared:,} session ids stand in several parts of the split and are taken as different sessions"
+    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note]
+
+
+def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
+    """Encode what is held out, and note what is left of it; a validation part without a case is left out."""
+    protocol, parts = pipeline.protocol, pipeline.parts
+    before_test = ("train", "valid") if protocol.feed_valid else ("train",)
+    encoded = {
+        part: encode_cases(
+            parts[part],
+            [parts[name] for name in earlier if name in parts],
+            vocabulary,
+            which=protocol.cases,
+            exclude_seen=protocol.exclude_seen,
+        )
+        for part, earlier in (("valid", ("train",)), ("test", before_test))
+        if part in parts
+    }
+    for part, (_, left) in encoded.items():
+        dropped = parts[part].height - left.height
+        pipeline.put(part, left)
+        pipeline.note(
+            "encode", part, "events on items that training does not hold, and sessions without a case", dropped
+        )
+    if not len(encoded["test"][0]):
+        raise EmptyDataError(
+            "no test case is left: no test event is on an item that training holds and has an event before it; "
+            "loosen the protocol's filters or change protocol.split"
+        )
+    return {part: cases for part, (cases, _) in encoded.items() if len(cases)}
+
+
+def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
+    """Say what a reader of the results should know."""
+    protocol = pipeline.protocol
+    notes = [
+        f"{stage.part}: {stage.dropped:,} events are no part of a case (item not in training, or alone in its session)"
+        for stage in pipeline.stages
+        if stage.step == "encode" and stage.dropped
+    ]
+    if events.has_parts and protocol.split != "given":
+        notes.append(f"the log's own split is not used; split '{protocol.split}' makes another")
+    if not events.has_time:
+        notes.append("the log has no times: sessions are in the order of their last event in the file")
+    if "valid" not in cases:
+        notes.append("nothing is held out for validation")
+    for part, some in cases.items():
+        if protocol.exclude_seen and (lost := count_seen_targets(some)):
+            notes.append(
+                f"{part}: {lost:,} of {len(some):,} targets were seen before and can never be found; "
+                "protocol.exclude_seen=false makes them candidates"
+            )
+    return notes

@@ -1,0 +1,231 @@
+"""The protocol of an experiment: how a log is cleaned, split and turned into test cases, in one hashable object."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from segue.data.encode import Which
+from segue.errors import InputError, UnknownNameError
+from segue.evaluation.evaluate import DEFAULT_METRICS
+from segue.nn.metrics import MetricName
+from segue.parameters import build
+
+StepName = Literal[
+    "incomplete",
+    "duplicates",
+    "window",
+    "sessionise",
+    "repeats",
+    "max-length",
+    "k-core",
+    "hold-out-test",
+    "known-items",
+    "recent-share",
+    "hold-out-valid",
+    "min-support",
+    "min-length",
+]
+"""What can be done to a log; the steps after ``hold-out-test`` act on what is left for training."""
+
+SplitName = Literal["last-days", "last-event", "ratio", "global-time", "given"]
+"""How events are held out."""
+
+Ties = Literal["conservative", "standard", "median"]
+"""Rank of a target among the items with its score: the last, the first, the middle."""
+
+ORDER: tuple[StepName, ...] = (
+    "incomplete",
+    "duplicates",
+    "window",
+    "sessionise",
+    "repeats",
+    "max-length",
+    "k-core",
+    "hold-out-test",
+    "recent-share",
+    "hold-out-valid",
+    "min-support",
+    "min-length",
+)
+"""The order of the steps, unless a preset or a user says otherwise."""
+
+_SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
+_USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))
+
+_GRU4REC: dict[str, Any] = {
+    "steps": (
+        *("incomplete", "min-length", "min-support", "min-length"),
+        *("hold-out-test", "known-items", "recent-share", "hold-out-valid"),
+    ),
+    "split": "last-days",
+    "min_support": 5,
+    "min_length": 2,
+}
+
+
+class Protocol(BaseModel):
+    """Cleaning, split, test cases and metrics of an experiment.
+
+    A parameter at its default asks for nothing: ``Protocol()`` filters nothing. The named protocols set what they
+    need (``Protocol.named``).
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "session-next": {"split": "last-days", "min_support": 5, "min_length": 2},
+        "leave-one-out": {
+            "split": "last-event",
+            "k_core": 5,
+            "cases": "last",
+            "exclude_seen": True,
+            "metrics": _USER_METRICS,
+        },
+        "gru4rec-2015": _GRU4REC,
+        "yoochoose-1-64": {**_GRU4REC, "recent_share": 1 / 64},
+        "yoochoose-1-4": {**_GRU4REC, "recent_share": 1 / 4},
+    }
+    """The named protocols."""
+
+    name: str = "custom"
+    """Name of the protocol that this one started from. It is not part of the hash."""
+    steps: tuple[StepName, ...] = ORDER
+    """The steps in their order. A step whose parameters ask for nothing is passed over."""
+    drop_duplicates: bool = False
+    """Step duplicates: drop events that equal another one in every column."""
+    last_days: float | None = Field(None, gt=0)
+    """Step window: keep the events of the last days of the log."""
+    since: datetime | None = None
+    """Step window: keep the events at or after this time (ISO 8601, UTC)."""
+    until: datetime | None = None
+    """Step window: keep the events before this time (ISO 8601, UTC)."""
+    session_gap: float | None = Field(None, gt=0)
+    """Step sessionise: minutes without an event after which a new session begins."""
+    drop_repeats: bool = False
+    """Step repeats: of consecutive events on one item keep the first."""
+    max_length: int | None = Field(None, ge=1)
+    """Step max-length: drop sessions with more events (over-active ones, such as bots)."""
+    k_core: int = Field(1, ge=1)
+    """Step k-core: drop sessions and items until each has this many distinct partners; 1 drops nothing."""
+    min_support: int = Field(1, ge=1)
+    """Step min-support: drop items with fewer events; 1 drops nothing."""
+    min_length: int = Field(1, ge=1)
+    """Step min-length: drop sessions with fewer events; 1 drops nothing."""
+    recent_share: float = Field(1.0, gt=0, le=1)
+    """Step recent-share: keep the sessions that ended last, up to this share of the events."""
+    split: SplitName = "last-days"
+    """How test and validation are held out: sessions that end in the last days, the last event of each session, the
+    last share of the sessions, the events after one moment, or the log's own column part."""
+    test_days: float = Field(1.0, gt=0)
+    """Split last-days: length of the test part in days of 24 hours."""
+    valid_days: float = Field(1.0, ge=0)
+    """Split last-days: length of the validation part, which lies before it; 0 holds out none."""
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Split ratio: share of the sessions that are held out for the test."""
+    valid_share: float = Field(0.05, ge=0, lt=1)
+    """Splits ratio, and given without a validation part: share of the remaining sessions that are held out for
+    validation; 0 holds out none."""
+    test_from: datetime | None = None
+    """Split global-time: the first moment of the test part (ISO 8601, UTC)."""
+    valid_from: datetime | None = None
+    """Split global-time: the first moment of the validation part; without it nothing is held out for validation."""
+    cases: Which = "every-next"
+    """Which held-out events of a session are to be predicted, each from all known events of the session before it."""
+    feed_valid: bool = True
+    """Where a session has training, validation and test events: the validation events are fed at test time."""
+    exclude_seen: bool = False
+    """Items that the session holds already are no candidates."""
+    ties: Ties = "conservative"
+    """Rank of the target among items of equal score: last, first, or in the middle."""
+    metrics: tuple[str, ...] = Field(_SESSION_METRICS, min_length=1)
+    """Metrics with their cut-offs; the first two are the headline."""
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_in_order(cls, steps: tuple[StepName, ...]) -> tuple[StepName, ...]:
+        if not steps or steps[0] != "incomplete" or steps.count("hold-out-test") != 1:
+            raise ValueError("a list that begins with 'incomplete' and holds 'hold-out-test' once")
+        test = steps.index("hold-out-test")
+        if any(name in steps[:test] for name in ("hold-out-valid", "known-items")) or steps.count("hold-out-valid") > 1:
+            raise ValueError("a list with 'known-items' and one 'hold-out-valid' at most, after 'hold-out-test'")
+        return steps
+
+    @field_validator("since", "until", "test_from", "valid_from")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        """Times of a log have no zone and mean UTC; so do these."""
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
+
+    @field_validator("until")
+    @classmethod
+    def _until_after_since(cls, until: datetime | None, info: Any) -> datetime | None:
+        since = info.data.get("since")
+        if since is not None and until is not None and until <= since:
+            raise ValueError(f"a time after since ({since.isoformat()})")
+        return until
+
+    @field_validator("test_from")
+    @classmethod
+    def _test_from_given(cls, moment: datetime | None, info: Any) -> datetime | None:
+        if info.data.get("split") == "global-time" and moment is None:
+            raise ValueError("a time where split is 'global-time'")
+        return moment
+
+    @field_validator("valid_from")
+    @classmethod
+    def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
+        test = info.data.get("test_from")
+        if moment is not None and test is not None and moment >= test:
+            raise ValueError(f"a time before test_from ({test.isoformat()})")
+        return moment
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for text in metrics:
+            try:
+                MetricName.parse(text)
+            except InputError as error:
+                raise ValueError(f"a list of metrics ({error})") from None
+        return metrics
+
+    @classmethod
+    def named(cls, name: str, parameters: Mapping[str, Any] | None = None) -> "Protocol":
+        """Return a named protocol with single parameters on top.
+
+        Raises:
+            UnknownNameError: there is no such protocol, or no such parameter.
+            ParameterError: parameters break their rules; all are reported together.
+        """
+        if name not in cls.presets:
+            raise UnknownNameError("protocol", name, cls.presets)
+        return build(cls, "protocol", preset=name, parameters={"name": name, **(parameters or {})})
+
+    def changed(self, parameters: Mapping[str, Any]) -> "Protocol":
+        """Return this protocol with single parameters on top.
+
+        Raises:
+            UnknownNameError: there is no such parameter.
+            ParameterError: parameters break their rules; all are reported together.
+        """
+        return build(type(self), "protocol", parameters={**self.model_dump(), **parameters})
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The metrics by which models are compared."""
+        return self.metrics[:2]
+
+    def hash(self, fingerprint: str) -> str:
+        """Return 12 hex digits that stand for this protocol on the data with that fingerprint.
+
+        Results with different hashes are not comparable. Two protocols that differ in name only have one hash.
+        """
+        content = {"protocol": self.model_dump(mode="json", exclude={"name"}), "data": fingerprint}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,106 @@
+"""The tables of steps: what each name in a protocol does, and which parameters ask for it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from segue.data import clean, split
+from segue.data.clean import Cleaned
+from segue.data.split import HeldOut
+from segue.evaluation.protocol import Protocol, SplitName
+
+
+@dataclass(frozen=True)
+class Step:
+    """A cleaning step.
+
+    Attributes:
+        run: a function of the log and of the parameters that are set.
+        parameters: the parameters of the protocol that ask for the step; a step without any always runs.
+        needs_time: the step makes no sense on a log without times.
+    """
+
+    run: Callable[..., Cleaned]
+    parameters: tuple[str, ...] = ()
+    needs_time: bool = False
+
+    def settings(self, protocol: Protocol) -> dict[str, Any]:
+        """Return the parameters that are set, that is, not at the default which asks for nothing."""
+        values = {name: getattr(protocol, name) for name in self.parameters}
+        return {name: value for name, value in values.items() if value != Protocol.model_fields[name].default}
+
+    def asked(self, protocol: Protocol) -> bool:
+        """Tell whether the protocol asks for the step."""
+        return not self.parameters or bool(self.settings(protocol))
+
+    def __call__(self, log: pl.DataFrame, protocol: Protocol) -> Cleaned:
+        """Run the step; a switch asks for it and is no argument of it."""
+        settings = self.settings(protocol)
+        return self.run(log, **{name: value for name, value in settings.items() if value is not True})
+
+
+CLEANING: Mapping[str, Step] = {
+    "incomplete": Step(clean.drop_incomplete),
+    "duplicates": Step(clean.drop_duplicates, ("drop_duplicates",), needs_time=True),
+    "window": Step(clean.window, ("last_days", "since", "until"), needs_time=True),
+    "sessionise": Step(clean.sessionise, ("session_gap",), needs_time=True),
+    "repeats": Step(clean.drop_repeats, ("drop_repeats",)),
+    "max-length": Step(clean.drop_long_sessions, ("max_length",)),
+    "k-core": Step(clean.drop_outside_core, ("k_core",)),
+    "recent-share": Step(clean.keep_recent, ("recent_share",)),
+    "min-support": Step(clean.drop_rare_items, ("min_support",)),
+    "min-length": Step(clean.drop_short_sessions, ("min_length",)),
+}
+"""Steps on the log, and, after the test part is held out, on what is left for training."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A rule that holds out test and validation.
+
+    Attributes:
+        test: from the log to the test part and the rest.
+        valid: from the rest, and the test part, to the validation part and what is left for training.
+        needs_time: the rule makes no sense on a log without times.
+    """
+
+    test: Callable[[pl.DataFrame, Protocol], HeldOut]
+    valid: Callable[[pl.DataFrame, Protocol, pl.DataFrame], HeldOut]
+    needs_time: bool = False
+
+
+def _given_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
+    """Take the log's own validation part; without one, the end of each tested history or the last sessions."""
+    own = split.given(log, "valid")
+    if not own.held.is_empty():
+        return own
+    if split.continues(log, test):
+        return split.last_event(log, 2, test["session"])
+    return split.last_share(log, protocol.valid_share)
+
+
+SPLITS: Mapping[SplitName, Split] = {
+    "last-days": Split(
+        test=lambda log, protocol: split.last_days(log, protocol.test_days),
+        valid=lambda log, protocol, _: split.last_days(log, protocol.valid_days),
+        needs_time=True,
+    ),
+    # One event at least stays for training, so whoever has fewer than three is never tested, and trained on only.
+    "last-event": Split(
+        test=lambda log, _: split.last_event(log, 3),
+        valid=lambda log, _, test: split.last_event(log, 2, test["session"]),
+    ),
+    "ratio": Split(
+        test=lambda log, protocol: split.last_share(log, protocol.test_share),
+        valid=lambda log, protocol, _: split.last_share(log, protocol.valid_share),
+    ),
+    "global-time": Split(
+        test=lambda log, protocol: split.from_moment(log, protocol.test_from),
+        valid=lambda log, protocol, _: split.from_moment(log, protocol.valid_from),
+        needs_time=True,
+    ),
+    "given": Split(test=lambda log, _: split.given(log, "test"), valid=_given_valid),
+}
+"""How test and validation are held out."""

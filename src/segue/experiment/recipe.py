@@ -1,0 +1,107 @@
+"""The recipe of a run: what `segue run` is told, by options, by a YAML file, or from Python."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from segue.errors import ParameterError
+from segue.parameters import build, merge
+
+
+class Recipe(BaseModel):
+    """Everything that decides the outcome of a run, but for the log itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    log: str | None = None
+    """File, folder or name of the log."""
+    format: str | None = None
+    """Format of the log; recognised from the file where it is not given."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column names by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``."""
+    models: list[str] = Field(default_factory=list)
+    """Names of the models to train."""
+    protocol: str | None = None
+    """Name of the protocol; picked from the kind of log where it is not given."""
+    preset: dict[str, str] = Field(default_factory=dict)
+    """Preset by model name."""
+    set: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters by model name; those of the protocol stand under ``protocol``."""
+    baselines: bool = True
+    """Train the baselines too and say which models lose to them."""
+    seed: int = Field(0, ge=0)
+    """Seed of every random draw."""
+    device: str = "auto"
+    """Device of the neural models."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Precision of the neural models."""
+
+
+def load_recipe(path: Path | None, options: Mapping[str, Any]) -> Recipe:
+    """Build a recipe from a YAML file and options on top of it; an option that is None was not given.
+
+    Raises:
+        ParameterError: the file cannot be read, or a key or value in it breaks its rule.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    return build(Recipe, "recipe", parameters=merge(_read_yaml(path), given))
+
+
+def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
+    """Turn ``["a=1", "b=2"]``, or ``["a=1,b=2"]``, into a mapping.
+
+    Raises:
+        ParameterError: an entry is not of the form name=value.
+    """
+    pairs = {}
+    for entry in (part for text in assignments for part in text.split(",")):
+        name, separator, value = entry.partition("=")
+        if not (separator and name.strip() and value.strip()):
+            raise ParameterError(f"{option}: must be name=value, got '{entry}'")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """Turn ``["gru4rec.training.epochs=5"]`` into ``{"gru4rec": {"training": {"epochs": 5}}}``.
+
+    Values are read as YAML, so ``5``, ``0.1``, ``true``, ``null`` and ``[1, 2]`` have their types.
+
+    Raises:
+        ParameterError: an entry is not of the form owner.name=value.
+    """
+    tree: dict[str, Any] = {}
+    for entry in settings:
+        name, separator, text = entry.partition("=")
+        path = name.strip().split(".")
+        if not separator or len(path) < 2 or not all(path):
+            raise ParameterError(f"--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got '{entry}'")
+        value = _yaml_value(entry, text)
+        for part in reversed(path):
+            value = {part: value}
+        tree = merge(tree, value)
+    return tree
+
+
+def _yaml_value(entry: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"--set: the value in '{entry}' cannot be read; quote it if it is text") from error
+
+
+def _read_yaml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"--config: {path} cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"--config: {path} is no YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"--config: {path} must hold names and values, got {type(content).__name__}")
+    return content

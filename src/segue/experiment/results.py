@@ -1,0 +1,103 @@
+"""What a run found out, as it is written to results.json."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from segue.errors import ArtifactError
+from segue.storage import write_text
+
+
+class ModelResult(BaseModel):
+    """One row of the leaderboard."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    model: str
+    """Name in the catalog."""
+    label: str
+    """Name in this run, and of the artifact folder."""
+    baseline: bool
+    """True if the run added it by itself."""
+    config: dict[str, Any]
+    """All parameters."""
+    metrics: dict[str, float]
+    """Test metrics by name, such as ``recall@20``."""
+    confidence: dict[str, tuple[float, float]]
+    """95% interval of each metric that is a mean over cases."""
+    fit_seconds: float
+    """Wall time of training, validation included."""
+    evaluate_seconds: float
+    """Wall time of the evaluation on the test cases."""
+    peak_memory_mb: float
+    """Largest resident memory of the process during fit and evaluation."""
+    notes: list[str] = []
+    """What the reader should know, for example that no epoch improved."""
+
+
+class Results(BaseModel):
+    """A whole run."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    segue: str
+    """Version of segue."""
+    log: str
+    """Name of the log."""
+    seed: int
+    """Seed of every random draw."""
+    protocol: dict[str, Any]
+    """All of the protocol, with its ``hash`` over protocol and data."""
+    data: dict[str, Any]
+    """Statistics of the log before and after each step."""
+    notes: list[str]
+    """What was detected in the log and what the protocol made of it."""
+    models: list[ModelResult]
+    """Best first, by the first metric."""
+    verdicts: list[str]
+    """Where a model does not beat a baseline."""
+
+    def write(self, path: Path) -> None:
+        """Write results.json.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Results":
+        """Read results.json.
+
+        Raises:
+            ArtifactError: the file is missing or damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path}: is no results file of segue, or a damaged one") from error
+
+
+def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
+    """Say where a model that was asked for does not beat a baseline.
+
+    A model loses where its value is below the baseline's; if the intervals overlap, that is said too.
+    """
+    rows = list(models)
+    verdicts = []
+    for metric in metrics:
+        best = max((row for row in rows if row.baseline), key=lambda row: row.metrics[metric], default=None)
+        if best is None:
+            continue
+        for row in rows:
+            if not row.baseline and row.metrics[metric] < best.metrics[metric]:
+                low, high = best.confidence[metric][0], row.confidence[metric][1]
+                doubt = "; the intervals overlap" if high >= low else ""
+                verdicts.append(
+                    f"{row.label} loses to the baseline {best.label} on {metric}: "
+                    f"{row.metrics[metric]:.4f} against {best.metrics[metric]:.4f}{doubt}"
+                )
+    return verdicts

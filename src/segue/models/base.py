@@ -1,0 +1,184 @@
+"""The contract of every model: configured, fitted on sessions, asked for scores, saved and loaded."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast, overload
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from segue.artifact import Artifact
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import PADDING, RawId, Vocabulary
+from segue.errors import ParameterError, SegueError
+from segue.nn.ranking import top_k
+from segue.parameters import build
+from segue.training.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The answer to one running session.
+
+    Attributes:
+        items: raw item ids, best first.
+        scores: their scores, on the model's own scale.
+        unknown: items of the session that training has not seen, and that were ignored.
+        source: ``"model"``, or ``"popularity"`` where no item of the session is known.
+    """
+
+    items: list[RawId]
+    scores: list[float]
+    unknown: list[RawId]
+    source: Literal["model", "popularity"]
+
+
+class ModelConfig(BaseModel):
+    """What a model is. Each subclass declares its parameters once, with default, bounds and meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named sets of parameters, for example those of a paper."""
+
+
+class Model(ABC):
+    """A recommender.
+
+    ``fit`` returns the model itself, forgets an earlier fit and keeps no training data: a fitted model holds its
+    config, the vocabulary and learnt arrays.
+
+    Args:
+        config: the whole configuration; None takes the defaults.
+        preset: name of one of ``Config.presets`` to start from.
+        **parameters: single parameters, on top of the preset.
+
+    Raises:
+        ParameterError: a parameter is unknown or breaks its rule; all mistakes are reported together.
+    """
+
+    name: ClassVar[str]
+    """Name on the command line and in artifacts."""
+    paper: ClassVar[str]
+    """Source: authors, year, arXiv number or venue."""
+    Config: ClassVar[type[ModelConfig]]
+    learnt: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold the learnt arrays."""
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+
+    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
+        self.config = config or build(self.Config, self.name, preset=preset, parameters=parameters)
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the first sentence of the model's documentation."""
+        return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+
+    @abstractmethod
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Learn from ``train``.
+
+        Args:
+            train: the training sessions.
+            valid: validation cases; models that learn in epochs keep the epoch that is best on them.
+            seed: equal seeds give equal models.
+            runtime: device, precision, checkpoints and progress.
+        """
+
+    @abstractmethod
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score every item as the next event of each prefix.
+
+        Column ``j`` belongs to item index ``j``; column 0 (padding) has no meaning and is never ranked. Higher is
+        better; an item the model knows nothing for gets a score no higher than any item it knows something for.
+        """
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the learnt arrays by name."""
+        return {name: getattr(self, name) for name in self.learnt}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the arrays that ``arrays`` returned; the inverse of it."""
+        self.vocabulary = vocabulary
+        for name in self.learnt:
+            setattr(self, name, arrays[name])
+        return self
+
+    def save(self, path: str | Path, **about: Any) -> Path:
+        """Write an artifact folder, whole or not at all.
+
+        Args:
+            path: the folder; an artifact that is there is replaced.
+            **about: facts to keep in the manifest, for example the protocol and its hash.
+
+        Raises:
+            ArtifactError: ``path`` exists and is no artifact.
+            StorageError: the disk refused.
+        """
+        self._require_fitted()
+        artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), about)
+        return artifact.write(Path(path))
+
+    @overload
+    def recommend(
+        self, sessions: Sequence[Sequence[RawId]], k: int = 10, *, exclude_seen: bool = False
+    ) -> list[Recommendation]: ...
+
+    @overload
+    def recommend(self, sessions: Sequence[RawId], k: int = 10, *, exclude_seen: bool = False) -> Recommendation: ...
+
+    def recommend(
+        self, sessions: Sequence[Sequence[RawId]] | Sequence[RawId], k: int = 10, *, exclude_seen: bool = False
+    ) -> list[Recommendation] | Recommendation:
+        """Recommend the next items of running sessions, which need not have been seen in training.
+
+        Args:
+            sessions: raw item ids, oldest first: one session, or a list of sessions.
+            k: how many items.
+            exclude_seen: leave out the items of the running session.
+
+        Returns:
+            One ``Recommendation`` for one session, a list of them for a list of sessions. Items that training has
+            not seen are left out of a session and listed in ``unknown``; where none is left, the most popular
+            items answer and ``source`` says so.
+
+        Raises:
+            ParameterError: ``k`` is below 1 or above the number of items.
+        """
+        self._require_fitted()
+        if not 1 <= k <= len(self.vocabulary):
+            raise ParameterError(f"k: must be between 1 and the {len(self.vocabulary)} known items, got {k}")
+        if not sessions or isinstance(sessions[0], int | str):
+            return self._recommend_all([cast(Sequence[RawId], sessions)], k, exclude_seen)[0]
+        return self._recommend_all(cast(Sequence[Sequence[RawId]], sessions), k, exclude_seen)
+
+    def _recommend_all(self, sessions: Sequence[Sequence[RawId]], k: int, exclude_seen: bool) -> list[Recommendation]:
+        encoded = [self.vocabulary.index(session) for session in sessions]
+        prefixes = Prefixes.from_lists([indices[indices != PADDING] for indices in encoded])
+        scores = self.score(prefixes)
+        empty = prefixes.lengths == 0
+        popularity = torch.from_numpy(self.vocabulary.support).float()
+        scores[torch.from_numpy(empty)] = popularity.to(scores.device)
+        items, values = top_k(scores, k, prior=self.vocabulary.support, exclude=prefixes if exclude_seen else None)
+        return [
+            Recommendation(
+                items=self.vocabulary.decode(row[row != PADDING]),
+                scores=value[row != PADDING].tolist(),
+                unknown=[item for item, index in zip(session, indices, strict=True) if index == PADDING],
+                source="popularity" if fallback else "model",
+            )
+            for row, value, session, indices, fallback in zip(items, values, sessions, encoded, empty, strict=True)
+        ]
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "vocabulary"):
+            raise SegueError(f"{self.name}: the model is not fitted; call fit first")

@@ -1,0 +1,46 @@
+"""Item-to-item neighbours by damped cosine of co-occurrence."""
+
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from segue.data.sessions import Cases, Sessions
+from segue.models.successors.model import SuccessorConfig, SuccessorModel, pairs
+from segue.training.runtime import Runtime
+
+
+class ItemKNNConfig(SuccessorConfig):
+    """Parameters of ``ItemKNN``."""
+
+    damping: float = Field(20.0, ge=0)
+    """Lambda: added to the support of both items, so that rare items do not look similar by accident."""
+    alpha: float = Field(0.5, ge=0, le=1)
+    """Share of the norm that the given item takes; 0.5 is the cosine, 1 the confidence of an association rule."""
+
+
+class ItemKNN(SuccessorModel):
+    """Recommends the items that share most sessions with the last one, in relation to their popularity.
+
+    ``sim(i, j) = n_ij / ((s_i + lambda)^alpha (s_j + lambda)^(1 - alpha))``: ``n_ij`` events on i in a session that
+    also holds j, ``s`` events per item. An item is no neighbour of itself.
+
+    Source: the Item-KNN baseline of Hidasi et al. 2016 (arXiv 1511.06939) with its default lambda 20 and alpha 0.5.
+    """
+
+    name = "item-knn"
+    paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline Item-KNN)"
+    Config = ItemKNNConfig
+    config: ItemKNNConfig
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Count; see ``Model.fit``."""
+        config = self.config
+        support = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
+        norm = np.maximum(support, 1) + config.damping
+        table, _ = pairs(train, config.n_successors, column=norm ** (config.alpha - 1))
+        source = np.repeat(np.arange(len(norm)), np.diff(table["offsets"]))
+        weights = (table["weights"] / norm[source] ** config.alpha).astype(np.float32)
+        return self.restore({**table, "weights": weights}, train.vocabulary)

@@ -1,0 +1,94 @@
+"""First-order Markov chain over items."""
+
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+from pydantic import Field
+from torch import Tensor
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.models.recency import recency, say_rank_is_age
+from segue.models.successors.model import SuccessorConfig, SuccessorModel, last_items, pairs
+from segue.training.runtime import Runtime
+
+
+class MarkovConfig(SuccessorConfig):
+    """Parameters of ``Markov``."""
+
+    smoothing: float = Field(0.0, ge=0)
+    """Transitions that every item is given in advance, spread over the catalogue in proportion to popularity."""
+    personal: float = Field(0.0, ge=0, lt=1)
+    """Weight of the running history's own transitions, where it has left its last item before."""
+    decay_days: float | None = Field(None, gt=0)
+    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
+    decay_share: float | None = Field(None, gt=0)
+    """The same for a log without times, as a share of all sessions."""
+
+
+class Markov(SuccessorModel):
+    """Recommends what most often came directly after the last item.
+
+    ``P(j | i) = (n_ij + a p_j) / (n_i + a)``: ``n_ij`` transitions from i to j inside sessions, each weighted by the
+    recency of its session, ``n_i`` their sum over j, ``a`` the smoothing and ``p_j`` the popularity of j. Only the
+    best successors of an item keep their ``n_ij``.
+
+    The personalised, unfactorised chain counts per user: with weight ``personal`` the score is the transition
+    probability inside the running history, ``score = (1 - w) P(j | i) + w P_history(j | i)``, and backs off to
+    ``P(j | i)`` where the history has not left i before. In a session log the history is the session itself.
+
+    Source: the unpersonalised and the personalised chain of Rendle et al. 2010 (FPMC, WWW), estimated by counting.
+    """
+
+    name = "markov"
+    paper = "Rendle et al. 2010, WWW (the chain under FPMC)"
+    Config = MarkovConfig
+    config: MarkovConfig
+    learnt = (*SuccessorModel.learnt, "popularity", "departures")
+
+    popularity: Float64[np.ndarray, "N+1"]
+    """Share of the training events per item index."""
+    departures: Float64[np.ndarray, "N+1"]
+    """Weighted transitions away from each item."""
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Count; see ``Model.fit``."""
+        config = self.config
+        weights = recency(train, days=config.decay_days, share=config.decay_share)
+        if config.decay_share is not None:
+            say_rank_is_age(train, self.name, runtime)
+        table, departures = pairs(train, config.n_successors, distance=np.array([0.0, 1.0]), session=weights)
+        source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
+        popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))
+        arrays = {
+            **table,
+            "weights": (table["weights"] / (departures[source] + config.smoothing)).astype(np.float32),
+            "popularity": popularity,
+            "departures": departures,
+        }
+        return self.restore(arrays, train.vocabulary)
+
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score by transition probability; see ``Model.score``."""
+        scores = super().score(prefixes)
+        if self.config.smoothing > 0:
+            share = self.config.smoothing / (self.departures[last_items(prefixes)] + self.config.smoothing)
+            scores += torch.from_numpy(np.outer(share, self.popularity).astype(np.float32))
+        if self.config.personal > 0:
+            self._personalise(scores.numpy(), prefixes)
+        return scores
+
+    def _personalise(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
+        """Mix the transitions inside each prefix into its row of ``scores``."""
+        last = last_items(prefixes)
+        earlier = Prefixes(prefixes.items, prefixes.starts, np.maximum(prefixes.ends - 1, prefixes.starts))
+        rows, events = earlier.events()
+        left = prefixes.items[events] == last[rows]
+        rows, events = rows[left], events[left]
+        count = np.bincount(rows, minlength=len(prefixes))
+        scores[count > 0] *= 1 - self.config.personal
+        share = (self.config.personal / count[rows]).astype(np.float32)
+        np.add.at(scores, (rows, prefixes.items[events + 1]), share)

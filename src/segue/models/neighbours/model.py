@@ -1,0 +1,129 @@
+"""What V-SKNN, STAN and VSTAN share: the index, the search and the vote; they differ in their weights only."""
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int32, Int64
+from pydantic import Field
+from torch import Tensor
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.models.base import Model, ModelConfig
+from segue.models.neighbours.index import build_index
+from segue.models.neighbours.kernels import Index, Rules, Running, Scratch, score_prefixes, scratch
+from segue.training.runtime import Runtime
+
+_ROWS_PER_THREAD = 16
+"""Fewer prefixes than this are not worth another thread."""
+
+
+class NeighbourConfig(ModelConfig):
+    """Parameters of every session-neighbour model."""
+
+    k: int = Field(100, ge=1)
+    """Neighbours: the most similar sessions, which vote for their items."""
+    sample_size: int = Field(1000, ge=1)
+    """The most recent sessions sharing an item with the running one, among which neighbours are searched."""
+    max_length: int = Field(10, ge=1, le=1000)
+    """Most recent events of the running session that are used."""
+    leave_out: Literal["nothing", "last", "session"] = "nothing"
+    """Items of the running session that get no score: none, the last one, or all."""
+
+
+class Weights(NamedTuple):
+    """What tells one model from another; see ``kernels.Rules``."""
+
+    position: Float64[np.ndarray, "M+1 M"]
+    match: Float64[np.ndarray, "M"]
+    gap: Float64[np.ndarray, "G"]
+    item: Float64[np.ndarray, "N+1"]
+
+
+class NeighbourModel(Model):
+    """A model that scores items by the training sessions most similar to the running one.
+
+    Candidates are the ``sample_size`` most recent sessions that share an item with the running session, the ``k`` most
+    similar of them (among equals the more recent) are its neighbours, and each adds to the score of its items
+
+        similarity x weight(most recent match) x weight(distance from the match) x weight(item).
+    """
+
+    learnt: ClassVar[tuple[str, ...]] = ("postings", "posting_offsets", "items", "offsets", "session_weights", "idf")
+    cosine: ClassVar[bool] = False
+    """Divide a similarity by the norm of the running session's weights, not by its number of items."""
+    config: NeighbourConfig
+
+    postings: Int32[np.ndarray, "p"]
+    """Sessions of each item, the most recent first."""
+    posting_offsets: Int64[np.ndarray, "N+2"]
+    """Where the postings of each item start."""
+    items: Int32[np.ndarray, "n"]
+    """Events of the sessions that can be neighbours."""
+    offsets: Int64[np.ndarray, "s+1"]
+    """Where each of these sessions starts."""
+    session_weights: Float64[np.ndarray, "s"]
+    """Factor of the similarity to each session."""
+    idf: Float64[np.ndarray, "N+1"]
+    """Inverse document frequency ``ln(sessions / events on the item)``, not below 0."""
+
+    @abstractmethod
+    def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
+        """Return the factor of each training session; ``distinct`` counts its different items."""
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Return the weights of positions, matches, gaps and items."""
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Build the index; see ``Model.fit``."""
+        index, kept, distinct = build_index(train, self.config.sample_size)
+        counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
+        idf = np.maximum(0.0, np.log(max(1, len(train)) / np.maximum(counts, 1)))
+        session_weights = self.weigh_sessions(train, distinct)[kept]
+        return self.restore({**index, "session_weights": session_weights, "idf": idf}, train.vocabulary)
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the arrays and make the search ready."""
+        super().restore(
+            {name: np.require(array, requirements=["C", "W"]) for name, array in arrays.items()}, vocabulary
+        )
+        config = self.config
+        self._idle: deque[Scratch] = deque()
+        self._index = Index(self.postings, self.posting_offsets, self.items, self.offsets, self.session_weights)
+        left_out = {"nothing": 0, "last": 1, "session": config.max_length}[config.leave_out]
+        self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, *self.weights())
+        return self
+
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score every item, in as many threads as torch may use; see ``Model.score``."""
+        scores = np.zeros((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
+        threads = min(torch.get_num_threads(), len(prefixes) // _ROWS_PER_THREAD)
+        if threads > 1:
+            cuts = np.linspace(0, len(prefixes), threads + 1).astype(int)
+            shares = [slice(start, end) for start, end in pairwise(cuts)]
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda share: self._score_into(scores[share], prefixes[share]), shares))
+        else:
+            self._score_into(scores, prefixes)
+        return torch.from_numpy(scores)
+
+    def _score_into(self, out: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
+        """Score ``prefixes`` into zeros, in this thread, with memory that another call has left."""
+        _, events = prefixes.events()
+        ends = np.cumsum(prefixes.lengths)
+        running = Running(prefixes.items[events], ends - prefixes.lengths, ends)
+        try:
+            memory = self._idle.pop()
+        except IndexError:
+            memory = scratch(len(self.vocabulary), self.config.max_length, self.config.sample_size)
+        score_prefixes(running, self._index, self._rules, memory, out)
+        self._idle.append(memory)

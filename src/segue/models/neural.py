@@ -1,0 +1,107 @@
+"""What all neural models share: building the network, training it in the one loop, scoring, arrays in and out."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.evaluation.evaluate import evaluate
+from segue.models.base import Model, ModelConfig
+from segue.rng import derive
+from segue.training.config import TrainingConfig
+from segue.training.loop import EpochRecord, Objective, Trainer
+from segue.training.runtime import Runtime
+
+
+class NeuralConfig(ModelConfig):
+    """Parameters of every neural model."""
+
+    training: TrainingConfig = TrainingConfig()
+    """How it is trained."""
+
+
+class Network(Protocol):
+    """An encoder with an item table."""
+
+    def encode(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
+        """Return the state of each prefix."""
+
+    def logits(self, states: Float[Tensor, "B D"]) -> Float[Tensor, "B N+1"]:
+        """Return the score of every item for each state."""
+
+
+class NeuralModel(Model):
+    """A model that is a network, trained by gradient descent."""
+
+    config: NeuralConfig
+    network: nn.Module
+    curve: list[EpochRecord]
+    """Loss and validation of each epoch of the last fit."""
+    chunk: ClassVar[int] = 512
+    """Prefixes scored at once."""
+
+    @abstractmethod
+    def build(self, n_items: int) -> nn.Module:
+        """Return a network with fresh weights for ``n_items`` items; it follows the ``Network`` protocol."""
+
+    @abstractmethod
+    def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
+        """Return what ``self.network`` minimises on ``train``."""
+
+    @abstractmethod
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimiser of ``self.network``."""
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Train; see ``Model.fit``. Without ``valid`` all epochs are run and the last one is kept."""
+        runtime = runtime or Runtime()
+        self.vocabulary = train.vocabulary
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "weights"))
+            self.network = self.build(len(train.vocabulary)).to(runtime.torch_device())
+        plan = self.config.training
+
+        def validate() -> float:
+            assert valid is not None
+            return evaluate(self, valid, metrics=[plan.metric]).metrics[plan.metric]
+
+        trainer = Trainer(
+            self.objective(train, seed, runtime),
+            self.optimizer(),
+            plan,
+            validate=validate if valid is not None else None,
+            seed=seed,
+            runtime=runtime,
+        )
+        self.curve = trainer.run()
+        self.network.eval()
+        return self
+
+    @torch.inference_mode()
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score every item; see ``Model.score``."""
+        self.network.eval()
+        network: Any = self.network
+        scores: Tensor = network.logits(network.encode(prefixes))
+        return scores.float()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the weights by name."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Build the network and take its weights."""
+        self.vocabulary = vocabulary
+        with torch.random.fork_rng(devices=[]):
+            self.network = self.build(len(vocabulary))
+        self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        self.network.eval()
+        return self

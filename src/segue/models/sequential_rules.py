@@ -1,0 +1,41 @@
+"""Sequential rules: whatever came later counts, near events more."""
+
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from segue.data.sessions import Cases, Sessions
+from segue.models.successors.model import SuccessorConfig, SuccessorModel, pairs
+from segue.training.runtime import Runtime
+
+
+class SequentialRulesConfig(SuccessorConfig):
+    """Parameters of ``SequentialRules``."""
+
+    max_distance: int = Field(10, ge=1)
+    """Largest distance, in events, between the two items of a rule."""
+
+
+class SequentialRules(SuccessorModel):
+    """Recommends what came after the last item, directly or some steps later, near events counting more.
+
+    ``score(j | i) = sum of 1 / (y - x)`` over all pairs of events x < y of a session with item i at x and item j at y,
+    at most ``max_distance`` apart.
+
+    Source: SR of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``weighting="div"``; there a list
+    is divided by its largest score, which orders it no differently.
+    """
+
+    name = "sequential-rules"
+    paper = "Ludewig and Jannach 2018, arXiv 1803.09587"
+    Config = SequentialRulesConfig
+    config: SequentialRulesConfig
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Count; see ``Model.fit``."""
+        distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
+        table, _ = pairs(train, self.config.n_successors, distance=distance)
+        return self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)

@@ -1,0 +1,52 @@
+"""Popularity inside the running session."""
+
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.models.base import Model, ModelConfig
+from segue.training.runtime import Runtime
+
+
+class SessionPopularityConfig(ModelConfig):
+    """``SessionPopularity`` has no parameters."""
+
+
+class SessionPopularity(Model):
+    """Recommends the items that the running session has visited most; overall popularity breaks ties.
+
+    ``score(j) = n_j + c_j / (1 + max c)`` with ``n_j`` the events on item j in the running session and ``c_j`` those
+    in the training log. The second term is below 1, so it only orders items with equal ``n_j``.
+
+    Source: the S-POP baseline of Hidasi et al. 2016 (arXiv 1511.06939). Their code breaks ties by ``c_j / (1 + c_j)``;
+    the order is the same, and ours keeps popular items apart in single precision.
+    """
+
+    name = "session-popularity"
+    paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline S-POP)"
+    Config = SessionPopularityConfig
+    config: SessionPopularityConfig
+    learnt = ("tie_breaker",)
+
+    tie_breaker: Float32[np.ndarray, "N+1"]
+    """Popularity of each item, scaled to [0, 1)."""
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Count; see ``Model.fit``."""
+        counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
+        self.vocabulary = train.vocabulary
+        self.tie_breaker = (counts / (1 + counts.max())).astype(np.float32)
+        return self
+
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Count inside each prefix; see ``Model.score``."""
+        scores = np.tile(self.tie_breaker, (len(prefixes), 1))
+        rows, events = prefixes.events()
+        np.add.at(scores, (rows, prefixes.items[events]), np.float32(1))
+        return torch.from_numpy(scores)

@@ -1,0 +1,81 @@
+"""STAN: session neighbours with decays in the running session, in time and inside the neighbour."""
+
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from pydantic import Field
+
+from segue.data.sessions import Cases, Sessions
+from segue.models.neighbours.decay import exponential, exponential_positions
+from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
+from segue.models.recency import recency, say_rank_is_age
+from segue.training.runtime import Runtime
+
+
+class STANConfig(NeighbourConfig):
+    """Parameters of ``STAN``."""
+
+    k: int = Field(500, ge=1)
+    """Neighbours: the most similar sessions, which vote for their items."""
+    sample_size: int = Field(5000, ge=1)
+    """The most recent sessions sharing an item with the running one, among which neighbours are searched."""
+    max_length: int = Field(50, ge=1, le=1000)
+    """Most recent events of the running session that are used."""
+    position_scale: float = Field(1.02, gt=0)
+    """lambda_1, in events: how fast an event counts less with its distance from the end of the running session."""
+    age_scale_days: float = Field(5.0, gt=0)
+    """lambda_2, in days: how fast a session counts less with its age at the end of training."""
+    age_scale_share: float = Field(0.5, gt=0)
+    """lambda_2 for a log without times, as a share of all sessions."""
+    gap_scale: float = Field(2.05, gt=0)
+    """lambda_3, in events: how fast an item of a neighbour counts less with its distance from the last match."""
+
+
+class STAN(NeighbourModel):
+    """Recommends from the most similar sessions: recent clicks, recent sessions and items near the match count most.
+
+    With running session s of which item i is last at d_i events before the end, neighbour n of age a_n, and p_n(j) the
+    last place of item j in n:
+
+        w_i       = exp(-d_i / lambda_1)
+        sim(s, n) = sum over the shared items of w_i / (sqrt(sum over s of w_i^2) sqrt(different items of n))
+                    x exp(-a_n / lambda_2)
+        score(j)  = sum over the k neighbours that hold j of sim(s, n) x exp(-|p_n(j) - p_n*| / lambda_3)
+
+    where p_n* is the last place in n of an item that s holds.
+
+    Source: Garg et al., SIGIR 2019. The lists equal those of session-rec for equal parameters and "now" at the end of
+    training. Where we differ: ages count back from the end of training, which multiplies all scores of a prefix by one
+    number and changes no list; and in a log without times the rank of a session, counted from the most recent one and
+    divided by the number of sessions, takes the place of its age.
+    """
+
+    name = "stan"
+    paper = "Garg et al. 2019, SIGIR"
+    Config = STANConfig
+    config: STANConfig
+    cosine = True
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Build the index; see ``Model.fit``. Says so where ranks take the place of ages."""
+        say_rank_is_age(train, self.name, runtime)
+        return super().fit(train)
+
+    def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
+        """Weight sessions by age, and divide by the norm of their items."""
+        ages = recency(train, days=self.config.age_scale_days, share=self.config.age_scale_share)
+        weights: np.ndarray = ages / np.sqrt(np.maximum(distinct, 1))
+        return weights
+
+    def weights(self) -> Weights:
+        """Return the decays."""
+        longest = int(np.diff(self.offsets).max(initial=1))
+        return Weights(
+            position=exponential_positions(self.config.position_scale, self.config.max_length),
+            match=np.ones(self.config.max_length),
+            gap=exponential(self.config.gap_scale, longest),
+            item=np.ones_like(self.idf),
+        )

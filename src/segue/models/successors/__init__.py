@@ -1,0 +1,1 @@
+"""Models that look up what follows the last item of the running session."""

@@ -1,0 +1,127 @@
+"""Counting which items go with which, one item at a time: nothing is ever N x N."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int32, Int64
+from numba import njit
+
+
+class Log(NamedTuple):
+    """A training log, by session and by item.
+
+    Attributes:
+        items: item of each event.
+        owners: session of each event.
+        sessions: session ``s`` is ``items[sessions[s]:sessions[s + 1]]``.
+        positions: the events ordered by item.
+        offsets: the events on item j are ``positions[offsets[j]:offsets[j + 1]]``.
+    """
+
+    items: Int32[np.ndarray, "n"]
+    owners: Int32[np.ndarray, "n"]
+    sessions: Int64[np.ndarray, "s+1"]
+    positions: Int64[np.ndarray, "n"]
+    offsets: Int64[np.ndarray, "N+2"]
+
+
+class Counting(NamedTuple):
+    """What a pair of events counts.
+
+    Attributes:
+        around: pair an event with each other item of its whole session, before and after, once.
+        distance: weight by distance in events; pairs further apart do not count. Not used with ``around``.
+        session: weight of each session, above 0.
+        column: factor of a pair by its second item, applied before the best are chosen.
+        priority: items with equal weight are kept in ascending order of it.
+        keep: how many second items are kept per item.
+    """
+
+    around: bool
+    distance: Float64[np.ndarray, "D+1"]
+    session: Float64[np.ndarray, "s"]
+    column: Float64[np.ndarray, "N+1"]
+    priority: Int64[np.ndarray, "N+1"]
+    keep: int
+
+
+class Tally(NamedTuple):
+    """The pairs of one first item.
+
+    Attributes:
+        sums: weight of the pairs with each second item; zeros at first.
+        seen: last event that was paired with the second item; -1 at first.
+        touched: second items in order of appearance.
+    """
+
+    sums: Float64[np.ndarray, "N+1"]
+    seen: Int64[np.ndarray, "N+1"]
+    touched: Int32[np.ndarray, "N+1"]
+
+
+@njit(cache=True)
+def _add_pairs(item: int, log: Log, counting: Counting, tally: Tally) -> int:
+    """Add up all pairs whose first item is ``item``; return how many different second items there are."""
+    found = 0
+    for position in log.positions[log.offsets[item] : log.offsets[item + 1]]:
+        owner = log.owners[position]
+        first, last = position + 1, min(log.sessions[owner + 1], position + len(counting.distance))
+        if counting.around:
+            first, last = log.sessions[owner], log.sessions[owner + 1]
+        for other in range(first, last):
+            partner = log.items[other]
+            if counting.around and (partner == item or tally.seen[partner] == position):
+                continue
+            tally.seen[partner] = position
+            if tally.sums[partner] == 0.0:
+                tally.touched[found] = partner
+                found += 1
+            weight = 1.0 if counting.around else counting.distance[other - position]
+            tally.sums[partner] += weight * counting.session[owner]
+    return found
+
+
+@njit(cache=True)
+def _best(
+    partners: Int32[np.ndarray, "p"], values: Float64[np.ndarray, "p"], priority: Int64[np.ndarray, "N+1"], keep: int
+) -> Int64[np.ndarray, "q"]:
+    """Return the positions of the ``keep`` largest values, largest first, equal ones by priority."""
+    if len(values) > keep:
+        least = np.partition(values, len(values) - keep)[len(values) - keep]
+        chosen = np.flatnonzero(values >= least)
+    else:
+        chosen = np.arange(len(values))
+    chosen = chosen[np.argsort(priority[partners[chosen]])]
+    return chosen[np.argsort(-values[chosen], kind="mergesort")][:keep]
+
+
+@njit(cache=True)
+def count_pairs(
+    log: Log, counting: Counting
+) -> tuple[Int64[np.ndarray, "N+2"], Int32[np.ndarray, "m"], Float64[np.ndarray, "m"], Float64[np.ndarray, "N+1"]]:
+    """Sum the weights of all pairs of events and keep the best second items of each first item.
+
+    Returns:
+        offsets, partners and weights: row j is ``partners[offsets[j]:offsets[j + 1]]``, largest weight first; and the
+        sum of each row over all partners, without the column factor.
+    """
+    size = len(log.offsets) - 1
+    offsets = np.zeros(size + 1, dtype=np.int64)
+    totals = np.zeros(size)
+    partners = np.empty(1024, dtype=np.int32)
+    values = np.empty(1024)
+    tally = Tally(np.zeros(size), np.full(size, -1), np.empty(size, dtype=np.int32))
+    for item in range(1, size):
+        row = tally.touched[: _add_pairs(item, log, counting, tally)]
+        totals[item] = tally.sums[row].sum()
+        weights = tally.sums[row] * counting.column[row]
+        tally.sums[row] = 0.0
+        kept = _best(row, weights, counting.priority, counting.keep)
+        start, end = offsets[item], offsets[item] + len(kept)
+        while end > len(partners):
+            partners = np.concatenate((partners, np.empty_like(partners)))
+            values = np.concatenate((values, np.empty_like(values)))
+        partners[start:end] = row[kept]
+        values[start:end] = weights[kept]
+        offsets[item + 1] = end
+    return offsets, partners[: offsets[size]].copy(), values[: offsets[size]].copy(), totals

@@ -1,0 +1,93 @@
+"""What Markov, SequentialRules and ItemKNN share: a sparse table of the best partners of each item."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int32, Int64
+from pydantic import Field
+from torch import Tensor
+
+from segue.data.sessions import Prefixes, Sessions
+from segue.models.base import Model, ModelConfig
+from segue.models.successors.kernels import Counting, Log, count_pairs
+
+
+class SuccessorConfig(ModelConfig):
+    """Parameters of every model that looks up successors."""
+
+    n_successors: int = Field(100, ge=1)
+    """Best items kept per item."""
+
+
+class SuccessorModel(Model):
+    """A model whose scores are a row of a sparse item x item table, chosen by the last item of the session."""
+
+    learnt: ClassVar[tuple[str, ...]] = ("offsets", "successors", "weights")
+    config: SuccessorConfig
+
+    offsets: Int64[np.ndarray, "N+2"]
+    """The successors of item j are ``successors[offsets[j]:offsets[j + 1]]``."""
+    successors: Int32[np.ndarray, "m"]
+    """Item indices, best first in each row."""
+    weights: Float32[np.ndarray, "m"]
+    """Their scores."""
+
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Look up the last item of each prefix; see ``Model.score``. An empty prefix scores 0 everywhere."""
+        scores = np.zeros((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
+        last = last_items(prefixes)
+        rows, entries = Prefixes(self.successors, self.offsets[last], self.offsets[last + 1]).events()
+        scores[rows, self.successors[entries]] = self.weights[entries]
+        return torch.from_numpy(scores)
+
+
+def last_items(prefixes: Prefixes) -> Int32[np.ndarray, "B"]:
+    """Return the last item of each prefix, padding for an empty one."""
+    last = np.zeros(len(prefixes), dtype=np.int32)
+    filled = prefixes.lengths > 0
+    last[filled] = prefixes.items[prefixes.ends[filled] - 1]
+    return last
+
+
+def pairs(
+    train: Sessions,
+    keep: int,
+    *,
+    distance: Float64[np.ndarray, "_"] | None = None,
+    session: Float64[np.ndarray, "s"] | None = None,
+    column: Float64[np.ndarray, "N+1"] | None = None,
+) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, "N+1"]]:
+    """Sum the weights of the pairs of events of each session, and keep the best second items of each item.
+
+    Args:
+        train: the sessions.
+        keep: second items kept per item; equal ones are kept by popularity, then by index.
+        distance: weight of a pair by its distance in events, from 0 on; pairs further apart do not count. None pairs
+            an event with each other item of its whole session, once, whatever the order and the distance.
+        session: weight of each session; None weights all alike.
+        column: factor by the second item, applied before the best are chosen; None is 1.
+
+    Returns:
+        The arrays ``offsets``, ``successors`` and ``weights`` (float64) of ``SuccessorModel``; and the sum of each
+        row before anything was dropped and without ``column``.
+    """
+    size = len(train.vocabulary) + 1
+    support = np.bincount(train.items, minlength=size)
+    log = Log(
+        items=np.require(train.items, requirements=["C", "W"]),
+        owners=np.repeat(np.arange(len(train), dtype=np.int32), train.lengths),
+        sessions=np.require(train.offsets, requirements=["C", "W"]),
+        positions=np.argsort(train.items, kind="stable"),
+        offsets=np.concatenate([[0], np.cumsum(support)]),
+    )
+    counting = Counting(
+        around=distance is None,
+        distance=np.ones(1) if distance is None else distance,
+        session=np.ones(len(train)) if session is None else session,
+        column=np.ones(size) if column is None else column,
+        priority=np.argsort(np.argsort(-support, kind="stable"), kind="stable"),
+        keep=keep,
+    )
+    offsets, successors, weights, totals = count_pairs(log, counting)
+    return {"offsets": offsets, "successors": successors, "weights": weights}, totals

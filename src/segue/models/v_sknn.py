@@ -1,0 +1,60 @@
+"""V-SKNN: session neighbours with weights that fall with the distance from the end of the running session."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from pydantic import Field
+
+from segue.data.sessions import Sessions
+from segue.models.neighbours.decay import Decay, match_weights, position_weights
+from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
+
+
+class VSKNNConfig(NeighbourConfig):
+    """Parameters of ``VSKNN``."""
+
+    position_decay: Decay = "linear"
+    """How the weight of an event in the similarity falls with its distance from the end of the running session."""
+    match_decay: Decay = "linear"
+    """How the weight of a neighbour falls with the distance of its most recent match from the end."""
+    idf: Literal["off", "add", "multiply"] = "off"
+    """Favour rare items: the vote for an item is multiplied by 1 + idf_weight x idf (add) or by idf (multiply)."""
+    idf_weight: float = Field(1.0, gt=0)
+    """Weight of the idf where it is added."""
+
+
+class VSKNN(NeighbourModel):
+    """Recommends what the recent sessions most similar to the running one contain, recent clicks counting most.
+
+    With running session s, its item i last at d_i events before the end, and neighbour n:
+
+        sim(s, n) = sum over the shared items of w(d_i) / number of different items of s
+        score(j)  = sum over the k neighbours that hold j of sim(s, n) x v(min d_i over the shared items) x f(idf_j)
+
+    Source: V-SKNN of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``similarity="vec"``; lists
+    are equal for equal parameters where the more recent of two equally similar sessions is preferred. The index is that
+    of VMIS-kNN (Kersbergen et al., SIGMOD 2022): postings of the most recent sessions of each item, here merged from
+    the most recent session back, so that no session is compared that is not used. VMIS-kNN itself is
+    ``idf="multiply"`` and ``leave_out="last"``.
+    """
+
+    name = "v-sknn"
+    paper = "Ludewig and Jannach 2018, arXiv 1803.09587; index: Kersbergen et al. 2022, SIGMOD"
+    Config = VSKNNConfig
+    config: VSKNNConfig
+
+    def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
+        """Weight all sessions alike."""
+        return np.ones(len(train))
+
+    def weights(self) -> Weights:
+        """Return the decays and the idf that the parameters ask for."""
+        config = self.config
+        item = {"off": np.ones_like(self.idf), "add": 1 + config.idf_weight * self.idf, "multiply": self.idf}
+        return Weights(
+            position=position_weights(config.position_decay, config.max_length),
+            match=match_weights(config.match_decay, config.max_length),
+            gap=np.ones(1),
+            item=item[config.idf],
+        )

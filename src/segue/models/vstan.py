@@ -1,0 +1,43 @@
+"""VSTAN: STAN with the weights of V-SKNN."""
+
+from pydantic import Field
+
+from segue.models.neighbours.decay import exponential
+from segue.models.neighbours.model import Weights
+from segue.models.stan import STAN, STANConfig
+
+
+class VSTANConfig(STANConfig):
+    """Parameters of ``VSTAN``."""
+
+    match_scale: float = Field(1.02, gt=0)
+    """In events: how fast a neighbour counts less with the distance of its most recent match from the end."""
+    idf_weight: float = Field(5.0, ge=0)
+    """Favour rare items: the vote for an item is multiplied by 1 + idf_weight x idf."""
+
+
+class VSTAN(STAN):
+    """Recommends like STAN, and weights neighbours by their most recent match and items by their rarity, like V-SKNN.
+
+        score(j) = STAN's sum, each term x exp(-min d_i / lambda_4) x (1 + lambda_5 idf_j)
+
+    with d_i the events of the running session after shared item i, ``idf_j = ln(sessions / events on j)``, not below 0.
+
+    Source: Ludewig et al., arXiv 1910.12781, as in session-rec. Where we differ: see ``STAN``.
+    """
+
+    name = "vstan"
+    paper = "Ludewig et al. 2019, arXiv 1910.12781"
+    Config = VSTANConfig
+    config: VSTANConfig
+
+    def weights(self) -> Weights:
+        """Return STAN's decays, and those that VSTAN adds."""
+        return (
+            super()
+            .weights()
+            ._replace(
+                match=exponential(self.config.match_scale, self.config.max_length),
+                item=1 + self.config.idf_weight * self.idf,
+            )
+        )

@@ -1,0 +1,1 @@
+"""Blocks of models and measures: losses, samplers, recurrent layers, ranking, metrics."""

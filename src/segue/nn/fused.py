@@ -1,0 +1,122 @@
+"""The two pieces of a recurrent training step where its time goes, each as one differentiable operation.
+
+Written as a chain of small operations, most of a step goes into temporaries. Here the scores of B states against M
+sampled items exist once: the softmax is taken in place and turned into the gradient in place, and the item table
+gets its gradient as rows, never as a table. The recurrent cell keeps the four arrays that its gradient needs.
+``losses.cross_entropy`` and ``torch.nn.GRUCell`` say the same, and are what the tests compare with.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def sampled_cross_entropy(
+    states: Float[Tensor, "B D"],
+    table: Float[Tensor, "N W"],
+    ids: Int64[Tensor, "M"],
+    log_q: Float[Tensor, "M"],
+    excluded: tuple[Int64[Tensor, "E"], Int64[Tensor, "E"]],
+) -> Float[Tensor, "B"]:
+    """Return ``-log softmax(states @ embeddings.T + biases - log_q)`` at column ``b`` of each row ``b``.
+
+    Args:
+        states: what the encoder says about each session.
+        table: embedding of each item and, in the last column, its bias (W = D + 1). The gradient is sparse: one
+            row per id, an id that occurs twice has two.
+        ids: the sampled items, shared by all rows; the first B are the targets of the rows.
+        log_q: what to subtract from each column.
+        excluded: rows and columns of the scores that take no part (accidental hits).
+    """
+    loss: Tensor = _SampledCrossEntropy.apply(states, table, ids, log_q, excluded)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def gru_cell(
+    inputs: Float[Tensor, "B I"],
+    hidden: Float[Tensor, "B H"],
+    weight_ih: Float[Tensor, "G I"],
+    weight_hh: Float[Tensor, "G H"],
+    bias_ih: Float[Tensor, "G"],
+    bias_hh: Float[Tensor, "G"],
+) -> Float[Tensor, "B H"]:
+    """Return the next hidden state; weights and result are those of ``torch.nn.GRUCell`` (G = 3 H)."""
+    state: Tensor = _GRUCell.apply(inputs, hidden, weight_ih, weight_hh, bias_ih, bias_hh)  # type: ignore[no-untyped-call]
+    return state
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, table: Tensor, ids: Tensor, log_q: Tensor, excluded: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        rows = table.index_select(0, ids)
+        embeddings, biases = rows[:, :-1], rows[:, -1]
+        scores = torch.addmm(biases - log_q, states, embeddings.T)
+        scores[excluded] = -torch.inf
+        gradient = torch.softmax(scores, dim=1, out=scores)
+        at_target = gradient.diagonal()
+        loss = -torch.log(at_target)
+        at_target -= 1.0
+        ctx.save_for_backward(states, embeddings, ids, gradient)
+        ctx.shape = table.shape
+        return loss
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        states, embeddings, ids, gradient = ctx.saved_tensors
+        weight = of_loss.unsqueeze(1)
+        of_states = torch.mm(gradient, embeddings).mul_(weight)
+        of_rows = embeddings.new_empty(len(ids), ctx.shape[1])
+        torch.mm(gradient.T, states * weight, out=of_rows[:, :-1])
+        torch.mm(gradient.T, weight, out=of_rows[:, -1:])
+        of_table = torch.sparse_coo_tensor(ids.unsqueeze(0), of_rows, ctx.shape, check_invariants=False)
+        return of_states, of_table, None, None, None
+
+
+class _GRUCell(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        hidden: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor,
+        bias_hh: Tensor,
+    ) -> Tensor:
+        size = hidden.shape[1]
+        of_input = torch.addmm(bias_ih, inputs, weight_ih.T)
+        of_hidden = torch.addmm(bias_hh, hidden, weight_hh.T)
+        gates = torch.sigmoid(of_input[:, : 2 * size] + of_hidden[:, : 2 * size])
+        reset, update = gates.chunk(2, dim=1)
+        recurrent = of_hidden[:, 2 * size :]
+        candidate = torch.addcmul(of_input[:, 2 * size :], reset, recurrent).tanh_()
+        ctx.save_for_backward(inputs, hidden, weight_ih, weight_hh, gates, candidate, recurrent)
+        return torch.lerp(candidate, hidden, update)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, of_state: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, hidden, weight_ih, weight_hh, gates, candidate, recurrent = ctx.saved_tensors
+        size = hidden.shape[1]
+        reset, update = gates.chunk(2, dim=1)
+        of_candidate = torch.ops.aten.tanh_backward(of_state - of_state * update, candidate)
+        of_gates = torch.cat((of_candidate * recurrent, of_state * (hidden - candidate)), dim=1)
+        of_gates = torch.ops.aten.sigmoid_backward(of_gates, gates)
+        on_input = torch.cat((of_gates, of_candidate), dim=1)
+        on_hidden = torch.cat((of_gates, of_candidate * reset), dim=1)
+        of_inputs = torch.mm(on_input, weight_ih) if ctx.needs_input_grad[0] else None
+        of_hidden = torch.addmm(of_state * update, on_hidden, weight_hh) if ctx.needs_input_grad[1] else None
+        return (
+            of_inputs,
+            of_hidden,
+            torch.mm(on_input.T, inputs),
+            torch.mm(on_hidden.T, hidden),
+            on_input.sum(0),
+            on_hidden.sum(0),
+        )

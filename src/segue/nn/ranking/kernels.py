@@ -1,0 +1,123 @@
+"""Loops over rows of scores, compiled and spread over the cores."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+_BLOCK = 64
+"""Scores that are compared with the k-th best together, before any of them is looked at alone."""
+
+
+class Seen(NamedTuple):
+    """The items that are no candidates in row b: ``items[starts[b]:ends[b]]``, item indices."""
+
+    items: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+@njit(cache=True, parallel=True)
+def top_k_rows(
+    scores: np.ndarray,
+    prior: np.ndarray,
+    seen: Seen,
+    items: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Fill ``items`` (given as 0) and ``values`` (given as -inf) with the best of each row.
+
+    Args:
+        scores: [B, N+1]; column 0 is not read.
+        prior: [N+1], decides between equal scores.
+        seen: the items that are no candidates.
+        items: [B, k], written.
+        values: [B, k], written.
+    """
+    for b in prange(scores.shape[0]):
+        _top_k_row(_candidates(scores[b], seen, b), prior, items[b], values[b])
+
+
+@njit(cache=True)
+def top_k_few_rows(
+    scores: np.ndarray,
+    prior: np.ndarray,
+    seen: Seen,
+    items: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Do what ``top_k_rows`` does, in one thread: a row is done before a second core has woken up."""
+    for b in range(scores.shape[0]):
+        _top_k_row(_candidates(scores[b], seen, b), prior, items[b], values[b])
+
+
+@njit(cache=True, parallel=True)
+def count_rows(
+    scores: np.ndarray,
+    targets: np.ndarray,
+    seen: Seen,
+    counts: np.ndarray,
+) -> None:
+    """Count the candidates ahead of each target (``counts[b, 0]``) and level with it (``counts[b, 1]``).
+
+    A NaN is ahead of everything; the target is level with itself; a target that is no candidate gets -1 ahead.
+
+    Args:
+        scores: [B, N+1]; column 0 is not read.
+        targets: [B], item indices.
+        seen: the items that are no candidates.
+        counts: [B, 2], written.
+    """
+    for b in prange(scores.shape[0]):
+        row = _candidates(scores[b], seen, b)
+        target = row[targets[b]]
+        ahead = 0
+        level = 0
+        for item in range(1, len(row)):
+            ahead += not row[item] <= target
+            level += row[item] == target
+        counts[b, 0] = ahead if target > -np.inf else -1
+        counts[b, 1] = level
+
+
+@njit(cache=True)
+def _candidates(row: np.ndarray, seen: Seen, b: int) -> np.ndarray:
+    """Return a copy of row b with the items seen masked, or the row itself if there are none."""
+    if seen.ends[b] <= seen.starts[b]:
+        return row
+    masked = row.copy()
+    for position in range(seen.starts[b], seen.ends[b]):
+        masked[seen.items[position]] = -np.inf
+    return masked
+
+
+@njit(cache=True)
+def _top_k_row(row: np.ndarray, prior: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+    last = len(items) - 1
+    for begin in range(1, len(row), _BLOCK):
+        block = row[begin : begin + _BLOCK]
+        hopeful = 0
+        for score in block:
+            hopeful += score >= values[last]
+        if hopeful == 0:
+            continue
+        for offset in range(len(block)):
+            score = block[offset]
+            if score >= values[last] and score > -np.inf:
+                _insert(begin + offset, score, items, values, prior)
+
+
+@njit(cache=True)
+def _insert(item: int, score: float, items: np.ndarray, values: np.ndarray, prior: np.ndarray) -> None:
+    """Put an item into its place; the last one falls off. Of equals, the one that came first (lower index) leads."""
+    place = len(items)
+    while place > 0 and (
+        score > values[place - 1] or (score == values[place - 1] and prior[item] > prior[items[place - 1]])
+    ):
+        place -= 1
+    for behind in range(len(items) - 1, place, -1):
+        items[behind] = items[behind - 1]
+        values[behind] = values[behind - 1]
+    if place < len(items):
+        items[place] = item
+        values[place] = score

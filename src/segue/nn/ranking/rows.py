@@ -1,0 +1,106 @@
+"""Ranks of targets and top-k lists of rows of scores."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int, Int64
+from torch import Tensor
+
+from segue.data.sessions import Prefixes
+from segue.errors import ParameterError, UnknownNameError
+from segue.nn.ranking import device, kernels
+
+Ties = Literal["conservative", "standard", "median"]
+"""Place of the target among the items with its score: the last, the first, the middle."""
+
+_BEFORE: dict[str, float] = {"conservative": 1.0, "standard": 0.0, "median": 0.5}
+"""Share of the other items with the target's score that are put before it."""
+
+_MANY_ROWS = 16
+"""Rows from which on it pays to share them among the cores."""
+
+
+def top_k(
+    scores: Float[Tensor, "B M"],
+    k: int,
+    *,
+    prior: Int[np.ndarray, "M"] | None = None,
+    exclude: Prefixes | None = None,
+) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+    """List the k best items of each row.
+
+    Args:
+        scores: [B, N+1], column ``j`` is the score of item index ``j``; column 0 is ignored.
+        k: length of the lists.
+        prior: decides between equal scores, higher first; items equal in both are listed by index.
+        exclude: one prefix per row, whose items are no candidates.
+
+    Returns:
+        Item indices, best first, and their scores. A row with fewer than k candidates ends in item 0 with -inf.
+
+    Raises:
+        ParameterError: ``k`` is below 1.
+    """
+    if k < 1:
+        raise ParameterError(f"k: must be at least 1, got {k}")
+    scores = scores.detach().float()
+    prior = np.zeros(scores.shape[1], dtype=np.int64) if prior is None else prior
+    if scores.device.type != "cpu":
+        return device.top_k(scores, k, prior, exclude)
+    items = np.zeros((len(scores), k), dtype=np.int64)
+    values = np.full((len(scores), k), -np.inf, dtype=np.float32)
+    fill = kernels.top_k_rows if len(scores) >= _MANY_ROWS else kernels.top_k_few_rows
+    fill(_rows(scores), prior, _seen(exclude, len(scores)), items, values)
+    return items, values
+
+
+def target_ranks(
+    scores: Float[Tensor, "B M"],
+    targets: Int[np.ndarray, "B"],
+    *,
+    ties: str = "conservative",
+    exclude: Prefixes | None = None,
+) -> Float64[np.ndarray, "B"]:
+    """Rank the target of each row among all candidates.
+
+    Args:
+        scores: [B, N+1], column ``j`` is the score of item index ``j``; column 0 is ignored.
+        targets: item index of each row, 1..N.
+        ties: ``"conservative"`` puts the target behind all items with its score, so that a constant scorer is no
+            good; ``"standard"`` puts it before them; ``"median"`` in the middle, which may end in a half.
+        exclude: one prefix per row, whose items are no candidates. A target among them is never recommended, so
+            its rank is infinity.
+
+    Returns:
+        Ranks, 1 is best; infinity where the target is no candidate.
+
+    Raises:
+        UnknownNameError: there is no such tie rule.
+        ParameterError: a target is no item of the scores.
+    """
+    if ties not in _BEFORE:
+        raise UnknownNameError("tie rule", ties, _BEFORE)
+    if len(targets) and not 1 <= targets.min() <= targets.max() < scores.shape[1]:
+        raise ParameterError(
+            f"targets: must be item indices from 1 to {scores.shape[1] - 1}, got {targets.min()} to {targets.max()}; "
+            "score with the vocabulary that the targets were encoded with"
+        )
+    scores = scores.detach().float()
+    if scores.device.type != "cpu":
+        counts = device.counts(scores, targets, exclude)
+    else:
+        counts = np.empty((len(scores), 2), dtype=np.int64)
+        kernels.count_rows(_rows(scores), targets, _seen(exclude, len(scores)), counts)
+    ahead, others = counts[:, 0], counts[:, 1] - 1
+    return np.where(ahead < 0, np.inf, 1.0 + ahead + _BEFORE[ties] * others)
+
+
+def _rows(scores: Float32[Tensor, "B M"]) -> Float32[np.ndarray, "B M"]:
+    return scores.contiguous().numpy()
+
+
+def _seen(exclude: Prefixes | None, rows: int) -> kernels.Seen:
+    if exclude is None:
+        nothing = np.zeros(rows, dtype=np.int64)
+        return kernels.Seen(np.zeros(0, dtype=np.int32), nothing, nothing)
+    return kernels.Seen(exclude.items, exclude.starts, exclude.ends)

@@ -1,0 +1,108 @@
+"""From names and values typed by a user to a checked configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from segue.errors import ParameterError, UnknownNameError
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` on top, section by section."""
+    merged = dict(base)
+    for name, value in changes.items():
+        old = merged.get(name)
+        merged[name] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def build(
+    config: type[ConfigT], owner: str, *, preset: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> ConfigT:
+    """Build a configuration from its defaults, a preset and single parameters, in that order.
+
+    Args:
+        config: the class that declares the parameters; its ``presets`` holds the presets.
+        owner: name to put before a parameter in messages, for example ``"gru4rec"``.
+        preset: name of a preset.
+        parameters: values by name; a section is a mapping.
+
+    Raises:
+        UnknownNameError: there is no such preset.
+        ParameterError: names, received values and rules of all parameters that are wrong.
+    """
+    values: dict[str, Any] = config.model_construct().model_dump()
+    if preset is not None:
+        presets: Mapping[str, Mapping[str, Any]] = getattr(config, "presets", {})
+        if preset not in presets:
+            raise UnknownNameError(f"preset of {owner}", preset, presets)
+        values = merge(values, presets[preset])
+    try:
+        return config.model_validate(merge(values, parameters or {}))
+    except ValidationError as error:
+        lines = [_explain(owner, config, detail) for detail in error.errors()]
+        raise ParameterError("\n".join(lines)) from None
+
+
+def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    where = f"{owner}.{name}" if name else owner
+    if detail["type"] == "extra_forbidden":
+        return str(UnknownNameError(f"parameter of {owner}", name, [one.name for one in describe(config)]))
+    rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{where}: must be {rule}, got {detail['input']!r}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as a reader of the help or the docs sees it."""
+
+    name: str
+    default: Any
+    rule: str
+    meaning: str
+
+
+def describe(config: type[BaseModel], prefix: str = "") -> list[Parameter]:
+    """List the parameters of a configuration with default, rule and meaning; sections are written with dots."""
+    parameters: list[Parameter] = []
+    defaults = config.model_construct()
+    for name, info in config.model_fields.items():
+        default = getattr(defaults, name, None)
+        if isinstance(default, BaseModel):
+            section = describe(type(default), f"{prefix}{name}.")
+            values = default.model_dump()
+            parameters += [replace(one, default=values[one.name.rpartition(".")[2]]) for one in section]
+        else:
+            meaning = " ".join((info.description or "").split())
+            parameters.append(Parameter(prefix + name, default, _rule(info), meaning))
+    return parameters
+
+
+_BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def _rule(info: FieldInfo) -> str:
+    bounds = [
+        f"{sign} {getattr(part, name)}"
+        for part in info.metadata
+        for name, sign in _BOUNDS.items()
+        if getattr(part, name, None) is not None
+    ]
+    return ", ".join([_type_name(info.annotation), *bounds])
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " | ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) in (tuple, list):
+        return f"list of {_type_name(get_args(kind)[0])}"
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        return " | ".join("none" if part is NoneType else _type_name(part) for part in get_args(kind))
+    return getattr(kind, "__name__", str(kind)) if get_origin(kind) is None else str(kind)

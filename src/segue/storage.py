@@ -1,0 +1,91 @@
+"""Writes that happen whole or not at all: what stood at a path stays there until the new content is complete."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from safetensors import SafetensorError
+
+from segue.errors import StorageError
+
+# safetensors and polars wrap the operating system's refusal in errors of their own.
+_REFUSALS = (OSError, SafetensorError, pl.exceptions.PolarsError)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Yield a scratch file that replaces ``path`` when the block ends well.
+
+    Raises:
+        StorageError: the disk refused; an older file is still at ``path``.
+    """
+    with _refusals_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        scratch = Path(name)
+        try:
+            yield scratch
+            with scratch.open("rb") as stream:
+                os.fsync(stream.fileno())
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a scratch folder that replaces ``path`` when the block ends well.
+
+    Raises:
+        StorageError: the disk refused; an older folder is still at ``path``.
+    """
+    with _refusals_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            scratch = room / "new"
+            scratch.mkdir()
+            yield scratch
+            _swap(scratch, path, aside=room / "old")
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with replacing_file(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def _swap(new: Path, path: Path, aside: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    path.rename(aside)
+    try:
+        new.rename(path)
+    except OSError:
+        aside.rename(path)
+        raise
+
+
+@contextmanager
+def _refusals_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
+    except _REFUSALS as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StorageError(
+            f"{path}: cannot be written ({reason}); what was there is unchanged. Free some space or choose another place"
+        ) from error

@@ -1,0 +1,241 @@
+"""The training loop, the only one.
+
+It repeats itself exactly: the batch and the dropout of a step depend on (seed, epoch, step) alone, and a checkpoint
+holds everything else, so that a run that was killed and resumed equals one that was not, bit for bit on a CPU.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from segue.errors import DivergedError
+from segue.rng import derive
+from segue.training.checkpoint import load_checkpoint, save_checkpoint
+from segue.training.config import TrainingConfig
+from segue.training.runtime import Runtime
+
+_REPORT_STEPS = 50
+"""Steps between two looks at the loss; each look waits for a GPU to catch up."""
+
+
+class Objective(Protocol):
+    """What is minimised: a module and the loss of each step."""
+
+    module: nn.Module
+    """The parameters to learn."""
+
+    def begin_epoch(self, epoch: int) -> int:
+        """Lay out the batches of an epoch, as a pure function of seed and epoch; return the number of steps."""
+
+    def loss(self, step: int) -> Tensor:
+        """Return the loss of one step of the epoch that was begun."""
+
+    def carried(self) -> Mapping[str, Tensor]:
+        """Return what is carried from step to step inside an epoch (hidden states), by name."""
+
+    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
+        """Take back what ``carried`` returned."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What is known of an epoch: mean loss, validation value (None without validation), seconds."""
+
+    epoch: int
+    loss: float
+    validation: float | None
+    seconds: float
+
+
+@dataclass
+class _Position:
+    """Where training stands: the next step to take."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = -1
+
+
+class Trainer:
+    """Runs one training.
+
+    Args:
+        objective: what to minimise.
+        optimizer: made over the parameters of ``objective.module``.
+        plan: epochs, schedule, clipping and patience.
+        validate: returns the validation metric of the module as it is now, higher is better; None keeps the last
+            epoch.
+        seed: seed of the dropout masks.
+        runtime: checkpoints and progress.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        plan: TrainingConfig,
+        *,
+        validate: Callable[[], float] | None,
+        seed: int,
+        runtime: Runtime,
+    ) -> None:
+        self._objective = objective
+        self._module = objective.module
+        self._optimizer = optimizer
+        self._plan = plan
+        self._validate = validate
+        self._seed = seed
+        self._runtime = runtime
+        self._position = _Position()
+        self._best: dict[str, Tensor] = {}
+        self._curve: list[EpochRecord] = []
+        self._carried: dict[str, Tensor] = {}
+        self._saved = time.monotonic()
+
+    def run(self) -> list[EpochRecord]:
+        """Train; the module is left with its best weights. Return the curve.
+
+        Raises:
+            DivergedError: the loss is no longer finite.
+            StorageError: a checkpoint cannot be written.
+        """
+        if self._runtime.resume and self._runtime.checkpoint and self._runtime.checkpoint.exists():
+            self._restore()
+        while self._position.epoch < self._plan.epochs and not self._out_of_patience():
+            self._run_epoch()
+        if self._best:
+            self._module.load_state_dict(self._best)
+        return self._curve
+
+    def _out_of_patience(self) -> bool:
+        waited = self._position.epoch - 1 - self._position.best_epoch
+        return self._validate is not None and self._plan.patience is not None and waited >= self._plan.patience
+
+    def _run_epoch(self) -> None:
+        position = self._position
+        steps = self._objective.begin_epoch(position.epoch)
+        if position.step:
+            self._objective.restore_carried(self._carried)
+        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._runtime.torch_device())
+        started = time.monotonic() - position.seconds
+        self._module.train()
+        name = f"epoch {position.epoch + 1}/{self._plan.epochs}"
+        with self._runtime.progress.task(name, steps) as task, _forked_dropout(self._runtime.torch_device()):
+            task.advance(position.step)
+            while position.step < steps:
+                loss_sum += self._step(position, steps)
+                position.step += 1
+                position.seconds = time.monotonic() - started
+                if position.step % _REPORT_STEPS == 0 or position.step == steps:
+                    position.loss_sum = self._finite(loss_sum, position)
+                    task.advance(_REPORT_STEPS, f"loss {position.loss_sum / position.step:.4f}")
+                    if position.step < steps and self._checkpoint_due():
+                        self._save()
+        self._end_epoch(position.loss_sum / max(steps, 1), position.seconds)
+
+    def _step(self, position: _Position, steps: int) -> Tensor:
+        self._set_learning_rate(position.epoch * steps + position.step, self._plan.epochs * steps)
+        torch.manual_seed(derive(self._seed, "dropout", position.epoch, position.step))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._objective.loss(position.step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._plan.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._module.parameters(), self._plan.clip_norm)
+        self._optimizer.step()
+        return loss.detach()
+
+    def _finite(self, loss_sum: Tensor, position: _Position) -> float:
+        value = loss_sum.item()
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the loss became {value} in epoch {position.epoch + 1} before step {position.step + 1}: "
+                f"lower training.learning_rate (now {self._plan.learning_rate}) or set training.clip_norm"
+            )
+        return value
+
+    def _set_learning_rate(self, step: int, total: int) -> None:
+        rate = self._plan.learning_rate * learning_rate_factor(self._plan.schedule, self._plan.warmup, step / total)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _end_epoch(self, loss: float, seconds: float) -> None:
+        position = self._position
+        value = None
+        if self._validate is not None:
+            self._module.eval()
+            value = self._validate()
+            if position.best_epoch < 0 or value > self._best_value():
+                position.best_epoch = position.epoch
+                self._best = {name: tensor.detach().clone() for name, tensor in self._module.state_dict().items()}
+        self._curve.append(EpochRecord(position.epoch, loss, value, seconds))
+        tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
+        self._runtime.progress.say(
+            f"epoch {position.epoch + 1}/{self._plan.epochs}  loss {loss:.4f}{tail}  {seconds:.1f} s"
+        )
+        self._position = _Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
+        if self._runtime.checkpoint is not None:
+            self._save()
+
+    def _best_value(self) -> float:
+        value = self._curve[self._position.best_epoch].validation
+        assert value is not None
+        return value
+
+    def _checkpoint_due(self) -> bool:
+        elapsed = time.monotonic() - self._saved
+        return self._runtime.checkpoint is not None and elapsed >= self._runtime.checkpoint_seconds
+
+    def _save(self) -> None:
+        assert self._runtime.checkpoint is not None
+        tensors = {f"module.{name}": tensor for name, tensor in self._module.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
+        for index, entries in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entries.items()}
+        if self._position.step:
+            tensors |= {f"carried.{name}": tensor for name, tensor in self._objective.carried().items()}
+        state = {"position": asdict(self._position), "curve": [asdict(record) for record in self._curve]}
+        save_checkpoint(self._runtime.checkpoint, tensors, state)
+        self._saved = time.monotonic()
+
+    def _restore(self) -> None:
+        assert self._runtime.checkpoint is not None
+        tensors, state = load_checkpoint(self._runtime.checkpoint)
+        self._position = _Position(**state["position"])
+        self._curve = [EpochRecord(**record) for record in state["curve"]]
+        self._module.load_state_dict(_section(tensors, "module"))
+        self._best = _section(tensors, "best")
+        entries: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _section(tensors, "optimizer").items():
+            index, entry = name.split(".", 1)
+            entries.setdefault(int(index), {})[entry] = tensor
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": entries})
+        self._carried = _section(tensors, "carried")
+
+
+def learning_rate_factor(schedule: str, warmup: float, progress: float) -> float:
+    """Return the factor on the learning rate when a share ``progress`` of the training is done."""
+    if progress < warmup:
+        return progress / warmup
+    rest = (progress - warmup) / (1 - warmup)
+    return {"constant": 1.0, "linear": 1.0 - rest, "cosine": 0.5 * (1 + math.cos(math.pi * rest))}[schedule]
+
+
+def _section(tensors: Mapping[str, Tensor], section: str) -> dict[str, Tensor]:
+    prefix = section + "."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _forked_dropout(device: torch.device) -> Iterator[None]:
+    """Let dropout draw from torch's global generators, and put their states back afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,104 @@
+"""Adagrad with momentum that touches only the rows of a table that a step used."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segue.training.kernels import adagrad_rows
+
+
+class RowAdagrad(torch.optim.Optimizer):
+    """Adagrad (Duchi et al., 2011) with momentum, as GRU4Rec uses it.
+
+    ``a += g^2``, ``m = momentum * m - learning_rate * g / sqrt(a + epsilon)``, ``p += m``. A parameter with a
+    sparse gradient is updated in the rows of the gradient only: neither the accumulator nor the momentum of another
+    row moves, and a row that occurs several times takes one step with the sum. ``torch.optim.Adagrad`` has no
+    momentum, and puts epsilon outside of the root.
+
+    Args:
+        parameters: dense ones, or tables whose gradients are sparse.
+        learning_rate: step size.
+        momentum: share of the last step of a row that is added to its next one.
+        epsilon: keeps the first steps finite.
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], learning_rate: float, momentum: float = 0.0, epsilon: float = 1e-6
+    ) -> None:
+        super().__init__(parameters, {"lr": learning_rate, "momentum": momentum, "eps": epsilon})
+        self._scratch: dict[Tensor, np.ndarray] = {}
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["sum"] = torch.zeros_like(parameter)
+                if momentum > 0:
+                    self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """Update every parameter that has a gradient; a sparse gradient is used up."""
+        assert closure is None
+        for group in self.param_groups:
+            dense = []
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if parameter.grad.is_sparse:
+                    self._step_rows(parameter, group)
+                else:
+                    dense.append(parameter)
+            if dense:
+                self._step_dense(dense, group)
+
+    def _step_dense(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        gradients = [parameter.grad for parameter in parameters]
+        sums = [self.state[parameter]["sum"] for parameter in parameters]
+        torch._foreach_addcmul_(sums, gradients, gradients)
+        roots = torch._foreach_add(sums, group["eps"])
+        torch._foreach_sqrt_(roots)
+        if group["momentum"] > 0:
+            momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+            torch._foreach_mul_(momenta, group["momentum"])
+            torch._foreach_addcdiv_(momenta, gradients, roots, -group["lr"])
+            torch._foreach_add_(parameters, momenta)
+        else:
+            torch._foreach_addcdiv_(parameters, gradients, roots, -group["lr"])
+
+    def _step_rows(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        if parameter.device.type == "cpu":
+            self._step_rows_compiled(parameter, group)
+        else:
+            self._step_rows_plain(parameter, group)
+
+    def _step_rows_compiled(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
+        state = self.state[parameter]
+        if parameter not in self._scratch:
+            self._scratch[parameter] = np.full(len(parameter), -1, dtype=np.int32)
+        number = parameter.detach().numpy().dtype.type
+        adagrad_rows(
+            parameter.detach().numpy(),
+            state["sum"].numpy(),
+            state.get("momentum", state["sum"]).numpy(),
+            parameter.grad._indices()[0].numpy(),
+            parameter.grad._values().numpy(),
+            self._scratch[parameter],
+            number(group["lr"]),
+            number(group["momentum"]),
+            number(group["eps"]),
+        )
+
+    def _step_rows_plain(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
+        gradient = parameter.grad.coalesce()
+        rows, values = gradient.indices()[0], gradient.values()
+        state = self.state[parameter]
+        sums = state["sum"].index_select(0, rows).addcmul_(values, values)
+        state["sum"].index_copy_(0, rows, sums)
+        step = values.div_(sums.add_(group["eps"]).sqrt_()).mul_(-group["lr"])
+        if group["momentum"] > 0:
+            step += group["momentum"] * state["momentum"].index_select(0, rows)
+            state["momentum"].index_copy_(0, rows, step)
+        parameter.index_add_(0, rows, step)

@@ -1,0 +1,272 @@
+"""Bad input: the whole message, which names the place, the rule, the value and the remedy."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from segue.data.readers import read
+from segue.errors import LogError
+
+HEADER = "session,item,time\n"
+FIX = "correct them or remove their rows"
+RAGGED = "correct the line, or give another format if all lines are like that"
+FIELDS = "must have 3 fields ('session', 'item', 'time') separated by comma"
+ZIPPED = gzip.compress(
+    (HEADER + "".join(f"{row},{row * 7919 % 1000},{1700000000 + row}\n" for row in range(50000))).encode(), mtime=0
+)
+
+CASES = {
+    "missing column": (
+        "session,colour\n1,2\n",
+        "has no column for the item; it has 'session', 'colour'; say which one it is, "
+        "for example columns={'item': 'session'} or --columns item=session",
+    ),
+    "no header": (
+        "1,2,1700000000\n",
+        "has no column for the session or user; it has '1', '2', '3'; say which one it is, "
+        "for example columns={'session': '1'} or --columns session=1\n"
+        "FILE: has no column for the item; it has '1', '2', '3'; say which one it is, "
+        "for example columns={'item': '1'} or --columns item=1",
+    ),
+    "two columns for a role": (
+        "session,item,time,timestamp\n1,2,3,4\n",
+        "columns 'time', 'timestamp' all look like the time; say which one it is, "
+        "for example columns={'time': 'time'} or --columns time=time",
+    ),
+    "empty file": ("", "is empty; a log needs at least one event"),
+    "blank lines": ("\n  \n", "holds blank lines only; a log needs at least one event"),
+    "header only": (HEADER, "has no events; a log needs at least one row of them"),
+    "no separator": (
+        "session#item\n1#2\n",
+        "line 1: has no separator (comma, tab, semicolon, bar, '::' or space), got 'session#item'; "
+        "a log needs at least a session and an item on each line",
+    ),
+    "wrong delimiter": (HEADER + "1,2,3\n\n4;5;6\n7;8;9\n", f"lines 4 and 5: {FIELDS}, got 1; {RAGGED}"),
+    "wrong delimiter everywhere": (
+        HEADER + "1;2;3\n" * 9,
+        f"lines 2, 3, 4, 5 and 6 (and maybe more): {FIELDS}, got 1; {RAGGED}",
+    ),
+    "long row": (HEADER + "1,2,3\n1,2,3,4\n", f"line 3: {FIELDS}, got 4; {RAGGED}"),
+    "short row": (HEADER + "1,2,3\n1,2,\n1,2\n1,2,3\n", f"line 4: {FIELDS}, got 2; {RAGGED}"),
+    "open quote": (HEADER + '1,"2,3\n' + "1,2,3\n" * 5, f"line 2: {FIELDS}, got 2; {RAGGED}"),
+    "blank first line": ("\n" + HEADER + "1,2,3\n", f"line 1: {FIELDS}, got 0; {RAGGED}"),
+    "duplicate header": (
+        "session,item,time,item\n1,2,3,4\n",
+        "line 1: columns must have different names, 'item' is there more than once; rename or remove the others",
+    ),
+    "time that is no number": (
+        HEADER + "1,2,1700000000\n1,2,noon\n\n1,3,1700000001\n1,4,later\n",
+        f"lines 3 and 6, column 'time': must be a number, got 'noon', 'later'; {FIX}",
+    ),
+    "time that is no date": (
+        HEADER + "1,2,2026-01-31T12:00:00\n1,2,2026-02-31T12:00:00\n",
+        f"line 3, column 'time': must be an ISO 8601 time, got '2026-02-31T12:00:00'; {FIX}",
+    ),
+    "times that are neither": (
+        HEADER + "1,2,07/04/2014\n",
+        "line 2, column 'time': must be a number or an ISO 8601 time such as 2026-01-31T12:00:00, "
+        f"got '07/04/2014'; {FIX}",
+    ),
+    "time without end": (HEADER + "1,2,inf\n", f"line 2, column 'time': must be finite, got 'inf'; {FIX}"),
+    "seconds and milliseconds": (
+        HEADER + "1,2,1700000000\n" * 8 + "1,2,1700000000000\n" * 7,
+        "lines 10, 11, 12, 13, 14 and 2 more, column 'time': must have one unit, 8 values look like seconds but 7 like "
+        "milliseconds, got '1700000000000'; correct them or, if all are in one unit, say which: time_unit='s' "
+        "(or ms, us, ns)",
+    ),
+    "line numbers after a field of two lines": (
+        HEADER + '"1\n2",3,4\n1,2,noon\n',
+        f"line 4, column 'time': must be a number, got 'noon'; {FIX}",
+    ),
+    "all mistakes together": (
+        "session,item,time,rating,part\n1,2,noon,good,train\n1,2,3,4,blind\n",
+        "line 2, column 'time': must be a number, got 'noon'; "
+        f"{FIX}\n"
+        "FILE: line 3, column 'part': must be one of train, valid, test, got 'blind'; correct them, or rename the column\n"
+        f"FILE: line 2, column 'rating': must be a number, got 'good'; {FIX}",
+    ),
+    "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
+    "compressed binary file": (
+        gzip.compress(b"ab\0\n" * 9),
+        "holds a binary file; save its rows as CSV or Parquet",
+    ),
+    "zip archive": (b"PK\x03\x04rest", "is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
+    "UTF-16": (HEADER.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
+    "cut gzip": (
+        ZIPPED[: len(ZIPPED) // 2],
+        "cannot be decompressed (unexpected end of file); it is damaged, get it again",
+    ),
+    "garbled gzip": (
+        ZIPPED[:-8] + b"12345678",
+        "cannot be decompressed (corrupt gzip stream does not have a matching checksum); it is damaged, get it again",
+    ),
+    "broken JSON": (
+        '{"session":1,"item":2}\n\n{"session":1,\nnope\n',
+        "lines 3 and 4: must be a JSON object on one line, got '{\"session\":1,', 'nope'; correct or remove it",
+    ),
+    "JSON array": ('[{"session":1}]', "is a JSON array; write one object per line (JSON Lines)"),
+    "nested time": (
+        '{"session":1,"events":[{"aid":1,"ts":5}]}\n\n{"session":2,"events":[{"aid":1,"ts":5},{"aid":1,"ts":"x"}]}\n',
+        f"line 3, column 'ts': must be a number, got 'x'; {FIX}",
+    ),
+    "one length": (
+        "1 2 3\n4 5 6\n",
+        "every line has 3 words, so it may be a table or sequences of one length; "
+        "give format='space' (with columns by number) or format='sequences'",
+    ),
+    "other fields than a rating": (
+        "1::2::3::4::5\n",
+        "line 1: must have the fields of a rating (user, item, rating, time), got 5 fields; "
+        "say which is which by number, for example columns={'session': '1', 'item': '2'}",
+    ),
+    "ragged double colons": (
+        "1::2::3\n1::2\n",
+        f"line 2: must have 3 fields, got '1::2'; {RAGGED}",
+    ),
+    "text for a number of RecBole": (
+        "user_id:token\titem_id:token\trating:float\n1\t2\tgood\n",
+        f"line 2, column 'rating': must be a number, got 'good'; {FIX}",
+    ),
+    "damaged Parquet": (
+        b"PAR1" + b"x" * 20 + b"PAR1",
+        "cannot be read as Parquet (parquet: File out of specification: The footer size must be smaller or equal to the "
+        "file's size); it is damaged or no Parquet",
+    ),
+}
+
+NAMED = {
+    "tsv": (
+        HEADER + "1,2,3\n",
+        "line 1: must have several fields separated by tab, got 'session,item,time'; "
+        "leave format out to have the separator recognised",
+    ),
+    "sequences": ("1 2 3\n4\n", f"line 2: must be an id and at least one item, got '4'; {RAGGED}"),
+    "pairs": ("1 2\n\n3\n4 5 6\n", f"lines 3 and 4: must be a user and an item, got '3', '4 5 6'; {RAGGED}"),
+    "csv": (b"PAR1xxxx", "is Parquet; leave format out, or give format='parquet'"),
+    "otto": ('{"session":1,"events":5}\n', "each line must hold a list of objects under 'events', got Int64"),
+    "recbole": (
+        "user_id\titem_id\n1\t2\n",
+        "line 1: must be names with types such as user_id:token (types token, token_seq, float, float_seq) separated by "
+        "tabs, got 'user_id\\titem_id'; leave format out if it is no RecBole file",
+    ),
+    "yoochoose": (
+        "1,2\n",
+        "line 1: must have 4 fields ('session', 'time', 'item', 'category') separated by comma, got 2; " + RAGGED,
+    ),
+    "diginetica": ("session;item\n1;2\n", "must have the columns 'eventdate' and 'timeframe', got 'session', 'item'"),
+}
+
+
+def message(path, content, **options):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(LogError) as caught:
+        read(path, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_content(tmp_path, case):
+    content, expected = CASES[case]
+    path = tmp_path / "log"
+    assert message(path, content) == f"{path}: {expected.replace('FILE', str(path))}"
+
+
+@pytest.mark.parametrize("form", NAMED)
+def test_content_that_does_not_fit_the_format(tmp_path, form):
+    content, expected = NAMED[form]
+    path = tmp_path / "log"
+    assert message(path, content, format=form) == f"{path}: {expected}"
+
+
+def test_columns_that_are_not_there(tmp_path):
+    path = tmp_path / "log"
+    assert message(path, HEADER + "1,2,3\n", columns={"session": "sid", "time": "when"}) == (
+        f"{path}: has no column 'sid', which was given for the session; it has 'session', 'item', 'time'\n"
+        f"{path}: has no column 'when', which was given for the time; it has 'session', 'item', 'time'"
+    )
+
+
+def test_the_same_key_outside_and_inside(tmp_path):
+    path = tmp_path / "log"
+    content = '{"session":1,"ts":5,"events":[{"aid":1,"ts":5}]}\n'
+    expected = f"{path}: 'ts' is there for the session and for its events; rename one of them"
+    assert message(path, content) == expected
+
+
+def test_diginetica_with_odd_times(tmp_path):
+    path = tmp_path / "log"
+    rows = "1;2;5;2016-01-01\n1;2;x;2016-01-01\n1;2;7;1/1/2016\n1;2;;2016-01-01\n"
+    assert message(path, "session_id;item_id;timeframe;eventdate\n" + rows) == (
+        f"{path}: lines 3 and 4, column 'time': must be an ISO 8601 time, "
+        f"got '2016-01-01 + x ms', '1/1/2016 + 7 ms'; {FIX}"
+    )
+
+
+def test_missing_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEGUE_DATA", raising=False)
+    expected = (
+        f"{tmp_path / 'no.csv'}: there is no such file or folder, nor one of this name in the folder that SEGUE_DATA "
+        "names; check the name"
+    )
+    with pytest.raises(LogError, match=re.escape(expected)):
+        read(tmp_path / "no.csv")
+
+
+def test_unreadable_file(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv"
+    path.write_text(HEADER + "1,2,3\n")
+
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(LogError, match=re.escape(f"{path}: cannot be read (Permission denied); check its name")):
+        read(path)
+
+
+def test_metadata_of_another_log(tmp_path):
+    items = tmp_path / "titles.csv"
+    items.write_text("item,title\n77,Pan\n")
+    expected = (
+        f"{items}: holds none of the 1 items of the log, so it belongs to another one; "
+        "give the file whose ids are those of the log"
+    )
+    with pytest.raises(LogError, match=re.escape(expected)):
+        read(pl.DataFrame({"session": [1], "item": [5]}), items=items)
+
+
+def test_metadata_without_ids():
+    expected = "the frame: has no column for the item; it has 'name'; rename one of them to 'item'"
+    with pytest.raises(LogError, match=re.escape(expected)):
+        read(pl.DataFrame({"session": [1], "item": [5]}), items=pl.DataFrame({"name": ["Pan"]}))
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (
+            pl.DataFrame({"session": [1.5, 2.0], "item": [[1], None]}),
+            f"the frame: row 0, column 'session': must be an integer or text, got 1.5; {FIX}\n"
+            f"the frame: row 0, column 'item': must be an integer or text, not List(Int64), got [1]; {FIX}",
+        ),
+        (
+            pl.DataFrame({"session": [1], "item": [True], "time": [[3]], "rating": ["good"]}),
+            f"the frame: row 0, column 'item': must be an integer or text, not Boolean, got True; {FIX}\n"
+            f"the frame: row 0, column 'time': must be a date, a number or text, not List(Int64), got [3]; {FIX}\n"
+            f"the frame: row 0, column 'rating': must be a number, got 'good'; {FIX}",
+        ),
+        (pl.DataFrame({"session": [], "item": []}), "the frame: has no events; a log needs at least one row of them"),
+        (
+            pd.DataFrame([[1, 2]], columns=["item", "item"]),
+            "the frame: columns must have different names, 'item' is there more than once",
+        ),
+    ],
+)
+def test_frames(frame, expected):
+    with pytest.raises(LogError) as caught:
+        read(frame)
+    assert str(caught.value) == expected

@@ -1,0 +1,185 @@
+"""Folders: the given split, pieces of one log, the log among other files, and real folders."""
+
+import re
+
+import polars as pl
+import pytest
+
+from segue.data.catalog import PUBLIC_LOGS, about
+from segue.data.readers import read
+from segue.errors import LogError
+
+
+def fill(folder, **files):
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def test_a_given_split(tmp_path):
+    fill(
+        tmp_path,
+        shop_train__csv="session,item,time\n1,5,10\n1,6,20\n",
+        shop_valid__csv="session,item,time\n2,5,30\n",
+        shop_test__csv="session,item,time,shop\n1,x,40,north\n",
+    )
+    events = read(tmp_path)
+    assert events.frame.drop("time").rows() == [
+        (1, "5", "train", None),
+        (1, "6", "train", None),
+        (2, "5", "valid", None),
+        (1, "x", "test", "north"),
+    ]
+    assert events.n_sessions == 3
+    assert events.notes[0] == (
+        "folder: a given split, train is shop_train.csv, valid is shop_valid.csv, test is shop_test.csv"
+    )
+    assert "test: kept beside them: 'shop'" in events.notes
+
+
+def test_the_whole_training_part_is_preferred(tmp_path):
+    log = "session\titem\n"
+    fill(tmp_path, train_full__tsv=log + "1\t5\n2\t5\n", train_tr__tsv=log + "1\t5\n")
+    fill(tmp_path, train_valid__tsv=log + "2\t5\n", test__tsv=log + "3\t5\n", README__md="about")
+    events = read(tmp_path)
+    assert events.frame["part"].to_list() == ["train", "train", "test"]
+    assert events.notes[:2] == (
+        "folder: a given split, train is train_full.tsv, test is test.tsv",
+        "folder: 'train_tr.tsv', 'train_valid.tsv' not read, since train_full.tsv is the whole training part",
+    )
+
+
+def test_smaller_parts_are_taken_without_a_whole_one(tmp_path):
+    log = "session\titem\n"
+    fill(tmp_path, train_tr__tsv=log + "1\t5\n", train_valid__tsv=log + "2\t5\n", test__tsv=log + "3\t5\n")
+    assert read(tmp_path).frame["part"].to_list() == ["train", "valid", "test"]
+
+
+def test_mistakes_of_all_parts_come_together(tmp_path):
+    fill(tmp_path, train__csv="session,item,time\n1,5,noon\n", test__csv="session,thing\n1,2\n")
+    with pytest.raises(LogError) as caught:
+        read(tmp_path)
+    first, second = str(caught.value).split("\n")
+    assert first.startswith(f"{tmp_path / 'train.csv'}: line 2, column 'time': must be a number")
+    assert second.startswith(f"{tmp_path / 'test.csv'}: has no column for the item; it has 'session', 'thing'")
+
+
+def test_parts_agree_about_time(tmp_path):
+    fill(tmp_path, train__csv="session,item,time\n1,5,10\n", test__csv="session,item\n1,2\n")
+    expected = "the part train has a time column, others have none; give it to all parts or to none"
+    with pytest.raises(LogError, match=expected):
+        read(tmp_path)
+
+
+def test_two_files_for_a_part(tmp_path):
+    fill(
+        tmp_path, train__csv="session,item\n1,5\n", train__tsv="session\titem\n1\t5\n", test__csv="session,item\n1,5\n"
+    )
+    expected = f"{tmp_path}: holds several files for the part train ('train.csv', 'train.tsv'); keep one of them"
+    with pytest.raises(LogError, match=re.escape(expected)):
+        read(tmp_path)
+
+
+def test_parquet_pieces(tmp_path):
+    pl.DataFrame({"session": [1], "item": [5]}).write_parquet(tmp_path / "part-0.parquet")
+    pl.DataFrame({"session": [2], "item": [6]}).write_parquet(tmp_path / "part-1.parquet")
+    (tmp_path / "_SUCCESS").touch()
+    events = read(tmp_path)
+    assert events.frame.rows() == [(1, 5), (2, 6)]
+    assert events.notes[0] == "format: Parquet, 2 files in order of their names"
+
+
+def test_parquet_pieces_of_different_logs(tmp_path):
+    pl.DataFrame({"session": [1], "item": [5]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"visit": [2]}).write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(LogError, match=re.escape(f"{tmp_path}: cannot be read as Parquet")):
+        read(tmp_path)
+
+
+def test_the_only_log_of_a_folder(tmp_path):
+    fill(tmp_path, visits__txt="1 1\n1 2\n2 1\n", movies__dat="1::Pan\n", README__md="about", LICENSE="free")
+    events = read(tmp_path)
+    assert len(events) == 3
+    assert events.items is None
+    assert events.notes[0] == "folder: the log is visits.txt; not 'LICENSE', 'README.md', 'movies.dat'"
+
+
+def test_the_log_among_other_files(tmp_path):
+    fill(tmp_path, events__csv="visitorid,itemid\n1,2\n", category_tree__csv="categoryid,parentid\n1,2\n")
+    assert read(tmp_path).unit == "user"
+
+
+def test_folders_that_do_not_decide(tmp_path):
+    with pytest.raises(LogError, match=re.escape(f"{tmp_path}: holds no file that can be a log; name the file itself")):
+        read(tmp_path)
+    fill(tmp_path, a__csv="session,item\n1,2\n", b__csv="session,item\n1,2\n")
+    expected = f"{tmp_path}: holds several files that can be a log ('a.csv', 'b.csv'); name one of them"
+    with pytest.raises(LogError, match=re.escape(expected)):
+        read(tmp_path)
+
+
+def test_recbole_parts_share_their_metadata(tmp_path):
+    header = "user_id:token\titem_id:token\n"
+    (tmp_path / "shop.train.inter").write_text(header + "1\t5\n")
+    (tmp_path / "shop.test.inter").write_text(header + "1\t6\n")
+    (tmp_path / "shop.item").write_text("item_id:token\ttitle:token_seq\n5\tPan\n6\tPot\n")
+    (tmp_path / "shop.user").write_text("user_id:token\tage:float\n1\t33\n")
+    events = read(tmp_path)
+    assert events.frame.rows() == [(1, 5, "train"), (1, 6, "test")]
+    assert events.n_sessions == 1
+    assert events.items is not None
+    assert events.items["title"].to_list() == ["Pan", "Pot"]
+    assert events.users is not None
+    assert events.users.rows() == [(1, 33)]
+
+
+def test_a_name_is_looked_up_in_the_folder_of_logs(tmp_path, monkeypatch):
+    (tmp_path / "mylog").mkdir()
+    fill(tmp_path / "mylog", clicks__csv="session,item\n1,2\n")
+    monkeypatch.setenv("SEGUE_DATA", str(tmp_path))
+    assert len(read("mylog")) == 1
+
+
+def test_known_logs_say_what_a_line_is(tmp_path):
+    fill(tmp_path, beauty__txt="1 5 6\n2 5\n", lines__txt="1 5 6\n2 5\n")
+    events = read(tmp_path / "beauty.txt")
+    assert events.unit == "user"
+    assert "unit: a line is taken as one user, as in Amazon Beauty reviews" in events.notes
+    assert read(tmp_path / "beauty.txt", unit="session").unit == "session"
+    assert read(tmp_path / "lines.txt").unit == "session"
+
+
+def test_public_logs_are_found_by_the_first_word(tmp_path):
+    assert about(tmp_path / "ml-1m") is PUBLIC_LOGS["ml"]
+    assert about(tmp_path / "YooChoose_100k.csv.gz") is PUBLIC_LOGS["yoochoose"]
+    assert about(tmp_path / "mlx") is None
+
+
+REAL = {
+    "yoochoose-100k": (83_846, 17_794 + 3_416, 2_933, "session", {"train": 70_278, "test": 13_568}),
+    "diginetica": (982_961, 186_670 + 15_963, 43_097, "session", {"train": 906_140, "test": 76_821}),
+    "ml-1m": (999_611, 6_040, 3_416, "user", {}),
+    "ml-100k": (100_000, 943, 1_682, "user", {}),
+    "beauty": (198_502, 22_363, 12_101, "user", {}),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_real_folders(real_data, name):
+    n_events, n_sessions, n_items, unit, parts = REAL[name]
+    events = read(real_data / name)
+    assert (len(events), events.n_sessions, events.n_items, events.unit) == (n_events, n_sessions, n_items, unit)
+    if events.has_parts:
+        assert dict(events.frame["part"].value_counts().rows()) == parts
+    assert events.frame.null_count().sum_horizontal().item() == 0
+
+
+@pytest.mark.real
+def test_real_metadata(real_data):
+    films = read(real_data / "ml-100k")
+    assert films.items is not None
+    assert films.users is not None
+    assert films.items.row(0) == (1, "Toy Story", "1995", "Animation Children's Comedy")
+    assert films.users.height == 943
+    assert read(real_data / "ml-1m").items is None

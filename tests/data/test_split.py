@@ -1,0 +1,109 @@
+"""Splits on logs worked by hand, and what must hold on every log."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.data import split
+from segue.data.order import ROW, ordered
+
+START = datetime(2024, 1, 1)
+MINUTE, DAY = 1, 24 * 60
+
+events = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5), st.integers(0, 5 * DAY)), min_size=1, max_size=40)
+
+
+def log(rows):
+    """An ordered log from (session, item, minutes)."""
+    frame = pl.DataFrame(rows, schema={"session": pl.Int64, "item": pl.Int64, "time": pl.Int64}, orient="row")
+    return ordered(frame.with_columns(time=pl.lit(START).dt.cast_time_unit("us") + pl.duration(minutes="time")))
+
+
+def sessions(frame):
+    return sorted(set(frame["session"].to_list()))
+
+
+def test_the_last_day_is_the_24_hours_before_the_last_event():
+    frame = log([(1, 1, 0), (1, 2, 2 * DAY), (2, 1, DAY - 1), (3, 1, DAY), (4, 1, DAY - 5), (4, 2, 3 * DAY // 2)])
+    apart = split.last_days(frame, 1.0)
+    assert sessions(apart.held) == [1, 3, 4]
+    assert sessions(apart.kept) == [2]
+
+
+def test_no_days_hold_out_nothing():
+    frame = log([(1, 1, 0), (2, 1, 5)])
+    assert split.last_days(frame, 0.0).held.is_empty()
+
+
+def test_the_last_share_counts_sessions_by_their_end():
+    frame = log([(1, 1, 0), (1, 1, 50), (2, 1, 10), (3, 1, 20), (4, 1, 30)])
+    assert sessions(split.last_share(frame, 0.5).held) == [1, 4]
+    assert sessions(split.last_share(frame, 0.26).held) == [1, 4]
+    assert split.last_share(frame, 0.0).held.is_empty()
+
+
+def test_the_last_event_of_a_session_that_is_long_enough():
+    frame = log([(1, 1, 0), (1, 2, 7), (1, 3, 7), (2, 4, 0), (2, 5, 1), (3, 6, 0)])
+    assert split.last_event(frame, 3).held["item"].to_list() == [3]
+    assert split.last_event(frame, 2).held["item"].to_list() == [3, 5]
+    assert split.last_event(frame, 2, among=pl.Series([2, 3])).held["item"].to_list() == [5]
+
+
+def test_one_moment_for_everyone():
+    frame = log([(1, 1, 0), (1, 2, 10), (2, 3, 10), (2, 4, 20)])
+    apart = split.from_moment(frame, START + timedelta(minutes=10))
+    assert apart.kept["item"].to_list() == [1]
+    assert apart.held["item"].to_list() == [2, 3, 4]
+    assert split.from_moment(frame, None).held.is_empty()
+
+
+def test_a_given_part():
+    frame = log([(1, 1, 0), (2, 2, 0), (3, 3, 0)]).with_columns(part=pl.Series(["train", "test", "valid"]))
+    assert split.given(frame, "test").held["item"].to_list() == [2]
+    assert split.given(frame, "test").kept["item"].to_list() == [1, 3]
+
+
+def test_whether_sessions_go_on_in_another_part():
+    first, second, third = log([(1, 1, 0)]), log([(1, 2, 5), (2, 2, 5)]), log([(3, 1, 0)])
+    assert split.continues(first, second)
+    assert not split.continues(third, second)
+
+
+RULES = [
+    lambda log: split.last_days(log, 1.0),
+    lambda log: split.last_share(log, 0.3),
+    lambda log: split.last_event(log, 2),
+    lambda log: split.from_moment(log, START + timedelta(days=2)),
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(rows=events)
+def test_every_event_ends_in_exactly_one_part(rule, rows):
+    frame = log(rows)
+    apart = rule(frame)
+    assert sorted(apart.kept[ROW].to_list() + apart.held[ROW].to_list()) == frame[ROW].sort().to_list()
+    for part in (apart.kept, apart.held):
+        assert part.equals(frame.filter(pl.col(ROW).is_in(part[ROW].to_list())))
+
+
+@pytest.mark.parametrize("rule", RULES[:2])
+@given(rows=events)
+def test_no_held_out_session_ends_before_a_training_session(rule, rows):
+    apart = rule(log(rows))
+    kept, held = (part.group_by("session").agg(pl.col("time").max())["time"] for part in (apart.kept, apart.held))
+    assert set(apart.kept["session"]).isdisjoint(set(apart.held["session"]))
+    if len(kept) and len(held):
+        assert held.min() >= kept.max()
+
+
+@pytest.mark.parametrize("rule", RULES[2:])
+@given(rows=events)
+def test_no_held_out_event_lies_before_a_training_event_of_its_session(rule, rows):
+    apart = rule(log(rows))
+    ends = apart.kept.group_by("session").agg(end=pl.col("time").max())
+    both = apart.held.join(ends, on="session")
+    assert (both["time"] >= both["end"]).all()

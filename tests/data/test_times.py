@@ -1,0 +1,67 @@
+"""Times: their unit is told from their size, dates are ISO 8601, and all end in UTC microseconds."""
+
+from datetime import date, datetime, timedelta, timezone
+
+import polars as pl
+import pytest
+
+from segue.data.times import as_times
+
+NOON = datetime(2026, 1, 31, 12)
+SECONDS = 1769860800
+
+
+@pytest.mark.parametrize(
+    ("raw", "unit", "expected"),
+    [
+        ([SECONDS], None, NOON),
+        ([SECONDS * 1_000 + 1], None, NOON + timedelta(milliseconds=1)),
+        ([SECONDS * 1_000_000 + 1], None, NOON + timedelta(microseconds=1)),
+        ([SECONDS * 1_000_000_000 + 1_999], None, NOON + timedelta(microseconds=1)),
+        ([SECONDS + 0.25], None, NOON + timedelta(microseconds=250_000)),
+        ([SECONDS * 1_000 + 0.5], None, NOON + timedelta(microseconds=500)),
+        ([SECONDS * 1e9], None, NOON),
+        ([5], "ms", datetime(1970, 1, 1, 0, 0, 0, 5_000)),
+        ([-1], None, datetime(1969, 12, 31, 23, 59, 59)),
+        ([str(SECONDS)], None, NOON),
+        ([f" {SECONDS}.5"], None, NOON + timedelta(microseconds=500_000)),
+        (["2026-01-31T12:00:00Z"], None, NOON),
+        (["2026-01-31 12:00:00"], None, NOON),
+        (["2026-01-31 12:00:00 UTC"], None, NOON),
+        (["2026-01-31T12:00:00.000250Z"], None, NOON + timedelta(microseconds=250)),
+        (["2026-01-31T14:00:00+02:00"], None, NOON),
+        (["2026-01-31"], None, NOON - timedelta(hours=12)),
+        ([NOON], None, NOON),
+        ([NOON.replace(tzinfo=timezone(timedelta(hours=-3)))], None, NOON + timedelta(hours=3)),
+        ([date(2026, 1, 31)], None, NOON - timedelta(hours=12)),
+    ],
+)
+def test_one_moment_in_many_forms(raw, unit, expected):
+    column = as_times(pl.Series("time", raw), unit)
+    assert column.bad is None
+    assert column.values.dtype == pl.Datetime("us")
+    assert column.values.to_list() == [expected]
+
+
+def test_absent_times_are_null():
+    for raw in (["", "NA", str(SECONDS)], ["", None, "2026-01-31T12:00:00"], [None, float("nan"), float(SECONDS)]):
+        column = as_times(pl.Series("time", raw, strict=False))
+        assert column.bad is None
+        assert column.values.to_list() == [None, None, NOON]
+    assert as_times(pl.Series("time", [None, None])).values.to_list() == [None, None]
+
+
+def test_the_few_are_named_among_the_many():
+    column = as_times(pl.Series("time", [SECONDS, None, SECONDS * 1000, SECONDS]))
+    assert column.bad is not None
+    assert column.bad.tolist() == [2]
+    mostly_dates = as_times(pl.Series("time", ["2026-01-31", "31.01.2026", "2026-02-01"]))
+    assert mostly_dates.bad is not None
+    assert mostly_dates.bad.tolist() == [1]
+    assert mostly_dates.rule == "must be an ISO 8601 time"
+
+
+def test_a_given_unit_is_not_guessed():
+    column = as_times(pl.Series("time", [5, SECONDS * 1000]), "ms")
+    assert column.bad is None
+    assert column.note == "milliseconds since 1970 (as asked for)"

@@ -1,0 +1,141 @@
+"""The protocol as an object: names, overrides, rules, hash."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from segue.errors import ParameterError, UnknownNameError
+from segue.evaluation.protocol import ORDER, Protocol, SplitName, StepName
+from segue.evaluation.steps import CLEANING, SPLITS
+from segue.parameters import describe
+
+DOCS = Path(__file__).parents[2] / "docs" / "protocols.md"
+
+
+@pytest.mark.parametrize("name", sorted(Protocol.presets))
+def test_each_named_protocol_is_valid_and_survives_json(name):
+    protocol = Protocol.named(name)
+    assert protocol.name == name
+    assert Protocol.model_validate(json.loads(json.dumps(protocol.model_dump(mode="json")))) == protocol
+
+
+def test_the_default_asks_for_no_filter():
+    assert not [name for name, step in CLEANING.items() if step.parameters and step.asked(Protocol())]
+
+
+def test_parameters_stand_on_top_of_the_named_protocol():
+    protocol = Protocol.named("leave-one-out", {"k_core": 10, "exclude_seen": False})
+    assert (protocol.split, protocol.k_core, protocol.exclude_seen) == ("last-event", 10, False)
+    assert protocol.changed({"k_core": 3}).k_core == 3
+    assert protocol.k_core == 10
+
+
+def test_an_unknown_protocol_is_refused_with_a_guess():
+    with pytest.raises(UnknownNameError, match="unknown protocol 'sesion-next': did you mean 'session-next'"):
+        Protocol.named("sesion-next")
+
+
+def test_all_mistakes_are_reported_together():
+    with pytest.raises(ParameterError) as caught:
+        Protocol.named("session-next", {"min_support": 0, "recent_share": 1.5, "split": "random", "kcore": 5})
+    message = str(caught.value)
+    assert "protocol.min_support: must be greater than or equal to 1, got 0" in message
+    assert "protocol.recent_share: must be less than or equal to 1, got 1.5" in message
+    assert "protocol.split: must be 'last-days'" in message
+    assert "unknown parameter of protocol 'kcore': did you mean 'k_core'?" in message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"steps": []}, "begins with 'incomplete' and holds 'hold-out-test' once"),
+        ({"steps": ["hold-out-test"]}, "begins with 'incomplete'"),
+        ({"steps": ["incomplete", "hold-out-test", "hold-out-test"]}, "holds 'hold-out-test' once"),
+        ({"steps": ["incomplete", "hold-out-valid", "hold-out-test"]}, "after 'hold-out-test'"),
+        ({"steps": ["incomplete", "known-items", "hold-out-test"]}, "after 'hold-out-test'"),
+        ({"steps": ["incomplete", "hold-out-test", "shuffle"]}, "protocol.steps"),
+        ({"since": "2024-02-01", "until": "2024-01-01"}, "protocol.until: must be a time after since"),
+        ({"split": "global-time"}, "protocol.test_from: must be a time where split is 'global-time'"),
+        (
+            {"test_from": "2024-01-01", "valid_from": "2024-01-01"},
+            "protocol.valid_from: must be a time before test_from",
+        ),
+        ({"metrics": ["recal@20"]}, "protocol.metrics: must be a list of metrics .*did you mean 'recall'"),
+        ({"metrics": []}, "protocol.metrics"),
+        ({"since": "yesterday"}, "protocol.since"),
+    ],
+)
+def test_a_rule_that_is_broken_is_named(parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        Protocol.named("session-next", parameters)
+
+
+def test_times_are_meant_in_utc():
+    protocol = Protocol.named("session-next", {"since": "2024-01-01T02:00:00+02:00", "until": "2024-01-02"})
+    assert (protocol.since, protocol.until) == (datetime(2024, 1, 1), datetime(2024, 1, 2))
+
+
+def test_every_step_and_split_does_something():
+    assert {*CLEANING, "hold-out-test", "hold-out-valid", "known-items"} == set(StepName.__args__)
+    assert set(SPLITS) == set(SplitName.__args__)
+    assert set(ORDER) == set(StepName.__args__) - {"known-items"}
+    fields = set(Protocol.model_fields)
+    assert all(set(step.parameters) <= fields for step in CLEANING.values())
+
+
+def test_the_hash_depends_on_every_parameter_and_on_the_data():
+    changes = {
+        "steps": ("incomplete", "hold-out-test"),
+        "drop_duplicates": True,
+        "last_days": 3,
+        "since": "2024-01-01",
+        "until": "2024-01-01",
+        "session_gap": 30,
+        "drop_repeats": True,
+        "max_length": 50,
+        "k_core": 2,
+        "min_support": 2,
+        "min_length": 3,
+        "recent_share": 0.5,
+        "split": "ratio",
+        "test_days": 2,
+        "valid_days": 2,
+        "test_share": 0.2,
+        "valid_share": 0.2,
+        "test_from": "2024-01-01",
+        "valid_from": "2024-01-01",
+        "cases": "last",
+        "feed_valid": False,
+        "exclude_seen": True,
+        "ties": "median",
+        "metrics": ("mrr@5",),
+    }
+    assert set(changes) == set(Protocol.model_fields) - {"name"}
+    base = Protocol.named("session-next")
+    hashes = {base.changed({name: value}).hash("data") for name, value in changes.items()}
+    assert len(hashes | {base.hash("data"), base.hash("other data")}) == len(changes) + 2
+
+
+def test_the_hash_does_not_depend_on_the_name_or_the_way_it_was_built():
+    parameters = {**Protocol.presets["session-next"], "name": "mine"}
+    assert Protocol(**parameters).hash("data") == Protocol.named("session-next").hash("data")
+    assert Protocol.named("session-next").hash("0123456789abcdef") == "bc9573ec29f2"
+
+
+def test_the_headline_is_the_first_two_metrics():
+    assert Protocol.named("session-next").headline == ("recall@20", "mrr@20")
+    assert Protocol.named("leave-one-out").headline == ("hit@10", "ndcg@10")
+
+
+@pytest.mark.parametrize("parameter", describe(Protocol), ids=lambda parameter: parameter.name)
+def test_every_parameter_is_documented_as_it_is_declared(parameter):
+    default = ", ".join(parameter.default) if isinstance(parameter.default, tuple) else str(parameter.default).lower()
+    rule = parameter.rule.replace("|", "\\|")
+    assert f"| `{parameter.name}` | {default} | {rule} | {parameter.meaning} |\n" in DOCS.read_text()
+
+
+@pytest.mark.parametrize("name", [*StepName.__args__, *SplitName.__args__, *Protocol.presets])
+def test_every_step_split_and_protocol_is_documented(name):
+    assert f"| `{name}` |" in DOCS.read_text()

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from segue.errors import ParameterError
+from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+
+
+def test_settings_become_a_tree_with_typed_values() -> None:
+    tree = parse_settings(["gru4rec.hidden_size=128", "gru4rec.training.epochs=5", "protocol.test_days=2", "a.b=null"])
+    assert tree == {
+        "gru4rec": {"hidden_size": 128, "training": {"epochs": 5}},
+        "protocol": {"test_days": 2},
+        "a": {"b": None},
+    }
+
+
+@pytest.mark.parametrize("entry", ["hidden_size=3", "gru4rec.hidden_size", "gru4rec.=3", "=3"])
+def test_a_setting_without_owner_or_value_is_refused(entry: str) -> None:
+    with pytest.raises(ParameterError, match=r"must be OWNER\.NAME=VALUE"):
+        parse_settings([entry])
+
+
+def test_a_value_that_is_no_yaml_is_refused() -> None:
+    with pytest.raises(ParameterError, match="cannot be read; quote it"):
+        parse_settings(["a.b=[1, 2"])
+
+
+def test_assignments_may_be_repeated_or_joined() -> None:
+    assert parse_assignments("--columns", ["session=sid,item=iid", "time=ts"]) == {
+        "session": "sid",
+        "item": "iid",
+        "time": "ts",
+    }
+    with pytest.raises(ParameterError, match="--columns: must be name=value, got 'session'"):
+        parse_assignments("--columns", ["session"])
+
+
+def test_options_go_on_top_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("models: [gru4rec]\nseed: 3\nset:\n  gru4rec: {hidden_size: 64, training: {epochs: 2}}\n")
+    recipe = load_recipe(file, {"seed": 4, "log": None, "set": {"gru4rec": {"training": {"epochs": 9}}}})
+    assert (recipe.models, recipe.seed) == (["gru4rec"], 4)
+    assert recipe.set == {"gru4rec": {"hidden_size": 64, "training": {"epochs": 9}}}
+
+
+def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    with pytest.raises(ParameterError, match="cannot be read"):
+        load_recipe(file, {})
+    file.write_text("models: gru4rec\nsed: 1\nseed: -1\n")
+    with pytest.raises(ParameterError) as caught:
+        load_recipe(file, {})
+    assert "recipe.models: must be a valid list, got 'gru4rec'" in str(caught.value)
+    assert "did you mean 'seed'" in str(caught.value)
+    assert "recipe.seed: must be greater than or equal to 0, got -1" in str(caught.value)
+    file.write_text("- a\n")
+    with pytest.raises(ParameterError, match="must hold names and values, got list"):
+        load_recipe(file, {})
+    file.write_text("a: [1\n")
+    with pytest.raises(ParameterError, match="is no YAML"):
+        load_recipe(file, {})

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from segue.errors import ArtifactError
+from segue.experiment.results import ModelResult, Results, judge
+
+
+def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
+    return ModelResult(
+        model=label,
+        label=label,
+        baseline=baseline,
+        config={},
+        metrics={"mrr@20": value},
+        confidence={"mrr@20": (value - half, value + half)},
+        fit_seconds=1.0,
+        evaluate_seconds=1.0,
+        peak_memory_mb=1.0,
+    )
+
+
+def test_a_model_below_the_best_baseline_is_named_with_both_values() -> None:
+    rows = [row("m", 0.2, 0.01, baseline=False), row("a", 0.1, 0.01, baseline=True), row("b", 0.3, 0.01, baseline=True)]
+    assert judge(rows, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
+
+
+def test_overlapping_intervals_are_said() -> None:
+    rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
+    assert judge(rows, ["mrr@20"])[0].endswith("; the intervals overlap")
+
+
+def test_a_winner_and_a_run_without_baselines_get_no_verdict() -> None:
+    assert judge([row("m", 0.4, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)], ["mrr@20"]) == []
+    assert judge([row("m", 0.4, 0.01, baseline=False)], ["mrr@20"]) == []
+
+
+def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
+    results = Results(
+        segue="1",
+        log="läden",
+        seed=0,
+        protocol={"hash": "x"},
+        data={"steps": []},
+        notes=["n"],
+        models=[row("m", 1 / 3, 0.1, baseline=False)],
+        verdicts=[],
+    )
+    results.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == results
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(ArtifactError, match="damaged"):
+        Results.read(tmp_path / "results.json")

@@ -1,0 +1,162 @@
+"""The contract of every model. Each model's test subclasses ``ModelContract`` and says what the model can learn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from chains import Task, prefixes
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError, SegueError
+from segue.models.base import Model
+from segue.models.catalog import load, model_class
+
+
+class ModelContract:
+    """What holds for every model.
+
+    Attributes:
+        model: the class under test.
+        parameters: parameters that suit the small task.
+        make_task: the log with a known answer that the model must learn, as a static method.
+    """
+
+    model: ClassVar[type[Model]]
+    parameters: ClassVar[dict[str, Any]] = {}
+    make_task: ClassVar[Callable[[], Task]]
+
+    @classmethod
+    def new(cls) -> Model:
+        return cls.model(**cls.parameters)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def task(cls) -> Task:
+        return cls.make_task()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fitted(cls, task: Task) -> Model:
+        return cls.new().fit(task.train)
+
+    @pytest.fixture
+    def some(self, task: Task) -> Prefixes:
+        """A few running sessions of different lengths, one of them empty."""
+        lists = [
+            task.train.items[start : start + length] for start, length in ((0, 1), (3, 2), (9, 5), (20, 0), (30, 8))
+        ]
+        return prefixes(*lists)
+
+    def test_learns_the_task(self, fitted: Model, task: Task) -> None:
+        scores = fitted.score(task.cases.prefixes)[:, 1:]
+        target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
+        hit = ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
+        assert hit >= 0.95 * task.optimum
+
+    def test_fit_returns_the_model(self, task: Task) -> None:
+        model = self.new()
+        assert model.fit(task.train) is model
+
+    def test_scores_have_one_finite_column_per_item(self, fitted: Model, task: Task, some: Prefixes) -> None:
+        scores = fitted.score(some)
+        assert scores.dtype == torch.float32
+        assert scores.shape == (len(some), len(task.train.vocabulary) + 1)
+        assert torch.isfinite(scores[:, 1:]).all()
+
+    def test_a_batch_scores_as_its_parts(self, fitted: Model, task: Task, some: Prefixes) -> None:
+        many = task.cases.prefixes[:100]
+        for batch in (some, many):
+            single = torch.cat([fitted.score(batch[row : row + 1]) for row in range(len(batch))])
+            torch.testing.assert_close(fitted.score(batch)[:, 1:], single[:, 1:])
+
+    def test_saved_and_loaded_it_gives_identical_scores(self, fitted: Model, some: Prefixes, tmp_path: Path) -> None:
+        loaded = load(fitted.save(tmp_path / "model"))
+        assert type(loaded) is self.model
+        assert loaded.config == fitted.config
+        assert torch.equal(loaded.score(some), fitted.score(some))
+
+    def test_a_second_fit_forgets_the_first(self, fitted: Model, task: Task) -> None:
+        half = Sessions(task.train.items[:40], np.array([0, 40]), _head(task.train.times, 40), task.train.vocabulary)
+        again = self.new().fit(half).fit(task.train)
+        _assert_same_arrays(again, fitted)
+
+    def test_equal_seeds_give_equal_arrays(self, task: Task) -> None:
+        _assert_same_arrays(self.new().fit(task.train, seed=3), self.new().fit(task.train, seed=3))
+
+    def test_it_keeps_no_training_data(self, fitted: Model, task: Task) -> None:
+        assert not [name for name, value in vars(fitted).items() if isinstance(value, Sessions | Prefixes | Cases)]
+        for array in fitted.arrays().values():
+            assert not np.shares_memory(array, task.train.items)
+
+    def test_an_empty_session_gets_the_popular_items(self, fitted: Model, task: Task) -> None:
+        answer = fitted.recommend([], k=5)
+        assert answer.source == "popularity"
+        support = task.train.vocabulary.support
+        assert [support[item - 100] for item in answer.items] == sorted(support, reverse=True)[:5]
+
+    def test_unknown_items_are_ignored_and_named(self, fitted: Model) -> None:
+        answer = fitted.recommend([104, "never seen", 107], k=5)
+        assert answer == _replace_unknown(fitted.recommend([104, 107], k=5), ["never seen"])
+        nothing = fitted.recommend(["never seen"], k=5)
+        assert (nothing.source, nothing.unknown) == ("popularity", ["never seen"])
+        assert len(nothing.items) == 5
+
+    def test_a_long_session_is_answered(self, fitted: Model, task: Task) -> None:
+        answer = fitted.recommend([100 + int(item) for item in task.train.items[:500]], k=5)
+        assert answer.source == "model"
+        assert len(set(answer.items)) == 5
+
+    def test_it_recommends_ids_of_both_kinds(self, fitted: Model, task: Task) -> None:
+        table = task.train.vocabulary.table.with_columns(pl.format("item {}", "item").alias("item"))
+        named = self.new().restore(fitted.arrays(), Vocabulary(table))
+        numbers, names = (
+            fitted.recommend([[104], [105, 106]], k=5),
+            named.recommend([["item 104"], ["item 105", "item 106"]], k=5),
+        )
+        assert [[f"item {item}" for item in answer.items] for answer in numbers] == [answer.items for answer in names]
+
+    def test_seen_items_can_be_left_out(self, fitted: Model) -> None:
+        answer = fitted.recommend([101, 102, 103], k=10, exclude_seen=True)
+        assert len(answer.items) == 10
+        assert not {101, 102, 103} & set(answer.items)
+
+    def test_k_must_fit_the_catalogue(self, fitted: Model, task: Task) -> None:
+        assert len(fitted.recommend([101], k=len(task.train.vocabulary)).items) == len(task.train.vocabulary)
+        with pytest.raises(ParameterError, match="k: must be between 1 and the 30 known items, got 31"):
+            fitted.recommend([101], k=31)
+
+    def test_it_must_be_fitted_first(self, tmp_path: Path) -> None:
+        with pytest.raises(SegueError, match="not fitted"):
+            self.new().recommend([101])
+        with pytest.raises(SegueError, match="not fitted"):
+            self.new().save(tmp_path / "model")
+
+    def test_an_unknown_parameter_is_refused(self) -> None:
+        with pytest.raises(ParameterError, match="unknown parameter of " + self.model.name):
+            self.model(no_such_parameter=1)
+
+    def test_it_is_documented(self) -> None:
+        assert model_class(self.model.name) is self.model
+        assert self.model.paper
+        assert self.model.summary().endswith(".")
+        undocumented = [name for name, info in self.model.Config.model_fields.items() if not info.description]
+        assert not undocumented
+
+
+def _head(times: np.ndarray | None, n: int) -> np.ndarray | None:
+    return None if times is None else times[:n]
+
+
+def _replace_unknown(answer: Any, unknown: list[str]) -> Any:
+    return type(answer)(answer.items, answer.scores, unknown, answer.source)
+
+
+def _assert_same_arrays(one: Model, other: Model) -> None:
+    assert one.arrays().keys() == other.arrays().keys()
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(array, other.arrays()[name], err_msg=name)

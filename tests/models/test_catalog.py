@@ -1,0 +1,86 @@
+"""The table of models, and artifacts loaded through it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chains import blocks, prefixes
+
+from segue.errors import ArtifactError, UnknownNameError
+from segue.models import catalog
+from segue.models.base import Model
+from segue.models.popularity import Popularity
+from segue.models.v_sknn import VSKNN
+
+
+@pytest.fixture
+def fresh_table() -> Iterator[None]:
+    catalog._table.cache_clear()
+    yield
+    catalog._table.cache_clear()
+
+
+def test_names_are_those_of_the_classes() -> None:
+    names = [model.name for model in catalog.model_classes()]
+    assert len(set(names)) == len(names)
+    assert {"popularity", "session-popularity", "markov", "sequential-rules", "item-knn"} <= set(names)
+    assert {"v-sknn", "stan", "vstan"} <= set(names)
+    assert all(catalog.model_class(model.name) is model for model in catalog.model_classes())
+
+
+def test_an_unknown_name_gets_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="unknown model 'v-skn': did you mean 'v-sknn'"):
+        catalog.model_class("v-skn")
+
+
+class Foreign(Popularity):
+    """Comes from another package."""
+
+    name = "foreign"
+
+
+class Impostor(Popularity):
+    """Has a name that is taken."""
+
+
+def test_other_packages_add_models(fresh_table: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "another_package", sys.modules[__name__])
+    found = [EntryPoint(kind, f"another_package:{kind}", "segue.models") for kind in ("Foreign", "Impostor")]
+    monkeypatch.setattr(catalog, "entry_points", lambda group: found if group == "segue.models" else [])
+    assert catalog.model_class("foreign") is Foreign
+    assert catalog.model_classes()[-1] is Foreign
+    assert catalog.model_class("popularity") is Popularity
+
+
+def test_a_new_process_gives_identical_scores(tmp_path: Path) -> None:
+    task = blocks()
+    model = VSKNN().fit(task.train)
+    model.save(tmp_path / "model")
+    program = (
+        "import sys, numpy as np; from segue.models.catalog import load; from segue.data.sessions import Prefixes;"
+        "prefixes = Prefixes.from_lists([np.array([1, 2]), np.array([7]), np.array([], dtype=int)]);"
+        "np.save(sys.argv[2], load(sys.argv[1]).score(prefixes).numpy())"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "model", tmp_path / "scores.npy"], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), model.score(prefixes([1, 2], [7], [])).numpy())
+
+
+def test_an_artifact_without_what_its_model_learns_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Model = Popularity().fit(blocks().train)
+    monkeypatch.setattr(model, "arrays", lambda: {"other": np.zeros(3)})
+    model.save(tmp_path / "model")
+    with pytest.raises(ArtifactError, match="does not hold what a popularity model learns"):
+        catalog.load(tmp_path / "model")
+
+
+def test_an_artifact_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
+    folder = Popularity().fit(blocks().train).save(tmp_path / "model")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "model": "elsewhere"}))
+    with pytest.raises(UnknownNameError, match="unknown model 'elsewhere'"):
+        catalog.load(folder)

@@ -1,0 +1,180 @@
+"""Metrics against numbers worked by hand and against naive loops over lists."""
+
+import math
+import re
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.errors import ParameterError, UnknownNameError
+from segue.evaluation.confidence import RESAMPLES
+from segue.nn.metrics import (
+    LIST_METRICS,
+    RANK_METRICS,
+    WITHOUT_CUTOFF,
+    MetricName,
+    average_popularity,
+    item_coverage,
+)
+from segue.nn.ranking import Ties
+
+INF = math.inf
+
+
+def measure(name, ranks, relevant, k):
+    """Measure one case."""
+    (value,) = RANK_METRICS[name](np.array([ranks], dtype=float), np.array([relevant]), k)
+    return value
+
+
+def log2(number):
+    return math.log2(number)
+
+
+# Liked {1, 2, 3}, shown [4, 1, 5, 2, 6]: ranks 2 and 4, the third is not shown.
+@pytest.mark.parametrize(
+    ("name", "k", "expected"),
+    [
+        ("recall", 5, 2 / 3),
+        ("recall", 1, 0),
+        ("hit", 5, 1),
+        ("hit", 1, 0),
+        ("precision", 5, 2 / 5),
+        ("precision", 2, 1 / 2),
+        ("mrr", 5, 1 / 2),
+        ("mrr", 1, 0),
+        ("ndcg", 5, (1 / log2(3) + 1 / log2(5)) / (1 + 1 / log2(3) + 1 / log2(4))),
+        ("ndcg", 2, (1 / log2(3)) / (1 + 1 / log2(3))),
+        ("map", 5, (1 / 2 + 2 / 4) / 3),
+        ("map", 2, (1 / 2) / 3),
+    ],
+)
+def test_three_liked_of_which_two_are_listed(name, k, expected):
+    assert measure(name, [2, 4, INF], 3, k) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", RANK_METRICS)
+def test_a_perfect_list(name):
+    assert measure(name, [1, 2, 3], 3, 3) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", RANK_METRICS)
+@pytest.mark.parametrize("ranks", [[INF], []])
+def test_no_relevant_item_is_worth_nothing(name, ranks):
+    assert measure(name, ranks, 0, 10) == 0
+
+
+@pytest.mark.parametrize("name", RANK_METRICS)
+@pytest.mark.parametrize("k", [20, INF])
+def test_a_target_that_is_no_candidate_is_worth_nothing(name, k):
+    assert measure(name, [INF], 1, k) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("recall", 1), ("hit", 1), ("precision", 1 / 20), ("mrr", 1 / 20), ("ndcg", 1 / log2(21)), ("map", 1 / 20)],
+)
+def test_one_relevant_item_in_the_last_place_and_just_behind(name, expected):
+    assert measure(name, [20], 1, 20) == pytest.approx(expected)
+    assert measure(name, [20.5], 1, 20) == 0
+
+
+def test_without_a_cutoff_every_rank_counts():
+    assert measure("mrr", [5000], 1, INF) == 1 / 5000
+    assert measure("ndcg", [1023], 1, INF) == pytest.approx(1 / 10)
+    assert measure("map", [10, 20], 2, INF) == pytest.approx((1 / 10 + 2 / 20) / 2)
+
+
+def naive(name, shown, liked, k):
+    """Measure a list of distinct items as the textbook says."""
+    good = [item in liked for item in shown[:k]]
+    if not liked:
+        return 0
+    gain = sum(1 / log2(place + 2) for place, is_good in enumerate(good) if is_good)
+    ideal = sum(1 / log2(place + 2) for place in range(min(len(liked), k)))
+    return {
+        "recall": sum(good) / len(liked),
+        "hit": float(any(good)),
+        "precision": sum(good) / k,
+        "mrr": 1 / (good.index(True) + 1) if any(good) else 0,
+        "ndcg": gain / ideal,
+        "map": sum(sum(good[: place + 1]) / (place + 1) for place in range(len(good)) if good[place]) / len(liked),
+    }[name]
+
+
+@given(
+    st.lists(st.tuples(st.permutations(range(12)), st.sets(st.integers(0, 14))), min_size=1, max_size=5),
+    st.integers(1, 15),
+)
+def test_every_metric_equals_its_textbook_loop(cases, k):
+    width = max(len(liked) for _, liked in cases)
+    ranks = np.full((len(cases), width), INF)
+    for row, (shown, liked) in enumerate(cases):
+        found = sorted(shown.index(item) + 1 for item in liked if item in shown)
+        ranks[row, : len(found)] = found
+    relevant = np.array([len(liked) for _, liked in cases])
+    for name, metric in RANK_METRICS.items():
+        expected = [naive(name, shown, liked, k) for shown, liked in cases]
+        np.testing.assert_allclose(metric(ranks, relevant, k), expected, atol=1e-12)
+
+
+@given(st.integers(1, 60), st.integers(1, 50))
+def test_with_one_relevant_item_no_metric_but_precision_falls_as_k_grows(rank, k):
+    for name in RANK_METRICS.keys() - {"precision"}:
+        assert measure(name, [rank], 1, k + 1) >= measure(name, [rank], 1, k)
+
+
+def test_with_several_relevant_items_ndcg_may_fall_as_k_grows():
+    assert measure("ndcg", [1, 10], 2, 2) < measure("ndcg", [1, 10], 2, 1)
+
+
+def test_average_popularity_by_hand():
+    support = np.array([0, 10, 20, 60])
+    lists = np.array([[1, 2], [3, 0], [0, 0]])
+    assert average_popularity(lists, support).tolist() == [15, 60, 0]
+
+
+def test_coverage_does_not_count_the_padding():
+    assert item_coverage(np.array([True, True, False, False, False])) == 1 / 4
+
+
+def test_names_are_read():
+    assert MetricName.parse("recall@20") == MetricName("recall", 20)
+    assert MetricName.parse("mrr") == MetricName("mrr", INF)
+    for name in (*RANK_METRICS, *LIST_METRICS):
+        assert MetricName.parse(f"{name}@7") == MetricName(name, 7)
+
+
+@pytest.mark.parametrize(
+    "text", ["recall", "coverage", "recall@", "recall@0", "recall@-3", "mrr@x", "ndcg@2.5", "hit@²"]
+)
+def test_a_wrong_cutoff_is_explained(text):
+    name, _, cutoff = text.partition("@")
+    with pytest.raises(ParameterError) as caught:
+        MetricName.parse(text)
+    assert str(caught.value) == (
+        f"metric '{text}': the cut-off must be a whole number of at least 1, got '{cutoff}'; "
+        f"write for example {name}@20"
+    )
+
+
+def test_an_unknown_metric_is_explained():
+    with pytest.raises(UnknownNameError, match="unknown metric 'recal': did you mean 'recall'"):
+        MetricName.parse("recal@20")
+
+
+def test_metrics_without_a_cutoff_are_rank_metrics():
+    assert set(WITHOUT_CUTOFF) <= RANK_METRICS.keys()
+
+
+def test_every_metric_and_tie_rule_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    documented = set(re.findall(r"^\| `([a-z]+)`", page, flags=re.MULTILINE))
+    assert documented == {*RANK_METRICS, *LIST_METRICS, *get_args(Ties)}
+    assert f"{RESAMPLES:,} resamples" in " ".join(page.split())
+    alone = next(line for line in page.replace("\n", " ").split(". ") if "without a cut-off" in line)
+    assert all(f"`{name}`" in alone for name in WITHOUT_CUTOFF)

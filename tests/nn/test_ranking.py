@@ -1,0 +1,169 @@
+"""Ranks and lists against a naive definition, on the CPU and in the operations meant for a GPU."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from segue.data.sessions import Prefixes
+from segue.errors import ParameterError, UnknownNameError
+from segue.nn.ranking import device, target_ranks, top_k
+from segue.rng import generator
+
+NAN, INF = math.nan, math.inf
+
+
+def naive_top_k(row, k, prior, seen):
+    candidates = [item for item in range(1, len(row)) if item not in seen and row[item] > -INF]
+    best = sorted(candidates, key=lambda item: (-row[item], -prior[item], item))[:k]
+    padding = [0] * (k - len(best))
+    return best + padding, [row[item] for item in best] + [-INF] * len(padding)
+
+
+def naive_rank(row, target, ties, seen):
+    if target in seen or not row[target] > -INF:
+        return INF
+    others = [item for item in range(1, len(row)) if item not in seen and item != target]
+    ahead = sum(row[item] > row[target] or math.isnan(row[item]) for item in others)
+    level = sum(row[item] == row[target] for item in others)
+    return 1 + ahead + {"conservative": level, "standard": 0, "median": level / 2}[ties]
+
+
+def as_tensor(rows):
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def no_prefixes(rows):
+    return Prefixes.from_lists([np.zeros(0, dtype=np.int32)] * rows)
+
+
+# Few distinct values, so that ties, infinities and NaN meet often.
+SCORES = st.sampled_from([-2.0, -0.0, 0.0, 1.0, 1.5, INF, -INF, NAN])
+
+
+@st.composite
+def rankings(draw):
+    rows, items = draw(st.integers(1, 20)), draw(st.integers(1, 200))
+    scores = draw(arrays(np.float32, (rows, items + 1), elements=SCORES, fill=st.just(0.0)))
+    prior = draw(arrays(np.int64, items + 1, elements=st.integers(-2, 2)))
+    seen = [draw(arrays(np.int32, draw(st.integers(0, 4)), elements=st.integers(1, items))) for _ in range(rows)]
+    targets = draw(arrays(np.int32, rows, elements=st.integers(1, items)))
+    return scores, prior, seen, targets
+
+
+@settings(deadline=None)
+@given(rankings(), st.integers(1, 30))
+def test_top_k_equals_a_sort_on_every_device(case, k):
+    scores, prior, seen, _ = case
+    expected = [naive_top_k(row.tolist(), k, prior, set(gone.tolist())) for row, gone in zip(scores, seen, strict=True)]
+    expected_items = np.array([items for items, _ in expected])
+    expected_values = np.array([values for _, values in expected], dtype=np.float32)
+    exclude = Prefixes.from_lists(seen)
+    for items, values in (
+        top_k(torch.from_numpy(scores), k, prior=prior, exclude=exclude),
+        device.top_k(torch.from_numpy(scores), k, prior, exclude),
+    ):
+        np.testing.assert_array_equal(items, expected_items)
+        np.testing.assert_array_equal(values, expected_values)
+
+
+@settings(deadline=None)
+@given(rankings(), st.sampled_from(["conservative", "standard", "median"]))
+def test_ranks_equal_a_count_on_every_device(case, ties):
+    scores, _, seen, targets = case
+    exclude = Prefixes.from_lists(seen)
+    ranks = target_ranks(torch.from_numpy(scores), targets, ties=ties, exclude=exclude)
+    expected = [
+        naive_rank(row.tolist(), target, ties, set(gone.tolist()))
+        for row, target, gone in zip(scores, targets.tolist(), seen, strict=True)
+    ]
+    np.testing.assert_array_equal(ranks, expected)
+    standard = target_ranks(torch.from_numpy(scores), targets, ties="standard", exclude=exclude)
+    ahead = device.counts(torch.from_numpy(scores), targets, exclude)[:, 0]
+    np.testing.assert_array_equal(np.where(ahead < 0, INF, ahead + 1), standard)
+
+
+def test_lists_of_many_continuous_scores():
+    rng = generator(0, "test")
+    scores = rng.standard_normal((40, 5001)).astype(np.float32)
+    items, values = top_k(torch.from_numpy(scores), 100)
+    expected = np.argsort(-scores[:, 1:], axis=1)[:, :100] + 1
+    np.testing.assert_array_equal(items, expected)
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
+
+
+def test_a_rank_is_the_place_in_the_list():
+    rng = generator(0, "test")
+    scores = torch.from_numpy(rng.standard_normal((30, 51)).astype(np.float32))
+    items, _ = top_k(scores, 50)
+    for place in (0, 7, 49):
+        np.testing.assert_array_equal(target_ranks(scores, items[:, place]), np.full(30, place + 1.0))
+
+
+def test_equal_scores_go_by_prior_then_by_index():
+    items, values = top_k(as_tensor([[9, 1, 1, 1, 1, 2]]), 4, prior=np.array([0, 5, 7, 7, 1, 0]))
+    assert items.tolist() == [[5, 2, 3, 1]]
+    assert values.tolist() == [[2, 1, 1, 1]]
+
+
+def test_padding_is_never_ranked():
+    scores = as_tensor([[100, 1, 2]])
+    assert top_k(scores, 2)[0].tolist() == [[2, 1]]
+    assert target_ranks(scores, np.array([1])).tolist() == [2]
+
+
+def test_fewer_candidates_than_k():
+    scores = as_tensor([[0, 1, -INF, 3, NAN]])
+    items, values = top_k(scores, 6, exclude=Prefixes.from_lists([np.array([1])]))
+    assert items.tolist() == [[3, 0, 0, 0, 0, 0]]
+    assert values.tolist() == [[3] + [-INF] * 5]
+
+
+@pytest.mark.parametrize(("ties", "rank"), [("conservative", 100), ("standard", 1), ("median", 50.5)])
+def test_a_constant_scorer_under_each_tie_rule(ties, rank):
+    assert target_ranks(torch.zeros(1, 101), np.array([40]), ties=ties).tolist() == [rank]
+
+
+@pytest.mark.parametrize("ties", ["conservative", "standard", "median"])
+def test_a_scorer_of_nan_is_never_good(ties):
+    scores = torch.full((2, 51), NAN)
+    scores[1, 3] = 1.0
+    assert target_ranks(scores, np.array([3, 3]), ties=ties).tolist() == [INF, 50]
+
+
+def test_an_excluded_target_is_a_miss():
+    scores = as_tensor([[0, 3, 2, 1]])
+    assert target_ranks(scores, np.array([1]), exclude=Prefixes.from_lists([np.array([1])])).tolist() == [INF]
+    assert target_ranks(scores, np.array([2]), exclude=Prefixes.from_lists([np.array([1, 1])])).tolist() == [1]
+
+
+def test_scores_are_not_changed():
+    row = as_tensor([[0, 3, 2, 1]])
+    shared = row.expand(20, -1)
+    seen = Prefixes.from_lists([np.array([1])] * 20)
+    assert top_k(shared, 1, exclude=seen)[0].ravel().tolist() == [2] * 20
+    assert target_ranks(shared, np.full(20, 3), exclude=seen).tolist() == [2] * 20
+    assert row.tolist() == [[0, 3, 2, 1]]
+
+
+def test_no_row_at_all():
+    nothing = torch.zeros(0, 5)
+    assert top_k(nothing, 3, exclude=no_prefixes(0))[0].shape == (0, 3)
+    assert target_ranks(nothing, np.zeros(0, dtype=np.int64)).shape == (0,)
+
+
+def test_mistakes_are_explained():
+    scores = torch.zeros(1, 5)
+    with pytest.raises(ParameterError, match="k: must be at least 1, got 0"):
+        top_k(scores, 0)
+    with pytest.raises(
+        UnknownNameError, match="unknown tie rule 'first': choose one of conservative, median, standard"
+    ):
+        target_ranks(scores, np.array([1]), ties="first")
+    for target in (0, 5):
+        with pytest.raises(ParameterError, match=f"item indices from 1 to 4, got {target} to {target}"):
+            target_ranks(scores, np.array([target]))

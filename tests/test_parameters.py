@@ -1,0 +1,68 @@
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from segue.errors import ParameterError, UnknownNameError
+from segue.parameters import build, describe, merge
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    rate: float = Field(0.1, gt=0, le=1)
+    """Step size."""
+    rounds: int | None = 3
+    """How often."""
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"slow": {"inner": {"rate": 0.01}}}
+
+    size: int = Field(8, ge=1)
+    """Width of
+    the thing."""
+    kind: Literal["a", "b"] = "a"
+    """Which one."""
+    inner: Inner = Inner(rounds=5)
+    """A section."""
+
+
+def test_sections_are_merged_not_replaced() -> None:
+    assert merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 9}}) == {"a": 1, "b": {"c": 9, "d": 3}}
+
+
+def test_single_parameters_go_on_top_of_the_preset_and_of_the_defaults() -> None:
+    config = build(Outer, "outer", preset="slow", parameters={"inner": {"rounds": 7}, "size": 2})
+    assert config.model_dump() == {"size": 2, "kind": "a", "inner": {"rate": 0.01, "rounds": 7}}
+    assert build(Outer, "outer").inner.rounds == 5
+
+
+def test_all_mistakes_come_together_each_with_name_rule_value() -> None:
+    with pytest.raises(ParameterError) as caught:
+        build(Outer, "outer", parameters={"size": 0, "kind": "c", "inner": {"rate": 2, "ratr": 1}})
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        "outer.size: must be greater than or equal to 1, got 0",
+        "outer.kind: must be 'a' or 'b', got 'c'",
+        "outer.inner.rate: must be less than or equal to 1, got 2",
+        "unknown parameter of outer 'inner.ratr': did you mean 'inner.rate'? "
+        "choose one of inner.rate, inner.rounds, kind, size",
+    ]
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'slow'"):
+        build(Outer, "outer", preset="slo")
+
+
+def test_a_description_holds_default_rule_and_meaning() -> None:
+    shown = {one.name: (one.default, one.rule, one.meaning) for one in describe(Outer)}
+    assert shown == {
+        "size": (8, "int, ≥ 1", "Width of the thing."),
+        "kind": ("a", "a | b", "Which one."),
+        "inner.rate": (0.1, "float, > 0, ≤ 1", "Step size."),
+        "inner.rounds": (5, "int | none", "How often."),
+    }
