@@ -16,7 +16,8 @@ import torch
 
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
-from segue.evaluation.evaluate import DEFAULT_METRICS, evaluate
+from segue.evaluation.measure import measure
+from segue.nn.metrics import DEFAULT_METRICS
 from segue.progress import progress_for
 from segue.rng import generator
 
@@ -58,10 +59,10 @@ def main() -> None:
     table = pl.DataFrame({"item": np.arange(args.items), "support": np.arange(args.items)[::-1] // 10})
     scorer = DotProduct(Vocabulary(table), args.size)
     cases = random_cases(args.cases, args.items)
-    evaluate(scorer, cases[:10])  # compiles the kernels, or reads them from the cache
+    measure(scorer, cases[:10])  # compiles the kernels, or reads them from the cache
     before = peak_mib()
     started = time.perf_counter()
-    evaluation = evaluate(scorer, cases, progress=progress_for())
+    evaluation = measure(scorer, cases, progress=progress_for())
     seconds = time.perf_counter() - started
     intervals_started = time.perf_counter()
     intervals = len(evaluation.confidence)

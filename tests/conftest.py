@@ -1,7 +1,6 @@
 """Shapes in signatures are checked while the tests run; real logs are found through SEGUE_DATA."""
 
 import os
-import pkgutil
 from pathlib import Path
 
 import pytest
@@ -9,11 +8,12 @@ from jaxtyping import install_import_hook
 
 _SOURCE = Path(__file__).parent.parent / "src"
 # numba wants the functions of kernel modules bare; methods that return Self, as those of models do, cannot be checked.
+# The modules are listed from their files: pkgutil.walk_packages would import them before the hook is there.
 _MODULES = [
-    module.name
-    for layer in ("data", "nn", "evaluation", "training")
-    for module in pkgutil.walk_packages([str(_SOURCE / "segue" / layer)], f"segue.{layer}.")
-    if not module.ispkg and not module.name.endswith("kernels")
+    ".".join(path.relative_to(_SOURCE).with_suffix("").parts)
+    for layer in ("data", "nn", "evaluation")
+    for path in sorted((_SOURCE / "segue" / layer).rglob("*.py"))
+    if path.stem != "__init__" and not path.stem.endswith("kernels")
 ]
 install_import_hook(_MODULES, "beartype.beartype")
 

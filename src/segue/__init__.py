@@ -1,1 +1,96 @@
-"""segue: from a click log to live next-item recommendations."""
+"""segue: from a click log to live next-item recommendations.
+
+    log = segue.read("clicks.csv")
+    data = segue.prepare(log, "session-next")
+    model = segue.GRU4Rec(hidden_size=128).fit(data.train, valid=data.valid)
+    segue.evaluate(model, data).metrics["recall@20"]
+    model.recommend([["a", "b"], ["c"]], k=10)
+    model.save("gru4rec")
+    segue.load("gru4rec")
+
+A name is imported when it is first used, so that looking into a log does not wait for a deep learning library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segue.data.events import Events as Events
+    from segue.data.readers import read as read
+    from segue.data.sessions import Cases as Cases
+    from segue.data.sessions import Prefixes as Prefixes
+    from segue.data.sessions import Sessions as Sessions
+    from segue.data.vocabulary import Vocabulary as Vocabulary
+    from segue.errors import SegueError as SegueError
+    from segue.evaluation.evaluate import evaluate as evaluate
+    from segue.evaluation.measure import Evaluation as Evaluation
+    from segue.evaluation.measure import measure as measure
+    from segue.evaluation.prepare import Dataset as Dataset
+    from segue.evaluation.prepare import prepare as prepare
+    from segue.evaluation.protocol import Protocol as Protocol
+    from segue.experiment.recipe import Recipe as Recipe
+    from segue.experiment.results import Results as Results
+    from segue.experiment.run import run as run
+    from segue.models.base import Model as Model
+    from segue.models.base import Recommendation as Recommendation
+    from segue.models.catalog import load as load
+    from segue.models.catalog import model_class as model_class
+    from segue.models.catalog import model_classes as model_classes
+    from segue.models.gru4rec import GRU4Rec as GRU4Rec
+    from segue.models.item_knn import ItemKNN as ItemKNN
+    from segue.models.markov import Markov as Markov
+    from segue.models.popularity import Popularity as Popularity
+    from segue.models.sequential_rules import SequentialRules as SequentialRules
+    from segue.models.session_popularity import SessionPopularity as SessionPopularity
+    from segue.models.stan import STAN as STAN
+    from segue.models.v_sknn import VSKNN as VSKNN
+    from segue.models.vstan import VSTAN as VSTAN
+    from segue.training.runtime import Runtime as Runtime
+    from segue.version import __version__ as __version__
+
+_HOMES = {
+    "Events": "data.events",
+    "read": "data.readers",
+    "Cases": "data.sessions",
+    "Prefixes": "data.sessions",
+    "Sessions": "data.sessions",
+    "Vocabulary": "data.vocabulary",
+    "SegueError": "errors",
+    "evaluate": "evaluation.evaluate",
+    "Evaluation": "evaluation.measure",
+    "measure": "evaluation.measure",
+    "Dataset": "evaluation.prepare",
+    "prepare": "evaluation.prepare",
+    "Protocol": "evaluation.protocol",
+    "Recipe": "experiment.recipe",
+    "Results": "experiment.results",
+    "run": "experiment.run",
+    "Model": "models.base",
+    "Recommendation": "models.base",
+    "load": "models.catalog",
+    "model_class": "models.catalog",
+    "model_classes": "models.catalog",
+    "GRU4Rec": "models.gru4rec",
+    "ItemKNN": "models.item_knn",
+    "Markov": "models.markov",
+    "Popularity": "models.popularity",
+    "SequentialRules": "models.sequential_rules",
+    "SessionPopularity": "models.session_popularity",
+    "STAN": "models.stan",
+    "VSKNN": "models.v_sknn",
+    "VSTAN": "models.vstan",
+    "Runtime": "training.runtime",
+    "__version__": "version",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 (the table is the list)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segue' has no attribute '{name}'")
+    return getattr(import_module(f"segue.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

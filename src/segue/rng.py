@@ -7,7 +7,6 @@ one part of the program draws never shifts what another part draws. Nothing here
 import hashlib
 
 import numpy as np
-import torch
 
 
 def derive(seed: int, *use: str | int) -> int:
@@ -19,8 +18,3 @@ def derive(seed: int, *use: str | int) -> int:
 def generator(seed: int, *use: str | int) -> np.random.Generator:
     """Return the numpy generator of one use."""
     return np.random.Generator(np.random.PCG64(derive(seed, *use)))
-
-
-def torch_generator(seed: int, *use: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return the torch generator of one use."""
-    return torch.Generator(device=device).manual_seed(derive(seed, *use))

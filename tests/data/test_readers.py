@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -148,8 +149,8 @@ def test_recbole_types_are_kept_and_metadata_is_found():
 
 
 def test_recbole_sequences_of_numbers(tmp_path):
-    path = write(tmp_path / "a.inter", "user_id:token\titem_id:token\tpos:float_seq\n1\t2\t0.5 2\n")
-    assert read(path).frame["pos"].to_list() == [[0.5, 2.0]]
+    path = write(tmp_path / "a.inter", "user_id:token\titem_id:token\tpos:float_seq\n1\t2\t0.5 2\n1\t3\t\n")
+    assert read(path).frame["pos"].to_list() == [[0.5, 2.0], None]
 
 
 def test_items_can_be_given(tmp_path):
@@ -180,7 +181,7 @@ def test_movielens_tables_are_found(tmp_path):
 
 def test_latin_1_is_read_and_said(tmp_path):
     path = tmp_path / "log.csv"
-    path.write_bytes("session,item\n".encode() + b"1,a\n" * 300 + "2,café\n".encode("latin-1"))
+    path.write_bytes(b"session,item\n" + b"1,a\n" * 300 + "2,café\n".encode("latin-1"))
     events = read(path)
     assert events.frame["item"][-1] == "café"
     assert events.notes[0] == "encoding: the file is not UTF-8, so it is read as Latin-1"
@@ -245,11 +246,15 @@ def test_options_are_checked():
         read(LOGS / "clicks.csv", format="cvs")
     with pytest.raises(UnknownNameError, match="unknown column role 'sesion': did you mean 'session'"):
         read(LOGS / "clicks.csv", columns={"sesion": "SessionId"})
-    with pytest.raises(UnknownNameError, match="unknown time unit 'min'"):
-        read(LOGS / "clicks.csv", time_unit="min")
-    with pytest.raises(UnknownNameError, match="unknown unit 'visit'"):
-        read(LOGS / "clicks.csv", unit="visit")
     with pytest.raises(ParameterError, match="format: a frame has none, got 'csv'"):
         read(CLICKS, format="csv")
     with pytest.raises(ParameterError, match="source: must be a path, a polars or a pandas frame, got int"):
         read(5)
+
+
+def test_units_are_checked(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # a user's call is not checked against the types
+    with pytest.raises(UnknownNameError, match="unknown time unit 'min': choose one of ms, ns, s, us"):
+        read(LOGS / "clicks.csv", time_unit="min")
+    with pytest.raises(UnknownNameError, match="unknown unit 'visit': choose one of session, user"):
+        read(LOGS / "clicks.csv", unit="visit")

@@ -86,7 +86,8 @@ CASES = {
         "session,item,time,rating,part\n1,2,noon,good,train\n1,2,3,4,blind\n",
         "line 2, column 'time': must be a number, got 'noon'; "
         f"{FIX}\n"
-        "FILE: line 3, column 'part': must be one of train, valid, test, got 'blind'; correct them, or rename the column\n"
+        "FILE: line 3, column 'part': must be one of train, valid, test, got 'blind'; correct them, "
+        "or rename the column\n"
         f"FILE: line 2, column 'rating': must be a number, got 'good'; {FIX}",
     ),
     "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
@@ -128,13 +129,14 @@ CASES = {
         f"line 2: must have 3 fields, got '1::2'; {RAGGED}",
     ),
     "text for a number of RecBole": (
-        "user_id:token\titem_id:token\trating:float\n1\t2\tgood\n",
-        f"line 2, column 'rating': must be a number, got 'good'; {FIX}",
+        "user_id:token\titem_id:token\trating:float\tpos:float_seq\n1\t2\tgood\t1 x\n",
+        f"line 2, column 'rating': must be a number, got 'good'; {FIX}\n"
+        f"FILE: line 2, column 'pos': must be numbers separated by spaces, got '1 x'; {FIX}",
     ),
     "damaged Parquet": (
         b"PAR1" + b"x" * 20 + b"PAR1",
-        "cannot be read as Parquet (parquet: File out of specification: The footer size must be smaller or equal to the "
-        "file's size); it is damaged or no Parquet",
+        "cannot be read as Parquet (parquet: File out of specification: The footer size must be smaller or equal to "
+        "the file's size); it is damaged or no Parquet",
     ),
 }
 
@@ -150,8 +152,8 @@ NAMED = {
     "otto": ('{"session":1,"events":5}\n', "each line must hold a list of objects under 'events', got Int64"),
     "recbole": (
         "user_id\titem_id\n1\t2\n",
-        "line 1: must be names with types such as user_id:token (types token, token_seq, float, float_seq) separated by "
-        "tabs, got 'user_id\\titem_id'; leave format out if it is no RecBole file",
+        "line 1: must be names with types such as user_id:token (types token, token_seq, float, float_seq) separated "
+        "by tabs, got 'user_id\\titem_id'; leave format out if it is no RecBole file",
     ),
     "yoochoose": (
         "1,2\n",

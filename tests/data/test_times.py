@@ -65,3 +65,7 @@ def test_a_given_unit_is_not_guessed():
     column = as_times(pl.Series("time", [5, SECONDS * 1000]), "ms")
     assert column.bad is None
     assert column.note == "milliseconds since 1970 (as asked for)"
+    impossible = as_times(pl.Series("time", [5, SECONDS * 1000]), "s")
+    assert impossible.bad is not None
+    assert impossible.bad.tolist() == [1]
+    assert impossible.rule == "must be seconds since 1970"

@@ -75,7 +75,7 @@ def test_the_stages_say_what_each_step_left():
     ]
     unknown = {stage.part: stage.statistics.unknown for stage in data.stages if stage.step == "hold-out-test"}
     assert unknown == {"train": None, "test": 0.0}
-    assert data.stages[2].all_items == 4
+    assert [stage.all_items for stage in data.stages] == [4, 4, 4, 4, 4, 4, 4, 2, 2]
     assert data.statistics()["item_indices"] == [1, 2]
     assert json.loads(json.dumps(data.statistics())) == data.statistics()
 
@@ -215,6 +215,8 @@ def test_the_step_that_leaves_nothing_is_named(parameters, message):
 def test_an_empty_log_and_one_without_test_cases_are_refused():
     with pytest.raises(EmptyDataError, match="the log holds no event"):
         prepare(Events(log(SHOP).frame.clear()))
+    with pytest.raises(EmptyDataError, match=r"step 'incomplete' left nothing of 14 events: .* check which columns"):
+        prepare(Events(log(SHOP).frame.with_columns(item=pl.lit(None, dtype=pl.String))))
     rows = [(1, "a", 0), (1, "b", 1), (2, "x", DAY + 5), (2, "y", DAY + 6)]
     with pytest.raises(EmptyDataError, match="no test case is left"):
         prepare(log(rows), min_support=1, valid_days=0)

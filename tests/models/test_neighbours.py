@@ -101,7 +101,7 @@ def test_v_sknn_equals_a_naive_search(parameters: dict[str, Any]) -> None:
 
 def test_linear_decays_stop_at_zero() -> None:
     log = sessions([[1, 2], [3, 4], [5, 6]], 40)
-    model = VSKNN(max_length=20).fit(log)
+    model = VSKNN(match_decay="linear", max_length=20).fit(log)
     far, further = [3, *range(10, 19)], [3, *range(10, 20)]  # The match has nine and ten events after it.
     assert not model.score(prefixes(far, further)).any()
     assert model.score(prefixes(far[:-1]))[0, 4] > 0

@@ -30,6 +30,7 @@ from segue.models.catalog import model_class
 from segue.nn.ranking import top_k
 
 EVERYTHING = 100_000
+LINEAR = {"position_decay": "linear", "match_decay": "linear", "max_length": 10}
 DIV = {"position_decay": "div", "match_decay": "div", "max_length": 100}
 SQUARE = {
     "position_decay": "quadratic",
@@ -38,14 +39,15 @@ SQUARE = {
     "idf_weight": 2,
     "leave_out": "session",
 }
+DECAYS = {"position_scale": 1.02, "gap_scale": 2.05, "age_scale_days": 5, "max_length": 100}
 FEW: dict[str, Any] = {"k": 20, "sample_size": 60}
 GENERATED = {
-    "v-sknn linear": ("v-sknn", FEW),
+    "v-sknn linear": ("v-sknn", {**FEW, **LINEAR}),
     "v-sknn div": ("v-sknn", {**FEW, **DIV}),
     "v-sknn quadratic idf": ("v-sknn", {**FEW, **SQUARE, "max_length": 20}),
-    "stan": ("stan", FEW),
-    "vstan": ("vstan", {**FEW, "match_scale": 1.5}),
-    "markov": ("markov", {}),
+    "stan": ("stan", {**FEW, **DECAYS}),
+    "vstan": ("vstan", {**FEW, **DECAYS, "match_scale": 1.5, "idf_weight": 5}),
+    "markov": ("markov", {"smoothing": 0}),
     "sequential-rules": ("sequential-rules", {}),
     "item-knn": ("item-knn", {}),
     "popularity": ("popularity", {}),
@@ -69,16 +71,16 @@ FIVE_DAYS = 5 * 86_400 / 186_670
 """Five days of ranks read as seconds, as a share of the sessions."""
 HALF: dict[str, Any] = {"k": 100, "sample_size": 500}
 DIGINETICA = {
-    "v-sknn linear": ("v-sknn", HALF, "059c230f8fb3289619de0e7f221923c7b4567d36a85bfe54438480b9a558a6f8"),
+    "v-sknn linear": ("v-sknn", {**HALF, **LINEAR}, "059c230f8fb3289619de0e7f221923c7b4567d36a85bfe54438480b9a558a6f8"),
     "v-sknn div": ("v-sknn", {**HALF, **DIV}, "8329a65203f64a647311aca1a1adfab8d69a48eb357439851aa2c065840a80cd"),
     "stan": (
         "stan",
-        {"k": 500, "sample_size": 1000, "max_length": 100, "age_scale_share": FIVE_DAYS},
+        {**DECAYS, "k": 500, "sample_size": 1000, "age_scale_share": FIVE_DAYS},
         "5ce43134fd63e32e662b605e7f414b07bcfdacb7c4601ab9c201a43abb2a1b5c",
     ),
     "vstan": (
         "vstan",
-        {**HALF, "max_length": 100, "match_scale": 1.02, "age_scale_share": FIVE_DAYS},
+        {**HALF, **DECAYS, "match_scale": 1.02, "idf_weight": 5, "age_scale_share": FIVE_DAYS},
         "0a20bcb0660c9c2d8001e20f1264b4d7395ff52f2f042be8788fac1f6950f69e",
     ),
     "sequential-rules": (
@@ -88,7 +90,7 @@ DIGINETICA = {
     ),
     "markov": (
         "markov",
-        {"n_successors": EVERYTHING},
+        {"n_successors": EVERYTHING, "smoothing": 0},
         "6364af19b6c26b1fc44f0cbffd6a83da1069c430206ea7a0981f5865f5761155",
     ),
 }

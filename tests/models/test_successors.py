@@ -48,7 +48,7 @@ def rows(log: Sessions) -> list[list[int]]:
 
 
 def test_markov_is_the_share_of_transitions() -> None:
-    model = Markov().fit(sessions(LOG, 3))
+    model = Markov(smoothing=0).fit(sessions(LOG, 3))
     expected = [[0, 0, 2 / 3, 1 / 3], [0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_allclose(scores(model, [1], [3, 2], [3], []), expected, rtol=1e-6)
 
@@ -65,7 +65,7 @@ def test_markov_smooths_towards_popularity() -> None:
 
 
 def test_markov_mixes_in_the_running_history_and_backs_off() -> None:
-    model = Markov(personal=0.25).fit(sessions(LOG, 3))
+    model = Markov(smoothing=0, personal=0.25).fit(sessions(LOG, 3))
     left_before = 0.75 * np.array([0, 0, 2 / 3, 1 / 3]) + 0.25 * np.array([0, 1 / 2, 0, 1 / 2])
     expected = [left_before, [0, 0, 0, 1]]
     np.testing.assert_allclose(scores(model, [1, 3, 1, 1], [1, 2]), expected, rtol=1e-6)
@@ -73,7 +73,7 @@ def test_markov_mixes_in_the_running_history_and_backs_off() -> None:
 
 @pytest.mark.parametrize(("times", "parameters"), [(True, {"decay_days": 0.5}), (False, {"decay_share": 2 / 3})])
 def test_markov_forgets_old_sessions(times: bool, parameters: dict[str, float]) -> None:
-    model = Markov(**parameters).fit(
+    model = Markov(smoothing=0, **parameters).fit(
         sessions([[1, 2], [2, 1], [1, 3]], 3, times=times)
     )  # Six hours from one to the next.
     old = np.exp(-2 * 0.25 / 0.5)

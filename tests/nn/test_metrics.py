@@ -20,7 +20,7 @@ from segue.nn.metrics import (
     average_popularity,
     item_coverage,
 )
-from segue.nn.ranking import Ties
+from segue.nn.metrics import Ties
 
 INF = math.inf
 
@@ -29,6 +29,15 @@ def measure(name, ranks, relevant, k):
     """Measure one case."""
     (value,) = RANK_METRICS[name](np.array([ranks], dtype=float), np.array([relevant]), k)
     return value
+
+
+def ranks_of(lists, liked):
+    """Return the ranks of the liked items and their number, as the metrics take them."""
+    ranks = np.full((len(lists), max(map(len, liked))), INF)
+    for row, shown, good in zip(ranks, lists, liked, strict=True):
+        found = sorted(shown.index(item) + 1 for item in good if item in shown)
+        row[: len(found)] = found
+    return ranks, np.array([len(good) for good in liked])
 
 
 def log2(number):
@@ -111,15 +120,30 @@ def naive(name, shown, liked, k):
     st.integers(1, 15),
 )
 def test_every_metric_equals_its_textbook_loop(cases, k):
-    width = max(len(liked) for _, liked in cases)
-    ranks = np.full((len(cases), width), INF)
-    for row, (shown, liked) in enumerate(cases):
-        found = sorted(shown.index(item) + 1 for item in liked if item in shown)
-        ranks[row, : len(found)] = found
-    relevant = np.array([len(liked) for _, liked in cases])
+    ranks, relevant = ranks_of([shown for shown, _ in cases], [liked for _, liked in cases])
     for name, metric in RANK_METRICS.items():
         expected = [naive(name, shown, liked, k) for shown, liked in cases]
         np.testing.assert_allclose(metric(ranks, relevant, k), expected, atol=1e-12)
+
+
+# Lists of 30 among 41 items and 1 to 9 liked ones, laid out by a rule; values of ranx 0.3.21 on them.
+RANX_LISTS = [[(case + 1) * place % 41 for place in range(1, 31)] for case in range(40)]
+RANX_LIKED = [[(case * case + 3 * place) % 41 for place in range(1 + case % 9)] for case in range(40)]
+RANX_VALUES = {
+    "recall": {1: 0.014474206349, 10: 0.269057539683, 30: 0.775208333333},
+    "hit": {1: 0.1, 10: 0.7, 30: 0.975},
+    "precision": {1: 0.1, 10: 0.11, 30: 0.118333333333},
+    "mrr": {1: 0.1, 10: 0.244920634921, 30: 0.262073690199},
+    "ndcg": {1: 0.1, 10: 0.176083610032, 30: 0.366697186362},
+    "map": {1: 0.014474206349, 10: 0.08226335349, 30: 0.154870069733},
+}
+
+
+@pytest.mark.parametrize("name", RANK_METRICS)
+def test_every_metric_equals_ranx(name):
+    ranks, relevant = ranks_of(RANX_LISTS, RANX_LIKED)
+    for k, value in RANX_VALUES[name].items():
+        assert RANK_METRICS[name](ranks, relevant, k).mean() == pytest.approx(value, abs=1e-11)
 
 
 @given(st.integers(1, 60), st.integers(1, 50))

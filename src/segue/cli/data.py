@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import segue
 from segue.cli.reading import Columns, Format, Log, read_log
 from segue.cli.tables import statistics_table
-from segue.evaluation.prepare import prepare
 from segue.experiment.recipe import parse_settings
 
 
@@ -34,7 +34,7 @@ def data(
         segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10 --json
     """
     parameters = parse_settings(settings or []).get("protocol", {})
-    dataset = prepare(read_log(log, log_format, columns), protocol, **parameters)
+    dataset = segue.prepare(read_log(log, log_format, columns), protocol, **parameters)
     if as_json:
         typer.echo(json.dumps({"protocol": dataset.describe(), "data": dataset.statistics(), "notes": dataset.notes}))
         return

@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import segue
 from segue.cli.run import show
 from segue.cli.tables import recommendation_table, statistics_table
 from segue.data.synthetic import shop
+from segue.experiment.folder import check_folder
 from segue.experiment.recipe import Recipe
-from segue.experiment.run import check_folder, run
-from segue.models.base import Model
-from segue.models.catalog import load
 from segue.progress import progress_for
 
 _EXAMPLES = 2
@@ -40,13 +39,13 @@ def demo(
     console = Console()
     check_folder(out, resume=False, overwrite=True)
     console.rule("A generated web shop: visits, products, categories")
-    events = shop(sessions=sessions, seed=seed).events
+    events = shop(sessions=sessions, seed=seed)
     recipe = Recipe(models=["gru4rec", "stan"], seed=seed)
-    results = run(events, recipe, out, name="demo shop", progress=progress_for())
+    results = segue.run(events, recipe, out, name="demo shop", progress=progress_for())
     console.print(statistics_table(results.data["stages"]))
     show(results, out)
     best = next(row.label for row in results.models if not row.baseline)
-    model = load(out / best)
+    model = segue.load(out / best)
     console.rule(f"What {best} recommends")
     for visit in _example_visits(model):
         _answer(console, model, visit)
@@ -61,14 +60,14 @@ def demo(
         console.print(f"  {command}", markup=False, highlight=False)
 
 
-def _example_visits(model: Model) -> list[list[int | str]]:
+def _example_visits(model: "segue.Model") -> list[list[int | str]]:
     """Return short visits: well-known products of two categories."""
     table = model.vocabulary.table.sort("support", descending=True)
     categories = table["category"].unique(maintain_order=True)[:_EXAMPLES]
     return [table.filter(table["category"] == category)["item"][:2].to_list() for category in categories]
 
 
-def _answer(console: Console, model: Model, visit: list[int | str]) -> None:
+def _answer(console: Console, model: "segue.Model", visit: list[int | str]) -> None:
     table = model.vocabulary.table
     names = dict(zip(table["item"], table["name"], strict=True))
     seen = " → ".join(names[item] for item in visit)

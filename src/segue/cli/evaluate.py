@@ -1,8 +1,64 @@
 """`segue evaluate`: test an artifact again, on the same log or on another."""
 
+import json
+from pathlib import Path
+from typing import Annotated
+
 import typer
+from rich.console import Console
+
+import segue
+from segue.artifact import Artifact
+from segue.cli.reading import Columns, Format, Log, read_log
+from segue.cli.tables import evaluation_table
+from segue.errors import ArtifactError
+from segue.progress import progress_for
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(evaluate)
+
+
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
+    log: Log,
+    whole: Annotated[bool, typer.Option("--all", help="Test on the whole log instead of its test part.")] = False,
+    log_format: Format = None,
+    columns: Columns = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Test an artifact under its own protocol, on the test part of a log or on all of it.
+
+    Examples:
+
+        segue evaluate runs/clicks-1/gru4rec clicks.csv
+
+        segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
+    """
+    about = Artifact.read(artifact).about.get("protocol")
+    if about is None:
+        raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
+    protocol = segue.Protocol.of(about)
+    model = segue.load(artifact)
+    data = segue.prepare(read_log(log, log_format, columns), protocol, vocabulary=model.vocabulary, whole=whole)
+    evaluation = segue.evaluate(model, data, progress=progress_for())
+    notes = [*data.notes, *_comparison(about, data, whole)]
+    if as_json:
+        shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
+        typer.echo(json.dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
+        return
+    console = Console()
+    for note in notes:
+        console.print(f"· {note}", markup=False, highlight=False)
+    title = f"{model.name}  ·  {len(data.test):,} cases  ·  protocol {data.hash}"
+    console.print(evaluation_table(evaluation, title))
+
+
+def _comparison(about: dict[str, str], data: "segue.Dataset", whole: bool) -> list[str]:
+    """Say how these figures stand to those of the run."""
+    if about["fingerprint"] != data.fingerprint:
+        return ["this is not the log that the model was trained on: the figures are not those of the run's table"]
+    if whole:
+        return ["the model was trained on a part of this very log: figures on all of it are too good"]
+    return []

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import segue
 from segue.cli.tables import model_table, parameter_table
-from segue.models.catalog import model_class, model_classes
 
 
 def register(app: typer.Typer) -> None:
@@ -25,10 +25,10 @@ def models(name: Annotated[str | None, typer.Argument(help="One model, to see it
     """
     console = Console()
     if name is None:
-        console.print(model_table(model_classes()))
+        console.print(model_table(segue.model_classes()))
         console.print("One model's parameters: segue models NAME", highlight=False)
         return
-    kind = model_class(name)
+    kind = segue.model_class(name)
     console.print(f"[bold]{kind.name}[/bold]  {kind.summary()}", highlight=False)
     console.print(f"Source: {kind.paper}", highlight=False, markup=False)
     console.print(parameter_table(kind.Config, kind.name))

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segue.data.events import Events
-from segue.data.readers import read
+import segue
 from segue.experiment.recipe import parse_assignments
 
 Log = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
@@ -14,9 +13,9 @@ Format = Annotated[str | None, typer.Option("--format", help="Format of the log,
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
 
 
-def read_log(log: str, log_format: str | None, columns: list[str] | None) -> Events:
+def read_log(log: str, log_format: str | None, columns: list[str] | None) -> segue.Events:
     """Read the log that the options name."""
-    return read(log, format=log_format, columns=parse_assignments("--columns", columns or []))
+    return segue.read(log, format=log_format, columns=parse_assignments("--columns", columns or []))
 
 
 def log_name(log: str) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import segue
 from segue.cli.tables import recommendation_table
-from segue.models.catalog import load
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def recommend(
 
         segue recommend runs/shop-1/v-sknn --items "17, 204" -k 5 --json
     """
-    model = load(artifact)
+    model = segue.load(artifact)
     session = [item.strip() for item in items.split(",") if item.strip()]
     answer = model.recommend(session, k, exclude_seen=exclude_seen)
     if as_json:

@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import segue
 from segue.cli.reading import Columns, Format, log_name
 from segue.cli.tables import leaderboard
-from segue.data.readers import read
 from segue.errors import ParameterError
+from segue.experiment.folder import REPORT, RESULTS, check_folder, next_folder
 from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
-from segue.experiment.run import REPORT, RESULTS, check_folder
-from segue.experiment.run import run as run_experiment
 from segue.progress import progress_for
 
 
@@ -76,8 +75,8 @@ def run(
     name = log_name(recipe.log)
     folder = out or next_folder(name)
     check_folder(folder, resume=resume, overwrite=overwrite)
-    events = read(recipe.log, format=recipe.format, columns=recipe.columns)
-    results = run_experiment(events, recipe, folder, name=name, resume=resume, progress=progress_for())
+    events = segue.read(recipe.log, format=recipe.format, columns=recipe.columns)
+    results = segue.run(events, recipe, folder, name=name, resume=resume, progress=progress_for())
     show(results, folder)
 
 
@@ -93,14 +92,6 @@ def show(results: Results, folder: Path) -> None:
         for note in row.notes:
             console.print(f"{row.label}: {note}", markup=False, highlight=False)
     console.print(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.", highlight=False)
-
-
-def next_folder(name: str) -> Path:
-    """Return the first of runs/NAME-1, runs/NAME-2, ... that does not exist."""
-    number = 1
-    while (folder := Path("runs") / f"{name}-{number}").exists():
-        number += 1
-    return folder
 
 
 def _names(texts: list[str]) -> list[str]:

@@ -1,15 +1,18 @@
 """Tables on a terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from rich.table import Table
 
 from segue.data.vocabulary import Vocabulary
 from segue.experiment.results import ModelResult
-from segue.models.base import Model, Recommendation
 from segue.parameters import describe
+
+if TYPE_CHECKING:
+    from segue.evaluation.measure import Evaluation
+    from segue.models.base import Model, Recommendation
 
 _BAR = 32
 """Characters of the interval picture."""
@@ -70,7 +73,19 @@ def statistics_table(steps: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def model_table(models: Sequence[type[Model]]) -> Table:
+def evaluation_table(evaluation: "Evaluation", title: str) -> Table:
+    """Show every metric with its 95% interval."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95% interval")
+    for name, value in evaluation.metrics.items():
+        interval = evaluation.confidence.get(name)
+        table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "-")
+    return table
+
+
+def model_table(models: "Sequence[type[Model]]") -> Table:
     """List the models."""
     table = Table(header_style="bold")
     for column in ("model", "what it does", "source"):
@@ -90,7 +105,7 @@ def parameter_table(config: type[BaseModel], owner: str) -> Table:
     return table
 
 
-def recommendation_table(answer: Recommendation, vocabulary: Vocabulary, title: str | None = None) -> Table:
+def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary, title: str | None = None) -> Table:
     """Show recommended items with what is known of them."""
     known = [name for name in vocabulary.table.columns if name not in ("item", "support")][:3]
     rows = {row["item"]: row for row in vocabulary.table.iter_rows(named=True)} if known else {}

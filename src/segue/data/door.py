@@ -9,7 +9,7 @@ from segue.data.columns import USUAL_NAMES, Roles, resolve
 from segue.data.events import PARTS, SESSION, TIME, USER, Events, Unit
 from segue.data.mistakes import Mistakes, Place
 from segue.data.times import TIME_UNITS, TimeUnit, as_times
-from segue.data.values import Column, as_feature, as_ids, as_numbers
+from segue.data.values import Column, as_feature, as_ids, as_numbers, rows_where
 from segue.errors import UnknownNameError
 
 
@@ -110,7 +110,7 @@ def _convert(role: str, table: Table, raw: pl.Series, time_unit: TimeUnit | None
 
 def _as_part(raw: pl.Series) -> Column:
     parts = raw.cast(pl.String)
-    bad = (~parts.is_in(PARTS).fill_null(False)).arg_true().to_numpy()
+    bad = rows_where(~parts.is_in(PARTS).fill_null(False))
     return Column(
         parts, bad if len(bad) else None, f"must be one of {', '.join(PARTS)}", "correct them, or rename the column"
     )

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
+from segue.data.kernels import concatenate_ranges
 from segue.data.order import Runs, by_end
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
@@ -24,14 +25,19 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
         The sessions, and the row of ``log`` that each of their events comes from.
     """
     index = vocabulary.encode(log["item"])
-    known = np.flatnonzero(index != PADDING)
-    left = log[known] if len(known) < log.height else log
-    runs = Runs.of(left)
-    order = by_end(left, runs)
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(runs.lengths[order])])
-    rows = np.arange(left.height) + np.repeat(runs.starts[order] - offsets[:-1], runs.lengths[order])
-    times = left["time"].to_physical().to_numpy()[rows] // _MICROSECONDS if "time" in left.columns else None
-    rows = known[rows]
+    known = index != PADDING
+    if not known.all():
+        sessions, rows = encode(log.filter(pl.Series(known)), vocabulary)
+        return sessions, np.flatnonzero(known)[rows]
+    runs = Runs.of(log)
+    order = by_end(log, runs)
+    lengths = runs.lengths[order]
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    rows = np.empty(log.height, dtype=np.int64)
+    concatenate_ranges(runs.starts[order], lengths, rows)
+    times = log["time"].to_physical().to_numpy()[rows] if "time" in log.columns else None
+    if times is not None:
+        np.floor_divide(times, _MICROSECONDS, out=times)
     return Sessions(index[rows], offsets, times, vocabulary), rows
 
 

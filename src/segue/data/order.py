@@ -16,7 +16,9 @@ ROW = "__row__"
 
 def ordered(log: pl.DataFrame) -> pl.DataFrame:
     """Sort by session and time; events of a session with equal times, or of a log without times, keep file order."""
-    keys = ["session", "time"] if "time" in log.columns else ["session"]
+    # A log whose rows are in time order already needs one key, which takes half the time.
+    by_session_only = "time" not in log.columns or log["time"].is_sorted()
+    keys = ["session"] if by_session_only else ["session", "time"]
     return log.with_row_index(ROW).sort(keys, maintain_order=True)
 
 

@@ -25,7 +25,7 @@ class Sessions:
     """
 
     items: Int32[np.ndarray, "n"]
-    offsets: Int64[np.ndarray, "s+1"]
+    offsets: Int64[np.ndarray, "offsets"]
     times: Int64[np.ndarray, "n"] | None
     vocabulary: Vocabulary
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Int, Int64
 
 _NO_NUMBER = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 """Text that stands for an absent value in a column of numbers; among text ids it is an id like any other."""
 _PADDED = r"^(\+|-?0\d|-0$)"
 """Text whose exact form a number would lose."""
+_INTEGER_OR_MARKER = rf"^\s*([-+]?\d+|{'|'.join(_NO_NUMBER)})\s*$"
+_BLANK = r"^\s|\s$|^$"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def as_ids(raw: pl.Series, *, text: bool) -> Column:
         return _ids_from_floats(raw)
     if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Boolean:
         rule = f"must be an integer or text, not {raw.dtype}"
-        return Column(raw, bad=raw.is_not_null().arg_true().to_numpy(), rule=rule)
+        return Column(raw, bad=rows_where(raw.is_not_null()), rule=rule)
     strings = raw.cast(pl.String)
     if text and (integers := _integers_in(strings)) is not None:
         return Column(integers)
@@ -58,15 +60,15 @@ def as_numbers(raw: pl.Series) -> Column:
     if raw.dtype.is_numeric():
         return Column(raw)
     if raw.dtype != pl.String:
-        return Column(raw, bad=raw.is_not_null().arg_true().to_numpy(), rule="must be a number")
-    numbers = _numbers_in(raw)
+        return Column(raw, bad=rows_where(raw.is_not_null()), rule="must be a number")
+    numbers = numbers_in(raw)
     if numbers is None:
         raw = without_markers(raw)
-        numbers = _numbers_in(raw)
+        numbers = numbers_in(raw)
     if numbers is not None:
         return Column(numbers)
     numbers = raw.cast(pl.Float64, strict=False)
-    return Column(numbers, bad=(raw.is_not_null() & numbers.is_null()).arg_true().to_numpy(), rule="must be a number")
+    return Column(numbers, bad=rows_where(raw.is_not_null() & numbers.is_null()), rule="must be a number")
 
 
 def as_feature(raw: pl.Series, declared: str | None) -> Column:
@@ -77,15 +79,23 @@ def as_feature(raw: pl.Series, declared: str | None) -> Column:
         case "category":
             return Column(without_blanks(raw))
         case "numbers":
-            return Column(raw.str.strip_chars().str.split(" ").cast(pl.List(pl.Float64), strict=False))
+            return _as_number_lists(raw)
     if raw.dtype != pl.String or raw.null_count() == len(raw) or _is_padded(raw):
         return Column(raw)
     numbers = as_numbers(raw)
     return numbers if numbers.bad is None else Column(without_blanks(raw))
 
 
+def _as_number_lists(raw: pl.Series) -> Column:
+    lists = without_blanks(raw).str.extract_all(r"\S+").cast(pl.List(pl.Float64), strict=False)
+    bad = rows_where(lists.list.eval(pl.element().is_null()).list.any())
+    return Column(lists, bad=bad if len(bad) else None, rule="must be numbers separated by spaces")
+
+
 def without_blanks(strings: pl.Series) -> pl.Series:
     """Take the blanks around strings away; an empty string becomes null."""
+    if not strings.str.contains(_BLANK).any():
+        return strings
     stripped = strings.str.strip_chars()
     return stripped.set(stripped == "", None)
 
@@ -96,23 +106,31 @@ def without_markers(strings: pl.Series) -> pl.Series:
     return stripped.set(stripped.is_in(_NO_NUMBER), None)
 
 
+def rows_where(mask: pl.Series) -> Int64[np.ndarray, "_"]:
+    """Return the numbers of the rows for which a mask is true."""
+    return mask.arg_true().cast(pl.Int64).to_numpy()
+
+
+def numbers_in(strings: pl.Series) -> pl.Series | None:
+    """Return the numbers that a column of text holds, integers if all are, or None if it holds anything else."""
+    integers = _exact(strings.cast(pl.Int64, strict=False), strings)
+    return integers if integers is not None else _exact(strings.cast(pl.Float64, strict=False), strings)
+
+
 def _integers_in(strings: pl.Series) -> pl.Series | None:
     """Return the integers that a column of text holds, or None if it holds anything else."""
-    integers = _exactly(strings, pl.Int64())
+    integers = _exact(strings.cast(pl.Int64, strict=False), strings)
     if integers is None:
+        if not strings.str.contains(_INTEGER_OR_MARKER).all():
+            return None
         strings = without_markers(strings)
-        integers = _exactly(strings, pl.Int64())
+        integers = _exact(strings.cast(pl.Int64, strict=False), strings)
     has_any = integers is not None and integers.null_count() < len(integers)
     return integers if has_any and not _is_padded(strings) else None
 
 
-def _numbers_in(strings: pl.Series) -> pl.Series | None:
-    integers = _exactly(strings, pl.Int64())
-    return integers if integers is not None else _exactly(strings, pl.Float64())
-
-
-def _exactly(strings: pl.Series, dtype: pl.DataType) -> pl.Series | None:
-    numbers = strings.cast(dtype, strict=False)
+def _exact(numbers: pl.Series, strings: pl.Series) -> pl.Series | None:
+    """Return numbers that were read from text, or None if that made any of it null."""
     return numbers if numbers.null_count() == strings.null_count() else None
 
 
@@ -123,7 +141,7 @@ def _is_padded(strings: pl.Series) -> bool:
 def _ids_from_floats(raw: pl.Series) -> Column:
     present = raw.fill_nan(None)
     integers = present.cast(pl.Int64, strict=False)
-    bad = (present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True)).arg_true().to_numpy()
+    bad = rows_where(present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True))
     return Column(integers, bad=bad if len(bad) else None, rule="must be an integer or text")
 
 

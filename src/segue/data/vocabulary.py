@@ -50,7 +50,7 @@ class Vocabulary:
         return self.table["item"]
 
     @cached_property
-    def support(self) -> Int[np.ndarray, "N+1"]:
+    def support(self) -> Int[np.ndarray, "M"]:
         """Training events per item index; the padding row is 0."""
         counts = np.zeros(len(self) + 1, dtype=np.int64)
         counts[1:] = self.table["support"].to_numpy()

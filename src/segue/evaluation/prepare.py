@@ -122,12 +122,12 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
         for part, earlier in (("valid", ("train",)), ("test", before_test))
         if part in parts
     }
+    dropped = {part: parts[part].height - left.height for part, (_, left) in encoded.items()}
     for part, (_, left) in encoded.items():
-        dropped = parts[part].height - left.height
         pipeline.put(part, left)
-        pipeline.note(
-            "encode", part, "events on items that training does not hold, and sessions without a case", dropped
-        )
+    for part in encoded:
+        why = "events on items that training does not hold, and sessions without a case"
+        pipeline.note("encode", part, why, dropped[part])
     if not len(encoded["test"][0]):
         raise EmptyDataError(
             "no test case is left: no test event is on an item that training holds and has an event before it; "

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.data.encode import Which
 from segue.errors import InputError, UnknownNameError
-from segue.evaluation.evaluate import DEFAULT_METRICS
-from segue.nn.metrics import MetricName
+from segue.nn.metrics import DEFAULT_METRICS, MetricName, Ties
 from segue.parameters import build
 
 StepName = Literal[
@@ -33,9 +32,6 @@ StepName = Literal[
 
 SplitName = Literal["last-days", "last-event", "ratio", "global-time", "given"]
 """How events are held out."""
-
-Ties = Literal["conservative", "standard", "median"]
-"""Rank of a target among the items with its score: the last, the first, the middle."""
 
 ORDER: tuple[StepName, ...] = (
     "incomplete",

@@ -14,6 +14,7 @@ from segue.data.sessions import Sessions
 from segue.errors import ArtifactError, ParameterError
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.prepare import Dataset, prepare
+from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_report
@@ -25,7 +26,6 @@ from segue.progress import Progress
 from segue.training.runtime import Runtime
 from segue.version import __version__
 
-RESULTS, REPORT, CHECKPOINTS = "results.json", "report.md", "checkpoints"
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
 """Trained in every run that does not refuse them, besides popularity in the last days where the log has times."""
 
@@ -87,26 +87,6 @@ def run(
     results.write(out / RESULTS)
     write_report(results, out / REPORT)
     return results
-
-
-def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to write over what is there, unless it is a run and the user said so.
-
-    Raises:
-        ParameterError: the folder holds something.
-    """
-    if not out.exists() or resume:
-        return
-    if not out.is_dir():
-        raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
-    if (out / RESULTS).is_file() or (out / CHECKPOINTS).is_dir():
-        if not overwrite:
-            raise ParameterError(
-                f"--out: {out} holds a run already; add --resume to go on with it, --overwrite to replace it, "
-                "or choose another folder"
-            )
-    elif any(out.iterdir()):
-        raise ParameterError(f"--out: {out} holds other files; choose another folder")
 
 
 def _asked(recipe: Recipe) -> list[Entry]:
@@ -183,15 +163,7 @@ class _Runner:
         started = time.perf_counter()
         entry.model.fit(self._data.train, valid=self._data.valid, seed=self._recipe.seed, runtime=runtime)
         fitted = time.perf_counter()
-        protocol = self._data.protocol
-        evaluation = evaluate(
-            entry.model,
-            self._data.test,
-            metrics=protocol.metrics,
-            ties=protocol.ties,
-            seed=self._recipe.seed,
-            progress=self._progress,
-        )
+        evaluation = evaluate(entry.model, self._data, seed=self._recipe.seed, progress=self._progress)
         row = ModelResult(
             model=entry.model.name,
             label=entry.label,
@@ -206,7 +178,7 @@ class _Runner:
         )
         self._save(entry, row)
         checkpoint.unlink(missing_ok=True)
-        self._progress.say(f"{entry.label}: {_headline(row, protocol.headline)}")
+        self._progress.say(f"{entry.label}: {_headline(row, self._data.protocol.headline)}")
         return row
 
     def _save(self, entry: Entry, row: ModelResult) -> None:

@@ -72,6 +72,8 @@ class Model(ABC):
 
     config: ModelConfig
     vocabulary: Vocabulary
+    notes: tuple[str, ...] = ()
+    """What a reader of the results should know about the last fit."""
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         self.config = config or build(self.Config, self.name, preset=preset, parameters=parameters)

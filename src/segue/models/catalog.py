@@ -7,6 +7,7 @@ from pathlib import Path
 from segue.artifact import Artifact
 from segue.errors import ArtifactError, UnknownNameError
 from segue.models.base import Model
+from segue.models.gru4rec import GRU4Rec
 from segue.models.item_knn import ItemKNN
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
@@ -26,6 +27,7 @@ _BUILT_IN: tuple[type[Model], ...] = (
     VSKNN,
     STAN,
     VSTAN,
+    GRU4Rec,
 )
 
 

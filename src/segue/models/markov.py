@@ -17,7 +17,7 @@ from segue.training.runtime import Runtime
 class MarkovConfig(SuccessorConfig):
     """Parameters of ``Markov``."""
 
-    smoothing: float = Field(0.0, ge=0)
+    smoothing: float = Field(1.0, ge=0)
     """Transitions that every item is given in advance, spread over the catalogue in proportion to popularity."""
     personal: float = Field(0.0, ge=0, lt=1)
     """Weight of the running history's own transitions, where it has left its last item before."""
@@ -47,7 +47,7 @@ class Markov(SuccessorModel):
     config: MarkovConfig
     learnt = (*SuccessorModel.learnt, "popularity", "departures")
 
-    popularity: Float64[np.ndarray, "N+1"]
+    popularity: Float32[np.ndarray, "N+1"]
     """Share of the training events per item index."""
     departures: Float64[np.ndarray, "N+1"]
     """Weighted transitions away from each item."""
@@ -66,7 +66,7 @@ class Markov(SuccessorModel):
         arrays = {
             **table,
             "weights": (table["weights"] / (departures[source] + config.smoothing)).astype(np.float32),
-            "popularity": popularity,
+            "popularity": popularity.astype(np.float32),
             "departures": departures,
         }
         return self.restore(arrays, train.vocabulary)
@@ -76,7 +76,7 @@ class Markov(SuccessorModel):
         scores = super().score(prefixes)
         if self.config.smoothing > 0:
             share = self.config.smoothing / (self.departures[last_items(prefixes)] + self.config.smoothing)
-            scores += torch.from_numpy(np.outer(share, self.popularity).astype(np.float32))
+            scores.addr_(torch.from_numpy(share.astype(np.float32)), torch.from_numpy(self.popularity))
         if self.config.personal > 0:
             self._personalise(scores.numpy(), prefixes)
         return scores

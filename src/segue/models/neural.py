@@ -1,18 +1,20 @@
 """What all neural models share: building the network, training it in the one loop, scoring, arrays in and out."""
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
-from torch import Tensor, nn
+from jaxtyping import Float32
+from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.evaluation.evaluate import evaluate
+from segue.evaluation.measure import measure
 from segue.models.base import Model, ModelConfig
+from segue.nn.encoder import Encoder
 from segue.rng import derive
 from segue.training.config import TrainingConfig
 from segue.training.loop import EpochRecord, Objective, Trainer
@@ -26,29 +28,17 @@ class NeuralConfig(ModelConfig):
     """How it is trained."""
 
 
-class Network(Protocol):
-    """An encoder with an item table."""
-
-    def encode(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
-        """Return the state of each prefix."""
-
-    def logits(self, states: Float[Tensor, "B D"]) -> Float[Tensor, "B N+1"]:
-        """Return the score of every item for each state."""
-
-
 class NeuralModel(Model):
     """A model that is a network, trained by gradient descent."""
 
     config: NeuralConfig
-    network: nn.Module
+    network: Encoder
     curve: list[EpochRecord]
     """Loss and validation of each epoch of the last fit."""
-    chunk: ClassVar[int] = 512
-    """Prefixes scored at once."""
 
     @abstractmethod
-    def build(self, n_items: int) -> nn.Module:
-        """Return a network with fresh weights for ``n_items`` items; it follows the ``Network`` protocol."""
+    def build(self, n_items: int) -> Encoder:
+        """Return a network with fresh weights for ``n_items`` items."""
 
     @abstractmethod
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
@@ -71,7 +61,7 @@ class NeuralModel(Model):
 
         def validate() -> float:
             assert valid is not None
-            return evaluate(self, valid, metrics=[plan.metric]).metrics[plan.metric]
+            return measure(self, valid, metrics=[plan.metric]).metrics[plan.metric]
 
         trainer = Trainer(
             self.objective(train, seed, runtime),
@@ -79,19 +69,29 @@ class NeuralModel(Model):
             plan,
             validate=validate if valid is not None else None,
             seed=seed,
+            identity=self._identity(train, seed, runtime),
             runtime=runtime,
         )
         self.curve = trainer.run()
         self.network.eval()
         return self
 
+    def _identity(self, train: Sessions, seed: int, runtime: Runtime) -> dict[str, str]:
+        """Say what a training is, so that no other one is resumed in its place."""
+        log = hashlib.sha256(train.items.tobytes() + train.offsets.tobytes())
+        return {
+            "model": self.name,
+            "parameters": self.config.model_dump_json(),
+            "seed": str(seed),
+            "precision": runtime.precision,
+            "training sessions": log.hexdigest(),
+        }
+
     @torch.inference_mode()
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item; see ``Model.score``."""
         self.network.eval()
-        network: Any = self.network
-        scores: Tensor = network.logits(network.encode(prefixes))
-        return scores.float()
+        return self.network.logits(self.network.encode(prefixes)).float()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name."""

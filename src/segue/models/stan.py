@@ -18,17 +18,15 @@ class STANConfig(NeighbourConfig):
 
     k: int = Field(500, ge=1)
     """Neighbours: the most similar sessions, which vote for their items."""
-    sample_size: int = Field(5000, ge=1)
-    """The most recent sessions sharing an item with the running one, among which neighbours are searched."""
     max_length: int = Field(50, ge=1, le=1000)
     """Most recent events of the running session that are used."""
     position_scale: float = Field(1.02, gt=0)
     """lambda_1, in events: how fast an event counts less with its distance from the end of the running session."""
-    age_scale_days: float = Field(5.0, gt=0)
+    age_scale_days: float = Field(20.0, gt=0)
     """lambda_2, in days: how fast a session counts less with its age at the end of training."""
-    age_scale_share: float = Field(0.5, gt=0)
+    age_scale_share: float = Field(1.0, gt=0)
     """lambda_2 for a log without times, as a share of all sessions."""
-    gap_scale: float = Field(2.05, gt=0)
+    gap_scale: float = Field(4.0, gt=0)
     """lambda_3, in events: how fast an item of a neighbour counts less with its distance from the last match."""
 
 

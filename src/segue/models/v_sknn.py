@@ -16,7 +16,7 @@ class VSKNNConfig(NeighbourConfig):
 
     position_decay: Decay = "linear"
     """How the weight of an event in the similarity falls with its distance from the end of the running session."""
-    match_decay: Decay = "linear"
+    match_decay: Decay = "div"
     """How the weight of a neighbour falls with the distance of its most recent match from the end."""
     idf: Literal["off", "add", "multiply"] = "off"
     """Favour rare items: the vote for an item is multiplied by 1 + idf_weight x idf (add) or by idf (multiply)."""

@@ -10,10 +10,12 @@ from segue.models.stan import STAN, STANConfig
 class VSTANConfig(STANConfig):
     """Parameters of ``VSTAN``."""
 
+    position_scale: float = Field(4.0, gt=0)
+    """lambda_1, in events: how fast an event counts less with its distance from the end of the running session."""
     match_scale: float = Field(1.02, gt=0)
-    """In events: how fast a neighbour counts less with the distance of its most recent match from the end."""
-    idf_weight: float = Field(5.0, ge=0)
-    """Favour rare items: the vote for an item is multiplied by 1 + idf_weight x idf."""
+    """lambda_4, in events: how fast a neighbour counts less with the distance of its most recent match from the end."""
+    idf_weight: float = Field(1.0, ge=0)
+    """lambda_5: favour rare items, the vote for an item is multiplied by 1 + idf_weight x idf."""
 
 
 class VSTAN(STAN):

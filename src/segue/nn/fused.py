@@ -13,6 +13,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+_TINY = 1e-24
+"""Keeps the logarithm finite where a negative beats the target by far, as in the authors' code of GRU4Rec."""
+
 
 def sampled_cross_entropy(
     states: Float[Tensor, "B D"],
@@ -59,7 +62,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         scores[excluded] = -torch.inf
         gradient = torch.softmax(scores, dim=1, out=scores)
         at_target = gradient.diagonal()
-        loss = -torch.log(at_target)
+        loss = -torch.log(at_target + _TINY)
         at_target -= 1.0
         ctx.save_for_backward(states, embeddings, ids, gradient)
         ctx.shape = table.shape

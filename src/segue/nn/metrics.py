@@ -15,7 +15,7 @@ places of the list count as wrong.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
@@ -27,6 +27,9 @@ Ranks = Float[np.ndarray, "C R"]
 Counts = Int[np.ndarray, "C"]
 Values = Float64[np.ndarray, "C"]
 Cutoff = int | float
+
+Ties = Literal["conservative", "standard", "median"]
+"""Rank of a relevant item among the items with its score: the last, the first, the middle."""
 
 
 class RankMetric(Protocol):
@@ -150,3 +153,10 @@ class MetricName:
 def _hits(ranks: Ranks, k: Cutoff) -> Bool[np.ndarray, "C R"]:
     # An infinite rank is no hit, not even without a cut-off.
     return np.asarray((ranks <= k) & np.isfinite(ranks))
+
+
+DEFAULT_METRICS = (
+    *(f"{name}@{k}" for name in ("recall", "mrr", "ndcg") for k in (5, 10, 20)),
+    *("hit@10", "precision@20", "map@20", "coverage@20", "popularity@20"),
+)
+"""What is measured unless told otherwise."""

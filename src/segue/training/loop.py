@@ -9,21 +9,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from segue.errors import DivergedError
+from segue.errors import ArtifactError, DivergedError
 from segue.rng import derive
 from segue.training.checkpoint import load_checkpoint, save_checkpoint
 from segue.training.config import TrainingConfig
+from segue.training.optimizers import clip_gradients
 from segue.training.runtime import Runtime
 
 _REPORT_STEPS = 50
 """Steps between two looks at the loss; each look waits for a GPU to catch up."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised: a module and the loss of each step."""
 
@@ -74,6 +76,7 @@ class Trainer:
         validate: returns the validation metric of the module as it is now, higher is better; None keeps the last
             epoch.
         seed: seed of the dropout masks.
+        identity: what makes this training differ from others, by name; a checkpoint of another one is refused.
         runtime: checkpoints and progress.
     """
 
@@ -85,14 +88,18 @@ class Trainer:
         *,
         validate: Callable[[], float] | None,
         seed: int,
+        identity: Mapping[str, str],
         runtime: Runtime,
     ) -> None:
         self._objective = objective
         self._module = objective.module
+        self._parameters = list(objective.module.parameters())
+        self._device = runtime.torch_device()
         self._optimizer = optimizer
         self._plan = plan
         self._validate = validate
         self._seed = seed
+        self._identity = dict(identity)
         self._runtime = runtime
         self._position = _Position()
         self._best: dict[str, Tensor] = {}
@@ -105,6 +112,7 @@ class Trainer:
 
         Raises:
             DivergedError: the loss is no longer finite.
+            ArtifactError: the checkpoint to resume from is damaged, or belongs to another training.
             StorageError: a checkpoint cannot be written.
         """
         if self._runtime.resume and self._runtime.checkpoint and self._runtime.checkpoint.exists():
@@ -124,14 +132,15 @@ class Trainer:
         steps = self._objective.begin_epoch(position.epoch)
         if position.step:
             self._objective.restore_carried(self._carried)
-        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._runtime.torch_device())
+        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._device)
         started = time.monotonic() - position.seconds
         self._module.train()
         name = f"epoch {position.epoch + 1}/{self._plan.epochs}"
-        with self._runtime.progress.task(name, steps) as task, _forked_dropout(self._runtime.torch_device()):
+        with self._runtime.progress.task(name, steps) as task, _forked_random(self._device) as reseed:
             task.advance(position.step)
             while position.step < steps:
-                loss_sum += self._step(position, steps)
+                reseed(derive(self._seed, "dropout", position.epoch, position.step))
+                loss_sum += self._step(position.step, position.epoch * steps + position.step, self._plan.epochs * steps)
                 position.step += 1
                 position.seconds = time.monotonic() - started
                 if position.step % _REPORT_STEPS == 0 or position.step == steps:
@@ -139,16 +148,16 @@ class Trainer:
                     task.advance(_REPORT_STEPS, f"loss {position.loss_sum / position.step:.4f}")
                     if position.step < steps and self._checkpoint_due():
                         self._save()
-        self._end_epoch(position.loss_sum / max(steps, 1), position.seconds)
+        self._end_epoch(position.loss_sum / steps, position.seconds)
 
-    def _step(self, position: _Position, steps: int) -> Tensor:
-        self._set_learning_rate(position.epoch * steps + position.step, self._plan.epochs * steps)
-        torch.manual_seed(derive(self._seed, "dropout", position.epoch, position.step))
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = self._objective.loss(position.step)
+    def _step(self, step: int, done: int, total: int) -> Tensor:
+        self._set_learning_rate(done / total)
+        for parameter in self._parameters:
+            parameter.grad = None
+        loss = self._objective.loss(step)
         loss.backward()  # type: ignore[no-untyped-call]
         if self._plan.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._module.parameters(), self._plan.clip_norm)
+            clip_gradients(self._parameters, self._plan.clip_norm)
         self._optimizer.step()
         return loss.detach()
 
@@ -161,8 +170,8 @@ class Trainer:
             )
         return value
 
-    def _set_learning_rate(self, step: int, total: int) -> None:
-        rate = self._plan.learning_rate * learning_rate_factor(self._plan.schedule, self._plan.warmup, step / total)
+    def _set_learning_rate(self, progress: float) -> None:
+        rate = self._plan.learning_rate * learning_rate_factor(self._plan.schedule, self._plan.warmup, progress)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
@@ -201,13 +210,23 @@ class Trainer:
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entries.items()}
         if self._position.step:
             tensors |= {f"carried.{name}": tensor for name, tensor in self._objective.carried().items()}
-        state = {"position": asdict(self._position), "curve": [asdict(record) for record in self._curve]}
+        state = {
+            "identity": self._identity,
+            "position": asdict(self._position),
+            "curve": [asdict(record) for record in self._curve],
+        }
         save_checkpoint(self._runtime.checkpoint, tensors, state)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
         assert self._runtime.checkpoint is not None
         tensors, state = load_checkpoint(self._runtime.checkpoint)
+        for name, value in self._identity.items():
+            if state["identity"].get(name) != value:
+                raise ArtifactError(
+                    f"{self._runtime.checkpoint}: is the checkpoint of another training (its {name} differ); "
+                    "delete it to start over, or resume with what it was begun with"
+                )
         self._position = _Position(**state["position"])
         self._curve = [EpochRecord(**record) for record in state["curve"]]
         self._module.load_state_dict(_section(tensors, "module"))
@@ -234,8 +253,11 @@ def _section(tensors: Mapping[str, Tensor], section: str) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _forked_dropout(device: torch.device) -> Iterator[None]:
-    """Let dropout draw from torch's global generators, and put their states back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
+def _forked_random(device: torch.device) -> Iterator[Callable[[int], object]]:
+    """Let dropout draw from torch's global generator of the device, and put its state back afterwards.
+
+    Yields a function that seeds it; ``torch.manual_seed`` would seed every device, at several times the cost.
+    """
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        yield torch.cuda.manual_seed if on_gpu else torch.default_generator.manual_seed

@@ -102,3 +102,17 @@ class RowAdagrad(torch.optim.Optimizer):
             step += group["momentum"] * state["momentum"].index_select(0, rows)
             state["momentum"].index_copy_(0, rows, step)
         parameter.index_add_(0, rows, step)
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Scale all gradients, dense and sparse, so that their common Euclidean norm is at most ``limit``."""
+    values = []
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            values.append(parameter.grad.values())
+        elif parameter.grad is not None:
+            values.append(parameter.grad)
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(value) for value in values]))
+    for value in values:
+        value.mul_((limit / (norm + 1e-6)).clamp(max=1.0))

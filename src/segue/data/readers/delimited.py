@@ -77,9 +77,12 @@ class Delimited:
         last = frame[self.names[-1]]
         if not last.null_count():
             return False
-        lines = self.file.lines()[self.has_header :]
-        unfinished = (lines != "") & ~lines.str.ends_with(self.separator)
-        return int(unfinished.sum()) > len(last) - last.null_count()
+        line = pl.col("line").str.strip_suffix("\r")
+        unfinished = ((line != "") & ~line.str.ends_with(self.separator)).sum()
+        count = self.file.parse(
+            lambda source: pl.scan_lines(source).slice(self.has_header).select(unfinished).collect()
+        )
+        return int(count.item()) > len(last) - last.null_count()
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Walk the rows slowly: the line on which each starts (a quoted field may span lines), and its fields."""

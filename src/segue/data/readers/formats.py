@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from segue.data.door import Table, Wishes
@@ -18,41 +17,32 @@ from segue.errors import LogError, UnknownNameError
 PARQUET = "parquet"
 
 
-@dataclass(frozen=True)
-class TextFormat:
-    """A format of text files.
-
-    Attributes:
-        about: what a file looks like.
-        read: reads one.
-    """
-
-    about: str
-    read: Callable[[TextFile, Wishes], Table]
+Reader = Callable[[TextFile, Wishes], Table]
 
 
-def _delimited(separator: str) -> Callable[[TextFile, Wishes], Table]:
+def _delimited(separator: str) -> Reader:
     def read(file: TextFile, wishes: Wishes) -> Table:
         return read_delimited(file, separator, wishes)
 
     return read
 
 
-TEXT_FORMATS: Mapping[str, TextFormat] = {
-    "csv": TextFormat("fields separated by commas", _delimited(",")),
-    "tsv": TextFormat("fields separated by tabs", _delimited("\t")),
-    "semicolon": TextFormat("fields separated by semicolons", _delimited(";")),
-    "bar": TextFormat("fields separated by bars", _delimited("|")),
-    "space": TextFormat("fields separated by single spaces", _delimited(" ")),
-    "dat": TextFormat("fields separated by '::', as MovieLens has them", read_double_colons),
-    "sequences": TextFormat("one session or user per line: its id and its items, oldest first", read_sequences),
-    "pairs": TextFormat("one event per line: a user and an item, in time order", read_pairs),
-    "jsonl": TextFormat("one JSON object per line: an event", read_json_lines),
-    "otto": TextFormat("one JSON object per line: a session with its events inside", read_nested_json_lines),
-    "recbole": TextFormat("RecBole atomic file: tabs, a header with types", read_recbole),
-    "yoochoose": TextFormat("yoochoose-clicks.dat as published (RecSys Challenge 2015)", read_yoochoose),
-    "diginetica": TextFormat("train-item-views.csv as published (CIKM Cup 2016)", read_diginetica),
+TEXT_FORMATS: Mapping[str, Reader] = {
+    "csv": _delimited(","),
+    "tsv": _delimited("\t"),
+    "semicolon": _delimited(";"),
+    "bar": _delimited("|"),
+    "space": _delimited(" "),
+    "dat": read_double_colons,
+    "sequences": read_sequences,
+    "pairs": read_pairs,
+    "jsonl": read_json_lines,
+    "otto": read_nested_json_lines,
+    "recbole": read_recbole,
+    "yoochoose": read_yoochoose,
+    "diginetica": read_diginetica,
 }
+"""Readers of text files by the name of their format."""
 FORMATS = (*TEXT_FORMATS, PARQUET)
 """Names of all formats."""
 
@@ -71,7 +61,7 @@ def read_table(path: Path, format_name: str | None, wishes: Wishes) -> Table:
     if format_name == PARQUET or (format_name is None and is_parquet(path)):
         return read_parquet(path, [path])
     file = TextFile(path)
-    return TEXT_FORMATS[format_name or recognise(file, wishes)].read(file, wishes)
+    return TEXT_FORMATS[format_name or recognise(file, wishes)](file, wishes)
 
 
 def check_format(format_name: str | None) -> None:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Int64
 
+from segue.data.values import rows_where
 from segue.errors import LogError
 
 _HEAD = 200
@@ -92,9 +93,9 @@ class TextFile:
         return (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("latin-1").encode()
 
 
-def filled(lines: pl.Series) -> Int[np.ndarray, "_"]:
+def filled(lines: pl.Series) -> Int64[np.ndarray, "_"]:
     """Return the numbers (from 1) of the lines that are not blank."""
-    return (lines.str.strip_chars() != "").arg_true().to_numpy().astype(np.int64) + 1
+    return rows_where(lines.str.strip_chars() != "") + 1
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -97,11 +97,11 @@ def _items(rng: np.random.Generator) -> pl.DataFrame:
     return table.select(item=_FIRST_ID + pl.int_range(pl.len(), dtype=pl.Int64)).hstack(table)
 
 
-def _product(category: np.ndarray, kind: np.ndarray, colour: np.ndarray) -> Int64[np.ndarray, "_ _"]:
+def _product(category: np.ndarray, kind: np.ndarray, colour: np.ndarray) -> Int64[np.ndarray, "..."]:
     return np.asarray((category * _KINDS + kind % _KINDS) * len(COLOURS) + colour % len(COLOURS))
 
 
-def _follows(products: Int64[np.ndarray, "N"]) -> Int64[np.ndarray, "N 4"]:
+def _follows(products: Int64[np.ndarray, "N"]) -> Int64[np.ndarray, "N _"]:
     """Next kind, the one after it, the same in the next colour, the next kind in the next colour."""
     kinds, colour = np.divmod(products, len(COLOURS))
     category, kind = np.divmod(kinds, _KINDS)
@@ -109,7 +109,7 @@ def _follows(products: Int64[np.ndarray, "N"]) -> Int64[np.ndarray, "N 4"]:
     return np.column_stack([_product(category, kind + ahead, colour + shift) for ahead, shift in steps])
 
 
-def _themes(products: Int64[np.ndarray, "N"], rng: np.random.Generator) -> Int64[np.ndarray, "N 7"]:
+def _themes(products: Int64[np.ndarray, "N"], rng: np.random.Generator) -> Int64[np.ndarray, "N _"]:
     """Four kinds of the same category and three of a partner category, all in the colour of the first product."""
     kinds, colour = np.divmod(products, len(COLOURS))
     circle = rng.permutation(len(CATEGORIES))

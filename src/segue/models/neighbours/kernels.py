@@ -226,12 +226,13 @@ def score_prefixes(
         index: where neighbours are found.
         rules: which sessions are neighbours, and what counts how much.
         scratch: memory of this thread.
-        out: zeros; receives the scores.
+        out: receives the scores. Each row is cleared just before it is filled, while it is in the cache.
     """
     for row in range(len(running.starts)):
         first = max(running.starts[row], running.ends[row] - len(rules.match))
         prefix = running.items[first : running.ends[row]]
         scratch.tags[0] += 1
+        out[row] = 0.0
         n_items = _open_postings(prefix, index, rules, scratch)
         count = _merge_postings(n_items, index, rules, scratch)
         chosen = _nearest(scratch.similarities[:count], rules.k)

@@ -105,7 +105,7 @@ class NeighbourModel(Model):
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item, in as many threads as torch may use; see ``Model.score``."""
-        scores = np.zeros((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
+        scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
         threads = min(torch.get_num_threads(), len(prefixes) // _ROWS_PER_THREAD)
         if threads > 1:
             cuts = np.linspace(0, len(prefixes), threads + 1).astype(int)
@@ -117,7 +117,7 @@ class NeighbourModel(Model):
         return torch.from_numpy(scores)
 
     def _score_into(self, out: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
-        """Score ``prefixes`` into zeros, in this thread, with memory that another call has left."""
+        """Score ``prefixes`` in this thread, with memory that another call has left."""
         _, events = prefixes.events()
         ends = np.cumsum(prefixes.lengths)
         running = Running(prefixes.items[events], ends - prefixes.lengths, ends)

@@ -5,6 +5,6 @@ is excluded, is no candidate: it is never listed, and as a target it has rank in
 as ahead of it, so that a broken model never looks good.
 """
 
-from segue.nn.ranking.rows import Ties, target_ranks, top_k
+from segue.nn.ranking.rows import target_ranks, top_k
 
-__all__ = ["Ties", "target_ranks", "top_k"]
+__all__ = ["target_ranks", "top_k"]

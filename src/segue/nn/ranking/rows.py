@@ -1,17 +1,13 @@
 """Ranks of targets and top-k lists of rows of scores."""
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int64
 from torch import Tensor
 
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError, UnknownNameError
+from segue.nn.metrics import Ties
 from segue.nn.ranking import device, kernels
-
-Ties = Literal["conservative", "standard", "median"]
-"""Place of the target among the items with its score: the last, the first, the middle."""
 
 _BEFORE: dict[str, float] = {"conservative": 1.0, "standard": 0.0, "median": 0.5}
 """Share of the other items with the target's score that are put before it."""

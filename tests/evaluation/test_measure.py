@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
-from segue.evaluation.evaluate import DEFAULT_METRICS, evaluate
-from segue.nn.metrics import RANK_METRICS, MetricName
+from segue.evaluation.measure import measure
+from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName
 from segue.progress import Progress
 from segue.rng import generator
 
@@ -56,7 +56,7 @@ BY_HAND = np.array([[0, 0, 0, 0, 0], [9, 2, 3, 4, 1], [9, 3, 2, 1, 4], [9, 3, 2,
 def test_two_cases_by_hand():
     scorer = Table(BY_HAND, support=np.array([40, 30, 20, 10]))
     names = ("recall@1", "recall@2", "mrr", "ndcg@3", "coverage@1", "coverage@2", "popularity@1", "popularity@2")
-    evaluation = evaluate(scorer, cases_of([[2, 1], [3]], [2, 4]), metrics=names)
+    evaluation = measure(scorer, cases_of([[2, 1], [3]], [2, 4]), metrics=names)
     assert evaluation.ranks.tolist() == [2, 1]
     assert evaluation.metrics == pytest.approx(
         {
@@ -77,9 +77,9 @@ def test_two_cases_by_hand():
 def test_items_of_the_prefix_are_left_out_if_the_cases_say_so():
     lists, targets = [[3, 1], [4, 1]], [2, 4]
     names = ["mrr", "coverage@2"]
-    kept = evaluate(Table(BY_HAND), cases_of(lists, targets), metrics=names)
+    kept = measure(Table(BY_HAND), cases_of(lists, targets), metrics=names)
     assert kept.ranks.tolist() == [2, 4]
-    without = evaluate(Table(BY_HAND), cases_of(lists, targets, exclude_seen=True), metrics=names)
+    without = measure(Table(BY_HAND), cases_of(lists, targets, exclude_seen=True), metrics=names)
     assert without.ranks.tolist() == [1, np.inf]
     assert without.metrics == {"mrr": 1 / 2, "coverage@2": 3 / 4}
 
@@ -88,7 +88,7 @@ def test_items_of_the_prefix_are_left_out_if_the_cases_say_so():
 @pytest.mark.parametrize("chunk", [1, 7, 40, 1000])
 def test_chunks_change_nothing(chunk, exclude_seen):
     scorer, cases = random_scorer(60), random_cases(100, 60, exclude_seen=exclude_seen)
-    whole, parts = evaluate(scorer, cases, chunk=100), evaluate(scorer, cases, chunk=chunk)
+    whole, parts = measure(scorer, cases, chunk=100), measure(scorer, cases, chunk=chunk)
     assert parts.metrics == whole.metrics
     assert parts.confidence == whole.confidence
     np.testing.assert_array_equal(parts.ranks, whole.ranks)
@@ -96,7 +96,7 @@ def test_chunks_change_nothing(chunk, exclude_seen):
 
 def test_it_never_scores_more_cases_than_a_chunk():
     scorer = random_scorer(60)
-    evaluate(scorer, random_cases(100, 60), chunk=9)
+    measure(scorer, random_cases(100, 60), chunk=9)
     assert scorer.largest == 9
 
 
@@ -104,7 +104,7 @@ def test_it_never_scores_more_cases_than_a_chunk():
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 10_000))
 def test_equals_a_loop_over_sorted_lists(count, items, seed):
     scorer, cases = random_scorer(items, seed), random_cases(count, items)
-    evaluation = evaluate(scorer, cases, metrics=DEFAULT_METRICS)
+    evaluation = measure(scorer, cases, metrics=DEFAULT_METRICS)
     scores = scorer.score(cases.prefixes).numpy()
     lists = np.argsort(-scores[:, 1:], axis=1) + 1
     ranks = np.array([[shown.tolist().index(target) + 1.0] for shown, target in zip(lists, cases.targets, strict=True)])
@@ -123,46 +123,46 @@ def test_a_constant_scorer_does_not_look_good():
     cases = random_cases(300, 200)
     constant = Table(np.zeros((201, 201)))
     names = ["recall@20", "mrr@20"]
-    assert evaluate(constant, cases, metrics=names).metrics == {"recall@20": 0, "mrr@20": 0}
-    assert evaluate(constant, cases, metrics=names, ties="median").metrics == {"recall@20": 0, "mrr@20": 0}
-    assert evaluate(constant, cases, metrics=names, ties="standard").metrics == {"recall@20": 1, "mrr@20": 1}
+    assert measure(constant, cases, metrics=names).metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, metrics=names, ties="median").metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, metrics=names, ties="standard").metrics == {"recall@20": 1, "mrr@20": 1}
 
 
 def test_a_scorer_of_nan_does_not_look_good():
-    evaluation = evaluate(Table(np.full((31, 31), np.nan)), random_cases(20, 30), ties="standard")
+    evaluation = measure(Table(np.full((31, 31), np.nan)), random_cases(20, 30), ties="standard")
     assert set(evaluation.metrics.values()) == {0.0}
 
 
 def test_equal_scores_are_listed_by_support():
     scorer = Table(np.zeros((5, 5)), support=np.array([1, 5, 9, 3]))
-    evaluation = evaluate(scorer, cases_of([[1]], [1]), metrics=["popularity@2"])
+    evaluation = measure(scorer, cases_of([[1]], [1]), metrics=["popularity@2"])
     assert evaluation.metrics == {"popularity@2": 7}
 
 
 def test_a_catalogue_smaller_than_the_cutoff():
-    evaluation = evaluate(Table(BY_HAND), cases_of([[1]], [4]), metrics=["recall@20", "precision@20", "coverage@20"])
+    evaluation = measure(Table(BY_HAND), cases_of([[1]], [4]), metrics=["recall@20", "precision@20", "coverage@20"])
     assert evaluation.metrics == {"recall@20": 1, "precision@20": 1 / 20, "coverage@20": 1}
 
 
 def test_intervals_hold_their_metric_and_resample_sessions():
     scorer, cases = random_scorer(60), random_cases(300, 60)
-    evaluation = evaluate(scorer, cases)
+    evaluation = measure(scorer, cases)
     assert evaluation.confidence.keys() == evaluation.metrics.keys() - {"coverage@20"}
     for name, (low, high) in evaluation.confidence.items():
         assert low < evaluation.metrics[name] < high
-    assert evaluate(scorer, cases, seed=1).confidence != evaluation.confidence
+    assert measure(scorer, cases, seed=1).confidence != evaluation.confidence
     regrouped = Cases(cases.prefixes, cases.targets, np.arange(300) // 100)
-    assert evaluate(scorer, regrouped).confidence != evaluation.confidence
+    assert measure(scorer, regrouped).confidence != evaluation.confidence
 
 
 def test_one_session_alone_gives_no_interval():
-    assert evaluate(Table(BY_HAND), cases_of([[1], [2]], [2, 3], groups=[0, 0])).confidence == {}
+    assert measure(Table(BY_HAND), cases_of([[1], [2]], [2, 3], groups=[0, 0])).confidence == {}
 
 
 def test_real_cases_of_encoded_sessions():
     vocabulary = Vocabulary(pl.DataFrame({"item": [10, 20, 30, 40], "support": [4, 3, 2, 1]}))
     sessions = Sessions(np.array([1, 3, 2, 4, 4], dtype=np.int32), np.array([0, 3, 5]), None, vocabulary)
-    evaluation = evaluate(Table(BY_HAND), Cases.every_next(sessions), metrics=["recall@1"])
+    evaluation = measure(Table(BY_HAND), Cases.every_next(sessions), metrics=["recall@1"])
     # 1 -> 3 and 4 -> 4 are the first of their lists, (1, 3) -> 2 is the third of its own.
     assert evaluation.ranks.tolist() == [1, 3, 1]
     assert evaluation.groups.tolist() == [0, 0, 1]
@@ -184,19 +184,19 @@ class _Recorder(Progress):
 
 def test_progress_counts_cases():
     recorder = _Recorder()
-    evaluate(random_scorer(10), random_cases(25, 10), chunk=10, progress=recorder)
+    measure(random_scorer(10), random_cases(25, 10), chunk=10, progress=recorder)
     assert (recorder.total, recorder.steps) == (25, [10, 10, 5])
 
 
 def test_mistakes_are_explained():
     scorer, cases = random_scorer(10), random_cases(5, 10)
     with pytest.raises(EmptyDataError, match="there is no test case"):
-        evaluate(scorer, cases[:0])
+        measure(scorer, cases[:0])
     with pytest.raises(UnknownNameError, match="unknown metric 'accuracy'"):
-        evaluate(scorer, cases, metrics=["accuracy@3"])
+        measure(scorer, cases, metrics=["accuracy@3"])
     with pytest.raises(UnknownNameError, match="unknown tie rule 'worst'"):
-        evaluate(scorer, cases, ties="worst")
+        measure(scorer, cases, ties="worst")
     with pytest.raises(ParameterError, match="chunk: must be at least 1, got 0"):
-        evaluate(scorer, cases, chunk=0)
+        measure(scorer, cases, chunk=0)
     with pytest.raises(ParameterError, match="targets: must be item indices from 1 to 4"):
-        evaluate(Table(BY_HAND), cases_of([[1]], [7]))
+        measure(Table(BY_HAND), cases_of([[1]], [7]))

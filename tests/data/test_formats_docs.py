@@ -1,0 +1,48 @@
+"""docs/formats.md says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from segue.data.catalog import PUBLIC_LOGS
+from segue.data.columns import USUAL_NAMES
+from segue.data.readers import FORMATS
+from segue.data.readers.beside import MOVIELENS
+from segue.data.readers.folder import LOG_NAMES, PART_NAMES
+
+TEXT = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def section(title):
+    return TEXT.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title):
+    """First cells of the table in a section, with the rest of their rows."""
+    return dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", section(title), flags=re.MULTILINE))
+
+
+def test_formats():
+    assert set(rows("Formats")) == set(FORMATS)
+
+
+def test_names_of_columns():
+    documented = {role: tuple(re.findall(r"`([^`]+)`", names)) for role, names in rows("Columns").items()}
+    assert documented == dict(USUAL_NAMES)
+
+
+def test_names_of_files():
+    words = set(re.findall(r"`([^`]+)`", section("Folders")))
+    assert {name for names in PART_NAMES.values() for name in names} | set(LOG_NAMES) <= words
+    assert set(MOVIELENS) <= set(re.findall(r"`([^`]+)`", section("Metadata")))
+
+
+@pytest.mark.parametrize("name", PUBLIC_LOGS)
+def test_public_logs(name):
+    log = PUBLIC_LOGS[name]
+    assert rows("Public logs")[name] == f"[{log.title}]({log.home}) | {log.unit} | {log.licence}"
+
+
+def test_public_logs_are_all_there():
+    assert set(rows("Public logs")) == set(PUBLIC_LOGS)

@@ -1,0 +1,70 @@
+"""The fused operations against the plain ones."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segue.nn.fused import gru_cell, sampled_cross_entropy
+from segue.nn.losses import cross_entropy
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("with_hits", [False, True])
+def test_sampled_cross_entropy_equals_the_plain_loss(with_hits: bool) -> None:
+    states, table, log_q = random(4, 5), random(12, 6, seed=1), random(9, seed=2)
+    ids = torch.tensor([3, 7, 3, 11, 7, 1, 2, 3, 3])
+    hits = [(0, 2), (0, 7), (0, 8), (1, 4), (2, 0), (2, 7), (2, 8)] if with_hits else []
+    rows, columns = (torch.tensor([pair[axis] for pair in hits], dtype=torch.int64) for axis in (0, 1))
+    excluded = torch.zeros(4, 9, dtype=torch.bool)
+    excluded[rows, columns] = True
+    weights = torch.tensor([0.5, 2.0, -1.0, 0.25], dtype=torch.float64)
+
+    inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
+    plain = cross_entropy(
+        inputs[0] @ inputs[1][ids, :-1].T + inputs[1][ids, -1] - log_q, torch.arange(4), excluded
+    )
+    (plain * weights).sum().backward()
+    fused_inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
+    fused = sampled_cross_entropy(*fused_inputs, ids, log_q, (rows, columns))
+    (fused * weights).sum().backward()
+
+    torch.testing.assert_close(fused, plain)
+    torch.testing.assert_close(fused_inputs[0].grad, inputs[0].grad)
+    assert fused_inputs[1].grad.is_sparse
+    torch.testing.assert_close(fused_inputs[1].grad.to_dense(), inputs[1].grad)
+
+
+def test_a_hopeless_target_costs_much_but_not_infinity() -> None:
+    states, table = torch.tensor([[1000.0]]), torch.tensor([[0.0, 0.0], [-1.0, 0.0], [1.0, 0.0]]).requires_grad_()
+    nothing = torch.zeros(0, dtype=torch.int64)
+    loss = sampled_cross_entropy(states, table, torch.tensor([1, 2]), torch.zeros(2), (nothing, nothing))
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert table.grad.to_dense().isfinite().all()
+
+
+def test_the_cell_equals_that_of_torch() -> None:
+    cell = nn.GRUCell(3, 4, dtype=torch.float64)
+    inputs, hidden, of_state = random(5, 3), random(5, 4, seed=1), random(5, 4, seed=2)
+    results = []
+    for run in (cell, lambda x, h: gru_cell(x, h, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)):
+        cell.zero_grad()
+        x, h = inputs.clone().requires_grad_(), hidden.clone().requires_grad_()
+        state = run(x, h)
+        state.backward(of_state)
+        gradients = [parameter.grad.clone() for parameter in cell.parameters()]
+        results.append([state.detach(), x.grad, h.grad, *gradients])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_cell_of_a_constant_state_gives_no_gradient_to_it() -> None:
+    cell = nn.GRUCell(3, 4)
+    state = gru_cell(
+        torch.ones(2, 3), torch.zeros(2, 4), cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh
+    )
+    state.sum().backward()
+    assert cell.weight_ih.grad.abs().sum() > 0
