@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+# Workers share the cores, and a thread of OpenMP that waits for another one's core burns its own.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 _SOURCE = Path(__file__).parent.parent / "src"
@@ -16,6 +20,10 @@ _MODULES = [
     if path.stem != "__init__" and not path.stem.endswith("kernels")
 ]
 install_import_hook(_MODULES, "beartype.beartype")
+
+# The same examples in every run, and no limit on the time of one: a busy machine is no failure.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -392,3 +392,23 @@ def test_movielens_leaves_one_case_per_user(real_data, name, users, items, event
     assert (len(data.train), len(data.valid), len(data.test)) == (users, users, users)
     assert len(data.train.items) == events - 2 * users
     assert len(data.vocabulary) == items
+
+
+def test_a_trained_model_is_tested_on_all_of_a_log_with_its_own_catalogue():
+    trained = prepare(log(SHOP), min_support=2)
+    other = log([(1, "b", 0), (1, "a", 1), (1, "zebra", 2), (1, "b", 3), (2, "zebra", 4)])
+    data = prepare(other, trained.protocol.on_whole_log(), vocabulary=trained.vocabulary)
+    assert data.vocabulary is trained.vocabulary
+    assert len(data.train) == 0
+    assert listed(data.test, data.vocabulary) == [(["b"], "a"), (["b", "a"], "b")]
+    assert data.hash != trained.hash
+
+
+def test_a_protocol_that_trains_on_nothing_is_refused():
+    with pytest.raises(ParameterError, match="'whole' leaves nothing to train on"):
+        prepare(log(SHOP), split="whole")
+
+
+def test_a_protocol_comes_back_from_its_description():
+    data = prepare(log(SHOP), min_support=2)
+    assert Protocol.of(data.describe()) == data.protocol

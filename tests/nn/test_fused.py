@@ -23,9 +23,7 @@ def test_sampled_cross_entropy_equals_the_plain_loss(with_hits: bool) -> None:
     weights = torch.tensor([0.5, 2.0, -1.0, 0.25], dtype=torch.float64)
 
     inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
-    plain = cross_entropy(
-        inputs[0] @ inputs[1][ids, :-1].T + inputs[1][ids, -1] - log_q, torch.arange(4), excluded
-    )
+    plain = cross_entropy(inputs[0] @ inputs[1][ids, :-1].T + inputs[1][ids, -1] - log_q, torch.arange(4), excluded)
     (plain * weights).sum().backward()
     fused_inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
     fused = sampled_cross_entropy(*fused_inputs, ids, log_q, (rows, columns))
@@ -63,8 +61,6 @@ def test_the_cell_equals_that_of_torch() -> None:
 
 def test_the_cell_of_a_constant_state_gives_no_gradient_to_it() -> None:
     cell = nn.GRUCell(3, 4)
-    state = gru_cell(
-        torch.ones(2, 3), torch.zeros(2, 4), cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh
-    )
+    state = gru_cell(torch.ones(2, 3), torch.zeros(2, 4), cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
     state.sum().backward()
     assert cell.weight_ih.grad.abs().sum() > 0

@@ -9,7 +9,7 @@ from rich.console import Console
 
 import segue
 from segue.cli.run import show
-from segue.cli.tables import recommendation_table, statistics_table
+from segue.cli.tables import recommendation_table, size_table
 from segue.data.synthetic import shop
 from segue.experiment.folder import check_folder
 from segue.experiment.recipe import Recipe
@@ -42,7 +42,7 @@ def demo(
     events = shop(sessions=sessions, seed=seed)
     recipe = Recipe(models=["gru4rec", "stan"], seed=seed)
     results = segue.run(events, recipe, out, name="demo shop", progress=progress_for())
-    console.print(statistics_table(results.data["stages"]))
+    console.print(size_table(results.data["stages"]))
     show(results, out)
     best = next(row.label for row in results.models if not row.baseline)
     model = segue.load(out / best)

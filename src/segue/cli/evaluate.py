@@ -41,7 +41,9 @@ def evaluate(
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
     protocol = segue.Protocol.of(about)
     model = segue.load(artifact)
-    data = segue.prepare(read_log(log, log_format, columns), protocol, vocabulary=model.vocabulary, whole=whole)
+    if whole:
+        protocol = protocol.on_whole_log()
+    data = segue.prepare(read_log(log, log_format, columns), protocol, vocabulary=model.vocabulary)
     evaluation = segue.evaluate(model, data, progress=progress_for())
     notes = [*data.notes, *_comparison(about, data, whole)]
     if as_json:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
+from rich import box
 from rich.table import Table
 
 from segue.data.vocabulary import Vocabulary
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
     from segue.evaluation.measure import Evaluation
     from segue.models.base import Model, Recommendation
 
-_BAR = 32
+_SIZES = ("events", "sessions", "items", "length_mean")
+
+_BAR = 20
 """Characters of the interval picture."""
+
+
+def _table(title: str | None = None) -> Table:
+    return Table(title=title, title_justify="left", caption_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
 
 
 def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], title: str) -> Table:
@@ -26,20 +33,19 @@ def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], title: str)
         metrics: the metrics to show; the first is drawn.
         title: line above the table.
     """
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("model")
+    table = _table(title)
+    table.add_column("model", no_wrap=True)
     table.add_column(metrics[0], justify="right")
     low, high = _span(rows, metrics[0])
-    table.add_column(f"95% interval, {low:.3f} to {high:.3f}", no_wrap=True, min_width=_BAR)
+    table.add_column(f"{low:.3f} ─●─ {high:.3f}".center(_BAR), no_wrap=True, min_width=_BAR)
     for metric in metrics[1:]:
         table.add_column(metric, justify="right")
     table.add_column("fit s", justify="right")
-    table.add_column("eval s", justify="right")
     for row in rows:
         name = f"[dim]{row.label}[/dim]" if row.baseline else f"[bold]{row.label}[/bold]"
         picture = interval_picture(row.metrics[metrics[0]], row.confidence[metrics[0]], low, high)
         values = [f"{row.metrics[metric]:.4f}" for metric in metrics]
-        table.add_row(name, values[0], picture, *values[1:], f"{row.fit_seconds:.1f}", f"{row.evaluate_seconds:.1f}")
+        table.add_row(name, values[0], picture, *values[1:], f"{row.fit_seconds:.1f}")
     return table
 
 
@@ -61,21 +67,40 @@ def _span(rows: Sequence[ModelResult], metric: str) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def statistics_table(steps: Sequence[Mapping[str, Any]]) -> Table:
-    """Show the statistics of a log, one column per step."""
-    table = Table(header_style="bold")
-    table.add_column("")
-    for step in steps:
-        table.add_column(step["step"], justify="right")
-    for name in steps[0]:
-        if name != "step":
-            table.add_row(name.replace("_", " "), *(_shown(step.get(name)) for step in steps))
+def statistics_table(stages: Sequence[Mapping[str, Any]]) -> Table:
+    """Show what is in a log before and after each step, one column per step and part."""
+    table = _table()
+    table.add_column("", no_wrap=True)
+    for stage in stages:
+        # Spaces let a narrow terminal break the head of a column.
+        table.add_column(f"{stage['step'].replace('-', ' ')}, {stage['part']}", justify="right")
+    for name in stages[0]:
+        if name not in ("step", "part", "why"):
+            cells = (_minute(stage[name]) if name.endswith("_time") else shown(stage[name]) for stage in stages)
+            table.add_row(name.replace("_", " "), *cells)
+    table.caption = "\n".join(f"{one['step']}, {one['part']}: dropped {one['why']}" for one in stages if one["dropped"])
+    return table
+
+
+def size_table(stages: Sequence[Mapping[str, Any]]) -> Table:
+    """Show how large the parts of a prepared log are."""
+    final = {stage["part"]: stage for stage in stages}
+    table = _table()
+    table.add_column("part")
+    for name in _SIZES:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("from")
+    table.add_column("to")
+    for part in ("train", "valid", "test"):
+        if part in final:
+            cells = (shown(final[part][name]) for name in _SIZES)
+            table.add_row(part, *cells, _minute(final[part]["first_time"]), _minute(final[part]["last_time"]))
     return table
 
 
 def evaluation_table(evaluation: "Evaluation", title: str) -> Table:
     """Show every metric with its 95% interval."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = _table(title)
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95% interval")
@@ -87,7 +112,7 @@ def evaluation_table(evaluation: "Evaluation", title: str) -> Table:
 
 def model_table(models: "Sequence[type[Model]]") -> Table:
     """List the models."""
-    table = Table(header_style="bold")
+    table = _table()
     for column in ("model", "what it does", "source"):
         table.add_column(column)
     for model in models:
@@ -97,11 +122,11 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
 
 def parameter_table(config: type[BaseModel], owner: str) -> Table:
     """List every parameter of a configuration."""
-    table = Table(header_style="bold")
+    table = _table()
     for column in ("parameter", "default", "rule", "meaning"):
         table.add_column(column)
     for parameter in describe(config):
-        table.add_row(f"{owner}.{parameter.name}", _shown(parameter.default), parameter.rule, parameter.meaning)
+        table.add_row(f"{owner}.{parameter.name}", shown(parameter.default), parameter.rule, parameter.meaning)
     return table
 
 
@@ -109,18 +134,23 @@ def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary, title
     """Show recommended items with what is known of them."""
     known = [name for name in vocabulary.table.columns if name not in ("item", "support")][:3]
     rows = {row["item"]: row for row in vocabulary.table.iter_rows(named=True)} if known else {}
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = _table(title)
     table.add_column("#", justify="right")
     table.add_column("item")
     for name in known:
         table.add_column(name)
     table.add_column("score", justify="right")
     for place, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True), start=1):
-        table.add_row(str(place), str(item), *(_shown(rows[item][name]) for name in known), f"{score:.4g}")
+        table.add_row(str(place), str(item), *(shown(rows[item][name]) for name in known), f"{score:.4g}")
     return table
 
 
-def _shown(value: Any) -> str:
+def _minute(time: str | None) -> str:
+    return "-" if time is None else time[:16].replace("T", " ")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a reader wants to see it."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -47,8 +47,13 @@ def default_protocol(events: Events, parameters: Mapping[str, Any] | None = None
     return "leave-one-out" if events.unit == "user" and not cut_into_sessions else "session-next"
 
 
-def check(events: Events, protocol: Protocol) -> None:
+def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
     """Refuse what a log cannot answer.
+
+    Args:
+        events: the log.
+        protocol: what is asked of it.
+        trained: the model is trained already, so that the log need not hold a training part.
 
     Raises:
         ParameterError: a split or a step needs what the log does not have; all of it is reported together.
@@ -56,6 +61,8 @@ def check(events: Events, protocol: Protocol) -> None:
     mistakes = []
     if protocol.split == "given" and not events.has_parts:
         mistakes.append("protocol.split: 'given' needs a log with train and test parts; choose another split")
+    if protocol.split == "whole" and not trained:
+        mistakes.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
     if not events.has_time:
         if SPLITS[protocol.split].needs_time:
             mistakes.append(

@@ -110,7 +110,7 @@ class Pipeline:
         split = self.protocol.split
         apart = SPLITS[split].test(self.parts["log"], self.protocol)
         for purpose, log in (("to train on", apart.kept), ("to test on", apart.held)):
-            if log.is_empty():
+            if log.is_empty() and not (split == "whole" and log is apart.kept):
                 raise EmptyDataError(
                     f"step 'hold-out-test' with split '{split}' left nothing {purpose} of "
                     f"{self.parts['log'].height:,} events; change protocol.split or its parameters"

@@ -61,12 +61,16 @@ class Dataset:
         }
 
 
-def prepare(events: Events, protocol: Protocol | str | None = None, **parameters: Any) -> Dataset:
+def prepare(
+    events: Events, protocol: Protocol | str | None = None, *, vocabulary: Vocabulary | None = None, **parameters: Any
+) -> Dataset:
     """Clean, split and encode a log.
 
     Args:
         events: the raw log.
         protocol: a protocol, its name, or None to pick one that fits the log.
+        vocabulary: the catalogue of a trained model that is to be tested on this log; None learns it from the
+            training part.
         **parameters: single parameters of the protocol, for example ``k_core=5``.
 
     Raises:
@@ -75,12 +79,12 @@ def prepare(events: Events, protocol: Protocol | str | None = None, **parameters
         EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
     """
     chosen, notes = choose(events, protocol, parameters)
-    check(events, chosen)
+    check(events, chosen, trained=vocabulary is not None)
     log, renamed = _distinct_sessions(events)
     pipeline = Pipeline(chosen)
     pipeline.run(ordered(log))
     mark = fingerprint(events.frame)
-    vocabulary = Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
+    vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
     train, _ = encode(pipeline.parts["train"], vocabulary)
     cases = _cases(pipeline, vocabulary)
     return Dataset(

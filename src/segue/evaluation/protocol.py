@@ -30,7 +30,7 @@ StepName = Literal[
 ]
 """What can be done to a log; the steps after ``hold-out-test`` act on what is left for training."""
 
-SplitName = Literal["last-days", "last-event", "ratio", "global-time", "given"]
+SplitName = Literal["last-days", "last-event", "ratio", "global-time", "given", "whole"]
 """How events are held out."""
 
 ORDER: tuple[StepName, ...] = (
@@ -117,7 +117,7 @@ class Protocol(BaseModel):
     """Step recent-share: keep the sessions that ended last, up to this share of the events."""
     split: SplitName = "last-days"
     """How test and validation are held out: sessions that end in the last days, the last event of each session, the
-    last share of the sessions, the events after one moment, or the log's own column part."""
+    last share of the sessions, the events after one moment, the log's own column part, or all there is."""
     test_days: float = Field(1.0, gt=0)
     """Split last-days: length of the test part in days of 24 hours."""
     valid_days: float = Field(1.0, ge=0)
@@ -202,6 +202,20 @@ class Protocol(BaseModel):
         if name not in cls.presets:
             raise UnknownNameError("protocol", name, cls.presets)
         return build(cls, "protocol", preset=name, parameters={"name": name, **(parameters or {})})
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "Protocol":
+        """Return the protocol that ``Dataset.describe`` put into results and artifacts.
+
+        Raises:
+            ParameterError: it breaks a rule of this version.
+        """
+        parameters = {name: value for name, value in described.items() if name not in ("hash", "fingerprint")}
+        return build(cls, "protocol", parameters=parameters)
+
+    def on_whole_log(self) -> "Protocol":
+        """Return the protocol that tests a trained model on all of a log, which nothing is dropped from."""
+        return self.changed({"split": "whole", "steps": ("incomplete", "hold-out-test")})
 
     def changed(self, parameters: Mapping[str, Any]) -> "Protocol":
         """Return this protocol with single parameters on top.

@@ -102,5 +102,9 @@ SPLITS: Mapping[SplitName, Split] = {
         needs_time=True,
     ),
     "given": Split(test=lambda log, _: split.given(log, "test"), valid=_given_valid),
+    "whole": Split(
+        test=lambda log, _: HeldOut(log.clear(), log),
+        valid=lambda log, _protocol, _test: HeldOut(log, log.clear()),
+    ),
 }
 """How test and validation are held out."""

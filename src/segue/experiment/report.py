@@ -69,12 +69,10 @@ def _all_metrics(rows: Sequence[ModelResult]) -> str:
 
 
 def _statistics(results: Results) -> str:
-    steps = results.data["steps"]
-    names = [name for name in steps[0] if name != "step"]
-    return _table(
-        ["", *(step["step"] for step in steps)],
-        [[name.replace("_", " "), *(_shown(step.get(name)) for step in steps)] for name in names],
-    )
+    stages = results.data["stages"]
+    names = [name for name in stages[0] if name not in ("step", "part", "why")]
+    rows = [[f"{stage['part']}, {stage['step']}", *(_shown(stage[name]) for name in names)] for stage in stages]
+    return _table(["part, after step", *(name.replace("_", " ") for name in names)], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -83,6 +81,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -150,7 +150,6 @@ class _Runner:
         return self._train(entry)
 
     def _train(self, entry: Entry) -> ModelResult:
-        self._progress.say(f"{entry.label}: training")
         checkpoint = self._out / CHECKPOINTS / f"{entry.label}-{self._key(entry)}.safetensors"
         runtime = Runtime(
             device=self._recipe.device,

@@ -87,7 +87,7 @@ class NeuralModel(Model):
             "training sessions": log.hexdigest(),
         }
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item; see ``Model.score``."""
         self.network.eval()

@@ -35,7 +35,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            # A copy is aligned as a fresh tensor is, without which a matrix product may round otherwise.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
         return tensors, json.loads(metadata["state"])
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise ArtifactError(

@@ -190,16 +190,6 @@ def _merge_postings(n_items: int, index: Index, rules: Rules, scratch: Scratch) 
 
 
 @njit(cache=True, nogil=True)
-def _nearest(similarities: Float64[np.ndarray, "m"], k: int) -> Int64[np.ndarray, "k"]:
-    """Return the positions of the ``k`` largest similarities, largest first; the earlier wins among equals."""
-    if len(similarities) <= k:
-        return np.argsort(-similarities, kind="mergesort")
-    least = np.partition(similarities, len(similarities) - k)[len(similarities) - k]
-    enough = np.flatnonzero(similarities >= least)
-    return enough[np.argsort(-similarities[enough], kind="mergesort")][:k]
-
-
-@njit(cache=True, nogil=True)
 def _vote(neighbour: int, similarity: float, index: Index, rules: Rules, scratch: Scratch) -> None:
     """Add what one neighbour says to the scores of its items; an item counts where it is last in the neighbour."""
     scratch.tags[1] += 1
@@ -235,7 +225,7 @@ def score_prefixes(
         out[row] = 0.0
         n_items = _open_postings(prefix, index, rules, scratch)
         count = _merge_postings(n_items, index, rules, scratch)
-        chosen = _nearest(scratch.similarities[:count], rules.k)
+        chosen = np.argsort(-scratch.similarities[:count], kind="mergesort")[: rules.k]  # stable: the more recent wins
         for candidate in chosen:
             similarity = scratch.similarities[candidate] * rules.match[scratch.matches[candidate]]
             _vote(scratch.candidates[candidate], similarity, index, rules, scratch)

@@ -82,17 +82,31 @@ def _add_pairs(item: int, log: Log, counting: Counting, tally: Tally) -> int:
 
 
 @njit(cache=True)
-def _best(
-    partners: Int32[np.ndarray, "p"], values: Float64[np.ndarray, "p"], priority: Int64[np.ndarray, "N+1"], keep: int
-) -> Int64[np.ndarray, "q"]:
-    """Return the positions of the ``keep`` largest values, largest first, equal ones by priority."""
-    if len(values) > keep:
-        least = np.partition(values, len(values) - keep)[len(values) - keep]
-        chosen = np.flatnonzero(values >= least)
-    else:
-        chosen = np.arange(len(values))
-    chosen = chosen[np.argsort(priority[partners[chosen]])]
-    return chosen[np.argsort(-values[chosen], kind="mergesort")][:keep]
+def _choose(
+    partners: Int32[np.ndarray, "p"],
+    weights: Float64[np.ndarray, "p"],
+    priority: Int64[np.ndarray, "N+1"],
+    best: Int64[np.ndarray, "keep"],
+) -> int:
+    """Fill ``best`` with the positions of the largest weights, largest first, equal ones by priority; return how many.
+
+    Insertion into a short ordered list: a position that is not among the best so far costs one comparison.
+    """
+    kept = 0
+    for position in range(len(weights)):
+        place = kept
+        while place > 0:
+            rival = best[place - 1]
+            sooner = priority[partners[position]] < priority[partners[rival]]
+            if weights[position] < weights[rival] or (weights[position] == weights[rival] and not sooner):
+                break
+            place -= 1
+        if place < len(best):
+            kept = min(kept + 1, len(best))
+            for behind in range(kept - 1, place, -1):
+                best[behind] = best[behind - 1]
+            best[place] = position
+    return kept
 
 
 @njit(cache=True)
@@ -110,13 +124,14 @@ def count_pairs(
     totals = np.zeros(size)
     partners = np.empty(1024, dtype=np.int32)
     values = np.empty(1024)
+    best = np.empty(min(counting.keep, size), dtype=np.int64)
     tally = Tally(np.zeros(size), np.full(size, -1), np.empty(size, dtype=np.int32))
     for item in range(1, size):
         row = tally.touched[: _add_pairs(item, log, counting, tally)]
         totals[item] = tally.sums[row].sum()
         weights = tally.sums[row] * counting.column[row]
         tally.sums[row] = 0.0
-        kept = _best(row, weights, counting.priority, counting.keep)
+        kept = best[: _choose(row, weights, counting.priority, best)]
         start, end = offsets[item], offsets[item] + len(kept)
         while end > len(partners):
             partners = np.concatenate((partners, np.empty_like(partners)))

@@ -1,0 +1,93 @@
+"""What holds for every neural model on top of the contract of all models."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from chains import Task
+from contract import ModelContract
+
+from segue.errors import ArtifactError
+from segue.models.neural import NeuralModel
+from segue.training.checkpoint import load_checkpoint
+from segue.training.runtime import Runtime
+
+_CHILD = """
+import json, sys
+from pathlib import Path
+import chains
+from segue.models.catalog import model_class
+from segue.training.runtime import Runtime
+
+name, parameters, task, checkpoint = sys.argv[1:]
+task = getattr(chains, task)()
+runtime = Runtime(device="cpu", checkpoint=Path(checkpoint), checkpoint_seconds=0.0)
+model_class(name)(**json.loads(parameters)).fit(task.train, valid=task.cases[:200], seed=4, runtime=runtime)
+"""
+
+
+class NeuralModelContract(ModelContract):
+    """What holds for every neural model.
+
+    Attributes:
+        long: parameters of a training of some seconds, with dropout, that is killed in the middle.
+    """
+
+    long: ClassVar[dict[str, Any]]
+
+    def test_killed_and_resumed_equals_uninterrupted(self, task: Task, tmp_path: Path) -> None:
+        checkpoint = tmp_path / "state"
+        self._train_and_kill(checkpoint)
+        whole = self._fit_long(task, Runtime(device="cpu"))
+        resumed = self._fit_long(task, Runtime(device="cpu", checkpoint=checkpoint, resume=True))
+        assert len(whole.curve) == len(resumed.curve)
+        for one, other in zip(whole.curve, resumed.curve, strict=True):
+            assert (one.loss, one.validation) == (other.loss, other.validation)
+        for name, array in whole.arrays().items():
+            np.testing.assert_array_equal(array, resumed.arrays()[name], err_msg=name)
+
+    def _fit_long(self, task: Task, runtime: Runtime) -> NeuralModel:
+        model = self.model(**self.long)
+        assert isinstance(model, NeuralModel)
+        return model.fit(task.train, valid=task.cases[:200], seed=4, runtime=runtime)
+
+    def _train_and_kill(self, checkpoint: Path) -> None:
+        """Train in another process and kill it inside its second epoch or a later one."""
+        arguments = [self.model.name, json.dumps(self.long), self.make_task.__name__, str(checkpoint)]
+        path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(_CHILD), *arguments], env={**os.environ, "PYTHONPATH": path}
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while child.poll() is None and time.monotonic() < deadline:
+                if checkpoint.exists():
+                    position = load_checkpoint(checkpoint)[1]["position"]
+                    if position["epoch"] >= 1 and position["step"] > 0:
+                        break
+                time.sleep(0.002)
+        finally:
+            child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL, "the training ended before it was killed: make it longer"
+
+    def test_the_checkpoint_of_other_parameters_is_refused(self, task: Task, tmp_path: Path) -> None:
+        runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", resume=True)
+        self.new().fit(task.train, seed=1, runtime=runtime)
+        with pytest.raises(ArtifactError, match="checkpoint of another training .its seed differ"):
+            self.new().fit(task.train, seed=2, runtime=runtime)
+
+    def test_training_touches_no_global_generator(self, task: Task) -> None:
+        torch.manual_seed(0)
+        before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+        self.new().fit(task.train, valid=task.cases[:50])
+        assert torch.equal(torch.get_rng_state(), before)
+        assert np.random.get_state()[1].tolist() == numpy_before  # noqa: NPY002

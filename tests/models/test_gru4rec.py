@@ -1,0 +1,112 @@
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from chains import Task, blocks, markov_chain, prefixes
+from neural_contract import NeuralModelContract
+
+from segue.data.sessions import Sessions
+from segue.errors import EmptyDataError, ParameterError
+from segue.models.gru4rec import GRU4Rec
+from segue.nn.losses import LOSSES
+from segue.training.runtime import Runtime
+
+SMALL: dict = {"hidden_size": 24, "training": {"batch_size": 16, "n_samples": 64, "epochs": 3, "learning_rate": 0.1}}
+
+
+def small(**parameters: object) -> GRU4Rec:
+    training = {**SMALL["training"], **parameters.pop("training", {})}
+    return GRU4Rec(**{**SMALL, **parameters, "training": training})
+
+
+def hit_rate(model: GRU4Rec, task: Task) -> float:
+    scores = model.score(task.cases.prefixes)[:, 1:]
+    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
+    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
+
+
+class TestGRU4Rec(NeuralModelContract):
+    model = GRU4Rec
+    parameters: ClassVar = SMALL
+    make_task = staticmethod(markov_chain)
+    long: ClassVar = {
+        "hidden_size": 24,
+        "layers": 2,
+        "dropout_embedding": 0.1,
+        "dropout_hidden": 0.1,
+        "training": {"batch_size": 16, "n_samples": 64, "epochs": 6, "patience": None, "clip_norm": 5.0},
+    }
+
+
+@pytest.fixture(scope="module")
+def chain() -> Task:
+    return markov_chain()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_learns(loss: str, chain: Task) -> None:
+    model = small(training={"loss": loss, "epochs": 6, "activation": "elu" if loss == "bpr-max" else "linear"})
+    assert hit_rate(model.fit(chain.train), chain) >= 0.9 * chain.optimum
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("embedding", ["shared", "separate", "one-hot"])
+def test_every_cell_and_input_learns(cell: str, embedding: str, chain: Task) -> None:
+    model = small(cell=cell, embedding=embedding, embedding_size=16, training={"epochs": 5})
+    assert hit_rate(model.fit(chain.train), chain) >= 0.9 * chain.optimum
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"n_samples": 0},
+        {"momentum": 0.2},
+        {"logq": 0.0, "accidental_hits": "keep"},
+        {"schedule": "cosine", "warmup": 0.1, "clip_norm": 1.0},
+        {"activation": "tanh", "loss": "top1"},
+    ],
+    ids=str,
+)
+def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
+    model = small(training={"epochs": 6, **training}).fit(chain.train)
+    assert hit_rate(model, chain) >= 0.85 * chain.optimum
+
+
+def test_it_learns_from_the_whole_session_not_from_its_last_item() -> None:
+    task = blocks()
+    assert hit_rate(small(layers=2, training={"epochs": 8}).fit(task.train), task) >= 0.95 * task.optimum
+
+
+def test_the_best_validated_epoch_is_kept(chain: Task) -> None:
+    model = small(training={"epochs": 5, "metric": "mrr@5"}).fit(chain.train, valid=chain.cases[:300])
+    values = [record.validation for record in model.curve]
+    assert values[-1] > values[0]
+    assert len(values) == 5
+
+
+def test_bf16_learns_too(chain: Task) -> None:
+    model = small().fit(chain.train, runtime=Runtime(device="cpu", precision="bf16"))
+    assert model.score(prefixes([1, 2])).dtype == torch.float32
+    assert hit_rate(model, chain) >= 0.9 * chain.optimum
+
+
+def test_a_log_without_pairs_is_refused(chain: Task) -> None:
+    single = Sessions(chain.train.items[:3], np.arange(4), None, chain.train.vocabulary)
+    with pytest.raises(EmptyDataError, match="at least 1 must have two events or more, got 0"):
+        small().fit(single)
+
+
+def test_presets() -> None:
+    assert GRU4Rec(preset="authors").config == GRU4Rec().config
+    recbole = GRU4Rec(preset="recbole").config
+    assert (recbole.embedding, recbole.embedding_size, recbole.hidden_size, recbole.layers) == ("separate", 64, 128, 1)
+    assert (recbole.dropout_embedding, recbole.training.loss) == (0.3, "cross-entropy")
+
+
+def test_all_mistakes_come_together() -> None:
+    with pytest.raises(ParameterError) as caught:
+        GRU4Rec(hidden_size=0, training={"alpha": 2, "loss": "hinge"})
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "gru4rec.hidden_size: must be greater than or equal to 1, got 0"
+    assert len(lines) == 3

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from segue.errors import ArtifactError, StorageError
+from segue.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+def test_it_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    table = torch.randn(5, 3)
+    tensors = {"table": table, "tied": table, "column": table[:, 1], "count": torch.tensor(7)}
+    state = {"loss": 0.1 + 0.2, "names": ["a"], "none": None}
+    save_checkpoint(tmp_path / "folder" / "state", tensors, state)
+    loaded, loaded_state = load_checkpoint(tmp_path / "folder" / "state")
+    assert loaded_state == state
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in loaded.values())
+
+
+def test_a_failed_write_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state"
+    save_checkpoint(path, {"a": torch.ones(2)}, {})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("segue.training.checkpoint.save_file", full)
+    with pytest.raises(StorageError, match="state"):
+        save_checkpoint(path, {"a": torch.zeros(2)}, {})
+    assert torch.equal(load_checkpoint(path)[0]["a"], torch.ones(2))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"])
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state").write_bytes(content)
+    with pytest.raises(ArtifactError, match="state: is no checkpoint of segue or is damaged"):
+        load_checkpoint(tmp_path / "state")

@@ -1,0 +1,200 @@
+"""The loop on the smallest problem there is: pull a vector towards a target through dropout."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segue.errors import ArtifactError, DivergedError
+from segue.progress import Progress
+from segue.training.config import TrainingConfig
+from segue.training.loop import EpochRecord, Trainer, learning_rate_factor
+from segue.training.optimizers import RowAdagrad
+from segue.training.runtime import Runtime
+
+STEPS = 120
+
+
+class Pull:
+    """Pulls a vector towards one that depends on epoch, step and what is carried from step to step."""
+
+    def __init__(self, stop_at: int | None = None, scale: float = 1.0) -> None:
+        self.module = nn.Linear(4, 1, bias=False)
+        nn.init.ones_(self.module.weight)
+        self.taken = 0
+        self._stop_at = stop_at
+        self._scale = scale
+        self._epoch = 0
+        self._carried = torch.zeros(4)
+
+    def begin_epoch(self, epoch: int) -> int:
+        self._epoch, self._carried = epoch, torch.zeros(4)
+        return STEPS
+
+    def loss(self, step: int) -> Tensor:
+        if self.taken == self._stop_at:
+            raise KeyboardInterrupt
+        self.taken += 1
+        target = torch.sin(torch.arange(4.0) + self._epoch + 0.1 * step) + self._carried
+        self._carried = 0.5 * target
+        dropped = functional.dropout(self.module.weight[0], 0.3, training=self.module.training)
+        return self._scale * (dropped - target).square().sum()
+
+    def carried(self) -> dict[str, Tensor]:
+        return {"memory": self._carried}
+
+    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
+        self._carried = carried["memory"]
+
+
+def train(
+    pull: Pull,
+    *,
+    validate: Callable[[], float] | None = None,
+    runtime: Runtime | None = None,
+    identity: Mapping[str, str] | None = None,
+    **plan: object,
+) -> list[EpochRecord]:
+    trainer = Trainer(
+        pull,
+        RowAdagrad(pull.module.parameters(), 0.1, 0.2),
+        TrainingConfig(**{"epochs": 3, "learning_rate": 0.1, **plan}),
+        validate=validate,
+        seed=5,
+        identity=identity or {"model": "pull"},
+        runtime=runtime or Runtime(device="cpu"),
+    )
+    return trainer.run()
+
+
+def facts(curve: list[EpochRecord]) -> list[tuple]:
+    return [(record.epoch, record.loss, record.validation) for record in curve]
+
+
+def test_training_lowers_the_loss() -> None:
+    curve = train(Pull(), epochs=5)
+    assert [record.epoch for record in curve] == list(range(5))
+    assert curve[-1].loss < curve[0].loss
+
+
+def test_equal_seeds_train_equally_and_the_global_generator_is_left_alone() -> None:
+    one, other = Pull(), Pull()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = train(one)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert facts(train(other)) == facts(first)
+    assert torch.equal(one.module.weight, other.module.weight)
+
+
+@pytest.mark.parametrize("stop_at", [1, 70, STEPS, STEPS + 99, 2 * STEPS + 51])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, stop_at: int) -> None:
+    def validate_on(pull: Pull) -> Callable[[], float]:
+        return lambda: -pull.module.weight.square().sum().item()
+
+    whole = Pull()
+    expected = train(whole, validate=validate_on(whole), schedule="cosine", warmup=0.1)
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", checkpoint_seconds=0.0)
+    killed = Pull(stop_at=stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, validate=validate_on(killed), schedule="cosine", warmup=0.1, runtime=runtime)
+    resumed = Pull()
+    again = Runtime(device="cpu", checkpoint=tmp_path / "state", checkpoint_seconds=0.0, resume=True)
+    curve = train(resumed, validate=validate_on(resumed), schedule="cosine", warmup=0.1, runtime=again)
+    assert facts(curve) == facts(expected)
+    assert torch.equal(resumed.module.weight, whole.module.weight)
+    saved = stop_at // STEPS * STEPS + stop_at % STEPS // 50 * 50
+    assert resumed.taken == 3 * STEPS - saved
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    done, again = Pull(), Pull()
+    train(done, runtime=Runtime(device="cpu", checkpoint=tmp_path / "state"))
+    train(again, runtime=Runtime(device="cpu", checkpoint=tmp_path / "state", resume=True))
+    assert again.taken == 0
+    assert torch.equal(again.module.weight, done.module.weight)
+
+
+def test_without_resume_a_checkpoint_is_ignored(tmp_path: Path) -> None:
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state")
+    train(Pull(), runtime=runtime)
+    again = Pull()
+    train(again, runtime=runtime)
+    assert again.taken == 3 * STEPS
+
+
+def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    train(Pull(), runtime=Runtime(device="cpu", checkpoint=tmp_path / "state"), identity={"model": "a", "seed": "1"})
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", resume=True)
+    with pytest.raises(ArtifactError, match="is the checkpoint of another training .*seed"):
+        train(Pull(), runtime=runtime, identity={"model": "a", "seed": "2"})
+
+
+def test_the_best_epoch_is_kept_and_patience_stops() -> None:
+    pull, seen, values = Pull(), [], iter([0.1, 0.5, 0.4, 0.5, 0.9])
+
+    def validate() -> float:
+        assert not pull.module.training
+        seen.append(pull.module.weight.detach().clone())
+        return next(values)
+
+    curve = train(pull, validate=validate, epochs=9, patience=2)
+    assert [record.validation for record in curve] == [0.1, 0.5, 0.4, 0.5]
+    assert torch.equal(pull.module.weight, seen[1])
+
+
+def test_without_patience_all_epochs_are_run() -> None:
+    values = iter([0.5, 0.4, 0.3, 0.2])
+    assert len(train(Pull(), validate=lambda: next(values), epochs=4, patience=None)) == 4
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
+    with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1 .* lower training.learning_rate"):
+        train(Pull(scale=float("nan")))
+
+
+def test_clipping_makes_steps_smaller() -> None:
+    free, clipped = Pull(), Pull()
+    train(free, epochs=1)
+    train(clipped, epochs=1, clip_norm=1e-4)
+    assert not torch.equal(free.module.weight, clipped.module.weight)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "progress", "factor"),
+    [
+        ("constant", 0.9, 1.0),
+        ("linear", 0.2, 1.0),
+        ("linear", 0.6, 0.5),
+        ("cosine", 0.6, 0.5),
+        ("cosine", 1.0, 0.0),
+        ("linear", 0.1, 0.5),
+        ("constant", 0.0, 0.0),
+    ],
+)
+def test_schedules_with_a_fifth_of_warmup(schedule: str, progress: float, factor: float) -> None:
+    assert learning_rate_factor(schedule, 0.2, progress) == pytest.approx(factor)
+
+
+def test_progress_counts_every_step_and_tells_the_epochs() -> None:
+    class Notebook(Progress):
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+            self.steps = 0
+
+        def say(self, line: str) -> None:
+            self.lines.append(line)
+
+        def task(self, name: str, total: int) -> object:
+            assert total == STEPS
+            return super().task(name, total)
+
+    notebook = Notebook()
+    train(Pull(), runtime=Runtime(device="cpu", progress=notebook), validate=lambda: 0.25)
+    assert len(notebook.lines) == 3
+    assert notebook.lines[0].startswith("epoch 1/3  loss ")
+    assert "validation mrr@20 0.2500" in notebook.lines[0]
