@@ -9,6 +9,7 @@ arrays.safetensors   the learnt arrays
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -58,7 +60,7 @@ class Artifact:
             ArtifactError: ``path`` exists and is no artifact.
             StorageError: the disk refused; what was at ``path`` is still there.
         """
-        if path.exists() and not (path / _MANIFEST).is_file() and not _is_empty_folder(path):
+        if path.exists() and not is_artifact(path) and not _is_empty_folder(path):
             raise ArtifactError(f"{path}: exists and is no artifact of segue; choose another folder")
         with replacing_folder(path) as scratch:
             self._write_files(scratch)
@@ -68,6 +70,8 @@ class Artifact:
         (folder / _CONFIG).write_text(json.dumps(self.config, indent=2) + "\n")
         self.vocabulary.table.write_parquet(folder / _ITEMS)
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, folder / _ARRAYS)
+        # safetensors lets nobody but the writer read; a service may run as another user.
+        shutil.copymode(folder / _CONFIG, folder / _ARRAYS)
         manifest = {
             "format": FORMAT,
             "model": self.model,
@@ -85,30 +89,44 @@ class Artifact:
             ArtifactError: it is missing, foreign, damaged, or written by a newer version.
         """
         manifest = _manifest(path)
-        for name, expected in manifest["sha256"].items():
+        for name in (_CONFIG, _ITEMS, _ARRAYS):
             file = path / name
             if not file.is_file():
                 raise ArtifactError(f"{file}: is missing from the artifact; copy the whole folder again")
-            if _sha256(file) != expected:
+            if _parsed(file, _sha256) != manifest.sha256.get(name):
                 raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; copy or train it again")
         table = _parsed(path / _ITEMS, pl.read_parquet)
         arrays = _parsed(path / _ARRAYS, load_file)
         config = _parsed(path / _CONFIG, lambda file: json.loads(file.read_text()))
-        return cls(manifest["model"], config, Vocabulary(table), arrays, manifest["about"])
+        return cls(manifest.model, config, Vocabulary(table), arrays, manifest.about)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    file = path / _MANIFEST
-    if not file.is_file():
+def is_artifact(path: Path) -> bool:
+    """Say whether a folder looks like an artifact; reading it shows whether it is whole."""
+    return (path / _MANIFEST).is_file()
+
+
+class _Manifest(BaseModel):
+    """What is read from a manifest."""
+
+    format: int
+    model: str
+    about: dict[str, Any]
+    sha256: dict[str, str]
+
+
+def _manifest(path: Path) -> _Manifest:
+    if not is_artifact(path):
         raise ArtifactError(f"{path}: is no artifact of segue (it has no {_MANIFEST}); name a folder that a run wrote")
-    manifest = _parsed(file, lambda file: json.loads(file.read_text()))
-    if not isinstance(manifest, dict) or not {"format", "model", "about", "sha256"} <= manifest.keys():
-        raise ArtifactError(f"{file}: is no manifest of segue")
-    if {_CONFIG, _ITEMS, _ARRAYS} - manifest["sha256"].keys():
-        raise ArtifactError(f"{file}: names no checksum for some of its files, so it is damaged; train it again")
-    if manifest["format"] > FORMAT:
+    file = path / _MANIFEST
+    content = _parsed(file, lambda file: json.loads(file.read_text()))
+    try:
+        manifest = _Manifest.model_validate(content)
+    except ValidationError as error:
+        raise ArtifactError(f"{file}: is no manifest of segue, or a damaged one; copy or train it again") from error
+    if manifest.format > FORMAT:
         raise ArtifactError(
-            f"{path}: has format {manifest['format']}, this version of segue reads up to {FORMAT}; upgrade segue"
+            f"{path}: has format {manifest.format}, this version of segue reads up to {FORMAT}; upgrade segue"
         )
     return manifest
 

@@ -1,7 +1,7 @@
 """From names and values typed by a user to a checked configuration."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -69,20 +69,18 @@ class Parameter:
     meaning: str
 
 
-def describe(config: type[BaseModel], prefix: str = "") -> list[Parameter]:
+def describe(config: type[BaseModel]) -> list[Parameter]:
     """List the parameters of a configuration with default, rule and meaning; sections are written with dots."""
-    parameters: list[Parameter] = []
-    defaults = config.model_construct()
-    for name, info in config.model_fields.items():
+    return list(_parameters(config.model_construct(), ""))
+
+
+def _parameters(defaults: BaseModel, prefix: str) -> Iterator[Parameter]:
+    for name, info in type(defaults).model_fields.items():
         default = getattr(defaults, name, None)
         if isinstance(default, BaseModel):
-            section = describe(type(default), f"{prefix}{name}.")
-            values = default.model_dump()
-            parameters += [replace(one, default=values[one.name.rpartition(".")[2]]) for one in section]
+            yield from _parameters(default, f"{prefix}{name}.")
         else:
-            meaning = " ".join((info.description or "").split())
-            parameters.append(Parameter(prefix + name, default, _rule(info), meaning))
-    return parameters
+            yield Parameter(prefix + name, default, _rule(info), " ".join((info.description or "").split()))
 
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -104,5 +102,5 @@ def _type_name(kind: Any) -> str:
     if get_origin(kind) in (tuple, list):
         return f"list of {_type_name(get_args(kind)[0])}"
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
-        return " | ".join("none" if part is NoneType else _type_name(part) for part in get_args(kind))
+        return " | ".join("null" if part is NoneType else _type_name(part) for part in get_args(kind))
     return getattr(kind, "__name__", str(kind)) if get_origin(kind) is None else str(kind)

@@ -57,7 +57,7 @@ class BarProgress(Progress):
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _BarTask:
@@ -113,7 +113,7 @@ class _LineTask:
             self._progress.say(f"{self._name}: {self._done:,}/{self._total:,}{tail}")
 
 
-def progress_for(stream: TextIO = sys.stderr) -> Progress:
-    """Return bars if ``stream`` is a terminal, else plain lines."""
-    console = Console(file=stream)
-    return BarProgress(console) if console.is_terminal else LineProgress(stream)
+def progress_for(stream: TextIO | None = None) -> Progress:
+    """Return bars if ``stream``, standard error by default, is a terminal, else plain lines."""
+    console = Console(file=stream or sys.stderr, emoji=False)
+    return BarProgress(console) if console.is_terminal else LineProgress(console.file)

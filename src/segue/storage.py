@@ -23,18 +23,12 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk refused; an older file is still at ``path``.
     """
-    with _refusals_explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        scratch = Path(name)
-        try:
-            yield scratch
-            with scratch.open("rb") as stream:
-                os.fsync(stream.fileno())
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+    with _room_beside(path) as room:
+        scratch = room / path.name
+        yield scratch
+        with scratch.open("rb") as stream:
+            os.fsync(stream.fileno())
+        scratch.replace(path)
 
 
 @contextmanager
@@ -44,16 +38,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk refused; an older folder is still at ``path``.
     """
-    with _refusals_explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        try:
-            scratch = room / "new"
-            scratch.mkdir()
-            yield scratch
-            _swap(scratch, path, aside=room / "old")
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
+    with _room_beside(path) as room:
+        scratch = room / "new"
+        scratch.mkdir()
+        yield scratch
+        _swap(scratch, path, aside=room / "old")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,6 +53,38 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they do not exist.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with _refusals_explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with _refusals_explained(path):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+@contextmanager
+def _room_beside(path: Path) -> Iterator[Path]:
+    """Yield a folder of this writer alone, on the file system of ``path``; it is gone afterwards."""
+    with _refusals_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as room:
+            yield Path(room)
 
 
 def _swap(new: Path, path: Path, aside: Path) -> None:
@@ -87,5 +108,6 @@ def _refusals_explained(path: Path) -> Iterator[None]:
     except _REFUSALS as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise StorageError(
-            f"{path}: cannot be written ({reason}); what was there is unchanged. Free some space or choose another place"
+            f"{path}: cannot be written ({reason}); what was there is unchanged. "
+            "Free some space or choose another place"
         ) from error

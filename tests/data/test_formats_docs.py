@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segue.data.catalog import PUBLIC_LOGS
-from segue.data.columns import USUAL_NAMES
+from segue.data.door.columns import USUAL_NAMES
 from segue.data.readers import FORMATS
 from segue.data.readers.beside import MOVIELENS
 from segue.data.readers.folder import LOG_NAMES, PART_NAMES

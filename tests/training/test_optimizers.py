@@ -32,8 +32,8 @@ def steps_of(seed: int) -> list[tuple[list[int], np.ndarray]]:
 @pytest.mark.parametrize("momentum", [0.0, 0.4])
 @pytest.mark.parametrize("way", ["compiled", "plain"])
 def test_rows_in_use_are_updated(momentum: float, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if way == "plain":
-        monkeypatch.setattr(RowAdagrad, "_step_rows_compiled", RowAdagrad._step_rows_plain)
+    if way == "plain":  # the way of a GPU
+        monkeypatch.setattr(RowAdagrad, "_step_compiled", RowAdagrad._step_rows)
     start = np.random.default_rng(9).normal(size=(8, 19))
     parameter = nn.Parameter(torch.from_numpy(start.copy()))
     optimizer = RowAdagrad([parameter], 0.1, momentum)
@@ -46,7 +46,10 @@ def test_rows_in_use_are_updated(momentum: float, way: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.4])
-def test_dense_parameters_are_updated_alike(momentum: float) -> None:
+@pytest.mark.parametrize("way", ["compiled", "plain"])
+def test_dense_parameters_are_updated_alike(momentum: float, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "plain":
+        monkeypatch.setattr(RowAdagrad, "_step_compiled", RowAdagrad._step_dense)
     start = np.random.default_rng(9).normal(size=(6, 19))
     weight, vector = nn.Parameter(torch.from_numpy(start.copy())), nn.Parameter(torch.from_numpy(start[0].copy()))
     unused = nn.Parameter(torch.ones(2))

@@ -4,12 +4,13 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import segue
 from segue.cli.reading import Columns, Format, Log, read_log
-from segue.cli.tables import statistics_table
-from segue.experiment.recipe import parse_settings
+from segue.cli.tables import statistics_tables
+from segue.cli.terminal import terminal
+from segue.errors import ParameterError
+from segue.experiment.recipe import PROTOCOL, parse_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -28,17 +29,25 @@ def data(
     """Show the statistics of a log before and after each step of its preparation.
 
     Examples:
-
-        segue data clicks.csv
-
-        segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10 --json
+    segue data clicks.csv
+    segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10
+    segue data clicks.parquet --columns session=sid,item=iid,time=ts --json
     """
-    parameters = parse_settings(settings or []).get("protocol", {})
-    dataset = segue.prepare(read_log(log, log_format, columns), protocol, **parameters)
+    tree = parse_settings(settings or [])
+    if others := sorted(tree.keys() - {PROTOCOL}):
+        raise ParameterError(
+            f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
+        )
+    dataset = segue.prepare(read_log(log, log_format, columns), protocol, **tree.get(PROTOCOL, {}))
+    statistics = dataset.statistics()
     if as_json:
-        typer.echo(json.dumps({"protocol": dataset.describe(), "data": dataset.statistics(), "notes": dataset.notes}))
+        typer.echo(json.dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes}))
         return
-    console = Console()
     for note in dataset.notes:
-        console.print(f"· {note}", markup=False, highlight=False)
-    console.print(statistics_table(dataset.statistics()["stages"]))
+        typer.echo(f"· {note}")
+    console = terminal()
+    for table in statistics_tables(statistics["stages"], console.width):
+        console.print(table)
+    for stage in statistics["stages"]:
+        if stage["dropped"]:
+            typer.echo(f"{stage['step']}, {stage['part']}: dropped {stage['why']}")

@@ -10,8 +10,8 @@ from rich.console import Console
 import segue
 from segue.cli.run import show
 from segue.cli.tables import recommendation_table, size_table
+from segue.cli.terminal import terminal
 from segue.data.synthetic import shop
-from segue.experiment.folder import check_folder
 from segue.experiment.recipe import Recipe
 from segue.progress import progress_for
 
@@ -31,17 +31,13 @@ def demo(
     """Train and compare models on a generated web shop, and ask the best one for products.
 
     Examples:
-
-        segue demo
-
-        segue demo --sessions 50000 --out /tmp/shop
+    segue demo
+    segue demo --sessions 50000 --out shop
     """
-    console = Console()
-    check_folder(out, resume=False, overwrite=True)
+    console = terminal()
     console.rule("A generated web shop: visits, products, categories")
-    events = shop(sessions=sessions, seed=seed)
-    recipe = Recipe(models=["gru4rec", "stan"], seed=seed)
-    results = segue.run(events, recipe, out, name="demo shop", progress=progress_for())
+    recipe = Recipe(log="demo shop", models=["gru4rec", "stan"], seed=seed)
+    results = segue.run(recipe, out, events=shop(sessions, seed), overwrite=True, progress=progress_for())
     console.print(size_table(results.data["stages"]))
     show(results, out)
     best = next(row.label for row in results.models if not row.baseline)
@@ -57,7 +53,7 @@ def demo(
         "segue run YOUR_LOG.csv --model gru4rec,stan",
         "segue models gru4rec",
     ):
-        console.print(f"  {command}", markup=False, highlight=False)
+        typer.echo(f"  {command}")
 
 
 def _example_visits(model: "segue.Model") -> list[list[int | str]]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import segue
 from segue.artifact import Artifact
 from segue.cli.reading import Columns, Format, Log, read_log
 from segue.cli.tables import evaluation_table
+from segue.cli.terminal import terminal
 from segue.errors import ArtifactError
 from segue.progress import progress_for
 
@@ -31,30 +31,28 @@ def evaluate(
     """Test an artifact under its own protocol, on the test part of a log or on all of it.
 
     Examples:
-
-        segue evaluate runs/clicks-1/gru4rec clicks.csv
-
-        segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
+    segue evaluate runs/clicks-1/gru4rec clicks.csv
+    segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
     """
-    about = Artifact.read(artifact).about.get("protocol")
-    if about is None:
+    facts = Artifact.read(artifact).about
+    if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
+    about = facts["protocol"]
     protocol = segue.Protocol.of(about)
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
     data = segue.prepare(read_log(log, log_format, columns), protocol, vocabulary=model.vocabulary)
-    evaluation = segue.evaluate(model, data, progress=progress_for())
+    evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
     notes = [*data.notes, *_comparison(about, data, whole)]
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         typer.echo(json.dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
         return
-    console = Console()
     for note in notes:
-        console.print(f"· {note}", markup=False, highlight=False)
+        typer.echo(f"· {note}")
     title = f"{model.name}  ·  {len(data.test):,} cases  ·  protocol {data.hash}"
-    console.print(evaluation_table(evaluation, title))
+    terminal().print(evaluation_table(evaluation, title))
 
 
 def _comparison(about: dict[str, str], data: "segue.Dataset", whole: bool) -> list[str]:

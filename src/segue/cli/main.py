@@ -3,7 +3,6 @@
 import sys
 
 import typer
-from rich.console import Console
 
 from segue.cli import data, demo, evaluate, models, recommend, run
 from segue.errors import SegueError
@@ -14,7 +13,7 @@ app = typer.Typer(
     help="From a click log to live next-item recommendations.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",  # Keeps the lines of the examples; the help has no brackets.
     pretty_exceptions_enable=False,
 )
 for command in (demo, data, models, run, evaluate, recommend):
@@ -35,7 +34,5 @@ def main() -> None:
     try:
         app()
     except SegueError as error:
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"error: {error}", style="bold red")
+        typer.secho(f"error: {error}", err=True, fg="red", bold=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -1,6 +1,5 @@
 """Options of all commands that read a log."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,8 +15,3 @@ Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column nam
 def read_log(log: str, log_format: str | None, columns: list[str] | None) -> segue.Events:
     """Read the log that the options name."""
     return segue.read(log, format=log_format, columns=parse_assignments("--columns", columns or []))
-
-
-def log_name(log: str) -> str:
-    """Return the name of a log without folders and extensions."""
-    return Path(log).name.split(".")[0] or "log"

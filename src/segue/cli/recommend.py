@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import segue
 from segue.cli.tables import recommendation_table
+from segue.cli.terminal import terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -21,16 +21,16 @@ def recommend(
     artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
     items: Annotated[str, typer.Option(help="Items of the running session, oldest first, separated by commas.")],
     k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
-    exclude_seen: Annotated[bool, typer.Option(help="Leave out the items of the session itself.")] = False,
+    exclude_seen: Annotated[
+        bool, typer.Option("--exclude-seen", help="Leave out the items of the session itself.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Recommend the next items of one running session.
 
     Examples:
-
-        segue recommend runs/shop-1/gru4rec --items 17,204,31
-
-        segue recommend runs/shop-1/v-sknn --items "17, 204" -k 5 --json
+    segue recommend runs/shop-1/gru4rec --items 17,204,31
+    segue recommend runs/shop-1/v-sknn --items "red shoes,blue hat" -k 5 --json
     """
     model = segue.load(artifact)
     session = [item.strip() for item in items.split(",") if item.strip()]
@@ -38,10 +38,8 @@ def recommend(
     if as_json:
         typer.echo(json.dumps(asdict(answer), ensure_ascii=False))
         return
-    console = Console()
-    console.print(recommendation_table(answer, model.vocabulary))
+    terminal().print(recommendation_table(answer, model.vocabulary))
     if answer.unknown:
-        names = ", ".join(str(item) for item in answer.unknown)
-        console.print(f"Not in the training data, so ignored: {names}", markup=False)
+        typer.echo(f"Not in the training data, so ignored: {', '.join(map(str, answer.unknown))}")
     if answer.source == "popularity":
-        console.print("No item of the session is known, so the most popular items answer.")
+        typer.echo("No item of the session is known, so the most popular items answer.")

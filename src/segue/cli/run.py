@@ -1,16 +1,18 @@
 """`segue run`: train, evaluate, compare, save."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import segue
-from segue.cli.reading import Columns, Format, log_name
+from segue.cli.reading import Columns, Format
 from segue.cli.tables import leaderboard
+from segue.cli.terminal import terminal
 from segue.errors import ParameterError
-from segue.experiment.folder import REPORT, RESULTS, check_folder, next_folder
+from segue.experiment.folder import REPORT, RESULTS, next_folder
 from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
 from segue.progress import progress_for
@@ -39,20 +41,19 @@ def run(
     baselines: Annotated[
         bool | None, typer.Option("--baselines/--no-baselines", help="Add the baselines (yes).")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with an interrupted run in the same folder.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace an older run in the same folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
 ) -> None:
     """Train models on a log, test them, and print a leaderboard.
 
     Examples:
-
-        segue run clicks.csv --model gru4rec,stan
-
-        segue run clicks.parquet --columns session=sid,item=iid,time=ts --model gru4rec --set gru4rec.training.epochs=5
-
-        segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 --model gru4rec --seed 7 --out runs/a
+    segue run clicks.csv --model gru4rec,stan
+    segue run clicks.parquet --columns session=sid,item=iid,time=ts \\
+        --model gru4rec --set gru4rec.training.epochs=5
+    segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \\
+        --model gru4rec --seed 7 --out runs/a
     """
     recipe = load_recipe(
         config,
@@ -70,28 +71,33 @@ def run(
             "precision": precision,
         },
     )
-    if recipe.log is None:
-        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
-    name = log_name(recipe.log)
-    folder = out or next_folder(name)
-    check_folder(folder, resume=resume, overwrite=overwrite)
-    events = segue.read(recipe.log, format=recipe.format, columns=recipe.columns)
-    results = segue.run(events, recipe, folder, name=name, resume=resume, progress=progress_for())
+    if resume and out is None:
+        raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
+    folder = out or next_folder(recipe.log_name)
+    try:
+        results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; to go on: {_again(folder, named=out is not None)}", err=True)
+        raise typer.Exit(130) from None
     show(results, folder)
 
 
 def show(results: Results, folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
-    console = Console()
-    metrics = [name for name in results.models[0].metrics if name in results.protocol["headline"]]
     title = f"{results.log}  ·  {results.protocol['name']}  ·  protocol {results.protocol['hash']}"
-    console.print(leaderboard(results.models, metrics, title))
+    terminal().print(leaderboard(results.models, results.protocol["headline"], title))
     for verdict in results.verdicts:
-        console.print(f"! {verdict}", markup=False, highlight=False)
+        typer.echo(f"! {verdict}")
     for row in results.models:
         for note in row.notes:
-            console.print(f"{row.label}: {note}", markup=False, highlight=False)
-    console.print(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.", highlight=False)
+            typer.echo(f"{row.label}: {note}")
+    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
+
+
+def _again(folder: Path, *, named: bool) -> str:
+    """Return the command that goes on with this one; ``named`` if its options name the folder."""
+    options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
+    return shlex.join(["segue", *options, *([] if named else ["--out", str(folder)]), "--resume"])
 
 
 def _names(texts: list[str]) -> list[str]:

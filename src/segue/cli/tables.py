@@ -1,11 +1,13 @@
 """Tables on a terminal."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from segue.data.vocabulary import Vocabulary
 from segue.experiment.results import ModelResult
@@ -17,12 +19,22 @@ if TYPE_CHECKING:
 
 _SIZES = ("events", "sessions", "items", "length_mean")
 
+_STAGE = 11
+"""Characters of a column of statistics: a number up to 99,999,999, or a date above its hour."""
+
 _BAR = 20
 """Characters of the interval picture."""
 
 
 def _table(title: str | None = None) -> Table:
-    return Table(title=title, title_justify="left", caption_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    return Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
 
 
 def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], title: str) -> Table:
@@ -42,8 +54,8 @@ def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], title: str)
         table.add_column(metric, justify="right")
     table.add_column("fit s", justify="right")
     for row in rows:
-        name = f"[dim]{row.label}[/dim]" if row.baseline else f"[bold]{row.label}[/bold]"
-        picture = interval_picture(row.metrics[metrics[0]], row.confidence[metrics[0]], low, high)
+        name = Text(row.label, style="dim" if row.baseline else "bold")
+        picture = interval_picture(row.metrics[metrics[0]], row.interval(metrics[0]), low, high)
         values = [f"{row.metrics[metric]:.4f}" for metric in metrics]
         table.add_row(name, values[0], picture, *values[1:], f"{row.fit_seconds:.1f}")
     return table
@@ -62,23 +74,34 @@ def interval_picture(value: float, interval: tuple[float, float], low: float, hi
 
 
 def _span(rows: Sequence[ModelResult], metric: str) -> tuple[float, float]:
-    low = min(row.confidence[metric][0] for row in rows)
-    high = max(row.confidence[metric][1] for row in rows)
+    low = min(row.interval(metric)[0] for row in rows)
+    high = max(row.interval(metric)[1] for row in rows)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def statistics_table(stages: Sequence[Mapping[str, Any]]) -> Table:
-    """Show what is in a log before and after each step, one column per step and part."""
+def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
+    """Show what is in a log before and after each step, one column per step and part.
+
+    Args:
+        stages: the steps, as ``Dataset.statistics`` lists them. An encoding that dropped nothing gets no column: it
+            would repeat the one before.
+        width: characters per line; columns that do not fit go into further tables.
+    """
+    stages = [stage for stage in stages if stage["step"] != "encode" or stage["dropped"]]
+    names = [name for name in stages[0] if name not in ("step", "part", "why")]
+    fitting = max(1, (width - max(map(len, names)) - 2) // (_STAGE + 2))
+    return [_statistics_table(stages[at : at + fitting], names) for at in range(0, len(stages), fitting)]
+
+
+def _statistics_table(stages: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
     table = _table()
     table.add_column("", no_wrap=True)
     for stage in stages:
-        # Spaces let a narrow terminal break the head of a column.
-        table.add_column(f"{stage['step'].replace('-', ' ')}, {stage['part']}", justify="right")
-    for name in stages[0]:
-        if name not in ("step", "part", "why"):
-            cells = (_minute(stage[name]) if name.endswith("_time") else shown(stage[name]) for stage in stages)
-            table.add_row(name.replace("_", " "), *cells)
-    table.caption = "\n".join(f"{one['step']}, {one['part']}: dropped {one['why']}" for one in stages if one["dropped"])
+        # Spaces let the head of a column break.
+        table.add_column(f"{stage['step'].replace('-', ' ')}, {stage['part']}", justify="right", width=_STAGE)
+    for name in names:
+        cells = (_minute(stage[name]) if name.endswith("_time") else shown(stage[name]) for stage in stages)
+        table.add_row(name.replace("_", " "), *cells)
     return table
 
 
@@ -116,24 +139,26 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
     for column in ("model", "what it does", "source"):
         table.add_column(column)
     for model in models:
-        table.add_row(f"[bold]{model.name}[/bold]", model.summary(), model.paper)
+        table.add_row(Text(model.name, style="bold"), model.summary(), model.paper)
     return table
 
 
-def parameter_table(config: type[BaseModel], owner: str) -> Table:
-    """List every parameter of a configuration."""
+def parameter_table(config: type[BaseModel]) -> Table:
+    """List every parameter of a configuration, its rule below its meaning."""
     table = _table()
-    for column in ("parameter", "default", "rule", "meaning"):
-        table.add_column(column)
+    for column in ("parameter", "default", "meaning"):
+        table.add_column(column, no_wrap=column != "meaning")
     for parameter in describe(config):
-        table.add_row(f"{owner}.{parameter.name}", shown(parameter.default), parameter.rule, parameter.meaning)
+        meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule, "dim"))
+        table.add_row(parameter.name, typed(parameter.default), meaning)
     return table
 
 
 def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary, title: str | None = None) -> Table:
     """Show recommended items with what is known of them."""
     known = [name for name in vocabulary.table.columns if name not in ("item", "support")][:3]
-    rows = {row["item"]: row for row in vocabulary.table.iter_rows(named=True)} if known else {}
+    listed = vocabulary.table.filter(vocabulary.ids.is_in(answer.items))
+    rows = {row["item"]: row for row in listed.iter_rows(named=True)}
     table = _table(title)
     table.add_column("#", justify="right")
     table.add_column("item")
@@ -141,7 +166,7 @@ def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary, title
         table.add_column(name)
     table.add_column("score", justify="right")
     for place, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True), start=1):
-        table.add_row(str(place), str(item), *(shown(rows[item][name]) for name in known), f"{score:.4g}")
+        table.add_row(str(place), str(item), *(typed(rows[item][name]) for name in known), f"{score:.4g}")
     return table
 
 
@@ -149,14 +174,15 @@ def _minute(time: str | None) -> str:
     return "-" if time is None else time[:16].replace("T", " ")
 
 
-def shown(value: Any) -> str:
-    """Return a value as a reader wants to see it."""
+def typed(value: Any) -> str:
+    """Return a value as it is typed behind ``--set``."""
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def shown(value: float | str | None) -> str:
+    """Return a number as a reader wants to see it."""
     if value is None:
         return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return f"{value:,}" if isinstance(value, int) else value

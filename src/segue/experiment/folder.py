@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from segue.artifact import is_artifact
 from segue.errors import ParameterError
+from segue.storage import make_folder, remove
 
 RESULTS, REPORT, CHECKPOINTS = "results.json", "report.md", "checkpoints"
 
@@ -13,18 +15,30 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     Raises:
         ParameterError: the folder holds something.
     """
-    if not out.exists() or resume:
-        return
-    if not out.is_dir():
+    if resume and overwrite:
+        raise ParameterError("--resume: goes on with what --overwrite would replace; give one of them")
+    if out.exists() and not out.is_dir():
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
-    if (out / RESULTS).is_file() or (out / CHECKPOINTS).is_dir():
-        if not overwrite:
-            raise ParameterError(
-                f"--out: {out} holds a run already; add --resume to go on with it, --overwrite to replace it, "
-                "or choose another folder"
-            )
-    elif any(out.iterdir()):
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not _written(out):
         raise ParameterError(f"--out: {out} holds other files; choose another folder")
+    if not (resume or overwrite):
+        raise ParameterError(
+            f"--out: {out} holds a run already; add --resume to go on with it, --overwrite to replace it, "
+            "or choose another folder"
+        )
+
+
+def begin_folder(out: Path, *, resume: bool) -> None:
+    """Make the folder ready for a run; what an older one wrote is removed, unless it is gone on with.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    make_folder(out)
+    for path in [] if resume else _written(out):
+        remove(path)
 
 
 def next_folder(name: str) -> Path:
@@ -33,3 +47,9 @@ def next_folder(name: str) -> Path:
     while (folder := Path("runs") / f"{name}-{number}").exists():
         number += 1
     return folder
+
+
+def _written(out: Path) -> list[Path]:
+    """List what a run wrote into a folder."""
+    names = (RESULTS, REPORT, CHECKPOINTS)
+    return [path for path in out.iterdir() if path.name in names or is_artifact(path)]

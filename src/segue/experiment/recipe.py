@@ -10,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from segue.errors import ParameterError
 from segue.parameters import build, merge
 
+PROTOCOL = "protocol"
+"""Owner of the protocol's parameters, beside the names of the models."""
+
 
 class Recipe(BaseModel):
-    """Everything that decides the outcome of a run, but for the log itself."""
+    """Everything that decides the outcome of a run, but for the content of the log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -38,6 +41,11 @@ class Recipe(BaseModel):
     """Device of the neural models."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the neural models."""
+
+    @property
+    def log_name(self) -> str:
+        """Name of the log without folders and extensions."""
+        return Path(self.log or "").name.split(".")[0] or "log"
 
 
 def load_recipe(path: Path | None, options: Mapping[str, Any]) -> Recipe:

@@ -35,7 +35,12 @@ class ModelResult(BaseModel):
     peak_memory_mb: float
     """Largest resident memory of the process during fit and evaluation."""
     notes: list[str] = []
-    """What the reader should know, for example that no epoch improved."""
+    """What the reader should know, for example what the model made of a log without times."""
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """Return the 95% interval of a metric; where there is none, its value twice."""
+        value = self.metrics[metric]
+        return self.confidence.get(metric, (value, value))
 
 
 class Results(BaseModel):
@@ -94,7 +99,7 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
             continue
         for row in rows:
             if not row.baseline and row.metrics[metric] < best.metrics[metric]:
-                low, high = best.confidence[metric][0], row.confidence[metric][1]
+                low, high = best.interval(metric)[0], row.interval(metric)[1]
                 doubt = "; the intervals overlap" if high >= low else ""
                 verdicts.append(
                     f"{row.label} loses to the baseline {best.label} on {metric}: "

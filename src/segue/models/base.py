@@ -21,6 +21,10 @@ from segue.parameters import build
 from segue.training.runtime import Runtime
 
 
+Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...]
+"""The raw ids of one session, oldest first. Not any sequence, for a text is a sequence of texts too."""
+
+
 @dataclass(frozen=True)
 class Recommendation:
     """The answer to one running session.
@@ -54,8 +58,8 @@ class Model(ABC):
     config, the vocabulary and learnt arrays.
 
     Args:
-        config: the whole configuration; None takes the defaults.
-        preset: name of one of ``Config.presets`` to start from.
+        config: the whole configuration, instead of what follows.
+        preset: name of one of ``Config.presets`` to start from; None starts from the defaults.
         **parameters: single parameters, on top of the preset.
 
     Raises:
@@ -76,12 +80,23 @@ class Model(ABC):
     """What a reader of the results should know about the last fit."""
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
+        if config is not None and (preset is not None or parameters):
+            raise ParameterError(
+                f"{self.name}.config: is the whole configuration; give no preset or parameters with it"
+            )
         self.config = config or build(self.Config, self.name, preset=preset, parameters=parameters)
 
     @classmethod
     def summary(cls) -> str:
         """Return the first sentence of the model's documentation."""
         return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+
+    def check(self, train: Sessions) -> None:  # noqa: B027 (most models learn from any sessions)
+        """Refuse training sessions that do not suit the parameters, before anything is computed.
+
+        Raises:
+            ParameterError: a parameter asks for what the sessions do not have.
+        """
 
     @abstractmethod
     def fit(
@@ -94,6 +109,9 @@ class Model(ABC):
             valid: validation cases; models that learn in epochs keep the epoch that is best on them.
             seed: equal seeds give equal models.
             runtime: device, precision, checkpoints and progress.
+
+        Raises:
+            ParameterError: ``check`` refuses ``train``.
         """
 
     @abstractmethod
@@ -131,16 +149,16 @@ class Model(ABC):
         return artifact.write(Path(path))
 
     @overload
-    def recommend(
-        self, sessions: Sequence[Sequence[RawId]], k: int = 10, *, exclude_seen: bool = False
-    ) -> list[Recommendation]: ...
+    def recommend(self, sessions: Session, k: int = 10, *, exclude_seen: bool = False) -> Recommendation: ...
 
     @overload
-    def recommend(self, sessions: Sequence[RawId], k: int = 10, *, exclude_seen: bool = False) -> Recommendation: ...
+    def recommend(
+        self, sessions: Sequence[Session], k: int = 10, *, exclude_seen: bool = False
+    ) -> list[Recommendation]: ...
 
     def recommend(
-        self, sessions: Sequence[Sequence[RawId]] | Sequence[RawId], k: int = 10, *, exclude_seen: bool = False
-    ) -> list[Recommendation] | Recommendation:
+        self, sessions: Session | Sequence[Session], k: int = 10, *, exclude_seen: bool = False
+    ) -> Recommendation | list[Recommendation]:
         """Recommend the next items of running sessions, which need not have been seen in training.
 
         Args:
@@ -159,11 +177,11 @@ class Model(ABC):
         self._require_fitted()
         if not 1 <= k <= len(self.vocabulary):
             raise ParameterError(f"k: must be between 1 and the {len(self.vocabulary)} known items, got {k}")
-        if not sessions or isinstance(sessions[0], int | str):
-            return self._recommend_all([cast(Sequence[RawId], sessions)], k, exclude_seen)[0]
-        return self._recommend_all(cast(Sequence[Sequence[RawId]], sessions), k, exclude_seen)
+        if len(sessions) and isinstance(sessions[0], list | tuple):
+            return self._recommend_all(cast(Sequence[Session], sessions), k, exclude_seen)
+        return self._recommend_all([cast(Session, sessions)], k, exclude_seen)[0]
 
-    def _recommend_all(self, sessions: Sequence[Sequence[RawId]], k: int, exclude_seen: bool) -> list[Recommendation]:
+    def _recommend_all(self, sessions: Sequence[Session], k: int, exclude_seen: bool) -> list[Recommendation]:
         encoded = [self.vocabulary.index(session) for session in sessions]
         prefixes = Prefixes.from_lists([indices[indices != PADDING] for indices in encoded])
         scores = self.score(prefixes)

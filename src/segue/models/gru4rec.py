@@ -87,6 +87,7 @@ class GRU4Rec(NeuralModel):
     paper = "Hidasi et al. 2016, arXiv 1511.06939; Hidasi and Karatzoglou 2018, arXiv 1706.03847"
     Config = GRU4RecConfig
     config: GRU4RecConfig
+    network: RecurrentNetwork
 
     def build(self, n_items: int) -> RecurrentNetwork:
         """Return a network with fresh weights."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
-from segue.models.recency import recency, say_rank_is_age
+from segue.models.recency import notes_on_age, recency
 from segue.models.successors.model import SuccessorConfig, SuccessorModel, last_items, pairs
 from segue.training.runtime import Runtime
 
@@ -57,9 +57,9 @@ class Markov(SuccessorModel):
     ) -> Self:
         """Count; see ``Model.fit``."""
         config = self.config
-        weights = recency(train, days=config.decay_days, share=config.decay_share)
-        if config.decay_share is not None:
-            say_rank_is_age(train, self.name, runtime)
+        scales = {"days": config.decay_days, "share": config.decay_share}
+        self.notes = notes_on_age(train, **scales)
+        weights = recency(train, **scales)
         table, departures = pairs(train, config.n_successors, distance=np.array([0.0, 1.0]), session=weights)
         source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
         popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))

@@ -40,21 +40,21 @@ class Popularity(Model):
     counts: Float32[np.ndarray, "N+1"]
     """Training events per item index inside the window."""
 
+    def check(self, train: Sessions) -> None:
+        """Refuse a window where the log has no times; see ``Model.check``."""
+        if self.config.window_days is not None and train.times is None:
+            raise ParameterError(
+                f"{self.name}.window_days: needs a log with times and this one has none, got "
+                f"{self.config.window_days}; leave window_days out"
+            )
+
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
-        """Count; see ``Model.fit``.
-
-        Raises:
-            ParameterError: a window is asked for and the log has no times.
-        """
+        """Count; see ``Model.fit``."""
+        self.check(train)
         items = train.items
-        if self.config.window_days is not None:
-            if train.times is None:
-                raise ParameterError(
-                    f"{self.name}.window_days: needs a log with times and this one has none, got "
-                    f"{self.config.window_days}; leave window_days out"
-                )
+        if self.config.window_days is not None and train.times is not None:
             start = train.times.max() - self.config.window_days * SECONDS_PER_DAY
             items = items[train.times > start]
         self.vocabulary = train.vocabulary

@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from segue.data.sessions import Sessions
-from segue.training.runtime import Runtime
 
 SECONDS_PER_DAY = 86_400.0
 
@@ -36,7 +35,10 @@ def recency(train: Sessions, *, days: float | None, share: float | None) -> Floa
     return weights
 
 
-def say_rank_is_age(train: Sessions, name: str, runtime: Runtime | None) -> None:
-    """Tell the user where a log without times makes the rank of a session stand for its age."""
-    if train.times is None and runtime is not None:
-        runtime.progress.say(f"{name}: the log has no times, so the rank of a session takes the place of its age")
+def notes_on_age(train: Sessions, *, days: float | None, share: float | None) -> tuple[str, ...]:
+    """Say what ``recency`` made of the same arguments where a log has no times."""
+    if train.times is not None or (days is None and share is None):
+        return ()
+    if share is None:
+        return ("the log has no times, so all its sessions weigh alike",)
+    return ("the log has no times, so the rank of a session takes the place of its age",)

@@ -9,7 +9,7 @@ from pydantic import Field
 from segue.data.sessions import Cases, Sessions
 from segue.models.neighbours.decay import exponential, exponential_positions
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
-from segue.models.recency import recency, say_rank_is_age
+from segue.models.recency import notes_on_age, recency
 from segue.training.runtime import Runtime
 
 
@@ -58,15 +58,17 @@ class STAN(NeighbourModel):
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
-        """Build the index; see ``Model.fit``. Says so where ranks take the place of ages."""
-        say_rank_is_age(train, self.name, runtime)
+        """Build the index; see ``Model.fit``."""
+        self.notes = notes_on_age(train, **self._age_scales())
         return super().fit(train)
 
     def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
         """Weight sessions by age, and divide by the norm of their items."""
-        ages = recency(train, days=self.config.age_scale_days, share=self.config.age_scale_share)
-        weights: np.ndarray = ages / np.sqrt(np.maximum(distinct, 1))
+        weights: np.ndarray = recency(train, **self._age_scales()) / np.sqrt(np.maximum(distinct, 1))
         return weights
+
+    def _age_scales(self) -> dict[str, float]:
+        return {"days": self.config.age_scale_days, "share": self.config.age_scale_share}
 
     def weights(self) -> Weights:
         """Return the decays."""

@@ -69,7 +69,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
         states, embeddings, ids, gradient = ctx.saved_tensors
         weight = of_loss.unsqueeze(1)
@@ -103,10 +103,9 @@ class _GRUCell(torch.autograd.Function):
         return torch.lerp(candidate, hidden, update)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, of_state: Tensor) -> tuple[Tensor | None, ...]:
         inputs, hidden, weight_ih, weight_hh, gates, candidate, recurrent = ctx.saved_tensors
-        size = hidden.shape[1]
         reset, update = gates.chunk(2, dim=1)
         of_candidate = torch.ops.aten.tanh_backward(of_state - of_state * update, candidate)
         of_gates = torch.cat((of_candidate * recurrent, of_state * (hidden - candidate)), dim=1)

@@ -5,8 +5,11 @@ from numba import njit
 
 
 @njit(cache=True)
-def alias_table(weights):  # type: ignore[no-untyped-def]
+def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Build the alias table of Vose (1991): O(1) draws from any discrete distribution.
+
+    Args:
+        weights: [n] positive float64, in proportion to the probabilities.
 
     Returns:
         Cell ``i`` stands for itself with probability ``keep[i]``, and else for ``alias[i]``.
@@ -30,13 +33,13 @@ def alias_table(weights):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def accidental_hits(ids, n_targets, heads):  # type: ignore[no-untyped-def]
+def accidental_hits(ids: np.ndarray, n_targets: int, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the columns that hold the target of a row without being its own column.
 
     Args:
-        ids: item of each column; column ``b < n_targets`` is the target of row ``b``.
+        ids: [M] item of each column; column ``b < n_targets`` is the target of row ``b``.
         n_targets: number of rows.
-        heads: scratch of one int64 per item, all -1; left as it was.
+        heads: [N+1] scratch, all -1; left as it was.
 
     Returns:
         Rows and columns, one pair per hit.

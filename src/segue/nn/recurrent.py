@@ -167,22 +167,23 @@ class RecurrentNetwork(Encoder):
         ]
         cells += [plain(hidden_size, hidden_size) for _ in range(layers - 1)]
         self.cells = nn.ModuleList(cells)
-        self.dropout_embedding = nn.Dropout(dropout_embedding)
-        self.dropout_hidden = nn.Dropout(dropout_hidden)
-        self._state_sizes = [hidden_size] * (layers * plain.n_states)
+        self.dropout_embedding = dropout_embedding
+        self.dropout_hidden = dropout_hidden
+        self.hidden_size = hidden_size
+        self._n_states = plain.n_states
 
     def start(self, rows: int) -> State:
         """Return the state before the first event of ``rows`` sessions."""
-        return [self.output.new_zeros(rows, size) for size in self._state_sizes]
+        return [self.output.new_zeros(rows, self.hidden_size) for _ in range(self._n_states * len(self.cells))]
 
     def step(self, items: Int64[Tensor, "B"], state: State) -> tuple[Float[Tensor, "B H"], State]:
         """Take one event of each session; return the output of the last layer, and the state after the event."""
         flow = self._embed(items)
         after: State = []
         for cell in self.cells:
-            new = cell(flow, state[len(after) : len(after) + cell.n_states])
-            first_of_one_hot = self.embedding == "one-hot" and not after
-            flow = self.dropout_embedding(new[0]) if first_of_one_hot else self.dropout_hidden(new[0])
+            new = cell(flow, state[len(after) : len(after) + self._n_states])
+            rate = self.dropout_embedding if self.embedding == "one-hot" and not after else self.dropout_hidden
+            flow = functional.dropout(new[0], rate, self.training)
             after += [flow, *new[1:]]
         return flow, after
 
@@ -200,7 +201,7 @@ class RecurrentNetwork(Encoder):
         by_length = np.argsort(prefixes.lengths, kind="stable")
         bounds = np.searchsorted(prefixes.lengths[by_length], np.arange(longest.max(initial=0) + 2))
         state = self.start(len(starts))
-        outputs = self.output.new_zeros(len(prefixes), self._state_sizes[0])
+        outputs = self.output.new_zeros(len(prefixes), self.hidden_size)
         for into in range(longest.max(initial=0)):
             going = int((longest > into).sum())
             items = torch.from_numpy(prefixes.items[starts[order[:going]] + into].astype(np.int64))
@@ -216,6 +217,6 @@ class RecurrentNetwork(Encoder):
     def _embed(self, items: Int64[Tensor, "B"]) -> Tensor:
         if self.embedding == "one-hot":
             return items
-        if self.embedding == "separate":
-            return self.dropout_embedding(functional.embedding(items, self.input, sparse=True))
-        return self.dropout_embedding(functional.embedding(items, self.output, sparse=True)[:, :-1])
+        rows = functional.embedding(items, self.input if self.embedding == "separate" else self.output, sparse=True)
+        embedded = rows if self.embedding == "separate" else rows[:, :-1]
+        return functional.dropout(embedded, self.dropout_embedding, self.training)

@@ -56,8 +56,10 @@ class PopularitySampler:
         # One uniform number picks the cell by its whole part and decides on the alias by its fraction.
         point = rng.random((_BLOCK, self._size)) * len(self._items)
         cell = point.astype(np.int64)
-        drawn = np.where(point - cell < self._keep[cell], cell, self._alias[cell])
-        return self._items[drawn]
+        drawn: Int64[np.ndarray, "T S"] = self._items[
+            np.where(point - cell < self._keep[cell], cell, self._alias[cell])
+        ]
+        return drawn
 
 
 class AccidentalHits:

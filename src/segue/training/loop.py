@@ -29,8 +29,9 @@ _REPORT_STEPS = 50
 class Objective(Protocol):
     """What is minimised: a module and the loss of each step."""
 
-    module: nn.Module
-    """The parameters to learn."""
+    @property
+    def module(self) -> nn.Module:
+        """The parameters to learn."""
 
     def begin_epoch(self, epoch: int) -> int:
         """Lay out the batches of an epoch, as a pure function of seed and epoch; return the number of steps."""

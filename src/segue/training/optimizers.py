@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segue.training.kernels import adagrad_rows
+from segue.training.kernels import Rule, adagrad, adagrad_rows
 
 
 class RowAdagrad(torch.optim.Optimizer):
@@ -29,7 +29,7 @@ class RowAdagrad(torch.optim.Optimizer):
         self, parameters: Iterable[nn.Parameter], learning_rate: float, momentum: float = 0.0, epsilon: float = 1e-6
     ) -> None:
         super().__init__(parameters, {"lr": learning_rate, "momentum": momentum, "eps": epsilon})
-        self._scratch: dict[Tensor, np.ndarray] = {}
+        self._first: dict[Tensor, np.ndarray] = {}
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter]["sum"] = torch.zeros_like(parameter)
@@ -37,60 +37,36 @@ class RowAdagrad(torch.optim.Optimizer):
                     self.state[parameter]["momentum"] = torch.zeros_like(parameter)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient; a sparse gradient is used up."""
         assert closure is None
         for group in self.param_groups:
-            dense = []
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if parameter.grad.is_sparse:
+                if parameter.device.type == "cpu":
+                    self._step_compiled(parameter, group)
+                elif parameter.grad.is_sparse:
                     self._step_rows(parameter, group)
                 else:
-                    dense.append(parameter)
-            if dense:
-                self._step_dense(dense, group)
+                    self._step_dense(parameter, group)
 
-    def _step_dense(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        gradients = [parameter.grad for parameter in parameters]
-        sums = [self.state[parameter]["sum"] for parameter in parameters]
-        torch._foreach_addcmul_(sums, gradients, gradients)
-        roots = torch._foreach_add(sums, group["eps"])
-        torch._foreach_sqrt_(roots)
-        if group["momentum"] > 0:
-            momenta = [self.state[parameter]["momentum"] for parameter in parameters]
-            torch._foreach_mul_(momenta, group["momentum"])
-            torch._foreach_addcdiv_(momenta, gradients, roots, -group["lr"])
-            torch._foreach_add_(parameters, momenta)
+    def _step_compiled(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
+        state, values = self.state[parameter], parameter.numpy()
+        sums = state["sum"].numpy()
+        momenta = state["momentum"].numpy() if "momentum" in state else sums
+        rule = Rule(*(values.dtype.type(group[name]) for name in ("lr", "momentum", "eps")))
+        if parameter.grad.is_sparse:
+            if parameter not in self._first:
+                self._first[parameter] = np.full(len(values), -1, dtype=np.int32)
+            ids, gradients = parameter.grad._indices()[0].numpy(), parameter.grad._values().numpy()
+            adagrad_rows(values, sums, momenta, ids, gradients, self._first[parameter], rule)
         else:
-            torch._foreach_addcdiv_(parameters, gradients, roots, -group["lr"])
+            gradient = parameter.grad.contiguous().numpy()
+            adagrad(values.reshape(-1), sums.reshape(-1), momenta.reshape(-1), gradient.reshape(-1), rule)
 
     def _step_rows(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        if parameter.device.type == "cpu":
-            self._step_rows_compiled(parameter, group)
-        else:
-            self._step_rows_plain(parameter, group)
-
-    def _step_rows_compiled(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        assert parameter.grad is not None
-        state = self.state[parameter]
-        if parameter not in self._scratch:
-            self._scratch[parameter] = np.full(len(parameter), -1, dtype=np.int32)
-        number = parameter.detach().numpy().dtype.type
-        adagrad_rows(
-            parameter.detach().numpy(),
-            state["sum"].numpy(),
-            state.get("momentum", state["sum"]).numpy(),
-            parameter.grad._indices()[0].numpy(),
-            parameter.grad._values().numpy(),
-            self._scratch[parameter],
-            number(group["lr"]),
-            number(group["momentum"]),
-            number(group["eps"]),
-        )
-
-    def _step_rows_plain(self, parameter: Tensor, group: dict[str, Any]) -> None:
         assert parameter.grad is not None
         gradient = parameter.grad.coalesce()
         rows, values = gradient.indices()[0], gradient.values()
@@ -98,10 +74,19 @@ class RowAdagrad(torch.optim.Optimizer):
         sums = state["sum"].index_select(0, rows).addcmul_(values, values)
         state["sum"].index_copy_(0, rows, sums)
         step = values.div_(sums.add_(group["eps"]).sqrt_()).mul_(-group["lr"])
-        if group["momentum"] > 0:
+        if "momentum" in state:
             step += group["momentum"] * state["momentum"].index_select(0, rows)
             state["momentum"].index_copy_(0, rows, step)
         parameter.index_add_(0, rows, step)
+
+    def _step_dense(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        gradient, state = parameter.grad, self.state[parameter]
+        assert gradient is not None
+        state["sum"].addcmul_(gradient, gradient)
+        step = gradient.div(state["sum"].add(group["eps"]).sqrt_()).mul_(-group["lr"])
+        if "momentum" in state:
+            step = state["momentum"].mul_(group["momentum"]).add_(step)
+        parameter.add_(step)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:

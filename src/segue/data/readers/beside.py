@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from segue.data.door import Table, Wishes
+from segue.data.door.admit import Table, Wishes
 from segue.data.events import ITEM, PARTS, USER
 from segue.data.readers.formats import read_table
 from segue.data.readers.lines import read_named_double_colons

@@ -10,9 +10,9 @@ from typing import Literal
 
 import polars as pl
 
-from segue.data.columns import is_usual, listed
-from segue.data.door import Table, Wishes
-from segue.data.mistakes import SHOWN, Place, named_rows
+from segue.data.door.columns import is_usual, listed
+from segue.data.door.admit import Table, Wishes
+from segue.data.door.mistakes import SHOWN, Place, named_rows
 from segue.data.readers.text import TextFile
 from segue.errors import LogError
 
@@ -54,8 +54,8 @@ class Delimited:
         if self._may_be_short(frame):
             self._raise_ragged()
         place = Place(str(self.file.path), "line", self._locate)
-        header = "with a header" if self.has_header else "without a header, columns are called 1, 2, ..."
-        return Table(frame, place, notes=(*self.file.notes, f"format: {self._kind}, {header}"))
+        note = f"format: {self._kind}, {'with' if self.has_header else 'without'} a header"
+        return Table(frame, place, notes=(*self.file.notes, note))
 
     @property
     def _kind(self) -> str:

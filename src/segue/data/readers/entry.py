@@ -8,16 +8,15 @@ from typing import Any
 import polars as pl
 
 from segue.data.catalog import FOLDER_VARIABLE, find
-from segue.data.door import Table, Wishes, admit
-from segue.data.events import ITEM, Events, Unit
-from segue.data.metadata import attach
+from segue.data.door.admit import Table, Wishes, admit
+from segue.data.events import ITEM, PART, TIME, Events, Unit
+from segue.data.door.metadata import attach
 from segue.data.readers.beside import metadata_beside, read_metadata
 from segue.data.readers.folder import Layout, lay_out
 from segue.data.readers.formats import check_format, read_table
 from segue.data.readers.frames import from_pandas, from_polars, is_pandas
 from segue.data.readers.parquet import read_parquet
-from segue.data.readers.parts import join_parts
-from segue.data.times import TimeUnit
+from segue.data.door.times import TimeUnit
 from segue.errors import LogError, ParameterError
 
 
@@ -63,7 +62,7 @@ def read(
     elif format is not None:
         raise ParameterError(f"format: a frame has none, got '{format}'; leave it out")
     else:
-        events = admit(_frame(source), wishes)
+        events = _time_said(admit(_frame(source), wishes))
     if items is None:
         return events
     table = read_metadata(Path(items)) if isinstance(items, str | Path) else _frame(items)
@@ -92,8 +91,8 @@ def _frame(source: object) -> Table:
 def _read_path(path: Path, format_name: str | None, wishes: Wishes) -> Events:
     layout = lay_out(path) if path.is_dir() else Layout({"": [path]})
     parts = _read_parts(path, layout, format_name, wishes)
-    events = parts[""] if "" in parts else join_parts(parts)
-    events = replace(events, notes=(*layout.notes, *events.notes))
+    events = parts[""] if "" in parts else _joined(parts)
+    events = _time_said(replace(events, notes=(*layout.notes, *events.notes)))
     for file, role in metadata_beside(next(iter(layout.parts.values()))[0]):
         events = attach(events, read_metadata(file), role, wishes.columns)
     return events
@@ -112,3 +111,35 @@ def _read_parts(path: Path, layout: Layout, format_name: str | None, wishes: Wis
     if mistakes:
         raise LogError("\n".join(mistakes))
     return parts
+
+
+def _joined(parts: Mapping[str, Events]) -> Events:
+    """Put the parts of a split below each other; what was recognised in all of them is said once.
+
+    Ids stay as they are, although the source may number the sessions of each part from 1; with the column ``part``
+    they are clear.
+
+    Raises:
+        LogError: only some parts have times.
+    """
+    timed = [part for part, events in parts.items() if events.has_time]
+    if timed and len(timed) < len(parts):
+        raise LogError(f"the part {timed[0]} has a time column, others have none; give it to all parts or to none")
+    frames = [events.frame.with_columns(pl.lit(part).alias(PART)) for part, events in parts.items()]
+    shared = set.intersection(*(set(events.notes) for events in parts.values()))
+    notes = [
+        note if note in shared else f"{part}: {note}" for part, events in parts.items() for note in events.notes
+    ]
+    unit = next(iter(parts.values())).unit
+    return Events(pl.concat(frames, how="diagonal_relaxed"), unit=unit, notes=tuple(dict.fromkeys(notes)))
+
+
+def _time_said(events: Events) -> Events:
+    """Note when the log begins and ends, or that nobody knows."""
+    note = "time: no column; events and sessions keep the order of the file"
+    if events.has_time:
+        first, last = events.frame.select(first=pl.col(TIME).min(), last=pl.col(TIME).max()).row(0)
+        if first is None:
+            return events
+        note = f"time: from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    return replace(events, notes=(*events.notes, note))

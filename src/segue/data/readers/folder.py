@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segue.data.columns import listed
+from segue.data.door.columns import listed
+from segue.data.readers.beside import metadata_beside
 from segue.data.readers.formats import is_parquet
 from segue.errors import LogError
 
@@ -61,30 +62,21 @@ def lay_out(folder: Path) -> Layout:
     logs = files if len(files) == 1 else _first_called(files, LOG_NAMES)
     if len(logs) != 1:
         raise LogError(f"{folder}: holds several files that can be a log ({_names(files)}); name one of them")
-    others = sorted(path for path in folder.iterdir() if path.is_file() and path != logs[0])
-    left = f"; not {_names(others)}" if others else ""
-    return Layout({"": logs}, (f"folder: the log is {logs[0].name}{left}",))
-
-
-def base_name(path: Path) -> str:
-    """Return the name of a file without its extensions for format and compression."""
-    name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
-    return name.stem
+    known = {logs[0], *(path for path, _ in metadata_beside(logs[0]))}
+    unused = sorted(path for path in folder.iterdir() if path.is_file() and path not in known)
+    return Layout({"": logs}, (f"folder: the log is {logs[0].name}{_not_read(unused)}",))
 
 
 def _split_layout(folder: Path, files: Sequence[Path], chosen: Mapping[str, Sequence[Path]]) -> Layout:
     train = chosen["train"][0]
-    whole = bool(chosen["train"]) and _is_called(train, _WHOLE_TRAINING)
+    whole = _is_called(train, _WHOLE_TRAINING)
     parts = {part: paths for part, paths in chosen.items() if paths and not (whole and part == "valid")}
     for part, paths in parts.items():
         if len(paths) > 1:
             raise LogError(f"{folder}: holds several files for the part {part} ({_names(paths)}); keep one of them")
-    notes = ["folder: a given split, " + ", ".join(f"{part} is {paths[0].name}" for part, paths in parts.items())]
+    said = ", ".join(f"{part} is {paths[0].name}" for part, paths in parts.items())
     unused = [path for path in files if all(path not in paths for paths in parts.values())]
-    if unused:
-        reason = f", since {train.name} is the whole training part" if whole else ""
-        notes.append(f"folder: {_names(unused)} not read{reason}")
-    return Layout(parts, tuple(notes))
+    return Layout(parts, (f"folder: a given split, {said}{_not_read(unused)}",))
 
 
 def _first_called(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
@@ -96,12 +88,17 @@ def _first_called(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
 
 
 def _is_called(path: Path, name: str) -> bool:
-    return re.search(rf"(^|[._-]){name}$", base_name(path), flags=re.IGNORECASE) is not None
+    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
+    return re.search(rf"(^|[._-]){name}$", plain.stem, flags=re.IGNORECASE) is not None
 
 
 def _is_no_log(path: Path) -> bool:
     name = path.name.lower()
     return name in _NO_LOG_NAMES or path.suffix.lower() in _NO_LOG_SUFFIXES or name.startswith(_NO_LOG_STARTS)
+
+
+def _not_read(unused: Sequence[Path]) -> str:
+    return f"; {_names(unused)} not read" if unused else ""
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segue.data.columns import listed
-from segue.data.door import Table
-from segue.data.mistakes import Place
+from segue.data.door.columns import listed
+from segue.data.door.admit import Table
+from segue.data.door.mistakes import Place
 from segue.errors import LogError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import polars as pl
 from jaxtyping import Int
 
 from segue.data.catalog import about
-from segue.data.door import Table, Wishes
+from segue.data.door.admit import Table, Wishes
 from segue.data.events import ITEM, SESSION, USER
-from segue.data.mistakes import SHOWN, Place
+from segue.data.door.mistakes import SHOWN, Place
 from segue.data.readers.delimited import header_names, is_header
 from segue.data.readers.text import TextFile, filled
 from segue.errors import LogError
@@ -30,11 +30,12 @@ def read_sequences(file: TextFile, wishes: Wishes) -> Table:
     lengths = items.list.len().to_numpy()
     sessions = words.list.first().gather(np.repeat(np.arange(len(words)), lengths))
     frame = pl.DataFrame([sessions.alias(SESSION), items.explode().alias(ITEM)])
-    notes = [*file.notes, "format: one sequence per line, an id and its items in order"]
+    note = "format: one sequence per line, an id and its items in order"
     log = about(file.path) or about(file.path.parent)
     if log:
-        notes.append(f"unit: a line is taken as one {log.unit}, as in {log.title}")
-    return Table(frame, _place(file, np.repeat(numbers, lengths)), notes=tuple(notes), unit=log.unit if log else None)
+        note += f"; a line is one {log.unit}, as in {log.title}"
+    place = _place(file, np.repeat(numbers, lengths))
+    return Table(frame, place, notes=(*file.notes, note), unit=log.unit if log else None)
 
 
 def read_pairs(file: TextFile, wishes: Wishes) -> Table:

@@ -1,9 +1,11 @@
 """Logs in the form in which their owners published them, where that needs more than a table."""
 
+from dataclasses import replace
+
 import polars as pl
 
-from segue.data.columns import listed
-from segue.data.door import Table, Wishes
+from segue.data.door.columns import listed
+from segue.data.door.admit import Table, Wishes
 from segue.data.readers.delimited import Delimited, read_delimited, split
 from segue.data.readers.text import TextFile
 from segue.errors import LogError
@@ -23,7 +25,8 @@ def read_yoochoose(file: TextFile, wishes: Wishes) -> Table:
     Raises:
         LogError: a line does not hold these four fields.
     """
-    return Delimited(file, ",", _YOOCHOOSE, has_header=False).table()
+    table = Delimited(file, ",", _YOOCHOOSE, has_header=False).table()
+    return replace(table, notes=(*file.notes, f"format: YooChoose as published, {', '.join(_YOOCHOOSE)}"))
 
 
 def is_diginetica(file: TextFile) -> bool:
@@ -46,5 +49,5 @@ def read_diginetica(file: TextFile, wishes: Wishes) -> Table:
     as_given = pl.concat_str(_DAY, pl.lit(" + "), _OFFSET, pl.lit(" ms"))
     time = pl.coalesce(moment.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f"), as_given).alias("time")
     frame = table.frame.select(pl.exclude(_DAY, _OFFSET), time)
-    note = f"time: '{_DAY}' plus '{_OFFSET}' milliseconds"
-    return Table(frame, table.place, notes=(*table.notes, note))
+    note = f"format: Diginetica as published, the time is '{_DAY}' plus '{_OFFSET}' milliseconds"
+    return Table(frame, table.place, notes=(*file.notes, note))

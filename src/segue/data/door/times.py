@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from segue.data.events import TIME_DTYPE
-from segue.data.values import Column, numbers_in, rows_where, without_markers
+from segue.data.door.values import Column, numbers_in, rows_where, without_markers
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 TIME_UNITS: tuple[TimeUnit, ...] = get_args(TimeUnit)
@@ -88,7 +88,7 @@ def _from_numbers(numbers: pl.Series, unit: TimeUnit | None) -> Column:
     if len(too_far):
         return Column(numbers, too_far, f"must be {_NAMES[size]} since 1970", "give another time_unit, or none")
     said = "as asked for" if unit else "told from their size"
-    return Column(_in_microseconds(numbers, size).cast(TIME_DTYPE), note=f"{_NAMES[size]} since 1970 ({said})")
+    return Column(_in_microseconds(numbers, size).cast(TIME_DTYPE), note=f"{_NAMES[size]} since 1970, {said}")
 
 
 def _in_microseconds(numbers: pl.Series, size: int) -> pl.Series:

@@ -1,15 +1,15 @@
-"""The door: a table as it stands in a source -> Events, or all its mistakes at once."""
+"""A table as it stands in a source -> Events, or all its mistakes at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from segue.data.columns import USUAL_NAMES, Roles, resolve
-from segue.data.events import PARTS, SESSION, TIME, USER, Events, Unit
-from segue.data.mistakes import Mistakes, Place
-from segue.data.times import TIME_UNITS, TimeUnit, as_times
-from segue.data.values import Column, as_feature, as_ids, as_numbers, rows_where
+from segue.data.door.columns import USUAL_NAMES, Roles, listed, resolve
+from segue.data.events import PARTS, SESSION, USER, Events, Unit
+from segue.data.door.mistakes import Mistakes, Place
+from segue.data.door.times import TIME_UNITS, TimeUnit, as_times
+from segue.data.door.values import Column, as_feature, as_ids, as_numbers, rows_where
 from segue.errors import UnknownNameError
 
 
@@ -73,15 +73,13 @@ def admit(table: Table, wishes: Wishes) -> Events:
         mistakes.add("has no events; a log needs at least one row of them")
         mistakes.raise_if_any()
     roles = resolve(table.frame.columns, wishes.columns, wishes.unit, table.place)
-    notes = [*table.notes, "columns: " + ", ".join(f"{role} is '{name}'" for role, name in roles.columns.items())]
-    columns = []
+    notes, columns, found = list(table.notes), [], []
     for role, name in roles.columns.items():
         column = _convert(role, table, table.frame[name], wishes.time_unit)
-        if column.bad is None and column.note:
-            notes.append(f"{role}: {column.note}{_span(column.values)}")
+        found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))
         columns.append(checked(column, table.frame[name], mistakes).alias(role))
-    if TIME not in roles.columns:
-        notes.append("time: no column; the order of the rows is taken as the order of the events")
+    if found != [f"{role} is '{role}'" for role in roles.columns]:
+        notes.append("columns: " + ", ".join(found))
     columns += _features(table, roles, mistakes, notes)
     mistakes.raise_if_any()
     frame = _without_blank_rows(pl.DataFrame(columns))
@@ -124,7 +122,7 @@ def _features(table: Table, roles: Roles, mistakes: Mistakes, notes: list[str]) 
             notes.append(f"column '{raw.name}' is left out: its name is taken by another one")
     kept = [raw for raw in free if raw.name not in USUAL_NAMES]
     if kept:
-        notes.append("kept beside them: " + ", ".join(f"'{raw.name}'" for raw in kept))
+        notes.append(f"features: {listed([raw.name for raw in kept])}")
     return [checked(as_feature(raw, table.types.get(raw.name)), raw, mistakes).alias(raw.name) for raw in kept]
 
 
@@ -133,6 +131,3 @@ def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
         return frame
     return frame.filter(~pl.all_horizontal(pl.all().is_null()))
 
-
-def _span(values: pl.Series) -> str:
-    return "" if values.null_count() == len(values) else f", from {values.min()!s} to {values.max()!s}"

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
-from segue.data.columns import find_key
-from segue.data.door import Table, checked
+from segue.data.door.columns import find_key
+from segue.data.door.admit import Table, checked
 from segue.data.events import ITEM, SESSION, USER, Events
-from segue.data.mistakes import Mistakes
-from segue.data.values import as_feature, as_ids
+from segue.data.door.mistakes import Mistakes
+from segue.data.door.values import as_feature, as_ids
 from segue.errors import LogError
 
 
@@ -51,7 +52,7 @@ def attach(events: Events, table: Table, role: str, columns: Mapping[str, str]) 
             f"{table.place.name}: holds none of the {len(ids):,} {role}s of the log, so it belongs to another one; "
             "give the file whose ids are those of the log"
         )
-    note = f"metadata: {table.place.name} describes {known:,} of {len(ids):,} {role}s"
+    note = f"metadata: {Path(table.place.name).name} describes {known:,} of {len(ids):,} {role}s"
     notes = (*events.notes, note)
     return (
         replace(events, items=metadata, notes=notes) if role == ITEM else replace(events, users=metadata, notes=notes)

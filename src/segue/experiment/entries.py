@@ -1,0 +1,88 @@
+"""The models of a run, built from a recipe."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from segue.data.sessions import Sessions
+from segue.errors import InputError, ParameterError, UnknownNameError
+from segue.experiment.recipe import PROTOCOL, Recipe
+from segue.models.base import Model
+from segue.models.catalog import model_class, model_classes
+from segue.models.popularity import Popularity
+
+BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
+"""Trained in every run that does not refuse them, besides popularity in the last days where the log has times."""
+
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model to train, under the name that it has in this run."""
+
+    label: str
+    model: Model
+    baseline: bool
+
+
+def build_entries(recipe: Recipe) -> list[Entry]:
+    """Build the models that were asked for, and the baselines that were not.
+
+    Raises:
+        ParameterError: names and parameters that are wrong; all mistakes come together.
+    """
+    asked = list(dict.fromkeys(recipe.models))
+    names = list(dict.fromkeys([*asked, *(BASELINES if recipe.baselines else ())]))
+    if not names:
+        raise ParameterError("--model: names no model and the baselines are off; name one (see: segue models)")
+    entries, mistakes = [], _strangers("--set", recipe.set, [PROTOCOL, *names])
+    mistakes += _strangers("--preset", recipe.preset, names)
+    for name in names:
+        try:
+            model = model_class(name)(preset=recipe.preset.get(name), **recipe.set.get(name, {}))
+            entries.append(Entry(name, model, baseline=name not in asked))
+        except InputError as error:
+            mistakes.append(str(error))
+    _raise(mistakes)
+    return entries
+
+
+def recent_popularity(train: Sessions) -> list[Entry]:
+    """Return the baseline that depends on the log: popularity in its last days, where it has times."""
+    if train.times is None:
+        return []
+    # "Recent" is the last week of a log of some weeks, the last day of a shorter one.
+    days = 7 if train.times.max() - train.times.min() >= 21 * _DAY else 1
+    return [Entry(f"popularity-{days}d", Popularity(window_days=float(days)), baseline=True)]
+
+
+def check_entries(entries: Sequence[Entry], train: Sessions) -> None:
+    """Refuse models that cannot learn from the log.
+
+    Raises:
+        ParameterError: the parameters that do not suit it, all together.
+    """
+    mistakes = []
+    for entry in entries:
+        try:
+            entry.model.check(train)
+        except ParameterError as error:
+            mistakes.append(str(error))
+    _raise(mistakes)
+
+
+def _strangers(option: str, owners: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Say whose parameters are given without any use for them in this run."""
+    known = {model.name for model in model_classes()}
+    return [
+        f"{option}: {owner} is not trained in this run; add it to --model"
+        if owner in known
+        else f"{option}: {UnknownNameError('model', owner, known | set(names))}"
+        for owner in owners
+        if owner not in names
+    ]
+
+
+def _raise(mistakes: Sequence[str]) -> None:
+    if mistakes:
+        raise ParameterError("\n".join(mistakes))
