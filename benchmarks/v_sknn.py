@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import segue
-from segue import VSKNN, Cases, Sessions
+from segue import VSKNN, Cases, Prefixes, Sessions
 from segue.nn.ranking import top_k
 
 LIST = 20
@@ -58,10 +58,15 @@ def peer_lists(answer: dict[str, np.ndarray], support: np.ndarray) -> np.ndarray
     return np.concatenate(lists)
 
 
+def chunks(cases: Cases) -> list[Prefixes]:
+    """Cut the cases into the batches of an evaluation."""
+    return [cases.prefixes[start : start + CHUNK] for start in range(0, len(cases), CHUNK)]
+
+
 def batch_seconds(model: VSKNN, cases: Cases) -> float:
     """Score all cases in batches, as evaluation does."""
     started = time.perf_counter()
-    for prefixes in cases.prefixes.chunks(CHUNK):
+    for prefixes in chunks(cases):
         model.score(prefixes)
     return time.perf_counter() - started
 
@@ -103,7 +108,7 @@ def main() -> None:
     model = VSKNN(**parameters, position_decay="div", match_decay="div").fit(data.train)
     single_seconds(model, cases[:10], listed=True)  # compiles the kernels, or reads them from the cache
     support = model.vocabulary.support
-    ours = [top_k(model.score(prefixes), LIST, prior=support)[0] for prefixes in cases.prefixes.chunks(CHUNK)]
+    ours = [top_k(model.score(prefixes), LIST, prior=support)[0] for prefixes in chunks(cases)]
     equal = (np.concatenate(ours) == peer_lists(answer, support)).all(axis=1).sum()
     batch = min(batch_seconds(model, cases) for _ in range(3))
     single, listed = single_seconds(model, cases, listed=False), single_seconds(model, cases, listed=True)

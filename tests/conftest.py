@@ -5,6 +5,8 @@ from pathlib import Path
 
 # Workers share the cores, and a thread of OpenMP that waits for another one's core burns its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# numba would set the threads of OpenMP to its own number, and those of torch with them.
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

@@ -57,9 +57,16 @@ def test_foreign_folders_and_newer_formats_are_refused(artifact: Artifact, tmp_p
     manifest.write_text("{")
     with pytest.raises(ArtifactError, match="cannot be read"):
         Artifact.read(folder)
-    manifest.write_text("[]")
-    with pytest.raises(ArtifactError, match="is no manifest"):
-        Artifact.read(folder)
+    for foreign in ("[]", '{"sha256": []}', json.dumps({**content, "format": "new"})):
+        manifest.write_text(foreign)
+        with pytest.raises(ArtifactError, match="is no manifest"):
+            Artifact.read(folder)
+
+
+def test_whoever_may_read_the_folder_may_read_its_files(artifact: Artifact, tmp_path: Path) -> None:
+    folder = artifact.write(tmp_path / "toy")
+    (tmp_path / "plain").touch()
+    assert {file.stat().st_mode for file in folder.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
 def test_a_folder_that_is_no_artifact_is_never_replaced(artifact: Artifact, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_a_text_is_written_whole(tmp_path: Path) -> None:
     write_text(tmp_path / "deep" / "a.txt", "second")
     assert (tmp_path / "deep" / "a.txt").read_text() == "second"
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["a.txt"]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "deep" / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -102,5 +102,5 @@ def _type_name(kind: Any) -> str:
     if get_origin(kind) in (tuple, list):
         return f"list of {_type_name(get_args(kind)[0])}"
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
-        return " | ".join("null" if part is NoneType else _type_name(part) for part in get_args(kind))
+        return " | ".join("none" if part is NoneType else _type_name(part) for part in get_args(kind))
     return getattr(kind, "__name__", str(kind)) if get_origin(kind) is None else str(kind)

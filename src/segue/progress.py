@@ -115,5 +115,6 @@ class _LineTask:
 
 def progress_for(stream: TextIO | None = None) -> Progress:
     """Return bars if ``stream``, standard error by default, is a terminal, else plain lines."""
-    console = Console(file=stream or sys.stderr, emoji=False)
-    return BarProgress(console) if console.is_terminal else LineProgress(console.file)
+    stream = stream or sys.stderr
+    console = Console(file=stream, emoji=False)
+    return BarProgress(console) if console.is_terminal else LineProgress(stream)

@@ -62,6 +62,12 @@ def test_windows_of_time():
     assert left(clean.window(frame, since=since, until=until)) == [(1, 2), (1, 3)]
 
 
+def test_a_span_beyond_the_calendar_drops_nothing():
+    frame = log((1, 1, 0), (1, 2, 60))
+    assert left(clean.window(frame, last_days=1e15)) == [(1, 1), (1, 2)]
+    assert clean.sessionise(frame, 1e15).log["session"].n_unique() == 1
+
+
 def test_a_gap_longer_than_the_limit_starts_a_session():
     frame = log((8, 1, 0), (9, 1, 5), (8, 2, 30), (8, 3, 61), (9, 2, 200))
     cleaned = clean.sessionise(frame, 30.0)

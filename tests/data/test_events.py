@@ -29,13 +29,6 @@ def test_optional_columns_are_told():
     assert Events(FRAME.with_columns(time=times)).has_time
 
 
-def test_other_rows_keep_the_rest():
-    items = pl.DataFrame({"item": ["a"], "title": ["Pan"]})
-    events = Events(FRAME, items=items, unit="user", notes=("one",)).with_frame(FRAME.head(1))
-    assert (len(events), events.unit, events.notes) == (1, "user", ("one",))
-    assert events.items is items
-
-
 def test_wrong_shapes_are_refused_together():
     frame = pl.DataFrame({"session": [1.5], "time": [1700000000], "part": ["train"]})
     with pytest.raises(LogError) as caught:

@@ -27,6 +27,11 @@ def test_how_the_log_is_stored_does_not_matter(same):
     assert fingerprint(same) == fingerprint(LOG)
 
 
+def test_lists_are_told_apart():
+    lists = [fingerprint(LOG.with_columns(pos=pl.Series(values))) for values in ([[1, 2], [], None], [[1], [2], None])]
+    assert lists[0] != lists[1]
+
+
 @pytest.mark.parametrize(
     "other",
     [

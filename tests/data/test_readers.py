@@ -64,7 +64,7 @@ def test_formats_without_time_keep_the_order_of_the_file(name):
     events = read(LOGS / name)
     assert_frame_equal(events.frame, CLICKS.select("session", "item"))
     assert not events.has_time
-    assert events.notes[-1] == "time: no column; the order of the rows is taken as the order of the events"
+    assert events.notes[-1] == "time: no column; events and sessions keep the order of the file"
     assert events.unit == ("user" if name == "pairs.txt" else "session")
 
 
@@ -75,8 +75,23 @@ def test_every_format_has_a_fixture():
 def test_what_was_recognised_is_said():
     assert read(LOGS / "clicks-semicolon.csv").notes == (
         "format: fields separated by semicolon, with a header",
-        "columns: session is 'sid', item is 'aid', time is 'ts'",
-        "time: milliseconds since 1970 (told from their size), from 2023-11-14 22:13:20 to 2023-11-15 00:16:40",
+        "columns: session is 'sid', item is 'aid', time is 'ts' (milliseconds since 1970, told from their size)",
+        "time: from 2023-11-14 22:13 to 2023-11-15 00:16 UTC",
+    )
+
+
+def test_published_logs_are_named():
+    assert (
+        read(LOGS / "yoochoose-clicks.dat").notes[0] == "format: YooChoose as published, session, time, item, category"
+    )
+    note = "format: Diginetica as published, the time is 'eventdate' plus 'timeframe' milliseconds"
+    assert read(LOGS / "train-item-views.csv").notes[0] == note
+
+
+def test_times_that_are_all_absent_have_no_span():
+    frame = pl.DataFrame({"session": [1], "item": [2], "time": [None]}, schema_overrides={"time": pl.Float64})
+    assert read(frame).notes == (
+        "columns: session is 'session', item is 'item', time is 'time' (seconds since 1970, told from their size)",
     )
 
 
@@ -145,7 +160,7 @@ def test_recbole_types_are_kept_and_metadata_is_found():
     assert events.items is not None
     assert events.items.row(4) == (505, '"Big" bowl', None)
     assert events.items.schema == {"item": pl.Int64, "title": pl.String, "price": pl.Float64}
-    assert events.notes[-1] == f"metadata: {LOGS / 'clicks.item'} describes 5 of 5 items"
+    assert events.notes[-1] == "metadata: clicks.item describes 5 of 5 items"
 
 
 def test_recbole_sequences_of_numbers(tmp_path):
@@ -158,7 +173,7 @@ def test_items_can_be_given(tmp_path):
     events = read(LOGS / "clicks.csv", items=titles)
     assert events.items is not None
     assert events.items.rows() == [(501, "Pan"), (502, "Spoon")]
-    assert events.notes[-1] == f"metadata: {titles} describes 2 of 5 items"
+    assert events.notes[-1] == "metadata: titles.csv describes 2 of 5 items"
     from_frame = read(LOGS / "clicks.csv", items=pl.DataFrame({"item": ["503"], "title": ["Press"]}))
     assert from_frame.items is not None
     assert from_frame.items.rows() == [(503, "Press")]
@@ -227,6 +242,13 @@ def test_pandas_frames(text_dtype):
 def test_pandas_ids_that_became_floats():
     frame = read(pd.DataFrame({"session": [1.0, np.nan], "item": [5, 6]})).frame
     assert frame.rows() == [(1, 5), (None, 6)]
+
+
+@pytest.mark.parametrize("column", ["rating", "shop"])
+@pytest.mark.parametrize("dtype", [pl.Null, pl.Boolean, pl.String, pl.Float64])
+def test_columns_without_a_value_are_kept(column, dtype):
+    frame = pl.DataFrame({"session": [1], "item": [2], column: [None]}, schema_overrides={column: dtype})
+    assert read(frame).frame.row(0) == (1, 2, None)
 
 
 def test_polars_frames_keep_their_types():

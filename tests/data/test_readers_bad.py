@@ -261,6 +261,11 @@ def test_metadata_without_ids():
             f"the frame: row 0, column 'time': must be a date, a number or text, not List(Int64), got [3]; {FIX}\n"
             f"the frame: row 0, column 'rating': must be a number, got 'good'; {FIX}",
         ),
+        (
+            pl.DataFrame({"session": [1], "item": [5], "shape": pl.Series([object], dtype=pl.Object)}),
+            "the frame: row 0, column 'shape': must be a number, text, a date or a list of these, "
+            f"got <class 'object'>; {FIX}",
+        ),
         (pl.DataFrame({"session": [], "item": []}), "the frame: has no events; a log needs at least one row of them"),
         (
             pd.DataFrame([[1, 2]], columns=["item", "item"]),

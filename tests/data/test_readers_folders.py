@@ -31,10 +31,13 @@ def test_a_given_split(tmp_path):
         (1, "x", "test", "north"),
     ]
     assert events.n_sessions == 3
-    assert events.notes[0] == (
-        "folder: a given split, train is shop_train.csv, valid is shop_valid.csv, test is shop_test.csv"
+    assert events.notes == (
+        "folder: a given split, train is shop_train.csv, valid is shop_valid.csv, test is shop_test.csv",
+        "format: fields separated by comma, with a header",
+        "columns: session is 'session', item is 'item', time is 'time' (seconds since 1970, told from their size)",
+        "test: features: 'shop'",
+        "time: from 1970-01-01 00:00 to 1970-01-01 00:00 UTC",
     )
-    assert "test: kept beside them: 'shop'" in events.notes
 
 
 def test_the_whole_training_part_is_preferred(tmp_path):
@@ -43,9 +46,8 @@ def test_the_whole_training_part_is_preferred(tmp_path):
     fill(tmp_path, train_valid__tsv=log + "2\t5\n", test__tsv=log + "3\t5\n", README__md="about")
     events = read(tmp_path)
     assert events.frame["part"].to_list() == ["train", "train", "test"]
-    assert events.notes[:2] == (
-        "folder: a given split, train is train_full.tsv, test is test.tsv",
-        "folder: 'train_tr.tsv', 'train_valid.tsv' not read, since train_full.tsv is the whole training part",
+    assert events.notes[0] == (
+        "folder: a given split, train is train_full.tsv, test is test.tsv; 'train_tr.tsv', 'train_valid.tsv' not read"
     )
 
 
@@ -101,7 +103,7 @@ def test_the_only_log_of_a_folder(tmp_path):
     events = read(tmp_path)
     assert len(events) == 3
     assert events.items is None
-    assert events.notes[0] == "folder: the log is visits.txt; not 'LICENSE', 'README.md', 'movies.dat'"
+    assert events.notes[0] == "folder: the log is visits.txt; 'LICENSE', 'README.md', 'movies.dat' not read"
 
 
 def test_the_log_among_other_files(tmp_path):
@@ -144,7 +146,7 @@ def test_known_logs_say_what_a_line_is(tmp_path):
     fill(tmp_path, beauty__txt="1 5 6\n2 5\n", lines__txt="1 5 6\n2 5\n")
     events = read(tmp_path / "beauty.txt")
     assert events.unit == "user"
-    assert "unit: a line is taken as one user, as in Amazon Beauty reviews" in events.notes
+    assert events.notes[0].endswith("; a line is one user, as in Amazon Beauty reviews")
     assert read(tmp_path / "beauty.txt", unit="session").unit == "session"
     assert read(tmp_path / "lines.txt").unit == "session"
 

@@ -43,6 +43,7 @@ def test_the_last_share_counts_sessions_by_their_end():
     assert sessions(split.last_share(frame, 0.5).held) == [1, 4]
     assert sessions(split.last_share(frame, 0.26).held) == [1, 4]
     assert split.last_share(frame, 0.0).held.is_empty()
+    assert split.last_share(log([(s, 1, s) for s in range(100)]), 0.07).held.height == 7
 
 
 def test_the_last_event_of_a_session_that_is_long_enough():

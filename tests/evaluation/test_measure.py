@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
 from segue.evaluation.measure import measure
@@ -159,10 +159,10 @@ def test_one_session_alone_gives_no_interval():
     assert measure(Table(BY_HAND), cases_of([[1], [2]], [2, 3], groups=[0, 0])).confidence == {}
 
 
-def test_real_cases_of_encoded_sessions():
-    vocabulary = Vocabulary(pl.DataFrame({"item": [10, 20, 30, 40], "support": [4, 3, 2, 1]}))
-    sessions = Sessions(np.array([1, 3, 2, 4, 4], dtype=np.int32), np.array([0, 3, 5]), None, vocabulary)
-    evaluation = measure(Table(BY_HAND), Cases.every_next(sessions), metrics=["recall@1"])
+def test_cases_of_a_session_share_its_events():
+    items, ends = np.array([1, 3, 2, 4, 4], dtype=np.int32), np.array([1, 2, 4])
+    cases = Cases(Prefixes(items, np.array([0, 0, 3]), ends), items[ends], np.array([0, 0, 1]))
+    evaluation = measure(Table(BY_HAND), cases, metrics=["recall@1"])
     # 1 -> 3 and 4 -> 4 are the first of their lists, (1, 3) -> 2 is the third of its own.
     assert evaluation.ranks.tolist() == [1, 3, 1]
     assert evaluation.groups.tolist() == [0, 0, 1]

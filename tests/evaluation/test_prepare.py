@@ -107,7 +107,7 @@ def test_targets_that_training_does_not_hold_are_dropped_and_counted():
     data = prepare(log(rows, unit="user"), k_core=1)
     assert len(data.test) == 2
     assert "unseen" not in data.vocabulary.ids.to_list()
-    assert any(note.startswith("test: 1 events are no part of a case") for note in data.notes)
+    assert any(note.startswith("1 test events are in no case") for note in data.notes)
 
 
 PARTS = ["train"] * 7 + ["test"] * 4

@@ -55,6 +55,20 @@ def _below(rng: np.random.Generator, n: int) -> int:
     return int(rng.random() * n)
 
 
+def every_next(log: Sessions) -> Cases:
+    """Every event after the first of each session is to be predicted from all before it."""
+    targets = np.setdiff1d(np.arange(len(log.items)), log.offsets)
+    groups = np.searchsorted(log.offsets, targets, side="right") - 1
+    prefixes = Prefixes(log.items, log.offsets[groups], targets, log.times)
+    return Cases(prefixes, log.items[targets], groups)
+
+
+def last_event(log: Sessions) -> Cases:
+    """The last event of each session is to be predicted from all before it."""
+    cases = every_next(log)
+    return cases[np.flatnonzero(np.isin(cases.prefixes.ends + 1, log.offsets))]
+
+
 def _log(one: Callable[[np.random.Generator], list[int]], n_sessions: int, seed: int) -> list[list[int]]:
     rng = np.random.Generator(np.random.PCG64(seed))
     return [one(rng) for _ in range(n_sessions)]
@@ -71,7 +85,7 @@ def markov_chain(n_items: int = 30, n_sessions: int = 800, length: int = 8, cert
         return session
 
     train, test = _split(_log(one, n_sessions, seed=1), n_items)
-    cases = Cases.every_next(test)
+    cases = every_next(test)
     last = test.items[cases.prefixes.ends - 1]
     return Task(train, cases, k=1, optimum=float(np.mean(np.array(following)[last] == cases.targets)))
 
@@ -86,7 +100,7 @@ def blocks(n_blocks: int = 6, size: int = 5, n_sessions: int = 800, certainty: f
         return [*shuffled[:3], shuffled[3] if rng.random() < certainty else 1 + _below(rng, n_items)]
 
     train, test = _split(_log(one, n_sessions, seed=2), n_items)
-    cases = Cases.last(test, exclude_seen=False)
+    cases = last_event(test)
     block = (test.items[cases.prefixes.ends - 1] - 1) // size
     return Task(train, cases, k=size, optimum=float(np.mean(block == (cases.targets - 1) // size)))
 
@@ -100,7 +114,7 @@ def skewed(n_items: int = 30, n_sessions: int = 800, length: int = 5) -> Task:
         return [1 + min(n_items - 1, int(np.searchsorted(edges, rng.random()))) for _ in range(length)]
 
     train, test = _split(_log(one, n_sessions, seed=3), n_items)
-    cases = Cases.every_next(test)
+    cases = every_next(test)
     return Task(train, cases, k=5, optimum=float(np.mean(cases.targets <= 5)))
 
 
@@ -115,7 +129,7 @@ def favourites(n_items: int = 30, n_sessions: int = 400, length: int = 12, certa
         return [favourite if rng.random() < certainty else 1 + _below(rng, n_items) for _ in range(length)]
 
     train, test = _split(_log(one, n_sessions, seed=4), n_items)
-    cases = Cases.last(test, exclude_seen=False)
+    cases = last_event(test)
     favourite = np.array(known[-len(test) :])[cases.groups]
     return Task(train, cases, k=1, optimum=float(np.mean(favourite == cases.targets)))
 

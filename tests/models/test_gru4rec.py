@@ -86,6 +86,12 @@ def test_the_best_validated_epoch_is_kept(chain: Task) -> None:
     assert measure(model, chain.cases[:300], metrics=["mrr@5"]).metrics["mrr@5"] == max(values)
 
 
+def test_a_training_that_was_still_getting_better_says_so(chain: Task) -> None:
+    model = small(training={"epochs": 2, "learning_rate": 0.02}).fit(chain.train, valid=chain.cases[:300])
+    assert model.notes == ("the last of 2 epochs was the best one: a higher training.epochs may give more",)
+    assert model.fit(chain.train).notes == ()
+
+
 def test_bf16_learns_too(chain: Task) -> None:
     model = small().fit(chain.train, runtime=Runtime(device="cpu", precision="bf16"))
     assert model.score(prefixes([1, 2])).dtype == torch.float32

@@ -13,8 +13,6 @@ from segue.models.neighbours.model import NeighbourModel
 from segue.models.stan import STAN
 from segue.models.v_sknn import VSKNN
 from segue.models.vstan import VSTAN
-from segue.progress import Progress
-from segue.training.runtime import Runtime
 
 
 class TestVSKNN(ModelContract):
@@ -162,19 +160,10 @@ def test_vstan_adds_the_match_and_the_idf() -> None:
     np.testing.assert_allclose(vstan[1:], (stan * match * rarity)[1:], rtol=1e-6)
 
 
-class _Heard(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def test_without_times_the_rank_takes_the_place_of_the_age_and_it_is_said() -> None:
     lists = [[1, 2], [1, 3], [1, 4], [1, 5]]
-    heard = _Heard()
-    ranked = STAN(age_scale_share=0.5).fit(sessions(lists, 5, times=False), runtime=Runtime(progress=heard))
-    assert heard.lines == ["stan: the log has no times, so the rank of a session takes the place of its age"]
-    timed = STAN(age_scale_days=0.5).fit(sessions(lists, 5), runtime=Runtime(progress=heard))
-    assert len(heard.lines) == 1
+    ranked = STAN(age_scale_share=0.5).fit(sessions(lists, 5, times=False))
+    assert ranked.notes == ("the log has no times, so the rank of a session takes the place of its age",)
+    timed = STAN(age_scale_days=0.5).fit(sessions(lists, 5))
     np.testing.assert_allclose(ranked.session_weights, timed.session_weights)  # A quarter of the log, a quarter day.
+    assert ranked.fit(sessions(lists, 5)).notes == ()

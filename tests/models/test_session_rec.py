@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from chains import browsing, prefixes
+from chains import browsing, every_next, prefixes
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model
 from segue.models.catalog import model_class
@@ -56,7 +56,8 @@ LISTS = json.loads((Path(__file__).parent.parent / "fixtures" / "session_rec.jso
 
 
 def recommended(model: Model, running: Prefixes, k: int) -> np.ndarray:
-    return np.concatenate([top_k(model.score(p), k, prior=model.vocabulary.support)[0] for p in running.chunks(100)])
+    chunks = (running[start : start + 100] for start in range(0, len(running), 100))
+    return np.concatenate([top_k(model.score(chunk), k, prior=model.vocabulary.support)[0] for chunk in chunks])
 
 
 @pytest.mark.parametrize("recorded", GENERATED)
@@ -116,7 +117,7 @@ def _diginetica(folder: Path) -> tuple[Sessions, Prefixes]:
         offsets = np.cumsum([0, *(len(one) for one in sessions)]).astype(np.int64)
         return Sessions(vocabulary.encode(pl.Series(np.concatenate(sessions))), offsets, None, vocabulary)
 
-    return encode(lists[0]), Cases.every_next(encode(lists[1])).prefixes[np.arange(0, 60_000, 30)]
+    return encode(lists[0]), every_next(encode(lists[1])).prefixes[np.arange(0, 60_000, 30)]
 
 
 @pytest.mark.real

@@ -23,25 +23,26 @@ def test_sampled_cross_entropy_equals_the_plain_loss(with_hits: bool) -> None:
     weights = torch.tensor([0.5, 2.0, -1.0, 0.25], dtype=torch.float64)
 
     inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
-    plain = cross_entropy(inputs[0] @ inputs[1][ids, :-1].T + inputs[1][ids, -1] - log_q, torch.arange(4), excluded)
+    rows_of = inputs[1][ids]
+    plain = cross_entropy(inputs[0] @ rows_of[:, :-1].T + rows_of[:, -1] - log_q, torch.arange(4), excluded)
     (plain * weights).sum().backward()
     fused_inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
-    fused = sampled_cross_entropy(*fused_inputs, ids, log_q, (rows, columns))
+    fused = sampled_cross_entropy(fused_inputs[0], fused_inputs[1][ids], log_q, (rows, columns))
     (fused * weights).sum().backward()
 
     torch.testing.assert_close(fused, plain)
     torch.testing.assert_close(fused_inputs[0].grad, inputs[0].grad)
-    assert fused_inputs[1].grad.is_sparse
-    torch.testing.assert_close(fused_inputs[1].grad.to_dense(), inputs[1].grad)
+    torch.testing.assert_close(fused_inputs[1].grad, inputs[1].grad)
 
 
 def test_a_hopeless_target_costs_much_but_not_infinity() -> None:
-    states, table = torch.tensor([[1000.0]]), torch.tensor([[0.0, 0.0], [-1.0, 0.0], [1.0, 0.0]]).requires_grad_()
+    states, candidates = torch.tensor([[1000.0]]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).requires_grad_()
     nothing = torch.zeros(0, dtype=torch.int64)
-    loss = sampled_cross_entropy(states, table, torch.tensor([1, 2]), torch.zeros(2), (nothing, nothing))
+    loss = sampled_cross_entropy(states, candidates, torch.zeros(2), (nothing, nothing))
     loss.sum().backward()
+    assert loss.item() > 50
     assert loss.isfinite().all()
-    assert table.grad.to_dense().isfinite().all()
+    assert candidates.grad.isfinite().all()
 
 
 def test_the_cell_equals_that_of_torch() -> None:

@@ -17,10 +17,10 @@ from segue.nn.metrics import (
     RANK_METRICS,
     WITHOUT_CUTOFF,
     MetricName,
+    Ties,
     average_popularity,
     item_coverage,
 )
-from segue.nn.metrics import Ties
 
 INF = math.inf
 

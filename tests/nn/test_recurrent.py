@@ -24,11 +24,16 @@ def network(**kind: object) -> RecurrentNetwork:
     return network.eval()
 
 
+def take(network: RecurrentNetwork, items: list[int], state: list[torch.Tensor]) -> tuple:
+    inputs, _ = network.look_up(torch.tensor(items), torch.tensor([1]))
+    return network.step(inputs, state)
+
+
 def walk(network: RecurrentNetwork, items: list[int]) -> torch.Tensor:
     """The output after one session, event by event."""
     output, state = torch.zeros(1, 6), network.start(1)
     for item in items:
-        output, state = network.step(torch.tensor([item]), state)
+        output, state = take(network, [item], state)
     return output
 
 
@@ -67,9 +72,9 @@ def test_one_hot_lstm_equals_an_lstm_on_one_hot_vectors() -> None:
         theirs.weight_hh.copy_(ours.gates.T)
         theirs.bias_ih.copy_(ours.bias)
         theirs.bias_hh.zero_()
-        items, state = torch.tensor([3, 17]), [torch.randn(2, 6), torch.randn(2, 6)]
-        hidden, cell = theirs(nn.functional.one_hot(items, N_ITEMS + 1).float(), tuple(state))
-        output, after = model.step(items, state)
+        items, state = [3, 17], [torch.randn(2, 6), torch.randn(2, 6)]
+        hidden, cell = theirs(nn.functional.one_hot(torch.tensor(items), N_ITEMS + 1).float(), tuple(state))
+        output, after = take(model, items, state)
     torch.testing.assert_close(output, hidden)
     torch.testing.assert_close(after[1], cell)
 
@@ -77,8 +82,9 @@ def test_one_hot_lstm_equals_an_lstm_on_one_hot_vectors() -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_all_weights_get_a_gradient_and_padding_none(kind: dict) -> None:
     model = network(**kind).train()
-    output, _ = model.step(torch.tensor([1, 5]), [part.uniform_() for part in model.start(2)])
-    (output.sum() + model.logits(output)[:, 1:].sum()).backward()
+    inputs, rows = model.look_up(torch.tensor([1, 5]), torch.tensor([5, 7, 9]))
+    output, _ = model.step(inputs, [part.uniform_() for part in model.start(2)])
+    (output.sum() + (output @ rows[:, :-1].T + rows[:, -1]).sum()).backward()
     for name, parameter in model.named_parameters():
         gradient = parameter.grad.to_dense()
         assert gradient.abs().sum() > 0, name
@@ -98,20 +104,19 @@ def test_fresh_tables_have_a_zero_row_for_padding_and_zero_biases() -> None:
 
 def test_what_is_dropped_is_dropped_from_the_carried_state() -> None:
     model = network(dropout_hidden=0.5).train()
-    output, state = model.step(torch.tensor([4] * 50), model.start(50))
+    output, state = take(model, [4] * 50, model.start(50))
     assert 0.3 < (output == 0).float().mean() < 0.7
     assert torch.equal(output, state[0])
     embedding = network(dropout_embedding=0.5).train()
-    outputs, _ = embedding.step(torch.tensor([4] * 50), embedding.start(50))
+    outputs, _ = take(embedding, [4] * 50, embedding.start(50))
     assert len(outputs.unique(dim=0)) > 10
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_step_runs_in_bf16(kind: dict) -> None:
     model = network(**kind)
-    items, state = torch.tensor([3, 4, 5]), model.start(3)
-    exact, _ = model.step(items, state)
+    exact, _ = take(model, [3, 4, 5], model.start(3))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = model.step(items, state)
+        rough, _ = take(model, [3, 4, 5], model.start(3))
     torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05)
     rough.float().sum().backward()

@@ -1,6 +1,8 @@
 """The loop on the smallest problem there is: pull a vector towards a target through dropout."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,21 +182,34 @@ def test_schedules_with_a_fifth_of_warmup(schedule: str, progress: float, factor
     assert learning_rate_factor(schedule, 0.2, progress) == pytest.approx(factor)
 
 
-def test_progress_counts_every_step_and_tells_the_epochs() -> None:
-    class Notebook(Progress):
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-            self.steps = 0
+class Notebook(Progress):
+    """Writes down what it is told."""
 
-        def say(self, line: str) -> None:
-            self.lines.append(line)
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[int] = []
 
-        def task(self, name: str, total: int) -> object:
-            assert total == STEPS
-            return super().task(name, total)
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator["Notebook"]:
+        assert total == STEPS
+        self.steps.append(0)
+        yield self
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.steps[-1] += steps
+
+
+def test_progress_counts_every_step_and_tells_the_epochs(tmp_path: Path) -> None:
     notebook = Notebook()
-    train(Pull(), runtime=Runtime(device="cpu", progress=notebook), validate=lambda: 0.25)
+    runtime = Runtime(device="cpu", progress=notebook, checkpoint=tmp_path / "state", checkpoint_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(Pull(stop_at=STEPS + 70), runtime=runtime, validate=lambda: 0.25)
+    assert notebook.steps == [STEPS, 50]
+    train(Pull(), runtime=replace(runtime, resume=True), validate=lambda: 0.25)
+    assert notebook.steps == [STEPS, 50, STEPS, STEPS]
     assert len(notebook.lines) == 3
     assert notebook.lines[0].startswith("epoch 1/3  loss ")
     assert "validation mrr@20 0.2500" in notebook.lines[0]

@@ -46,13 +46,13 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
 ) -> None:
-    """Train models on a log, test them, and print a leaderboard.
+    r"""Train models on a log, test them, and print a leaderboard.
 
     Examples:
     segue run clicks.csv --model gru4rec,stan
-    segue run clicks.parquet --columns session=sid,item=iid,time=ts \\
+    segue run clicks.parquet --columns session=sid,item=iid,time=ts \
         --model gru4rec --set gru4rec.training.epochs=5
-    segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \\
+    segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \
         --model gru4rec --seed 7 --out runs/a
     """
     recipe = load_recipe(

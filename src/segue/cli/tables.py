@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SIZES = ("events", "sessions", "items", "length_mean")
 
-_STAGE = 11
+_STAGE = 10
 """Characters of a column of statistics: a number up to 99,999,999, or a date above its hour."""
 
 _BAR = 20
@@ -176,6 +176,8 @@ def _minute(time: str | None) -> str:
 
 def typed(value: Any) -> str:
     """Return a value as it is typed behind ``--set``."""
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 

@@ -4,12 +4,13 @@ Which steps run, in which order and with which numbers, is the protocol's busine
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
+from segue.data.events import DAY, SECOND
 from segue.data.order import ROW, Runs, begins, by_end
 
 
@@ -66,7 +67,8 @@ def window(
     """
     inside = pl.lit(value=True)
     if last_days is not None:
-        inside &= pl.col("time") > pl.col("time").max() - timedelta(days=last_days)
+        age = (pl.col("time").max() - pl.col("time")).to_physical()
+        inside &= age < last_days * DAY
     if since is not None:
         inside &= pl.col("time") >= since
     if until is not None:
@@ -79,7 +81,7 @@ def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
 
     The sessions are numbered; what was the session before becomes the column ``user``, unless there is one.
     """
-    away = log["time"].diff() > timedelta(minutes=session_gap)
+    away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
     number = (begins(log) | away).cum_sum().alias("session")
     user = [] if "user" in log.columns else [log["session"].alias("user")]
     return Cleaned(log.with_columns(*user, number), 0, f"new session after {session_gap:g} minutes without an event")

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
+from segue.data.events import SECOND
 from segue.data.kernels import concatenate_ranges
 from segue.data.order import Runs, by_end
 from segue.data.sessions import Cases, Prefixes, Sessions
@@ -14,8 +15,6 @@ from segue.data.vocabulary import PADDING, Vocabulary
 
 Which = Literal["every-next", "first", "last"]
 """The held-out events of a session that become test cases."""
-
-_MICROSECONDS = 1_000_000
 
 
 def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[np.ndarray, "n"]]:
@@ -33,11 +32,10 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     order = by_end(log, runs)
     lengths = runs.lengths[order]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    rows = np.empty(log.height, dtype=np.int64)
-    concatenate_ranges(runs.starts[order], lengths, rows)
+    rows = concatenate_ranges(runs.starts[order], lengths)
     times = log["time"].to_physical().to_numpy()[rows] if "time" in log.columns else None
     if times is not None:
-        np.floor_divide(times, _MICROSECONDS, out=times)
+        np.floor_divide(times, SECOND, out=times)
     return Sessions(index[rows], offsets, times, vocabulary), rows
 
 

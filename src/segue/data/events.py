@@ -4,7 +4,7 @@ Values are checked where a log enters (``segue.data.door``); what stands in an `
 step. Only the shape of the table is checked here, so that building one from another costs nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -31,6 +31,9 @@ PARTS = ("train", "valid", "test")
 """Values of the column ``part``."""
 
 TIME_DTYPE = pl.Datetime("us")
+SECOND = 1_000_000
+"""A second in units of ``TIME_DTYPE``."""
+DAY = 86_400 * SECOND
 
 Unit = Literal["session", "user"]
 
@@ -92,10 +95,6 @@ class Events:
     def n_items(self) -> int:
         """Number of distinct items."""
         return self.frame[ITEM].drop_nulls().n_unique()
-
-    def with_frame(self, frame: pl.DataFrame) -> "Events":
-        """Return the same log with other rows."""
-        return replace(self, frame=frame)
 
 
 def _missing(table: str, frame: pl.DataFrame | None, *names: str) -> list[str]:

@@ -24,13 +24,15 @@ def fingerprint(log: pl.DataFrame) -> str:
 
 
 def _plain(column: pl.Series) -> pl.Series:
-    """Bring a column to 64-bit numbers or text."""
+    """Bring a column to 64-bit numbers or text; lists and structures to JSON."""
     if column.dtype.is_temporal():
         return column.to_physical().cast(pl.Int64)
     if column.dtype.is_integer() or column.dtype == pl.Boolean:
         return column.cast(pl.Int64)
     if column.dtype.is_float():
         return column.cast(pl.Float64)
+    if column.dtype.is_nested():
+        return column.to_frame().select(pl.struct(pl.all()).struct.json_encode()).to_series()
     return column.cast(pl.String)
 
 

@@ -4,12 +4,13 @@
 A user's history is a session like any other here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int, Int32, Int64
 
+from segue.data.kernels import concatenate_ranges
 from segue.data.vocabulary import Vocabulary
 
 
@@ -37,10 +38,6 @@ class Sessions:
     def lengths(self) -> Int64[np.ndarray, "s"]:
         """Events per session."""
         return np.diff(self.offsets)
-
-    def prefixes(self) -> "Prefixes":
-        """Return every whole session as a prefix."""
-        return Prefixes(self.items, self.offsets[:-1], self.offsets[1:], self.times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +76,12 @@ class Prefixes:
     @property
     def lengths(self) -> Int64[np.ndarray, "B"]:
         """Events per prefix."""
-        return self.ends - self.starts
+        lengths: np.ndarray = self.ends - self.starts
+        return lengths
 
     def events(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
         """Return the prefix (row) and the position in ``items`` of every event of every prefix."""
-        rows = np.repeat(np.arange(len(self)), self.lengths)
-        before = np.cumsum(self.lengths) - self.lengths
-        return rows, np.arange(len(rows)) + (self.starts - before)[rows]
-
-    def chunks(self, size: int) -> Iterator["Prefixes"]:
-        """Walk the prefixes in chunks of at most ``size``."""
-        for start in range(0, len(self), size):
-            yield self[start : start + size]
+        return np.repeat(np.arange(len(self)), self.lengths), concatenate_ranges(self.starts, self.lengths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,22 +107,3 @@ class Cases:
 
     def __getitem__(self, rows: slice | Int[np.ndarray, "_"]) -> "Cases":
         return Cases(self.prefixes[rows], self.targets[rows], self.groups[rows], self.exclude_seen)
-
-    @classmethod
-    def every_next(cls, sessions: Sessions, exclude_seen: bool = False) -> "Cases":
-        """Every event after the first of each session is a target, given all events before it."""
-        first = np.zeros(len(sessions.items), dtype=bool)
-        first[sessions.offsets[:-1][sessions.lengths > 0]] = True
-        ends = np.flatnonzero(~first)
-        groups = np.repeat(np.arange(len(sessions)), sessions.lengths)[ends]
-        starts = sessions.offsets[groups]
-        prefixes = Prefixes(sessions.items, starts, ends, sessions.times)
-        return cls(prefixes, sessions.items[ends], groups, exclude_seen)
-
-    @classmethod
-    def last(cls, sessions: Sessions, exclude_seen: bool = True) -> "Cases":
-        """The last event of each session with at least two is the target, given all events before it."""
-        groups = np.flatnonzero(sessions.lengths >= 2)
-        starts, ends = sessions.offsets[groups], sessions.offsets[groups + 1] - 1
-        prefixes = Prefixes(sessions.items, starts, ends, sessions.times)
-        return cls(prefixes, sessions.items[ends], groups, exclude_seen)

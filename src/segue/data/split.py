@@ -6,15 +6,14 @@ the test part first and the validation part from the rest: validation lies befor
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
+from segue.data.events import DAY
 from segue.data.order import Runs, by_end, end_times
-
-_MICROSECONDS_PER_DAY = timedelta(days=1) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +37,14 @@ def last_days(log: pl.DataFrame, days: float) -> HeldOut:
     """
     runs = Runs.of(log)
     ends = end_times(log, runs)
-    late = (ends >= ends.max(initial=0) - days * _MICROSECONDS_PER_DAY) & (days > 0)
+    late = (ends >= ends.max(initial=0) - days * DAY) & (days > 0)
     return _apart(log, runs.spread(late))
 
 
 def last_share(log: pl.DataFrame, share: float) -> HeldOut:
     """Hold out the ``share`` of the sessions that end last; without times, that stand last in the file."""
     runs = Runs.of(log)
-    count = math.ceil(share * len(runs.starts))
+    count = math.ceil(share * len(runs.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
     late = np.zeros(len(runs.starts), dtype=bool)
     late[by_end(log, runs)[len(late) - count :]] = True
     return _apart(log, runs.spread(late))

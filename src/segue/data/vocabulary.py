@@ -73,15 +73,17 @@ class Vocabulary:
         An id is found whether it is given as a number or as its text, so ids typed on a command line work.
         """
         convert = int if self.ids.dtype.is_integer() else str
-        return np.array([self._index.get(_converted(item, convert), PADDING) for item in items], dtype=np.int32)
+        return np.array([self._index.get(_as(convert, item), PADDING) for item in items], dtype=np.int32)
 
     def decode(self, indices: Int[np.ndarray, "n"]) -> list[RawId]:
         """Map item indices (1..N) back to raw ids."""
         return self.ids.gather(np.asarray(indices, dtype=np.int64) - 1).to_list()
 
 
-def _converted(item: RawId, convert: type[int] | type[str]) -> RawId:
+def _as(kind: type[int] | type[str], item: RawId) -> RawId:
+    """Return an id as the vocabulary would hold it; what is no such id (``"pan"``, 1.5 or None) stays as it is."""
     try:
-        return convert(item)
-    except ValueError:
+        converted = kind(item)
+    except (TypeError, ValueError):
         return item
+    return converted if isinstance(item, str) or kind is str or converted == item else item

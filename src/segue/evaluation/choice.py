@@ -30,7 +30,7 @@ def choose(
     if "split" in parameters:
         return Protocol.named(name, parameters), []
     if events.has_parts:
-        note = "the log has its own split, which is taken as it is; filters run only if they are asked for"
+        note = "the log's own split is taken as it is; filters run only if they are asked for"
         return Protocol.named(name, {**_AS_IT_IS, **parameters}), [note]
     chosen = Protocol.named(name, parameters)
     if protocol is None and not events.has_time and SPLITS[chosen.split].needs_time:

@@ -143,21 +143,19 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
 def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
     """Say what a reader of the results should know."""
     protocol = pipeline.protocol
-    notes = [
-        f"{stage.part}: {stage.dropped:,} events are no part of a case (item not in training, or alone in its session)"
-        for stage in pipeline.stages
-        if stage.step == "encode" and stage.dropped
-    ]
+    notes = []
+    lost = {stage.part: stage.dropped for stage in pipeline.stages if stage.step == "encode" and stage.dropped}
+    if lost:
+        counts = " and ".join(f"{events:,} {part} events" for part, events in lost.items())
+        notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
     if events.has_parts and protocol.split != "given":
         notes.append(f"the log's own split is not used; split '{protocol.split}' makes another")
-    if not events.has_time:
-        notes.append("the log has no times: sessions are in the order of their last event in the file")
     if "valid" not in cases:
         notes.append("nothing is held out for validation")
     for part, some in cases.items():
-        if protocol.exclude_seen and (lost := count_seen_targets(some)):
+        if protocol.exclude_seen and (seen := count_seen_targets(some)):
             notes.append(
-                f"{part}: {lost:,} of {len(some):,} targets were seen before and can never be found; "
+                f"{part}: {seen:,} of {len(some):,} targets were seen before and can never be found; "
                 "protocol.exclude_seen=false makes them candidates"
             )
     return notes

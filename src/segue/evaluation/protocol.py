@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -33,21 +33,8 @@ StepName = Literal[
 SplitName = Literal["last-days", "last-event", "ratio", "global-time", "given", "whole"]
 """How events are held out."""
 
-ORDER: tuple[StepName, ...] = (
-    "incomplete",
-    "duplicates",
-    "window",
-    "sessionise",
-    "repeats",
-    "max-length",
-    "k-core",
-    "hold-out-test",
-    "recent-share",
-    "hold-out-valid",
-    "min-support",
-    "min-length",
-)
-"""The order of the steps, unless a preset or a user says otherwise."""
+ORDER: tuple[StepName, ...] = tuple(name for name in get_args(StepName) if name != "known-items")
+"""The order of the steps, unless a preset or a user says otherwise; ``known-items`` is part of published ones."""
 
 _SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
 _USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))

@@ -76,7 +76,7 @@ def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     """Turn ``["gru4rec.training.epochs=5"]`` into ``{"gru4rec": {"training": {"epochs": 5}}}``.
 
-    Values are read as YAML, so ``5``, ``0.1``, ``true``, ``null`` and ``[1, 2]`` have their types.
+    Values are read as YAML, so ``5``, ``0.1``, ``true`` and ``[1, 2]`` have their types; ``none`` is no value.
 
     Raises:
         ParameterError: an entry is not of the form owner.name=value.
@@ -95,6 +95,8 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _yaml_value(entry: str, text: str) -> Any:
+    if text.strip().lower() == "none":
+        return None
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -20,7 +20,6 @@ from segue.nn.ranking import top_k
 from segue.parameters import build
 from segue.training.runtime import Runtime
 
-
 Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...]
 """The raw ids of one session, oldest first. Not any sequence, for a text is a sequence of texts too."""
 

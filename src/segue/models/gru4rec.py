@@ -150,13 +150,13 @@ class SessionParallelObjective:
 
     def loss(self, step: int) -> Tensor:
         """Return the summed loss of the lanes, divided by their number at the start of the epoch."""
-        batch = self._lanes.batch(step)
-        items = torch.from_numpy(batch.inputs).to(self._state[0].device)
+        batch, device = self._lanes.batch(step), self._state[0].device
+        candidates = self._loss.draw(batch.targets, self._epoch, step, device)
+        inputs, rows = self.module.look_up(torch.from_numpy(batch.inputs).to(device), candidates.ids)
         with self._runtime.autocast():
-            output, state = self.module.step(items, self._carry_over(batch))
+            output, state = self.module.step(inputs, self._carry_over(batch))
         self._state = [part.detach() for part in state]
-        losses = self._loss(output.float(), self.module.output, batch.targets, self._epoch, step)
-        return losses.sum() / self._lanes.n_lanes
+        return self._loss(output.float(), rows, candidates).sum() / self._lanes.n_lanes
 
     def _carry_over(self, batch: LaneBatch) -> State:
         state = self._state

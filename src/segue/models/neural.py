@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import numpy as np
@@ -74,6 +74,7 @@ class NeuralModel(Model):
         )
         self.curve = trainer.run()
         self.network.eval()
+        self.notes = tuple(_remarks(self.curve, plan.epochs))
         return self
 
     def _identity(self, train: Sessions, seed: int, runtime: Runtime) -> dict[str, str]:
@@ -105,3 +106,10 @@ class NeuralModel(Model):
         self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         self.network.eval()
         return self
+
+
+def _remarks(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
+    """Say what the curve of a training gives cause to do."""
+    values = [record.validation for record in curve if record.validation is not None]
+    if values and values.index(max(values)) == epochs - 1 > 0:
+        yield f"the last of {epochs} epochs was the best one: a higher training.epochs may give more"

@@ -1,8 +1,7 @@
 """The two pieces of a recurrent training step where its time goes, each as one differentiable operation.
 
 Written as a chain of small operations, most of a step goes into temporaries. Here the scores of B states against M
-sampled items exist once: the softmax is taken in place and turned into the gradient in place, and the item table
-gets its gradient as rows, never as a table. The recurrent cell keeps the four arrays that its gradient needs.
+sampled items exist once: the softmax is taken in place and turned into the gradient in place. The recurrent cell keeps the four arrays that its gradient needs.
 ``losses.cross_entropy`` and ``torch.nn.GRUCell`` say the same, and are what the tests compare with.
 """
 
@@ -19,8 +18,7 @@ _TINY = 1e-24
 
 def sampled_cross_entropy(
     states: Float[Tensor, "B D"],
-    table: Float[Tensor, "N W"],
-    ids: Int64[Tensor, "M"],
+    candidates: Float[Tensor, "M W"],
     log_q: Float[Tensor, "M"],
     excluded: tuple[Int64[Tensor, "E"], Int64[Tensor, "E"]],
 ) -> Float[Tensor, "B"]:
@@ -28,13 +26,12 @@ def sampled_cross_entropy(
 
     Args:
         states: what the encoder says about each session.
-        table: embedding of each item and, in the last column, its bias (W = D + 1). The gradient is sparse: one
-            row per id, an id that occurs twice has two.
-        ids: the sampled items, shared by all rows; the first B are the targets of the rows.
+        candidates: embedding of each compared item and, in the last column, its bias (W = D + 1); shared by all
+            rows, the first B are the targets of the rows.
         log_q: what to subtract from each column.
         excluded: rows and columns of the scores that take no part (accidental hits).
     """
-    loss: Tensor = _SampledCrossEntropy.apply(states, table, ids, log_q, excluded)  # type: ignore[no-untyped-call]
+    loss: Tensor = _SampledCrossEntropy.apply(states, candidates, log_q, excluded)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -53,32 +50,26 @@ def gru_cell(
 
 class _SampledCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, table: Tensor, ids: Tensor, log_q: Tensor, excluded: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        rows = table.index_select(0, ids)
-        embeddings, biases = rows[:, :-1], rows[:, -1]
-        scores = torch.addmm(biases - log_q, states, embeddings.T)
+    def forward(ctx: Any, states: Tensor, candidates: Tensor, log_q: Tensor, excluded: tuple[Tensor, Tensor]) -> Tensor:
+        scores = torch.addmm(candidates[:, -1] - log_q, states, candidates[:, :-1].T)
         scores[excluded] = -torch.inf
         gradient = torch.softmax(scores, dim=1, out=scores)
         at_target = gradient.diagonal()
         loss = -torch.log(at_target + _TINY)
         at_target -= 1.0
-        ctx.save_for_backward(states, embeddings, ids, gradient)
-        ctx.shape = table.shape
+        ctx.save_for_backward(states, candidates, gradient)
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        states, embeddings, ids, gradient = ctx.saved_tensors
+        states, candidates, gradient = ctx.saved_tensors
         weight = of_loss.unsqueeze(1)
-        of_states = torch.mm(gradient, embeddings).mul_(weight)
-        of_rows = embeddings.new_empty(len(ids), ctx.shape[1])
-        torch.mm(gradient.T, states * weight, out=of_rows[:, :-1])
-        torch.mm(gradient.T, weight, out=of_rows[:, -1:])
-        of_table = torch.sparse_coo_tensor(ids.unsqueeze(0), of_rows, ctx.shape, check_invariants=False)
-        return of_states, of_table, None, None, None
+        of_states = torch.mm(gradient, candidates[:, :-1]).mul_(weight)
+        of_candidates = torch.empty_like(candidates)
+        torch.mm(gradient.T, states * weight, out=of_candidates[:, :-1])
+        of_candidates[:, -1] = torch.mv(gradient.T, of_loss)
+        return of_states, of_candidates, None, None
 
 
 class _GRUCell(torch.autograd.Function):

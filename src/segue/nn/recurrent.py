@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
+from segue.nn.embedding import look_up
 from segue.nn.encoder import Encoder
 from segue.nn.fused import gru_cell
 
@@ -86,7 +87,7 @@ class OneHotGRUCell(nn.Module):
     def forward(self, items: Int64[Tensor, "B"], state: State) -> State:
         """Return the next state; the columns of the table are candidate, reset and update."""
         (hidden,) = state
-        by_item = functional.embedding(items, self.table, sparse=True) + self.bias
+        by_item = look_up(self.table, items)[0] + self.bias
         candidate, reset, update = by_item.chunk(3, dim=1)
         of_reset, of_update = (hidden @ self.gates).chunk(2, dim=1)
         reset, update = torch.sigmoid(reset + of_reset), torch.sigmoid(update + of_update)
@@ -115,7 +116,7 @@ class OneHotLSTMCell(nn.Module):
     def forward(self, items: Int64[Tensor, "B"], state: State) -> State:
         """Return the next state; the columns of the table are input, forget, cell and output."""
         hidden, cell = state
-        gates = functional.embedding(items, self.table, sparse=True) + torch.addmm(self.bias, hidden, self.gates)
+        gates = look_up(self.table, items)[0] + torch.addmm(self.bias, hidden, self.gates)
         entering, kept, candidate, leaving = gates.chunk(4, dim=1)
         cell = torch.sigmoid(kept) * cell + torch.sigmoid(entering) * torch.tanh(candidate)
         return [torch.sigmoid(leaving) * torch.tanh(cell), cell]
@@ -176,9 +177,29 @@ class RecurrentNetwork(Encoder):
         """Return the state before the first event of ``rows`` sessions."""
         return [self.output.new_zeros(rows, self.hidden_size) for _ in range(self._n_states * len(self.cells))]
 
-    def step(self, items: Int64[Tensor, "B"], state: State) -> tuple[Float[Tensor, "B H"], State]:
-        """Take one event of each session; return the output of the last layer, and the state after the event."""
-        flow = self._embed(items)
+    def look_up(
+        self, items: Int64[Tensor, "B"], candidates: Int64[Tensor, "M"]
+    ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M H+1"]]:
+        """Return the input of ``step`` for some items, and the output embeddings and biases of others."""
+        if self.embedding == "shared":
+            inputs, rows = look_up(self.output, items, candidates)
+            return self._dropped(inputs[:, :-1]), rows
+        (rows,) = look_up(self.output, candidates)
+        return self._input(items), rows
+
+    def step(
+        self, inputs: Float[Tensor, "B I"] | Int64[Tensor, "B"], state: State
+    ) -> tuple[Float[Tensor, "B H"], State]:
+        """Take one event of each session.
+
+        Args:
+            inputs: the embedded items, or the items themselves where the first layer takes them one-hot.
+            state: what ``start`` or the step before returned.
+
+        Returns:
+            The output of the last layer, and the state after the event.
+        """
+        flow = inputs
         after: State = []
         for cell in self.cells:
             new = cell(flow, state[len(after) : len(after) + self._n_states])
@@ -205,7 +226,7 @@ class RecurrentNetwork(Encoder):
         for into in range(longest.max(initial=0)):
             going = int((longest > into).sum())
             items = torch.from_numpy(prefixes.items[starts[order[:going]] + into].astype(np.int64))
-            flow, state = self.step(items.to(outputs.device), [part[:going] for part in state])
+            flow, state = self.step(self._input(items.to(outputs.device)), [part[:going] for part in state])
             ending = by_length[bounds[into + 1] : bounds[into + 2]]
             outputs[torch.from_numpy(ending)] = flow[torch.from_numpy(row[ending])]
         return outputs
@@ -214,9 +235,11 @@ class RecurrentNetwork(Encoder):
         """Return the score of every item."""
         return torch.addmm(self.output[:, -1], states, self.output[:, :-1].T)
 
-    def _embed(self, items: Int64[Tensor, "B"]) -> Tensor:
+    def _input(self, items: Int64[Tensor, "B"]) -> Float[Tensor, "B I"] | Int64[Tensor, "B"]:
         if self.embedding == "one-hot":
             return items
-        rows = functional.embedding(items, self.input if self.embedding == "separate" else self.output, sparse=True)
-        embedded = rows if self.embedding == "separate" else rows[:, :-1]
+        table = self.output[:, :-1] if self.embedding == "shared" else self.input
+        return self._dropped(look_up(table, items)[0])
+
+    def _dropped(self, embedded: Float[Tensor, "B I"]) -> Float[Tensor, "B I"]:
         return functional.dropout(embedded, self.dropout_embedding, self.training)

@@ -1,18 +1,32 @@
 """The loss of a state against its target, the other targets of the batch, and drawn items; for any encoder."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
-from torch.nn import functional
 
 from segue.nn.fused import sampled_cross_entropy
 from segue.nn.losses import Loss, cross_entropy
 from segue.nn.samplers import AccidentalHits, Sampler
 
-Pairs = tuple[Int64[np.ndarray, "E"], Int64[np.ndarray, "E"]]
 
-_NO_PAIRS: Pairs = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The items that the rows of a step are compared with.
+
+    Attributes:
+        ids: item index of each column; the first B are the targets of the B rows.
+        log_q: what the logQ correction subtracts from each column.
+        rows: rows of the accidental hits.
+        columns: columns of the accidental hits.
+    """
+
+    ids: Int64[Tensor, "M"]
+    log_q: Float32[Tensor, "M"]
+    rows: Int64[Tensor, "E"]
+    columns: Int64[Tensor, "E"]
 
 
 class SampledLoss:
@@ -46,36 +60,41 @@ class SampledLoss:
         self._log_support = np.log(np.maximum(support, 1)).astype(np.float32)
         self._hits = AccidentalHits(len(support) - 1) if reject_hits else None
 
-    def __call__(
-        self,
-        states: Float[Tensor, "B D"],
-        table: Float[Tensor, "N W"],
-        targets: Int64[np.ndarray, "B"],
-        epoch: int,
-        step: int,
-    ) -> Float[Tensor, "B"]:
-        """Return the loss of each row.
+    def draw(
+        self, targets: Int64[np.ndarray, "B"], epoch: int, step: int, device: torch.device | str = "cpu"
+    ) -> Candidates:
+        """Put the targets and the drawn items of a step together.
 
         Args:
-            states: what the encoder says about each session.
-            table: embedding and, in the last column, bias of each item; its gradient is sparse.
-            targets: the item that followed.
+            targets: the item that followed each row.
             epoch: which draw of the sampler.
             step: which draw of the sampler.
+            device: where the candidates are needed.
         """
         ids, log_q = targets, self._log_support[targets]
         if self._sampler is not None:
             drawn = self._sampler.draw(epoch, step)
             ids = np.concatenate((targets, drawn))
             log_q = np.concatenate((log_q, self._sampler.log_weights[drawn]))
-        pairs = self._hits.find(ids, len(targets)) if self._hits is not None else _NO_PAIRS
-        device = states.device
-        rows, columns = (torch.from_numpy(indices).to(device) for indices in pairs)
-        items, correction = torch.from_numpy(ids).to(device), torch.from_numpy(self._logq * log_q).to(device)
+        none = np.zeros(0, dtype=np.int64)
+        hits = (none, none) if self._hits is None else self._hits.find(ids, len(targets))
+        arrays = (ids, self._logq * log_q, *hits)
+        return Candidates(*(torch.from_numpy(array).to(device) for array in arrays))
+
+    def __call__(
+        self, states: Float[Tensor, "B D"], rows: Float[Tensor, "M W"], candidates: Candidates
+    ) -> Float[Tensor, "B"]:
+        """Return the loss of each row.
+
+        Args:
+            states: what the encoder says about each session.
+            rows: embedding and, in the last column, bias of each candidate.
+            candidates: what ``draw`` returned.
+        """
+        hits = candidates.rows, candidates.columns
         if self._loss is cross_entropy:
-            return sampled_cross_entropy(states, table, items, correction, (rows, columns))
-        candidates = functional.embedding(items, table, sparse=True)
-        scores = torch.addmm(candidates[:, -1], states, candidates[:, :-1].T)
+            return sampled_cross_entropy(states, rows, candidates.log_q, hits)
+        scores = torch.addmm(rows[:, -1], states, rows[:, :-1].T)
         excluded = torch.zeros_like(scores, dtype=torch.bool)
-        excluded[rows, columns] = True
-        return self._loss(scores, torch.arange(len(targets), device=device), excluded)
+        excluded[hits] = True
+        return self._loss(scores, torch.arange(len(states), device=states.device), excluded)

@@ -50,15 +50,15 @@ class PopularitySampler:
         if self._block != (epoch, block):
             self._block = (epoch, block)
             self._drawn = self._draw_block(generator(self._seed, "negatives", epoch, block))
-        return self._drawn[within]
+        drawn: Int64[np.ndarray, S] = self._drawn[within]
+        return drawn
 
     def _draw_block(self, rng: np.random.Generator) -> Int64[np.ndarray, "T S"]:
         # One uniform number picks the cell by its whole part and decides on the alias by its fraction.
         point = rng.random((_BLOCK, self._size)) * len(self._items)
         cell = point.astype(np.int64)
-        drawn: Int64[np.ndarray, "T S"] = self._items[
-            np.where(point - cell < self._keep[cell], cell, self._alias[cell])
-        ]
+        cell = np.where(point - cell < self._keep[cell], cell, self._alias[cell])
+        drawn: Int64[np.ndarray, "T S"] = self._items[cell]
         return drawn
 
 

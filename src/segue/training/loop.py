@@ -138,7 +138,7 @@ class Trainer:
         self._module.train()
         name = f"epoch {position.epoch + 1}/{self._plan.epochs}"
         with self._runtime.progress.task(name, steps) as task, _forked_random(self._device) as reseed:
-            task.advance(position.step)
+            reported = 0
             while position.step < steps:
                 reseed(derive(self._seed, "dropout", position.epoch, position.step))
                 loss_sum += self._step(position.step, position.epoch * steps + position.step, self._plan.epochs * steps)
@@ -146,7 +146,8 @@ class Trainer:
                 position.seconds = time.monotonic() - started
                 if position.step % _REPORT_STEPS == 0 or position.step == steps:
                     position.loss_sum = self._finite(loss_sum, position)
-                    task.advance(_REPORT_STEPS, f"loss {position.loss_sum / position.step:.4f}")
+                    task.advance(position.step - reported, f"loss {position.loss_sum / position.step:.4f}")
+                    reported = position.step
                     if position.step < steps and self._checkpoint_due():
                         self._save()
         self._end_epoch(position.loss_sum / steps, position.seconds)

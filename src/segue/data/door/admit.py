@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from segue.data.door.columns import USUAL_NAMES, Roles, listed, resolve
-from segue.data.events import PARTS, SESSION, USER, Events, Unit
 from segue.data.door.mistakes import Mistakes, Place
 from segue.data.door.times import TIME_UNITS, TimeUnit, as_times
 from segue.data.door.values import Column, as_feature, as_ids, as_numbers, rows_where
+from segue.data.events import PARTS, SESSION, USER, Events, Unit
 from segue.errors import UnknownNameError
 
 
@@ -78,7 +78,7 @@ def admit(table: Table, wishes: Wishes) -> Events:
         column = _convert(role, table, table.frame[name], wishes.time_unit)
         found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))
         columns.append(checked(column, table.frame[name], mistakes).alias(role))
-    if found != [f"{role} is '{role}'" for role in roles.columns]:
+    if found != [f"{role} is '{role}'" for role in roles.columns]:  # Names given by a reader tell nothing.
         notes.append("columns: " + ", ".join(found))
     columns += _features(table, roles, mistakes, notes)
     mistakes.raise_if_any()
@@ -88,7 +88,7 @@ def admit(table: Table, wishes: Wishes) -> Events:
 
 def checked(column: Column, raw: pl.Series, mistakes: Mistakes) -> pl.Series:
     """Return the values of a converted column; those that break its rule are noted."""
-    if column.bad is not None:
+    if len(column.bad):
         mistakes.add_values(raw, column.bad, column.rule, column.remedy)
     return column.values
 
@@ -109,9 +109,7 @@ def _convert(role: str, table: Table, raw: pl.Series, time_unit: TimeUnit | None
 def _as_part(raw: pl.Series) -> Column:
     parts = raw.cast(pl.String)
     bad = rows_where(~parts.is_in(PARTS).fill_null(False))
-    return Column(
-        parts, bad if len(bad) else None, f"must be one of {', '.join(PARTS)}", "correct them, or rename the column"
-    )
+    return Column(parts, bad, f"must be one of {', '.join(PARTS)}", "correct them, or rename the column")
 
 
 def _features(table: Table, roles: Roles, mistakes: Mistakes, notes: list[str]) -> list[pl.Series]:
@@ -130,4 +128,3 @@ def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
     if not frame[SESSION].null_count():
         return frame
     return frame.filter(~pl.all_horizontal(pl.all().is_null()))
-

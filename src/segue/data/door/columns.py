@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER, Unit
 from segue.data.door.mistakes import Mistakes, Place
+from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER, Unit
 from segue.errors import UnknownNameError
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {

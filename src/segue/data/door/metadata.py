@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from segue.data.door.columns import find_key
 from segue.data.door.admit import Table, checked
-from segue.data.events import ITEM, SESSION, USER, Events
+from segue.data.door.columns import find_key
 from segue.data.door.mistakes import Mistakes
 from segue.data.door.values import as_feature, as_ids
+from segue.data.events import ITEM, SESSION, USER, Events
 from segue.errors import LogError
 
 

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from segue.data.events import TIME_DTYPE
 from segue.data.door.values import Column, numbers_in, rows_where, without_markers
+from segue.data.events import TIME_DTYPE
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 TIME_UNITS: tuple[TimeUnit, ...] = get_args(TimeUnit)

@@ -1,6 +1,6 @@
 """Values as they stand in a source -> ids, numbers and features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -20,14 +20,14 @@ class Column:
 
     Attributes:
         values: the values; null where the source has none.
-        bad: row numbers of values that break ``rule``; None if there are none.
+        bad: row numbers of values that break ``rule``.
         rule: what a value must be.
         remedy: what to do about those that are not.
         note: what the column was taken for, if that had to be decided.
     """
 
     values: pl.Series
-    bad: Int[np.ndarray, "_"] | None = None
+    bad: Int[np.ndarray, "_"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     rule: str = ""
     remedy: str = "correct them or remove their rows"
     note: str = ""
@@ -46,7 +46,7 @@ def as_ids(raw: pl.Series, *, text: bool) -> Column:
         return Column(raw.cast(pl.Int64)) if raw.dtype != pl.UInt64 else _big_ids(raw)
     if raw.dtype.is_float():
         return _ids_from_floats(raw)
-    if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype == pl.Boolean:
+    if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Boolean, pl.Object):
         rule = f"must be an integer or text, not {raw.dtype}"
         return Column(raw, bad=rows_where(raw.is_not_null()), rule=rule)
     strings = raw.cast(pl.String)
@@ -73,6 +73,8 @@ def as_numbers(raw: pl.Series) -> Column:
 
 def as_feature(raw: pl.Series, declared: str | None) -> Column:
     """Read an optional column: by its declared type, else numbers if all values are, else text."""
+    if raw.dtype == pl.Object:
+        return Column(raw, bad=rows_where(raw.is_not_null()), rule="must be a number, text, a date or a list of these")
     match declared:
         case "number":
             return as_numbers(raw)
@@ -83,13 +85,13 @@ def as_feature(raw: pl.Series, declared: str | None) -> Column:
     if raw.dtype != pl.String or raw.null_count() == len(raw) or _is_padded(raw):
         return Column(raw)
     numbers = as_numbers(raw)
-    return numbers if numbers.bad is None else Column(without_blanks(raw))
+    return Column(without_blanks(raw)) if len(numbers.bad) else numbers
 
 
 def _as_number_lists(raw: pl.Series) -> Column:
     lists = without_blanks(raw).str.extract_all(r"\S+").cast(pl.List(pl.Float64), strict=False)
     bad = rows_where(lists.list.eval(pl.element().is_null()).list.any())
-    return Column(lists, bad=bad if len(bad) else None, rule="must be numbers separated by spaces")
+    return Column(lists, bad=bad, rule="must be numbers separated by spaces")
 
 
 def without_blanks(strings: pl.Series) -> pl.Series:
@@ -142,7 +144,7 @@ def _ids_from_floats(raw: pl.Series) -> Column:
     present = raw.fill_nan(None)
     integers = present.cast(pl.Int64, strict=False)
     bad = rows_where(present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True))
-    return Column(integers, bad=bad if len(bad) else None, rule="must be an integer or text")
+    return Column(integers, bad=bad, rule="must be an integer or text")
 
 
 def _big_ids(raw: pl.Series) -> Column:

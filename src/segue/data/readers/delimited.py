@@ -10,8 +10,8 @@ from typing import Literal
 
 import polars as pl
 
-from segue.data.door.columns import is_usual, listed
 from segue.data.door.admit import Table, Wishes
+from segue.data.door.columns import is_usual, listed
 from segue.data.door.mistakes import SHOWN, Place, named_rows
 from segue.data.readers.text import TextFile
 from segue.errors import LogError

@@ -9,14 +9,14 @@ import polars as pl
 
 from segue.data.catalog import FOLDER_VARIABLE, find
 from segue.data.door.admit import Table, Wishes, admit
-from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.door.metadata import attach
+from segue.data.door.times import TimeUnit
+from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.readers.beside import metadata_beside, read_metadata
 from segue.data.readers.folder import Layout, lay_out
 from segue.data.readers.formats import check_format, read_table
 from segue.data.readers.frames import from_pandas, from_polars, is_pandas
 from segue.data.readers.parquet import read_parquet
-from segue.data.door.times import TimeUnit
 from segue.errors import LogError, ParameterError
 
 
@@ -127,15 +127,13 @@ def _joined(parts: Mapping[str, Events]) -> Events:
         raise LogError(f"the part {timed[0]} has a time column, others have none; give it to all parts or to none")
     frames = [events.frame.with_columns(pl.lit(part).alias(PART)) for part, events in parts.items()]
     shared = set.intersection(*(set(events.notes) for events in parts.values()))
-    notes = [
-        note if note in shared else f"{part}: {note}" for part, events in parts.items() for note in events.notes
-    ]
+    notes = [note if note in shared else f"{part}: {note}" for part, events in parts.items() for note in events.notes]
     unit = next(iter(parts.values())).unit
     return Events(pl.concat(frames, how="diagonal_relaxed"), unit=unit, notes=tuple(dict.fromkeys(notes)))
 
 
 def _time_said(events: Events) -> Events:
-    """Note when the log begins and ends, or that nobody knows."""
+    """Note when the log begins and ends, or that it has no times."""
     note = "time: no column; events and sessions keep the order of the file"
     if events.has_time:
         first, last = events.frame.select(first=pl.col(TIME).min(), last=pl.col(TIME).max()).row(0)

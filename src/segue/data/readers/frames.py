@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from segue.data.door.columns import listed
 from segue.data.door.admit import Table
+from segue.data.door.columns import listed
 from segue.data.door.mistakes import Place
 from segue.errors import LogError
 

@@ -8,8 +8,8 @@ from jaxtyping import Int
 
 from segue.data.catalog import about
 from segue.data.door.admit import Table, Wishes
-from segue.data.events import ITEM, SESSION, USER
 from segue.data.door.mistakes import SHOWN, Place
+from segue.data.events import ITEM, SESSION, USER
 from segue.data.readers.delimited import header_names, is_header
 from segue.data.readers.text import TextFile, filled
 from segue.errors import LogError

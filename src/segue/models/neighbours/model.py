@@ -3,8 +3,6 @@
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -18,6 +16,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model, ModelConfig
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import Index, Rules, Running, Scratch, score_prefixes, scratch
+from segue.nn.threads import share_rows
 from segue.training.runtime import Runtime
 
 _ROWS_PER_THREAD = 16
@@ -106,14 +105,7 @@ class NeighbourModel(Model):
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item, in as many threads as torch may use; see ``Model.score``."""
         scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
-        threads = min(torch.get_num_threads(), len(prefixes) // _ROWS_PER_THREAD)
-        if threads > 1:
-            cuts = np.linspace(0, len(prefixes), threads + 1).astype(int)
-            shares = [slice(start, end) for start, end in pairwise(cuts)]
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda share: self._score_into(scores[share], prefixes[share]), shares))
-        else:
-            self._score_into(scores, prefixes)
+        share_rows(len(prefixes), lambda part: self._score_into(scores[part], prefixes[part]), least=_ROWS_PER_THREAD)
         return torch.from_numpy(scores)
 
     def _score_into(self, out: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:

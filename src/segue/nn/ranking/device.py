@@ -12,10 +12,8 @@ def _masked(scores: Float32[Tensor, "B M"], exclude: Prefixes | None) -> Float32
     masked = scores.clone()
     masked[:, 0] = -torch.inf
     if exclude is not None:
-        lengths = exclude.lengths
-        rows = np.repeat(np.arange(len(exclude)), lengths)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        seen = exclude.items[exclude.starts[rows] + within].astype(np.int64)
+        rows, events = exclude.events()
+        seen = exclude.items[events].astype(np.int64)
         masked[torch.from_numpy(rows), torch.from_numpy(seen)] = -torch.inf
     return masked
 

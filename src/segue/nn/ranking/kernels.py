@@ -1,9 +1,9 @@
-"""Loops over rows of scores, compiled and spread over the cores."""
+"""Loops over rows of scores, compiled; they release the interpreter lock, so that threads can share the rows."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 _BLOCK = 64
 """Scores that are compared with the k-th best together, before any of them is looked at alone."""
@@ -16,8 +16,12 @@ class Seen(NamedTuple):
     starts: np.ndarray
     ends: np.ndarray
 
+    def of(self, part: slice) -> "Seen":
+        """Return what is seen in a part of the rows."""
+        return Seen(self.items, self.starts[part], self.ends[part])
 
-@njit(cache=True, parallel=True)
+
+@njit(cache=True, nogil=True)
 def top_k_rows(
     scores: np.ndarray,
     prior: np.ndarray,
@@ -34,24 +38,11 @@ def top_k_rows(
         items: [B, k], written.
         values: [B, k], written.
     """
-    for b in prange(scores.shape[0]):
-        _top_k_row(_candidates(scores[b], seen, b), prior, items[b], values[b])
-
-
-@njit(cache=True)
-def top_k_few_rows(
-    scores: np.ndarray,
-    prior: np.ndarray,
-    seen: Seen,
-    items: np.ndarray,
-    values: np.ndarray,
-) -> None:
-    """Do what ``top_k_rows`` does, in one thread: a row is done before a second core has woken up."""
     for b in range(scores.shape[0]):
         _top_k_row(_candidates(scores[b], seen, b), prior, items[b], values[b])
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def count_rows(
     scores: np.ndarray,
     targets: np.ndarray,
@@ -68,7 +59,7 @@ def count_rows(
         seen: the items that are no candidates.
         counts: [B, 2], written.
     """
-    for b in prange(scores.shape[0]):
+    for b in range(scores.shape[0]):
         row = _candidates(scores[b], seen, b)
         target = row[targets[b]]
         ahead = 0

@@ -6,14 +6,14 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError, UnknownNameError
-from segue.nn.metrics import Ties
 from segue.nn.ranking import device, kernels
+from segue.nn.threads import share_rows
 
 _BEFORE: dict[str, float] = {"conservative": 1.0, "standard": 0.0, "median": 0.5}
 """Share of the other items with the target's score that are put before it."""
 
-_MANY_ROWS = 16
-"""Rows from which on it pays to share them among the cores."""
+_LEAST_ROWS = 16
+"""Rows below which they are done before another thread has started."""
 
 
 def top_k(
@@ -45,8 +45,12 @@ def top_k(
         return device.top_k(scores, k, prior, exclude)
     items = np.zeros((len(scores), k), dtype=np.int64)
     values = np.full((len(scores), k), -np.inf, dtype=np.float32)
-    fill = kernels.top_k_rows if len(scores) >= _MANY_ROWS else kernels.top_k_few_rows
-    fill(_rows(scores), prior, _seen(exclude, len(scores)), items, values)
+    rows, seen = _rows(scores), _seen(exclude, len(scores))
+
+    def fill(part: slice) -> None:
+        kernels.top_k_rows(rows[part], prior, seen.of(part), items[part], values[part])
+
+    share_rows(len(rows), fill, least=_LEAST_ROWS)
     return items, values
 
 
@@ -86,7 +90,12 @@ def target_ranks(
         counts = device.counts(scores, targets, exclude)
     else:
         counts = np.empty((len(scores), 2), dtype=np.int64)
-        kernels.count_rows(_rows(scores), targets, _seen(exclude, len(scores)), counts)
+        rows, seen = _rows(scores), _seen(exclude, len(scores))
+
+        def count(part: slice) -> None:
+            kernels.count_rows(rows[part], targets[part], seen.of(part), counts[part])
+
+        share_rows(len(rows), count, least=_LEAST_ROWS)
     ahead, others = counts[:, 0], counts[:, 1] - 1
     return np.where(ahead < 0, np.inf, 1.0 + ahead + _BEFORE[ties] * others)
 

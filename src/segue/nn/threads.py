@@ -1,0 +1,30 @@
+"""Spread rows over the cores, for compiled kernels that release the interpreter lock.
+
+Plain threads, and no parallel loops of numba: these are OpenMP's, whose threads burn a core while they wait and thereby
+slow down everything else in the process, and two callers at once (as in a server) are not safe with all of its
+backends.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+
+def share_rows(rows: int, work: Callable[[slice], None], *, least: int) -> None:
+    """Call ``work`` for consecutive slices that together are all rows, in as many threads as torch may use.
+
+    Args:
+        rows: how many rows there are.
+        work: does the rows of a slice, and writes nothing that another slice touches.
+        least: rows below which a further thread does not pay.
+    """
+    threads = min(torch.get_num_threads(), rows // least)
+    if threads <= 1:
+        work(slice(0, rows))
+        return
+    cuts = np.linspace(0, rows, threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, (slice(start, end) for start, end in pairwise(cuts))))

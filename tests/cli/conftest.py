@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+from command import SMALL, Outcome, segue, write_shop
+
+
+@pytest.fixture(scope="session")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of a small shop."""
+    return write_shop(tmp_path_factory.mktemp("logs") / "shop.csv")
+
+
+@pytest.fixture(scope="session")
+def finished(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """A finished run of GRU4Rec and STAN on it, and what the command said. Not to be written to."""
+    out = tmp_path_factory.mktemp("runs") / "shop"
+    outcome = segue("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", out)
+    assert outcome.code == 0, outcome.err
+    return out, outcome

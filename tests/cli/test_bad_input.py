@@ -1,0 +1,380 @@
+"""Bad input: the message, exit code 2, and what is left on disk."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import Outcome, segue, tree
+
+HEADER = "session,item,time\n"
+FIX = "correct them or remove their rows"
+
+BAD_LOGS = {
+    "missing column": (
+        "session,colour\n1,2\n",
+        "has no column for the item; it has 'session', 'colour'; say which one it is, "
+        "for example columns={'item': 'session'} or --columns item=session",
+    ),
+    "empty file": ("", "is empty; a log needs at least one event"),
+    "wrong delimiter": (
+        HEADER + "1,2,3\n4;5;6\n",
+        "line 3: must have 3 fields ('session', 'item', 'time') separated by comma, got 1; "
+        "correct the line, or give another format if all lines are like that",
+    ),
+    "non-numeric time": (
+        HEADER + "1,2,1700000000\n1,2,noon\n",
+        f"line 3, column 'time': must be a number, got 'noon'; {FIX}",
+    ),
+    "mixed s and ms": (
+        HEADER + "1,2,1700000000\n1,3,1700000001\n1,2,1700000000000\n",
+        "line 4, column 'time': must have one unit, 2 values look like seconds but 1 like milliseconds, "
+        "got '1700000000000'; correct them or, if all are in one unit, say which: time_unit='s' (or ms, us, ns)",
+    ),
+    "duplicate header": (
+        "session,item,time,item\n1,2,3,4\n",
+        "line 1: columns must have different names, 'item' is there more than once; rename or remove the others",
+    ),
+    "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
+}
+
+BAD_OPTIONS = {
+    "unknown model": (
+        ("--model", "gru4rce"),
+        "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of gru4rec, ",
+    ),
+    "unknown parameter": (
+        ("--model", "gru4rec", "--set", "gru4rec.hiden_size=3"),
+        "unknown parameter of gru4rec 'hiden_size': did you mean 'hidden_size'? choose one of ",
+    ),
+    "parameter out of bounds": (
+        ("--model", "gru4rec", "--set", "gru4rec.hidden_size=0"),
+        "gru4rec.hidden_size: must be greater than or equal to 1, got 0\n",
+    ),
+    "parameter of another type": (
+        ("--model", "gru4rec", "--set", "gru4rec.training.epochs=many"),
+        "gru4rec.training.epochs: must be a valid integer, unable to parse string as an integer, got 'many'\n",
+    ),
+    "mistakes in several models": (
+        (
+            "--model",
+            "gru4rec,stam,stan",
+            "--set",
+            "stan.k=0",
+            "--set",
+            "gru4rec.layers=0",
+            "--set",
+            "markov.smoothing=-1",
+        ),
+        "gru4rec.layers: must be greater than or equal to 1, got 0\n"
+        "unknown model 'stam': did you mean 'stan'? choose one of gru4rec, item-knn, markov, popularity, "
+        "sequential-rules, session-popularity, stan, v-sknn, vstan\n"
+        "stan.k: must be greater than or equal to 1, got 0\n"
+        "markov.smoothing: must be greater than or equal to 0, got -1\n",
+    ),
+    "parameter of a model that is not trained": (
+        ("--model", "stan", "--set", "gru4rec.layers=1"),
+        "--set: gru4rec is not trained in this run; add it to --model\n",
+    ),
+    "parameter of nobody": (
+        ("--model", "stan", "--set", "protocl.k_core=1"),
+        "--set: unknown model 'protocl': did you mean 'protocol'? choose one of ",
+    ),
+    "preset of the protocol": (("--preset", "protocol=x"), "--preset: unknown model 'protocol': choose one of "),
+    "setting without a value": (
+        ("--set", "gru4rec.layers"),
+        "--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got 'gru4rec.layers'\n",
+    ),
+    "setting that is no YAML": (
+        ("--set", "gru4rec.layers=[1"),
+        "--set: the value in 'gru4rec.layers=[1' cannot be read; quote it if it is text\n",
+    ),
+    "columns without a name": (("--columns", "session"), "--columns: must be name=value, got 'session'\n"),
+    "columns that are not there": (
+        ("--columns", "item=sku"),
+        "shop.csv: has no column 'sku', which was given for the item; it has 'session', 'item', 'time'\n",
+    ),
+    "unknown role of a column": (
+        ("--columns", "itme=item"),
+        "unknown column role 'itme': did you mean 'time'? choose one of item, ",
+    ),
+    "unknown format": (("--format", "cvs"), "unknown format 'cvs': did you mean 'csv'? choose one of "),
+    "unknown protocol": (
+        ("--protocol", "session-nxt"),
+        "unknown protocol 'session-nxt': did you mean 'session-next'? choose one of ",
+    ),
+    "unknown parameter of the protocol": (
+        ("--set", "protocol.kcore=5"),
+        "unknown parameter of protocol 'kcore': did you mean 'k_core'? choose one of ",
+    ),
+    "unknown metric": (
+        ("--set", "protocol.metrics=[recal@20]"),
+        "protocol.metrics: must be a list of metrics (unknown metric 'recal': did you mean 'recall'? choose one of ",
+    ),
+    "unknown preset": (
+        ("--model", "gru4rec", "--preset", "gru4rec=author"),
+        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, recbole\n",
+    ),
+    "no session left": (
+        ("--set", "protocol.min_length=999"),
+        "step 'min-length' left nothing of ",
+    ),
+    "device that is not there": (
+        ("--model", "gru4rec", "--device", "gpu"),
+        "device: must be 'auto', 'cpu' or a device of this machine such as 'cuda', got 'gpu'\n",
+    ),
+    "negative seed": (("--seed", "-1"), "recipe.seed: must be greater than or equal to 0, got -1\n"),
+    "unknown precision": (("--precision", "int8"), "recipe.precision: must be 'auto', 'fp32' or 'bf16', got 'int8'\n"),
+    "nothing to train": (("--no-baselines",), "--model: names no model and the baselines are off; name one "),
+    "resuming nowhere": (("--resume",), "--resume: needs the folder of the interrupted run; name it with --out\n"),
+    "no configuration": (("--config", "no.yaml"), "--config: no.yaml cannot be read (No such file or directory)\n"),
+    "configuration that is no YAML": (("--config", "bad.yaml"), "--config: bad.yaml is no YAML: "),
+    "configuration of another shape": (
+        ("--config", "list.yaml"),
+        "--config: list.yaml must hold names and values, got list\n",
+    ),
+    "unknown name in the configuration": (
+        ("--config", "name.yaml"),
+        "unknown parameter of recipe 'modles': did you mean 'models'? choose one of ",
+    ),
+}
+
+
+def refused(outcome: Outcome, message: str) -> None:
+    """Check that a command ended as the mistake of its user does, with nothing but its message."""
+    assert outcome.err.startswith(f"error: {message}")
+    assert outcome.code == 2
+    assert outcome.out == ""
+
+
+@pytest.fixture
+def place(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a good log and configurations."""
+    shutil.copy(log, tmp_path)
+    (tmp_path / "bad.yaml").write_text("models: [gru4rec\n")
+    (tmp_path / "list.yaml").write_text("- gru4rec\n")
+    (tmp_path / "name.yaml").write_text("modles: [gru4rec]\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", BAD_LOGS)
+@pytest.mark.parametrize("command", [("data",), ("run", "--model", "gru4rec")])
+def test_bad_logs(place: Path, case: str, command: tuple[str, ...]) -> None:
+    content, message = BAD_LOGS[case]
+    (place / "clicks.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = tree(place)
+    outcome = segue(*command, "clicks.csv")
+    refused(outcome, f"clicks.csv: {message}\n")
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_bad_options(place: Path, case: str) -> None:
+    options, message = BAD_OPTIONS[case]
+    before = tree(place)
+    outcome = segue("run", "shop.csv", *options)
+    said = [line for line in outcome.err.splitlines(keepends=True) if not line.startswith(NOTES)]
+    refused(Outcome(outcome.code, outcome.out, "".join(said)), message)
+    assert tree(place) == before
+
+
+NOTES = ("format: ", "columns: ", "time: ", "valid: ", "test: ")
+"""What is said of a log before it is trained on."""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)\n"),
+        (("clicks.csv",), "clicks.csv: there is no such file or folder, nor one of this name in the folder that "),
+    ],
+)
+def test_no_log(place: Path, options: tuple[str, ...], message: str) -> None:
+    before = tree(place)
+    refused(segue("run", *options), message)
+    assert tree(place) == before
+
+
+def test_a_parameter_that_does_not_suit_the_log_is_refused_before_anything_is_trained(place: Path) -> None:
+    Path("untimed.csv").write_text("session,item\n" + "".join(f"{n // 4},{n % 4}\n" for n in range(400)))
+    before = tree(place)
+    outcome = segue("run", "untimed.csv", "--model", "stan", "--set", "popularity.window_days=7")
+    assert outcome.code == 2
+    assert outcome.err.endswith(
+        "error: popularity.window_days: needs a log with times and this one has none, got 7.0; leave window_days out\n"
+    )
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("run", "shop.csv", "--seed", "x"), "Invalid value for '--seed'"),
+        (("run", "shop.csv", "--sed", "1"), "No such option: --sed"),
+        (("run", "shop.csv", "--out"), "Option '--out' requires an argument"),
+        (("recommend", "model"), "Missing option '--items'"),
+        (("rum",), "No such command 'rum'"),
+    ],
+)
+def test_bad_usage(place: Path, options: tuple[str, ...], message: str) -> None:
+    before = tree(place)
+    outcome = segue(*options)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--resume",), ("--overwrite",)])
+def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str, ...]) -> None:
+    (place / "photos").mkdir()
+    (place / "photos" / "a.jpg").write_text("precious")
+    before = tree(place)
+    refused(
+        segue("run", "shop.csv", "--out", "photos", *options),
+        "--out: photos holds other files; choose another folder\n",
+    )
+    refused(
+        segue("run", "shop.csv", "--out", "shop.csv", *options), "--out: must be a folder, and shop.csv is a file; "
+    )
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--out: out holds a run already; add --resume to go on with it, --overwrite to replace it, or choose "),
+        (("--resume", "--overwrite"), "--resume: goes on with what --overwrite would replace; give one of them\n"),
+        (("--overwrite", "--model", "nobody"), "unknown model 'nobody': choose one of "),
+        (("--overwrite", "--set", "protocol.k_core=0"), "protocol.k_core: must be greater than or equal to 1, got 0\n"),
+    ],
+)
+def test_an_older_run_survives_mistakes(
+    place: Path, finished: tuple[Path, Outcome], options: tuple[str, ...], message: str
+) -> None:
+    shutil.copytree(finished[0], place / "out")
+    before = tree(place)
+    refused(segue("run", "shop.csv", "--out", "out", *options), message)
+    assert tree(place) == before
+
+
+def test_a_place_that_cannot_be_written_is_said_before_training(place: Path) -> None:
+    before = tree(place)
+    outcome = segue("run", "shop.csv", "--model", "gru4rec", "--out", "shop.csv/out")
+    assert outcome.code == 2
+    assert "epoch" not in outcome.err
+    assert "error: shop.csv/out: cannot be written (Not a directory); what was there is unchanged." in outcome.err
+    assert tree(place) == before
+
+
+FULL_DISK = """
+import resource, sys
+from segue.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+main()
+"""
+
+
+def test_a_full_disk_leaves_whole_models_only_and_the_run_can_go_on(place: Path) -> None:
+    command = ("run", "shop.csv", "--model", "popularity,markov", "--no-baselines", "--out", "out")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, "20000", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("error: out/markov: cannot be written (")
+    assert said.endswith("; what was there is unchanged. Free some space or choose another place")
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in (place / "out").iterdir()] == ["popularity"]
+    assert segue("recommend", "out/popularity", "--items", "1001").code == 0
+    assert "popularity: taken over" in segue(*command, "--resume").err
+
+
+def test_unknown_items_are_no_mistake_and_a_long_list_is(place: Path, finished: tuple[Path, Outcome]) -> None:
+    model = finished[0] / "stan"
+    assert segue("recommend", model, "--items", "never,seen").code == 0
+    items = len(json.loads(segue("recommend", model, "--items", "1001", "-k", 400, "--json").out)["items"])
+    assert items == 400
+    refused(
+        segue("recommend", model, "--items", "1001", "-k", 9999),
+        "k: must be between 1 and the 460 known items, got 9999\n",
+    )
+    refused(
+        segue("recommend", model, "--items", "1001", "-k", 0), "k: must be between 1 and the 460 known items, got 0\n"
+    )
+
+
+def corrupt(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+DAMAGES = {
+    "corrupt": (
+        lambda folder: corrupt(folder / "arrays.safetensors"),
+        "model/arrays.safetensors: does not match its checksum, so it is damaged; copy or train it again\n",
+    ),
+    "truncated": (
+        lambda folder: truncate(folder / "items.parquet"),
+        "model/items.parquet: does not match its checksum, so it is damaged; copy or train it again\n",
+    ),
+    "incomplete": (
+        lambda folder: (folder / "config.json").unlink(),
+        "model/config.json: is missing from the artifact; copy the whole folder again\n",
+    ),
+    "truncated manifest": (
+        lambda folder: truncate(folder / "manifest.json"),
+        "model/manifest.json: cannot be read (",
+    ),
+    "foreign": (
+        lambda folder: (folder / "manifest.json").write_text('{"format": "zip"}'),
+        "model/manifest.json: is no manifest of segue, or a damaged one; copy or train it again\n",
+    ),
+    "no artifact": (
+        lambda folder: (folder / "manifest.json").unlink(),
+        "model: is no artifact of segue (it has no manifest.json); name a folder that a run wrote\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_bad_artifacts(place: Path, finished: tuple[Path, Outcome], case: str) -> None:
+    damage, message = DAMAGES[case]
+    shutil.copytree(finished[0] / "stan", place / "model")
+    damage(place / "model")
+    before = tree(place)
+    refused(segue("recommend", "model", "--items", "1001"), message)
+    refused(segue("evaluate", "model", "shop.csv"), message)
+    assert tree(place) == before
+
+
+def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, finished: tuple[Path, Outcome]) -> None:
+    from segue.models.catalog import load
+
+    load(finished[0] / "stan").save(place / "model")
+    refused(segue("evaluate", "model", "shop.csv"), "model: names no protocol, so it was not written by a run; ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("data", "shop.csv", "--set", "gru4rec.layers=2"),
+            "--set: must name parameters of the protocol here, such as ",
+        ),
+        (("data", "shop.csv", "--protocol", "nobody"), "unknown protocol 'nobody': choose one of "),
+        (("models", "gru4rce"), "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of "),
+        (("recommend", "nowhere", "--items", "1"), "nowhere: is no artifact of segue (it has no manifest.json); "),
+    ],
+)
+def test_other_commands(place: Path, options: tuple[str, ...], message: str) -> None:
+    before = tree(place)
+    refused(segue(*options), message)
+    assert tree(place) == before

@@ -1,0 +1,279 @@
+"""The main job from the command line: what is printed and what is written."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from command import SMALL, Outcome, segue, tree, write_shop
+
+from segue.experiment.entries import BASELINES
+from segue.models.catalog import model_classes
+from segue.parameters import describe
+
+COMMANDS = ("demo", "data", "models", "run", "evaluate", "recommend")
+HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
+NUMBERS = {"fit_seconds", "evaluate_seconds", "peak_memory_mb"}
+
+Finished = tuple[Path, Outcome]
+
+
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text())
+
+
+def metrics(folder: Path) -> dict[str, dict[str, float]]:
+    return {row["label"]: row["metrics"] for row in results(folder)["models"]}
+
+
+@pytest.fixture(scope="module")
+def histories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users' histories with text ids that markup would swallow, without times."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(40), 10)
+    table = pl.DataFrame({"user": users, "item": rng.permuted(np.tile(np.arange(20), (40, 1)), axis=1)[:, :10].ravel()})
+    path = tmp_path_factory.mktemp("logs") / "histories.csv"
+    table.with_columns(pl.format("[b]näme {}[/i]", "item").alias("item")).write_csv(path)
+    return path
+
+
+def test_results_hold_what_they_promise(finished: Finished) -> None:
+    found = results(finished[0])
+    assert len(found["protocol"]["hash"]) == 12
+    assert found["protocol"]["name"] == "session-next"
+    assert found["data"]["stages"][0]["step"] == "read"
+    assert [row["label"] for row in found["models"] if not row["baseline"]] == ["stan", "gru4rec"]
+    assert {row["label"] for row in found["models"] if row["baseline"]} == {*BASELINES, "popularity-7d"}
+    first = [row["metrics"]["recall@20"] for row in found["models"]]
+    assert first == sorted(first, reverse=True)
+    for row in found["models"]:
+        assert {"model", "config", "metrics", "confidence"} | NUMBERS <= row.keys()
+        assert row["metrics"].keys() >= HEADLINE
+        for name in HEADLINE:
+            low, high = row["confidence"][name]
+            assert low <= row["metrics"][name] <= high
+        assert row["peak_memory_mb"] > 0
+    config = next(row["config"] for row in found["models"] if row["model"] == "gru4rec")
+    assert (config["hidden_size"], config["training"]["epochs"]) == (8, 1)
+
+
+def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finished) -> None:
+    out, outcome = finished
+    labels = [row["label"] for row in results(out)["models"]]
+    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", *labels}
+    report = (out / "report.md").read_text()
+    for text in (outcome.out, report):
+        assert all(label in text for label in labels)
+        assert results(out)["protocol"]["hash"] in text
+    assert f"Wrote {out / 'results.json'}, {out / 'report.md'}" in outcome.out
+    assert "epoch 1/1" in outcome.err
+
+
+def test_a_model_that_loses_to_a_baseline_is_said_so(finished: Finished) -> None:
+    out, outcome = finished
+    verdict = next(line for line in results(out)["verdicts"] if line.startswith("gru4rec loses to the baseline"))
+    assert f"! {verdict}\n" in outcome.out
+    assert f"- {verdict}\n" in (out / "report.md").read_text()
+
+
+def test_histories_are_tested_by_leave_one_out(histories: Path, tmp_path: Path) -> None:
+    outcome = segue("run", histories, "--model", "stan", "--set", "protocol.k_core=2", "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    found = results(tmp_path / "out")
+    assert found["protocol"]["name"] == "leave-one-out"
+    assert all(row["metrics"].keys() >= HEADLINE for row in found["models"])
+    assert {row["label"] for row in found["models"]} == {"stan", *BASELINES}
+    note = "stan: the log has no times, so the rank of a session takes the place of its age"
+    assert note in outcome.out
+    assert f"- {note}\n" in (tmp_path / "out" / "report.md").read_text()
+    answer = segue("recommend", tmp_path / "out" / "stan", "--items", "[b]näme 3[/i], [/x]", "-k", 3)
+    assert answer.out.count("[b]näme ") == 3
+    assert "Not in the training data, so ignored: [/x]\n" in answer.out
+
+
+def test_equal_seeds_give_equal_figures(finished: Finished, log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert segue("run", log, "--model", "gru4rec", *SMALL, "--seed", 3, "--no-baselines", "--out", out).code == 0
+    assert metrics(out) == {"gru4rec": metrics(finished[0])["gru4rec"]}
+
+
+def test_options_may_stand_in_a_file(finished: Finished, log: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"log: {log}\nmodels: [gru4rec, stan]\nseed: 9\nbaselines: false\n"
+        "set:\n  gru4rec: {hidden_size: 8, training: {epochs: 1}}\n  protocol: {test_days: 2}\n"
+    )
+    out = tmp_path / "out"
+    assert segue("run", "--config", config, "--seed", 3, "--set", "protocol.test_days=1", "--out", out).code == 0
+    assert results(out)["protocol"]["hash"] == results(finished[0])["protocol"]["hash"]
+    assert metrics(out) == {label: metrics(finished[0])[label] for label in ("gru4rec", "stan")}
+
+
+def test_a_preset_is_the_ground_that_parameters_stand_on(log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ("--model", "gru4rec", "--preset", "gru4rec=recbole", *SMALL, "--no-baselines", "--out", out)
+    assert segue("run", log, *options).code == 0
+    config = results(out)["models"][0]["config"]
+    assert (config["embedding"], config["embedding_size"], config["hidden_size"]) == ("separate", 64, 8)
+
+
+def test_an_interrupted_run_takes_over_what_is_finished(finished: Finished, log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    for name in ("results.json", "report.md"):
+        (out / name).unlink()
+    for name in ("gru4rec", "markov"):
+        shutil.rmtree(out / name)
+    command = ("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", out)
+    refused = segue(*command)
+    assert refused.code == 2
+    assert "holds a run already; add --resume to go on with it" in refused.err
+    resumed = segue(*command, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert resumed.err.count("taken over from") == len(metrics(out)) - 2
+    assert metrics(out) == metrics(finished[0])
+
+
+def test_what_another_recipe_left_is_not_taken_over(finished: Finished, log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    options = ("--model", "stan", "--set", "stan.k=3", "--no-baselines", "--out", out, "--resume")
+    resumed = segue("run", log, *options)
+    assert "taken over" not in resumed.err
+    assert results(out)["models"][0]["config"]["k"] == 3
+
+
+def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    (out / "my notes.txt").write_text("precious")
+    assert segue("run", log, "--model", "stan", "--no-baselines", "--out", out, "--overwrite").code == 0
+    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "stan", "my notes.txt"}
+
+
+def test_evaluating_on_the_same_log_repeats_the_figures(finished: Finished, log: Path) -> None:
+    out, _ = finished
+    row = next(row for row in results(out)["models"] if row["label"] == "gru4rec")
+    outcome = segue("evaluate", out / "gru4rec", log, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["metrics"] == row["metrics"]
+    assert found["confidence"] == row["confidence"]
+    assert found["hash"] == results(out)["protocol"]["hash"]
+    assert not [note for note in found["notes"] if "model" in note]
+    assert f"{row['metrics']['recall@20']:.4f}" in segue("evaluate", out / "gru4rec", log).out
+
+
+def test_evaluating_on_more_says_how_the_figures_stand_to_the_table(
+    finished: Finished, log: Path, tmp_path: Path
+) -> None:
+    whole = json.loads(segue("evaluate", finished[0] / "stan", log, "--all", "--json").out)
+    assert whole["cases"] > json.loads(segue("evaluate", finished[0] / "stan", log, "--json").out)["cases"]
+    assert whole["notes"][-1].endswith("figures on all of it are too good")
+    other = segue("evaluate", finished[0] / "stan", write_shop(tmp_path / "other.csv", 1000, seed=0), "--all")
+    assert "this is not the log that the model was trained on" in other.out
+
+
+def test_recommending(finished: Finished) -> None:
+    model = finished[0] / "stan"
+    shown = segue("recommend", model, "--items", "1001, 1002", "-k", 3)
+    answer = json.loads(segue("recommend", model, "--items", "1001,1002", "-k", 3, "--json").out)
+    assert answer["source"] == "model"
+    assert answer["unknown"] == []
+    assert len(answer["items"]) == len(answer["scores"]) == 3
+    assert all(str(item) in shown.out for item in answer["items"])
+    unseen = segue("recommend", model, "--items", "1001", "-k", 480 - 20, "--exclude-seen", "--json")
+    assert 1001 not in json.loads(unseen.out)["items"]
+
+
+def test_unknown_items_are_answered_by_the_fallback_and_it_is_said(finished: Finished) -> None:
+    outcome = segue("recommend", finished[0] / "stan", "--items", "nothing,[b]", "-k", 3)
+    assert outcome.code == 0
+    assert "Not in the training data, so ignored: nothing, [b]\n" in outcome.out
+    assert "No item of the session is known, so the most popular items answer." in outcome.out
+    answer = json.loads(segue("recommend", finished[0] / "stan", "--items", "nothing", "--json").out)
+    assert (answer["source"], answer["unknown"], len(answer["items"])) == ("popularity", ["nothing"], 10)
+
+
+def test_models_are_listed_with_every_parameter() -> None:
+    listed = segue("models").out
+    for kind in model_classes():
+        assert kind.name in listed
+        shown = segue("models", kind.name).out
+        assert all(parameter.name in shown for parameter in describe(kind.Config))
+    shown = segue("models", "gru4rec").out
+    assert "training.clip_norm        none " in shown
+    assert "--preset gru4rec=recbole: embedding=separate" in shown
+
+
+def test_a_log_is_shown_step_by_step(log: Path) -> None:
+    found = json.loads(segue("data", log, "--set", "protocol.min_support=9", "--json").out)
+    assert found["protocol"]["min_support"] == 9
+    assert {"sessions", "items", "events", "repeats", "equal_times"} <= found["data"]["stages"][0].keys()
+    shown = segue("data", log).out
+    assert "min-support, train: dropped items with fewer than 5 events\n" in shown
+    assert "columns: session is 'session'" in shown
+    assert "…" not in shown
+
+
+def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(tmp_path: Path) -> None:
+    out = tmp_path / "a shop"
+    outcome = segue("demo", "--sessions", 1000, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert {row["label"] for row in results(out)["models"]} == {"gru4rec", "stan", *BASELINES, "popularity-7d"}
+    assert "category" in outcome.out
+    command = next(line for line in outcome.out.splitlines() if line.startswith("  segue recommend"))
+    assert segue(*shlex.split(command)[1:]).code == 0
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_fits_a_terminal_and_shows_examples(command: tuple[str, ...]) -> None:
+    outcome = segue(*command, "--help")
+    assert outcome.code == 0
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    if command:
+        examples = outcome.out.split("Examples:")[1].split("╭")[0].splitlines()
+        assert sum(line.startswith(f" segue {command[0]}") for line in examples) >= 2
+
+
+def test_the_version_is_told() -> None:
+    assert segue("--version").out.startswith("segue 0.")
+
+
+def test_an_interrupt_says_how_to_go_on(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segue.run", interrupt, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert segue("run", log, "--model", "stan") == Outcome(
+        130, "", f"interrupted; to go on: segue run {log} --model stan --out runs/shop-1 --resume\n"
+    )
+    outcome = segue("run", log, "--out", "a b", "--overwrite")
+    assert outcome.err == f"interrupted; to go on: segue run {log} --out 'a b' --resume\n"
+
+
+def test_a_reader_who_leaves_early_gets_no_traceback(log: Path) -> None:
+    program = "from segue.cli.main import main; main()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", program, "data", log], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert command.stdout is not None
+    assert command.stderr is not None
+    command.stdout.close()
+    assert command.stderr.read() == ""
+    command.stderr.close()
+    command.wait(60)
+
+
+def test_a_finished_run_is_not_touched_by_looking_at_it(finished: Finished, log: Path) -> None:
+    before = tree(finished[0])
+    segue("evaluate", finished[0] / "stan", log)
+    segue("recommend", finished[0] / "stan", "--items", "1001")
+    assert tree(finished[0]) == before
