@@ -7,7 +7,9 @@ from segue.experiment.recipe import load_recipe, parse_assignments, parse_settin
 
 
 def test_settings_become_a_tree_with_typed_values() -> None:
-    tree = parse_settings(["gru4rec.hidden_size=128", "gru4rec.training.epochs=5", "protocol.test_days=2", "a.b=null", "a.c=none"])
+    tree = parse_settings(
+        ["gru4rec.hidden_size=128", "gru4rec.training.epochs=5", "protocol.test_days=2", "a.b=null", "a.c=none"]
+    )
     assert tree == {
         "gru4rec": {"hidden_size": 128, "training": {"epochs": 5}},
         "protocol": {"test_days": 2},

@@ -35,6 +35,12 @@ def test_a_winner_and_a_run_without_baselines_get_no_verdict() -> None:
     assert judge([row("m", 0.4, 0.01, baseline=False)], ["mrr@20"]) == []
 
 
+def test_a_figure_without_an_interval_is_compared_too() -> None:
+    rows = [row("m", 0.2, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
+    bare = [one.model_copy(update={"confidence": {}}) for one in rows]
+    assert judge(bare, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
+
+
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     results = Results(
         segue="1",

@@ -140,6 +140,12 @@ class ModelContract:
         with pytest.raises(ParameterError, match="unknown parameter of " + self.model.name):
             self.model(no_such_parameter=1)
 
+    def test_a_whole_configuration_takes_no_parameters_beside_it(self) -> None:
+        config = self.new().config
+        assert self.model(config).config is config
+        with pytest.raises(ParameterError, match=rf"{self.model.name}\.config: is the whole configuration; give no"):
+            self.model(config, no_such_parameter=1)
+
     def test_it_is_documented(self) -> None:
         assert model_class(self.model.name) is self.model
         assert self.model.paper

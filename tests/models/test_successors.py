@@ -80,6 +80,15 @@ def test_markov_forgets_old_sessions(times: bool, parameters: dict[str, float]) 
     np.testing.assert_allclose(scores(model, [1]), [[0, 0, old / (1 + old), 1 / (1 + old)]], rtol=1e-6)
 
 
+def test_markov_says_what_it_made_of_a_log_without_times() -> None:
+    log, timed = sessions([[1, 2]], 2, times=False), sessions([[1, 2]], 2)
+    assert Markov(decay_share=0.5).fit(log).notes == (
+        "the log has no times, so the rank of a session takes the place of its age",
+    )
+    assert Markov(decay_days=5).fit(log).notes == ("the log has no times, so all its sessions weigh alike",)
+    assert Markov(decay_days=5).fit(timed).notes == Markov().fit(log).notes == ()
+
+
 def test_sequential_rules_count_later_events_by_distance() -> None:
     log = sessions([[1, 2, 3, 1, 2], [1, 3]], 3)
     expected = [[0, 1 / 3, 1 + 1 / 4 + 1, 1 / 2 + 1]]

@@ -67,6 +67,5 @@ def _answer(console: Console, model: "segue.Model", visit: list[int | str]) -> N
     table = model.vocabulary.table
     names = dict(zip(table["item"], table["name"], strict=True))
     seen = " → ".join(names[item] for item in visit)
-    console.print(
-        recommendation_table(model.recommend(visit, 5, exclude_seen=True), model.vocabulary, f"After {seen}:")
-    )
+    typer.echo(f"After {seen}:")
+    console.print(recommendation_table(model.recommend(visit, 5, exclude_seen=True), model.vocabulary))

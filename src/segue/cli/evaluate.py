@@ -51,8 +51,8 @@ def evaluate(
         return
     for note in notes:
         typer.echo(f"· {note}")
-    title = f"{model.name}  ·  {len(data.test):,} cases  ·  protocol {data.hash}"
-    terminal().print(evaluation_table(evaluation, title))
+    typer.echo(f"{model.name}  ·  {len(data.test):,} cases  ·  protocol {data.hash}")
+    terminal().print(evaluation_table(evaluation))
 
 
 def _comparison(about: dict[str, str], data: "segue.Dataset", whole: bool) -> list[str]:

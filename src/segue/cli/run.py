@@ -84,8 +84,8 @@ def run(
 
 def show(results: Results, folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
-    title = f"{results.log}  ·  {results.protocol['name']}  ·  protocol {results.protocol['hash']}"
-    terminal().print(leaderboard(results.models, results.protocol["headline"], title))
+    typer.echo(f"{results.log}  ·  {results.protocol['name']}  ·  protocol {results.protocol['hash']}")
+    terminal().print(leaderboard(results.models, results.protocol["headline"]))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
     for row in results.models:

@@ -26,26 +26,18 @@ _BAR = 20
 """Characters of the interval picture."""
 
 
-def _table(title: str | None = None) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+def _table() -> Table:
+    return Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
-def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], title: str) -> Table:
+def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str]) -> Table:
     """Show the models, best first, with the 95% interval of the first metric drawn beside its value.
 
     Args:
         rows: the models.
         metrics: the metrics to show; the first is drawn.
-        title: line above the table.
     """
-    table = _table(title)
+    table = _table()
     table.add_column("model", no_wrap=True)
     table.add_column(metrics[0], justify="right")
     low, high = _span(rows, metrics[0])
@@ -121,9 +113,9 @@ def size_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def evaluation_table(evaluation: "Evaluation", title: str) -> Table:
+def evaluation_table(evaluation: "Evaluation") -> Table:
     """Show every metric with its 95% interval."""
-    table = _table(title)
+    table = _table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95% interval")
@@ -154,12 +146,12 @@ def parameter_table(config: type[BaseModel]) -> Table:
     return table
 
 
-def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary, title: str | None = None) -> Table:
+def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary) -> Table:
     """Show recommended items with what is known of them."""
     known = [name for name in vocabulary.table.columns if name not in ("item", "support")][:3]
     listed = vocabulary.table.filter(vocabulary.ids.is_in(answer.items))
     rows = {row["item"]: row for row in listed.iter_rows(named=True)}
-    table = _table(title)
+    table = _table()
     table.add_column("#", justify="right")
     table.add_column("item")
     for name in known:

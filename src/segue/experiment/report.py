@@ -24,7 +24,7 @@ def markdown(results: Results) -> str:
         f"segue {results.segue}. Figures with another hash are not comparable.\n",
         "## Leaderboard\n",
         _leaderboard(results.models, results.protocol["headline"]),
-        "\nIn brackets: 95% bootstrap interval over sessions. Baselines in italics.\n",
+        "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",
         *_section("Verdicts", results.verdicts),
         *_section("Notes", [*results.notes, *_model_notes(results.models)]),
         "## The log, step by step\n",

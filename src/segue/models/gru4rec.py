@@ -138,7 +138,7 @@ class SessionParallelObjective:
         self.module = network
         self._lanes = lanes
         self._loss = loss
-        self._runtime = runtime
+        self._autocast = runtime.autocast()
         self._epoch = 0
         self._state: State = []
 
@@ -153,7 +153,7 @@ class SessionParallelObjective:
         batch, device = self._lanes.batch(step), self._state[0].device
         candidates = self._loss.draw(batch.targets, self._epoch, step, device)
         inputs, rows = self.module.look_up(torch.from_numpy(batch.inputs).to(device), candidates.ids)
-        with self._runtime.autocast():
+        with self._autocast:
             output, state = self.module.step(inputs, self._carry_over(batch))
         self._state = [part.detach() for part in state]
         return self._loss(output.float(), rows, candidates).sum() / self._lanes.n_lanes

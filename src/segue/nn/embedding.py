@@ -14,7 +14,7 @@ def look_up(table: Float[Tensor, "N D"], *ids: Int64[Tensor, "_"]) -> tuple[Floa
     The gradient of the table is sparse and not coalesced: one row per id, in the order given. Looking up all lists at
     once, a table that is used as input and as output gets one gradient; autograd would merge two at a higher cost.
     """
-    rows: tuple[Tensor, ...] = _LookUp.apply(table, *ids)
+    rows: tuple[Tensor, ...] = _LookUp.apply(table, *ids)  # type: ignore[no-untyped-call]
     return rows
 
 

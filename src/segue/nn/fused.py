@@ -1,8 +1,9 @@
 """The two pieces of a recurrent training step where its time goes, each as one differentiable operation.
 
 Written as a chain of small operations, most of a step goes into temporaries. Here the scores of B states against M
-sampled items exist once: the softmax is taken in place and turned into the gradient in place. The recurrent cell keeps the four arrays that its gradient needs.
-``losses.cross_entropy`` and ``torch.nn.GRUCell`` say the same, and are what the tests compare with.
+candidates exist once: the softmax is taken in place and turned into the gradient in place. The recurrent cell keeps
+the few arrays that its gradient needs. ``losses.cross_entropy`` and ``torch.nn.GRUCell`` say the same, and are what
+the tests compare with.
 """
 
 from typing import Any

@@ -179,7 +179,7 @@ class RecurrentNetwork(Encoder):
 
     def look_up(
         self, items: Int64[Tensor, "B"], candidates: Int64[Tensor, "M"]
-    ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M H+1"]]:
+    ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M W"]]:
         """Return the input of ``step`` for some items, and the output embeddings and biases of others."""
         if self.embedding == "shared":
             inputs, rows = look_up(self.output, items, candidates)

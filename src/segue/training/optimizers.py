@@ -29,7 +29,7 @@ class RowAdagrad(torch.optim.Optimizer):
         self, parameters: Iterable[nn.Parameter], learning_rate: float, momentum: float = 0.0, epsilon: float = 1e-6
     ) -> None:
         super().__init__(parameters, {"lr": learning_rate, "momentum": momentum, "eps": epsilon})
-        self._first: dict[Tensor, np.ndarray] = {}
+        self._arrays: dict[Tensor, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter]["sum"] = torch.zeros_like(parameter)
@@ -45,30 +45,38 @@ class RowAdagrad(torch.optim.Optimizer):
                 if parameter.grad is None:
                     continue
                 if parameter.device.type == "cpu":
-                    self._step_compiled(parameter, group)
+                    self._step_compiled(parameter, parameter.grad, group)
                 elif parameter.grad.is_sparse:
-                    self._step_rows(parameter, group)
+                    self._step_rows(parameter, parameter.grad, group)
                 else:
-                    self._step_dense(parameter, group)
+                    self._step_dense(parameter, parameter.grad, group)
 
-    def _step_compiled(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        assert parameter.grad is not None
-        state, values = self.state[parameter], parameter.numpy()
-        sums = state["sum"].numpy()
-        momenta = state["momentum"].numpy() if "momentum" in state else sums
-        rule = Rule(*(values.dtype.type(group[name]) for name in ("lr", "momentum", "eps")))
-        if parameter.grad.is_sparse:
-            if parameter not in self._first:
-                self._first[parameter] = np.full(len(values), -1, dtype=np.int32)
-            ids, gradients = parameter.grad._indices()[0].numpy(), parameter.grad._values().numpy()
-            adagrad_rows(values, sums, momenta, ids, gradients, self._first[parameter], rule)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what ``state_dict`` returned."""
+        super().load_state_dict(state_dict)
+        self._arrays.clear()
+
+    def _step_compiled(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        if parameter not in self._arrays:
+            self._arrays[parameter] = self._arrays_of(parameter)
+        values, sums, momenta, first = self._arrays[parameter]
+        number = values.dtype.type
+        rule = Rule(number(group["lr"]), number(group["momentum"]), number(group["eps"]))
+        if gradient.is_sparse:
+            ids, rows = gradient._indices()[0].numpy(), gradient._values().numpy()
+            adagrad_rows(values, sums, momenta, ids, rows, first, rule)
         else:
-            gradient = parameter.grad.contiguous().numpy()
-            adagrad(values.reshape(-1), sums.reshape(-1), momenta.reshape(-1), gradient.reshape(-1), rule)
+            flat = gradient.reshape(-1).numpy()
+            adagrad(values.reshape(-1), sums.reshape(-1), momenta.reshape(-1), flat, rule)
 
-    def _step_rows(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        assert parameter.grad is not None
-        gradient = parameter.grad.coalesce()
+    def _arrays_of(self, parameter: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the compiled step works on: the parameter and its state without a copy, and its scratch."""
+        state = self.state[parameter]
+        momenta = state.get("momentum", state["sum"])
+        return parameter.numpy(), state["sum"].numpy(), momenta.numpy(), np.full(len(parameter), -1, dtype=np.int32)
+
+    def _step_rows(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        gradient = gradient.coalesce()
         rows, values = gradient.indices()[0], gradient.values()
         state = self.state[parameter]
         sums = state["sum"].index_select(0, rows).addcmul_(values, values)
@@ -79,9 +87,8 @@ class RowAdagrad(torch.optim.Optimizer):
             state["momentum"].index_copy_(0, rows, step)
         parameter.index_add_(0, rows, step)
 
-    def _step_dense(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        gradient, state = parameter.grad, self.state[parameter]
-        assert gradient is not None
+    def _step_dense(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
         state["sum"].addcmul_(gradient, gradient)
         step = gradient.div(state["sum"].add(group["eps"]).sqrt_()).mul_(-group["lr"])
         if "momentum" in state:
