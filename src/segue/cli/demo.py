@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,13 @@ from segue.experiment.recipe import Recipe
 from segue.progress import progress_for
 
 _EXAMPLES = 2
+
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "protocol": {"test_days": 2},
+    "gru4rec": {"hidden_size": 200, "dropout_hidden": 0.4, "training": {"n_samples": 256, "epochs": 8}},
+}
+"""What suits a small shop: two days of visits to test on, and a sample of half the catalogue as negatives."""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +43,7 @@ def demo(
     """
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
-    recipe = Recipe(log="demo shop", models=["gru4rec", "stan"], seed=seed)
+    recipe = Recipe(log="demo shop", models=["gru4rec", "stan"], set=_SETTINGS, seed=seed)
     results = segue.run(recipe, out, events=shop(sessions, seed), overwrite=True, progress=progress_for())
     console.print(size_table(results.data["stages"]))
     show(results, out)

@@ -60,7 +60,8 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
     """
     mistakes = []
     if protocol.split == "given" and not events.has_parts:
-        mistakes.append("protocol.split: 'given' needs a log with train and test parts; choose another split")
+        remedy = "test on all of it (--all)" if trained else "choose another split"
+        mistakes.append(f"protocol.split: 'given' needs a log with train and test parts; {remedy}")
     if protocol.split == "whole" and not trained:
         mistakes.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
     if not events.has_time:

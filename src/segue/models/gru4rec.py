@@ -81,7 +81,12 @@ class GRU4RecConfig(NeuralConfig):
 
 
 class GRU4Rec(NeuralModel):
-    """Recurrent network over the running session, the state carried from event to event."""
+    """Recurrent network over the running session, the state carried from event to event.
+
+    With ``accidental_hits="keep"`` a training step is that of the authors' PyTorch code, but for two details: with
+    momentum, the bias of an item moves on whenever its row is in use, also as a shared input; and when the last
+    sessions leave the batch smaller, the logQ correction still takes only the targets for in-batch items.
+    """
 
     name = "gru4rec"
     paper = "Hidasi et al. 2016, arXiv 1511.06939; Hidasi and Karatzoglou 2018, arXiv 1706.03847"

@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from segue.errors import InputError
+from segue.nn.metrics import MetricName
 
 
 class TrainingConfig(BaseModel):
@@ -26,3 +29,12 @@ class TrainingConfig(BaseModel):
     """Epochs without a better validation before training stops; None never stops early."""
     metric: str = "mrr@20"
     """Validation metric that picks the best epoch."""
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, metric: str) -> str:
+        try:
+            MetricName.parse(metric)
+        except InputError as error:
+            raise ValueError(f"a metric ({error})") from None
+        return metric
