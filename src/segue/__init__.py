@@ -15,8 +15,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# By default an OpenMP thread burns its core for a millisecond while it waits for the others, and small steps wait often:
-# where another process wants the core too, training takes ten times as long. This is read when torch is loaded.
+# By default an OpenMP thread burns its core for a millisecond while it waits for the others, and small steps wait
+# often: where another process wants the core too, training takes ten times as long. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
