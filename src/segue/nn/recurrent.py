@@ -25,17 +25,22 @@ def glorot_(weight: Tensor, rows: int, columns: int) -> None:
     nn.init.uniform_(weight, -bound, bound)
 
 
+def _draw_gates(cell: nn.GRUCell | nn.LSTMCell) -> None:
+    """Draw each gate's matrices on their own, whatever their number; biases start at 0."""
+    glorot_(cell.weight_ih, cell.hidden_size, cell.input_size)
+    glorot_(cell.weight_hh, cell.hidden_size, cell.hidden_size)
+    nn.init.zeros_(cell.bias_ih)
+    nn.init.zeros_(cell.bias_hh)
+
+
 class GRUCell(nn.GRUCell):
     """``torch.nn.GRUCell`` with a shorter way through a CPU."""
 
     n_states = 1
 
     def reset_parameters(self) -> None:
-        """Draw each gate's matrices on their own; biases start at 0."""
-        glorot_(self.weight_ih, self.hidden_size, self.input_size)
-        glorot_(self.weight_hh, self.hidden_size, self.hidden_size)
-        nn.init.zeros_(self.bias_ih)
-        nn.init.zeros_(self.bias_hh)
+        """Draw fresh weights."""
+        _draw_gates(self)
 
     def forward(self, inputs: Float[Tensor, "B I"], state: State) -> State:  # type: ignore[override]
         """Return the next state."""
@@ -50,11 +55,8 @@ class LSTMCell(nn.LSTMCell):
     n_states = 2
 
     def reset_parameters(self) -> None:
-        """Draw each gate's matrices on their own; biases start at 0."""
-        glorot_(self.weight_ih, self.hidden_size, self.input_size)
-        glorot_(self.weight_hh, self.hidden_size, self.hidden_size)
-        nn.init.zeros_(self.bias_ih)
-        nn.init.zeros_(self.bias_hh)
+        """Draw fresh weights."""
+        _draw_gates(self)
 
     def forward(self, inputs: Float[Tensor, "B I"], state: State) -> State:  # type: ignore[override]
         """Return the next state."""
