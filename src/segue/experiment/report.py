@@ -71,8 +71,8 @@ def _all_metrics(rows: Sequence[ModelResult]) -> str:
 def _statistics(results: Results) -> str:
     stages = results.data["stages"]
     names = [name for name in stages[0] if name not in ("step", "part", "why")]
-    rows = [[f"{stage['part']}, {stage['step']}", *(_shown(stage[name]) for name in names)] for stage in stages]
-    return _table(["part, after step", *(name.replace("_", " ") for name in names)], rows)
+    rows = [[name.replace("_", " "), *(_shown(stage[name]) for stage in stages)] for name in names]
+    return _table(["", *(f"{stage['part']}, {stage['step']}" for stage in stages)], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
