@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from segue.errors import ParameterError, UnknownNameError
-from segue.parameters import build, describe, merge
+from segue.parameters import build, describe, flatten, merge
 
 
 class Inner(BaseModel):
@@ -51,6 +51,14 @@ def test_all_mistakes_come_together_each_with_name_rule_value() -> None:
         "unknown parameter of outer 'inner.ratr': did you mean 'inner.rate'? "
         "choose one of inner.rate, inner.rounds, kind, size",
     ]
+
+
+def test_sections_are_written_with_dots() -> None:
+    assert flatten({"a": 1, "inner": {"rate": None, "deep": {"kind": "b"}}}) == {
+        "a": 1,
+        "inner.rate": None,
+        "inner.deep.kind": "b",
+    }
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:

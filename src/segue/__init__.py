@@ -33,21 +33,39 @@ if TYPE_CHECKING:
     from segue.evaluation.prepare import Dataset as Dataset
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
+    from segue.experiment.distillation import Distillation as Distillation
+    from segue.experiment.distillation import distill as distill
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
+    from segue.models.als import ALS as ALS
+    from segue.models.anatomy import anatomy as anatomy
+    from segue.models.attention_clustering import AttentionClustering as AttentionClustering
     from segue.models.base import Model as Model
     from segue.models.base import Recommendation as Recommendation
+    from segue.models.bert4rec import BERT4Rec as BERT4Rec
+    from segue.models.bpr import BPR as BPR
     from segue.models.catalog import load as load
     from segue.models.catalog import model_class as model_class
     from segue.models.catalog import model_classes as model_classes
+    from segue.models.esasrec import ESASRec as ESASRec
+    from segue.models.fmlp_rec import FMLPRec as FMLPRec
+    from segue.models.fpmc import FPMC as FPMC
     from segue.models.gru4rec import GRU4Rec as GRU4Rec
+    from segue.models.gsasrec import GSASRec as GSASRec
+    from segue.models.hstu import HSTU as HSTU
+    from segue.models.improved_gru4rec import ImprovedGRU4Rec as ImprovedGRU4Rec
     from segue.models.item_knn import ItemKNN as ItemKNN
     from segue.models.markov import Markov as Markov
+    from segue.models.narm import NARM as NARM
     from segue.models.popularity import Popularity as Popularity
+    from segue.models.sasrec import SASRec as SASRec
     from segue.models.sequential_rules import SequentialRules as SequentialRules
     from segue.models.session_popularity import SessionPopularity as SessionPopularity
+    from segue.models.sr_gnn import SRGNN as SRGNN
+    from segue.models.stamp import STAMP as STAMP
     from segue.models.stan import STAN as STAN
+    from segue.models.two_stage import TwoStage as TwoStage
     from segue.models.v_sknn import VSKNN as VSKNN
     from segue.models.vstan import VSTAN as VSTAN
     from segue.training.runtime import Runtime as Runtime
@@ -67,21 +85,39 @@ _HOMES = {
     "Dataset": "evaluation.prepare",
     "prepare": "evaluation.prepare",
     "Protocol": "evaluation.protocol",
+    "Distillation": "experiment.distillation",
+    "distill": "experiment.distillation",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",
     "run": "experiment.run",
+    "ALS": "models.als",
+    "anatomy": "models.anatomy",
     "Model": "models.base",
     "Recommendation": "models.base",
+    "BERT4Rec": "models.bert4rec",
+    "BPR": "models.bpr",
     "load": "models.catalog",
     "model_class": "models.catalog",
     "model_classes": "models.catalog",
+    "ESASRec": "models.esasrec",
+    "FPMC": "models.fpmc",
     "GRU4Rec": "models.gru4rec",
+    "GSASRec": "models.gsasrec",
+    "HSTU": "models.hstu",
+    "AttentionClustering": "models.attention_clustering",
+    "FMLPRec": "models.fmlp_rec",
+    "ImprovedGRU4Rec": "models.improved_gru4rec",
     "ItemKNN": "models.item_knn",
     "Markov": "models.markov",
+    "NARM": "models.narm",
     "Popularity": "models.popularity",
+    "SASRec": "models.sasrec",
     "SequentialRules": "models.sequential_rules",
     "SessionPopularity": "models.session_popularity",
+    "SRGNN": "models.sr_gnn",
+    "STAMP": "models.stamp",
     "STAN": "models.stan",
+    "TwoStage": "models.two_stage",
     "VSKNN": "models.v_sknn",
     "VSTAN": "models.vstan",
     "Runtime": "training.runtime",

@@ -22,6 +22,14 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def flatten(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """Return nested values by name, sections written with dots: the inverse of what ``--set`` makes of them."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{section}{name}.") if isinstance(value, Mapping) else {f"{section}{name}": value}
+    return flat
+
+
 def build(
     config: type[ConfigT], owner: str, *, preset: str | None = None, parameters: Mapping[str, Any] | None = None
 ) -> ConfigT:
@@ -99,6 +107,8 @@ def _rule(info: FieldInfo) -> str:
 def _type_name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " | ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) is dict:
+        return "names and values"
     if get_origin(kind) in (tuple, list):
         return f"list of {_type_name(get_args(kind)[0])}"
     if isinstance(kind, UnionType) or get_origin(kind) is Union:

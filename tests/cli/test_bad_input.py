@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command import Outcome, segue, tree
 
+from segue.models.catalog import model_classes
+
 HEADER = "session,item,time\n"
 FIX = "correct them or remove their rows"
 
@@ -43,7 +45,7 @@ BAD_LOGS = {
 BAD_OPTIONS = {
     "unknown model": (
         ("--model", "gru4rce"),
-        "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of gru4rec, ",
+        "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of als, ",
     ),
     "unknown parameter": (
         ("--model", "gru4rec", "--set", "gru4rec.hiden_size=3"),
@@ -60,7 +62,7 @@ BAD_OPTIONS = {
     "mistakes in several models": (
         (
             "--model",
-            "gru4rec,stam,stan",
+            "gru4rec,markof,stan",
             "--set",
             "stan.k=0",
             "--set",
@@ -69,8 +71,9 @@ BAD_OPTIONS = {
             "markov.smoothing=-1",
         ),
         "gru4rec.layers: must be greater than or equal to 1, got 0\n"
-        "unknown model 'stam': did you mean 'stan'? choose one of gru4rec, item-knn, markov, popularity, "
-        "sequential-rules, session-popularity, stan, v-sknn, vstan\n"
+        "unknown model 'markof': did you mean 'markov'? choose one of "
+        + ", ".join(sorted(model.name for model in model_classes()))
+        + "\n"
         "stan.k: must be greater than or equal to 1, got 0\n"
         "markov.smoothing: must be greater than or equal to 0, got -1\n",
     ),

@@ -18,7 +18,7 @@ EPOCHS = ("--set", "gru4rec.training.epochs=10", "--set", "gru4rec.training.pati
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     found = json.loads((folder / "results.json").read_text())["models"]
-    costs = {"fit_seconds", "evaluate_seconds", "peak_memory_mb"}
+    costs = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "latency_ms"}
     return [{name: value for name, value in row.items() if name not in costs} for row in found]
 
 

@@ -48,6 +48,20 @@ def test_a_log_without_times_has_none(vocabulary):
     assert sessions.items.tolist() == [1, 2]
 
 
+def test_further_columns_go_with_their_events(vocabulary):
+    frame = log((1, "a", 0), (1, "b", 9), (2, "x", 3), (2, "c", 4)).with_columns(shop=pl.Series(list("pqrs")))
+    sessions, _ = encode(frame, vocabulary)
+    assert sessions.items.tolist() == [3, 1, 2]
+    assert sessions.columns.to_dict(as_series=False) == {"shop": ["s", "p", "q"]}
+    assert encode(frame.drop("shop"), vocabulary)[0].columns is None
+    later, _ = encode_cases(
+        frame.with_columns(shop=pl.lit("z"), time=pl.col("time").dt.offset_by("1h")), [frame], vocabulary
+    )
+    last = later.prefixes[-1:].latest(2)
+    assert (last.items.tolist(), last.columns["shop"].to_list()) == ([2, 1], ["q", "z"])
+    assert sessions.backwards().columns["shop"].to_list() == ["s", "q", "p"]
+
+
 def test_every_held_out_event_is_predicted_from_all_before_it(vocabulary):
     held = log((1, "a", 0), (1, "b", 1), (1, "x", 2), (1, "c", 3), (2, "d", 5))
     cases, left = encode_cases(held, [], vocabulary)

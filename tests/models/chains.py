@@ -59,7 +59,7 @@ def every_next(log: Sessions) -> Cases:
     """Every event after the first of each session is to be predicted from all before it."""
     targets = np.setdiff1d(np.arange(len(log.items)), log.offsets)
     groups = np.searchsorted(log.offsets, targets, side="right") - 1
-    prefixes = Prefixes(log.items, log.offsets[groups], targets, log.times)
+    prefixes = log.prefixes(log.offsets[groups], targets)
     return Cases(prefixes, log.items[targets], groups)
 
 

@@ -12,7 +12,7 @@ import pytest
 from chains import blocks, prefixes
 
 from segue.errors import ArtifactError, UnknownNameError
-from segue.models import catalog
+from segue.models import catalog, single
 from segue.models.base import Model
 from segue.models.popularity import Popularity
 from segue.models.v_sknn import VSKNN
@@ -20,9 +20,9 @@ from segue.models.v_sknn import VSKNN
 
 @pytest.fixture
 def fresh_table() -> Iterator[None]:
-    catalog._table.cache_clear()
+    single.single_models.cache_clear()
     yield
-    catalog._table.cache_clear()
+    single.single_models.cache_clear()
 
 
 def test_names_are_those_of_the_classes() -> None:
@@ -51,7 +51,7 @@ class Impostor(Popularity):
 def test_other_packages_add_models(fresh_table: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "another_package", sys.modules[__name__])
     found = [EntryPoint(kind, f"another_package:{kind}", "segue.models") for kind in ("Foreign", "Impostor")]
-    monkeypatch.setattr(catalog, "entry_points", lambda group: found if group == "segue.models" else [])
+    monkeypatch.setattr(single, "entry_points", lambda group: found if group == "segue.models" else [])
     assert catalog.model_class("foreign") is Foreign
     assert catalog.model_classes()[-1] is Foreign
     assert catalog.model_class("popularity") is Popularity

@@ -1,4 +1,4 @@
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -9,8 +9,7 @@ from neural_contract import NeuralModelContract
 from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.measure import measure
-from segue.models.gru4rec import GRU4Rec
-from segue.nn.losses import LOSSES
+from segue.models.gru4rec import GRU4Rec, GRU4RecTraining
 from segue.training.runtime import Runtime
 
 SMALL: dict = {"hidden_size": 24, "training": {"batch_size": 32, "n_samples": 64, "epochs": 4, "learning_rate": 0.15}}
@@ -45,7 +44,7 @@ def chain() -> Task:
     return markov_chain(n_items=20, n_sessions=500)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", get_args(GRU4RecTraining.model_fields["loss"].annotation))
 def test_every_loss_learns(loss: str, chain: Task) -> None:
     model = small(training={"loss": loss, "epochs": 8, "activation": "elu" if loss == "bpr-max" else "linear"})
     assert hit_rate(model.fit(chain.train), chain) >= 0.8 * chain.optimum

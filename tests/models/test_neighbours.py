@@ -150,6 +150,15 @@ def test_stan_by_hand() -> None:
     np.testing.assert_allclose(model.score(prefixes([1, 2]))[0].numpy(), expected, rtol=1e-6)
 
 
+def test_v_sknn_can_weight_sessions_by_age() -> None:
+    log = sessions([[1, 2], [1, 3], [1, 4]], 4)  # They end 12, 6 and 0 hours before the end of training.
+    scores = VSKNN(decay_days=0.25).fit(log).score(prefixes([1]))[0].numpy()
+    np.testing.assert_allclose(scores[2:] / scores[4], np.exp([-2, -1, 0]), rtol=1e-6)
+    ranked = VSKNN(decay_share=1 / 3, k=1).fit(sessions([[1, 2], [1, 3], [1, 4]], 4, times=False))
+    assert ranked.notes == ("the log has no times, so the rank of a session takes the place of its age",)
+    assert np.flatnonzero(ranked.score(prefixes([1]))[0]).tolist() == [1, 4]
+
+
 def test_vstan_adds_the_match_and_the_idf() -> None:
     log = sessions([[1, 2], [3, 4], [4, 1]], 4)
     parameters: ClassVar = {"position_scale": 2.0, "age_scale_days": 1.0}

@@ -40,6 +40,14 @@ def test_the_window_counts_back_from_the_last_event() -> None:
     assert Popularity(window_days=longer).fit(log).score(prefixes([1])).tolist() == [[0, 1, 1, 2]]
 
 
+def test_growth_compares_with_the_window_before() -> None:
+    log = sessions([[4], [1, 1, 2], [2, 2, 2, 3]], 5)  # They end after 6, 12 and 18 hours.
+    scores = Popularity(window_days=0.25, growth=True).fit(log).score(prefixes([1]))[0]
+    np.testing.assert_allclose(scores, [0, -2 / np.sqrt(2), 2 / np.sqrt(4), 1, 0, 0], rtol=1e-6)
+    with pytest.raises(ParameterError, match=r"popularity\.growth: needs window_days"):
+        Popularity(growth=True).fit(log)
+
+
 def test_a_window_without_times_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"popularity\.window_days: needs a log with times .* got 7\.0; leave"):
         Popularity(window_days=7).fit(sessions([[1, 2]], 2, times=False))

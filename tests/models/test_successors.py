@@ -80,6 +80,17 @@ def test_markov_forgets_old_sessions(times: bool, parameters: dict[str, float]) 
     np.testing.assert_allclose(scores(model, [1]), [[0, 0, old / (1 + old), 1 / (1 + old)]], rtol=1e-6)
 
 
+def test_rules_and_co_occurrence_forget_old_sessions() -> None:
+    log = sessions([[1, 2], [2, 1], [1, 3]], 3)  # They end 12, 6 and 0 hours before the end of training.
+    oldest, older = np.exp(-1), np.exp(-1 / 2)
+    rules = SequentialRules(decay_days=0.5).fit(log)
+    np.testing.assert_allclose(scores(rules, [1]), [[0, 0, oldest, 1]], rtol=1e-6)
+    knn = ItemKNN(decay_days=0.5, damping=0, alpha=0.5).fit(log)
+    both = oldest + older  # Sessions that hold 1 and 2, and events on 2.
+    expected = [[0, 0, both / np.sqrt((both + 1) * both), 1 / np.sqrt(both + 1)]]
+    np.testing.assert_allclose(scores(knn, [1]), expected, rtol=1e-6)
+
+
 def test_markov_says_what_it_made_of_a_log_without_times() -> None:
     log, timed = sessions([[1, 2]], 2, times=False), sessions([[1, 2]], 2)
     assert Markov(decay_share=0.5).fit(log).notes == (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from segue.nn.losses import LOSSES, activate, bpr_max, cross_entropy, make_loss
+from segue.nn.losses import LOSSES, activate, bpr_max, cosine, cross_entropy, gbce, make_loss, row_shares
 
 
 def sigma(x: float) -> float:
@@ -21,6 +21,11 @@ def naive(name: str, row: list[float], target: int, excluded: list[bool], regula
     negatives = [score for column, score in enumerate(row) if column != target and not excluded[column]]
     if name == "cross-entropy":
         return math.log(math.exp(r) + sum(map(math.exp, negatives))) - r
+    if name in ("bce", "gbce", "nce"):
+        of_target, of_negatives = -math.log(sigma(r)), -sum(math.log(1 - sigma(s)) for s in negatives)
+        if name == "bce":
+            return of_target + of_negatives / max(len(negatives), 1)
+        return (of_target + of_negatives) / (len(negatives) + 1 if name == "gbce" else 1)
     if not negatives:
         return 0.0
     if name == "bpr":
@@ -113,3 +118,38 @@ def test_a_made_loss_is_the_loss_of_the_activated_scores() -> None:
     made = make_loss("top1", activation="elu", elu=0.5)
     assert torch.equal(made(scores, targets), LOSSES["top1"](activate(scores, "elu", 0.5), targets))
     assert make_loss("cross-entropy") is cross_entropy
+
+
+@pytest.mark.parametrize("excluded", [None, torch.tensor([[False, True, False, False]])])
+def test_gbce_weighs_the_target_by_the_share_of_items_drawn(excluded: Tensor | None) -> None:
+    row, k, t, n_items = [0.4, -0.3, 1.2, 0.1], 3 if excluded is None else 2, 0.75, 9
+    alpha = k / (n_items - 1)
+    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+    negatives = [score for column, score in enumerate(row) if column != 2 and (excluded is None or column != 1)]
+    expected = -(beta * math.log(sigma(row[2])) + sum(math.log(1 - sigma(score)) for score in negatives)) / (k + 1)
+    loss = gbce(torch.tensor([row]), torch.tensor([2]), excluded, n_items=n_items, calibration=t)
+    assert loss.item() == pytest.approx(expected)
+    made = make_loss("gbce", n_items=n_items, calibration=t)
+    assert torch.equal(made(torch.tensor([row]), torch.tensor([2]), excluded), loss)
+
+
+def test_more_negatives_than_items_are_calibrated_as_all_of_them() -> None:
+    scores, targets = torch.randn(2, 9), torch.tensor([0, 3])
+    assert torch.equal(gbce(scores, targets, n_items=4), gbce(scores, targets))
+
+
+def test_cosine_equals_a_loop_and_leaves_the_target_alone() -> None:
+    states, embeddings = (torch.randn(3, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    losses = cosine(states, embeddings)
+    for loss, one, other in zip(losses.tolist(), states.tolist(), embeddings.tolist(), strict=True):
+        dot = sum(x * y for x, y in zip(one, other, strict=True))
+        assert loss == pytest.approx(1 - dot / (math.hypot(*one) * math.hypot(*other)))
+    losses.sum().backward()
+    assert embeddings.grad is None
+    assert states.grad.abs().sum() > 0
+
+
+def test_rows_share_the_mean_by_their_weights() -> None:
+    states = torch.zeros(4, 2)
+    assert row_shares(states, None).tolist() == [0.25] * 4
+    assert row_shares(states, torch.tensor([1.0, 0.0, 2.0, 5.0])).tolist() == [0.125, 0.0, 0.25, 0.625]

@@ -1,9 +1,10 @@
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.nn.kernels import alias_table
-from segue.nn.samplers import AccidentalHits, PopularitySampler
+from segue.nn.samplers import AccidentalHits, PopularitySampler, hardest, log_probabilities
 
 SUPPORT = np.array([0, 1, 4, 0, 16, 100, 9])
 
@@ -47,17 +48,36 @@ def test_a_draw_is_a_function_of_seed_epoch_and_step() -> None:
     assert (PopularitySampler(SUPPORT, 0.5, 50, seed=8).draw(0, 0) != first[0, 0]).any()
 
 
+def test_log_probabilities_are_those_of_the_draws() -> None:
+    for alpha in (0.0, 0.5, 1.0):
+        sampler = PopularitySampler(SUPPORT, alpha, 20_000, seed=1)
+        share = np.bincount(sampler.draw(0, 0), minlength=len(SUPPORT)) / 20_000
+        expected = np.exp(log_probabilities(sampler.log_weights, SUPPORT))
+        np.testing.assert_allclose(expected[SUPPORT > 0].sum(), 1, rtol=1e-5)
+        np.testing.assert_allclose(share[SUPPORT > 0], expected[SUPPORT > 0], atol=0.02)
+
+
 @settings(max_examples=60, deadline=None)
-@given(ids=st.lists(st.integers(1, 9), min_size=1, max_size=40), data=st.data())
-def test_accidental_hits_equal_a_double_loop(ids: list[int], data: st.DataObject) -> None:
-    n_targets = data.draw(st.integers(1, len(ids)))
+@given(targets=st.lists(st.integers(1, 9), min_size=1, max_size=20), drawn=st.lists(st.integers(1, 9), max_size=20))
+def test_accidental_hits_equal_a_double_loop(targets: list[int], drawn: list[int]) -> None:
     hits = AccidentalHits(9)
-    for _ in range(2):
-        rows, columns = hits.find(np.array(ids), n_targets)
-        found = sorted(zip(rows.tolist(), columns.tolist(), strict=True))
-        assert found == [
+    for own in (True, False, True):
+        columns = targets + drawn
+        found = hits.find(np.array(targets), np.array(columns), own=own)
+        assert list(zip(*(part.tolist() for part in found), strict=True)) == [
             (row, column)
-            for row in range(n_targets)
-            for column in range(len(ids))
-            if column != row and ids[column] == ids[row]
+            for row in range(len(targets))
+            for column in range(len(columns))
+            if columns[column] == targets[row] and not (own and column == row)
         ]
+
+
+def test_the_hardest_candidate_that_takes_part_is_each_rows_own() -> None:
+    scores = torch.tensor([[1.0, 3.0, -2.0, -1.0], [5.0, 4.0, 0.0, 2.0]], requires_grad=True)
+    excluded = torch.tensor([[False, True, True, True], [False, False, False, False]])
+    chosen, out = hardest(scores, excluded, 2)
+    assert chosen[0, 0].item() == 1.0
+    assert chosen[1].tolist() == [5.0, 2.0]
+    assert out.tolist() == [[False, True], [False, False]]
+    chosen[1].sum().backward()
+    assert scores.grad.tolist() == [[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]]

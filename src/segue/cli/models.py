@@ -1,4 +1,4 @@
-"""`segue models`: what can be trained, and every parameter of it."""
+"""`segue models`: what can be trained, every parameter of it, and what its network is made of."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -6,8 +6,11 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.tables import model_table, parameter_table, typed
+from segue.cli.tables import model_table, parameter_table, step_table, typed
 from segue.cli.terminal import terminal
+from segue.errors import ParameterError
+from segue.experiment.recipe import parse_assignments, parse_settings
+from segue.parameters import flatten
 
 
 def register(app: typer.Typer) -> None:
@@ -15,32 +18,82 @@ def register(app: typer.Typer) -> None:
     app.command()(models)
 
 
-def models(name: Annotated[str | None, typer.Argument(help="One model, to see its parameters.")] = None) -> None:
-    """List the models, or the parameters of one with defaults, bounds and paper.
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model, to see its parameters.")] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Show the model's network: sizes, FLOPs and the shape at each step.")
+    ] = False,
+    items: Annotated[int | None, typer.Option(help="With --summary: items in the catalogue (10,000).")] = None,
+    length: Annotated[int | None, typer.Option(help="With --summary: events of the session (50).")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="With --summary: a preset, gru4rec=recbole.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="With --summary: a parameter, gru4rec.hidden_size=128.")
+    ] = None,
+) -> None:
+    """List the models, or the parameters of one with defaults, bounds and paper, or what its network is made of.
 
     Examples:
     segue models
     segue models gru4rec
+    segue models gru4rec --summary --items 50000 --set gru4rec.hidden_size=256
     """
-    console = terminal()
+    if summary and name is None:
+        raise ParameterError("--summary: is that of one model; give its name: segue models NAME --summary")
+    if not summary and any(option is not None for option in (items, length, preset, settings)):
+        raise ParameterError("--items, --length, --preset and --set: say what --summary shows; add --summary")
     if name is None:
-        console.print(model_table(segue.model_classes()))
-        console.print("One model's parameters: segue models NAME")
-        return
-    kind = segue.model_class(name)
+        _list()
+    elif summary:
+        model = _configured(name, parse_assignments("--preset", preset or []), parse_settings(settings or []))
+        _show_network(model, items=10_000 if items is None else items, length=50 if length is None else length)
+    else:
+        _show_parameters(segue.model_class(name))
+
+
+def _list() -> None:
+    console = terminal()
+    console.print(model_table(segue.model_classes()))
+    console.print("One model's parameters: segue models NAME")
+
+
+def _show_parameters(kind: "type[segue.Model]") -> None:
+    console = terminal()
     console.print(f"{kind.name}: {kind.summary()}")
     console.print(f"Source: {kind.paper}")
     console.print(parameter_table(kind.Config))
     console.print(f"Set one with: --set {kind.name}.NAME=VALUE")
     for preset, values in kind.Config.presets.items():
-        shown = ", ".join(_flat(values)) or "the defaults"
+        shown = ", ".join(f"{name}={typed(value)}" for name, value in flatten(values).items()) or "the defaults"
         console.print(f"--preset {kind.name}={preset}: {shown}")
 
 
-def _flat(values: Mapping[str, Any], section: str = "") -> list[str]:
-    """Write the parameters of a preset as they are typed."""
-    flat = []
-    for name, value in values.items():
-        inner = _flat(value, f"{section}{name}.") if isinstance(value, Mapping) else [f"{section}{name}={typed(value)}"]
-        flat += inner
-    return flat
+def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
+    if isinstance(model, segue.TwoStage):
+        for stage in (model.retriever, model.ranker):
+            _show_network(stage, items=items, length=length)
+        return
+    console = terminal()
+    found = segue.anatomy(model, n_items=items, length=length)
+    if found is None:
+        learnt = ", ".join(model.learnt).replace("_", " ")
+        console.print(f"{model.name} has no network. What it learns has the size of the log: {learnt}.")
+        console.print(parameter_table(type(model.config)))
+        return
+    console.print(f"{model.name}: {items:,} items, a session of {length:,} events")
+    console.print(step_table(found.steps))
+    rest = found.parameters - found.item_parameters
+    console.print(f"Parameters: {found.parameters:,}; without the item tables {rest:,}")
+    total = found.encoder_flops + found.logits_flops
+    console.print(
+        f"FLOPs per scored session: {total:,}; {found.encoder_flops:,} to read it, "
+        f"{found.logits_flops:,} to score all items"
+    )
+
+
+def _configured(name: str, presets: Mapping[str, str], settings: Mapping[str, Mapping[str, Any]]) -> "segue.Model":
+    """Build a model with the parameters that were given for it."""
+    kind = segue.model_class(name)
+    strangers = sorted({*presets, *settings} - {kind.name})
+    if strangers:
+        raise ParameterError(f"--preset, --set: only {kind.name} is shown, got {', '.join(strangers)}; leave it out")
+    return kind(preset=presets.get(kind.name), **settings.get(kind.name, {}))

@@ -15,6 +15,7 @@ from segue.parameters import describe
 
 if TYPE_CHECKING:
     from segue.evaluation.measure import Evaluation
+    from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
 
 _SIZES = ("events", "sessions", "items", "length_mean")
@@ -146,9 +147,22 @@ def parameter_table(config: type[BaseModel]) -> Table:
     return table
 
 
+def step_table(steps: "Sequence[Step]") -> Table:
+    """Show the parts of a network with the shape of what each hands on."""
+    table = _table()
+    table.add_column("step")
+    table.add_column("kind")
+    for name in ("output", "calls", "parameters"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for step in steps:
+        shape = " x ".join(map(shown, step.shape)) or "-"
+        table.add_row(step.name, step.kind, shape, shown(step.calls), shown(step.parameters))
+    return table
+
+
 def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary) -> Table:
     """Show recommended items with what is known of them."""
-    known = [name for name in vocabulary.table.columns if name not in ("item", "support")][:3]
+    known = vocabulary.metadata[:3]
     listed = vocabulary.table.filter(vocabulary.ids.is_in(answer.items))
     rows = {row["item"]: row for row in listed.iter_rows(named=True)}
     table = _table()

@@ -7,14 +7,18 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
-from segue.data.events import SECOND
+from segue.data.events import ITEM, PART, SECOND, SESSION, TIME
 from segue.data.kernels import concatenate_ranges
-from segue.data.order import Runs, by_end
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.order import ROW, Runs, by_end
+from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 
 Which = Literal["every-next", "first", "last"]
 """The held-out events of a session that become test cases."""
+
+_HELD = "__held__"
+_TAKEN = (SESSION, ITEM, TIME, PART, ROW, _HELD)
+"""Columns that sessions hold in a form of their own, or that are ours."""
 
 
 def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[np.ndarray, "n"]]:
@@ -36,7 +40,8 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     times = log["time"].to_physical().to_numpy()[rows] if "time" in log.columns else None
     if times is not None:
         np.floor_divide(times, SECOND, out=times)
-    return Sessions(index[rows], offsets, times, vocabulary), rows
+    free = [name for name in log.columns if name not in _TAKEN]
+    return Sessions(index[rows], offsets, times, vocabulary, log.select(free)[rows] if free else None), rows
 
 
 def encode_cases(
@@ -63,16 +68,16 @@ def encode_cases(
     """
     sessions = held.select("session").unique()
     history = [log.join(sessions, on="session", how="semi", maintain_order="left") for log in earlier]
-    parts = [log.with_columns(held=pl.lit(value=False)) for log in history]
-    whole = pl.concat([*parts, held.with_columns(held=pl.lit(value=True))]).sort("session", maintain_order=True)
+    parts = [log.with_columns(pl.lit(value=False).alias(_HELD)) for log in history]
+    whole = pl.concat([*parts, held.with_columns(pl.lit(value=True).alias(_HELD))]).sort("session", maintain_order=True)
     encoded, rows = encode(whole, vocabulary)
-    targets = _targets(encoded, whole["held"].to_numpy()[rows], which)
+    targets = _targets(encoded, whole[_HELD].to_numpy()[rows], which)
     groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    prefixes = Prefixes(encoded.items, encoded.offsets[groups[targets]], targets, encoded.times)
+    prefixes = encoded.prefixes(encoded.offsets[groups[targets]], targets)
     cases = Cases(prefixes, encoded.items[targets], groups[targets], exclude_seen)
     tested = np.zeros(len(encoded), dtype=bool)
     tested[cases.groups] = True
-    left = whole[np.sort(rows[tested[groups]])].filter("held").drop("held")
+    left = whole[np.sort(rows[tested[groups]])].filter(_HELD).drop(_HELD)
     return cases, left
 
 

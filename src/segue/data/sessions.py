@@ -4,11 +4,13 @@
 A user's history is a session like any other here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int32, Int64
+import polars as pl
+from jaxtyping import Int, Int32, Int64, Shaped
 
 from segue.data.kernels import concatenate_ranges
 from segue.data.vocabulary import Vocabulary
@@ -23,21 +25,52 @@ class Sessions:
         offsets: session ``s`` is ``items[offsets[s]:offsets[s + 1]]``.
         times: seconds since 1970 of each event, or None for a log without times.
         vocabulary: the meaning of the item indices.
+        columns: what else the log says, one row per event; None if it says nothing.
+        context: numbers of each event for a network that reads more than items; see ``segue.data.context``.
     """
 
     items: Int32[np.ndarray, "n"]
     offsets: Int64[np.ndarray, "offsets"]
     times: Int64[np.ndarray, "n"] | None
     vocabulary: Vocabulary
+    columns: pl.DataFrame | None = None
+    context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of sessions."""
         return len(self.offsets) - 1
 
+    def as_prefixes(self) -> "Prefixes":
+        """Return every whole session as a running one."""
+        return self.prefixes(self.offsets[:-1], self.offsets[1:])
+
+    def prefixes(self, starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"]) -> "Prefixes":
+        """Return the pieces of sessions between the events of two lists."""
+        return Prefixes(self.items, starts, ends, self.times, self.columns, self.context)
+
     @property
     def lengths(self) -> Int64[np.ndarray, "s"]:
         """Events per session."""
         return np.diff(self.offsets)
+
+    def targets(self) -> tuple[Int64[np.ndarray, "R"], Int64[np.ndarray, "R"]]:
+        """Return every event but the first of each session, and where the session of each starts."""
+        lengths = np.maximum(self.lengths - 1, 0)
+        return concatenate_ranges(self.offsets[:-1] + 1, lengths), np.repeat(self.offsets[:-1], lengths)
+
+    def select(self, chosen: Int64[np.ndarray, "_"]) -> "Sessions":
+        """Return some of the sessions; the vocabulary, and what it counts, stays that of all."""
+        lengths = self.lengths[chosen]
+        return self._rearranged(concatenate_ranges(self.offsets[:-1][chosen], lengths), lengths)
+
+    def backwards(self) -> "Sessions":
+        """Return each session with its last event first."""
+        ends = np.repeat(self.offsets[:-1] + self.offsets[1:] - 1, self.lengths)
+        return self._rearranged(ends - np.arange(len(self.items)), self.lengths)
+
+    def _rearranged(self, events: Int64[np.ndarray, "_"], lengths: Int64[np.ndarray, "_"]) -> "Sessions":
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+        return replace(self, offsets=offsets, **_taken(self, events))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +84,16 @@ class Prefixes:
         starts: first event of each prefix.
         ends: one past the last event of each prefix.
         times: seconds since 1970 of each event, or None.
+        columns: what else the log says, one row per event; None if it says nothing.
+        context: numbers of each event for a network that reads more than items; see ``segue.data.context``.
     """
 
     items: Int32[np.ndarray, "n"]
     starts: Int64[np.ndarray, "B"]
     ends: Int64[np.ndarray, "B"]
     times: Int64[np.ndarray, "n"] | None = None
+    columns: pl.DataFrame | None = None
+    context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
 
     @classmethod
     def from_lists(cls, lists: Sequence[Int[np.ndarray, "_"]]) -> "Prefixes":
@@ -71,7 +108,14 @@ class Prefixes:
         return len(self.starts)
 
     def __getitem__(self, rows: slice | Int[np.ndarray, "_"]) -> "Prefixes":
-        return Prefixes(self.items, self.starts[rows], self.ends[rows], self.times)
+        return replace(self, starts=self.starts[rows], ends=self.ends[rows])
+
+    def latest(self, longest: int) -> "Prefixes":
+        """Return the last ``longest`` events of each prefix in arrays of their own, which no two prefixes share."""
+        lengths = np.minimum(self.lengths, longest)
+        events = concatenate_ranges(self.ends - lengths, lengths)
+        ends = np.cumsum(lengths)
+        return replace(self, starts=ends - lengths, ends=ends, **_taken(self, events))
 
     @property
     def lengths(self) -> Int64[np.ndarray, "B"]:
@@ -82,6 +126,16 @@ class Prefixes:
     def events(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
         """Return the prefix (row) and the position in ``items`` of every event of every prefix."""
         return np.repeat(np.arange(len(self)), self.lengths), concatenate_ranges(self.starts, self.lengths)
+
+
+def _taken(log: Sessions | Prefixes, events: Int64[np.ndarray, "_"]) -> dict[str, Any]:
+    """Return the fields that hold something for each event, for some events only."""
+    return {
+        "items": log.items[events],
+        "times": None if log.times is None else log.times[events],
+        "columns": None if log.columns is None else log.columns[events],
+        "context": {name: numbers[events] for name, numbers in log.context.items()},
+    }
 
 
 @dataclass(frozen=True, eq=False)

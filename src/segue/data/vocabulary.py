@@ -6,12 +6,19 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
 PADDING = 0
 """Item index that stands for "no item"; real items are numbered 1..N."""
 
 RawId = int | str
+
+COLD = "cold"
+"""Column of the catalogue: null for an item of the training, else what its score is taken from."""
+SIMILAR = "similar items"
+"""Taken from training items with the same metadata."""
+UNKNOWN = "fallback"
+"""From nothing: the item is ranked behind all others, by popularity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +27,7 @@ class Vocabulary:
 
     Attributes:
         table: one row per item in index order (row ``j`` is item ``j + 1``): ``item`` (raw id, Int64 or String),
-            ``support`` (training events, Int64) and any metadata columns.
+            ``support`` (training events, Int64) and any metadata columns; and ``cold``, if items were added later.
     """
 
     table: pl.DataFrame
@@ -55,6 +62,37 @@ class Vocabulary:
         counts = np.zeros(len(self) + 1, dtype=np.int64)
         counts[1:] = self.table["support"].to_numpy()
         return counts
+
+    @cached_property
+    def metadata(self) -> tuple[str, ...]:
+        """Names of the metadata columns."""
+        return tuple(name for name in self.table.columns if name not in ("item", "support", COLD))
+
+    @property
+    def n_trained(self) -> int:
+        """Number of items that the training has seen, which are the first ones."""
+        return self.table[COLD].null_count() if COLD in self.table.columns else len(self)
+
+    @cached_property
+    def readable(self) -> Bool[np.ndarray, "M"]:
+        """Whether a model knows anything of an item index; not of padding, nor of a cold item that resembles none."""
+        known = np.ones(len(self) + 1, dtype=bool)
+        known[PADDING] = False
+        if COLD in self.table.columns:
+            known[1:] = self.table[COLD].ne_missing(UNKNOWN).to_numpy()
+        return known
+
+    def cold(self, indices: Int[np.ndarray, "n"], *, fallback: bool = False) -> dict[RawId, str]:
+        """Return those of some items that were added after the training, and what their score is taken from.
+
+        Args:
+            indices: item indices, 1..N.
+            fallback: True where popularity alone has ranked them.
+        """
+        if COLD not in self.table.columns:
+            return {}
+        rows = self.table.select("item", COLD)[np.asarray(indices, dtype=np.int64) - 1].drop_nulls(COLD)
+        return {item: UNKNOWN if fallback else way for item, way in rows.iter_rows()}
 
     @cached_property
     def _index(self) -> dict[RawId, int]:

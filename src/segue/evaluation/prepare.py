@@ -1,12 +1,12 @@
 """From a raw log to a data set that models learn from and are tested on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from segue.data.encode import count_seen_targets, encode, encode_cases
-from segue.data.events import Events
+from segue.data.events import SESSION, USER, Events
 from segue.data.fingerprint import fingerprint
 from segue.data.order import ordered
 from segue.data.sessions import Cases, Sessions
@@ -80,7 +80,7 @@ def prepare(
     """
     chosen, notes = choose(events, protocol, parameters)
     check(events, chosen, trained=vocabulary is not None)
-    log, renamed = _distinct_sessions(events)
+    log, renamed = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(chosen)
     pipeline.run(ordered(log))
     mark = fingerprint(events.frame)
@@ -97,6 +97,13 @@ def prepare(
         stages=tuple(pipeline.stages),
         notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
     )
+
+
+def _with_users(events: Events) -> Events:
+    """Name the user of each event also where the users' histories are the sessions."""
+    if events.unit != "user" or USER in events.frame.columns:
+        return events
+    return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
 
 
 def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str]]:

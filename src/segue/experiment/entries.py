@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from segue.data.sessions import Sessions
+from segue.data.sessions import Cases, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.models.base import Model
 from segue.models.catalog import model_class, model_classes
 from segue.models.popularity import Popularity
+from segue.training.runtime import Runtime
 
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
 """Trained in every run that does not refuse them, besides popularity in the last days where the log has times."""
@@ -23,6 +25,14 @@ class Entry:
     label: str
     model: Model
     baseline: bool
+
+    def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train the model."""
+        self.model.fit(train, valid=valid, seed=seed, runtime=runtime)
+
+    def decides(self) -> dict[str, Any]:
+        """Return what decides the outcome besides log, model, parameters and seed, ready for JSON."""
+        return {}
 
 
 def build_entries(recipe: Recipe) -> list[Entry]:

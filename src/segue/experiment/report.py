@@ -46,12 +46,13 @@ def _model_notes(rows: Sequence[ModelResult]) -> list[str]:
 
 
 def _leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str]) -> str:
-    head = ["model", *metrics, "fit s", "evaluate s", "peak MB"]
+    head = ["model", *metrics, "fit s", "evaluate s", "peak MB", "parameters", "ms per session"]
     lines = []
     for row in rows:
         name = f"*{row.label}*" if row.baseline else f"**{row.label}**"
         cells = [_with_interval(row, metric) for metric in metrics]
         costs = [f"{row.fit_seconds:.1f}", f"{row.evaluate_seconds:.1f}", f"{row.peak_memory_mb:,.0f}"]
+        costs += [f"{row.parameters:,}", f"{row.latency_ms:.2f}"]
         lines.append([name, *cells, *costs])
     return _table(head, lines)
 

@@ -34,6 +34,10 @@ class ModelResult(BaseModel):
     """Wall time of the evaluation on the test cases."""
     peak_memory_mb: float
     """Largest resident memory of the process during fit and evaluation."""
+    parameters: int = 0
+    """Numbers that the model has learnt."""
+    latency_ms: float = 0.0
+    """Median milliseconds from one running session to its best 20 items, one session at a time."""
     notes: list[str] = []
     """What the reader should know, for example what the model made of a log without times."""
 

@@ -1,8 +1,8 @@
 """The contract of every model: configured, fitted on sessions, asked for scores, saved and loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast, overload
 
@@ -13,9 +13,13 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from segue.artifact import Artifact
+from segue.data.cold import ColdItems
+from segue.data.events import TIME
+from segue.data.readers import read_items
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError, SegueError
+from segue.models.running import Told, running_sessions
 from segue.nn.ranking import top_k
 from segue.parameters import build
 from segue.training.runtime import Runtime
@@ -33,12 +37,15 @@ class Recommendation:
         scores: their scores, on the model's own scale.
         unknown: items of the session that training has not seen, and that were ignored.
         source: ``"model"``, or ``"popularity"`` where no item of the session is known.
+        cold: the recommended items that were added after training, and what their score is taken from: ``"similar
+            items"``, or ``"fallback"`` for an item that is like no other, which comes behind all others.
     """
 
     items: list[RawId]
     scores: list[float]
     unknown: list[RawId]
     source: Literal["model", "popularity"]
+    cold: dict[RawId, str] = field(default_factory=dict)
 
 
 class ModelConfig(BaseModel):
@@ -72,6 +79,8 @@ class Model(ABC):
     Config: ClassVar[type[ModelConfig]]
     learnt: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold the learnt arrays."""
+    embeddings: ClassVar[Set[str]] = frozenset()
+    """Those of them that hold an embedding or a bias per item index."""
 
     config: ModelConfig
     vocabulary: Vocabulary
@@ -147,16 +156,76 @@ class Model(ABC):
         artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), about)
         return artifact.write(Path(path))
 
-    @overload
-    def recommend(self, sessions: Session, k: int = 10, *, exclude_seen: bool = False) -> Recommendation: ...
+    def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
+        """Make items known that were added to the catalogue after training; the model itself is not trained further.
+
+        A new item gets the mean of what was learnt of the training items that share its values in all columns of
+        ``by``; if there are none, of those that share all but the last column, and so on. An item that shares nothing
+        is ranked behind all others, by popularity. ``Recommendation.cold`` says which is which.
+
+        Args:
+            items: a file or a frame with one row per item: its id, the columns of ``by``, and any other metadata that
+                the training items have. ``support``, if it is there, is the number of events since. Items that are
+                known already stay what they are.
+            by: columns of the metadata that the model was trained with, the most general one first.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            LogError: ``items`` cannot be read, or has no column of ids.
+            ParameterError: a column of ``by`` is missing, or the model learns nothing that a new item could share.
+        """
+        self._require_fitted()
+        cold = ColdItems.compare(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
+        rows = self.rows_per_item(len(cold.vocabulary))
+        if not rows:
+            raise ParameterError(
+                f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
+                "fit it again on a log that holds them, or use a model with embeddings"
+            )
+        arrays = {name: cold.append_to(array) if name in rows else array for name, array in self.arrays().items()}
+        return self.restore(arrays, cold.vocabulary)
+
+    def rows_per_item(self, n_items: int) -> Set[str]:
+        """Return which of ``arrays`` hold an embedding or a bias per item, so that they grow with the catalogue.
+
+        Args:
+            n_items: number of items that they are to grow to.
+        """
+        return self.embeddings
+
+    def put_last(self, scores: Float32[Tensor, "B N+1"]) -> Float32[Tensor, "B N+1"]:
+        """Put the items that the model knows nothing of behind all others, in place; see ``add_items``."""
+        readable = torch.from_numpy(self.vocabulary.readable).to(scores.device)
+        if not readable[PADDING + 1 :].all():
+            least = scores[:, readable].amin(dim=1, keepdim=True)
+            behind = torch.nextafter(least, torch.full_like(least, -torch.inf))
+            scores[:, ~readable] = behind.expand(-1, int((~readable).sum()))
+        return scores
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """Columns of the log, besides the time, that the model reads of each event."""
+        return ()
 
     @overload
     def recommend(
-        self, sessions: Sequence[Session], k: int = 10, *, exclude_seen: bool = False
+        self, sessions: Session, k: int = 10, *, exclude_seen: bool = False, context: Told | None = None
+    ) -> Recommendation: ...
+
+    @overload
+    def recommend(
+        self, sessions: Sequence[Session], k: int = 10, *, exclude_seen: bool = False, context: Told | None = None
     ) -> list[Recommendation]: ...
 
     def recommend(
-        self, sessions: Session | Sequence[Session], k: int = 10, *, exclude_seen: bool = False
+        self,
+        sessions: Session | Sequence[Session],
+        k: int = 10,
+        *,
+        exclude_seen: bool = False,
+        context: Told | None = None,
     ) -> Recommendation | list[Recommendation]:
         """Recommend the next items of running sessions, which need not have been seen in training.
 
@@ -164,6 +233,9 @@ class Model(ABC):
             sessions: raw item ids, oldest first: one session, or a list of sessions.
             k: how many items.
             exclude_seen: leave out the items of the running session.
+            context: what else is known of each event, for models that read it: ``time`` and columns of the log, each
+                a list as long as the session or one value for all its events; for a list of sessions, a list of that.
+                What is not told is not known, and contributes nothing.
 
         Returns:
             One ``Recommendation`` for one session, a list of them for a list of sessions. Items that training has
@@ -171,29 +243,38 @@ class Model(ABC):
             items answer and ``source`` says so.
 
         Raises:
-            ParameterError: ``k`` is below 1 or above the number of items.
+            ParameterError: ``k`` is below 1 or above the number of items, or ``context`` does not fit.
         """
         self._require_fitted()
         if not 1 <= k <= len(self.vocabulary):
             raise ParameterError(f"k: must be between 1 and the {len(self.vocabulary)} known items, got {k}")
+        told = dict(context or {})
+        for name in told:
+            if name not in (TIME, *self.reads):
+                read = ", ".join((TIME, *self.reads))
+                raise ParameterError(f"context: {self.name} can read {read} of a session, got '{name}'; leave it out")
         if len(sessions) and isinstance(sessions[0], list | tuple):
-            return self._recommend_all(cast(Sequence[Session], sessions), k, exclude_seen)
-        return self._recommend_all([cast(Session, sessions)], k, exclude_seen)[0]
+            return self._recommend_all(cast(Sequence[Session], sessions), k, exclude_seen, told)
+        told = {name: [values] for name, values in told.items()}
+        return self._recommend_all([cast(Session, sessions)], k, exclude_seen, told)[0]
 
-    def _recommend_all(self, sessions: Sequence[Session], k: int, exclude_seen: bool) -> list[Recommendation]:
+    def _recommend_all(
+        self, sessions: Sequence[Session], k: int, exclude_seen: bool, told: Told
+    ) -> list[Recommendation]:
         encoded = [self.vocabulary.index(session) for session in sessions]
-        prefixes = Prefixes.from_lists([indices[indices != PADDING] for indices in encoded])
+        readable, support = self.vocabulary.readable, self.vocabulary.support
+        prefixes = running_sessions(encoded, readable, told)
         scores = self.score(prefixes)
         empty = prefixes.lengths == 0
-        popularity = torch.from_numpy(self.vocabulary.support).float()
-        scores[torch.from_numpy(empty)] = popularity.to(scores.device)
-        items, values = top_k(scores, k, prior=self.vocabulary.support, exclude=prefixes if exclude_seen else None)
+        scores[torch.from_numpy(empty)] = torch.from_numpy(support).float().to(scores.device)
+        items, values = top_k(scores, k, prior=support, exclude=prefixes if exclude_seen else None)
         return [
             Recommendation(
                 items=self.vocabulary.decode(row[row != PADDING]),
                 scores=value[row != PADDING].tolist(),
-                unknown=[item for item, index in zip(session, indices, strict=True) if index == PADDING],
+                unknown=[item for item, known in zip(session, readable[indices], strict=True) if not known],
                 source="popularity" if fallback else "model",
+                cold=self.vocabulary.cold(row[row != PADDING], fallback=bool(fallback)),
             )
             for row, value, session, indices, fallback in zip(items, values, sessions, encoded, empty, strict=True)
         ]

@@ -1,40 +1,19 @@
-"""Model name -> class: the only table. Other packages add to it through the entry point group ``segue.models``."""
+"""Model name -> class: the table of all models."""
 
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from segue.artifact import Artifact
 from segue.errors import ArtifactError, UnknownNameError
 from segue.models.base import Model
-from segue.models.gru4rec import GRU4Rec
-from segue.models.item_knn import ItemKNN
-from segue.models.markov import Markov
-from segue.models.popularity import Popularity
-from segue.models.sequential_rules import SequentialRules
-from segue.models.session_popularity import SessionPopularity
-from segue.models.stan import STAN
-from segue.models.v_sknn import VSKNN
-from segue.models.vstan import VSTAN
+from segue.models.single import SINGLE, single_models
+from segue.models.two_stage import TwoStage
 from segue.parameters import build
 
-_BUILT_IN: tuple[type[Model], ...] = (
-    Popularity,
-    SessionPopularity,
-    Markov,
-    SequentialRules,
-    ItemKNN,
-    VSKNN,
-    STAN,
-    VSTAN,
-    GRU4Rec,
-)
+_BUILT_IN: tuple[type[Model], ...] = (*SINGLE, TwoStage)
 
 
-@cache
 def _table() -> dict[str, type[Model]]:
-    foreign = [entry.load() for entry in entry_points(group="segue.models")]
-    return {model.name: model for model in (*foreign, *_BUILT_IN)}
+    return {**single_models(), TwoStage.name: TwoStage}
 
 
 def model_classes() -> list[type[Model]]:

@@ -23,7 +23,8 @@ class ItemKNN(SuccessorModel):
     """Recommends the items that share most sessions with the last one, in relation to their popularity.
 
     ``sim(i, j) = n_ij / ((s_i + lambda)^alpha (s_j + lambda)^(1 - alpha))``: ``n_ij`` events on i in a session that
-    also holds j, ``s`` events per item. An item is no neighbour of itself.
+    also holds j, ``s`` events per item, both weighted by the recency of their sessions. An item is no neighbour of
+    itself.
 
     Source: the Item-KNN baseline of Hidasi et al. 2016 (arXiv 1511.06939) with its default lambda 20 and alpha 0.5.
     """
@@ -38,9 +39,10 @@ class ItemKNN(SuccessorModel):
     ) -> Self:
         """Count; see ``Model.fit``."""
         config = self.config
-        support = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
-        norm = np.maximum(support, 1) + config.damping
-        table, _ = pairs(train, config.n_successors, column=norm ** (config.alpha - 1))
+        weights = self.weigh_sessions(train)
+        support = np.bincount(train.items, np.repeat(weights, train.lengths), minlength=len(train.vocabulary) + 1)
+        norm = np.where(support > 0, support, 1.0) + config.damping
+        table, _ = pairs(train, config.n_successors, session=weights, column=norm ** (config.alpha - 1))
         source = np.repeat(np.arange(len(norm)), np.diff(table["offsets"]))
-        weights = (table["weights"] / norm[source] ** config.alpha).astype(np.float32)
-        return self.restore({**table, "weights": weights}, train.vocabulary)
+        similarities = (table["weights"] / norm[source] ** config.alpha).astype(np.float32)
+        return self.restore({**table, "weights": similarities}, train.vocabulary)

@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
-from segue.models.recency import notes_on_age, recency
 from segue.models.successors.model import SuccessorConfig, SuccessorModel, last_items, pairs
 from segue.training.runtime import Runtime
 
@@ -21,10 +20,6 @@ class MarkovConfig(SuccessorConfig):
     """Transitions that every item is given in advance, spread over the catalogue in proportion to popularity."""
     personal: float = Field(0.0, ge=0, lt=1)
     """Weight of the running history's own transitions, where it has left its last item before."""
-    decay_days: float | None = Field(None, gt=0)
-    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
-    decay_share: float | None = Field(None, gt=0)
-    """The same for a log without times, as a share of all sessions."""
 
 
 class Markov(SuccessorModel):
@@ -57,9 +52,7 @@ class Markov(SuccessorModel):
     ) -> Self:
         """Count; see ``Model.fit``."""
         config = self.config
-        scales = {"days": config.decay_days, "share": config.decay_share}
-        self.notes = notes_on_age(train, **scales)
-        weights = recency(train, **scales)
+        weights = self.weigh_sessions(train)
         table, departures = pairs(train, config.n_successors, distance=np.array([0.0, 1.0]), session=weights)
         source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
         popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))

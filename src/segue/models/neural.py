@@ -2,7 +2,8 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from segue.models.base import Model, ModelConfig
 from segue.nn.encoder import Encoder
 from segue.rng import derive
 from segue.training.config import TrainingConfig
+from segue.training.fine_tuning import selected
 from segue.training.loop import EpochRecord, Objective, Trainer
 from segue.training.runtime import Runtime
 
@@ -40,6 +42,14 @@ class NeuralModel(Model):
     def build(self, n_items: int) -> Encoder:
         """Return a network with fresh weights for ``n_items`` items."""
 
+    def observe(self, train: Sessions) -> None:
+        """Learn from the log what the network is built for."""
+        self.vocabulary = train.vocabulary
+
+    def assemble(self) -> Encoder:
+        """Return a network with fresh weights for the vocabulary, and for whatever else was learnt from the log."""
+        return self.build(len(self.vocabulary))
+
     @abstractmethod
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
         """Return what ``self.network`` minimises on ``train``."""
@@ -53,17 +63,29 @@ class NeuralModel(Model):
     ) -> Self:
         """Train; see ``Model.fit``. Without ``valid`` all epochs are run and the last one is kept."""
         runtime = runtime or Runtime()
-        self.vocabulary = train.vocabulary
+        self.check(train)
+        self.observe(train)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "weights"))
-            self.network = self.build(len(train.vocabulary)).to(runtime.torch_device())
-        plan = self.config.training
+            self.network = self.assemble().to(runtime.torch_device())
+        stages = [self._train(train, self.config.training, valid, seed, runtime)]
+        if self.config.training.fine_tuning.epochs:
+            stages.append(self._fine_tune(train, valid, seed, runtime, best_before=_best(stages[0])))
+        self.curve = [record for curve in stages for record in curve]
+        self.network.eval()
+        self.notes = tuple(_remarks(stages[0], self.config.training.epochs))
+        return self
+
+    def _train(
+        self, train: Sessions, plan: TrainingConfig, valid: Cases | None, seed: int, runtime: Runtime
+    ) -> list[EpochRecord]:
+        """Train the network as it is; it is left with its best weights."""
 
         def validate() -> float:
             assert valid is not None
             return measure(self, valid, metrics=[plan.metric]).metrics[plan.metric]
 
-        trainer = Trainer(
+        return Trainer(
             self.objective(train, seed, runtime),
             self.optimizer(),
             plan,
@@ -71,11 +93,25 @@ class NeuralModel(Model):
             seed=seed,
             identity=self._identity(train, seed, runtime),
             runtime=runtime,
+        ).run()
+
+    def _fine_tune(
+        self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime, *, best_before: float | None
+    ) -> list[EpochRecord]:
+        """Train on the selected sessions; keep the weights of before where validation says that they are better."""
+        tuning, plan = self.config.training.fine_tuning, self.config.training
+        changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
+        before = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        if runtime.checkpoint is not None:
+            runtime = replace(runtime, checkpoint=runtime.checkpoint.with_name(runtime.checkpoint.name + ".fine"))
+        runtime.progress.say("fine-tuning")
+        curve = self._train(
+            train.select(selected(train, tuning)), plan.model_copy(update=changes), valid, seed, runtime
         )
-        self.curve = trainer.run()
-        self.network.eval()
-        self.notes = tuple(_remarks(self.curve, plan.epochs))
-        return self
+        best = _best(curve)
+        if best is not None and best_before is not None and best <= best_before:
+            self.network.load_state_dict(before)
+        return curve
 
     def _identity(self, train: Sessions, seed: int, runtime: Runtime) -> dict[str, str]:
         """Say what a training is, so that no other one is resumed in its place."""
@@ -92,7 +128,13 @@ class NeuralModel(Model):
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item; see ``Model.score``."""
         self.network.eval()
-        return self.network.logits(self.network.encode(prefixes)).float()
+        return self.put_last(self.network.logits(self.network.encode(prefixes)).float())
+
+    def rows_per_item(self, n_items: int) -> Set[str]:
+        """Return the weights whose size depends on the number of items; see ``Model.rows_per_item``."""
+        with torch.random.fork_rng(devices=[]):
+            grown = self.build(n_items).state_dict()
+        return {name for name, tensor in grown.items() if tensor.shape != self.network.state_dict()[name].shape}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name."""
@@ -102,10 +144,15 @@ class NeuralModel(Model):
         """Build the network and take its weights."""
         self.vocabulary = vocabulary
         with torch.random.fork_rng(devices=[]):
-            self.network = self.build(len(vocabulary))
+            self.network = self.assemble()
         self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         self.network.eval()
         return self
+
+
+def _best(curve: list[EpochRecord]) -> float | None:
+    """Return the best validation value of a training."""
+    return max((record.validation for record in curve if record.validation is not None), default=None)
 
 
 def _remarks(curve: list[EpochRecord], epochs: int) -> Iterator[str]:

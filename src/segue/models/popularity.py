@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -20,12 +20,16 @@ class PopularityConfig(ModelConfig):
 
     window_days: float | None = Field(None, gt=0)
     """Count only the events of the most recent days of the training log (the trend baseline); none counts all."""
+    growth: bool = False
+    """Score by how much the count has grown since the window before, which is as long; needs window_days."""
 
 
 class Popularity(Model):
     """Recommends what most events of the training log are about, in all of it or in its most recent days.
 
-    ``score(j) = number of training events on item j``. An item without an event in the window scores 0.
+    ``score(j) = n_j``, the number of training events on item j. An item without an event in the window scores 0. With
+    ``growth`` and ``m_j`` events in the window before, ``score(j) = (n_j - m_j) / sqrt(n_j + m_j)``: how many standard
+    deviations the count has grown, if events come at random.
 
     Source: the POP baseline of Hidasi et al. 2016 (arXiv 1511.06939); the window is the trend baseline of
     Ludewig and Jannach 2018 (arXiv 1803.09587).
@@ -38,10 +42,14 @@ class Popularity(Model):
     learnt = ("counts",)
 
     counts: Float32[np.ndarray, "N+1"]
-    """Training events per item index inside the window."""
+    """Score per item index."""
 
     def check(self, train: Sessions) -> None:
-        """Refuse a window where the log has no times; see ``Model.check``."""
+        """Refuse a window where the log has no times, and growth without a window; see ``Model.check``."""
+        if self.config.growth and self.config.window_days is None:
+            raise ParameterError(
+                f"{self.name}.growth: needs window_days, the length of the windows to compare, got window_days none"
+            )
         if self.config.window_days is not None and train.times is None:
             raise ParameterError(
                 f"{self.name}.window_days: needs a log with times and this one has none, got "
@@ -53,13 +61,23 @@ class Popularity(Model):
     ) -> Self:
         """Count; see ``Model.fit``."""
         self.check(train)
-        items = train.items
-        if self.config.window_days is not None and train.times is not None:
-            start = train.times.max() - self.config.window_days * SECONDS_PER_DAY
-            items = items[train.times > start]
         self.vocabulary = train.vocabulary
-        self.counts = np.bincount(items, minlength=len(train.vocabulary) + 1).astype(np.float32)
+        counts = self._count(train, 0)
+        if self.config.growth:
+            before = self._count(train, 1)
+            counts = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
+        self.counts = counts.astype(np.float32)
         return self
+
+    def _count(self, train: Sessions, window: int) -> Int64[np.ndarray, "N+1"]:
+        """Count the events of a window: 0 is the most recent one, 1 the one before."""
+        items, size = train.items, len(train.vocabulary) + 1
+        if self.config.window_days is None or train.times is None:
+            return np.bincount(items, minlength=size)
+        length = self.config.window_days * SECONDS_PER_DAY
+        end = train.times.max() - window * length
+        inside = (train.times <= end) & (train.times > end - length)
+        return np.bincount(items[inside], minlength=size)
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Give every prefix the same scores; see ``Model.score``."""

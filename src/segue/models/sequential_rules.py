@@ -21,7 +21,7 @@ class SequentialRules(SuccessorModel):
     """Recommends what came after the last item, directly or some steps later, near events counting more.
 
     ``score(j | i) = sum of 1 / (y - x)`` over all pairs of events x < y of a session with item i at x and item j at y,
-    at most ``max_distance`` apart.
+    at most ``max_distance`` apart, each weighted by the recency of its session.
 
     Source: SR of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``weighting="div"``; there a list
     is divided by its largest score, which orders it no differently.
@@ -37,5 +37,5 @@ class SequentialRules(SuccessorModel):
     ) -> Self:
         """Count; see ``Model.fit``."""
         distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
-        table, _ = pairs(train, self.config.n_successors, distance=distance)
+        table, _ = pairs(train, self.config.n_successors, distance=distance, session=self.weigh_sessions(train))
         return self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)

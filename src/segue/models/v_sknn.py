@@ -1,14 +1,16 @@
 """V-SKNN: session neighbours with weights that fall with the distance from the end of the running session."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from pydantic import Field
 
-from segue.data.sessions import Sessions
+from segue.data.sessions import Cases, Sessions
 from segue.models.neighbours.decay import Decay, match_weights, position_weights
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
+from segue.models.recency import notes_on_age, recency
+from segue.training.runtime import Runtime
 
 
 class VSKNNConfig(NeighbourConfig):
@@ -22,6 +24,10 @@ class VSKNNConfig(NeighbourConfig):
     """Favour rare items: the vote for an item is multiplied by 1 + idf_weight x idf (add) or by idf (multiply)."""
     idf_weight: float = Field(1.0, gt=0)
     """Weight of the idf where it is added."""
+    decay_days: float | None = Field(None, gt=0)
+    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
+    decay_share: float | None = Field(None, gt=0)
+    """The same for a log without times, as a share of all sessions."""
 
 
 class VSKNN(NeighbourModel):
@@ -29,7 +35,7 @@ class VSKNN(NeighbourModel):
 
     With running session s, its item i last at d_i events before the end, and neighbour n:
 
-        sim(s, n) = sum over the shared items of w(d_i) / number of different items of s
+        sim(s, n) = sum over the shared items of w(d_i) / number of different items of s x recency of n
         score(j)  = sum over the k neighbours that hold j of sim(s, n) x v(min d_i over the shared items) x f(idf_j)
 
     Source: V-SKNN of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``similarity="vec"``; lists
@@ -44,9 +50,19 @@ class VSKNN(NeighbourModel):
     Config = VSKNNConfig
     config: VSKNNConfig
 
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Build the index; see ``Model.fit``."""
+        self.notes = notes_on_age(train, **self._age_scales())
+        return super().fit(train)
+
     def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
-        """Weight all sessions alike."""
-        return np.ones(len(train))
+        """Weight sessions by age."""
+        return recency(train, **self._age_scales())
+
+    def _age_scales(self) -> dict[str, float | None]:
+        return {"days": self.config.decay_days, "share": self.config.decay_share}
 
     def weights(self) -> Weights:
         """Return the decays and the idf that the parameters ask for."""

@@ -13,6 +13,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from segue.nn.softmax import Pairs, Precision, SharedSoftmax
+
 _TINY = 1e-24
 """Keeps the logarithm finite where a negative beats the target by far, as in the authors' code of GRU4Rec."""
 
@@ -33,6 +35,29 @@ def sampled_cross_entropy(
         excluded: rows and columns of the scores that take no part (accidental hits).
     """
     loss: Tensor = _SampledCrossEntropy.apply(states, candidates, log_q, excluded)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def shared_cross_entropy(
+    states: Float[Tensor, "T D"],
+    rows: Float[Tensor, "R W"],
+    weights: Float[Tensor, "T"],
+    log_counts: Float[Tensor, "M"],
+    excluded: Pairs,
+    *,
+    precision: Precision = "fp32",
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of ``-log softmax`` of each row's target against itself and the shared negatives.
+
+    Args:
+        states: what the encoder says at each row.
+        rows: embedding, and bias where W = D + 1, of the target of each row and of the drawn items.
+        weights: weight of each row.
+        log_counts: what is subtracted from the score of each negative; these are the last M of ``rows``.
+        excluded: scores against the negatives that take no part.
+        precision: precision of the matrix products.
+    """
+    loss: Tensor = _SharedCrossEntropy.apply(states, rows, weights, log_counts, excluded, precision)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -71,6 +96,33 @@ class _SampledCrossEntropy(torch.autograd.Function):
         torch.mm(gradient.T, states * weight, out=of_candidates[:, :-1])
         of_candidates[:, -1] = torch.mv(gradient.T, of_loss)
         return of_states, of_candidates, None, None
+
+
+class _SharedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        rows: Tensor,
+        weights: Tensor,
+        log_counts: Tensor,
+        excluded: Pairs,
+        precision: Precision,
+    ) -> Tensor:
+        first = len(rows) - len(log_counts)
+        softmax = SharedSoftmax(rows[first:], log_counts=log_counts, excluded=excluded, precision=precision)
+        terms = softmax.terms(states, rows[: len(states)], weights)
+        of_rows = torch.zeros_like(rows)
+        of_rows[: len(states)] = terms.of_own
+        of_rows[first:] += terms.of_items
+        ctx.save_for_backward(terms.of_states, of_rows)
+        return terms.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, of_rows = ctx.saved_tensors
+        return of_states * of_loss, of_rows * of_loss, None, None, None, None
 
 
 class _GRUCell(torch.autograd.Function):

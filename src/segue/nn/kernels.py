@@ -33,37 +33,40 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True)
-def accidental_hits(ids: np.ndarray, n_targets: int, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the columns that hold the target of a row without being its own column.
+def accidental_hits(
+    targets: np.ndarray, columns: np.ndarray, own: bool, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the columns that hold the target of a row.
 
     Args:
-        ids: [M] item of each column; column ``b < n_targets`` is the target of row ``b``.
-        n_targets: number of rows.
-        heads: [N+1] scratch, all -1; left as it was.
+        targets: [B] target of each row.
+        columns: [M] item of each column.
+        own: column ``b`` is row ``b``'s own, for every row, and no hit of it.
+        last: [N+1] scratch, all -1; left as it was.
 
     Returns:
-        Rows and columns, one pair per hit.
+        Rows and columns, one pair per hit, ordered by row and column.
     """
-    # Rows with the same target form a list that starts at heads[target].
-    following = np.full(n_targets, -1, dtype=np.int64)
-    for row in range(n_targets):
-        following[row] = heads[ids[row]]
-        heads[ids[row]] = row
+    # The columns of an item form a list that starts at last[item]; built backwards, it runs forwards.
+    following = np.full(len(columns), -1, dtype=np.int64)
+    for column in range(len(columns) - 1, -1, -1):
+        following[column] = last[columns[column]]
+        last[columns[column]] = column
     n_hits = 0
-    for column in range(len(ids)):
-        row = heads[ids[column]]
-        while row >= 0:
-            n_hits += row != column
-            row = following[row]
-    rows, columns = np.empty(n_hits, dtype=np.int64), np.empty(n_hits, dtype=np.int64)
+    for row in range(len(targets)):
+        column = last[targets[row]]
+        while column >= 0:
+            n_hits += not (own and column == row)
+            column = following[column]
+    hit_rows, hit_columns = np.empty(n_hits, dtype=np.int64), np.empty(n_hits, dtype=np.int64)
     hit = 0
-    for column in range(len(ids)):
-        row = heads[ids[column]]
-        while row >= 0:
-            if row != column:
-                rows[hit], columns[hit] = row, column
+    for row in range(len(targets)):
+        column = last[targets[row]]
+        while column >= 0:
+            if not (own and column == row):
+                hit_rows[hit], hit_columns[hit] = row, column
                 hit += 1
-            row = following[row]
-    for row in range(n_targets):
-        heads[ids[row]] = -1
-    return rows, columns
+            column = following[column]
+    for column in range(len(columns)):
+        last[columns[column]] = -1
+    return hit_rows, hit_columns

@@ -233,9 +233,13 @@ class RecurrentNetwork(Encoder):
             outputs[torch.from_numpy(ending)] = flow[torch.from_numpy(row[ending])]
         return outputs
 
-    def logits(self, states: Float[Tensor, "B H"]) -> Float[Tensor, "B M"]:
-        """Return the score of every item."""
-        return torch.addmm(self.output[:, -1], states, self.output[:, :-1].T)
+    def table(self) -> Float[Tensor, "M W"]:
+        """Return output embedding and bias of every item."""
+        return self.output
+
+    def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
+        """Return output embedding and bias of some items."""
+        return look_up(self.output, ids)[0]
 
     def _input(self, items: Int64[Tensor, "B"]) -> Float[Tensor, "B I"] | Int64[Tensor, "B"]:
         if self.embedding == "one-hot":

@@ -1,4 +1,4 @@
-"""The loss of a state against its target, the other targets of the batch, and drawn items; for any encoder."""
+"""The loss of a state against its target and negatives: the other targets of the step, drawn items, or both."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
+from torch.nn import functional
 
-from segue.nn.fused import sampled_cross_entropy
-from segue.nn.losses import Loss, cross_entropy
-from segue.nn.samplers import AccidentalHits, Sampler
+from segue.nn.encoder import Encoder
+from segue.nn.fused import sampled_cross_entropy, shared_cross_entropy
+from segue.nn.losses import Loss, cross_entropy, nce, row_shares
+from segue.nn.negatives import Negatives
+from segue.nn.samplers import AccidentalHits, Sampler, hardest
+from segue.nn.softmax import Precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ class SampledLoss:
             ids = np.concatenate((targets, drawn))
             log_q = np.concatenate((log_q, self._sampler.log_weights[drawn]))
         none = np.zeros(0, dtype=np.int64)
-        hits = (none, none) if self._hits is None else self._hits.find(ids, len(targets))
+        hits = (none, none) if self._hits is None else self._hits.find(targets, ids, own=True)
         arrays = (ids, self._logq * log_q, *hits)
         return Candidates(*(torch.from_numpy(array).to(device) for array in arrays))
 
@@ -98,3 +102,86 @@ class SampledLoss:
         excluded = torch.zeros_like(scores, dtype=torch.bool)
         excluded[hits] = True
         return self._loss(scores, torch.arange(len(states), device=states.device), excluded)
+
+
+class SampledSoftmax:
+    """Cross-entropy of each target against itself and negatives that all rows of a step share.
+
+    From the score of a negative, the correction subtracts the logarithm of how often it is expected among the
+    negatives: then the sum over the negatives estimates the sum over the catalogue without bias (Bengio and Senecal
+    2008). The target was not drawn but is always there, so it keeps its score (Khrylchenko et al. 2025, arXiv
+    2507.09331).
+
+    Args:
+        negatives: what the targets are compared with.
+        logq: strength of the correction; 1 is all of it, 0 none.
+        precision: precision of the matrix products.
+    """
+
+    def __init__(self, negatives: Negatives, *, logq: float = 1.0, precision: Precision = "fp32") -> None:
+        self._negatives = negatives
+        self._logq = logq
+        self._precision: Precision = precision
+
+    def __call__(
+        self,
+        states: Float[Tensor, "T D"],
+        targets: Int64[Tensor, "T"],
+        encoder: Encoder,
+        epoch: int,
+        step: int,
+        weights: Float[Tensor, "T"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss; see ``CatalogueLoss``."""
+        draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
+        return shared_cross_entropy(
+            states,
+            encoder.rows(draw.ids),
+            row_shares(states, weights),
+            self._logq * draw.log_counts,
+            draw.excluded,
+            precision=self._precision,
+        )
+
+
+class SampledScores:
+    """Any loss on the scores of each target and of negatives that all rows of a step share.
+
+    Args:
+        loss: what is applied to the scores, the target's in column 0. Noise-contrastive estimation gets them less
+            the logarithm of how often an item is expected among the negatives, the target's as well.
+        negatives: what the targets are compared with.
+        candidate_num: dynamic negative sampling (Zhang et al. 2013): so many negatives in turn are a row's candidates
+            for one negative, and the best-scored one is taken.
+    """
+
+    def __init__(self, loss: Loss, negatives: Negatives, *, candidate_num: int = 1) -> None:
+        self._loss = loss
+        self._negatives = negatives
+        self._candidate_num = candidate_num
+
+    def __call__(
+        self,
+        states: Float[Tensor, "T D"],
+        targets: Int64[Tensor, "T"],
+        encoder: Encoder,
+        epoch: int,
+        step: int,
+        weights: Float[Tensor, "T"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss; see ``CatalogueLoss``."""
+        draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
+        rows, size = encoder.rows(draw.ids), states.shape[1]
+        own, shared = rows[: len(states)], rows[len(rows) - len(draw.log_counts) :]
+        own_scores = (states * own[:, :size]).sum(1) + own[:, size:].sum(1)
+        scores = states @ shared[:, :size].T + shared[:, size:].sum(1)
+        excluded = torch.zeros_like(scores, dtype=torch.bool)
+        excluded[draw.excluded] = True
+        if self._loss is nce:
+            own_scores, scores = own_scores - draw.own_log_counts, scores - draw.log_counts
+        if self._candidate_num > 1:
+            scores, excluded = hardest(scores, excluded, self._candidate_num)
+        scores = torch.cat((own_scores.unsqueeze(1), scores), dim=1)
+        excluded = functional.pad(excluded, (1, 0))
+        losses = self._loss(scores, torch.zeros_like(targets), excluded)
+        return losses @ row_shares(states, weights)

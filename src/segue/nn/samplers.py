@@ -3,7 +3,9 @@
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+import torch
+from jaxtyping import Bool, Float, Float32, Int, Int64
+from torch import Tensor
 
 from segue.nn.kernels import accidental_hits, alias_table
 from segue.rng import generator
@@ -62,6 +64,21 @@ class PopularitySampler:
         return drawn
 
 
+def log_probabilities(
+    log_weights: Float32[np.ndarray, "items"], support: Int[np.ndarray, "items"]
+) -> Float32[np.ndarray, "items"]:
+    """Return the logarithm of the probability of each item in one draw.
+
+    Args:
+        log_weights: logarithm of what the items are drawn in proportion to.
+        support: training events per item index; what is returned has no meaning for an item without any, which is
+            never drawn.
+    """
+    total = np.logaddexp.reduce(log_weights[support > 0], dtype=np.float64)
+    log_q: Float32[np.ndarray, items] = log_weights - np.float32(total)
+    return log_q
+
+
 class AccidentalHits:
     """Finds negatives that are the target after all.
 
@@ -70,16 +87,33 @@ class AccidentalHits:
     """
 
     def __init__(self, n_items: int) -> None:
-        self._heads = np.full(n_items + 1, -1, dtype=np.int64)
+        self._last = np.full(n_items + 1, -1, dtype=np.int64)
 
     def find(
-        self, ids: Int64[np.ndarray, "M"], n_targets: int
+        self, targets: Int64[np.ndarray, "B"], columns: Int64[np.ndarray, "M"], *, own: bool
     ) -> tuple[Int64[np.ndarray, "E"], Int64[np.ndarray, "E"]]:
-        """Return the rows and columns of scores where a column holds its row's target but is not its target column.
+        """Return the rows and columns of scores where a column holds its row's target, ordered by row.
 
         Args:
-            ids: item of each column; the first ``n_targets`` are the targets of the rows.
-            n_targets: number of rows B.
+            targets: target of each row.
+            columns: item of each column.
+            own: the first B columns are the rows' own targets, and no hits of their rows.
         """
-        rows, columns = accidental_hits(ids, n_targets, self._heads)
-        return rows, columns
+        rows, hit_columns = accidental_hits(targets, columns, own, self._last)
+        return rows, hit_columns
+
+
+def hardest(
+    scores: Float[Tensor, "T M"], excluded: Bool[Tensor, "T M"], candidates: int
+) -> tuple[Float[Tensor, "T S"], Bool[Tensor, "T S"]]:
+    """Keep the best-scored one of every few columns, for each row its own (dynamic negative sampling).
+
+    Args:
+        scores: scores of the negatives.
+        excluded: negatives that take no part; one is left only where all of its group are.
+        candidates: columns of a group; must divide M.
+    """
+    groups = scores.view(len(scores), -1, candidates)
+    out = excluded.view(len(excluded), -1, candidates)
+    best = groups.detach().masked_fill(out, -torch.inf).argmax(2, keepdim=True)
+    return groups.gather(2, best).squeeze(2), out.gather(2, best).squeeze(2)

@@ -8,6 +8,23 @@ from segue.errors import InputError
 from segue.nn.metrics import MetricName
 
 
+class FineTuning(BaseModel):
+    """Training that goes on with a selection of the sessions, to follow a taste that changes (Tan et al. 2016)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    epochs: int = Field(0, ge=0)
+    """Most passes over the selection, after the training on all sessions; 0 is no fine-tuning."""
+    recent_share: float = Field(0.25, gt=0, le=1)
+    """Share of the sessions that is selected, the most recent ones."""
+    last_days: float | None = Field(None, gt=0)
+    """Of these, only sessions that ended in the last days of the log; None selects by no time."""
+    longest: int | None = Field(None, ge=2)
+    """Of these, only sessions of at most so many events; None selects by no length."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Step size; None takes that of the training before."""
+
+
 class TrainingConfig(BaseModel):
     """The training section of a model's configuration."""
 
@@ -29,6 +46,8 @@ class TrainingConfig(BaseModel):
     """Epochs without a better validation before training stops; None never stops early."""
     metric: str = "mrr@20"
     """Validation metric that picks the best epoch."""
+    fine_tuning: FineTuning = FineTuning()
+    """A second training, on a selection of the sessions."""
 
     @field_validator("metric")
     @classmethod

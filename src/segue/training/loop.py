@@ -46,6 +46,14 @@ class Objective(Protocol):
         """Take back what ``carried`` returned."""
 
 
+@runtime_checkable
+class Annealed(Protocol):
+    """A module that changes in the course of its training, as a temperature that falls."""
+
+    def anneal(self, progress: float) -> None:
+        """Change, as a pure function of the share of the training that is done; called before each step."""
+
+
 @dataclass(frozen=True)
 class EpochRecord:
     """What is known of an epoch: mean loss, validation value (None without validation), seconds."""
@@ -154,6 +162,8 @@ class Trainer:
 
     def _step(self, step: int, done: int, total: int) -> Tensor:
         self._set_learning_rate(done / total)
+        if isinstance(self._module, Annealed):
+            self._module.anneal(done / total)
         for parameter in self._parameters:
             parameter.grad = None
         loss = self._objective.loss(step)

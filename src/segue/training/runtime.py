@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -19,8 +19,9 @@ class Runtime:
 
     Attributes:
         device: ``"auto"`` takes a GPU where there is one, else any torch device name.
-        precision: ``"bf16"`` runs the encoder under autocast; ``"auto"`` does so on a GPU that supports it and
-            keeps fp32 on a CPU, where autocast gains nothing.
+        precision: ``"bf16"`` runs the encoder under autocast, and the matrix products of a softmax over items in
+            bf16; ``"auto"`` does so on a GPU that supports it. On a CPU autocast gains nothing, so that ``"auto"``
+            takes bf16 for the products alone, where the CPU has instructions for them; weights stay fp32.
         checkpoint: file that training state is saved to, or None for no checkpoints.
         checkpoint_seconds: least time between two checkpoints inside an epoch.
         resume: go on from ``checkpoint`` if it exists.
@@ -54,7 +55,21 @@ class Runtime:
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context that the encoder's forward pass runs in."""
         device = self.torch_device()
-        bf16_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        if self.precision == "bf16" or (self.precision == "auto" and bf16_gpu):
+        on_gpu = device.type == "cuda"
+        if self.precision == "bf16" or (self.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()):
             return torch.autocast(device.type, dtype=torch.bfloat16)
         return nullcontext()
+
+    def product_precision(self) -> Literal["fp32", "bf16"]:
+        """Return the precision of the matrix products of a softmax over items."""
+        if self.precision != "auto":
+            return self.precision
+        on_gpu = self.torch_device().type == "cuda"
+        fast = torch.cuda.is_bf16_supported() if on_gpu else _cpu_multiplies_bf16()
+        return "bf16" if fast else "fp32"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Say if the CPU has instructions for bf16 products; elsewhere they are slower than those of fp32."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -9,7 +9,7 @@ import polars as pl
 
 from segue.data.catalog import FOLDER_VARIABLE, find
 from segue.data.door.admit import Table, Wishes, admit
-from segue.data.door.metadata import attach
+from segue.data.door.metadata import admit_metadata, attach
 from segue.data.door.times import TimeUnit
 from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.readers.beside import metadata_beside, read_metadata
@@ -65,8 +65,23 @@ def read(
         events = _time_said(admit(_frame(source), wishes))
     if items is None:
         return events
-    table = read_metadata(Path(items)) if isinstance(items, str | Path) else _frame(items)
-    return attach(events, table, ITEM, wishes.columns)
+    return attach(events, _items_table(items), ITEM, wishes.columns)
+
+
+def read_items(source: object) -> pl.DataFrame:
+    """Read metadata of items: one row per item, whose id is in the column ``item``.
+
+    Args:
+        source: a file, or a polars or pandas frame.
+
+    Raises:
+        LogError: the source cannot be read or breaks a rule; all mistakes with their lines.
+    """
+    return admit_metadata(_items_table(source), ITEM, {})
+
+
+def _items_table(source: object) -> Table:
+    return read_metadata(Path(source)) if isinstance(source, str | Path) else _frame(source)
 
 
 def _existing(source: str | Path) -> Path:

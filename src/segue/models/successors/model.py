@@ -10,6 +10,7 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model, ModelConfig
+from segue.models.recency import notes_on_age, recency
 from segue.models.successors.kernels import Counting, Log, count_pairs
 
 
@@ -18,6 +19,10 @@ class SuccessorConfig(ModelConfig):
 
     n_successors: int = Field(100, ge=1)
     """Best items kept per item."""
+    decay_days: float | None = Field(None, gt=0)
+    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
+    decay_share: float | None = Field(None, gt=0)
+    """The same for a log without times, as a share of all sessions."""
 
 
 class SuccessorModel(Model):
@@ -32,6 +37,12 @@ class SuccessorModel(Model):
     """Item indices, best first in each row."""
     weights: Float32[np.ndarray, "m"]
     """Their scores."""
+
+    def weigh_sessions(self, train: Sessions) -> Float64[np.ndarray, "s"]:
+        """Return the weight of each session by its age, and note what became of the age where a log has no times."""
+        scales = {"days": self.config.decay_days, "share": self.config.decay_share}
+        self.notes = notes_on_age(train, **scales)
+        return recency(train, **scales)
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Look up the last item of each prefix; see ``Model.score``. An empty prefix scores 0 everywhere."""

@@ -1,0 +1,38 @@
+"""Our half of ``sequence.py``: ``python sequence_segue.py LOG.csv TASK.json``; answers with one line of JSON."""
+
+import json
+import resource
+import sys
+import time
+
+import segue
+from segue.experiment.recipe import parse_settings
+from segue.parameters import merge
+from segue.training.runtime import Runtime
+
+
+def main() -> None:
+    """Train on all but the last event of each user, and rank all items for that one."""
+    log, task = sys.argv[1], json.loads(sys.argv[2])
+    name = task["model"]
+    data = segue.prepare(
+        segue.read(log, columns={"session": "user"}), "leave-one-out", k_core=0, exclude_seen=False, valid_share=0.0
+    )
+    sizes = {"embedding_size": task["embedding_size"], "max_length": task["max_length"]}
+    if "layers" in segue.model_class(name).Config.model_fields:
+        sizes["layers"] = task["layers"]
+    settings = parse_settings(task["settings"]).get(name, {})
+    model = segue.model_class(name)(**merge({**sizes, "training": {"epochs": task["epochs"]}}, settings))
+    started = time.perf_counter()
+    model.fit(data.train, runtime=Runtime(device="cpu"))
+    answer = {
+        "fit_seconds": time.perf_counter() - started,
+        "epoch_seconds": [record.seconds for record in model.curve],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "ndcg@10": segue.evaluate(model, data).metrics["ndcg@10"],
+    }
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`segue distill`: a small model learns from a large one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import segue
+from segue.cli.reading import Columns, Format, Log
+from segue.cli.run import show
+from segue.experiment.folder import next_folder
+from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+from segue.parameters import build
+from segue.progress import progress_for
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("distill")(command)
+
+
+def command(
+    teacher: Annotated[Path, typer.Argument(help="Folder of a trained model, of any kind, that a run wrote.")],
+    log: Log,
+    student: Annotated[str, typer.Option(help="The sequence encoder that learns from it.")] = "sasrec",
+    preset: Annotated[list[str] | None, typer.Option(help="Preset of the student: sasrec=recbole.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A parameter: sasrec.embedding_size=32, distillation.weight=0.7."),
+    ] = None,
+    log_format: Format = None,
+    columns: Columns = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+) -> None:
+    """Train a student on what a teacher says, and alone; compare the three in quality, size and time per session.
+
+    Examples:
+    segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
+    segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
+    """
+    given = parse_settings(settings or [])
+    plan = build(segue.Distillation, "distillation", parameters=given.pop("distillation", {}))
+    recipe = load_recipe(
+        None,
+        {
+            "log": log,
+            "format": log_format,
+            "columns": parse_assignments("--columns", columns) if columns else None,
+            "models": [student],
+            "preset": parse_assignments("--preset", preset) if preset else None,
+            "set": given or None,
+            "baselines": False,
+            "seed": seed,
+            "device": device,
+        },
+    )
+    folder = out or next_folder(f"{recipe.log_name}-distilled")
+    results = segue.distill(
+        teacher, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for()
+    )
+    show(results, folder)

@@ -1,0 +1,160 @@
+"""From a trained model to a smaller one that has learnt from it, and what that was worth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from segue.artifact import Artifact
+from segue.data.events import Events
+from segue.data.sessions import Cases, Sessions
+from segue.errors import ArtifactError, ParameterError
+from segue.evaluation.prepare import prepare
+from segue.evaluation.protocol import Protocol
+from segue.experiment.entries import Entry, build_entries, check_entries
+from segue.experiment.folder import begin_folder, check_folder
+from segue.experiment.recipe import Recipe
+from segue.experiment.results import ModelResult, Results
+from segue.experiment.run import read_log
+from segue.experiment.runner import Runner
+from segue.models.base import Model
+from segue.models.catalog import load
+from segue.models.sequence import SequenceModel
+from segue.progress import Progress
+from segue.training.runtime import Runtime
+
+
+class Distillation(BaseModel):
+    """How a student learns from its teacher."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    weight: float = Field(0.5, gt=0, le=1)
+    """Weight of what the teacher says; the rest is that of the labels."""
+    temperature: float = Field(1.0, gt=0)
+    """Scores of teacher and student are divided by it before their softmax."""
+    top: int = Field(50, ge=1)
+    """Items of the teacher that are kept for each event, its best ones."""
+
+
+@dataclass(frozen=True)
+class Fitted(Entry):
+    """A model that is tested as it is."""
+
+    def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Leave the model as it is."""
+
+    def decides(self) -> dict[str, Any]:
+        """Say that it was not trained here."""
+        return {"fitted": True}
+
+
+@dataclass(frozen=True)
+class Student(Entry):
+    """A model that learns from another one."""
+
+    teacher: Model
+    origin: str
+    plan: Distillation
+
+    def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train the student on labels and on what the teacher says."""
+        assert isinstance(self.model, SequenceModel)
+        options = self.plan.model_dump()
+        self.model.learn_from(self.teacher, train, **options, valid=valid, seed=seed, runtime=runtime)
+
+    def decides(self) -> dict[str, Any]:
+        """Name the teacher and how it teaches."""
+        return {"teacher": self.origin, **self.plan.model_dump()}
+
+
+def distill(
+    teacher: Path,
+    recipe: Recipe,
+    out: Path,
+    *,
+    plan: Distillation | None = None,
+    events: Events | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Results:
+    """Train a student on what a teacher says, and the same student alone, and compare the three.
+
+    The log is prepared as it was for the teacher: same protocol, same catalogue.
+
+    Args:
+        teacher: artifact of a run; any model.
+        recipe: log, one sequence model as the student, its parameters, seed.
+        out: folder for results.json, report.md, and one artifact folder per model.
+        plan: how the student learns.
+        events: the log itself, where it is not to be read.
+        resume: go on with an interrupted distillation in ``out``.
+        overwrite: replace an older run in ``out``.
+        progress: who is told how far the work is.
+
+    Raises:
+        InputError: the teacher, the recipe or the log breaks a rule; nothing has been written.
+        StorageError: the disk refused.
+    """
+    progress, plan = progress or Progress(), plan or Distillation()
+    check_folder(out, resume=resume, overwrite=overwrite)
+    student, alone = _students(recipe)
+    about = Artifact.read(teacher).about
+    if "protocol" not in about:
+        raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
+    master = load(teacher)
+    runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
+    runtime.torch_device()  # Refuses an unknown one before the log is read.
+    protocol = Protocol.of(about["protocol"])
+    data = prepare(events or read_log(recipe), protocol, vocabulary=master.vocabulary)
+    if about["protocol"]["fingerprint"] != data.fingerprint:
+        raise ParameterError(
+            f"LOG: must be the log that {teacher} was trained on, and it is another one (its fingerprint differs); "
+            "a teacher that has seen the test part would make the student look better than it is"
+        )
+    name = student.name
+    entries = [
+        Fitted("teacher", master, baseline=False),
+        Student(f"{name}-taught", student, baseline=False, teacher=master, origin=about["key"], plan=plan),
+        Entry(f"{name}-alone", alone, baseline=False),
+    ]
+    check_entries(entries[1:], data.train)
+    begin_folder(out, resume=resume)
+    runner = Runner(data, recipe, out, runtime)
+    rows = [runner.result(entry) for entry in entries]
+    results = runner.results(rows)
+    results = results.model_copy(update={"verdicts": compare(*rows, metric=data.protocol.metrics[0])})
+    runner.finish(results)
+    return results
+
+
+def compare(teacher: ModelResult, taught: ModelResult, alone: ModelResult, *, metric: str) -> list[str]:
+    """Say in words what the student keeps of its teacher, and what it owes to it."""
+    values = [row.metrics[metric] for row in (teacher, taught, alone)]
+    gain = "above" if values[1] > values[2] else "not above"
+    (low, high), (other_low, other_high) = taught.interval(metric), alone.interval(metric)
+    doubt = "; the intervals overlap" if low <= other_high and other_low <= high else ""
+    return [
+        f"{taught.label} keeps {values[1] / values[0]:.1%} of the teacher's {metric} with "
+        f"{taught.parameters / teacher.parameters:.1%} of its numbers and "
+        f"{taught.latency_ms / teacher.latency_ms:.1%} of its time per session",
+        f"{taught.label} is {gain} the same model trained alone on {metric}: "
+        f"{values[1]:.4f} against {values[2]:.4f}{doubt}",
+    ]
+
+
+def _students(recipe: Recipe) -> tuple[SequenceModel, SequenceModel]:
+    """Build the student twice."""
+    if len(recipe.models) != 1:
+        raise ParameterError(f"--student: must name one model, got {', '.join(recipe.models) or 'none'}")
+    lonely = recipe.model_copy(update={"baselines": False})
+
+    one, other = (build_entries(lonely)[0].model for _ in range(2))
+    if not (isinstance(one, SequenceModel) and isinstance(other, SequenceModel)):
+        raise ParameterError(
+            f"--student: must be a sequence encoder, got '{one.name}': it has no loss that could take a teacher's "
+            "shares; take sasrec, narm, improved-gru4rec, ..."
+        )
+    return one, other

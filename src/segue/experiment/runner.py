@@ -1,0 +1,127 @@
+"""One model of a run after the other: fitted, tested, saved."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segue.artifact import Artifact
+from segue.errors import ArtifactError
+from segue.evaluation.evaluate import evaluate
+from segue.evaluation.prepare import Dataset
+from segue.experiment.entries import Entry
+from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS
+from segue.experiment.latency import median_latency_ms
+from segue.experiment.memory import peak_mb, reset_peak
+from segue.experiment.recipe import Recipe
+from segue.experiment.report import write_report
+from segue.experiment.results import ModelResult, Results, judge
+from segue.storage import remove
+from segue.training.runtime import Runtime
+from segue.version import __version__
+
+
+class Runner:
+    """Takes one model after the other through fit, evaluation and saving.
+
+    Args:
+        data: the prepared log.
+        recipe: what was asked for.
+        out: folder of the run.
+        runtime: device, precision and progress.
+    """
+
+    def __init__(self, data: Dataset, recipe: Recipe, out: Path, runtime: Runtime) -> None:
+        self._data = data
+        self._recipe = recipe
+        self._out = out
+        self._runtime = runtime
+
+    def result(self, entry: Entry) -> ModelResult:
+        """Return the row of a model: the one of the interrupted run, or a new one."""
+        row = self._finished(entry) if self._runtime.resume else None
+        if row is not None:
+            self._runtime.progress.say(f"{entry.label}: taken over from {self._out / entry.label}")
+            return row
+        row = self._train(entry)
+        self._save(entry, row)
+        headline = "  ".join(f"{metric} {row.metrics[metric]:.4f}" for metric in self._data.protocol.headline)
+        self._runtime.progress.say(f"{entry.label}: {headline}")
+        return row
+
+    def results(self, rows: Sequence[ModelResult]) -> Results:
+        """Put rows together, best first, with what they mean."""
+        protocol = self._data.protocol
+        ranked = sorted(rows, key=lambda row: -row.metrics[protocol.metrics[0]])
+        return Results(
+            segue=__version__,
+            log=self._recipe.log_name,
+            seed=self._recipe.seed,
+            protocol={**self._data.describe(), "headline": protocol.headline},
+            data=self._data.statistics(),
+            notes=list(self._data.notes),
+            models=ranked,
+            verdicts=judge(ranked, protocol.headline),
+        )
+
+    def finish(self, results: Results) -> None:
+        """Write results.json and report.md, and remove what was only needed to resume."""
+        results.write(self._out / RESULTS)
+        write_report(results, self._out / REPORT)
+        if (self._out / CHECKPOINTS).exists():
+            remove(self._out / CHECKPOINTS)
+
+    def _train(self, entry: Entry) -> ModelResult:
+        checkpoint = self._out / CHECKPOINTS / f"{entry.label}-{self._key(entry)}.safetensors"
+        runtime, seed = replace(self._runtime, checkpoint=checkpoint), self._recipe.seed
+        reset_peak()
+        started = time.perf_counter()
+        entry.fit(self._data.train, self._data.valid, seed, runtime)
+        fitted = time.perf_counter()
+        evaluation = evaluate(entry.model, self._data, seed=seed, progress=runtime.progress)
+        return ModelResult(
+            model=entry.model.name,
+            label=entry.label,
+            baseline=entry.baseline,
+            config=entry.model.config.model_dump(mode="json"),
+            metrics=evaluation.metrics,
+            confidence=evaluation.confidence,
+            fit_seconds=round(fitted - started, 3),
+            evaluate_seconds=round(time.perf_counter() - fitted, 3),
+            peak_memory_mb=round(peak_mb(), 1),
+            parameters=sum(array.size for array in entry.model.arrays().values()),
+            latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
+            notes=list(entry.model.notes),
+        )
+
+    def _save(self, entry: Entry, row: ModelResult) -> None:
+        entry.model.save(
+            self._out / entry.label,
+            log=self._recipe.log_name,
+            seed=self._recipe.seed,
+            protocol=self._data.describe(),
+            key=self._key(entry),
+            result=row.model_dump(mode="json"),
+        )
+
+    def _finished(self, entry: Entry) -> ModelResult | None:
+        try:
+            about = Artifact.read(self._out / entry.label).about
+        except ArtifactError:
+            return None
+        return ModelResult.model_validate(about["result"]) if about.get("key") == self._key(entry) else None
+
+    def _key(self, entry: Entry) -> str:
+        """Name everything that decides the outcome, so that a leftover of another recipe is never taken over."""
+        decides: dict[str, Any] = {
+            "data": self._data.hash,
+            "model": entry.model.name,
+            "config": entry.model.config.model_dump(mode="json"),
+            "seed": self._recipe.seed,
+            "precision": self._recipe.precision,
+            **entry.decides(),
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,151 @@
+"""ALS: matrix factorisation of sessions x items by alternating least squares."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from implicit.cpu.als import AlternatingLeastSquares
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
+from segue.models.base import Model, ModelConfig
+from segue.models.factors.counts import running_matrix, training_matrix
+from segue.models.factors.least_squares import LeastSquares
+from segue.models.factors.training import Converged, train_factors
+from segue.models.recency import SECONDS_PER_DAY
+from segue.rng import generator
+from segue.training.runtime import Runtime
+
+
+class ALSTraining(BaseModel):
+    """How ALS is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    iterations: int = Field(15, ge=1)
+    """Most times that the factors of all sessions, then those of all items, are solved for."""
+    tolerance: float | None = Field(1e-3, gt=0)
+    """Training stops once an iteration lowers the loss by a smaller share of it; None never stops early."""
+
+
+class ALSConfig(ModelConfig):
+    """Parameters of ``ALS``."""
+
+    factors: int = Field(128, ge=1)
+    """Width of the factors of sessions and items."""
+    regularization: float = Field(10.0, gt=0)
+    """Weight of the squared factors in the loss."""
+    alpha: float = Field(10.0, gt=0)
+    """Confidence in an event, where an item that is not in a session is held to be unwanted with confidence 1. Long
+    histories over few items want about 1, short sessions over many items 100."""
+    half_life_days: float | None = Field(None, gt=0)
+    """Days in which an event of the training log loses half of its confidence; none weights all alike."""
+    training: ALSTraining = ALSTraining()
+    """How it is trained."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "implicit": {"factors": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},
+    }
+
+
+class ALS(Model):
+    """Recommends items whose factors fit those of the session, learnt from which items sessions hold, in any order.
+
+    The factors x of sessions and y of items minimise
+
+        sum over all s, i of c_si (p_si - <x_s, y_i>)^2 + regularization (sum |x_s|^2 + sum |y_i|^2)
+
+    with ``p_si = 1`` and ``c_si = alpha x number of events`` for the items of a session, ``p = 0`` and ``c = 1`` for
+    all others. An event that is a days older than the end of the training counts ``2^(-a / half_life_days)`` there; the
+    events of a running session count 1. A running session is folded in: its factors are solved for with those of the
+    items as they are, so a training session needs no factors of its own later on. ``score(j) = <x, y_j>``.
+
+    Source: Hu et al. 2008 (ICDM), trained by implicit with conjugate gradients (Takacs et al. 2011, RecSys). Where we
+    differ from the paper: ``c = alpha r`` as in implicit, not ``1 + alpha r``, so an event that has lost its
+    confidence tells neither that its item was wanted nor that it was not.
+    """
+
+    name = "als"
+    paper = "Hu et al. 2008, ICDM"
+    Config = ALSConfig
+    config: ALSConfig
+    learnt = ("item_factors",)
+    embeddings = frozenset(learnt)
+
+    item_factors: Float32[np.ndarray, "N+1 D"]
+    """Factors y; row 0 is zero."""
+
+    def check(self, train: Sessions) -> None:
+        """Refuse a half-life where the log has no times; see ``Model.check``."""
+        if self.config.half_life_days is not None and train.times is None:
+            raise ParameterError(
+                f"{self.name}.half_life_days: needs a log with times and this one has none, got "
+                f"{self.config.half_life_days}; leave half_life_days out"
+            )
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Train on the CPU, in as many threads as torch may use; see ``Model.fit``."""
+        self.check(train)
+        plan = self.config.training
+        losses: list[float] = []
+        # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
+        with threadpool_limits(1, "blas"), (runtime or Runtime()).progress.task(self.name, plan.iterations) as task:
+
+            def watch(iteration: int, seconds: float, loss: float) -> None:
+                losses.append(loss)
+                task.advance(1, f"loss {loss:.6f}")
+                if plan.tolerance is not None and _gain(losses) < plan.tolerance:
+                    raise Converged
+
+            trainer = AlternatingLeastSquares(
+                factors=self.config.factors,
+                regularization=self.config.regularization,
+                alpha=self.config.alpha,
+                iterations=plan.iterations,
+                calculate_training_loss=True,
+                num_threads=torch.get_num_threads(),
+                random_state=generator(seed, self.name),
+            )
+            factors = train_factors(trainer, training_matrix(train, self._event_weights(train)), watch)
+        self.notes = (_remark(losses, plan),)
+        return self.restore({"item_factors": factors}, train.vocabulary)
+
+    def _event_weights(self, train: Sessions) -> Float32[np.ndarray, "n"]:
+        if self.config.half_life_days is None or train.times is None:
+            return np.ones(len(train.items), dtype=np.float32)
+        ages = (train.times.max() - train.times) / SECONDS_PER_DAY
+        weights: np.ndarray = np.exp2(-ages / self.config.half_life_days).astype(np.float32)
+        return weights
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the factors, and prepare the part of the fold-in that all sessions share."""
+        super().restore(arrays, vocabulary)
+        factors = torch.from_numpy(self.item_factors)
+        self._least_squares = LeastSquares(factors, self.config.regularization, n_items=vocabulary.n_trained)
+        return self
+
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Fold the prefixes in and score every item; see ``Model.score``."""
+        confidence = self.config.alpha * running_matrix(prefixes, len(self.vocabulary))
+        return self.put_last(self._least_squares.fold_in(confidence) @ torch.from_numpy(self.item_factors).T)
+
+
+def _gain(losses: list[float]) -> float:
+    """Return the share of the loss that the last iteration took away."""
+    return 1 - losses[-1] / losses[-2] if len(losses) > 1 else 1.0
+
+
+def _remark(losses: list[float], plan: ALSTraining) -> str:
+    gain = _gain(losses)
+    end = f"{len(losses)} of {plan.iterations} iterations, the last of which lowered the loss by {gain:.2%}"
+    if plan.tolerance is None or gain < plan.tolerance:
+        return end
+    return f"{end}: not converged, a higher training.iterations may give more"

@@ -1,0 +1,56 @@
+"""eSASRec: SASRec with gated blocks and a sampled softmax."""
+
+from pydantic import Field
+from torch import nn
+
+from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.nn.transformer import Attention, SwiGLU, TransformerBlock, TransformerEncoder, TransformerStack
+
+
+class ESASRecConfig(SequenceConfig):
+    """Parameters of eSASRec."""
+
+    layers: int = Field(2, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(2, ge=1)
+    """Attention heads; must divide embedding_size."""
+    inner_size: int = Field(256, ge=1)
+    """Width of the feed-forward layer."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
+    training: SequenceTraining = SequenceTraining(
+        epochs=30, metric="ndcg@10", loss="sampled-softmax", n_samples=256, alpha=0.0, in_batch=True
+    )
+    """How it is trained."""
+
+
+class ESASRec(SequenceModel):
+    """SASRec with LiGR layers: a gate decides how much of each sub-layer is added, and the feed-forward is a SwiGLU.
+
+    Equal weights give the outputs of RecTools' code where padding is masked; as published, its padding is attended to.
+    Where we differ: the negatives of a step are shared by its targets, the other targets are negatives, too, and the
+    logQ correction says how often each was expected; theirs are uniform, which needs none.
+    """
+
+    name = "esasrec"
+    paper = "Tikhonovich et al. 2025, arXiv 2508.06450"
+    Config = ESASRecConfig
+    Network = TransformerEncoder
+    config: ESASRecConfig
+
+    def build(self, n_items: int) -> TransformerEncoder:
+        """Return a network with fresh weights."""
+        width, length, dropout = self.config.embedding_size, self.config.max_length, self.config.dropout
+        blocks = [
+            TransformerBlock(
+                attention=Attention(width=width, heads=self.config.heads, dropout=dropout),
+                feed_forward=SwiGLU(width=width, inner=self.config.inner_size, dropout=dropout),
+                width=width,
+                arrangement="gated",
+                dropout=dropout,
+                epsilon=1e-5,
+            )
+            for _ in range(self.config.layers)
+        ]
+        stack = TransformerStack(max_length=length, width=width, blocks=blocks, final=nn.Identity(), dropout=dropout)
+        return TransformerEncoder(n_items=n_items, embedding_size=width, max_length=length, stack=stack)

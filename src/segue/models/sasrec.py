@@ -1,0 +1,90 @@
+"""SASRec: a causal transformer over the session's most recent events."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.nn.transformer import (
+    Activation,
+    Arrangement,
+    Attention,
+    FeedForward,
+    TransformerBlock,
+    TransformerEncoder,
+    TransformerStack,
+)
+
+
+class SASRecConfig(SequenceConfig):
+    """Parameters of SASRec."""
+
+    layers: int = Field(2, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(1, ge=1)
+    """Attention heads; must divide embedding_size."""
+    inner_size: int = Field(64, ge=1)
+    """Width of the feed-forward layer."""
+    activation: Activation = "relu"
+    """Activation of the feed-forward layer."""
+    arrangement: Arrangement = "query"
+    """Where a block normalises: as the authors do (query), before (pre) or after (post) its sub-layers, or gated."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
+    training: SequenceTraining = SequenceTraining(epochs=30, learning_rate=1e-3, metric="ndcg@10")
+    """How it is trained."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "recbole": {
+            "inner_size": 256,
+            "heads": 2,
+            "activation": "gelu",
+            "arrangement": "post",
+            "dropout": 0.5,
+            "training": {"positions": "last"},
+        },
+        "ml-1m": {"max_length": 200},
+    }
+
+
+class SASRec(SequenceModel):
+    """Causal self-attention over the session, the next item predicted at every position."""
+
+    name = "sasrec"
+    paper = "Kang and McAuley 2018, arXiv 1808.09781"
+    Config = SASRecConfig
+    Network = TransformerEncoder
+    config: SASRecConfig
+
+    def build(self, n_items: int) -> TransformerEncoder:
+        """Return a network with fresh weights."""
+        width, dropout = self.config.embedding_size, self.config.dropout
+        blocks = [
+            TransformerBlock(
+                attention=Attention(width=width, heads=self.config.heads, dropout=dropout),
+                feed_forward=FeedForward(
+                    width=width, inner=self.config.inner_size, activation=self.config.activation, dropout=dropout
+                ),
+                width=width,
+                arrangement=self.config.arrangement,
+                dropout=dropout,
+            )
+            for _ in range(self.config.layers)
+        ]
+        stack = TransformerStack(
+            max_length=self.config.max_length,
+            width=width,
+            blocks=blocks,
+            final=nn.LayerNorm(width, 1e-8),
+            dropout=dropout,
+        )
+        return TransformerEncoder(
+            n_items=n_items,
+            embedding_size=width,
+            max_length=self.config.max_length,
+            stack=stack,
+            scale=math.sqrt(width),
+        )

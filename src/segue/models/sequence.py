@@ -1,0 +1,325 @@
+"""What the sequence encoders share: how they are trained on windows, with any loss and sampler that makes sense."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from pydantic import BaseModel, ConfigDict, Field
+
+from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
+from segue.data.context import Context, refusals
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
+from segue.models.base import ModelConfig
+from segue.models.neural import NeuralConfig, NeuralModel
+from segue.nn.catalogue_loss import CatalogueLoss, LossName, Sampling, catalogue_loss, check_pair
+from segue.nn.context import ContextEmbedding
+from segue.nn.sequence import SequenceEncoder
+from segue.training.config import TrainingConfig
+from segue.training.loop import EpochRecord, Objective
+from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
+from segue.training.optimizers import RowAdagrad
+from segue.training.runtime import Runtime
+from segue.training.soft_labels import SoftLabels, Teacher, ask
+
+
+class Privileged(BaseModel):
+    """A teacher that is told what comes after the event to predict, latest first (Tan et al. 2016).
+
+    The teacher is a model of the same kind, trained on the sessions backwards; the model itself learns from
+    ``(1 - weight) * loss(label) + weight * loss(the teacher's soft labels)``. The last event of a session has nothing
+    after it, and so its label alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    weight: float = Field(0.0, ge=0, lt=1)
+    """Weight of the teacher's soft labels; 0 trains without a teacher."""
+    temperature: float = Field(1.0, gt=0)
+    """Softens what the teacher says, and the model that learns it."""
+    top: int = Field(50, ge=1)
+    """Items of a soft label that are kept, the teacher's best ones."""
+
+
+class SequenceTraining(TrainingConfig):
+    """How a sequence encoder is trained."""
+
+    optimizer: Literal["adamw", "adagrad"] = "adamw"
+    """AdamW; or Adagrad, which learns faster with learning rates of about 0.1 where the catalogue is large and touches
+    only the items in use."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decay of AdamW; Adagrad has none."""
+    positions: Literal["auto", "all", "last"] = "auto"
+    """Where the next item is predicted: at all positions of a window (causal encoders only), or after the last event
+    of every prefix; auto takes all where it can."""
+    windows: Literal["all", "recent"] = "all"
+    """Sessions longer than a window, trained at all positions: cut into windows, or only the most recent one used."""
+    loss: LossName = "cross-entropy"
+    """What is minimised."""
+    n_samples: int = Field(0, ge=0)
+    """Negatives drawn per step and shared by its targets; the full cross-entropy needs none."""
+    alpha: float = Field(0.5, ge=0, le=1)
+    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
+    in_batch: bool = False
+    """Whether the other targets of a step are negatives, too."""
+    logq: float = Field(1.0, ge=0)
+    """Strength of the logQ correction of the sampled softmax: 1 is all of it, 0 none."""
+    accidental_hits: Literal["reject", "keep"] = "reject"
+    """What becomes of a negative that is the target itself."""
+    candidate_num: int = Field(1, ge=1)
+    """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
+    gbce_t: float = Field(0.75, ge=0, le=1)
+    """Calibration t of gBCE: 0 is BCE, 1 undoes the overconfidence that sampling brings."""
+    click_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the events of a prefix that training leaves out; needs positions 'last'."""
+    privileged: Privileged = Privileged()
+    """A teacher that knows what came after the label."""
+
+
+class SequenceConfig(NeuralConfig):
+    """Parameters of every sequence encoder."""
+
+    embedding_size: int = Field(64, ge=1)
+    """Width of the item embeddings."""
+    max_length: int = Field(50, ge=1)
+    """Events of a session that are read, the most recent ones."""
+    features: tuple[str, ...] = ()
+    """What is read of an event besides its item: hour, weekday, gap (time since the event before), and columns of the
+    log or of its items. Text and integers are categories and decimals numbers, unless the name ends in :number or
+    :category."""
+    training: SequenceTraining = SequenceTraining()
+    """How it is trained."""
+
+
+_FEATURES = "features/"
+"""Begins the names of the arrays that were learnt of the features."""
+
+
+class SequenceModel(NeuralModel):
+    """A sequence encoder and how it learns; a subclass says what the network is."""
+
+    Network: ClassVar[type[SequenceEncoder]]
+    config: SequenceConfig
+    network: SequenceEncoder
+    context: Context
+    """The features, as learnt."""
+    _lesson: Lesson | None = None
+
+    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
+        super().__init__(config, preset=preset, **parameters)
+        plan = self.config.training
+        check_pair(plan.loss, self._sampling(), f"{self.name}.training")
+        if plan.positions == "all" and not self.Network.causal:
+            raise ParameterError(
+                f"{self.name}.training.positions: must be 'last' (or 'auto'), got 'all': a state of {self.name} "
+                "depends on later events of the window, so training at all positions would show it its targets"
+            )
+        if plan.click_dropout > 0 and self._at_all_positions():
+            raise ParameterError(
+                f"{self.name}.training.click_dropout: needs training.positions 'last', got {plan.click_dropout:g} with "
+                f"'{plan.positions}': at all positions an event that is left out would be missing as a target, too"
+            )
+
+    def check(self, train: Sessions) -> None:
+        """Refuse parameters that ask for what the log does not have; see ``Model.check``."""
+        mistakes = list(self.refusals(train))
+        if mistakes:
+            raise ParameterError("\n".join(mistakes))
+
+    def refusals(self, train: Sessions) -> Iterator[str]:
+        """Say which parameters ask for what the log does not have."""
+        yield from (f"{self.name}.features: {mistake}" for mistake in refusals(self.config.features, train))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What is read of an event besides its item."""
+        return self.config.features
+
+    def observe(self, train: Sessions) -> None:
+        """Learn the vocabulary and the features."""
+        super().observe(train)
+        self.context = Context.learn(self.features, train)
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """Columns of the log that are features of events."""
+        return self.context.columns
+
+    def assemble(self) -> SequenceEncoder:
+        """Return a network with fresh weights that reads the features."""
+        network = super().assemble()
+        assert isinstance(network, SequenceEncoder)
+        network.sparse_gradients = self.config.training.optimizer == "adagrad"
+        if self.context.learnt:
+            network.context = ContextEmbedding(reader=self.context, width=network.input_size)
+        return network
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the weights, and what was learnt of the features."""
+        return super().arrays() | {_FEATURES + name: array for name, array in self.context.arrays().items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take both back."""
+        of_features = {name.removeprefix(_FEATURES): one for name, one in arrays.items() if name.startswith(_FEATURES)}
+        self.context = Context.restore(self.features, of_features, vocabulary)
+        return super().restore(
+            {name: one for name, one in arrays.items() if not name.startswith(_FEATURES)}, vocabulary
+        )
+
+    def _at_all_positions(self) -> bool:
+        return self.Network.causal and self.config.training.positions != "last"
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Train; see ``Model.fit``."""
+        runtime, privileged = runtime or Runtime(), self.config.training.privileged
+        if privileged.weight == 0:
+            return super().fit(train, valid=valid, seed=seed, runtime=runtime)
+        labels = self._look_ahead(train, seed, runtime)
+        return self._fit_with(labels, privileged.weight, privileged.temperature, train, valid, seed, runtime)
+
+    def learn_from(
+        self,
+        teacher: Teacher,
+        train: Sessions,
+        *,
+        weight: float = 0.5,
+        temperature: float = 1.0,
+        top: int = 50,
+        valid: Cases | None = None,
+        seed: int = 0,
+        runtime: Runtime | None = None,
+    ) -> Self:
+        """Train on labels and on what a teacher thinks (Hinton et al. 2015, arXiv 1503.02531).
+
+        The loss of an event is ``(1 - weight) * loss(label) + weight * temperature ** 2 * H(teacher, self)``, where H
+        is the cross-entropy between the softmaxes of the scores divided by ``temperature``. Fine-tuning, where it is set,
+        goes by the labels alone.
+
+        Args:
+            teacher: a fitted model whose catalogue is that of ``train``.
+            train: the training sessions.
+            weight: weight of the teacher.
+            temperature: softens teacher and student.
+            top: items of the teacher that are kept for each event, its best ones.
+            valid: see ``Model.fit``.
+            seed: see ``Model.fit``.
+            runtime: see ``Model.fit``.
+        """
+        runtime = runtime or Runtime()
+        events, starts = train.targets()
+        prefixes = train.prefixes(starts, events)
+        labels = self._ask(teacher, prefixes, events, train, top, temperature, runtime)
+        return self._fit_with(labels, weight, temperature, train, valid, seed, runtime)
+
+    def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> SoftLabels:
+        """Train a model of the same kind on the sessions backwards, and ask it about each event."""
+        privileged = self.config.training.privileged
+        plain = self.config.training.model_copy(update={"privileged": Privileged()})
+        teacher = type(self)(self.config.model_copy(update={"training": plain}))
+        runtime.progress.say("the teacher, on sessions from their end to their beginning")
+        backwards = train.backwards()
+        checkpoint = runtime.checkpoint and runtime.checkpoint.with_name(runtime.checkpoint.name + ".teacher")
+        teacher.fit(backwards, seed=seed, runtime=replace(runtime, checkpoint=checkpoint))
+        events, starts = backwards.targets()
+        prefixes = backwards.prefixes(starts, events)
+        owners = np.searchsorted(train.offsets, events, side="right") - 1
+        mirrored = train.offsets[owners] + train.offsets[owners + 1] - 1 - events
+        return self._ask(teacher, prefixes, mirrored, train, privileged.top, privileged.temperature, runtime)
+
+    def _ask(
+        self,
+        teacher: Teacher,
+        prefixes: Prefixes,
+        events: Int64[np.ndarray, "R"],
+        train: Sessions,
+        top: int,
+        temperature: float,
+        runtime: Runtime,
+    ) -> SoftLabels:
+        k = min(top, len(train.vocabulary))
+        n_events = len(train.items)
+        return ask(teacher, prefixes, events, n_events, k=k, temperature=temperature, progress=runtime.progress)
+
+    def _fit_with(
+        self,
+        labels: SoftLabels,
+        weight: float,
+        temperature: float,
+        train: Sessions,
+        valid: Cases | None,
+        seed: int,
+        runtime: Runtime,
+    ) -> Self:
+        self._lesson = SoftLesson(labels, weight=weight, temperature=temperature, precision=runtime.product_precision())
+        try:
+            return super().fit(train, valid=valid, seed=seed, runtime=runtime)
+        finally:
+            self._lesson = None
+
+    def _fine_tune(self, *arguments: Any, **options: Any) -> list[EpochRecord]:
+        # Soft labels are kept by event of all sessions; the selection is learnt from its own labels.
+        self._lesson = None
+        return super()._fine_tune(*arguments, **options)
+
+    def _identity(self, train: Sessions, seed: int, runtime: Runtime) -> dict[str, str]:
+        identity = super()._identity(train, seed, runtime)
+        return identity if self._lesson is None else {**identity, "teacher": self._lesson.fingerprint()}
+
+    def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
+        """Return the loss over windows or prefixes."""
+        loss, batches = self.loss(train, seed, runtime), self.batches(self._with_context(train), seed)
+        return NextItemObjective(self.network, batches, loss, runtime, self._lesson)
+
+    def objective_of(self, lesson: Lesson, train: Sessions, seed: int, runtime: Runtime) -> Objective:
+        """Return the loss of a lesson about the next item, whatever the model is usually trained on."""
+        loss, batches = self.loss(train, seed, runtime), self.next_items(self._with_context(train), seed)
+        return NextItemObjective(self.network, batches, loss, runtime, lesson)
+
+    def _with_context(self, train: Sessions) -> Sessions:
+        return replace(train, context=self.context.read(train.as_prefixes())) if self.context.learnt else train
+
+    def batches(self, train: Sessions, seed: int) -> NextItemBatches:
+        """Return what each step predicts."""
+        return self.next_items(train, seed)
+
+    def next_items(self, train: Sessions, seed: int) -> NextItemBatches:
+        """Return the windows or prefixes of each step, and what comes next."""
+        plan, longest = self.config.training, self.network.max_length
+        if self._at_all_positions():
+            return EveryPosition(train, plan.batch_size, longest, seed, recent_only=plan.windows == "recent")
+        width = longest if self.Network.fixed_width else None
+        return EveryPrefix(train, plan.batch_size, longest, seed, width=width, click_dropout=plan.click_dropout)
+
+    def loss(self, train: Sessions, seed: int, runtime: Runtime) -> CatalogueLoss:
+        """Return the loss that the training section names."""
+        plan = self.config.training
+        return catalogue_loss(
+            plan.loss,
+            train.vocabulary.support,
+            self._sampling(),
+            seed=seed,
+            precision=runtime.product_precision(),
+        )
+
+    def _sampling(self) -> Sampling:
+        plan = self.config.training
+        return Sampling(**{field.name: getattr(plan, field.name) for field in fields(Sampling)})
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimiser that the training section names."""
+        plan = self.config.training
+        if plan.optimizer == "adagrad":
+            return RowAdagrad(self.network.parameters(), plan.learning_rate)
+        return torch.optim.AdamW(
+            self.network.parameters(),
+            plan.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=plan.weight_decay,
+            fused=True,
+        )

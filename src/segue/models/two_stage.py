@@ -1,0 +1,248 @@
+"""Two stages: one model finds candidates, another puts them in order."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from pydantic import Field
+from torch import Tensor
+
+from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.vocabulary import PADDING, Vocabulary
+from segue.errors import InputError, ParameterError
+from segue.evaluation.measure import measure
+from segue.models.base import Model, ModelConfig
+from segue.models.sequence import SequenceModel
+from segue.models.single import single_model
+from segue.nn.ranking import top_k
+from segue.parameters import build
+from segue.training.listwise import ListLesson, ListTraining
+from segue.training.loop import Trainer
+from segue.training.runtime import Runtime
+from segue.training.soft_labels import ask
+
+
+class TwoStageConfig(ModelConfig):
+    """Parameters of a pair of models."""
+
+    retriever: str = "als"
+    """Name of the model that finds the candidates."""
+    ranker: str = "sasrec"
+    """Name of the model that puts them in order."""
+    candidates: int = Field(200, ge=1)
+    """Items that the retriever hands to the ranker."""
+    retriever_parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the retriever, as for the model alone."""
+    ranker_parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the ranker, as for the model alone."""
+    listwise: ListTraining = ListTraining()
+    """How the ranker goes on to learn from the lists of the retriever."""
+
+
+class TwoStage(Model):
+    """Retrieves candidates with one model and re-ranks them with another.
+
+    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. Both
+    models are trained on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss
+    over what the retriever finds before each event. The retriever has seen these events, so that its lists are better
+    there than they will be later.
+    """
+
+    name = "two-stage"
+    paper = "Covington et al. 2016, RecSys; listwise losses: Cao et al. 2007, ICML; Burges 2010, MSR-TR-2010-82"
+    Config = TwoStageConfig
+    config: TwoStageConfig
+    learnt = ("retriever", "ranker")
+
+    retriever: Model
+    """Finds the candidates."""
+    ranker: Model
+    """Puts them in order."""
+
+    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
+        super().__init__(config, preset=preset, **parameters)
+        mistakes = []
+        for stage in self.learnt:
+            try:
+                setattr(self, stage, self._build(stage))
+            except InputError as error:
+                mistakes.append(str(error))
+        mistakes.extend(() if mistakes else self._misfits())
+        if mistakes:
+            raise ParameterError("\n".join(mistakes))
+        whole = {f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in self._stages()}
+        if any(getattr(self.config, name) != values for name, values in whole.items()):
+            # All parameters are kept, so that an artifact does not depend on the defaults of a later version.
+            self.config = self.config.model_copy(update=whole)
+
+    @classmethod
+    def of(cls, retriever: Model, ranker: Model, *, candidates: int = 200) -> Self:
+        """Make one model of two fitted ones, which it holds and does not copy.
+
+        Args:
+            retriever: finds the candidates.
+            ranker: puts them in order.
+            candidates: items that the retriever hands to the ranker.
+
+        Raises:
+            ParameterError: they know different items, or a parameter breaks its rule.
+        """
+        for model in (retriever, ranker):
+            model._require_fitted()
+        if not retriever.vocabulary.ids.equals(ranker.vocabulary.ids):
+            raise ParameterError(
+                f"ranker: must be fitted on the items of the retriever, got {len(ranker.vocabulary)} items of "
+                f"{ranker.name} and {len(retriever.vocabulary)} of {retriever.name}; fit both on one log"
+            )
+        pair = cls(
+            candidates=candidates,
+            retriever=retriever.name,
+            ranker=ranker.name,
+            retriever_parameters=retriever.config.model_dump(mode="json"),
+            ranker_parameters=ranker.config.model_dump(mode="json"),
+        )
+        pair.retriever, pair.ranker, pair.vocabulary = retriever, ranker, ranker.vocabulary
+        return pair
+
+    def _build(self, stage: str) -> Model:
+        place = f"{self.name}.{stage}"
+        try:
+            kind = single_model(getattr(self.config, stage))
+        except InputError as error:
+            raise ParameterError(f"{place}: {error}") from None
+        config = build(kind.Config, f"{place}_parameters", parameters=getattr(self.config, f"{stage}_parameters"))
+        try:
+            return kind(config)
+        except ParameterError as error:
+            raise ParameterError(self._placed(error, stage, kind.name)) from None
+
+    def _placed(self, error: ParameterError, stage: str, name: str) -> str:
+        """Return what one of the models refuses, with the place that its parameters have here."""
+        return re.sub(rf"^{re.escape(name)}\.", f"{self.name}.{stage}_parameters.", str(error), flags=re.MULTILINE)
+
+    def _misfits(self) -> Iterator[str]:
+        loss = self.config.listwise.loss
+        if loss is not None and not isinstance(self.ranker, SequenceModel):
+            yield (
+                f"{self.name}.listwise.loss: must be none with the ranker '{self.ranker.name}', got '{loss}': only "
+                "sequence encoders, such as sasrec or narm, learn an order by gradient from any list"
+            )
+
+    def _stages(self) -> list[tuple[str, Model]]:
+        return [("retriever", self.retriever), ("ranker", self.ranker)]
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """Columns of the log that either model reads."""
+        return tuple(dict.fromkeys((*self.retriever.reads, *self.ranker.reads)))
+
+    def check(self, train: Sessions) -> None:
+        """Refuse what either model refuses; see ``Model.check``."""
+        mistakes = []
+        for stage, model in self._stages():
+            try:
+                model.check(train)
+            except ParameterError as error:
+                mistakes.append(self._placed(error, stage, model.name))
+        if mistakes:
+            raise ParameterError("\n".join(mistakes))
+
+    def fit(
+        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
+    ) -> Self:
+        """Train the retriever, then the ranker; see ``Model.fit``."""
+        self.check(train)
+        runtime = runtime or Runtime()
+        for stage, model in self._stages():
+            runtime.progress.say(f"the {stage}: {model.name}")
+            model.fit(train, valid=valid, seed=seed, runtime=_part(runtime, stage))
+        self.vocabulary = train.vocabulary
+        if self.config.listwise.loss is not None:
+            self._learn_lists(self.config.listwise.loss, train, valid, seed, _part(runtime, "lists"))
+        self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
+        return self
+
+    def _learn_lists(self, loss: str, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train the ranker on retrieved lists; keep it as it was where validation says that it was better."""
+        ranker, training = self.ranker, self.config.listwise
+        assert isinstance(ranker, SequenceModel)
+        runtime.progress.say("the ranker, on the retriever's lists")
+        lesson, own = self._lesson(loss, train, runtime), ranker.config.training
+        changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
+
+        def validate() -> float:
+            assert valid is not None
+            return measure(self, valid, metrics=[own.metric]).metrics[own.metric]
+
+        before = {name: tensor.clone() for name, tensor in ranker.network.state_dict().items()}
+        best_before = -np.inf if valid is None else validate()
+        curve = Trainer(
+            ranker.objective_of(lesson, train, seed, runtime),
+            ranker.optimizer(),
+            own.model_copy(update=changes),
+            validate=None if valid is None else validate,
+            seed=seed,
+            identity={"parameters": self.config.model_dump_json(), "seed": str(seed), "lists": lesson.fingerprint()},
+            runtime=runtime,
+        ).run()
+        values = [record.validation for record in curve if record.validation is not None]
+        if values and max(values) <= best_before:
+            ranker.network.load_state_dict(before)
+        ranker.network.eval()
+
+    def _lesson(self, loss: str, train: Sessions, runtime: Runtime) -> ListLesson:
+        """Ask the retriever for its best items before each event."""
+        events, starts = train.targets()
+        k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
+        prefixes, n_events = train.prefixes(starts, events), len(train.items)
+        lists = ask(self.retriever, prefixes, events, n_events, k=k, temperature=1.0, progress=runtime.progress)
+        return ListLesson(lists, train.items, loss)
+
+    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Retrieve, then rank; see ``Model.score``."""
+        scores = self.ranker.score(prefixes)
+        retrieved = self.retriever.score(prefixes).to(scores.device)
+        n_items = len(self.vocabulary)
+        if self.config.candidates >= n_items:
+            return scores
+        best, _ = top_k(retrieved, self.config.candidates, prior=self.vocabulary.support)
+        candidates = torch.from_numpy(best).to(scores.device)
+        of_ranker = scores.gather(1, candidates)
+        least = of_ranker.amin(1, keepdim=True)
+        others = retrieved.index_fill(1, candidates.new_tensor([PADDING]), -torch.inf)
+        highest = others.scatter(1, candidates, -torch.inf).amax(1, keepdim=True)
+        below = torch.nextafter(least, torch.full_like(least, -torch.inf))
+        return torch.minimum(least + (retrieved - highest), below).scatter(1, candidates, of_ranker)
+
+    def rows_per_item(self, n_items: int) -> Set[str]:
+        """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""
+        found = {stage: model.rows_per_item(n_items) for stage, model in self._stages()}
+        if not all(found.values()):
+            return frozenset()
+        return {f"{stage}/{name}" for stage, names in found.items() for name in names}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of both models."""
+        return {f"{stage}/{name}": array for stage, model in self._stages() for name, array in model.arrays().items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the arrays of both models back."""
+        self.vocabulary = vocabulary
+        for stage, model in self._stages():
+            own = {name.removeprefix(f"{stage}/"): one for name, one in arrays.items() if name.startswith(f"{stage}/")}
+            model.restore(own, vocabulary)
+        return self
+
+
+def _part(runtime: Runtime, name: str) -> Runtime:
+    """Return the runtime of one training of several, with a checkpoint of its own."""
+    checkpoint = runtime.checkpoint
+    return (
+        runtime
+        if checkpoint is None
+        else replace(runtime, checkpoint=checkpoint.with_name(f"{checkpoint.name}.{name}"))
+    )

@@ -1,0 +1,208 @@
+"""ALS and BPR: against implicit itself and worked by hand, and what their training says of itself."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from chains import blocks, browsing, prefixes, sessions
+from contract import ModelContract
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.cpu.bpr import BayesianPersonalizedRanking
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from segue.data.sessions import Sessions
+from segue.errors import DivergedError, ParameterError
+from segue.models.als import ALS
+from segue.models.bpr import BPR, BPRTraining, _remarks
+from segue.progress import Progress
+from segue.rng import generator
+from segue.training.runtime import Runtime
+
+
+class TestALS(ModelContract):
+    model = ALS
+    parameters: ClassVar = {"factors": 8}
+    make_task = staticmethod(blocks)
+
+
+class TestBPR(ModelContract):
+    model = BPR
+    parameters: ClassVar = {"factors": 8}
+    make_task = staticmethod(blocks)
+
+
+def dense(lists: list[np.ndarray], n_items: int, weights: list[np.ndarray] | None = None) -> csr_matrix:
+    """Count items session by session, as a matrix without a column for padding."""
+    counts = np.zeros((len(lists), n_items + 1), dtype=np.float32)
+    for row, items in enumerate(lists):
+        for place, item in enumerate(items):
+            counts[row, item] += 1 if weights is None else weights[row][place]
+    return csr_matrix(counts[:, 1:])
+
+
+def matrix(log: Sessions, weights: np.ndarray | None = None) -> csr_matrix:
+    cuts = log.offsets[1:-1]
+    split = None if weights is None else np.split(weights, cuts)
+    return dense(np.split(log.items, cuts), len(log.vocabulary), split)
+
+
+def implicit_als(log: Sessions, weights: np.ndarray | None = None, **parameters: Any) -> AlternatingLeastSquares:
+    trainer = AlternatingLeastSquares(random_state=generator(0, "als"), num_threads=1, **parameters)
+    trainer.fit(matrix(log, weights), show_progress=False)
+    return trainer
+
+
+def test_als_folds_in_as_implicit_does() -> None:
+    log, running = browsing()
+    model = ALS(factors=12, alpha=3.0, regularization=0.1).fit(log)
+    oracle = AlternatingLeastSquares(factors=12, alpha=3.0, regularization=0.1, num_threads=1)
+    oracle.item_factors = model.item_factors[1:]
+    users = oracle.recalculate_user(np.arange(len(running)), dense([np.array(one) for one in running], 60))
+    scores = model.score(prefixes(*running, [])).numpy()
+    np.testing.assert_allclose(scores[:-1, 1:], users @ oracle.item_factors.T, atol=1e-5)
+    assert not scores[-1].any()
+
+
+def test_als_is_trained_as_by_implicit() -> None:
+    log, _ = browsing()
+    model = ALS(preset="implicit", factors=12, alpha=2.0).fit(log)
+    oracle = implicit_als(log, factors=12, alpha=2.0, regularization=0.01, iterations=15)
+    np.testing.assert_allclose(model.item_factors[1:], oracle.item_factors, rtol=1e-4, atol=1e-5)
+
+
+def test_an_event_loses_half_its_confidence_in_the_half_life() -> None:
+    log, _ = browsing()
+    model = ALS(
+        factors=12, regularization=0.01, alpha=1.0, half_life_days=10, training={"iterations": 3, "tolerance": None}
+    ).fit(log)
+    assert log.times is not None
+    weights = 0.5 ** ((log.times[-1] - log.times) / (10 * 24 * 3600))
+    oracle = implicit_als(log, weights, factors=12, regularization=0.01, iterations=3)
+    np.testing.assert_allclose(model.item_factors[1:], oracle.item_factors, atol=1e-4)
+
+
+def test_a_half_life_needs_times() -> None:
+    log = sessions([[1, 2], [1, 3]], 3, times=False)
+    with pytest.raises(ParameterError, match=r"als\.half_life_days: needs a log with times and this one has none, got"):
+        ALS(half_life_days=30).fit(log)
+
+
+@pytest.mark.parametrize("epochs", [7, 20])
+def test_bpr_is_trained_as_by_implicit(epochs: int) -> None:
+    log, _ = browsing()
+    training = {"epochs": epochs, "learning_rate": 0.05, "min_gain": None}
+    model = BPR(factors=12, regularization=0.01, training=training).fit(log)
+    oracle = BayesianPersonalizedRanking(
+        factors=12, regularization=0.01, iterations=epochs, learning_rate=0.05, random_state=generator(0, "bpr")
+    )
+    oracle.num_threads = 1
+    oracle.fit(matrix(log), show_progress=False)
+    np.testing.assert_array_equal(model.item_factors[1:], oracle.item_factors[:, :-1])
+    np.testing.assert_array_equal(model.item_biases[1:], oracle.item_factors[:, -1])
+    means = np.stack([model.item_factors[items].mean(axis=0) for items in np.split(log.items, log.offsets[1:-1])])
+    scale, *_ = np.linalg.lstsq(means.reshape(-1, 1), oracle.user_factors[:, :-1].ravel())
+    np.testing.assert_allclose(model.scale, scale, rtol=1e-4)
+
+
+def test_bpr_folds_in_the_mean_of_the_events() -> None:
+    log, running = browsing()
+    model = BPR(factors=12).fit(log)
+    for prefix, row in zip([*running[:20], []], model.score(prefixes(*running[:20], [])).numpy(), strict=True):
+        mean = sum(model.item_factors[item] for item in prefix) / max(1, len(prefix)) + np.zeros(12)
+        np.testing.assert_allclose(row, model.item_factors @ (model.scale * mean) + model.item_biases, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [ALS, BPR])
+def test_counts_matter_and_their_order_does_not(kind: type[ALS | BPR]) -> None:
+    log, _ = browsing()
+    one, turned, more = kind(factors=12).fit(log).score(prefixes([3, 9, 3], [9, 3, 3], [3, 9])).numpy()
+    np.testing.assert_allclose(one, turned, atol=1e-6)
+    assert np.abs(one - more).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", [ALS, BPR])
+def test_threads_change_nothing(kind: type[ALS | BPR], monkeypatch: pytest.MonkeyPatch) -> None:
+    log, _ = browsing()
+    fits = []
+    for threads in (1, 3):
+        monkeypatch.setattr("torch.get_num_threads", lambda threads=threads: threads)
+        fits.append(kind(factors=12).fit(log).item_factors)
+    np.testing.assert_array_equal(*fits)
+
+
+def test_a_blas_with_threads_is_held_back_without_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("implicit.utils._checked_blas_config", False)
+    with threadpool_limits(2, "blas"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ALS(factors=2).fit(blocks().train)
+
+
+class Recorded(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator["Recorded"]:
+        self.total = total
+        yield self
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.notes.append(note)
+
+
+def test_als_stops_when_the_loss_stays() -> None:
+    log, progress = blocks().train, Recorded()
+    model = ALS(factors=8, training={"iterations": 50, "tolerance": 0.01}).fit(log, runtime=Runtime(progress=progress))
+    losses = [float(note.removeprefix("loss ")) for note in progress.notes]
+    gains = 1 - np.array(losses[1:]) / losses[:-1]
+    assert len(losses) < progress.total == 50
+    assert gains[-1] < 0.01 <= gains[:-1].min()
+    assert model.notes[0].startswith(f"{len(losses)} of 50 iterations, the last of which lowered the loss by 0.")
+    assert (
+        ALS(factors=8, training={"iterations": 2})
+        .fit(log)
+        .notes[0]
+        .endswith("a higher training.iterations may give more")
+    )
+
+
+def test_bpr_stops_when_train_auc_stays() -> None:
+    log, progress = browsing()[0], Recorded()
+    training = {"epochs": 300, "check_epochs": 5, "min_gain": 0.005}
+    model = BPR(factors=8, training=training).fit(log, runtime=Runtime(progress=progress))
+    aucs = [float(note.split("%")[0].removeprefix("train_auc ")) for note in progress.notes]
+    assert len(aucs) < progress.total == 300
+    gains = np.diff(aucs[4::5])
+    assert len(aucs) % 5 == 0
+    assert gains[-1] < 0.5 + 0.11  # The notes are rounded to a tenth of a point.
+    assert gains[:-1].min() >= 0.5 - 0.11
+    assert all(0 < float(note.split("skipped ")[1].removesuffix("%")) < 50 for note in progress.notes)
+    assert model.notes[0].startswith(f"train_auc {aucs[-1] / 100:.3f} after {len(aucs)} epochs: ")
+
+
+@pytest.mark.parametrize(
+    ("auc", "advice"),
+    [
+        (0.95, "good; with low figures on the test it is overfitting"),
+        (0.94, "check the figures on the test"),
+        (0.89, "more training.epochs or another training.learning_rate may help, though sparse logs normally end betw"),
+        (0.79, "the training failed; try another training.learning_rate"),
+    ],
+)
+def test_advice_follows_from_train_auc(auc: float, advice: str) -> None:
+    plan = BPRTraining(epochs=3, check_epochs=1)
+    (note,) = _remarks([0.5, 0.6, auc, auc], plan)
+    assert note.startswith(f"train_auc {auc:.3f} after 4 epochs: {advice}")
+    _, more = _remarks([0.5, 0.6, auc], plan)
+    assert more == "train_auc still rose when the 3 epochs were used up: a higher training.epochs may give more"
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    with pytest.raises(DivergedError, match=r"the item factors are no longer finite: lower training\.learning_rate"):
+        BPR(factors=4, training={"learning_rate": 1e9}).fit(blocks().train)

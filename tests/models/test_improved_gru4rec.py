@@ -1,0 +1,150 @@
+"""The recipes of Tan et al.: prefixes with click dropout, fine-tuning, privileged information, output embedding."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from chains import Task, markov_chain
+from neural_contract import NeuralModelContract
+
+from segue.data.sessions import Sessions
+from segue.errors import EmptyDataError, ParameterError
+from segue.models.gru4rec import GRU4Rec
+from segue.models.improved_gru4rec import ImprovedGRU4Rec
+from segue.models.sasrec import SASRec
+from segue.training.config import FineTuning
+from segue.training.fine_tuning import selected
+from segue.training.runtime import Runtime
+
+SMALL: dict = {
+    "embedding_size": 24,
+    "hidden_size": 24,
+    "dropout": 0.1,
+    "training": {"loss": "cross-entropy", "n_samples": 0, "epochs": 3, "batch_size": 64, "learning_rate": 0.02},
+}
+
+
+def small(**training: object) -> ImprovedGRU4Rec:
+    return ImprovedGRU4Rec(**{**SMALL, "training": {**SMALL["training"], **training}})
+
+
+def hit_rate(model: ImprovedGRU4Rec, task: Task) -> float:
+    scores = model.score(task.cases.prefixes)[:, 1:]
+    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
+    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
+
+
+class TestImprovedGRU4Rec(NeuralModelContract):
+    model = ImprovedGRU4Rec
+    parameters: ClassVar = SMALL
+    make_task = staticmethod(markov_chain)
+    long: ClassVar = {
+        **SMALL,
+        "training": {"loss": "sampled-softmax", "n_samples": 32, "epochs": 4, "batch_size": 32, "patience": None},
+    }
+
+
+@pytest.fixture(scope="module")
+def chain() -> Task:
+    return markov_chain(n_items=20, n_sessions=400)
+
+
+def two_tastes(chain: Task) -> Task:
+    """The rule of the log turned round in its first three quarters: only the recent sessions follow it."""
+    train = chain.train
+    old = int(train.offsets[len(train) * 3 // 4])
+    items = train.items.copy()
+    items[:old] = 21 - items[:old]
+    return replace(chain, train=Sessions(items, train.offsets, train.times, train.vocabulary))
+
+
+def test_fine_tuning_follows_a_taste_that_has_changed(chain: Task) -> None:
+    task = two_tastes(chain)
+    plain = small(epochs=2).fit(task.train)
+    tuned = small(epochs=2, fine_tuning={"epochs": 4, "recent_share": 0.25}).fit(task.train)
+    assert [record.epoch for record in tuned.curve] == [0, 1, 0, 1, 2, 3]
+    assert hit_rate(plain, task) < 0.5 * task.optimum
+    assert hit_rate(tuned, task) > 0.9 * task.optimum
+
+
+def test_fine_tuning_that_makes_it_worse_is_taken_back(chain: Task) -> None:
+    turned = two_tastes(chain)
+    train = Sessions(turned.train.items[::-1].copy(), chain.train.offsets, chain.train.times, chain.train.vocabulary)
+    mixed = Sessions(
+        np.concatenate([chain.train.items, train.items]),
+        np.concatenate([chain.train.offsets, chain.train.offsets[1:] + len(chain.train.items)]),
+        None,
+        chain.train.vocabulary,
+    )
+    valid = chain.cases[:200]
+    plain = small(epochs=3).fit(mixed, valid=valid)
+    worse = {"epochs": 2, "recent_share": 0.1, "learning_rate": 0.1}
+    tuned = small(epochs=3, fine_tuning=worse).fit(mixed, valid=valid)
+    assert max(record.validation for record in tuned.curve[3:]) < max(record.validation for record in tuned.curve[:3])
+    for name, array in plain.arrays().items():
+        np.testing.assert_array_equal(array, tuned.arrays()[name])
+
+
+def test_any_neural_model_can_be_fine_tuned(chain: Task) -> None:
+    task = two_tastes(chain)
+    training = {"batch_size": 32, "n_samples": 64, "epochs": 2, "learning_rate": 0.15}
+    plain = GRU4Rec(hidden_size=24, training=training).fit(task.train)
+    tuned = GRU4Rec(hidden_size=24, training={**training, "fine_tuning": {"epochs": 4}}).fit(task.train)
+    assert hit_rate(tuned, task) > hit_rate(plain, task) + 0.04
+
+
+def test_the_selection_is_recent_short_and_of_the_last_days(chain: Task) -> None:
+    train = chain.train
+    assert selected(train, FineTuning(recent_share=0.1)).tolist() == list(range(270, 300))
+    # A session ends every six hours.
+    assert selected(train, FineTuning(recent_share=1.0, last_days=2.0)).tolist() == list(range(292, 300))
+    assert len(selected(train, FineTuning(recent_share=1.0, longest=8))) == 300
+    with pytest.raises(EmptyDataError, match="selects 0 of 300 sessions"):
+        selected(train, FineTuning(recent_share=1.0, longest=7))
+    timeless = Sessions(train.items, train.offsets, None, train.vocabulary)
+    with pytest.raises(ParameterError, match=r"fine_tuning\.last_days: needs a log with times, got 2"):
+        selected(timeless, FineTuning(last_days=2.0))
+
+
+def test_the_teacher_sees_what_follows_and_never_the_label(chain: Task) -> None:
+    train = chain.train
+    model = small(epochs=4, privileged={"weight": 0.3, "top": 20})
+    labels = model._look_ahead(train, 0, Runtime())
+    last = train.offsets[1:] - 1
+    assert (labels.rows[last] == -1).all()
+    assert (np.delete(labels.rows, last) >= 0).all()
+    # In the chain an item comes after its predecessor, so that what comes after an event names the event itself.
+    events = np.setdiff1d(np.arange(len(train.items)), last)
+    best = labels.items[labels.rows[events]][:, 0]
+    follows = train.items[events + 1] == train.items[events] % 20 + 1
+    assert (best[follows] == train.items[events][follows]).mean() > 0.9
+
+
+def test_privileged_information_learns_and_is_repeatable(chain: Task) -> None:
+    one = small(privileged={"weight": 0.3}).fit(chain.train)
+    assert hit_rate(one, chain) > 0.95 * chain.optimum
+    other = small(privileged={"weight": 0.3}).fit(chain.train)
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(array, other.arrays()[name])
+
+
+def test_the_output_embedding_learns_at_a_cost_without_a_catalogue(chain: Task) -> None:
+    model = small(loss="cosine", epochs=8).fit(chain.train)
+    assert hit_rate(model, chain) > 0.9 * chain.optimum
+
+
+def test_click_dropout_needs_prefixes() -> None:
+    with pytest.raises(ParameterError, match=r"sasrec\.training\.click_dropout: needs training\.positions 'last'"):
+        SASRec(training={"click_dropout": 0.1})
+
+
+def test_a_student_learns_from_its_teacher_alone(chain: Task) -> None:
+    """With all the weight on the teacher, labels of pure noise do no harm."""
+    teacher = small(epochs=4).fit(chain.train)
+    noise = np.random.default_rng(0).integers(1, 21, len(chain.train.items)).astype(np.int32)
+    log = Sessions(noise, chain.train.offsets, chain.train.times, chain.train.vocabulary)
+    student = small(epochs=6).learn_from(teacher, log, weight=1.0, temperature=1.0, top=20)
+    assert hit_rate(student, chain) > 0.9 * chain.optimum
+    assert torch.isfinite(student.score(chain.cases.prefixes)).all()

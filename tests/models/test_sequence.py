@@ -1,0 +1,96 @@
+"""What all sequence encoders share: losses, positions, optimisers and what is refused."""
+
+import numpy as np
+import pytest
+from chains import Task, markov_chain
+
+from segue.errors import ParameterError
+from segue.models.fmlp_rec import FMLPRec
+from segue.models.sasrec import SASRec
+
+SMALL: dict = {"embedding_size": 16, "inner_size": 16, "layers": 1, "dropout": 0.0, "max_length": 8}
+SAMPLED = {"n_samples": 64}
+LOSSES: dict[str, dict] = {
+    "cross-entropy": {},
+    "sampled-softmax": SAMPLED,
+    "bce": SAMPLED,
+    "gbce": {"n_samples": 8, "epochs": 15},
+    "nce": {"n_samples": 8, "epochs": 20},
+    "bpr": SAMPLED,
+    "bpr-max": SAMPLED,
+    "top1": SAMPLED,
+    "top1-max": SAMPLED,
+    "cosine": {},
+}
+
+
+@pytest.fixture(scope="module")
+def chain() -> Task:
+    return markov_chain(n_items=20, n_sessions=400)
+
+
+def small(**training: object) -> SASRec:
+    return SASRec(**SMALL, training={"epochs": 6, "batch_size": 16, "learning_rate": 0.01} | training)
+
+
+def hit_rate(model: SASRec, task: Task) -> float:
+    scores = model.score(task.cases.prefixes)[:, 1:]
+    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
+    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_learns(loss: str, chain: Task) -> None:
+    assert hit_rate(small(loss=loss, **LOSSES[loss]).fit(chain.train), chain) >= 0.9 * chain.optimum
+
+
+def test_every_loss_is_tried_here() -> None:
+    with pytest.raises(ParameterError) as caught:
+        small(loss="none of them")
+    assert all(f"'{loss}'" in str(caught.value) for loss in LOSSES)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"loss": "sampled-softmax", "in_batch": True},
+        {"loss": "bpr", "n_samples": 16, "candidate_num": 4},
+        {"positions": "last"},
+        {"windows": "recent"},
+        {"optimizer": "adagrad", "learning_rate": 0.1},
+        {"optimizer": "adagrad", "learning_rate": 0.1, "loss": "sampled-softmax", "n_samples": 64},
+    ],
+)
+def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
+    assert hit_rate(small(**training).fit(chain.train), chain) >= 0.9 * chain.optimum
+
+
+def test_adagrad_leaves_items_alone_that_no_step_used(chain: Task) -> None:
+    plan = {"optimizer": "adagrad", "loss": "sampled-softmax", "n_samples": 1, "alpha": 1.0, "epochs": 1}
+    model = small(**plan, batch_size=1000)
+    model.vocabulary = chain.train.vocabulary
+    model.observe(chain.train)
+    before = model.assemble()
+    used = {"table": before.items, "rows": before.rows(before.items.new_tensor([3, 4, 0]).long())}
+    used["rows"].sum().backward()
+    assert used["table"].grad.is_sparse
+    assert sorted(used["table"].grad.coalesce().indices()[0].tolist()) == [3, 4]
+
+
+def test_positions_that_would_show_the_target_are_refused() -> None:
+    with pytest.raises(ParameterError, match=r"fmlp-rec\.training\.positions: must be 'last' \(or 'auto'\), got 'all'"):
+        FMLPRec(training={"positions": "all"})
+
+
+@pytest.mark.parametrize(
+    ("training", "reason"),
+    [
+        ({"loss": "cross-entropy", "n_samples": 5}, "n_samples"),
+        ({"loss": "bce"}, "n_samples"),
+        ({"loss": "bpr", "n_samples": 5, "logq": 0.5}, "logq"),
+        ({"loss": "sampled-softmax", "n_samples": 5, "candidate_num": 2}, "candidate_num"),
+    ],
+)
+def test_pairs_of_loss_and_sampler_that_make_no_sense_are_refused_with_the_reason(training: dict, reason: str) -> None:
+    with pytest.raises(ParameterError, match=rf"sasrec\.training\.{reason}: "):
+        small(**training)

@@ -1,0 +1,200 @@
+"""Two stages: the contract, the order of the lists, what a list teaches, and what is refused where."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from chains import Task, blocks, browsing, markov_chain, prefixes, sessions
+from contract import ModelContract
+
+from segue.errors import ParameterError
+from segue.experiment.recipe import parse_settings
+from segue.models.catalog import load
+from segue.models.item_knn import ItemKNN
+from segue.models.markov import Markov
+from segue.models.popularity import Popularity
+from segue.models.sasrec import SASRec
+from segue.models.two_stage import TwoStage
+from segue.training.runtime import Runtime
+
+SMALL_SASREC: dict = {
+    "embedding_size": 16,
+    "max_length": 8,
+    "dropout": 0.0,
+    "training": {"batch_size": 32, "epochs": 6, "learning_rate": 0.01},
+}
+
+
+class TestTwoStage(ModelContract):
+    model = TwoStage
+    parameters: ClassVar = {
+        "retriever": "item-knn",
+        "ranker": "sasrec",
+        "candidates": 12,
+        "ranker_parameters": SMALL_SASREC,
+    }
+    make_task = staticmethod(markov_chain)
+
+
+@pytest.fixture(scope="module")
+def log() -> tuple:
+    return browsing()
+
+
+@pytest.mark.parametrize("candidates", [1, 7, 59, 60, 200])
+def test_candidates_come_first_in_the_order_of_the_ranker_then_all_others_in_that_of_the_retriever(
+    candidates: int, log: tuple
+) -> None:
+    train, running = log
+    some = prefixes(*running[:30])
+    retriever, ranker = ItemKNN().fit(train), Markov().fit(train)
+    pair = TwoStage.of(retriever, ranker, candidates=candidates)
+    of_retriever, of_ranker = retriever.score(some).numpy(), ranker.score(some).numpy()
+    scores = pair.score(some).numpy()
+    support = train.vocabulary.support
+    for row in range(len(some)):
+        by_retriever = sorted(range(1, 61), key=lambda item: (-of_retriever[row, item], -support[item], item))
+        chosen, others = by_retriever[:candidates], by_retriever[candidates:]
+        np.testing.assert_array_equal(scores[row, chosen], of_ranker[row, chosen])
+        assert max((scores[row, item] for item in others), default=-np.inf) < min(scores[row, item] for item in chosen)
+        assert (np.diff(scores[row, others]) <= 0).all()
+        # What the retriever tells apart by more than rounding stays apart.
+        apart = np.diff(of_retriever[row, others]) < -1e-4
+        assert (np.diff(scores[row, others])[apart] < 0).all()
+
+
+def test_scores_of_any_size_keep_the_order(log: tuple) -> None:
+    train, running = log
+    some = prefixes(*running[:30])
+    ranker = Popularity().fit(train)
+    ranker.counts = ranker.counts * np.float32(1e9)
+    scores = TwoStage.of(ItemKNN().fit(train), ranker, candidates=5).score(some)[:, 1:]
+    assert torch.isfinite(scores).all()
+    assert ((scores >= scores.topk(5).values[:, -1:]).sum(1) == 5).all()
+
+
+def hit_rate(scores: torch.Tensor, task: Task) -> float:
+    target = scores[np.arange(len(task.cases)), task.cases.targets][:, None]
+    return ((scores[:, 1:] >= target).sum(1) <= task.k).double().mean().item()
+
+
+@pytest.mark.parametrize(("loss", "ranker", "epochs"), [("listnet", "bert4rec", 5), ("lambdarank", "sasrec", 12)])
+def test_a_listwise_loss_teaches_the_ranker_the_order_of_the_candidates(loss: str, ranker: str, epochs: int) -> None:
+    task = markov_chain(n_items=20, n_sessions=300)
+    own = {"training": {"batch_size": 32, "epochs": 1, "learning_rate": 1e-5}}
+    plan = {
+        "retriever": "popularity",
+        "ranker": ranker,
+        "ranker_parameters": {"embedding_size": 16, "max_length": 8, "dropout": 0.0, **own},
+        "candidates": 20,
+    }
+    before = hit_rate(TwoStage(**plan).fit(task.train).score(task.cases.prefixes), task)
+    pair = TwoStage(**plan, listwise={"loss": loss, "epochs": epochs, "learning_rate": 0.02}).fit(task.train)
+    assert before < 0.3 * task.optimum
+    assert hit_rate(pair.score(task.cases.prefixes), task) > 0.9 * task.optimum
+
+
+def test_lists_that_make_it_worse_are_taken_back() -> None:
+    task = markov_chain(n_items=20, n_sessions=300)
+    plan = {"retriever": "item-knn", "candidates": 5, "ranker_parameters": SMALL_SASREC}
+    valid = task.cases[:200]
+    plain = TwoStage(**plan).fit(task.train, valid=valid)
+    spoilt = TwoStage(**plan, listwise={"loss": "listnet", "epochs": 1, "learning_rate": 5.0})
+    spoilt.fit(task.train, valid=valid)
+    for name, array in plain.arrays().items():
+        np.testing.assert_array_equal(array, spoilt.arrays()[name], err_msg=name)
+
+
+def test_two_fitted_models_make_one_that_is_saved_whole(tmp_path: Path) -> None:
+    task = blocks()
+    retriever, ranker = ItemKNN().fit(task.train), SASRec(**SMALL_SASREC).fit(task.train)
+    pair = TwoStage.of(retriever, ranker, candidates=8)
+    loaded = load(pair.save(tmp_path / "pair"))
+    assert isinstance(loaded, TwoStage)
+    assert loaded.ranker.config == ranker.config
+    assert torch.equal(loaded.score(task.cases.prefixes[:50]), pair.score(task.cases.prefixes[:50]))
+    assert {name.split("/")[0] for name in pair.arrays()} == {"retriever", "ranker"}
+    other = Popularity().fit(sessions([[1, 2], [2, 1]], 2))
+    with pytest.raises(ParameterError, match="must be fitted on the items of the retriever, got 2 items of popularity"):
+        TwoStage.of(retriever, other)
+
+
+def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:
+    task = markov_chain(n_items=20, n_sessions=200)
+    plan = {"retriever": "markov", "ranker_parameters": SMALL_SASREC, "listwise": {"loss": "listnet", "epochs": 2}}
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state")
+    whole = TwoStage(**plan).fit(task.train, runtime=runtime)
+    assert {path.name for path in tmp_path.iterdir()} == {"state.ranker", "state.lists"}
+    resumed = TwoStage(**plan).fit(task.train, runtime=Runtime("cpu", checkpoint=tmp_path / "state", resume=True))
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(array, resumed.arrays()[name], err_msg=name)
+
+
+def test_new_items_need_two_models_that_can_take_them() -> None:
+    task = blocks()
+    table = task.train.vocabulary.table
+    table.insert_column(2, pl.Series("group", (table["item"] - 101) // 5))
+    new = pl.DataFrame({"item": [900], "group": [0]})
+    pair = TwoStage(retriever="bpr", ranker="fpmc", candidates=8).fit(task.train)
+    answer = pair.add_items(new, by="group").recommend([101, 102], k=8)
+    assert answer.cold == {900: "similar items"}
+    with pytest.raises(ParameterError, match="two-stage: learns no embeddings of items"):
+        TwoStage(retriever="markov", ranker="fpmc").fit(task.train).add_items(new, by="group")
+
+
+def test_settings_reach_both_models() -> None:
+    typed = [
+        "two-stage.retriever=v-sknn",
+        "two-stage.ranker=narm",
+        "two-stage.retriever_parameters.k=50",
+        "two-stage.ranker_parameters.training.epochs=5",
+    ]
+    pair = TwoStage(**parse_settings(typed)["two-stage"])
+    assert (pair.retriever.name, pair.retriever.config.k) == ("v-sknn", 50)
+    assert (pair.ranker.name, pair.ranker.config.training.epochs) == ("narm", 5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "messages"),
+    [
+        (
+            {"retriever": "als2", "ranker": "two-stage"},
+            ["two-stage.retriever: unknown model 'als2'", "two-stage.ranker: unknown model 'two-stage'"],
+        ),
+        (
+            {"retriever_parameters": {"factors": 0}, "ranker_parameters": {"training": {"epoch": 1, "epochs": -1}}},
+            [
+                "two-stage.retriever_parameters.factors: must be greater than or equal to 1, got 0",
+                "two-stage.ranker_parameters.training.epochs: must be greater than or equal to 1, got -1",
+                "unknown parameter of two-stage.ranker_parameters 'training.epoch': did you mean 'training.epochs'",
+            ],
+        ),
+        (
+            {"ranker": "bert4rec", "ranker_parameters": {"training": {"positions": "all"}}},
+            ["two-stage.ranker_parameters.training.positions: must be 'last' (or 'auto'), got 'all'"],
+        ),
+        (
+            {"ranker": "v-sknn", "listwise": {"loss": "listnet"}},
+            ["two-stage.listwise.loss: must be none with the ranker 'v-sknn', got 'listnet'"],
+        ),
+    ],
+)
+def test_mistakes_name_the_place(parameters: dict, messages: list[str]) -> None:
+    with pytest.raises(ParameterError) as caught:
+        TwoStage(**parameters)
+    lines = sorted(str(caught.value).splitlines())
+    assert len(lines) == len(messages)
+    for line, message in zip(lines, sorted(messages), strict=True):
+        assert line.startswith(message)
+
+
+def test_what_one_of_the_models_refuses_names_the_place() -> None:
+    train = sessions([[1, 2], [2, 1]], 2)
+    pair = TwoStage(retriever="fpmc", retriever_parameters={"user": True}, ranker_parameters={"features": ["shop"]})
+    with pytest.raises(ParameterError) as caught:
+        pair.fit(train)
+    places = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert places == ["two-stage.retriever_parameters.user", "two-stage.ranker_parameters.features"]
