@@ -80,7 +80,10 @@ def test_every_prefix_is_an_example_once_and_never_holds_its_target(longest: int
         assert batch.positions is None
         if width is not None:
             assert batch.window.items.shape[1] == width
-        seen += [(row[row > 0].tolist(), target.item()) for row, target in zip(batch.window.items, batch.targets)]
+        seen += [
+            (row[row > 0].tolist(), target.item())
+            for row, target in zip(batch.window.items, batch.targets, strict=True)
+        ]
     naive = [(s[:n][-longest:], s[n]) for s in sessions_of(LOG) for n in range(1, len(s))]
     assert sorted(seen) == sorted(naive)
 

@@ -59,7 +59,7 @@ def test_mistakes_are_named_before_anything_is_written(log: "segue.Events", teac
     with pytest.raises(ParameterError, match="--student: must name one model, got none"):
         segue.distill(teacher, segue.Recipe(), out, events=log)
     other = segue.read(log.frame.filter(pl.col("item") > 1))
-    with pytest.raises(ParameterError, match="must be the log that .* was trained on"):
+    with pytest.raises(ParameterError, match=r"must be the log that .* was trained on"):
         segue.distill(teacher, segue.Recipe(models=["sasrec"]), out, events=other)
     alone = segue.Markov().fit(segue.prepare(log).train).save(tmp_path / "alone")
     with pytest.raises(ArtifactError, match="names no protocol"):

@@ -12,7 +12,7 @@ from segue.errors import ParameterError
 from segue.nn.catalogue_loss import LossName, Sampling, catalogue_loss, check_pair
 from segue.nn.encoder import Encoder
 from segue.nn.full import full_cross_entropy
-from segue.nn.losses import LOSSES
+from segue.nn.losses import LOSSES, make_loss
 from segue.nn.samplers import PopularitySampler
 
 N_ITEMS, WIDTH = 30, 4
@@ -116,6 +116,22 @@ def test_scores_and_hits_equal_a_loop(name: LossName, in_batch: bool, bias: bool
         expected += weights[row].item() / 5 * value.item()
     assert any(own in drawn for own in targets.tolist())
     assert loss(states, targets, encoder, 2, 5, weights).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("name", ["bce", "gbce", "bpr"])
+def test_negatives_of_a_few_rows_equal_a_loop(name: LossName, bias: bool) -> None:
+    encoder, states = Table(random(N_ITEMS + 1, WIDTH + bias, seed=0)), random(5, WIDTH, seed=1)
+    targets = torch.tensor([3, 7, 3, 1, 9])
+    loss = catalogue_loss(name, SUPPORT, Sampling(n_samples=40, sharing=2), seed=4)
+    drawn = PopularitySampler(SUPPORT, 0.5, 40, 4).draw_rows(2, 5, 3).tolist()
+    assert drawn[0] != drawn[1]
+    value = 0.0
+    naive = make_loss(name, n_items=N_ITEMS)
+    for row, own in enumerate(targets.tolist()):
+        scores, excluded = naive_scores(states, encoder.items.detach(), own, row, drawn[row // 2])
+        value += naive(torch.tensor([scores]), torch.tensor([0]), torch.tensor([excluded])).item() / 5
+    assert loss(states, targets, encoder, 2, 5).item() == pytest.approx(value, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

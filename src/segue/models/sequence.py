@@ -62,6 +62,8 @@ class SequenceTraining(TrainingConfig):
     """What is minimised."""
     n_samples: int = Field(0, ge=0)
     """Negatives drawn per step and shared by its targets; the full cross-entropy needs none."""
+    sharing: int = Field(0, ge=0)
+    """Draw n_samples negatives anew for so many consecutive targets; 0 shares one draw among all targets of a step."""
     alpha: float = Field(0.5, ge=0, le=1)
     """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
     in_batch: bool = False

@@ -16,7 +16,7 @@ from segue.nn.encoder import Encoder
 from segue.nn.full import full_cross_entropy
 from segue.nn.losses import cosine, make_loss, row_shares
 from segue.nn.negatives import Negatives
-from segue.nn.sampled import SampledScores, SampledSoftmax
+from segue.nn.sampled import GroupedScores, SampledScores, SampledSoftmax
 from segue.nn.samplers import PopularitySampler
 from segue.nn.softmax import Precision
 
@@ -97,7 +97,8 @@ class Sampling:
     """What the losses with negatives need to know; each parameter counts for the losses that use it.
 
     Attributes:
-        n_samples: negatives drawn per step, shared by its rows.
+        n_samples: negatives drawn per step, or for each group of rows that share them.
+        sharing: consecutive rows that share their negatives; 0 is all rows of a step.
         alpha: they are drawn by support ** alpha.
         in_batch: whether the other targets of a step are negatives, too.
         logq: strength of the correction of the sampled softmax.
@@ -107,6 +108,7 @@ class Sampling:
     """
 
     n_samples: int = 0
+    sharing: int = 0
     alpha: float = 0.5
     in_batch: bool = False
     logq: float = 1.0
@@ -116,7 +118,7 @@ class Sampling:
 
 
 _DRAWN = frozenset({"n_samples", "alpha", "in_batch"})
-_COMPARED = _DRAWN | {"accidental_hits", "candidate_num"}
+_COMPARED = _DRAWN | {"sharing", "accidental_hits", "candidate_num"}
 _USED: Mapping[LossName, frozenset[str]] = {
     "cross-entropy": frozenset(),
     "sampled-softmax": _DRAWN | {"logq", "accidental_hits"},
@@ -135,6 +137,7 @@ _REASONS: Mapping[str, str] = {
     "n_samples": "it needs no negatives",
     "alpha": "it needs no negatives",
     "in_batch": "it needs no negatives",
+    "sharing": "its negatives, where it has any, are corrected for how likely they were drawn in the whole step",
     "logq": "only 'sampled-softmax' estimates a sum over the catalogue from negatives",
     "accidental_hits": "it has no negatives, or, as 'nce', noise that may be the target by definition",
     "candidate_num": "its negatives, where it has any, are corrected for how likely they were drawn, not chosen",
@@ -165,6 +168,11 @@ def check_pair(name: LossName, sampling: Sampling, place: str = "training") -> N
         raise ParameterError(
             f"{place}.n_samples: must be at least 1 with the loss '{name}', got 0: it compares the target with "
             "negatives; draw some (256, for example) or set in_batch"
+        )
+    if sampling.sharing > 0 and (sampling.in_batch or sampling.n_samples == 0):
+        raise ParameterError(
+            f"{place}.sharing: must be 0 with in_batch, got {sampling.sharing}: all rows of a step share its targets; "
+            "set n_samples instead of in_batch"
         )
     if sampling.candidate_num > 1 and (sampling.in_batch or sampling.n_samples == 0):
         raise ParameterError(
@@ -199,13 +207,14 @@ def catalogue_loss(
     if name == "cosine":
         return OutputEmbedding()
     size = sampling.n_samples * sampling.candidate_num
-    negatives = Negatives(
-        PopularitySampler(support, sampling.alpha, size, seed) if size else None,
-        support,
-        in_batch=sampling.in_batch,
-        reject_hits=sampling.accidental_hits == "reject" and name != "nce",
-    )
+    sampler = PopularitySampler(support, sampling.alpha, size, seed) if size else None
+    reject_hits = sampling.accidental_hits == "reject" and name != "nce"
+    negatives = Negatives(sampler, support, in_batch=sampling.in_batch, reject_hits=reject_hits)
     if name == "sampled-softmax":
         return SampledSoftmax(negatives, logq=sampling.logq, precision=precision)
     loss = make_loss(name, n_items=len(support) - 1, calibration=sampling.gbce_t)
-    return SampledScores(loss, negatives, candidate_num=sampling.candidate_num)
+    if sampler is None or sampling.sharing == 0:
+        return SampledScores(loss, negatives, candidate_num=sampling.candidate_num)
+    return GroupedScores(
+        loss, sampler, sharing=sampling.sharing, reject_hits=reject_hits, candidate_num=sampling.candidate_num
+    )

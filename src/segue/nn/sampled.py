@@ -1,10 +1,11 @@
 """The loss of a state against its target and negatives: the other targets of the step, drawn items, or both."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,7 +13,7 @@ from segue.nn.encoder import Encoder
 from segue.nn.fused import sampled_cross_entropy, shared_cross_entropy
 from segue.nn.losses import Loss, cross_entropy, nce, row_shares
 from segue.nn.negatives import Negatives
-from segue.nn.samplers import AccidentalHits, Sampler, hardest
+from segue.nn.samplers import AccidentalHits, PopularitySampler, Sampler, hardest
 from segue.nn.softmax import Precision
 
 
@@ -104,6 +105,14 @@ class SampledLoss:
         return self._loss(scores, torch.arange(len(states), device=states.device), excluded)
 
 
+class Compared(NamedTuple):
+    """Scores of a step: of each row's target, of its negatives, and which of these take no part."""
+
+    own: Float[Tensor, "T"]
+    negatives: Float[Tensor, "T S"]
+    excluded: Bool[Tensor, "T S"]
+
+
 class SampledSoftmax:
     """Cross-entropy of each target against itself and negatives that all rows of a step share.
 
@@ -170,6 +179,16 @@ class SampledScores:
         weights: Float[Tensor, "T"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the mean loss; see ``CatalogueLoss``."""
+        own, negatives, excluded = self._compare(states, targets, encoder, epoch, step)
+        if self._candidate_num > 1:
+            negatives, excluded = hardest(negatives, excluded, self._candidate_num)
+        scores = torch.cat((own.unsqueeze(1), negatives), dim=1)
+        losses = self._loss(scores, torch.zeros_like(targets), functional.pad(excluded, (1, 0)))
+        return losses @ row_shares(states, weights)
+
+    def _compare(
+        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
+    ) -> Compared:
         draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
         rows, size = encoder.rows(draw.ids), states.shape[1]
         own, shared = rows[: len(states)], rows[len(rows) - len(draw.log_counts) :]
@@ -179,9 +198,44 @@ class SampledScores:
         excluded[draw.excluded] = True
         if self._loss is nce:
             own_scores, scores = own_scores - draw.own_log_counts, scores - draw.log_counts
-        if self._candidate_num > 1:
-            scores, excluded = hardest(scores, excluded, self._candidate_num)
-        scores = torch.cat((own_scores.unsqueeze(1), scores), dim=1)
-        excluded = functional.pad(excluded, (1, 0))
-        losses = self._loss(scores, torch.zeros_like(targets), excluded)
-        return losses @ row_shares(states, weights)
+        return Compared(own_scores, scores, excluded)
+
+
+class GroupedScores(SampledScores):
+    """Any loss on the scores of each target and of negatives that a few consecutive rows share.
+
+    Where thousands of rows share their negatives, a step pushes these few items down with all its weight, and a loss
+    that judges every item by itself, as BCE and gBCE do, hardly learns. With negatives for every few rows, it does.
+
+    Args:
+        loss: see ``SampledScores``.
+        sampler: where the negatives come from.
+        sharing: consecutive rows that share their negatives.
+        reject_hits: whether a negative is left out for a row whose target it is.
+        candidate_num: see ``SampledScores``.
+    """
+
+    def __init__(
+        self, loss: Loss, sampler: PopularitySampler, *, sharing: int, reject_hits: bool, candidate_num: int = 1
+    ) -> None:
+        self._loss = loss
+        self._sampler = sampler
+        self._sharing = sharing
+        self._reject_hits = reject_hits
+        self._candidate_num = candidate_num
+
+    def _compare(
+        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
+    ) -> Compared:
+        (n_rows, size), sharing = states.shape, self._sharing
+        groups = -(-n_rows // sharing)
+        drawn = torch.from_numpy(self._sampler.draw_rows(epoch, step, groups)).to(states.device)  # [G, S]
+        rows = encoder.rows(torch.cat((targets, drawn.flatten())))
+        own, shared = rows[:n_rows], rows[n_rows:].view(groups, -1, rows.shape[1])
+        own_scores = (states * own[:, :size]).sum(1) + own[:, size:].sum(1)
+        grouped = functional.pad(states, (0, 0, 0, groups * sharing - n_rows)).view(groups, sharing, size)
+        scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
+        scores = scores.flatten(0, 1)[:n_rows]
+        group = torch.arange(n_rows, device=states.device) // sharing
+        excluded = (drawn[group] == targets.unsqueeze(1)) & self._reject_hits
+        return Compared(own_scores, scores, excluded)

@@ -51,13 +51,17 @@ class PopularitySampler:
         block, within = divmod(step, _BLOCK)
         if self._block != (epoch, block):
             self._block = (epoch, block)
-            self._drawn = self._draw_block(generator(self._seed, "negatives", epoch, block))
+            self._drawn = self._draw(generator(self._seed, "negatives", epoch, block), _BLOCK)
         drawn: Int64[np.ndarray, S] = self._drawn[within]
         return drawn
 
-    def _draw_block(self, rng: np.random.Generator) -> Int64[np.ndarray, "T S"]:
+    def draw_rows(self, epoch: int, step: int, rows: int) -> Int64[np.ndarray, "G S"]:
+        """Return the item indices of one step in several draws that know nothing of each other."""
+        return self._draw(generator(self._seed, "negatives of rows", epoch, step), rows)
+
+    def _draw(self, rng: np.random.Generator, rows: int) -> Int64[np.ndarray, "T S"]:
         # One uniform number picks the cell by its whole part and decides on the alias by its fraction.
-        point = rng.random((_BLOCK, self._size)) * len(self._items)
+        point = rng.random((rows, self._size)) * len(self._items)
         cell = point.astype(np.int64)
         cell = np.where(point - cell < self._keep[cell], cell, self._alias[cell])
         drawn: Int64[np.ndarray, "T S"] = self._items[cell]
