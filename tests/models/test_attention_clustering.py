@@ -52,7 +52,7 @@ def hit_rate(model: AttentionClustering, task: Task) -> float:
 )
 def test_every_option_learns(options: dict) -> None:
     task = blocks()
-    training = {**SMALL["training"], "epochs": 10, **options.get("training", {})}
+    training = {**SMALL["training"], "epochs": 10, "schedule": "constant", **options.get("training", {})}
     model = AttentionClustering(**{**SMALL, **options, "training": training}).fit(task.train)
     assert hit_rate(model, task) >= 0.95 * task.optimum
 

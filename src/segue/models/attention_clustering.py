@@ -9,8 +9,9 @@ from pydantic import Field
 from segue.data.sessions import Cases, Sessions
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.training.config import SequenceTraining
 from segue.training.runtime import Runtime
 
 
@@ -43,7 +44,7 @@ class AttentionClusteringConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the embedded events that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        epochs=16, batch_size=256, learning_rate=0.004, loss="nce", n_samples=512, alpha=0.75
+        epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss="nce", n_samples=512, alpha=0.75
     )
     """How it is trained."""
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from segue.data.batches import Cloze, NextItemBatches
 from segue.data.sessions import Sessions
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.transformer import (
     Activation,
     Arrangement,
@@ -18,6 +18,7 @@ from segue.nn.transformer import (
     TransformerBlock,
     TransformerStack,
 )
+from segue.training.config import SequenceTraining
 
 
 class BERT4RecTraining(SequenceTraining):

@@ -3,8 +3,9 @@
 from pydantic import Field
 from torch import nn
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.transformer import Attention, SwiGLU, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.training.config import SequenceTraining
 
 
 class ESASRecConfig(SequenceConfig):

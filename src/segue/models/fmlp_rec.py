@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.filter import Filter, FilterBlock, FilterEncoder
 from segue.nn.transformer import Activation, FeedForward
+from segue.training.config import SequenceTraining
 
 
 class FMLPRecConfig(SequenceConfig):

@@ -7,8 +7,9 @@ from pydantic import Field
 
 from segue.data.events import USER
 from segue.data.sessions import Sessions
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.factors import FactorisedChain
+from segue.training.config import SequenceTraining
 
 
 class FPMCConfig(SequenceConfig):

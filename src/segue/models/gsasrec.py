@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import nn
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.transformer import Attention, FeedForward, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.training.config import SequenceTraining
 
 
 class GSASRecConfig(SequenceConfig):

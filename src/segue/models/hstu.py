@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 
 from segue.data.sessions import Cases, Sessions
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.hstu import HSTUBlock, HSTUEncoder, RelativeBias
+from segue.training.config import SequenceTraining
 from segue.training.runtime import Runtime
 
 _BUCKETS = 129

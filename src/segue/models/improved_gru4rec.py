@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.windowed import RecurrentEncoder
+from segue.training.config import SequenceTraining
 
 
 class ImprovedGRU4RecConfig(SequenceConfig):

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.session_attention import AttentiveGRU, SessionAttention
+from segue.training.config import SequenceTraining
 
 
 class NARMConfig(SequenceConfig):
@@ -14,6 +15,8 @@ class NARMConfig(SequenceConfig):
 
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings."""
+    max_length: int = Field(20, ge=1)
+    """Events of a session that are read, the most recent ones."""
     hidden_size: int = Field(100, ge=1)
     """Units of each recurrent layer."""
     layers: int = Field(1, ge=1)
@@ -25,7 +28,7 @@ class NARMConfig(SequenceConfig):
     dropout_context: float = Field(0.5, ge=0, lt=1)
     """Share of the context, which the decoder takes, that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, learning_rate=5e-3, schedule="linear", epochs=10
+        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
     )
     """How it is trained."""
 
@@ -33,15 +36,16 @@ class NARMConfig(SequenceConfig):
         "recbole": {
             "embedding_size": 64,
             "hidden_size": 128,
+            "max_length": 50,
             "dropout_embedding": 0.25,
             "dropout_context": 0.5,
             "training": {
                 "positions": "last",
                 "loss": "cross-entropy",
                 "n_samples": 0,
+                "optimizer": "adamw",
                 "batch_size": 2048,
                 "learning_rate": 1e-3,
-                "schedule": "constant",
             },
         },
     }

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import nn
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.transformer import (
     Activation,
     Arrangement,
@@ -17,6 +17,7 @@ from segue.nn.transformer import (
     TransformerEncoder,
     TransformerStack,
 )
+from segue.training.config import SequenceTraining
 
 
 class SASRecConfig(SequenceConfig):

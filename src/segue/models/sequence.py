@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
 from segue.data.context import Context, refusals
@@ -16,70 +16,15 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.catalogue_loss import CatalogueLoss, LossName, Sampling, catalogue_loss, check_pair
+from segue.nn.catalogue_loss import CatalogueLoss, Sampling, catalogue_loss, check_pair
 from segue.nn.context import ContextEmbedding
 from segue.nn.sequence import SequenceEncoder
-from segue.training.config import TrainingConfig
+from segue.training.config import Privileged, SequenceTraining
 from segue.training.loop import EpochRecord, Objective
 from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import SoftLabels, Teacher, ask
-
-
-class Privileged(BaseModel):
-    """A teacher that is told what comes after the event to predict, latest first (Tan et al. 2016).
-
-    The teacher is a model of the same kind, trained on the sessions backwards; the model itself learns from
-    ``(1 - weight) * loss(label) + weight * loss(the teacher's soft labels)``. The last event of a session has nothing
-    after it, and so its label alone.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    weight: float = Field(0.0, ge=0, lt=1)
-    """Weight of the teacher's soft labels; 0 trains without a teacher."""
-    temperature: float = Field(1.0, gt=0)
-    """Softens what the teacher says, and the model that learns it."""
-    top: int = Field(50, ge=1)
-    """Items of a soft label that are kept, the teacher's best ones."""
-
-
-class SequenceTraining(TrainingConfig):
-    """How a sequence encoder is trained."""
-
-    optimizer: Literal["adamw", "adagrad"] = "adamw"
-    """AdamW; or Adagrad, which learns faster with learning rates of about 0.1 where the catalogue is large and touches
-    only the items in use."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Decay of AdamW; Adagrad has none."""
-    positions: Literal["auto", "all", "last"] = "auto"
-    """Where the next item is predicted: at all positions of a window (causal encoders only), or after the last event
-    of every prefix; auto takes all where it can."""
-    windows: Literal["all", "recent"] = "all"
-    """Sessions longer than a window, trained at all positions: cut into windows, or only the most recent one used."""
-    loss: LossName = "cross-entropy"
-    """What is minimised."""
-    n_samples: int = Field(0, ge=0)
-    """Negatives drawn per step and shared by its targets; the full cross-entropy needs none."""
-    sharing: int = Field(0, ge=0)
-    """Draw n_samples negatives anew for so many consecutive targets; 0 shares one draw among all targets of a step."""
-    alpha: float = Field(0.5, ge=0, le=1)
-    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
-    in_batch: bool = False
-    """Whether the other targets of a step are negatives, too."""
-    logq: float = Field(1.0, ge=0)
-    """Strength of the logQ correction of the sampled softmax: 1 is all of it, 0 none."""
-    accidental_hits: Literal["reject", "keep"] = "reject"
-    """What becomes of a negative that is the target itself."""
-    candidate_num: int = Field(1, ge=1)
-    """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
-    gbce_t: float = Field(0.75, ge=0, le=1)
-    """Calibration t of gBCE: 0 is BCE, 1 undoes the overconfidence that sampling brings."""
-    click_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the events of a prefix that training leaves out; needs positions 'last'."""
-    privileged: Privileged = Privileged()
-    """A teacher that knows what came after the label."""
 
 
 class SequenceConfig(NeuralConfig):
@@ -200,8 +145,8 @@ class SequenceModel(NeuralModel):
         """Train on labels and on what a teacher thinks (Hinton et al. 2015, arXiv 1503.02531).
 
         The loss of an event is ``(1 - weight) * loss(label) + weight * temperature ** 2 * H(teacher, self)``, where H
-        is the cross-entropy between the softmaxes of the scores divided by ``temperature``. Fine-tuning, where it is set,
-        goes by the labels alone.
+        is the cross-entropy between the softmaxes of the scores divided by ``temperature``. Fine-tuning, where it is
+        set, goes by the labels alone.
 
         Args:
             teacher: a fitted model whose catalogue is that of ``train``.

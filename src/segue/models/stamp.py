@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from segue.models.sequence import SequenceConfig, SequenceModel, SequenceTraining
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.session_attention import AttentionMemory
+from segue.training.config import SequenceTraining
 
 
 class STAMPConfig(SequenceConfig):

@@ -1,0 +1,99 @@
+"""Training on a large catalogue: time and memory of one SASRec under each way to compare a target with the items.
+
+    python benchmarks/catalogue.py [--items 1000000] [--sessions 64] [--width 64]
+
+``plain`` is the softmax as it is written down: logits of all targets against all items at once. ``chunked`` is
+segue's cross-entropy, in both precisions of its matrix products. ``sampled`` compares with 2,048 drawn items; with
+Adagrad it updates only the rows in use. Each way trains for an epoch in a process of its own, on generated sessions of
+21 events; memory is the peak of the process, of which the bare one with its imports and its log is named first.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch.nn import functional
+
+from segue import SASRec, Sessions, Vocabulary
+from segue.nn.encoder import Encoder
+from segue.training.runtime import Runtime
+
+LENGTH = 21
+SAMPLED = {"loss": "sampled-softmax", "n_samples": 2048}
+WAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "plain": ("fp32", {}),
+    "chunked, fp32": ("fp32", {}),
+    "chunked, bf16": ("bf16", {}),
+    "sampled": ("auto", SAMPLED),
+    "sampled, Adagrad": ("auto", {**SAMPLED, "optimizer": "adagrad", "learning_rate": 0.05}),
+}
+
+
+def plain(states: torch.Tensor, targets: torch.Tensor, encoder: Encoder, *_: object) -> torch.Tensor:
+    """Return the cross-entropy among all items, logits and all."""
+    return functional.cross_entropy(encoder.logits(states)[:, 1:], targets - 1)
+
+
+def log(n_items: int, n_sessions: int) -> Sessions:
+    """Return random sessions over a large catalogue."""
+    table = pl.DataFrame({"item": np.arange(n_items), "support": np.ones(n_items, dtype=np.int64)})
+    items = np.random.default_rng(0).integers(1, n_items + 1, n_sessions * LENGTH).astype(np.int32)
+    return Sessions(items, np.arange(0, len(items) + 1, LENGTH), None, Vocabulary(table))
+
+
+def peak_mb() -> float:
+    """Return the largest memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(way: str, train: Sessions, width: int) -> dict[str, float]:
+    """Train for one epoch."""
+    precision, training = WAYS[way]
+    before = peak_mb()
+    model = SASRec(embedding_size=width, training={"epochs": 1, "batch_size": 16, **training})
+    if way == "plain":
+        model.loss = lambda *_: plain  # type: ignore[assignment, method-assign, return-value]
+    started = time.perf_counter()
+    model.fit(train, runtime=Runtime(device="cpu", precision=precision if precision != "bf16" else "auto"))
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "before_mb": before, "peak_mb": peak_mb(), "loss": model.curve[0].loss}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--sessions", type=int, default=64)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--way", choices=WAYS, help="one of them, as JSON")
+    args = parser.parse_args()
+    if args.way is not None:
+        print(json.dumps(measure(args.way, log(args.items, args.sessions), args.width)))
+        return
+    targets = args.sessions * (LENGTH - 1)
+    print(f"{args.items:,} items, width {args.width}, {targets:,} targets, {torch.get_num_threads()} threads")
+    options = [f"--{name}={getattr(args, name)}" for name in ("items", "sessions", "width")]
+    for way in WAYS:
+        command = [sys.executable, __file__, "--way", way, *options]
+        finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if finished.returncode != 0:
+            print(f"{way:18} did not fit into memory")
+            continue
+        answer = json.loads(finished.stdout)
+        print(
+            f"{way:18} {answer['seconds']:8.1f} s   {1000 * answer['seconds'] / targets:8.2f} ms per target   "
+            f"peak {answer['peak_mb']:7,.0f} MB ({answer['before_mb']:,.0f} MB before)",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
