@@ -148,3 +148,28 @@ def test_a_student_learns_from_its_teacher_alone(chain: Task) -> None:
     student = small(epochs=6).learn_from(teacher, log, weight=1.0, temperature=1.0, top=20)
     assert hit_rate(student, chain) > 0.9 * chain.optimum
     assert torch.isfinite(student.score(chain.cases.prefixes)).all()
+
+
+def test_a_teacher_of_other_items_is_refused(chain: Task) -> None:
+    teacher = small(epochs=1).fit(markov_chain(n_items=12, n_sessions=40).train)
+    with pytest.raises(ParameterError, match="teacher: must know the items of the training sessions, got one with 12"):
+        small().learn_from(teacher, chain.train)
+    with pytest.raises(ParameterError, match="a model learns from one teacher"):
+        small(privileged={"weight": 0.3}).learn_from(small(epochs=1).fit(chain.train), chain.train)
+
+
+def test_a_selection_that_cannot_be_is_refused_before_any_training(chain: Task) -> None:
+    timeless = Sessions(chain.train.items, chain.train.offsets, None, chain.train.vocabulary)
+    model = small(fine_tuning={"epochs": 1, "last_days": 2.0})
+    with pytest.raises(ParameterError, match=r"fine_tuning\.last_days: needs a log with times"):
+        model.fit(timeless)
+    assert not hasattr(model, "network")
+
+
+def test_what_predicts_a_direction_is_ranked_by_directions(chain: Task) -> None:
+    model = small(loss="cosine", epochs=2).fit(chain.train)
+    states = model.network.encode(chain.cases.prefixes[:20])
+    before = model.network.logits(states)
+    with torch.no_grad():
+        model.network.items[3] *= 7.0
+    torch.testing.assert_close(model.network.logits(states), before)

@@ -42,12 +42,14 @@ class Distillation(BaseModel):
 class Fitted(Entry):
     """A model that is tested as it is."""
 
+    origin: str
+
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Leave the model as it is."""
 
     def decides(self) -> dict[str, Any]:
         """Say that it was not trained here."""
-        return {"fitted": True}
+        return {"fitted": self.origin}
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def distill(
     check_folder(out, resume=resume, overwrite=overwrite)
     student, alone = _students(recipe)
     about = Artifact.read(teacher).about
-    if "protocol" not in about:
+    if not {"protocol", "key"} <= about.keys():
         raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
@@ -116,7 +118,7 @@ def distill(
         )
     name = student.name
     entries = [
-        Fitted("teacher", master, baseline=False),
+        Fitted("teacher", master, baseline=False, origin=about["key"]),
         Student(f"{name}-taught", student, baseline=False, teacher=master, origin=about["key"], plan=plan),
         Entry(f"{name}-alone", alone, baseline=False),
     ]

@@ -64,13 +64,15 @@ class NeuralModel(Model):
         """Train; see ``Model.fit``. Without ``valid`` all epochs are run and the last one is kept."""
         runtime = runtime or Runtime()
         self.check(train)
+        tuning = self.config.training.fine_tuning
+        selection = train.select(selected(train, tuning)) if tuning.epochs else None
         self.observe(train)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "weights"))
             self.network = self.assemble().to(runtime.torch_device())
         stages = [self._train(train, self.config.training, valid, seed, runtime)]
-        if self.config.training.fine_tuning.epochs:
-            stages.append(self._fine_tune(train, valid, seed, runtime, best_before=_best(stages[0])))
+        if selection is not None:
+            stages.append(self._fine_tune(selection, valid, seed, runtime, best_before=_best(stages[0])))
         self.curve = [record for curve in stages for record in curve]
         self.network.eval()
         self.notes = tuple(_remarks(stages[0], self.config.training.epochs))
@@ -98,16 +100,14 @@ class NeuralModel(Model):
     def _fine_tune(
         self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime, *, best_before: float | None
     ) -> list[EpochRecord]:
-        """Train on the selected sessions; keep the weights of before where validation says that they are better."""
+        """Train on a selection of the sessions; the weights of before stay where validation finds them better."""
         tuning, plan = self.config.training.fine_tuning, self.config.training
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
         before = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         if runtime.checkpoint is not None:
             runtime = replace(runtime, checkpoint=runtime.checkpoint.with_name(runtime.checkpoint.name + ".fine"))
         runtime.progress.say("fine-tuning")
-        curve = self._train(
-            train.select(selected(train, tuning)), plan.model_copy(update=changes), valid, seed, runtime
-        )
+        curve = self._train(train, plan.model_copy(update=changes), valid, seed, runtime)
         best = _best(curve)
         if best is not None and best_before is not None and best <= best_before:
             self.network.load_state_dict(before)

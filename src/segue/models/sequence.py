@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ class SequenceConfig(NeuralConfig):
     """What is read of an event besides its item: hour, weekday, gap (time since the event before), and columns of the
     log or of its items. Text and integers are categories and decimals numbers, unless the name ends in :number or
     :category."""
+    similarity: Literal["dot", "cosine"] = "dot"
+    """Score of an item: dot product of state and embedding, or of state and direction of the embedding, which orders
+    items by their cosine; the loss cosine always takes the latter."""
     training: SequenceTraining = SequenceTraining()
     """How it is trained."""
 
@@ -101,6 +104,8 @@ class SequenceModel(NeuralModel):
         network = super().assemble()
         assert isinstance(network, SequenceEncoder)
         network.sparse_gradients = self.config.training.optimizer == "adagrad"
+        # What predicts a direction is ranked by directions: no loss has told the lengths of the embeddings.
+        network.normalised = self.config.similarity == "cosine" or self.config.training.loss == "cosine"
         if self.context.learnt:
             network.context = ContextEmbedding(reader=self.context, width=network.input_size)
         return network
@@ -159,6 +164,17 @@ class SequenceModel(NeuralModel):
             runtime: see ``Model.fit``.
         """
         runtime = runtime or Runtime()
+        self.check(train)
+        if self.config.training.privileged.weight > 0:
+            raise ParameterError(
+                f"{self.name}.training.privileged.weight: must be 0 where a teacher is given, got "
+                f"{self.config.training.privileged.weight:g}: a model learns from one teacher"
+            )
+        if not teacher.vocabulary.ids.equals(train.vocabulary.ids):
+            raise ParameterError(
+                f"teacher: must know the items of the training sessions, got one with {len(teacher.vocabulary)} items "
+                f"where these have {len(train.vocabulary)}, or in another order; prepare the log with its vocabulary"
+            )
         events, starts = train.targets()
         prefixes = train.prefixes(starts, events)
         labels = self._ask(teacher, prefixes, events, train, top, temperature, runtime)

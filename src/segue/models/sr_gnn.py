@@ -12,12 +12,14 @@ class SRGNNConfig(SequenceConfig):
 
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings and of all layers."""
+    max_length: int = Field(20, ge=1)
+    """Events of a session that are read, the most recent ones."""
     steps: int = Field(1, ge=1)
     """Steps in which the items of a session read from their neighbours."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the embedded items that is dropped in training; the paper drops none."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, batch_size=512, learning_rate=2e-3, epochs=10
+        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.05, epochs=5
     )
     """How it is trained."""
 

@@ -48,6 +48,8 @@ class SequenceEncoder(Encoder):
         self.items = nn.Parameter(torch.empty(n_items + 1, embedding_size))
         nn.init.normal_(self.items, std=init_std)
         nn.init.zeros_(self.items.data[PADDING])
+        self.normalised = False
+        """Whether an item counts by the direction of its embedding alone, so that scores are cosines times a norm."""
         self.context: ContextEmbedding | None = None
         """What it reads besides items; set by whoever builds it."""
 
@@ -62,11 +64,14 @@ class SequenceEncoder(Encoder):
 
     def table(self) -> Float[Tensor, "M D"]:
         """Return the embedding of every item."""
-        return self.items
+        return self._direction(self.items)
 
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
         """Return the embedding of some items."""
-        return self._look_up(ids)
+        return self._direction(self._look_up(ids))
+
+    def _direction(self, embeddings: Float[Tensor, "*K D"]) -> Float[Tensor, "*K D"]:
+        return functional.normalize(embeddings, dim=-1) if self.normalised else embeddings
 
     def _look_up(self, ids: Int64[Tensor, "*K"]) -> Float[Tensor, "*K D"]:
         return functional.embedding(ids, self.items, padding_idx=PADDING, sparse=self.sparse_gradients)

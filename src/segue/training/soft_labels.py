@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 
 from segue.data.sessions import Prefixes
+from segue.data.vocabulary import Vocabulary
 from segue.nn.ranking import top_k
 from segue.progress import Progress
 
@@ -18,7 +19,9 @@ _ROWS = 512
 
 
 class Teacher(Protocol):
-    """Whatever scores items."""
+    """Whatever scores the items of a catalogue."""
+
+    vocabulary: Vocabulary
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item as the next event of each prefix."""
