@@ -19,7 +19,7 @@ class STAMPConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the embedded events that is dropped in training; the paper drops none."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, learning_rate=5e-3, schedule="linear", epochs=6
+        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
     """How it is trained."""
 
