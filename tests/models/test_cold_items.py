@@ -119,3 +119,12 @@ def test_what_cannot_be_compared_is_refused(task: Task) -> None:
         model.add_items(FRESH.select("item"), by="group")
     with pytest.raises(ParameterError, match=r"markov: learns no embeddings of items"):
         Markov().fit(task.train).add_items(FRESH, by="group")
+
+
+def test_items_that_are_all_known_change_nothing(task: Task) -> None:
+    model = SASRec(embedding_size=8, training={"epochs": 1}).fit(task.train)
+    before, table = model.arrays(), task.train.vocabulary.table
+    column = next(name for name in table.columns if name not in ("item", "support"))
+    model.add_items(table.select("item", column), by=column)
+    for name, array in before.items():
+        assert (model.arrays()[name] == array).all()

@@ -178,7 +178,7 @@ class Model(ABC):
         """
         self._require_fitted()
         cold = ColdItems.compare(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
-        rows = self.rows_per_item(len(cold.vocabulary))
+        rows = self.rows_per_item()
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
@@ -187,12 +187,8 @@ class Model(ABC):
         arrays = {name: cold.append_to(array) if name in rows else array for name, array in self.arrays().items()}
         return self.restore(arrays, cold.vocabulary)
 
-    def rows_per_item(self, n_items: int) -> Set[str]:
-        """Return which of ``arrays`` hold an embedding or a bias per item, so that they grow with the catalogue.
-
-        Args:
-            n_items: number of items that they are to grow to.
-        """
+    def rows_per_item(self) -> Set[str]:
+        """Return which of ``arrays`` hold an embedding or a bias per item, so that they grow with the catalogue."""
         return self.embeddings
 
     def put_last(self, scores: Float32[Tensor, "B N+1"]) -> Float32[Tensor, "B N+1"]:

@@ -130,11 +130,11 @@ class NeuralModel(Model):
         self.network.eval()
         return self.put_last(self.network.logits(self.network.encode(prefixes)).float())
 
-    def rows_per_item(self, n_items: int) -> Set[str]:
+    def rows_per_item(self) -> Set[str]:
         """Return the weights whose size depends on the number of items; see ``Model.rows_per_item``."""
         with torch.random.fork_rng(devices=[]):
-            grown = self.build(n_items).state_dict()
-        return {name for name, tensor in grown.items() if tensor.shape != self.network.state_dict()[name].shape}
+            one, two = (self.build(n_items).state_dict() for n_items in (1, 2))
+        return {name for name, tensor in one.items() if tensor.shape != two[name].shape}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name."""

@@ -218,9 +218,9 @@ class TwoStage(Model):
         below = torch.nextafter(least, torch.full_like(least, -torch.inf))
         return torch.minimum(least + (retrieved - highest), below).scatter(1, candidates, of_ranker)
 
-    def rows_per_item(self, n_items: int) -> Set[str]:
+    def rows_per_item(self) -> Set[str]:
         """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""
-        found = {stage: model.rows_per_item(n_items) for stage, model in self._stages()}
+        found = {stage: model.rows_per_item() for stage, model in self._stages()}
         if not all(found.values()):
             return frozenset()
         return {f"{stage}/{name}" for stage, names in found.items() for name in names}
