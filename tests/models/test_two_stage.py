@@ -56,8 +56,12 @@ def test_candidates_come_first_in_the_order_of_the_ranker_then_all_others_in_tha
     scores = pair.score(some).numpy()
     support = train.vocabulary.support
     for row in range(len(some)):
+        # The items of the session are candidates and take no place from others.
         by_retriever = sorted(range(1, 61), key=lambda item: (-of_retriever[row, item], -support[item], item))
-        chosen, others = by_retriever[:candidates], by_retriever[candidates:]
+        seen = set(some.items[some.starts[row] : some.ends[row]].tolist())
+        found = [item for item in by_retriever if item not in seen][:candidates]
+        chosen = [*seen, *found]
+        others = [item for item in by_retriever if item not in chosen]
         np.testing.assert_array_equal(scores[row, chosen], of_ranker[row, chosen])
         assert max((scores[row, item] for item in others), default=-np.inf) < min(scores[row, item] for item in chosen)
         assert (np.diff(scores[row, others]) <= 0).all()
@@ -66,14 +70,22 @@ def test_candidates_come_first_in_the_order_of_the_ranker_then_all_others_in_tha
         assert (np.diff(scores[row, others])[apart] < 0).all()
 
 
-def test_scores_of_any_size_keep_the_order(log: tuple) -> None:
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_scores_of_any_size_keep_both_orders(scale: float, log: tuple) -> None:
     train, running = log
     some = prefixes(*running[:30])
-    ranker = Popularity().fit(train)
-    ranker.counts = ranker.counts * np.float32(1e9)
-    scores = TwoStage.of(ItemKNN().fit(train), ranker, candidates=5).score(some)[:, 1:]
-    assert torch.isfinite(scores).all()
-    assert ((scores >= scores.topk(5).values[:, -1:]).sum(1) == 5).all()
+    retriever, ranker = Popularity().fit(train), Popularity().fit(train)
+    retriever.counts = np.arange(61, dtype=np.float32) * np.float32(1e-9 / scale)
+    ranker.counts = np.arange(61, 0, -1).astype(np.float32) * np.float32(scale)
+    scores = TwoStage.of(retriever, ranker, candidates=5).score(some).numpy()
+    for row in range(len(some)):
+        seen = set(some.items[some.starts[row] : some.ends[row]].tolist())
+        chosen = {*seen, *[item for item in range(60, 0, -1) if item not in seen][:5]}
+        others = [item for item in range(60, 0, -1) if item not in chosen]
+        assert np.isfinite(scores[row, 1:]).all()
+        assert (np.diff(scores[row, sorted(chosen)]) < 0).all()
+        assert (np.diff(scores[row, others]) < 0).all()
+        assert max(scores[row, others]) < min(scores[row, sorted(chosen)])
 
 
 def hit_rate(scores: torch.Tensor, task: Task) -> float:

@@ -58,6 +58,7 @@ def train(
     validate: Callable[[], float] | None = None,
     runtime: Runtime | None = None,
     identity: Mapping[str, str] | None = None,
+    further: bool = False,
     **plan: object,
 ) -> list[EpochRecord]:
     trainer = Trainer(
@@ -68,6 +69,7 @@ def train(
         seed=5,
         identity=identity or {"model": "pull"},
         runtime=runtime or Runtime(device="cpu"),
+        further=further,
     )
     return trainer.run()
 
@@ -213,3 +215,38 @@ def test_progress_counts_every_step_and_tells_the_epochs(tmp_path: Path) -> None
     assert len(notebook.lines) == 3
     assert notebook.lines[0].startswith("epoch 1/3  loss ")
     assert "validation mrr@20 0.2500" in notebook.lines[0]
+
+
+def test_a_second_training_keeps_what_was_there_unless_an_epoch_is_better(tmp_path: Path) -> None:
+    pull = Pull()
+    before = pull.module.weight.clone()
+    values = iter([0.5, 0.4, 0.5, 0.3])
+    curve = train(pull, validate=lambda: next(values), further=True)
+    assert [record.validation for record in curve] == [0.4, 0.5, 0.3]
+    assert torch.equal(pull.module.weight, before)
+    values = iter([0.5, 0.4, 0.6, 0.3])
+    train(pull, validate=lambda: next(values), further=True)
+    assert not torch.equal(pull.module.weight, before)
+
+    values = iter([0.9, 0.4, 0.6, 0.3])
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", checkpoint_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(Pull(stop_at=STEPS + 10), validate=lambda: next(values), further=True, runtime=runtime)
+    resumed = Pull()
+    train(resumed, validate=lambda: next(values), further=True, runtime=replace(runtime, resume=True))
+    assert torch.equal(resumed.module.weight, torch.ones(1, 4))
+
+
+def test_what_anneals_stays_where_it_came_to_in_a_second_training() -> None:
+    class Cooling(nn.Linear):
+        seen: list[float]
+
+        def anneal(self, progress: float) -> None:
+            self.seen.append(progress)
+
+    for further in (False, True):
+        pull = Pull()
+        pull.module = Cooling(4, 1, bias=False)
+        pull.module.seen = []
+        train(pull, epochs=1, further=further)
+        assert pull.module.seen == [1.0 if further else step / STEPS for step in range(STEPS)]

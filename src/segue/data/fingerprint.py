@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import polars as pl
 
+from segue.data.sessions import Cases, Sessions
+
 _SLICE = 1 << 20
 """Rows taken at once, so that text is never copied as a whole."""
 
@@ -21,6 +23,31 @@ def fingerprint(log: pl.DataFrame) -> str:
         for start in range(0, len(column), _SLICE):
             _update(digest, column.slice(start, _SLICE))
     return digest.hexdigest()[:16]
+
+
+def of_sessions(sessions: Sessions) -> str:
+    """Hash everything that a model can learn from: items, times and columns, and what the indices stand for."""
+    log = _of_arrays(sessions.items, sessions.offsets, sessions.times)
+    return log + _of_table(sessions.columns) + _of_table(sessions.vocabulary.table)
+
+
+def of_cases(cases: Cases) -> str:
+    """Hash test or validation cases: what comes before each, and what followed."""
+    prefixes = cases.prefixes
+    return _of_arrays(prefixes.items, prefixes.starts, prefixes.ends, prefixes.times, cases.targets) + _of_table(
+        prefixes.columns
+    )
+
+
+def _of_arrays(*arrays: np.ndarray | None) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _of_table(table: pl.DataFrame | None) -> str:
+    return "" if table is None else fingerprint(table)
 
 
 def _plain(column: pl.Series) -> pl.Series:

@@ -1,18 +1,18 @@
 """The attention-clustering network: gated attention, clusters of a session's events, attention over the clusters."""
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
 from pydantic import Field
 
-from segue.data.sessions import Cases, Sessions
+from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
 from segue.training.config import SequenceTraining
-from segue.training.runtime import Runtime
 
 
 class AttentionClusteringConfig(SequenceConfig):
@@ -99,14 +99,10 @@ class AttentionClustering(SequenceModel):
             own_importance=self.config.importance == "own",
         )
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train; see ``Model.fit``. The notes say how many clusters are in use."""
-        super().fit(train, valid=valid, seed=seed, runtime=runtime)
+    def remarks(self, train: Sessions) -> Iterator[str]:
+        """Say how many clusters are in use."""
         if self.config.clustering:
-            self.notes += (f"{self.share_in_use():.0%} of {self.config.clusters} clusters hold items",)
-        return self
+            yield f"{self.share_in_use():.0%} of {self.config.clusters} clusters hold items"
 
     def clusters(self) -> Int64[np.ndarray, "N"]:
         """Return the cluster, 0..K-1, that each item of the vocabulary belongs to most.

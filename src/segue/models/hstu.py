@@ -1,15 +1,14 @@
 """HSTU: a generative recommender's sequence encoder."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from segue.data.sessions import Cases, Sessions
+from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.hstu import HSTUBlock, HSTUEncoder, RelativeBias
 from segue.training.config import SequenceTraining
-from segue.training.runtime import Runtime
 
 _BUCKETS = 129
 """Buckets of time, as in the authors' code; the last ones are longer than all of history."""
@@ -83,13 +82,7 @@ class HSTU(SequenceModel):
             temperature=self.config.temperature,
         )
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train; see ``Model.fit``."""
-        super().fit(train, valid=valid, seed=seed, runtime=runtime)
+    def remarks(self, train: Sessions) -> Iterator[str]:
+        """Say where the times were missing."""
         if train.times is None:
-            self.notes += (
-                "the log has no times, so the time bias was left out: not like for like with published results",
-            )
-        return self
+            yield "the log has no times, so the time bias was left out: not like for like with published results"

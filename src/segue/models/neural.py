@@ -1,6 +1,5 @@
 """What all neural models share: building the network, training it in the one loop, scoring, arrays in and out."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from segue.data.fingerprint import of_cases, of_sessions
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
@@ -72,14 +72,25 @@ class NeuralModel(Model):
             self.network = self.assemble().to(runtime.torch_device())
         stages = [self._train(train, self.config.training, valid, seed, runtime)]
         if selection is not None:
-            stages.append(self._fine_tune(selection, valid, seed, runtime, best_before=_best(stages[0])))
+            stages.append(self._fine_tune(selection, valid, seed, runtime))
         self.curve = [record for curve in stages for record in curve]
         self.network.eval()
-        self.notes = tuple(_remarks(stages[0], self.config.training.epochs))
+        self.notes = (*_on_the_curve(stages[0], self.config.training.epochs), *self.remarks(train))
         return self
 
+    def remarks(self, train: Sessions) -> Iterator[str]:
+        """Say what a user should know of the network as it was fitted on ``train``."""
+        yield from ()
+
     def _train(
-        self, train: Sessions, plan: TrainingConfig, valid: Cases | None, seed: int, runtime: Runtime
+        self,
+        train: Sessions,
+        plan: TrainingConfig,
+        valid: Cases | None,
+        seed: int,
+        runtime: Runtime,
+        *,
+        further: bool = False,
     ) -> list[EpochRecord]:
         """Train the network as it is; it is left with its best weights."""
 
@@ -93,35 +104,29 @@ class NeuralModel(Model):
             plan,
             validate=validate if valid is not None else None,
             seed=seed,
-            identity=self._identity(train, seed, runtime),
+            identity=self._identity(train, valid, seed, runtime),
             runtime=runtime,
+            further=further,
         ).run()
 
-    def _fine_tune(
-        self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime, *, best_before: float | None
-    ) -> list[EpochRecord]:
+    def _fine_tune(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> list[EpochRecord]:
         """Train on a selection of the sessions; the weights of before stay where validation finds them better."""
         tuning, plan = self.config.training.fine_tuning, self.config.training
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
-        before = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         if runtime.checkpoint is not None:
             runtime = replace(runtime, checkpoint=runtime.checkpoint.with_name(runtime.checkpoint.name + ".fine"))
         runtime.progress.say("fine-tuning")
-        curve = self._train(train, plan.model_copy(update=changes), valid, seed, runtime)
-        best = _best(curve)
-        if best is not None and best_before is not None and best <= best_before:
-            self.network.load_state_dict(before)
-        return curve
+        return self._train(train, plan.model_copy(update=changes), valid, seed, runtime, further=True)
 
-    def _identity(self, train: Sessions, seed: int, runtime: Runtime) -> dict[str, str]:
+    def _identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
         """Say what a training is, so that no other one is resumed in its place."""
-        log = hashlib.sha256(train.items.tobytes() + train.offsets.tobytes())
         return {
             "model": self.name,
             "parameters": self.config.model_dump_json(),
             "seed": str(seed),
             "precision": runtime.precision,
-            "training sessions": log.hexdigest(),
+            "training sessions": of_sessions(train),
+            "validation": "none" if valid is None else of_cases(valid),
         }
 
     @torch.no_grad()
@@ -150,12 +155,7 @@ class NeuralModel(Model):
         return self
 
 
-def _best(curve: list[EpochRecord]) -> float | None:
-    """Return the best validation value of a training."""
-    return max((record.validation for record in curve if record.validation is not None), default=None)
-
-
-def _remarks(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
+def _on_the_curve(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
     """Say what the curve of a training gives cause to do."""
     values = [record.validation for record in curve if record.validation is not None]
     if values and values.index(max(values)) == epochs - 1 > 0:

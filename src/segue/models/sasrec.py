@@ -52,7 +52,13 @@ class SASRecConfig(SequenceConfig):
 
 
 class SASRec(SequenceModel):
-    """Causal self-attention over the session, the next item predicted at every position."""
+    """Causal self-attention over the session, the next item predicted at every position.
+
+    Equal weights give the outputs of pmixer's PyTorch code, its queries normalised and its keys not, as in the
+    authors'. Where we differ: positions count back from the end, padding is masked, and the default loss is the full
+    cross-entropy instead of one negative per event. The preset ``recbole`` takes RecBole's sizes, blocks and training
+    after the last event of every prefix; RecBole normalises the input as well, and not the output.
+    """
 
     name = "sasrec"
     paper = "Kang and McAuley 2018, arXiv 1808.09781"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -225,13 +225,13 @@ class SequenceModel(NeuralModel):
         finally:
             self._lesson = None
 
-    def _fine_tune(self, *arguments: Any, **options: Any) -> list[EpochRecord]:
+    def _fine_tune(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> list[EpochRecord]:
         # Soft labels are kept by event of all sessions; the selection is learnt from its own labels.
         self._lesson = None
-        return super()._fine_tune(*arguments, **options)
+        return super()._fine_tune(train, valid, seed, runtime)
 
-    def _identity(self, train: Sessions, seed: int, runtime: Runtime) -> dict[str, str]:
-        identity = super()._identity(train, seed, runtime)
+    def _identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
+        identity = super()._identity(train, valid, seed, runtime)
         return identity if self._lesson is None else {**identity, "teacher": self._lesson.fingerprint()}
 
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from pydantic import Field
 from torch import Tensor
 
@@ -34,7 +34,7 @@ class TwoStageConfig(ModelConfig):
     ranker: str = "sasrec"
     """Name of the model that puts them in order."""
     candidates: int = Field(200, ge=1)
-    """Items that the retriever hands to the ranker."""
+    """Items that the retriever hands to the ranker, beside those that the session already holds."""
     retriever_parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the retriever, as for the model alone."""
     ranker_parameters: dict[str, Any] = Field(default_factory=dict)
@@ -46,7 +46,9 @@ class TwoStageConfig(ModelConfig):
 class TwoStage(Model):
     """Retrieves candidates with one model and re-ranks them with another.
 
-    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. Both
+    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. The items
+    of the session itself are candidates in any case and take no place from others, so that their number is the same
+    where a protocol leaves seen items out. Both
     models are trained on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss
     over what the retriever finds before each event. The retriever has seen these events, so that its lists are better
     there than they will be later.
@@ -178,9 +180,7 @@ class TwoStage(Model):
             assert valid is not None
             return measure(self, valid, metrics=[own.metric]).metrics[own.metric]
 
-        before = {name: tensor.clone() for name, tensor in ranker.network.state_dict().items()}
-        best_before = -np.inf if valid is None else validate()
-        curve = Trainer(
+        Trainer(
             ranker.objective_of(lesson, train, seed, runtime),
             ranker.optimizer(),
             own.model_copy(update=changes),
@@ -188,10 +188,8 @@ class TwoStage(Model):
             seed=seed,
             identity={"parameters": self.config.model_dump_json(), "seed": str(seed), "lists": lesson.fingerprint()},
             runtime=runtime,
+            further=True,
         ).run()
-        values = [record.validation for record in curve if record.validation is not None]
-        if values and max(values) <= best_before:
-            ranker.network.load_state_dict(before)
         ranker.network.eval()
 
     def _lesson(self, loss: str, train: Sessions, runtime: Runtime) -> ListLesson:
@@ -205,18 +203,29 @@ class TwoStage(Model):
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Retrieve, then rank; see ``Model.score``."""
         scores = self.ranker.score(prefixes)
-        retrieved = self.retriever.score(prefixes).to(scores.device)
-        n_items = len(self.vocabulary)
-        if self.config.candidates >= n_items:
+        if self.config.candidates >= len(self.vocabulary):
             return scores
-        best, _ = top_k(retrieved, self.config.candidates, prior=self.vocabulary.support)
-        candidates = torch.from_numpy(best).to(scores.device)
-        of_ranker = scores.gather(1, candidates)
-        least = of_ranker.amin(1, keepdim=True)
-        others = retrieved.index_fill(1, candidates.new_tensor([PADDING]), -torch.inf)
-        highest = others.scatter(1, candidates, -torch.inf).amax(1, keepdim=True)
+        retrieved = self.retriever.score(prefixes).to(scores.device)
+        chosen = self._candidates(prefixes, retrieved)
+        least = scores.masked_fill(~chosen, torch.inf).amin(1, keepdim=True)
+        # The others span as much as the smallest score of a candidate is away from 0, or 1: less would be lost to
+        # rounding, as where a retriever's scores are shares of a probability.
+        others = retrieved.masked_fill(chosen | ~retrieved.isfinite(), -torch.inf)
+        highest = others.amax(1, keepdim=True)
+        span = highest - retrieved.where(others.isfinite(), highest).amin(1, keepdim=True)
+        depth = (highest - others) / span.clamp(min=torch.finfo(span.dtype).tiny) * least.abs().clamp(min=1.0)
         below = torch.nextafter(least, torch.full_like(least, -torch.inf))
-        return torch.minimum(least + (retrieved - highest), below).scatter(1, candidates, of_ranker)
+        return torch.where(chosen, scores, torch.minimum(least - depth, below))
+
+    def _candidates(self, prefixes: Prefixes, retrieved: Float32[Tensor, "B N+1"]) -> Bool[Tensor, "B N+1"]:
+        """Return which items the ranker puts in order: the retriever's best ones, and those of the session."""
+        best, _ = top_k(retrieved, self.config.candidates, prior=self.vocabulary.support, exclude=prefixes)
+        rows, events = prefixes.events()
+        chosen = np.zeros(retrieved.shape, dtype=bool)
+        chosen[np.arange(len(best))[:, None], best] = True
+        chosen[rows, prefixes.items[events]] = True
+        chosen[:, PADDING] = False
+        return torch.from_numpy(chosen).to(retrieved.device)
 
     def rows_per_item(self) -> Set[str]:
         """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""

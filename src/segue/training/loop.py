@@ -87,6 +87,8 @@ class Trainer:
         seed: seed of the dropout masks.
         identity: what makes this training differ from others, by name; a checkpoint of another one is refused.
         runtime: checkpoints and progress.
+        further: the module has been trained before: what anneals stays where it came to, and validation has to find an
+            epoch better than what is there, or the module is left as it was.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Trainer:
         seed: int,
         identity: Mapping[str, str],
         runtime: Runtime,
+        further: bool = False,
     ) -> None:
         self._objective = objective
         self._module = objective.module
@@ -110,7 +113,9 @@ class Trainer:
         self._seed = seed
         self._identity = dict(identity)
         self._runtime = runtime
+        self._further = further
         self._position = _Position()
+        self._best_value = -math.inf
         self._best: dict[str, Tensor] = {}
         self._curve: list[EpochRecord] = []
         self._carried: dict[str, Tensor] = {}
@@ -126,6 +131,8 @@ class Trainer:
         """
         if self._runtime.resume and self._runtime.checkpoint and self._runtime.checkpoint.exists():
             self._restore()
+        elif self._further and self._validate is not None:
+            self._keep(self._validated())
         while self._position.epoch < self._plan.epochs and not self._out_of_patience():
             self._run_epoch()
         if self._best:
@@ -163,7 +170,7 @@ class Trainer:
     def _step(self, step: int, done: int, total: int) -> Tensor:
         self._set_learning_rate(done / total)
         if isinstance(self._module, Annealed):
-            self._module.anneal(done / total)
+            self._module.anneal(1.0 if self._further else done / total)
         for parameter in self._parameters:
             parameter.grad = None
         loss = self._objective.loss(step)
@@ -191,11 +198,10 @@ class Trainer:
         position = self._position
         value = None
         if self._validate is not None:
-            self._module.eval()
-            value = self._validate()
-            if position.best_epoch < 0 or value > self._best_value():
+            value = self._validated()
+            if value > self._best_value:
                 position.best_epoch = position.epoch
-                self._best = {name: tensor.detach().clone() for name, tensor in self._module.state_dict().items()}
+                self._keep(value)
         self._curve.append(EpochRecord(position.epoch, loss, value, seconds))
         tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
         self._runtime.progress.say(
@@ -205,10 +211,14 @@ class Trainer:
         if self._runtime.checkpoint is not None:
             self._save()
 
-    def _best_value(self) -> float:
-        value = self._curve[self._position.best_epoch].validation
-        assert value is not None
-        return value
+    def _validated(self) -> float:
+        assert self._validate is not None
+        self._module.eval()
+        return self._validate()
+
+    def _keep(self, value: float) -> None:
+        self._best_value = value
+        self._best = {name: tensor.detach().clone() for name, tensor in self._module.state_dict().items()}
 
     def _checkpoint_due(self) -> bool:
         elapsed = time.monotonic() - self._saved
@@ -225,6 +235,7 @@ class Trainer:
         state = {
             "identity": self._identity,
             "position": asdict(self._position),
+            "best": self._best_value if self._best else None,
             "curve": [asdict(record) for record in self._curve],
         }
         save_checkpoint(self._runtime.checkpoint, tensors, state)
@@ -243,6 +254,7 @@ class Trainer:
         self._curve = [EpochRecord(**record) for record in state["curve"]]
         self._module.load_state_dict(_section(tensors, "module"))
         self._best = _section(tensors, "best")
+        self._best_value = -math.inf if state["best"] is None else state["best"]
         entries: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _section(tensors, "optimizer").items():
             index, entry = name.split(".", 1)
