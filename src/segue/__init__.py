@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from segue.evaluation.prepare import Dataset as Dataset
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
-    from segue.experiment.distillation import Distillation as Distillation
     from segue.experiment.distillation import distill as distill
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
     from segue.models.two_stage import TwoStage as TwoStage
     from segue.models.v_sknn import VSKNN as VSKNN
     from segue.models.vstan import VSTAN as VSTAN
+    from segue.training.config import Distillation as Distillation
     from segue.training.runtime import Runtime as Runtime
     from segue.version import __version__ as __version__
 
@@ -85,7 +85,7 @@ _HOMES = {
     "Dataset": "evaluation.prepare",
     "prepare": "evaluation.prepare",
     "Protocol": "evaluation.protocol",
-    "Distillation": "experiment.distillation",
+    "Distillation": "training.config",
     "distill": "experiment.distillation",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",

@@ -60,7 +60,8 @@ def test_outputs_equal_those_of_the_authors() -> None:
 
 
 def test_it_is_trained_as_published() -> None:
-    for config in (GSASRec().config, GSASRec(preset="ml-1m").config):
-        plan = config.training
-        assert (plan.loss, plan.n_samples, plan.alpha, plan.gbce_t, config.dropout) == ("gbce", 256, 0, 0.75, 0.2)
-    assert GSASRec(preset="ml-1m").config.max_length == 200
+    for preset in (None, "ml-1m", "authors"):
+        plan = GSASRec(preset=preset).config.training
+        assert (plan.loss, plan.n_samples, plan.alpha, plan.gbce_t) == ("gbce", 256, 0, 0.75)
+    published = GSASRec(preset="authors").config
+    assert (published.max_length, published.embedding_size, published.dropout) == (200, 128, 0.5)

@@ -103,7 +103,7 @@ def test_without_times_it_says_that_it_is_not_like_for_like() -> None:
     TestHSTU().test_learns_the_task(model, task)
 
 
-@pytest.mark.parametrize(("preset", "layers", "heads"), [("ml-1m", 2, 1), ("ml-1m-large", 8, 2)])
+@pytest.mark.parametrize(("preset", "layers", "heads"), [("authors", 2, 1), ("authors-large", 8, 2)])
 def test_presets(preset: str, layers: int, heads: int) -> None:
     config = HSTU(preset=preset).config
     assert (config.layers, config.heads, config.embedding_size, config.max_length) == (layers, heads, 50, 200)

@@ -14,7 +14,7 @@ from segue.errors import EmptyDataError, ParameterError
 from segue.models.gru4rec import GRU4Rec
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.sasrec import SASRec
-from segue.training.config import FineTuning
+from segue.training.config import Distillation, FineTuning
 from segue.training.fine_tuning import selected
 from segue.training.runtime import Runtime
 
@@ -145,7 +145,7 @@ def test_a_student_learns_from_its_teacher_alone(chain: Task) -> None:
     teacher = small(epochs=4).fit(chain.train)
     noise = np.random.default_rng(0).integers(1, 21, len(chain.train.items)).astype(np.int32)
     log = Sessions(noise, chain.train.offsets, chain.train.times, chain.train.vocabulary)
-    student = small(epochs=6).learn_from(teacher, log, weight=1.0, temperature=1.0, top=20)
+    student = small(epochs=6).learn_from(teacher, log, Distillation(weight=1.0, top=20))
     assert hit_rate(student, chain) > 0.9 * chain.optimum
     assert torch.isfinite(student.score(chain.cases.prefixes)).all()
 

@@ -79,5 +79,6 @@ def test_presets() -> None:
         50,
         "last",
     )
-    published = SASRec(preset="ml-1m").config
-    assert (published.max_length, published.dropout) == (200, 0.2)
+    published = SASRec(preset="authors").config
+    assert (published.embedding_size, published.max_length, published.dropout) == (50, 200, 0.2)
+    assert (published.training.loss, published.training.n_samples) == ("bce", 1)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from segue.artifact import Artifact
 from segue.data.events import Events
 from segue.data.sessions import Cases, Sessions
@@ -22,20 +20,8 @@ from segue.models.base import Model
 from segue.models.catalog import load
 from segue.models.sequence import SequenceModel
 from segue.progress import Progress
+from segue.training.config import Distillation
 from segue.training.runtime import Runtime
-
-
-class Distillation(BaseModel):
-    """How a student learns from its teacher."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    weight: float = Field(0.5, gt=0, le=1)
-    """Weight of what the teacher says; the rest is that of the labels."""
-    temperature: float = Field(1.0, gt=0)
-    """Scores of teacher and student are divided by it before their softmax."""
-    top: int = Field(50, ge=1)
-    """Items of the teacher that are kept for each event, its best ones."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +49,7 @@ class Student(Entry):
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the student on labels and on what the teacher says."""
         assert isinstance(self.model, SequenceModel)
-        options = self.plan.model_dump()
-        self.model.learn_from(self.teacher, train, **options, valid=valid, seed=seed, runtime=runtime)
+        self.model.learn_from(self.teacher, train, self.plan, valid=valid, seed=seed, runtime=runtime)
 
     def decides(self) -> dict[str, Any]:
         """Name the teacher and how it teaches."""
@@ -108,7 +93,7 @@ def distill(
         raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
-    runtime.torch_device()  # Refuses an unknown one before the log is read.
+    master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
     protocol = Protocol.of(about["protocol"])
     data = prepare(events or read_log(recipe), protocol, vocabulary=master.vocabulary)
     if about["protocol"]["fingerprint"] != data.fingerprint:

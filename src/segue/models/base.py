@@ -156,6 +156,10 @@ class Model(ABC):
         artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), about)
         return artifact.write(Path(path))
 
+    def to(self, device: torch.device) -> Self:
+        """Move what is computed with to a device, if it is a network; return the model itself."""
+        return self
+
     def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
         """Make items known that were added to the catalogue after training; the model itself is not trained further.
 

@@ -1,5 +1,8 @@
 """eSASRec: SASRec with gated blocks and a sampled softmax."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from pydantic import Field
 from torch import nn
 
@@ -20,17 +23,31 @@ class ESASRecConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        epochs=30, metric="ndcg@10", loss="sampled-softmax", n_samples=256, alpha=0.0, in_batch=True
+        epochs=30, batch_size=32, metric="ndcg@10", loss="sampled-softmax", n_samples=512, alpha=0.0
     )
     """How it is trained."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "ml-1m": {
+            "embedding_size": 128,
+            "max_length": 100,
+            "training": {
+                "epochs": 16,
+                "patience": None,
+                "learning_rate": 1.5e-3,
+                "schedule": "linear",
+                "warmup": 0.02,
+            },
+        },
+    }
 
 
 class ESASRec(SequenceModel):
     """SASRec with LiGR layers: a gate decides how much of each sub-layer is added, and the feed-forward is a SwiGLU.
 
     Equal weights give the outputs of RecTools' code where padding is masked; as published, its padding is attended to.
-    Where we differ: the negatives of a step are shared by its targets, the other targets are negatives, too, and the
-    logQ correction says how often each was expected; theirs are uniform, which needs none.
+    Where we differ: the negatives of a step, uniform as theirs, are shared by its targets, and the logQ correction says
+    how often each was expected.
     """
 
     name = "esasrec"

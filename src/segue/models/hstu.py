@@ -30,11 +30,22 @@ class HSTUConfig(SequenceConfig):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "ml-1m": {
+            "embedding_size": 128,
+            "max_length": 100,
+            "training": {
+                "epochs": 20,
+                "patience": None,
+                "learning_rate": 2e-3,
+                "schedule": "linear",
+                "warmup": 0.05,
+            },
+        },
+        "authors": {
             "embedding_size": 50,
             "max_length": 200,
             "training": {"windows": "recent", "epochs": 101, "loss": "sampled-softmax", "n_samples": 128, "alpha": 0.0},
         },
-        "ml-1m-large": {
+        "authors-large": {
             "embedding_size": 50,
             "max_length": 200,
             "layers": 8,

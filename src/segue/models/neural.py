@@ -135,6 +135,11 @@ class NeuralModel(Model):
         self.network.eval()
         return self.put_last(self.network.logits(self.network.encode(prefixes)).float())
 
+    def to(self, device: torch.device) -> Self:
+        """Move the network; see ``Model.to``."""
+        self.network.to(device)
+        return self
+
     def rows_per_item(self) -> Set[str]:
         """Return the weights whose size depends on the number of items; see ``Model.rows_per_item``."""
         with torch.random.fork_rng(devices=[]):

@@ -47,7 +47,25 @@ class SASRecConfig(SequenceConfig):
             "dropout": 0.5,
             "training": {"positions": "last"},
         },
-        "ml-1m": {"max_length": 200},
+        "authors": {
+            "embedding_size": 50,
+            "inner_size": 50,
+            "max_length": 200,
+            "training": {"windows": "recent", "epochs": 201, "loss": "bce", "n_samples": 1, "sharing": 1, "alpha": 0.0},
+        },
+        "ml-1m": {
+            "embedding_size": 128,
+            "inner_size": 256,
+            "heads": 2,
+            "max_length": 100,
+            "training": {
+                "epochs": 25,
+                "patience": None,
+                "learning_rate": 2e-3,
+                "schedule": "linear",
+                "warmup": 0.05,
+            },
+        },
     }
 
 

@@ -19,12 +19,12 @@ from segue.models.neural import NeuralConfig, NeuralModel
 from segue.nn.catalogue_loss import CatalogueLoss, Sampling, catalogue_loss, check_pair
 from segue.nn.context import ContextEmbedding
 from segue.nn.sequence import SequenceEncoder
-from segue.training.config import Privileged, SequenceTraining
+from segue.training.answers import Answers, Teacher, ask
+from segue.training.config import Distillation, Privileged, SequenceTraining
 from segue.training.loop import EpochRecord, Objective
 from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import SoftLabels, Teacher, ask
 
 
 class SequenceConfig(NeuralConfig):
@@ -132,38 +132,30 @@ class SequenceModel(NeuralModel):
         runtime, privileged = runtime or Runtime(), self.config.training.privileged
         if privileged.weight == 0:
             return super().fit(train, valid=valid, seed=seed, runtime=runtime)
-        labels = self._look_ahead(train, seed, runtime)
-        return self._fit_with(labels, privileged.weight, privileged.temperature, train, valid, seed, runtime)
+        answers = self._look_ahead(train, seed, runtime)
+        return self._fit_with(SoftLesson(answers, privileged, runtime.product_precision()), train, valid, seed, runtime)
 
     def learn_from(
         self,
         teacher: Teacher,
         train: Sessions,
+        plan: Distillation | None = None,
         *,
-        weight: float = 0.5,
-        temperature: float = 1.0,
-        top: int = 50,
         valid: Cases | None = None,
         seed: int = 0,
         runtime: Runtime | None = None,
     ) -> Self:
-        """Train on labels and on what a teacher thinks (Hinton et al. 2015, arXiv 1503.02531).
-
-        The loss of an event is ``(1 - weight) * loss(label) + weight * temperature ** 2 * H(teacher, self)``, where H
-        is the cross-entropy between the softmaxes of the scores divided by ``temperature``. Fine-tuning, where it is
-        set, goes by the labels alone.
+        """Train on labels and on what a teacher thinks; fine-tuning, where it is set, goes by the labels alone.
 
         Args:
             teacher: a fitted model whose catalogue is that of ``train``.
             train: the training sessions.
-            weight: weight of the teacher.
-            temperature: softens teacher and student.
-            top: items of the teacher that are kept for each event, its best ones.
+            plan: weight, temperature and number of the teacher's items.
             valid: see ``Model.fit``.
             seed: see ``Model.fit``.
             runtime: see ``Model.fit``.
         """
-        runtime = runtime or Runtime()
+        runtime, plan = runtime or Runtime(), plan or Distillation()
         self.check(train)
         if self.config.training.privileged.weight > 0:
             raise ParameterError(
@@ -176,11 +168,10 @@ class SequenceModel(NeuralModel):
                 f"where these have {len(train.vocabulary)}, or in another order; prepare the log with its vocabulary"
             )
         events, starts = train.targets()
-        prefixes = train.prefixes(starts, events)
-        labels = self._ask(teacher, prefixes, events, train, top, temperature, runtime)
-        return self._fit_with(labels, weight, temperature, train, valid, seed, runtime)
+        answers = _ask(teacher, train.prefixes(starts, events), events, train, plan, runtime)
+        return self._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
 
-    def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> SoftLabels:
+    def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> Answers:
         """Train a model of the same kind on the sessions backwards, and ask it about each event."""
         privileged = self.config.training.privileged
         plain = self.config.training.model_copy(update={"privileged": Privileged()})
@@ -190,36 +181,12 @@ class SequenceModel(NeuralModel):
         checkpoint = runtime.checkpoint and runtime.checkpoint.with_name(runtime.checkpoint.name + ".teacher")
         teacher.fit(backwards, seed=seed, runtime=replace(runtime, checkpoint=checkpoint))
         events, starts = backwards.targets()
-        prefixes = backwards.prefixes(starts, events)
         owners = np.searchsorted(train.offsets, events, side="right") - 1
         mirrored = train.offsets[owners] + train.offsets[owners + 1] - 1 - events
-        return self._ask(teacher, prefixes, mirrored, train, privileged.top, privileged.temperature, runtime)
+        return _ask(teacher, backwards.prefixes(starts, events), mirrored, train, privileged, runtime)
 
-    def _ask(
-        self,
-        teacher: Teacher,
-        prefixes: Prefixes,
-        events: Int64[np.ndarray, "R"],
-        train: Sessions,
-        top: int,
-        temperature: float,
-        runtime: Runtime,
-    ) -> SoftLabels:
-        k = min(top, len(train.vocabulary))
-        n_events = len(train.items)
-        return ask(teacher, prefixes, events, n_events, k=k, temperature=temperature, progress=runtime.progress)
-
-    def _fit_with(
-        self,
-        labels: SoftLabels,
-        weight: float,
-        temperature: float,
-        train: Sessions,
-        valid: Cases | None,
-        seed: int,
-        runtime: Runtime,
-    ) -> Self:
-        self._lesson = SoftLesson(labels, weight=weight, temperature=temperature, precision=runtime.product_precision())
+    def _fit_with(self, lesson: Lesson, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> Self:
+        self._lesson = lesson
         try:
             return super().fit(train, valid=valid, seed=seed, runtime=runtime)
         finally:
@@ -286,3 +253,18 @@ class SequenceModel(NeuralModel):
             weight_decay=plan.weight_decay,
             fused=True,
         )
+
+
+def _ask(
+    teacher: Teacher,
+    prefixes: Prefixes,
+    events: Int64[np.ndarray, "R"],
+    train: Sessions,
+    plan: Distillation,
+    runtime: Runtime,
+) -> Answers:
+    """Ask a teacher about events of the training sessions, each told by its prefix."""
+    k = min(plan.top, len(train.vocabulary))
+    return ask(
+        teacher, prefixes, events, len(train.items), k=k, temperature=plan.temperature, progress=runtime.progress
+    )

@@ -20,10 +20,10 @@ from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.nn.ranking import top_k
 from segue.parameters import build
+from segue.training.answers import ask
 from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import ask
 
 
 class TwoStageConfig(ModelConfig):
@@ -226,6 +226,12 @@ class TwoStage(Model):
         chosen[rows, prefixes.items[events]] = True
         chosen[:, PADDING] = False
         return torch.from_numpy(chosen).to(retrieved.device)
+
+    def to(self, device: torch.device) -> Self:
+        """Move both models; see ``Model.to``."""
+        for _, model in self._stages():
+            model.to(device)
+        return self
 
     def rows_per_item(self) -> Set[str]:
         """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""

@@ -16,7 +16,7 @@ from segue.nn.encoder import Encoder
 from segue.nn.full import full_cross_entropy
 from segue.nn.losses import cosine, make_loss, row_shares
 from segue.nn.negatives import Negatives
-from segue.nn.sampled import GroupedScores, SampledScores, SampledSoftmax
+from segue.nn.sampled import Comparison, SampledScores, SampledSoftmax, SharedByAll, SharedByFew
 from segue.nn.samplers import PopularitySampler
 from segue.nn.softmax import Precision
 
@@ -213,8 +213,7 @@ def catalogue_loss(
     if name == "sampled-softmax":
         return SampledSoftmax(negatives, logq=sampling.logq, precision=precision)
     loss = make_loss(name, n_items=len(support) - 1, calibration=sampling.gbce_t)
-    if sampler is None or sampling.sharing == 0:
-        return SampledScores(loss, negatives, candidate_num=sampling.candidate_num)
-    return GroupedScores(
-        loss, sampler, sharing=sampling.sharing, reject_hits=reject_hits, candidate_num=sampling.candidate_num
-    )
+    comparison: Comparison = SharedByAll(negatives, less_log_counts=name == "nce")
+    if sampler is not None and sampling.sharing > 0:
+        comparison = SharedByFew(sampler, sharing=sampling.sharing, reject_hits=reject_hits)
+    return SampledScores(loss, comparison, candidate_num=sampling.candidate_num)

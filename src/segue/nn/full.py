@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segue.nn.softmax import BUDGET, Precision, SharedSoftmax
+from segue.nn.softmax import Precision, SharedSoftmax
 
 
 def full_cross_entropy(
@@ -17,7 +17,7 @@ def full_cross_entropy(
     weights: Float[Tensor, "T"] | None = None,
     *,
     precision: Precision = "fp32",
-    budget: int = BUDGET,
+    budget: int | None = None,
 ) -> Float[Tensor, ""]:
     """Return the weighted sum of ``-log softmax(states @ embeddings.T + biases)`` at the targets.
 
@@ -30,7 +30,7 @@ def full_cross_entropy(
         targets: item index of each row's target, 1 or above.
         weights: weight of each row; None takes the mean over the rows.
         precision: precision of the matrix products.
-        budget: scores in a chunk.
+        budget: scores in a chunk; None takes what suits the device.
     """
     if weights is None:
         weights = states.new_full((len(states),), 1.0 / len(states))
@@ -47,7 +47,7 @@ class _FullCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         weights: Tensor,
         precision: Precision,
-        budget: int,
+        budget: int | None,
     ) -> Tensor:
         terms = SharedSoftmax(table[1:], precision=precision, budget=budget).terms(states, table[targets], weights)
         of_table = torch.empty_like(table)

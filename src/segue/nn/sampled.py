@@ -1,7 +1,7 @@
 """The loss of a state against its target and negatives: the other targets of the step, drawn items, or both."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from segue.nn.encoder import Encoder
 from segue.nn.fused import sampled_cross_entropy, shared_cross_entropy
-from segue.nn.losses import Loss, cross_entropy, nce, row_shares
+from segue.nn.losses import Loss, cross_entropy, row_shares
 from segue.nn.negatives import Negatives
 from segue.nn.samplers import AccidentalHits, PopularitySampler, Sampler, hardest
 from segue.nn.softmax import Precision
@@ -153,20 +153,96 @@ class SampledSoftmax:
         )
 
 
-class SampledScores:
-    """Any loss on the scores of each target and of negatives that all rows of a step share.
+@runtime_checkable
+class Comparison(Protocol):
+    """Scores the targets of a step and what they are compared with."""
+
+    def __call__(
+        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
+    ) -> Compared:
+        """Return the scores; see ``CatalogueLoss``."""
+
+
+class SharedByAll:
+    """Negatives that all rows of a step share.
 
     Args:
-        loss: what is applied to the scores, the target's in column 0. Noise-contrastive estimation gets them less
-            the logarithm of how often an item is expected among the negatives, the target's as well.
         negatives: what the targets are compared with.
+        less_log_counts: whether scores are less the logarithm of how often an item is expected among the negatives,
+            that of the target as well; noise-contrastive estimation is told them so.
+    """
+
+    def __init__(self, negatives: Negatives, *, less_log_counts: bool = False) -> None:
+        self._negatives = negatives
+        self._less_log_counts = less_log_counts
+
+    def __call__(
+        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
+    ) -> Compared:
+        """Return the scores."""
+        draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
+        rows, size = encoder.rows(draw.ids), states.shape[1]
+        shared = rows[len(rows) - len(draw.log_counts) :]
+        own, scores = _own(states, rows), states @ shared[:, :size].T + shared[:, size:].sum(1)
+        excluded = torch.zeros_like(scores, dtype=torch.bool)
+        excluded[draw.excluded] = True
+        if self._less_log_counts:
+            own, scores = own - draw.own_log_counts, scores - draw.log_counts
+        return Compared(own, scores, excluded)
+
+
+class SharedByFew:
+    """Negatives that a few consecutive rows share.
+
+    Where thousands of rows share their negatives, a step pushes these few items down with all its weight, and a loss
+    that judges every item by itself, as BCE and gBCE do, hardly learns. With negatives for every few rows, it does.
+
+    Args:
+        sampler: where the negatives come from.
+        sharing: consecutive rows that share their negatives.
+        reject_hits: whether a negative is left out for a row whose target it is.
+    """
+
+    def __init__(self, sampler: PopularitySampler, *, sharing: int, reject_hits: bool) -> None:
+        self._sampler = sampler
+        self._sharing = sharing
+        self._reject_hits = reject_hits
+
+    def __call__(
+        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
+    ) -> Compared:
+        """Return the scores."""
+        (n_rows, size), sharing = states.shape, self._sharing
+        groups = -(-n_rows // sharing)
+        drawn = torch.from_numpy(self._sampler.draw_rows(epoch, step, groups)).to(states.device)  # [G, S]
+        rows = encoder.rows(torch.cat((targets, drawn.flatten())))
+        shared = rows[n_rows:].view(groups, -1, rows.shape[1])
+        grouped = functional.pad(states, (0, 0, 0, groups * sharing - n_rows)).view(groups, sharing, size)
+        scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
+        group = torch.arange(n_rows, device=states.device) // sharing
+        excluded = (drawn[group] == targets.unsqueeze(1)) & self._reject_hits
+        return Compared(_own(states, rows), scores.flatten(0, 1)[:n_rows], excluded)
+
+
+def _own(states: Float[Tensor, "T D"], rows: Float[Tensor, "R W"]) -> Float[Tensor, "T"]:
+    """Return the score of each row's own target, whose embedding stands at its place."""
+    size, own = states.shape[1], rows[: len(states)]
+    return (states * own[:, :size]).sum(1) + own[:, size:].sum(1)
+
+
+class SampledScores:
+    """Any loss on the scores of each target and of its negatives.
+
+    Args:
+        loss: what is applied to the scores, the target's in column 0.
+        comparison: what the targets are compared with.
         candidate_num: dynamic negative sampling (Zhang et al. 2013): so many negatives in turn are a row's candidates
             for one negative, and the best-scored one is taken.
     """
 
-    def __init__(self, loss: Loss, negatives: Negatives, *, candidate_num: int = 1) -> None:
+    def __init__(self, loss: Loss, comparison: Comparison, *, candidate_num: int = 1) -> None:
         self._loss = loss
-        self._negatives = negatives
+        self._comparison = comparison
         self._candidate_num = candidate_num
 
     def __call__(
@@ -179,63 +255,9 @@ class SampledScores:
         weights: Float[Tensor, "T"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the mean loss; see ``CatalogueLoss``."""
-        own, negatives, excluded = self._compare(states, targets, encoder, epoch, step)
+        own, negatives, excluded = self._comparison(states, targets, encoder, epoch, step)
         if self._candidate_num > 1:
             negatives, excluded = hardest(negatives, excluded, self._candidate_num)
         scores = torch.cat((own.unsqueeze(1), negatives), dim=1)
         losses = self._loss(scores, torch.zeros_like(targets), functional.pad(excluded, (1, 0)))
         return losses @ row_shares(states, weights)
-
-    def _compare(
-        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
-    ) -> Compared:
-        draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
-        rows, size = encoder.rows(draw.ids), states.shape[1]
-        own, shared = rows[: len(states)], rows[len(rows) - len(draw.log_counts) :]
-        own_scores = (states * own[:, :size]).sum(1) + own[:, size:].sum(1)
-        scores = states @ shared[:, :size].T + shared[:, size:].sum(1)
-        excluded = torch.zeros_like(scores, dtype=torch.bool)
-        excluded[draw.excluded] = True
-        if self._loss is nce:
-            own_scores, scores = own_scores - draw.own_log_counts, scores - draw.log_counts
-        return Compared(own_scores, scores, excluded)
-
-
-class GroupedScores(SampledScores):
-    """Any loss on the scores of each target and of negatives that a few consecutive rows share.
-
-    Where thousands of rows share their negatives, a step pushes these few items down with all its weight, and a loss
-    that judges every item by itself, as BCE and gBCE do, hardly learns. With negatives for every few rows, it does.
-
-    Args:
-        loss: see ``SampledScores``.
-        sampler: where the negatives come from.
-        sharing: consecutive rows that share their negatives.
-        reject_hits: whether a negative is left out for a row whose target it is.
-        candidate_num: see ``SampledScores``.
-    """
-
-    def __init__(
-        self, loss: Loss, sampler: PopularitySampler, *, sharing: int, reject_hits: bool, candidate_num: int = 1
-    ) -> None:
-        self._loss = loss
-        self._sampler = sampler
-        self._sharing = sharing
-        self._reject_hits = reject_hits
-        self._candidate_num = candidate_num
-
-    def _compare(
-        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
-    ) -> Compared:
-        (n_rows, size), sharing = states.shape, self._sharing
-        groups = -(-n_rows // sharing)
-        drawn = torch.from_numpy(self._sampler.draw_rows(epoch, step, groups)).to(states.device)  # [G, S]
-        rows = encoder.rows(torch.cat((targets, drawn.flatten())))
-        own, shared = rows[:n_rows], rows[n_rows:].view(groups, -1, rows.shape[1])
-        own_scores = (states * own[:, :size]).sum(1) + own[:, size:].sum(1)
-        grouped = functional.pad(states, (0, 0, 0, groups * sharing - n_rows)).view(groups, sharing, size)
-        scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
-        scores = scores.flatten(0, 1)[:n_rows]
-        group = torch.arange(n_rows, device=states.device) // sharing
-        excluded = (drawn[group] == targets.unsqueeze(1)) & self._reject_hits
-        return Compared(own_scores, scores, excluded)

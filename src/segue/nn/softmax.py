@@ -21,8 +21,8 @@ from torch.nn import functional
 Precision = Literal["fp32", "bf16"]
 """Precision of the matrix products with the items; what comes in and goes out keeps its own type."""
 
-BUDGET = 1 << 20
-"""Scores in a chunk, so that they stay in the cache."""
+_BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 27}
+"""Scores in a chunk by device: they stay in the cache of a CPU, and keep a GPU busy between two looks at the sums."""
 _LEAST = 64
 """Rows of a chunk whatever the number of items: fewer make a matrix product slow."""
 _LARGE = 1e20
@@ -55,7 +55,7 @@ class SharedSoftmax:
             that the items are all there is, the targets among them.
         excluded: scores that take no part.
         precision: precision of the matrix products.
-        budget: scores in a chunk.
+        budget: scores in a chunk; None takes what suits the device.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class SharedSoftmax:
         log_counts: Float[Tensor, "M"] | None = None,
         excluded: Pairs | None = None,
         precision: Precision = "fp32",
-        budget: int = BUDGET,
+        budget: int | None = None,
     ) -> None:
         self._items = items
         self._log_counts = log_counts
         self._excluded = excluded
         self._type = torch.bfloat16 if precision == "bf16" else items.dtype
+        budget = budget or _BUDGETS.get(items.device.type, _BUDGETS["cuda"])
         self._rows = max(_LEAST, budget // max(len(items), 1))
 
     def terms(

@@ -60,22 +60,32 @@ class TrainingConfig(BaseModel):
         return metric
 
 
-class Privileged(BaseModel):
-    """A teacher that is told what comes after the event to predict, latest first (Tan et al. 2016).
+class Distillation(BaseModel):
+    """How a student learns from a teacher (Hinton et al. 2015, arXiv 1503.02531).
 
-    The teacher is a model of the same kind, trained on the sessions backwards; the model itself learns from
-    ``(1 - weight) * loss(label) + weight * loss(the teacher's soft labels)``. The last event of a session has nothing
-    after it, and so its label alone.
+    The loss of an event is ``(1 - weight) * loss(label) + weight * temperature ** 2 * H(teacher, student)``, where H is
+    the cross-entropy between the softmaxes of their scores divided by ``temperature``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    weight: float = Field(0.0, ge=0, lt=1)
-    """Weight of the teacher's soft labels; 0 trains without a teacher."""
+    weight: float = Field(0.5, gt=0, le=1)
+    """Weight of what the teacher says; the rest is that of the labels."""
     temperature: float = Field(1.0, gt=0)
-    """Softens what the teacher says, and the model that learns it."""
+    """Scores of teacher and student are divided by it before their softmax."""
     top: int = Field(50, ge=1)
-    """Items of a soft label that are kept, the teacher's best ones."""
+    """Items of the teacher that are kept for each event, its best ones."""
+
+
+class Privileged(Distillation):
+    """A teacher that is told what comes after the event to predict, latest first (Tan et al. 2016).
+
+    The teacher is a model of the same kind, trained on the sessions backwards. The last event of a session has nothing
+    after it, and so its label alone.
+    """
+
+    weight: float = Field(0.0, ge=0, lt=1)
+    """Weight of what the teacher says; 0 trains without a teacher."""
 
 
 class SequenceTraining(TrainingConfig):

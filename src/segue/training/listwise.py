@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segue.nn.listwise import lambda_rank, list_net
-from segue.training.soft_labels import SoftLabels
+from segue.training.answers import Answers
 
 ListLoss = Callable[[Float[Tensor, "T M"], Float[Tensor, "T M"], Bool[Tensor, "T M"]], Float[Tensor, "T"]]
 
@@ -43,7 +43,7 @@ class ListLesson:
         loss: name of the loss.
     """
 
-    def __init__(self, lists: SoftLabels, items: Int32[np.ndarray, "n"], loss: str) -> None:
+    def __init__(self, lists: Answers, items: Int32[np.ndarray, "n"], loss: str) -> None:
         self._lists = lists
         self._items = items
         self._loss = loss

@@ -13,8 +13,9 @@ from segue.nn.catalogue_loss import CatalogueLoss
 from segue.nn.sequence import PositionwiseEncoder, SequenceEncoder
 from segue.nn.soft import soft_cross_entropy
 from segue.nn.softmax import Precision
+from segue.training.answers import Answers
+from segue.training.config import Distillation
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import SoftLabels
 
 
 @runtime_checkable
@@ -43,39 +44,38 @@ class SoftLesson:
     """What a teacher thinks, at the events where it has an opinion.
 
     Args:
-        labels: the teacher's shares.
-        weight: share of the lesson in the loss of a row; the rest is that of the label.
-        temperature: how much the labels were softened.
+        answers: the teacher's soft labels.
+        plan: their weight beside the label, and how much they were softened.
         precision: precision of the matrix products.
     """
 
-    def __init__(self, labels: SoftLabels, *, weight: float, temperature: float, precision: Precision) -> None:
-        self._labels = labels
-        self._weight = weight
-        self._temperature = temperature
+    def __init__(self, answers: Answers, plan: Distillation, precision: Precision) -> None:
+        self._answers = answers
+        self._weight = plan.weight
+        self._temperature = plan.temperature
         self._precision: Precision = precision
 
     def fingerprint(self) -> str:
         """Return a hash of all that the lesson says."""
-        return f"{self._labels.fingerprint()} {self._weight} {self._temperature}"
+        return f"{self._answers.fingerprint()} {self._weight} {self._temperature}"
 
     def label_weights(self, events: Int64[Tensor, "T"]) -> Float[Tensor, "T"]:
         """Return the weight that is left for the label of each row."""
-        taught = self._labels.rows[events.numpy()] >= 0
+        taught = self._answers.rows[events.numpy()] >= 0
         return torch.from_numpy(np.where(taught, 1.0 - self._weight, 1.0).astype(np.float32))
 
     def loss(
         self, states: Float[Tensor, "T D"], events: Int64[Tensor, "T"], table: Float[Tensor, "M W"]
     ) -> Float[Tensor, ""]:
         """Return the loss against the soft labels, summed with ``weight`` per row and divided by the number of rows."""
-        rows = self._labels.rows[events.numpy()]
+        rows = self._answers.rows[events.numpy()]
         taught = torch.from_numpy(np.flatnonzero(rows >= 0)).to(states.device)
         chosen = rows[rows >= 0]
         return soft_cross_entropy(
             states[taught],
             table,
-            torch.from_numpy(self._labels.items[chosen].astype(np.int64)).to(states.device),
-            torch.from_numpy(self._labels.shares[chosen]).to(states.device),
+            torch.from_numpy(self._answers.items[chosen].astype(np.int64)).to(states.device),
+            torch.from_numpy(self._answers.shares[chosen]).to(states.device),
             states.new_full((len(taught),), self._weight / len(states)),
             temperature=self._temperature,
             precision=self._precision,

@@ -1,4 +1,4 @@
-"""What a teacher thinks comes next at the events of the training sessions, kept as its best items and their shares."""
+"""What a model thinks comes next at the events of the training sessions: its best items and their shares."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _ROWS = 512
 
 
 class Teacher(Protocol):
-    """Whatever scores the items of a catalogue."""
+    """Whoever is asked: whatever scores the items of a catalogue."""
 
     vocabulary: Vocabulary
 
@@ -28,11 +28,11 @@ class Teacher(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class SoftLabels:
-    """A teacher's shares of the probability.
+class Answers:
+    """Soft labels, or lists to put in order.
 
     Attributes:
-        rows: for each event of the training sessions its row below, -1 where the teacher has no opinion.
+        rows: for each event of the training sessions its row below, -1 where nobody was asked.
         items: the K best items of each row.
         shares: the softmax of their softened scores, which sums to 1.
     """
@@ -42,7 +42,7 @@ class SoftLabels:
     shares: Float32[np.ndarray, "R K"]
 
     def fingerprint(self) -> str:
-        """Return a hash of what the teacher thinks."""
+        """Return a hash of the answers."""
         return hashlib.sha256(self.items.tobytes() + self.shares.tobytes()).hexdigest()
 
 
@@ -55,8 +55,8 @@ def ask(
     k: int,
     temperature: float,
     progress: Progress,
-) -> SoftLabels:
-    """Ask a teacher for its soft labels.
+) -> Answers:
+    """Ask a teacher what comes next.
 
     Only the best ``k`` items are kept: the shares of all others are taken as zero, so that what is kept has the size
     of the log and not of log x catalogue.
@@ -81,4 +81,4 @@ def ask(
             task.advance(len(best))
     rows = np.full(n_events, -1, dtype=np.int64)
     rows[events] = np.arange(len(events))
-    return SoftLabels(rows, items, shares)
+    return Answers(rows, items, shares)
