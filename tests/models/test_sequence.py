@@ -59,6 +59,8 @@ def test_every_loss_is_tried_here() -> None:
         {"windows": "recent"},
         {"optimizer": "adagrad", "learning_rate": 0.1},
         {"optimizer": "adagrad", "learning_rate": 0.1, "loss": "sampled-softmax", "n_samples": 64},
+        {"optimizer": "mixed", "learning_rate": 0.01, "table_learning_rate": 0.1},
+        {"optimizer": "mixed", "learning_rate": 0.01, "loss": "sampled-softmax", "n_samples": 64},
     ],
 )
 def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
@@ -94,3 +96,11 @@ def test_positions_that_would_show_the_target_are_refused() -> None:
 def test_pairs_of_loss_and_sampler_that_make_no_sense_are_refused_with_the_reason(training: dict, reason: str) -> None:
     with pytest.raises(ParameterError, match=rf"sasrec\.training\.{reason}: "):
         small(**training)
+
+
+def test_the_mixed_optimiser_keeps_the_item_table_apart(chain: Task) -> None:
+    model = small(optimizer="mixed", table_learning_rate=0.2, epochs=1).fit(chain.train)
+    tables, others = model.optimizer().param_groups
+    assert tables["params"] == [model.network.items]
+    assert (tables["lr"], tables["scale"], others["lr"]) == (0.2, 20.0, 0.01)
+    assert len(others["params"]) == len(list(model.network.parameters())) - 1

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from segue.training.optimizers import RowAdagrad, clip_gradients
+from segue.training.optimizers import RowAdagrad, TablesApart, clip_gradients
 
 IDS = torch.tensor([3, 1, 3, 0, 3])
 
@@ -103,3 +103,28 @@ def test_clipping_bounds_the_common_norm() -> None:
     torch.testing.assert_close(after / after.norm(), before / before.norm())
     clip_gradients([dense, table], 100.0)
     torch.testing.assert_close(gradients(), after)
+
+
+def apart(table: nn.Parameter, weight: nn.Parameter) -> TablesApart:
+    return TablesApart(RowAdagrad([table], 0.1), torch.optim.AdamW([weight], 0.01))
+
+
+def test_tables_apart_are_two_optimisers_in_one_whose_state_goes_round() -> None:
+    start, steps = torch.randn(8, 19, dtype=torch.float64), steps_of(3)
+    table, weight = nn.Parameter(start.clone()), nn.Parameter(start[0].clone())
+    alone, other = nn.Parameter(start.clone()), nn.Parameter(start[0].clone())
+    adagrad, adamw = RowAdagrad([alone], 0.1), torch.optim.AdamW([other], 0.01)
+    optimizer = apart(table, weight)
+    for step, (ids, gradients) in enumerate(steps):
+        if step == 2:  # goes on in another object, as after a restart
+            kept, optimizer = optimizer.state_dict(), apart(table, weight)
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": kept["state"]})
+        for rows, vector in ((table, weight), (alone, other)):
+            rows.grad = sparse(torch.tensor(ids), torch.from_numpy(gradients.copy()), 8)
+            vector.grad = torch.from_numpy(gradients[0].copy())
+        optimizer.step()
+        adagrad.step()
+        adamw.step()
+    assert torch.equal(table, alone)
+    assert torch.equal(weight, other)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01]

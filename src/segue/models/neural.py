@@ -20,6 +20,7 @@ from segue.rng import derive
 from segue.training.config import TrainingConfig
 from segue.training.fine_tuning import selected
 from segue.training.loop import EpochRecord, Objective, Trainer
+from segue.training.optimizers import Optimizer
 from segue.training.runtime import Runtime
 
 
@@ -55,7 +56,7 @@ class NeuralModel(Model):
         """Return what ``self.network`` minimises on ``train``."""
 
     @abstractmethod
-    def optimizer(self) -> torch.optim.Optimizer:
+    def optimizer(self) -> Optimizer:
         """Return the optimiser of ``self.network``."""
 
     def fit(

@@ -23,7 +23,7 @@ from segue.training.answers import Answers, Teacher, ask
 from segue.training.config import Distillation, Privileged, SequenceTraining
 from segue.training.loop import EpochRecord, Objective
 from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
-from segue.training.optimizers import RowAdagrad
+from segue.training.optimizers import Optimizer, RowAdagrad, TablesApart
 from segue.training.runtime import Runtime
 
 
@@ -103,7 +103,7 @@ class SequenceModel(NeuralModel):
         """Return a network with fresh weights that reads the features."""
         network = super().assemble()
         assert isinstance(network, SequenceEncoder)
-        network.sparse_gradients = self.config.training.optimizer == "adagrad"
+        network.sparse_gradients = self.config.training.optimizer != "adamw"
         # What predicts a direction is ranked by directions: no loss has told the lengths of the embeddings.
         network.normalised = self.config.similarity == "cosine" or self.config.training.loss == "cosine"
         if self.context.learnt:
@@ -241,18 +241,25 @@ class SequenceModel(NeuralModel):
         plan = self.config.training
         return Sampling(**{field.name: getattr(plan, field.name) for field in fields(Sampling)})
 
-    def optimizer(self) -> torch.optim.Optimizer:
+    def optimizer(self) -> Optimizer:
         """Return the optimiser that the training section names."""
-        plan = self.config.training
+        plan, parameters = self.config.training, dict(self.network.named_parameters())
         if plan.optimizer == "adagrad":
-            return RowAdagrad(self.network.parameters(), plan.learning_rate)
-        return torch.optim.AdamW(
-            self.network.parameters(),
+            return RowAdagrad(parameters.values(), plan.learning_rate)
+        names = self.rows_per_item() if plan.optimizer == "mixed" else set()
+        others = torch.optim.AdamW(
+            [parameter for name, parameter in parameters.items() if name not in names],
             plan.learning_rate,
             betas=(0.9, 0.98),
             weight_decay=plan.weight_decay,
             fused=True,
         )
+        if not names:
+            return others
+        tables = RowAdagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate)
+        for group in tables.param_groups:
+            group["scale"] = plan.table_learning_rate / plan.learning_rate
+        return TablesApart(tables, others)
 
 
 def _ask(

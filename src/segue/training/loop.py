@@ -18,7 +18,7 @@ from segue.errors import ArtifactError, DivergedError
 from segue.rng import derive
 from segue.training.checkpoint import load_checkpoint, save_checkpoint
 from segue.training.config import TrainingConfig
-from segue.training.optimizers import clip_gradients
+from segue.training.optimizers import Optimizer, clip_gradients
 from segue.training.runtime import Runtime
 
 _REPORT_STEPS = 50
@@ -94,7 +94,7 @@ class Trainer:
     def __init__(
         self,
         objective: Objective,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         plan: TrainingConfig,
         *,
         validate: Callable[[], float] | None,
@@ -192,7 +192,7 @@ class Trainer:
     def _set_learning_rate(self, progress: float) -> None:
         rate = self._plan.learning_rate * learning_rate_factor(self._plan.schedule, self._plan.warmup, progress)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
 
     def _end_epoch(self, loss: float, seconds: float) -> None:
         position = self._position

@@ -1,13 +1,31 @@
-"""Adagrad with momentum that touches only the rows of a table that a step used."""
+"""Optimisers for networks with large tables: Adagrad that touches only the rows in use, alone or beside another."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segue.training.kernels import Rule, adagrad, adagrad_rows
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """What the training loop needs of an optimiser, as those of torch have it."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters in groups; ``lr`` is a group's learning rate, ``scale`` its factor on that of all."""
+
+    def step(self) -> object:
+        """Update every parameter that has a gradient."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return ``state``, by the number of each parameter, and ``param_groups``."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what ``state_dict`` returned."""
 
 
 class RowAdagrad(torch.optim.Optimizer):
@@ -94,6 +112,55 @@ class RowAdagrad(torch.optim.Optimizer):
         if "momentum" in state:
             step = state["momentum"].mul_(group["momentum"]).add_(step)
         parameter.add_(step)
+
+
+class TablesApart:
+    """Two optimisers for one network: one for the tables with a row per item, one for all other parameters.
+
+    An item is rarely in a step, and the parameters of the encoder always are. AdamW forgets how large an item's
+    gradients were before the item comes again, so that chance negatives move it as far as its own events; Adagrad
+    slows the encoder down for good. Each gets what suits it.
+
+    Args:
+        tables: optimiser of the tables.
+        others: optimiser of all other parameters.
+    """
+
+    def __init__(self, tables: torch.optim.Optimizer, others: torch.optim.Optimizer) -> None:
+        self._parts = (tables, others)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of both."""
+        return [group for part in self._parts for group in part.param_groups]
+
+    def step(self) -> None:
+        """Let both take a step."""
+        for part in self._parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both; the numbers of the second follow those of the first."""
+        tables, others = (part.state_dict() for part in self._parts)
+        shifted = {self._first_of_others + index: entries for index, entries in others["state"].items()}
+        return {
+            "state": {**tables["state"], **shifted},
+            "param_groups": [*tables["param_groups"], *others["param_groups"]],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Give both back what is theirs."""
+        tables, others = self._parts
+        first, state, groups = self._first_of_others, state_dict["state"], state_dict["param_groups"]
+        n_groups = len(tables.param_groups)
+        own = {index: entries for index, entries in state.items() if index < first}
+        rest = {index - first: entries for index, entries in state.items() if index >= first}
+        tables.load_state_dict({"state": own, "param_groups": groups[:n_groups]})
+        others.load_state_dict({"state": rest, "param_groups": groups[n_groups:]})
+
+    @property
+    def _first_of_others(self) -> int:
+        return sum(len(group["params"]) for group in self._parts[0].param_groups)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
