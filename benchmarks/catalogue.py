@@ -4,7 +4,7 @@
 
 ``plain`` is the softmax as it is written down: logits of all targets against all items at once. ``chunked`` is
 segue's cross-entropy, in both precisions of its matrix products. ``sampled`` compares with 2,048 drawn items; with
-Adagrad it updates only the rows in use. Each way trains for an epoch in a process of its own, on generated sessions of
+the mixed optimiser it updates only the rows in use. Each way trains for an epoch in a process of its own, on generated sessions of
 21 events; memory is the peak of the process, of which the bare one with its imports and its log is named first.
 """
 
@@ -33,7 +33,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "chunked, fp32": ("fp32", {}),
     "chunked, bf16": ("bf16", {}),
     "sampled": ("auto", SAMPLED),
-    "sampled, Adagrad": ("auto", {**SAMPLED, "optimizer": "adagrad", "learning_rate": 0.05}),
+    "sampled, mixed": ("auto", {**SAMPLED, "optimizer": "mixed"}),
 }
 
 
