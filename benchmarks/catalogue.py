@@ -4,8 +4,9 @@
 
 ``plain`` is the softmax as it is written down: logits of all targets against all items at once. ``chunked`` is
 segue's cross-entropy, in both precisions of its matrix products. ``sampled`` compares with 2,048 drawn items; with
-the mixed optimiser it updates only the rows in use. Each way trains for an epoch in a process of its own, on generated sessions of
-21 events; memory is the peak of the process, of which the bare one with its imports and its log is named first.
+the mixed optimiser it updates only the rows in use. Each way trains for an epoch in a process of its own, on generated
+sessions of 21 events; memory is the peak of the process, of which the bare one with its imports and its log is named
+first.
 """
 
 import argparse

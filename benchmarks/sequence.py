@@ -4,7 +4,7 @@
         [--epochs 30] [--set sasrec.training.learning_rate=0.003]
 
 PYTHON is an interpreter that can import the peer (RecTools 0.19, RePlay 0.22, RecBole 1.2 with pandas below 3). The
-last event of each user is the test, all items are ranked, those of the history too, since not every peer leaves them
+last event of each user is the test; all items are ranked but those of the history, which RecBole alone does not leave
 out. Each side trains alone, one after the other; its time is that of the whole fit, memory the peak of its process.
 """
 

@@ -12,11 +12,11 @@ from segue.training.runtime import Runtime
 
 
 def main() -> None:
-    """Train on all but the last event of each user, and rank all items for that one."""
+    """Train on all but the last event of each user, and rank all unseen items for that one."""
     log, task = sys.argv[1], json.loads(sys.argv[2])
     name = task["model"]
     data = segue.prepare(
-        segue.read(log, columns={"session": "user"}), "leave-one-out", k_core=0, exclude_seen=False, valid_share=0.0
+        segue.read(log, columns={"session": "user"}), "leave-one-out", k_core=1, exclude_seen=True, valid_share=0.0
     )
     sizes = {"embedding_size": task["embedding_size"], "max_length": task["max_length"]}
     if "layers" in segue.model_class(name).Config.model_fields:

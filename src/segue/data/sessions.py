@@ -15,6 +15,8 @@ from jaxtyping import Int, Int32, Int64, Shaped
 from segue.data.kernels import concatenate_ranges
 from segue.data.vocabulary import Vocabulary
 
+SECONDS_PER_DAY = 86_400
+
 
 @dataclass(frozen=True, eq=False)
 class Sessions:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segue.data.sessions import Cases, Sessions
+from segue.data.sessions import SECONDS_PER_DAY, Cases, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.models.base import Model
@@ -14,8 +14,6 @@ from segue.training.runtime import Runtime
 
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
 """Trained in every run that does not refuse them, besides popularity in the last days where the log has times."""
-
-_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def recent_popularity(train: Sessions) -> list[Entry]:
     if train.times is None:
         return []
     # "Recent" is the last week of a log of some weeks, the last day of a shorter one.
-    days = 7 if train.times.max() - train.times.min() >= 21 * _DAY else 1
+    days = 7 if train.times.max() - train.times.min() >= 21 * SECONDS_PER_DAY else 1
     return [Entry(f"popularity-{days}d", Popularity(window_days=float(days)), baseline=True)]
 
 

@@ -11,14 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import Model, ModelConfig
 from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.least_squares import LeastSquares
 from segue.models.factors.training import Converged, train_factors
-from segue.models.recency import SECONDS_PER_DAY
 from segue.rng import generator
 from segue.training.runtime import Runtime
 

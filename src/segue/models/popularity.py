@@ -8,10 +8,9 @@ from jaxtyping import Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model, ModelConfig
-from segue.models.recency import SECONDS_PER_DAY
 from segue.training.runtime import Runtime
 
 

@@ -3,9 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from segue.data.sessions import Sessions
-
-SECONDS_PER_DAY = 86_400.0
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
 
 
 def recency(train: Sessions, *, days: float | None, share: float | None) -> Float64[np.ndarray, "s"]:

@@ -3,11 +3,9 @@
 import numpy as np
 from jaxtyping import Int64
 
-from segue.data.sessions import Sessions
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import EmptyDataError, ParameterError
 from segue.training.config import FineTuning
-
-_DAY = 24 * 3600
 
 
 def selected(train: Sessions, tuning: FineTuning) -> Int64[np.ndarray, "s"]:
@@ -25,7 +23,7 @@ def selected(train: Sessions, tuning: FineTuning) -> Int64[np.ndarray, "s"]:
                 "use training.fine_tuning.recent_share, which goes by the order of the sessions"
             )
         ended = train.times[train.offsets[1:] - 1]
-        chosen &= ended > ended.max() - tuning.last_days * _DAY
+        chosen &= ended > ended.max() - tuning.last_days * SECONDS_PER_DAY
     if tuning.longest is not None:
         chosen &= train.lengths <= tuning.longest
     if not (train.lengths[chosen] >= 2).any():
