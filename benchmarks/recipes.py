@@ -29,7 +29,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "click dropout": {"click_dropout": 0.1},
     "fine-tuning": {"fine_tuning": {"epochs": 1, "recent_share": 0.25, "learning_rate": 2e-4}},
     "privileged information": {"privileged": {"weight": 0.3}},
-    "output embedding": {"loss": "cosine", "n_samples": 0, "alpha": 0.5},
+    "output embedding": {"loss": "cosine"},
 }
 
 

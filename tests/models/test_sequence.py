@@ -5,7 +5,10 @@ import pytest
 from chains import Task, markov_chain
 
 from segue.errors import ParameterError
+from segue.models.esasrec import ESASRec
 from segue.models.fmlp_rec import FMLPRec
+from segue.models.gsasrec import GSASRec
+from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.sasrec import SASRec
 
 SMALL: dict = {"embedding_size": 16, "inner_size": 16, "layers": 1, "dropout": 0.0, "max_length": 8}
@@ -77,6 +80,14 @@ def test_adagrad_leaves_items_alone_that_no_step_used(chain: Task) -> None:
     used["rows"].sum().backward()
     assert used["table"].grad.is_sparse
     assert sorted(used["table"].grad.coalesce().indices()[0].tolist()) == [3, 4]
+
+
+@pytest.mark.parametrize("model", [GSASRec, ESASRec, ImprovedGRU4Rec])
+def test_another_loss_is_one_setting_where_the_usual_one_has_negatives(model: type, chain: Task) -> None:
+    for loss in ("cross-entropy", "cosine"):
+        model(embedding_size=8, max_length=8, training={"loss": loss, "epochs": 1}).fit(chain.train)
+    with pytest.raises(ParameterError, match=r"training\.n_samples: must be 0 with the loss 'cross-entropy', got 7"):
+        model(training={"loss": "cross-entropy", "n_samples": 7})
 
 
 def test_positions_that_would_show_the_target_are_refused() -> None:

@@ -16,7 +16,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.catalogue_loss import CatalogueLoss, Sampling, catalogue_loss, check_pair
+from segue.nn.catalogue_loss import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.nn.context import ContextEmbedding
 from segue.nn.sequence import SequenceEncoder
 from segue.training.answers import Answers, Teacher, ask
@@ -238,8 +238,8 @@ class SequenceModel(NeuralModel):
         )
 
     def _sampling(self) -> Sampling:
-        plan = self.config.training
-        return Sampling(**{field.name: getattr(plan, field.name) for field in fields(Sampling)})
+        plan, usual = self.config.training, type(self.config)().training
+        return without_idle(plan.loss, _sampling_of(plan), _sampling_of(usual))
 
     def optimizer(self) -> Optimizer:
         """Return the optimiser that the training section names."""
@@ -260,6 +260,10 @@ class SequenceModel(NeuralModel):
         for group in tables.param_groups:
             group["scale"] = plan.table_learning_rate / plan.learning_rate
         return TablesApart(tables, others)
+
+
+def _sampling_of(plan: SequenceTraining) -> Sampling:
+    return Sampling(**{field.name: getattr(plan, field.name) for field in fields(Sampling)})
 
 
 def _ask(

@@ -4,8 +4,8 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, Int64
@@ -144,6 +144,22 @@ _REASONS: Mapping[str, str] = {
     "gbce_t": "only 'gbce' is calibrated",
 }
 """Why a loss does not use a parameter."""
+
+
+def without_idle(name: LossName, sampling: Sampling, usual: Sampling) -> Sampling:
+    """Forget what a loss does not use and nobody asked for, since it is what a model takes for its usual loss.
+
+    Args:
+        name: which loss.
+        sampling: how the negatives are drawn and used.
+        usual: what the model does where nothing is said.
+    """
+    idle: dict[str, Any] = {
+        field.name: field.default
+        for field in fields(sampling)
+        if field.name not in _USED[name] and getattr(sampling, field.name) == getattr(usual, field.name)
+    }
+    return replace(sampling, **idle)
 
 
 def check_pair(name: LossName, sampling: Sampling, place: str = "training") -> None:
