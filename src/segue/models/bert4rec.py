@@ -51,6 +51,18 @@ class BERT4RecConfig(SequenceConfig):
     """How it is trained."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "ml-1m": {
+            "embedding_size": 128,
+            "max_length": 100,
+            "training": {
+                "epochs": 40,
+                "patience": None,
+                "batch_size": 32,
+                "mask_ratio": 0.3,
+                "schedule": "linear",
+                "warmup": 0.02,
+            },
+        },
         "recbole": {
             "embedding_size": 64,
             "inner_size": 256,

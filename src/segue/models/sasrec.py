@@ -53,6 +53,27 @@ class SASRecConfig(SequenceConfig):
             "max_length": 200,
             "training": {"windows": "recent", "epochs": 201, "loss": "bce", "n_samples": 1, "sharing": 1, "alpha": 0.0},
         },
+        "beauty": {
+            "embedding_size": 128,
+            "inner_size": 128,
+            "dropout": 0.5,
+            "training": {"epochs": 24, "patience": None, "schedule": "linear", "warmup": 0.05},
+        },
+        "sessions": {
+            "embedding_size": 100,
+            "inner_size": 100,
+            "max_length": 20,
+            "dropout": 0.3,
+            "training": {
+                "epochs": 8,
+                "batch_size": 32,
+                "schedule": "linear",
+                "optimizer": "mixed",
+                "loss": "sampled-softmax",
+                "n_samples": 2048,
+                "metric": "mrr@20",
+            },
+        },
         "ml-1m": {
             "embedding_size": 128,
             "inner_size": 256,

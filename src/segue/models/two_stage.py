@@ -25,6 +25,8 @@ from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
 
+_STAGES = ("retriever", "ranker")
+
 
 class TwoStageConfig(ModelConfig):
     """Parameters of a pair of models."""
@@ -58,7 +60,6 @@ class TwoStage(Model):
     paper = "Covington et al. 2016, RecSys; listwise losses: Cao et al. 2007, ICML; Burges 2010, MSR-TR-2010-82"
     Config = TwoStageConfig
     config: TwoStageConfig
-    learnt = ("retriever", "ranker")
 
     retriever: Model
     """Finds the candidates."""
@@ -68,7 +69,7 @@ class TwoStage(Model):
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         super().__init__(config, preset=preset, **parameters)
         mistakes = []
-        for stage in self.learnt:
+        for stage in _STAGES:
             try:
                 setattr(self, stage, self._build(stage))
             except InputError as error:
@@ -135,7 +136,7 @@ class TwoStage(Model):
             )
 
     def _stages(self) -> list[tuple[str, Model]]:
-        return [("retriever", self.retriever), ("ranker", self.ranker)]
+        return [(stage, getattr(self, stage)) for stage in _STAGES]
 
     @property
     def reads(self) -> Sequence[str]:
