@@ -10,7 +10,7 @@ student alone. What is finished is kept in FOLDER, so that a killed run goes on.
 import argparse
 from pathlib import Path
 
-from seeds import Row, compare
+from seeds import Row, compare, folder_for
 
 import segue
 from segue.evaluation.prepare import Dataset
@@ -18,13 +18,12 @@ from segue.training.runtime import Runtime
 
 
 def network(width: int, epochs: int) -> segue.ImprovedGRU4Rec:
-    """Return a recurrent network that is trained at all positions."""
+    """Return a recurrent network that is trained on every prefix."""
     training = {
-        "positions": "all",
         "click_dropout": 0.0,
         "optimizer": "mixed",
-        "learning_rate": 1e-3,
-        "batch_size": 32,
+        "learning_rate": 3e-3,
+        "batch_size": 128,
         "schedule": "linear",
         "epochs": epochs,
     }
@@ -39,12 +38,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--student-width", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--weight", type=float, default=0.5)
     parser.add_argument("--temperature", type=float, default=1.0)
     args = parser.parse_args()
     plan = segue.Distillation(weight=args.weight, temperature=args.temperature)
-    artifact = args.folder / "teacher"
+    data = segue.prepare(segue.read(args.log), valid_share=0.0)
+    sizes = {"width": args.width, "student_width": args.student_width, "epochs": args.epochs}
+    folder = folder_for(args.folder, data, **sizes, plan=plan)
+    artifact = folder / "teacher"
 
     def teacher(data: Dataset, seed: int, runtime: Runtime) -> segue.Model:
         if not artifact.exists():
@@ -58,11 +60,10 @@ def main() -> None:
         student = network(args.student_width, args.epochs)
         return student.learn_from(segue.load(artifact), data.train, plan, seed=seed, runtime=runtime)
 
-    data = segue.prepare(segue.read(args.log), valid_share=0.0)
     metrics = ("recall@20", "mrr@20")
-    compare({"teacher": Row(teacher)}, data, seeds=1, folder=args.folder, metrics=metrics)
+    compare({"teacher": Row(teacher)}, data, seeds=1, folder=folder, metrics=metrics)
     students = {"student alone": Row(alone), "student taught": Row(taught, "student alone")}
-    compare(students, data, seeds=args.seeds, folder=args.folder, metrics=metrics)
+    compare(students, data, seeds=args.seeds, folder=folder, metrics=metrics)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seeds import Row, compare
+from seeds import Row, compare, folder_for
 
 import segue
 from segue.evaluation.prepare import Dataset
@@ -21,13 +21,13 @@ from segue.training.runtime import Runtime
 PLAIN: dict[str, Any] = {
     "click_dropout": 0.0,
     "optimizer": "mixed",
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "batch_size": 128,
     "schedule": "linear",
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "click dropout": {"click_dropout": 0.1},
-    "fine-tuning": {"fine_tuning": {"epochs": 1, "recent_share": 0.25, "learning_rate": 2e-4}},
+    "fine-tuning": {"fine_tuning": {"epochs": 1, "recent_share": 0.25, "learning_rate": 6e-4}},
     "privileged information": {"privileged": {"weight": 0.3}},
     "output embedding": {"loss": "cosine"},
 }
@@ -54,7 +54,8 @@ def main() -> None:
     rows = {"plain": row({}, args.epochs, None)}
     rows |= {name: row(recipe, args.epochs, "plain") for name, recipe in RECIPES.items()}
     data = segue.prepare(segue.read(args.log), valid_share=0.0)
-    compare(rows, data, seeds=args.seeds, folder=args.folder, metrics=("recall@20", "mrr@20"))
+    folder = folder_for(args.folder, data, epochs=args.epochs, plain=PLAIN, recipes=RECIPES)
+    compare(rows, data, seeds=args.seeds, folder=folder, metrics=("recall@20", "mrr@20"))
 
 
 if __name__ == "__main__":

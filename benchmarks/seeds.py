@@ -1,5 +1,7 @@
 """Models over several seeds: their means, and how much one is above another, with a paired interval."""
 
+import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Values of each metric per case and seed, and the seconds of each fit."""
+    """Values of each metric per case and seed, and the seconds of each fit (of a resumed one, of its last part)."""
 
     values: dict[str, np.ndarray]
     seconds: np.ndarray
@@ -40,10 +42,13 @@ def outcome(name: str, row: Row, data: Dataset, seeds: int, folder: Path, metric
             checkpoint = folder / f"{name}-{seed}.checkpoint"
             runtime = Runtime("cpu", checkpoint=checkpoint, resume=True, progress=progress_for())
             runtime.progress.say(f"{name}, seed {seed}")
+            started = time.perf_counter()
             model = row.fit(data, seed, runtime)
+            seconds = time.perf_counter() - started
             evaluation = segue.evaluate(model, data)
-            seconds = sum(record.seconds for record in getattr(model, "curve", []))
-            np.savez(path, seconds=seconds, **{metric: evaluation.values[metric] for metric in metrics})
+            unfinished = path.with_suffix(".part.npz")
+            np.savez(unfinished, seconds=seconds, **{metric: evaluation.values[metric] for metric in metrics})
+            unfinished.replace(path)
             for leftover in folder.glob(f"{checkpoint.name}*"):
                 leftover.unlink()
         found.append(np.load(path))
@@ -53,12 +58,19 @@ def outcome(name: str, row: Row, data: Dataset, seeds: int, folder: Path, metric
     )
 
 
+def folder_for(parent: Path, data: Dataset, **settings: object) -> Path:
+    """Return the folder for results under these settings on these data, so that no others are taken for them."""
+    name = hashlib.sha256(repr((data.hash, sorted(settings.items()))).encode()).hexdigest()[:8]
+    folder = parent / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def compare(rows: Mapping[str, Row], data: Dataset, *, seeds: int, folder: Path, metrics: Sequence[str]) -> None:
     """Print a line per row: the mean and deviation over the seeds, and the difference from another row.
 
     The interval of a difference resamples sessions; a case counts by its mean over the seeds.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     groups, outcomes = data.test.groups, {}
     print(f"protocol {data.hash}, {len(groups):,} cases, {seeds} seeds", flush=True)
     for name, row in rows.items():

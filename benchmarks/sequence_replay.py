@@ -107,8 +107,9 @@ def main() -> None:
 def ndcg_at_10(scores: np.ndarray, users: np.ndarray, train: pd.DataFrame, test: pd.DataFrame) -> float:
     """Rank the test item of each user, a row of ``scores``, among all items that the user has not seen."""
     row = pd.Series(np.arange(len(users)), index=users)
-    own = scores[row[test["user_id"]], test["item_id"]]
     scores[row[train["user_id"]], train["item_id"]] = -np.inf
+    own = scores[row[test["user_id"]], test["item_id"]]
+    assert np.isfinite(own).all(), "a test item is one that its user has seen: take a log without repeats"
     ranks = 1 + (scores[row[test["user_id"]]] > own[:, None]).sum(axis=1)
     return float(np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0).mean())
 

@@ -31,7 +31,7 @@ class TestSASRec(NeuralModelContract):
     long: ClassVar = {
         "embedding_size": 16,
         "max_length": 8,
-        "training": {"batch_size": 8, "epochs": 3, "patience": None},
+        "training": {"batch_size": 8, "epochs": 3, "patience": None, "optimizer": "mixed", "schedule": "linear"},
     }
 
 

@@ -7,9 +7,11 @@ from chains import Task, markov_chain
 from segue.errors import ParameterError
 from segue.models.esasrec import ESASRec
 from segue.models.fmlp_rec import FMLPRec
+from segue.models.fpmc import FPMC
 from segue.models.gsasrec import GSASRec
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.sasrec import SASRec
+from segue.training.optimizers import TablesApart
 
 SMALL: dict = {"embedding_size": 16, "inner_size": 16, "layers": 1, "dropout": 0.0, "max_length": 8}
 SAMPLED = {"n_samples": 64}
@@ -86,8 +88,15 @@ def test_adagrad_leaves_items_alone_that_no_step_used(chain: Task) -> None:
 def test_another_loss_is_one_setting_where_the_usual_one_has_negatives(model: type, chain: Task) -> None:
     for loss in ("cross-entropy", "cosine"):
         model(embedding_size=8, max_length=8, training={"loss": loss, "epochs": 1}).fit(chain.train)
+        plain = model(training={"loss": loss}).config
+        assert plain.training.n_samples == 0
+        assert model(plain).config == plain
     with pytest.raises(ParameterError, match=r"training\.n_samples: must be 0 with the loss 'cross-entropy', got 7"):
         model(training={"loss": "cross-entropy", "n_samples": 7})
+
+
+def test_another_loss_is_one_setting_on_top_of_a_preset(chain: Task) -> None:
+    assert SASRec(preset="authors", training={"loss": "cross-entropy"}).config.training.n_samples == 0
 
 
 def test_positions_that_would_show_the_target_are_refused() -> None:
@@ -115,3 +124,30 @@ def test_the_mixed_optimiser_keeps_the_item_table_apart(chain: Task) -> None:
     assert tables["params"] == [model.network.items]
     assert (tables["lr"], tables["scale"], others["lr"]) == (0.2, 20.0, 0.01)
     assert len(others["params"]) == len(list(model.network.parameters())) - 1
+    with pytest.raises(ParameterError, match=r"sasrec\.training\.table_learning_rate: must be 0\.07 with .*'adamw'"):
+        small(table_learning_rate=0.2)
+
+
+def test_the_mixed_optimiser_is_adagrad_where_all_is_tables(chain: Task) -> None:
+    model = FPMC(embedding_size=16, training={"optimizer": "mixed", "epochs": 8, "batch_size": 32}).fit(chain.train)
+    (group,) = model.optimizer().param_groups
+    assert (group["lr"], len(group["params"])) == (0.07, 2)
+    assert hit_rate(model, chain) >= 0.9 * chain.optimum
+
+
+def test_the_rates_of_both_optimisers_follow_schedule_and_fine_tuning(
+    chain: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = []
+
+    def step(optimizer: TablesApart) -> None:
+        rates.append([group["lr"] for group in optimizer.param_groups])
+
+    monkeypatch.setattr(TablesApart, "step", step)
+    tuning = {"epochs": 1, "learning_rate": 0.001}
+    plan = {"optimizer": "mixed", "schedule": "linear", "warmup": 0.5, "epochs": 2, "fine_tuning": tuning}
+    small(**plan).fit(chain.train)
+    tables, others = np.array(rates).T
+    np.testing.assert_allclose(tables, 7.0 * others, rtol=1e-12)
+    assert others.max() == 0.01
+    assert others[-3:].max() == pytest.approx(0.0008)

@@ -34,15 +34,15 @@ def of_sessions(sessions: Sessions) -> str:
 def of_cases(cases: Cases) -> str:
     """Hash test or validation cases: what comes before each, and what followed."""
     prefixes = cases.prefixes
-    return _of_arrays(prefixes.items, prefixes.starts, prefixes.ends, prefixes.times, cases.targets) + _of_table(
-        prefixes.columns
-    )
+    log = _of_arrays(prefixes.items, prefixes.starts, prefixes.ends, prefixes.times, cases.targets)
+    return f"{log}{_of_table(prefixes.columns)} {'unseen items' if cases.exclude_seen else 'all items'}"
 
 
 def _of_arrays(*arrays: np.ndarray | None) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
+        digest.update(b"" if array is None else np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
 
 

@@ -105,7 +105,7 @@ class NeuralModel(Model):
             plan,
             validate=validate if valid is not None else None,
             seed=seed,
-            identity=self._identity(train, valid, seed, runtime),
+            identity=self.identity(train, valid, seed, runtime) if runtime.checkpoint is not None else {},
             runtime=runtime,
             further=further,
         ).run()
@@ -119,7 +119,7 @@ class NeuralModel(Model):
         runtime.progress.say("fine-tuning")
         return self._train(train, plan.model_copy(update=changes), valid, seed, runtime, further=True)
 
-    def _identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
+    def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
         """Say what a training is, so that no other one is resumed in its place."""
         return {
             "model": self.name,

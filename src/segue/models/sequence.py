@@ -1,7 +1,7 @@
 """What the sequence encoders share: how they are trained on windows, with any loss and sampler that makes sense."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from segue.models.neural import NeuralConfig, NeuralModel
 from segue.nn.catalogue_loss import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.nn.context import ContextEmbedding
 from segue.nn.sequence import SequenceEncoder
+from segue.parameters import build
 from segue.training.answers import Answers, Teacher, ask
 from segue.training.config import Distillation, Privileged, SequenceTraining
 from segue.training.loop import EpochRecord, Objective
@@ -61,8 +62,15 @@ class SequenceModel(NeuralModel):
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
+        self._forget_idle(preset)
         plan = self.config.training
         check_pair(plan.loss, self._sampling(), f"{self.name}.training")
+        usual = type(plan)().table_learning_rate
+        if plan.optimizer != "mixed" and plan.table_learning_rate != usual:
+            raise ParameterError(
+                f"{self.name}.training.table_learning_rate: must be {usual} with the optimizer '{plan.optimizer}', got "
+                f"{plan.table_learning_rate:g}: only 'mixed' has a step size of its own for the tables"
+            )
         if plan.positions == "all" and not self.Network.causal:
             raise ParameterError(
                 f"{self.name}.training.positions: must be 'last' (or 'auto'), got 'all': a state of {self.name} "
@@ -73,6 +81,16 @@ class SequenceModel(NeuralModel):
                 f"{self.name}.training.click_dropout: needs training.positions 'last', got {plan.click_dropout:g} with "
                 f"'{plan.positions}': at all positions an event that is left out would be missing as a target, too"
             )
+
+    def _forget_idle(self, preset: str | None) -> None:
+        """Take back how the usual loss draws its negatives, where another loss is asked for that draws none."""
+        plan = self.config.training
+        used = _sampling_of(plan)
+        for start in {None, preset}:
+            usual = build(type(self.config), self.name, preset=start)
+            used = without_idle(plan.loss, used, _sampling_of(usual.training))
+        if used != _sampling_of(plan):
+            self.config = self.config.model_copy(update={"training": plan.model_copy(update=asdict(used))})
 
     def check(self, train: Sessions) -> None:
         """Refuse parameters that ask for what the log does not have; see ``Model.check``."""
@@ -197,8 +215,9 @@ class SequenceModel(NeuralModel):
         self._lesson = None
         return super()._fine_tune(train, valid, seed, runtime)
 
-    def _identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
-        identity = super()._identity(train, valid, seed, runtime)
+    def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
+        """Say what a training is; see ``NeuralModel.identity``."""
+        identity = super().identity(train, valid, seed, runtime)
         return identity if self._lesson is None else {**identity, "teacher": self._lesson.fingerprint()}
 
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
@@ -238,8 +257,7 @@ class SequenceModel(NeuralModel):
         )
 
     def _sampling(self) -> Sampling:
-        plan, usual = self.config.training, type(self.config)().training
-        return without_idle(plan.loss, _sampling_of(plan), _sampling_of(usual))
+        return _sampling_of(self.config.training)
 
     def optimizer(self) -> Optimizer:
         """Return the optimiser that the training section names."""
@@ -247,19 +265,16 @@ class SequenceModel(NeuralModel):
         if plan.optimizer == "adagrad":
             return RowAdagrad(parameters.values(), plan.learning_rate)
         names = self.rows_per_item() if plan.optimizer == "mixed" else set()
-        others = torch.optim.AdamW(
-            [parameter for name, parameter in parameters.items() if name not in names],
-            plan.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=plan.weight_decay,
-            fused=True,
-        )
-        if not names:
-            return others
-        tables = RowAdagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate)
-        for group in tables.param_groups:
+        others = [parameter for name, parameter in parameters.items() if name not in names]
+        tables = RowAdagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate) if names else None
+        for group in tables.param_groups if tables is not None else ():
             group["scale"] = plan.table_learning_rate / plan.learning_rate
-        return TablesApart(tables, others)
+        if tables is not None and not others:
+            return tables
+        adamw = torch.optim.AdamW(
+            others, plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True
+        )
+        return adamw if tables is None else TablesApart(tables, adamw)
 
 
 def _sampling_of(plan: SequenceTraining) -> Sampling:

@@ -48,7 +48,8 @@ class TwoStageConfig(ModelConfig):
 class TwoStage(Model):
     """Retrieves candidates with one model and re-ranks them with another.
 
-    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. The items
+    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever as far as
+    float32 can tell its scores apart there. The items
     of the session itself are candidates in any case and take no place from others, so that their number is the same
     where a protocol leaves seen items out. Both
     models are trained on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss
@@ -187,7 +188,11 @@ class TwoStage(Model):
             own.model_copy(update=changes),
             validate=None if valid is None else validate,
             seed=seed,
-            identity={"parameters": self.config.model_dump_json(), "seed": str(seed), "lists": lesson.fingerprint()},
+            identity={
+                **ranker.identity(train, valid, seed, runtime),
+                "parameters": self.config.model_dump_json(),
+                "lists": lesson.fingerprint(),
+            },
             runtime=runtime,
             further=True,
         ).run()
@@ -211,10 +216,12 @@ class TwoStage(Model):
         least = scores.masked_fill(~chosen, torch.inf).amin(1, keepdim=True)
         # The others span as much as the smallest score of a candidate is away from 0, or 1: less would be lost to
         # rounding, as where a retriever's scores are shares of a probability.
-        others = retrieved.masked_fill(chosen | ~retrieved.isfinite(), -torch.inf)
-        highest = others.amax(1, keepdim=True)
-        span = highest - retrieved.where(others.isfinite(), highest).amin(1, keepdim=True)
-        depth = (highest - others) / span.clamp(min=torch.finfo(span.dtype).tiny) * least.abs().clamp(min=1.0)
+        other = ~chosen & retrieved.isfinite()
+        other[:, PADDING] = False
+        highest = retrieved.masked_fill(~other, -torch.inf).amax(1, keepdim=True).nan_to_num(neginf=0.0)
+        lowest = retrieved.masked_fill(~other, torch.inf).amin(1, keepdim=True).nan_to_num(posinf=0.0)
+        depth = (highest - retrieved) / (highest - lowest).clamp(min=torch.finfo(scores.dtype).tiny)
+        depth = depth.masked_fill(~other, torch.inf) * least.abs().clamp(min=1.0)
         below = torch.nextafter(least, torch.full_like(least, -torch.inf))
         return torch.where(chosen, scores, torch.minimum(least - depth, below))
 

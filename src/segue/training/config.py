@@ -95,7 +95,8 @@ class SequenceTraining(TrainingConfig):
     """AdamW; Adagrad, with a learning_rate of about 0.07, which touches only the items in use and learns faster where
     they are many; or mixed: Adagrad for whatever has a row per item, AdamW for all else."""
     table_learning_rate: float = Field(0.07, gt=0)
-    """Step size of Adagrad where the optimizer is 'mixed', and learning_rate that of AdamW."""
+    """Step size of Adagrad where the optimizer is 'mixed', and learning_rate that of AdamW; a further training with
+    another learning_rate changes both by the same factor."""
     weight_decay: float = Field(0.0, ge=0)
     """Decay of AdamW; Adagrad has none."""
     positions: Literal["auto", "all", "last"] = "auto"

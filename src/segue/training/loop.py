@@ -4,6 +4,7 @@ It repeats itself exactly: the batch and the dropout of a step depend on (seed, 
 holds everything else, so that a run that was killed and resumed equals one that was not, bit for bit on a CPU.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -87,8 +88,9 @@ class Trainer:
         seed: seed of the dropout masks.
         identity: what makes this training differ from others, by name; a checkpoint of another one is refused.
         runtime: checkpoints and progress.
-        further: the module has been trained before: what anneals stays where it came to, and validation has to find an
-            epoch better than what is there, or the module is left as it was.
+        further: the module has been trained before: what anneals is as at the end of a training, validation has to find
+            an epoch better than what is there, or the module is left as it was, and the weights that are there are part
+            of the identity.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class Trainer:
         self._plan = plan
         self._validate = validate
         self._seed = seed
-        self._identity = dict(identity)
+        self._identity = {**identity, "first weights": _hash(self._module)} if further else dict(identity)
         self._runtime = runtime
         self._further = further
         self._position = _Position()
@@ -269,6 +271,13 @@ def learning_rate_factor(schedule: str, warmup: float, progress: float) -> float
         return progress / warmup
     rest = (progress - warmup) / (1 - warmup)
     return {"constant": 1.0, "linear": 1.0 - rest, "cosine": 0.5 * (1 + math.cos(math.pi * rest))}[schedule]
+
+
+def _hash(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for tensor in module.state_dict().values():
+        digest.update(tensor.detach().cpu().contiguous().numpy())
+    return digest.hexdigest()[:16]
 
 
 def _section(tensors: Mapping[str, Tensor], section: str) -> dict[str, Tensor]:
