@@ -28,6 +28,20 @@ class FMLPRecConfig(SequenceConfig):
     """How it is trained."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "sessions": {
+            "embedding_size": 100,
+            "inner_size": 100,
+            "max_length": 10,
+            "dropout": 0.3,
+            "training": {
+                "epochs": 4,
+                "batch_size": 128,
+                "schedule": "linear",
+                "optimizer": "mixed",
+                "loss": "sampled-softmax",
+                "n_samples": 2048,
+            },
+        },
         "authors": {
             "max_length": 50,
             "dropout": 0.5,

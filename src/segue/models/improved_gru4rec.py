@@ -22,8 +22,11 @@ class ImprovedGRU4RecConfig(SequenceConfig):
     """Share of the embedded events and of the output that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
         positions="last",
-        batch_size=512,
-        learning_rate=2e-3,
+        epochs=5,
+        batch_size=128,
+        optimizer="mixed",
+        learning_rate=3e-3,
+        schedule="linear",
         loss="sampled-softmax",
         n_samples=2048,
         click_dropout=0.1,

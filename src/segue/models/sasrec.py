@@ -62,11 +62,11 @@ class SASRecConfig(SequenceConfig):
         "sessions": {
             "embedding_size": 100,
             "inner_size": 100,
-            "max_length": 20,
+            "max_length": 10,
             "dropout": 0.3,
             "training": {
-                "epochs": 8,
-                "batch_size": 32,
+                "epochs": 4,
+                "positions": "last",
                 "schedule": "linear",
                 "optimizer": "mixed",
                 "loss": "sampled-softmax",
