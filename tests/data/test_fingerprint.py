@@ -1,11 +1,15 @@
 """The name of a log's content."""
 
+from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.fingerprint import fingerprint
+from segue.data.fingerprint import fingerprint, of_cases, of_sessions
+from segue.data.sessions import Cases, Sessions
+from segue.data.vocabulary import Vocabulary
 
 LOG = pl.DataFrame({"session": [1, 1, 2], "item": ["a", "bc", None], "time": [datetime(2024, 1, 1)] * 3})
 
@@ -47,3 +51,23 @@ def test_lists_are_told_apart():
 )
 def test_every_change_of_content_is_seen(other):
     assert fingerprint(other) != fingerprint(LOG)
+
+
+def test_sessions_and_cases_are_told_apart_by_all_that_a_training_reads() -> None:
+    items, offsets = np.array([1, 2, 1, 2], dtype=np.int32), np.array([0, 2, 4])
+    vocabulary = Vocabulary(pl.DataFrame({"item": [7, 8], "support": [2, 2]}))
+    log = Sessions(items, offsets, np.arange(4), vocabulary)
+    others = [
+        replace(log, items=items[::-1].copy()),
+        replace(log, offsets=np.array([0, 1, 4])),
+        replace(log, times=None),
+        replace(log, times=np.arange(1, 5)),
+        replace(log, columns=pl.DataFrame({"shop": ["a", "b", "a", "b"]})),
+        replace(log, vocabulary=Vocabulary(pl.DataFrame({"item": [7, 9], "support": [2, 2]}))),
+    ]
+    assert len({of_sessions(one) for one in (log, *others)}) == 1 + len(others)
+    assert of_sessions(replace(log, items=items.copy())) == of_sessions(log)
+
+    cases = Cases(log.as_prefixes(), np.array([1, 2], dtype=np.int32), np.arange(2))
+    others = [replace(cases, exclude_seen=True), replace(cases, targets=np.array([2, 2], dtype=np.int32)), cases[:1]]
+    assert len({of_cases(one) for one in (cases, *others)}) == 1 + len(others)
