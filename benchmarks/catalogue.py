@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from segue import SASRec, Sessions, Vocabulary
-from segue.nn.encoder import Encoder
+from segue.nn.encoders.base import Encoder
 from segue.training.runtime import Runtime
 
 LENGTH = 21

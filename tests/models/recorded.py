@@ -10,7 +10,7 @@ from chains import prefixes
 from torch import Tensor
 
 from segue.data.batches import Window
-from segue.nn.sequence import PositionwiseEncoder
+from segue.nn.encoders.sequence import PositionwiseEncoder
 
 _FOLDER = Path(__file__).parent.parent / "fixtures"
 

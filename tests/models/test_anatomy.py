@@ -11,7 +11,7 @@ from segue.errors import ParameterError
 from segue.models.anatomy import Step, anatomy
 from segue.models.gru4rec import GRU4Rec
 from segue.models.v_sknn import VSKNN
-from segue.nn.encoder import Encoder
+from segue.nn.encoders.base import Encoder
 
 N, L = 500, 7
 

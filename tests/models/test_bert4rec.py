@@ -17,7 +17,7 @@ from recorded import load_recorded, multi_head, padded, rename
 from segue.data.batches import Cloze, EveryPrefix
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec
-from segue.nn.transformer import ClozeEncoder
+from segue.nn.encoders.transformer import ClozeEncoder
 
 RECORDED, WEIGHTS = load_recorded("bert4rec")
 MASK = 13

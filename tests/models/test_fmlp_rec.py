@@ -18,8 +18,8 @@ from torch import Tensor
 
 from segue.errors import ParameterError
 from segue.models.fmlp_rec import FMLPRec
-from segue.nn.filter import Filter, FilterBlock, FilterEncoder
-from segue.nn.transformer import FeedForward
+from segue.nn.encoders.filter import Filter, FilterBlock, FilterEncoder
+from segue.nn.encoders.transformer import FeedForward
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "fmlp_rec.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}

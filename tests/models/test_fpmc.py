@@ -19,7 +19,7 @@ from segue.evaluation.measure import measure
 from segue.evaluation.prepare import prepare
 from segue.models.catalog import load
 from segue.models.fpmc import FPMC
-from segue.nn.samplers import PopularitySampler
+from segue.nn.sampling.samplers import PopularitySampler
 from segue.training.runtime import Runtime
 
 SMALL: dict = {

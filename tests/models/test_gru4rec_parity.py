@@ -21,8 +21,8 @@ from segue.data.batches import SessionParallel
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.gru4rec import GRU4Rec, SessionParallelObjective
-from segue.nn.losses import make_loss
-from segue.nn.sampled import SampledLoss
+from segue.nn.losses.functions import make_loss
+from segue.nn.losses.session_parallel import SampledLoss
 from segue.training.runtime import Runtime
 
 LOG = [[1, 2, 3], [2, 4], [5, 1, 1, 6], [3, 7], [7, 2, 5, 8, 9], [9, 9], [4, 6, 2, 1], [8, 3]]

@@ -17,7 +17,7 @@ from recorded import load_recorded, padded, rename
 
 from segue.data.sessions import Prefixes
 from segue.models.hstu import HSTU
-from segue.nn.hstu import HSTUEncoder, time_buckets
+from segue.nn.encoders.hstu import HSTUEncoder, time_buckets
 
 RECORDED, WEIGHTS = load_recorded("hstu")
 SESSIONS, TIMES = RECORDED["sessions"], RECORDED["times_then_next"]

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from segue.data.batches import Window
 from segue.models.narm import NARM
-from segue.nn.session_attention import AttentiveGRU
+from segue.nn.encoders.session_attention import AttentiveGRU
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "narm.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}

@@ -13,7 +13,7 @@ from neural_contract import NeuralModelContract
 from recorded import assert_equal_outputs, load_recorded, multi_head, rename
 
 from segue.models.sasrec import SASRec
-from segue.nn.transformer import TransformerEncoder
+from segue.nn.encoders.transformer import TransformerEncoder
 
 RECORDED, WEIGHTS = load_recorded("sasrec")
 ARRANGEMENTS = {"query": "original", "post": "post_norm", "pre": "pre_norm"}

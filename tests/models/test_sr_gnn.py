@@ -18,7 +18,7 @@ from neural_contract import NeuralModelContract
 from segue.data.batches import Window
 from segue.errors import ParameterError
 from segue.models.sr_gnn import SRGNN
-from segue.nn.session_graph import SessionGraphNetwork, session_graph
+from segue.nn.encoders.session_graph import SessionGraphNetwork, session_graph
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "sr_gnn.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}

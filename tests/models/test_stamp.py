@@ -18,7 +18,7 @@ from torch import Tensor
 
 from segue.data.batches import Window
 from segue.models.stamp import STAMP
-from segue.nn.session_attention import AttentionMemory
+from segue.nn.encoders.session_attention import AttentionMemory
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "stamp.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}

@@ -17,7 +17,7 @@ from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.models.base import Model
 from segue.models.neural import NeuralModel
-from segue.nn.encoder import Encoder
+from segue.nn.encoders.base import Encoder
 
 
 @dataclass(frozen=True)

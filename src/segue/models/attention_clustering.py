@@ -11,7 +11,7 @@ from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
 from segue.training.config import SequenceTraining
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from segue.data.batches import Cloze, NextItemBatches
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.transformer import (
+from segue.nn.encoders.transformer import (
     Activation,
     Arrangement,
     Attention,

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.transformer import Attention, SwiGLU, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.nn.encoders.transformer import Attention, SwiGLU, TransformerBlock, TransformerEncoder, TransformerStack
 from segue.training.config import SequenceTraining
 
 

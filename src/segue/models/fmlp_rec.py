@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.filter import Filter, FilterBlock, FilterEncoder
-from segue.nn.transformer import Activation, FeedForward
+from segue.nn.encoders.filter import Filter, FilterBlock, FilterEncoder
+from segue.nn.encoders.transformer import Activation, FeedForward
 from segue.training.config import SequenceTraining
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from segue.data.events import USER
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.factors import FactorisedChain
+from segue.nn.encoders.factors import FactorisedChain
 from segue.training.config import SequenceTraining
 
 

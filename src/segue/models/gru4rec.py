@@ -10,10 +10,10 @@ from torch import Tensor
 from segue.data.batches import LaneBatch, SessionParallel
 from segue.data.sessions import Sessions
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.losses import make_loss
-from segue.nn.recurrent import RecurrentNetwork, State
-from segue.nn.sampled import SampledLoss
-from segue.nn.samplers import PopularitySampler
+from segue.nn.encoders.recurrent import RecurrentNetwork, State
+from segue.nn.losses.functions import make_loss
+from segue.nn.losses.session_parallel import SampledLoss
+from segue.nn.sampling.samplers import PopularitySampler
 from segue.training.config import TrainingConfig
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime

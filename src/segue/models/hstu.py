@@ -7,7 +7,7 @@ from pydantic import Field
 
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.hstu import HSTUBlock, HSTUEncoder, RelativeBias
+from segue.nn.encoders.hstu import HSTUBlock, HSTUEncoder, RelativeBias
 from segue.training.config import SequenceTraining
 
 _BUCKETS = 129

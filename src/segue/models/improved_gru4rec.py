@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.windowed import RecurrentEncoder
+from segue.nn.encoders.gru import RecurrentEncoder
 from segue.training.config import SequenceTraining
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.session_attention import AttentiveGRU, SessionAttention
+from segue.nn.encoders.session_attention import AttentiveGRU, SessionAttention
 from segue.training.config import SequenceTraining
 
 

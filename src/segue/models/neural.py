@@ -15,7 +15,7 @@ from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 from segue.models.base import Model, ModelConfig
-from segue.nn.encoder import Encoder
+from segue.nn.encoders.base import Encoder
 from segue.rng import derive
 from segue.training.config import TrainingConfig
 from segue.training.fine_tuning import selected

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.transformer import (
+from segue.nn.encoders.transformer import (
     Activation,
     Arrangement,
     Attention,

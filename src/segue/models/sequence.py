@@ -16,9 +16,9 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.catalogue_loss import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
-from segue.nn.context import ContextEmbedding
-from segue.nn.sequence import SequenceEncoder
+from segue.nn.encoders.context import ContextEmbedding
+from segue.nn.encoders.sequence import SequenceEncoder
+from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.parameters import build
 from segue.training.answers import Answers, Teacher, ask
 from segue.training.config import Distillation, Privileged, SequenceTraining

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.session_graph import SessionGraphNetwork
+from segue.nn.encoders.session_graph import SessionGraphNetwork
 from segue.training.config import SequenceTraining
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.session_attention import AttentionMemory
+from segue.nn.encoders.session_attention import AttentionMemory
 from segue.training.config import SequenceTraining
 
 

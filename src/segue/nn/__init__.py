@@ -1,1 +1,1 @@
-"""Blocks of models and measures: losses, samplers, recurrent layers, ranking, metrics."""
+"""Parts of models and measures: encoders, losses, samplers, ranking, metrics."""

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.errors import InputError
-from segue.nn.catalogue_loss import LossName
+from segue.nn.losses.catalogue import LossName
 from segue.nn.metrics import MetricName
 
 

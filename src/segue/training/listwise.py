@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from segue.nn.listwise import lambda_rank, list_net
+from segue.nn.losses.listwise import lambda_rank, list_net
 from segue.training.answers import Answers
 
 ListLoss = Callable[[Float[Tensor, "T M"], Float[Tensor, "T M"], Bool[Tensor, "T M"]], Float[Tensor, "T"]]

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segue.data.batches import NextItemBatches
-from segue.nn.catalogue_loss import CatalogueLoss
-from segue.nn.sequence import PositionwiseEncoder, SequenceEncoder
-from segue.nn.soft import soft_cross_entropy
-from segue.nn.softmax import Precision
+from segue.nn.encoders.sequence import PositionwiseEncoder, SequenceEncoder
+from segue.nn.losses.catalogue import CatalogueLoss
+from segue.nn.losses.shared_softmax import Precision
+from segue.nn.losses.soft import soft_cross_entropy
 from segue.training.answers import Answers
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime

@@ -1,0 +1,241 @@
+"""Gated attention and clusters of events inside a session: the layers of the attention-clustering network."""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segue.data.batches.windows import Window
+from segue.nn.encoders.dropout import Dropout
+from segue.nn.encoders.sequence import CausalEncoder
+from segue.nn.encoders.transformer import visible
+
+_LEAST = 1e-6
+"""Share of the session's attention below which a cluster is empty."""
+_TINY = 1e-30
+"""Keeps the logarithm of a cluster's share of the events finite."""
+
+
+class GatedAttention(nn.Module):
+    """What an event says, and how much it matters, by a trained importance vector ``w``.
+
+    ``u = tanh(W e + b)``, gate ``g = sigma(q . w)``, ``h = g u``, where ``q`` is ``u`` or ``e``.
+
+    Args:
+        width: width D.
+        gate_input: what the gate looks at: the hidden vector ``u``, or the embedding ``e``.
+    """
+
+    def __init__(self, *, width: int, gate_input: Literal["hidden", "embedding"] = "hidden") -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, width)
+        self.importance = nn.Parameter(torch.empty(width))
+        self.gate_input = gate_input
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.normal_(self.importance, std=width**-0.5)
+
+    def forward(self, events: Float[Tensor, "*B D"]) -> tuple[Float[Tensor, "*B D"], Float[Tensor, "*B"]]:
+        """Return the gated vector ``h`` of each event, and ``u . w``, its attention before the softmax."""
+        hidden = torch.tanh(self.hidden(events))
+        attention = hidden @ self.importance
+        gate = torch.sigmoid(attention if self.gate_input == "hidden" else events @ self.importance)
+        return gate.unsqueeze(-1) * hidden, attention
+
+
+class Assignment(nn.Module):
+    """Which cluster an event belongs to: ``softmax(W h / temperature)``, or one-hot.
+
+    Args:
+        width: width D.
+        clusters: number of clusters K.
+        straight_through: one-hot, with the gradient of the softmax at temperature 1; else a softmax whose
+            temperature ``anneal`` lowers.
+        final_temperature: temperature at the end of the annealing, and outside of training.
+        anneal: share of the training over which the temperature falls from 1, geometrically.
+    """
+
+    def __init__(
+        self, *, width: int, clusters: int, straight_through: bool, final_temperature: float, anneal: float
+    ) -> None:
+        super().__init__()
+        self.logits = nn.Linear(width, clusters, bias=False)
+        nn.init.normal_(self.logits.weight, std=2.0)  # wide: the clusters differ from the start
+        self.straight_through = straight_through
+        self.final_temperature = final_temperature
+        self.anneal_share = anneal
+        self._temperature = 1.0
+
+    def anneal(self, progress: float) -> None:
+        """Set the temperature of training, a pure function of the share of it that is done."""
+        self._temperature = self.final_temperature ** min(progress / self.anneal_share, 1.0)
+
+    def forward(self, gated: Float[Tensor, "*B D"]) -> Float[Tensor, "*B K"]:
+        """Return how much of each event belongs to each cluster."""
+        logits: Tensor = self.logits(gated)
+        if not self.straight_through:
+            return (logits / (self._temperature if self.training else self.final_temperature)).softmax(-1)
+        hard = functional.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+        soft = logits.softmax(-1)
+        return hard + (soft - soft.detach())
+
+
+class ClusterAttention(nn.Module):
+    """The final attention: over the clusters of a session, and over its events.
+
+    With ``z`` the assignment and ``alpha`` the attention weights, a cluster's vector ``c_k`` is the mean of its
+    members' ``h``, weighted by ``alpha z``, or a row of a trained table. With ``a_k = softmax_k(c_k . w)`` over the
+    clusters that are not empty and ``b_t = softmax_t(e_t . w)`` over the events, the session is
+
+        product    sum_k a_k B_k c_k / sum_k a_k B_k,  B_k = sum_t b_t z_tk
+        sum        sum_k a_k c_k + sum_t b_t e_t
+
+    Neither the pooled vectors nor the sessions' prefixes are ever laid out one by one: since ``c_k . w`` and the sum
+    over clusters are linear in the members, shares of clusters and weights of events are all that is computed.
+
+    Args:
+        assignment: gives events to clusters.
+        width: width D.
+        clusters: number of clusters K.
+        trained: whether the clusters' vectors are a trained table.
+        combination: see above.
+        own_importance: whether the events have an importance vector of their own in place of ``w``.
+    """
+
+    def __init__(
+        self,
+        *,
+        assignment: Assignment,
+        width: int,
+        clusters: int,
+        trained: bool,
+        combination: Literal["product", "sum"],
+        own_importance: bool,
+    ) -> None:
+        super().__init__()
+        self.assignment = assignment
+        self.combination = combination
+        self.vectors = nn.Parameter(torch.empty(clusters, width)) if trained else None
+        self.importance = nn.Parameter(torch.empty(width)) if own_importance else None
+        for parameter in self.parameters(recurse=False):
+            nn.init.normal_(parameter, std=width**-0.5)
+
+    def forward(
+        self,
+        events: Float[Tensor, "B L D"],
+        gated: Float[Tensor, "B L D"],
+        weights: Float[Tensor, "B L L"],
+        mask: Float[Tensor, "B L L"],
+        importance: Float[Tensor, "D"],
+    ) -> Float[Tensor, "B L D"]:
+        """Return the state after each event.
+
+        Args:
+            events: embedding ``e`` of each event.
+            gated: gated vector ``h`` of each event.
+            weights: attention weights ``alpha`` of the events (columns) after each event (row).
+            mask: what is added to the attention of the events after each event: -inf where one takes no part.
+            importance: importance vector ``w``.
+        """
+        members = self.assignment(gated)  # [B, L, K]
+        share = weights @ members  # [B, L, K]
+        attended = prefix_softmax(events @ (importance if self.importance is None else self.importance), mask)
+        if self.vectors is None:
+            keys = weights @ (members * (gated @ importance).unsqueeze(-1)) / share.clamp(min=_LEAST)
+        else:
+            keys = (self.vectors @ importance).expand_as(share)
+        if self.combination == "product":
+            keys = keys + torch.log((attended @ members).clamp(min=_TINY))
+        chosen = keys.masked_fill(share < _LEAST, -torch.inf).softmax(-1)
+        if self.vectors is None:
+            of_events = (chosen / share.clamp(min=_LEAST)) @ members.mT  # [B, L, L]
+            states: Tensor = (weights * of_events) @ gated
+        else:
+            states = chosen @ self.vectors
+        return states if self.combination == "product" else states + attended @ events
+
+
+def prefix_softmax(logits: Float[Tensor, "B L"], mask: Float[Tensor, "B L L"]) -> Float[Tensor, "B L L"]:
+    """Return, in each row, the softmax over the events (columns) that take part there."""
+    return (logits.unsqueeze(1) + mask).softmax(-1)
+
+
+class ClusteringEncoder(CausalEncoder):
+    """Gated attention over the events, then attention over the clusters that they form.
+
+    Noise-contrastive estimation takes a score for the logarithm of a probability. Therefore each item has a bias, which
+    makes all items equally probable at the start.
+
+    Args:
+        n_items: number of items N.
+        embedding_size: width D.
+        max_length: events of a session that are read.
+        attention: gates the events and weighs them.
+        clusters: the final attention; None leaves it at the weighted sum of the gated events, which is what a single
+            cluster would give.
+        recency: whether a trained number for each distance from the end of the session is added to the attention of
+            the events; else their order does not matter.
+        dropout: share of the embedded input that training drops.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_items: int,
+        embedding_size: int,
+        max_length: int,
+        attention: GatedAttention,
+        clusters: ClusterAttention | None,
+        recency: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__(n_items=n_items, embedding_size=embedding_size, max_length=max_length, init_std=0.1)
+        self.biases = nn.Parameter(torch.full((n_items + 1, 1), -math.log(n_items)))
+        self.attention = attention
+        self.clusters = clusters
+        self.recency = nn.Parameter(torch.zeros(max_length)) if recency else None
+        self.dropout = Dropout(dropout)
+
+    def states(self, window: Window) -> Float[Tensor, "B L D"]:
+        """Return the state after each event."""
+        events = self.dropout(self.embed(window))
+        gated, attention = self.attention(events)
+        mask = self._mask(window)
+        weights = prefix_softmax(attention, mask)
+        states: Tensor
+        if self.clusters is None:
+            states = weights @ gated
+        else:
+            states = self.clusters(events, gated, weights, mask, self.attention.importance)
+        return states
+
+    def _mask(self, window: Window) -> Float[Tensor, "B L L"]:
+        """Return what is added to the attention: -inf where an event (column) takes no part after another (row)."""
+        seen = visible(window.items, causal=True).squeeze(1)
+        offsets = self.items.new_zeros(seen.shape[1:])
+        if self.recency is not None:
+            places = torch.arange(seen.shape[1], device=seen.device)
+            offsets = self.recency[(places.unsqueeze(1) - places).clamp(min=0)]
+        return offsets.masked_fill(~seen, -torch.inf)
+
+    def table(self) -> Float[Tensor, "M W"]:
+        """Return the embedding and the bias of every item."""
+        return torch.cat((self.items, self.biases), dim=1)
+
+    def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
+        """Return the embedding and the bias of some items."""
+        return torch.cat((super().rows(ids), self.biases[ids]), dim=-1)
+
+    def anneal(self, progress: float) -> None:
+        """Harden the clusters as far as this share of the training calls for."""
+        if self.clusters is not None:
+            self.clusters.assignment.anneal(progress)
+
+    @torch.no_grad()
+    def members(self) -> Float[Tensor, "M K"]:
+        """Return how much of each item belongs to each cluster; row 0 (padding) has no meaning."""
+        assert self.clusters is not None
+        members: Tensor = self.clusters.assignment(self.attention(self.items)[0])
+        return members

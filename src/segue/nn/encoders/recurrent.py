@@ -1,0 +1,251 @@
+"""GRU4Rec's network: recurrent layers between an input and an output item table, one event at a time."""
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segue.data.sessions import Prefixes
+from segue.data.vocabulary import PADDING
+from segue.nn.encoders.base import Encoder
+from segue.nn.encoders.embedding import look_up
+from segue.nn.encoders.gru_cell import gru_cell
+
+State = list[Tensor]
+"""Carried from event to event: for each layer its hidden state [B, H], and for an LSTM its cell state after it."""
+
+
+def glorot_(weight: Tensor, rows: int, columns: int) -> None:
+    """Fill a weight with Glorot's uniform draws for a matrix of the given size, which may be one block of it."""
+    bound = math.sqrt(6.0 / (rows + columns))
+    nn.init.uniform_(weight, -bound, bound)
+
+
+def _draw_gates(cell: nn.GRUCell | nn.LSTMCell) -> None:
+    """Draw each gate's matrices on their own, whatever their number; biases start at 0."""
+    glorot_(cell.weight_ih, cell.hidden_size, cell.input_size)
+    glorot_(cell.weight_hh, cell.hidden_size, cell.hidden_size)
+    nn.init.zeros_(cell.bias_ih)
+    nn.init.zeros_(cell.bias_hh)
+
+
+class GRUCell(nn.GRUCell):
+    """``torch.nn.GRUCell`` with a shorter way through a CPU."""
+
+    n_states = 1
+
+    def reset_parameters(self) -> None:
+        """Draw fresh weights."""
+        _draw_gates(self)
+
+    def forward(self, inputs: Float[Tensor, "B I"], state: State) -> State:  # type: ignore[override]
+        """Return the next state."""
+        if inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return [super().forward(inputs, state[0])]
+        return [gru_cell(inputs, state[0], self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)]
+
+
+class LSTMCell(nn.LSTMCell):
+    """``torch.nn.LSTMCell`` on a list of states."""
+
+    n_states = 2
+
+    def reset_parameters(self) -> None:
+        """Draw fresh weights."""
+        _draw_gates(self)
+
+    def forward(self, inputs: Float[Tensor, "B I"], state: State) -> State:  # type: ignore[override]
+        """Return the next state."""
+        return list(super().forward(inputs, (state[0], state[1])))
+
+
+class OneHotGRUCell(nn.Module):
+    """A GRU cell whose input is an item, so that its input weights are a row per item.
+
+    As in GRU4Rec's first layer, the reset gate acts before the matrix product (Cho et al., 2014), while
+    ``torch.nn.GRUCell`` resets after it; and an update gate of 1 takes the candidate, not the old state.
+
+    Args:
+        n_items: number of items N.
+        hidden_size: width H.
+    """
+
+    n_states = 1
+
+    def __init__(self, *, n_items: int, hidden_size: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(n_items + 1, 3 * hidden_size))
+        self.gates = nn.Parameter(torch.empty(hidden_size, 2 * hidden_size))
+        self.candidate = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
+        glorot_(self.table.data[PADDING + 1 :], n_items, hidden_size)
+        glorot_(self.gates, hidden_size, hidden_size)
+        glorot_(self.candidate, hidden_size, hidden_size)
+
+    def forward(self, items: Int64[Tensor, "B"], state: State) -> State:
+        """Return the next state; the columns of the table are candidate, reset and update."""
+        (hidden,) = state
+        by_item = look_up(self.table, items)[0] + self.bias
+        candidate, reset, update = by_item.chunk(3, dim=1)
+        of_reset, of_update = (hidden @ self.gates).chunk(2, dim=1)
+        reset, update = torch.sigmoid(reset + of_reset), torch.sigmoid(update + of_update)
+        candidate = torch.tanh((reset * hidden) @ self.candidate + candidate)
+        return [torch.lerp(hidden, candidate, update)]
+
+
+class OneHotLSTMCell(nn.Module):
+    """An LSTM cell whose input is an item, so that its input weights are a row per item.
+
+    Args:
+        n_items: number of items N.
+        hidden_size: width H.
+    """
+
+    n_states = 2
+
+    def __init__(self, *, n_items: int, hidden_size: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(n_items + 1, 4 * hidden_size))
+        self.gates = nn.Parameter(torch.empty(hidden_size, 4 * hidden_size))
+        self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
+        glorot_(self.table.data[PADDING + 1 :], n_items, hidden_size)
+        glorot_(self.gates, hidden_size, hidden_size)
+
+    def forward(self, items: Int64[Tensor, "B"], state: State) -> State:
+        """Return the next state; the columns of the table are input, forget, cell and output."""
+        hidden, cell = state
+        gates = look_up(self.table, items)[0] + torch.addmm(self.bias, hidden, self.gates)
+        entering, kept, candidate, leaving = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(kept) * cell + torch.sigmoid(entering) * torch.tanh(candidate)
+        return [torch.sigmoid(leaving) * torch.tanh(cell), cell]
+
+
+class RecurrentNetwork(Encoder):
+    """Recurrent layers over item embeddings, and a dot product with an output table.
+
+    ``output`` holds the output embedding of each item and, in its last column, the item's bias; with a shared
+    table its embeddings are the input, too. Dropout acts on the embedded input (of one-hot items: on the output of
+    the first layer) and on the output of each layer; what is dropped is dropped from the carried state as well, as
+    in the authors' code.
+
+    Args:
+        n_items: number of items N.
+        hidden_size: width H of each layer.
+        layers: number of layers.
+        cell: ``"gru"`` or ``"lstm"``.
+        embedding: ``"shared"`` with the output table, ``"separate"``, or ``"one-hot"`` items into the first layer.
+        embedding_size: width of a separate embedding.
+        dropout_embedding: share of the embedded input that training drops.
+        dropout_hidden: share of a layer's output that training drops.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_items: int,
+        hidden_size: int,
+        layers: int = 1,
+        cell: Literal["gru", "lstm"] = "gru",
+        embedding: Literal["shared", "separate", "one-hot"] = "shared",
+        embedding_size: int = 0,
+        dropout_embedding: float = 0.0,
+        dropout_hidden: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.output = nn.Parameter(torch.zeros(n_items + 1, hidden_size + 1))
+        glorot_(self.output.data[PADDING + 1 :, :-1], n_items, hidden_size)
+        width = hidden_size
+        if embedding == "separate":
+            width = embedding_size
+            self.input = nn.Parameter(torch.zeros(n_items + 1, width))
+            glorot_(self.input.data[PADDING + 1 :], n_items, width)
+        plain, one_hot = (GRUCell, OneHotGRUCell) if cell == "gru" else (LSTMCell, OneHotLSTMCell)
+        cells: list[nn.Module] = [
+            one_hot(n_items=n_items, hidden_size=hidden_size) if embedding == "one-hot" else plain(width, hidden_size)
+        ]
+        cells += [plain(hidden_size, hidden_size) for _ in range(layers - 1)]
+        self.cells = nn.ModuleList(cells)
+        self.dropout_embedding = dropout_embedding
+        self.dropout_hidden = dropout_hidden
+        self.hidden_size = hidden_size
+        self._n_states = plain.n_states
+
+    def start(self, rows: int) -> State:
+        """Return the state before the first event of ``rows`` sessions."""
+        return [self.output.new_zeros(rows, self.hidden_size) for _ in range(self._n_states * len(self.cells))]
+
+    def look_up(
+        self, items: Int64[Tensor, "B"], candidates: Int64[Tensor, "M"]
+    ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M W"]]:
+        """Return the input of ``step`` for some items, and the output embeddings and biases of others."""
+        if self.embedding == "shared":
+            inputs, rows = look_up(self.output, items, candidates)
+            return self._dropped(inputs[:, :-1]), rows
+        (rows,) = look_up(self.output, candidates)
+        return self._input(items), rows
+
+    def step(
+        self, inputs: Float[Tensor, "B I"] | Int64[Tensor, "B"], state: State
+    ) -> tuple[Float[Tensor, "B H"], State]:
+        """Take one event of each session.
+
+        Args:
+            inputs: the embedded items, or the items themselves where the first layer takes them one-hot.
+            state: what ``start`` or the step before returned.
+
+        Returns:
+            The output of the last layer, and the state after the event.
+        """
+        flow = inputs
+        after: State = []
+        for cell in self.cells:
+            new = cell(flow, state[len(after) : len(after) + self._n_states])
+            rate = self.dropout_embedding if self.embedding == "one-hot" and not after else self.dropout_hidden
+            flow = functional.dropout(new[0], rate, self.training)
+            after += [flow, *new[1:]]
+        return flow, after
+
+    def encode(self, prefixes: Prefixes) -> Float[Tensor, "B H"]:
+        """Return the output after the last event of each prefix, zero for an empty one.
+
+        Prefixes that start at the same event are one session seen at several moments: it is run once.
+        """
+        starts, run = np.unique(prefixes.starts, return_inverse=True)
+        longest = np.zeros(len(starts), dtype=np.int64)
+        np.maximum.at(longest, run, prefixes.lengths)
+        # Longest first, so that the sessions that still go on are the first rows at any step.
+        order = np.argsort(-longest, kind="stable")
+        row = np.argsort(order)[run]
+        by_length = np.argsort(prefixes.lengths, kind="stable")
+        bounds = np.searchsorted(prefixes.lengths[by_length], np.arange(longest.max(initial=0) + 2))
+        state = self.start(len(starts))
+        outputs = self.output.new_zeros(len(prefixes), self.hidden_size)
+        for into in range(longest.max(initial=0)):
+            going = int((longest > into).sum())
+            items = torch.from_numpy(prefixes.items[starts[order[:going]] + into].astype(np.int64))
+            flow, state = self.step(self._input(items.to(outputs.device)), [part[:going] for part in state])
+            ending = by_length[bounds[into + 1] : bounds[into + 2]]
+            outputs[torch.from_numpy(ending)] = flow[torch.from_numpy(row[ending])]
+        return outputs
+
+    def table(self) -> Float[Tensor, "M W"]:
+        """Return output embedding and bias of every item."""
+        return self.output
+
+    def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
+        """Return output embedding and bias of some items."""
+        return look_up(self.output, ids)[0]
+
+    def _input(self, items: Int64[Tensor, "B"]) -> Float[Tensor, "B I"] | Int64[Tensor, "B"]:
+        if self.embedding == "one-hot":
+            return items
+        table = self.output[:, :-1] if self.embedding == "shared" else self.input
+        return self._dropped(look_up(table, items)[0])
+
+    def _dropped(self, embedded: Float[Tensor, "B I"]) -> Float[Tensor, "B I"]:
+        return functional.dropout(embedded, self.dropout_embedding, self.training)

@@ -1,0 +1,1 @@
+"""How a state and its target become a loss: against the catalogue, against negatives, against soft labels."""

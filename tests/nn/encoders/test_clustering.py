@@ -1,0 +1,179 @@
+"""The clustering layer against its definition, written as loops over prefixes, clusters and events, in each mode."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from segue.data.batches.windows import Window
+from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+
+WIDTH, CLUSTERS = 3, 4
+SESSIONS = torch.tensor([[0, 0, 5, 2], [1, 4, 1, 3], [0, 0, 0, 6]])
+MODES = [
+    pytest.param(*mode, id="-".join(mode))
+    for mode in product(
+        ("annealed", "straight-through"),
+        ("pooled", "trained"),
+        ("product", "sum"),
+        ("shared", "own"),
+        ("hidden", "embedding"),
+    )
+    if mode[1:3] != ("trained", "sum")  # refused by the model: the assignment would have no gradient
+]
+
+
+def encoder(assignment: str, vectors: str, combination: str, importance: str, gate: str) -> ClusteringEncoder:
+    torch.manual_seed(1)
+    clusters = ClusterAttention(
+        assignment=Assignment(
+            width=WIDTH,
+            clusters=CLUSTERS,
+            straight_through=assignment == "straight-through",
+            final_temperature=0.5,
+            anneal=1.0,
+        ),
+        width=WIDTH,
+        clusters=CLUSTERS,
+        trained=vectors == "trained",
+        combination=combination,
+        own_importance=importance == "own",
+    )
+    attention = GatedAttention(width=WIDTH, gate_input=gate)
+    network = ClusteringEncoder(
+        n_items=6,
+        embedding_size=WIDTH,
+        max_length=4,
+        attention=attention,
+        clusters=clusters,
+        recency=True,
+        dropout=0.0,
+    ).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(-1.5, 1.5)
+        network.items[0] = 0.0
+    return network
+
+
+def softmax(logits: list[Tensor]) -> list[Tensor]:
+    exponentials = [logit.exp() for logit in logits]
+    return [one / sum(exponentials) for one in exponentials]
+
+
+def assigned(network: ClusteringEncoder, gated: Tensor, temperature: float) -> list[Tensor]:
+    """The memberships of one event; with the gradient of the softmax where they are one-hot."""
+    assignment = network.clusters.assignment
+    logits = [row @ gated for row in assignment.logits.weight]
+    if not assignment.straight_through:
+        return softmax([logit / temperature for logit in logits])
+    best = max(range(CLUSTERS), key=lambda cluster: logits[cluster].item())
+    return [float(k == best) + (share - share.detach()) for k, share in enumerate(softmax(logits))]
+
+
+def by_definition(network: ClusteringEncoder, session: list[int], temperature: float) -> Tensor:
+    """The state after one session, by the equations of the design."""
+    attention, clusters = network.attention, network.clusters
+    w = attention.importance
+    of_events = w if clusters.importance is None else clusters.importance
+    e = [network.items[item] for item in session]
+    u = [torch.tanh(attention.hidden.weight @ one + attention.hidden.bias) for one in e]
+    q = u if attention.gate_input == "hidden" else e
+    h = [torch.sigmoid(q[t] @ w) * u[t] for t in range(len(e))]
+    near = [network.recency[len(e) - 1 - t] for t in range(len(e))]
+    alpha = softmax([u[t] @ w + near[t] for t in range(len(e))])
+    z = [assigned(network, one, temperature) for one in h]
+    b = softmax([e[t] @ of_events + near[t] for t in range(len(e))])
+    vectors, held, shares = [], [], []
+    for k in range(CLUSTERS):
+        mass = sum(alpha[t] * z[t][k] for t in range(len(e)))
+        if mass > 1e-6:
+            pooled = sum(alpha[t] * z[t][k] * h[t] for t in range(len(e))) / mass
+            vectors.append(pooled if clusters.vectors is None else clusters.vectors[k])
+            shares.append(sum(b[t] * z[t][k] for t in range(len(e))))
+            held.append(k)
+    a = softmax([vector @ w for vector in vectors])
+    if clusters.combination == "sum":
+        return sum(a[k] * vectors[k] for k in range(len(held))) + sum(b[t] * e[t] for t in range(len(e)))
+    weights = [a[k] * shares[k] for k in range(len(held))]
+    return sum(weights[k] / sum(weights) * vectors[k] for k in range(len(held)))
+
+
+def close(one: Tensor, other: Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("assignment", "vectors", "combination", "importance", "gate"), MODES)
+def test_forward_and_backward_equal_the_definition(
+    assignment: str, vectors: str, combination: str, importance: str, gate: str
+) -> None:
+    network = encoder(assignment, vectors, combination, importance, gate)
+    network.anneal(0.5)
+    temperature = math.sqrt(0.5)
+    states = network.states(Window(SESSIONS))
+    real = SESSIONS > 0
+    expected = [
+        by_definition(network, [item for item in row[: end + 1].tolist() if item], temperature)
+        for row in SESSIONS
+        for end in range(SESSIONS.shape[1])
+        if row[end] > 0
+    ]
+    close(states[real], torch.stack(expected))
+    gradient = torch.randn_like(states[real])
+    parameters = [parameter for name, parameter in network.named_parameters() if name != "biases"]
+    ours = torch.autograd.grad(states[real], parameters, gradient, retain_graph=True)
+    theirs = torch.autograd.grad(torch.stack(expected), parameters, gradient)
+    for one, other in zip(ours, theirs, strict=True):
+        close(one, other)
+
+
+def test_two_events_by_hand() -> None:
+    """w = 0 makes all attention uniform and every gate a half: a cluster of two events counts twice as one of one."""
+    network = encoder("straight-through", "pooled", "product", "shared", "hidden")
+    with torch.no_grad():
+        network.attention.importance.zero_()
+        network.recency.zero_()
+        network.attention.hidden.weight.copy_(torch.eye(3))
+        network.attention.hidden.bias.zero_()
+        network.clusters.assignment.logits.weight.copy_(torch.eye(4, 3))
+        network.items[1:4] = torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    state = network.last(Window(torch.tensor([[0, 1, 2, 3]])))[0]
+    first = (math.tanh(1) + math.tanh(2)) / 4
+    close(state, torch.tensor([2 / 3 * first, 1 / 3 * math.tanh(1) / 2, 0.0], dtype=torch.float64))
+
+
+def test_an_empty_cluster_takes_no_part() -> None:
+    network = encoder("straight-through", "trained", "product", "own", "hidden")
+    filled = network.members()[SESSIONS[1]].sum(0) > 0
+    assert filled.any()
+    assert not filled.all()
+    before = network.last(Window(SESSIONS[1:2]))
+    with torch.no_grad():
+        network.clusters.vectors[~filled] += 7.0
+    assert torch.equal(network.last(Window(SESSIONS[1:2])), before)
+
+
+def test_without_clusters_the_state_is_that_of_a_single_one() -> None:
+    network = encoder("annealed", "pooled", "product", "shared", "hidden")
+    assignment = network.clusters.assignment
+    assignment.logits = torch.nn.Linear(WIDTH, 1, bias=False, dtype=torch.float64)
+    one = network.states(Window(SESSIONS))
+    network.clusters = None
+    close(network.states(Window(SESSIONS)), one)
+
+
+def test_the_temperature_falls_in_training_and_is_final_outside_of_it() -> None:
+    assignment = Assignment(width=2, clusters=2, straight_through=False, final_temperature=0.01, anneal=0.5)
+    assignment.logits.weight.data = torch.eye(2)
+    values = torch.tensor([1.0, 0.0])
+
+    def share(progress: float) -> float:
+        assignment.anneal(progress)
+        return assignment(values)[0].item()
+
+    for progress, temperature in ((0.0, 1.0), (0.25, 0.1), (0.5, 0.01), (0.9, 0.01)):
+        assert share(progress) == pytest.approx(1 / (1 + math.exp(-1 / temperature)))
+    assignment.anneal(0.0)
+    assert assignment.eval()(values)[0].item() == pytest.approx(1.0)

@@ -1,0 +1,183 @@
+"""The transformer's parts against loops over single numbers and vectors, and what no part may depend on."""
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segue.data.batches import Window
+from segue.nn.encoders.dropout import Dropout
+from segue.nn.encoders.hstu import HSTUBlock, HSTUEncoder, RelativeBias
+from segue.nn.encoders.sequence import CausalEncoder
+from segue.nn.encoders.transformer import (
+    Arrangement,
+    Attention,
+    ClozeEncoder,
+    FeedForward,
+    SwiGLU,
+    TransformerBlock,
+    TransformerEncoder,
+    TransformerStack,
+    visible,
+)
+
+WIDTH, HEADS, LENGTH, N_ITEMS = 6, 2, 5, 9
+ITEMS = torch.tensor([[0, 0, 3, 1, 3], [4, 5, 6, 7, 8], [0, 0, 0, 0, 9]])
+ARRANGEMENTS = get_args(Arrangement)
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    for name, parameter in module.named_parameters():
+        with torch.no_grad():
+            parameter.uniform_(-0.6, 0.6)
+            if name == "items":
+                parameter[0] = 0
+    return module.eval()
+
+
+def new_block(arrangement: str) -> TransformerBlock:
+    return TransformerBlock(
+        attention=Attention(width=WIDTH, heads=HEADS, mixed=arrangement != "query"),
+        feed_forward=SwiGLU(width=WIDTH, inner=4)
+        if arrangement == "gated"
+        else FeedForward(width=WIDTH, inner=4, activation="tanh"),
+        width=WIDTH,
+        arrangement=arrangement,
+        dropout=0.0,
+    )
+
+
+def new_stack(arrangement: str) -> TransformerStack:
+    blocks = [new_block(arrangement) for _ in range(2)]
+    return TransformerStack(max_length=LENGTH, width=WIDTH, blocks=blocks, final=nn.LayerNorm(WIDTH), dropout=0.0)
+
+
+def new_encoder(kind: str) -> CausalEncoder:
+    sizes = {"n_items": N_ITEMS, "embedding_size": WIDTH, "max_length": LENGTH}
+    if kind != "hstu":
+        return randomised(TransformerEncoder(**sizes, stack=new_stack(kind), scale=2.0))
+    bias = RelativeBias(max_length=LENGTH, buckets=9)
+    blocks = [HSTUBlock(width=WIDTH, heads=HEADS, bias=bias, length=LENGTH, dropout=0.0) for _ in range(2)]
+    return randomised(HSTUEncoder(**sizes, blocks=blocks, buckets=9, dropout=0.0, temperature=0.5))
+
+
+def attend(attention: Attention, queries: list[Tensor], memory: list[Tensor], position: int) -> Tensor:
+    """The attention of one position to itself and those before it, one head and one number at a time."""
+    size = WIDTH // HEADS
+    asked = attention.queries(queries[position])
+    known = [attention.keys_values(vector) for vector in memory[: position + 1]]
+    parts = []
+    for head in range(HEADS):
+        own = slice(head * size, (head + 1) * size)
+        logits = [sum(a * k for a, k in zip(asked[own], one[own], strict=True)) / math.sqrt(size) for one in known]
+        total = sum(math.exp(logit) for logit in logits)
+        values = [one[WIDTH:][own] for one in known]
+        parts.append(sum(math.exp(logit) / total * value for logit, value in zip(logits, values, strict=True)))
+    return attention.output(torch.cat(parts))
+
+
+def by_hand(block: TransformerBlock, values: list[Tensor]) -> list[Tensor]:
+    """The definition of each arrangement for a sub-layer f and its norm n, in its own words."""
+    norm, attention, places = block.norms[0], block.attention, range(len(values))
+    normed = [norm(value) for value in values]
+
+    def second(value: Tensor) -> Tensor:
+        n, f = block.norms[1], block.feed_forward
+        return {
+            "post": lambda: n(value + f(value)),
+            "pre": lambda: value + f(n(value)),
+            "query": lambda: n(value) + f(n(value)),
+            "gated": lambda: value + torch.sigmoid(block.gates[1](value)) * f(n(value)),
+        }[block.arrangement]()
+
+    match block.arrangement:
+        case "post":
+            middle = [norm(values[t] + attend(attention, values, values, t)) for t in places]
+        case "pre":
+            middle = [values[t] + attend(attention, normed, normed, t) for t in places]
+        case "query":
+            middle = [normed[t] + attend(attention, normed, values, t) for t in places]
+        case "gated":
+            gates = [torch.sigmoid(block.gates[0](value)) for value in values]
+            middle = [values[t] + gates[t] * attend(attention, normed, normed, t) for t in places]
+    return [second(value) for value in middle]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_block_equals_a_loop(arrangement: str) -> None:
+    block = randomised(new_block(arrangement))
+    values = torch.randn(len(ITEMS), LENGTH, WIDTH)
+    output = block(values, visible(ITEMS, causal=True))
+    for row, items in enumerate(ITEMS):
+        first = int((items == 0).sum())
+        expected = torch.stack(by_hand(block, list(values[row, first:])))
+        torch.testing.assert_close(output[row, first:], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [*ARRANGEMENTS, "hstu"])
+def test_a_state_depends_on_no_later_event_and_on_every_earlier_one(kind: str) -> None:
+    encoder, items = new_encoder(kind), ITEMS[1:2]
+    times = torch.tensor([[0, 60, 90, 4000, 5000]])
+    states = encoder.states(Window(items, times))
+    for changed in range(LENGTH):
+        other, later = items.clone(), times.clone()
+        other[0, changed] = 9
+        later[0, changed:] += 10_000
+        moved = (encoder.states(Window(other, later)) - states).abs().amax(2)[0] > 1e-7
+        assert moved.tolist() == [place >= changed for place in range(LENGTH)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [*ARRANGEMENTS, "hstu"])
+def test_wider_padding_changes_nothing(kind: str) -> None:
+    encoder = new_encoder(kind)
+    for items in ITEMS:
+        alone = encoder.states(Window(items[items > 0][None]))
+        torch.testing.assert_close(encoder.states(Window(items[None]))[:, -alone.shape[1] :], alone)
+
+
+@torch.no_grad()
+def test_a_cloze_encoder_looks_both_ways_but_not_at_padding_or_behind_a_mask() -> None:
+    encoder = randomised(
+        ClozeEncoder(n_items=N_ITEMS, embedding_size=WIDTH, max_length=LENGTH, stack=new_stack("post"))
+    )
+    mask = N_ITEMS + 1
+    items = torch.tensor([[0, 2, mask, 4, mask]])
+    states = encoder.states(Window(items))
+    torch.testing.assert_close(encoder.states(Window(items[:, 1:])), states[:, 1:])
+    for changed in (1, 3):
+        other = items.clone()
+        other[0, changed] = 9
+        assert ((encoder.states(Window(other)) - states).abs().amax(2)[0, 1:] > 1e-7).all()
+    assert encoder.table().shape == (N_ITEMS + 1, WIDTH)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.5])
+def test_dropout_keeps_the_mean_and_drops_its_rate(rate: float) -> None:
+    torch.manual_seed(0)
+    layer, n = Dropout(rate), 1_000_003
+    values = layer(torch.ones(n))
+    rounded = round(256 * rate) / 256
+    kept = values != 0
+    assert abs((~kept).double().mean().item() - rounded) < 5 * math.sqrt(rate * (1 - rate) / n)
+    np.testing.assert_allclose(values[kept].unique(), [1 / (1 - rounded)], rtol=1e-6)
+    assert abs(rounded - rate) <= 1 / 512
+
+
+def test_dropout_is_a_function_of_the_seed_and_is_for_training_only() -> None:
+    layer, values = Dropout(0.3), torch.randn(3, 7, 5)
+
+    def draw(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return layer(values)
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+    assert layer.eval()(values) is values
+    assert Dropout(0.0)(values) is values

@@ -1,0 +1,45 @@
+"""The fused losses against the plain ones."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from segue.nn.losses.functions import cross_entropy
+from segue.nn.losses.fused import sampled_cross_entropy
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("with_hits", [False, True])
+def test_sampled_cross_entropy_equals_the_plain_loss(with_hits: bool) -> None:
+    states, table, log_q = random(4, 5), random(12, 6, seed=1), random(9, seed=2)
+    ids = torch.tensor([3, 7, 3, 11, 7, 1, 2, 3, 3])
+    hits = [(0, 2), (0, 7), (0, 8), (1, 4), (2, 0), (2, 7), (2, 8)] if with_hits else []
+    rows, columns = (torch.tensor([pair[axis] for pair in hits], dtype=torch.int64) for axis in (0, 1))
+    excluded = torch.zeros(4, 9, dtype=torch.bool)
+    excluded[rows, columns] = True
+    weights = torch.tensor([0.5, 2.0, -1.0, 0.25], dtype=torch.float64)
+
+    inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
+    rows_of = inputs[1][ids]
+    plain = cross_entropy(inputs[0] @ rows_of[:, :-1].T + rows_of[:, -1] - log_q, torch.arange(4), excluded)
+    (plain * weights).sum().backward()
+    fused_inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
+    fused = sampled_cross_entropy(fused_inputs[0], fused_inputs[1][ids], log_q, (rows, columns))
+    (fused * weights).sum().backward()
+
+    torch.testing.assert_close(fused, plain)
+    torch.testing.assert_close(fused_inputs[0].grad, inputs[0].grad)
+    torch.testing.assert_close(fused_inputs[1].grad, inputs[1].grad)
+
+
+def test_a_hopeless_target_costs_much_but_not_infinity() -> None:
+    states, candidates = torch.tensor([[1000.0]]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).requires_grad_()
+    nothing = torch.zeros(0, dtype=torch.int64)
+    loss = sampled_cross_entropy(states, candidates, torch.zeros(2), (nothing, nothing))
+    loss.sum().backward()
+    assert loss.item() > 50
+    assert loss.isfinite().all()
+    assert candidates.grad.isfinite().all()
