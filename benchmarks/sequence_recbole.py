@@ -18,7 +18,7 @@ NAMES = {
     "narm": "NARM",
     "stamp": "STAMP",
     "sr-gnn": "SRGNN",
-    "fmlp-rec": "FMLP",
+    "gru4rec": "GRU4Rec",
     "improved-gru4rec": "GRU4Rec",
     "fpmc": "FPMC",
 }

@@ -18,11 +18,11 @@ def main() -> None:
     data = segue.prepare(
         segue.read(log, columns={"session": "user"}), "leave-one-out", k_core=1, exclude_seen=True, valid_share=0.0
     )
-    sizes = {"embedding_size": task["embedding_size"], "max_length": task["max_length"]}
-    if "layers" in segue.model_class(name).Config.model_fields:
-        sizes["layers"] = task["layers"]
-    settings = parse_settings(task["settings"]).get(name, {})
-    model = segue.model_class(name)(**merge({**sizes, "training": {"epochs": task["epochs"]}}, settings))
+    kind = segue.model_class(name)
+    sizes = {**task, "hidden_size": task["embedding_size"]}
+    own = {"embedding_size", "hidden_size", "max_length", "layers"} & kind.Config.model_fields.keys()
+    usual = {**{size: sizes[size] for size in own}, "training": {"epochs": task["epochs"]}}
+    model = kind(**merge(usual, parse_settings(task["settings"]).get(name, {})))
     started = time.perf_counter()
     model.fit(data.train, runtime=Runtime(device="cpu"))
     answer = {
