@@ -71,11 +71,17 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=50)
     parser.add_argument("--embedding-size", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of segue; the peers use fp32"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="NAME=VALUE")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    task = {name: getattr(args, name) for name in ("model", "max_length", "embedding_size", "layers", "threads")}
+    task = {
+        name: getattr(args, name)
+        for name in ("model", "max_length", "embedding_size", "layers", "threads", "precision")
+    }
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.csv"
         write_log(args.log, log)

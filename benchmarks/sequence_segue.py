@@ -24,7 +24,7 @@ def main() -> None:
     usual = {**{size: sizes[size] for size in own}, "training": {"epochs": task["epochs"]}}
     model = kind(**merge(usual, parse_settings(task["settings"]).get(name, {})))
     started = time.perf_counter()
-    model.fit(data.train, runtime=Runtime(device="cpu"))
+    model.fit(data.train, runtime=Runtime(device="cpu", precision=task["precision"]))
     answer = {
         "fit_seconds": time.perf_counter() - started,
         "epoch_seconds": [record.seconds for record in model.curve],

@@ -53,6 +53,28 @@ def test_all_mistakes_come_together_each_with_name_rule_value() -> None:
     ]
 
 
+def test_a_value_of_another_type_is_answered_with_what_to_type() -> None:
+    class Several(BaseModel):
+        names: tuple[str, ...] = ()
+        size: int = 1
+        rate: float = 0.1
+        on: bool = False
+        inner: Inner = Inner()
+
+    wrong = {"names": "hour", "size": "abc", "rate": "x", "on": "maybe", "inner": 5}
+    with pytest.raises(ParameterError) as caught:
+        build(Several, "s", parameters=wrong)
+    assert str(caught.value).splitlines() == [
+        "s.names: must be a list such as '[hour]', got 'hour'",
+        "s.size: must be an integer, got 'abc'",
+        "s.rate: must be a number, got 'x'",
+        "s.on: must be true or false, got 'maybe'",
+        "s.inner: must be names and values, got 5",
+    ]
+    with pytest.raises(ParameterError, match=r"s\.size: must be an integer, got 1\.5"):
+        build(Several, "s", parameters={"size": 1.5})
+
+
 def test_sections_are_written_with_dots() -> None:
     assert flatten({"a": 1, "inner": {"rate": None, "deep": {"kind": "b"}}}) == {
         "a": 1,

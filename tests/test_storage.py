@@ -68,6 +68,34 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("moment", ["before", "between", "after"])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_folder_is_there_whenever_its_replacement_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException, moment: str
+) -> None:
+    folder, rename = tmp_path / "model", Path.rename
+    with replacing_folder(folder) as scratch:
+        (scratch / "old").touch()
+
+    def interrupted(self: Path, target: Path) -> None:
+        monkeypatch.setattr(Path, "rename", rename)
+        if moment != "before":
+            rename(self, target)
+        if moment == "after":
+            rename(target.with_name("new"), folder)
+        raise stop
+
+    def replace() -> None:
+        with replacing_folder(folder) as scratch:
+            (scratch / "new").touch()
+            monkeypatch.setattr(Path, "rename", interrupted)
+
+    with pytest.raises((KeyboardInterrupt, StorageError)):
+        replace()
+    assert [file.name for file in folder.iterdir()] == ["new" if moment == "after" else "old"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match=r"results\.json: cannot be written"):

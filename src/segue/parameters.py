@@ -1,5 +1,6 @@
 """From names and values typed by a user to a checked configuration."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -30,6 +31,13 @@ def flatten(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
     return flat
 
 
+def typed(value: Any) -> str:
+    """Return a value as it is typed behind ``--set``."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
 def build(
     config: type[ConfigT], owner: str, *, preset: str | None = None, parameters: Mapping[str, Any] | None = None
 ) -> ConfigT:
@@ -58,12 +66,27 @@ def build(
         raise ParameterError("\n".join(lines)) from None
 
 
+_RULES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "dict": "names and values",
+    "model": "names and values",
+}
+"""What pydantic's mistakes of a type ask for, by the first word of their kind (``int_parsing``, ``bool_type``)."""
+
+
 def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     where = f"{owner}.{name}" if name else owner
     if detail["type"] == "extra_forbidden":
         return str(UnknownNameError(f"parameter of {owner}", name, [one.name for one in describe(config)]))
     rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    kind, _, mistake = str(detail["type"]).partition("_")
+    if mistake in ("type", "parsing", "from_float"):
+        example = f" such as '[{detail['input']}]'" if isinstance(detail["input"], str) else ""
+        rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
     return f"{where}: must be {rule}, got {detail['input']!r}"
 
 

@@ -15,6 +15,8 @@ from segue.errors import StorageError
 # safetensors and polars wrap the operating system's refusal in errors of their own.
 _REFUSALS = (OSError, SafetensorError, pl.exceptions.PolarsError)
 
+_UNFINISHED = ".segue-unfinished-"
+
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
@@ -26,14 +28,16 @@ def replacing_file(path: Path) -> Iterator[Path]:
     with _room_beside(path) as room:
         scratch = room / path.name
         yield scratch
-        with scratch.open("rb") as stream:
-            os.fsync(stream.fileno())
+        _sync(scratch)
         scratch.replace(path)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a scratch folder that replaces ``path`` when the block ends well.
+
+    Replacing a folder takes two renames. A process that is killed between them (SIGKILL, power) leaves nothing at
+    ``path``; both folders are beside it then, as ``old`` and ``new`` in a room that ``is_unfinished``.
 
     Raises:
         StorageError: the disk refused; an older folder is still at ``path``.
@@ -42,6 +46,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         scratch = room / "new"
         scratch.mkdir()
         yield scratch
+        for file in scratch.rglob("*"):
+            if file.is_file():
+                _sync(file)
         _swap(scratch, path, aside=room / "old")
 
 
@@ -78,12 +85,18 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
+def is_unfinished(path: Path) -> bool:
+    """Say whether this is the room of a write: one that is under way, or one that was killed."""
+    return path.name.startswith(_UNFINISHED)
+
+
 @contextmanager
 def _room_beside(path: Path) -> Iterator[Path]:
     """Yield a folder of this writer alone, on the file system of ``path``; it is gone afterwards."""
     with _refusals_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as room:
+        prefix = f"{_UNFINISHED}{path.name}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as room:
             yield Path(room)
 
 
@@ -91,12 +104,18 @@ def _swap(new: Path, path: Path, aside: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    path.rename(aside)
     try:
+        path.rename(aside)
         new.rename(path)
-    except OSError:
-        aside.rename(path)
+    except BaseException:  # An interrupt too: what is aside would be removed with the room.
+        if not path.exists():
+            aside.rename(path)
         raise
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 @contextmanager

@@ -1,13 +1,33 @@
 """``segue add-items``, and what ``segue recommend`` says of such items and of context."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import polars as pl
 import pytest
-from command import segue
+from command import segue, tree
 
 from segue import ALS, SASRec, prepare, read
+
+README = Path(__file__).parents[2] / "README.md"
+FOREIGN = ("log.parquet", "ratings.inter")
+
+
+def commands_of_the_readme() -> list[str]:
+    """Return the commands of "On your own log" and "Models", but for those on logs of other kinds."""
+    sections = re.findall(
+        r"^## (?:On your own log|Models)\n(.*?)(?=^## )", README.read_text(), re.DOTALL | re.MULTILINE
+    )
+    lines = "".join(sections).replace("\\\n", "").splitlines()
+    return [line for line in lines if line.startswith("segue ") and not any(name in line for name in FOREIGN)]
+
+
+def quickly(words: list[str]) -> list[str]:
+    """Make the networks that a command trains small."""
+    trained = [name for name in ("gru4rec", "sasrec") if words[0] in ("run", "distill") and name in " ".join(words)]
+    return [*words, *(text for name in trained for text in ("--set", f"{name}.training.epochs=1"))]
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +44,68 @@ def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("item,group\n7,shoe\n8,tie\n1,hat\n")
     outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group")
     assert outcome.code == 0
-    assert "2 items added: 1 are scored as similar items,\n1 are like no other" in outcome.out
+    assert "2 items added: 1 scored as similar items,\n1 like no other and ranked behind all others" in outcome.out
     assert json.loads((model / "manifest.json").read_text())["about"] == {"protocol": "kept"}
     shown = segue("recommend", model, "--items", "0", "-k", 8)
     assert "Added after training: 7 (similar items), 8 (fallback)\n" in shown.out
     assert json.loads(segue("recommend", model, "--items", "0", "-k", 4, "--json").out)["cold"] == {
         "7": "similar items"
     }
+
+
+def test_nothing_new_is_said_and_nothing_is_written(data, tmp_path: Path) -> None:
+    model = ALS(factors=2).fit(data.train).save(tmp_path / "als")
+    for content, said in (("1,hat\n", f"{model} knows all items of"), ("", "holds no items")):
+        (tmp_path / "new.csv").write_text("item,group\n" + content)
+        before = tree(tmp_path)
+        outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group", "--to", tmp_path / "als-2")
+        assert (outcome.code, said in outcome.out) == (0, True)
+        assert outcome.out.endswith("nothing was written.\n")
+        assert tree(tmp_path) == before
+
+
+def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Path) -> None:
+    model = ALS(factors=2).fit(data.train).save(tmp_path / "als")
+    other = ALS(factors=3).fit(data.train).save(tmp_path / "other")
+    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n")
+    before = tree(tmp_path)
+    command = ("add-items", model, tmp_path / "new.csv", "--by", "group", "--to")
+    refused = segue(*command, other)
+    assert refused.err == (
+        f"error: --to: {other} holds a model already; add --overwrite to replace it, or choose another name\n"
+    )
+    assert tree(tmp_path) == before
+    assert "1 item added: 1 scored" in segue(*command, other, "--overwrite").out
+    assert segue(*command, model).code == 0
+
+
+def test_items_of_a_run_without_metadata_are_asked_for(tmp_path: Path) -> None:
+    data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
+    model = ALS(factors=2).fit(data.train).save(tmp_path / "als")
+    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n")
+    assert segue("add-items", model, tmp_path / "new.csv", "--by", "group").err == (
+        f"error: --by: must name metadata of the items that {model} was trained on (none), got 'group'; "
+        "give --items to segue run, or items= to segue.read\n"
+    )
+
+
+def test_the_commands_of_the_readme_follow_each_other(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = pl.read_csv(log)
+    shop = pl.when(pl.col("session") % 2 == 0).then(pl.lit("north")).otherwise(pl.lit("south"))
+    events.with_columns(shop=shop).write_csv("clicks.csv")
+    ids = [*events["item"].unique().sort(), 99_999]
+    table = {"item": ids, "category": [number % 4 for number in ids], "brand": [number % 9 for number in ids]}
+    pl.DataFrame(table).write_csv("items.csv")
+    lines = commands_of_the_readme()
+    assert len(lines) >= 8
+    for line in lines:
+        outcome = segue(*quickly(shlex.split(line, comments=True)[1:]))
+        assert outcome.code == 0, (line, outcome.err)
+    assert json.loads(Path("runs/context/results.json").read_text())["items"] == "items.csv"
+    assert "99999" in segue("recommend", "runs/context/sasrec", "--items", "1001", "-k", 450).out
 
 
 def test_the_context_of_a_session_can_be_told(data, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import Outcome, segue, tree
+from command import SMALL, Outcome, segue, tree, write_shop
 
 from segue.models.catalog import model_classes
 
@@ -57,7 +57,7 @@ BAD_OPTIONS = {
     ),
     "parameter of another type": (
         ("--model", "gru4rec", "--set", "gru4rec.training.epochs=many"),
-        "gru4rec.training.epochs: must be a valid integer, unable to parse string as an integer, got 'many'\n",
+        "gru4rec.training.epochs: must be an integer, got 'many'\n",
     ),
     "mistakes in several models": (
         (
@@ -126,7 +126,15 @@ BAD_OPTIONS = {
     ),
     "device that is not there": (
         ("--model", "gru4rec", "--device", "gpu"),
-        "device: must be 'auto', 'cpu' or a device of this machine such as 'cuda', got 'gpu'\n",
+        "device: must be 'auto' or 'cpu' ",
+    ),
+    "list that is none": (
+        ("--model", "sasrec", "--set", "sasrec.features=hour"),
+        "sasrec.features: must be a list such as '[hour]', got 'hour'\n",
+    ),
+    "items that are not there": (
+        ("--items", "no.csv"),
+        "--items: must be a file, or the name of one in $SEGUE_DATA, got 'no.csv'; check the name\n",
     ),
     "negative seed": (("--seed", "-1"), "recipe.seed: must be greater than or equal to 0, got -1\n"),
     "unknown precision": (("--precision", "int8"), "recipe.precision: must be 'auto', 'fp32' or 'bf16', got 'int8'\n"),
@@ -257,6 +265,67 @@ def test_an_older_run_survives_mistakes(
     assert tree(place) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--seed", "8"), "out: was begun with seed 3, got 8; resume with what it was begun with, "),
+        (("--set", "gru4rec.layers=2"), "out: was begun with gru4rec.layers 1, got 2; resume with "),
+        (("--set", "protocol.test_days=2"), "out: was begun with protocol.test_days 1.0, got 2.0; resume with "),
+        (("--no-baselines",), "out: was begun with popularity, which is not asked for now; markov, which "),
+        (("other",), "out: was begun with log shop, got other; fingerprint of the log "),
+    ],
+)
+def test_another_run_is_not_gone_on_with(
+    place: Path, finished: tuple[Path, Outcome], options: tuple[str, ...], message: str
+) -> None:
+    shutil.copytree(finished[0], place / "out")
+    write_shop(place / "other.csv", 1000)
+    log, options = ("other.csv", ()) if options == ("other",) else ("shop.csv", options)
+    before = tree(place)
+    outcome = segue("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", "3", "--out", "out", "--resume", *options)
+    assert outcome.code == 2
+    assert f"error: {message}" in outcome.err
+    assert outcome.err.endswith("choose another --out, or --overwrite\n")
+    assert tree(place) == before
+
+
+def test_a_run_in_another_precision_is_not_gone_on_with(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("run", "shop.csv", "--model", "gru4rec", *SMALL, "--no-baselines", "--device", "cpu", "--out", "out")
+    monkeypatch.setattr("segue.training.runtime._cpu_multiplies_bf16", lambda: True)
+    assert segue(*command).code == 0
+    monkeypatch.setattr("segue.training.runtime._cpu_multiplies_bf16", lambda: False)
+    outcome = segue(*command, "--resume")
+    assert "was begun with precision cpu, auto, bf16, got cpu, auto, fp32; " in outcome.err
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_run_that_does_not_say_what_it_was_begun_with_is_left_alone(
+    place: Path, finished: tuple[Path, Outcome], content: str | None
+) -> None:
+    shutil.copytree(finished[0], place / "out")
+    (place / "out" / "begun.json").unlink() if content is None else (place / "out" / "begun.json").write_text(content)
+    before = tree(place)
+    outcome = segue("run", "shop.csv", "--out", "out", "--resume")
+    assert "out: holds a run that does not say what it was begun with (begun.json is missing or damaged)" in outcome.err
+    assert tree(place) == before
+
+
+def test_the_demo_does_not_replace_a_run_of_its_user(place: Path, finished: tuple[Path, Outcome]) -> None:
+    shutil.copytree(finished[0], place / "out")
+    before = tree(place)
+    refused(segue("demo", "--out", "out"), "--out: out holds a run on another log, shop; choose another folder\n")
+    assert tree(place) == before
+
+
+def test_a_whole_run_is_answered_with_its_models(place: Path, finished: tuple[Path, Outcome]) -> None:
+    shutil.copytree(finished[0], place / "out")
+    message = "out: must be one model, and is a whole run; name one of its models: out/gru4rec, out/markov, "
+    refused(segue("recommend", "out", "--items", "1001"), message)
+    refused(segue("evaluate", "out", "shop.csv"), message)
+    refused(segue("distill", "out", "shop.csv"), message)
+    refused(segue("add-items", "out", "shop.csv", "--by", "category"), message)
+
+
 def test_a_place_that_cannot_be_written_is_said_before_training(place: Path) -> None:
     before = tree(place)
     outcome = segue("run", "shop.csv", "--model", "gru4rec", "--out", "shop.csv/out")
@@ -284,7 +353,7 @@ def test_a_full_disk_leaves_whole_models_only_and_the_run_can_go_on(place: Path)
     assert said.startswith("error: out/markov: cannot be written (")
     assert said.endswith("; what was there is unchanged. Free some space or choose another place")
     assert "Traceback" not in done.stderr
-    assert [path.name for path in (place / "out").iterdir()] == ["popularity"]
+    assert {path.name for path in (place / "out").iterdir()} == {"begun.json", "popularity"}
     assert segue("recommend", "out/popularity", "--items", "1001").code == 0
     assert "popularity: taken over" in segue(*command, "--resume").err
 
@@ -368,7 +437,9 @@ def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, fi
         ),
         (("data", "shop.csv", "--protocol", "nobody"), "unknown protocol 'nobody': choose one of "),
         (("models", "gru4rce"), "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of "),
-        (("recommend", "nowhere", "--items", "1"), "nowhere: is no artifact of segue (it has no manifest.json); "),
+        (("recommend", "nowhere", "--items", "1"), "nowhere: does not exist; name the folder of a model "),
+        (("evaluate", "nowhere", "shop.csv"), "nowhere: does not exist; name the folder of a model "),
+        (("recommend", "nowhere", "--items", ", "), "--items: must name at least one item such as 17,204,31, got ', '"),
     ],
 )
 def test_other_commands(place: Path, options: tuple[str, ...], message: str) -> None:

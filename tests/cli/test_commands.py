@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from command import SMALL, Outcome, segue, tree, write_shop
 
+from segue.cli.terminal import program
 from segue.experiment.entries import BASELINES
 from segue.models.catalog import model_class, model_classes
 from segue.parameters import describe
@@ -67,19 +68,25 @@ def test_results_hold_what_they_promise(finished: Finished) -> None:
 def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finished) -> None:
     out, outcome = finished
     labels = [row["label"] for row in results(out)["models"]]
-    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", *labels}
+    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "begun.json", *labels}
     report = (out / "report.md").read_text()
     for text in (outcome.out, report):
         assert all(label in text for label in labels)
         assert results(out)["protocol"]["hash"] in text
     assert f"Wrote {out / 'results.json'}, {out / 'report.md'}" in outcome.out
     assert "epoch 1/1" in outcome.err
+    cases = f"{results(out)['data']['test_cases']:,}"
+    assert f"shop  ·  {cases} cases  ·  session-next  ·  protocol " in outcome.out
+    assert f"{cases} test cases, protocol `session-next`" in report
+    assert "| exclude_seen | false |" in report
+    assert "None" not in report
 
 
 def test_a_model_that_loses_to_a_baseline_is_said_so(finished: Finished) -> None:
     out, outcome = finished
     verdict = next(line for line in results(out)["verdicts"] if line.startswith("gru4rec loses to the baseline"))
     assert f"! {verdict}\n" in outcome.out
+    assert sum(line.startswith("! gru4rec ") for line in outcome.out.splitlines()) == 1
     assert f"- {verdict}\n" in (out / "report.md").read_text()
 
 
@@ -141,13 +148,21 @@ def test_an_interrupted_run_takes_over_what_is_finished(finished: Finished, log:
     assert metrics(out) == metrics(finished[0])
 
 
-def test_what_another_recipe_left_is_not_taken_over(finished: Finished, log: Path, tmp_path: Path) -> None:
+def test_further_models_may_be_added(finished: Finished, log: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(finished[0], out)
-    options = ("--model", "stan", "--set", "stan.k=3", "--no-baselines", "--out", out, "--resume")
+    options = ("--model", "gru4rec,stan,item-knn", *SMALL, "--seed", 3, "--out", out, "--resume")
     resumed = segue("run", log, *options)
-    assert "taken over" not in resumed.err
-    assert results(out)["models"][0]["config"]["k"] == 3
+    assert resumed.code == 0, resumed.err
+    assert resumed.err.count("taken over from") == len(metrics(out)) - 1
+    assert "item-knn" in json.loads((out / "begun.json").read_text())["models"]
+
+
+def test_resuming_nothing_starts_from_the_beginning_and_says_so(log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    outcome = segue("run", log, "--model", "markov", "--no-baselines", "--out", out, "--resume")
+    assert outcome.code == 0
+    assert f"{out}: holds nothing to resume; starting from the beginning\n" in outcome.err
 
 
 def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, log: Path, tmp_path: Path) -> None:
@@ -155,7 +170,7 @@ def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, 
     shutil.copytree(finished[0], out)
     (out / "my notes.txt").write_text("precious")
     assert segue("run", log, "--model", "stan", "--no-baselines", "--out", out, "--overwrite").code == 0
-    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "stan", "my notes.txt"}
+    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "begun.json", "stan", "my notes.txt"}
 
 
 def test_evaluating_on_the_same_log_repeats_the_figures(finished: Finished, log: Path) -> None:
@@ -236,6 +251,8 @@ def test_a_log_is_shown_step_by_step(log: Path) -> None:
     assert "min-support, train: dropped items with fewer than 5 events\n" in shown
     assert "columns: session is 'session'" in shown
     assert "…" not in shown
+    mark = json.loads(segue("data", log, "--json").out)["protocol"]["hash"]
+    assert re.search(rf"^shop  ·  [\d,]+ cases  ·  session-next  ·  protocol {mark}$", shown, re.MULTILINE)
 
 
 def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(tmp_path: Path) -> None:
@@ -273,6 +290,17 @@ def test_an_interrupt_says_how_to_go_on(log: Path, tmp_path: Path, monkeypatch: 
     )
     outcome = segue("run", log, "--out", "a b", "--overwrite")
     assert outcome.err == f"interrupted; to go on: segue run {log} --out 'a b' --resume\n"
+
+
+def test_a_command_to_type_names_the_program_as_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program_file = tmp_path / "bin" / "segue"
+    program_file.parent.mkdir()
+    program_file.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program_file)])
+    monkeypatch.setenv("PATH", "")
+    assert program() == str(program_file)
+    monkeypatch.setenv("PATH", str(program_file.parent))
+    assert program() == "segue"
 
 
 def test_a_reader_who_leaves_early_gets_no_traceback(log: Path) -> None:

@@ -1,7 +1,8 @@
 from rich.console import Console
 
-from segue.cli.tables import interval_picture, leaderboard, typed
+from segue.cli.tables import interval_picture, leaderboard
 from segue.experiment.results import ModelResult
+from segue.parameters import typed
 
 
 def test_the_picture_places_value_and_interval_on_the_scale() -> None:
@@ -30,6 +31,7 @@ def test_a_figure_without_an_interval_is_a_point() -> None:
     assert "0.7500" in shown.get()
     assert shown.get().count("●") == 2
     assert shown.get().count("─●─") == 1
+    assert "0.000 ─●─ 1.000" in shown.get()
 
 
 def test_a_default_is_shown_as_it_is_typed() -> None:

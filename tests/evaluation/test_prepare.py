@@ -1,5 +1,6 @@
 """From raw logs to data sets: worked by hand, on random logs, and on real ones."""
 
+import inspect
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from segue.data.events import Events
 from segue.data.readers import read
 from segue.errors import EmptyDataError, ParameterError
+from segue.evaluation.evaluate import evaluate
 from segue.evaluation.prepare import prepare
 from segue.evaluation.protocol import Protocol
+from segue.models.popularity import Popularity
 
 START = datetime(2024, 1, 1)
 EPOCH = int(START.replace(tzinfo=UTC).timestamp())
@@ -47,6 +50,17 @@ SHOP = [
     *[(5, "a", 2 * DAY + 20), (5, "b", 2 * DAY + 21), (5, "rare", 2 * DAY + 22), (5, "a", 2 * DAY + 23)],
     (6, "rare", 2 * DAY + 24),
 ]
+
+
+def test_what_is_no_log_and_no_data_set_is_refused_with_the_remedy():
+    # Users have no checks of types, which would be first here.
+    preparing, evaluating = inspect.unwrap(prepare), inspect.unwrap(evaluate)
+    with pytest.raises(ParameterError, match=r"events: must be a log, got str; read it first: segue\.read"):
+        preparing("clicks.csv")
+    with pytest.raises(ParameterError, match="scorer: must be a model, got str"):
+        evaluating("m", None)
+    with pytest.raises(ParameterError, match=r"data: must be what segue\.prepare returns, got str"):
+        evaluating(Popularity(), "clicks.csv")
 
 
 def test_session_next_by_hand():

@@ -1,14 +1,18 @@
 """A student beside its teacher and beside itself without one."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 import pytest
 
 import segue
+from segue.artifact import Artifact
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.results import ModelResult
+from segue.progress import Progress
 
 STUDENT = {"embedding_size": 8, "inner_size": 16, "layers": 1, "training": {"epochs": 2, "learning_rate": 0.01}}
 
@@ -67,6 +71,43 @@ def test_mistakes_are_named_before_anything_is_written(log: "segue.Events", teac
     assert not out.exists()
 
 
+def test_a_student_larger_than_its_teacher_is_said_so_before_it_is_trained(
+    log: "segue.Events", teacher: Path, tmp_path: Path
+) -> None:
+    class Said(Progress):
+        lines: ClassVar[list[str]] = []
+
+        def say(self, line: str) -> None:
+            self.lines.append(line)
+
+    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": {**STUDENT, "embedding_size": 64}})
+    segue.distill(teacher, recipe, tmp_path / "out", events=log, progress=Said())
+    said = next(line for line in Said.lines if line.startswith("sasrec: has "))
+    assert said.endswith("for a smaller student set sasrec.embedding_size lower")
+    assert Said.lines.index(said) == 0
+
+
+def test_a_student_may_read_what_the_teacher_was_not_told(log: "segue.Events", teacher: Path, tmp_path: Path) -> None:
+    log = replace(log, items=pl.DataFrame({"item": range(20), "group": ["a", "b"] * 10}))
+    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": {**STUDENT, "features": ["group"]}})
+    results = segue.distill(teacher, recipe, tmp_path / "out", events=log)
+    assert {row.label for row in results.models} == {"teacher", "sasrec-taught", "sasrec-alone"}
+    assert segue.load(tmp_path / "out" / "sasrec-taught").vocabulary.metadata == ("group",)
+
+
+def test_a_teacher_with_added_items_is_refused(log: "segue.Events", tmp_path: Path) -> None:
+    groups = pl.DataFrame({"item": range(20), "group": ["a", "b"] * 10})
+    log = replace(log, items=groups)
+    segue.run(segue.Recipe(models=["als"], baselines=False), tmp_path / "run", events=log)
+    teacher, out = tmp_path / "run" / "als", tmp_path / "out"
+    about = Artifact.read(teacher).about
+    new = pl.DataFrame({"item": [100, 101], "group": ["a", "c"]})
+    segue.load(teacher).add_items(new, by="group").save(teacher, **about)
+    with pytest.raises(ArtifactError, match=r"als: must know .* and 2 were added later; distil from the model as it"):
+        segue.distill(teacher, segue.Recipe(models=["sasrec"]), out, events=log)
+    assert not out.exists()
+
+
 def test_words_say_what_the_numbers_say() -> None:
     from segue.experiment.distillation import compare
 
@@ -87,9 +128,18 @@ def test_words_say_what_the_numbers_say() -> None:
 
     said = compare(row("teacher", 0.5, 100), row("s-taught", 0.49, 25), row("s-alone", 0.46, 25), metric="recall@20")
     assert said == [
-        "s-taught keeps 98.0% of the teacher's recall@20 with 25.0% of its numbers and 100.0% of its time per session",
+        "s-taught keeps 98.0% of the teacher's recall@20 with 25% of its parameters and 100% of its time per session",
         "s-taught is above the same model trained alone on recall@20: 0.4900 against 0.4600",
     ]
     said = compare(row("teacher", 0.5, 100), row("s-taught", 0.45, 25), row("s-alone", 0.46, 25), metric="recall@20")
     assert said[1].startswith("s-taught is not above")
-    assert said[1].endswith("; the intervals overlap")
+    assert said[1].endswith(" (the intervals overlap, which leaves it open)")
+    said = compare(row("teacher", 0.5, 0), row("s-taught", 0.45, 25), row("s-alone", 0.46, 25), metric="recall@20")
+    assert "with 25 where the teacher has 0 of its parameters" in said[0]
+    said = compare(row("teacher", 0.5, 1), row("s-taught", 0.45, 87), row("s-alone", 0.46, 2), metric="recall@20")
+    assert "with 87 times its parameters and 100% of its time" in said[0]
+    said = compare(row("teacher", 0.0, 100), row("s-taught", 0.02, 25), row("s-alone", 0.0, 25), metric="recall@20")
+    assert said[0] == (
+        "s-taught has a recall@20 of 0.0200, where the teacher has 0, with 25% of its parameters "
+        "and 100% of its time per session"
+    )

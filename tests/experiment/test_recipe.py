@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segue.errors import ParameterError
-from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings, read_log
 
 
 def test_settings_become_a_tree_with_typed_values() -> None:
@@ -53,7 +53,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
     file.write_text("models: gru4rec\nsed: 1\nseed: -1\n")
     with pytest.raises(ParameterError) as caught:
         load_recipe(file, {})
-    assert "recipe.models: must be a valid list, got 'gru4rec'" in str(caught.value)
+    assert "recipe.models: must be a list such as '[gru4rec]', got 'gru4rec'" in str(caught.value)
     assert "did you mean 'seed'" in str(caught.value)
     assert "recipe.seed: must be greater than or equal to 0, got -1" in str(caught.value)
     file.write_text("- a\n")
@@ -62,3 +62,18 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
     file.write_text("a: [1\n")
     with pytest.raises(ParameterError, match="is no YAML"):
         load_recipe(file, {})
+
+
+def test_the_items_are_found_where_the_log_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clicks.csv").write_text("session,item\n1,2\n1,3\n")
+    (tmp_path / "items.csv").write_text("item,colour\n3,red\n")
+    recipe = Recipe(log="clicks.csv", items="items.csv")
+    monkeypatch.setenv("SEGUE_DATA", str(tmp_path))
+    events = read_log(recipe)
+    assert events.items is not None
+    assert events.items.rows() == [(3, "red")]
+    monkeypatch.delenv("SEGUE_DATA")
+    monkeypatch.chdir(tmp_path)
+    assert read_log(recipe).items is not None
+    with pytest.raises(ParameterError, match=r"--items: must be a file, .* got 'nope\.csv'"):
+        read_log(Recipe(log="clicks.csv", items="nope.csv"))

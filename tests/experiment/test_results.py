@@ -27,7 +27,21 @@ def test_a_model_below_the_best_baseline_is_named_with_both_values() -> None:
 
 def test_overlapping_intervals_are_said() -> None:
     rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
-    assert judge(rows, ["mrr@20"])[0].endswith("; the intervals overlap")
+    assert judge(rows, ["mrr@20"])[0].endswith(" (the intervals overlap, which leaves it open)")
+
+
+def test_a_model_gets_one_line_for_all_metrics() -> None:
+    def two(one: ModelResult, value: float) -> ModelResult:
+        return one.model_copy(update={"metrics": {**one.metrics, "recall@20": value}})
+
+    rows = [
+        two(row("m", 0.2, 0.01, baseline=False), 0.4),
+        two(row("a", 0.1, 0.01, baseline=True), 0.5),
+        two(row("b", 0.3, 0.01, baseline=True), 0.3),
+    ]
+    assert judge(rows, ["recall@20", "mrr@20"]) == [
+        "m loses to the baseline a on recall@20: 0.4000 against 0.5000, and to b on mrr@20: 0.2000 against 0.3000"
+    ]
 
 
 def test_a_winner_and_a_run_without_baselines_get_no_verdict() -> None:

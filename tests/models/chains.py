@@ -8,6 +8,7 @@ import polars as pl
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.models.base import Model
 
 SECONDS_BETWEEN_SESSIONS = 6 * 3600
 
@@ -27,6 +28,13 @@ class Task:
     cases: Cases
     k: int
     optimum: float
+
+
+def hit_rate(model: Model, task: Task) -> float:
+    """Return hit@k on the cases of a task; ties count against the model."""
+    scores = model.score(task.cases.prefixes)[:, 1:]
+    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
+    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
 
 
 def sessions(lists: Sequence[Sequence[int]], n_items: int, *, times: bool = True) -> Sessions:

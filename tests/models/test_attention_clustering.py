@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from chains import Task, blocks, markov_chain
+from chains import blocks, hit_rate, markov_chain
 from neural_contract import NeuralModelContract
 
 from segue.data.synthetic import shop
@@ -30,12 +30,6 @@ class TestAttentionClustering(NeuralModelContract):
         "clusters": 8,
         "training": {"batch_size": 8, "n_samples": 32, "epochs": 4, "patience": None},
     }
-
-
-def hit_rate(model: AttentionClustering, task: Task) -> float:
-    scores = model.score(task.cases.prefixes)[:, 1:]
-    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
-    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,19 @@ there (under its names; its row 0 is padding, row 1 the mask, row i + 1 item i):
 appended, the scores of items 1 to 12 there, and the same of windows with masks inside.
 """
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
-from chains import markov_chain, prefixes
+from chains import markov_chain, prefixes, sessions
 from neural_contract import NeuralModelContract
 from recorded import load_recorded, multi_head, padded, rename
 
 from segue.data.batches import Cloze, EveryPrefix
+from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec
 from segue.nn.encoders.transformer import ClozeEncoder
@@ -94,6 +97,23 @@ def test_the_oldest_item_is_seen_while_there_is_room(network: ClozeEncoder, leng
     for oldest in range(length):
         changed = network.encode(prefixes([*session[:oldest], 12, *session[oldest + 1 :]]))
         assert torch.equal(changed, state) == (oldest < length - 6)
+
+
+@torch.no_grad()
+def test_a_masked_event_hides_its_context() -> None:
+    log = sessions([[1, 2, 3, 4], [4, 3, 2, 1]], 4)
+    table = log.vocabulary.table.with_columns(colour=pl.Series(["red", "blue", "red", "green"]))
+    model = BERT4Rec(embedding_size=8, dropout=0.0, features=["colour"])
+    model.observe(replace(log, vocabulary=Vocabulary(table)))
+    network = model.assemble().eval()
+    window = network.window(log.as_prefixes())
+    window.items[:, 2] = 5
+    states = network.states(window)
+    for event in range(4):
+        colours = window.context["colour"].clone()
+        colours[:, event] = colours[:, event] % 3 + 1
+        changed = network.states(replace(window, context={"colour": colours}))
+        assert torch.equal(changed, states) == (event == 2)
 
 
 def test_it_is_trained_on_masks_or_on_prefixes_but_not_at_all_positions() -> None:

@@ -95,6 +95,20 @@ def test_a_cold_item_is_recommended_with_its_like(kind: type[Model], task: Task,
     assert load(model.save(tmp_path / "model")).recommend([111, 112, 113], k=33) == answer
 
 
+@pytest.mark.parametrize("values", [["yes", "no"], [True, False]])
+def test_metadata_may_be_called_cold(values: list[object], task: Task, tmp_path: Path) -> None:
+    drinks = pl.Series("cold", values * 15)
+    vocabulary = Vocabulary(task.train.vocabulary.table.with_columns(drinks))
+    model = ALS(factors=8).fit(replace(task.train, vocabulary=vocabulary))
+    assert model.recommend([111, 112], k=30).cold == {}
+    new = pl.DataFrame({"item": [501], "cold": [values[0]]})
+    loaded = load(model.add_items(new, by="cold").save(tmp_path / "model"))
+    assert loaded.recommend([111, 112], k=31).cold == {501: "similar items"}
+    assert loaded.vocabulary.metadata == ("group", "cold")
+    items = loaded.vocabulary.table
+    assert Vocabulary.from_items(items["item"], items).cold(np.array([31])) == {}
+
+
 def test_a_session_may_hold_cold_items(task: Task) -> None:
     model = ALS(factors=8).fit(task.train).add_items(FRESH, by=["group"])
     of_its_group = set(range(111, 116)) | {501}

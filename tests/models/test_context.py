@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from chains import every_next, sessions
+from chains import Task, every_next, hit_rate, sessions
 
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
@@ -27,8 +27,14 @@ ALL = ("hour", "weekday", "gap", "shop", "price", "colour", "weight:number")
 SMALL = {"embedding_size": 16, "dropout": 0.0, "training": {"learning_rate": 0.02, "batch_size": 32, "epochs": 8}}
 
 
-def told(feature: str, n_sessions: int = 150, seed: int = 1) -> Sessions:
-    """Return sessions of which one feature of an event tells the next item, and nothing else does."""
+def told(feature: str) -> Task:
+    """Return a log in which one feature of an event tells the next item, and nothing else does."""
+    cases = every_next(told_log(feature, n_sessions=60, seed=2))
+    # The gap before the first event of a session is not known.
+    return Task(told_log(feature, n_sessions=150, seed=1), cases[np.flatnonzero(cases.prefixes.lengths > 1)], 1, 1.0)
+
+
+def told_log(feature: str, *, n_sessions: int, seed: int) -> Sessions:
     rng = np.random.Generator(np.random.PCG64(seed))
     following = (N_ITEMS * rng.random((n_sessions, 6))).astype(np.int64)  # The next item, counted from 0.
     items = 1 + np.roll(following, 1, axis=1)
@@ -68,21 +74,15 @@ def rich(n_sessions: int = 60) -> Sessions:
     return replace(log, times=times, columns=columns, vocabulary=Vocabulary(table))
 
 
-def hit_rate(model: SequenceModel, log: Sessions) -> float:
-    cases = every_next(log)
-    if log.times is not None:  # The gap before the first event of a session is not known.
-        cases = cases[np.flatnonzero(cases.prefixes.lengths > 1)]
-    best = model.score(cases.prefixes)[:, 1:].argmax(dim=1) + 1
-    return float(np.mean(best.numpy() == cases.targets))
-
-
 @pytest.mark.parametrize("feature", ["weekday", "hour", "gap", "shop", "price"])
 def test_it_learns_what_only_the_context_tells(feature: str) -> None:
-    assert hit_rate(SASRec(**SMALL, features=[feature]).fit(told(feature)), told(feature, 60, seed=2)) >= 0.95
+    task = told(feature)
+    assert hit_rate(SASRec(**SMALL, features=[feature]).fit(task.train), task) >= 0.95
 
 
 def test_without_the_context_there_is_nothing_to_learn() -> None:
-    assert hit_rate(SASRec(**SMALL).fit(told("shop")), told("shop", 60, seed=2)) <= 0.4
+    task = told("shop")
+    assert hit_rate(SASRec(**SMALL).fit(task.train), task) <= 0.4
 
 
 @pytest.fixture(scope="module")

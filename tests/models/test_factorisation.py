@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from chains import blocks, browsing, prefixes, sessions
 from contract import ModelContract
 from implicit.cpu.als import AlternatingLeastSquares
@@ -18,6 +19,7 @@ from segue.data.sessions import Sessions
 from segue.errors import DivergedError, ParameterError
 from segue.models.als import ALS
 from segue.models.bpr import BPR, BPRTraining, _remarks
+from segue.models.factors.least_squares import LeastSquares
 from segue.progress import Progress
 from segue.rng import generator
 from segue.training.runtime import Runtime
@@ -65,6 +67,21 @@ def test_als_folds_in_as_implicit_does() -> None:
     scores = model.score(prefixes(*running, [])).numpy()
     np.testing.assert_allclose(scores[:-1, 1:], users @ oracle.item_factors.T, atol=1e-5)
     assert not scores[-1].any()
+
+
+@pytest.mark.parametrize("c", [0.01, 0.5, 1.0, 10.0])
+@pytest.mark.parametrize("length", [2, 9])
+def test_a_fold_in_with_items_added_later_solves_its_system(c: float, length: int) -> None:
+    """What a session holds of the new items is wanted; that it does not hold the others of them says nothing."""
+    factors = torch.from_numpy(np.random.default_rng(0).normal(size=(13, 4)).astype(np.float32))
+    factors[0] = 0.0
+    solver, items = LeastSquares(factors, 0.1, n_items=9), np.arange(13 - length, 13)
+    confidence = csr_matrix((np.full(length, c), items, [0, length]), shape=(1, 13))
+    y = factors.double().numpy()
+    left = y[:10].T @ y[:10] + 0.1 * np.eye(4)
+    left += sum((c - (item <= 9)) * np.outer(y[item], y[item]) for item in items)
+    expected = np.linalg.solve(left, c * y[items].sum(axis=0))
+    np.testing.assert_allclose(solver.fold_in(confidence)[0].numpy(), expected, rtol=1e-4)
 
 
 def test_als_is_trained_as_by_implicit() -> None:

@@ -3,7 +3,7 @@ from typing import ClassVar, get_args
 import numpy as np
 import pytest
 import torch
-from chains import Task, blocks, markov_chain, prefixes
+from chains import Task, blocks, hit_rate, markov_chain, prefixes
 from neural_contract import NeuralModelContract
 
 from segue.data.sessions import Sessions
@@ -18,12 +18,6 @@ SMALL: dict = {"hidden_size": 24, "training": {"batch_size": 32, "n_samples": 64
 def small(**parameters: object) -> GRU4Rec:
     training = {**SMALL["training"], **parameters.pop("training", {})}
     return GRU4Rec(**{**SMALL, **parameters, "training": training})
-
-
-def hit_rate(model: GRU4Rec, task: Task) -> float:
-    scores = model.score(task.cases.prefixes)[:, 1:]
-    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
-    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
 
 
 class TestGRU4Rec(NeuralModelContract):
@@ -104,7 +98,9 @@ def test_a_log_without_pairs_is_refused(chain: Task) -> None:
 
 
 def test_presets() -> None:
-    assert GRU4Rec(preset="authors").config == GRU4Rec().config
+    assert GRU4Rec(preset="authors").config.training == GRU4Rec().config.training.model_copy(
+        update={"accidental_hits": "keep"}
+    )
     recbole = GRU4Rec(preset="recbole").config
     assert (recbole.embedding, recbole.embedding_size, recbole.hidden_size, recbole.layers) == ("separate", 64, 128, 1)
     assert (recbole.dropout_embedding, recbole.training.loss) == (0.3, "cross-entropy")
@@ -118,3 +114,16 @@ def test_all_mistakes_come_together() -> None:
         "gru4rec.training.alpha",
         "gru4rec.training.loss",
     ]
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"batch_size": 1, "n_samples": 0}, r"batch_size: must be at least 2 with n_samples 0, got 1"),
+        ({"activation": "tanh"}, r"activation: must be 'linear' with the loss 'cross-entropy', got 'tanh'"),
+        ({"loss": "bpr", "logq": 0.5}, r"logq: must be 1\.0 with the loss 'bpr', got 0\.5"),
+    ],
+)
+def test_parameters_that_make_no_sense_together_are_refused(training: dict, message: str) -> None:
+    with pytest.raises(ParameterError, match=rf"gru4rec\.training\.{message}"):
+        GRU4Rec(training=training)

@@ -16,6 +16,7 @@ from neural_contract import NeuralModelContract
 from recorded import load_recorded, padded, rename
 
 from segue.data.sessions import Prefixes
+from segue.errors import ParameterError
 from segue.models.hstu import HSTU
 from segue.nn.encoders.hstu import HSTUEncoder, time_buckets
 
@@ -101,6 +102,11 @@ def test_without_times_it_says_that_it_is_not_like_for_like() -> None:
     assert not model.fit(task.train).notes
     assert "the log has no times" in model.fit(replace(task.train, times=None)).notes[-1]
     TestHSTU().test_learns_the_task(model, task)
+
+
+def test_it_knows_one_similarity() -> None:
+    with pytest.raises(ParameterError, match=r"hstu\.similarity: must be 'cosine', got 'dot'"):
+        HSTU(similarity="dot")
 
 
 @pytest.mark.parametrize(("preset", "layers", "heads"), [("authors", 2, 1), ("authors-large", 8, 2)])

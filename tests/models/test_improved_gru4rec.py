@@ -1,19 +1,24 @@
 """The recipes of Tan et al.: prefixes with click dropout, fine-tuning, privileged information, output embedding."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from chains import Task, markov_chain
+from chains import Task, hit_rate, markov_chain
 from neural_contract import NeuralModelContract
+from stopped import assert_resumes
 
 from segue.data.sessions import Sessions
-from segue.errors import EmptyDataError, ParameterError
+from segue.errors import ArtifactError, EmptyDataError, ParameterError
 from segue.models.gru4rec import GRU4Rec
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
+from segue.models.markov import Markov
 from segue.models.sasrec import SASRec
+from segue.progress import Progress
+from segue.training.answers import ask
 from segue.training.config import Distillation, FineTuning
 from segue.training.fine_tuning import selected
 from segue.training.runtime import Runtime
@@ -28,12 +33,6 @@ SMALL: dict = {
 
 def small(**training: object) -> ImprovedGRU4Rec:
     return ImprovedGRU4Rec(**{**SMALL, "training": {**SMALL["training"], **training}})
-
-
-def hit_rate(model: ImprovedGRU4Rec, task: Task) -> float:
-    scores = model.score(task.cases.prefixes)[:, 1:]
-    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
-    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
 
 
 class TestImprovedGRU4Rec(NeuralModelContract):
@@ -120,6 +119,22 @@ def test_the_teacher_sees_what_follows_and_never_the_label(chain: Task) -> None:
     best = labels.items[labels.rows[events]][:, 0]
     follows = train.items[events + 1] == train.items[events] % 20 + 1
     assert (best[follows] == train.items[events][follows]).mean() > 0.9
+    # Where the chain was left, the predecessor of what follows is another item: only a leak could name the right one.
+    assert (best[~follows] == train.items[events][~follows]).mean() < 0.1
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3, 5, 6])
+def test_a_training_of_three_parts_goes_on_where_it_was_stopped(epoch: int, chain: Task, tmp_path: Path) -> None:
+    """Two epochs each of the teacher, of the student, and of its fine-tuning."""
+    plan = {"epochs": 2, "privileged": {"weight": 0.3}, "fine_tuning": {"epochs": 2}}
+    valid = chain.cases[:50]
+    assert_resumes(lambda runtime: small(**plan).fit(chain.train, valid=valid, runtime=runtime), epoch, tmp_path)
+
+
+def test_the_teacher_is_not_fine_tuned(chain: Task) -> None:
+    plan = {"epochs": 1, "privileged": {"weight": 0.3}}
+    tuned = small(**plan, fine_tuning={"epochs": 1, "recent_share": 0.1})._look_ahead(chain.train, 0, Runtime())
+    assert small(**plan)._look_ahead(chain.train, 0, Runtime()).fingerprint() == tuned.fingerprint()
 
 
 def test_privileged_information_learns_and_is_repeatable(chain: Task) -> None:
@@ -150,6 +165,39 @@ def test_a_student_learns_from_its_teacher_alone(chain: Task) -> None:
     assert torch.isfinite(student.score(chain.cases.prefixes)).all()
 
 
+def test_scores_that_are_no_logits_are_shares(chain: Task) -> None:
+    """Those of a Markov chain are its probabilities, to a power that softens them."""
+    teacher, train = Markov(smoothing=0.0, personal=0.0).fit(chain.train), chain.train
+    events, starts = train.targets()
+    told = {"k": 5, "progress": Progress()}
+    once = ask(teacher, train.prefixes(starts, events), events, len(train.items), temperature=1.0, **told)
+    scores = teacher.score(train.prefixes(starts, events)).numpy()
+    kept = np.take_along_axis(scores, once.items.astype(np.int64), axis=1)
+    np.testing.assert_allclose(once.shares, kept / kept.sum(1, keepdims=True), rtol=1e-4)
+    softer = ask(teacher, train.prefixes(starts, events), events, len(train.items), temperature=2.0, **told)
+    expected = np.sqrt(kept) / np.sqrt(kept).sum(1, keepdims=True)
+    np.testing.assert_allclose(softer.shares, expected, rtol=1e-4)
+
+
+def test_a_teacher_without_an_opinion_leaves_the_label(chain: Task) -> None:
+    train = Sessions(np.array([1, 2, 3, 2], dtype=np.int32), np.array([0, 2, 4]), None, chain.train.vocabulary)
+    teacher = Markov(smoothing=0.0, personal=0.0).fit(train)
+    elsewhere = Sessions(np.array([1, 2, 4, 2], dtype=np.int32), np.array([0, 2, 4]), None, train.vocabulary)
+    events, starts = elsewhere.targets()
+    prefixes, progress = elsewhere.prefixes(starts, events), Progress()
+    answers = ask(teacher, prefixes, events, 4, k=3, temperature=1.0, progress=progress)
+    assert answers.rows.tolist() == [-1, 0, -1, -1]
+    assert answers.shares[0].tolist() == [1.0, 0.0, 0.0]
+    assert answers.items[0, 0] == 2
+
+
+def test_the_checkpoint_of_a_taught_training_is_not_that_of_a_plain_one(chain: Task, tmp_path: Path) -> None:
+    runtime = Runtime("cpu", checkpoint=tmp_path / "state", resume=True)
+    small(epochs=1).learn_from(Markov().fit(chain.train), chain.train, runtime=runtime)
+    with pytest.raises(ArtifactError, match=r"checkpoint of another training \(its teacher differ"):
+        small(epochs=1).fit(chain.train, runtime=runtime)
+
+
 def test_a_teacher_of_other_items_is_refused(chain: Task) -> None:
     teacher = small(epochs=1).fit(markov_chain(n_items=12, n_sessions=40).train)
     with pytest.raises(ParameterError, match="teacher: must know the items of the training sessions, got one with 12"):
@@ -161,8 +209,8 @@ def test_a_teacher_of_other_items_is_refused(chain: Task) -> None:
 def test_a_selection_that_cannot_be_is_refused_before_any_training(chain: Task) -> None:
     timeless = Sessions(chain.train.items, chain.train.offsets, None, chain.train.vocabulary)
     model = small(fine_tuning={"epochs": 1, "last_days": 2.0})
-    with pytest.raises(ParameterError, match=r"fine_tuning\.last_days: needs a log with times"):
-        model.fit(timeless)
+    with pytest.raises(ParameterError, match=r"^improved-gru4rec\.training\.fine_tuning\.last_days: needs a log with"):
+        model.check(timeless)
     assert not hasattr(model, "network")
 
 

@@ -1,13 +1,15 @@
 """V-SKNN, STAN and VSTAN: against a naive search through all sessions, and what their options do."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from chains import blocks, browsing, prefixes, sessions
 from contract import ModelContract
 
-from segue.data.sessions import Sessions
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.model import NeighbourModel
 from segue.models.stan import STAN
@@ -58,6 +60,7 @@ def naive_v_sknn(log: Sessions, prefix: list[int], model: VSKNN) -> np.ndarray:
     """Compare every session with the prefix, as the definition says."""
     config = model.config
     past = [part.tolist() for part in np.split(log.items, log.offsets[1:-1])]
+    left_out = {"nothing": [], "last": prefix[-1:], "session": prefix}[config.leave_out]
     prefix = prefix[-config.max_length :]
     after = {item: len(prefix) - 1 - place for place, item in enumerate(prefix)}
     recent = [number for number in range(len(past) - 1, -1, -1) if set(past[number]) & set(prefix)][
@@ -73,7 +76,6 @@ def naive_v_sknn(log: Sessions, prefix: list[int], model: VSKNN) -> np.ndarray:
             rarity = np.log(len(past) / np.sum(log.items == item))
             factor = {"off": 1.0, "add": 1 + config.idf_weight * rarity, "multiply": rarity}[config.idf]
             scores[item] += similarity[n] * match * factor
-    left_out = {"nothing": [], "last": prefix[-1:], "session": prefix}[config.leave_out]
     scores[left_out] = 0
     return scores
 
@@ -87,6 +89,7 @@ def naive_v_sknn(log: Sessions, prefix: list[int], model: VSKNN) -> np.ndarray:
         {"position_decay": "quadratic", "match_decay": "quadratic", "max_length": 3, "leave_out": "last"},
         {"position_decay": "log", "match_decay": "log", "idf": "add", "idf_weight": 2.0, "leave_out": "session"},
         {"position_decay": "same", "match_decay": "same", "idf": "multiply", "k": 30, "sample_size": 60},
+        {"max_length": 3, "leave_out": "session"},
     ],
 )
 def test_v_sknn_equals_a_naive_search(parameters: dict[str, Any]) -> None:
@@ -95,6 +98,14 @@ def test_v_sknn_equals_a_naive_search(parameters: dict[str, Any]) -> None:
     scores = model.score(prefixes(*running)).numpy()
     for row, prefix in zip(scores, running, strict=True):
         np.testing.assert_allclose(row, naive_v_sknn(log, prefix, model), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [VSKNN, STAN, VSTAN])
+def test_all_items_of_a_session_are_left_out_however_long_it_is(kind: type[NeighbourModel]) -> None:
+    log = sessions([[1, 2, 3, 4]], 4)
+    for leave_out, told in (("nothing", [1, 2, 3, 4]), ("last", [1, 2, 4]), ("session", [4])):
+        model = kind(max_length=2, leave_out=leave_out).fit(log)
+        assert np.flatnonzero(model.score(prefixes([1, 2, 3]))[0].numpy()).tolist() == told
 
 
 def test_linear_decays_stop_at_zero() -> None:
@@ -148,6 +159,18 @@ def test_stan_by_hand() -> None:
         middle * np.exp(-1 / 3),
     ]
     np.testing.assert_allclose(model.score(prefixes([1, 2]))[0].numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("age_scale_days", [20.0, 2.0])
+def test_neighbours_that_are_very_old_still_vote(age_scale_days: float) -> None:
+    """Their weights are e^-125, which float32 takes for 0, or the least that float64 knows."""
+    log = sessions([[1, *range(4, 40)], [1, 2, 3], [2, 41, 42], [43, 44]], 44)
+    log = replace(log, times=log.times + 2500 * SECONDS_PER_DAY * (log.items > 42))
+    running = prefixes([1, 2], [39], [43])
+    slow, fast = (STAN(age_scale_days=days).fit(log).score(running) for days in (2000, age_scale_days))
+    assert torch.isfinite(fast).all()
+    assert torch.equal(fast > 0, slow > 0)
+    assert torch.equal(*(scores.argsort(descending=True, stable=True) for scores in (fast, slow)))
 
 
 def test_v_sknn_can_weight_sessions_by_age() -> None:

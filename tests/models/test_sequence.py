@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
-from chains import Task, markov_chain
+from chains import Task, hit_rate, markov_chain
 
 from segue.errors import ParameterError
+from segue.models.bert4rec import BERT4Rec
 from segue.models.esasrec import ESASRec
 from segue.models.fmlp_rec import FMLPRec
 from segue.models.fpmc import FPMC
 from segue.models.gsasrec import GSASRec
+from segue.models.hstu import HSTU
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.sasrec import SASRec
+from segue.models.sequence import SequenceModel
 from segue.training.optimizers import TablesApart
 
 SMALL: dict = {"embedding_size": 16, "inner_size": 16, "layers": 1, "dropout": 0.0, "max_length": 8}
@@ -36,12 +39,6 @@ def chain() -> Task:
 
 def small(**training: object) -> SASRec:
     return SASRec(**SMALL, training={"epochs": 6, "batch_size": 16, "learning_rate": 0.01} | training)
-
-
-def hit_rate(model: SASRec, task: Task) -> float:
-    scores = model.score(task.cases.prefixes)[:, 1:]
-    target = scores[np.arange(len(task.cases)), task.cases.targets - 1][:, None]
-    return ((scores >= target).sum(dim=1) <= task.k).double().mean().item()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -99,6 +96,14 @@ def test_another_loss_is_one_setting_on_top_of_a_preset(chain: Task) -> None:
     assert SASRec(preset="authors", training={"loss": "cross-entropy"}).config.training.n_samples == 0
 
 
+@pytest.mark.parametrize("kind", [SASRec, GSASRec, ESASRec, BERT4Rec, HSTU])
+def test_heads_of_unequal_width_are_refused(kind: type[SequenceModel]) -> None:
+    message = rf"{kind.name}\.heads: must be a divisor of embedding_size, which is 64, got 3"
+    with pytest.raises(ParameterError, match=message):
+        kind(heads=3)
+    assert kind(heads=3, embedding_size=48).config.heads == 3
+
+
 def test_positions_that_would_show_the_target_are_refused() -> None:
     with pytest.raises(ParameterError, match=r"fmlp-rec\.training\.positions: must be 'last' \(or 'auto'\), got 'all'"):
         FMLPRec(training={"positions": "all"})
@@ -111,9 +116,12 @@ def test_positions_that_would_show_the_target_are_refused() -> None:
         ({"loss": "bce"}, "n_samples"),
         ({"loss": "bpr", "n_samples": 5, "logq": 0.5}, "logq"),
         ({"loss": "sampled-softmax", "n_samples": 5, "candidate_num": 2}, "candidate_num"),
+        ({"optimizer": "adagrad", "weight_decay": 0.1}, "weight_decay"),
+        ({"positions": "last", "windows": "recent"}, "windows"),
+        ({"click_dropout": 0.1}, "click_dropout"),
     ],
 )
-def test_pairs_of_loss_and_sampler_that_make_no_sense_are_refused_with_the_reason(training: dict, reason: str) -> None:
+def test_parameters_that_make_no_sense_together_are_refused_with_the_reason(training: dict, reason: str) -> None:
     with pytest.raises(ParameterError, match=rf"sasrec\.training\.{reason}: "):
         small(**training)
 

@@ -1,5 +1,6 @@
 """Two stages: the contract, the order of the lists, what a list teaches, and what is refused where."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from chains import Task, blocks, browsing, markov_chain, prefixes, sessions
 from contract import ModelContract
+from stopped import assert_resumes
 
 from segue.errors import ParameterError
 from segue.experiment.recipe import parse_settings
@@ -18,6 +20,7 @@ from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
+from segue.training.listwise import ListLesson
 from segue.training.runtime import Runtime
 
 SMALL_SASREC: dict = {
@@ -134,15 +137,46 @@ def test_two_fitted_models_make_one_that_is_saved_whole(tmp_path: Path) -> None:
         TwoStage.of(retriever, other)
 
 
-def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("epoch", [2, 4, 5])
+def test_an_interrupted_training_goes_on(epoch: int, tmp_path: Path) -> None:
+    """Three epochs of the ranker alone, and two on the lists."""
     task = markov_chain(n_items=20, n_sessions=200)
-    plan = {"retriever": "markov", "ranker_parameters": SMALL_SASREC, "listwise": {"loss": "listnet", "epochs": 2}}
-    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state")
-    whole = TwoStage(**plan).fit(task.train, runtime=runtime)
-    assert {path.name for path in tmp_path.iterdir()} == {"state.ranker", "state.lists"}
-    resumed = TwoStage(**plan).fit(task.train, runtime=Runtime("cpu", checkpoint=tmp_path / "state", resume=True))
-    for name, array in whole.arrays().items():
-        np.testing.assert_array_equal(array, resumed.arrays()[name], err_msg=name)
+    own = {**SMALL_SASREC, "training": {**SMALL_SASREC["training"], "epochs": 3}}
+    plan = {"retriever": "markov", "ranker_parameters": own, "listwise": {"loss": "listnet", "epochs": 2}}
+    assert_resumes(lambda runtime: TwoStage(**plan).fit(task.train, runtime=runtime), epoch, tmp_path)
+
+
+def test_the_ranker_learns_from_lists_of_candidates() -> None:
+    task = blocks()
+    pair = TwoStage(retriever="item-knn", candidates=5, ranker_parameters=SMALL_SASREC).fit(task.train)
+    lesson = pair._lesson("listnet", task.train, Runtime("cpu"))
+    events, starts = task.train.targets()
+    prefixes = task.train.prefixes(starts, events)
+    candidates = pair._candidates(prefixes, pair.retriever.score(prefixes)).numpy()
+    retrieved = lesson._retrieved[lesson._rows[events]]
+    assert (retrieved > 0).all()
+    assert candidates[np.arange(len(events))[:, None], retrieved].all()
+
+
+def test_a_list_that_has_ended_is_no_negative() -> None:
+    items = np.array([1, 2], dtype=np.int32)
+    states, table = torch.randn(1, 4), torch.randn(6, 4)
+    event = torch.tensor([1])
+    losses = [
+        ListLesson(np.array([-1, 0]), np.array([row], dtype=np.int32), items, "listnet").loss(states, event, table)
+        for row in ([4, 5], [4, 5, 0, 0])
+    ]
+    assert torch.equal(*losses)
+
+
+def test_a_fine_tuning_without_times_is_refused_before_the_retriever_is_trained() -> None:
+    task = blocks()
+    own = {"training": {"fine_tuning": {"epochs": 1, "last_days": 2.0}}}
+    pair = TwoStage(retriever="als", ranker_parameters=own)
+    place = r"two-stage\.ranker_parameters\.training\.fine_tuning\.last_days: needs a log with times"
+    with pytest.raises(ParameterError, match=place):
+        pair.fit(replace(task.train, times=None))
+    assert not hasattr(pair.retriever, "vocabulary")
 
 
 def test_new_items_need_two_models_that_can_take_them() -> None:

@@ -82,9 +82,9 @@ def test_ranks_equal_a_count_on_every_device(case, ties):
         for row, target, gone in zip(scores, targets.tolist(), seen, strict=True)
     ]
     np.testing.assert_array_equal(ranks, expected)
-    standard = target_ranks(torch.from_numpy(scores), targets, ties="standard", exclude=exclude)
-    ahead = device.counts(torch.from_numpy(scores), targets, exclude)[:, 0]
-    np.testing.assert_array_equal(np.where(ahead < 0, INF, ahead + 1), standard)
+    ahead, level = device.counts(torch.from_numpy(scores), targets, exclude).T
+    behind = {"conservative": 1.0, "standard": 0.0, "median": 0.5}[ties] * (level - 1)
+    np.testing.assert_array_equal(np.where(ahead < 0, INF, ahead + 1 + behind), expected)
 
 
 def test_lists_of_many_continuous_scores():

@@ -13,7 +13,7 @@ def test_auto_takes_what_is_there() -> None:
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:97", "", "meta-physics"])
 def test_an_unknown_or_absent_device_is_refused(device: str) -> None:
-    with pytest.raises(ParameterError, match=f"device: must be 'auto', .* got '{device}'"):
+    with pytest.raises(ParameterError, match=f"device: must be 'auto' or 'cpu' .*got '{device}'"):
         Runtime(device=device).torch_device()
 
 
@@ -23,3 +23,19 @@ def test_an_unknown_or_absent_device_is_refused(device: str) -> None:
 def test_precision_on_a_cpu(precision: str, dtype: torch.dtype) -> None:
     with Runtime(device="cpu", precision=precision).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_the_arithmetic_names_the_precision_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr("segue.training.runtime._cpu_multiplies_bf16", lambda fast=fast: fast)
+        assert Runtime(device="cpu").arithmetic() == f"cpu, auto, {precision}"
+
+
+def test_a_gpu_that_is_not_there_is_said_to_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ParameterError) as caught:
+        Runtime(device="cuda:97").torch_device()
+    assert str(caught.value) == (
+        "device: must be 'auto' or 'cpu' on this machine, which has no GPU that torch can use, got 'cuda:97'"
+    )

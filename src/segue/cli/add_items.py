@@ -8,7 +8,10 @@ import numpy as np
 import typer
 
 import segue
-from segue.artifact import Artifact
+from segue.artifact import Artifact, is_artifact
+from segue.cli.reading import model_folder
+from segue.data.readers import read_items
+from segue.errors import ParameterError
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +24,7 @@ def add_items(
     items: Annotated[Path, typer.Argument(help="Table of items: their ids and metadata.")],
     by: Annotated[str, typer.Option(help="Metadata to compare, the most general column first, separated by commas.")],
     to: Annotated[Path | None, typer.Option(help="Where to write the model; over the old one if left out.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another model at --to.")] = False,
 ) -> None:
     """Let a model score new items by training items with the same metadata.
 
@@ -28,11 +32,33 @@ def add_items(
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
     segue add-items runs/shop-1/als new.parquet --by category,brand --to als-2
     """
-    about = Artifact.read(artifact).about
+    about = Artifact.read(model_folder(artifact)).about
+    to = to or artifact
+    if is_artifact(to) and not (overwrite or to.samefile(artifact)):
+        raise ParameterError(f"--to: {to} holds a model already; add --overwrite to replace it, or choose another name")
     model = segue.load(artifact)
     before = len(model.vocabulary)
-    model.add_items(items, by=[name.strip() for name in by.split(",")])
-    path = model.save(to or artifact, **about)
-    ways = Counter(model.vocabulary.cold(np.arange(before, len(model.vocabulary)) + 1).values())
-    typer.echo(f"{sum(ways.values()):,} items added: {ways['similar items']:,} are scored as similar items,")
-    typer.echo(f"{ways['fallback']:,} are like no other and ranked behind all others. Written to {path}.")
+    table = read_items(items)
+    model.add_items(table, by=_columns(by, model, artifact))
+    added = np.arange(before, len(model.vocabulary)) + 1
+    if not len(added):
+        why = f"{artifact} knows all items of {items} already" if len(table) else f"{items} holds no items"
+        typer.echo(f"{why}; nothing was written.")
+        return
+    path = model.save(to, **about)
+    ways = Counter(model.vocabulary.cold(added).values())
+    noun = "item" if len(added) == 1 else "items"
+    typer.echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored as similar items,")
+    typer.echo(f"{ways['fallback']:,} like no other and ranked behind all others. Written to {path}.")
+
+
+def _columns(by: str, model: "segue.Model", artifact: Path) -> list[str]:
+    names = [name.strip() for name in by.split(",")]
+    known = model.vocabulary.metadata
+    for name in names:
+        if name not in known:
+            raise ParameterError(
+                f"--by: must name metadata of the items that {artifact} was trained on ({', '.join(known) or 'none'}), "
+                f"got '{name}'; give --items to segue run, or items= to segue.read"
+            )
+    return names

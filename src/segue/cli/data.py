@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Log, read_log
-from segue.cli.tables import statistics_tables
+from segue.cli.reading import Columns, Format, Items, Log, read_log
+from segue.cli.tables import statistics_tables, title
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
 from segue.experiment.recipe import PROTOCOL, parse_settings
@@ -24,6 +24,7 @@ def data(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
     log_format: Format = None,
     columns: Columns = None,
+    items: Items = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the statistics of a log before and after each step of its preparation.
@@ -38,13 +39,15 @@ def data(
         raise ParameterError(
             f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
         )
-    dataset = segue.prepare(read_log(log, log_format, columns), protocol, **tree.get(PROTOCOL, {}))
+    events, recipe = read_log(log, log_format, columns, items)
+    dataset = segue.prepare(events, protocol, **tree.get(PROTOCOL, {}))
     statistics = dataset.statistics()
     if as_json:
         typer.echo(json.dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes}))
         return
     for note in dataset.notes:
         typer.echo(f"· {note}")
+    typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
     console = terminal()
     for table in statistics_tables(statistics["stages"], console.width):
         console.print(table)

@@ -10,13 +10,16 @@ from rich.console import Console
 import segue
 from segue.cli.run import show
 from segue.cli.tables import recommendation_table, size_table
-from segue.cli.terminal import terminal
+from segue.cli.terminal import program, terminal
 from segue.data.synthetic import shop
+from segue.errors import ParameterError
+from segue.experiment.begun import read_settings
 from segue.experiment.recipe import Recipe
 from segue.progress import progress_for
 
 _EXAMPLES = 2
 
+_LOG = "demo shop"
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "protocol": {"test_days": 2},
@@ -41,9 +44,12 @@ def demo(
     segue demo
     segue demo --sessions 50000 --out shop
     """
+    begun = read_settings(out)
+    if begun is not None and begun["run"]["log"] != _LOG:
+        raise ParameterError(f"--out: {out} holds a run on another log, {begun['run']['log']}; choose another folder")
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
-    recipe = Recipe(log="demo shop", models=["gru4rec", "stan"], set=_SETTINGS, seed=seed)
+    recipe = Recipe(log=_LOG, models=["gru4rec", "stan"], set=_SETTINGS, seed=seed)
     results = segue.run(recipe, out, events=shop(sessions, seed), overwrite=True, progress=progress_for())
     console.print(size_table(results.data["stages"]))
     show(results, out)
@@ -55,12 +61,12 @@ def demo(
     console.rule("What next")
     last = ",".join(str(item) for item in _example_visits(model)[0])
     for command in (
-        f"segue recommend {shlex.quote(str(out / best))} --items {last}",
-        "segue data YOUR_LOG.csv",
-        "segue run YOUR_LOG.csv --model gru4rec,stan",
-        "segue models gru4rec",
+        f"recommend {shlex.quote(str(out / best))} --items {last}",
+        "data YOUR_LOG.csv",
+        "run YOUR_LOG.csv --model gru4rec,stan",
+        "models gru4rec",
     ):
-        typer.echo(f"  {command}")
+        typer.echo(f"  {shlex.quote(program())} {command}")
 
 
 def _example_visits(model: "segue.Model") -> list[list[int | str]]:

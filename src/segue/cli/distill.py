@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Log
+from segue.cli.reading import Columns, Format, Items, Log, model_folder
 from segue.cli.run import show
+from segue.errors import ParameterError
 from segue.experiment.folder import next_folder
 from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
 from segue.parameters import build
@@ -30,6 +31,7 @@ def command(
     ] = None,
     log_format: Format = None,
     columns: Columns = None,
+    items: Items = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
@@ -42,6 +44,8 @@ def command(
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
     segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
     """
+    if resume and out is None:
+        raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     given = parse_settings(settings or [])
     plan = build(segue.Distillation, "distillation", parameters=given.pop("distillation", {}))
     recipe = load_recipe(
@@ -50,6 +54,7 @@ def command(
             "log": log,
             "format": log_format,
             "columns": parse_assignments("--columns", columns) if columns else None,
+            "items": items,
             "models": [student],
             "preset": parse_assignments("--preset", preset) if preset else None,
             "set": given or None,
@@ -60,6 +65,6 @@ def command(
     )
     folder = out or next_folder(f"{recipe.log_name}-distilled")
     results = segue.distill(
-        teacher, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for()
+        model_folder(teacher), recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for()
     )
     show(results, folder)

@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.artifact import Artifact
-from segue.cli.reading import Columns, Format, Log, read_log
+from segue.cli.reading import Columns, Format, Log, model_folder, read_log
 from segue.cli.tables import evaluation_table
 from segue.cli.terminal import terminal
 from segue.errors import ArtifactError
@@ -34,7 +34,7 @@ def evaluate(
     segue evaluate runs/clicks-1/gru4rec clicks.csv
     segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
     """
-    facts = Artifact.read(artifact).about
+    facts = Artifact.read(model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
     about = facts["protocol"]
@@ -42,7 +42,8 @@ def evaluate(
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    data = segue.prepare(read_log(log, log_format, columns), protocol, vocabulary=model.vocabulary)
+    events, _ = read_log(log, log_format, columns)
+    data = segue.prepare(events, protocol, vocabulary=model.vocabulary)
     evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
     notes = [*data.notes, *_comparison(about, data, whole)]
     if as_json:

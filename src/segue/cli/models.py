@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.tables import model_table, parameter_table, step_table, typed
+from segue.cli.tables import model_table, parameter_table, step_table
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
 from segue.experiment.recipe import parse_assignments, parse_settings
-from segue.parameters import flatten
+from segue.parameters import flatten, typed
 
 
 def register(app: typer.Typer) -> None:

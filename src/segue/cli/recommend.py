@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import segue
+from segue.cli.reading import model_folder
 from segue.cli.tables import recommendation_table
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
@@ -38,8 +39,10 @@ def recommend(
     segue recommend runs/shop-1/v-sknn --items "red shoes,blue hat" -k 5 --json
     segue recommend runs/shop-1/sasrec --items 17,204 --context time=2026-01-31T20:00,2026-01-31T20:05
     """
-    model = segue.load(artifact)
     session = [item.strip() for item in items.split(",") if item.strip()]
+    if not session:
+        raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
+    model = segue.load(model_folder(artifact))
     answer = model.recommend(session, k, exclude_seen=exclude_seen, context=_told(context or []))
     if as_json:
         typer.echo(json.dumps(asdict(answer), ensure_ascii=False))

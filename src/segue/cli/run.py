@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format
-from segue.cli.tables import leaderboard
-from segue.cli.terminal import terminal
+from segue.cli.reading import Columns, Format, Items
+from segue.cli.tables import leaderboard, title
+from segue.cli.terminal import program, terminal
 from segue.errors import ParameterError
 from segue.experiment.folder import REPORT, RESULTS, next_folder
 from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
@@ -35,6 +35,7 @@ def run(
     ] = None,
     log_format: Format = None,
     columns: Columns = None,
+    items: Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
@@ -50,6 +51,7 @@ def run(
 
     Examples:
     segue run clicks.csv --model gru4rec,stan
+    segue run clicks.csv --items items.csv --model sasrec
     segue run clicks.parquet --columns session=sid,item=iid,time=ts \
         --model gru4rec --set gru4rec.training.epochs=5
     segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \
@@ -61,6 +63,7 @@ def run(
             "log": log,
             "format": log_format,
             "columns": parse_assignments("--columns", columns) if columns else None,
+            "items": items,
             "models": _names(model) if model else None,
             "protocol": protocol,
             "preset": parse_assignments("--preset", preset) if preset else None,
@@ -84,7 +87,7 @@ def run(
 
 def show(results: Results, folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
-    typer.echo(f"{results.log}  ·  {results.protocol['name']}  ·  protocol {results.protocol['hash']}")
+    typer.echo(title(results.log, results.data["test_cases"], results.protocol))
     terminal().print(leaderboard(results.models, results.protocol["headline"]))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
@@ -97,7 +100,7 @@ def show(results: Results, folder: Path) -> None:
 def _again(folder: Path, *, named: bool) -> str:
     """Return the command that goes on with this one; ``named`` if its options name the folder."""
     options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
-    return shlex.join(["segue", *options, *([] if named else ["--out", str(folder)]), "--resume"])
+    return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
 
 
 def _names(texts: list[str]) -> list[str]:

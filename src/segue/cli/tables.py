@@ -1,6 +1,5 @@
 """Tables on a terminal."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from segue.data.vocabulary import Vocabulary
 from segue.experiment.results import ModelResult
-from segue.parameters import describe
+from segue.parameters import describe, typed
 
 if TYPE_CHECKING:
     from segue.evaluation.measure import Evaluation
@@ -29,6 +28,11 @@ _BAR = 20
 
 def _table() -> Table:
     return Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
+def title(log: str, cases: int, protocol: Mapping[str, Any]) -> str:
+    """Name what figures belong to: the log, the test cases, the protocol and its hash."""
+    return f"{log}  ·  {cases:,} cases  ·  {protocol['name']}  ·  protocol {protocol['hash']}"
 
 
 def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str]) -> Table:
@@ -69,7 +73,9 @@ def interval_picture(value: float, interval: tuple[float, float], low: float, hi
 def _span(rows: Sequence[ModelResult], metric: str) -> tuple[float, float]:
     low = min(row.interval(metric)[0] for row in rows)
     high = max(row.interval(metric)[1] for row in rows)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    if high > low:
+        return low, high
+    return (0.0, 1.0) if 0 <= low <= 1 else (low - 0.5, high + 0.5)
 
 
 def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
@@ -178,13 +184,6 @@ def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary) -> Ta
 
 def _minute(time: str | None) -> str:
     return "-" if time is None else time[:16].replace("T", " ")
-
-
-def typed(value: Any) -> str:
-    """Return a value as it is typed behind ``--set``."""
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def shown(value: float | str | None) -> str:

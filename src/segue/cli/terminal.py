@@ -1,4 +1,8 @@
-"""What the commands print tables with."""
+"""What the commands print tables with, and what they are called by."""
+
+import shutil
+import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -6,3 +10,9 @@ from rich.console import Console
 def terminal() -> Console:
     """Return a console that shows text as it is: item names may hold brackets and colons."""
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def program() -> str:
+    """Return what to type for this very command line: ``segue`` where the shell finds it, else what was typed."""
+    found, called = shutil.which("segue"), sys.argv[0]
+    return "segue" if found and Path(found).resolve() == Path(called).resolve() else called

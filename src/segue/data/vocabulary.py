@@ -13,8 +13,11 @@ PADDING = 0
 
 RawId = int | str
 
-COLD = "cold"
-"""Column of the catalogue: null for an item of the training, else what its score is taken from."""
+COLD = "segue: scored as"
+"""Column of the catalogue: null for an item of the training, else what its score is taken from.
+
+Metadata that have it are the items of an artifact; it is left out of them.
+"""
 SIMILAR = "similar items"
 """Taken from training items with the same metadata."""
 UNKNOWN = "fallback"
@@ -27,7 +30,7 @@ class Vocabulary:
 
     Attributes:
         table: one row per item in index order (row ``j`` is item ``j + 1``): ``item`` (raw id, Int64 or String),
-            ``support`` (training events, Int64) and any metadata columns; and ``cold``, if items were added later.
+            ``support`` (training events, Int64) and any metadata columns; and ``COLD``, if items were added later.
     """
 
     table: pl.DataFrame
@@ -43,7 +46,8 @@ class Vocabulary:
         counts = items.alias("item").value_counts(name="support").sort("item")
         table = counts.with_columns(pl.col("support").cast(pl.Int64))
         if metadata is not None:
-            unique = metadata.with_columns(pl.col("item").cast(items.dtype, strict=False)).unique("item", keep="first")
+            ids = pl.col("item").cast(items.dtype, strict=False)
+            unique = metadata.drop(COLD, strict=False).with_columns(ids).unique("item", keep="first")
             table = table.join(unique, on="item", how="left", maintain_order="left")
         return cls(table)
 

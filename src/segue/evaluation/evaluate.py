@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
-from segue.errors import EmptyDataError
+from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.measure import Evaluation, Scorer, measure
 from segue.evaluation.prepare import Dataset
 from segue.progress import Progress
@@ -30,8 +30,13 @@ def evaluate(
         The values and their intervals, with the hash of protocol and data.
 
     Raises:
+        ParameterError: ``scorer`` cannot score, or ``data`` is not prepared.
         EmptyDataError: the protocol holds out nothing for validation, and that was asked for.
     """
+    if not hasattr(scorer, "score"):
+        raise ParameterError(f"scorer: must be a model, got {type(scorer).__name__}; segue.load(...) reads a saved one")
+    if not isinstance(data, Dataset):
+        raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
     cases = data.test if part == "test" else data.valid
     if cases is None:
         raise EmptyDataError("evaluation: the protocol holds out nothing for validation; set valid_days or valid_share")

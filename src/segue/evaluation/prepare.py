@@ -11,7 +11,7 @@ from segue.data.fingerprint import fingerprint
 from segue.data.order import ordered
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.errors import EmptyDataError
+from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.choice import check, choose
 from segue.evaluation.pipeline import Pipeline, Stage
 from segue.evaluation.protocol import Protocol
@@ -75,9 +75,12 @@ def prepare(
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.
-        ParameterError: parameters break their rules or do not fit the log; all are reported together.
+        ParameterError: ``events`` is no log that was read, or parameters break their rules or do not fit the log; all
+            are reported together.
         EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
     """
+    if not isinstance(events, Events):
+        raise ParameterError(f"events: must be a log, got {type(events).__name__}; read it first: segue.read(...)")
     chosen, notes = choose(events, protocol, parameters)
     check(events, chosen, trained=vocabulary is not None)
     log, renamed = _distinct_sessions(_with_users(events))

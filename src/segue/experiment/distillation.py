@@ -1,21 +1,25 @@
 """From a trained model to a smaller one that has learnt from it, and what that was worth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from segue.artifact import Artifact
 from segue.data.events import Events
 from segue.data.sessions import Cases, Sessions
+from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.evaluation.prepare import prepare
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
-from segue.experiment.folder import begin_folder, check_folder
-from segue.experiment.recipe import Recipe
-from segue.experiment.results import ModelResult, Results
-from segue.experiment.run import read_log
+from segue.experiment.folder import check_folder
+from segue.experiment.recipe import Recipe, read_log
+from segue.experiment.results import OVERLAP, ModelResult, Results
 from segue.experiment.runner import Runner
+from segue.models.anatomy import anatomy
 from segue.models.base import Model
 from segue.models.catalog import load
 from segue.models.sequence import SequenceModel
@@ -74,7 +78,7 @@ def distill(
     Args:
         teacher: artifact of a run; any model.
         recipe: log, one sequence model as the student, its parameters, seed.
-        out: folder for results.json, report.md, and one artifact folder per model.
+        out: folder for results.json, report.md, begun.json and one artifact folder per model.
         plan: how the student learns.
         events: the log itself, where it is not to be read.
         resume: go on with an interrupted distillation in ``out``.
@@ -88,14 +92,13 @@ def distill(
     progress, plan = progress or Progress(), plan or Distillation()
     check_folder(out, resume=resume, overwrite=overwrite)
     student, alone = _students(recipe)
-    about = Artifact.read(teacher).about
-    if not {"protocol", "key"} <= about.keys():
-        raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
+    about = _about(teacher)
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
     master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
     protocol = Protocol.of(about["protocol"])
-    data = prepare(events or read_log(recipe), protocol, vocabulary=master.vocabulary)
+    events = events or read_log(recipe)
+    data = prepare(events, protocol, vocabulary=_catalogue(master.vocabulary, events.items))
     if about["protocol"]["fingerprint"] != data.fingerprint:
         raise ParameterError(
             f"LOG: must be the log that {teacher} was trained on, and it is another one (its fingerprint differs); "
@@ -108,8 +111,10 @@ def distill(
         Entry(f"{name}-alone", alone, baseline=False),
     ]
     check_entries(entries[1:], data.train)
-    begin_folder(out, resume=resume)
     runner = Runner(data, recipe, out, runtime)
+    runner.begin(entries)
+    if said := _larger(student, master, data.vocabulary):
+        progress.say(said)
     rows = [runner.result(entry) for entry in entries]
     results = runner.results(rows)
     results = results.model_copy(update={"verdicts": compare(*rows, metric=data.protocol.metrics[0])})
@@ -122,14 +127,63 @@ def compare(teacher: ModelResult, taught: ModelResult, alone: ModelResult, *, me
     values = [row.metrics[metric] for row in (teacher, taught, alone)]
     gain = "above" if values[1] > values[2] else "not above"
     (low, high), (other_low, other_high) = taught.interval(metric), alone.interval(metric)
-    doubt = "; the intervals overlap" if low <= other_high and other_low <= high else ""
+    doubt = OVERLAP if low <= other_high and other_low <= high else ""
+    keeps = (
+        f"keeps {values[1] / values[0]:.1%} of the teacher's {metric}"
+        if values[0]
+        else f"has a {metric} of {values[1]:.4f}, where the teacher has 0,"
+    )
     return [
-        f"{taught.label} keeps {values[1] / values[0]:.1%} of the teacher's {metric} with "
-        f"{taught.parameters / teacher.parameters:.1%} of its numbers and "
-        f"{taught.latency_ms / teacher.latency_ms:.1%} of its time per session",
+        f"{taught.label} {keeps} with {_share(taught.parameters, teacher.parameters)} its parameters and "
+        f"{_share(taught.latency_ms, teacher.latency_ms)} its time per session",
         f"{taught.label} is {gain} the same model trained alone on {metric}: "
         f"{values[1]:.4f} against {values[2]:.4f}{doubt}",
     ]
+
+
+def _share(part: float, whole: float) -> str:
+    """Say how much of a whole a part is, or how many times the whole it is."""
+    if not whole:
+        return f"{part:,} where the teacher has 0 of"
+    share = part / whole
+    if share < 1.5:
+        return f"{share:.0%} of" if share >= 0.1 else f"{share:.1%} of"
+    return f"{share:.0f} times" if share >= 10 else f"{share:.1f} times"
+
+
+def _larger(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> str | None:
+    """Say so where a student has more parameters than its teacher; what it reads besides items is not counted."""
+    found = anatomy(student, n_items=len(catalogue), length=1)
+    size = sum(array.size for array in teacher.arrays().values())
+    if found is None or found.parameters <= size:
+        return None
+    return (
+        f"{student.name}: has {found.parameters:,} parameters and its teacher {size:,}; "
+        f"for a smaller student set {student.name}.embedding_size lower"
+    )
+
+
+def _catalogue(known: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
+    """Return the items of a teacher with what the log tells of them besides."""
+    if items is None:
+        return known
+    told = items.drop(*known.metadata, "support", strict=False)
+    told = told.with_columns(pl.col("item").cast(known.ids.dtype, strict=False)).unique("item", keep="first")
+    return Vocabulary(known.table.join(told, on="item", how="left", maintain_order="left"))
+
+
+def _about(teacher: Path) -> Mapping[str, Any]:
+    """Return the facts about the training of a teacher, if a run wrote it and nothing was added since."""
+    artifact = Artifact.read(teacher)
+    if not {"protocol", "key"} <= artifact.about.keys():
+        raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
+    added = len(artifact.vocabulary) - artifact.vocabulary.n_trained
+    if added:
+        raise ArtifactError(
+            f"{teacher}: must know the items of its training alone, or its student would count others as trained, and "
+            f"{added:,} were added later; distil from the model as it was trained, then add the items to the student"
+        )
+    return artifact.about
 
 
 def _students(recipe: Recipe) -> tuple[SequenceModel, SequenceModel]:

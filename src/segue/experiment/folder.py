@@ -4,9 +4,9 @@ from pathlib import Path
 
 from segue.artifact import is_artifact
 from segue.errors import ParameterError
-from segue.storage import make_folder, remove
+from segue.storage import is_unfinished, make_folder, remove
 
-RESULTS, REPORT, CHECKPOINTS = "results.json", "report.md", "checkpoints"
+RESULTS, REPORT, BEGUN, CHECKPOINTS = "results.json", "report.md", "begun.json", "checkpoints"
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -31,14 +31,22 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def begin_folder(out: Path, *, resume: bool) -> None:
-    """Make the folder ready for a run; what an older one wrote is removed, unless it is gone on with.
+    """Make the folder ready for a run; what an older one wrote is removed.
+
+    Of one that is gone on with, only what it was writing when it was killed.
 
     Raises:
         StorageError: the disk refused.
     """
     make_folder(out)
-    for path in [] if resume else _written(out):
-        remove(path)
+    for path in _written(out):
+        if is_unfinished(path) or not resume:
+            remove(path)
+
+
+def is_begun(out: Path) -> bool:
+    """Say if a folder holds anything of a run, besides what was being written when it was killed."""
+    return out.is_dir() and not all(is_unfinished(path) for path in _written(out))
 
 
 def next_folder(name: str) -> Path:
@@ -50,6 +58,6 @@ def next_folder(name: str) -> Path:
 
 
 def _written(out: Path) -> list[Path]:
-    """List what a run wrote into a folder."""
-    names = (RESULTS, REPORT, CHECKPOINTS)
-    return [path for path in out.iterdir() if path.name in names or is_artifact(path)]
+    """List what a run wrote into a folder, and what it was writing when it was killed."""
+    names = (RESULTS, REPORT, BEGUN, CHECKPOINTS)
+    return [path for path in out.iterdir() if path.name in names or is_artifact(path) or is_unfinished(path)]

@@ -7,6 +7,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from segue.data.catalog import find
+from segue.data.events import Events
+from segue.data.readers import read
 from segue.errors import ParameterError
 from segue.parameters import build, merge
 
@@ -25,6 +28,8 @@ class Recipe(BaseModel):
     """Format of the log; recognised from the file where it is not given."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Column names by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``."""
+    items: str | None = None
+    """Table of the items, their ids and metadata; a file, or the name of one beside the logs in ``SEGUE_DATA``."""
     models: list[str] = Field(default_factory=list)
     """Names of the models to train."""
     protocol: str | None = None
@@ -56,6 +61,28 @@ def load_recipe(path: Path | None, options: Mapping[str, Any]) -> Recipe:
     """
     given = {name: value for name, value in options.items() if value is not None}
     return build(Recipe, "recipe", parameters=merge(_read_yaml(path), given))
+
+
+def read_log(recipe: Recipe) -> Events:
+    """Read the log of a recipe, with the metadata of its items.
+
+    Raises:
+        InputError: the recipe names none, or the log breaks a rule.
+    """
+    if recipe.log is None:
+        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
+    return read(recipe.log, format=recipe.format, columns=recipe.columns, items=_items(recipe.items))
+
+
+def _items(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    path = Path(name) if Path(name).exists() else find(name)
+    if path is None or not path.is_file():
+        raise ParameterError(
+            f"--items: must be a file, or the name of one in $SEGUE_DATA, got '{name}'; check the name"
+        )
+    return path
 
 
 def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segue.experiment.results import ModelResult, Results
+from segue.parameters import typed
 from segue.storage import write_text
 
 
@@ -20,7 +21,8 @@ def markdown(results: Results) -> str:
     """Return the report as Markdown: leaderboard, verdicts, protocol, data, notes."""
     parts = [
         f"# {results.log}\n",
-        f"Protocol `{results.protocol['name']}`, hash `{results.protocol['hash']}`, seed {results.seed}, "
+        f"{results.data['test_cases']:,} test cases, protocol `{results.protocol['name']}`, "
+        f"hash `{results.protocol['hash']}`, seed {results.seed}, "
         f"segue {results.segue}. Figures with another hash are not comparable.\n",
         "## Leaderboard\n",
         _leaderboard(results.models, results.protocol["headline"]),
@@ -30,7 +32,7 @@ def markdown(results: Results) -> str:
         "## The log, step by step\n",
         _statistics(results),
         "\n## Protocol\n",
-        _table(["parameter", "value"], [[name, str(value)] for name, value in results.protocol.items()]),
+        _table(["parameter", "value"], [[name, typed(value)] for name, value in results.protocol.items()]),
         "\n## All metrics\n",
         _all_metrics(results.models),
     ]

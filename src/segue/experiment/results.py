@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from segue.errors import ArtifactError
 from segue.storage import write_text
 
+OVERLAP = " (the intervals overlap, which leaves it open)"
+"""Said of two figures: overlapping intervals neither prove a difference nor deny one."""
+
 
 class ModelResult(BaseModel):
     """One row of the leaderboard."""
@@ -56,6 +59,8 @@ class Results(BaseModel):
     """Version of segue."""
     log: str
     """Name of the log."""
+    items: str | None = None
+    """Table of the items, where the recipe named one."""
     seed: int
     """Seed of every random draw."""
     protocol: dict[str, Any]
@@ -91,22 +96,25 @@ class Results(BaseModel):
 
 
 def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
-    """Say where a model that was asked for does not beat a baseline.
+    """Say where a model that was asked for does not beat a baseline, in one line per model.
 
-    A model loses where its value is below the baseline's; if the intervals overlap, that is said too.
+    A model loses where its value is below that of the best baseline; if the intervals overlap, that is said too.
     """
-    rows = list(models)
+    rows, names = list(models), list(metrics)
+    best = {name: row for name in names if (row := _best_baseline(rows, name)) is not None}
     verdicts = []
-    for metric in metrics:
-        best = max((row for row in rows if row.baseline), key=lambda row: row.metrics[metric], default=None)
-        if best is None:
-            continue
-        for row in rows:
-            if not row.baseline and row.metrics[metric] < best.metrics[metric]:
-                low, high = best.interval(metric)[0], row.interval(metric)[1]
-                doubt = "; the intervals overlap" if high >= low else ""
-                verdicts.append(
-                    f"{row.label} loses to the baseline {best.label} on {metric}: "
-                    f"{row.metrics[metric]:.4f} against {best.metrics[metric]:.4f}{doubt}"
-                )
+    for row in rows:
+        lost = [name for name in best if not row.baseline and row.metrics[name] < best[name].metrics[name]]
+        if lost:
+            against = (_against(row, best[name], name) for name in lost)
+            verdicts.append(f"{row.label} loses to the baseline {', and to '.join(against)}")
     return verdicts
+
+
+def _best_baseline(rows: Iterable[ModelResult], metric: str) -> ModelResult | None:
+    return max((row for row in rows if row.baseline), key=lambda row: row.metrics[metric], default=None)
+
+
+def _against(row: ModelResult, baseline: ModelResult, metric: str) -> str:
+    doubt = OVERLAP if row.interval(metric)[1] >= baseline.interval(metric)[0] else ""
+    return f"{baseline.label} on {metric}: {row.metrics[metric]:.4f} against {baseline.metrics[metric]:.4f}{doubt}"

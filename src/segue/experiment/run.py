@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from segue.data.events import Events
-from segue.data.readers import read
-from segue.errors import ParameterError
 from segue.evaluation.prepare import prepare
 from segue.experiment.entries import build_entries, check_entries, recent_popularity
-from segue.experiment.folder import begin_folder, check_folder
-from segue.experiment.recipe import PROTOCOL, Recipe
+from segue.experiment.folder import check_folder
+from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Results
 from segue.experiment.runner import Runner
 from segue.progress import Progress
@@ -28,10 +26,10 @@ def run(
 
     Args:
         recipe: log, models, protocol, parameters, seed.
-        out: folder for results.json, report.md and one artifact folder per model.
+        out: folder for results.json, report.md, begun.json and one artifact folder per model.
         events: the log itself, where it is not to be read; the recipe's ``log`` is its name then.
         resume: take over the models that an interrupted run of the same recipe finished, and go on with the one it
-            was training.
+            was training; further models may be added.
         overwrite: replace an older run in ``out``.
         progress: who is told how far the work is.
 
@@ -50,19 +48,8 @@ def run(
     if recipe.baselines:
         entries += recent_popularity(data.train)
     check_entries(entries, data.train)
-    begin_folder(out, resume=resume)
     runner = Runner(data, recipe, out, runtime)
+    runner.begin(entries)
     results = runner.results([runner.result(entry) for entry in entries])
     runner.finish(results)
     return results
-
-
-def read_log(recipe: Recipe) -> Events:
-    """Read the log of a recipe.
-
-    Raises:
-        InputError: the recipe names none, or the log breaks a rule.
-    """
-    if recipe.log is None:
-        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
-    return read(recipe.log, format=recipe.format, columns=recipe.columns)

@@ -12,8 +12,9 @@ from segue.artifact import Artifact
 from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.prepare import Dataset
+from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.entries import Entry
-from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS
+from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
 from segue.experiment.latency import median_latency_ms
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
@@ -40,6 +41,23 @@ class Runner:
         self._out = out
         self._runtime = runtime
 
+    def begin(self, entries: Sequence[Entry]) -> None:
+        """Make the folder ready, and write down what the run is begun with.
+
+        Raises:
+            ParameterError: the run to go on with was begun with something else; it is as it was.
+            StorageError: the disk refused.
+        """
+        settings = settings_of(self._data, self._recipe, self._runtime, entries)
+        if self._runtime.resume:
+            begun = read_settings(self._out)
+            if begun is None:
+                self._runtime.progress.say(f"{self._out}: holds nothing to resume; starting from the beginning")
+            else:
+                check_same(self._out, begun, settings)
+        begin_folder(self._out, resume=self._runtime.resume)
+        write_settings(self._out, settings)
+
     def result(self, entry: Entry) -> ModelResult:
         """Return the row of a model: the one of the interrupted run, or a new one."""
         row = self._finished(entry) if self._runtime.resume else None
@@ -59,6 +77,7 @@ class Runner:
         return Results(
             segue=__version__,
             log=self._recipe.log_name,
+            items=self._recipe.items,
             seed=self._recipe.seed,
             protocol={**self._data.describe(), "headline": protocol.headline},
             data=self._data.statistics(),
@@ -121,7 +140,7 @@ class Runner:
             "model": entry.model.name,
             "config": entry.model.config.model_dump(mode="json"),
             "seed": self._recipe.seed,
-            "precision": self._recipe.precision,
+            "precision": self._runtime.arithmetic(),
             **entry.decides(),
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,7 +1,8 @@
 """The contract of every model: configured, fitted on sessions, asked for scores, saved and loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast, overload
@@ -24,7 +25,7 @@ from segue.nn.ranking import top_k
 from segue.parameters import build
 from segue.training.runtime import Runtime
 
-Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...]
+Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
 """The raw ids of one session, oldest first. Not any sequence, for a text is a sequence of texts too."""
 
 
@@ -195,6 +196,11 @@ class Model(ABC):
         """Return which of ``arrays`` hold an embedding or a bias per item, so that they grow with the catalogue."""
         return self.embeddings
 
+    @property
+    def scores_are_logits(self) -> bool:
+        """Whether the model takes the softmax of its scores for how likely items are; else in proportion to them."""
+        return False
+
     def put_last(self, scores: Float32[Tensor, "B N+1"]) -> Float32[Tensor, "B N+1"]:
         """Put the items that the model knows nothing of behind all others, in place; see ``add_items``."""
         readable = torch.from_numpy(self.vocabulary.readable).to(scores.device)
@@ -253,7 +259,9 @@ class Model(ABC):
             if name not in (TIME, *self.reads):
                 read = ", ".join((TIME, *self.reads))
                 raise ParameterError(f"context: {self.name} can read {read} of a session, got '{name}'; leave it out")
-        if len(sessions) and isinstance(sessions[0], list | tuple):
+        if isinstance(sessions, str):
+            raise ParameterError(f"sessions: must be a list of item ids, or a list of such lists, got '{sessions}'")
+        if len(sessions) and isinstance(sessions[0], list | tuple | np.ndarray):
             return self._recommend_all(cast(Sequence[Session], sessions), k, exclude_seen, told)
         told = {name: [values] for name, values in told.items()}
         return self._recommend_all([cast(Session, sessions)], k, exclude_seen, told)[0]
@@ -261,7 +269,8 @@ class Model(ABC):
     def _recommend_all(
         self, sessions: Sequence[Session], k: int, exclude_seen: bool, told: Told
     ) -> list[Recommendation]:
-        encoded = [self.vocabulary.index(session) for session in sessions]
+        raw: list[Sequence[RawId]] = [one.tolist() if isinstance(one, np.ndarray) else one for one in sessions]
+        encoded = [self.vocabulary.index(session) for session in raw]
         readable, support = self.vocabulary.readable, self.vocabulary.support
         prefixes = running_sessions(encoded, readable, told)
         scores = self.score(prefixes)
@@ -276,8 +285,17 @@ class Model(ABC):
                 source="popularity" if fallback else "model",
                 cold=self.vocabulary.cold(row[row != PADDING], fallback=bool(fallback)),
             )
-            for row, value, session, indices, fallback in zip(items, values, sessions, encoded, empty, strict=True)
+            for row, value, session, indices, fallback in zip(items, values, raw, encoded, empty, strict=True)
         ]
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        """Surround the computations of a fit: where one fails, the model does not count as fitted."""
+        try:
+            yield
+        except BaseException:
+            self.__dict__.pop("vocabulary", None)
+            raise
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "vocabulary"):

@@ -8,7 +8,7 @@ from torch import nn
 
 from segue.data.batches import Cloze, NextItemBatches
 from segue.data.sessions import Sessions
-from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import (
     Activation,
     Arrangement,
@@ -25,9 +25,9 @@ class BERT4RecTraining(SequenceTraining):
     """How BERT4Rec is trained: with masked events (positions 'auto'), or after every prefix (positions 'last')."""
 
     mask_ratio: float = Field(0.2, gt=0, lt=1)
-    """Share of the events of a window that are masked, at least one of each."""
+    """Share of the events of a window that are masked, at least one of each; with positions 'auto'."""
     last_ratio: float = Field(0.1, ge=0, le=1)
-    """Share of the windows in which the last event alone is masked."""
+    """Share of the windows in which the last event alone is masked; with positions 'auto'."""
 
 
 class BERT4RecConfig(SequenceConfig):
@@ -37,7 +37,7 @@ class BERT4RecConfig(SequenceConfig):
     """Events of a session that are read, the most recent ones; the mask that stands for the next one is among them."""
     layers: int = Field(2, ge=1)
     """Transformer blocks."""
-    heads: int = Field(2, ge=1)
+    heads: Heads = 2
     """Attention heads; must divide embedding_size."""
     inner_size: int = Field(256, ge=1)
     """Width of the feed-forward layer."""
@@ -110,10 +110,13 @@ class BERT4Rec(SequenceModel):
         stack = TransformerStack(max_length=length, width=width, blocks=blocks, final=nn.Identity(), dropout=dropout)
         return ClozeEncoder(n_items=n_items, embedding_size=width, max_length=length, stack=stack)
 
+    def _on_every_prefix(self) -> bool:
+        return self.config.training.positions == "last"
+
     def batches(self, train: Sessions, seed: int) -> NextItemBatches:
         """Return masked windows, or every prefix where the positions are 'last'."""
         plan = self.config.training
-        if plan.positions == "last":
+        if self._on_every_prefix():
             return super().batches(train, seed)
         return Cloze(
             train,

@@ -134,6 +134,11 @@ class BPR(Model):
         scale = (learnt * means).sum() / max((means * means).sum(), np.finfo(np.float32).tiny)
         return self.restore({**arrays, "scale": np.array([scale], dtype=np.float32)}, train.vocabulary)
 
+    @property
+    def scores_are_logits(self) -> bool:
+        """Return true: its loss takes sigmoids of differences; see ``Model.scores_are_logits``."""
+        return True
+
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Fold the prefixes in and score every item; see ``Model.score``."""
         counts = running_matrix(prefixes, len(self.vocabulary))

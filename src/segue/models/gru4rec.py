@@ -1,6 +1,6 @@
 """GRU4Rec: recurrent layers trained on session-parallel mini-batches with sampled losses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from segue.data.batches import LaneBatch, SessionParallel
 from segue.data.sessions import Sessions
+from segue.errors import ParameterError
+from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
 from segue.nn.encoders.recurrent import RecurrentNetwork, State
 from segue.nn.losses.functions import make_loss
@@ -69,7 +71,7 @@ class GRU4RecConfig(NeuralConfig):
     """How it is trained."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "authors": {},
+        "authors": {"training": {"accidental_hits": "keep"}},
         "recbole": {
             "embedding": "separate",
             "embedding_size": 64,
@@ -83,9 +85,9 @@ class GRU4RecConfig(NeuralConfig):
 class GRU4Rec(NeuralModel):
     """Recurrent network over the running session, the state carried from event to event.
 
-    With ``accidental_hits="keep"`` a training step is that of the authors' PyTorch code, but for two details: with
-    momentum, the bias of an item moves on whenever its row is in use, also as a shared input; and when the last
-    sessions leave the batch smaller, the logQ correction still takes only the targets for in-batch items.
+    With the preset ``authors`` a training step is that of their PyTorch code, but for two details: with momentum, the
+    bias of an item moves on whenever its row is in use, also as a shared input; and when the last sessions leave the
+    batch smaller, the logQ correction still takes only the targets for in-batch items.
     """
 
     name = "gru4rec"
@@ -93,6 +95,12 @@ class GRU4Rec(NeuralModel):
     Config = GRU4RecConfig
     config: GRU4RecConfig
     network: RecurrentNetwork
+
+    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
+        super().__init__(config, preset=preset, **parameters)
+        mistakes = [f"{self.name}.training.{mistake}" for mistake in _misfits(self.config.training)]
+        if mistakes:
+            raise ParameterError("\n".join(mistakes))
 
     def build(self, n_items: int) -> RecurrentNetwork:
         """Return a network with fresh weights."""
@@ -125,6 +133,19 @@ class GRU4Rec(NeuralModel):
         """Return Adagrad on the rows in use."""
         plan = self.config.training
         return RowAdagrad(self.network.parameters(), plan.learning_rate, plan.momentum)
+
+
+def _misfits(plan: GRU4RecTraining) -> Iterator[str]:
+    """Say which parameters of a training do not go together."""
+    if plan.n_samples == 0 and plan.batch_size == 1:
+        yield "batch_size: must be at least 2 with n_samples 0, got 1: the other lanes' targets are the negatives"
+    if plan.loss == "cross-entropy" and plan.activation != "linear":
+        yield (
+            f"activation: must be 'linear' with the loss 'cross-entropy', got '{plan.activation}': a softmax over "
+            "bounded scores learns little, and logq corrects the scores themselves"
+        )
+    if plan.loss != "cross-entropy" and plan.logq != type(plan)().logq:
+        yield f"logq: must be {type(plan)().logq} with the loss '{plan.loss}', got {plan.logq:g}: it corrects a softmax"
 
 
 class SessionParallelObjective:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import nn
 
-from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import Attention, FeedForward, TransformerBlock, TransformerEncoder, TransformerStack
 from segue.training.config import SequenceTraining
 
@@ -16,7 +16,7 @@ class GSASRecConfig(SequenceConfig):
 
     layers: int = Field(2, ge=1)
     """Transformer blocks."""
-    heads: int = Field(1, ge=1)
+    heads: Heads = 1
     """Attention heads; must divide embedding_size."""
     inner_size: int = Field(64, ge=1)
     """Width of the feed-forward layer."""

@@ -1,12 +1,12 @@
 """HSTU: a generative recommender's sequence encoder."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from segue.data.sessions import Sessions
-from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.hstu import HSTUBlock, HSTUEncoder, RelativeBias
 from segue.training.config import SequenceTraining
 
@@ -14,15 +14,28 @@ _BUCKETS = 129
 """Buckets of time, as in the authors' code; the last ones are longer than all of history."""
 
 
+_AUTHORS: Mapping[str, Any] = {
+    "windows": "recent",
+    "epochs": 101,
+    "loss": "sampled-softmax",
+    "n_samples": 128,
+    "alpha": 0.0,
+    "logq": 0.0,
+}
+"""Training of the authors' code; ours shares the negatives in a step."""
+
+
 class HSTUConfig(SequenceConfig):
     """Parameters of HSTU."""
 
     layers: int = Field(2, ge=1)
     """Sequential transduction units."""
-    heads: int = Field(1, ge=1)
+    heads: Heads = 1
     """Attention heads; must divide embedding_size."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the input and of the gated values of each unit that is dropped in training."""
+    similarity: Literal["cosine"] = "cosine"
+    """Score of an item: the cosine of state and embedding."""
     temperature: float = Field(0.05, gt=0)
     """What the cosine of a state and an item is divided by."""
     training: SequenceTraining = SequenceTraining(epochs=30, metric="ndcg@10")
@@ -43,14 +56,14 @@ class HSTUConfig(SequenceConfig):
         "authors": {
             "embedding_size": 50,
             "max_length": 200,
-            "training": {"windows": "recent", "epochs": 101, "loss": "sampled-softmax", "n_samples": 128, "alpha": 0.0},
+            "training": _AUTHORS,
         },
         "authors-large": {
             "embedding_size": 50,
             "max_length": 200,
             "layers": 8,
             "heads": 2,
-            "training": {"windows": "recent", "epochs": 101, "loss": "sampled-softmax", "n_samples": 128, "alpha": 0.0},
+            "training": _AUTHORS,
         },
     }
 

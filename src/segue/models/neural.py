@@ -36,8 +36,8 @@ class NeuralModel(Model):
 
     config: NeuralConfig
     network: Encoder
-    curve: list[EpochRecord]
-    """Loss and validation of each epoch of the last fit."""
+    curve: tuple[EpochRecord, ...] = ()
+    """Loss and validation of each epoch of the last fit; artifacts do not hold it."""
 
     @abstractmethod
     def build(self, n_items: int) -> Encoder:
@@ -65,19 +65,28 @@ class NeuralModel(Model):
         """Train; see ``Model.fit``. Without ``valid`` all epochs are run and the last one is kept."""
         runtime = runtime or Runtime()
         self.check(train)
-        tuning = self.config.training.fine_tuning
-        selection = train.select(selected(train, tuning)) if tuning.epochs else None
-        self.observe(train)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "weights"))
-            self.network = self.assemble().to(runtime.torch_device())
-        stages = [self._train(train, self.config.training, valid, seed, runtime)]
-        if selection is not None:
-            stages.append(self._fine_tune(selection, valid, seed, runtime))
-        self.curve = [record for curve in stages for record in curve]
-        self.network.eval()
-        self.notes = (*_on_the_curve(stages[0], self.config.training.epochs), *self.remarks(train))
+        with self._learning():
+            self.observe(train)
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(derive(seed, "weights"))
+                self.network = self.assemble().to(runtime.torch_device())
+            stages = [self._train(train, self.config.training, valid, seed, runtime)]
+            if self.config.training.fine_tuning.epochs:
+                stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
+            self.curve = tuple(record for curve in stages for record in curve)
+            self.network.eval()
+            self.notes = (*_on_the_curve(stages[0], self.config.training.epochs), *self.remarks(train))
         return self
+
+    def check(self, train: Sessions) -> None:
+        """Refuse a fine-tuning that has nothing to learn from; see ``Model.check``."""
+        if self.config.training.fine_tuning.epochs:
+            self._selection(train)
+
+    def _selection(self, train: Sessions) -> Sessions:
+        """Return the sessions of the fine-tuning."""
+        place = f"{self.name}.training.fine_tuning"
+        return train.select(selected(train, self.config.training.fine_tuning, place))
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Say what a user should know of the network as it was fitted on ``train``."""
@@ -125,10 +134,15 @@ class NeuralModel(Model):
             "model": self.name,
             "parameters": self.config.model_dump_json(),
             "seed": str(seed),
-            "precision": runtime.precision,
+            "precision": runtime.arithmetic(),
             "training sessions": of_sessions(train),
             "validation": "none" if valid is None else of_cases(valid),
         }
+
+    @property
+    def scores_are_logits(self) -> bool:
+        """Return true: its losses take a softmax or sigmoids of scores; see ``Model.scores_are_logits``."""
+        return True
 
     @torch.no_grad()
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
@@ -152,10 +166,11 @@ class NeuralModel(Model):
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Build the network and take its weights."""
+        """Build the network and take its weights; it stays on the device where it was."""
+        device = next(self.network.parameters()).device if hasattr(self, "network") else torch.device("cpu")
         self.vocabulary = vocabulary
         with torch.random.fork_rng(devices=[]):
-            self.network = self.assemble()
+            self.network = self.assemble().to(device)
         self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
         self.network.eval()
         return self

@@ -28,7 +28,7 @@ class Popularity(Model):
 
     ``score(j) = n_j``, the number of training events on item j. An item without an event in the window scores 0. With
     ``growth`` and ``m_j`` events in the window before, ``score(j) = (n_j - m_j) / sqrt(n_j + m_j)``: how many standard
-    deviations the count has grown, if events come at random.
+    deviations the count has grown, if events come at random. An item without an event in either window comes last.
 
     Source: the POP baseline of Hidasi et al. 2016 (arXiv 1511.06939); the window is the trend baseline of
     Ludewig and Jannach 2018 (arXiv 1803.09587).
@@ -64,7 +64,8 @@ class Popularity(Model):
         counts = self._count(train, 0)
         if self.config.growth:
             before = self._count(train, 1)
-            counts = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
+            growth = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
+            counts = np.where(counts + before > 0, growth, growth.min(initial=0.0) - 1.0)
         self.counts = counts.astype(np.float32)
         return self
 

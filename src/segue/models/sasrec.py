@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import nn
 
-from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import (
     Activation,
     Arrangement,
@@ -25,7 +25,7 @@ class SASRecConfig(SequenceConfig):
 
     layers: int = Field(2, ge=1)
     """Transformer blocks."""
-    heads: int = Field(1, ge=1)
+    heads: Heads = 1
     """Attention heads; must divide embedding_size."""
     inner_size: int = Field(64, ge=1)
     """Width of the feed-forward layer."""
@@ -107,13 +107,12 @@ class SASRec(SequenceModel):
 
     def build(self, n_items: int) -> TransformerEncoder:
         """Return a network with fresh weights."""
-        width, dropout = self.config.embedding_size, self.config.dropout
+        width, length, dropout = self.config.embedding_size, self.config.max_length, self.config.dropout
+        inner, activation = self.config.inner_size, self.config.activation
         blocks = [
             TransformerBlock(
                 attention=Attention(width=width, heads=self.config.heads, dropout=dropout),
-                feed_forward=FeedForward(
-                    width=width, inner=self.config.inner_size, activation=self.config.activation, dropout=dropout
-                ),
+                feed_forward=FeedForward(width=width, inner=inner, activation=activation, dropout=dropout),
                 width=width,
                 arrangement=self.config.arrangement,
                 dropout=dropout,
@@ -121,16 +120,8 @@ class SASRec(SequenceModel):
             for _ in range(self.config.layers)
         ]
         stack = TransformerStack(
-            max_length=self.config.max_length,
-            width=width,
-            blocks=blocks,
-            final=nn.LayerNorm(width, 1e-8),
-            dropout=dropout,
+            max_length=length, width=width, blocks=blocks, final=nn.LayerNorm(width, 1e-8), dropout=dropout
         )
         return TransformerEncoder(
-            n_items=n_items,
-            embedding_size=width,
-            max_length=self.config.max_length,
-            stack=stack,
-            scale=math.sqrt(width),
+            n_items=n_items, embedding_size=width, max_length=length, stack=stack, scale=math.sqrt(width)
         )

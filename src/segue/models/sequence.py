@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
 from segue.data.context import Context, refusals
@@ -21,11 +21,22 @@ from segue.nn.encoders.sequence import SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.parameters import build
 from segue.training.answers import Answers, Teacher, ask
-from segue.training.config import Distillation, Privileged, SequenceTraining
+from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.loop import EpochRecord, Objective
 from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
 from segue.training.optimizers import Optimizer, RowAdagrad, TablesApart
 from segue.training.runtime import Runtime
+
+
+def _divides_the_width(heads: int, values: ValidationInfo) -> int:
+    width = values.data.get("embedding_size", heads)
+    if width % heads:
+        raise ValueError(f"a divisor of embedding_size, which is {width}")
+    return heads
+
+
+Heads = Annotated[int, Field(ge=1, validate_default=True), AfterValidator(_divides_the_width)]
+"""Attention heads, each of which reads an equal part of the width."""
 
 
 class SequenceConfig(NeuralConfig):
@@ -65,21 +76,37 @@ class SequenceModel(NeuralModel):
         self._forget_idle(preset)
         plan = self.config.training
         check_pair(plan.loss, self._sampling(), f"{self.name}.training")
-        usual = type(plan)().table_learning_rate
-        if plan.optimizer != "mixed" and plan.table_learning_rate != usual:
-            raise ParameterError(
-                f"{self.name}.training.table_learning_rate: must be {usual} with the optimizer '{plan.optimizer}', got "
+        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._misfits(plan)]
+        if mistakes:
+            raise ParameterError("\n".join(mistakes))
+
+    def _misfits(self, plan: SequenceTraining) -> Iterator[str]:
+        """Say which parameters of a training do not go together."""
+        usual = type(plan)()
+        if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
+            yield (
+                f"table_learning_rate: must be {usual.table_learning_rate} with the optimizer '{plan.optimizer}', got "
                 f"{plan.table_learning_rate:g}: only 'mixed' has a step size of its own for the tables"
             )
-        if plan.positions == "all" and not self.Network.causal:
-            raise ParameterError(
-                f"{self.name}.training.positions: must be 'last' (or 'auto'), got 'all': a state of {self.name} "
-                "depends on later events of the window, so training at all positions would show it its targets"
+        if plan.optimizer == "adagrad" and plan.weight_decay > 0:
+            yield (
+                f"weight_decay: must be 0 with the optimizer 'adagrad', got {plan.weight_decay:g}: it touches only "
+                "the items in use and decays none; use 'adamw' or 'mixed'"
             )
-        if plan.click_dropout > 0 and self._at_all_positions():
-            raise ParameterError(
-                f"{self.name}.training.click_dropout: needs training.positions 'last', got {plan.click_dropout:g} with "
-                f"'{plan.positions}': at all positions an event that is left out would be missing as a target, too"
+        if plan.positions == "all" and not self.Network.causal:
+            yield (
+                f"positions: must be 'last' (or 'auto'), got 'all': a state of {self.name} depends on later events of "
+                "the window, so training at all positions would show it its targets"
+            )
+        if plan.click_dropout > 0 and not self._on_every_prefix():
+            yield (
+                f"click_dropout: needs training.positions 'last', got {plan.click_dropout:g} with '{plan.positions}': "
+                "in a whole window an event that is left out would be missing as a target, too"
+            )
+        if plan.windows == "recent" and self._on_every_prefix():
+            yield (
+                f"windows: must be 'all' with the positions '{plan.positions}', got 'recent': every prefix is an "
+                "example of its own, and no session is cut into windows"
             )
 
     def _forget_idle(self, preset: str | None) -> None:
@@ -94,6 +121,7 @@ class SequenceModel(NeuralModel):
 
     def check(self, train: Sessions) -> None:
         """Refuse parameters that ask for what the log does not have; see ``Model.check``."""
+        super().check(train)
         mistakes = list(self.refusals(train))
         if mistakes:
             raise ParameterError("\n".join(mistakes))
@@ -140,8 +168,9 @@ class SequenceModel(NeuralModel):
             {name: one for name, one in arrays.items() if not name.startswith(_FEATURES)}, vocabulary
         )
 
-    def _at_all_positions(self) -> bool:
-        return self.Network.causal and self.config.training.positions != "last"
+    def _on_every_prefix(self) -> bool:
+        """Say if training predicts what comes after every prefix, and not whole windows."""
+        return not self.Network.causal or self.config.training.positions == "last"
 
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
@@ -192,7 +221,7 @@ class SequenceModel(NeuralModel):
     def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> Answers:
         """Train a model of the same kind on the sessions backwards, and ask it about each event."""
         privileged = self.config.training.privileged
-        plain = self.config.training.model_copy(update={"privileged": Privileged()})
+        plain = self.config.training.model_copy(update={"privileged": Privileged(), "fine_tuning": FineTuning()})
         teacher = type(self)(self.config.model_copy(update={"training": plain}))
         runtime.progress.say("the teacher, on sessions from their end to their beginning")
         backwards = train.backwards()
@@ -240,7 +269,7 @@ class SequenceModel(NeuralModel):
     def next_items(self, train: Sessions, seed: int) -> NextItemBatches:
         """Return the windows or prefixes of each step, and what comes next."""
         plan, longest = self.config.training, self.network.max_length
-        if self._at_all_positions():
+        if self.Network.causal and plan.positions != "last":
             return EveryPosition(train, plan.batch_size, longest, seed, recent_only=plan.windows == "recent")
         width = longest if self.Network.fixed_width else None
         return EveryPrefix(train, plan.batch_size, longest, seed, width=width, click_dropout=plan.click_dropout)

@@ -1,16 +1,10 @@
 """STAN: session neighbours with decays in the running session, in time and inside the neighbour."""
 
-from typing import Self
-
 import numpy as np
-from jaxtyping import Float64, Int64
 from pydantic import Field
 
-from segue.data.sessions import Cases, Sessions
 from segue.models.neighbours.decay import exponential, exponential_positions
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
-from segue.models.recency import notes_on_age, recency
-from segue.training.runtime import Runtime
 
 
 class STANConfig(NeighbourConfig):
@@ -55,20 +49,9 @@ class STAN(NeighbourModel):
     config: STANConfig
     cosine = True
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Build the index; see ``Model.fit``."""
-        self.notes = notes_on_age(train, **self._age_scales())
-        return super().fit(train)
-
-    def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
-        """Weight sessions by age, and divide by the norm of their items."""
-        weights: np.ndarray = recency(train, **self._age_scales()) / np.sqrt(np.maximum(distinct, 1))
-        return weights
-
-    def _age_scales(self) -> dict[str, float]:
-        return {"days": self.config.age_scale_days, "share": self.config.age_scale_share}
+    def age_scales(self) -> tuple[float, float]:
+        """Return lambda_2."""
+        return self.config.age_scale_days, self.config.age_scale_share
 
     def weights(self) -> Weights:
         """Return the decays."""

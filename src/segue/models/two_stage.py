@@ -13,14 +13,14 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
-from segue.errors import InputError, ParameterError
+from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
 from segue.models.base import Model, ModelConfig
 from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.nn.ranking import top_k
 from segue.parameters import build
-from segue.training.answers import ask
+from segue.training.answers import best_items
 from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
@@ -49,12 +49,11 @@ class TwoStage(Model):
     """Retrieves candidates with one model and re-ranks them with another.
 
     Candidates have the scores of the ranker; all other items come below them, in the order of the retriever as far as
-    float32 can tell its scores apart there. The items
-    of the session itself are candidates in any case and take no place from others, so that their number is the same
-    where a protocol leaves seen items out. Both
-    models are trained on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss
-    over what the retriever finds before each event. The retriever has seen these events, so that its lists are better
-    there than they will be later.
+    float32 can tell its scores apart there. The items of the session itself are candidates in any case and take no
+    place from others, so that their number is the same where a protocol leaves seen items out. Both models are trained
+    on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss over what the
+    retriever finds before each event. The retriever has seen these events, so that its lists are better there than
+    they will be later.
     """
 
     name = "two-stage"
@@ -124,7 +123,7 @@ class TwoStage(Model):
         except ParameterError as error:
             raise ParameterError(self._placed(error, stage, kind.name)) from None
 
-    def _placed(self, error: ParameterError, stage: str, name: str) -> str:
+    def _placed(self, error: InputError, stage: str, name: str) -> str:
         """Return what one of the models refuses, with the place that its parameters have here."""
         return re.sub(rf"^{re.escape(name)}\.", f"{self.name}.{stage}_parameters.", str(error), flags=re.MULTILINE)
 
@@ -150,7 +149,7 @@ class TwoStage(Model):
         for stage, model in self._stages():
             try:
                 model.check(train)
-            except ParameterError as error:
+            except (ParameterError, EmptyDataError) as error:
                 mistakes.append(self._placed(error, stage, model.name))
         if mistakes:
             raise ParameterError("\n".join(mistakes))
@@ -161,12 +160,13 @@ class TwoStage(Model):
         """Train the retriever, then the ranker; see ``Model.fit``."""
         self.check(train)
         runtime = runtime or Runtime()
-        for stage, model in self._stages():
-            runtime.progress.say(f"the {stage}: {model.name}")
-            model.fit(train, valid=valid, seed=seed, runtime=_part(runtime, stage))
-        self.vocabulary = train.vocabulary
-        if self.config.listwise.loss is not None:
-            self._learn_lists(self.config.listwise.loss, train, valid, seed, _part(runtime, "lists"))
+        with self._learning():
+            for stage, model in self._stages():
+                runtime.progress.say(f"the {stage}: {model.name}")
+                model.fit(train, valid=valid, seed=seed, runtime=_part(runtime, stage))
+            self.vocabulary = train.vocabulary
+            if self.config.listwise.loss is not None:
+                self._learn_lists(self.config.listwise.loss, train, valid, seed, _part(runtime, "lists"))
         self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
         return self
 
@@ -199,12 +199,14 @@ class TwoStage(Model):
         ranker.network.eval()
 
     def _lesson(self, loss: str, train: Sessions, runtime: Runtime) -> ListLesson:
-        """Ask the retriever for its best items before each event."""
+        """Ask the retriever for its best items before each event; all of them would be candidates there."""
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
-        prefixes, n_events = train.prefixes(starts, events), len(train.items)
-        lists = ask(self.retriever, prefixes, events, n_events, k=k, temperature=1.0, progress=runtime.progress)
-        return ListLesson(lists, train.items, loss)
+        prefixes, progress = train.prefixes(starts, events), runtime.progress
+        lists, _ = best_items(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
+        rows = np.full(len(train.items), -1)
+        rows[events] = np.arange(len(events))
+        return ListLesson(rows, lists, train.items, loss)
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Retrieve, then rank; see ``Model.score``."""
@@ -224,6 +226,11 @@ class TwoStage(Model):
         depth = depth.masked_fill(~other, torch.inf) * least.abs().clamp(min=1.0)
         below = torch.nextafter(least, torch.full_like(least, -torch.inf))
         return torch.where(chosen, scores, torch.minimum(least - depth, below))
+
+    @property
+    def scores_are_logits(self) -> bool:
+        """Say what the ranker says; see ``Model.scores_are_logits``."""
+        return self.ranker.scores_are_logits
 
     def _candidates(self, prefixes: Prefixes, retrieved: Float32[Tensor, "B N+1"]) -> Bool[Tensor, "B N+1"]:
         """Return which items the ranker puts in order: the retriever's best ones, and those of the session."""

@@ -1,16 +1,12 @@
 """V-SKNN: session neighbours with weights that fall with the distance from the end of the running session."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
 from pydantic import Field
 
-from segue.data.sessions import Cases, Sessions
 from segue.models.neighbours.decay import Decay, match_weights, position_weights
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
-from segue.models.recency import notes_on_age, recency
-from segue.training.runtime import Runtime
 
 
 class VSKNNConfig(NeighbourConfig):
@@ -50,19 +46,9 @@ class VSKNN(NeighbourModel):
     Config = VSKNNConfig
     config: VSKNNConfig
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Build the index; see ``Model.fit``."""
-        self.notes = notes_on_age(train, **self._age_scales())
-        return super().fit(train)
-
-    def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
-        """Weight sessions by age."""
-        return recency(train, **self._age_scales())
-
-    def _age_scales(self) -> dict[str, float | None]:
-        return {"days": self.config.decay_days, "share": self.config.decay_share}
+    def age_scales(self) -> tuple[float | None, float | None]:
+        """Return the scales that the parameters ask for, which may be none."""
+        return self.config.decay_days, self.config.decay_share
 
     def weights(self) -> Weights:
         """Return the decays and the idf that the parameters ask for."""

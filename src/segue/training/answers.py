@@ -1,4 +1,4 @@
-"""What a model thinks comes next at the events of the training sessions: its best items and their shares."""
+"""What a model thinks comes next at the events of the training sessions: its best items, and their shares."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,18 +23,22 @@ class Teacher(Protocol):
 
     vocabulary: Vocabulary
 
+    @property
+    def scores_are_logits(self) -> bool:
+        """Whether a softmax of the scores says how likely items are; else they are in proportion to their scores."""
+
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item as the next event of each prefix."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Soft labels, or lists to put in order.
+    """Soft labels.
 
     Attributes:
-        rows: for each event of the training sessions its row below, -1 where nobody was asked.
+        rows: for each event of the training sessions its row below, -1 where the teacher has nothing to say.
         items: the K best items of each row.
-        shares: the softmax of their softened scores, which sums to 1.
+        shares: how likely they are, which sums to 1 in each row that is referred to.
     """
 
     rows: Int64[np.ndarray, "n"]
@@ -67,18 +71,37 @@ def ask(
         events: the event that each prefix is about.
         n_events: number of events n of the training sessions.
         k: items that are kept.
-        temperature: scores are divided by it before the softmax.
+        temperature: scores are divided by it before the softmax; scores that are no logits are taken to the power of
+            its inverse.
+        progress: who is told how far the work is.
+    """
+    items, scores = best_items(teacher, prefixes, k, task="asking the teacher", progress=progress)
+    logits = torch.from_numpy(scores)
+    if not teacher.scores_are_logits:
+        logits = logits.clamp_(min=0.0).log_()
+    shares = logits.div_(temperature).softmax(dim=1).nan_to_num_(nan=0.0).numpy()
+    rows = np.full(n_events, -1, dtype=np.int64)
+    rows[events] = np.where(shares.any(axis=1), np.arange(len(events)), -1)
+    return Answers(rows, items, shares)
+
+
+def best_items(
+    model: Teacher, prefixes: Prefixes, k: int, *, task: str, progress: Progress
+) -> tuple[Int32[np.ndarray, "R k"], Float32[np.ndarray, "R k"]]:
+    """Return the best items of many prefixes, and their scores.
+
+    Args:
+        model: what scores them.
+        prefixes: the running sessions.
+        k: items per prefix; a row with fewer candidates ends in item 0 with -inf.
+        task: what the progress is called.
         progress: who is told how far the work is.
     """
     items = np.zeros((len(prefixes), k), dtype=np.int32)
-    shares = np.zeros((len(prefixes), k), dtype=np.float32)
-    with progress.task("asking the teacher", len(prefixes)) as task:
+    scores = np.zeros((len(prefixes), k), dtype=np.float32)
+    with progress.task(task, len(prefixes)) as report:
         for start in range(0, len(prefixes), _ROWS):
             chunk = slice(start, start + _ROWS)
-            best, values = top_k(teacher.score(prefixes[chunk]), k)
-            items[chunk] = best
-            shares[chunk] = torch.from_numpy(values / np.float32(temperature)).softmax(dim=1).numpy()
-            task.advance(len(best))
-    rows = np.full(n_events, -1, dtype=np.int64)
-    rows[events] = np.arange(len(events))
-    return Answers(rows, items, shares)
+            items[chunk], scores[chunk] = top_k(model.score(prefixes[chunk]), k, prior=model.vocabulary.support)
+            report.advance(len(items[chunk]))
+    return items, scores

@@ -8,8 +8,13 @@ from segue.errors import EmptyDataError, ParameterError
 from segue.training.config import FineTuning
 
 
-def selected(train: Sessions, tuning: FineTuning) -> Int64[np.ndarray, "s"]:
+def selected(train: Sessions, tuning: FineTuning, place: str = "training.fine_tuning") -> Int64[np.ndarray, "s"]:
     """Return the sessions that are selected, in their order.
+
+    Args:
+        train: all sessions, in order of their end.
+        tuning: which of them.
+        place: what stands before the parameters in a message.
 
     Raises:
         ParameterError: days are asked for, and the log has no times.
@@ -19,8 +24,8 @@ def selected(train: Sessions, tuning: FineTuning) -> Int64[np.ndarray, "s"]:
     if tuning.last_days is not None:
         if train.times is None:
             raise ParameterError(
-                f"training.fine_tuning.last_days: needs a log with times, got {tuning.last_days:g} for one without; "
-                "use training.fine_tuning.recent_share, which goes by the order of the sessions"
+                f"{place}.last_days: needs a log with times, got {tuning.last_days:g} for one without; "
+                f"use {place}.recent_share, which goes by the order of the sessions"
             )
         ended = train.times[train.offsets[1:] - 1]
         chosen &= ended > ended.max() - tuning.last_days * SECONDS_PER_DAY
@@ -28,7 +33,7 @@ def selected(train: Sessions, tuning: FineTuning) -> Int64[np.ndarray, "s"]:
         chosen &= train.lengths <= tuning.longest
     if not (train.lengths[chosen] >= 2).any():
         raise EmptyDataError(
-            f"training.fine_tuning: selects {int(chosen.sum())} of {len(train)} sessions, none of two events or more; "
+            f"{place}: selects {int(chosen.sum())} of {len(train)} sessions, none of two events or more; "
             "raise recent_share, last_days or longest"
         )
     return np.flatnonzero(chosen)

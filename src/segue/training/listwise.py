@@ -1,5 +1,6 @@
 """Lists to put in order: what a retriever found before each event of the training sessions, and what followed."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -10,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from segue.data.vocabulary import PADDING
 from segue.nn.losses.listwise import lambda_rank, list_net
-from segue.training.answers import Answers
 
 ListLoss = Callable[[Float[Tensor, "T M"], Float[Tensor, "T M"], Bool[Tensor, "T M"]], Float[Tensor, "T"]]
 
@@ -38,19 +39,27 @@ class ListLesson:
     """A lesson whose rows are lists: the item that followed is to stand above all that was retrieved.
 
     Args:
-        lists: the retrieved items of each event.
-        items: item index of each event of the training sessions.
+        rows: for each event of the training sessions its row below.
+        retrieved: the items that were retrieved before it; 0 stands for none.
+        items: item index of each event.
         loss: name of the loss.
     """
 
-    def __init__(self, lists: Answers, items: Int32[np.ndarray, "n"], loss: str) -> None:
-        self._lists = lists
+    def __init__(
+        self,
+        rows: Int64[np.ndarray, "n"],
+        retrieved: Int32[np.ndarray, "R K"],
+        items: Int32[np.ndarray, "n"],
+        loss: str,
+    ) -> None:
+        self._rows = rows
+        self._retrieved = retrieved
         self._items = items
         self._loss = loss
 
     def fingerprint(self) -> str:
         """Return a hash of the lists and the loss."""
-        return f"{self._lists.fingerprint()} {self._loss}"
+        return f"{hashlib.sha256(self._retrieved.tobytes()).hexdigest()} {self._loss}"
 
     def label_weights(self, events: Int64[Tensor, "T"]) -> Float[Tensor, "T"]:
         """Return zeros: the label is in the list."""
@@ -60,11 +69,11 @@ class ListLesson:
         self, states: Float[Tensor, "T D"], events: Int64[Tensor, "T"], table: Float[Tensor, "M W"]
     ) -> Float[Tensor, ""]:
         """Return the mean loss of the lists; see ``Lesson``."""
-        retrieved = self._lists.items[self._lists.rows[events.numpy()]]
+        retrieved = self._retrieved[self._rows[events.numpy()]]
         targets = self._items[events.numpy()][:, None]
         lists = torch.from_numpy(np.concatenate((targets, retrieved), axis=1)).to(states.device)
         relevance = functional.pad(states.new_ones(len(lists), 1), (0, retrieved.shape[1]))
-        mask = (lists != lists[:, :1]) | (relevance > 0)
+        mask = ((lists != lists[:, :1]) & (lists != PADDING)) | (relevance > 0)
         rows, width = functional.embedding(lists, table), states.shape[1]
         scores = (rows[:, :, :width] @ states.unsqueeze(2)).squeeze(2) + rows[:, :, width:].sum(2)
         return _LOSSES[self._loss](scores, relevance, mask).mean()

@@ -246,8 +246,9 @@ class Trainer:
     def _restore(self) -> None:
         assert self._runtime.checkpoint is not None
         tensors, state = load_checkpoint(self._runtime.checkpoint)
-        for name, value in self._identity.items():
-            if state["identity"].get(name) != value:
+        found = state["identity"]
+        for name in self._identity | found:
+            if found.get(name) != self._identity.get(name):
                 raise ArtifactError(
                     f"{self._runtime.checkpoint}: is the checkpoint of another training (its {name} differ); "
                     "delete it to start over, or resume with what it was begun with"
@@ -291,6 +292,9 @@ def _forked_random(device: torch.device) -> Iterator[Callable[[int], object]]:
 
     Yields a function that seeds it; ``torch.manual_seed`` would seed every device, at several times the cost.
     """
-    on_gpu = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
-        yield torch.cuda.manual_seed if on_gpu else torch.default_generator.manual_seed
+    seeds: dict[str, Callable[[int], object]] = {"cpu": torch.default_generator.manual_seed}
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        seeds["cuda"] = torch.cuda.default_generators[index].manual_seed
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield seeds.get(device.type, torch.manual_seed)

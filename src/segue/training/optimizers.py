@@ -89,9 +89,11 @@ class RowAdagrad(torch.optim.Optimizer):
 
     def _arrays_of(self, parameter: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return what the compiled step works on: the parameter and its state without a copy, and its scratch."""
+        assert parameter.is_contiguous()
         state = self.state[parameter]
         momenta = state.get("momentum", state["sum"])
-        return parameter.numpy(), state["sum"].numpy(), momenta.numpy(), np.full(len(parameter), -1, dtype=np.int32)
+        scratch = np.full(parameter.shape[:1], -1, dtype=np.int32)
+        return parameter.numpy(), state["sum"].numpy(), momenta.numpy(), scratch
 
     def _step_rows(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         gradient = gradient.coalesce()

@@ -47,10 +47,16 @@ class Runtime:
             device = torch.device(self.device)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
+            known = ["'auto'", "'cpu'", *(f"'cuda:{number}'" for number in range(torch.cuda.device_count()))]
+            why = "" if torch.cuda.is_available() else ", which has no GPU that torch can use"
             raise ParameterError(
-                f"device: must be 'auto', 'cpu' or a device of this machine such as 'cuda', got '{self.device}'"
+                f"device: must be {' or '.join(known)} on this machine{why}, got '{self.device}'"
             ) from error
         return device
+
+    def arithmetic(self) -> str:
+        """Name what decides how numbers are rounded: kind of device, precision asked for, precision of the products."""
+        return f"{self.torch_device().type}, {self.precision}, {self.product_precision()}"
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context that the encoder's forward pass runs in."""

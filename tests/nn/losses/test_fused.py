@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from segue.nn.losses.functions import cross_entropy
-from segue.nn.losses.fused import sampled_cross_entropy
+from segue.nn.losses.fused import sampled_cross_entropy, shared_cross_entropy
+from segue.nn.losses.shared_softmax import Pairs
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -43,3 +44,15 @@ def test_a_hopeless_target_costs_much_but_not_infinity() -> None:
     assert loss.item() > 50
     assert loss.isfinite().all()
     assert candidates.grad.isfinite().all()
+
+
+def test_what_takes_no_part_is_not_the_score_that_others_are_measured_by() -> None:
+    """The target scores 0, a negative 60, and a negative that takes no part 300."""
+    states = torch.ones(1, 1, requires_grad=True)
+    rows = torch.tensor([[0.0], [60.0], [300.0]], requires_grad=True)
+    excluded = Pairs(torch.tensor([0]), torch.tensor([1]))
+    loss = shared_cross_entropy(states, rows, torch.ones(1), torch.zeros(2), excluded)
+    loss.backward()
+    assert loss.item() == pytest.approx(60.0)
+    assert states.grad.item() == pytest.approx(60.0)
+    assert rows.grad.flatten().tolist() == pytest.approx([-1.0, 1.0, 0.0])

@@ -26,12 +26,15 @@ class LeastSquares:
 
     def __init__(self, factors: Float32[Tensor, "M D"], regularization: float, *, n_items: int) -> None:
         self._factors = factors
+        self._n_items = n_items
         y = factors[: n_items + 1].double()
         self._gram = y.T @ y + regularization * torch.eye(y.shape[1], dtype=torch.float64)
         self._inverse = torch.linalg.inv(self._gram)
 
     def fold_in(self, confidence: csr_matrix) -> Float32[Tensor, "B D"]:
-        """Solve ``(Y'Y + reg I + sum_i (c_i - 1) y_i y_i') x = sum_i c_i y_i``, with i over the items of the session.
+        """Solve ``(Y'Y + reg I + sum_i (c_i - k_i) y_i y_i') x = sum_i c_i y_i``, with i over the items of the session.
+
+        k_i is 1 for the items that ``Y'Y`` holds already, and 0 for those that were added later.
 
         Args:
             confidence: c, one row [M] per session; an empty row gives zeros.
@@ -41,24 +44,29 @@ class LeastSquares:
             items, c = _padded(confidence[rows])
             y = self._factors[items].double()
             solve = self._short if y.shape[1] <= y.shape[2] else self._long
-            sessions[torch.from_numpy(rows)] = solve(y, c).float()
+            added = c - (items <= self._n_items).double()
+            sessions[torch.from_numpy(rows)] = solve(y, c, added).float()
         return sessions
 
-    def _long(self, y: Float64[Tensor, "b L D"], c: Float64[Tensor, "b L"]) -> Float64[Tensor, "b D"]:
+    def _long(
+        self, y: Float64[Tensor, "b L D"], c: Float64[Tensor, "b L"], added: Float64[Tensor, "b L"]
+    ) -> Float64[Tensor, "b D"]:
         """Solve one system of D equations per session, as it stands; padding is a row of zeros in y and c."""
-        left = self._gram + (y * (c - 1)[..., None]).mT @ y  # [b, D, D]
+        left = self._gram + (y * added[..., None]).mT @ y  # [b, D, D]
         right = (y * c[..., None]).sum(dim=1)  # [b, D]
         x: Tensor = torch.linalg.solve(left, right)
         return x
 
-    def _short(self, y: Float64[Tensor, "b L D"], c: Float64[Tensor, "b L"]) -> Float64[Tensor, "b D"]:
-        """Solve one system of L equations per session: ``x = G y' z`` with ``(1 + (c - 1) y G y') z = c``.
+    def _short(
+        self, y: Float64[Tensor, "b L D"], c: Float64[Tensor, "b L"], added: Float64[Tensor, "b L"]
+    ) -> Float64[Tensor, "b D"]:
+        """Solve one system of L equations per session: ``x = G y' z`` with ``(1 + (c - k) y G y') z = c``.
 
         G is the inverse of what all sessions share, ``Y'Y + reg I``. Multiplied from the left by
-        ``Y'Y + reg I + y' (c - 1) y``, the x above gives ``y' c``, so it is the solution.
+        ``Y'Y + reg I + y' (c - k) y``, the x above gives ``y' c``, so it is the solution.
         """
         spread = y @ self._inverse  # [b, L, D]
-        left = torch.eye(y.shape[1], dtype=torch.float64) + (c - 1)[..., None] * (spread @ y.mT)  # [b, L, L]
+        left = torch.eye(y.shape[1], dtype=torch.float64) + added[..., None] * (spread @ y.mT)  # [b, L, L]
         z = torch.linalg.solve(left, c)
         x: Tensor = (z[:, None] @ spread)[:, 0]
         return x

@@ -6,6 +6,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 from numba import njit
 
+_SMALL = 1e-30
+"""Largest score of a session below which its scores are given as shares of it; float32 ends at 1e-38."""
+
 
 class Running(NamedTuple):
     """Running sessions: the b-th is ``items[starts[b]:ends[b]]``."""
@@ -229,11 +232,18 @@ def score_prefixes(
         for candidate in chosen:
             similarity = scratch.similarities[candidate] * rules.match[scratch.matches[candidate]]
             _vote(scratch.candidates[candidate], similarity, index, rules, scratch)
-        for item in prefix[max(0, len(prefix) - rules.left_out) :]:
+        for item in running.items[max(running.starts[row], running.ends[row] - rules.left_out) : running.ends[row]]:
             scratch.scores[item] = 0.0
+        largest = 0.0
+        for candidate in chosen:
+            neighbour = scratch.candidates[candidate]
+            for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
+                largest = max(largest, scratch.scores[item])
+        # Where all neighbours are very old, float32 could not tell their votes from nothing.
+        whole = largest if 0.0 < largest < _SMALL else 1.0
         for candidate in chosen:
             neighbour = scratch.candidates[candidate]
             for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
                 if scratch.scores[item] != 0.0:
-                    out[row, item] = scratch.scores[item]
+                    out[row, item] = scratch.scores[item] / whole
                     scratch.scores[item] = 0.0

@@ -16,6 +16,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model, ModelConfig
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import Index, Rules, Running, Scratch, score_prefixes, scratch
+from segue.models.recency import notes_on_age, recency
 from segue.nn.threads import share_rows
 from segue.training.runtime import Runtime
 
@@ -56,7 +57,7 @@ class NeighbourModel(Model):
 
     learnt: ClassVar[tuple[str, ...]] = ("postings", "posting_offsets", "items", "offsets", "session_weights", "idf")
     cosine: ClassVar[bool] = False
-    """Divide a similarity by the norm of the running session's weights, not by its number of items."""
+    """Divide a similarity by the norms of both sessions, not by the number of items of the running one."""
     config: NeighbourConfig
 
     postings: Int32[np.ndarray, "p"]
@@ -73,8 +74,8 @@ class NeighbourModel(Model):
     """Inverse document frequency ``ln(sessions / events on the item)``, not below 0."""
 
     @abstractmethod
-    def weigh_sessions(self, train: Sessions, distinct: Int64[np.ndarray, "s"]) -> Float64[np.ndarray, "s"]:
-        """Return the factor of each training session; ``distinct`` counts its different items."""
+    def age_scales(self) -> tuple[float | None, float | None]:
+        """Return how fast a session counts less with its age: in days, and as a share of all; see ``recency``."""
 
     @abstractmethod
     def weights(self) -> Weights:
@@ -84,10 +85,14 @@ class NeighbourModel(Model):
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
         """Build the index; see ``Model.fit``."""
+        days, share = self.age_scales()
         index, kept, distinct = build_index(train, self.config.sample_size)
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
         idf = np.maximum(0.0, np.log(max(1, len(train)) / np.maximum(counts, 1)))
-        session_weights = self.weigh_sessions(train, distinct)[kept]
+        session_weights = recency(train, days=days, share=share)[kept]
+        if self.cosine:
+            session_weights /= np.sqrt(distinct[kept])
+        self.notes = notes_on_age(train, days=days, share=share)
         return self.restore({**index, "session_weights": session_weights, "idf": idf}, train.vocabulary)
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
@@ -98,7 +103,7 @@ class NeighbourModel(Model):
         config = self.config
         self._idle: deque[Scratch] = deque()
         self._index = Index(self.postings, self.posting_offsets, self.items, self.offsets, self.session_weights)
-        left_out = {"nothing": 0, "last": 1, "session": config.max_length}[config.leave_out]
+        left_out = {"nothing": 0, "last": 1, "session": np.iinfo(np.int64).max}[config.leave_out]
         self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, *self.weights())
         return self
 

@@ -222,7 +222,7 @@ class ClusteringEncoder(CausalEncoder):
 
     def table(self) -> Float[Tensor, "M W"]:
         """Return the embedding and the bias of every item."""
-        return torch.cat((self.items, self.biases), dim=1)
+        return torch.cat((super().table(), self.biases), dim=1)
 
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
         """Return the embedding and the bias of some items."""

@@ -127,7 +127,7 @@ class HSTUEncoder(CausalEncoder):
 
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K D"]:
         """Return the direction of some items."""
-        return functional.normalize(super().rows(ids), dim=1, eps=_EPSILON)
+        return functional.normalize(self._look_up(ids), dim=1, eps=_EPSILON)
 
     def states(self, window: Window) -> Float[Tensor, "B L D"]:
         """Return the state after each event."""

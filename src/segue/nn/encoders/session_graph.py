@@ -29,8 +29,9 @@ class SessionGraph(NamedTuple):
 def session_graph(items: Int64[Tensor, "B L"]) -> SessionGraph:
     """Return the graph of each session.
 
-    A node of the graph is an item, but here it stands at all events of the item: they hold copies of one state, since
-    all have the same row. As a neighbour it counts once, so that only the column of its first event is filled.
+    A node of the graph is an item, but here it stands at all events of the item, which have the same row. Their states
+    differ by what is an event's own: its context and, in training, what dropout takes from it. As a neighbour the node
+    counts once, with the state of its first event, so that only that column is filled.
     """
     real = (items != PADDING).unsqueeze(2)
     same = (items.unsqueeze(2) == items.unsqueeze(1)) & real

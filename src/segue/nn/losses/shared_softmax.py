@@ -152,7 +152,10 @@ class SharedSoftmax:
             out[pairs] = 0.0
         sums = torch.mm(out, keys).to(base.dtype)
         if bool((sums[:, -1] > _LARGE).any()):
-            largest = torch.mm(queries, keys.T, out=out).amax(1).to(base.dtype)
+            torch.mm(queries, keys.T, out=out)
+            if pairs is not None:
+                out[pairs] = -torch.inf
+            largest = out.amax(1).to(base.dtype)
             return self._exponentials(states, base + largest.clamp(min=0.0), keys, pairs, out)
         return queries, sums, base
 

@@ -1,0 +1,46 @@
+"""The folder of a run: what is in the way, and what is removed."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segue.errors import ParameterError
+from segue.experiment.folder import RESULTS, begin_folder, check_folder
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from segue.storage import replacing_folder
+with replacing_folder(Path(sys.argv[1])) as scratch:
+    (scratch / "config.json").write_text("{")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """Return the folder of a run that was killed while it saved its first model."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "popularity")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["resume", "overwrite"])
+def test_a_run_killed_in_its_first_save_can_be_gone_on_with_and_replaced(killed: Path, given: str) -> None:
+    with pytest.raises(ParameterError, match="holds a run already; add --resume"):
+        check_folder(killed, resume=False, overwrite=False)
+    check_folder(killed, resume=given == "resume", overwrite=given == "overwrite")
+    begin_folder(killed, resume=given == "resume")
+    assert list(killed.iterdir()) == []
+
+
+def test_what_was_finished_is_kept_to_go_on_with(killed: Path) -> None:
+    (killed / RESULTS).write_text("{}")
+    (killed / "photo.jpg").touch()
+    begin_folder(killed, resume=True)
+    assert {path.name for path in killed.iterdir()} == {RESULTS, "photo.jpg"}
+    begin_folder(killed, resume=False)
+    assert [path.name for path in killed.iterdir()] == ["photo.jpg"]
