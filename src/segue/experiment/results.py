@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +12,89 @@ from segue.storage import write_text
 
 OVERLAP = " (the intervals overlap, which leaves it open)"
 """Said of two figures: overlapping intervals neither prove a difference nor deny one."""
+
+
+class Finding(BaseModel):
+    """Something that makes a result doubtful."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    code: str
+    """Short name of the check, such as ``overlap-in-time``."""
+    severity: Literal["error", "warning", "note"]
+    """An error makes the figures wrong, a warning doubtful; a note is a known property of the protocol."""
+    subject: str
+    """The label of a model, or ``log``."""
+    message: str
+    """What was found, in numbers, and what to do."""
+
+
+class Slice(BaseModel):
+    """The figures of one model on a part of the test cases."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    dimension: str
+    """What the cases are told apart by, such as ``session length``."""
+    label: str
+    """Which part this is, such as ``2-4``."""
+    cases: int
+    """How many cases it holds."""
+    metrics: dict[str, float]
+    """Headline metrics on these cases."""
+    confidence: dict[str, tuple[float, float]]
+    """Their 95% intervals; a part of one session only has none."""
+
+
+class Epoch(BaseModel):
+    """One epoch of a training."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    epoch: int
+    """Number of the epoch, from 1."""
+    loss: float
+    """Mean training loss."""
+    validation: float | None = None
+    """Validation metric, where there is a validation part."""
+    seconds: float
+    """Wall time."""
+
+
+class Difference(BaseModel):
+    """What sets two models apart, tested on the cases that both were measured on."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    one: str
+    """Label of the first model."""
+    other: str
+    """Label of the second model."""
+    metric: str
+    """What both are measured by."""
+    difference: float
+    """Value of the first minus value of the second."""
+    interval: tuple[float, float]
+    """95% interval of the difference."""
+    p_value: float
+    """Two-sided, of a paired permutation test."""
+    adjusted: float
+    """The same after Holm's correction for all comparisons of the table."""
+    real: bool
+    """Whether ``adjusted`` is below 0.05."""
+
+
+class Example(BaseModel):
+    """One test session and what the models recommended, by names of items where they are known."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    session: list[str]
+    """What the visitor did, oldest first."""
+    target: list[str]
+    """What followed."""
+    lists: dict[str, list[str]]
+    """The best items by label of the model."""
 
 
 class ModelResult(BaseModel):
@@ -41,6 +124,12 @@ class ModelResult(BaseModel):
     """Numbers that the model has learnt."""
     latency_ms: float = 0.0
     """Median milliseconds from one running session to its best 20 items, one session at a time."""
+    validation: dict[str, float] = {}
+    """Validation metrics by name, where the protocol holds out a validation part."""
+    curve: list[Epoch] = []
+    """The training, for models that learn in epochs."""
+    slices: list[Slice] = []
+    """The headline metrics on parts of the test cases."""
     notes: list[str] = []
     """What the reader should know, for example what the model made of a log without times."""
 
@@ -73,6 +162,12 @@ class Results(BaseModel):
     """Best first, by the first metric."""
     verdicts: list[str]
     """Where a model does not beat a baseline."""
+    findings: list[Finding] = []
+    """What the linter found in log, split and scores."""
+    differences: list[Difference] = []
+    """Paired tests between the models."""
+    examples: list[Example] = []
+    """A few test sessions with the lists of the models."""
 
     def write(self, path: Path) -> None:
         """Write results.json.
