@@ -34,7 +34,7 @@ def main() -> None:
     settings["eval_args"] = {"mode": {"valid": "full", "test": "full"}}
     collector = Collector(settings)
     collector.data_struct.set("data.num_items", len(table))
-    collector.data_struct.set("data.count_items", Counter({item: 1 for item in range(1, len(table))}))
+    collector.data_struct.set("data.count_items", Counter(range(1, len(table))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     for start in range(0, len(targets), BATCH):
