@@ -44,7 +44,7 @@ _USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_MET
 _LATER = frozenset(
     {
         *("ratios", "group_by", "order", "split_seed", "leave"),
-        *("candidates", "candidate_seed", "label", "label_threshold"),
+        *("candidates", "candidate_seed", "label", "label_threshold", "repeats"),
     }
 )
 """Parameters that came after the first hashes were published: one at its default is no part of a hash."""
@@ -160,6 +160,8 @@ class Protocol(BaseModel):
     """Where a session has training, validation and test events: the validation events are fed at test time."""
     exclude_seen: bool = False
     """Items that the session holds already are no candidates."""
+    repeats: bool = True
+    """An event on an item that its session holds before is predicted like any other; else it is no test case."""
     candidates: str = "full"
     """What a target is ranked among: the whole catalogue (full); 100, or any other number of, items drawn uniformly
     (uni100) or by their training events (pop100), never of the session itself, which marks all figures as sampled; or
