@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, get_args
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from segue.data.encode import Which
 from segue.data.split import GroupBy
 from segue.errors import InputError, UnknownNameError
-from segue.nn.metrics import DEFAULT_METRICS, MetricName, Ties
+from segue.nn.metrics import DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
 from segue.parameters import build
 
 StepName = Literal[
@@ -234,15 +234,14 @@ class Protocol(BaseModel):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        for text in metrics:
-            _check_metric(text, "a list of metrics")
+        _check_metrics(metrics, "a list of metrics")
         return metrics
 
     @field_validator("valid_metric")
     @classmethod
     def _known_valid_metric(cls, metric: str | None) -> str | None:
         if metric is not None:
-            _check_metric(metric, "a metric")
+            _check_metrics([metric], "a metric")
         return metric
 
     @classmethod
@@ -255,7 +254,10 @@ class Protocol(BaseModel):
         """
         if name not in cls.presets:
             raise UnknownNameError("protocol", name, cls.presets)
-        return build(cls, "protocol", preset=name, parameters={"name": name, **(parameters or {})})
+        given = {"name": name, **(parameters or {})}
+        if given.get("candidates") == "labeled":
+            given = {"metrics": VALUE_METRICS, **given}
+        return build(cls, "protocol", preset=name, parameters=given)
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Protocol":
@@ -302,8 +304,8 @@ class Protocol(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _check_metric(text: str, rule: str) -> None:
+def _check_metrics(texts: Sequence[str], rule: str) -> None:
     try:
-        MetricName.parse(text)
+        MetricName.parse_all(texts)
     except InputError as error:
         raise ValueError(f"{rule} ({error})") from None
