@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from segue.errors import ParameterError, UnknownNameError
 from segue.nn.metrics.lists import COUNT_METRICS, LIST_WEIGHTS
 from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Cutoff
-from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
 
 LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)
 """Names of the metrics of the lists themselves."""
 
-VALUE_METRICS = (*CASE_VALUES, *WHOLE_VALUES)
+VALUE_METRICS = ("auc", "logloss", "mae", "rmse")
 """Names of the metrics of predicted values; they are measured where each held-out event has a label."""
 
 RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
