@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ArtifactError
 from segue.evaluation.linter.finding import Finding
+from segue.nn.metrics import worth
 from segue.storage import write_text
 
 __all__ = ["OVERLAP", "Difference", "Epoch", "Example", "Finding", "ModelResult", "Results", "Slice", "judge"]
@@ -134,6 +135,10 @@ class ModelResult(BaseModel):
         value = self.metrics[metric]
         return self.confidence.get(metric, (value, value))
 
+    def worth(self, metric: str) -> float:
+        """Return the value of a metric, that of an error with its sign turned: more is better."""
+        return worth(metric, self.metrics[metric])
+
 
 class Results(BaseModel):
     """A whole run."""
@@ -199,7 +204,7 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
     best = {name: row for name in names if (row := _best_baseline(rows, name)) is not None}
     verdicts = []
     for row in rows:
-        lost = [name for name in best if not row.baseline and row.metrics[name] < best[name].metrics[name]]
+        lost = [name for name in best if not row.baseline and row.worth(name) < best[name].worth(name)]
         if lost:
             against = (_against(row, best[name], name) for name in lost)
             verdicts.append(f"{row.label} loses to the baseline {', and to '.join(against)}")
@@ -207,9 +212,10 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
 
 
 def _best_baseline(rows: Iterable[ModelResult], metric: str) -> ModelResult | None:
-    return max((row for row in rows if row.baseline), key=lambda row: row.metrics[metric], default=None)
+    return max((row for row in rows if row.baseline), key=lambda row: row.worth(metric), default=None)
 
 
 def _against(row: ModelResult, baseline: ModelResult, metric: str) -> str:
-    doubt = OVERLAP if row.interval(metric)[1] >= baseline.interval(metric)[0] else ""
+    (low, high), (other_low, other_high) = row.interval(metric), baseline.interval(metric)
+    doubt = OVERLAP if low <= other_high and other_low <= high else ""
     return f"{baseline.label} on {metric}: {row.metrics[metric]:.4f} against {baseline.metrics[metric]:.4f}{doubt}"

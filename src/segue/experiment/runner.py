@@ -78,7 +78,7 @@ class Runner:
     def results(self, rows: Sequence[ModelResult]) -> Results:
         """Put rows together, best first, with what they mean."""
         protocol = self._data.protocol
-        ranked = sorted(rows, key=lambda row: -row.metrics[protocol.metrics[0]])
+        ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
         return Results(
             segue=__version__,
             log=self._recipe.log_name,

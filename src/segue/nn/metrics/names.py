@@ -14,11 +14,17 @@ LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)
 VALUE_METRICS = ("auc", "logloss", "mae", "rmse")
 """Names of the metrics of predicted values; they are measured where each held-out event has a label."""
 
+_ERRORS = frozenset({"logloss", "mae", "rmse"})
+"""Those of them of which less is better."""
+
 RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
 """Names of all others."""
 
 WITHOUT_CUTOFF = ("mrr", "ndcg", "map")
 """Metrics that mean something over the whole ranking, too."""
+
+CHOOSING_METRICS = (*RANK_METRICS, *AUC_METRICS)
+"""Metrics by which an epoch or a set of parameters can be chosen: of each more is better."""
 
 _NEVER_CUT = (*AUC_METRICS, *VALUE_METRICS)
 
@@ -80,6 +86,11 @@ class MetricName:
                 "request; ask for one kind"
             )
         return names
+
+
+def worth(metric: str, value: float) -> float:
+    """Return a value such that the better of two is the higher one: that of an error with its sign turned."""
+    return -value if MetricName.parse(metric).name in _ERRORS else value
 
 
 def are_of_values(names: Mapping[str, MetricName]) -> bool:
