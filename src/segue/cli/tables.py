@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segue.evaluation.measure import Evaluation
     from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
+    from segue.tuning.outcome import TrialRow
 
 _SIZES = ("events", "sessions", "items", "length_mean")
 
@@ -151,6 +152,22 @@ def parameter_table(config: type[BaseModel]) -> Table:
         meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule, "dim"))
         table.add_row(parameter.name, typed(parameter.default), meaning)
     return table
+
+
+def trial_table(trials: "Sequence[TrialRow]", metric: str) -> Table:
+    """Show trials of a search, one column each, with what was tried."""
+    table = _table()
+    table.add_column("trial", no_wrap=True)
+    for trial in trials:
+        table.add_column(str(trial.number), justify="right")
+    table.add_row(metric, *(Text(shown(trial.value), style="bold") for trial in trials))
+    for name in trials[0].parameters:
+        table.add_row(name, *(_found(trial.parameters.get(name)) for trial in trials))
+    return table
+
+
+def _found(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else typed(value)
 
 
 def step_table(steps: "Sequence[Step]") -> Table:
