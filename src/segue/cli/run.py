@@ -44,6 +44,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Tell others of the run, too: tensorboard, mlflow.")] = None,
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.
 
@@ -70,6 +71,7 @@ def run(
             "seed": seed,
             "device": device,
             "precision": precision,
+            "track": _names(track) if track else None,
         },
     )
     if resume and out is None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from segue.data.vocabulary import Vocabulary
 from segue.experiment.results import ModelResult
 from segue.parameters import describe, typed
+from segue.spaces import spaces_of
 
 if TYPE_CHECKING:
     from segue.evaluation.measure import Evaluation
@@ -144,12 +145,13 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
 
 
 def parameter_table(config: type[BaseModel]) -> Table:
-    """List every parameter of a configuration, its rule below its meaning."""
-    table = _table()
+    """List every parameter of a configuration; below its meaning its rule, and where ``segue tune`` searches it."""
+    table, spaces = _table(), spaces_of(config.model_construct())
     for column in ("parameter", "default", "meaning"):
         table.add_column(column, no_wrap=column != "meaning")
     for parameter in describe(config):
-        meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule, "dim"))
+        space = f"\ntuned in {spaces[parameter.name]}" if parameter.name in spaces else ""
+        meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule + space, "dim"))
         table.add_row(parameter.name, typed(parameter.default), meaning)
     return table
 

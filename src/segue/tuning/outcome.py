@@ -1,5 +1,6 @@
 """What a search has found: its trials, the best of them, and the recipe that trains it."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -126,8 +127,10 @@ def _importance(study: Study, finished: int) -> dict[str, float]:
     """Return what PED-ANOVA says (Watanabe et al. 2023, arXiv 2304.10255), or nothing where it has too little."""
     if finished < _LEAST_TRIALS:
         return {}
-    try:
-        found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    except (ValueError, RuntimeError):
-        return {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Target and region quantiles")  # Of equal trials nothing can be said.
+        try:
+            found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        except (UserWarning, ValueError, RuntimeError):
+            return {}
     return {name: float(share) for name, share in found.items()}

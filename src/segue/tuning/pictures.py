@@ -37,7 +37,8 @@ def history(tuned: Tuned) -> Figure:
     for row in finished:
         best = max(best, row.value or 0.0)
         step.append(best)
-    axes.step([row.number for row in finished], step, where="post", color=_ORANGE, linewidth=2, label="best so far")
+    numbers = [*(row.number for row in finished), tuned.trials[-1].number]
+    axes.step(numbers, [*step, best], where="post", color=_ORANGE, linewidth=2, label="best so far")
     _dots(axes, finished, "o", _BLUE, "finished")
     _dots(axes, [row for row in tuned.trials if row.state == "pruned" and row.value is not None], "x", _GREY, "pruned")
     failed = [row.number for row in tuned.trials if row.state == "failed"]

@@ -48,7 +48,7 @@ def table(tuned: Tuned) -> pl.DataFrame:
 
 def best_yaml(tuned: Tuned) -> str:
     """Return the recipe of the best trial as ``segue run LOG --config best.yaml`` reads it."""
-    content = tuned.recipe.model_dump(mode="json", exclude_defaults=True, exclude={"log", "baselines"})
+    content = tuned.recipe.model_dump(mode="json", exclude_defaults=True, exclude={"log", "baselines", "track"})
     return (
         f"# Trial {tuned.best.number} of {len(tuned.trials)}: {tuned.metric} {tuned.best.value:.4f} on the validation "
         f"part.\n# segue run LOG --config {BEST}\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

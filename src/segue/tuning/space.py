@@ -51,29 +51,33 @@ def search_space(recipe: Recipe, asked: Mapping[str, Mapping[str, Any]], *, only
     if mistakes:
         raise ParameterError("\n".join(mistakes))
     declared = {} if only else {one: space for one, space in spaces_of(model.config).items() if one not in fixed}
-    spaces = {one: space for one, space in declared.items() if not any(refusals(recipe, {one: space}))} | own
-    if not spaces:
-        raise ParameterError(
-            f"{name}: has nothing to search; name a parameter, as in --search {name}.NAME=LOW..HIGH "
-            f"(see: segue models {name})"
-        )
-    return spaces
+    return _some(name, {one: space for one, space in declared.items() if not any(refusals(recipe, {one: space}))} | own)
 
 
 def suited(recipe: Recipe, spaces: Mapping[str, Space], asked: Mapping[str, Any], train: Sessions) -> dict[str, Space]:
     """Return the spaces without the declared ones that do not suit a log, as a decay by days where it has no times.
 
     Raises:
-        ParameterError: one that was asked for does not suit it.
+        ParameterError: one that was asked for does not suit it, or nothing is left to search.
     """
     mistakes = list(refusals(recipe, {name: space for name, space in spaces.items() if name in asked}, train))
     if mistakes:
         raise ParameterError("\n".join(mistakes))
-    return {
+    suits = {
         name: space
         for name, space in spaces.items()
         if name in asked or not any(refusals(recipe, {name: space}, train))
     }
+    return _some(recipe.models[0], suits)
+
+
+def _some(name: str, spaces: dict[str, Space]) -> dict[str, Space]:
+    if not spaces:
+        raise ParameterError(
+            f"{name}: has nothing to search; name a parameter, as in --search {name}.NAME=LOW..HIGH "
+            f"(see: segue models {name})"
+        )
+    return spaces
 
 
 def refusals(recipe: Recipe, spaces: Mapping[str, Space], train: Sessions | None = None) -> Iterator[str]:
