@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from command import segue
+from command import segue, write_shop
 
 PROGRAM = "from segue.cli.main import main; main()"
 OPTIONS = (
@@ -37,6 +37,18 @@ def numbers_begun(folder: Path) -> int:
     return sum(line.endswith("}") and json.loads(line)["op_code"] == 4 for line in lines)
 
 
+def workers(folder: Path) -> set[str]:
+    """Return the processes that took trials."""
+    journal = [json.loads(line) for line in (folder / "study.journal").read_text().splitlines()]
+    return {line["user_attr"]["worker"] for line in journal if "worker" in line.get("user_attr", {})}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of a very small shop."""
+    return write_shop(tmp_path_factory.mktemp("logs") / "shop.csv", sessions=500)
+
+
 @pytest.fixture(scope="module")
 def whole(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that nothing interrupted. Not to be written to."""
@@ -57,7 +69,8 @@ def test_killed_in_a_trial_and_resumed_equals_uninterrupted(log: Path, whole: Pa
     begun = numbers_begun(tmp_path / "a")
     resumed = segue("tune", log, *KILLED, tmp_path / "a", "--resume")
     assert resumed.code == 0, resumed.err
-    assert "trial 0" not in resumed.err
+    assert "trial 0:" not in resumed.err
+    assert "1 of the trials are there already" in resumed.err
     assert begun in (2, 3)
     assert numbers_begun(tmp_path / "a") == 3
     assert trials(tmp_path / "a") == trials(whole)
@@ -81,28 +94,25 @@ def test_two_processes_of_one_command_share_a_search(log: Path, tmp_path: Path) 
     assert [row["trial"] for row in rows] == list(range(6))
     assert {row["state"] for row in rows} <= {"finished", "pruned"}
     assert len({row["training.learning_rate"] for row in rows}) == 6
-    journal = [json.loads(line) for line in (tmp_path / "a" / "study.journal").read_text().splitlines()]
-    workers = {line["user_attr"]["worker"] for line in journal if "worker" in line.get("user_attr", {})}
-    assert len(workers) == 2
+    assert len(workers(tmp_path / "a")) == 2
     assert not (tmp_path / "a" / "workers").exists()
 
 
-def test_two_commands_share_a_search_and_one_may_be_killed(log: Path, tmp_path: Path) -> None:
-    options = (*OPTIONS, "--set", "gru4rec.training.epochs=30", "--no-prune", "--out", tmp_path / "a", "--trials", 2)
+def test_a_second_command_joins_a_search(log: Path, tmp_path: Path) -> None:
+    options = (*OPTIONS, "--set", "gru4rec.training.epochs=3", "--no-prune", "--trials", 8, "--out", tmp_path / "a")
     first, patience = begin("tune", log, *options), time.monotonic() + 60
     while not numbers_begun(tmp_path / "a"):
         assert first.poll() is None
         assert time.monotonic() < patience
         time.sleep(0.005)
-    second = begin("tune", log, *options, "--resume")
-    while numbers_begun(tmp_path / "a") < 2:
-        assert time.monotonic() < patience
-        time.sleep(0.005)
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
-    said, _ = second.communicate(timeout=60)
-    assert second.returncode == 0, said
-    assert [row["state"] for row in trials(tmp_path / "a")] == ["finished"] * 2
+    refused = segue("tune", log, *options, "--overwrite")
+    assert refused.err.endswith("add --resume to join it, or choose another folder\n")
+    second = segue("tune", log, *options, "--resume")
+    assert second.code == 0, second.err
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 0, said
+    assert [row["state"] for row in trials(tmp_path / "a")] == ["finished"] * 8
+    assert len(workers(tmp_path / "a")) == 2
 
 
 @pytest.mark.parametrize(
@@ -121,15 +131,6 @@ def test_mistakes_are_named(log: Path, options: tuple[str, ...], message: str) -
     outcome = segue("tune", log, "--model", "gru4rec", *options)
     assert outcome.code == 2
     assert outcome.err.startswith(f"error: {message}")
-
-
-def test_without_its_extra_the_command_says_what_to_install(log: Path) -> None:
-    program = f"import sys; sys.modules['optuna'] = None; {PROGRAM}"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "tune", log, "--model", "gru4rec"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "segue tune needs the extra 'tune': pip install 'segue[tune]'" in done.stderr
 
 
 def test_a_model_shows_where_it_is_tuned() -> None:

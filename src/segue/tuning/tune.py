@@ -1,5 +1,6 @@
 """From a recipe to the best parameters for its model: begin or join a search, work, write down what was found."""
 
+import math
 from pathlib import Path
 
 from optuna.study import Study
@@ -96,7 +97,6 @@ def _work(task: Task, out: Path, study: Study, progress: Progress) -> list[str]:
     """Work alone or with others until all trials are taken; return what went wrong in the others."""
     with progress.task("trials", task.plan.trials) as bar:
         news = _News(task, study, progress, bar)
-        news.tell()
         if task.plan.workers > 1:
             return work_together(task, out, news.tell)
         Worker(task, out, study, news.tell).run()
@@ -105,7 +105,7 @@ def _work(task: Task, out: Path, study: Study, progress: Progress) -> list[str]:
 
 
 class _News:
-    """Tells of each trial that has ended, by whatever process."""
+    """Tells of each trial that ends, by whatever process."""
 
     def __init__(self, task: Task, study: Study, progress: Progress, bar: Bar) -> None:
         self._metric = task.metric
@@ -113,30 +113,35 @@ class _News:
         self._progress = progress
         self._bar = bar
         self._told: set[int] = set()
-        self._best: float | None = None
+        self._best = -math.inf
+        earlier = [self._note(row) for row in self._new()]
+        if earlier:
+            progress.say(
+                f"{len(earlier)} of the trials are there already, the best with {self._metric} {self._best:.4f}"
+            )
 
     def tell(self, note: str = "") -> None:
         """Say what has happened since it was asked last."""
-        first = not self._told
-        for row in map(TrialRow.of, self._study.get_trials()):
-            if row.state == "unfinished" or row.number in self._told:
-                continue
-            self._told.add(row.number)
-            self._bar.advance()
-            said = self._said(row)
-            if not first or row.number == 0:
-                self._progress.say(said)
-        self._bar.advance(0, note or (f"best {self._best:.4f}" if self._best is not None else ""))
+        for row in self._new():
+            self._progress.say(self._note(row))
+        self._bar.advance(0, note or (f"best {self._best:.4f}" if math.isfinite(self._best) else ""))
 
-    def _said(self, row: TrialRow) -> str:
+    def _new(self) -> list[TrialRow]:
+        rows = map(TrialRow.of, self._study.get_trials())
+        return [row for row in rows if row.state != "unfinished" and row.number not in self._told]
+
+    def _note(self, row: TrialRow) -> str:
+        """Count a trial, and say what came of it."""
+        self._told.add(row.number)
+        self._bar.advance()
         if row.state == "failed":
             return f"trial {row.number}: failed, {row.reason}"
-        value = f"trial {row.number}: {self._metric} {row.value or 0.0:.4f}"
+        value = row.value or 0.0
+        said = f"trial {row.number}: {self._metric} {value:.4f}"
         if row.state == "pruned":
-            return f"{value}, ended after epoch {row.epochs}"
-        better = self._best is None or (row.value or 0.0) > self._best
-        self._best = max(row.value or 0.0, self._best or 0.0)
-        return f"{value}{', the best so far' if better else ''}"
+            return f"{said}, ended after epoch {row.epochs}"
+        better, self._best = value > self._best, max(value, self._best)
+        return f"{said}, the best so far" if better else said
 
 
 def _clear(tuned: Tuned) -> None:
