@@ -1,7 +1,5 @@
 """`segue run`: train, evaluate, compare, save."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +8,7 @@ import typer
 import segue
 from segue.cli.reading import Columns, Format, Items
 from segue.cli.tables import leaderboard, title
-from segue.cli.terminal import program, terminal
+from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
 from segue.evaluation.linter.finding import LOG
 from segue.experiment.folder import REPORT, RESULTS, next_folder
@@ -47,6 +45,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Tell others of the run, too: tensorboard, mlflow.")] = None,
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.
 
@@ -73,6 +72,7 @@ def run(
             "seed": seed,
             "device": device,
             "precision": precision,
+            "track": _names(track) if track else None,
         },
     )
     if resume and out is None:
@@ -81,7 +81,7 @@ def run(
     try:
         results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: {_again(folder, named=out is not None)}", err=True)
+        typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
         raise typer.Exit(130) from None
     show(results, folder)
 
@@ -99,12 +99,6 @@ def show(results: Results, folder: Path) -> None:
         for note in row.notes:
             typer.echo(f"{row.label}: {note}")
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
-
-
-def _again(folder: Path, *, named: bool) -> str:
-    """Return the command that goes on with this one; ``named`` if its options name the folder."""
-    options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
-    return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
 
 
 def _names(texts: list[str]) -> list[str]:
