@@ -10,12 +10,14 @@ from segue.nn.metrics.lists import (
     shannon_entropy,
 )
 from segue.nn.metrics.names import (
+    CHOOSING_METRICS,
     DEFAULT_METRICS,
     LIST_METRICS,
     RANKING_METRICS,
     VALUE_METRICS,
     MetricName,
     are_of_values,
+    worth,
 )
 from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
@@ -23,6 +25,7 @@ from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
 __all__ = [
     "AUC_METRICS",
     "CASE_VALUES",
+    "CHOOSING_METRICS",
     "COUNT_METRICS",
     "DEFAULT_METRICS",
     "LIST_METRICS",
@@ -40,5 +43,6 @@ __all__ = [
     "in_tail",
     "item_coverage",
     "shannon_entropy",
+    "worth",
     "wrong_before",
 ]
