@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -98,3 +99,31 @@ def test_targets_that_were_seen_before_are_counted(vocabulary):
     held = log((0, "a", 0), (1, "a", 1), (1, "b", 2), (1, "a", 3), (1, "a", 4), (2, "d", 9), (2, "b", 9))
     cases, _ = encode_cases(held, [], vocabulary)
     assert count_seen_targets(cases) == 2
+
+
+def test_all_that_is_held_out_together_is_one_case(vocabulary):
+    train = log((1, "a", 0), (1, "b", 1), (2, "c", 2), (3, "x", 3))
+    held = log((1, "c", 9), (1, "d", 8), (1, "c", 7), (1, "x", 6), (1, "a", 10), (2, "c", 5), (3, "a", 4), (4, "b", 5))
+    cases, left = encode_cases(held, [train], vocabulary, which="together", exclude_seen=True)
+    spans = zip(cases.prefixes.starts, cases.prefixes.ends, strict=True)
+    assert [cases.prefixes.items[start:end].tolist() for start, end in spans] == [[3], [1, 2]]
+    assert cases.wanted().tolist() == [[3, 0, 0], [3, 4, 1]]
+    assert cases.offsets.tolist() == [0, 1, 4]
+    assert cases.counts.tolist() == [1, 3]
+    assert count_seen_targets(cases) == 2
+    # Items of which training knows nothing are no targets; users without a known past (3 and 4) have no case.
+    assert sorted(left["item"].to_list()) == ["a", "c", "c", "c", "d"]
+    picked = cases[np.array([1])]
+    assert (len(picked), picked.wanted().tolist(), picked.offsets.tolist()) == (1, [[3, 4, 1]], [0, 3])
+    assert cases[1:].wanted().tolist() == picked.wanted().tolist()
+
+
+def test_labels_go_with_the_targets(vocabulary):
+    train = log((1, "a", 0), (2, "b", 1)).with_columns(rating=pl.lit(5.0))
+    held = log((1, "b", 5), (1, "x", 6), (1, "c", 7), (2, "d", 8), (2, "a", 9)).with_columns(
+        rating=pl.Series([1.0, 2.0, 3.0, None, 4.0])
+    )
+    cases, _ = encode_cases(held, [train], vocabulary, label="rating")
+    assert listed(cases) == [([1], 2), ([1, 2], 3), ([2], 1)]
+    assert cases.labels.tolist() == [1, 3, 4]
+    assert cases[1:].labels.tolist() == [3, 4]

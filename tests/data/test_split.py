@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from segue.data import split
 from segue.data.order import ROW, ordered
+from segue.rng import generator
 
 START = datetime(2024, 1, 1)
 MINUTE, DAY = 1, 24 * 60
@@ -73,11 +75,73 @@ def test_whether_sessions_go_on_in_another_part():
     assert not split.continues(third, second)
 
 
+def test_the_last_share_of_the_events_begins_at_one_moment():
+    frame = log([(1, 1, 0), (1, 2, 10), (2, 3, 20), (2, 4, 20), (3, 5, 30)])
+    assert split.last_events(frame, 0.2).held["item"].to_list() == [5]
+    assert split.last_events(frame, 0.4).held["item"].to_list() == [3, 4, 5]
+    assert split.last_events(frame, 0.0).held.is_empty()
+
+
+def recboles_sizes(total, ratios):
+    """The rule for one group, one step after the other."""
+    shares = [ratio / sum(ratios) for ratio in ratios]
+    sizes = [int(share * total + 1e-9) for share in shares]
+    sizes[0] = total - sizes[1] - sizes[2]
+    for part in (2, 1):
+        if sizes[0] <= 1:
+            break
+        if 0 < shares[part] * total < 1 - 1e-9:
+            sizes[part] += 1
+            sizes[0] -= 1
+    return sizes
+
+
+@given(
+    totals=st.lists(st.integers(1, 200), min_size=1, max_size=20),
+    ratios=st.sampled_from([(0.8, 0.1, 0.1), (8.0, 1.0, 1.0), (8.0, 0.0, 2.0), (1.0, 1.0, 1.0), (90.0, 5.0, 5.0)]),
+)
+def test_the_sizes_of_shares_follow_the_rule_one_group_at_a_time(totals, ratios):
+    valid, test = split.share_sizes(np.array(totals), ratios)
+    assert [[total - v - t, v, t] for total, v, t in zip(totals, valid.tolist(), test.tolist(), strict=True)] == [
+        recboles_sizes(total, ratios) for total in totals
+    ]
+
+
+def half(sizes):
+    return sizes // 2
+
+
+def test_a_share_of_the_events_of_each_user_or_of_all():
+    frame = log([(1, 1, 0), (1, 2, 10), (1, 3, 99), (1, 4, 100), (2, 5, 20), (2, 6, 30)])
+    assert split.share_of_events(frame, half, "user", None).held["item"].to_list() == [3, 4, 6]
+    assert split.share_of_events(frame, half, "none", None).held["item"].to_list() == [3, 4, 6]
+    assert split.share_of_events(frame, lambda sizes: sizes - 1, "none", None).kept["item"].to_list() == [1]
+    untimed = ordered(pl.DataFrame({"session": [2, 1, 1, 2], "item": [1, 2, 3, 4]}))
+    assert split.share_of_events(untimed, half, "none", None).held["item"].to_list() == [3, 4]
+
+
+def test_a_random_share_is_fair_and_repeats_itself():
+    frame = log([(user, event, event) for user in range(400) for event in range(10)])
+    one, other = (split.share_of_events(frame, half, "user", generator(0, "test")).held for _ in range(2))
+    assert one.equals(other)
+    assert one.group_by("session").len()["len"].to_list() == [5] * 400
+    shares = one["item"].value_counts().sort("item")["count"] / 400
+    assert shares.min() > 0.4  # 5 standard deviations of 0.025 around 0.5 would be 0.375
+    assert shares.max() < 0.6
+    assert not one.equals(split.share_of_events(frame, half, "user", generator(1, "test")).held)
+    of_all = split.share_of_events(frame, half, "none", generator(0, "test")).held
+    assert of_all.height == 2000
+    assert of_all.group_by("session").len()["len"].n_unique() > 1
+
+
 RULES = [
     lambda log: split.last_days(log, 1.0),
     lambda log: split.last_share(log, 0.3),
     lambda log: split.last_event(log, 2),
     lambda log: split.from_moment(log, START + timedelta(days=2)),
+    lambda log: split.last_events(log, 0.3),
+    lambda log: split.share_of_events(log, half, "user", None),
+    lambda log: split.share_of_events(log, half, "none", None),
 ]
 
 

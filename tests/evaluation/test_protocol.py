@@ -57,7 +57,20 @@ def test_all_mistakes_are_reported_together():
         ({"steps": ["incomplete", "known-items", "hold-out-test"]}, "after 'hold-out-test'"),
         ({"steps": ["incomplete", "hold-out-test", "shuffle"]}, "protocol.steps"),
         ({"since": "2024-02-01", "until": "2024-01-01"}, "protocol.until: must be a time after since"),
-        ({"split": "global-time"}, "protocol.test_from: must be a time where split is 'global-time'"),
+        (
+            {"split": "global-time", "valid_from": "2024-01-01"},
+            "protocol.valid_from: must be left out where test_from is; valid_share says",
+        ),
+        (
+            {"ratios": (8, 2, 0)},
+            "protocol.ratios: must be three shares of 0 or more, those of training and test above 0",
+        ),
+        (
+            {"candidates": "uni"},
+            "protocol.candidates: must be full, labeled, uniN or popN with a number N such as uni100",
+        ),
+        ({"candidates": "pop0"}, "protocol.candidates: must be full, labeled, uniN or popN"),
+        ({"valid_metric": "recal@20"}, "protocol.valid_metric: must be a metric .*did you mean 'recall'"),
         (
             {"test_from": "2024-01-01", "valid_from": "2024-01-01"},
             "protocol.valid_from: must be a time before test_from",
@@ -65,6 +78,11 @@ def test_all_mistakes_are_reported_together():
         ({"metrics": ["recal@20"]}, "protocol.metrics: must be a list of metrics .*did you mean 'recall'"),
         ({"metrics": []}, "protocol.metrics"),
         ({"since": "yesterday"}, "protocol.since"),
+        (
+            {"value_interval": {"rating": "3 up"}},
+            "protocol.value_interval: must be .* that of rating must be an interval",
+        ),
+        ({"session_interval": "[5,2]"}, r"protocol.session_interval: must be an interval .* got '\[5,2\]'"),
     ],
 )
 def test_a_rule_that_is_broken_is_named(parameters, message):
@@ -94,7 +112,12 @@ def test_the_hash_depends_on_every_parameter_and_on_the_data():
         "until": "2024-01-01",
         "session_gap": 30,
         "drop_repeats": True,
+        "revisits": "last",
+        "value_interval": {"rating": "[3,inf)"},
+        "value_among": {"type": ["buy"]},
         "max_length": 50,
+        "session_interval": "[5,inf)",
+        "item_interval": "[5,inf)",
         "k_core": 2,
         "min_support": 2,
         "min_length": 3,
@@ -111,8 +134,17 @@ def test_the_hash_depends_on_every_parameter_and_on_the_data():
         "exclude_seen": True,
         "ties": "median",
         "metrics": ("mrr@5",),
+        "leave": "test_only",
+        "ratios": (7, 1, 2),
+        "group_by": "none",
+        "order": "random",
+        "split_seed": 1,
+        "candidates": "uni100",
+        "candidate_seed": 1,
+        "label": "stars",
+        "label_threshold": 4,
     }
-    assert set(changes) == set(Protocol.model_fields) - {"name"}
+    assert set(changes) == set(Protocol.model_fields) - {"name", "valid_metric", "decimals"}
     base = Protocol.named("session-next")
     hashes = {base.changed({name: value}).hash("data") for name, value in changes.items()}
     assert len(hashes | {base.hash("data"), base.hash("other data")}) == len(changes) + 2
@@ -124,6 +156,16 @@ def test_the_hash_does_not_depend_on_the_name_or_the_way_it_was_built():
     assert Protocol.named("session-next").hash("0123456789abcdef") == "bc9573ec29f2"
 
 
+def test_a_step_that_came_later_is_no_part_of_a_hash_unless_it_is_asked_for():
+    protocol = Protocol.named("session-next")
+    earlier = tuple(name for name in ORDER if name not in ("revisits", "values", "activity"))
+    assert protocol.changed({"steps": earlier}).hash("data") == protocol.hash("data")
+    asked = protocol.changed({"item_interval": "[0,inf)"})
+    assert asked.changed({"steps": earlier}).hash("data") != asked.hash("data") != protocol.hash("data")
+    told_otherwise = {"valid_metric": "mrr@5", "decimals": 6}
+    assert Protocol.named("session-next", told_otherwise).hash("0123456789abcdef") == "bc9573ec29f2"
+
+
 def test_the_headline_is_the_first_two_metrics():
     assert Protocol.named("session-next").headline == ("recall@20", "mrr@20")
     assert Protocol.named("leave-one-out").headline == ("hit@10", "ndcg@10")
@@ -131,7 +173,11 @@ def test_the_headline_is_the_first_two_metrics():
 
 @pytest.mark.parametrize("parameter", describe(Protocol), ids=lambda parameter: parameter.name)
 def test_every_parameter_is_documented_as_it_is_declared(parameter):
-    default = ", ".join(parameter.default) if isinstance(parameter.default, tuple) else str(parameter.default).lower()
+    default = (
+        ", ".join(map(str, parameter.default))
+        if isinstance(parameter.default, tuple)
+        else str(parameter.default).lower()
+    )
     rule = parameter.rule.replace("|", "\\|")
     assert f"| `{parameter.name}` | {default} | {rule} | {parameter.meaning} |\n" in DOCS.read_text()
 

@@ -82,9 +82,45 @@ def test_ranks_equal_a_count_on_every_device(case, ties):
         for row, target, gone in zip(scores, targets.tolist(), seen, strict=True)
     ]
     np.testing.assert_array_equal(ranks, expected)
-    ahead, level = device.counts(torch.from_numpy(scores), targets, exclude).T
-    behind = {"conservative": 1.0, "standard": 0.0, "median": 0.5}[ties] * (level - 1)
+    ahead, level = device.counts(torch.from_numpy(scores), targets[:, None], exclude)[:, 0].T
+    behind = {"conservative": 1.0, "standard": 0.0, "median": 0.5}[ties] * level
     np.testing.assert_array_equal(np.where(ahead < 0, INF, ahead + 1 + behind), expected)
+
+
+@st.composite
+def several_targets(draw):
+    scores, _, seen, _ = draw(rankings())
+    items = scores.shape[1] - 1
+    wanted = [draw(st.sets(st.integers(1, items), max_size=5)) for _ in scores]
+    return scores, seen, [sorted(one) for one in wanted]
+
+
+@settings(deadline=None)
+@given(several_targets(), st.sampled_from(["conservative", "standard", "median"]))
+def test_ranks_of_several_targets_equal_a_sort_on_every_device(case, ties):
+    scores, seen, wanted = case
+    exclude = Prefixes.from_lists(seen)
+    targets = np.zeros((len(wanted), max(1, *map(len, wanted), 1)), dtype=np.int32)
+    for row, items in zip(targets, wanted, strict=True):
+        row[: len(items)] = items
+    ranks = target_ranks(torch.from_numpy(scores), targets, ties=ties, exclude=exclude)
+    for row, items, gone, found in zip(scores.tolist(), wanted, seen, ranks, strict=True):
+        # Against the items that are no targets each is ranked alone; then the targets stand behind each other.
+        others = set(gone.tolist()) | set(items)
+        alone = sorted(naive_rank(row, item, ties, (others - {item}) | (set(gone.tolist()) & {item})) for item in items)
+        expected = [rank + place for place, rank in enumerate(alone)]
+        np.testing.assert_array_equal(found, expected + [INF] * (len(found) - len(expected)))
+    counted = device.counts(torch.from_numpy(scores), targets, exclude)
+    behind = {"conservative": 1.0, "standard": 0.0, "median": 0.5}[ties]
+    others = np.where(counted[..., 0] < 0, INF, counted[..., 0] + behind * counted[..., 1])
+    np.testing.assert_array_equal(np.sort(others, axis=1) + 1 + np.arange(targets.shape[1]), ranks)
+
+
+@pytest.mark.parametrize(
+    ("ties", "ranks"), [("standard", [1, 2, 3]), ("conservative", [98, 99, 100]), ("median", [49.5, 50.5, 51.5])]
+)
+def test_a_constant_scorer_with_several_targets(ties, ranks):
+    assert target_ranks(torch.zeros(1, 101), np.array([[40, 7, 99]]), ties=ties).tolist() == [ranks]
 
 
 def test_lists_of_many_continuous_scores():

@@ -13,8 +13,8 @@ from segue.data.order import ROW, Runs, by_end
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 
-Which = Literal["every-next", "first", "last"]
-"""The held-out events of a session that become test cases."""
+Which = Literal["every-next", "first", "last", "together"]
+"""The held-out events of a session that become test cases; together they are one case, whose targets they all are."""
 
 _HELD = "__held__"
 _TAKEN = (SESSION, ITEM, TIME, PART, ROW, _HELD)
@@ -51,6 +51,7 @@ def encode_cases(
     *,
     which: Which = "every-next",
     exclude_seen: bool = False,
+    label: str | None = None,
 ) -> tuple[Cases, pl.DataFrame]:
     """Turn held-out events into test cases, each with all that its session holds before it.
 
@@ -60,28 +61,57 @@ def encode_cases(
         held: the events to predict.
         earlier: logs whose events come before them, oldest first; only those of the same sessions are used.
         vocabulary: the known items.
-        which: every held-out event is a target, or only the first or last of each session.
+        which: every held-out event is a target, or only the first or last of each session, or all of them together
+            are the targets of one case, given what is not held out.
         exclude_seen: items of the prefix are no candidates.
+        label: numeric column of ``held`` whose value labels each target; events without one are left out.
 
     Returns:
         The cases, and the rows of ``held`` that are left: known items, in sessions with a case.
     """
+    if label is not None:
+        held = held.drop_nulls(label)
     sessions = held.select("session").unique()
     history = [log.join(sessions, on="session", how="semi", maintain_order="left") for log in earlier]
     parts = [log.with_columns(pl.lit(value=False).alias(_HELD)) for log in history]
     whole = pl.concat([*parts, held.with_columns(pl.lit(value=True).alias(_HELD))]).sort("session", maintain_order=True)
     encoded, rows = encode(whole, vocabulary)
-    targets = _targets(encoded, whole[_HELD].to_numpy()[rows], which)
+    is_held = whole[_HELD].to_numpy()[rows]
     groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    prefixes = encoded.prefixes(encoded.offsets[groups[targets]], targets)
-    cases = Cases(prefixes, encoded.items[targets], groups[targets], exclude_seen)
+    if which == "together":
+        cases = _together(encoded, is_held, groups, exclude_seen)
+    else:
+        targets = _targets(encoded, is_held, which)
+        prefixes = encoded.prefixes(encoded.offsets[groups[targets]], targets)
+        labels = None if label is None else whole[label].cast(pl.Float64).to_numpy()[rows[targets]]
+        cases = Cases(prefixes, encoded.items[targets], groups[targets], exclude_seen, labels=labels)
     tested = np.zeros(len(encoded), dtype=bool)
     tested[cases.groups] = True
     left = whole[np.sort(rows[tested[groups]])].filter(_HELD).drop(_HELD)
     return cases, left
 
 
-def _targets(sessions: Sessions, held: Bool[np.ndarray, "n"], which: Which) -> Int64[np.ndarray, "C"]:
+def _together(
+    sessions: Sessions, held: Bool[np.ndarray, "n"], groups: Int64[np.ndarray, "n"], exclude_seen: bool
+) -> Cases:
+    """Return one case per session that has events before those held out; its targets are the items of the latter."""
+    kept = sessions.lengths - np.bincount(groups, weights=held, minlength=len(sessions)).astype(np.int64)
+    wanted = pl.DataFrame({"session": groups, "item": sessions.items}).filter(pl.Series(held & (kept > 0)[groups]))
+    wanted = wanted.unique(maintain_order=True)
+    tested, counts = np.unique(wanted["session"].to_numpy(), return_counts=True)
+    starts = sessions.offsets[tested]
+    return Cases(
+        sessions.prefixes(starts, starts + kept[tested]),
+        wanted["item"].to_numpy(),
+        tested,
+        exclude_seen,
+        offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]),
+    )
+
+
+def _targets(
+    sessions: Sessions, held: Bool[np.ndarray, "n"], which: Literal["every-next", "first", "last"]
+) -> Int64[np.ndarray, "C"]:
     """Return the positions of the events to predict."""
     first = np.zeros(len(held), dtype=bool)
     first[sessions.offsets[:-1]] = True
@@ -96,12 +126,17 @@ def _targets(sessions: Sessions, held: Bool[np.ndarray, "n"], which: Which) -> I
 
 
 def count_seen_targets(cases: Cases) -> int:
-    """Count the cases of ``encode_cases`` whose target stands in their prefix already.
+    """Count the targets of ``encode_cases`` that stand in the prefix of their case already.
 
-    There a prefix starts where its session starts, and its target stands right behind it.
+    There a prefix starts where its session starts; the only target of a case stands right behind it.
     """
     prefixes = cases.prefixes
+    if cases.offsets is not None:
+        rows, events = prefixes.events()
+        seen = pl.DataFrame({"case": rows, "item": prefixes.items[events]})
+        wanted = pl.DataFrame({"case": np.repeat(np.arange(len(cases)), cases.counts), "item": cases.targets})
+        return wanted.join(seen, on=["case", "item"], how="semi").height
     session = np.searchsorted(np.unique(prefixes.starts), np.arange(len(prefixes.items)), side="right")
-    events = pl.DataFrame({"session": session, "item": prefixes.items})
-    new = events.select(pl.struct("session", "item").is_first_distinct()).to_series().to_numpy()
+    pairs = pl.DataFrame({"session": session, "item": prefixes.items})
+    new = pairs.select(pl.struct("session", "item").is_first_distinct()).to_series().to_numpy()
     return int((~new[prefixes.ends]).sum())

@@ -35,6 +35,8 @@ def of_cases(cases: Cases) -> str:
     """Hash test or validation cases: what comes before each, and what followed."""
     prefixes = cases.prefixes
     log = _of_arrays(prefixes.items, prefixes.starts, prefixes.ends, prefixes.times, cases.targets)
+    further = [array for array in (cases.offsets, cases.labels) if array is not None]
+    log += _of_arrays(*further) if further else ""
     return f"{log}{_of_table(prefixes.columns)} {'unseen items' if cases.exclude_seen else 'all items'}"
 
 

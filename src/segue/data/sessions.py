@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int, Int32, Int64, Shaped
+from jaxtyping import Float64, Int, Int32, Int64, Shaped
 
 from segue.data.kernels import concatenate_ranges
 from segue.data.vocabulary import Vocabulary
@@ -142,24 +142,57 @@ def _taken(log: Sessions | Prefixes, events: Int64[np.ndarray, "_"]) -> dict[str
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Test cases: what a visitor did so far, and the item that followed.
+    """Test cases: what a visitor did so far, and what followed.
 
     Attributes:
         prefixes: C running sessions.
-        targets: the item index that followed each, 1..N.
+        targets: the item index that followed each, 1..N; with ``offsets`` those of case ``c`` are
+            ``targets[offsets[c]:offsets[c + 1]]``, no two of them equal.
         groups: the session (or user) of each case; cases of one group are not independent, so intervals
             resample groups.
         exclude_seen: True if items of the prefix are no candidates.
+        offsets: where the targets of each case lie, if a case may have several.
+        labels: what the log says of each target, for example a rating, or 1 for liked and 0 for not; None if every
+            target is what the visitor wanted.
     """
 
     prefixes: Prefixes
-    targets: Int32[np.ndarray, "C"]
+    targets: Int32[np.ndarray, "T"]
     groups: Int64[np.ndarray, "C"]
     exclude_seen: bool = False
+    offsets: Int64[np.ndarray, "offsets"] | None = None
+    labels: Float64[np.ndarray, "C"] | None = None
 
     def __len__(self) -> int:
         """Number of cases C."""
-        return len(self.targets)
+        return len(self.groups)
 
     def __getitem__(self, rows: slice | Int[np.ndarray, "_"]) -> "Cases":
-        return Cases(self.prefixes[rows], self.targets[rows], self.groups[rows], self.exclude_seen)
+        part = replace(
+            self,
+            prefixes=self.prefixes[rows],
+            groups=self.groups[rows],
+            labels=None if self.labels is None else self.labels[rows],
+        )
+        if self.offsets is None:
+            return replace(part, targets=self.targets[rows])
+        counts = self.counts[rows]
+        targets = self.targets[concatenate_ranges(self.offsets[:-1][rows], counts)]
+        return replace(part, targets=targets, offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]))
+
+    @property
+    def counts(self) -> Int64[np.ndarray, "C"]:
+        """Targets per case."""
+        if self.offsets is None:
+            return np.ones(len(self), dtype=np.int64)
+        counts: np.ndarray = np.diff(self.offsets)
+        return counts
+
+    def wanted(self) -> Int32[np.ndarray, "C R"]:
+        """Return the targets, one row per case, with 0 behind the last one."""
+        if self.offsets is None:
+            return self.targets[:, None]
+        counts = self.counts
+        rows = np.zeros((len(self), int(counts.max(initial=1))), dtype=np.int32)
+        rows[np.arange(rows.shape[1]) < counts[:, None]] = self.targets
+        return rows

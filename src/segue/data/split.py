@@ -5,15 +5,24 @@ the test part first and the validation part from the rest: validation lies befor
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from segue.data.events import DAY
-from segue.data.order import Runs, by_end, end_times
+from segue.data.kernels import concatenate_ranges
+from segue.data.order import ROW, Runs, by_end, end_times
+
+GroupBy = Literal["user", "none"]
+"""Whether shares are taken of each user's events, or of all events."""
+
+Sizes = Callable[[Int64[np.ndarray, "g"]], Int64[np.ndarray, "g"]]
+"""From the numbers of events of groups to how many of each are held out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +81,68 @@ def from_moment(log: pl.DataFrame, moment: datetime | None) -> HeldOut:
     if moment is None:
         return HeldOut(log, log.clear())
     return HeldOut(log.filter(pl.col("time") < moment), log.filter(pl.col("time") >= moment))
+
+
+def last_events(log: pl.DataFrame, share: float) -> HeldOut:
+    """Hold out the events from the moment on after which the last ``share`` of them lie.
+
+    Events at one moment stay together; 0 holds out nothing.
+    """
+    times = log["time"].sort()
+    kept = math.floor((1 - share) * log.height + 1e-9)
+    return from_moment(log, times[kept] if kept < log.height else None)
+
+
+def share_of_events(
+    log: pl.DataFrame,
+    counts: Callable[[Int64[np.ndarray, "g"]], Int64[np.ndarray, "g"]],
+    by: GroupBy,
+    rng: np.random.Generator | None,
+) -> HeldOut:
+    """Hold out the last events of each group, or any of them.
+
+    Args:
+        log: an ordered log.
+        counts: how many events to hold out of groups of given sizes, one number per group.
+        by: ``"user"`` makes a group of each session (a user's history), ``"none"`` one of the whole log.
+        rng: draws which events are held out; None takes the last ones by time, equal times in the order of the file.
+    """
+    if log.is_empty():
+        return HeldOut(log, log)
+    if by == "user":
+        runs = Runs.of(log)
+        sizes, order = runs.lengths, np.arange(log.height)
+    else:
+        sizes = np.array([log.height])
+        keys = ["time", ROW] if "time" in log.columns else [ROW]
+        order = log.select(pl.arg_sort_by(*keys).cast(pl.Int64)).to_series().to_numpy()
+    starts = np.cumsum(sizes) - sizes
+    if rng is not None:
+        groups = np.repeat(np.arange(len(sizes)), sizes)
+        order = order[np.lexsort((rng.random(log.height), groups))]
+    held = np.zeros(log.height, dtype=bool)
+    number = counts(sizes)
+    held[order[concatenate_ranges(starts + sizes - number, number)]] = True
+    return _apart(log, held)
+
+
+def share_sizes(
+    totals: Int64[np.ndarray, "g"], ratios: tuple[float, float, float]
+) -> tuple[Int64[np.ndarray, "g"], Int64[np.ndarray, "g"]]:
+    """Return how many events of groups of given sizes are for validation and for the test.
+
+    Shares are rounded down, and what is left over is for training; a group that would get none for the test, and then
+    for validation, gives one as long as it keeps one for training. This is RecBole's rule (1.2.1).
+    """
+    scale = sum(ratios)
+    wanted = [share / scale * totals for share in ratios]
+    sizes = [np.floor(share + 1e-9).astype(np.int64) for share in wanted]
+    left = totals - sizes[1] - sizes[2]
+    for part in (2, 1):
+        extra = (left > 1) & (wanted[part] > 0) & (sizes[part] == 0)
+        sizes[part] += extra
+        left = left - extra
+    return sizes[1], sizes[2]
 
 
 def continues(log: pl.DataFrame, held: pl.DataFrame) -> bool:

@@ -41,5 +41,14 @@ def evaluate(
     if cases is None:
         raise EmptyDataError("evaluation: the protocol holds out nothing for validation; set valid_days or valid_share")
     protocol = data.protocol
-    evaluation = measure(scorer, cases, metrics=protocol.metrics, ties=protocol.ties, seed=seed, progress=progress)
+    evaluation = measure(
+        scorer,
+        cases,
+        metrics=protocol.metrics,
+        ties=protocol.ties,
+        candidates=protocol.candidates,
+        candidate_seed=protocol.candidate_seed,
+        seed=seed,
+        progress=progress,
+    )
     return replace(evaluation, hash=data.hash)

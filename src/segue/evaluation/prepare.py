@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from segue.data.encode import count_seen_targets, encode, encode_cases
@@ -124,7 +125,7 @@ def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str]]:
 def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
     """Encode what is held out, and note what is left of it; a validation part without a case is left out."""
     protocol, parts = pipeline.protocol, pipeline.parts
-    before_test = ("train", "valid") if protocol.feed_valid else ("train",)
+    before_test = ("train", "valid") if protocol.feeds_valid else ("train",)
     encoded = {
         part: encode_cases(
             parts[part],
@@ -132,6 +133,7 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             vocabulary,
             which=protocol.cases,
             exclude_seen=protocol.exclude_seen,
+            label=protocol.label if protocol.candidates == "labeled" else None,
         )
         for part, earlier in (("valid", ("train",)), ("test", before_test))
         if part in parts
@@ -147,7 +149,14 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             "no test case is left: no test event is on an item that training holds and has an event before it; "
             "loosen the protocol's filters or change protocol.split"
         )
-    return {part: cases for part, (cases, _) in encoded.items() if len(cases)}
+    return {part: _labelled(cases, protocol) for part, (cases, _) in encoded.items() if len(cases)}
+
+
+def _labelled(cases: Cases, protocol: Protocol) -> Cases:
+    """Turn what the log says of each target into 1 for liked and 0 for not, where the protocol says how."""
+    if cases.labels is None or protocol.label_threshold is None:
+        return cases
+    return replace(cases, labels=(cases.labels >= protocol.label_threshold).astype(np.float64))
 
 
 def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
@@ -160,12 +169,16 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
         notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
     if events.has_parts and protocol.split != "given":
         notes.append(f"the log's own split is not used; split '{protocol.split}' makes another")
+    if protocol.split == "last-event" and protocol.leave == "valid_only":
+        notes.append(
+            "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
+        )
     if "valid" not in cases:
         notes.append("nothing is held out for validation")
     for part, some in cases.items():
         if protocol.exclude_seen and (seen := count_seen_targets(some)):
             notes.append(
-                f"{part}: {seen:,} of {len(some):,} targets were seen before and can never be found; "
+                f"{part}: {seen:,} of {len(some.targets):,} targets were seen before and can never be found; "
                 "protocol.exclude_seen=false makes them candidates"
             )
     return notes

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from segue.data.encode import Which
 from segue.data.intervals import parse_intervals
+from segue.data.split import GroupBy
 from segue.errors import InputError, UnknownNameError
 from segue.nn.metrics import DEFAULT_METRICS, MetricName, Ties
 from segue.parameters import build
@@ -34,7 +36,7 @@ StepName = Literal[
 ]
 """What can be done to a log; the steps after ``hold-out-test`` act on what is left for training."""
 
-SplitName = Literal["last-days", "last-event", "ratio", "global-time", "given", "whole"]
+SplitName = Literal["last-days", "last-event", "ratio", "event-ratio", "global-time", "given", "whole"]
 """How events are held out."""
 
 ORDER: tuple[StepName, ...] = tuple(name for name in get_args(StepName) if name != "known-items")
@@ -50,8 +52,17 @@ _LATER_STEPS: Mapping[StepName, tuple[str, ...]] = {
 }
 """Steps that came after the first hashes were published, with their parameters."""
 
-_LATER = frozenset(name for names in _LATER_STEPS.values() for name in names)
+_LATER = frozenset(
+    {
+        *("ratios", "group_by", "order", "split_seed", "leave"),
+        *("candidates", "candidate_seed", "label", "label_threshold"),
+        *(name for names in _LATER_STEPS.values() for name in names),
+    }
+)
 """Parameters that came after the first hashes were published: one at its default is no part of a hash."""
+
+_NOT_HASHED = frozenset({"name", "valid_metric", "decimals"})
+"""Parameters that change no figure of a given model."""
 
 _Text = Annotated[str, BeforeValidator(str)]
 """A value that is compared as text: 5 may be written without quotes."""
@@ -84,6 +95,14 @@ class Protocol(BaseModel):
             "split": "last-event",
             "k_core": 5,
             "cases": "last",
+            "exclude_seen": True,
+            "metrics": _USER_METRICS,
+        },
+        "global-time": {
+            "split": "global-time",
+            "min_support": 5,
+            "min_length": 2,
+            "cases": "first",
             "exclude_seen": True,
             "metrics": _USER_METRICS,
         },
@@ -133,30 +152,61 @@ class Protocol(BaseModel):
     """Step recent-share: keep the sessions that ended last, up to this share of the events."""
     split: SplitName = "last-days"
     """How test and validation are held out: sessions that end in the last days, the last event of each session, the
-    last share of the sessions, the events after one moment, the log's own column part, or all there is."""
+    last share of the sessions, a share of the events, the events after one moment, the log's own column part, or all
+    there is."""
     test_days: float = Field(1.0, gt=0)
     """Split last-days: length of the test part in days of 24 hours."""
     valid_days: float = Field(1.0, ge=0)
     """Split last-days: length of the validation part, which lies before it; 0 holds out none."""
     test_share: float = Field(0.1, gt=0, lt=1)
-    """Split ratio: share of the sessions that are held out for the test."""
+    """Split ratio: share of the sessions that are held out for the test. Split global-time: share of the events, unless
+    test_from says from when on."""
     valid_share: float = Field(0.05, ge=0, lt=1)
     """Splits ratio, and given without a validation part: share of the remaining sessions that are held out for
-    validation; 0 holds out none."""
+    validation; global-time without test_from: share of the remaining events. 0 holds out none."""
     test_from: datetime | None = None
-    """Split global-time: the first moment of the test part (ISO 8601, UTC)."""
+    """Split global-time: the first moment of the test part (ISO 8601, UTC); none takes the last test_share of the
+    events."""
     valid_from: datetime | None = None
-    """Split global-time: the first moment of the validation part; without it nothing is held out for validation."""
+    """Split global-time with test_from: the first moment of the validation part; none holds out nothing for it."""
+    leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
+    """Split last-event: the last event is for the test and the one before for validation; or the last is for
+    validation alone, whose figures are then reported; or for the test alone, and nothing is for validation."""
+    ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
+    """Split event-ratio: shares of the events for training, validation and test, on any scale; 0 holds out none."""
+    group_by: GroupBy = "user"
+    """Split event-ratio: shares of the events of each user (or session), or of all events together."""
+    order: Literal["time", "random"] = "time"
+    """Split event-ratio: the last events are held out, or any, which lets a model learn from the future."""
+    split_seed: int = Field(0, ge=0)
+    """Split event-ratio in random order: seed of the draw."""
     cases: Which = "every-next"
-    """Which held-out events of a session are to be predicted, each from all known events of the session before it."""
+    """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
+    all of them together, as one case with several relevant items, from what is not held out."""
     feed_valid: bool = True
     """Where a session has training, validation and test events: the validation events are fed at test time."""
     exclude_seen: bool = False
     """Items that the session holds already are no candidates."""
+    candidates: str = "full"
+    """What a target is ranked among: the whole catalogue (full); 100, or any other number of, items drawn uniformly
+    (uni100) or by their training events (pop100), never of the session itself, which marks all figures as sampled; or
+    nothing, where the log labels each held-out event and its score alone is measured (labeled)."""
+    candidate_seed: int = Field(0, ge=0)
+    """Seed of the drawn candidates; they are the same for every model."""
+    label: str = "rating"
+    """With labeled: numeric column of the log that labels each event."""
+    label_threshold: float | None = None
+    """With labeled: an event with at least this value is liked (1), any other is not (0); none takes the value itself
+    as the label."""
     ties: Ties = "conservative"
     """Rank of the target among items of equal score: last, first, or in the middle."""
     metrics: tuple[str, ...] = Field(_SESSION_METRICS, min_length=1)
     """Metrics with their cut-offs; the first two are the headline."""
+    valid_metric: str | None = None
+    """Metric by which the best epoch is chosen; none leaves it to each model's training.metric. It is not part of the
+    hash."""
+    decimals: int = Field(4, ge=1, le=10)
+    """Decimal places in tables. It is not part of the hash."""
 
     @field_validator("steps")
     @classmethod
@@ -182,17 +232,26 @@ class Protocol(BaseModel):
             raise ValueError(f"a time after since ({since.isoformat()})")
         return until
 
-    @field_validator("test_from")
+    @field_validator("ratios")
     @classmethod
-    def _test_from_given(cls, moment: datetime | None, info: Any) -> datetime | None:
-        if info.data.get("split") == "global-time" and moment is None:
-            raise ValueError("a time where split is 'global-time'")
-        return moment
+    def _something_held_out(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(ratios) < 0 or ratios[0] == 0 or ratios[2] == 0:
+            raise ValueError("three shares of 0 or more, those of training and test above 0")
+        return ratios
+
+    @field_validator("candidates")
+    @classmethod
+    def _known_candidates(cls, text: str) -> str:
+        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d{0,8}", text):
+            raise ValueError("full, labeled, uniN or popN with a number N such as uni100")
+        return text
 
     @field_validator("valid_from")
     @classmethod
     def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
         test = info.data.get("test_from")
+        if moment is not None and test is None and info.data.get("split") == "global-time":
+            raise ValueError("left out where test_from is; valid_share says how much is held out then")
         if moment is not None and test is not None and moment >= test:
             raise ValueError(f"a time before test_from ({test.isoformat()})")
         return moment
@@ -213,11 +272,15 @@ class Protocol(BaseModel):
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for text in metrics:
-            try:
-                MetricName.parse(text)
-            except InputError as error:
-                raise ValueError(f"a list of metrics ({error})") from None
+            _check_metric(text, "a list of metrics")
         return metrics
+
+    @field_validator("valid_metric")
+    @classmethod
+    def _known_valid_metric(cls, metric: str | None) -> str | None:
+        if metric is not None:
+            _check_metric(metric, "a metric")
+        return metric
 
     @classmethod
     def named(cls, name: str, parameters: Mapping[str, Any] | None = None) -> "Protocol":
@@ -245,6 +308,11 @@ class Protocol(BaseModel):
         """Return the protocol that tests a trained model on all of a log, which nothing is dropped from."""
         return self.changed({"split": "whole", "steps": ("incomplete", "hold-out-test")})
 
+    @property
+    def feeds_valid(self) -> bool:
+        """Whether validation events come before those of the test; not where they are the very same events."""
+        return self.feed_valid and not (self.split == "last-event" and self.leave == "valid_only")
+
     def changed(self, parameters: Mapping[str, Any]) -> "Protocol":
         """Return this protocol with single parameters on top.
 
@@ -262,10 +330,11 @@ class Protocol(BaseModel):
     def hash(self, fingerprint: str) -> str:
         """Return 12 hex digits that stand for this protocol on the data with that fingerprint.
 
-        Results with different hashes are not comparable. Two protocols that differ in name only have one hash.
+        Results with different hashes are not comparable. Two protocols that differ only in name, in the metric of the
+        validation or in decimal places have one hash.
         """
         unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
-        described = self.model_dump(mode="json", exclude={"name", *unset})
+        described = self.model_dump(mode="json", exclude={*_NOT_HASHED, *unset})
         described["steps"] = [name for name in self.steps if not unset.issuperset(_LATER_STEPS.get(name, (name,)))]
         content = {"protocol": described, "data": fingerprint}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -278,3 +347,10 @@ def _check_interval(text: str, place: str = "") -> str:
     except InputError as error:
         raise ValueError(f"{place}{error}") from None
     return text
+
+
+def _check_metric(text: str, rule: str) -> None:
+    try:
+        MetricName.parse(text)
+    except InputError as error:
+        raise ValueError(f"{rule} ({error})") from None

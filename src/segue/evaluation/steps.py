@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from segue.data import clean, split
 from segue.data.clean import Cleaned
+from segue.data.order import Runs
 from segue.data.split import HeldOut
 from segue.evaluation.protocol import Protocol, SplitName
+from segue.rng import generator
 
 
 @dataclass(frozen=True)
@@ -84,24 +87,67 @@ def _given_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> H
     return split.last_share(log, protocol.valid_share)
 
 
+def _last_event_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
+    """Take the event before the tested one; or the tested one, or none, where only one event is left out."""
+    if protocol.leave == "valid_and_test":
+        return split.last_event(log, 2, test["session"])
+    return HeldOut(log, test if protocol.leave == "valid_only" else log.clear())
+
+
+def _from_moment_valid(log: pl.DataFrame, protocol: Protocol, _test: pl.DataFrame) -> HeldOut:
+    if protocol.test_from is None:
+        return split.last_events(log, protocol.valid_share)
+    return split.from_moment(log, protocol.valid_from)
+
+
+def _event_share_test(log: pl.DataFrame, protocol: Protocol) -> HeldOut:
+    return split.share_of_events(
+        log,
+        lambda sizes: split.share_sizes(sizes, protocol.ratios)[1],
+        protocol.group_by,
+        generator(protocol.split_seed, "split", "test") if protocol.order == "random" else None,
+    )
+
+
+def _event_share_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
+    """Hold out of each group what its size before the test was held out says."""
+    if protocol.group_by == "none":
+        before = np.array([log.height + test.height])
+    else:
+        tested = dict(test.group_by("session").len().iter_rows())
+        sessions = log["session"].gather(Runs.of(log).starts)
+        before = Runs.of(log).lengths + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
+    return split.share_of_events(
+        log,
+        lambda _: split.share_sizes(before, protocol.ratios)[0],
+        protocol.group_by,
+        generator(protocol.split_seed, "split", "valid") if protocol.order == "random" else None,
+    )
+
+
 SPLITS: Mapping[SplitName, Split] = {
     "last-days": Split(
         test=lambda log, protocol: split.last_days(log, protocol.test_days),
         valid=lambda log, protocol, _: split.last_days(log, protocol.valid_days),
         needs_time=True,
     ),
-    # One event at least stays for training, so whoever has fewer than three is never tested, and trained on only.
+    # One event at least stays for training, so whoever has too few is never tested, and trained on only.
     "last-event": Split(
-        test=lambda log, _: split.last_event(log, 3),
-        valid=lambda log, _, test: split.last_event(log, 2, test["session"]),
+        test=lambda log, protocol: split.last_event(log, 3 if protocol.leave == "valid_and_test" else 2),
+        valid=_last_event_valid,
     ),
     "ratio": Split(
         test=lambda log, protocol: split.last_share(log, protocol.test_share),
         valid=lambda log, protocol, _: split.last_share(log, protocol.valid_share),
     ),
+    "event-ratio": Split(test=_event_share_test, valid=_event_share_valid),
     "global-time": Split(
-        test=lambda log, protocol: split.from_moment(log, protocol.test_from),
-        valid=lambda log, protocol, _: split.from_moment(log, protocol.valid_from),
+        test=lambda log, protocol: (
+            split.last_events(log, protocol.test_share)
+            if protocol.test_from is None
+            else split.from_moment(log, protocol.test_from)
+        ),
+        valid=_from_moment_valid,
         needs_time=True,
     ),
     "given": Split(test=lambda log, _: split.given(log, "test"), valid=_given_valid),

@@ -44,13 +44,16 @@ def top_k(
 
 
 def counts(
-    scores: Float32[Tensor, "B M"], targets: Int[np.ndarray, "B"], exclude: Prefixes | None
-) -> Int64[np.ndarray, "B 2"]:
-    """Count the candidates ahead of each target, -1 for a target that is none, and those level with it."""
+    scores: Float32[Tensor, "B M"], targets: Int[np.ndarray, "B R"], exclude: Prefixes | None
+) -> Int64[np.ndarray, "B R 2"]:
+    """Count the other candidates ahead of each target, -1 for a target that is none, and those level with it."""
     masked = _masked(scores, exclude)
-    target = masked.gather(1, torch.from_numpy(targets.astype(np.int64)).to(scores.device)[:, None])
+    of_targets = masked.gather(1, torch.from_numpy(targets.astype(np.int64)).to(scores.device))
     candidates = masked[:, 1:]
-    ahead = (~(candidates <= target)).sum(1)
-    level = (candidates == target).sum(1)
-    ahead = torch.where(target[:, 0] > -torch.inf, ahead, -1)
-    return torch.stack([ahead, level], dim=1).cpu().numpy()
+    counted = []
+    for place in range(targets.shape[1]):
+        target = of_targets[:, place : place + 1]
+        ahead = (~(candidates <= target)).sum(1) - (~(of_targets <= target)).sum(1)
+        level = (candidates == target).sum(1) - (of_targets == target).sum(1)
+        counted.append(torch.stack([torch.where(target[:, 0] > -torch.inf, ahead, -1), level], dim=1))
+    return torch.stack(counted, dim=1).cpu().numpy()

@@ -49,26 +49,39 @@ def count_rows(
     seen: Seen,
     counts: np.ndarray,
 ) -> None:
-    """Count the candidates ahead of each target (``counts[b, 0]``) and level with it (``counts[b, 1]``).
+    """Count the other candidates ahead of each target (``counts[b, r, 0]``) and level with it (``counts[b, r, 1]``).
 
-    A NaN is ahead of everything; the target is level with itself; a target that is no candidate gets -1 ahead.
+    A NaN is ahead of everything; the targets of a row are not counted against each other; a target that is no
+    candidate gets -1 ahead.
 
     Args:
         scores: [B, N+1]; column 0 is not read.
-        targets: [B], item indices.
+        targets: [B, R], item indices, 0 behind the last one of a row.
         seen: the items that are no candidates.
-        counts: [B, 2], written.
+        counts: [B, R, 2], written.
     """
     for b in range(scores.shape[0]):
         row = _candidates(scores[b], seen, b)
-        target = row[targets[b]]
-        ahead = 0
-        level = 0
-        for item in range(1, len(row)):
-            ahead += not row[item] <= target
-            level += row[item] == target
-        counts[b, 0] = ahead if target > -np.inf else -1
-        counts[b, 1] = level
+        for r in range(targets.shape[1]):
+            _count(row, targets[b], row[targets[b, r]] if targets[b, r] else -np.inf, counts[b, r])
+
+
+@njit(cache=True)
+def _count(row: np.ndarray, targets: np.ndarray, score: float, counts: np.ndarray) -> None:
+    if not score > -np.inf:
+        counts[0] = -1
+        return
+    ahead = 0
+    level = 0
+    for item in range(1, len(row)):
+        ahead += not row[item] <= score
+        level += row[item] == score
+    for other in targets:
+        if other:
+            ahead -= not row[other] <= score
+            level -= row[other] == score
+    counts[0] = ahead
+    counts[1] = level
 
 
 @njit(cache=True)

@@ -56,23 +56,25 @@ def top_k(
 
 def target_ranks(
     scores: Float[Tensor, "B M"],
-    targets: Int[np.ndarray, "B"],
+    targets: Int[np.ndarray, "B"] | Int[np.ndarray, "B R"],
     *,
     ties: str = "conservative",
     exclude: Prefixes | None = None,
-) -> Float64[np.ndarray, "B"]:
-    """Rank the target of each row among all candidates.
+) -> Float64[np.ndarray, "B"] | Float64[np.ndarray, "B R"]:
+    """Rank the targets of each row among all candidates.
 
     Args:
         scores: [B, N+1], column ``j`` is the score of item index ``j``; column 0 is ignored.
-        targets: item index of each row, 1..N.
-        ties: ``"conservative"`` puts the target behind all items with its score, so that a constant scorer is no
-            good; ``"standard"`` puts it before them; ``"median"`` in the middle, which may end in a half.
+        targets: item index of each row, 1..N; or several distinct ones, with 0 behind the last one of a row.
+        ties: ``"conservative"`` puts a target behind all other items with its score, so that a constant scorer is no
+            good; ``"standard"`` puts it before them; ``"median"`` in the middle, which may end in a half. Targets of
+            equal score take consecutive ranks.
         exclude: one prefix per row, whose items are no candidates. A target among them is never recommended, so
             its rank is infinity.
 
     Returns:
-        Ranks, 1 is best; infinity where the target is no candidate.
+        Ranks in the shape of ``targets``, 1 is best; infinity where the target is no candidate. Those of several
+        targets ascend: they are the ranks at which a target stands, not in the order of ``targets``.
 
     Raises:
         UnknownNameError: there is no such tie rule.
@@ -80,24 +82,34 @@ def target_ranks(
     """
     if ties not in _BEFORE:
         raise UnknownNameError("tie rule", ties, _BEFORE)
-    if len(targets) and not 1 <= targets.min() <= targets.max() < scores.shape[1]:
-        raise ParameterError(
-            f"targets: must be item indices from 1 to {scores.shape[1] - 1}, got {targets.min()} to {targets.max()}; "
-            "score with the vocabulary that the targets were encoded with"
-        )
+    several = targets if targets.ndim == 2 else targets[:, None]
+    _check_targets(targets, scores.shape[1])
     scores = scores.detach().float()
     if scores.device.type != "cpu":
-        counts = device.counts(scores, targets, exclude)
+        counts = device.counts(scores, several, exclude)
     else:
-        counts = np.empty((len(scores), 2), dtype=np.int64)
+        counts = np.empty((*several.shape, 2), dtype=np.int64)
         rows, seen = _rows(scores), _seen(exclude, len(scores))
 
         def count(part: slice) -> None:
-            kernels.count_rows(rows[part], targets[part], seen.of(part), counts[part])
+            kernels.count_rows(rows[part], several[part], seen.of(part), counts[part])
 
         share_rows(len(rows), count, least=_LEAST_ROWS)
-    ahead, others = counts[:, 0], counts[:, 1] - 1
-    return np.where(ahead < 0, np.inf, 1.0 + ahead + _BEFORE[ties] * others)
+    ahead, level = counts[..., 0], counts[..., 1]
+    # A better target has no more other items before it, so that each one's place among the targets is its place here.
+    others = np.sort(np.where(ahead < 0, np.inf, ahead + _BEFORE[ties] * level), axis=1)
+    ranks: np.ndarray = 1.0 + others + np.arange(several.shape[1])
+    return ranks.reshape(targets.shape)
+
+
+def _check_targets(targets: Int[np.ndarray, "..."], columns: int) -> None:
+    """Refuse what is no item; 0 stands for none where a row may have several."""
+    least = 1 if targets.ndim == 1 else 0
+    if targets.size and not least <= targets.min() <= targets.max() < columns:
+        raise ParameterError(
+            f"targets: must be item indices from 1 to {columns - 1}, got {targets.min()} to {targets.max()}; "
+            "score with the vocabulary that the targets were encoded with"
+        )
 
 
 def _rows(scores: Float32[Tensor, "B M"]) -> Float32[np.ndarray, "B M"]:
