@@ -106,6 +106,14 @@ class Protocol(BaseModel):
             "exclude_seen": True,
             "metrics": _USER_METRICS,
         },
+        "recbole": {
+            "split": "event-ratio",
+            "order": "random",
+            "cases": "together",
+            "exclude_seen": True,
+            "metrics": tuple(f"{name}@10" for name in ("recall", "mrr", "ndcg", "hit", "precision")),
+            "valid_metric": "mrr@10",
+        },
         "gru4rec-2015": _GRU4REC,
         "yoochoose-1-64": {**_GRU4REC, "recent_share": 1 / 64},
         "yoochoose-1-4": {**_GRU4REC, "recent_share": 1 / 4},
@@ -177,9 +185,10 @@ class Protocol(BaseModel):
     group_by: GroupBy = "user"
     """Split event-ratio: shares of the events of each user (or session), or of all events together."""
     order: Literal["time", "random"] = "time"
-    """Split event-ratio: the last events are held out, or any, which lets a model learn from the future."""
+    """Splits event-ratio and last-event: the last events are held out, or any, which lets a model learn from the
+    future."""
     split_seed: int = Field(0, ge=0)
-    """Split event-ratio in random order: seed of the draw."""
+    """Splits event-ratio and last-event in random order: seed of the draw."""
     cases: Which = "every-next"
     """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
     all of them together, as one case with several relevant items, from what is not held out."""

@@ -1,0 +1,151 @@
+"""RecBole's figures beside ours on the very same scores: what its test saw is written down, and measured here.
+
+    python benchmarks/recbole_metrics.py PYTHON DATASET MODEL CONFIG.yaml ... [--set epochs=5] [--keep FOLDER]
+
+    python benchmarks/recbole_metrics.py PYTHON ml-100k BPR benchmarks/recbole/bpr.yaml --set epochs=20
+    python benchmarks/recbole_metrics.py PYTHON ml-100k GRU4Rec benchmarks/recbole/gru4rec.yaml --set epochs=3
+    python benchmarks/recbole_metrics.py PYTHON ml-100k SASRec benchmarks/recbole/sasrec.yaml --set epochs=3
+
+PYTHON is an interpreter that can import RecBole 1.2.1 (which wants numpy below 2, pandas below 3 and setuptools below
+81). It trains the model as the configuration says and writes the scores after masking, the positives and its figures.
+Ours are measured from these scores with the tie rule ``standard``: RecBole counts no ties, it takes what ``torch.topk``
+puts first. The script ends with an error if a figure differs that should not.
+
+With ``--protocol`` nothing is trained: what segue holds out under the configuration is counted beside RecBole's.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+import segue
+from segue.data.sessions import Cases, Prefixes
+from segue.data.vocabulary import Vocabulary
+from segue.errors import InputError
+from segue.evaluation.measure import measure
+from segue.experiment.recbole import load_recbole
+from segue.experiment.recbole.metrics import metric_name
+from segue.experiment.recipe import PROTOCOL, read_log
+from segue.nn.metrics import MetricName
+
+HERE = Path(__file__).parent
+
+DIFFERS = {
+    "map": "RecBole divides by min(k, relevant items), segue by the relevant items",
+    "itemcoverage": "RecBole counts its padding as an item of the catalogue",
+    "giniindex": "RecBole counts its padding as an item of the catalogue",
+    "shannonentropy": "RecBole divides the entropy by the number of items listed",
+    "averagepopularity": "",
+    "tailpercentage": "RecBole takes the tail of the items that training holds",
+}
+"""Metrics whose figures may differ, and why."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The scores that RecBole's test saw, as a scorer: case c has the prefix that holds c alone."""
+
+    scores: torch.Tensor
+    vocabulary: Vocabulary
+
+    def score(self, prefixes: Prefixes) -> torch.Tensor:
+        """Return the rows of the cases."""
+        return self.scores[torch.from_numpy(prefixes.starts)].clone()
+
+
+def measured(seen: Any, names: list[str]) -> dict[str, float]:
+    """Measure what RecBole's test saw."""
+    count, width = seen["scores"].shape
+    order = np.lexsort((seen["positives"], seen["rows"]))
+    counts = np.bincount(seen["rows"], minlength=count)
+    rows = np.arange(count)
+    cases = Cases(
+        Prefixes(np.zeros(count, dtype=np.int32), rows, rows + 1),
+        seen["positives"][order].astype(np.int32),
+        rows,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+    )
+    table = pl.DataFrame({"item": seen["tokens"][1:].tolist(), "support": seen["trained"][1:]})
+    scorer = Seen(torch.from_numpy(seen["scores"]), Vocabulary(table))
+    assert len(scorer.vocabulary) == width - 1
+    return measure(scorer, cases, metrics=names, ties="standard").metrics
+
+
+def compared(seen: Any) -> Iterator[tuple[str, float, float, bool]]:
+    """Yield each figure that both can give: RecBole's, ours, and whether they must be equal."""
+    figures = json.loads(str(seen["all"]))
+    ours = {name: metric_name(name, "metrics") for name in figures}
+    known = {name: text for name, text in ours.items() if is_known(text)}
+    values = measured(seen, list(known.values()))
+    for name, text in known.items():
+        yield name, figures[name], values[text], not DIFFERS.get(name.partition("@")[0])
+
+
+def is_known(text: str) -> bool:
+    """Tell whether segue has a metric."""
+    try:
+        MetricName.parse(text)
+    except InputError:
+        return False
+    return True
+
+
+def held_out(files: list[Path], model: str, dataset: str) -> dict[str, int]:
+    """Count what segue holds out under a configuration, before and after unknown items are left out."""
+    recipe = load_recbole(files, {"models": [model], "log": dataset})
+    data = segue.prepare(read_log(recipe), recipe.protocol, **recipe.set[PROTOCOL])
+    held = next(stage for stage in data.stages if stage.step == "hold-out-test" and stage.part == "test")
+    return {
+        "test events": held.statistics.events,
+        "test cases": len(data.test),
+        "relevant items": len(data.test.targets),
+        "in no case": sum(stage.dropped for stage in data.stages if (stage.step, stage.part) == ("encode", "test")),
+    }
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("python")
+    parser.add_argument("dataset")
+    parser.add_argument("model")
+    parser.add_argument("config", nargs="+", type=Path)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="NAME=VALUE")
+    parser.add_argument("--keep", type=Path, help="keep what RecBole's test saw in this file, and use it if it is there")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = args.keep or Path(folder) / "seen.npz"
+        if not path.exists():
+            settings = {name: json.loads(value) for name, value in (one.split("=", 1) for one in args.settings)}
+            files = [str(file.resolve()) for file in args.config]
+            half = [args.python, HERE / "recbole_scores.py", args.model, args.dataset, path.resolve()]
+            subprocess.run([*half, json.dumps(settings), *files], check=True, stderr=subprocess.DEVNULL)
+        seen = dict(np.load(path))
+    printed = json.loads(str(seen["printed"]))
+    wrong = []
+    print(f"{'':22} {'RecBole':>10} {'segue':>10}")
+    for name, theirs, ours, equal in compared(seen):
+        mark = "printed" if name in printed else ""
+        off = abs(round(ours, 4) - theirs) > 5e-5  # noqa: PLR2004 (four decimals)
+        wrong += [name] if off and equal else []
+        reason = DIFFERS.get(name.partition("@")[0], "") if off else ""
+        print(f"{name:22} {theirs:10.4f} {ours:10.4f}  {mark}{'  DIFFERS ' if off else ''}{reason}")
+    counts = json.loads(str(seen["counts"]))
+    print(f"RecBole tests {len(seen['scores']):,} cases with {len(seen['positives']):,} relevant items; parts: {counts}")
+    print(f"segue holds out {held_out(args.config, args.model, args.dataset)}")
+    if wrong:
+        sys.exit(f"these must be equal: {', '.join(wrong)}")
+
+
+if __name__ == "__main__":
+    main()
