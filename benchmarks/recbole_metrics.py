@@ -121,7 +121,9 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("config", nargs="+", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="NAME=VALUE")
-    parser.add_argument("--keep", type=Path, help="keep what RecBole's test saw in this file, and use it if it is there")
+    parser.add_argument(
+        "--keep", type=Path, help="keep what RecBole's test saw in this file, and use it if it is there"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = args.keep or Path(folder) / "seen.npz"
@@ -141,7 +143,9 @@ def main() -> None:
         reason = DIFFERS.get(name.partition("@")[0], "") if off else ""
         print(f"{name:22} {theirs:10.4f} {ours:10.4f}  {mark}{'  DIFFERS ' if off else ''}{reason}")
     counts = json.loads(str(seen["counts"]))
-    print(f"RecBole tests {len(seen['scores']):,} cases with {len(seen['positives']):,} relevant items; parts: {counts}")
+    print(
+        f"RecBole tests {len(seen['scores']):,} cases with {len(seen['positives']):,} relevant items; parts: {counts}"
+    )
     print(f"segue holds out {held_out(args.config, args.model, args.dataset)}")
     if wrong:
         sys.exit(f"these must be equal: {', '.join(wrong)}")

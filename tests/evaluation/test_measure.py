@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
+from segue.evaluation.candidates import Sample
 from segue.evaluation.measure import measure
 from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName
 from segue.progress import Progress
@@ -166,6 +167,68 @@ def test_cases_of_a_session_share_its_events():
     # 1 -> 3 and 4 -> 4 are the first of their lists, (1, 3) -> 2 is the third of its own.
     assert evaluation.ranks.tolist() == [1, 3, 1]
     assert evaluation.groups.tolist() == [0, 0, 1]
+
+
+def several(count, items, seed=2):
+    """Cases with one to four targets each, none of which the prefix holds twice."""
+    rng = generator(seed, "several")
+    wanted = [rng.permutation(items)[: rng.integers(1, 5)] + 1 for _ in range(count)]
+    lists = [rng.integers(1, items + 1, 3) for _ in range(count)]
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in wanted])])
+    targets = np.concatenate(wanted).astype(np.int32)
+    return Cases(Prefixes.from_lists(lists), targets, np.arange(count), True, offsets=offsets), wanted
+
+
+@pytest.mark.parametrize("chunk", [None, 7])
+def test_several_relevant_items_equal_a_loop_over_sorted_lists(chunk):
+    scorer, (cases, wanted) = random_scorer(50), several(80, 50)
+    names = ("recall@10", "hit@10", "precision@10", "mrr@10", "ndcg@10", "map@10", "mrr")
+    evaluation = measure(scorer, cases, metrics=names, chunk=chunk)
+    scores = scorer.score(cases.prefixes).numpy()
+    expected, all_ranks = {name: [] for name in names}, []
+    for row, start, end, items in zip(scores, cases.prefixes.starts, cases.prefixes.ends, wanted, strict=True):
+        seen = set(cases.prefixes.items[start:end].tolist())
+        shown = [item for item in (np.argsort(-row[1:]) + 1).tolist() if item not in seen]
+        ranks = sorted(shown.index(item) + 1.0 if item in shown else np.inf for item in items.tolist())
+        all_ranks += ranks
+        for text in names:
+            name = MetricName.parse(text)
+            value = RANK_METRICS[name.name](np.array([ranks]), np.array([len(items)]), name.k)[0]
+            expected[text].append(value)
+    assert evaluation.ranks.tolist() == all_ranks
+    for text in names:
+        np.testing.assert_allclose(evaluation.values[text], expected[text])
+
+
+def test_liked_three_shown_five_by_hand():
+    # The list is 4, 1, 5, 2, 6 and items 1, 2, 3 were liked (item 3 stands behind all of them).
+    table = np.zeros((7, 7))
+    table[6, [4, 1, 5, 2, 6, 3]] = [6, 5, 4, 3, 2, 1]
+    cases = Cases(
+        Prefixes.from_lists([np.array([6])]), np.array([1, 2, 3], np.int32), np.zeros(1, int), offsets=np.array([0, 3])
+    )
+    evaluation = measure(Table(table), cases, metrics=["recall@5", "precision@5", "mrr@5", "map@5"])
+    expected = {"recall@5": 2 / 3, "precision@5": 2 / 5, "mrr@5": 1 / 2, "map@5": (1 / 2 + 2 / 4) / 3}
+    assert evaluation.metrics == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("candidates", ["uni9", "pop9"])
+def test_drawn_candidates_equal_a_rank_among_them(candidates):
+    scorer, cases = random_scorer(60), random_cases(100, 60)
+    evaluation = measure(scorer, cases, metrics=["mrr", "coverage@5"], candidates=candidates, candidate_seed=5, chunk=9)
+    assert evaluation.sampled
+    drawn = Sample.parse(candidates, scorer.vocabulary.support, 5).draw(cases, 0)
+    scores = scorer.score(cases.prefixes).numpy()
+    own = np.take_along_axis(scores, cases.targets[:, None].astype(int), axis=1)
+    among = np.take_along_axis(scores, drawn.astype(int), axis=1)
+    assert evaluation.ranks.tolist() == (1 + (among >= own).sum(1)).tolist()
+    assert not measure(scorer, cases).sampled
+    assert (evaluation.ranks <= measure(scorer, cases).ranks).all()
+
+
+def test_with_all_items_drawn_the_ranks_are_those_of_the_catalogue():
+    scorer, cases = random_scorer(30), random_cases(50, 30, exclude_seen=True)
+    assert measure(scorer, cases, candidates="uni30").metrics == measure(scorer, cases).metrics
 
 
 class _Recorder(Progress):

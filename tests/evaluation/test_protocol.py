@@ -143,6 +143,7 @@ def test_the_hash_depends_on_every_parameter_and_on_the_data():
         "candidate_seed": 1,
         "label": "stars",
         "label_threshold": 4,
+        "repeats": False,
     }
     assert set(changes) == set(Protocol.model_fields) - {"name", "valid_metric", "decimals"}
     base = Protocol.named("session-next")

@@ -95,7 +95,7 @@ def run(
 def show(results: Results, folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
-    terminal().print(leaderboard(results.models, results.protocol["headline"]))
+    terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
     for row in results.models:

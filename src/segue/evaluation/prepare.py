@@ -133,6 +133,7 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             vocabulary,
             which=protocol.cases,
             exclude_seen=protocol.exclude_seen,
+            repeats=protocol.repeats,
             label=protocol.label if protocol.candidates == "labeled" else None,
         )
         for part, earlier in (("valid", ("train",)), ("test", before_test))

@@ -55,7 +55,7 @@ _LATER_STEPS: Mapping[StepName, tuple[str, ...]] = {
 _LATER = frozenset(
     {
         *("ratios", "group_by", "order", "split_seed", "leave"),
-        *("candidates", "candidate_seed", "label", "label_threshold"),
+        *("candidates", "candidate_seed", "label", "label_threshold", "repeats"),
         *(name for names in _LATER_STEPS.values() for name in names),
     }
 )
@@ -196,6 +196,8 @@ class Protocol(BaseModel):
     """Where a session has training, validation and test events: the validation events are fed at test time."""
     exclude_seen: bool = False
     """Items that the session holds already are no candidates."""
+    repeats: bool = True
+    """An event on an item that its session holds before is predicted like any other; else it is no test case."""
     candidates: str = "full"
     """What a target is ranked among: the whole catalogue (full); 100, or any other number of, items drawn uniformly
     (uni100) or by their training events (pop100), never of the session itself, which marks all figures as sampled; or
@@ -344,7 +346,8 @@ class Protocol(BaseModel):
         """
         unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
         described = self.model_dump(mode="json", exclude={*_NOT_HASHED, *unset})
-        described["steps"] = [name for name in self.steps if not unset.issuperset(_LATER_STEPS.get(name, (name,)))]
+        idle = {name for name, parameters in _LATER_STEPS.items() if unset.issuperset(parameters)}
+        described["steps"] = [name for name in self.steps if name not in idle]
         content = {"protocol": described, "data": fingerprint}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
