@@ -3,7 +3,8 @@
     python recbole_scores.py MODEL DATASET OUT.npz '{"epochs": 5, ...}' CONFIG.yaml ...
 
 Trains a model as RecBole's configuration files say, with single settings on top, and writes what its test saw: the
-scores after masking, the positives, what is counted in training, and the figures that it prints.
+scores after masking, the positives, what is counted in training, and the figures that it prints. With the setting
+``digits`` scores are rounded before they are measured.
 """
 
 import contextlib
@@ -42,6 +43,7 @@ def main() -> None:
 
 def seen(model: str, dataset: str, files: list[str], settings: dict) -> dict:
     """Return what the test saw, and the figures."""
+    digits = settings.pop("digits", None)
     quiet = {"show_progress": False, "state": "WARNING", "gpu_id": "", "checkpoint_dir": "saved"}
     config = Config(model=model, dataset=dataset, config_file_list=files, config_dict={**quiet, **settings})
     init_seed(config["seed"], config["reproducibility"])
@@ -52,31 +54,40 @@ def seen(model: str, dataset: str, files: list[str], settings: dict) -> dict:
     network = get_model(model)(config, train._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, network)
     trainer.fit(train, valid, saved=True, show_progress=False)
+    scoring = trainer._full_sort_batch_eval
+    trainer._full_sort_batch_eval = lambda batch: rounded(scoring(batch), digits)
     printed = trainer.evaluate(test, load_best_model=True, show_progress=False)
     config["metrics"], config["topk"] = ALL, CUTOFFS
     further = get_trainer(config["MODEL_TYPE"], model)(config, network)
     further.eval_collector.data_collect(train)
     # RecBole 1.2.1 moves all that it collected to the CPU, numbers too, and fails; here all of it is there already.
     further.eval_collector.get_data_struct = lambda: further.eval_collector.data_struct
-    parts, scoring = [], further._full_sort_batch_eval
+    parts = []
 
     def kept(batch: tuple) -> tuple:
-        result = scoring(batch)
-        parts.append([part.clone() for part in (result[1], result[2], result[3])])
-        return result
+        interaction, *result = trainer._full_sort_batch_eval(batch)
+        parts.append([part.clone() for part in (*result, interaction[log.uid_field])])
+        return interaction, *result
 
     further._full_sort_batch_eval = kept
     everything = further.evaluate(test, load_best_model=False, show_progress=False)
     counts = {part: len(data._dataset) for part, data in (("train", train), ("valid", valid), ("test", test))}
     return {
         **dict(_stacked(parts)),
-        "tokens": log.field2id_token[log.iid_field].astype(str),
+        "items": log.field2id_token[log.iid_field].astype(str),
+        "users": log.field2id_token[log.uid_field].astype(str)[torch.cat([users for *_, users in parts]).numpy()],
         "trained": np.bincount(_training_events(train._dataset, log), minlength=log.item_num),
         "printed": json.dumps({name: float(value) for name, value in printed.items()}),
         "all": json.dumps({name: float(value) for name, value in everything.items()}),
         "counts": json.dumps({**counts, "users": log.user_num - 1, "items": log.item_num - 1}),
         "sequential": config["MODEL_TYPE"].name == "SEQUENTIAL",
     }
+
+
+def rounded(result: tuple, digits: int | None) -> tuple:
+    """Round the scores of a batch."""
+    interaction, scores, rows, items = result
+    return interaction, scores if digits is None else scores.round(decimals=digits), rows, items
 
 
 def _training_events(train: object, log: object) -> np.ndarray:
@@ -86,11 +97,10 @@ def _training_events(train: object, log: object) -> np.ndarray:
 
 def _stacked(parts: list) -> Iterator[tuple[str, np.ndarray]]:
     """Put the batches of the test below each other."""
-    yield "scores", torch.cat([scores for scores, _, _ in parts]).numpy()
-    sizes = np.cumsum([0, *(len(scores) for scores, _, _ in parts)])
-    rows = torch.cat([rows + int(start) for start, (_, rows, _) in zip(sizes, parts, strict=False)]).numpy()
-    yield "rows", rows
-    yield "positives", torch.cat([items for _, _, items in parts]).numpy()
+    yield "scores", torch.cat([scores for scores, *_ in parts]).numpy()
+    sizes = np.cumsum([0, *(len(scores) for scores, *_ in parts)])
+    yield "rows", torch.cat([rows + int(start) for start, (_, rows, *_) in zip(sizes, parts, strict=False)]).numpy()
+    yield "positives", torch.cat([items for _, _, items, _ in parts]).numpy()
 
 
 if __name__ == "__main__":

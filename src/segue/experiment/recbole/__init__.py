@@ -94,18 +94,19 @@ def _remarks(given: Given, models: Sequence[Counterpart], kind: Kind) -> Iterato
     for model in models:
         yield from remarks_on(model, given)
     unheard = {name: reason for model in models for name, reason in model.unheard.items()}
+    grouped: dict[str, list[str]] = {}
     for name, value in given.left().items():
-        yield f"RecBole's {name} ({typed(value)}) {_fate(name, unheard, models)}"
+        grouped.setdefault(_fate(name, unheard, models), []).append(f"{name} ({typed(value)})")
+    yield from (f"RecBole's {', '.join(settings)}: {fate}" for fate, settings in grouped.items())
 
 
 def _fate(name: str, unheard: Mapping[str, str], models: Sequence[Counterpart]) -> str:
     """Say what becomes of a setting that nothing asked for, and why."""
-    section = name.partition(".")[0]
-    reason = unheard.get(name, unheard.get(section))
+    reason = unheard.get(name, unheard.get(name.partition(".")[0]))
     if reason is not None:
-        return f"is not honoured: {reason}"
+        return f"not honoured, {reason}"
     if name not in SETTINGS:
-        return "has no counterpart: it is no setting that is known here"
+        return "no counterpart, nothing is known here of such a setting"
     if SETTINGS[name].fate == "honoured":
-        return f"has no effect: nothing in this run of {', '.join(model.segue for model in models)} depends on it"
-    return f"{'has no effect' if SETTINGS[name].fate == 'no effect' else 'is not honoured'}: {SETTINGS[name].becomes}"
+        return f"no effect, nothing in a run of {', '.join(model.segue for model in models)} depends on it"
+    return f"{SETTINGS[name].fate}, {SETTINGS[name].becomes}"

@@ -69,7 +69,8 @@ class Log:
         """
         if self.benchmark:
             return {}
-        found: dict[str, Any] = {"revisits": self._given.take("rm_dup_inter") or "all"}
+        kept = self._given.take("rm_dup_inter")
+        found: dict[str, Any] = {} if kept is None else {"revisits": kept}
         for name, value in (self._given.take("val_interval") or {}).items():
             column = self._column(name)
             interval = _as_interval(value, number=column in (TIME, RATING))

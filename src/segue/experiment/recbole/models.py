@@ -22,7 +22,8 @@ class Counterpart:
         trained: which parameters its training section has.
         parameters: parameter here, RecBole's default, by RecBole's setting; several parameters for a list of values.
         loss: RecBole's default of loss_type.
-        same: settings that have no parameter of their own here, by the one that they must equal.
+        same: settings that have no parameter of their own here, and the one that they must equal.
+        only: settings that have one value alone here.
         fixed: parameters that make it RecBole's model.
         unheard: why single settings are not honoured.
         differs: what else a reader should know.
@@ -35,6 +36,7 @@ class Counterpart:
     parameters: Mapping[str, tuple[str | tuple[str, ...], Any]] = field(default_factory=dict)
     loss: Literal["CE", "BPR"] = "CE"
     same: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     unheard: Mapping[str, str] = field(default_factory=dict)
     differs: str = ""
@@ -75,6 +77,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "general",
         "not",
         {"k": ("n_successors", 100), "shrink": ("damping", 0.0)},
+        only={"knn_method": "item"},
         differs="it looks up the last item of a user, where RecBole adds up what all of them say",
     ),
     Counterpart(

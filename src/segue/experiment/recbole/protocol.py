@@ -93,8 +93,8 @@ def _split(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
     if not isinstance(value, list) or len(value) != _SHARES or not all(isinstance(one, int | float) for one in value):
         raise ParameterError(f"eval_args.split.{name}: must be a list of three shares, got {typed(value)}")
     if name == "TS":
-        train, valid, test = (share / sum(value) for share in value)
-        return {"split": "global-time", "test_share": test, "valid_share": valid / (train + valid)}
+        train, valid, test = value
+        return {"split": "global-time", "test_share": test / sum(value), "valid_share": valid / (train + valid)}
     return {
         "split": "event-ratio",
         "ratios": tuple(value),

@@ -39,10 +39,10 @@ def remarks_on(model: Counterpart, given: Given) -> Iterator[str]:
         yield f"{model.segue} for RecBole's {model.recbole}: {model.differs}"
     if not model.recbole:
         yield f"{model.segue}: RecBole has no such model; it has its own parameters"
-    for setting, other in model.same.items():
-        value, wanted = given.take(setting, given.take(other)), given.take(other)
-        if given.has(setting) and value != wanted:
-            yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} drops out by {other} alone"
+    equal = {setting: given.take(other, model.parameters[other][1]) for setting, other in model.same.items()}
+    for setting, wanted in {**equal, **model.only}.items():
+        if (value := given.take(setting, wanted)) != wanted:
+            yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} has {typed(wanted)} there"
     if model.trained == "by prefix":
         yield from _on_training(given)
 
@@ -77,7 +77,7 @@ def _loss(given: Given, usual: str) -> dict[str, Any]:
         raise ParameterError(f"loss_type: must be CE or BPR, got {typed(asked)}")
     negatives = given.sections.get(_NEGATIVES)
     if asked == "CE":
-        if negatives not in (None, "None") and negatives.get("distribution") not in (None, "None"):
+        if negatives not in (None, "None") and negatives.get("distribution", "uniform") not in (None, "None"):
             raise ParameterError(
                 f"{_NEGATIVES}: must be ~ with the loss_type CE, got {typed(negatives)}: it compares the target with "
                 "all items, and RecBole refuses it, too; leave it out, or set loss_type to BPR"
