@@ -143,19 +143,19 @@ def test_columns(translate, settings, columns):
     assert translate("BPR", settings).columns == {"user": "user_id", "item": "item_id", **columns}
 
 
-def test_labels_come_from_a_threshold_or_from_a_column(tmp_path):
-    file = tmp_path / "config.yaml"
+def test_labels_come_from_a_threshold_or_from_a_column(translate):
     labeled = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
-    file.write_text(yaml.safe_dump({**labeled, "threshold": {"stars": 4}}))
-    recipe = load_recbole([file], {"models": ["BPR"]})
-    found = recipe.set["protocol"]
-    assert (found["candidates"], found["label"], found["label_threshold"]) == ("labeled", "rating", 4)
-    assert (found["metrics"], found["valid_metric"], found["cases"]) == (("auc", "logloss"), "auc", "every-next")
+    recipe = translate("BPR", {**labeled, "threshold": {"stars": 4}})
+    found = protocol(recipe)
+    assert (found.candidates, found.label, found.label_threshold) == ("labeled", "rating", 4)
+    assert (found.metrics, found.valid_metric, found.cases) == (("auc", "logloss"), None, "every-next")
     assert recipe.columns["rating"] == "stars"
-    file.write_text(yaml.safe_dump({**labeled, "LABEL_FIELD": "liked"}))
-    recipe = load_recbole([file], {"models": ["BPR"]})
+    assert any("valid_metric (AUC) is not honoured" in note for note in recipe.notes)
+    recipe = translate("BPR", {**labeled, "LABEL_FIELD": "liked"})
     assert recipe.columns["rating"] == "liked"
-    assert "label_threshold" not in recipe.set["protocol"]
+    assert protocol(recipe).label_threshold is None
+    with pytest.raises(ParameterError, match="threshold: must be one field with a number"):
+        translate("BPR", {**labeled, "threshold": 3})
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,7 @@ def test_labels_come_from_a_threshold_or_from_a_column(tmp_path):
         ({"stopping_step": 4, "eval_step": 2}, {"patience": 10}),
         ({"eval_step": 0}, {"patience": None}),
         ({"valid_metric": "NDCG@10"}, {"metric": "ndcg@10"}),
+        ({"valid_metric": "GAUC"}, {"metric": "gauc"}),
         (
             {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity", "alpha": 0.75}},
             {"loss": "bpr", "n_samples": 1, "sharing": 1, "alpha": 0.75, "candidate_num": 1},

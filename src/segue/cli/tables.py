@@ -13,7 +13,7 @@ from segue.experiment.results import ModelResult
 from segue.parameters import describe, typed
 
 if TYPE_CHECKING:
-    from segue.evaluation.measure import Evaluation
+    from segue.evaluation.outcome import Evaluation
     from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
 

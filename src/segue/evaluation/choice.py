@@ -7,6 +7,7 @@ from segue.data.events import Events
 from segue.errors import ParameterError
 from segue.evaluation.protocol import Protocol
 from segue.evaluation.steps import CLEANING, SPLITS
+from segue.nn.metrics import VALUE_METRICS, MetricName, are_of_values
 
 _AS_IT_IS: Mapping[str, Any] = {"split": "given", "k_core": 1, "min_support": 1, "min_length": 1, "cases": "every-next"}
 """A given split is taken as it is; whoever wants a filter asks for it."""
@@ -64,6 +65,7 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
         mistakes.append(f"protocol.split: 'given' needs a log with train and test parts; {remedy}")
     if protocol.split == "whole" and not trained:
         mistakes.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
+    mistakes += _label_mistakes(events, protocol)
     if not events.has_time:
         if SPLITS[protocol.split].needs_time:
             mistakes.append(
@@ -95,3 +97,27 @@ def _missing_values(events: Events, protocol: Protocol) -> Iterator[str]:
                     f"protocol.value_interval: must name columns of numbers, got '{name}', which is text; "
                     f"list the values to keep in protocol.value_among"
                 )
+
+
+def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Say what keeps held-out events from being measured against their labels."""
+    labelled = protocol.candidates == "labeled"
+    if are_of_values(MetricName.parse_all(protocol.metrics)) != labelled:
+        asked = ", ".join(protocol.metrics)
+        yield (
+            f"protocol.metrics: must be of {', '.join(VALUE_METRICS)} with candidates 'labeled', got {asked}"
+            if labelled
+            else f"protocol.metrics: {asked} compare a score with a label; set protocol.candidates=labeled"
+        )
+    if not labelled:
+        return
+    if protocol.cases == "together":
+        yield "protocol.cases: must be every-next, first or last with candidates 'labeled', got 'together'"
+    dtype = events.frame.schema.get(protocol.label)
+    if dtype is None or not dtype.is_numeric():
+        numeric = [name for name, kind in events.frame.schema.items() if kind.is_numeric()]
+        found = "no such column" if dtype is None else str(dtype)
+        yield (
+            f"protocol.label: must be a numeric column of the log, got '{protocol.label}' ({found}); there are: "
+            f"{', '.join(numeric) or 'none'}"
+        )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -13,7 +13,7 @@ from segue.data.encode import Which
 from segue.data.intervals import parse_intervals
 from segue.data.split import GroupBy
 from segue.errors import InputError, UnknownNameError
-from segue.nn.metrics import DEFAULT_METRICS, MetricName, Ties
+from segue.nn.metrics import CHOOSING_METRICS, DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
 from segue.parameters import build
 
 StepName = Literal[
@@ -282,15 +282,16 @@ class Protocol(BaseModel):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        for text in metrics:
-            _check_metric(text, "a list of metrics")
+        _check_metrics(metrics, "a list of metrics")
         return metrics
 
     @field_validator("valid_metric")
     @classmethod
     def _known_valid_metric(cls, metric: str | None) -> str | None:
         if metric is not None:
-            _check_metric(metric, "a metric")
+            _check_metrics([metric], "a metric")
+            if MetricName.parse(metric).name not in CHOOSING_METRICS:
+                raise ValueError(f"a metric of ranks ({', '.join(CHOOSING_METRICS)}), of which more is better")
         return metric
 
     @classmethod
@@ -303,7 +304,10 @@ class Protocol(BaseModel):
         """
         if name not in cls.presets:
             raise UnknownNameError("protocol", name, cls.presets)
-        return build(cls, "protocol", preset=name, parameters={"name": name, **(parameters or {})})
+        given = {"name": name, **(parameters or {})}
+        if given.get("candidates") == "labeled":
+            given = {"metrics": VALUE_METRICS, **given}
+        return build(cls, "protocol", preset=name, parameters=given)
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Protocol":
@@ -361,8 +365,8 @@ def _check_interval(text: str, place: str = "") -> str:
     return text
 
 
-def _check_metric(text: str, rule: str) -> None:
+def _check_metrics(texts: Sequence[str], rule: str) -> None:
     try:
-        MetricName.parse(text)
+        MetricName.parse_all(texts)
     except InputError as error:
         raise ValueError(f"{rule} ({error})") from None

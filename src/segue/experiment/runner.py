@@ -11,11 +11,13 @@ from typing import Any
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
+from segue.evaluation.linter.log import lint_log
 from segue.evaluation.prepare import Dataset
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.entries import Entry
 from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
 from segue.experiment.latency import median_latency_ms
+from segue.experiment.linting import all_findings, inspected
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_report
@@ -40,6 +42,7 @@ class Runner:
         self._recipe = recipe
         self._out = out
         self._runtime = runtime
+        self._findings = lint_log(data)
 
     def begin(self, entries: Sequence[Entry]) -> None:
         """Make the folder ready, and write down what the run is begun with.
@@ -57,6 +60,8 @@ class Runner:
                 check_same(self._out, begun, settings)
         begin_folder(self._out, resume=self._runtime.resume)
         write_settings(self._out, settings)
+        for finding in self._findings:
+            self._runtime.progress.say(f"! {finding}")
 
     def result(self, entry: Entry) -> ModelResult:
         """Return the row of a model: the one of the interrupted run, or a new one."""
@@ -64,7 +69,7 @@ class Runner:
         if row is not None:
             self._runtime.progress.say(f"{entry.label}: taken over from {self._out / entry.label}")
             return row
-        row = self._train(entry)
+        row = inspected(self._train(entry), entry.model, self._data, self._recipe.seed)
         self._save(entry, row)
         headline = "  ".join(f"{metric} {row.metrics[metric]:.4f}" for metric in self._data.protocol.headline)
         self._runtime.progress.say(f"{entry.label}: {headline}")
@@ -73,7 +78,7 @@ class Runner:
     def results(self, rows: Sequence[ModelResult]) -> Results:
         """Put rows together, best first, with what they mean."""
         protocol = self._data.protocol
-        ranked = sorted(rows, key=lambda row: -row.metrics[protocol.metrics[0]])
+        ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
         return Results(
             segue=__version__,
             log=self._recipe.log_name,
@@ -84,6 +89,7 @@ class Runner:
             notes=[*self._recipe.notes, *self._data.notes],
             models=ranked,
             verdicts=judge(ranked, protocol.headline),
+            findings=all_findings(self._findings, ranked, protocol.headline),
         )
 
     def finish(self, results: Results) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segue.errors import ParameterError, UnknownNameError
+from segue.nn.metrics import CHOOSING_METRICS
 from segue.parameters import typed
 
 LISTED: Mapping[str, str] = {
@@ -40,6 +41,16 @@ def metric_name(text: Any, place: str) -> str:
     if name.lower() not in _ALL:
         raise UnknownNameError(f"metric of RecBole in {place}", str(text), _ALL)
     return _ALL[name.lower()] + (at + cutoff if name.lower() in LISTED else "")
+
+
+def choosing_metric(text: Any) -> str | None:
+    """Return the metric of the validation, or None where no epoch can be chosen by it.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    name = metric_name(text, "valid_metric")
+    return name if name.partition("@")[0] in CHOOSING_METRICS else None
 
 
 def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from segue.errors import ParameterError
 from segue.experiment.recbole.log import Log
-from segue.experiment.recbole.metrics import are_values, metric_name, metric_names
+from segue.experiment.recbole.metrics import are_values, choosing_metric, metric_names
 from segue.experiment.recbole.models import Kind
 from segue.experiment.recbole.settings import Given
 from segue.parameters import typed
@@ -37,7 +37,7 @@ def protocol_of(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
         **({"candidate_seed": given.take("seed")} if mode not in ("full", "labeled") else {}),
         "candidates": mode,
         "metrics": metrics,
-        "valid_metric": metric_name(given.take("valid_metric"), "valid_metric"),
+        "valid_metric": choosing_metric(given.take("valid_metric")),
         "decimals": given.take("metric_decimal_place"),
     }
 
@@ -47,6 +47,11 @@ def remarks_on_protocol(given: Given, kind: Kind) -> Iterator[str]:
     mode = given.take("eval_args.mode")
     if isinstance(mode, Mapping) and len({str(one) for one in mode.values()}) > 1:
         yield f"RecBole's eval_args.mode is honoured for the test ({_mode(given)}); validation takes the same"
+    if choosing_metric(given.take("valid_metric")) is None:
+        yield (
+            f"RecBole's valid_metric ({given.take('valid_metric')}) is not honoured: no epoch is chosen by it, but by "
+            "the metric that each model names itself"
+        )
     if isinstance(given.take("eval_args.split"), Mapping) and "TS" in given.take("eval_args.split"):
         yield "RecBole's split TS takes the last share of each user for validation; here it begins at one moment"
     if kind == "sequential" and _name(given, kind) == "RS":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segue.errors import ParameterError
-from segue.experiment.recbole.metrics import metric_name
+from segue.experiment.recbole.metrics import choosing_metric
 from segue.experiment.recbole.models import Counterpart
 from segue.experiment.recbole.settings import Given
 from segue.parameters import merge, typed
@@ -50,7 +50,7 @@ def remarks_on(model: Counterpart, given: Given) -> Iterator[str]:
 def _by_prefix(given: Given, usual_loss: str) -> dict[str, Any]:
     """Return the training section of a sequence model."""
     clip = given.take("clip_grad_norm") or {}
-    learner = str(given.take("learner")).lower()
+    learner, metric = str(given.take("learner")).lower(), choosing_metric(given.take("valid_metric"))
     return {
         "epochs": given.take("epochs"),
         "batch_size": given.take("train_batch_size"),
@@ -59,7 +59,7 @@ def _by_prefix(given: Given, usual_loss: str) -> dict[str, Any]:
         "weight_decay": given.take("weight_decay"),
         "clip_norm": clip.get("max_norm") if isinstance(clip, Mapping) else clip,
         "patience": _patience(given),
-        "metric": metric_name(given.take("valid_metric"), "valid_metric"),
+        **({"metric": metric} if metric else {}),
         **_loss(given, usual_loss),
     }
 
