@@ -91,7 +91,7 @@ class Runner:
             seed=self._recipe.seed,
             protocol={**self._data.describe(), "headline": protocol.headline},
             data=self._data.statistics(),
-            notes=list(self._data.notes),
+            notes=[*self._recipe.notes, *self._data.notes],
             models=ranked,
             verdicts=judge(ranked, protocol.headline),
             findings=all_findings(self._findings, ranked, protocol.headline),
