@@ -37,6 +37,9 @@ def run(
     columns: Columns = None,
     items: Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
+    slices: Annotated[
+        list[str] | None, typer.Option(help="Further parts of the test: weekday, day, or a column such as category.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
     baselines: Annotated[
@@ -69,6 +72,7 @@ def run(
             "preset": parse_assignments("--preset", preset) if preset else None,
             "set": parse_settings(settings) if settings else None,
             "baselines": baselines,
+            "slices": _names(slices) if slices else None,
             "seed": seed,
             "device": device,
             "precision": precision,

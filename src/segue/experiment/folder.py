@@ -7,6 +7,7 @@ from segue.errors import ParameterError
 from segue.storage import is_unfinished, make_folder, remove
 
 RESULTS, REPORT, BEGUN, CHECKPOINTS = "results.json", "report.md", "begun.json", "checkpoints"
+CASES = "cases"
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -39,7 +40,7 @@ def begin_folder(out: Path, *, resume: bool) -> None:
         StorageError: the disk refused.
     """
     make_folder(out)
-    for path in _written(out):
+    for path in (*(out / CASES).glob("*"), *_written(out)):
         if is_unfinished(path) or not resume:
             remove(path)
 
@@ -59,5 +60,5 @@ def next_folder(name: str) -> Path:
 
 def _written(out: Path) -> list[Path]:
     """List what a run wrote into a folder, and what it was writing when it was killed."""
-    names = (RESULTS, REPORT, BEGUN, CHECKPOINTS)
+    names = (RESULTS, REPORT, BEGUN, CHECKPOINTS, CASES)
     return [path for path in out.iterdir() if path.name in names or is_artifact(path) or is_unfinished(path)]

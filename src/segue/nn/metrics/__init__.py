@@ -16,6 +16,7 @@ from segue.nn.metrics.names import (
     VALUE_METRICS,
     MetricName,
     are_of_values,
+    worth,
 )
 from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
@@ -40,5 +41,6 @@ __all__ = [
     "in_tail",
     "item_coverage",
     "shannon_entropy",
+    "worth",
     "wrong_before",
 ]

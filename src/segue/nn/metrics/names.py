@@ -18,6 +18,9 @@ VALUE_METRICS = (*CASE_VALUES, *WHOLE_VALUES)
 RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
 """Names of all others."""
 
+ERRORS = ("mae", "rmse", "logloss")
+"""Metrics of which less is better."""
+
 WITHOUT_CUTOFF = ("mrr", "ndcg", "map")
 """Metrics that mean something over the whole ranking, too."""
 
@@ -81,6 +84,11 @@ class MetricName:
                 "request; ask for one kind"
             )
         return names
+
+
+def worth(text: str, value: float) -> float:
+    """Return the value of a metric so that more is better: that of an error with the other sign."""
+    return -value if text.partition("@")[0] in ERRORS else value
 
 
 def are_of_values(names: Mapping[str, MetricName]) -> bool:
