@@ -42,4 +42,4 @@ def test_killed_and_resumed_equals_uninterrupted(log: Path, tmp_path: Path) -> N
     assert rows(killed) == rows(whole)
     arrays = [(folder / "gru4rec" / "arrays.safetensors").read_bytes() for folder in (killed, whole)]
     assert arrays[0] == arrays[1]
-    assert {path.name for path in killed.iterdir()} == {"gru4rec", "results.json", "report.md", "begun.json"}
+    assert {path.name for path in killed.iterdir()} == {"gru4rec", "cases", "results.json", "report.md", "begun.json"}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segue.errors import ArtifactError
-from segue.experiment.results import ModelResult, Results, judge
+from segue.experiment.results import Difference, ModelResult, Results, judge
 
 
 def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
@@ -30,6 +30,28 @@ def test_overlapping_intervals_are_said() -> None:
     assert judge(rows, ["mrr@20"])[0].endswith(" (the intervals overlap, which leaves it open)")
 
 
+def test_the_paired_test_says_whether_a_loss_is_real() -> None:
+    rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
+
+    def said(adjusted: float, *, one: str = "b", other: str = "m") -> str:
+        test = Difference(
+            one=one,
+            other=other,
+            metric="mrr@20",
+            difference=0.01,
+            interval=(0.0, 0.02),
+            p_value=adjusted / 2,
+            adjusted=adjusted,
+            real=adjusted < 0.05,
+        )
+        return judge(rows, ["mrr@20"], [test])[0]
+
+    assert said(0.0004).endswith("on mrr@20: 0.2900 against 0.3000 (real, p < 0.001)")
+    assert said(0.2104).endswith(" (may be chance, p = 0.210)")
+    assert said(0.2104, one="m", other="b").endswith(" (may be chance, p = 0.210)")
+    assert said(0.2104, other="a").endswith(" (the intervals overlap, which leaves it open)")
+
+
 def test_a_model_gets_one_line_for_all_metrics() -> None:
     def two(one: ModelResult, value: float) -> ModelResult:
         return one.model_copy(update={"metrics": {**one.metrics, "recall@20": value}})
@@ -53,6 +75,15 @@ def test_a_figure_without_an_interval_is_compared_too() -> None:
     rows = [row("m", 0.2, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
     bare = [one.model_copy(update={"confidence": {}}) for one in rows]
     assert judge(bare, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
+
+
+def test_an_error_is_lost_by_where_it_is_larger() -> None:
+    def error(one: ModelResult) -> ModelResult:
+        return one.model_copy(update={"metrics": {"mae": one.metrics["mrr@20"]}, "confidence": {}})
+
+    rows = [row("m", 0.2, 0, baseline=False), row("a", 0.1, 0, baseline=True), row("b", 0.3, 0, baseline=True)]
+    assert judge(map(error, rows), ["mae"]) == ["m loses to the baseline a on mae: 0.2000 against 0.1000"]
+    assert judge(map(error, rows[::2]), ["mae"]) == []
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def run_pairs(rows: Sequence[ModelResult], metrics: Iterable[str]) -> list[Pair]
     return list(dict.fromkeys(pairs))
 
 
-def tested(pairs: Sequence[Pair], cases: Mapping[str, CaseValues], *, seed: int) -> list[Difference]:
+def differences_of(pairs: Sequence[Pair], cases: Mapping[str, CaseValues], *, seed: int) -> list[Difference]:
     """Test pairs of models on the cases that both were measured on, with Holm's correction over all of them.
 
     A metric without values per case (coverage) is not tested, nor are the cases of one session alone.

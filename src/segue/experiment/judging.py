@@ -10,7 +10,7 @@ from segue.evaluation.confidence import intervals
 from segue.evaluation.prepare import Dataset
 from segue.evaluation.slices import Partition, partitions, slice_refusals
 from segue.experiment.cases import CaseValues, cases_file
-from segue.experiment.differences import Pair, run_pairs, tested
+from segue.experiment.differences import Pair, differences_of, run_pairs
 from segue.experiment.results import Results, Slice, judge
 
 
@@ -40,7 +40,7 @@ def judged(
     headline, seed = results.protocol["headline"], results.seed
     cases = {row.label: CaseValues.read(cases_file(run, row.label), headline) for row in results.models}
     pairs = run_pairs(results.models, headline) if pairs is None else pairs
-    differences = tested(pairs, cases, seed=seed)
+    differences = differences_of(pairs, cases, seed=seed)
     found = slices_of(partitions(data.test, data.vocabulary, slices), cases, seed=seed)
     return results.model_copy(
         update={
