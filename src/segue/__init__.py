@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from segue.data.vocabulary import Vocabulary as Vocabulary
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
+    from segue.evaluation.linter.finding import Finding as Finding
+    from segue.evaluation.linter.lint import lint as lint
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
     from segue.evaluation.prepare import Dataset as Dataset
@@ -82,6 +84,8 @@ _HOMES = {
     "Vocabulary": "data.vocabulary",
     "SegueError": "errors",
     "evaluate": "evaluation.evaluate",
+    "Finding": "evaluation.linter.finding",
+    "lint": "evaluation.linter.lint",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
     "Dataset": "evaluation.prepare",

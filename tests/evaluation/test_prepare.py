@@ -499,3 +499,31 @@ def test_what_was_liked_is_a_label():
     ]
     liked = prepare(events, "session-next", **parameters, label_threshold=5)
     assert liked.test.labels.tolist() == [float(label >= 5) for label in data.test.labels]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"candidates": "labeled", "metrics": ("mrr",)}, "protocol.metrics: must be of auc, logloss, mae, rmse with"),
+        ({"metrics": ("auc",)}, "protocol.metrics: auc compare a score with a label; set protocol.candidates=labeled"),
+        (
+            {"candidates": "labeled", "cases": "together"},
+            "protocol.cases: must be every-next, first or last with candidates 'labeled', got 'together'",
+        ),
+        (
+            {"candidates": "labeled"},
+            r"protocol.label: must be a numeric column of the log, got 'rating' \(no such column\); there are: session",
+        ),
+        (
+            {"candidates": "labeled", "label": "item"},
+            r"protocol.label: must be a numeric column of the log, got 'item' \(String\)",
+        ),
+    ],
+)
+def test_labels_that_the_log_cannot_give_are_explained(parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        prepare(log(TASTES, unit="user"), "leave-one-out", **parameters)
+
+
+def test_a_labelled_protocol_asks_for_metrics_of_values():
+    assert Protocol.named("leave-one-out", {"candidates": "labeled"}).headline == ("auc", "logloss")

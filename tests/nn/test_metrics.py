@@ -14,10 +14,12 @@ from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import RESAMPLES
 from segue.nn.metrics import (
     AUC_METRICS,
+    CASE_VALUES,
     LIST_METRICS,
     RANK_METRICS,
     RANKING_METRICS,
     VALUE_METRICS,
+    WHOLE_VALUES,
     MetricName,
     Ties,
     average_weight,
@@ -239,6 +241,7 @@ def test_names_are_read():
 
 
 def test_metrics_of_values_and_of_rankings_are_not_mixed():
+    assert set(VALUE_METRICS) == CASE_VALUES.keys() | WHOLE_VALUES.keys()
     assert list(MetricName.parse_all(["auc", "mae"])) == ["auc", "mae"]
     with pytest.raises(ParameterError, match=r"those of values \(auc\) and of rankings \(mrr, gauc\) cannot be mixed"):
         MetricName.parse_all(["mrr", "auc", "gauc"])

@@ -12,6 +12,7 @@ from segue.cli.reading import Columns, Format, Items
 from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import program, terminal
 from segue.errors import ParameterError
+from segue.evaluation.linter.finding import LOG
 from segue.experiment.folder import REPORT, RESULTS, next_folder
 from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
@@ -95,6 +96,9 @@ def show(results: Results, folder: Path) -> None:
     terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
+    for finding in results.unsaid_findings():
+        if finding.subject != LOG:  # What is said of the log was said before the first model was trained.
+            typer.echo(f"! {finding}")
     for row in results.models:
         for note in row.notes:
             typer.echo(f"{row.label}: {note}")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from segue.data.encode import Which
 from segue.data.split import GroupBy
 from segue.errors import InputError, UnknownNameError
-from segue.nn.metrics import DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
+from segue.nn.metrics import CHOOSING_METRICS, DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
 from segue.parameters import build
 
 StepName = Literal[
@@ -242,6 +242,8 @@ class Protocol(BaseModel):
     def _known_valid_metric(cls, metric: str | None) -> str | None:
         if metric is not None:
             _check_metrics([metric], "a metric")
+            if MetricName.parse(metric).name not in CHOOSING_METRICS:
+                raise ValueError(f"a metric of ranks ({', '.join(CHOOSING_METRICS)}), of which more is better")
         return metric
 
     @classmethod

@@ -7,7 +7,6 @@ import numpy as np
 from segue.evaluation.significance import ALPHA, PairedTest, holm, paired_tests
 from segue.experiment.cases import CaseValues
 from segue.experiment.results import Difference, ModelResult
-from segue.nn.metrics import worth
 
 Pair = tuple[str, str, str]
 """A metric, and the labels of the two models that are compared by it, the better one first."""
@@ -22,7 +21,7 @@ def run_pairs(rows: Sequence[ModelResult], metrics: Iterable[str]) -> list[Pair]
     asked = [row for row in rows if not row.baseline] or list(rows)
     pairs: list[Pair] = []
     for metric in metrics:
-        ranked = sorted(rows, key=lambda row: -worth(metric, row.metrics[metric]))
+        ranked = sorted(rows, key=lambda row: -row.worth(metric))
         for rival in (ranked[0], *[row for row in ranked if row.baseline][:1]):
             for model in asked:
                 if model is not rival:

@@ -11,6 +11,7 @@ from typing import Any
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
+from segue.evaluation.linter.log import lint_log
 from segue.evaluation.prepare import Dataset
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.cases import keep_cases, restore_cases
@@ -19,11 +20,11 @@ from segue.experiment.entries import Entry
 from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
 from segue.experiment.judging import judged
 from segue.experiment.latency import median_latency_ms
+from segue.experiment.linting import all_findings, inspected
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_report
 from segue.experiment.results import ModelResult, Results
-from segue.nn.metrics import worth
 from segue.storage import remove
 from segue.training.runtime import Runtime
 from segue.version import __version__
@@ -44,6 +45,7 @@ class Runner:
         self._recipe = recipe
         self._out = out
         self._runtime = runtime
+        self._findings = lint_log(data)
 
     def begin(self, entries: Sequence[Entry]) -> None:
         """Make the folder ready, and write down what the run is begun with.
@@ -61,6 +63,8 @@ class Runner:
                 check_same(self._out, begun, settings)
         begin_folder(self._out, resume=self._runtime.resume)
         write_settings(self._out, settings)
+        for finding in self._findings:
+            self._runtime.progress.say(f"! {finding}")
 
     def result(self, entry: Entry) -> ModelResult:
         """Return the row of a model: the one of the interrupted run, or a new one."""
@@ -68,7 +72,7 @@ class Runner:
         if row is not None:
             self._runtime.progress.say(f"{entry.label}: taken over from {self._out / entry.label}")
             return row
-        row = self._train(entry)
+        row = inspected(self._train(entry), entry.model, self._data, self._recipe.seed)
         self._save(entry, row)
         headline = "  ".join(f"{metric} {row.metrics[metric]:.4f}" for metric in self._data.protocol.headline)
         self._runtime.progress.say(f"{entry.label}: {headline}")
@@ -77,8 +81,7 @@ class Runner:
     def results(self, rows: Sequence[ModelResult], pairs: Sequence[Pair] | None = None) -> Results:
         """Put rows together, best first, with what they mean; ``pairs`` are tested, or those of ``run_pairs``."""
         protocol = self._data.protocol
-        first = protocol.metrics[0]
-        ranked = sorted(rows, key=lambda row: -worth(first, row.metrics[first]))
+        ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
         results = Results(
             segue=__version__,
             log=self._recipe.log_name,
@@ -89,6 +92,7 @@ class Runner:
             notes=list(self._data.notes),
             models=ranked,
             verdicts=[],
+            findings=all_findings(self._findings, ranked, protocol.headline),
         )
         return judged(results, self._data, self._out, slices=self._recipe.slices, pairs=pairs)
 

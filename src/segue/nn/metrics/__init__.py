@@ -10,6 +10,7 @@ from segue.nn.metrics.lists import (
     shannon_entropy,
 )
 from segue.nn.metrics.names import (
+    CHOOSING_METRICS,
     DEFAULT_METRICS,
     LIST_METRICS,
     RANKING_METRICS,
@@ -24,6 +25,7 @@ from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
 __all__ = [
     "AUC_METRICS",
     "CASE_VALUES",
+    "CHOOSING_METRICS",
     "COUNT_METRICS",
     "DEFAULT_METRICS",
     "LIST_METRICS",

@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from segue.errors import ParameterError, UnknownNameError
 from segue.nn.metrics.lists import COUNT_METRICS, LIST_WEIGHTS
 from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Cutoff
-from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
 
 LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)
 """Names of the metrics of the lists themselves."""
 
-VALUE_METRICS = (*CASE_VALUES, *WHOLE_VALUES)
+VALUE_METRICS = ("auc", "logloss", "mae", "rmse")
 """Names of the metrics of predicted values; they are measured where each held-out event has a label."""
+
+_ERRORS = frozenset({"logloss", "mae", "rmse"})
+"""Those of them of which less is better."""
 
 RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
 """Names of all others."""
 
-ERRORS = ("mae", "rmse", "logloss")
-"""Metrics of which less is better."""
-
 WITHOUT_CUTOFF = ("mrr", "ndcg", "map")
 """Metrics that mean something over the whole ranking, too."""
+
+CHOOSING_METRICS = (*RANK_METRICS, *AUC_METRICS)
+"""Metrics by which an epoch or a set of parameters can be chosen: of each more is better."""
 
 _NEVER_CUT = (*AUC_METRICS, *VALUE_METRICS)
 
@@ -86,9 +88,9 @@ class MetricName:
         return names
 
 
-def worth(text: str, value: float) -> float:
-    """Return the value of a metric so that more is better: that of an error with the other sign."""
-    return -value if text.partition("@")[0] in ERRORS else value
+def worth(metric: str, value: float) -> float:
+    """Return a value such that the better of two is the higher one: that of an error with its sign turned."""
+    return -value if MetricName.parse(metric).name in _ERRORS else value
 
 
 def are_of_values(names: Mapping[str, MetricName]) -> bool:
