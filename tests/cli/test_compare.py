@@ -191,3 +191,36 @@ def test_resuming_measures_again_what_left_no_values(runs: Runs, tmp_path: Path)
     assert outcome.err.count("it is measured again") == 2
     assert outcome.err.count("taken over from") == 2
     assert {name: file.read_bytes() for name, file in files.items()} == before
+
+
+def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
+    log, out = runs["zero"].parent / "shop.csv", tmp_path / "out"
+    command = ("run", log, "--model", "bpr", "--no-baselines", *BPR, "--seeds", "0, 1", "--out", out)
+    outcome = segue(*command)
+    assert outcome.code == 0, outcome.err
+    found = compared(out / "seed-0", out / "seed-1")
+    for seed, name in enumerate(("zero", "one")):
+        written = json.loads((out / f"seed-{seed}" / "results.json").read_text())
+        (before,) = (
+            row["metrics"]
+            for row in json.loads((runs[name] / "results.json").read_text())["models"]
+            if row["label"] == "bpr"
+        )
+        assert written["models"][0]["metrics"] == before
+    assert [row["seeds"] for row in found["standings"]] == [[0, 1], [0, 1]]
+    assert f"{found['standings'][0]['value']:.4f} ±{found['standings'][0]['deviation']:.4f}" in outcome.out
+    assert "recall@20: bpr stands alone\n" in outcome.out
+    assert "holds a run already; add --resume" in segue(*command).err
+    assert segue(*command, "--resume").err.count("taken over from") == 2
+
+
+def test_seeds_that_cannot_be_are_refused(runs: Runs, tmp_path: Path) -> None:
+    for options, message in (
+        (("--seeds", "0,x"), "--seeds: must be different whole numbers such as 0,1,2, got '0,x'"),
+        (("--seeds", "1,1"), "--seeds: must be different whole numbers"),
+        (("--seeds", "1,2", "--seed", 3), "--seeds: stands in for --seed; give one of them"),
+    ):
+        outcome = segue("run", runs["zero"].parent / "shop.csv", "--model", "bpr", *options, "--out", tmp_path / "out")
+        assert outcome.code == 2
+        assert message in outcome.err
+    assert not (tmp_path / "out").exists()

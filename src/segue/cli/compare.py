@@ -54,12 +54,17 @@ def compare(
     if as_json:
         typer.echo(found.model_dump_json())
         return
+    show_comparison(found)
+    if out is not None:
+        typer.echo(f"\nWrote {out}.")
+
+
+def show_comparison(found: "segue.Comparison") -> None:
+    """Print the table, and what is real in words."""
     typer.echo(_title(found))
     terminal().print(_table(found))
     for line in found.lines:
         typer.echo(line)
-    if out is not None:
-        typer.echo(f"\nWrote {out}.")
 
 
 def _title(found: "segue.Comparison") -> str:

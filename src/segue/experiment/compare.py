@@ -87,7 +87,7 @@ def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False)
         UnknownNameError: a metric was not measured.
     """
     contenders = over_seeds(read_contenders([Path(run) for run in runs]))
-    if len(contenders) < 2:
+    if sum(len(one.runs) for one in contenders) < 2:
         raise ParameterError("RUN: must hold at least two models to compare; name another run, or a run with several")
     if not force:
         check_comparable(contenders)
