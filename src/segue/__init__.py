@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from segue.evaluation.prepare import Dataset as Dataset
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
+    from segue.experiment.compare import Comparison as Comparison
+    from segue.experiment.compare import compare as compare
     from segue.experiment.distillation import distill as distill
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
@@ -92,6 +94,8 @@ _HOMES = {
     "prepare": "evaluation.prepare",
     "Protocol": "evaluation.protocol",
     "Distillation": "training.config",
+    "Comparison": "experiment.compare",
+    "compare": "experiment.compare",
     "distill": "experiment.distillation",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",
