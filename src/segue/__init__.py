@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from segue.data.vocabulary import Vocabulary as Vocabulary
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
-    from segue.evaluation.measure import Evaluation as Evaluation
+    from segue.evaluation.linter.finding import Finding as Finding
+    from segue.evaluation.linter.lint import lint as lint
     from segue.evaluation.measure import measure as measure
+    from segue.evaluation.outcome import Evaluation as Evaluation
     from segue.evaluation.prepare import Dataset as Dataset
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
@@ -82,7 +84,9 @@ _HOMES = {
     "Vocabulary": "data.vocabulary",
     "SegueError": "errors",
     "evaluate": "evaluation.evaluate",
-    "Evaluation": "evaluation.measure",
+    "Finding": "evaluation.linter.finding",
+    "lint": "evaluation.linter.lint",
+    "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
     "Dataset": "evaluation.prepare",
     "prepare": "evaluation.prepare",

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from segue.evaluation.confidence import bootstrap_means, intervals
+from segue.evaluation.confidence import bootstrap_means, interval_of, intervals
 from segue.rng import generator
 
 
@@ -65,3 +65,20 @@ def test_sixty_thousand_cases_take_no_noticeable_time():
     started = time.process_time()
     intervals(values, np.arange(60_000) // 3)
     assert time.process_time() - started < 3
+
+
+def test_a_weight_counts_a_case_so_many_times():
+    rng = generator(6, "test")
+    values, weights = rng.normal(size=(40, 1)), rng.integers(1, 4, 40)
+    repeated = np.repeat(np.arange(40), weights)
+    weighed = bootstrap_means(values, np.arange(40), weights=weights.astype(float))
+    np.testing.assert_allclose(weighed, bootstrap_means(values[repeated], repeated))
+
+
+def test_a_figure_that_is_no_mean_has_an_interval_too():
+    values = generator(7, "test").normal(size=(200, 1))
+    groups = np.arange(200) // 2
+    found = interval_of(lambda times: float((times @ values[:, 0]) / times.sum()), groups, seed=3)
+    np.testing.assert_allclose(found, intervals(values, groups, seed=3)[0])
+    broken = interval_of(lambda times: np.nan if times[0] else float(times @ values[:, 0]), groups)
+    assert np.isfinite(broken).all()

@@ -1,5 +1,7 @@
 """Evaluation by hand, against one big matrix, and for scorers that know nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
+from segue.evaluation.candidates import Sample
 from segue.evaluation.measure import measure
-from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName
+from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName, gini_index, in_tail, shannon_entropy
+from segue.nn.metrics.values import auc
 from segue.progress import Progress
 from segue.rng import generator
 
@@ -166,6 +170,166 @@ def test_cases_of_a_session_share_its_events():
     # 1 -> 3 and 4 -> 4 are the first of their lists, (1, 3) -> 2 is the third of its own.
     assert evaluation.ranks.tolist() == [1, 3, 1]
     assert evaluation.groups.tolist() == [0, 0, 1]
+
+
+def several(count, items, seed=2):
+    """Cases with one to four targets each, none of which the prefix holds twice."""
+    rng = generator(seed, "several")
+    wanted = [rng.permutation(items)[: rng.integers(1, 5)] + 1 for _ in range(count)]
+    lists = [rng.integers(1, items + 1, 3) for _ in range(count)]
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in wanted])])
+    targets = np.concatenate(wanted).astype(np.int32)
+    return Cases(Prefixes.from_lists(lists), targets, np.arange(count), True, offsets=offsets), wanted
+
+
+@pytest.mark.parametrize("chunk", [None, 7])
+def test_several_relevant_items_equal_a_loop_over_sorted_lists(chunk):
+    scorer, (cases, wanted) = random_scorer(50), several(80, 50)
+    names = ("recall@10", "hit@10", "precision@10", "mrr@10", "ndcg@10", "map@10", "mrr")
+    evaluation = measure(scorer, cases, metrics=names, chunk=chunk)
+    scores = scorer.score(cases.prefixes).numpy()
+    expected, all_ranks = {name: [] for name in names}, []
+    for row, start, end, items in zip(scores, cases.prefixes.starts, cases.prefixes.ends, wanted, strict=True):
+        seen = set(cases.prefixes.items[start:end].tolist())
+        shown = [item for item in (np.argsort(-row[1:]) + 1).tolist() if item not in seen]
+        ranks = sorted(shown.index(item) + 1.0 if item in shown else np.inf for item in items.tolist())
+        all_ranks += ranks
+        for text in names:
+            name = MetricName.parse(text)
+            value = RANK_METRICS[name.name](np.array([ranks]), np.array([len(items)]), name.k)[0]
+            expected[text].append(value)
+    assert evaluation.ranks.tolist() == all_ranks
+    for text in names:
+        np.testing.assert_allclose(evaluation.values[text], expected[text])
+
+
+def test_liked_three_shown_five_by_hand():
+    # The list is 4, 1, 5, 2, 6 and items 1, 2, 3 were liked (item 3 stands behind all of them).
+    table = np.zeros((7, 7))
+    table[6, [4, 1, 5, 2, 6, 3]] = [6, 5, 4, 3, 2, 1]
+    cases = Cases(
+        Prefixes.from_lists([np.array([6])]), np.array([1, 2, 3], np.int32), np.zeros(1, int), offsets=np.array([0, 3])
+    )
+    evaluation = measure(Table(table), cases, metrics=["recall@5", "precision@5", "mrr@5", "map@5"])
+    expected = {"recall@5": 2 / 3, "precision@5": 2 / 5, "mrr@5": 1 / 2, "map@5": (1 / 2 + 2 / 4) / 3}
+    assert evaluation.metrics == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("candidates", ["uni9", "pop9"])
+def test_drawn_candidates_equal_a_rank_among_them(candidates):
+    scorer, cases = random_scorer(60), random_cases(100, 60)
+    evaluation = measure(scorer, cases, metrics=["mrr", "coverage@5"], candidates=candidates, candidate_seed=5, chunk=9)
+    assert evaluation.sampled
+    drawn = Sample.parse(candidates, scorer.vocabulary.support, 5).draw(cases, 0)
+    scores = scorer.score(cases.prefixes).numpy()
+    own = np.take_along_axis(scores, cases.targets[:, None].astype(int), axis=1)
+    among = np.take_along_axis(scores, drawn.astype(int), axis=1)
+    assert evaluation.ranks.tolist() == (1 + (among >= own).sum(1)).tolist()
+    assert not measure(scorer, cases).sampled
+    assert (evaluation.ranks <= measure(scorer, cases).ranks).all()
+
+
+def test_with_all_items_drawn_the_ranks_are_those_of_the_catalogue():
+    scorer, cases = random_scorer(30), random_cases(50, 30, exclude_seen=True)
+    assert measure(scorer, cases, candidates="uni30").metrics == measure(scorer, cases).metrics
+
+
+EVERYTHING = (
+    *("recall@5", "hit@5", "precision@5", "mrr@5", "ndcg@5", "map@5", "mrr", "gauc", "user_auc"),
+    *("coverage@5", "gini@5", "shannon_entropy@5", "popularity@5", "tail_percentage@5"),
+)
+
+
+@pytest.mark.parametrize("ties", ["conservative", "standard", "median"])
+@pytest.mark.parametrize("exclude_seen", [False, True])
+def test_pairs_ranked_right_equal_a_loop_over_pairs(ties, exclude_seen):
+    scorer, (cases, wanted) = random_scorer(30), several(60, 30)
+    scorer.table = (scorer.table * 2).round()  # many ties
+    cases = replace(cases, exclude_seen=exclude_seen)
+    evaluation = measure(scorer, cases, metrics=EVERYTHING, ties=ties, chunk=7)
+    scores, half = scorer.score(cases.prefixes).numpy(), {"conservative": 0.0, "standard": 1.0, "median": 0.5}[ties]
+    values = []
+    for row, start, end, items in zip(scores, cases.prefixes.starts, cases.prefixes.ends, wanted, strict=True):
+        seen = set(cases.prefixes.items[start:end].tolist()) if exclude_seen else set()
+        right = []
+        for liked in items.tolist():
+            others = [item for item in range(1, 31) if item not in seen and item not in items]
+            right += [
+                0.0 if liked in seen else float(row[liked] > row[item]) + half * (row[liked] == row[item])
+                for item in others
+            ]
+        values.append(np.mean(right))
+    np.testing.assert_allclose(evaluation.values["gauc"], values)
+    assert evaluation.metrics["user_auc"] == pytest.approx(np.mean(values))
+    assert evaluation.metrics["gauc"] == pytest.approx(np.average(values, weights=cases.counts))
+    assert evaluation.confidence.keys() == set(EVERYTHING) - {"coverage@5", "gini@5", "shannon_entropy@5"}
+    low, high = evaluation.confidence["gauc"]
+    assert low < evaluation.metrics["gauc"] < high
+    rates = np.array(evaluation.roc)
+    assert (np.diff(rates, axis=0) >= 0).all()
+    assert rates[[0, -1]].tolist() == [[0, 0], [1, 1]]
+    # Each case has some thirty others, so that the steps of the curve are about its grid.
+    assert np.trapezoid(rates[:, 1], rates[:, 0]) == pytest.approx(evaluation.metrics["gauc"], abs=0.02)
+
+
+def test_lists_equal_a_count_over_whole_lists():
+    scorer, cases = random_scorer(40), random_cases(90, 40)
+    evaluation = measure(scorer, cases, metrics=EVERYTHING, chunk=11)
+    lists = np.argsort(-scorer.score(cases.prefixes).numpy()[:, 1:], axis=1)[:, :5] + 1
+    counts = np.bincount(lists.ravel(), minlength=41)
+    assert evaluation.metrics["gini@5"] == gini_index(counts)
+    assert evaluation.metrics["shannon_entropy@5"] == shannon_entropy(counts)
+    tail = in_tail(scorer.vocabulary.support)
+    np.testing.assert_allclose(evaluation.values["tail_percentage@5"], tail[lists].mean(axis=1))
+
+
+def labelled(count, items, levels):
+    cases = random_cases(count, items)
+    return replace(cases, labels=generator(3, "labels").integers(0, levels, count).astype(float))
+
+
+def test_values_against_labels():
+    scorer, cases = random_scorer(20), labelled(80, 20, 2)
+    scores = scorer.score(cases.prefixes).numpy()[np.arange(80), cases.targets].astype(float)
+    names = ["auc", "mae", "rmse", "logloss"]
+    evaluation = measure(scorer, cases, metrics=names, chunk=7)
+    assert evaluation.metrics["auc"] == pytest.approx(auc(scores, cases.labels))
+    assert evaluation.metrics["mae"] == pytest.approx(np.abs(scores - cases.labels).mean())
+    assert evaluation.metrics["rmse"] == pytest.approx(np.sqrt(((scores - cases.labels) ** 2).mean()))
+    for name in names:
+        low, high = evaluation.confidence[name]
+        assert low < evaluation.metrics[name] < high
+    scorer.scores_are_logits = True
+    probabilities = 1 / (1 + np.exp(-scores))
+    as_logits = measure(scorer, cases, metrics=names)
+    assert as_logits.metrics["auc"] == pytest.approx(evaluation.metrics["auc"])
+    assert as_logits.metrics["mae"] == pytest.approx(np.abs(probabilities - cases.labels).mean())
+    rates = np.array(evaluation.roc)
+    assert np.trapezoid(rates[:, 1], rates[:, 0]) == pytest.approx(evaluation.metrics["auc"], abs=0.02)
+
+
+def test_values_that_are_no_probabilities_are_taken_as_they_are():
+    scorer, cases = random_scorer(20), labelled(50, 20, 6)
+    scorer.scores_are_logits = True
+    scores = scorer.score(cases.prefixes).numpy()[np.arange(50), cases.targets].astype(float)
+    assert measure(scorer, cases, metrics=["mae"]).metrics["mae"] == pytest.approx(np.abs(scores - cases.labels).mean())
+
+
+def test_rankings_of_labelled_cases_are_those_of_what_was_liked():
+    scorer, cases = random_scorer(20), labelled(80, 20, 2)
+    liked = cases[np.flatnonzero(cases.labels == 1)]
+    assert measure(scorer, cases, metrics=["mrr"]).metrics == measure(scorer, liked, metrics=["mrr"]).metrics
+
+
+def test_mistakes_about_labels_and_pairs_are_explained():
+    scorer, cases = random_scorer(10), random_cases(5, 10)
+    with pytest.raises(ParameterError, match=r"these cases have none; set protocol\.candidates=labeled"):
+        measure(scorer, cases, metrics=["auc"])
+    with pytest.raises(ParameterError, match="needs both liked and other cases, and every label is 1"):
+        measure(scorer, replace(cases, labels=np.ones(5)), metrics=["auc"])
+    alone = Table(np.zeros((2, 2)))
+    with pytest.raises(ParameterError, match="metric 'gauc': no case has both a relevant and another candidate"):
+        measure(alone, cases_of([[1]], [1]), metrics=["gauc"])
 
 
 class _Recorder(Progress):

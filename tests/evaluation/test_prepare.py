@@ -426,3 +426,104 @@ def test_a_protocol_that_trains_on_nothing_is_refused():
 def test_a_protocol_comes_back_from_its_description():
     data = prepare(log(SHOP), min_support=2)
     assert Protocol.of(data.describe()) == data.protocol
+
+
+TASTES = [(user, str(item), 100 * user + 10 * place) for user in (1, 2, 3) for place, item in enumerate(range(10))]
+"""Three users with the same ten items in the same order."""
+
+
+def test_all_held_out_items_of_a_user_are_one_case():
+    backwards = [(4, str(item), 500 - item) for item in range(10)]
+    parameters = {"split": "event-ratio", "cases": "together", "min_support": 1}
+    data = prepare(log([*TASTES, *backwards], unit="user"), "session-next", **parameters, ratios=(6, 2, 2))
+    wanted = [set(data.vocabulary.decode(row)) for row in data.test.wanted()]
+    assert wanted == [{"8", "9"}, {"8", "9"}, {"8", "9"}, {"0", "1"}]
+    assert data.test.prefixes.lengths.tolist() == [8] * 4
+    assert data.valid.prefixes.lengths.tolist() == [6] * 4
+    assert data.train.lengths.tolist() == [6] * 4
+    assert [stage.statistics.events for stage in data.stages if stage.step == "encode"] == [8, 8]
+
+
+def test_random_shares_are_drawn_once_for_all():
+    parameters = {"split": "event-ratio", "order": "random", "cases": "together", "min_support": 1}
+    one, same, other = (
+        prepare(log(TASTES, unit="user"), "session-next", **parameters, split_seed=seed) for seed in (0, 0, 1)
+    )
+    assert one.test.wanted().tolist() == same.test.wanted().tolist()
+    assert one.test.wanted().tolist() != other.test.wanted().tolist()
+    assert one.hash == same.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    ("leave", "train", "valid", "test"),
+    [("valid_and_test", 8, 8, 9), ("valid_only", 9, 9, 9), ("test_only", 9, None, 9)],
+)
+def test_which_events_are_left_out(leave, train, valid, test):
+    rows = [(user, str(item), 100 * user + item) for user in (1, 2) for item in range(10)]
+    rows += [(3, str(item), 1000 - item) for item in range(10)]
+    data = prepare(log(rows, unit="user"), "leave-one-out", k_core=1, leave=leave, exclude_seen=False)
+    assert data.train.lengths.tolist() == [train] * 3
+    found = {raw for _, raw in listed(data.test, data.vocabulary)}
+    assert found == {str(test), str(9 - test)}
+    # What is fed before the test never holds the tested event itself.
+    assert data.test.prefixes.lengths.tolist() == [9] * 3
+    if valid is None:
+        assert data.valid is None
+    else:
+        assert {raw for _, raw in listed(data.valid, data.vocabulary)} == {str(valid), str(9 - valid)}
+    assert any("the same events" in note for note in data.notes) == (leave == "valid_only")
+
+
+def test_global_time_cuts_once_for_everyone():
+    rows = [(user, str(place % 5), 60 * place + user) for user in range(20) for place in range(10)]
+    data = prepare(log(rows, unit="user"), "global-time", min_support=1, exclude_seen=False)
+    sizes = {(stage.step, stage.part): stage.statistics.events for stage in data.stages}
+    assert sizes["hold-out-test", "test"] == 20  # the last tenth of 200 events, one of each user
+    assert sizes["hold-out-valid", "valid"] == 9  # the last twentieth of the other 180
+    assert [target for _, target in listed(data.test, data.vocabulary)] == ["4"] * 20
+    # Those whose event before was held out for validation are fed it.
+    assert data.test.prefixes.lengths.tolist() == [9] * 20
+
+
+def test_what_was_liked_is_a_label():
+    stars = [float(item) for _ in (1, 2, 3) for item in range(10)]
+    events = log(TASTES, unit="user", rating=stars)
+    parameters = {"split": "event-ratio", "ratios": (5, 0, 5), "min_support": 1, "candidates": "labeled"}
+    events = log(
+        [*TASTES, (4, "9", 0), (4, "8", 1), (4, "0", 2), (4, "1", 3)], unit="user", rating=[*stars, 1, 1, 1, 5]
+    )
+    data = prepare(events, "session-next", **parameters)
+    assert list(zip(data.vocabulary.decode(data.test.targets), data.test.labels.tolist(), strict=True))[:2] == [
+        ("0", 1),
+        ("1", 5),
+    ]
+    liked = prepare(events, "session-next", **parameters, label_threshold=5)
+    assert liked.test.labels.tolist() == [float(label >= 5) for label in data.test.labels]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"candidates": "labeled", "metrics": ("mrr",)}, "protocol.metrics: must be of auc, logloss, mae, rmse with"),
+        ({"metrics": ("auc",)}, "protocol.metrics: auc compare a score with a label; set protocol.candidates=labeled"),
+        (
+            {"candidates": "labeled", "cases": "together"},
+            "protocol.cases: must be every-next, first or last with candidates 'labeled', got 'together'",
+        ),
+        (
+            {"candidates": "labeled"},
+            r"protocol.label: must be a numeric column of the log, got 'rating' \(no such column\); there are: session",
+        ),
+        (
+            {"candidates": "labeled", "label": "item"},
+            r"protocol.label: must be a numeric column of the log, got 'item' \(String\)",
+        ),
+    ],
+)
+def test_labels_that_the_log_cannot_give_are_explained(parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        prepare(log(TASTES, unit="user"), "leave-one-out", **parameters)
+
+
+def test_a_labelled_protocol_asks_for_metrics_of_values():
+    assert Protocol.named("leave-one-out", {"candidates": "labeled"}).headline == ("auc", "logloss")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segue.errors import ArtifactError
-from segue.experiment.results import ModelResult, Results, judge
+from segue.experiment.results import OVERLAP, ModelResult, Results, judge
 
 
 def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
@@ -42,6 +42,16 @@ def test_a_model_gets_one_line_for_all_metrics() -> None:
     assert judge(rows, ["recall@20", "mrr@20"]) == [
         "m loses to the baseline a on recall@20: 0.4000 against 0.5000, and to b on mrr@20: 0.2000 against 0.3000"
     ]
+
+
+@pytest.mark.parametrize(("value", "lost"), [(0.2, 0), (0.4, 1)])
+def test_of_an_error_less_is_better(value: float, lost: int) -> None:
+    def errs(one: ModelResult) -> ModelResult:
+        return one.model_copy(update={"metrics": {"mae": one.metrics["mrr@20"]}, "confidence": {}})
+
+    rows = [errs(row("m", value, 0, baseline=False)), errs(row("b", 0.3, 0, baseline=True))]
+    said = ["m loses to the baseline b on mae: 0.4000 against 0.3000"] * lost
+    assert [line.removesuffix(OVERLAP) for line in judge(rows, ["mae"])] == said
 
 
 def test_a_winner_and_a_run_without_baselines_get_no_verdict() -> None:

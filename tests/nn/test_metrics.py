@@ -13,14 +13,24 @@ from hypothesis import strategies as st
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import RESAMPLES
 from segue.nn.metrics import (
+    AUC_METRICS,
+    CASE_VALUES,
     LIST_METRICS,
     RANK_METRICS,
-    WITHOUT_CUTOFF,
+    RANKING_METRICS,
+    VALUE_METRICS,
+    WHOLE_VALUES,
     MetricName,
     Ties,
-    average_popularity,
+    average_weight,
+    case_auc,
+    gini_index,
+    in_tail,
     item_coverage,
+    shannon_entropy,
 )
+from segue.nn.metrics.names import WITHOUT_CUTOFF
+from segue.nn.metrics.values import absolute_error, auc, log_loss, root_mean_squared_error
 
 INF = math.inf
 
@@ -156,14 +166,67 @@ def test_with_several_relevant_items_ndcg_may_fall_as_k_grows():
     assert measure("ndcg", [1, 10], 2, 2) < measure("ndcg", [1, 10], 2, 1)
 
 
-def test_average_popularity_by_hand():
+def test_the_mean_weight_of_a_list_by_hand():
     support = np.array([0, 10, 20, 60])
     lists = np.array([[1, 2], [3, 0], [0, 0]])
-    assert average_popularity(lists, support).tolist() == [15, 60, 0]
+    assert average_weight(lists, support).tolist() == [15, 60, 0]
 
 
 def test_coverage_does_not_count_the_padding():
-    assert item_coverage(np.array([True, True, False, False, False])) == 1 / 4
+    assert item_coverage(np.array([9, 2, 0, 0, 0])) == 1 / 4
+
+
+def test_how_unequally_items_are_listed_by_hand():
+    assert gini_index(np.array([9, 3, 3, 3, 3])) == 0
+    assert gini_index(np.array([9, 0, 0, 0, 12])) == 3 / 4
+    # Ascending 0, 1, 2, 3: (-3 x 0 - 1 x 1 + 1 x 2 + 3 x 3) / (4 x 6).
+    assert gini_index(np.array([9, 3, 0, 2, 1])) == pytest.approx(10 / 24)
+    assert shannon_entropy(np.array([9, 3, 3, 3, 3])) == pytest.approx(math.log(4))
+    assert shannon_entropy(np.array([9, 0, 0, 0, 12])) == 0
+    assert shannon_entropy(np.array([9, 1, 0, 3])) == pytest.approx(-(math.log(1 / 4) / 4 + 3 * math.log(3 / 4) / 4))
+    nothing = np.zeros(5, dtype=np.int64)
+    assert (gini_index(nothing), shannon_entropy(nothing), item_coverage(nothing)) == (0, 0, 0)
+
+
+def test_the_tail_is_the_least_popular_tenth():
+    support = np.array([0, *range(25, 0, -1)])
+    assert np.flatnonzero(in_tail(support)).tolist() == [24, 25]
+    assert np.flatnonzero(in_tail(np.array([0, 7, 7, 7]))).tolist() == [1]
+    lists = np.array([[24, 1, 2], [25, 24, 0]])
+    assert average_weight(lists, in_tail(support)).tolist() == [1 / 3, 1]
+
+
+def test_pairs_ranked_right_by_hand():
+    # A .9, Z .8, B .7, X .6, Y .4: A and B are at the ranks 1 and 3 of five.
+    assert case_auc(np.array([[1.0, 3.0]]), np.array([2]), np.array([5])).tolist() == [5 / 6]
+    assert case_auc(np.array([[1.0, 2.0]]), np.array([2]), np.array([5])).tolist() == [1]
+    assert case_auc(np.array([[4.0, INF]]), np.array([2]), np.array([5])).tolist() == [0]
+    undefined = case_auc(np.array([[1.0], [INF]]), np.array([1, 0]), np.array([1, 5]))
+    assert np.isnan(undefined).all()
+
+
+def test_predicted_values_by_hand():
+    predictions, labels = np.array([0.9, 0.7, 0.6, 0.4, 0.8]), np.array([1.0, 1, 0, 0, 0])
+    assert auc(predictions, labels) == 5 / 6
+    assert auc(np.full(5, 0.3), labels) == 1 / 2
+    assert np.isnan(auc(predictions, np.ones(5)))
+    assert absolute_error(predictions, labels).tolist() == pytest.approx([0.1, 0.3, 0.6, 0.4, 0.8])
+    assert root_mean_squared_error(np.array([3.0, 1.0]), np.array([0.0, 5.0])) == pytest.approx(math.sqrt(12.5))
+    assert log_loss(np.array([0.25, 0.25, 0.0]), np.array([1.0, 0, 1])) == pytest.approx(
+        [math.log(4), math.log(4 / 3), -math.log(1e-15)]
+    )
+    for metric in (auc, log_loss):
+        with pytest.raises(ParameterError, match=r"needs labels of 0 and 1, got 5; set protocol\.label_threshold"):
+            metric(predictions, np.array([1.0, 0, 5, 1, 0]))
+
+
+def test_how_often_a_case_counts():
+    rng = np.random.default_rng(0)
+    predictions, labels = rng.integers(0, 4, 30) / 4, rng.integers(0, 2, 30).astype(float)
+    times = rng.integers(0, 3, 30)
+    for metric in (auc, root_mean_squared_error):
+        repeated = metric(np.repeat(predictions, times), np.repeat(labels, times))
+        assert metric(predictions, labels, times) == pytest.approx(repeated)
 
 
 def test_names_are_read():
@@ -171,6 +234,17 @@ def test_names_are_read():
     assert MetricName.parse("mrr") == MetricName("mrr", INF)
     for name in (*RANK_METRICS, *LIST_METRICS):
         assert MetricName.parse(f"{name}@7") == MetricName(name, 7)
+    for name in (*AUC_METRICS, *VALUE_METRICS):
+        assert MetricName.parse(name) == MetricName(name, INF)
+        with pytest.raises(ParameterError, match=f"metric '{name}@5': {name} has no cut-off, got '5'; write {name}"):
+            MetricName.parse(f"{name}@5")
+
+
+def test_metrics_of_values_and_of_rankings_are_not_mixed():
+    assert set(VALUE_METRICS) == CASE_VALUES.keys() | WHOLE_VALUES.keys()
+    assert list(MetricName.parse_all(["auc", "mae"])) == ["auc", "mae"]
+    with pytest.raises(ParameterError, match=r"those of values \(auc\) and of rankings \(mrr, gauc\) cannot be mixed"):
+        MetricName.parse_all(["mrr", "auc", "gauc"])
 
 
 @pytest.mark.parametrize(
@@ -197,8 +271,8 @@ def test_metrics_without_a_cutoff_are_rank_metrics():
 
 def test_every_metric_and_tie_rule_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    documented = set(re.findall(r"^\| `([a-z]+)`", page, flags=re.MULTILINE))
-    assert documented == {*RANK_METRICS, *LIST_METRICS, *get_args(Ties)}
+    documented = set(re.findall(r"^\| `([a-z_]+)`", page, flags=re.MULTILINE))
+    assert documented == {*RANKING_METRICS, *VALUE_METRICS, *get_args(Ties)}
     assert f"{RESAMPLES:,} resamples" in " ".join(page.split())
     alone = next(line for line in page.replace("\n", " ").split(". ") if "without a cut-off" in line)
     assert all(f"`{name}`" in alone for name in WITHOUT_CUTOFF)

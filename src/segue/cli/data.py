@@ -41,12 +41,17 @@ def data(
         )
     events, recipe = read_log(log, log_format, columns, items)
     dataset = segue.prepare(events, protocol, **tree.get(PROTOCOL, {}))
-    statistics = dataset.statistics()
+    statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
-        typer.echo(json.dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes}))
+        said = [finding.model_dump() for finding in findings]
+        typer.echo(
+            json.dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
+        )
         return
     for note in dataset.notes:
         typer.echo(f"· {note}")
+    for finding in findings:
+        typer.echo(f"! {finding}")
     typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
     console = terminal()
     for table in statistics_tables(statistics["stages"], console.width):

@@ -9,7 +9,7 @@ import typer
 import segue
 from segue.artifact import Artifact
 from segue.cli.reading import Columns, Format, Log, model_folder, read_log
-from segue.cli.tables import evaluation_table
+from segue.cli.tables import evaluation_table, title
 from segue.cli.terminal import terminal
 from segue.errors import ArtifactError
 from segue.progress import progress_for
@@ -48,12 +48,13 @@ def evaluate(
     notes = [*data.notes, *_comparison(about, data, whole)]
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
+        shown |= {"sampled": evaluation.sampled}
         typer.echo(json.dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
         return
     for note in notes:
         typer.echo(f"· {note}")
-    typer.echo(f"{model.name}  ·  {len(data.test):,} cases  ·  protocol {data.hash}")
-    terminal().print(evaluation_table(evaluation))
+    typer.echo(title(model.name, len(data.test), data.describe()))
+    terminal().print(evaluation_table(evaluation, data.protocol.decimals))
 
 
 def _comparison(about: dict[str, str], data: "segue.Dataset", whole: bool) -> list[str]:

@@ -1,7 +1,8 @@
 """`segue run`: train, evaluate, compare, save."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,8 +11,10 @@ from segue.cli.reading import Columns, Format, Items
 from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
+from segue.evaluation.linter.finding import LOG
 from segue.experiment.folder import REPORT, RESULTS, next_folder
-from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+from segue.experiment.recbole import load_recbole
+from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
 from segue.progress import progress_for
 
@@ -35,6 +38,9 @@ def run(
     columns: Columns = None,
     items: Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
+    recbole: Annotated[
+        list[str] | None, typer.Option(help="RecBole's YAML file; several are separated by commas, the last one wins.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
     baselines: Annotated[
@@ -55,9 +61,11 @@ def run(
         --model gru4rec --set gru4rec.training.epochs=5
     segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \
         --model gru4rec --seed 7 --out runs/a
+    segue run ml-100k --recbole bpr.yaml --model BPR
     """
-    recipe = load_recipe(
+    recipe = _recipe(
         config,
+        _names(recbole or []),
         {
             "log": log,
             "format": log_format,
@@ -88,13 +96,25 @@ def run(
 def show(results: Results, folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
-    terminal().print(leaderboard(results.models, results.protocol["headline"]))
+    terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
+    for finding in results.unsaid_findings():
+        if finding.subject != LOG:  # What is said of the log was said before the first model was trained.
+            typer.echo(f"! {finding}")
     for row in results.models:
         for note in row.notes:
             typer.echo(f"{row.label}: {note}")
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
+
+
+def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of the files that the options name."""
+    if not recbole:
+        return load_recipe(config, options)
+    if config is not None:
+        raise ParameterError("--recbole: stands in for --config; give one of them")
+    return load_recbole([Path(file) for file in recbole], options)
 
 
 def _names(texts: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from segue.parameters import describe, typed
 from segue.spaces import spaces_of
 
 if TYPE_CHECKING:
-    from segue.evaluation.measure import Evaluation
+    from segue.evaluation.outcome import Evaluation
     from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
     from segue.tuning.outcome import TrialRow
@@ -33,16 +33,19 @@ def _table() -> Table:
 
 
 def title(log: str, cases: int, protocol: Mapping[str, Any]) -> str:
-    """Name what figures belong to: the log, the test cases, the protocol and its hash."""
-    return f"{log}  ·  {cases:,} cases  ·  {protocol['name']}  ·  protocol {protocol['hash']}"
+    """Name what figures belong to: the log, the test cases, the protocol and its hash; and whether they are sampled."""
+    candidates = protocol.get("candidates", "full")
+    sampled = "" if candidates in ("full", "labeled") else f"  ·  SAMPLED: {candidates}, not all items"
+    return f"{log}  ·  {cases:,} cases  ·  {protocol['name']}  ·  protocol {protocol['hash']}{sampled}"
 
 
-def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str]) -> Table:
+def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int = 4) -> Table:
     """Show the models, best first, with the 95% interval of the first metric drawn beside its value.
 
     Args:
         rows: the models.
         metrics: the metrics to show; the first is drawn.
+        decimals: places of their values.
     """
     table = _table()
     table.add_column("model", no_wrap=True)
@@ -55,7 +58,7 @@ def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str]) -> Table:
     for row in rows:
         name = Text(row.label, style="dim" if row.baseline else "bold")
         picture = interval_picture(row.metrics[metrics[0]], row.interval(metrics[0]), low, high)
-        values = [f"{row.metrics[metric]:.4f}" for metric in metrics]
+        values = [f"{row.metrics[metric]:.{decimals}f}" for metric in metrics]
         table.add_row(name, values[0], picture, *values[1:], f"{row.fit_seconds:.1f}")
     return table
 
@@ -122,7 +125,7 @@ def size_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def evaluation_table(evaluation: "Evaluation") -> Table:
+def evaluation_table(evaluation: "Evaluation", decimals: int = 4) -> Table:
     """Show every metric with its 95% interval."""
     table = _table()
     table.add_column("metric")
@@ -130,7 +133,8 @@ def evaluation_table(evaluation: "Evaluation") -> Table:
     table.add_column("95% interval")
     for name, value in evaluation.metrics.items():
         interval = evaluation.confidence.get(name)
-        table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "-")
+        bounds = [f"{bound:.{decimals}f}" for bound in interval or ()]
+        table.add_row(name, f"{value:.{decimals}f}", " to ".join(bounds) or "-")
     return table
 
 

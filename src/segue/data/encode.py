@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from segue.data.events import ITEM, PART, SECOND, SESSION, TIME
 from segue.data.kernels import concatenate_ranges
@@ -51,6 +51,7 @@ def encode_cases(
     *,
     which: Which = "every-next",
     exclude_seen: bool = False,
+    repeats: bool = True,
     label: str | None = None,
 ) -> tuple[Cases, pl.DataFrame]:
     """Turn held-out events into test cases, each with all that its session holds before it.
@@ -64,6 +65,7 @@ def encode_cases(
         which: every held-out event is a target, or only the first or last of each session, or all of them together
             are the targets of one case, given what is not held out.
         exclude_seen: items of the prefix are no candidates.
+        repeats: an event on an item that its session holds before can be a target, too.
         label: numeric column of ``held`` whose value labels each target; events without one are left out.
 
     Returns:
@@ -78,10 +80,11 @@ def encode_cases(
     encoded, rows = encode(whole, vocabulary)
     is_held = whole[_HELD].to_numpy()[rows]
     groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
+    wanted = is_held if repeats else is_held & _new(encoded.items, groups)
     if which == "together":
-        cases = _together(encoded, is_held, groups, exclude_seen)
+        cases = _together(encoded, is_held, wanted, groups, exclude_seen)
     else:
-        targets = _targets(encoded, is_held, which)
+        targets = _targets(encoded, wanted, which)
         prefixes = encoded.prefixes(encoded.offsets[groups[targets]], targets)
         labels = None if label is None else whole[label].cast(pl.Float64).to_numpy()[rows[targets]]
         cases = Cases(prefixes, encoded.items[targets], groups[targets], exclude_seen, labels=labels)
@@ -91,18 +94,28 @@ def encode_cases(
     return cases, left
 
 
+def _new(items: Int32[np.ndarray, "n"], sessions: Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Tell which events are the first of their session on their item."""
+    pairs = pl.DataFrame({"session": sessions, "item": items})
+    return pairs.select(pl.struct("session", "item").is_first_distinct()).to_series().to_numpy()
+
+
 def _together(
-    sessions: Sessions, held: Bool[np.ndarray, "n"], groups: Int64[np.ndarray, "n"], exclude_seen: bool
+    sessions: Sessions,
+    held: Bool[np.ndarray, "n"],
+    wanted: Bool[np.ndarray, "n"],
+    groups: Int64[np.ndarray, "n"],
+    exclude_seen: bool,
 ) -> Cases:
     """Return one case per session that has events before those held out; its targets are the items of the latter."""
     kept = sessions.lengths - np.bincount(groups, weights=held, minlength=len(sessions)).astype(np.int64)
-    wanted = pl.DataFrame({"session": groups, "item": sessions.items}).filter(pl.Series(held & (kept > 0)[groups]))
-    wanted = wanted.unique(maintain_order=True)
-    tested, counts = np.unique(wanted["session"].to_numpy(), return_counts=True)
+    pairs = pl.DataFrame({"session": groups, "item": sessions.items})
+    pairs = pairs.filter(pl.Series(wanted & (kept > 0)[groups])).unique(maintain_order=True)
+    tested, counts = np.unique(pairs["session"].to_numpy(), return_counts=True)
     starts = sessions.offsets[tested]
     return Cases(
         sessions.prefixes(starts, starts + kept[tested]),
-        wanted["item"].to_numpy(),
+        pairs["item"].to_numpy(),
         tested,
         exclude_seen,
         offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]),
@@ -110,12 +123,12 @@ def _together(
 
 
 def _targets(
-    sessions: Sessions, held: Bool[np.ndarray, "n"], which: Literal["every-next", "first", "last"]
+    sessions: Sessions, wanted: Bool[np.ndarray, "n"], which: Literal["every-next", "first", "last"]
 ) -> Int64[np.ndarray, "C"]:
     """Return the positions of the events to predict."""
-    first = np.zeros(len(held), dtype=bool)
+    first = np.zeros(len(wanted), dtype=bool)
     first[sessions.offsets[:-1]] = True
-    targets = np.flatnonzero(held & ~first)
+    targets = np.flatnonzero(wanted & ~first)
     groups = np.searchsorted(sessions.offsets, targets, side="right")
     chosen = {
         "every-next": np.ones(len(targets), dtype=bool),
@@ -137,6 +150,4 @@ def count_seen_targets(cases: Cases) -> int:
         wanted = pl.DataFrame({"case": np.repeat(np.arange(len(cases)), cases.counts), "item": cases.targets})
         return wanted.join(seen, on=["case", "item"], how="semi").height
     session = np.searchsorted(np.unique(prefixes.starts), np.arange(len(prefixes.items)), side="right")
-    pairs = pl.DataFrame({"session": session, "item": prefixes.items})
-    new = pairs.select(pl.struct("session", "item").is_first_distinct()).to_series().to_numpy()
-    return int((~new[prefixes.ends]).sum())
+    return int((~_new(prefixes.items, session))[prefixes.ends].sum())

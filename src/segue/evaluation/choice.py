@@ -1,12 +1,13 @@
 """Which protocol fits a log, and what a log cannot answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
 from segue.evaluation.protocol import Protocol
 from segue.evaluation.steps import CLEANING, SPLITS
+from segue.nn.metrics import VALUE_METRICS, MetricName, are_of_values
 
 _AS_IT_IS: Mapping[str, Any] = {"split": "given", "k_core": 1, "min_support": 1, "min_length": 1, "cases": "every-next"}
 """A given split is taken as it is; whoever wants a filter asks for it."""
@@ -64,6 +65,7 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
         mistakes.append(f"protocol.split: 'given' needs a log with train and test parts; {remedy}")
     if protocol.split == "whole" and not trained:
         mistakes.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
+    mistakes += _label_mistakes(events, protocol)
     if not events.has_time:
         if SPLITS[protocol.split].needs_time:
             mistakes.append(
@@ -76,5 +78,46 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
             if name in CLEANING and CLEANING[name].needs_time
             for parameter in CLEANING[name].settings(protocol)
         ]
+    if "values" in protocol.steps:
+        mistakes += _missing_values(events, protocol)
     if mistakes:
         raise ParameterError("\n".join(mistakes))
+
+
+def _missing_values(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Say which columns a filter by value asks for in vain."""
+    schema = events.frame.schema
+    for parameter in ("value_interval", "value_among"):
+        for name in getattr(protocol, parameter):
+            if name not in schema:
+                has = ", ".join(f"'{column}'" for column in schema)
+                yield f"protocol.{parameter}: must name columns of the log, got '{name}'; it has {has}"
+            elif parameter == "value_interval" and not (schema[name].is_numeric() or schema[name].is_temporal()):
+                yield (
+                    f"protocol.value_interval: must name columns of numbers, got '{name}', which is text; "
+                    f"list the values to keep in protocol.value_among"
+                )
+
+
+def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Say what keeps held-out events from being measured against their labels."""
+    labelled = protocol.candidates == "labeled"
+    if are_of_values(MetricName.parse_all(protocol.metrics)) != labelled:
+        asked = ", ".join(protocol.metrics)
+        yield (
+            f"protocol.metrics: must be of {', '.join(VALUE_METRICS)} with candidates 'labeled', got {asked}"
+            if labelled
+            else f"protocol.metrics: {asked} compare a score with a label; set protocol.candidates=labeled"
+        )
+    if not labelled:
+        return
+    if protocol.cases == "together":
+        yield "protocol.cases: must be every-next, first or last with candidates 'labeled', got 'together'"
+    dtype = events.frame.schema.get(protocol.label)
+    if dtype is None or not dtype.is_numeric():
+        numeric = [name for name, kind in events.frame.schema.items() if kind.is_numeric()]
+        found = "no such column" if dtype is None else str(dtype)
+        yield (
+            f"protocol.label: must be a numeric column of the log, got '{protocol.label}' ({found}); there are: "
+            f"{', '.join(numeric) or 'none'}"
+        )

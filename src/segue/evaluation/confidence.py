@@ -1,7 +1,9 @@
 """How sure a mean over test cases is: bootstrap intervals that resample whole sessions."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Int64
 
 from segue.rng import generator
 
@@ -13,7 +15,12 @@ LEVEL = 0.95
 
 
 def bootstrap_means(
-    values: Float64[np.ndarray, "C M"], groups: Int[np.ndarray, "C"], *, seed: int = 0, resamples: int = RESAMPLES
+    values: Float64[np.ndarray, "C M"],
+    groups: Int[np.ndarray, "C"],
+    *,
+    weights: Float64[np.ndarray, "C"] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Float64[np.ndarray, "S M"]:
     """Draw means of the cases under resampling of groups.
 
@@ -23,33 +30,62 @@ def bootstrap_means(
     Args:
         values: M values of each of C cases.
         groups: the session (or user) of each case, any integers.
+        weights: how much each case counts; None for all alike.
         seed: equal seeds give equal draws.
         resamples: S.
     """
+    weights = np.ones(len(values)) if weights is None else weights
     _, members = np.unique(groups, return_inverse=True)
-    size = members.max() + 1
-    columns = [np.bincount(members, weights=column, minlength=size) for column in values.T]
-    sums = np.column_stack([*columns, np.bincount(members, minlength=size)])
+    size = int(members.max()) + 1
+    columns = [np.bincount(members, weights=weights * column, minlength=size) for column in values.T]
+    sums = np.column_stack([*columns, np.bincount(members, weights=weights, minlength=size)])
+    drawn = np.stack([times @ sums for times in _draws(size, seed, resamples)])
+    means: Float64[np.ndarray, "S M"] = drawn[:, :-1] / drawn[:, -1:]
+    return means
+
+
+def _draws(size: int, seed: int, resamples: int) -> Iterator[Int64[np.ndarray, "g"]]:
+    """Draw groups with replacement, and yield how often each was drawn."""
     rng = generator(seed, "bootstrap")
-    drawn = np.empty((resamples, sums.shape[1]))
-    for sample in range(resamples):
-        times = np.bincount(rng.integers(0, size, size), minlength=size)
-        drawn[sample] = times @ sums
-    return drawn[:, :-1] / drawn[:, -1:]
+    for _ in range(resamples):
+        yield np.bincount(rng.integers(0, size, size), minlength=size)
 
 
 def intervals(
-    values: Float64[np.ndarray, "C M"], groups: Int[np.ndarray, "C"], *, seed: int = 0
+    values: Float64[np.ndarray, "C M"],
+    groups: Int[np.ndarray, "C"],
+    *,
+    weights: Float64[np.ndarray, "C"] | None = None,
+    seed: int = 0,
 ) -> Float64[np.ndarray, "M 2"]:
     """Return the percentile interval of the mean of each column (Efron 1979).
 
     Args:
         values: M values of each of C cases.
         groups: the session (or user) of each case; fewer than two tell nothing of their spread.
+        weights: how much each case counts; None for all alike.
         seed: equal seeds give equal intervals.
     """
+    return _percentiles(bootstrap_means(values, groups, weights=weights, seed=seed))
+
+
+def interval_of(
+    statistic: Callable[[Int64[np.ndarray, "C"]], float], groups: Int[np.ndarray, "C"], *, seed: int = 0
+) -> tuple[float, float]:
+    """Return the percentile interval of a figure that is no mean of the cases.
+
+    Args:
+        statistic: returns the figure when each case is there so many times; NaN where they do not decide it.
+        groups: the session (or user) of each case.
+        seed: equal seeds give equal intervals.
+    """
+    _, members = np.unique(groups, return_inverse=True)
+    drawn = [statistic(times[members]) for times in _draws(int(members.max()) + 1, seed, RESAMPLES)]
+    ((low, high),) = _percentiles(np.array(drawn)[:, None])
+    return float(low), float(high)
+
+
+def _percentiles(drawn: Float64[np.ndarray, "S M"]) -> Float64[np.ndarray, "M 2"]:
     tail = (1 - LEVEL) / 2
-    bounds: Float64[np.ndarray, "2 M"] = np.quantile(
-        bootstrap_means(values, groups, seed=seed), [tail, 1 - tail], axis=0
-    )
+    bounds: Float64[np.ndarray, "2 M"] = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
     return bounds.T

@@ -4,8 +4,10 @@ from dataclasses import replace
 from typing import Literal
 
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.measure import Evaluation, Scorer, measure
+from segue.evaluation.measure import measure
+from segue.evaluation.outcome import Evaluation
 from segue.evaluation.prepare import Dataset
+from segue.evaluation.scorer import Scorer
 from segue.progress import Progress
 
 

@@ -31,6 +31,7 @@ class Dataset:
         test: the test cases.
         stages: what each step left, with statistics.
         notes: what was decided on the way, one sentence each; those of the reader come first.
+        divided: sessions of the log's own split with training and test events whose times mingle.
     """
 
     protocol: Protocol
@@ -41,6 +42,7 @@ class Dataset:
     test: Cases
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
+    divided: int = 0
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -84,7 +86,7 @@ def prepare(
         raise ParameterError(f"events: must be a log, got {type(events).__name__}; read it first: segue.read(...)")
     chosen, notes = choose(events, protocol, parameters)
     check(events, chosen, trained=vocabulary is not None)
-    log, renamed = _distinct_sessions(_with_users(events))
+    log, renamed, divided = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(chosen)
     pipeline.run(ordered(log))
     mark = fingerprint(events.frame)
@@ -100,6 +102,7 @@ def prepare(
         test=cases["test"],
         stages=tuple(pipeline.stages),
         notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
+        divided=divided,
     )
 
 
@@ -110,16 +113,29 @@ def _with_users(events: Events) -> Events:
     return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
 
 
-def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str]]:
-    """Tell apart visits that have one id in several parts of a given split: each file may count from 1."""
+def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
+    """Tell apart visits that have one id in several parts of a given split: each file may count from 1.
+
+    Returns:
+        The log, what was done to it, and how many of those visits are one that was torn apart, as their times say.
+    """
     frame = events.frame
     if events.unit == "user" or not events.has_parts:
-        return frame, []
-    shared = frame.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1).height
-    if not shared:
-        return frame, []
-    note = f"{shared:,} session ids stand in several parts of the split and are taken as different sessions"
-    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note]
+        return frame, [], 0
+    shared = frame.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1)["session"]
+    if shared.is_empty():
+        return frame, [], 0
+    note = f"{len(shared):,} session ids stand in several parts of the split and are taken as different sessions"
+    divided = _mingled(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
+    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], divided
+
+
+def _mingled(frame: pl.DataFrame) -> int:
+    """Count the session ids whose span of training events overlaps their span of test events."""
+    spans = frame.group_by("session", "part").agg(first=pl.col("time").min(), last=pl.col("time").max())
+    train, test = (spans.filter(pl.col("part") == part) for part in ("train", "test"))
+    both = train.join(test, on="session", suffix="_test")
+    return both.filter((pl.col("first_test") < pl.col("last")) & (pl.col("first") < pl.col("last_test"))).height
 
 
 def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
@@ -133,6 +149,7 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             vocabulary,
             which=protocol.cases,
             exclude_seen=protocol.exclude_seen,
+            repeats=protocol.repeats,
             label=protocol.label if protocol.candidates == "labeled" else None,
         )
         for part, earlier in (("valid", ("train",)), ("test", before_test))

@@ -10,6 +10,7 @@ from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.models.base import Model
 from segue.models.catalog import model_class, model_classes
 from segue.models.popularity import Popularity
+from segue.parameters import merge
 from segue.training.runtime import Runtime
 
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
@@ -47,12 +48,21 @@ def build_entries(recipe: Recipe) -> list[Entry]:
     mistakes += _strangers("--preset", recipe.preset, names)
     for name in names:
         try:
-            model = model_class(name)(preset=recipe.preset.get(name), **recipe.set.get(name, {}))
+            kind = model_class(name)
+            model = kind(preset=recipe.preset.get(name), **_parameters(kind, recipe))
             entries.append(Entry(name, model, baseline=name not in asked))
         except InputError as error:
             mistakes.append(str(error))
     _raise(mistakes)
     return entries
+
+
+def _parameters(kind: type[Model], recipe: Recipe) -> dict[str, Any]:
+    """Return what was set for a model; the protocol's metric, if it names one, chooses the best epoch."""
+    metric = recipe.set.get(PROTOCOL, {}).get("valid_metric")
+    training = getattr(kind.Config.model_construct(), "training", None)
+    judged = {"training": {"metric": metric}} if metric is not None and hasattr(training, "metric") else {}
+    return merge(judged, recipe.set.get(kind.name, {}))
 
 
 def recent_popularity(train: Sessions) -> list[Entry]:

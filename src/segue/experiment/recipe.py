@@ -48,6 +48,8 @@ class Recipe(BaseModel):
     """Precision of the neural models."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)
     """Who else is told of the run, beside its folder."""
+    notes: list[str] = Field(default_factory=list)
+    """What a reader of the results should know of how the recipe came about, one sentence each."""
 
     @property
     def log_name(self) -> str:

@@ -28,6 +28,7 @@ def markdown(results: Results) -> str:
         _leaderboard(results.models, results.protocol["headline"]),
         "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",
         *_section("Verdicts", results.verdicts),
+        *_section("Findings", [str(finding) for finding in results.unsaid_findings()]),
         *_section("Notes", [*results.notes, *_model_notes(results.models)]),
         "## The log, step by step\n",
         _statistics(results),

@@ -3,30 +3,21 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ArtifactError
+from segue.evaluation.linter.finding import Finding
+from segue.nn.metrics import worth
 from segue.storage import write_text
+
+__all__ = ["OVERLAP", "Difference", "Epoch", "Example", "Finding", "ModelResult", "Results", "Slice", "judge"]
 
 OVERLAP = " (the intervals overlap, which leaves it open)"
 """Said of two figures: overlapping intervals neither prove a difference nor deny one."""
 
-
-class Finding(BaseModel):
-    """Something that makes a result doubtful."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    code: str
-    """Short name of the check, such as ``overlap-in-time``."""
-    severity: Literal["error", "warning", "note"]
-    """An error makes the figures wrong, a warning doubtful; a note is a known property of the protocol."""
-    subject: str
-    """The label of a model, or ``log``."""
-    message: str
-    """What was found, in numbers, and what to do."""
+_SAID_BY_VERDICTS = frozenset({"loses-to-baseline"})
 
 
 class Slice(BaseModel):
@@ -127,11 +118,17 @@ class ModelResult(BaseModel):
     latency_ms: float = 0.0
     """Median milliseconds from one running session to its best 20 items, one session at a time."""
     validation: dict[str, float] = {}
-    """Validation metrics by name, where the protocol holds out a validation part."""
+    """Headline metrics on validation, on 5,000 cases at most, where the protocol holds out a validation part."""
+    validation_confidence: dict[str, tuple[float, float]] = {}
+    """95% interval of each validation metric that is a mean over cases."""
+    diagnostics: dict[str, float] = {}
+    """What the training tells of itself, such as ``train_auc``."""
     curve: list[Epoch] = []
     """The training, for models that learn in epochs."""
     slices: list[Slice] = []
     """The headline metrics on parts of the test cases."""
+    findings: list[Finding] = []
+    """What the linter found in its scores."""
     notes: list[str] = []
     """What the reader should know, for example what the model made of a log without times."""
 
@@ -139,6 +136,10 @@ class ModelResult(BaseModel):
         """Return the 95% interval of a metric; where there is none, its value twice."""
         value = self.metrics[metric]
         return self.confidence.get(metric, (value, value))
+
+    def worth(self, metric: str) -> float:
+        """Return the value of a metric, that of an error with its sign turned: more is better."""
+        return worth(metric, self.metrics[metric])
 
 
 class Results(BaseModel):
@@ -165,11 +166,15 @@ class Results(BaseModel):
     verdicts: list[str]
     """Where a model does not beat a baseline."""
     findings: list[Finding] = []
-    """What the linter found in log, split and scores."""
+    """What the linter found in the log and its split, in the scores of the models, and in their figures."""
     differences: list[Difference] = []
     """Paired tests between the models."""
     examples: list[Example] = []
     """A few test sessions with the lists of the models."""
+
+    def unsaid_findings(self) -> list[Finding]:
+        """Return the findings that the verdicts do not put into words already."""
+        return [finding for finding in self.findings if finding.code not in _SAID_BY_VERDICTS]
 
     def write(self, path: Path) -> None:
         """Write results.json.
@@ -201,7 +206,7 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
     best = {name: row for name in names if (row := _best_baseline(rows, name)) is not None}
     verdicts = []
     for row in rows:
-        lost = [name for name in best if not row.baseline and row.metrics[name] < best[name].metrics[name]]
+        lost = [name for name in best if not row.baseline and row.worth(name) < best[name].worth(name)]
         if lost:
             against = (_against(row, best[name], name) for name in lost)
             verdicts.append(f"{row.label} loses to the baseline {', and to '.join(against)}")
@@ -209,9 +214,10 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
 
 
 def _best_baseline(rows: Iterable[ModelResult], metric: str) -> ModelResult | None:
-    return max((row for row in rows if row.baseline), key=lambda row: row.metrics[metric], default=None)
+    return max((row for row in rows if row.baseline), key=lambda row: row.worth(metric), default=None)
 
 
 def _against(row: ModelResult, baseline: ModelResult, metric: str) -> str:
-    doubt = OVERLAP if row.interval(metric)[1] >= baseline.interval(metric)[0] else ""
+    (low, high), (other_low, other_high) = row.interval(metric), baseline.interval(metric)
+    doubt = OVERLAP if low <= other_high and other_low <= high else ""
     return f"{baseline.label} on {metric}: {row.metrics[metric]:.4f} against {baseline.metrics[metric]:.4f}{doubt}"

@@ -45,7 +45,7 @@ def run(
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
     runtime.torch_device()  # Refuses an unknown one before the log is read.
     data = prepare(events or read_log(recipe), recipe.protocol, **recipe.set.get(PROTOCOL, {}))
-    for note in data.notes:
+    for note in (*recipe.notes, *data.notes):
         progress.say(note)
     if recipe.baselines:
         entries += recent_popularity(data.train)

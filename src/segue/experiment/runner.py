@@ -11,12 +11,14 @@ from typing import Any
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
+from segue.evaluation.linter.log import lint_log
 from segue.evaluation.prepare import Dataset
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.entries import Entry
 from segue.experiment.environment import write_environment
 from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
 from segue.experiment.latency import median_latency_ms
+from segue.experiment.linting import all_findings, inspected
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_report
@@ -42,6 +44,7 @@ class Runner:
         self._recipe = recipe
         self._out = out
         self._runtime = runtime
+        self._findings = lint_log(data)
 
     def begin(self, entries: Sequence[Entry]) -> None:
         """Make the folder ready, and write down what the run is begun with.
@@ -60,6 +63,8 @@ class Runner:
         begin_folder(self._out, resume=self._runtime.resume)
         write_settings(self._out, settings)
         write_environment(self._out, self._runtime)
+        for finding in self._findings:
+            self._runtime.progress.say(f"! {finding}")
 
     def result(self, entry: Entry) -> ModelResult:
         """Return the row of a model: the one of the interrupted run, or a new one."""
@@ -68,7 +73,7 @@ class Runner:
             self._runtime.progress.say(f"{entry.label}: taken over from {self._out / entry.label}")
             return row
         with follow(self._out, self._recipe, self._data, entry) as fit:
-            row = self._train(entry, fit)
+            row = inspected(self._train(entry, fit), entry.model, self._data, self._recipe.seed)
             self._save(entry, row)
             fit.result(row)
         headline = "  ".join(f"{metric} {row.metrics[metric]:.4f}" for metric in self._data.protocol.headline)
@@ -78,7 +83,7 @@ class Runner:
     def results(self, rows: Sequence[ModelResult]) -> Results:
         """Put rows together, best first, with what they mean."""
         protocol = self._data.protocol
-        ranked = sorted(rows, key=lambda row: -row.metrics[protocol.metrics[0]])
+        ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
         return Results(
             segue=__version__,
             log=self._recipe.log_name,
@@ -86,9 +91,10 @@ class Runner:
             seed=self._recipe.seed,
             protocol={**self._data.describe(), "headline": protocol.headline},
             data=self._data.statistics(),
-            notes=list(self._data.notes),
+            notes=[*self._recipe.notes, *self._data.notes],
             models=ranked,
             verdicts=judge(ranked, protocol.headline),
+            findings=all_findings(self._findings, ranked, protocol.headline),
         )
 
     def finish(self, results: Results) -> None:

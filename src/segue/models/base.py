@@ -83,6 +83,8 @@ class Model(ABC):
     Config: ClassVar[type[ModelConfig]]
     learnt: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold the learnt arrays."""
+    popular: ClassVar[bool] = False
+    """Whether it ranks by popularity openly, so that the linter does not call it popularity in disguise."""
     embeddings: ClassVar[Set[str]] = frozenset()
     """Those of them that hold an embedding or a bias per item index."""
 
@@ -90,6 +92,8 @@ class Model(ABC):
     vocabulary: Vocabulary
     notes: tuple[str, ...] = ()
     """What a reader of the results should know about the last fit."""
+    diagnostics: Mapping[str, float] = {}
+    """Numbers that tell how the last fit went, such as ``train_auc``; the linter looks at them."""
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         if config is not None and (preset is not None or parameters):

@@ -134,6 +134,7 @@ class BPR(Model):
 
             factors = train_factors(trainer, matrix, watch)
         self.notes = tuple(_remarks(aucs, plan))
+        self.diagnostics = {"train_auc": aucs[-1]}
         arrays = {"item_factors": np.ascontiguousarray(factors[:, :-1]), "item_biases": factors[:, -1].copy()}
         recent = slice(-_SCALE_SESSIONS, None)
         means = _means(matrix[recent], train.lengths[recent], arrays["item_factors"][1:])

@@ -44,6 +44,7 @@ class Popularity(Model):
     paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline POP)"
     Config = PopularityConfig
     config: PopularityConfig
+    popular = True
     learnt = ("counts",)
 
     counts: Float32[np.ndarray, "N+1"]

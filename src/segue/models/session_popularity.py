@@ -30,6 +30,7 @@ class SessionPopularity(Model):
     paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline S-POP)"
     Config = SessionPopularityConfig
     config: SessionPopularityConfig
+    popular = True
     learnt = ("tie_breaker",)
 
     tie_breaker: Float32[np.ndarray, "N+1"]

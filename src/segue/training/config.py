@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.errors import InputError
 from segue.nn.losses.catalogue import LossName
-from segue.nn.metrics import MetricName
+from segue.nn.metrics import CHOOSING_METRICS, MetricName
 
 
 class FineTuning(BaseModel):
@@ -54,9 +54,11 @@ class TrainingConfig(BaseModel):
     @classmethod
     def _known_metric(cls, metric: str) -> str:
         try:
-            MetricName.parse(metric)
+            name = MetricName.parse(metric).name
         except InputError as error:
             raise ValueError(f"a metric ({error})") from None
+        if name not in CHOOSING_METRICS:
+            raise ValueError(f"a metric of ranks ({', '.join(CHOOSING_METRICS)}), of which more is better")
         return metric
 
 

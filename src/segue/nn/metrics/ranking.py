@@ -1,4 +1,4 @@
-"""Ranking metrics: from the ranks of the relevant items, or from the lists shown, to one value per case.
+"""Ranking metrics: from the ranks of the relevant items to one value per case.
 
 Every rank metric has the signature ``metric(ranks, relevant, k)``:
 
@@ -12,16 +12,11 @@ A case without a relevant item has the value 0 in each of them. Fewer than k can
 places of the list count as wrong.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
-
-from segue.data.vocabulary import PADDING
-from segue.errors import ParameterError, UnknownNameError
 
 Ranks = Float[np.ndarray, "C R"]
 Counts = Int[np.ndarray, "C"]
@@ -80,24 +75,42 @@ def average_precision(ranks: Ranks, relevant: Counts, k: Cutoff) -> Values:
     return np.asarray(np.where(_hits(ranks, k), places / ranks, 0.0).sum(axis=1) / np.maximum(relevant, 1))
 
 
-def average_popularity(items: Int[np.ndarray, "C k"], support: Int[np.ndarray, "M"]) -> Values:
-    """Mean number of training events of the items listed; 0 for an empty list.
+def wrong_before(ranks: Ranks, relevant: Counts, others: Counts) -> Float64[np.ndarray, "C R"]:
+    """Count the other candidates before each relevant item; 0 behind the last one.
 
     Args:
-        items: item indices of each list, ``PADDING`` in the empty places.
-        support: training events per item index, 0 for the padding.
+        ranks: as in every rank metric.
+        relevant: [C].
+        others: [C], candidates that are not relevant.
     """
-    listed = np.count_nonzero(items != PADDING, axis=1)
-    return np.asarray(support[items].sum(axis=1) / np.maximum(listed, 1))
+    places = np.arange(ranks.shape[1])
+    before = np.where(np.isfinite(ranks), ranks - 1 - places, others[:, None])
+    return np.asarray(np.where(places < relevant[:, None], before, 0.0))
 
 
-def item_coverage(listed: Bool[np.ndarray, "M"]) -> float:
-    """Share of the catalogue that stands in at least one list.
+def case_auc(ranks: Ranks, relevant: Counts, candidates: Counts) -> Values:
+    """Share of the pairs of a relevant and another candidate in which the relevant one is ranked before the other.
+
+    It follows from the ranks: before a relevant item stand other candidates, but for the relevant ones. A tie counts as
+    the ranks resolve it, a half with the median rule. A relevant item without a rank is behind all others.
 
     Args:
-        listed: whether each item index is in a list; the padding is not counted.
+        ranks: as in every rank metric.
+        relevant: [C].
+        candidates: [C], all items that are ranked, the relevant ones among them.
+
+    Returns:
+        [C]; NaN for a case without a relevant item or without another candidate, which has no such pair.
     """
-    return float(listed[1:].mean())
+    others = candidates - relevant
+    wrong = wrong_before(ranks, relevant, others).sum(axis=1)
+    pairs = relevant * others
+    return np.asarray(np.where(pairs > 0, 1.0 - wrong / np.where(pairs > 0, pairs, 1.0), np.nan))
+
+
+def _hits(ranks: Ranks, k: Cutoff) -> Bool[np.ndarray, "C R"]:
+    # An infinite rank is no hit, not even without a cut-off.
+    return np.asarray((ranks <= k) & np.isfinite(ranks))
 
 
 RANK_METRICS: Mapping[str, RankMetric] = {
@@ -110,53 +123,5 @@ RANK_METRICS: Mapping[str, RankMetric] = {
 }
 """Metrics of the ranks of the relevant items, by name."""
 
-LIST_METRICS = ("coverage", "popularity")
-"""Names of the metrics of the lists themselves: ``item_coverage`` and ``average_popularity``."""
-
-WITHOUT_CUTOFF = ("mrr", "ndcg", "map")
-"""Metrics that mean something over the whole ranking."""
-
-
-@dataclass(frozen=True)
-class MetricName:
-    """A metric and its cut-off, as in ``recall@20``.
-
-    Attributes:
-        name: a key of ``RANK_METRICS`` or one of ``LIST_METRICS``.
-        k: the cut-off, infinity for none.
-    """
-
-    name: str
-    k: Cutoff
-
-    @classmethod
-    def parse(cls, text: str) -> "MetricName":
-        """Read ``name@k``, or ``name`` alone for one of ``WITHOUT_CUTOFF``.
-
-        Raises:
-            UnknownNameError: there is no such metric.
-            ParameterError: the cut-off is missing or no whole number of at least 1.
-        """
-        name, at, cutoff = text.partition("@")
-        if name not in RANK_METRICS and name not in LIST_METRICS:
-            raise UnknownNameError("metric", name, [*RANK_METRICS, *LIST_METRICS])
-        if not at and name in WITHOUT_CUTOFF:
-            return cls(name, math.inf)
-        if not (cutoff.isascii() and cutoff.isdigit() and int(cutoff) >= 1):
-            raise ParameterError(
-                f"metric '{text}': the cut-off must be a whole number of at least 1, got '{cutoff}'; "
-                f"write for example {name}@20"
-            )
-        return cls(name, int(cutoff))
-
-
-def _hits(ranks: Ranks, k: Cutoff) -> Bool[np.ndarray, "C R"]:
-    # An infinite rank is no hit, not even without a cut-off.
-    return np.asarray((ranks <= k) & np.isfinite(ranks))
-
-
-DEFAULT_METRICS = (
-    *(f"{name}@{k}" for name in ("recall", "mrr", "ndcg") for k in (5, 10, 20)),
-    *("hit@10", "precision@20", "map@20", "coverage@20", "popularity@20"),
-)
-"""What is measured unless told otherwise."""
+AUC_METRICS = ("gauc", "user_auc")
+"""Means of ``case_auc``: weighted by the relevant items of each case, and unweighted."""

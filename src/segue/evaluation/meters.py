@@ -1,0 +1,197 @@
+"""Meters take scored cases, chunk after chunk, and keep what their metrics need; never the scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from segue.data.sessions import Cases, Prefixes
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
+from segue.evaluation.candidates import Sample, barred_items, restrict
+from segue.nn.metrics import (
+    AUC_METRICS,
+    COUNT_METRICS,
+    LIST_METRICS,
+    LIST_WEIGHTS,
+    RANK_METRICS,
+    MetricName,
+    average_weight,
+    case_auc,
+    wrong_before,
+)
+from segue.nn.ranking import target_ranks, top_k
+
+_ROC_STEPS = 100
+"""Steps of the false positive rate at which a curve is kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Some cases, scored and ranked.
+
+    Attributes:
+        start: number of the first case.
+        cases: B cases.
+        scores: of all items; minus infinity for those that were not drawn, where candidates are.
+        exclude: the prefixes, if their items are no candidates.
+        ranks: of the targets, ascending, with infinity behind the last one.
+        drawn: how many candidates were drawn for each case, or None for all items.
+    """
+
+    start: int
+    cases: Cases
+    scores: Float[Tensor, "B M"]
+    exclude: Prefixes | None
+    ranks: Float64[np.ndarray, "B R"]
+    drawn: Int64[np.ndarray, "B"] | None
+
+    @classmethod
+    def of(cls, scores: Float[Tensor, "B M"], cases: Cases, start: int, sample: Sample | None, ties: str) -> "Scored":
+        """Rank the targets of some cases by their scores."""
+        wanted, drawn = cases.wanted(), None
+        if sample is not None:
+            items = sample.draw(cases, start)
+            drawn, scores = np.count_nonzero(items, axis=1), restrict(scores, wanted, items)
+        exclude = cases.prefixes if cases.exclude_seen else None
+        return cls(start, cases, scores, exclude, target_ranks(scores, wanted, ties=ties, exclude=exclude), drawn)
+
+    @property
+    def rows(self) -> slice:
+        """Where these cases lie among all."""
+        return slice(self.start, self.start + len(self.cases))
+
+    def others(self) -> Int64[np.ndarray, "B"]:
+        """Count the candidates of each case that are not relevant."""
+        if self.drawn is not None:
+            return self.drawn
+        taken = self.cases.counts
+        if self.exclude is not None:
+            taken = np.bincount(barred_items(self.cases)["case"].to_numpy(), minlength=len(self.cases))
+        return self.scores.shape[1] - 1 - taken
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a meter found: figures, their values and weights per case, ranks of the targets, and a curve."""
+
+    totals: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
+    weights: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
+    ranks: Float64[np.ndarray, "T"] = field(default_factory=lambda: np.empty(0))
+    roc: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Meter(Protocol):
+    """What takes scored cases."""
+
+    def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None: ...
+
+    def add(self, scored: Scored) -> None:
+        """Take some cases."""
+
+    def found(self) -> Found:
+        """Return what all of them came to."""
+
+
+class RankMeter:
+    """The ranks of the targets, and the metrics of them."""
+
+    def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
+        self._names = {text: name for text, name in names.items() if name.name in RANK_METRICS}
+        self._values = {text: np.empty(len(cases)) for text in self._names}
+        self._ranks = np.empty(len(cases.targets))
+        self._ranked = 0
+
+    def add(self, scored: Scored) -> None:
+        """Take some cases."""
+        counts = scored.cases.counts
+        for text, name in self._names.items():
+            self._values[text][scored.rows] = RANK_METRICS[name.name](scored.ranks, counts, name.k)
+        ranks = scored.ranks[np.arange(scored.ranks.shape[1]) < counts[:, None]]
+        self._ranks[self._ranked : self._ranked + len(ranks)] = ranks
+        self._ranked += len(ranks)
+
+    def found(self) -> Found:
+        """Return the values."""
+        return Found(_means(self._values), self._values, ranks=self._ranks)
+
+
+class AucMeter:
+    """The share of pairs of a relevant and another item that are ranked right, and its curve."""
+
+    def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
+        self._names = [text for text, name in names.items() if name.name in AUC_METRICS]
+        self._values = np.zeros(len(cases))
+        self._weights = {text: np.zeros(len(cases)) for text in self._names}
+        self._steps = np.zeros(_ROC_STEPS + 1)
+
+    def add(self, scored: Scored) -> None:
+        """Take some cases."""
+        if not self._names:
+            return
+        counts, others = scored.cases.counts, scored.others()
+        values = case_auc(scored.ranks, counts, counts + others)
+        defined = np.isfinite(values)
+        self._values[scored.rows] = np.where(defined, values, 0.0)
+        for text, weights in self._weights.items():
+            weights[scored.rows] = np.where(defined, counts if text == "gauc" else 1, 0)
+        wrong = wrong_before(scored.ranks, counts, others) / np.maximum(others, 1)[:, None]
+        per_target = self._weights[self._names[0]][scored.rows] / np.maximum(counts, 1)
+        there = np.arange(wrong.shape[1]) < counts[:, None]
+        steps = np.ceil(wrong[there] * _ROC_STEPS - 1e-9).astype(np.int64)
+        self._steps += np.bincount(steps, np.repeat(per_target, counts), minlength=_ROC_STEPS + 1)
+
+    def found(self) -> Found:
+        """Return the values, and the curve of the first of the metrics: the mean of those of the cases."""
+        if not self._names:
+            return Found()
+        if not self._steps.any():
+            raise ParameterError(
+                f"metric '{self._names[0]}': no case has both a relevant and another candidate; leave the metric out"
+            )
+        totals = {text: float(np.average(self._values, weights=column)) for text, column in self._weights.items()}
+        shares = np.cumsum(self._steps) / self._steps.sum()
+        roc = [(0.0, 0.0), *((step / _ROC_STEPS, float(share)) for step, share in enumerate(shares))]
+        return Found(totals, dict.fromkeys(self._names, self._values), self._weights, roc=roc)
+
+
+class ListMeter:
+    """How often each item is listed, and what each list weighs."""
+
+    def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
+        chosen = {text: name for text, name in names.items() if name.name in LIST_METRICS}
+        self._support = vocabulary.support
+        self._counted = {text: name for text, name in chosen.items() if name.name in COUNT_METRICS}
+        self._weighed = {text: name for text, name in chosen.items() if name.name in LIST_WEIGHTS}
+        self._longest = max((int(name.k) for name in chosen.values()), default=0)
+        cutoffs = {int(name.k) for name in self._counted.values()}
+        self._counts = {k: np.zeros(len(vocabulary) + 1, dtype=np.int64) for k in cutoffs}
+        self._weights = {name.name: LIST_WEIGHTS[name.name](self._support) for name in self._weighed.values()}
+        self._values = {text: np.empty(len(cases)) for text in self._weighed}
+
+    def add(self, scored: Scored) -> None:
+        """Take the lists of some cases."""
+        if not self._longest:
+            return
+        items, _ = top_k(scored.scores, self._longest, prior=self._support, exclude=scored.exclude)
+        for k, counts in self._counts.items():
+            np.add.at(counts, items[:, :k], 1)
+        for text, name in self._weighed.items():
+            self._values[text][scored.rows] = average_weight(items[:, : int(name.k)], self._weights[name.name])
+
+    def found(self) -> Found:
+        """Return the values."""
+        counted = {text: COUNT_METRICS[name.name](self._counts[int(name.k)]) for text, name in self._counted.items()}
+        return Found(_means(self._values) | counted, self._values)
+
+
+METERS: tuple[type[Meter], ...] = (RankMeter, AucMeter, ListMeter)
+"""All that take rankings."""
+
+
+def _means(values: Mapping[str, Float64[np.ndarray, "C"]]) -> dict[str, float]:
+    return {text: float(column.mean()) for text, column in values.items()}

@@ -1,0 +1,59 @@
+"""What an evaluation found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from segue.evaluation.confidence import interval_of, intervals
+
+Figure = Callable[[Int64[np.ndarray, "C"]], float]
+"""A figure of all cases together, from how often each of them counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How good a scorer is on C cases.
+
+    Attributes:
+        metrics: value of each metric over all cases.
+        values: the same per case; a metric that is no mean over cases (coverage) has none.
+        ranks: ranks at which the T targets stand, ascending within each case; infinity for one that is no candidate.
+        groups: the session (or user) of each case.
+        seed: seed of the bootstrap.
+        weights: how much each case counts in a metric that is a weighted mean (gauc, user_auc).
+        figures: metrics of all cases together that are no mean (auc, rmse), from how often each case counts.
+        roc: false and true positive rates, from (0, 0) to (1, 1), where an AUC was asked for.
+        sampled: the targets were ranked among drawn items: the figures are not those of the whole catalogue.
+        hash: hash of the protocol and the data, where the cases came from a prepared data set.
+    """
+
+    metrics: dict[str, float]
+    values: dict[str, Float64[np.ndarray, "C"]]
+    ranks: Float64[np.ndarray, "T"]
+    groups: Int64[np.ndarray, "C"]
+    seed: int
+    weights: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    roc: list[tuple[float, float]] = field(default_factory=list)
+    sampled: bool = False
+    hash: str | None = None
+
+    @cached_property
+    def confidence(self) -> dict[str, tuple[float, float]]:
+        """95% bootstrap interval of each metric that the cases decide; empty for cases of one session only."""
+        if (self.groups == self.groups[0]).all():
+            return {}
+        found: dict[str, tuple[float, float]] = {}
+        plain = {name: column for name, column in self.values.items() if name not in self.weights}
+        if plain:
+            bounds = intervals(np.column_stack(list(plain.values())), self.groups, seed=self.seed)
+            found |= {name: (float(low), float(high)) for name, (low, high) in zip(plain, bounds, strict=True)}
+        for name, weights in self.weights.items():
+            ((low, high),) = intervals(self.values[name][:, None], self.groups, weights=weights, seed=self.seed)
+            found[name] = (float(low), float(high))
+        for name, figure in self.figures.items():
+            found[name] = interval_of(figure, self.groups, seed=self.seed)
+        return {name: found[name] for name in self.metrics if name in found}

@@ -1,0 +1,48 @@
+"""Metrics: pure functions from ranks, lists or values to figures, and the names by which they are asked for."""
+
+from segue.nn.metrics.lists import (
+    COUNT_METRICS,
+    LIST_WEIGHTS,
+    average_weight,
+    gini_index,
+    in_tail,
+    item_coverage,
+    shannon_entropy,
+)
+from segue.nn.metrics.names import (
+    CHOOSING_METRICS,
+    DEFAULT_METRICS,
+    LIST_METRICS,
+    RANKING_METRICS,
+    VALUE_METRICS,
+    MetricName,
+    are_of_values,
+    worth,
+)
+from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
+from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
+
+__all__ = [
+    "AUC_METRICS",
+    "CASE_VALUES",
+    "CHOOSING_METRICS",
+    "COUNT_METRICS",
+    "DEFAULT_METRICS",
+    "LIST_METRICS",
+    "LIST_WEIGHTS",
+    "RANKING_METRICS",
+    "RANK_METRICS",
+    "VALUE_METRICS",
+    "WHOLE_VALUES",
+    "MetricName",
+    "Ties",
+    "are_of_values",
+    "average_weight",
+    "case_auc",
+    "gini_index",
+    "in_tail",
+    "item_coverage",
+    "shannon_entropy",
+    "worth",
+    "wrong_before",
+]

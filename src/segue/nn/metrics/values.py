@@ -1,0 +1,88 @@
+"""Value metrics: from one predicted value per case and its label to an error; nothing is ranked.
+
+predictions: [C], probabilities or values.
+labels: [C], 0 or 1 where a probability is predicted, else the value itself.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from segue.errors import ParameterError
+
+Column = Float64[np.ndarray, "C"]
+
+CLIP = 1e-15
+"""Least distance of a probability from 0 and 1 in the logarithmic loss."""
+
+
+def absolute_error(predictions: Column, labels: Column) -> Column:
+    """Return the distance of each prediction from its label; its mean is MAE."""
+    return np.asarray(np.abs(predictions - labels))
+
+
+def log_loss(predictions: Column, labels: Column) -> Column:
+    """Return minus the logarithm of the probability of each label, clipped to [1e-15, 1 - 1e-15].
+
+    Raises:
+        ParameterError: a label is neither 0 nor 1.
+    """
+    _check_binary(labels, "logloss")
+    probability = np.clip(np.where(labels == 1, predictions, 1 - predictions), CLIP, 1 - CLIP)
+    return np.asarray(-np.log(probability))
+
+
+def root_mean_squared_error(predictions: Column, labels: Column, times: Int64[np.ndarray, "C"] | None = None) -> float:
+    """Return the root of the mean of the squared errors.
+
+    Args:
+        predictions: of each case.
+        labels: of each case.
+        times: how often each case counts; None for once.
+    """
+    return float(np.sqrt(np.average((predictions - labels) ** 2, weights=times)))
+
+
+def auc(predictions: Column, labels: Column, times: Int64[np.ndarray, "C"] | None = None) -> float:
+    """Return the share of the pairs of a liked and another case in which the liked one is predicted higher.
+
+    A tie counts half. It is NaN if all cases are liked or none is, and, as the other metrics, if a prediction is NaN.
+
+    Args:
+        predictions: of each case.
+        labels: 1 for liked, 0 for not.
+        times: how often each case counts; None for once.
+
+    Raises:
+        ParameterError: a label is neither 0 nor 1.
+    """
+    _check_binary(labels, "auc")
+    if np.isnan(predictions).any():
+        return float("nan")
+    times = np.ones(len(labels), dtype=np.int64) if times is None else times
+    _, place = np.unique(predictions, return_inverse=True)
+    liked = np.bincount(place, weights=times * labels)
+    others = np.bincount(place, weights=times * (1 - labels))
+    pairs = liked.sum() * others.sum()
+    behind = np.cumsum(others) - others / 2
+    return float((liked * behind).sum() / pairs) if pairs else float("nan")
+
+
+def _check_binary(labels: Column, metric: str) -> None:
+    strange = labels[(labels != 0) & (labels != 1)]
+    if len(strange):
+        raise ParameterError(
+            f"metric '{metric}': needs labels of 0 and 1, got {strange[0]:g}; set protocol.label_threshold, from which "
+            "on an event is liked (1)"
+        )
+
+
+CASE_VALUES: Mapping[str, Callable[[Column, Column], Column]] = {"mae": absolute_error, "logloss": log_loss}
+"""Means over the cases, by name."""
+
+WHOLE_VALUES: Mapping[str, Callable[[Column, Column, Int64[np.ndarray, "C"] | None], float]] = {
+    "rmse": root_mean_squared_error,
+    "auc": auc,
+}
+"""Figures of all cases together, by name; they take how often each case counts."""
