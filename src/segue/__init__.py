@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
     from segue.experiment.distillation import distill as distill
+    from segue.experiment.recbole import load_recbole as load_recbole
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
@@ -91,6 +92,7 @@ _HOMES = {
     "Protocol": "evaluation.protocol",
     "Distillation": "training.config",
     "distill": "experiment.distillation",
+    "load_recbole": "experiment.recbole",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",
     "run": "experiment.run",
