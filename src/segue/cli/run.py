@@ -1,7 +1,5 @@
 """`segue run`: train, evaluate, compare, save."""
 
-import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +9,7 @@ import typer
 import segue
 from segue.cli.reading import Columns, Format, Items
 from segue.cli.tables import leaderboard, title
-from segue.cli.terminal import program, terminal
+from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
 from segue.evaluation.linter.finding import LOG
 from segue.experiment.folder import REPORT, RESULTS, next_folder
@@ -51,6 +49,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Tell others of the run, too: tensorboard, mlflow.")] = None,
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.
 
@@ -79,6 +78,7 @@ def run(
             "seed": seed,
             "device": device,
             "precision": precision,
+            "track": _names(track) if track else None,
         },
     )
     if resume and out is None:
@@ -87,7 +87,7 @@ def run(
     try:
         results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: {_again(folder, named=out is not None)}", err=True)
+        typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
         raise typer.Exit(130) from None
     show(results, folder)
 
@@ -114,12 +114,6 @@ def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any])
     if config is not None:
         raise ParameterError("--recbole: stands in for --config; give one of them")
     return segue.load_recbole([Path(file) for file in recbole], options)
-
-
-def _again(folder: Path, *, named: bool) -> str:
-    """Return the command that goes on with this one; ``named`` if its options name the folder."""
-    options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
-    return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
 
 
 def _names(texts: list[str]) -> list[str]:

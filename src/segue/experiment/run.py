@@ -9,6 +9,7 @@ from segue.experiment.folder import check_folder
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Results
 from segue.experiment.runner import Runner
+from segue.experiment.tracking.follow import check_trackers
 from segue.progress import Progress
 from segue.training.runtime import Runtime
 
@@ -39,6 +40,7 @@ def run(
     """
     progress = progress or Progress()
     check_folder(out, resume=resume, overwrite=overwrite)
+    check_trackers(recipe.track)
     entries = build_entries(recipe)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
     runtime.torch_device()  # Refuses an unknown one before the log is read.
