@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from segue.errors import ArtifactError, ParameterError, UnknownNameError
+from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import intervals
 from segue.experiment.cases import CaseValues
 from segue.experiment.contenders import (
     Contender,
     check_comparable,
+    check_same_cases,
     distinct_labels,
     over_seeds,
     read_contenders,
@@ -157,19 +158,15 @@ def _tested(
 
 
 def _check_cases(contenders: Mapping[str, Contender], cases: Mapping[str, CaseValues]) -> None:
-    """Refuse to pair cases that are not the same.
+    """Refuse to pair cases of one hash that are not the same.
 
     Raises:
-        ArtifactError: cases of one hash differ.
+        ArtifactError: they differ.
     """
     first: dict[str, str] = {}
     for label, one in contenders.items():
         known = first.setdefault(one.hash, label)
-        if not np.array_equal(cases[known].groups, cases[label].groups):
-            raise ArtifactError(
-                f"{one.runs[0]}: was tested on other cases than {contenders[known].runs[0]} under the same protocol, "
-                "so they were run by different versions of segue; run one of them again"
-            )
+        check_same_cases((contenders[known].runs[0], cases[known]), (one.runs[0], cases[label]))
 
 
 def _standing(

@@ -63,6 +63,8 @@ def slices_of(parts: Sequence[Partition], cases: Mapping[str, CaseValues], *, se
         seed: equal seeds give equal intervals.
     """
     found: dict[str, list[Slice]] = {label: [] for label in cases}
+    if not next(iter(cases.values())).values:
+        return found
     for part in parts:
         for number, name in enumerate(part.labels):
             members = np.flatnonzero(part.members == number)
