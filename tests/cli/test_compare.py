@@ -1,13 +1,18 @@
 """Runs in one table: what is real, what does not compare, and several seeds."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from command import segue, write_shop
+
+from segue.evaluation.slices import WAYS
+from segue.experiment.cases import CaseValues, cases_file
 
 BPR = ("--set", "bpr.factors=8", "--set", "bpr.training.epochs=5")
 
@@ -93,6 +98,9 @@ def test_equal_labels_are_told_apart_by_their_runs(runs: Runs, tmp_path: Path) -
     shutil.copytree(runs["zero"], tmp_path / "again")
     found = compared(runs["zero"] / "bpr", tmp_path / "again" / "bpr", tmp_path / "again" / "bpr", runs["one"] / "bpr")
     assert {row["label"] for row in found["standings"]} == {"zero/bpr", "again/bpr", "one/bpr"}
+    # Any of three pairs could have stood in the table by either of two metrics.
+    least = min((row["behind"] for row in found["standings"] if row["behind"]), key=lambda test: test["p_value"])
+    assert least["adjusted"] == pytest.approx(min(1.0, 6 * least["p_value"]))
     shutil.copytree(runs["zero"], tmp_path / "x" / "zero")
     found = compared(runs["zero"] / "bpr", tmp_path / "x" / "zero" / "bpr", "--metric", "mrr@20")
     assert {row["label"] for row in found["standings"]} == {f"{runs['zero']}/bpr", f"{tmp_path}/x/zero/bpr"}
@@ -156,6 +164,19 @@ def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
         outcome = segue("compare", *arguments)
         assert (outcome.code, outcome.out) == (2, "")
         assert message in outcome.err
+
+
+def test_other_cases_under_the_same_hash_are_refused(runs: Runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["one"], run)
+    for label in ("bpr", "markov"):
+        path = cases_file(run, label)
+        cases = CaseValues.read(path)
+        replace(cases, groups=cases.groups[::-1].copy()).write(path)
+    for others in ((runs["zero"],), (runs["zero"] / "markov",)):
+        outcome = segue("compare", *others, run)
+        assert outcome.code == 2
+        assert f"{run}: was tested on other cases than {runs['zero']} under the same protocol" in outcome.err
 
 
 def test_missing_damaged_and_foreign_values_are_named(runs: Runs, tmp_path: Path) -> None:
@@ -224,3 +245,11 @@ def test_seeds_that_cannot_be_are_refused(runs: Runs, tmp_path: Path) -> None:
         assert outcome.code == 2
         assert message in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_tells_of_every_option_and_of_every_way_to_take_the_test_apart() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "comparing.md").read_text()
+    options = set(re.findall(r"--[a-z]+", segue("compare", "--help").out)) - {"--help"}
+    assert len(options) == 4
+    assert [option for option in options if f"`{option}" not in page] == []
+    assert [name for name in WAYS if f"`{name}`" not in page] == []

@@ -63,6 +63,7 @@ def show_comparison(found: "segue.Comparison") -> None:
     """Print the table, and what is real in words."""
     typer.echo(_title(found))
     terminal().print(_table(found))
+    typer.echo()
     for line in found.lines:
         typer.echo(line)
 
@@ -77,7 +78,7 @@ def _title(found: "segue.Comparison") -> str:
 def _table(found: "segue.Comparison") -> Table:
     """Show one part per metric and hash, the best first."""
     head, parts = _cells(found)
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     for place, name in enumerate(head):
         table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
     for name, rows in parts:

@@ -1,18 +1,20 @@
 """Models of several runs in one table: which differences are real."""
 
 from collections.abc import Mapping, Sequence
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from segue.errors import ArtifactError, ParameterError, UnknownNameError
+from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import intervals
 from segue.experiment.cases import CaseValues
 from segue.experiment.contenders import (
     Contender,
     check_comparable,
+    check_same_cases,
     distinct_labels,
     over_seeds,
     read_contenders,
@@ -145,29 +147,26 @@ def _pairs(contenders: Mapping[str, Contender], metric: str) -> list[Pair]:
 def _tested(
     pairs: Sequence[Pair], contenders: Mapping[str, Contender], cases: Mapping[str, CaseValues], seed: int
 ) -> dict[tuple[str, str], Difference]:
-    """Test all pairs; the correction is over those of one hash, which are one table."""
+    """Test all pairs; the correction is over those of one hash, which are one table, whichever is the best there."""
     tests: dict[tuple[str, str], Difference] = {}
     for mark in dict.fromkeys(one.hash for one in contenders.values()):
         some = {label: cases[label] for label, one in contenders.items() if one.hash == mark}
         inside = [pair for pair in pairs if pair[1] in some]
-        tests |= {(test.metric, test.other): test for test in differences_of(inside, some, seed=seed)}
+        found = differences_of(inside, some, seed=seed, choices=comb(len(some), 2))
+        tests |= {(test.metric, test.other): test for test in found}
     return tests
 
 
 def _check_cases(contenders: Mapping[str, Contender], cases: Mapping[str, CaseValues]) -> None:
-    """Refuse to pair cases that are not the same.
+    """Refuse to pair cases of one hash that are not the same.
 
     Raises:
-        ArtifactError: cases of one hash differ.
+        ArtifactError: they differ.
     """
     first: dict[str, str] = {}
     for label, one in contenders.items():
         known = first.setdefault(one.hash, label)
-        if not np.array_equal(cases[known].groups, cases[label].groups):
-            raise ArtifactError(
-                f"{one.runs[0]}: was tested on other cases than {contenders[known].runs[0]} under the same protocol, "
-                "so they were run by different versions of segue; run one of them again"
-            )
+        check_same_cases((contenders[known].runs[0], cases[known]), (one.runs[0], cases[label]))
 
 
 def _standing(

@@ -62,16 +62,34 @@ class Contender:
         """
         found = [CaseValues.read(cases_file(run, row.label), metrics) for run, row in self._sources()]
         for (run, row), one in zip(self._sources(), found, strict=True):
-            if one.hash != self.hash or len(one.groups) != len(found[0].groups):
+            if one.hash != self.hash:
                 raise ArtifactError(
                     f"{cases_file(run, row.label)}: does not belong to {run / RESULTS}, which has protocol {self.hash} "
                     f"and the file {one.hash}; the command of the run with --resume measures the model again"
                 )
+            check_same_cases((self.runs[0], found[0]), (run, one))
         values = {name: np.mean([one.values[name] for one in found], axis=0) for name in found[0].values}
         return CaseValues(found[0].groups, values, found[0].weights, self.hash, found[0].key)
 
     def _sources(self) -> list[tuple[Path, ModelResult]]:
         return list(zip(self.runs, self.rows, strict=True))
+
+
+def check_same_cases(one: tuple[Path, CaseValues], other: tuple[Path, CaseValues]) -> None:
+    """Refuse to pair cases that are not the same.
+
+    Args:
+        one: folder of a run, and values of one of its models.
+        other: the same of another one under the same hash.
+
+    Raises:
+        ArtifactError: the cases differ.
+    """
+    if not np.array_equal(one[1].groups, other[1].groups):
+        raise ArtifactError(
+            f"{other[0]}: was tested on other cases than {one[0]} under the same protocol, so they were run by "
+            "different versions of segue; run one of them again"
+        )
 
 
 def read_contenders(paths: Sequence[Path]) -> list[Contender]:
