@@ -12,7 +12,7 @@ from segue.cli.reading import Columns, Format, Items
 from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import program, terminal
 from segue.errors import ParameterError
-from segue.experiment.folder import REPORT, RESULTS, next_folder
+from segue.experiment.folder import PAGE, REPORT, RESULTS, next_folder
 from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
 from segue.progress import progress_for
@@ -94,7 +94,7 @@ def show(results: Results, folder: Path) -> None:
     for row in results.models:
         for note in row.notes:
             typer.echo(f"{row.label}: {note}")
-    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
+    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
 def _again(folder: Path, *, named: bool) -> str:

@@ -6,7 +6,8 @@ from segue.artifact import is_artifact
 from segue.errors import ParameterError
 from segue.storage import is_unfinished, make_folder, remove
 
-RESULTS, REPORT, BEGUN, CHECKPOINTS = "results.json", "report.md", "begun.json", "checkpoints"
+RESULTS, REPORT, PAGE, BEGUN = "results.json", "report.md", "report.html", "begun.json"
+CHECKPOINTS = "checkpoints"
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -59,5 +60,5 @@ def next_folder(name: str) -> Path:
 
 def _written(out: Path) -> list[Path]:
     """List what a run wrote into a folder, and what it was writing when it was killed."""
-    names = (RESULTS, REPORT, BEGUN, CHECKPOINTS)
+    names = (RESULTS, REPORT, PAGE, BEGUN, CHECKPOINTS)
     return [path for path in out.iterdir() if path.name in names or is_artifact(path) or is_unfinished(path)]

@@ -130,6 +130,8 @@ class ModelResult(BaseModel):
     """The training, for models that learn in epochs."""
     slices: list[Slice] = []
     """The headline metrics on parts of the test cases."""
+    roc: list[tuple[float, float]] = []
+    """False and true positive rates, where an AUC was asked for."""
     notes: list[str] = []
     """What the reader should know, for example what the model made of a log without times."""
 

@@ -14,12 +14,14 @@ from segue.evaluation.evaluate import evaluate
 from segue.evaluation.prepare import Dataset
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.entries import Entry
-from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
+from segue.experiment.examples import examples
+from segue.experiment.folder import CHECKPOINTS, RESULTS, begin_folder
 from segue.experiment.latency import median_latency_ms
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
-from segue.experiment.report import write_report
-from segue.experiment.results import ModelResult, Results, judge
+from segue.experiment.report import write_reports
+from segue.experiment.results import Example, ModelResult, Results, judge
+from segue.models.catalog import load
 from segue.storage import remove
 from segue.training.runtime import Runtime
 from segue.version import __version__
@@ -86,10 +88,17 @@ class Runner:
             verdicts=judge(ranked, protocol.headline),
         )
 
+    def examples(self, rows: Sequence[ModelResult]) -> list[Example]:
+        """Ask the models that were asked for, and the best baseline, about a few test sessions."""
+        ranked = sorted(rows, key=lambda row: -row.metrics[self._data.protocol.metrics[0]])
+        shown = [row for row in ranked if not row.baseline] + [row for row in ranked if row.baseline][:1]
+        scorers = {row.label: load(self._out / row.label) for row in shown}
+        return examples(scorers, self._data.test, self._data.vocabulary)
+
     def finish(self, results: Results) -> None:
-        """Write results.json and report.md, and remove what was only needed to resume."""
+        """Write results.json and the reports, and remove what was only needed to resume."""
         results.write(self._out / RESULTS)
-        write_report(results, self._out / REPORT)
+        write_reports(results, self._out)
         if (self._out / CHECKPOINTS).exists():
             remove(self._out / CHECKPOINTS)
 
@@ -112,6 +121,7 @@ class Runner:
             evaluate_seconds=round(time.perf_counter() - fitted, 3),
             peak_memory_mb=round(peak_mb(), 1),
             parameters=sum(array.size for array in entry.model.arrays().values()),
+            roc=evaluation.roc,
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
             notes=list(entry.model.notes),
         )

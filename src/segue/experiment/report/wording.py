@@ -1,0 +1,37 @@
+"""How numbers and findings are written, in every report."""
+
+from collections.abc import Sequence
+
+from segue.experiment.results import Finding, Results
+
+_SEVERITIES = ("error", "warning", "note")
+
+
+def sampled(results: Results) -> str | None:
+    """Return which drawn candidates the figures belong to; None if all items were ranked."""
+    candidates: str = results.protocol.get("candidates", "full")
+    return None if candidates in ("full", "labeled") else candidates
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Return a figure with so many decimal places; a dash for none."""
+    return "–" if value is None else f"{value:.{decimals}f}"
+
+
+def shown(value: object) -> str:
+    """Return a statistic as a reader wants to see it."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings, the gravest first."""
+    return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Return a line per finding, the gravest first."""
+    return [f"{one.severity}, {one.subject}: {one.message} (`{one.code}`)" for one in by_severity(findings)]
