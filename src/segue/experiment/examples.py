@@ -52,15 +52,21 @@ def examples(scorers: Mapping[str, Scorer], cases: Cases, vocabulary: Vocabulary
 def item_names(vocabulary: Vocabulary) -> Sequence[str]:
     """Return what to call each item index: its name, where the metadata hold one, else its id.
 
-    The column of names is the text column whose own name ends in name, title or label; without one, the text column
-    that tells most items apart, if it tells nearly all.
+    The column of names is the text column whose own name ends in name, title or label; without one, any text column
+    that tells nearly all items apart. Of several, it is the one that tells most apart. A name that several items
+    share is followed by the id.
     """
     table = vocabulary.table
     texts = [column for column in vocabulary.metadata if table.schema[column] == pl.String]
-    called = [column for end in _NAMES for column in texts if column.lower().endswith(end)]
-    if not called:
-        called = [column for column in texts if table[column].n_unique() > 0.9 * len(vocabulary)]
-        called.sort(key=lambda column: -table[column].n_unique())
+    called = [column for column in texts if column.lower().endswith(_NAMES)]
+    called = called or [column for column in texts if table[column].n_unique() > 0.9 * len(vocabulary)]
     ids = table["item"].cast(pl.String)
-    named = table[called[0]].fill_null(ids) if called else ids
+    if not called:
+        return ["", *ids.to_list()]
+    name = pl.col(max(called, key=lambda column: table[column].n_unique())).str.strip_chars()
+    named = table.select(
+        pl.when(name.is_null() | (name == "")).then(ids)
+        .when(name.is_duplicated()).then(pl.format("{} ({})", name, ids))
+        .otherwise(name)
+    ).to_series()  # fmt: skip
     return ["", *named.to_list()]

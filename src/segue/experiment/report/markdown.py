@@ -1,9 +1,10 @@
 """A run's results as Markdown."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
-from segue.experiment.report.wording import finding_lines, number, sampled, shown
-from segue.experiment.results import Difference, Example, ModelResult, Results
+from segue.experiment.report.wording import by_severity, number, sampled, shown
+from segue.experiment.results import Difference, Example, Finding, ModelResult, Results
 from segue.parameters import typed
 
 
@@ -12,7 +13,7 @@ def markdown(results: Results) -> str:
     rows, metrics, decimals = results.models, results.protocol["headline"], results.protocol.get("decimals", 4)
     mark = sampled(results)
     parts = [
-        f"# {results.log}\n",
+        f"# {_plain(results.log)}\n",
         f"{results.data['test_cases']:,} test cases, protocol `{results.protocol['name']}`, "
         f"hash `{results.protocol['hash']}`, seed {results.seed}, "
         f"segue {results.segue}. Figures with another hash are not comparable.\n",
@@ -20,9 +21,9 @@ def markdown(results: Results) -> str:
         "## Leaderboard\n",
         _leaderboard(rows, metrics, decimals),
         "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",
-        *_section("Verdicts", results.verdicts),
-        *_section("Findings", finding_lines(results.findings)),
-        *_section("Notes", [*results.notes, *_model_notes(rows)]),
+        *_section("Verdicts", map(_plain, results.verdicts)),
+        *_section("Findings", _findings(results.findings)),
+        *_section("Notes", map(_plain, [*results.notes, *_model_notes(rows)])),
         *_titled("Differences, tested on the same cases", _differences(results.differences, decimals)),
         *_titled("Parts of the test cases", _slices(rows, metrics, decimals)),
         *_titled("Examples", _examples(results.examples)),
@@ -65,7 +66,7 @@ def _slices(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) 
     for dimension, label, cases in names:
         parts = (found.get((row, dimension, label)) for row in sliced)
         cells = (number(None if part is None else part.metrics.get(metric), decimals) for part in parts)
-        lines.append([f"{dimension}: {label}", f"{cases:,}", *cells])
+        lines.append([_plain(f"{dimension}: {label}"), f"{cases:,}", *cells])
     return f"{metric} of each part.\n\n" + _table(["part", "cases", *sliced], lines)
 
 
@@ -79,15 +80,28 @@ def _examples(examples: Sequence[Example]) -> str:
     return "\n".join(lines)
 
 
+def _findings(findings: Sequence[Finding]) -> list[str]:
+    return [
+        f"**{one.severity}**, {_plain(one.subject)}: {_plain(one.message)} (`{one.code}`)"
+        for one in by_severity(findings)
+    ]
+
+
 def _plain(text: str) -> str:
-    """Return a name with what Markdown and HTML would read into it taken away."""
-    marks: dict[str, str | int | None] = {"\\": "\\\\", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "}
-    marks |= {mark: f"\\{mark}" for mark in "`*_[]"}
-    return text.translate(str.maketrans(marks))
+    """Return a text with what Markdown and HTML would read into it taken away; lines become one."""
+    text = re.sub(r"([\\`*\[\]#~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"^([-+]|\d+(?=[.)]))", _kept, text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"## {title}\n", *(f"- {line}" for line in lines), ""] if lines else []
+def _kept(start: re.Match[str]) -> str:
+    """Return what would begin a list so that it does not."""
+    return start[0] + "\\" if start[0].isdigit() else "\\" + start[0]
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    listed = [f"- {line}" for line in lines]
+    return [f"## {title}\n", *listed, ""] if listed else []
 
 
 def _model_notes(rows: Sequence[ModelResult]) -> list[str]:
@@ -116,7 +130,7 @@ def _with_interval(row: ModelResult, metric: str, decimals: int) -> str:
 
 def _all_metrics(rows: Sequence[ModelResult]) -> str:
     names = list(rows[0].metrics)
-    return _table(["model", *names], [[row.label, *(f"{row.metrics[name]:.4g}" for name in names)] for row in rows])
+    return _table(["model", *names], [[row.label, *(shown(row.metrics[name]) for name in names)] for row in rows])
 
 
 def _statistics(results: Results) -> str:
@@ -128,4 +142,4 @@ def _statistics(results: Results) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)

@@ -1,6 +1,7 @@
 """How numbers and findings are written, in every report."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from segue.experiment.results import Finding, Results
 
@@ -14,14 +15,14 @@ def sampled(results: Results) -> str | None:
 
 
 def number(value: float | None, decimals: int) -> str:
-    """Return a figure with so many decimal places; a dash for none."""
-    return "–" if value is None else f"{value:.{decimals}f}"
+    """Return a figure with so many decimal places; a dash for none, and for what is no number."""
+    return "–" if value is None or not isfinite(value) else f"{value:.{decimals}f}"
 
 
 def shown(value: object) -> str:
     """Return a statistic as a reader wants to see it."""
-    if value is None:
-        return "-"
+    if value is None or (isinstance(value, float) and not isfinite(value)):
+        return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -30,8 +31,3 @@ def shown(value: object) -> str:
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings, the gravest first."""
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
-
-
-def finding_lines(findings: Sequence[Finding]) -> list[str]:
-    """Return a line per finding, the gravest first."""
-    return [f"{one.severity}, {one.subject}: {one.message} (`{one.code}`)" for one in by_severity(findings)]
