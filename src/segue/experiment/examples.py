@@ -13,9 +13,9 @@ from segue.nn.ranking import top_k
 
 _EXAMPLES = 5
 _SHOWN = 10
-"""Events of a session that are shown, the most recent ones."""
+"""Events of a session that are told, the most recent ones."""
 _LISTED = 5
-"""Items of a list, and of what followed, that are shown."""
+"""Items of a list."""
 
 _NAMES = ("name", "title", "label")
 """Columns that hold names, by what their own name ends in."""

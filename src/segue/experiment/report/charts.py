@@ -129,7 +129,7 @@ def _slice_chart(name: str, title: str, values: Sequence[Spec], labels: Sequence
     }
     layers: list[Spec] = [
         {
-            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.7},
+            "mark": {"type": "rule", "strokeWidth": 1.5},
             "encoding": {"x": _value("low", "", zero=True), "x2": {"field": "high"}},
         },
         {
@@ -230,7 +230,7 @@ def _drawn(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Ch
         **{f"{part}Color": _INK for part in ("label", "title")},
         **{f"{part}Color": _FAINT for part in ("domain", "tick", "grid")},
         **{"gridOpacity": 0.45, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-        **{"labelLimit": 150, "titlePadding": 8},
+        **{"labelLimit": 150, "titlePadding": 8, "labelFlush": False},
     }
     legend = {"labelColor": _INK, "orient": "top", "direction": "horizontal", "labelFontSize": 12, "labelLimit": 150}
     whole = {

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from segue.experiment.report.wording import by_severity, number, sampled, shown
+from segue.experiment.report.wording import by_severity, few, number, part_sizes, sampled, shown
 from segue.experiment.results import Difference, Example, Finding, ModelResult, Results
 from segue.parameters import typed
 
@@ -57,13 +57,13 @@ def _differences(differences: Sequence[Difference], decimals: int) -> str:
 
 
 def _slices(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) -> str:
-    names = list(dict.fromkeys((part.dimension, part.label, part.cases) for row in rows for part in row.slices))
-    if not names:
+    sizes = part_sizes(rows)
+    if not sizes:
         return ""
     metric, found = metrics[0], {(row.label, part.dimension, part.label): part for row in rows for part in row.slices}
     sliced = [row.label for row in rows if row.slices]
     lines = []
-    for dimension, label, cases in names:
+    for (dimension, label), cases in sizes.items():
         parts = (found.get((row, dimension, label)) for row in sliced)
         cells = (number(None if part is None else part.metrics.get(metric), decimals) for part in parts)
         lines.append([_plain(f"{dimension}: {label}"), f"{cases:,}", *cells])
@@ -73,7 +73,9 @@ def _slices(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) 
 def _examples(examples: Sequence[Example]) -> str:
     lines = []
     for example in examples:
-        lines.append(f"- {' → '.join(map(_plain, example.session))} → **{', '.join(map(_plain, example.target))}**")
+        lines.append(
+            f"- {' → '.join(map(_plain, example.session))} → **{', '.join(map(_plain, few(example.target)))}**"
+        )
         for label, items in example.lists.items():
             listed = (f"**{_plain(item)}**" if item in example.target else _plain(item) for item in items)
             lines.append(f"    - {label}: {', '.join(listed)}")
@@ -142,4 +144,8 @@ def _statistics(results: Results) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,12 +1,11 @@
 """A run's results as one HTML page that needs nothing else: no network, no other file."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from segue.experiment.report import charts
 from segue.experiment.report.repeat import repeat
-from segue.experiment.report.wording import by_severity, number, sampled, shown
+from segue.experiment.report.wording import by_severity, few, number, part_sizes, sampled, shown
 from segue.experiment.results import ModelResult, Results
 from segue.parameters import flatten, typed
 
@@ -55,6 +54,7 @@ def _content(results: Results) -> dict[str, Any]:
         "number": lambda value: number(value, decimals),
         "signed": lambda value: f"{value:+.{decimals}f}",
         "shown": shown,
+        "few": few,
         "typed": typed,
     }
 
@@ -62,13 +62,14 @@ def _content(results: Results) -> dict[str, Any]:
 def _slices(rows: Sequence[ModelResult], metric: str, decimals: int) -> list[tuple[str, list[str], list[list[str]]]]:
     """Return a table per way of telling cases apart: its name, its head, its lines."""
     sliced = [row for row in rows if row.slices]
-    keys = list(dict.fromkeys((part.dimension, part.label, part.cases) for row in sliced for part in row.slices))
+    cases = part_sizes(sliced)
     found = {(row.label, part.dimension, part.label): part.metrics.get(metric) for row in sliced for part in row.slices}
     tables = []
-    for dimension, parts in groupby(keys, key=lambda key: key[0]):
+    for dimension in dict.fromkeys(dimension for dimension, _ in cases):
         lines = [
-            [label, f"{cases:,}", *(number(found.get((row.label, dimension, label)), decimals) for row in sliced)]
-            for _, label, cases in parts
+            [label, f"{size:,}", *(number(found.get((row.label, dimension, label)), decimals) for row in sliced)]
+            for (other, label), size in cases.items()
+            if other == dimension
         ]
         tables.append((dimension, ["part", "cases", *(row.label for row in sliced)], lines))
     return tables

@@ -44,7 +44,8 @@ class Plane:
 
     def _free(self, point: tuple[float, float], length: float, taken: Sequence[Box]) -> tuple[dict[str, Any], Box]:
         """Return the first place beside a point that nothing covers, or the last one that was tried."""
-        for right, down, align, far in _places(len(taken)):
+        for place in _places(len(taken)):
+            right, down, align, far = place
             x, y = point[0] + right, point[1] + down
             left = x - {"left": 0.0, "center": length / 2, "right": length}[align]
             box = (left, y - _LINE / 2, left + length, y + _LINE / 2)

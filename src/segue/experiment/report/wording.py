@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from math import isfinite
 
-from segue.experiment.results import Finding, Results
+from segue.experiment.results import Finding, ModelResult, Results
 
 _SEVERITIES = ("error", "warning", "note")
+_FEW = 10
 
 
 def sampled(results: Results) -> str | None:
@@ -26,6 +27,17 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def few(names: Sequence[str]) -> list[str]:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _FEW
+    return list(names) if more <= 0 else [*names[:_FEW], f"and {more} more"]
+
+
+def part_sizes(rows: Sequence[ModelResult]) -> dict[tuple[str, str], int]:
+    """Return the cases of each part, by what tells cases apart and by the part's own name."""
+    return {(part.dimension, part.label): part.cases for row in rows for part in row.slices}
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
