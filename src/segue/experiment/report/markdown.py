@@ -74,11 +74,11 @@ def _examples(examples: Sequence[Example]) -> str:
     lines = []
     for example in examples:
         lines.append(
-            f"- {' → '.join(map(_plain, example.session))} → **{', '.join(map(_plain, few(example.target)))}**"
+            f"- {' → '.join(map(_plain, example.session))} → **{' · '.join(map(_plain, few(example.target)))}**"
         )
         for label, items in example.lists.items():
             listed = (f"**{_plain(item)}**" if item in example.target else _plain(item) for item in items)
-            lines.append(f"    - {label}: {', '.join(listed)}")
+            lines.append(f"    - {label}: {' · '.join(listed)}")
     return "\n".join(lines)
 
 

@@ -19,8 +19,10 @@ def repeat(results: Results) -> str | None:
     asked = [row for row in results.models if not row.baseline]
     if not all(row.label == row.model for row in asked):
         return None
+    # Popularity in the last days has a label of its own: the baselines bring it, no setting reaches it.
+    settable = [row for row in results.models if row.label == row.model]
     try:
-        settings = {row.label: _changes(model_class(row.model)(**row.config).config) for row in results.models}
+        settings = {row.label: _changes(model_class(row.model)(**row.config).config) for row in settable}
         named = Protocol.named(results.protocol["name"]) if results.protocol["name"] in Protocol.presets else Protocol()
         protocol = Protocol.of({key: value for key, value in results.protocol.items() if key != "headline"})
     except InputError:  # Another version's results: its parameters are not ours.
