@@ -19,9 +19,21 @@ from segue.experiment.entries import BASELINES
 from segue.models.catalog import model_class, model_classes
 from segue.parameters import describe
 
-COMMANDS = ("demo", "data", "models", "run", "tune", "compare", "distill", "evaluate", "recommend", "add-items")
+COMMANDS = (
+    "demo",
+    "data",
+    "models",
+    "run",
+    "tune",
+    "compare",
+    "report",
+    "distill",
+    "evaluate",
+    "recommend",
+    "add-items",
+)
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
-WRITTEN = {"results.json", "report.md", "begun.json", "environment.json", "cases"}
+WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}
 NUMBERS = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "parameters", "latency_ms"}
 
 Finished = tuple[Path, Outcome]
