@@ -20,6 +20,7 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, or its res
 
     Examples:
     segue report runs/clicks-1
+    segue report runs/clicks-1/results.json
     """
     folder = run.parent if run.name == RESULTS else run
     write_reports(Results.read(folder / RESULTS), folder)
