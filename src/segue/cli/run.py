@@ -64,7 +64,7 @@ def run(
             "format": log_format,
             "columns": parse_assignments("--columns", columns) if columns else None,
             "items": items,
-            "models": _names(model) if model else None,
+            "models": names(model) if model else None,
             "protocol": protocol,
             "preset": parse_assignments("--preset", preset) if preset else None,
             "set": parse_settings(settings) if settings else None,
@@ -103,5 +103,6 @@ def _again(folder: Path, *, named: bool) -> str:
     return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
 
 
-def _names(texts: list[str]) -> list[str]:
+def names(texts: list[str]) -> list[str]:
+    """Return the names in texts that each hold several, separated by commas."""
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
