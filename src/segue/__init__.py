@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
+    from segue.insight.plot import Insight as Insight
+    from segue.insight.plot import plot as plot
     from segue.models.als import ALS as ALS
     from segue.models.anatomy import anatomy as anatomy
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
@@ -102,6 +104,8 @@ _HOMES = {
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",
     "run": "experiment.run",
+    "Insight": "insight.plot",
+    "plot": "insight.plot",
     "ALS": "models.als",
     "anatomy": "models.anatomy",
     "Model": "models.base",

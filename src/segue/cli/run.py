@@ -75,22 +75,22 @@ def run(
         raise ParameterError("--seeds: stands in for --seed; give one of them")
     recipe = _recipe(
         config,
-        _names(recbole or []),
+        names(recbole or []),
         {
             "log": log,
             "format": log_format,
             "columns": parse_assignments("--columns", columns) if columns else None,
             "items": items,
-            "models": _names(model) if model else None,
+            "models": names(model) if model else None,
             "protocol": protocol,
             "preset": parse_assignments("--preset", preset) if preset else None,
             "set": parse_settings(settings) if settings else None,
             "baselines": baselines,
-            "slices": _names(slices) if slices else None,
+            "slices": names(slices) if slices else None,
             "seed": seed,
             "device": device,
             "precision": precision,
-            "track": _names(track) if track else None,
+            "track": names(track) if track else None,
         },
     )
     if resume and out is None:
@@ -122,7 +122,7 @@ def _run_seeds(recipe: Recipe, folder: Path, seeds: list[int], *, resume: bool, 
 
 
 def _seeds(texts: list[str]) -> list[int]:
-    names = _names(texts)
+    names = names(texts)
     if not all(name.isascii() and name.isdigit() for name in names) or len(set(names)) < len(names):
         raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got '{','.join(texts)}'")
     return [int(name) for name in names]
@@ -152,5 +152,6 @@ def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any])
     return segue.load_recbole([Path(file) for file in recbole], options)
 
 
-def _names(texts: list[str]) -> list[str]:
+def names(texts: list[str]) -> list[str]:
+    """Return the names in texts that each hold several, separated by commas."""
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
