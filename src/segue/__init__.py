@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from segue.models.vstan import VSTAN as VSTAN
     from segue.training.config import Distillation as Distillation
     from segue.training.runtime import Runtime as Runtime
+    from segue.tuning.plan import Tuning as Tuning
+    from segue.tuning.tune import tune as tune
     from segue.version import __version__ as __version__
 
 _HOMES = {
@@ -129,6 +131,8 @@ _HOMES = {
     "VSKNN": "models.v_sknn",
     "VSTAN": "models.vstan",
     "Runtime": "training.runtime",
+    "Tuning": "tuning.plan",
+    "tune": "tuning.tune",
     "__version__": "version",
 }
 

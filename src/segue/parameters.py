@@ -31,6 +31,26 @@ def flatten(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
     return flat
 
 
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by dotted name as sections: the inverse of ``flatten``."""
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        for part in reversed(name.split(".")):
+            value = {part: value}  # noqa: PLW2901 (the value is wrapped from the inside out)
+        tree = merge(tree, value)
+    return tree
+
+
+def field_of(config: type[BaseModel], name: str) -> FieldInfo | None:
+    """Return the declaration of a parameter by its dotted name; None if there is none, as within free values."""
+    first, _, rest = name.partition(".")
+    info = config.model_fields.get(first)
+    if info is None or not rest:
+        return info
+    section = info.annotation
+    return field_of(section, rest) if isinstance(section, type) and issubclass(section, BaseModel) else None
+
+
 def typed(value: Any) -> str:
     """Return a value as it is typed behind ``--set``."""
     if value is None:

@@ -62,13 +62,23 @@ def write_text(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a UTF-8 text file; a process that is killed meanwhile leaves it unfinished at most.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with refusals_explained(path), path.open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they do not exist.
 
     Raises:
         StorageError: the disk refused.
     """
-    with _refusals_explained(path):
+    with refusals_explained(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -78,7 +88,7 @@ def remove(path: Path) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    with _refusals_explained(path):
+    with refusals_explained(path):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -93,7 +103,7 @@ def is_unfinished(path: Path) -> bool:
 @contextmanager
 def _room_beside(path: Path) -> Iterator[Path]:
     """Yield a folder of this writer alone, on the file system of ``path``; it is gone afterwards."""
-    with _refusals_explained(path):
+    with refusals_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         prefix = f"{_UNFINISHED}{path.name}-"
         with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as room:
@@ -119,7 +129,12 @@ def _sync(file: Path) -> None:
 
 
 @contextmanager
-def _refusals_explained(path: Path) -> Iterator[None]:
+def refusals_explained(path: Path) -> Iterator[None]:
+    """Turn what the system says where it does not store something into a message.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     try:
         yield
     except StorageError:

@@ -68,7 +68,8 @@ def test_results_hold_what_they_promise(finished: Finished) -> None:
 def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finished) -> None:
     out, outcome = finished
     labels = [row["label"] for row in results(out)["models"]]
-    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "begun.json", "cases", *labels}
+    files = {"results.json", "report.md", "begun.json", "environment.json", "cases", "curves"}
+    assert {path.name for path in out.iterdir()} == {*files, *labels}
     assert {path.name for path in (out / "cases").iterdir()} == {f"{label}.parquet" for label in labels}
     report = (out / "report.md").read_text()
     for text in (outcome.out, report):
@@ -172,7 +173,7 @@ def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, 
     (out / "my notes.txt").write_text("precious")
     assert segue("run", log, "--model", "stan", "--no-baselines", "--out", out, "--overwrite").code == 0
     assert {path.name for path in out.iterdir()} == {
-        *("results.json", "report.md", "begun.json", "cases", "stan", "my notes.txt")
+        *("results.json", "report.md", "begun.json", "environment.json", "cases", "stan", "my notes.txt")
     }
     assert [path.name for path in (out / "cases").iterdir()] == ["stan.parquet"]
 

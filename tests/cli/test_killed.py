@@ -19,7 +19,13 @@ EPOCHS = ("--set", "gru4rec.training.epochs=10", "--set", "gru4rec.training.pati
 def rows(folder: Path) -> list[dict[str, Any]]:
     found = json.loads((folder / "results.json").read_text())["models"]
     costs = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "latency_ms"}
-    return [{name: value for name, value in row.items() if name not in costs} for row in found]
+    kept = [{name: value for name, value in row.items() if name not in costs} for row in found]
+    return [{**row, "curve": [{**epoch, "seconds": 0} for epoch in row["curve"]]} for row in kept]
+
+
+def curve(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "curves" / "gru4rec.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "seconds": 0} for line in lines]
 
 
 def test_killed_and_resumed_equals_uninterrupted(log: Path, tmp_path: Path) -> None:
@@ -42,4 +48,6 @@ def test_killed_and_resumed_equals_uninterrupted(log: Path, tmp_path: Path) -> N
     assert rows(killed) == rows(whole)
     arrays = [(folder / "gru4rec" / "arrays.safetensors").read_bytes() for folder in (killed, whole)]
     assert arrays[0] == arrays[1]
-    assert {path.name for path in killed.iterdir()} == {"gru4rec", "cases", "results.json", "report.md", "begun.json"}
+    assert curve(killed) == curve(whole) == rows(whole)[0]["curve"]
+    names = {"gru4rec", "cases", "results.json", "report.md", "begun.json", "curves", "environment.json"}
+    assert {path.name for path in killed.iterdir()} == names

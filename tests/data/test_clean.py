@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.data import clean
+from segue.data.intervals import parse_intervals
 from segue.data.order import ROW, ordered
+from segue.errors import ParameterError
 
 START = datetime(2024, 1, 1)
 
@@ -147,3 +149,61 @@ def test_a_step_keeps_rows_in_order_and_reports_what_is_gone(step, events):
     rows = set(cleaned.log[ROW].to_list())
     assert cleaned.log.equals(frame.filter(pl.col(ROW).is_in(list(rows))))
     assert (cleaned.log is frame) == (cleaned.dropped == 0)
+
+
+def test_of_the_events_on_one_item_the_first_or_the_last_stays():
+    frame = log((1, 5, 0), (1, 6, 1), (1, 5, 2), (2, 5, 3))
+    assert clean.drop_revisits(frame, "first").log["time"].dt.minute().to_list() == [0, 1, 3]
+    assert clean.drop_revisits(frame, "last").log["time"].dt.minute().to_list() == [1, 2, 3]
+    assert "has a later event on" in clean.drop_revisits(frame, "last").why
+
+
+def test_values_are_kept_by_intervals_and_by_lists():
+    ratings, kinds = [1.0, 3.0, 5.0, None, float("nan")], ["see", "buy", "buy", "buy", None]
+    frame = log((1, 1, 0), (1, 2, 1), (1, 3, 2), (1, 4, 3), (1, 5, 4)).with_columns(
+        pl.Series("rating", ratings), pl.Series("type", kinds)
+    )
+    assert clean.keep_values(frame, value_interval={"rating": "[3,inf)"}).log["item"].to_list() == [2, 3]
+    assert clean.keep_values(frame, value_interval={"rating": "(3,inf)"}).log["item"].to_list() == [3]
+    assert clean.keep_values(frame, value_interval={"rating": "[0,1];[5,5]"}).log["item"].to_list() == [1, 3]
+    assert clean.keep_values(frame, value_among={"type": ["buy"]}).log["item"].to_list() == [2, 3, 4]
+    assert clean.keep_values(frame, value_among={"item": ["2", "5"]}).log["item"].to_list() == [2, 5]
+    both = clean.keep_values(frame, value_interval={"rating": "[0,3]"}, value_among={"type": ["buy"]})
+    assert both.log["item"].to_list() == [2]
+    assert both.why == "events without 'rating' in [0,3] and 'type' among buy"
+    second = (START - datetime(1970, 1, 1)).total_seconds()
+    assert clean.keep_values(frame, value_interval={"time": f"({second},{second + 120}]"}).log["item"].to_list() == [
+        2,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "3", "[3,", "[a,b]", "[5,4]", "[1,2,3]", "{1,2}", "[1,2];", "[nan,1]"])
+def test_an_interval_that_is_none_is_refused(text):
+    with pytest.raises(ParameterError, match="an interval such as"):
+        parse_intervals(text)
+
+
+@given(pairs, st.integers(0, 3), st.integers(3, 9), st.integers(0, 3), st.integers(3, 9))
+def test_activity_is_counted_in_rounds_as_recbole_does(events, low, high, item_low, item_high):
+    left_over = list(events)
+    while True:
+        sessions = defaultdict(int)
+        items = defaultdict(int)
+        for session, item in left_over:
+            sessions[session] += 1
+            items[item] += 1
+        inside = [(s, i) for s, i in left_over if low <= sessions[s] <= high and item_low <= items[i] < item_high]
+        if inside == left_over:
+            break
+        left_over = inside
+    cleaned = clean.keep_active(
+        log(*events), session_interval=f"[{low},{high}]", item_interval=f"[{item_low},{item_high})"
+    )
+    assert sorted(left(cleaned)) == sorted(left_over)
+
+
+def test_one_side_alone_may_be_asked_for():
+    frame = log((1, 5), (1, 6), (1, 6), (2, 5))
+    assert left(clean.keep_active(frame, session_interval="(1,inf)")) == [(1, 5), (1, 6), (1, 6)]
+    assert left(clean.keep_active(frame, item_interval="[0,1];[9,9]")) == []

@@ -78,6 +78,11 @@ def test_all_mistakes_are_reported_together():
         ({"metrics": ["recal@20"]}, "protocol.metrics: must be a list of metrics .*did you mean 'recall'"),
         ({"metrics": []}, "protocol.metrics"),
         ({"since": "yesterday"}, "protocol.since"),
+        (
+            {"value_interval": {"rating": "3 up"}},
+            "protocol.value_interval: must be .* that of rating must be an interval",
+        ),
+        ({"session_interval": "[5,2]"}, r"protocol.session_interval: must be an interval .* got '\[5,2\]'"),
     ],
 )
 def test_a_rule_that_is_broken_is_named(parameters, message):
@@ -107,7 +112,12 @@ def test_the_hash_depends_on_every_parameter_and_on_the_data():
         "until": "2024-01-01",
         "session_gap": 30,
         "drop_repeats": True,
+        "revisits": "last",
+        "value_interval": {"rating": "[3,inf)"},
+        "value_among": {"type": ["buy"]},
         "max_length": 50,
+        "session_interval": "[5,inf)",
+        "item_interval": "[5,inf)",
         "k_core": 2,
         "min_support": 2,
         "min_length": 3,
@@ -145,6 +155,14 @@ def test_the_hash_does_not_depend_on_the_name_or_the_way_it_was_built():
     parameters = {**Protocol.presets["session-next"], "name": "mine"}
     assert Protocol(**parameters).hash("data") == Protocol.named("session-next").hash("data")
     assert Protocol.named("session-next").hash("0123456789abcdef") == "bc9573ec29f2"
+
+
+def test_a_step_that_came_later_is_no_part_of_a_hash_unless_it_is_asked_for():
+    protocol = Protocol.named("session-next")
+    earlier = tuple(name for name in ORDER if name not in ("revisits", "values", "activity"))
+    assert protocol.changed({"steps": earlier}).hash("data") == protocol.hash("data")
+    asked = protocol.changed({"item_interval": "[0,inf)"})
+    assert asked.changed({"steps": earlier}).hash("data") != asked.hash("data") != protocol.hash("data")
     told_otherwise = {"valid_metric": "mrr@5", "decimals": 6}
     assert Protocol.named("session-next", told_otherwise).hash("0123456789abcdef") == "bc9573ec29f2"
 

@@ -1,9 +1,8 @@
 """`segue run`: train, evaluate, compare, save."""
 
-import shlex
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,10 +10,11 @@ import segue
 from segue.cli.compare import show_comparison
 from segue.cli.reading import Columns, Format, Items
 from segue.cli.tables import leaderboard, title
-from segue.cli.terminal import program, terminal
+from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
 from segue.evaluation.linter.finding import LOG
 from segue.experiment.folder import REPORT, RESULTS, check_folder, next_folder
+from segue.experiment.recbole import load_recbole
 from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
 from segue.progress import progress_for
@@ -39,6 +39,9 @@ def run(
     columns: Columns = None,
     items: Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
+    recbole: Annotated[
+        list[str] | None, typer.Option(help="RecBole's YAML file; several are separated by commas, the last one wins.")
+    ] = None,
     slices: Annotated[
         list[str] | None, typer.Option(help="Further parts of the test: weekday, day, or a column such as category.")
     ] = None,
@@ -54,6 +57,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Tell others of the run, too: tensorboard, mlflow.")] = None,
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.
 
@@ -65,12 +69,14 @@ def run(
     segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \
         --model gru4rec --seed 7 --out runs/a
     segue run clicks.csv --model gru4rec,sasrec --seeds 0,1,2 --out runs/b
+    segue run ml-100k --recbole bpr.yaml --model BPR
     """
     several = _seeds(seeds or [])
     if several and seed is not None:
         raise ParameterError("--seeds: stands in for --seed; give one of them")
-    recipe = load_recipe(
+    recipe = _recipe(
         config,
+        _names(recbole or []),
         {
             "log": log,
             "format": log_format,
@@ -85,6 +91,7 @@ def run(
             "seed": seed,
             "device": device,
             "precision": precision,
+            "track": _names(track) if track else None,
         },
     )
     if resume and out is None:
@@ -96,7 +103,7 @@ def run(
             return
         results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: {_again(folder, named=out is not None)}", err=True)
+        typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
         raise typer.Exit(130) from None
     show(results, folder)
 
@@ -137,10 +144,13 @@ def show(results: Results, folder: Path) -> None:
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
 
 
-def _again(folder: Path, *, named: bool) -> str:
-    """Return the command that goes on with this one; ``named`` if its options name the folder."""
-    options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
-    return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
+def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of the files that the options name."""
+    if not recbole:
+        return load_recipe(config, options)
+    if config is not None:
+        raise ParameterError("--recbole: stands in for --config; give one of them")
+    return load_recbole([Path(file) for file in recbole], options)
 
 
 def _names(texts: list[str]) -> list[str]:

@@ -11,11 +11,13 @@ from rich.text import Text
 from segue.data.vocabulary import Vocabulary
 from segue.experiment.results import ModelResult
 from segue.parameters import describe, typed
+from segue.spaces import spaces_of
 
 if TYPE_CHECKING:
     from segue.evaluation.outcome import Evaluation
     from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
+    from segue.tuning.outcome import TrialRow
 
 _SIZES = ("events", "sessions", "items", "length_mean")
 
@@ -147,14 +149,31 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
 
 
 def parameter_table(config: type[BaseModel]) -> Table:
-    """List every parameter of a configuration, its rule below its meaning."""
-    table = _table()
+    """List every parameter of a configuration; below its meaning its rule, and where ``segue tune`` searches it."""
+    table, spaces = _table(), spaces_of(config.model_construct())
     for column in ("parameter", "default", "meaning"):
         table.add_column(column, no_wrap=column != "meaning")
     for parameter in describe(config):
-        meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule, "dim"))
+        space = f"\ntuned in {spaces[parameter.name]}" if parameter.name in spaces else ""
+        meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule + space, "dim"))
         table.add_row(parameter.name, typed(parameter.default), meaning)
     return table
+
+
+def trial_table(trials: "Sequence[TrialRow]", metric: str) -> Table:
+    """Show trials of a search, one column each, with what was tried."""
+    table = _table()
+    table.add_column("trial", no_wrap=True)
+    for trial in trials:
+        table.add_column(str(trial.number), justify="right")
+    table.add_row(metric, *(Text(shown(trial.value), style="bold") for trial in trials))
+    for name in trials[0].parameters:
+        table.add_row(name, *(_found(trial.parameters.get(name)) for trial in trials))
+    return table
+
+
+def _found(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else typed(value)
 
 
 def step_table(steps: "Sequence[Step]") -> Table:

@@ -1,5 +1,6 @@
 """What the commands print tables with, and what they are called by."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,3 +17,9 @@ def program() -> str:
     """Return what to type for this very command line: ``segue`` where the shell finds it, else what was typed."""
     found, called = shutil.which("segue"), sys.argv[0]
     return "segue" if found and Path(found).resolve() == Path(called).resolve() else called
+
+
+def again(folder: Path, *, named: bool) -> str:
+    """Return the command that goes on with this one; ``named`` if its options name the folder."""
+    options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
+    return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])

@@ -3,14 +3,17 @@
 Which steps run, in which order and with which numbers, is the protocol's business.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from segue.data.events import DAY, SECOND
+from segue.data.events import DAY, SECOND, TIME
+from segue.data.intervals import holds_any, parse_intervals
 from segue.data.order import ROW, Runs, begins, by_end
 
 
@@ -48,6 +51,58 @@ def drop_repeats(log: pl.DataFrame) -> Cleaned:
     """Keep the first of several consecutive events of a session on one item."""
     other = log["item"] != log["item"].shift(1)
     return _left(log, log.filter(begins(log) | other), "repeats of the event before")
+
+
+def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:
+    """Keep the first or the last of several events of a session on one item."""
+    kept = log.unique(["session", "item"], keep=revisits, maintain_order=True)
+    other = "an earlier" if revisits == "first" else "a later"
+    return _left(log, kept, f"events on an item that the session has {other} event on")
+
+
+def keep_values(
+    log: pl.DataFrame,
+    *,
+    value_interval: Mapping[str, str] | None = None,
+    value_among: Mapping[str, Sequence[str]] | None = None,
+) -> Cleaned:
+    """Keep the events whose values are in intervals, or among some; a value that is missing is not.
+
+    Args:
+        log: an ordered log.
+        value_interval: intervals by numeric column, see ``segue.data.intervals``; times count in seconds since 1970.
+        value_among: values by column, compared as text.
+    """
+    intervals, choices = value_interval or {}, value_among or {}
+    rules = [
+        *(holds_any(parse_intervals(text), _number(log, name)) for name, text in intervals.items()),
+        *(pl.col(name).cast(pl.String).is_in(list(values)) for name, values in choices.items()),
+    ]
+    said = [f"'{name}' in {text}" for name, text in intervals.items()]
+    said += [f"'{name}' among {', '.join(values)}" for name, values in choices.items()]
+    return _left(log, log.filter(pl.all_horizontal(rules)), f"events without {' and '.join(said)}")
+
+
+def _number(log: pl.DataFrame, name: str) -> pl.Expr:
+    if name == TIME:
+        return pl.col(name).to_physical() / SECOND
+    return pl.col(name).fill_nan(None) if log.schema[name].is_float() else pl.col(name)
+
+
+def keep_active(log: pl.DataFrame, *, session_interval: str | None = None, item_interval: str | None = None) -> Cleaned:
+    """Drop sessions and items whose numbers of events are outside intervals, until none is.
+
+    Both are counted before either is dropped, round after round, as RecBole does: where an interval has an upper end
+    the order matters.
+    """
+    rules = {"session": session_interval, "item": item_interval}
+    asked = {side: text for side, text in rules.items() if text is not None}
+    inside = pl.all_horizontal([holds_any(parse_intervals(text), pl.len().over(side)) for side, text in asked.items()])
+    kept, before = log, -1
+    while kept.height != before:
+        kept, before = kept.filter(inside), kept.height
+    said = " or ".join(f"{side}s without a number of events in {text}" for side, text in asked.items())
+    return _left(log, kept, said)
 
 
 def window(

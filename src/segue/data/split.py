@@ -59,21 +59,26 @@ def last_share(log: pl.DataFrame, share: float) -> HeldOut:
     return _apart(log, runs.spread(late))
 
 
-def last_event(log: pl.DataFrame, least: int, among: pl.Series | None = None) -> HeldOut:
-    """Hold out the last event of each session of at least ``least`` events.
+def last_event(
+    log: pl.DataFrame, least: int, among: pl.Series | None = None, rng: np.random.Generator | None = None
+) -> HeldOut:
+    """Hold out the last event, or any one, of each session of at least ``least`` events.
 
     Args:
         log: an ordered log.
         least: sessions that are shorter are left whole.
         among: if given, only sessions with these ids are touched.
+        rng: draws which event is held out; None takes the last one.
     """
     runs = Runs.of(log)
     touched = runs.lengths >= least
     if among is not None:
         touched &= log["session"].gather(runs.starts).is_in(among.implode()).to_numpy()
-    last = np.zeros(log.height, dtype=bool)
-    last[runs.ends[touched] - 1] = True
-    return _apart(log, last)
+    ends = runs.ends[touched]
+    back = 1 if rng is None else 1 + rng.integers(runs.lengths[touched])
+    left_out = np.zeros(log.height, dtype=bool)
+    left_out[ends - back] = True
+    return _apart(log, left_out)
 
 
 def from_moment(log: pl.DataFrame, moment: datetime | None) -> HeldOut:

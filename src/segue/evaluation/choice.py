@@ -78,8 +78,25 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
             if name in CLEANING and CLEANING[name].needs_time
             for parameter in CLEANING[name].settings(protocol)
         ]
+    if "values" in protocol.steps:
+        mistakes += _missing_values(events, protocol)
     if mistakes:
         raise ParameterError("\n".join(mistakes))
+
+
+def _missing_values(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Say which columns a filter by value asks for in vain."""
+    schema = events.frame.schema
+    for parameter in ("value_interval", "value_among"):
+        for name in getattr(protocol, parameter):
+            if name not in schema:
+                has = ", ".join(f"'{column}'" for column in schema)
+                yield f"protocol.{parameter}: must name columns of the log, got '{name}'; it has {has}"
+            elif parameter == "value_interval" and not (schema[name].is_numeric() or schema[name].is_temporal()):
+                yield (
+                    f"protocol.value_interval: must name columns of numbers, got '{name}', which is text; "
+                    f"list the values to keep in protocol.value_among"
+                )
 
 
 def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:

@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from segue.data.encode import Which
+from segue.data.intervals import parse_intervals
 from segue.data.split import GroupBy
 from segue.errors import InputError, UnknownNameError
 from segue.nn.metrics import CHOOSING_METRICS, DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
@@ -21,7 +22,10 @@ StepName = Literal[
     "window",
     "sessionise",
     "repeats",
+    "revisits",
+    "values",
     "max-length",
+    "activity",
     "k-core",
     "hold-out-test",
     "known-items",
@@ -41,16 +45,27 @@ ORDER: tuple[StepName, ...] = tuple(name for name in get_args(StepName) if name 
 _SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
 _USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))
 
+_LATER_STEPS: Mapping[StepName, tuple[str, ...]] = {
+    "revisits": ("revisits",),
+    "values": ("value_interval", "value_among"),
+    "activity": ("session_interval", "item_interval"),
+}
+"""Steps that came after the first hashes were published, with their parameters."""
+
 _LATER = frozenset(
     {
         *("ratios", "group_by", "order", "split_seed", "leave"),
         *("candidates", "candidate_seed", "label", "label_threshold", "repeats"),
+        *(name for names in _LATER_STEPS.values() for name in names),
     }
 )
 """Parameters that came after the first hashes were published: one at its default is no part of a hash."""
 
 _NOT_HASHED = frozenset({"name", "valid_metric", "decimals"})
 """Parameters that change no figure of a given model."""
+
+_Text = Annotated[str, BeforeValidator(str)]
+"""A value that is compared as text: 5 may be written without quotes."""
 
 _GRU4REC: dict[str, Any] = {
     "steps": (
@@ -91,6 +106,14 @@ class Protocol(BaseModel):
             "exclude_seen": True,
             "metrics": _USER_METRICS,
         },
+        "recbole": {
+            "split": "event-ratio",
+            "order": "random",
+            "cases": "together",
+            "exclude_seen": True,
+            "metrics": tuple(f"{name}@10" for name in ("recall", "mrr", "ndcg", "hit", "precision")),
+            "valid_metric": "mrr@10",
+        },
         "gru4rec-2015": _GRU4REC,
         "yoochoose-1-64": {**_GRU4REC, "recent_share": 1 / 64},
         "yoochoose-1-4": {**_GRU4REC, "recent_share": 1 / 4},
@@ -113,8 +136,20 @@ class Protocol(BaseModel):
     """Step sessionise: minutes without an event after which a new session begins."""
     drop_repeats: bool = False
     """Step repeats: of consecutive events on one item keep the first."""
+    revisits: Literal["all", "first", "last"] = "all"
+    """Step revisits: of several events of a session on one item keep all, the first or the last."""
+    value_interval: dict[str, str] = {}
+    """Step values: keep the events whose number in a column is in an interval, for example {rating: "[3,inf)"}; several
+    intervals are separated by semicolons, and the column time counts in seconds since 1970."""
+    value_among: dict[str, tuple[_Text, ...]] = {}
+    """Step values: keep the events whose value in a column is one of a list, for example {type: [buy]}."""
     max_length: int | None = Field(None, ge=1)
     """Step max-length: drop sessions with more events (over-active ones, such as bots)."""
+    session_interval: str | None = None
+    """Step activity: drop sessions whose number of events is outside an interval such as [5,inf), and again until none
+    is."""
+    item_interval: str | None = None
+    """Step activity: the same for items, along with the sessions."""
     k_core: int = Field(1, ge=1)
     """Step k-core: drop sessions and items until each has this many distinct partners; 1 drops nothing."""
     min_support: int = Field(1, ge=1)
@@ -150,9 +185,10 @@ class Protocol(BaseModel):
     group_by: GroupBy = "user"
     """Split event-ratio: shares of the events of each user (or session), or of all events together."""
     order: Literal["time", "random"] = "time"
-    """Split event-ratio: the last events are held out, or any, which lets a model learn from the future."""
+    """Splits event-ratio and last-event: the last events are held out, or any, which lets a model learn from the
+    future."""
     split_seed: int = Field(0, ge=0)
-    """Split event-ratio in random order: seed of the draw."""
+    """Splits event-ratio and last-event in random order: seed of the draw."""
     cases: Which = "every-next"
     """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
     all of them together, as one case with several relevant items, from what is not held out."""
@@ -231,6 +267,18 @@ class Protocol(BaseModel):
             raise ValueError(f"a time before test_from ({test.isoformat()})")
         return moment
 
+    @field_validator("value_interval")
+    @classmethod
+    def _known_intervals(cls, intervals: dict[str, str]) -> dict[str, str]:
+        for name, text in intervals.items():
+            _check_interval(text, f"names of columns with intervals; that of {name} must be ")
+        return intervals
+
+    @field_validator("session_interval", "item_interval")
+    @classmethod
+    def _known_interval(cls, text: str | None) -> str | None:
+        return text if text is None else _check_interval(text)
+
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
@@ -301,9 +349,20 @@ class Protocol(BaseModel):
         validation or in decimal places have one hash.
         """
         unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
-        content = {"protocol": self.model_dump(mode="json", exclude={*_NOT_HASHED, *unset}), "data": fingerprint}
+        described = self.model_dump(mode="json", exclude={*_NOT_HASHED, *unset})
+        idle = {name for name, parameters in _LATER_STEPS.items() if unset.issuperset(parameters)}
+        described["steps"] = [name for name in self.steps if name not in idle]
+        content = {"protocol": described, "data": fingerprint}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_interval(text: str, place: str = "") -> str:
+    try:
+        parse_intervals(text)
+    except InputError as error:
+        raise ValueError(f"{place}{error}") from None
+    return text
 
 
 def _check_metrics(texts: Sequence[str], rule: str) -> None:

@@ -50,7 +50,10 @@ CLEANING: Mapping[str, Step] = {
     "window": Step(clean.window, ("last_days", "since", "until"), needs_time=True),
     "sessionise": Step(clean.sessionise, ("session_gap",), needs_time=True),
     "repeats": Step(clean.drop_repeats, ("drop_repeats",)),
+    "revisits": Step(clean.drop_revisits, ("revisits",)),
+    "values": Step(clean.keep_values, ("value_interval", "value_among")),
     "max-length": Step(clean.drop_long_sessions, ("max_length",)),
+    "activity": Step(clean.keep_active, ("session_interval", "item_interval")),
     "k-core": Step(clean.drop_outside_core, ("k_core",)),
     "recent-share": Step(clean.keep_recent, ("recent_share",)),
     "min-support": Step(clean.drop_rare_items, ("min_support",)),
@@ -74,6 +77,11 @@ class Split:
     needs_time: bool = False
 
 
+def _draw(protocol: Protocol, part: str) -> np.random.Generator | None:
+    """Return what draws the events to hold out; None where they are the last ones."""
+    return generator(protocol.split_seed, "split", part) if protocol.order == "random" else None
+
+
 def _given_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
     """Take the log's own validation part; without one, the end of each tested history or the last sessions."""
     own = split.given(log, "valid")
@@ -87,7 +95,7 @@ def _given_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> H
 def _last_event_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
     """Take the event before the tested one; or the tested one, or none, where only one event is left out."""
     if protocol.leave == "valid_and_test":
-        return split.last_event(log, 2, test["session"])
+        return split.last_event(log, 2, test["session"], _draw(protocol, "valid"))
     return HeldOut(log, test if protocol.leave == "valid_only" else log.clear())
 
 
@@ -102,7 +110,7 @@ def _event_share_test(log: pl.DataFrame, protocol: Protocol) -> HeldOut:
         log,
         lambda sizes: split.share_sizes(sizes, protocol.ratios)[1],
         protocol.group_by,
-        generator(protocol.split_seed, "split", "test") if protocol.order == "random" else None,
+        _draw(protocol, "test"),
     )
 
 
@@ -118,7 +126,7 @@ def _event_share_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame
         log,
         lambda _: split.share_sizes(before, protocol.ratios)[0],
         protocol.group_by,
-        generator(protocol.split_seed, "split", "valid") if protocol.order == "random" else None,
+        _draw(protocol, "valid"),
     )
 
 
@@ -130,7 +138,9 @@ SPLITS: Mapping[SplitName, Split] = {
     ),
     # One event at least stays for training, so whoever has too few is never tested, and trained on only.
     "last-event": Split(
-        test=lambda log, protocol: split.last_event(log, 3 if protocol.leave == "valid_and_test" else 2),
+        test=lambda log, protocol: split.last_event(
+            log, 3 if protocol.leave == "valid_and_test" else 2, rng=_draw(protocol, "test")
+        ),
         valid=_last_event_valid,
     ),
     "ratio": Split(

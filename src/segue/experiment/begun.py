@@ -9,7 +9,7 @@ from segue.data.fingerprint import fingerprint
 from segue.errors import ParameterError
 from segue.evaluation.prepare import Dataset
 from segue.experiment.entries import Entry
-from segue.experiment.folder import BEGUN, is_begun
+from segue.experiment.folder import BEGUN, RUN, Layout, is_begun
 from segue.experiment.recipe import Recipe
 from segue.parameters import flatten, typed
 from segue.storage import write_text
@@ -46,20 +46,20 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
     write_text(out / BEGUN, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_settings(out: Path) -> dict[str, Any] | None:
+def read_settings(out: Path, layout: Layout = RUN) -> dict[str, Any] | None:
     """Return what the run in a folder was begun with, or None where nothing was begun.
 
     Raises:
         ParameterError: there is a run that does not say so, or whose begun.json is damaged.
     """
-    if not is_begun(out):
+    if not is_begun(out, layout):
         return None
     try:
         content: dict[str, Any] = json.loads((out / BEGUN).read_text(encoding="utf-8"))
         return {"run": dict(content["run"]), "models": dict(content["models"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParameterError(
-            f"{out}: holds a run that does not say what it was begun with ({BEGUN} is missing or damaged); "
+            f"{out}: holds a {layout.noun} that does not say what it was begun with ({BEGUN} is missing or damaged); "
             "choose another folder, or replace it"
         ) from error
 

@@ -19,6 +19,7 @@ from segue.experiment.folder import check_folder
 from segue.experiment.recipe import Recipe, read_log
 from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner
+from segue.experiment.tracking.follow import check_trackers
 from segue.models.anatomy import anatomy
 from segue.models.base import Model
 from segue.models.catalog import load
@@ -91,6 +92,7 @@ def distill(
     """
     progress, plan = progress or Progress(), plan or Distillation()
     check_folder(out, resume=resume, overwrite=overwrite)
+    check_trackers(recipe.track)
     student, alone = _students(recipe)
     about = _about(teacher)
     master = load(teacher)

@@ -1,5 +1,6 @@
 """The folder that a run writes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from segue.artifact import is_artifact
@@ -8,10 +9,22 @@ from segue.storage import is_unfinished, make_folder, remove
 
 RESULTS, REPORT, BEGUN, CHECKPOINTS = "results.json", "report.md", "begun.json", "checkpoints"
 CASES = "cases"
+ENVIRONMENT, CURVES, TENSORBOARD, MLFLOW = "environment.json", "curves", "tensorboard", "mlruns"
 
 
-def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to write over what is there, unless it is a run and the user said so.
+@dataclass(frozen=True)
+class Layout:
+    """What one command writes into its folder: what that is called, and the names of the files and folders."""
+
+    noun: str
+    names: frozenset[str]
+
+
+RUN = Layout("run", frozenset((RESULTS, REPORT, BEGUN, CHECKPOINTS, CASES, ENVIRONMENT, CURVES, TENSORBOARD, MLFLOW)))
+
+
+def check_folder(out: Path, *, resume: bool, overwrite: bool, layout: Layout = RUN) -> None:
+    """Refuse to write over what is there, unless it is of the same kind and the user said so.
 
     Raises:
         ParameterError: the folder holds something.
@@ -22,17 +35,17 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
     if not out.exists() or not any(out.iterdir()):
         return
-    if not _written(out):
+    if not _written(out, layout):
         raise ParameterError(f"--out: {out} holds other files; choose another folder")
     if not (resume or overwrite):
         raise ParameterError(
-            f"--out: {out} holds a run already; add --resume to go on with it, --overwrite to replace it, "
+            f"--out: {out} holds a {layout.noun} already; add --resume to go on with it, --overwrite to replace it, "
             "or choose another folder"
         )
 
 
-def begin_folder(out: Path, *, resume: bool) -> None:
-    """Make the folder ready for a run; what an older one wrote is removed.
+def begin_folder(out: Path, *, resume: bool, layout: Layout = RUN) -> None:
+    """Make the folder ready for a run, or for what else writes into it; what an older one wrote is removed.
 
     Of one that is gone on with, only what it was writing when it was killed.
 
@@ -40,14 +53,14 @@ def begin_folder(out: Path, *, resume: bool) -> None:
         StorageError: the disk refused.
     """
     make_folder(out)
-    for path in (*(out / CASES).glob("*"), *_written(out)):
+    for path in (*filter(is_unfinished, out.glob("*/*")), *_written(out, layout)):
         if is_unfinished(path) or not resume:
             remove(path)
 
 
-def is_begun(out: Path) -> bool:
+def is_begun(out: Path, layout: Layout = RUN) -> bool:
     """Say if a folder holds anything of a run, besides what was being written when it was killed."""
-    return out.is_dir() and not all(is_unfinished(path) for path in _written(out))
+    return out.is_dir() and not all(is_unfinished(path) for path in _written(out, layout))
 
 
 def next_folder(name: str) -> Path:
@@ -58,7 +71,6 @@ def next_folder(name: str) -> Path:
     return folder
 
 
-def _written(out: Path) -> list[Path]:
+def _written(out: Path, layout: Layout) -> list[Path]:
     """List what a run wrote into a folder, and what it was writing when it was killed."""
-    names = (RESULTS, REPORT, BEGUN, CHECKPOINTS, CASES)
-    return [path for path in out.iterdir() if path.name in names or is_artifact(path) or is_unfinished(path)]
+    return [path for path in out.iterdir() if path.name in layout.names or is_artifact(path) or is_unfinished(path)]

@@ -48,6 +48,10 @@ class Recipe(BaseModel):
     """Device of the neural models."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the neural models."""
+    track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)
+    """Who else is told of the run, beside its folder."""
+    notes: list[str] = Field(default_factory=list)
+    """What a reader of the results should know of how the recipe came about, one sentence each."""
 
     @property
     def log_name(self) -> str:

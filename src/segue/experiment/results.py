@@ -38,12 +38,14 @@ class Slice(BaseModel):
 
 
 class Epoch(BaseModel):
-    """One epoch of a training."""
+    """One epoch of a fit."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     epoch: int
-    """Number of the epoch, from 1."""
+    """Number of the epoch, from 1, over all stages of the fit."""
+    stage: str = "training"
+    """Which training it belongs to, where a fit has several: fine-tuning, the teacher, the stages of a pair."""
     loss: float
     """Mean training loss."""
     validation: float | None = None

@@ -10,6 +10,7 @@ from segue.experiment.judging import check_slices
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Results
 from segue.experiment.runner import Runner
+from segue.experiment.tracking.follow import check_trackers
 from segue.progress import Progress
 from segue.training.runtime import Runtime
 
@@ -40,11 +41,12 @@ def run(
     """
     progress = progress or Progress()
     check_folder(out, resume=resume, overwrite=overwrite)
+    check_trackers(recipe.track)
     entries = build_entries(recipe)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
     runtime.torch_device()  # Refuses an unknown one before the log is read.
     data = prepare(events or read_log(recipe), recipe.protocol, **recipe.set.get(PROTOCOL, {}))
-    for note in data.notes:
+    for note in (*recipe.notes, *data.notes):
         progress.say(note)
     if recipe.baselines:
         entries += recent_popularity(data.train)

@@ -17,6 +17,7 @@ from segue.experiment.begun import check_same, read_settings, settings_of, write
 from segue.experiment.cases import keep_cases, restore_cases
 from segue.experiment.differences import Pair
 from segue.experiment.entries import Entry
+from segue.experiment.environment import write_environment
 from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
 from segue.experiment.judging import judged
 from segue.experiment.latency import median_latency_ms
@@ -25,6 +26,7 @@ from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_report
 from segue.experiment.results import ModelResult, Results
+from segue.experiment.tracking.follow import Fit, follow
 from segue.storage import remove
 from segue.training.runtime import Runtime
 from segue.version import __version__
@@ -63,6 +65,7 @@ class Runner:
                 check_same(self._out, begun, settings)
         begin_folder(self._out, resume=self._runtime.resume)
         write_settings(self._out, settings)
+        write_environment(self._out, self._runtime)
         for finding in self._findings:
             self._runtime.progress.say(f"! {finding}")
 
@@ -72,8 +75,10 @@ class Runner:
         if row is not None:
             self._runtime.progress.say(f"{entry.label}: taken over from {self._out / entry.label}")
             return row
-        row = inspected(self._train(entry), entry.model, self._data, self._recipe.seed)
-        self._save(entry, row)
+        with follow(self._out, self._recipe, self._data, entry) as fit:
+            row = inspected(self._train(entry, fit), entry.model, self._data, self._recipe.seed)
+            self._save(entry, row)
+            fit.result(row)
         headline = "  ".join(f"{metric} {row.metrics[metric]:.4f}" for metric in self._data.protocol.headline)
         self._runtime.progress.say(f"{entry.label}: {headline}")
         return row
@@ -89,7 +94,7 @@ class Runner:
             seed=self._recipe.seed,
             protocol={**self._data.describe(), "headline": protocol.headline},
             data=self._data.statistics(),
-            notes=list(self._data.notes),
+            notes=[*self._recipe.notes, *self._data.notes],
             models=ranked,
             verdicts=[],
             findings=all_findings(self._findings, ranked, protocol.headline),
@@ -103,9 +108,9 @@ class Runner:
         if (self._out / CHECKPOINTS).exists():
             remove(self._out / CHECKPOINTS)
 
-    def _train(self, entry: Entry) -> ModelResult:
+    def _train(self, entry: Entry, fit: Fit) -> ModelResult:
         checkpoint = self._out / CHECKPOINTS / f"{entry.label}-{self._key(entry)}.safetensors"
-        runtime, seed = replace(self._runtime, checkpoint=checkpoint), self._recipe.seed
+        runtime, seed = replace(self._runtime, checkpoint=checkpoint, observe=fit.observe), self._recipe.seed
         reset_peak()
         started = time.perf_counter()
         entry.fit(self._data.train, self._data.valid, seed, runtime)
@@ -124,6 +129,7 @@ class Runner:
             peak_memory_mb=round(peak_mb(), 1),
             parameters=sum(array.size for array in entry.model.arrays().values()),
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
+            curve=fit.curve,
             notes=list(entry.model.notes),
         )
 

@@ -19,6 +19,7 @@ from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.least_squares import LeastSquares
 from segue.models.factors.training import Converged, train_factors
 from segue.rng import generator
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.runtime import Runtime
 
 
@@ -50,6 +51,13 @@ class ALSConfig(ModelConfig):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "implicit": {"factors": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "factors": Range(32, 256, log=True),
+        "regularization": Range(0.1, 100.0, log=True),
+        "alpha": Range(0.5, 200.0, log=True),
+        "half_life_days": Choice((None, 7.0, 30.0, 180.0)),
     }
 
 

@@ -1,7 +1,7 @@
 """The attention-clustering network: gated attention, clusters of a session's events, attention over the clusters."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,6 +12,7 @@ from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -47,6 +48,12 @@ class AttentionClusteringConfig(SequenceConfig):
         epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss="nce", n_samples=512, alpha=0.75
     )
     """How it is trained."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "clusters": Range(4, 64, log=True),
+        "dropout": Range(0.0, 0.6),
+    }
 
 
 class AttentionClustering(SequenceModel):

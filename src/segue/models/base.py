@@ -23,6 +23,7 @@ from segue.errors import ParameterError, SegueError
 from segue.models.running import Told, running_sessions
 from segue.nn.ranking import top_k
 from segue.parameters import build
+from segue.spaces import Around, Space
 from segue.training.runtime import Runtime
 
 Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
@@ -56,6 +57,8 @@ class ModelConfig(BaseModel):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of parameters, for example those of a paper."""
+    search: ClassVar[Mapping[str, Space | Around]] = {}
+    """Where it pays to look for a better value, by dotted name; within the bounds of the parameter."""
 
 
 class Model(ABC):

@@ -18,6 +18,7 @@ from segue.nn.encoders.transformer import (
     TransformerBlock,
     TransformerStack,
 )
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -74,6 +75,15 @@ class BERT4RecConfig(SequenceConfig):
             "max_length": 50,
             "training": {"mask_ratio": 0.2, "last_ratio": 0.5, "loss": "cross-entropy"},
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "heads": Choice((1, 2, 4)),
+        "inner_size": Choice((64, 128, 256, 512)),
+        "dropout": Range(0.0, 0.6),
+        "training.mask_ratio": Range(0.1, 0.6),
     }
 
 

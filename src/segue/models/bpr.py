@@ -16,6 +16,7 @@ from segue.models.base import Model, ModelConfig
 from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.training import Converged, train_factors
 from segue.rng import generator
+from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 
 _SCALE_SESSIONS = 100_000
@@ -69,6 +70,12 @@ class BPRConfig(ModelConfig):
             "regularization": 0.01,
             "training": {"epochs": 50, "learning_rate": 0.01, "min_gain": None},
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "factors": Range(32, 256, log=True),
+        "regularization": Range(1e-4, 0.1, log=True),
+        "training.learning_rate": Range(0.005, 0.5, log=True),
     }
 
 

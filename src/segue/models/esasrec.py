@@ -8,6 +8,7 @@ from torch import nn
 
 from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import Attention, SwiGLU, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -39,6 +40,14 @@ class ESASRecConfig(SequenceConfig):
                 "warmup": 0.02,
             },
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "heads": Choice((1, 2, 4)),
+        "inner_size": Choice((64, 128, 256, 512)),
+        "dropout": Range(0.0, 0.6),
     }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.filter import Filter, FilterBlock, FilterEncoder
 from segue.nn.encoders.transformer import Activation, FeedForward
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -56,6 +57,13 @@ class FMLPRecConfig(SequenceConfig):
                 "metric": "mrr@10",
             },
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "inner_size": Choice((64, 128, 256, 512)),
+        "dropout": Range(0.0, 0.7),
     }
 
 

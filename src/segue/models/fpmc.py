@@ -9,6 +9,7 @@ from segue.data.events import USER
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.factors import FactorisedChain
+from segue.spaces import Around, Choice, Space
 from segue.training.config import SequenceTraining
 
 
@@ -36,6 +37,11 @@ class FPMCConfig(SequenceConfig):
                 "learning_rate": 1e-3,
             },
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "training.batch_size": Choice((128, 256, 512, 1024, 2048)),
     }
 
 

@@ -16,6 +16,7 @@ from segue.nn.encoders.recurrent import RecurrentNetwork, State
 from segue.nn.losses.functions import make_loss
 from segue.nn.losses.session_parallel import SampledLoss
 from segue.nn.sampling.samplers import PopularitySampler
+from segue.spaces import Around, Range, Space
 from segue.training.config import TrainingConfig
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
@@ -79,6 +80,17 @@ class GRU4RecConfig(NeuralConfig):
             "dropout_embedding": 0.3,
             "training": {"loss": "cross-entropy"},
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **NeuralConfig.search,
+        "hidden_size": Range(50, 400, log=True),
+        "dropout_embedding": Range(0.0, 0.5),
+        "dropout_hidden": Range(0.0, 0.7),
+        "training.momentum": Range(0.0, 0.9),
+        "training.n_samples": Around(4),
+        "training.alpha": Range(0.0, 1.0),
+        "training.logq": Range(0.0, 1.0),
     }
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import Attention, FeedForward, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -47,6 +48,15 @@ class GSASRecConfig(SequenceConfig):
             "dropout": 0.5,
             "training": {"windows": "recent", "batch_size": 128, "epochs": 10000, "patience": 200},
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "heads": Choice((1, 2, 4)),
+        "inner_size": Choice((64, 128, 256, 512)),
+        "dropout": Range(0.0, 0.6),
+        "training.gbce_t": Range(0.0, 1.0),
     }
 
 

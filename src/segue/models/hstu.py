@@ -8,6 +8,7 @@ from pydantic import Field
 from segue.data.sessions import Sessions
 from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.hstu import HSTUBlock, HSTUEncoder, RelativeBias
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
 _BUCKETS = 129
@@ -65,6 +66,14 @@ class HSTUConfig(SequenceConfig):
             "heads": 2,
             "training": _AUTHORS,
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "heads": Choice((1, 2, 4)),
+        "dropout": Range(0.0, 0.6),
+        "temperature": Range(0.02, 0.2, log=True),
     }
 
 

@@ -1,9 +1,13 @@
 """Improved GRU4Rec: a recurrent network and the four recipes of Tan et al., which any sequence encoder can use."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.gru import RecurrentEncoder
+from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -32,6 +36,14 @@ class ImprovedGRU4RecConfig(SequenceConfig):
         click_dropout=0.1,
     )
     """How it is trained."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "hidden_size": Range(50, 400, log=True),
+        "dropout": Range(0.0, 0.6),
+        "training.table_learning_rate": Around(5),
+        "training.click_dropout": Range(0.0, 0.3),
+    }
 
 
 class ImprovedGRU4Rec(SequenceModel):

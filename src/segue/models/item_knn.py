@@ -1,12 +1,14 @@
 """Item-to-item neighbours by damped cosine of co-occurrence."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from segue.data.sessions import Cases, Sessions
 from segue.models.successors.model import SuccessorConfig, SuccessorModel, pairs
+from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 
 
@@ -17,6 +19,12 @@ class ItemKNNConfig(SuccessorConfig):
     """Lambda: added to the support of both items, so that rare items do not look similar by accident."""
     alpha: float = Field(0.5, ge=0, le=1)
     """Share of the norm that the given item takes; 0.5 is the cosine, 1 the confidence of an association rule."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SuccessorConfig.search,
+        "damping": Range(1.0, 300.0, log=True),
+        "alpha": Range(0.0, 1.0),
+    }
 
 
 class ItemKNN(SuccessorModel):

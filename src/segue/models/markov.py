@@ -1,6 +1,7 @@
 """First-order Markov chain over items."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.models.successors.model import SuccessorConfig, SuccessorModel, last_items, pairs
+from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 
 
@@ -20,6 +22,12 @@ class MarkovConfig(SuccessorConfig):
     """Transitions that every item is given in advance, spread over the catalogue in proportion to popularity."""
     personal: float = Field(0.0, ge=0, lt=1)
     """Weight of the running history's own transitions, where it has left its last item before."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SuccessorConfig.search,
+        "smoothing": Range(0.01, 30.0, log=True),
+        "personal": Range(0.0, 0.9),
+    }
 
 
 class Markov(SuccessorModel):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.session_attention import AttentiveGRU, SessionAttention
+from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -48,6 +49,13 @@ class NARMConfig(SequenceConfig):
                 "learning_rate": 1e-3,
             },
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "hidden_size": Range(50, 400, log=True),
+        "dropout_embedding": Range(0.0, 0.6),
+        "dropout_context": Range(0.0, 0.7),
     }
 
 

@@ -2,8 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,9 +16,11 @@ from segue.evaluation.measure import measure
 from segue.models.base import Model, ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
+from segue.spaces import Around, Choice, Space
 from segue.training.config import TrainingConfig
+from segue.training.curve import EpochRecord
 from segue.training.fine_tuning import selected
-from segue.training.loop import EpochRecord, Objective, Trainer
+from segue.training.loop import Objective, Trainer
 from segue.training.optimizers import Optimizer
 from segue.training.runtime import Runtime
 
@@ -29,6 +30,11 @@ class NeuralConfig(ModelConfig):
 
     training: TrainingConfig = TrainingConfig()
     """How it is trained."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "training.learning_rate": Around(5),
+        "training.batch_size": Choice((32, 64, 128, 256, 512)),
+    }
 
 
 class NeuralModel(Model):
@@ -123,10 +129,9 @@ class NeuralModel(Model):
         """Train on a selection of the sessions; the weights of before stay where validation finds them better."""
         tuning, plan = self.config.training.fine_tuning, self.config.training
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
-        if runtime.checkpoint is not None:
-            runtime = replace(runtime, checkpoint=runtime.checkpoint.with_name(runtime.checkpoint.name + ".fine"))
         runtime.progress.say("fine-tuning")
-        return self._train(train, plan.model_copy(update=changes), valid, seed, runtime, further=True)
+        plan = plan.model_copy(update=changes)
+        return self._train(train, plan, valid, seed, runtime.part("fine-tuning"), further=True)
 
     def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
         """Say what a training is, so that no other one is resumed in its place."""

@@ -1,6 +1,7 @@
 """Popularity: the same list for everyone."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model, ModelConfig
+from segue.spaces import Around, Choice, Space
 from segue.training.runtime import Runtime
 
 
@@ -21,6 +23,10 @@ class PopularityConfig(ModelConfig):
     """Count only the events of the most recent days of the training log (the trend baseline); none counts all."""
     growth: bool = False
     """Score by how much the count has grown since the window before, which is as long; needs window_days."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0)),
+    }
 
 
 class Popularity(Model):

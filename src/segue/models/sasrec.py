@@ -17,6 +17,7 @@ from segue.nn.encoders.transformer import (
     TransformerEncoder,
     TransformerStack,
 )
+from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -87,6 +88,14 @@ class SASRecConfig(SequenceConfig):
                 "warmup": 0.05,
             },
         },
+    }
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "heads": Choice((1, 2, 4)),
+        "inner_size": Choice((64, 128, 256, 512)),
+        "dropout": Range(0.0, 0.6),
     }
 
 

@@ -20,9 +20,11 @@ from segue.nn.encoders.context import ContextEmbedding
 from segue.nn.encoders.sequence import SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.parameters import build
+from segue.spaces import Around, Choice, Space
 from segue.training.answers import Answers, Teacher, ask
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
-from segue.training.loop import EpochRecord, Objective
+from segue.training.curve import EpochRecord
+from segue.training.loop import Objective
 from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
 from segue.training.optimizers import Optimizer, RowAdagrad, TablesApart
 from segue.training.runtime import Runtime
@@ -55,6 +57,12 @@ class SequenceConfig(NeuralConfig):
     items by their cosine; the loss cosine always takes the latter."""
     training: SequenceTraining = SequenceTraining()
     """How it is trained."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **NeuralConfig.search,
+        "embedding_size": Choice((32, 64, 128, 192, 256)),
+        "training.n_samples": Around(4),
+    }
 
 
 _FEATURES = "features/"
@@ -225,8 +233,7 @@ class SequenceModel(NeuralModel):
         teacher = type(self)(self.config.model_copy(update={"training": plain}))
         runtime.progress.say("the teacher, on sessions from their end to their beginning")
         backwards = train.backwards()
-        checkpoint = runtime.checkpoint and runtime.checkpoint.with_name(runtime.checkpoint.name + ".teacher")
-        teacher.fit(backwards, seed=seed, runtime=replace(runtime, checkpoint=checkpoint))
+        teacher.fit(backwards, seed=seed, runtime=runtime.part("teacher"))
         events, starts = backwards.targets()
         owners = np.searchsorted(train.offsets, events, side="right") - 1
         mirrored = train.offsets[owners] + train.offsets[owners + 1] - 1 - events

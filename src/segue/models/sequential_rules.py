@@ -1,12 +1,14 @@
 """Sequential rules: whatever came later counts, near events more."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from segue.data.sessions import Cases, Sessions
 from segue.models.successors.model import SuccessorConfig, SuccessorModel, pairs
+from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 
 
@@ -15,6 +17,11 @@ class SequentialRulesConfig(SuccessorConfig):
 
     max_distance: int = Field(10, ge=1)
     """Largest distance, in events, between the two items of a rule."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SuccessorConfig.search,
+        "max_distance": Range(1, 30, log=True),
+    }
 
 
 class SequentialRules(SuccessorModel):

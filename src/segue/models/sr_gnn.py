@@ -1,9 +1,13 @@
 """SR-GNN: the session as a graph of its items, read by a graph neural network."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.session_graph import SessionGraphNetwork
+from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -22,6 +26,12 @@ class SRGNNConfig(SequenceConfig):
         loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.05, epochs=5
     )
     """How it is trained."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "steps": Range(1, 3),
+        "dropout": Range(0.0, 0.6),
+    }
 
 
 class SRGNN(SequenceModel):

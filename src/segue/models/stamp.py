@@ -1,11 +1,13 @@
 """STAMP: attention over the session's items, led by its last item and by their mean."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.session_attention import AttentionMemory
+from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
 
@@ -22,6 +24,11 @@ class STAMPConfig(SequenceConfig):
         loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
     """How it is trained."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **SequenceConfig.search,
+        "dropout": Range(0.0, 0.6),
+    }
 
 
 class STAMP(SequenceModel):

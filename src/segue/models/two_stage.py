@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.nn.ranking import top_k
 from segue.parameters import build
+from segue.spaces import Around, Range, Space
 from segue.training.answers import best_items
 from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
@@ -43,6 +43,10 @@ class TwoStageConfig(ModelConfig):
     """Parameters of the ranker, as for the model alone."""
     listwise: ListTraining = ListTraining()
     """How the ranker goes on to learn from the lists of the retriever."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "candidates": Range(50, 1000, log=True),
+    }
 
 
 class TwoStage(Model):
@@ -163,10 +167,10 @@ class TwoStage(Model):
         with self._learning():
             for stage, model in self._stages():
                 runtime.progress.say(f"the {stage}: {model.name}")
-                model.fit(train, valid=valid, seed=seed, runtime=_part(runtime, stage))
+                model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage))
             self.vocabulary = train.vocabulary
             if self.config.listwise.loss is not None:
-                self._learn_lists(self.config.listwise.loss, train, valid, seed, _part(runtime, "lists"))
+                self._learn_lists(self.config.listwise.loss, train, valid, seed, runtime.part("lists"))
         self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
         return self
 
@@ -266,13 +270,3 @@ class TwoStage(Model):
             own = {name.removeprefix(f"{stage}/"): one for name, one in arrays.items() if name.startswith(f"{stage}/")}
             model.restore(own, vocabulary)
         return self
-
-
-def _part(runtime: Runtime, name: str) -> Runtime:
-    """Return the runtime of one training of several, with a checkpoint of its own."""
-    checkpoint = runtime.checkpoint
-    return (
-        runtime
-        if checkpoint is None
-        else replace(runtime, checkpoint=checkpoint.with_name(f"{checkpoint.name}.{name}"))
-    )

@@ -1,12 +1,14 @@
 """V-SKNN: session neighbours with weights that fall with the distance from the end of the running session."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
 from segue.models.neighbours.decay import Decay, match_weights, position_weights
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
+from segue.spaces import Around, Choice, Space
 
 
 class VSKNNConfig(NeighbourConfig):
@@ -24,6 +26,14 @@ class VSKNNConfig(NeighbourConfig):
     """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
     decay_share: float | None = Field(None, gt=0)
     """The same for a log without times, as a share of all sessions."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        **NeighbourConfig.search,
+        "position_decay": Choice(get_args(Decay)),
+        "match_decay": Choice(get_args(Decay)),
+        "idf": Choice(("off", "add", "multiply")),
+        "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0)),
+    }
 
 
 class VSKNN(NeighbourModel):

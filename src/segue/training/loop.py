@@ -19,6 +19,7 @@ from segue.errors import ArtifactError, DivergedError
 from segue.rng import derive
 from segue.training.checkpoint import load_checkpoint, save_checkpoint
 from segue.training.config import TrainingConfig
+from segue.training.curve import EpochRecord
 from segue.training.optimizers import Optimizer, clip_gradients
 from segue.training.runtime import Runtime
 
@@ -53,16 +54,6 @@ class Annealed(Protocol):
 
     def anneal(self, progress: float) -> None:
         """Change, as a pure function of the share of the training that is done; called before each step."""
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What is known of an epoch: mean loss, validation value (None without validation), seconds."""
-
-    epoch: int
-    loss: float
-    validation: float | None
-    seconds: float
 
 
 @dataclass
@@ -133,6 +124,8 @@ class Trainer:
         """
         if self._runtime.resume and self._runtime.checkpoint and self._runtime.checkpoint.exists():
             self._restore()
+            for record in self._curve:
+                self._runtime.tell(record)
         elif self._further and self._validate is not None:
             self._keep(self._validated())
         while self._position.epoch < self._plan.epochs and not self._out_of_patience():
@@ -212,6 +205,7 @@ class Trainer:
         self._position = _Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
         if self._runtime.checkpoint is not None:
             self._save()
+        self._runtime.tell(self._curve[-1])
 
     def _validated(self) -> float:
         assert self._validate is not None

@@ -1,14 +1,15 @@
 """How a model is run, as opposed to what it is: device, precision, checkpoints, progress."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 
 from segue.errors import ParameterError
 from segue.progress import Progress
+from segue.training.curve import EpochRecord, Observer
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -26,6 +27,9 @@ class Runtime:
         checkpoint_seconds: least time between two checkpoints inside an epoch.
         resume: go on from ``checkpoint`` if it exists.
         progress: who is told how far the work is.
+        observe: who is told of each epoch, in order; one that resumes hears of the epochs before it, too. It is asked
+            after the epoch's checkpoint, so that it may end the training by what it raises.
+        stage: which training of a fit this is, for models that have several.
     """
 
     device: str = "auto"
@@ -34,6 +38,18 @@ class Runtime:
     checkpoint_seconds: float = 60.0
     resume: bool = False
     progress: Progress = field(default_factory=Progress)
+    observe: Observer | None = None
+    stage: str = "training"
+
+    def part(self, name: str) -> Self:
+        """Return the runtime of one training of several: a stage and a checkpoint of its own."""
+        checkpoint = self.checkpoint and self.checkpoint.with_name(f"{self.checkpoint.name}.{name}")
+        return replace(self, checkpoint=checkpoint, stage=name if self.stage == "training" else f"{self.stage}, {name}")
+
+    def tell(self, record: EpochRecord) -> None:
+        """Tell the observer of an epoch."""
+        if self.observe is not None:
+            self.observe(self.stage, record)
 
     def torch_device(self) -> torch.device:
         """Return the device to use.

@@ -18,6 +18,7 @@ from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import Index, Rules, Running, Scratch, score_prefixes, scratch
 from segue.models.recency import notes_on_age, recency
 from segue.nn.threads import share_rows
+from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 
 _ROWS_PER_THREAD = 16
@@ -35,6 +36,12 @@ class NeighbourConfig(ModelConfig):
     """Most recent events of the running session that are used."""
     leave_out: Literal["nothing", "last", "session"] = "nothing"
     """Items of the running session that get no score: none, the last one, or all."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "k": Range(30, 1500, log=True),
+        "sample_size": Range(300, 10_000, log=True),
+        "max_length": Range(2, 50, log=True),
+    }
 
 
 class Weights(NamedTuple):

@@ -1,5 +1,6 @@
 """What Markov, SequentialRules and ItemKNN share: a sparse table of the best partners of each item."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model, ModelConfig
 from segue.models.recency import notes_on_age, recency
 from segue.models.successors.kernels import Counting, Log, count_pairs
+from segue.spaces import Around, Choice, Range, Space
 
 
 class SuccessorConfig(ModelConfig):
@@ -23,6 +25,11 @@ class SuccessorConfig(ModelConfig):
     """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
     decay_share: float | None = Field(None, gt=0)
     """The same for a log without times, as a share of all sessions."""
+
+    search: ClassVar[Mapping[str, Space | Around]] = {
+        "n_successors": Range(20, 500, log=True),
+        "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0)),
+    }
 
 
 class SuccessorModel(Model):

@@ -47,7 +47,7 @@ def root_mean_squared_error(predictions: Column, labels: Column, times: Int64[np
 def auc(predictions: Column, labels: Column, times: Int64[np.ndarray, "C"] | None = None) -> float:
     """Return the share of the pairs of a liked and another case in which the liked one is predicted higher.
 
-    A tie counts half. It is NaN if all cases are liked or none is.
+    A tie counts half. It is NaN if all cases are liked or none is, and, as the other metrics, if a prediction is NaN.
 
     Args:
         predictions: of each case.
@@ -58,6 +58,8 @@ def auc(predictions: Column, labels: Column, times: Int64[np.ndarray, "C"] | Non
         ParameterError: a label is neither 0 nor 1.
     """
     _check_binary(labels, "auc")
+    if np.isnan(predictions).any():
+        return float("nan")
     times = np.ones(len(labels), dtype=np.int64) if times is None else times
     _, place = np.unique(predictions, return_inverse=True)
     liked = np.bincount(place, weights=times * labels)

@@ -1,0 +1,123 @@
+"""`segue tune`: search the parameters of a model."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import segue
+from segue.cli.reading import Columns, Format, Items
+from segue.cli.tables import trial_table
+from segue.cli.terminal import again, program, terminal
+from segue.errors import ParameterError
+from segue.experiment.folder import next_folder
+from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+from segue.parameters import build
+from segue.progress import progress_for
+from segue.spaces import parse_searches
+
+if TYPE_CHECKING:
+    from segue.tuning.outcome import Tuned
+
+_SHOWN = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tune")(tune)
+
+
+def tune(
+    log: Annotated[
+        str | None, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model to tune.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Configurations to try in all (50).")] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(help="Where to search: gru4rec.training.learning_rate=0.001..0.1:log, gru4rec.layers=[1,2]."),
+    ] = None,
+    only: Annotated[bool, typer.Option("--only", help="Search what --search names, and nothing else.")] = False,
+    metric: Annotated[
+        str | None, typer.Option(help="What to look for the best of, on the validation part (the protocol's first).")
+    ] = None,
+    prune: Annotated[
+        bool | None, typer.Option("--prune/--no-prune", help="End trials early that fall behind the others (yes).")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial is begun.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the trials (1).")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="Preset to start from: gru4rec=authors.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter that is not searched: gru4rec.training.epochs=5.")
+    ] = None,
+    log_format: Format = None,
+    columns: Columns = None,
+    items: Items = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with the options of segue run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/NAME-tuned-1, -2, ... if not given.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted search in the same folder, or join one.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older search in the same folder.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+) -> None:
+    r"""Search the parameters of a model for those that are best on the validation part of a log.
+
+    Examples:
+    segue tune clicks.csv --model gru4rec --trials 50
+    segue tune clicks.csv --model gru4rec --trials 100 --workers 2 --out runs/a
+    segue tune clicks.csv --model gru4rec --set gru4rec.training.epochs=5 \
+        --search gru4rec.training.learning_rate=0.001..0.1:log --search gru4rec.hidden_size=[64,128]
+    segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
+    """
+    given = {
+        "trials": trials,
+        "metric": metric,
+        "search": parse_searches(search or []),
+        "only": only,
+        "prune": prune,
+        "timeout": timeout,
+        "workers": workers,
+    }
+    plan = build(segue.Tuning, "tune", parameters={name: one for name, one in given.items() if one is not None})
+    recipe = load_recipe(
+        config,
+        {
+            "log": log,
+            "format": log_format,
+            "columns": parse_assignments("--columns", columns) if columns else None,
+            "items": items,
+            "models": [model] if model else None,
+            "protocol": protocol,
+            "preset": parse_assignments("--preset", preset) if preset else None,
+            "set": parse_settings(settings) if settings else None,
+            "seed": seed,
+            "device": device,
+            "precision": precision,
+        },
+    )
+    if resume and out is None:
+        raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
+    folder = out or next_folder(f"{recipe.log_name}-tuned")
+    try:
+        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
+        raise typer.Exit(130) from None
+    _show(tuned, recipe.log)
+
+
+def _show(tuned: "Tuned", log: str | None) -> None:
+    """Print the best trials, and the command that trains the best one."""
+    terminal().print(trial_table(tuned.ranked()[:_SHOWN], tuned.metric))
+    typer.echo(f"{tuned.counts()}.")
+    if tuned.importance:
+        shares = (f"{name} {share:.0%}" for name, share in list(tuned.importance.items())[:_SHOWN])
+        typer.echo(f"What matters: {', '.join(shares)}.")
+    typer.echo(f"Wrote {tuned.folder / 'report.md'}. The test part has not been used; for its figures:\n")
+    command = ["run", log or "LOG", "--config", str(tuned.folder / "best.yaml")]
+    typer.echo(f"  {shlex.join([program(), *command])}")

@@ -1,0 +1,157 @@
+"""What may be searched for the value of a parameter: a range, a list, or the surroundings of the value it has."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from segue.errors import ParameterError
+from segue.parameters import field_of, flatten, typed
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from ``low`` to ``high``, both included; ``log`` gives each order of magnitude the same share."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}{':log' if self.log else ''}"
+
+    def __contains__(self, value: object) -> bool:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # type: ignore[operator]
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values by which the bounds of a parameter are checked."""
+        return (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Some values, in no order."""
+
+    values: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"[{', '.join(map(typed, self.values))}]"
+
+    def __contains__(self, value: object) -> bool:
+        return any(value == one and type(value) is type(one) for one in self.values)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values by which the bounds of a parameter are checked."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class Around:
+    """From the value that a parameter has, divided by ``factor``, to ``factor`` times it, by orders of magnitude.
+
+    For parameters whose scale depends on others, as a learning rate does on the optimiser. There is nothing around a
+    value that is 0 or none.
+    """
+
+    factor: float
+
+
+Space = Range | Choice
+"""What a parameter is searched in."""
+
+
+def spaces_of(config: BaseModel) -> dict[str, Space]:
+    """Return the spaces that a configuration declares in ``search``, by dotted name, around the values it has."""
+    declared: Mapping[str, Space | Around] = getattr(config, "search", {})
+    values = flatten(config.model_dump())
+    spaces = {name: _placed(space, values[name], whole(type(config), name)) for name, space in declared.items()}
+    return {name: space for name, space in spaces.items() if space is not None}
+
+
+def whole(config: type[BaseModel], name: str) -> bool:
+    """Say if a parameter is an integer; ``name`` is dotted."""
+    info = field_of(config, name)
+    return info is not None and (info.annotation is int or int in getattr(info.annotation, "__args__", ()))
+
+
+def _placed(space: Space | Around, value: Any, is_whole: bool) -> Space | None:
+    if not isinstance(space, Around):
+        return space
+    if not value:
+        return None
+    if is_whole:
+        return Range(max(1, round(value / space.factor)), round(value * space.factor), log=True)
+    return Range(_rounded(value / space.factor), _rounded(value * space.factor), log=True)
+
+
+def _rounded(value: float) -> float:
+    """Return a value with three digits: 0.001 / 5 is 0.0002, and not 0.00020000000000000001."""
+    return float(f"{value:.3g}")
+
+
+_NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(:log)?")
+
+
+def parse_space(name: str, text: object) -> Space:
+    """Read a space as it is typed: ``0.001..0.1``, ``0.001..0.1:log`` or ``[64, 128]``; a list may be one already.
+
+    Raises:
+        ParameterError: it is none, or an empty one.
+    """
+    if isinstance(text, str) and (match := _RANGE.fullmatch(text.replace(" ", ""))):
+        return _range(name, _number(match[1]), _number(match[2]), log=match[3] is not None)
+    return Choice(_values(name, text))
+
+
+def parse_searches(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Turn ``["gru4rec.layers=1..3"]`` into ``{"gru4rec": {"layers": "1..3"}}``.
+
+    Raises:
+        ParameterError: an entry is not of the form owner.name=space.
+    """
+    spaces: dict[str, dict[str, str]] = {}
+    for entry in texts:
+        name, separator, text = entry.partition("=")
+        owner, _, parameter = name.strip().partition(".")
+        if not (separator and owner and parameter):
+            raise ParameterError(
+                f"--search: must be MODEL.NAME=SPACE such as gru4rec.hidden_size=50..200, got '{entry}'"
+            )
+        spaces.setdefault(owner, {})[parameter] = text.strip()
+    return spaces
+
+
+def _range(name: str, low: float, high: float, *, log: bool) -> Range:
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ParameterError(f"{name}: must be a range LOW..HIGH that rises, got {low}..{high}")
+    if log and low <= 0:
+        raise ParameterError(f"{name}: must begin above 0 to be searched by orders of magnitude, got {low}..{high}:log")
+    return Range(low, high, log)
+
+
+def _values(name: str, text: object) -> tuple[Any, ...]:
+    shape = f"{name}: must be LOW..HIGH, LOW..HIGH:log or a list [A, B, ...]"
+    try:
+        values = yaml.safe_load(text) if isinstance(text, str) else text
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, list | tuple):
+        raise ParameterError(f"{shape}, got '{text}'")
+    values = [None if value == "none" else value for value in values]
+    if any(isinstance(value, list | dict) for value in values):
+        raise ParameterError(f"{name}: must list numbers, words, true, false or none, got {text}")
+    if len({(type(value), value) for value in values}) < max(2, len(values)):
+        raise ParameterError(f"{name}: must list two different values or more, each once, got {text}; --set fixes one")
+    return tuple(values)
+
+
+def _number(text: str) -> float:
+    return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)

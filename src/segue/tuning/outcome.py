@@ -1,0 +1,136 @@
+"""What a search has found: its trials, the best of them, and the recipe that trains it."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from segue.errors import ParameterError
+from segue.experiment.recipe import Recipe
+from segue.tuning.crew import REASON
+from segue.tuning.task import Task
+
+State = Literal["finished", "pruned", "failed", "unfinished"]
+
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+_LEAST_TRIALS = 4
+"""Finished trials below which nothing is said about what matters."""
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One configuration that was tried.
+
+    Attributes:
+        number: from 0; trial 0 has the values that the parameters have without a search.
+        state: finished, pruned (ended early), failed, or unfinished (at work elsewhere, or interrupted).
+        value: the metric on the validation part, of a pruned trial after its last epoch.
+        epochs: epochs that were validated.
+        seconds: wall time, with that of an interruption.
+        parameters: what was tried, by dotted name.
+        reason: why it failed.
+    """
+
+    number: int
+    state: State
+    value: float | None
+    epochs: int
+    seconds: float | None
+    parameters: dict[str, Any]
+    reason: str | None
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "TrialRow":
+        """Return the row of a trial of the study."""
+        return cls(
+            number=trial.number,
+            state=_STATES.get(trial.state, "unfinished"),
+            value=None if trial.state == TrialState.FAIL else trial.value,
+            epochs=len(trial.intermediate_values),
+            seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 3),
+            parameters=dict(trial.params),
+            reason=trial.user_attrs.get(REASON),
+        )
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The outcome of a search.
+
+    Attributes:
+        metric: what was looked for the best of, on the validation part.
+        best: the best finished trial; of equal ones the first.
+        recipe: trains the best configuration, and is best.yaml: ``segue.run(tuned.recipe, out)``.
+        trials: all trials in their order.
+        importance: share of each parameter in what sets good trials apart from others, largest first; empty where too
+            few trials are finished.
+        folder: what was written.
+    """
+
+    metric: str
+    best: TrialRow
+    recipe: Recipe
+    trials: tuple[TrialRow, ...]
+    importance: dict[str, float]
+    folder: Path
+
+    @classmethod
+    def of(cls, task: Task, study: Study, folder: Path) -> "Tuned":
+        """Read what came out of a study.
+
+        Raises:
+            ParameterError: no trial is finished.
+        """
+        rows = tuple(TrialRow.of(trial) for trial in study.get_trials())
+        finished = [row for row in rows if row.state == "finished"]
+        if not finished:
+            raise ParameterError(f"{folder}: {_nothing_finished(rows)}")
+        best = max(finished, key=lambda row: (row.value or 0.0, -row.number))
+        return cls(task.metric, best, task.found(best.parameters), rows, _importance(study, len(finished)), folder)
+
+    def ranked(self) -> list[TrialRow]:
+        """Return the finished trials, best first."""
+        finished = [row for row in self.trials if row.state == "finished"]
+        return sorted(finished, key=lambda row: (-(row.value or 0.0), row.number))
+
+    def count(self, state: State) -> int:
+        """Return how many trials are in a state."""
+        return sum(row.state == state for row in self.trials)
+
+    def counts(self) -> str:
+        """Say how many trials there are, and what became of them."""
+        found = (f"{self.count(state)} {state}" for state in get_args(State) if self.count(state))
+        return f"{len(self.trials)} trials: {', '.join(found)}"
+
+
+def _nothing_finished(rows: tuple[TrialRow, ...]) -> str:
+    failed = [row for row in rows if row.state == "failed"]
+    if not failed:
+        return f"no trial is finished of {len(rows)} begun; --resume goes on"
+    return (
+        f"all {len(failed)} trials that ended failed, the first one because: {failed[0].reason}; "
+        "narrow the spaces with --search, or fix a parameter with --set"
+    )
+
+
+def _importance(study: Study, finished: int) -> dict[str, float]:
+    """Return what PED-ANOVA says (Watanabe et al. 2023, arXiv 2304.10255), or nothing where it has too little."""
+    if finished < _LEAST_TRIALS:
+        return {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Target and region quantiles")  # Of equal trials nothing can be said.
+        try:
+            found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        except (UserWarning, ValueError, RuntimeError):
+            return {}
+    return {name: float(share) for name, share in found.items()}

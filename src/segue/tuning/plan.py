@@ -1,0 +1,43 @@
+"""How a search goes on, as opposed to what it looks for the best of."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from segue.errors import InputError
+from segue.nn.metrics import RANK_METRICS, MetricName
+
+
+class Tuning(BaseModel):
+    """The parameters of a search."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    trials: int = Field(50, ge=1)
+    """Configurations that are tried in all, those of an interrupted search included."""
+    metric: str | None = None
+    """What is looked for the best of, on the validation part; None takes the first metric of the protocol."""
+    search: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Spaces by name of the model and of the parameter, instead of those that the model declares or beside them:
+    ``LOW..HIGH``, ``LOW..HIGH:log`` or a list of values."""
+    only: bool = False
+    """Search the parameters in ``search`` alone."""
+    prune: bool = True
+    """End a trial early whose validation is below the median of the others after the same epoch."""
+    timeout: float | None = Field(None, gt=0)
+    """Seconds after which no further trial is begun; None sets no limit."""
+    workers: int = Field(1, ge=1)
+    """Processes that share the trials, each with its share of the cores."""
+
+    @field_validator("metric")
+    @classmethod
+    def _ranks(cls, metric: str | None) -> str | None:
+        if metric is None:
+            return None
+        try:
+            name = MetricName.parse(metric).name
+        except InputError as error:
+            raise ValueError(f"a metric ({error})") from None
+        if name not in RANK_METRICS:
+            raise ValueError(f"a metric that is better the higher it is, one of {', '.join(sorted(RANK_METRICS))}")
+        return metric

@@ -1,0 +1,180 @@
+"""What a run leaves of its course: curves, environment, TensorBoard's event files and MLflow's runs, read back."""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segue.data.events import Events
+from segue.data.synthetic import shop
+from segue.errors import MissingExtraError, ParameterError, StorageError
+from segue.experiment.recipe import Recipe, load_recipe
+from segue.experiment.results import Epoch, Results
+from segue.experiment.run import run
+from segue.experiment.tracking.follow import check_trackers
+from segue.progress import Progress
+
+EPOCHS = 4
+SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "n_samples": 32, "patience": None}}
+
+
+@pytest.fixture(scope="module")
+def events() -> Events:
+    return shop(300, 0)
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe(**{"log": "shop", "models": ["gru4rec"], "baselines": False, "set": {"gru4rec": SMALL}, **changes})
+
+
+def lines(out: Path, label: str = "gru4rec") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "curves" / f"{label}.jsonl").read_text().splitlines()]
+
+
+def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+class StopAfter(Progress):
+    """Interrupts a run at the end of an epoch, before its checkpoint is saved."""
+
+    def __init__(self, epoch: int) -> None:
+        self._start = f"epoch {epoch}/"
+
+    def say(self, line: str) -> None:
+        if line.startswith(self._start):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def whole(events: Events, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
+    """A run with both trackers that nothing interrupted. Not to be written to."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return out, run(recipe(track=["tensorboard", "mlflow"]), out, events=events)
+
+
+def scalars(out: Path) -> dict[str, list[tuple[int, float]]]:
+    """Read TensorBoard's event files back."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(out / "tensorboard" / "gru4rec"))
+    found.Reload()
+    return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def logged(out: Path) -> tuple[Any, dict[str, list[tuple[int, float]]]]:
+    """Read the one run of MLflow back, and the history of each metric."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{out / 'mlruns' / 'mlflow.db'}")
+    (one,) = client.search_runs([client.get_experiment_by_name("shop").experiment_id])
+    history = {name: client.get_metric_history(one.info.run_id, name) for name in one.data.metrics}
+    return one, {name: [(metric.step, metric.value) for metric in found] for name, found in history.items()}
+
+
+def test_the_curve_has_a_line_per_epoch_and_stands_in_the_results(whole: tuple[Path, Results]) -> None:
+    out, results = whole
+    (row,) = results.models
+    assert [Epoch(**line) for line in lines(out)] == row.curve
+    assert [epoch.epoch for epoch in row.curve] == list(range(1, EPOCHS + 1))
+    assert {epoch.stage for epoch in row.curve} == {"training"}
+    assert Results.read(out / "results.json").models == results.models
+
+
+def test_interrupted_and_resumed_leaves_what_an_uninterrupted_run_leaves(
+    events: Events, whole: tuple[Path, Results], tmp_path: Path
+) -> None:
+    out, asked = tmp_path / "a", recipe(track=["tensorboard", "mlflow"])
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, out, events=events, progress=StopAfter(3))
+    assert logged(out)[0].info.status == "FAILED"
+    run(asked, out, events=events, resume=True)
+    assert without_seconds(lines(out)) == without_seconds(lines(whole[0]))
+    for name in ("training/loss", "training/validation", "test/recall@20"):
+        assert scalars(out)[name] == scalars(whole[0])[name]
+    (one, history), (_, expected) = logged(out), logged(whole[0])
+    assert one.info.status == "FINISHED"
+    for name in ("loss", "validation", "test/recall_at_20"):
+        assert history[name] == expected[name]
+    run(asked, out, events=events, resume=True)
+    assert logged(out)[1] == history
+
+
+def test_tensorboard_shows_curve_and_test(whole: tuple[Path, Results]) -> None:
+    out, results = whole
+    found, (row,) = scalars(out), results.models
+    assert [step for step, _ in found["training/loss"]] == [epoch.epoch for epoch in row.curve]
+    assert [value for _, value in found["training/validation"]] == pytest.approx(
+        [epoch.validation for epoch in row.curve]
+    )
+    assert found["test/recall@20"] == [(EPOCHS, pytest.approx(row.metrics["recall@20"]))]
+
+
+def test_mlflow_holds_parameters_curve_test_and_protocol(whole: tuple[Path, Results]) -> None:
+    out, results = whole
+    (one, history), (row,) = logged(out), results.models
+    assert one.data.params["training.n_samples"] == "32"
+    assert one.data.params["seed"] == "0"
+    assert one.data.tags["hash"] == results.protocol["hash"]
+    assert one.info.run_name == "gru4rec"
+    assert history["loss"] == [(epoch.epoch, epoch.loss) for epoch in row.curve]
+    assert one.data.metrics["test/ndcg_at_10"] == row.metrics["ndcg@10"]
+    assert one.data.metrics["cost/parameters"] == row.parameters
+
+
+def test_the_environment_names_versions_and_no_place(whole: tuple[Path, Results]) -> None:
+    text = (whole[0] / "environment.json").read_text()
+    found = json.loads(text)
+    assert found["python"] == platform.python_version()
+    assert {"torch", "numpy", "polars"} <= found["packages"].keys()
+    assert found["threads"]["torch"] >= 1
+    assert platform.node() not in text
+    assert str(Path.home()) not in text
+    assert str(whole[0]) not in text
+
+
+def test_a_run_that_nobody_else_is_told_of_writes_curves_alone(events: Events, tmp_path: Path) -> None:
+    tuned = {**SMALL, "training": {**SMALL["training"], "epochs": 1, "fine_tuning": {"epochs": 1}}}
+    asked = recipe(models=["gru4rec", "item-knn"], set={"gru4rec": tuned})
+    results = run(asked, tmp_path / "a", events=events)
+    assert {row.label: [(one.epoch, one.stage) for one in row.curve] for row in results.models} == {
+        "gru4rec": [(1, "training"), (2, "fine-tuning")],
+        "item-knn": [],
+    }
+    assert [path.name for path in (tmp_path / "a" / "curves").iterdir()] == ["gru4rec.jsonl"]
+    assert {path.name for path in (tmp_path / "a").iterdir()} >= {"curves", "environment.json", "results.json"}
+    assert not (tmp_path / "a" / "tensorboard").exists()
+    assert not (tmp_path / "a" / "mlruns").exists()
+
+
+def test_a_store_that_mlflow_cannot_reach_is_said_without_its_password(
+    events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://anna:secret@host")
+    with pytest.raises(StorageError, match="MLFLOW_TRACKING_URI: MLflow cannot store the run there") as caught:
+        run(recipe(track=["mlflow"]), tmp_path / "a", events=events)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unknown_tracker_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"recipe.track.0: must be 'tensorboard' or 'mlflow', got 'wandb'"):
+        load_recipe(None, {"track": ["wandb"]})
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_tracker_that_is_not_installed_names_its_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=rf"--track {name} needs the extra 'track'"):
+        check_trackers([name])
+
+
+def test_a_run_without_trackers_loads_neither_of_them() -> None:
+    code = (
+        "import sys, segue; segue.run;"
+        "sys.exit(any(name.split('.')[0] in ('mlflow', 'tensorboard', 'optuna') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
