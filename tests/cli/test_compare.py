@@ -98,6 +98,9 @@ def test_equal_labels_are_told_apart_by_their_runs(runs: Runs, tmp_path: Path) -
     shutil.copytree(runs["zero"], tmp_path / "again")
     found = compared(runs["zero"] / "bpr", tmp_path / "again" / "bpr", tmp_path / "again" / "bpr", runs["one"] / "bpr")
     assert {row["label"] for row in found["standings"]} == {"zero/bpr", "again/bpr", "one/bpr"}
+    # Any of three pairs could have stood in the table by either of two metrics.
+    least = min((row["behind"] for row in found["standings"] if row["behind"]), key=lambda test: test["p_value"])
+    assert least["adjusted"] == pytest.approx(min(1.0, 6 * least["p_value"]))
     shutil.copytree(runs["zero"], tmp_path / "x" / "zero")
     found = compared(runs["zero"] / "bpr", tmp_path / "x" / "zero" / "bpr", "--metric", "mrr@20")
     assert {row["label"] for row in found["standings"]} == {f"{runs['zero']}/bpr", f"{tmp_path}/x/zero/bpr"}

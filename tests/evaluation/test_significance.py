@@ -129,6 +129,25 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm(np.array([0.4, 0.6])), [0.8, 0.8])
     np.testing.assert_allclose(holm(np.array([0.7, 0.7])), [1.0, 1.0])
     assert holm(np.empty(0)).shape == (0,)
+    # Two of six: .01 x 6 and .02 x 5.
+    np.testing.assert_allclose(holm(np.array([0.02, 0.01]), among=6), [0.1, 0.06])
+    np.testing.assert_allclose(holm(np.array([0.01, 0.011]), among=6), [0.06, 0.06])
+
+
+def test_what_is_picked_by_the_results_is_really_different_in_few_tables_of_equal_models():
+    rng = generator(7, "test")
+    tables, models, sessions = 300, 8, 60
+    alone = together = 0
+    for table in range(tables):
+        values = rng.normal(size=(sessions, 1)) + rng.normal(size=(sessions, models))
+        best = int(values.mean(axis=0).argmax())
+        differences = values[:, [best]] - np.delete(values, best, axis=1)
+        p_values = permutation_p_values(differences, np.arange(sessions), seed=table, resamples=1999)
+        alone += (holm(p_values) < 0.05).any()
+        together += (holm(p_values, among=28) < 0.05).any()
+    # The best and the worst of eight are far apart by chance alone: of seven comparisons one was picked in hindsight.
+    assert alone / tables > 0.07
+    assert together / tables < 0.06
 
 
 def test_sixty_thousand_cases_in_twenty_comparisons_take_a_few_seconds():

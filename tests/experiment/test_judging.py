@@ -11,7 +11,7 @@ from segue.errors import ArtifactError, ParameterError
 from segue.evaluation.significance import holm, paired_tests
 from segue.evaluation.slices import Partition
 from segue.experiment.cases import CaseValues, cases_file
-from segue.experiment.differences import differences_of, run_pairs
+from segue.experiment.differences import differences_of, run_choices, run_pairs
 from segue.experiment.judging import slices_of
 from segue.experiment.results import ModelResult, Results
 from segue.rng import generator
@@ -56,6 +56,18 @@ def test_models_are_compared_with_the_best_and_with_the_best_baseline() -> None:
     nobody_asked = [row("x", 0.4, 0, baseline=True), row("y", 0.1, 0, baseline=True)]
     assert run_pairs(nobody_asked, ["recall@20"]) == [("recall@20", "x", "y")]
     assert run_pairs([row("a", 0.5, 0.1)], ["recall@20"]) == []
+
+
+def test_tests_are_corrected_for_the_pairs_that_they_were_picked_from() -> None:
+    one, two = row("a", 0.5, 0.1), row("b", 0.3, 0.3)
+    x, y = row("x", 0.4, 0.2, baseline=True), row("y", 0.1, 0.1, baseline=True)
+    # a b, a x, a y, b x, b y, but never x y, unless there is nothing else.
+    assert [run_choices(rows) for rows in ([one, two, x, y], [one, x, y], [one, two], [x, y], [one])] == [5, 2, 1, 1, 0]
+    cases = {label: values(seed) for seed, label in enumerate("ab")}
+    pairs = [("recall@20", "a", "b"), ("mrr@20", "a", "b"), ("coverage@20", "a", "b")]
+    found = differences_of(pairs, cases, seed=4, choices=5)
+    p_values = np.array([one.p_value for one in found])
+    np.testing.assert_array_equal([one.adjusted for one in found], holm(p_values, among=10))
 
 
 def test_of_an_error_the_least_is_the_best() -> None:
@@ -150,6 +162,9 @@ def test_a_run_keeps_values_whose_means_are_its_figures(log: "segue.Events", tmp
         total = sum(one.cases * one.metrics["recall@20"] for one in by_kind) / results.data["test_cases"]
         assert total == pytest.approx(model.metrics["recall@20"])
     assert {one.one for one in results.differences} | {one.other for one in results.differences} >= {"markov"}
+    p_values = np.array([one.p_value for one in results.differences])
+    among = 2 * (len(results.models) - 1)
+    np.testing.assert_array_equal([one.adjusted for one in results.differences], holm(p_values, among=among))
     lost = [one for one in results.differences if one.other == "markov" and one.difference > 0]
     assert bool(lost) == bool(results.verdicts)
     assert all(f"({one.verdict()})" in results.verdicts[0] for one in lost)

@@ -104,10 +104,19 @@ def permutation_p_values(
     return (1 + hits) / (1 + resamples)
 
 
-def holm(p_values: Float64[np.ndarray, "M"]) -> Float64[np.ndarray, "M"]:
-    """Adjust p-values for being M: called real below 0.05, at most 5% of such tables hold a false one (Holm 1979)."""
+def holm(p_values: Float64[np.ndarray, "M"], *, among: int | None = None) -> Float64[np.ndarray, "M"]:
+    """Adjust p-values for being several: if below 0.05 is called real, 5% of the tables hold a false one (Holm 1979).
+
+    Comparisons that were picked by the results, such as all with the best model, are the extreme ones of those that
+    could have been picked, and are corrected for the number of the latter: as if the others had larger p-values.
+
+    Args:
+        p_values: of M comparisons.
+        among: of how many they were picked, at least M; None for comparisons that were fixed before.
+    """
     order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    most = len(p_values) if among is None else among
+    steps = p_values[order] * np.arange(most, most - len(p_values), -1)
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted

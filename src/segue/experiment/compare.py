@@ -1,6 +1,7 @@
 """Models of several runs in one table: which differences are real."""
 
 from collections.abc import Mapping, Sequence
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +147,13 @@ def _pairs(contenders: Mapping[str, Contender], metric: str) -> list[Pair]:
 def _tested(
     pairs: Sequence[Pair], contenders: Mapping[str, Contender], cases: Mapping[str, CaseValues], seed: int
 ) -> dict[tuple[str, str], Difference]:
-    """Test all pairs; the correction is over those of one hash, which are one table."""
+    """Test all pairs; the correction is over those of one hash, which are one table, whichever is the best there."""
     tests: dict[tuple[str, str], Difference] = {}
     for mark in dict.fromkeys(one.hash for one in contenders.values()):
         some = {label: cases[label] for label, one in contenders.items() if one.hash == mark}
         inside = [pair for pair in pairs if pair[1] in some]
-        tests |= {(test.metric, test.other): test for test in differences_of(inside, some, seed=seed)}
+        found = differences_of(inside, some, seed=seed, choices=comb(len(some), 2))
+        tests |= {(test.metric, test.other): test for test in found}
     return tests
 
 

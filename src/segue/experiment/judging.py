@@ -10,7 +10,7 @@ from segue.evaluation.confidence import intervals
 from segue.evaluation.prepare import Dataset
 from segue.evaluation.slices import Partition, partitions, slice_refusals
 from segue.experiment.cases import CaseValues, cases_file
-from segue.experiment.differences import Pair, differences_of, run_pairs
+from segue.experiment.differences import Pair, differences_of, run_choices, run_pairs
 from segue.experiment.results import Results, Slice, judge
 
 
@@ -35,12 +35,15 @@ def judged(
         data: the prepared log.
         run: folder that holds the values of each model in each case.
         slices: ways to take the cases apart, besides the usual ones.
-        pairs: what is compared; None takes ``run_pairs``.
+        pairs: what is compared, fixed before the results; None takes ``run_pairs``.
     """
     headline, seed = results.protocol["headline"], results.seed
     cases = {row.label: CaseValues.read(cases_file(run, row.label), headline) for row in results.models}
-    pairs = run_pairs(results.models, headline) if pairs is None else pairs
-    differences = differences_of(pairs, cases, seed=seed)
+    if pairs is None:
+        picked, choices = run_pairs(results.models, headline), run_choices(results.models)
+        differences = differences_of(picked, cases, seed=seed, choices=choices)
+    else:
+        differences = differences_of(pairs, cases, seed=seed)
     found = slices_of(partitions(data.test, data.vocabulary, slices), cases, seed=seed)
     return results.model_copy(
         update={

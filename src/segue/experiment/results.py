@@ -72,7 +72,7 @@ class Difference(BaseModel):
     p_value: float
     """Two-sided, of a paired permutation test."""
     adjusted: float
-    """The same after Holm's correction for all comparisons of the table."""
+    """The same after Holm's correction for all comparisons that the table was picked from."""
     real: bool
     """Whether ``adjusted`` is below 0.05."""
 
