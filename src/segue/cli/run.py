@@ -13,8 +13,7 @@ from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
 from segue.evaluation.linter.finding import LOG
-from segue.experiment.folder import REPORT, RESULTS, check_folder, next_folder
-from segue.experiment.recbole import load_recbole
+from segue.experiment.folder import PAGE, REPORT, RESULTS, check_folder, next_folder
 from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
 from segue.progress import progress_for
@@ -141,7 +140,7 @@ def show(results: Results, folder: Path) -> None:
     for row in results.models:
         for note in row.notes:
             typer.echo(f"{row.label}: {note}")
-    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
+    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
 def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> Recipe:
@@ -150,7 +149,7 @@ def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any])
         return load_recipe(config, options)
     if config is not None:
         raise ParameterError("--recbole: stands in for --config; give one of them")
-    return load_recbole([Path(file) for file in recbole], options)
+    return segue.load_recbole([Path(file) for file in recbole], options)
 
 
 def _names(texts: list[str]) -> list[str]:

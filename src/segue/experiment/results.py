@@ -131,6 +131,8 @@ class ModelResult(BaseModel):
     """The training, for models that learn in epochs."""
     slices: list[Slice] = []
     """The headline metrics on parts of the test cases."""
+    roc: list[tuple[float, float]] = []
+    """False and true positive rates, where an AUC was asked for."""
     findings: list[Finding] = []
     """What the linter found in its scores."""
     notes: list[str] = []

@@ -54,6 +54,7 @@ def run(
     check_slices(recipe.slices, data)
     runner = Runner(data, recipe, out, runtime)
     runner.begin(entries)
-    results = runner.results([runner.result(entry) for entry in entries])
+    rows = [runner.result(entry) for entry in entries]
+    results = runner.results(rows).model_copy(update={"examples": runner.examples(rows)})
     runner.finish(results)
     return results

@@ -18,15 +18,17 @@ from segue.experiment.cases import keep_cases, restore_cases
 from segue.experiment.differences import Pair
 from segue.experiment.entries import Entry
 from segue.experiment.environment import write_environment
-from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
+from segue.experiment.examples import examples
+from segue.experiment.folder import CHECKPOINTS, RESULTS, begin_folder
 from segue.experiment.judging import judged
 from segue.experiment.latency import median_latency_ms
 from segue.experiment.linting import all_findings, inspected
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
-from segue.experiment.report import write_report
-from segue.experiment.results import ModelResult, Results
+from segue.experiment.report import write_reports
+from segue.experiment.results import Example, ModelResult, Results
 from segue.experiment.tracking.follow import Fit, follow
+from segue.models.catalog import load
 from segue.storage import remove
 from segue.training.runtime import Runtime
 from segue.version import __version__
@@ -101,10 +103,17 @@ class Runner:
         )
         return judged(results, self._data, self._out, slices=self._recipe.slices, pairs=pairs)
 
+    def examples(self, rows: Sequence[ModelResult]) -> list[Example]:
+        """Ask the models that were asked for, and the best baseline, about a few test sessions."""
+        ranked = sorted(rows, key=lambda row: -row.worth(self._data.protocol.metrics[0]))
+        shown = [row for row in ranked if not row.baseline] + [row for row in ranked if row.baseline][:1]
+        scorers = {row.label: load(self._out / row.label) for row in shown}
+        return examples(scorers, self._data.test, self._data.vocabulary)
+
     def finish(self, results: Results) -> None:
-        """Write results.json and report.md, and remove what was only needed to resume."""
+        """Write results.json and the reports, and remove what was only needed to resume."""
         results.write(self._out / RESULTS)
-        write_report(results, self._out / REPORT)
+        write_reports(results, self._out)
         if (self._out / CHECKPOINTS).exists():
             remove(self._out / CHECKPOINTS)
 
@@ -128,6 +137,7 @@ class Runner:
             evaluate_seconds=round(time.perf_counter() - fitted, 3),
             peak_memory_mb=round(peak_mb(), 1),
             parameters=sum(array.size for array in entry.model.arrays().values()),
+            roc=evaluation.roc,
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
             curve=fit.curve,
             notes=list(entry.model.notes),
