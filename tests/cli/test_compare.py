@@ -144,6 +144,9 @@ def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
     text = (tmp_path / "table.md").read_text()
     assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | real |\n" in text
     assert "\n- recall@20: markov is really better than bpr\n" in text
+    shutil.copytree(runs["zero"], tmp_path / "a|b")
+    assert segue("compare", runs["zero"], tmp_path / "a|b", "--out", tmp_path / "table.md").code == 0
+    assert "\n| a\\|b/bpr | " in (tmp_path / "table.md").read_text()
 
 
 def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from segue.experiment.compare import Standing
 
 _ABOUT = (
-    "Behind the best: paired difference with its 95% bootstrap interval; p of a paired permutation test over sessions, "
-    "after Holm's correction for all comparisons of the table; real if p < 0.05."
+    "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
+    "over sessions, corrected (Holm) for all pairs of models that the table could have compared; real if p < 0.05."
 )
 
 
@@ -94,7 +94,11 @@ def _markdown(found: "segue.Comparison") -> str:
     lines = [f"# {_title(found)}\n"]
     for name, rows in parts:
         table = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-        lines += [f"## {name}\n", *("| " + " | ".join(row) + " |" for row in table), ""]
+        lines += [
+            f"## {name}\n",
+            *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table),
+            "",
+        ]
     lines += [*(f"- {line}" for line in found.lines), "", _ABOUT]
     return "\n".join(lines) + "\n"
 
