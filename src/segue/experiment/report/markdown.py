@@ -45,8 +45,8 @@ def _differences(differences: Sequence[Difference], decimals: int) -> str:
     head = ["", "metric", "difference", "p, corrected", "real"]
     lines = [
         [
-            f"{one.one} - {one.other}",
-            one.metric,
+            _plain(f"{one.one} - {one.other}"),
+            _plain(one.metric),
             f"{one.difference:+.{decimals}f} [{one.interval[0]:+.{decimals}f}, {one.interval[1]:+.{decimals}f}]",
             f"{one.adjusted:.4f}",
             "yes" if one.real else "may be chance",
@@ -67,7 +67,7 @@ def _slices(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) 
         parts = (found.get((row, dimension, label)) for row in sliced)
         cells = (number(None if part is None else part.metrics.get(metric), decimals) for part in parts)
         lines.append([_plain(f"{dimension}: {label}"), f"{cases:,}", *cells])
-    return f"{metric} of each part.\n\n" + _table(["part", "cases", *sliced], lines)
+    return f"{metric} of each part.\n\n" + _table(["part", "cases", *map(_plain, sliced)], lines)
 
 
 def _examples(examples: Sequence[Example]) -> str:
@@ -78,7 +78,7 @@ def _examples(examples: Sequence[Example]) -> str:
         )
         for label, items in example.lists.items():
             listed = (f"**{_plain(item)}**" if item in example.target else _plain(item) for item in items)
-            lines.append(f"    - {label}: {' · '.join(listed)}")
+            lines.append(f"    - {_plain(label)}: {' · '.join(listed)}")
     return "\n".join(lines)
 
 
@@ -114,7 +114,7 @@ def _leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: 
     head = ["model", *metrics, "fit s", "evaluate s", "peak MB", "parameters", "ms per session"]
     lines = []
     for row in rows:
-        name = f"*{row.label}*" if row.baseline else f"**{row.label}**"
+        name = f"*{_plain(row.label)}*" if row.baseline else f"**{_plain(row.label)}**"
         cells = [_with_interval(row, metric, decimals) for metric in metrics]
         costs = [f"{row.fit_seconds:.1f}", f"{row.evaluate_seconds:.1f}", f"{row.peak_memory_mb:,.0f}"]
         costs += [f"{row.parameters:,}", f"{row.latency_ms:.2f}"]
@@ -132,7 +132,9 @@ def _with_interval(row: ModelResult, metric: str, decimals: int) -> str:
 
 def _all_metrics(rows: Sequence[ModelResult]) -> str:
     names = list(rows[0].metrics)
-    return _table(["model", *names], [[row.label, *(shown(row.metrics[name]) for name in names)] for row in rows])
+    return _table(
+        ["model", *names], [[_plain(row.label), *(shown(row.metrics[name]) for name in names)] for row in rows]
+    )
 
 
 def _statistics(results: Results) -> str:
@@ -148,4 +150,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
