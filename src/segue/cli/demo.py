@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 import segue
-from segue.cli.run import names, show
+from segue.cli.reading import names
+from segue.cli.run import show
 from segue.cli.tables import recommendation_table, size_table
 from segue.cli.terminal import program, terminal
 from segue.data.synthetic import shop

@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli.compare import show_comparison
-from segue.cli.reading import Columns, Format, Items
+from segue.cli.reading import Columns, Format, Items, names
 from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
@@ -122,10 +122,10 @@ def _run_seeds(recipe: Recipe, folder: Path, seeds: list[int], *, resume: bool, 
 
 
 def _seeds(texts: list[str]) -> list[int]:
-    names = names(texts)
-    if not all(name.isascii() and name.isdigit() for name in names) or len(set(names)) < len(names):
+    given = names(texts)
+    if not all(name.isascii() and name.isdigit() for name in given) or len(set(given)) < len(given):
         raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got '{','.join(texts)}'")
-    return [int(name) for name in names]
+    return [int(name) for name in given]
 
 
 def show(results: Results, folder: Path) -> None:
@@ -150,8 +150,3 @@ def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any])
     if config is not None:
         raise ParameterError("--recbole: stands in for --config; give one of them")
     return segue.load_recbole([Path(file) for file in recbole], options)
-
-
-def names(texts: list[str]) -> list[str]:
-    """Return the names in texts that each hold several, separated by commas."""
-    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
