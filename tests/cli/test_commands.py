@@ -19,9 +19,21 @@ from segue.experiment.entries import BASELINES
 from segue.models.catalog import model_class, model_classes
 from segue.parameters import describe
 
-COMMANDS = ("demo", "data", "models", "run", "distill", "evaluate", "recommend", "add-items")
+COMMANDS = (
+    "demo",
+    "data",
+    "models",
+    "run",
+    "tune",
+    "compare",
+    "report",
+    "distill",
+    "evaluate",
+    "recommend",
+    "add-items",
+)
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
-WRITTEN = {"results.json", "report.md", "begun.json", "environment.json"}
+WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}
 NUMBERS = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "parameters", "latency_ms"}
 
 Finished = tuple[Path, Outcome]
@@ -70,6 +82,7 @@ def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finis
     out, outcome = finished
     labels = [row["label"] for row in results(out)["models"]]
     assert {path.name for path in out.iterdir()} == {*WRITTEN, "curves", *labels}
+    assert {path.name for path in (out / "cases").iterdir()} == {f"{label}.parquet" for label in labels}
     report = (out / "report.md").read_text()
     for text in (outcome.out, report):
         assert all(label in text for label in labels)
@@ -172,6 +185,7 @@ def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, 
     (out / "my notes.txt").write_text("precious")
     assert segue("run", log, "--model", "stan", "--no-baselines", "--out", out, "--overwrite").code == 0
     assert {path.name for path in out.iterdir()} == {*WRITTEN, "stan", "my notes.txt"}
+    assert [path.name for path in (out / "cases").iterdir()] == ["stan.parquet"]
 
 
 def test_evaluating_on_the_same_log_repeats_the_figures(finished: Finished, log: Path) -> None:

@@ -55,6 +55,16 @@ def test_the_last_event_of_a_session_that_is_long_enough():
     assert split.last_event(frame, 2, among=pl.Series([2, 3])).held["item"].to_list() == [5]
 
 
+def test_any_event_may_be_left_out_as_likely_as_the_last():
+    frame = log([(user, event, event) for user in range(1000) for event in range(4)] + [(1000, 0, 0)])
+    held = split.last_event(frame, 2, rng=generator(0, "test")).held
+    assert held["session"].to_list() == list(range(1000))
+    counts = held["item"].value_counts().sort("item")["count"]
+    assert counts.min() > 180  # 5 standard deviations of 13.7 around 250 would be 181.5
+    assert counts.max() < 320
+    assert held.equals(split.last_event(frame, 2, rng=generator(0, "test")).held)
+
+
 def test_one_moment_for_everyone():
     frame = log([(1, 1, 0), (1, 2, 10), (2, 3, 10), (2, 4, 20)])
     apart = split.from_moment(frame, START + timedelta(minutes=10))

@@ -1,6 +1,7 @@
 """RecBole's settings -> a recipe, worked by hand."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,9 @@ import yaml
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import build_entries
-from segue.experiment.recbole import COUNTERPARTS, GROUPS, SETTINGS, load_recbole
+from segue.experiment.recbole import COUNTERPARTS, SETTINGS, load_recbole
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs" / "recbole.md"
 ALL = [one.recbole for one in COUNTERPARTS]
 CE = {"train_neg_sample_args": None}
 """What RecBole wants to be told of a sequential model with the loss CE."""
@@ -441,26 +441,8 @@ def test_the_log_is_found_by_folder_and_name(tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda one: one.name)
-def test_every_setting_is_documented_as_the_table_says(setting):
-    assert row(setting) in DOCS.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("one", COUNTERPARTS, ids=lambda one: one.recbole)
-def test_every_model_is_documented(one):
-    assert f"| `{one.recbole}` | [`{one.segue}`](models/{one.segue}.md) |" in DOCS.read_text(encoding="utf-8")
-
-
-def row(setting):
-    """The row of a setting in the docs."""
-    default = "" if setting.default is None else f"`{yaml_text(setting.default)}`"
-    return f"| `{setting.name}` | {default} | {setting.fate} | {setting.becomes} |\n"
-
-
-def yaml_text(value):
-    text = yaml.safe_dump(value, default_flow_style=True, width=200).removesuffix("\n...\n").removesuffix("\n")
-    return text
-
-
-def test_the_headings_of_the_table_are_those_of_the_docs():
-    assert all(f"### {heading}\n" in DOCS.read_text(encoding="utf-8") for heading in GROUPS)
+def test_the_docs_are_up_to_date():
+    generator = runpy.run_path(str(ROOT / "docs" / "recbole_page.py"))
+    text = generator["filled"]()
+    assert generator["PAGE"].read_text(encoding="utf-8") == text, "run: python docs/recbole_page.py"
+    assert all(f"| `{name}` |" in text for name in (*SETTINGS, *ALL))

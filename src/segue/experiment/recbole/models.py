@@ -68,7 +68,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "eval_step": "bpr stops by its train_auc",
             "stopping_step": "bpr stops by its train_auc",
         },
-        differs="a user is known by his items alone, those of validation with them, and has no factors of his own",
+        differs="users are known by their items alone, those of validation too, and have no factors of their own",
     ),
     Counterpart("Pop", "popularity", "general", "not"),
     Counterpart(

@@ -1,0 +1,54 @@
+"""Fills the generated parts of docs/recbole.md; run it with: python docs/recbole_page.py.
+
+What stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` comes from the tables of
+``segue.experiment.recbole``: its models and its settings. The tests fail where it is not up to date.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segue.experiment.recbole import COUNTERPARTS, GROUPS, Setting
+
+PAGE = Path(__file__).parent / "recbole.md"
+
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+
+
+def filled() -> str:
+    """Return the text of the page with all generated parts filled."""
+    parts = {"models": _models(), "settings": _settings()}
+    return _PART.sub(lambda part: part[1] + parts[part[2]] + part[3], PAGE.read_text(encoding="utf-8"))
+
+
+def _models() -> str:
+    rows = [
+        f"| `{one.recbole}` | [`{one.segue}`](models/{one.segue}.md) | {one.kind} | {one.differs or ''} |"
+        for one in COUNTERPARTS
+    ]
+    return "\n".join(["| RecBole | segue | tested as | what differs |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def _settings() -> str:
+    sections = []
+    for heading, settings in GROUPS.items():
+        head = ["| setting | RecBole's default | fate | here |", "|---|---|---|---|"]
+        sections.append("\n".join([f"### {heading}", "", *head, *map(_row, settings)]) + "\n")
+    return "\n" + "\n".join(sections)
+
+
+def _row(setting: Setting) -> str:
+    default = "" if setting.default is None else f"`{_written(setting.default)}`"
+    return f"| `{setting.name}` | {default} | {setting.fate} | {setting.becomes} |"
+
+
+def _written(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=200)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(), encoding="utf-8")

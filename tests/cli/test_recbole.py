@@ -1,0 +1,77 @@
+"""`segue run --recbole`: RecBole's files from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command import segue
+
+RECORDED = json.loads((Path(__file__).parents[1] / "fixtures" / "recbole_run.json").read_text(encoding="utf-8"))
+
+CONFIG = """\
+data_path: {folder}
+dataset: small
+model: Pop
+load_col: {{inter: [user_id, item_id, timestamp]}}
+eval_args: {{split: {{RS: [8, 1, 1]}}, order: TO, group_by: user, mode: full}}
+metrics: [NDCG, Recall]
+topk: [5]
+valid_metric: NDCG@5
+eval_batch_size: 100
+colour: green
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration beside the log that it names."""
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "small.inter").write_text(RECORDED["log"])
+    file = tmp_path / "config.yaml"
+    file.write_text(CONFIG.format(folder=tmp_path))
+    return file
+
+
+def test_a_configuration_runs_as_it_is(config: Path, tmp_path: Path) -> None:
+    outcome = segue("run", "--recbole", config, "--out", tmp_path / "run", "--no-baselines")
+    assert outcome.code == 0, outcome.err
+    said = outcome.out + outcome.err
+    assert "RecBole's eval_batch_size (100): no effect" in said
+    assert "RecBole's colour (green): no counterpart" in said
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert list(results["models"][0]["metrics"]) == ["ndcg@5", "recall@5"]
+    assert (results["log"], results["seed"], results["protocol"]["name"]) == ("small", 2020, "recbole")
+    assert any("colour (green)" in note for note in results["notes"])
+    assert results["data"]["test_cases"] == 59  # Of 60 users, one alone is tested on an item that training lacks.
+
+
+def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second.yaml"
+    second.write_text("metrics: Hit\nseed: 5\n")
+    outcome = segue(
+        *("run", config.parent / "small" / "small.inter", "--recbole", f"{config},{second}", "--model", "ItemKNN"),
+        *("--set", "item-knn.n_successors=7", "--seed", 9, "--out", tmp_path / "run", "--no-baselines"),
+    )
+    assert outcome.code == 0, outcome.err
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [row["label"] for row in results["models"]] == ["item-knn"]
+    assert results["models"][0]["config"]["n_successors"] == 7
+    assert (results["seed"], results["protocol"]["metrics"]) == (9, ["hit@5"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
+        (("--model", "BPR,SASRec"), "in different ways; run them apart"),
+        (("--protocol", "leave-one-out"), "--protocol: the RecBole configuration says it"),
+        (("--set", "protocol.value_interval={colour: '[1,2]'}"), "must name columns of the log, got 'colour'; it has"),
+        (("--set", "protocol.value_interval={session: '[1,2]'}"), "must name columns of numbers, got 'session'"),
+        (("--config", "other.yaml"), "--recbole: stands in for --config; give one of them"),
+    ],
+)
+def test_mistakes_end_with_their_message(config: Path, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    outcome = segue("run", "--recbole", config, *options, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert message in " ".join(outcome.err.split())
+    assert not (tmp_path / "run").exists()
