@@ -183,8 +183,8 @@ def test_every_part_of_a_full_run_is_in_the_page(full_page: str) -> None:
     assert full_page.index("the target is in the input") < full_page.index("known of this split")
     titles = [one["aria-label"] for tag, one in seen.tags if tag == "svg"]
     assert titles == [
-        *("recall@20", "mrr@20", "Training loss", "Validation metric", "session length"),
-        *("Quality against the wait", "Receiver operating characteristic"),
+        *("recall@20", "mrr@20", "Receiver operating characteristic"),
+        *("Training loss", "Validation metric", "session length", "Quality against the wait"),
     ]
 
 
@@ -241,9 +241,9 @@ def test_a_log_cannot_put_markup_into_the_page(full_page: str, hostile_page: str
 
 def test_a_log_cannot_put_markup_into_the_markdown(hostile: Results) -> None:
     text = markdown(hostile)
-    assert "<" not in text
+    assert not re.search("<[^ ]", text)
     assert text.count("\n# ") == 0
-    assert "- 1\\. \\# \\# h\n" in text
+    assert "- 1\\. # # h\n" in text
     tables = [line for line in text.split("\n") if line.startswith("|")]
     widths = [len(re.findall(r"(?<!\\)\|", line)) - 1 for line in tables]
     assert widths[: len(hostile.models) + 2] == [8] * (len(hostile.models) + 2)
@@ -251,9 +251,9 @@ def test_a_log_cannot_put_markup_into_the_markdown(hostile: Results) -> None:
 
 
 def test_emphasis_and_links_of_a_name_are_only_text() -> None:
-    text = markdown(results(notes=["*a* _b_ snake_case [c](d) `e` ~~f~~ &lt; \\", "+ g", "12) h"]))
+    text = markdown(results(notes=["*a* _b_ snake_case [c](d) `e` ~~f~~ &lt; \\", "+ g", "12) h", "# 3 < 4 & 5 > 4"]))
     assert "- \\*a\\* \\_b\\_ snake_case \\[c\\](d) \\`e\\` \\~\\~f\\~\\~ &amp;lt; \\\\\n" in text
-    assert "- \\+ g\n- 12\\) h\n" in text
+    assert "- \\+ g\n- 12\\) h\n- \\# 3 < 4 & 5 > 4\n" in text
 
 
 @pytest.mark.parametrize("name", ["full_page", "hostile_page"])

@@ -91,14 +91,15 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
 
 def _plain(text: str) -> str:
     """Return a text with what Markdown and HTML would read into it taken away; lines become one."""
-    text = re.sub(r"([\\`*\[\]#~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
-    text = re.sub(r"^([-+]|\d+(?=[.)]))", _kept, text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*\[\]~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"^([-+#>])", r"\\\1", text)
+    text = re.sub(r"^(\d+)(?=[.)])", r"\1\\", text)
+    return _without_tags(re.sub(r"&(?=#?\w+;)", "&amp;", text))
 
 
-def _kept(start: re.Match[str]) -> str:
-    """Return what would begin a list so that it does not."""
-    return start[0] + "\\" if start[0].isdigit() else "\\" + start[0]
+def _without_tags(text: str) -> str:
+    """Return a text in which nothing begins a tag of HTML."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:
@@ -150,4 +151,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return _without_tags(text).replace("|", "\\|").replace("\n", " ")
