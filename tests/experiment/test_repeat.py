@@ -19,9 +19,10 @@ def test_the_recipe_in_the_report_repeats_the_run(tmp_path: Path) -> None:
     again = load_recipe(tmp_path / "recipe.yaml", {})
     assert again.set["stan"] == {"k": 50}
     second = run(again, tmp_path / "second", events=events)
-    for one in (lambda told: told.protocol, lambda told: [(row.label, row.config, row.metrics) for row in told.models]):
-        assert one(second) == one(first)
-    assert "stan" in [row.label for row in second.models if not row.baseline]
+    assert second.protocol == first.protocol
+    for one, other in zip(second.models, first.models, strict=True):
+        assert (one.label, one.config, one.metrics) == (other.label, other.config, other.metrics)
+    assert [one.label for one in second.models if not one.baseline] == ["stan"]
 
 
 def test_models_that_no_recipe_names_have_no_recipe() -> None:
