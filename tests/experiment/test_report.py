@@ -4,16 +4,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from made_up import parts, results, row
 
-from segue.data.synthetic import shop
-from segue.experiment.recipe import Recipe, load_recipe
 from segue.experiment.report import write_reports
 from segue.experiment.report.markdown import markdown
 from segue.experiment.report.page import page
-from segue.experiment.report.placing import Plane, log_ticks, padded
-from segue.experiment.report.repeat import repeat
-from segue.experiment.results import Difference, Epoch, Example, Finding, ModelResult, Results, Slice
-from segue.experiment.run import run
+from segue.experiment.results import Difference, Epoch, Example, Finding, Results
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -23,46 +19,6 @@ HOSTILE = [
     "1. #\n# h",
 ]
 DOCS = Path(__file__).parents[2] / "docs" / "report.md"
-
-
-def row(label: str, value: float, *, baseline: bool = False, **more: object) -> ModelResult:
-    """A row with two metrics and an interval of the first one."""
-    return ModelResult(
-        model=label,
-        label=label,
-        baseline=baseline,
-        config={},
-        metrics={"recall@20": value, "mrr@20": value / 2, "coverage@20": 0.123456},
-        confidence={"recall@20": (value - 0.01, value + 0.01)},
-        fit_seconds=1.0,
-        evaluate_seconds=2.0,
-        peak_memory_mb=300.0,
-        parameters=12_345,
-        latency_ms=value,
-    ).model_copy(update=more)
-
-
-def results(*rows: ModelResult, protocol: dict[str, object] | None = None, **more: object) -> Results:
-    """A run whose optional fields are empty, but for those given."""
-    stage = {"step": "read", "part": "log", "why": "", "dropped": 0, "events": 1234, "first_time": None}
-    told = {"name": "session-next", "hash": "0123456789ab", "headline": ["recall@20", "mrr@20"], **(protocol or {})}
-    return Results(
-        segue="0.1.0",
-        log="clicks",
-        seed=3,
-        protocol=told,
-        data={"test_cases": 4321, "stages": [stage]},
-        notes=[],
-        models=list(rows) or [row("gru4rec", 0.4)],
-        verdicts=[],
-    ).model_copy(update=more)
-
-
-def parts(values: dict[str, float], dimension: str = "session length") -> list[Slice]:
-    return [
-        Slice(dimension=dimension, label=label, cases=50, metrics={"recall@20": value}, confidence={})
-        for label, value in values.items()
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -310,54 +266,3 @@ def test_long_lists_of_what_followed_are_cut() -> None:
     told = results(examples=[Example(session=["a"], target=[f"t{n}" for n in range(12)], lists={})])
     assert "t9 · and 2 more</mark>" in page(told)
     assert "t9 · and 2 more**" in markdown(told)
-
-
-def test_the_recipe_in_the_report_repeats_the_run(tmp_path: Path) -> None:
-    protocol = {"test_days": 3, "min_support": 2}
-    recipe = Recipe(log="shop", models=["stan"], seed=5, set={"protocol": protocol, "stan": {"k": 50}})
-    events = shop(sessions=800)
-    first = run(recipe, tmp_path / "first", events=events)
-    text = repeat(first)
-    assert text is not None
-    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
-    again = load_recipe(tmp_path / "recipe.yaml", {})
-    assert again.set["stan"] == {"k": 50}
-    second = run(again, tmp_path / "second", events=events)
-    for one in (lambda told: told.protocol, lambda told: [(row.label, row.config, row.metrics) for row in told.models]):
-        assert one(second) == one(first)
-    assert "stan" in [row.label for row in second.models if not row.baseline]
-
-
-def test_models_that_no_recipe_names_have_no_recipe() -> None:
-    assert repeat(results(row("gru4rec-taught", 0.4, model="gru4rec"))) is None
-    assert repeat(results(row("model of another version", 0.4))) is None
-
-
-def test_names_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
-    xs, ys = [1.0, 1.01, 1.02, 1.0, 1.3], [0.5, 0.5, 0.51, 0.49, 0.2]
-    labels = ["sequential-rules", "markov", "stan", "popularity-7d", "v-sknn"]
-    plane = Plane((0.5, 2.0), padded(ys), width=360, height=240)
-    spots = plane.names(xs, ys, labels)
-    boxes = []
-    for spot, label in zip(spots, labels, strict=True):
-        x = 360 * math.log(spot["name_x"] / 0.5) / math.log(4)
-        y = 240 * (plane.y[1] - spot["name_y"]) / (plane.y[1] - plane.y[0])
-        length = 6 * len(label)
-        left = x - {"left": 0, "center": length / 2, "right": length}[spot["align"]]
-        boxes.append((left, y - 6, left + length, y + 6))
-    for n, one in enumerate(boxes):
-        assert one[0] >= 0
-        assert one[2] <= 360
-        for other in boxes[:n]:
-            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-    assert spots[4] == {
-        "name_x": pytest.approx(1.3 * 4 ** (8 / 360)),
-        "name_y": pytest.approx(0.2),
-        "align": "left",
-        "far": False,
-    }
-
-
-def test_ticks_of_a_logarithmic_axis_enclose_the_values() -> None:
-    assert log_ticks(0.03, 2.04) == [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
-    assert log_ticks(1.0, 1.0) == [0.5, 1.0, 2.0]

@@ -219,7 +219,9 @@ def _shape_by_model(labels: Sequence[str]) -> Spec:
 
 def _legend(labels: Sequence[str]) -> Spec:
     """Put as many names side by side as there is room for."""
-    return {"title": None, "columns": max(1, _WIDTH // (8 * min(20, max(map(len, labels))) + 32))}
+    widths, room = [7 * min(len(label), 20) + 28 for label in labels], _WIDTH - 80
+    columns = len(labels) if sum(widths) <= room else max(1, room // max(widths))
+    return {"title": None, "columns": columns}
 
 
 def _drawn(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Chart:
