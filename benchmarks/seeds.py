@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import segue
-from segue.evaluation.confidence import intervals
 from segue.evaluation.prepare import Dataset
+from segue.evaluation.significance import paired_tests
 from segue.progress import progress_for
 from segue.training.runtime import Runtime
 
@@ -69,7 +69,8 @@ def folder_for(parent: Path, data: Dataset, **settings: object) -> Path:
 def compare(rows: Mapping[str, Row], data: Dataset, *, seeds: int, folder: Path, metrics: Sequence[str]) -> None:
     """Print a line per row: the mean and deviation over the seeds, and the difference from another row.
 
-    The interval of a difference resamples sessions; a case counts by its mean over the seeds.
+    The test of a difference is paired over sessions; a case counts by its mean over the seeds. The p-values are those
+    of single comparisons.
     """
     groups, outcomes = data.test.groups, {}
     print(f"protocol {data.hash}, {len(groups):,} cases, {seeds} seeds", flush=True)
@@ -81,6 +82,7 @@ def compare(rows: Mapping[str, Row], data: Dataset, *, seeds: int, folder: Path,
             parts.append(f"{metric} {means.mean():.4f} ({means.std(ddof=min(1, seeds - 1)):.4f})")
             if row.against is not None:
                 difference = values.mean(axis=0) - outcomes[row.against].values[metric].mean(axis=0)
-                ((low, high),) = intervals(difference[:, None], groups.astype(np.int64))
-                parts.append(f"{difference.mean():+.4f} [{low:+.4f}, {high:+.4f}]")
+                (test,) = paired_tests(difference[:, None], groups.astype(np.int64))
+                low, high = test.interval
+                parts.append(f"{test.difference:+.4f} [{low:+.4f}, {high:+.4f}] p {test.p_value:.4f}")
         print(f"{name:24} {'  '.join(parts)}  {outcomes[name].seconds.mean():.0f} s", flush=True)

@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from segue.evaluation.prepare import Dataset as Dataset
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
+    from segue.experiment.compare import Comparison as Comparison
+    from segue.experiment.compare import compare as compare
     from segue.experiment.distillation import distill as distill
     from segue.experiment.recbole import load_recbole as load_recbole
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
+    from segue.insight.plot import Insight as Insight
+    from segue.insight.plot import plot as plot
     from segue.models.als import ALS as ALS
     from segue.models.anatomy import anatomy as anatomy
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
@@ -93,11 +97,15 @@ _HOMES = {
     "prepare": "evaluation.prepare",
     "Protocol": "evaluation.protocol",
     "Distillation": "training.config",
+    "Comparison": "experiment.compare",
+    "compare": "experiment.compare",
     "distill": "experiment.distillation",
     "load_recbole": "experiment.recbole",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",
     "run": "experiment.run",
+    "Insight": "insight.plot",
+    "plot": "insight.plot",
     "ALS": "models.als",
     "anatomy": "models.anatomy",
     "Model": "models.base",

@@ -19,8 +19,21 @@ from segue.experiment.entries import BASELINES
 from segue.models.catalog import model_class, model_classes
 from segue.parameters import describe
 
-COMMANDS = ("demo", "data", "models", "run", "distill", "evaluate", "recommend", "add-items")
+COMMANDS = (
+    "demo",
+    "data",
+    "models",
+    "run",
+    "tune",
+    "compare",
+    "report",
+    "distill",
+    "evaluate",
+    "recommend",
+    "add-items",
+)
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
+WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}
 NUMBERS = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "parameters", "latency_ms"}
 
 Finished = tuple[Path, Outcome]
@@ -68,7 +81,8 @@ def test_results_hold_what_they_promise(finished: Finished) -> None:
 def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finished) -> None:
     out, outcome = finished
     labels = [row["label"] for row in results(out)["models"]]
-    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "begun.json", *labels}
+    assert {path.name for path in out.iterdir()} == {*WRITTEN, "curves", *labels}
+    assert {path.name for path in (out / "cases").iterdir()} == {f"{label}.parquet" for label in labels}
     report = (out / "report.md").read_text()
     for text in (outcome.out, report):
         assert all(label in text for label in labels)
@@ -170,7 +184,8 @@ def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, 
     shutil.copytree(finished[0], out)
     (out / "my notes.txt").write_text("precious")
     assert segue("run", log, "--model", "stan", "--no-baselines", "--out", out, "--overwrite").code == 0
-    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "begun.json", "stan", "my notes.txt"}
+    assert {path.name for path in out.iterdir()} == {*WRITTEN, "stan", "my notes.txt"}
+    assert [path.name for path in (out / "cases").iterdir()] == ["stan.parquet"]
 
 
 def test_evaluating_on_the_same_log_repeats_the_figures(finished: Finished, log: Path) -> None:

@@ -46,6 +46,11 @@ def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_pa
     assert all(row.parameters > 0 and row.latency_ms > 0 for row in rows.values())
     assert "keeps" in results.verdicts[0]
     assert "the same model trained alone" in results.verdicts[1]
+    first = results.protocol["headline"][0]
+    tested = [(test.metric, test.one, test.other) for test in results.differences]
+    assert tested == [(metric, "sasrec-taught", "sasrec-alone") for metric in results.protocol["headline"]]
+    assert f"{first}: " in results.verdicts[1]
+    assert results.verdicts[1].endswith(f" ({results.differences[0].verdict()})")
     report = (tmp_path / "out" / "report.md").read_text()
     assert "ms per session" in report
     loaded = segue.load(tmp_path / "out" / "sasrec-taught")

@@ -9,6 +9,7 @@ import pytest
 
 from segue.errors import ParameterError
 from segue.experiment.folder import RESULTS, begin_folder, check_folder
+from segue.storage import _UNFINISHED
 
 KILLED = """
 import os, signal, sys
@@ -35,6 +36,16 @@ def test_a_run_killed_in_its_first_save_can_be_gone_on_with_and_replaced(killed:
     check_folder(killed, resume=given == "resume", overwrite=given == "overwrite")
     begin_folder(killed, resume=given == "resume")
     assert list(killed.iterdir()) == []
+
+
+def test_what_was_half_written_below_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "stan.parquet").touch()
+    (tmp_path / "cases" / f"{_UNFINISHED}stan.parquet-x").mkdir()
+    begin_folder(tmp_path, resume=True)
+    assert [path.name for path in (tmp_path / "cases").iterdir()] == ["stan.parquet"]
+    begin_folder(tmp_path, resume=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_finished_is_kept_to_go_on_with(killed: Path) -> None:

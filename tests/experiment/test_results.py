@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segue.errors import ArtifactError
-from segue.experiment.results import OVERLAP, ModelResult, Results, judge
+from segue.experiment.results import OVERLAP, Difference, ModelResult, Results, judge
 
 
 def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
@@ -28,6 +28,28 @@ def test_a_model_below_the_best_baseline_is_named_with_both_values() -> None:
 def test_overlapping_intervals_are_said() -> None:
     rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
     assert judge(rows, ["mrr@20"])[0].endswith(" (the intervals overlap, which leaves it open)")
+
+
+def test_the_paired_test_says_whether_a_loss_is_real() -> None:
+    rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
+
+    def said(adjusted: float, *, one: str = "b", other: str = "m") -> str:
+        test = Difference(
+            one=one,
+            other=other,
+            metric="mrr@20",
+            difference=0.01,
+            interval=(0.0, 0.02),
+            p_value=adjusted / 2,
+            adjusted=adjusted,
+            real=adjusted < 0.05,
+        )
+        return judge(rows, ["mrr@20"], [test])[0]
+
+    assert said(0.0004).endswith("on mrr@20: 0.2900 against 0.3000 (real, p < 0.001)")
+    assert said(0.2104).endswith(" (may be chance, p = 0.210)")
+    assert said(0.2104, one="m", other="b").endswith(" (may be chance, p = 0.210)")
+    assert said(0.2104, other="a").endswith(" (the intervals overlap, which leaves it open)")
 
 
 def test_a_model_gets_one_line_for_all_metrics() -> None:

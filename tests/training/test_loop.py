@@ -252,3 +252,42 @@ def test_what_anneals_stays_where_it_came_to_in_a_second_training() -> None:
         pull.module.seen = []
         train(pull, epochs=1, further=further)
         assert pull.module.seen == [1.0 if further else step / STEPS for step in range(STEPS)]
+
+
+def test_an_observer_is_told_of_every_epoch_also_by_a_resumed_training(tmp_path: Path) -> None:
+    told: list[tuple[str, EpochRecord]] = []
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", observe=lambda *epoch: told.append(epoch))
+    with pytest.raises(KeyboardInterrupt):
+        train(Pull(stop_at=2 * STEPS + 10), runtime=runtime)
+    assert [record.epoch for _, record in told] == [0, 1]
+    told.clear()
+    curve = train(Pull(), runtime=replace(runtime, resume=True).part("ranker"))
+    assert told == [("ranker", record) for record in curve]
+    told.clear()
+    assert train(Pull(), runtime=replace(runtime, resume=True)) == [record for _, record in told]
+    assert {stage for stage, _ in told} == {"training"}
+
+
+def test_what_an_observer_raises_ends_the_training_behind_its_checkpoint(tmp_path: Path) -> None:
+    def stop(stage: str, record: EpochRecord) -> None:
+        if record.epoch == 1:
+            raise ZeroDivisionError
+
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", observe=stop)
+    ended, resumed, whole = Pull(), Pull(), Pull()
+    before = torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError):
+        train(ended, runtime=runtime)
+    assert ended.taken == 2 * STEPS
+    assert torch.equal(torch.get_rng_state(), before)
+    curve = train(resumed, runtime=replace(runtime, resume=True, observe=None))
+    assert resumed.taken == STEPS
+    assert facts(curve) == facts(train(whole))
+    assert torch.equal(resumed.module.weight, whole.module.weight)
+
+
+def test_a_part_of_a_fit_has_a_stage_and_a_checkpoint_of_its_own(tmp_path: Path) -> None:
+    part = Runtime(checkpoint=tmp_path / "state").part("ranker")
+    assert (part.stage, part.checkpoint) == ("ranker", tmp_path / "state.ranker")
+    assert part.part("fine-tuning").stage == "ranker, fine-tuning"
+    assert Runtime().part("ranker").checkpoint is None

@@ -8,13 +8,14 @@ import typer
 from rich.console import Console
 
 import segue
+from segue.cli.reading import names
 from segue.cli.run import show
 from segue.cli.tables import recommendation_table, size_table
 from segue.cli.terminal import program, terminal
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
 from segue.experiment.begun import read_settings
-from segue.experiment.recipe import Recipe
+from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.progress import progress_for
 
 _EXAMPLES = 2
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("segue-demo"),
+    models: Annotated[str, typer.Option("--model", help="Models to train, separated by commas.")] = "gru4rec,stan",
     sessions: Annotated[int, typer.Option(min=1000, help="Visits to the shop.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the shop and of the models.")] = 0,
 ) -> None:
@@ -43,17 +45,20 @@ def demo(
     Examples:
     segue demo
     segue demo --sessions 50000 --out shop
+    segue demo --model sasrec --out shop
     """
     begun = read_settings(out)
     if begun is not None and begun["run"]["log"] != _LOG:
         raise ParameterError(f"--out: {out} holds a run on another log, {begun['run']['log']}; choose another folder")
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
-    recipe = Recipe(log=_LOG, models=["gru4rec", "stan"], set=_SETTINGS, seed=seed)
+    chosen = names([models])
+    settings = {name: values for name, values in _SETTINGS.items() if name in (PROTOCOL, *chosen)}
+    recipe = Recipe(log=_LOG, models=chosen, set=settings, seed=seed)
     results = segue.run(recipe, out, events=shop(sessions, seed), overwrite=True, progress=progress_for())
     console.print(size_table(results.data["stages"]))
     show(results, out)
-    best = next(row.label for row in results.models if not row.baseline)
+    best = next((row.label for row in results.models if not row.baseline), results.models[0].label)
     model = segue.load(out / best)
     console.rule(f"What {best} recommends")
     for visit in _example_visits(model):
@@ -64,6 +69,7 @@ def demo(
         f"recommend {shlex.quote(str(out / best))} --items {last}",
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
+        f"plot {shlex.quote(str(out / best))} --color category",
         "models gru4rec",
     ):
         typer.echo(f"  {shlex.quote(program())} {command}")

@@ -40,3 +40,8 @@ def model_folder(path: Path) -> Path:
             f"{path}: must be one model, and is a whole run; name one of its models: {', '.join(map(str, inside))}"
         )
     return path
+
+
+def names(texts: list[str]) -> list[str]:
+    """Return the names in texts that each hold several, separated by commas."""
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]

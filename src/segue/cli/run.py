@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items
+from segue.cli.compare import show_comparison
+from segue.cli.reading import Columns, Format, Items, names
 from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
 from segue.evaluation.linter.finding import LOG
-from segue.experiment.folder import REPORT, RESULTS, next_folder
+from segue.experiment.folder import PAGE, REPORT, RESULTS, check_folder, next_folder
 from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings
 from segue.experiment.results import Results
 from segue.progress import progress_for
@@ -40,7 +41,13 @@ def run(
     recbole: Annotated[
         list[str] | None, typer.Option(help="RecBole's YAML file; several are separated by commas, the last one wins.")
     ] = None,
+    slices: Annotated[
+        list[str] | None, typer.Option(help="Further parts of the test: weekday, day, or a column such as category.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
+    seeds: Annotated[
+        list[str] | None, typer.Option(help="Several seeds, such as 0,1,2: a run in OUT/seed-N for each, then compare.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
     baselines: Annotated[
         bool | None, typer.Option("--baselines/--no-baselines", help="Add the baselines (yes).")
@@ -60,36 +67,65 @@ def run(
         --model gru4rec --set gru4rec.training.epochs=5
     segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \
         --model gru4rec --seed 7 --out runs/a
+    segue run clicks.csv --model gru4rec,sasrec --seeds 0,1,2 --out runs/b
     segue run ml-100k --recbole bpr.yaml --model BPR
     """
+    several = _seeds(seeds or [])
+    if several and seed is not None:
+        raise ParameterError("--seeds: stands in for --seed; give one of them")
     recipe = _recipe(
         config,
-        _names(recbole or []),
+        names(recbole or []),
         {
             "log": log,
             "format": log_format,
             "columns": parse_assignments("--columns", columns) if columns else None,
             "items": items,
-            "models": _names(model) if model else None,
+            "models": names(model) if model else None,
             "protocol": protocol,
             "preset": parse_assignments("--preset", preset) if preset else None,
             "set": parse_settings(settings) if settings else None,
             "baselines": baselines,
+            "slices": names(slices) if slices else None,
             "seed": seed,
             "device": device,
             "precision": precision,
-            "track": _names(track) if track else None,
+            "track": names(track) if track else None,
         },
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     folder = out or next_folder(recipe.log_name)
     try:
+        if several:
+            _run_seeds(recipe, folder, several, resume=resume, overwrite=overwrite)
+            return
         results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
     except KeyboardInterrupt:
         typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
         raise typer.Exit(130) from None
     show(results, folder)
+
+
+def _run_seeds(recipe: Recipe, folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
+    """Run the recipe with each seed, and compare the models over the seeds."""
+    folders = {seed: folder / f"seed-{seed}" for seed in seeds}
+    for one in folders.values():
+        check_folder(one, resume=resume, overwrite=overwrite)
+    progress = progress_for()
+    for seed, one in folders.items():
+        progress.say(f"seed {seed}: {one}")
+        seeded = recipe.model_copy(update={"seed": seed})
+        segue.run(seeded, one, resume=resume, overwrite=overwrite, progress=progress)
+    show_comparison(segue.compare(*folders.values()))
+    typer.echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
+
+
+def _seeds(texts: list[str]) -> list[int]:
+    given = names(texts)
+    if not all(name.isascii() and name.isdigit() for name in given) or len(set(given)) < len(given):
+        raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got '{','.join(texts)}'")
+    return [int(name) for name in given]
 
 
 def show(results: Results, folder: Path) -> None:
@@ -104,7 +140,7 @@ def show(results: Results, folder: Path) -> None:
     for row in results.models:
         for note in row.notes:
             typer.echo(f"{row.label}: {note}")
-    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT} and one folder per model.")
+    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
 def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> Recipe:
@@ -114,7 +150,3 @@ def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any])
     if config is not None:
         raise ParameterError("--recbole: stands in for --config; give one of them")
     return segue.load_recbole([Path(file) for file in recbole], options)
-
-
-def _names(texts: list[str]) -> list[str]:
-    return [name.strip() for text in texts for name in text.split(",") if name.strip()]

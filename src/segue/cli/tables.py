@@ -14,7 +14,10 @@ from segue.parameters import describe, typed
 from segue.spaces import spaces_of
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from segue.evaluation.outcome import Evaluation
+    from segue.insight.variance import Variance
     from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
     from segue.tuning.outcome import TrialRow
@@ -23,6 +26,9 @@ _SIZES = ("events", "sessions", "items", "length_mean")
 
 _STAGE = 10
 """Characters of a column of statistics: a number up to 99,999,999, or a date above its hour."""
+
+_COMPONENTS, _KNOWN = 5, 6
+"""Components, and columns of what is known of an item, that are shown."""
 
 _BAR = 20
 """Characters of the interval picture."""
@@ -202,6 +208,31 @@ def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary) -> Ta
     table.add_column("score", justify="right")
     for place, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True), start=1):
         table.add_row(str(place), str(item), *(typed(rows[item][name]) for name in known), f"{score:.4g}")
+    return table
+
+
+def component_table(variance: "Variance") -> Table:
+    """Show the first components: what they hold of the variance, and whether they are popularity."""
+    table = _table()
+    for name in ("component", "variance", "cumulative", "with popularity"):
+        table.add_column(name, justify="right")
+    for number in range(min(_COMPONENTS, len(variance.shares))):
+        correlation = f"{variance.correlations[number]:+.2f}{' !' if number in variance.flagged else '  '}"
+        table.add_row(
+            str(number + 1), f"{variance.shares[number]:.1%}", f"{variance.cumulative[number]:.1%}", correlation
+        )
+    return table
+
+
+def item_table(items: "pl.DataFrame") -> Table:
+    """Show an item and its nearest ones, with what is known of them."""
+    table = _table()
+    shown_columns = items.columns[:_KNOWN]
+    for name in shown_columns:
+        table.add_column(name, justify="right" if items[name].dtype.is_numeric() and name != "item" else "left")
+    for place, row in enumerate(items.select(shown_columns).iter_rows()):
+        cells = [shown(cell) if isinstance(cell, float) else typed(cell) if cell is not None else "-" for cell in row]
+        table.add_row(*cells, style="bold" if place == 0 else "")
     return table
 
 

@@ -17,7 +17,7 @@ from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.folder import check_folder
 from segue.experiment.recipe import Recipe, read_log
-from segue.experiment.results import OVERLAP, ModelResult, Results
+from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner
 from segue.experiment.tracking.follow import check_trackers
 from segue.models.anatomy import anatomy
@@ -118,18 +118,30 @@ def distill(
     if said := _larger(student, master, data.vocabulary):
         progress.say(said)
     rows = [runner.result(entry) for entry in entries]
-    results = runner.results(rows)
-    results = results.model_copy(update={"verdicts": compare(*rows, metric=data.protocol.metrics[0])})
+    taught, lonely = (entry.label for entry in entries[1:])
+    results = runner.results(rows, [(metric, taught, lonely) for metric in data.protocol.headline])
+    test = next(iter(results.differences), None)
+    verdicts = compare(*rows, metric=data.protocol.metrics[0], test=test)
+    results = results.model_copy(update={"verdicts": verdicts})
     runner.finish(results)
     return results
 
 
-def compare(teacher: ModelResult, taught: ModelResult, alone: ModelResult, *, metric: str) -> list[str]:
-    """Say in words what the student keeps of its teacher, and what it owes to it."""
+def compare(
+    teacher: ModelResult, taught: ModelResult, alone: ModelResult, *, metric: str, test: Difference | None = None
+) -> list[str]:
+    """Say in words what the student keeps of its teacher, and what it owes to it.
+
+    Args:
+        teacher: row of the teacher.
+        taught: row of the student.
+        alone: row of the same student without a teacher.
+        metric: what they are compared by.
+        test: paired test between the two students.
+    """
     values = [row.metrics[metric] for row in (teacher, taught, alone)]
     gain = "above" if values[1] > values[2] else "not above"
-    (low, high), (other_low, other_high) = taught.interval(metric), alone.interval(metric)
-    doubt = OVERLAP if low <= other_high and other_low <= high else ""
+    doubt = doubt_of(taught, alone, metric, test)
     keeps = (
         f"keeps {values[1] / values[0]:.1%} of the teacher's {metric}"
         if values[0]

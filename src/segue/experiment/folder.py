@@ -7,8 +7,9 @@ from segue.artifact import is_artifact
 from segue.errors import ParameterError
 from segue.storage import is_unfinished, make_folder, remove
 
-RESULTS, REPORT, BEGUN, CHECKPOINTS = "results.json", "report.md", "begun.json", "checkpoints"
-ENVIRONMENT, CURVES, TENSORBOARD, MLFLOW = "environment.json", "curves", "tensorboard", "mlruns"
+RESULTS, REPORT, PAGE, BEGUN = "results.json", "report.md", "report.html", "begun.json"
+CHECKPOINTS, ENVIRONMENT, CURVES, CASES = "checkpoints", "environment.json", "curves", "cases"
+TENSORBOARD, MLFLOW = "tensorboard", "mlruns"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,10 @@ class Layout:
     names: frozenset[str]
 
 
-RUN = Layout("run", frozenset((RESULTS, REPORT, BEGUN, CHECKPOINTS, ENVIRONMENT, CURVES, TENSORBOARD, MLFLOW)))
+RUN = Layout(
+    "run",
+    frozenset((RESULTS, REPORT, PAGE, BEGUN, CHECKPOINTS, ENVIRONMENT, CURVES, CASES, TENSORBOARD, MLFLOW)),
+)
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool, layout: Layout = RUN) -> None:
@@ -52,7 +56,7 @@ def begin_folder(out: Path, *, resume: bool, layout: Layout = RUN) -> None:
         StorageError: the disk refused.
     """
     make_folder(out)
-    for path in _written(out, layout):
+    for path in (*(out / CASES).glob("*"), *_written(out, layout)):
         if is_unfinished(path) or not resume:
             remove(path)
 

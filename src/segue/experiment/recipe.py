@@ -40,6 +40,8 @@ class Recipe(BaseModel):
     """Parameters by model name; those of the protocol stand under ``protocol``."""
     baselines: bool = True
     """Train the baselines too and say which models lose to them."""
+    slices: list[str] = Field(default_factory=list)
+    """How test cases are taken apart besides the usual ways: weekday, day, or a column of the log or its items."""
     seed: int = Field(0, ge=0)
     """Seed of every random draw."""
     device: str = "auto"

@@ -72,9 +72,13 @@ class Difference(BaseModel):
     p_value: float
     """Two-sided, of a paired permutation test."""
     adjusted: float
-    """The same after Holm's correction for all comparisons of the table."""
+    """The same after Holm's correction for all comparisons that the table was picked from."""
     real: bool
     """Whether ``adjusted`` is below 0.05."""
+
+    def verdict(self) -> str:
+        """Say whether the difference is real, such as ``real, p < 0.001`` or ``may be chance, p = 0.210``."""
+        return f"{'real' if self.real else 'may be chance'}, {shown_p(self.adjusted)}"
 
 
 class Example(BaseModel):
@@ -127,6 +131,8 @@ class ModelResult(BaseModel):
     """The training, for models that learn in epochs."""
     slices: list[Slice] = []
     """The headline metrics on parts of the test cases."""
+    roc: list[tuple[float, float]] = []
+    """False and true positive rates, where an AUC was asked for."""
     findings: list[Finding] = []
     """What the linter found in its scores."""
     notes: list[str] = []
@@ -197,18 +203,23 @@ class Results(BaseModel):
             raise ArtifactError(f"{path}: is no results file of segue, or a damaged one") from error
 
 
-def judge(models: Iterable[ModelResult], metrics: Iterable[str]) -> list[str]:
+def judge(models: Iterable[ModelResult], metrics: Iterable[str], differences: Iterable[Difference] = ()) -> list[str]:
     """Say where a model that was asked for does not beat a baseline, in one line per model.
 
-    A model loses where its value is below that of the best baseline; if the intervals overlap, that is said too.
+    A model loses where its value is worse than that of the best baseline. Whether that is real is said by the paired
+    test of the two; where there is none, it is said if their intervals overlap.
     """
     rows, names = list(models), list(metrics)
+    tests = {(test.metric, frozenset((test.one, test.other))): test for test in differences}
     best = {name: row for name in names if (row := _best_baseline(rows, name)) is not None}
     verdicts = []
     for row in rows:
         lost = [name for name in best if not row.baseline and row.worth(name) < best[name].worth(name)]
         if lost:
-            against = (_against(row, best[name], name) for name in lost)
+            against = (
+                _against(row, best[name], name, tests.get((name, frozenset((row.label, best[name].label)))))
+                for name in lost
+            )
             verdicts.append(f"{row.label} loses to the baseline {', and to '.join(against)}")
     return verdicts
 
@@ -217,7 +228,19 @@ def _best_baseline(rows: Iterable[ModelResult], metric: str) -> ModelResult | No
     return max((row for row in rows if row.baseline), key=lambda row: row.worth(metric), default=None)
 
 
-def _against(row: ModelResult, baseline: ModelResult, metric: str) -> str:
-    (low, high), (other_low, other_high) = row.interval(metric), baseline.interval(metric)
-    doubt = OVERLAP if low <= other_high and other_low <= high else ""
+def _against(row: ModelResult, baseline: ModelResult, metric: str, test: Difference | None) -> str:
+    doubt = doubt_of(row, baseline, metric, test)
     return f"{baseline.label} on {metric}: {row.metrics[metric]:.4f} against {baseline.metrics[metric]:.4f}{doubt}"
+
+
+def doubt_of(one: ModelResult, other: ModelResult, metric: str, test: Difference | None) -> str:
+    """Say in brackets how sure it is that two models differ: by their paired test, or else by their intervals."""
+    if test is not None:
+        return f" ({test.verdict()})"
+    (low, high), (other_low, other_high) = one.interval(metric), other.interval(metric)
+    return OVERLAP if low <= other_high and other_low <= high else ""
+
+
+def shown_p(p_value: float) -> str:
+    """Return a p-value as a reader wants to see it."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

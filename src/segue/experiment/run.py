@@ -6,6 +6,7 @@ from segue.data.events import Events
 from segue.evaluation.prepare import prepare
 from segue.experiment.entries import build_entries, check_entries, recent_popularity
 from segue.experiment.folder import check_folder
+from segue.experiment.judging import check_slices
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Results
 from segue.experiment.runner import Runner
@@ -50,8 +51,10 @@ def run(
     if recipe.baselines:
         entries += recent_popularity(data.train)
     check_entries(entries, data.train)
+    check_slices(recipe.slices, data)
     runner = Runner(data, recipe, out, runtime)
     runner.begin(entries)
-    results = runner.results([runner.result(entry) for entry in entries])
+    rows = [runner.result(entry) for entry in entries]
+    results = runner.results(rows).model_copy(update={"examples": runner.examples(rows)})
     runner.finish(results)
     return results

@@ -14,16 +14,21 @@ from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.log import lint_log
 from segue.evaluation.prepare import Dataset
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
+from segue.experiment.cases import keep_cases, restore_cases
+from segue.experiment.differences import Pair
 from segue.experiment.entries import Entry
 from segue.experiment.environment import write_environment
-from segue.experiment.folder import CHECKPOINTS, REPORT, RESULTS, begin_folder
+from segue.experiment.examples import examples
+from segue.experiment.folder import CHECKPOINTS, RESULTS, begin_folder
+from segue.experiment.judging import judged
 from segue.experiment.latency import median_latency_ms
 from segue.experiment.linting import all_findings, inspected
 from segue.experiment.memory import peak_mb, reset_peak
 from segue.experiment.recipe import Recipe
-from segue.experiment.report import write_report
-from segue.experiment.results import ModelResult, Results, judge
+from segue.experiment.report import write_reports
+from segue.experiment.results import Example, ModelResult, Results
 from segue.experiment.tracking.follow import Fit, follow
+from segue.models.catalog import load
 from segue.storage import remove
 from segue.training.runtime import Runtime
 from segue.version import __version__
@@ -80,11 +85,11 @@ class Runner:
         self._runtime.progress.say(f"{entry.label}: {headline}")
         return row
 
-    def results(self, rows: Sequence[ModelResult]) -> Results:
-        """Put rows together, best first, with what they mean."""
+    def results(self, rows: Sequence[ModelResult], pairs: Sequence[Pair] | None = None) -> Results:
+        """Put rows together, best first, with what they mean; ``pairs`` are tested, or those of ``run_pairs``."""
         protocol = self._data.protocol
         ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
-        return Results(
+        results = Results(
             segue=__version__,
             log=self._recipe.log_name,
             items=self._recipe.items,
@@ -93,14 +98,22 @@ class Runner:
             data=self._data.statistics(),
             notes=[*self._recipe.notes, *self._data.notes],
             models=ranked,
-            verdicts=judge(ranked, protocol.headline),
+            verdicts=[],
             findings=all_findings(self._findings, ranked, protocol.headline),
         )
+        return judged(results, self._data, self._out, slices=self._recipe.slices, pairs=pairs)
+
+    def examples(self, rows: Sequence[ModelResult]) -> list[Example]:
+        """Ask the models that were asked for, and the best baseline, about a few test sessions."""
+        ranked = sorted(rows, key=lambda row: -row.worth(self._data.protocol.metrics[0]))
+        shown = [row for row in ranked if not row.baseline] + [row for row in ranked if row.baseline][:1]
+        scorers = {row.label: load(self._out / row.label) for row in shown}
+        return examples(scorers, self._data.test, self._data.vocabulary)
 
     def finish(self, results: Results) -> None:
-        """Write results.json and report.md, and remove what was only needed to resume."""
+        """Write results.json and the reports, and remove what was only needed to resume."""
         results.write(self._out / RESULTS)
-        write_report(results, self._out / REPORT)
+        write_reports(results, self._out)
         if (self._out / CHECKPOINTS).exists():
             remove(self._out / CHECKPOINTS)
 
@@ -112,6 +125,7 @@ class Runner:
         entry.fit(self._data.train, self._data.valid, seed, runtime)
         fitted = time.perf_counter()
         evaluation = evaluate(entry.model, self._data, seed=seed, progress=runtime.progress)
+        keep_cases(self._out, entry.label, evaluation, self._key(entry))
         return ModelResult(
             model=entry.model.name,
             label=entry.label,
@@ -123,6 +137,7 @@ class Runner:
             evaluate_seconds=round(time.perf_counter() - fitted, 3),
             peak_memory_mb=round(peak_mb(), 1),
             parameters=sum(array.size for array in entry.model.arrays().values()),
+            roc=evaluation.roc,
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
             curve=fit.curve,
             notes=list(entry.model.notes),
@@ -143,7 +158,11 @@ class Runner:
             about = Artifact.read(self._out / entry.label).about
         except ArtifactError:
             return None
-        return ModelResult.model_validate(about["result"]) if about.get("key") == self._key(entry) else None
+        if about.get("key") != self._key(entry):
+            return None
+        seed, runtime = self._recipe.seed, self._runtime
+        restore_cases(self._out, entry.label, self._key(entry), self._data, seed=seed, runtime=runtime)
+        return ModelResult.model_validate(about["result"])
 
     def _key(self, entry: Entry) -> str:
         """Name everything that decides the outcome, so that a leftover of another recipe is never taken over."""

@@ -139,6 +139,10 @@ class ALS(Model):
         self._least_squares = LeastSquares(factors, self.config.regularization, n_items=vocabulary.n_trained)
         return self
 
+    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
+        """Return the factors of the items; see ``Model.item_vectors``."""
+        return self.item_factors
+
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Fold the prefixes in and score every item; see ``Model.score``."""
         confidence = self.config.alpha * running_matrix(prefixes, len(self.vocabulary))

@@ -203,6 +203,13 @@ class Model(ABC):
         """Return which of ``arrays`` hold an embedding or a bias per item, so that they grow with the catalogue."""
         return self.embeddings
 
+    def item_vectors(self) -> Float32[np.ndarray, "M D"] | None:
+        """Return what sessions are compared with when they are scored, without biases; None if there is no such table.
+
+        Row ``j`` belongs to item index ``j``; row 0 (padding) has no meaning.
+        """
+        return None
+
     @property
     def scores_are_logits(self) -> bool:
         """Whether the model takes the softmax of its scores for how likely items are; else in proportion to them."""

@@ -147,6 +147,10 @@ class BPR(Model):
         """Return true: its loss takes sigmoids of differences; see ``Model.scores_are_logits``."""
         return True
 
+    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
+        """Return the factors of the items; see ``Model.item_vectors``."""
+        return self.item_factors
+
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Fold the prefixes in and score every item; see ``Model.score``."""
         counts = running_matrix(prefixes, len(self.vocabulary))

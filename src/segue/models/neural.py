@@ -155,6 +155,11 @@ class NeuralModel(Model):
         self.network.eval()
         return self.put_last(self.network.logits(self.network.encode(prefixes)).float())
 
+    @torch.no_grad()
+    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
+        """Return the network's output embeddings; see ``Model.item_vectors``."""
+        return self.network.embeddings().float().cpu().numpy()
+
     def to(self, device: torch.device) -> Self:
         """Move the network; see ``Model.to``."""
         self.network.to(device)

@@ -231,6 +231,13 @@ class TwoStage(Model):
         below = torch.nextafter(least, torch.full_like(least, -torch.inf))
         return torch.where(chosen, scores, torch.minimum(least - depth, below))
 
+    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
+        """Refuse, for either model has vectors of its own; see ``Model.item_vectors``."""
+        raise ParameterError(
+            f"{self.name}: is two models, each with vectors of its own; name one of them, retriever "
+            f"({self.retriever.name}) or ranker ({self.ranker.name})"
+        )
+
     @property
     def scores_are_logits(self) -> bool:
         """Say what the ranker says; see ``Model.scores_are_logits``."""

@@ -7,10 +7,12 @@ whoever gets it cuts off what is unfinished.
 
 import fcntl
 import os
+import warnings
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import JournalStorage
@@ -73,7 +75,9 @@ class SeededByTrial(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Start the generator of a trial."""
         seed = derive(self._seed, "trial", trial.number) % 2**32
-        self._tpe = TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # Both arguments are, in Optuna 4.
+            self._tpe = TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return what is drawn together."""

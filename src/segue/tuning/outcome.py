@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -128,6 +129,7 @@ def _importance(study: Study, finished: int) -> dict[str, float]:
     if finished < _LEAST_TRIALS:
         return {}
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("error", message="Target and region quantiles")  # Of equal trials nothing can be said.
         try:
             found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())

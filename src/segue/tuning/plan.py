@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.errors import InputError
-from segue.nn.metrics import RANK_METRICS, MetricName
+from segue.nn.metrics import CHOOSING_METRICS, MetricName
 
 
 class Tuning(BaseModel):
@@ -38,6 +38,6 @@ class Tuning(BaseModel):
             name = MetricName.parse(metric).name
         except InputError as error:
             raise ValueError(f"a metric ({error})") from None
-        if name not in RANK_METRICS:
-            raise ValueError(f"a metric that is better the higher it is, one of {', '.join(sorted(RANK_METRICS))}")
+        if name not in CHOOSING_METRICS:
+            raise ValueError(f"a metric that is better the higher it is, one of {', '.join(sorted(CHOOSING_METRICS))}")
         return metric

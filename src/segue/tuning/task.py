@@ -13,7 +13,7 @@ from segue.experiment.entries import Entry, build_entries
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig
-from segue.nn.metrics import RANK_METRICS, MetricName
+from segue.nn.metrics import CHOOSING_METRICS, MetricName
 from segue.parameters import flatten, merge, nested
 from segue.progress import Progress
 from segue.spaces import Space
@@ -119,9 +119,10 @@ def _metric(recipe: Recipe, plan: Tuning, data: Dataset) -> str:
             "a trial is judged by what its best epoch is picked by; give one of them"
         )
     metric: str = plan.metric or given or data.protocol.valid_metric or data.protocol.metrics[0]
-    if MetricName.parse(metric).name not in RANK_METRICS:
+    if MetricName.parse(metric).name not in CHOOSING_METRICS:
         raise ParameterError(
-            f"--metric: must be better the higher it is, got {metric}; name one of {', '.join(sorted(RANK_METRICS))}"
+            f"--metric: must be better the higher it is, got {metric}; "
+            f"name one of {', '.join(sorted(CHOOSING_METRICS))}"
         )
     return metric
 

@@ -114,6 +114,7 @@ class _News:
         self._bar = bar
         self._told: set[int] = set()
         self._best = -math.inf
+        self._last = ""
         earlier = [self._note(row) for row in self._new()]
         if earlier:
             progress.say(
@@ -124,7 +125,10 @@ class _News:
         """Say what has happened since it was asked last."""
         for row in self._new():
             self._progress.say(self._note(row))
-        self._bar.advance(0, note or (f"best {self._best:.4f}" if math.isfinite(self._best) else ""))
+        note = note or (f"best {self._best:.4f}" if math.isfinite(self._best) else "")
+        if note != self._last:
+            self._last = note
+            self._bar.advance(0, note)
 
     def _new(self) -> list[TrialRow]:
         rows = map(TrialRow.of, self._study.get_trials())

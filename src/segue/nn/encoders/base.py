@@ -1,6 +1,7 @@
 """The contract of every network: running sessions in, states out, and the score of every item from a state."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,6 +17,9 @@ class Encoder(nn.Module, ABC):
     network has one.
     """
 
+    biased: ClassVar[bool] = False
+    """Whether ``table`` has a column of biases, the last one."""
+
     @abstractmethod
     def encode(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
         """Return the state after the last event of each prefix."""
@@ -28,9 +32,11 @@ class Encoder(nn.Module, ABC):
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
         """Return some rows of ``table``."""
 
+    def embeddings(self) -> Float[Tensor, "M D"]:
+        """Return ``table`` without the biases: what states are compared with."""
+        return self.table()[:, :-1] if self.biased else self.table()
+
     def logits(self, states: Float[Tensor, "B D"]) -> Float[Tensor, "B M"]:
         """Return the score of every item for each state; column 0 (padding) has no meaning."""
-        table, width = self.table(), states.shape[1]
-        if table.shape[1] == width:
-            return states @ table.T
-        return torch.addmm(table[:, -1], states, table[:, :-1].T)
+        table = self.table()
+        return torch.addmm(table[:, -1], states, table[:, :-1].T) if self.biased else states @ table.T

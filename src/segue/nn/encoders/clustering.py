@@ -180,6 +180,8 @@ class ClusteringEncoder(CausalEncoder):
         dropout: share of the embedded input that training drops.
     """
 
+    biased = True
+
     def __init__(
         self,
         *,

@@ -143,6 +143,8 @@ class RecurrentNetwork(Encoder):
         dropout_hidden: share of a layer's output that training drops.
     """
 
+    biased = True
+
     def __init__(
         self,
         *,

@@ -1,0 +1,140 @@
+"""`segue compare`: models of several runs in one table, and which differences are real."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+import segue
+from segue.cli.tables import title
+from segue.cli.terminal import terminal
+from segue.storage import write_text
+
+if TYPE_CHECKING:
+    from segue.experiment.compare import Standing
+
+_ABOUT = (
+    "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
+    "over sessions, corrected (Holm) for all pairs of models that the table could have compared; real if p < 0.05."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(compare)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or of models in them.")],
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metrics, separated by commas; the headline if not given.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Show runs of different protocols, too, without a test across them.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Put the models of one or several runs in one table, and say which differences are real.
+
+    Runs that differ by their seed alone are one row.
+
+    Examples:
+    segue compare runs/clicks-1
+    segue compare runs/a/gru4rec runs/b/gru4rec runs/c --metric mrr@20
+    """
+    names = [name.strip() for text in metric or [] for name in text.split(",") if name.strip()]
+    found = segue.compare(*runs, metrics=names, force=force)
+    if out is not None:
+        write_text(out, _markdown(found))
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return
+    show_comparison(found)
+    if out is not None:
+        typer.echo(f"\nWrote {out}.")
+
+
+def show_comparison(found: "segue.Comparison") -> None:
+    """Print the table, and what is real in words."""
+    typer.echo(_title(found))
+    terminal().print(_table(found))
+    typer.echo()
+    for line in found.lines:
+        typer.echo(line)
+
+
+def _title(found: "segue.Comparison") -> str:
+    hashes = found.hashes
+    if len(hashes) == 1:
+        return title(found.log, found.cases, found.protocol)
+    return f"! {len(hashes)} protocols or logs: figures whose hashes differ do not compare"
+
+
+def _table(found: "segue.Comparison") -> Table:
+    """Show one part per metric and hash, the best first."""
+    head, parts = _cells(found)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
+    for name, rows in parts:
+        table.add_row(Text(name, style="bold"))
+        for row in rows:
+            table.add_row(*row)
+        table.add_section()
+    return table
+
+
+def _markdown(found: "segue.Comparison") -> str:
+    head, parts = _cells(found)
+    lines = [f"# {_title(found)}\n"]
+    for name, rows in parts:
+        table = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+        lines += [
+            f"## {name}\n",
+            *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table),
+            "",
+        ]
+    lines += [*(f"- {line}" for line in found.lines), "", _ABOUT]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
+    """Return the head, and the rows of each metric and hash below their name."""
+    several, decimals = len(found.hashes) > 1, int(found.protocol.get("decimals", 4))
+    seeded = any(len(standing.seeds) > 1 for standing in found.standings)
+    marks = [*(["seeds"] if seeded else []), *(["hash"] if several else [])]
+    parts: dict[str, list[list[str]]] = {}
+    for standing in found.standings:
+        name = f"{standing.metric}, protocol {standing.hash}" if several else standing.metric
+        further = [*([_seeds(standing)] if seeded else []), *([standing.hash] if several else [])]
+        parts.setdefault(name, []).append([standing.label, *further, *_figures(standing, decimals)])
+    return ["model", *marks, "value", "95% interval", "to best", "95% interval", "p", "real"], list(parts.items())
+
+
+def _seeds(standing: "Standing") -> str:
+    return str(len(standing.seeds))
+
+
+def _figures(standing: "Standing", decimals: int) -> Iterator[str]:
+    spread = "" if standing.deviation is None else f" ±{standing.deviation:.{decimals}f}"
+    yield f"{standing.value:.{decimals}f}{spread}"
+    yield "-" if standing.interval is None else _between(*standing.interval, f".{decimals}f")
+    behind = standing.behind
+    if behind is None:
+        yield from "----"
+        return
+    # Seen from the model of the row: how far it is from the best one.
+    low, high = behind.interval
+    yield f"{0.0 - behind.difference:+.{decimals}f}"
+    yield _between(0.0 - high, 0.0 - low, f"+.{decimals}f")
+    yield "<0.001" if behind.adjusted < 0.001 else f"{behind.adjusted:.3f}"
+    yield "yes" if behind.real else "no"
+
+
+def _between(low: float, high: float, form: str) -> str:
+    return f"[{low:{form}}, {high:{form}}]"

@@ -1,0 +1,87 @@
+"""`segue plot`: what a model has learnt of its items, as a picture."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import segue
+from segue.cli.reading import Items, model_folder
+from segue.cli.tables import component_table, item_table
+from segue.cli.terminal import terminal
+from segue.data.readers import read_items
+from segue.insight.options import PlotOptions, checked_suffix
+from segue.parameters import build
+from segue.progress import progress_for
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(plot)
+
+
+def plot(
+    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
+    kind: Annotated[str, typer.Option(help="pca, tsne, umap or spectrum.")] = "pca",
+    color: Annotated[
+        str | None, typer.Option("--color", "--colour", help="popularity, or a column of the items' metadata.")
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="File to write, .png, .svg or .html; repeat for several. NAME-KIND.png if not given."),
+    ] = None,
+    perplexity: Annotated[str | None, typer.Option(help="With tsne: 5,30,50 or others, side by side.")] = None,
+    neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest items of this one.")] = None,
+    similarity: Annotated[str | None, typer.Option(help="What is near with --neighbours: cosine or dot.")] = None,
+    items: Items = None,
+    stage: Annotated[str | None, typer.Option(help="Of a two-stage model: retriever or ranker.")] = None,
+    max_items: Annotated[int | None, typer.Option(help="Most items that are drawn (50,000).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
+) -> None:
+    """Draw the items of a model as points, and say whether the picture can be trusted.
+
+    Examples:
+    segue plot runs/shop-1/sasrec --color category
+    segue plot runs/shop-1/sasrec --kind tsne --color category --out map.html --out map.png
+    segue plot runs/shop-1/als --kind spectrum --neighbours 1041
+    """
+    given = {
+        "kind": kind,
+        "color": color,
+        "perplexity": None if perplexity is None else [part.strip() for part in perplexity.split(",")],
+        "neighbours": neighbours,
+        "similarity": similarity,
+        "stage": stage,
+        "max_items": max_items,
+        "seed": seed,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    build(PlotOptions, "plot", parameters=options)
+    folder = model_folder(artifact)
+    files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
+    table = None if items is None else read_items(items)
+    insight = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
+    written = [insight.write(path) for path in files]
+    if as_json:
+        typer.echo(json.dumps({**insight.numbers(), "written": [str(path) for path in written]}, ensure_ascii=False))
+        return
+    _show(insight)
+    typer.echo(f"Wrote {', '.join(map(str, written))}.")
+
+
+def _show(insight: Any) -> None:
+    """Print what the picture does not tell in numbers."""
+    console = terminal()
+    for note in insight.notes:
+        typer.echo(f"· {note}")
+    for fact in insight.facts():
+        typer.echo(fact)
+    console.print(component_table(insight.variance))
+    if insight.asked is not None:
+        console.print(item_table(insight.asked))
+    for warning in insight.warnings:
+        typer.echo(f"! {warning}")
+    if insight.caption:
+        typer.echo(insight.caption)

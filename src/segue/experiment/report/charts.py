@@ -1,0 +1,257 @@
+"""Pictures of a report: Vega-Lite specifications, drawn as SVG that takes its colours from the page around it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import isfinite, nan
+from typing import Any
+
+from segue.experiment.report.placing import Plane, log_ticks, padded
+from segue.experiment.results import ModelResult
+
+Spec = dict[str, Any]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
+"""Colours that the colour-blind can tell apart (Okabe and Ito 2008), on a light and on a dark page."""
+_SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-left", "triangle-right")
+
+_INK, _FAINT = "#012345", "#543210"
+"""Stand for the colours of text and of lines in the page."""
+
+_BY_KIND: Spec = {
+    "field": "kind",
+    "scale": {"domain": ["model", "baseline"], "range": [PALETTE[0], "#8A8A8A"]},
+    "legend": None,
+}
+_WIDTH = 420
+"""Pixels of a whole picture: little more than a phone is wide, so that its letters stay legible there."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture.
+
+    Attributes:
+        title: what it shows.
+        svg: the picture, to be put into a page as it is.
+        note: how to read it.
+    """
+
+    title: str
+    svg: str
+    note: str = ""
+
+
+def leaderboard_charts(rows: Sequence[ModelResult], metrics: Sequence[str]) -> list[Chart]:
+    """Draw each model's value with its interval, one picture per metric."""
+    order = [row.label for row in rows]
+    axis = {"ticks": False, "domain": False, "labelPadding": 6}
+    y = {"field": "model", "type": "nominal", "sort": order, "title": None, "axis": axis}
+    charts: list[Chart] = []
+    for metric in metrics:
+        values = [
+            {"model": row.label, "value": row.metrics[metric], "low": low, "high": high, "kind": _kind(row)}
+            for row in rows
+            for low, high in [row.interval(metric)]
+            if isfinite(row.metrics[metric])
+        ]
+        layers: list[Spec] = [
+            {
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {"x": _value("low", ""), "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "encoding": {"x": _value("value", "")},
+            },
+        ]
+        encoding = {"y": y, "color": _BY_KIND}
+        spec = {"data": {"values": values}, "encoding": encoding, "layer": layers, "height": {"step": 22}}
+        charts.append(_drawn(f"board-{len(charts)}", metric, spec))
+    return charts
+
+
+def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
+    """Draw loss and validation over the epochs, where models learn in epochs."""
+    learnt = [row for row in rows if len(row.curve) > 1]
+    charts = []
+    for name, title in (("loss", "Training loss"), ("validation", "Validation metric")):
+        values = [
+            {"model": row.label, "epoch": one.epoch, "value": value}
+            for row in learnt
+            for one in row.curve
+            if (value := getattr(one, name)) is not None and isfinite(value)
+        ]
+        if values:
+            encoding = {
+                "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}},
+                "y": _value("value", ""),
+                "color": _by_model([row.label for row in learnt]),
+                "shape": _shape_by_model([row.label for row in learnt]),
+            }
+            mark = {"type": "line", "point": {"size": 45}, "strokeWidth": 2}
+            spec = {"data": {"values": values}, "mark": mark, "encoding": encoding, "height": 220}
+            charts.append(_drawn(f"curve-{name}", title, spec))
+    return charts
+
+
+def slice_charts(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
+    """Draw each model's value on the parts of the test cases, one picture per way of telling them apart."""
+    sliced = [row for row in rows if row.slices][: len(PALETTE)]
+    labels = [row.label for row in sliced]
+    dimensions = list(dict.fromkeys(part.dimension for row in sliced for part in row.slices))
+    return [
+        _slice_chart(f"slice-{number}", dimension, _slice_values(sliced, dimension, metric), labels, metric)
+        for number, dimension in enumerate(dimensions)
+    ]
+
+
+def _slice_values(rows: Sequence[ModelResult], dimension: str, metric: str) -> list[Spec]:
+    parts = [(row.label, part) for row in rows for part in row.slices if part.dimension == dimension]
+    sizes = {part.label: part.cases for _, part in parts}
+    values = []
+    for label, part in parts:
+        if isfinite(value := part.metrics.get(metric, nan)):
+            low, high = part.confidence.get(metric, (value, value))
+            name = f"{part.label} ({sizes[part.label]:,})"
+            values.append({"model": label, "part": name, "value": value, "low": low, "high": high})
+    return values
+
+
+def _slice_chart(name: str, title: str, values: Sequence[Spec], labels: Sequence[str], metric: str) -> Chart:
+    parts = list(dict.fromkeys(value["part"] for value in values))
+    axis = {"labelPadding": 6, "ticks": False, "domain": False, "labelLimit": 150}
+    encoding = {
+        "y": {"field": "part", "type": "nominal", "sort": parts, "title": None, "axis": axis},
+        "yOffset": {"field": "model", "sort": list(labels), "scale": {"paddingOuter": 0.4}},
+        "color": _by_model(labels),
+    }
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {"x": _value("low", "", zero=True), "x2": {"field": "high"}},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
+            "encoding": {"x": _value("value", "", zero=True), "shape": _shape_by_model(labels)},
+        },
+    ]
+    height = {"step": 11, "for": "offset"}
+    return _drawn(name, title, {"data": {"values": values}, "encoding": encoding, "layer": layers, "height": height})
+
+
+def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
+    """Draw what a model is worth against how long a visitor waits for it, each point beside its name."""
+    timed = [row for row in rows if row.latency_ms > 0 and isfinite(row.metrics[metric])]
+    if len(timed) < 2:
+        return []
+    waits, worths = [row.latency_ms for row in timed], [row.metrics[metric] for row in timed]
+    ticks = log_ticks(min(waits), max(waits))
+    plane = Plane((ticks[0], ticks[-1]), padded(worths), width=_WIDTH - 60, height=240)
+    values = [
+        {"model": row.label, "ms": row.latency_ms, "value": row.metrics[metric], "kind": _kind(row), **name}
+        for row, name in zip(timed, plane.names(waits, worths, [row.label for row in timed]), strict=True)
+    ]
+    axis = {"values": ticks[:: max(1, len(ticks) // 6)], "format": "~g"}
+    scale = {"type": "log", "domain": list(plane.x), "nice": False}
+    x = {"field": "ms", "type": "quantitative", "title": "milliseconds per session", "scale": scale, "axis": axis}
+    y = {**_value("value", metric), "scale": {"domain": list(plane.y), "nice": False}}
+    line = {"x2": {"field": "name_x"}, "y2": {"field": "name_y"}}
+    at = {"x": {**x, "field": "name_x"}, "y": {**y, "field": "name_y"}, "text": {"field": "model"}}
+    layers: list[Spec] = [
+        {"mark": {"type": "rule", "stroke": _FAINT}, "encoding": line, "transform": [{"filter": "datum.far"}]},
+        {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"color": _BY_KIND}},
+        *(
+            {
+                "mark": {"type": "text", "fontSize": 11, "fill": _INK, "align": align, "baseline": "middle"},
+                "encoding": at,
+                "transform": [{"filter": f"datum.align == '{align}'"}],
+            }
+            for align in ("left", "right", "center")
+        ),
+    ]
+    spec = {"data": {"values": values}, "encoding": {"x": x, "y": y}, "layer": layers, "height": plane.height}
+    note = "Median wait for the best 20 items, one session at a time. Up and to the left is better."
+    return [_drawn("latency", "Quality against the wait", spec, note)]
+
+
+def roc_chart(rows: Sequence[ModelResult]) -> list[Chart]:
+    """Draw the receiver operating characteristic, where an AUC was asked for."""
+    drawn = [row for row in rows if row.roc][: len(PALETTE)]
+    if not drawn:
+        return []
+    values = [{"model": row.label, "false": false, "true": true} for row in drawn for false, true in row.roc]
+    encoding = {
+        "x": {"field": "false", "type": "quantitative", "title": "other items before it (false positive rate)"},
+        "y": {"field": "true", "type": "quantitative", "title": "wanted items (true positive rate)"},
+        "color": _by_model([row.label for row in drawn]),
+        "order": {"field": "false"},
+    }
+    chance = {
+        "data": {"values": [{"false": 0, "true": 0}, {"false": 1, "true": 1}]},
+        "mark": {"type": "line", "strokeDash": [3, 4], "stroke": _FAINT},
+        "encoding": {"x": encoding["x"], "y": encoding["y"]},
+    }
+    curve = {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
+    note = "The area under a curve is the metric; the dashed line is chance."
+    return [_drawn("roc", "Receiver operating characteristic", {"layer": [chance, curve], "height": 260}, note)]
+
+
+def _kind(row: ModelResult) -> str:
+    return "baseline" if row.baseline else "model"
+
+
+def _value(field: str, title: str, *, zero: bool = False) -> Spec:
+    axis = {"tickCount": 6}
+    return {"field": field, "type": "quantitative", "title": title or None, "scale": {"zero": zero}, "axis": axis}
+
+
+def _by_model(labels: Sequence[str]) -> Spec:
+    scale = {"domain": list(labels), "range": list(PALETTE[: len(labels)])}
+    return {"field": "model", "type": "nominal", "scale": scale, "legend": _legend(labels)}
+
+
+def _shape_by_model(labels: Sequence[str]) -> Spec:
+    scale = {"domain": list(labels), "range": list(_SHAPES[: len(labels)])}
+    return {"field": "model", "type": "nominal", "scale": scale, "legend": _legend(labels)}
+
+
+def _legend(labels: Sequence[str]) -> Spec:
+    """Put as many names side by side as there is room for."""
+    return {"title": None, "columns": max(1, _WIDTH // (8 * min(20, max(map(len, labels))) + 32))}
+
+
+def _drawn(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Chart:
+    """Draw a specification."""
+    import vl_convert  # noqa: PLC0415 (it takes time to load, and only reports need it)
+
+    axis = {
+        **{f"{part}Color": _INK for part in ("label", "title")},
+        **{f"{part}Color": _FAINT for part in ("domain", "tick", "grid")},
+        **{"gridOpacity": 0.45, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        **{"labelLimit": 150, "titlePadding": 8, "labelFlush": False},
+    }
+    legend = {"labelColor": _INK, "orient": "top", "direction": "horizontal", "labelFontSize": 12, "labelLimit": 150}
+    whole = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": _WIDTH,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "background": None,
+        "config": {"view": {"stroke": None}, "axis": axis, "legend": legend, "font": "sans-serif"},
+        **spec,
+    }
+    svg = vl_convert.vegalite_to_svg(whole)
+    return Chart(title, _of_the_page(svg, name, title), note)
+
+
+def _of_the_page(svg: str, name: str, title: str) -> str:
+    """Let a picture scale with the page, take its colours, and share no names with other pictures."""
+    sizes = re.match(r'<svg [^>]*?viewBox="([^"]+)"', svg)
+    assert sizes is not None
+    body = svg[svg.index(">") + 1 :]
+    body = body.replace(_INK, "currentColor").replace(_FAINT, "var(--line)")
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
+    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
+    width = 1.1 * float(sizes[1].split()[2])
+    return f'<svg viewBox="{sizes[1]}" style="max-width:{width:.0f}px" role="img" aria-label="{escape(title)}">{body}'

@@ -1,0 +1,75 @@
+"""A run's results as one HTML page that needs nothing else: no network, no other file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from segue.experiment.report import charts
+from segue.experiment.report.repeat import repeat
+from segue.experiment.report.wording import by_severity, few, number, part_sizes, sampled, shown
+from segue.experiment.results import ModelResult, Results
+from segue.parameters import flatten, typed
+
+
+def page(results: Results) -> str:
+    """Return the page; equal results give equal pages.
+
+    Whatever comes from a log (names of items, columns, labels) is escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (only reports need it)
+
+    environment = Environment(
+        loader=PackageLoader("segue.experiment.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(_content(results))
+
+
+def _content(results: Results) -> dict[str, Any]:
+    rows, headline = results.models, list(results.protocol["headline"])
+    decimals = results.protocol.get("decimals", 4)
+    shown_rows = [row for row in rows if not row.baseline] + [row for row in rows if row.baseline][:1]
+    pictures = {
+        "board": charts.leaderboard_charts(rows, headline),
+        "curves": charts.curve_charts(rows),
+        "slices": charts.slice_charts(shown_rows, headline[0]),
+        "latency": charts.latency_chart(rows, headline[0]),
+        "roc": charts.roc_chart(rows),
+    }
+    stages = [stage for stage in results.data["stages"] if stage["step"] != "encode" or stage["dropped"]]
+    return {
+        "results": results,
+        "rows": rows,
+        "headline": headline,
+        "pictures": pictures,
+        "stages": stages,
+        "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
+        "findings": by_severity(results.unsaid_findings()),
+        "sampled": sampled(results),
+        "slices": _slices(shown_rows, headline[0], decimals),
+        "settings": [(row.label, flatten(row.config)) for row in rows if row.config],
+        "repeat": repeat(results),
+        "number": lambda value: number(value, decimals),
+        "signed": lambda value: f"{value:+.{decimals}f}",
+        "shown": shown,
+        "few": few,
+        "typed": typed,
+    }
+
+
+def _slices(rows: Sequence[ModelResult], metric: str, decimals: int) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return a table per way of telling cases apart: its name, its head, its lines."""
+    sliced = [row for row in rows if row.slices]
+    cases = part_sizes(sliced)
+    found = {(row.label, part.dimension, part.label): part.metrics.get(metric) for row in sliced for part in row.slices}
+    tables = []
+    for dimension in dict.fromkeys(dimension for dimension, _ in cases):
+        lines = [
+            [label, f"{size:,}", *(number(found.get((row.label, dimension, label)), decimals) for row in sliced)]
+            for (other, label), size in cases.items()
+            if other == dimension
+        ]
+        tables.append((dimension, ["part", "cases", *(row.label for row in sliced)], lines))
+    return tables

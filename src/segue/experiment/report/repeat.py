@@ -1,0 +1,56 @@
+"""What to type to repeat a run."""
+
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from segue.errors import InputError
+from segue.evaluation.protocol import Protocol
+from segue.experiment.results import Results
+from segue.models.catalog import model_class
+
+
+def repeat(results: Results) -> str | None:
+    """Return the run as a YAML file for ``segue run --config``, or None where no such run gives these results.
+
+    It names the parameters that are not at their defaults.
+    """
+    asked = [row for row in results.models if not row.baseline]
+    if not all(row.label == row.model for row in asked):
+        return None
+    # Popularity in the last days has a label of its own: the baselines bring it, no setting reaches it.
+    settable = [row for row in results.models if row.label == row.model]
+    try:
+        settings = {row.label: _changes(model_class(row.model)(**row.config).config) for row in settable}
+        named = Protocol.named(results.protocol["name"]) if results.protocol["name"] in Protocol.presets else Protocol()
+        protocol = Protocol.of({key: value for key, value in results.protocol.items() if key != "headline"})
+    except InputError:  # Another version's results: its parameters are not ours.
+        return None
+    settings = {"protocol": _changes(protocol, named), **settings}
+    recipe: dict[str, Any] = {
+        "log": results.log,
+        "items": results.items,
+        "models": [row.label for row in asked],
+        "baselines": any(row.baseline for row in results.models),
+        "protocol": results.protocol["name"] if results.protocol["name"] in Protocol.presets else None,
+        "seed": results.seed,
+        "set": {owner: values for owner, values in settings.items() if values},
+    }
+    recipe = {name: value for name, value in recipe.items() if value not in (None, {}, [])}
+    text: str = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+def _changes(config: BaseModel, usual: BaseModel | None = None) -> dict[str, Any]:
+    """Return the parameters that differ from the usual ones, sections as mappings."""
+    usual = usual or type(config).model_construct()
+    changes: dict[str, Any] = {}
+    for name in type(config).model_fields:
+        value, other = getattr(config, name), getattr(usual, name, None)
+        if isinstance(value, BaseModel):
+            if section := _changes(value, other if isinstance(other, type(value)) else None):
+                changes[name] = section
+        elif value != other and name != "name":
+            changes[name] = config.model_dump(mode="json", include={name})[name]
+    return changes

@@ -1,0 +1,209 @@
+"""From a fitted model to pictures of its items and the numbers that go with them."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from segue.insight.cloud import Cloud, cloud_of
+from segue.insight.colours import Categories, Colours, colours_of
+from segue.insight.maps import FOR_TSNE, NOT_TO_BE_READ, Map, fitting, pca_map, tsne_maps, umap_map
+from segue.insight.neighbours import K, Purity, category_purity, neighbours_of, row_of
+from segue.insight.options import PlotOptions, checked_suffix
+from segue.insight.shape import Shape, shape_of
+from segue.insight.variance import POPULARITY as FLAGGED
+from segue.insight.variance import Variance, variance_of
+from segue.models.base import Model
+from segue.parameters import build
+from segue.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Insight:
+    """Pictures of a model's items, and what is to be known of them.
+
+    Attributes:
+        model: name of the model.
+        options: what was asked for.
+        total: number of items N.
+        cloud: the items that are drawn.
+        variance: the principal components of all items.
+        shape: what is to be told from the shape of the cloud.
+        colours: what colours the items.
+        maps: the pictures; none of a spectrum.
+        purity: of the categories among nearest neighbours; None unless the colours are categories.
+        asked: the item whose neighbours were asked for, and these; a row each, the item itself first.
+        notes: what was done with the items, beside what was asked for.
+    """
+
+    model: str
+    options: PlotOptions
+    total: int
+    cloud: Cloud
+    variance: Variance
+    shape: Shape
+    colours: Colours
+    maps: tuple[Map, ...]
+    purity: Purity | None
+    asked: pl.DataFrame | None
+    notes: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader should know before looking."""
+        return [*self.shape.warnings(), *_on_popularity(self.variance)]
+
+    @property
+    def caption(self) -> str:
+        """What may be read from the picture, and what may not."""
+        return NOT_TO_BE_READ.get(self.options.kind, "")
+
+    def facts(self) -> list[str]:
+        """Say the numbers that belong to the picture, a line each."""
+        variance, half = self.variance, self.variance.components_for(0.5)
+        lines = [
+            f"{half} of {len(variance.shares)} components hold half of the variance, the first two "
+            f"{variance.shares[:2].sum():.1%}; effective rank {variance.effective_rank:.1f}"
+        ]
+        if self.purity is not None:
+            lines.append(
+                f"{self.purity.k} nearest neighbours of the same {self.colours.title}: {self.purity.value:.2f} "
+                f"(by chance {self.purity.chance:.2f}), by cosine of the vectors"
+            )
+        if self.asked is not None:
+            name, count = self.asked["name"][0], self.asked.height - 1
+            lines.append(f"Ringed: {name} and its {count} nearest items, by {self.options.similarity} of the vectors")
+        return lines
+
+    def numbers(self) -> dict[str, Any]:
+        """Return everything that was measured, as JSON can hold it."""
+        variance = self.variance
+        return {
+            "model": self.model,
+            "items": self.total,
+            "drawn": len(self.cloud),
+            "dimensions": self.cloud.vectors.shape[1],
+            "options": self.options.model_dump(mode="json"),
+            "variance": {
+                "shares": variance.shares.tolist(),
+                "cumulative": variance.cumulative.tolist(),
+                "components_for_half": variance.components_for(0.5),
+                "effective_rank": variance.effective_rank,
+                "popularity_correlations": variance.correlations.tolist(),
+                "flagged": [component + 1 for component in variance.flagged],
+            },
+            "shape": self.shape.numbers(),
+            "purity": None if self.purity is None else asdict(self.purity),
+            "neighbours": None if self.asked is None else self.asked.to_dicts(),
+            "warnings": self.warnings,
+            "notes": list(self.notes),
+        }
+
+    def write(self, path: str | Path) -> Path:
+        """Write the picture, whole or not at all: .png or .svg, or .html for a page to search and zoom in.
+
+        Raises:
+            ParameterError: the name ends in something else.
+            MissingExtraError: matplotlib is not installed.
+            StorageError: the disk refused.
+        """
+        path = checked_suffix(Path(path))
+        # Pictures and pages each need libraries that the other does not.
+        if path.suffix.lower() == ".html":
+            from segue.insight.page.page import write_page  # noqa: PLC0415
+
+            write_page(self, path)
+        else:
+            from segue.insight.pictures import write_picture  # noqa: PLC0415
+
+            write_picture(self, path)
+        return path
+
+
+def plot(
+    model: Model, *, items: pl.DataFrame | None = None, progress: Progress | None = None, **options: Any
+) -> Insight:
+    """Look at the vectors that a model has learnt of its items.
+
+    Args:
+        model: a fitted model that learns vectors of items.
+        items: metadata to colour by, with a column ``item``, beside what the model was trained with.
+        progress: told of what takes long.
+        **options: see ``PlotOptions``.
+
+    Raises:
+        ParameterError: an option breaks its rule, an item or a column is unknown, or the model has no vectors.
+        MissingExtraError: the extra ``plot`` is not installed.
+    """
+    asked = build(PlotOptions, "plot", parameters=options)
+    whole = cloud_of(model, items, stage=asked.stage)
+    row = None if asked.neighbours is None else row_of(whole, asked.neighbours)
+    colours_of(whole, asked.color)  # A mistake is told before anything is computed.
+    variance = variance_of(whole, asked.seed)
+    rows = whole.sample(asked.max_items, asked.seed)
+    cloud = whole.part(rows)
+    colours = colours_of(cloud, asked.color)
+    maps, notes = _maps(asked, cloud, variance, variance.points[rows], progress or Progress())
+    return Insight(
+        model=model.name if asked.stage is None else f"{model.name}, {asked.stage}",
+        options=asked,
+        total=len(whole),
+        cloud=cloud,
+        variance=variance,
+        shape=shape_of(whole, variance, asked.seed),
+        colours=colours,
+        maps=maps,
+        purity=category_purity(cloud, colours.values) if isinstance(colours, Categories) else None,
+        asked=None if row is None else _nearest(whole, row, asked),
+        notes=(*_on_size(asked, len(whole)), *colours.notes, *notes),
+    )
+
+
+def _maps(
+    asked: PlotOptions, cloud: Cloud, variance: Variance, points: Any, progress: Progress
+) -> tuple[tuple[Map, ...], list[str]]:
+    """Return the pictures, and what was changed to make them."""
+    if asked.kind == "spectrum":
+        return (), []
+    if asked.kind == "pca":
+        return (pca_map(variance, points),), []
+    if asked.kind == "umap":
+        note = "UMAP runs in one thread, so that its seed fixes the picture"
+        return (umap_map(cloud, points, seed=asked.seed),), [note]
+    perplexities, notes = fitting(asked.perplexity, len(cloud))
+    threads = torch.get_num_threads()
+    return tuple(tsne_maps(cloud, points, perplexities, seed=asked.seed, threads=threads, progress=progress)), notes
+
+
+def _on_size(asked: PlotOptions, total: int) -> list[str]:
+    """Say what a large catalogue means for the picture."""
+    notes = []
+    if asked.kind == "tsne" and total > FOR_TSNE:
+        notes.append(f"{total:,} items: above {FOR_TSNE:,} UMAP is advised, which keeps more of the whole: --kind umap")
+    if total > asked.max_items and asked.kind != "spectrum":
+        notes.append(
+            f"{asked.max_items:,} of {total:,} items are drawn, at random, and purity is that among them; the variance "
+            "is that of all items (more: --max-items)"
+        )
+    return notes
+
+
+def _on_popularity(variance: Variance) -> list[str]:
+    return [
+        f"component {component + 1} follows popularity: rank correlation {variance.correlations[component]:.2f}, "
+        f"flagged above {FLAGGED} in size"
+        for component in variance.flagged
+    ]
+
+
+def _nearest(cloud: Cloud, row: int, asked: PlotOptions) -> pl.DataFrame:
+    """Return an item and the items most similar to it, with what is known of them."""
+    found = neighbours_of(cloud, K, asked.similarity, of=np.array([row]))
+    rows = [row, *found.rows[0].tolist()]
+    names = pl.Series("name", [cloud.names[at] for at in rows])
+    similarities = pl.Series(asked.similarity, [None, *found.similarities[0].tolist()], dtype=pl.Float64)
+    known = cloud.items[rows].select("item", "support", *(name for name in cloud.metadata if name != cloud.name_column))
+    return pl.DataFrame([known["item"], names, similarities]).hstack(known.drop("item", "name", strict=False))

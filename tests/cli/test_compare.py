@@ -1,0 +1,258 @@
+"""Runs in one table: what is real, what does not compare, and several seeds."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from command import segue, write_shop
+
+from segue.evaluation.slices import WAYS
+from segue.experiment.cases import CaseValues, cases_file
+
+BPR = ("--set", "bpr.factors=8", "--set", "bpr.training.epochs=5")
+
+Runs = dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two runs that differ by their seed, one under another protocol, and one on another log. Not to be written to."""
+    folder = tmp_path_factory.mktemp("compare")
+    log, other = write_shop(folder / "shop.csv", 800), write_shop(folder / "other.csv", 800, seed=1)
+    both = ("--model", "markov,bpr", "--no-baselines", *BPR)
+    for name, options in {
+        "zero": (log, *both),
+        "one": (log, *both, "--seed", 1),
+        "days": (log, "--model", "markov", "--no-baselines", "--set", "protocol.test_days=2"),
+        "elsewhere": (other, "--model", "markov", "--no-baselines"),
+    }.items():
+        outcome = segue("run", *options, "--out", folder / name)
+        assert outcome.code == 0, outcome.err
+    return {name: folder / name for name in ("zero", "one", "days", "elsewhere")}
+
+
+def compared(*arguments: object) -> dict[str, Any]:
+    outcome = segue("compare", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+def test_one_run_is_a_table_of_its_models(runs: Runs) -> None:
+    found = compared(runs["zero"])
+    results = json.loads((runs["zero"] / "results.json").read_text())
+    assert found["metrics"] == results["protocol"]["headline"]
+    rows = {(row["metric"], row["label"]): row for row in found["standings"]}
+    for model in results["models"]:
+        for metric in found["metrics"]:
+            assert rows[metric, model["label"]]["value"] == model["metrics"][metric]
+            assert rows[metric, model["label"]]["interval"] == model["confidence"][metric]
+    best, behind = rows["recall@20", "markov"], rows["recall@20", "bpr"]["behind"]
+    assert best["behind"] is None
+    assert (behind["one"], behind["other"]) == ("markov", "bpr")
+    assert behind["difference"] == pytest.approx(best["value"] - rows["recall@20", "bpr"]["value"])
+    assert behind["interval"][0] < behind["difference"] < behind["interval"][1]
+    assert behind["real"]
+    assert behind["p_value"] < behind["adjusted"] < 0.05
+    # The same pair under the same correction stands in the results of the run.
+    assert behind in results["differences"]
+    shown = segue("compare", runs["zero"])
+    mark = results["protocol"]["hash"]
+    assert shown.out.startswith(f"shop  ·  {found['cases']:,} cases  ·  session-next  ·  protocol {mark}\n")
+    assert "recall@20: markov is really better than bpr\n" in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
+def test_a_metric_may_be_asked_for(runs: Runs) -> None:
+    assert compared(runs["zero"], "--metric", "ndcg@5, hit@10")["metrics"] == ["ndcg@5", "hit@10"]
+    assert "did you mean 'recall@20'" in segue("compare", runs["zero"], "--metric", "recal@20").err
+    coverage = compared(runs["zero"], "--metric", "coverage@20")
+    assert [row["behind"] for row in coverage["standings"]] == [None, None]
+    assert "is not tested against" in coverage["lines"][0]
+
+
+def test_runs_that_differ_by_the_seed_alone_are_one_row(runs: Runs) -> None:
+    found = compared(runs["one"], runs["zero"], "--metric", "recall@20")
+    rows = {row["label"]: row for row in found["standings"]}
+    assert rows.keys() == {"markov", "bpr"}
+    values = [
+        next(row["metrics"]["recall@20"] for row in json.loads(text)["models"] if row["label"] == "bpr")
+        for text in ((runs[name] / "results.json").read_text() for name in ("zero", "one"))
+    ]
+    assert values[0] != values[1]
+    assert rows["bpr"]["seeds"] == [0, 1]
+    assert rows["bpr"]["value"] == pytest.approx(sum(values) / 2)
+    assert rows["bpr"]["deviation"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert rows["markov"]["deviation"] == 0
+    assert rows["bpr"]["behind"]["difference"] == pytest.approx(rows["markov"]["value"] - rows["bpr"]["value"])
+    low, high = rows["bpr"]["interval"]
+    assert low < rows["bpr"]["value"] < high
+    assert f"±{rows['bpr']['deviation']:.4f}" in segue("compare", runs["one"], runs["zero"]).out
+
+
+def test_equal_labels_are_told_apart_by_their_runs(runs: Runs, tmp_path: Path) -> None:
+    shutil.copytree(runs["zero"], tmp_path / "again")
+    found = compared(runs["zero"] / "bpr", tmp_path / "again" / "bpr", tmp_path / "again" / "bpr", runs["one"] / "bpr")
+    assert {row["label"] for row in found["standings"]} == {"zero/bpr", "again/bpr", "one/bpr"}
+    # Any of three pairs could have stood in the table by either of two metrics.
+    least = min((row["behind"] for row in found["standings"] if row["behind"]), key=lambda test: test["p_value"])
+    assert least["adjusted"] == pytest.approx(min(1.0, 6 * least["p_value"]))
+    shutil.copytree(runs["zero"], tmp_path / "x" / "zero")
+    found = compared(runs["zero"] / "bpr", tmp_path / "x" / "zero" / "bpr", "--metric", "mrr@20")
+    assert {row["label"] for row in found["standings"]} == {f"{runs['zero']}/bpr", f"{tmp_path}/x/zero/bpr"}
+    assert next(row["behind"] for row in found["standings"] if row["behind"])["adjusted"] == 1.0
+    assert "may be no better than" in found["lines"][0]
+
+
+def test_different_protocols_are_refused_and_it_is_said_what_differs(runs: Runs) -> None:
+    outcome = segue("compare", runs["zero"], runs["days"])
+    assert outcome.code == 2
+    assert outcome.out == ""
+    text = f"protocol.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both alike"
+    assert text in outcome.err
+    assert outcome.err.count("protocol.") == 1
+    outcome = segue("compare", runs["zero"], runs["elsewhere"])
+    assert outcome.code == 2
+    assert f"the log is 'shop' (fingerprint {_fingerprint(runs['zero'])}) in {runs['zero']} and 'other' " in outcome.err
+
+
+def _fingerprint(run: Path) -> str:
+    return json.loads((run / "results.json").read_text())["protocol"]["fingerprint"]
+
+
+def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Runs) -> None:
+    found = compared(runs["zero"], runs["days"], "--force", "--metric", "recall@20")
+    rows = {row["label"]: row for row in found["standings"]}
+    assert rows.keys() == {"zero/markov", "bpr", "days/markov"}
+    assert rows["bpr"]["behind"]["one"] == "zero/markov"
+    assert rows["days/markov"]["behind"] is None
+    shown = segue("compare", runs["zero"], runs["days"], "--force").out
+    assert shown.startswith("! 2 protocols or logs: figures whose hashes differ do not compare\n")
+    for name in ("zero", "days"):
+        mark = json.loads((runs[name] / "results.json").read_text())["protocol"]["hash"]
+        assert f"recall@20, protocol {mark}: " in shown
+    assert "days/markov stands alone" in shown
+
+
+def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
+    outcome = segue("compare", runs["zero"], "--out", tmp_path / "table.md")
+    assert outcome.out.endswith(f"Wrote {tmp_path / 'table.md'}.\n")
+    text = (tmp_path / "table.md").read_text()
+    assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | real |\n" in text
+    assert "\n- recall@20: markov is really better than bpr\n" in text
+    shutil.copytree(runs["zero"], tmp_path / "a|b")
+    assert segue("compare", runs["zero"], tmp_path / "a|b", "--out", tmp_path / "table.md").code == 0
+    assert "\n| a\\|b/bpr | " in (tmp_path / "table.md").read_text()
+
+
+def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(runs["zero"] / "bpr", tmp_path / "bpr")
+    shutil.copytree(runs["zero"], tmp_path / "begun")
+    (tmp_path / "begun" / "results.json").unlink()
+    shutil.copytree(runs["zero"] / "bpr", tmp_path / "whole" / "stranger")
+    shutil.copy(runs["zero"] / "results.json", tmp_path / "whole")
+    for arguments, message in (
+        ((tmp_path / "empty",), "is no run of segue (it has no results.json)"),
+        ((tmp_path / "none",), "is no run of segue"),
+        ((tmp_path / "bpr",), "is a model that stands in no run"),
+        ((tmp_path / "begun",), "is a run that is not finished; go on with it (--resume)"),
+        ((tmp_path / "whole" / "stranger",), "is not in the table of"),
+        ((runs["days"],), "must hold at least two models to compare"),
+    ):
+        outcome = segue("compare", *arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert message in outcome.err
+
+
+def test_other_cases_under_the_same_hash_are_refused(runs: Runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["one"], run)
+    for label in ("bpr", "markov"):
+        path = cases_file(run, label)
+        cases = CaseValues.read(path)
+        replace(cases, groups=cases.groups[::-1].copy()).write(path)
+    for others in ((runs["zero"],), (runs["zero"] / "markov",)):
+        outcome = segue("compare", *others, run)
+        assert outcome.code == 2
+        assert f"{run}: was tested on other cases than {runs['zero']} under the same protocol" in outcome.err
+
+
+def test_missing_damaged_and_foreign_values_are_named(runs: Runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["zero"], run)
+    file = run / "cases" / "bpr.parquet"
+    whole = file.read_bytes()
+    for content in (None, whole[: len(whole) // 2], b"", b"PAR1"):
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        outcome = segue("compare", run)
+        assert outcome.code == 2
+        assert f"{file}: is missing or damaged, so the values of 'bpr' in each test case are not known" in outcome.err
+        file.touch()
+    pl.DataFrame({"group": [1]}).write_parquet(file)
+    assert "is missing or damaged" in segue("compare", run).err
+    shutil.copy(runs["days"] / "cases" / "markov.parquet", file)
+    assert f"{file}: does not belong to {run / 'results.json'}" in segue("compare", run).err
+
+
+def test_resuming_measures_again_what_left_no_values(runs: Runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["zero"], run)
+    files = {name: run / "cases" / f"{name}.parquet" for name in ("bpr", "markov")}
+    before = {name: file.read_bytes() for name, file in files.items()}
+    files["bpr"].unlink()
+    shutil.copy(files["markov"], files["bpr"])
+    files["markov"].write_bytes(b"")
+    log = runs["zero"].parent / "shop.csv"
+    outcome = segue("run", log, "--model", "markov,bpr", "--no-baselines", *BPR, "--out", run, "--resume")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("it is measured again") == 2
+    assert outcome.err.count("taken over from") == 2
+    assert {name: file.read_bytes() for name, file in files.items()} == before
+
+
+def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
+    log, out = runs["zero"].parent / "shop.csv", tmp_path / "out"
+    command = ("run", log, "--model", "bpr", "--no-baselines", *BPR, "--seeds", "0, 1", "--out", out)
+    outcome = segue(*command)
+    assert outcome.code == 0, outcome.err
+    found = compared(out / "seed-0", out / "seed-1")
+    for seed, name in enumerate(("zero", "one")):
+        written = json.loads((out / f"seed-{seed}" / "results.json").read_text())
+        (before,) = (
+            row["metrics"]
+            for row in json.loads((runs[name] / "results.json").read_text())["models"]
+            if row["label"] == "bpr"
+        )
+        assert written["models"][0]["metrics"] == before
+    assert [row["seeds"] for row in found["standings"]] == [[0, 1], [0, 1]]
+    assert f"{found['standings'][0]['value']:.4f} ±{found['standings'][0]['deviation']:.4f}" in outcome.out
+    assert "recall@20: bpr stands alone\n" in outcome.out
+    assert "holds a run already; add --resume" in segue(*command).err
+    assert segue(*command, "--resume").err.count("taken over from") == 2
+
+
+def test_seeds_that_cannot_be_are_refused(runs: Runs, tmp_path: Path) -> None:
+    for options, message in (
+        (("--seeds", "0,x"), "--seeds: must be different whole numbers such as 0,1,2, got '0,x'"),
+        (("--seeds", "1,1"), "--seeds: must be different whole numbers"),
+        (("--seeds", "1,2", "--seed", 3), "--seeds: stands in for --seed; give one of them"),
+    ):
+        outcome = segue("run", runs["zero"].parent / "shop.csv", "--model", "bpr", *options, "--out", tmp_path / "out")
+        assert outcome.code == 2
+        assert message in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_tells_of_every_option_and_of_every_way_to_take_the_test_apart() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "comparing.md").read_text()
+    options = set(re.findall(r"--[a-z]+", segue("compare", "--help").out)) - {"--help"}
+    assert len(options) == 4
+    assert [option for option in options if f"`{option}" not in page] == []
+    assert [name for name in WAYS if f"`{name}`" not in page] == []

@@ -1,0 +1,363 @@
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from segue.data.synthetic import shop
+from segue.experiment.recipe import Recipe, load_recipe
+from segue.experiment.report import write_reports
+from segue.experiment.report.markdown import markdown
+from segue.experiment.report.page import page
+from segue.experiment.report.placing import Plane, log_ticks, padded
+from segue.experiment.report.repeat import repeat
+from segue.experiment.results import Difference, Epoch, Example, Finding, ModelResult, Results, Slice
+from segue.experiment.run import run
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "a|b",
+    'x" onload="alert(2)',
+    "1. #\n# h",
+]
+DOCS = Path(__file__).parents[2] / "docs" / "report.md"
+
+
+def row(label: str, value: float, *, baseline: bool = False, **more: object) -> ModelResult:
+    """A row with two metrics and an interval of the first one."""
+    return ModelResult(
+        model=label,
+        label=label,
+        baseline=baseline,
+        config={},
+        metrics={"recall@20": value, "mrr@20": value / 2, "coverage@20": 0.123456},
+        confidence={"recall@20": (value - 0.01, value + 0.01)},
+        fit_seconds=1.0,
+        evaluate_seconds=2.0,
+        peak_memory_mb=300.0,
+        parameters=12_345,
+        latency_ms=value,
+    ).model_copy(update=more)
+
+
+def results(*rows: ModelResult, protocol: dict[str, object] | None = None, **more: object) -> Results:
+    """A run whose optional fields are empty, but for those given."""
+    stage = {"step": "read", "part": "log", "why": "", "dropped": 0, "events": 1234, "first_time": None}
+    told = {"name": "session-next", "hash": "0123456789ab", "headline": ["recall@20", "mrr@20"], **(protocol or {})}
+    return Results(
+        segue="0.1.0",
+        log="clicks",
+        seed=3,
+        protocol=told,
+        data={"test_cases": 4321, "stages": [stage]},
+        notes=[],
+        models=list(rows) or [row("gru4rec", 0.4)],
+        verdicts=[],
+    ).model_copy(update=more)
+
+
+def parts(values: dict[str, float], dimension: str = "session length") -> list[Slice]:
+    return [
+        Slice(dimension=dimension, label=label, cases=50, metrics={"recall@20": value}, confidence={})
+        for label, value in values.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def full() -> Results:
+    """A run in which every field says something."""
+    curve = [Epoch(epoch=n, loss=7 - n, validation=n / 10, seconds=1.0) for n in (1, 2, 3)]
+    roc = [(0.0, 0.0), (0.1, 0.6), (1.0, 1.0)]
+    gru = row("gru4rec", 0.4, curve=curve, roc=roc, slices=parts({"2": 0.31416, "3+": 0.5}), notes=["no times"])
+    chain = row("markov", 0.3, baseline=True, slices=parts({"2": 0.2, "3+": 0.4}))
+    told = {"difference": 0.1, "interval": (0.05, 0.15), "p_value": 0.0004}
+    return results(
+        gru,
+        chain,
+        notes=["time: unix seconds"],
+        verdicts=["gru4rec loses to the baseline markov on mrr@20"],
+        findings=[
+            Finding(code="overlap-in-time", severity="note", subject="log", message="known of this split"),
+            Finding(code="target-in-input", severity="error", subject="log", message="the target is in the input"),
+        ],
+        differences=[
+            Difference(one="gru4rec", other="markov", metric="recall@20", adjusted=0.0008, real=True, **told),
+            Difference(one="gru4rec", other="markov", metric="mrr@20", adjusted=0.2, real=False, **told),
+        ],
+        examples=[
+            Example(
+                session=["Lamp", "Desk"],
+                target=["Chair"],
+                lists={"gru4rec": ["Chair", "Sofa"], "markov": ["Sofa", "Lamp"]},
+            )
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Results:
+    """A run in which every text that a log can bring is an attack."""
+    labels = [*HOSTILE, "model"]
+    rows = [
+        row(label, 0.1 + n / 10, slices=parts(dict.fromkeys(HOSTILE, 0.5), dimension=HOSTILE[n % 2]), notes=HOSTILE)
+        for n, label in enumerate(labels)
+    ]
+    curve = [Epoch(epoch=n, loss=1.0, seconds=1.0) for n in (1, 2)]
+    rows = [one.model_copy(update={"curve": curve, "roc": [(0.0, 0.0), (1.0, 1.0)]}) for one in rows]
+    differences = [
+        Difference(one=text, other=text, metric=text, difference=0, interval=(0, 0), p_value=1, adjusted=1, real=False)
+        for text in HOSTILE
+    ]
+    return results(
+        *rows,
+        log=HOSTILE[0],
+        notes=HOSTILE,
+        verdicts=HOSTILE,
+        differences=differences,
+        findings=[Finding(code="c", severity="error", subject=text, message=text) for text in HOSTILE],
+        examples=[Example(session=HOSTILE, target=HOSTILE, lists=dict.fromkeys(labels, HOSTILE))],
+    )
+
+
+class Tags(HTMLParser):
+    """Collects the tags, attributes and texts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if text := " ".join(data.split()):
+            self.texts.append(text)
+
+    @property
+    def headings(self) -> list[str]:
+        return [str(one["id"]) for tag, one in self.tags if tag == "h2"]
+
+
+@pytest.fixture(scope="module")
+def full_page(full: Results) -> str:
+    return page(full)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile: Results) -> str:
+    return page(hostile)
+
+
+def test_every_part_of_a_full_run_is_in_the_page(full_page: str) -> None:
+    seen = Tags(full_page)
+    order = [
+        "leaderboard",
+        "differences",
+        "findings",
+        "curves",
+        "slices",
+        "costs",
+        "examples",
+        "log",
+        "models",
+        "protocol",
+    ]
+    assert seen.headings == order
+    for text in (
+        "0.4000",
+        "0.3900 – 0.4100",
+        "+0.0500 to +0.1500",
+        "0.0008",
+        "may be chance",
+        "0.3142",
+        "1,234",
+        "0.1235",
+    ):
+        assert text in seen.texts, text
+    assert "gru4rec loses to the baseline markov on mrr@20" in seen.texts
+    assert "gru4rec: no times" in seen.texts
+    assert full_page.index("the target is in the input") < full_page.index("known of this split")
+    titles = [one["aria-label"] for tag, one in seen.tags if tag == "svg"]
+    assert titles == [
+        *("recall@20", "mrr@20", "Receiver operating characteristic"),
+        *("Training loss", "Validation metric", "session length", "Quality against the wait"),
+    ]
+
+
+def test_every_part_of_a_full_run_is_in_the_markdown(full: Results) -> None:
+    text = markdown(full)
+    for line in (
+        "| **gru4rec** | 0.4000 [0.3900, 0.4100] | 0.2000 | 1.0 | 2.0 | 300 | 12,345 | 0.40 |",
+        "| *markov* | 0.3000 [0.2900, 0.3100] | 0.1500 | 1.0 | 2.0 | 300 | 12,345 | 0.30 |",
+        "| gru4rec - markov | recall@20 | +0.1000 [+0.0500, +0.1500] | 0.0008 | yes |",
+        "| gru4rec - markov | mrr@20 | +0.1000 [+0.0500, +0.1500] | 0.2000 | may be chance |",
+        "| session length: 2 | 50 | 0.3142 | 0.2000 |",
+        "- **error**, log: the target is in the input (`target-in-input`)",
+        "- gru4rec loses to the baseline markov on mrr@20",
+        "- time: unix seconds",
+        "- gru4rec: no times",
+        "- Lamp → Desk → **Chair**",
+        "    - gru4rec: **Chair** · Sofa",
+    ):
+        assert f"{line}\n" in text, line
+
+
+def test_what_followed_is_marked_where_a_model_lists_it(full_page: str) -> None:
+    assert "<td>gru4rec</td><td><mark>Chair</mark> · Sofa</td>" in full_page
+    assert "<td>markov</td><td>Sofa · Lamp</td>" in full_page
+
+
+def test_the_docs_name_every_part_of_the_page(full_page: str) -> None:
+    titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", full_page)
+    assert [title for title in titles if f"## {title}\n" not in DOCS.read_text()] == []
+
+
+def test_decimal_places_are_those_of_the_protocol(full: Results) -> None:
+    two = full.model_copy(update={"protocol": {**full.protocol, "decimals": 2}})
+    texts = Tags(page(two)).texts
+    assert "0.39 – 0.41" in texts
+    assert "0.3142" not in texts
+    assert "| **gru4rec** | 0.40 [0.39, 0.41] | 0.20 |" in markdown(two)
+
+
+@pytest.mark.parametrize(("candidates", "warned"), [("uni100", True), ("full", False), ("labeled", False)])
+def test_figures_among_drawn_items_wear_a_badge(candidates: str, warned: bool) -> None:
+    drawn = results(protocol={"candidates": candidates})
+    assert (f"sampled: {candidates}" in page(drawn)) is warned
+    assert (f"**Sampled ({candidates})" in markdown(drawn)) is warned
+
+
+def test_a_log_cannot_put_markup_into_the_page(full_page: str, hostile_page: str) -> None:
+    usual = {tag for tag, _ in Tags(full_page).tags}
+    seen = Tags(hostile_page)
+    assert {tag for tag, _ in seen.tags} <= usual
+    assert not [one for _, one in seen.tags if any(name.startswith("on") for name in one)]
+    assert {"</script><script>alert(1)</script>", "a|b"} <= set(seen.texts)
+
+
+def test_a_log_cannot_put_markup_into_the_markdown(hostile: Results) -> None:
+    text = markdown(hostile)
+    assert not re.search("<[^ ]", text)
+    assert text.count("\n# ") == 0
+    assert "- 1\\. # # h\n" in text
+    tables = [line for line in text.split("\n") if line.startswith("|")]
+    widths = [len(re.findall(r"(?<!\\)\|", line)) - 1 for line in tables]
+    assert widths[: len(hostile.models) + 2] == [8] * (len(hostile.models) + 2)
+    assert "a\\|b" in text
+
+
+def test_emphasis_and_links_of_a_name_are_only_text() -> None:
+    text = markdown(results(notes=["*a* _b_ snake_case [c](d) `e` ~~f~~ &lt; \\", "+ g", "12) h", "# 3 < 4 & 5 > 4"]))
+    assert "- \\*a\\* \\_b\\_ snake_case \\[c\\](d) \\`e\\` \\~\\~f\\~\\~ &amp;lt; \\\\\n" in text
+    assert "- \\+ g\n- 12\\) h\n- \\# 3 < 4 & 5 > 4\n" in text
+
+
+@pytest.mark.parametrize("name", ["full_page", "hostile_page"])
+def test_the_page_needs_nothing_else(name: str, request: pytest.FixtureRequest) -> None:
+    text = request.getfixturevalue(name)
+    seen = Tags(text)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in seen.tags}
+    for _, one in seen.tags:
+        for attribute, value in one.items():
+            assert attribute not in ("src", "srcset", "data", "action"), attribute
+            assert attribute.split(":")[-1] != "href" or str(value).startswith("#")
+            assert "://" not in str(value) or attribute.startswith("xmlns")
+    assert "@import" not in text
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+
+
+@pytest.mark.parametrize("name", ["full_page", "hostile_page"])
+def test_names_of_pictures_are_unique_in_the_page(name: str, request: pytest.FixtureRequest) -> None:
+    text = request.getfixturevalue(name)
+    ids = [one["id"] for _, one in Tags(text).tags if "id" in one]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(ids)
+
+
+def test_equal_results_give_equal_files(full: Results, tmp_path: Path) -> None:
+    full.write(tmp_path / "results.json")
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        write_reports(Results.read(tmp_path / "results.json"), folder)
+    for name in ("report.md", "report.html"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_model_alone_without_intervals_gives_a_page_of_what_there_is() -> None:
+    alone = results(row("gru4rec", 0.4, confidence={}))
+    seen = Tags(page(alone))
+    assert seen.headings == ["leaderboard", "findings", "log", "models", "protocol"]
+    assert "Nothing that makes these figures doubtful." in seen.texts
+    assert "| **gru4rec** | 0.4000 | 0.2000 |" in markdown(alone)
+
+
+def test_what_is_no_number_is_a_dash() -> None:
+    odd = row("gru4rec", 0.4, metrics={"recall@20": math.nan, "mrr@20": math.inf}, confidence={})
+    odd = odd.model_copy(update={"slices": parts({"2": math.nan, "3+": 0.5})})
+    curve = [Epoch(epoch=n, loss=math.inf, validation=math.nan, seconds=1.0) for n in (1, 2)]
+    odd = odd.model_copy(update={"curve": curve})
+    told = results(odd, row("markov", 0.3, baseline=True))
+    for text in (page(told), markdown(told)):
+        assert not re.search(r"\b(NaN|nan|inf|Infinity|None|undefined)\b", text)
+    assert "| **gru4rec** | – | – |" in markdown(told)
+
+
+def test_long_lists_of_what_followed_are_cut() -> None:
+    told = results(examples=[Example(session=["a"], target=[f"t{n}" for n in range(12)], lists={})])
+    assert "t9 · and 2 more</mark>" in page(told)
+    assert "t9 · and 2 more**" in markdown(told)
+
+
+def test_the_recipe_in_the_report_repeats_the_run(tmp_path: Path) -> None:
+    protocol = {"test_days": 3, "min_support": 2}
+    recipe = Recipe(log="shop", models=["stan"], seed=5, set={"protocol": protocol, "stan": {"k": 50}})
+    events = shop(sessions=800)
+    first = run(recipe, tmp_path / "first", events=events)
+    text = repeat(first)
+    assert text is not None
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    again = load_recipe(tmp_path / "recipe.yaml", {})
+    assert again.set["stan"] == {"k": 50}
+    second = run(again, tmp_path / "second", events=events)
+    for one in (lambda told: told.protocol, lambda told: [(row.label, row.config, row.metrics) for row in told.models]):
+        assert one(second) == one(first)
+    assert "stan" in [row.label for row in second.models if not row.baseline]
+
+
+def test_models_that_no_recipe_names_have_no_recipe() -> None:
+    assert repeat(results(row("gru4rec-taught", 0.4, model="gru4rec"))) is None
+    assert repeat(results(row("model of another version", 0.4))) is None
+
+
+def test_names_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
+    xs, ys = [1.0, 1.01, 1.02, 1.0, 1.3], [0.5, 0.5, 0.51, 0.49, 0.2]
+    labels = ["sequential-rules", "markov", "stan", "popularity-7d", "v-sknn"]
+    plane = Plane((0.5, 2.0), padded(ys), width=360, height=240)
+    spots = plane.names(xs, ys, labels)
+    boxes = []
+    for spot, label in zip(spots, labels, strict=True):
+        x = 360 * math.log(spot["name_x"] / 0.5) / math.log(4)
+        y = 240 * (plane.y[1] - spot["name_y"]) / (plane.y[1] - plane.y[0])
+        length = 6 * len(label)
+        left = x - {"left": 0, "center": length / 2, "right": length}[spot["align"]]
+        boxes.append((left, y - 6, left + length, y + 6))
+    for n, one in enumerate(boxes):
+        assert one[0] >= 0
+        assert one[2] <= 360
+        for other in boxes[:n]:
+            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    assert spots[4] == {
+        "name_x": pytest.approx(1.3 * 4 ** (8 / 360)),
+        "name_y": pytest.approx(0.2),
+        "align": "left",
+        "far": False,
+    }
+
+
+def test_ticks_of_a_logarithmic_axis_enclose_the_values() -> None:
+    assert log_ticks(0.03, 2.04) == [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
+    assert log_ticks(1.0, 1.0) == [0.5, 1.0, 2.0]
