@@ -159,15 +159,18 @@ def main() -> None:
     printed = json.loads(str(seen["printed"]))
     wrong = []
     print(f"{'':22} {'RecBole':>10} {'segue':>10}")
-    for name, theirs, ours, by_theirs in compared(seen):
+    for name, theirs, value, by_theirs in compared(seen):
         wrong += [name] if abs(by_theirs - theirs) > HALF_A_DIGIT else []
-        reason = "" if abs(ours - theirs) < HALF_A_DIGIT else DIFFERS.get(name.partition("@")[0], "DIFFERS")
-        print(f"{name:22} {theirs:10.4f} {ours:10.4f}  {'printed' if name in printed else reason}")
+        reason = "" if abs(value - theirs) < HALF_A_DIGIT else DIFFERS.get(name.partition("@")[0], "DIFFERS")
+        print(f"{name:22} {theirs:10.4f} {value:10.4f}  {reason or ('printed' if name in printed else '')}")
     counts = json.loads(str(seen["counts"]))
     print(
         f"RecBole tests {len(seen['scores']):,} cases with {len(seen['positives']):,} relevant items; parts: {counts}"
     )
-    print(f"segue holds out {held_out(args.config, args.model, args.dataset)}")
+    ours = held_out(args.config, args.model, args.dataset)
+    print(f"segue holds out {ours}")
+    if ours["test events"] != len(seen["positives"]):
+        sys.exit("as many events must be held out")
     if wrong:
         sys.exit(f"these must be equal: {', '.join(wrong)}")
 

@@ -132,3 +132,18 @@ def test_the_very_same_events_are_held_out_where_time_orders_them(data, name):
     ours = set(zip(users.to_list(), prepared.vocabulary.decode(test.targets), strict=True))
     assert ours == {(user, item) for user, item in theirs if item in known}
     assert len(ours) == len(test.targets) >= len(theirs) - 5
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("config", "model", "events", "unknown"),
+    [("bpr", "BPR", 9596, 18), ("gru4rec", "GRU4Rec", 943, 3), ("sasrec", "SASRec", 943, 3)],
+)
+def test_recboles_quick_start_tests_what_recbole_tests(real_data, config, model, events, unknown):
+    """The events are those that RecBole 1.2.1 counts; of them so many are on items that training does not hold."""
+    files = [Path(__file__).parents[2] / "benchmarks" / "recbole" / f"{config}.yaml"]
+    recipe = load_recbole(files, {"models": [model], "log": str(real_data / "ml-100k")})
+    prepared = prepare(read_log(recipe), recipe.protocol, **recipe.set["protocol"])
+    held = {stage.part: stage.statistics for stage in prepared.stages if stage.step == "hold-out-test"}
+    assert (held["test"].events, held["test"].sessions) == (events, 943)
+    assert len(prepared.test.targets) == events - unknown
