@@ -142,6 +142,17 @@ class ModelContract:
         with pytest.raises(ParameterError, match="k: must be between 1 and the 30 known items, got 31"):
             fitted.recommend([101], k=31)
 
+    def test_its_item_vectors_are_a_row_per_item(self, fitted: Model, task: Task) -> None:
+        try:
+            vectors = fitted.item_vectors()
+        except ParameterError:
+            assert self.model.name == "two-stage"
+            return
+        assert (vectors is None) == (not fitted.rows_per_item())
+        if vectors is not None:
+            assert (vectors.dtype, len(vectors)) == (np.float32, len(task.train.vocabulary) + 1)
+            assert len(np.unique(vectors[1:], axis=0)) > 1
+
     def test_it_must_be_fitted_first(self, tmp_path: Path) -> None:
         _assert_not_fitted(self.new(), tmp_path)
 

@@ -16,6 +16,7 @@ import torch
 from chains import Task
 from contract import ModelContract
 
+from segue.data.sessions import Prefixes
 from segue.errors import ArtifactError
 from segue.models.neural import NeuralModel
 from segue.training.checkpoint import load_checkpoint
@@ -43,6 +44,14 @@ class NeuralModelContract(ModelContract):
     """
 
     long: ClassVar[dict[str, Any]]
+
+    def test_item_vectors_are_what_states_are_compared_with(self, fitted: NeuralModel, some: Prefixes) -> None:
+        """What is left of the scores is the same for all sessions: biases, or nothing."""
+        with torch.no_grad():
+            products = fitted.network.encode(some).float().numpy() @ fitted.item_vectors().T
+        biases = (fitted.score(some).numpy() - products)[:, 1:]
+        np.testing.assert_allclose(biases, biases[:1].repeat(len(biases), axis=0), atol=1e-4)
+        assert fitted.network.biased or np.abs(biases).max() < 1e-4
 
     def test_killed_and_resumed_equals_uninterrupted(self, task: Task, tmp_path: Path) -> None:
         checkpoint = tmp_path / "state"

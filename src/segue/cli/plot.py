@@ -47,7 +47,7 @@ def plot(
     segue plot runs/shop-1/sasrec --kind tsne --color category --out map.html --out map.png
     segue plot runs/shop-1/als --kind spectrum --neighbours 1041
     """
-    given = {
+    given: dict[str, Any] = {
         "kind": kind,
         "color": color,
         "perplexity": None if perplexity is None else [part.strip() for part in perplexity.split(",")],

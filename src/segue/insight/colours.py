@@ -10,16 +10,16 @@ from segue.errors import ParameterError
 from segue.insight.cloud import Cloud
 from segue.insight.options import POPULARITY
 
-HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
-"""Okabe and Ito's colours for the colour-blind, without yellow and black: the one is too pale on white."""
+HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+"""Okabe and Ito's colours for the colour-blind, without yellow, which is too pale on white."""
 GREY = "#BBBBBB"
 """Colour of the other categories, and of items of which nothing is known."""
 OTHER, UNKNOWN = "other", "not known"
 
 MOST = 2 * len(HUES)
 """Categories that can be told apart: each hue in two shapes."""
-_IF_MORE = 8
-"""Categories that are shown where there are more; the rest would be mostly small."""
+_IF_MORE = len(HUES)
+"""Categories that are shown where there are more: one per hue, for shapes cannot be told apart where items are many."""
 _SEPARATORS = ("|", ";", ",", " ")
 
 

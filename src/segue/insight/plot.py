@@ -124,12 +124,18 @@ class Insight:
 
 
 def plot(
-    model: Model, *, items: pl.DataFrame | None = None, progress: Progress | None = None, **options: Any
+    model: Model,
+    kind: str = "pca",
+    *,
+    items: pl.DataFrame | None = None,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> Insight:
     """Look at the vectors that a model has learnt of its items.
 
     Args:
         model: a fitted model that learns vectors of items.
+        kind: ``pca``, ``tsne``, ``umap`` or ``spectrum``.
         items: metadata to colour by, with a column ``item``, beside what the model was trained with.
         progress: told of what takes long.
         **options: see ``PlotOptions``.
@@ -138,7 +144,7 @@ def plot(
         ParameterError: an option breaks its rule, an item or a column is unknown, or the model has no vectors.
         MissingExtraError: the extra ``plot`` is not installed.
     """
-    asked = build(PlotOptions, "plot", parameters=options)
+    asked = build(PlotOptions, "plot", parameters={"kind": kind, **options})
     whole = cloud_of(model, items, stage=asked.stage)
     row = None if asked.neighbours is None else row_of(whole, asked.neighbours)
     colours_of(whole, asked.color)  # A mistake is told before anything is computed.

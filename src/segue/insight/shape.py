@@ -35,7 +35,7 @@ class Shape:
         first_share: share of the variance in the first component.
         neighbour_distance: mean distance of a direction to its ten nearest neighbours, divided by the same of a
             Gaussian cloud with the same covariance, which has no neighbourhoods: near 1 if this one has none either.
-            None for fewer than 50 items.
+            None for fewer than 50 items, for single numbers, and for vectors that are all equal.
         repeated: share of the coordinates that some other item has too, exactly: near 0 for learnt numbers, near 1 for
             points of a grid.
     """
@@ -82,10 +82,11 @@ def shape_of(cloud: Cloud, variance: Variance, seed: int = 0) -> Shape:
         seed: of the items that are looked at, and of the cloud that they are compared with.
     """
     several = cloud.vectors.shape[1] > 1
+    varied = len(cloud) >= _ENOUGH and several and bool(variance.shares.any())
     return Shape(
         mean_cosine=mean_cosine(cloud),
         first_share=float(variance.shares[0]) if several else 0.0,
-        neighbour_distance=neighbour_distance(cloud, seed) if len(cloud) >= _ENOUGH and several else None,
+        neighbour_distance=neighbour_distance(cloud, seed) if varied else None,
         repeated=repeated_share(cloud.vectors),
     )
 

@@ -60,8 +60,8 @@ def map_specification(drawn: Map, colours: Colours, columns: Sequence[str]) -> d
         "params": [zoom, alone] if isinstance(colours, Categories) else [zoom],
         "mark": {"type": "point", "filled": True, "cursor": "pointer"},
         "encoding": {
-            "x": {"field": "x", "type": "quantitative", "axis": _axis(drawn.axes[0]), "scale": {"zero": False}},
-            "y": {"field": "y", "type": "quantitative", "axis": _axis(drawn.axes[1]), "scale": {"zero": False}},
+            "x": {"field": "x", "type": "quantitative", "axis": _axis(drawn.axes[0]), "scale": {"nice": False}},
+            "y": {"field": "y", "type": "quantitative", "axis": _axis(drawn.axes[1]), "scale": {"nice": False}},
             "tooltip": [{"field": "name", "title": "item", "type": "nominal"}, *tooltip],
             **_painted(colours),
         },
@@ -85,7 +85,7 @@ def _painted(colours: Colours) -> dict[str, Any]:
 
 def _painted_numbers(colours: Numbers) -> dict[str, Any]:
     scale = {"type": "log" if colours.logarithmic else "linear", "scheme": {"name": "viridis", "extent": [0, 0.93]}}
-    legend: dict[str, Any] = {"title": colours.title, "orient": "bottom", "gradientLength": 300}
+    legend: dict[str, Any] = {"title": colours.title, "orient": "bottom", "gradientLength": 300, "format": "~g"}
     if colours.logarithmic:
         legend |= {"format": ",d", "values": _powers(colours)}
     color = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}

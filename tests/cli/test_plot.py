@@ -1,0 +1,116 @@
+"""``segue plot``: what it writes, what it prints, and what it refuses."""
+
+import json
+import re
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from command import Outcome, segue, tree
+
+from segue import ALS, Popularity, Vocabulary, prepare, read
+from segue.cli.plot import plot
+from segue.insight.options import PlotOptions
+
+DOCS = Path(__file__).parents[2] / "docs" / "embeddings.md"
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 60 items in three groups."""
+    kinds = np.repeat(np.arange(3), 20)
+    vectors = np.eye(3)[kinds] * 3 + np.random.default_rng(0).standard_normal((60, 3))
+    table = {"item": range(60), "support": range(1, 61), "name": [f"pan {row}" for row in range(60)]}
+    items = pl.DataFrame({**table, "kind": [f"kind {kind}" for kind in kinds]})
+    factors = np.vstack([np.zeros((1, 3)), vectors]).astype(np.float32)
+    model = ALS(factors=3).restore({"item_factors": factors}, Vocabulary(items))
+    return model.save(tmp_path_factory.mktemp("runs") / "shop")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_writes_a_picture_and_prints_the_numbers(artifact: Path, here: Path) -> None:
+    outcome = segue("plot", artifact, "--color", "kind", "--neighbours", "pan 7")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert list(tree(here)) == ["shop-pca.png"]
+    assert "of 3 components hold half of the variance" in outcome.out
+    assert re.search(r"10 nearest neighbours of the same kind: 0\.\d\d \(by chance 0\.32\)", outcome.out)
+    assert re.search(r"^ 7 +pan 7 +- +8 +kind 0", outcome.out, re.MULTILINE)
+    assert outcome.out.count("pan ") >= 11
+    assert outcome.out.endswith("Wrote shop-pca.png.\n")
+
+
+def test_several_files_come_of_one_layout(artifact: Path, here: Path) -> None:
+    outcome = segue("plot", artifact, "--kind", "spectrum", "--out", "a/b.svg", "--out", "c.HTML", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert sorted(tree(here)) == ["a", "a/b.svg", "c.HTML"]
+    numbers = json.loads(outcome.out)
+    assert numbers["written"] == ["a/b.svg", "c.HTML"]
+    assert sum(numbers["variance"]["shares"]) == pytest.approx(1)
+    assert numbers["purity"] is None
+
+
+def test_tsne_lowers_its_perplexities_and_says_so(artifact: Path, here: Path) -> None:
+    outcome = segue("plot", artifact, "--kind", "tsne", "--perplexity", "2, 30", "--colour", "kind")
+    assert outcome.code == 0
+    assert "perplexity 30: lowered to 19, for 60 items have no more than 3 x 19 neighbours" in outcome.out
+    assert "What may not be read from t-SNE: distances between groups, sizes" in outcome.out
+    assert list(tree(here)) == ["shop-tsne.png"]
+
+
+def test_metadata_can_come_from_a_table(artifact: Path, here: Path) -> None:
+    (here / "items.csv").write_text("item,brand\n" + "".join(f"{row},b{row % 2}\n" for row in range(60)))
+    outcome = segue("plot", artifact, "--items", "items.csv", "--color", "brand", "--json")
+    assert json.loads(outcome.out)["purity"]["categories"] == 2
+
+
+REFUSED = {
+    "unknown column": (("--color", "brand"), "color: must be one of popularity, name, kind, got 'brand'"),
+    "unknown item": (("--neighbours", "pam 7"), "an item that training has seen, got 'pam 7'; did you mean pan 7 or"),
+    "unknown kind": (("--kind", "isomap"), "plot.kind: must be 'pca', 'tsne', 'umap' or 'spectrum', got 'isomap'"),
+    "wrong perplexity": (("--perplexity", "1,x"), "plot.perplexity.0: must be greater than or equal to 2, got '1'\n"),
+    "no perplexity": (("--perplexity", "5,5,5,5,5"), "plot.perplexity: must be one to 4 numbers, got"),
+    "wrong similarity": (("--similarity", "near"), "plot.similarity: must be 'cosine' or 'dot', got 'near'"),
+    "too few items": (("--max-items", "2"), "plot.max_items: must be greater than or equal to 3, got 2"),
+    "wrong suffix": (("--out", "a.png", "--out", "a.pdf"), "out: must end in .png, .svg or .html, got 'a.pdf'"),
+    "a stage": (("--stage", "ranker"), "stage: must be left out for als, which is one model, got 'ranker'"),
+    "no table": (("--items", "absent.csv"), "absent.csv"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_mistakes_are_told_and_nothing_is_written(name: str, artifact: Path, here: Path) -> None:
+    options, message = REFUSED[name]
+    outcome = segue("plot", artifact, *options)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert tree(here) == {}
+
+
+def test_a_place_that_cannot_be_written_to_is_told(artifact: Path, here: Path) -> None:
+    (here / "file").write_text("")
+    outcome = segue("plot", artifact, "--out", "file/a.png")
+    assert (outcome.code, "file/a.png: cannot be written" in outcome.err) == (2, True)
+
+
+def test_models_without_vectors_and_whole_runs_are_refused(finished: tuple[Path, Outcome], here: Path) -> None:
+    data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
+    popular = Popularity().fit(data.train).save(here / "popular")
+    assert "popularity: learns no vector per item" in segue("plot", popular).err
+    assert "must be one model, and is a whole run" in segue("plot", finished[0]).err
+    assert segue("plot", finished[0] / "gru4rec", "--out", "a.png").code == 0
+
+
+def test_each_option_is_documented() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `--([a-z-]+)[` ]", text, re.MULTILINE))
+    options = {name.replace("_", "-") for name in signature(plot).parameters} - {"artifact", "as-json"} | {"json"}
+    assert documented == options
+    assert {name.replace("_", "-") for name in PlotOptions.model_fields} <= options
