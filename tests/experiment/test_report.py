@@ -152,7 +152,7 @@ def test_every_part_of_a_full_run_is_in_the_markdown(full: Results) -> None:
         "| gru4rec - markov | recall@20 | +0.1000 [+0.0500, +0.1500] | 0.0008 | yes |",
         "| gru4rec - markov | mrr@20 | +0.1000 [+0.0500, +0.1500] | 0.2000 | may be chance |",
         "| session length: 2 | 50 | 0.3142 | 0.2000 |",
-        "- **error**, log: the target is in the input (`target-in-input`)",
+        "- log: the target is in the input (error target-in-input)",
         "- gru4rec loses to the baseline markov on mrr@20",
         "- time: unix seconds",
         "- gru4rec: no times",

@@ -83,10 +83,7 @@ def _examples(examples: Sequence[Example]) -> str:
 
 
 def _findings(findings: Sequence[Finding]) -> list[str]:
-    return [
-        f"**{one.severity}**, {_plain(one.subject)}: {_plain(one.message)} (`{one.code}`)"
-        for one in by_severity(findings)
-    ]
+    return [_plain(f"{one.subject}: {one.message} ({one.severity} {one.code})") for one in by_severity(findings)]
 
 
 def _plain(text: str) -> str:
