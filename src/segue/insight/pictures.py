@@ -5,12 +5,13 @@ import textwrap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from segue.insight.colours import Categories, Colours, Numbers
 from segue.insight.extra import library
+from segue.insight.look import Look
 from segue.insight.panels import (
     ALARM,
     INK,
@@ -23,9 +24,6 @@ from segue.insight.panels import (
     shares_panel,
 )
 from segue.storage import replacing_file
-
-if TYPE_CHECKING:
-    from segue.insight.plot import Insight
 
 _MARGIN, _LINE = 0.38, 0.18
 """Inches around everything, and of a line of small text."""
@@ -63,7 +61,7 @@ def _boxes(kind: str, panels: int) -> tuple[list[Box], float]:
     return [Box(number * (side + _GAP), top, side, side) for number in range(panels)], 0.0
 
 
-def write_picture(insight: "Insight", path: Path) -> None:
+def write_picture(insight: Look, path: Path) -> None:
     """Write the picture, whole or not at all; the same insight gives the same file.
 
     Raises:
@@ -95,7 +93,7 @@ def _save_png(figure: Any, path: Path) -> None:
     palette.save(path, format="PNG", optimize=True, dpi=(_DPI, _DPI))
 
 
-def draw(insight: "Insight") -> Any:
+def draw(insight: Look) -> Any:
     """Return the figure: heading, panels, key to the colours, what may be read, warnings."""
     boxes, below = _boxes(insight.options.kind, len(insight.maps))
     width = max(box.left + box.width for box in boxes) + 2 * _MARGIN
@@ -117,12 +115,12 @@ def draw(insight: "Insight") -> Any:
     return figure
 
 
-def _title(insight: "Insight") -> str:
+def _title(insight: Look) -> str:
     drawn = "" if len(insight.cloud) == insight.total else f" ({len(insight.cloud):,} drawn)"
     return f"{insight.model}  ·  {insight.total:,} items{drawn}  ·  {_TITLES[insight.options.kind]}"
 
 
-def _foot(insight: "Insight", width: float) -> tuple[list[str], list[str]]:
+def _foot(insight: Look, width: float) -> tuple[list[str], list[str]]:
     warned = [f"! {warning}" for warning in insight.warnings]
     return _wrapped([insight.caption], width, _SMALL), _wrapped(warned, width, _SMALL)
 
@@ -141,7 +139,7 @@ def _axes(figure: Any, box: Box, top: float) -> Any:
     return figure.add_axes(((_MARGIN + box.left) / width, bottom / height, box.width / width, box.height / height))
 
 
-def _draw_panels(figure: Any, insight: "Insight", axes: list[Any]) -> Any:
+def _draw_panels(figure: Any, insight: Look, axes: list[Any]) -> Any:
     """Draw the panels; return what a colour bar is made of."""
     if insight.options.kind == "spectrum":
         shares_panel(axes[0], insight.variance)
@@ -166,7 +164,7 @@ def _legend_grid(colours: Colours, width: float) -> tuple[int, int]:
     return math.ceil(entries / max(1, rows)), rows
 
 
-def _key_height(insight: "Insight", rows: int) -> float:
+def _key_height(insight: Look, rows: int) -> float:
     if not insight.maps:
         return 0.1
     if isinstance(insight.colours, Numbers):
@@ -174,7 +172,7 @@ def _key_height(insight: "Insight", rows: int) -> float:
     return 0.55 + 0.2 * rows
 
 
-def _draw_key(figure: Any, insight: "Insight", painted: Any, top: float, columns: int) -> None:
+def _draw_key(figure: Any, insight: Look, painted: Any, top: float, columns: int) -> None:
     """Draw a colour bar or a legend from the left margin."""
     if isinstance(insight.colours, Numbers):
         _draw_bar(_axes(figure, Box(0, 0.22, 3.6, 0.11), top), insight.colours, painted)

@@ -9,18 +9,16 @@ import re
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from segue.insight.colours import Numbers
+from segue.insight.look import Look
 from segue.insight.neighbours import K, neighbours_of
 from segue.insight.page.specification import map_specification, spectrum_specification
 from segue.storage import write_text
-
-if TYPE_CHECKING:
-    from segue.insight.plot import Insight
 
 _COLUMNS = 8
 """Columns of metadata that the page tells of an item."""
@@ -31,7 +29,7 @@ _HINT = (
 _ON_LEGEND = " Click on a category of the legend to see it alone."
 
 
-def write_page(insight: "Insight", path: Path) -> None:
+def write_page(insight: Look, path: Path) -> None:
     """Write the page, whole or not at all.
 
     Raises:
@@ -40,7 +38,7 @@ def write_page(insight: "Insight", path: Path) -> None:
     write_text(path, page(insight))
 
 
-def page(insight: "Insight") -> str:
+def page(insight: Look) -> str:
     """Return the page as HTML."""
     title = f"{insight.model} · {insight.total:,} items"
     hint = _HINT + ("" if isinstance(insight.colours, Numbers) else _ON_LEGEND)
@@ -68,7 +66,7 @@ def embedded(content: Any) -> str:
     return text
 
 
-def _content(insight: "Insight") -> dict[str, Any]:
+def _content(insight: Look) -> dict[str, Any]:
     """Return what the script of the page reads."""
     if not insight.maps:
         return {"maps": [], "items": None, "spec": spectrum_specification(insight.variance), "chosen": -1}
@@ -86,7 +84,7 @@ def _content(insight: "Insight") -> dict[str, Any]:
     }
 
 
-def _items(insight: "Insight") -> dict[str, Any]:
+def _items(insight: Look) -> dict[str, Any]:
     """Return what is known of each item, and its neighbours among those that are drawn."""
     cloud = insight.cloud
     found = neighbours_of(cloud, K, insight.options.similarity)
@@ -109,7 +107,7 @@ def _texts(column: pl.Series) -> list[Any]:
     return column.to_list() if column.dtype.is_integer() else column.cast(pl.String).to_list()
 
 
-def _values(insight: "Insight") -> list[float | None]:
+def _values(insight: Look) -> list[float | None]:
     """Return what colours each item: a number, or the number of its category."""
     if isinstance(insight.colours, Numbers):
         return _rounded(insight.colours.values)
@@ -117,7 +115,7 @@ def _values(insight: "Insight") -> list[float | None]:
     return codes
 
 
-def _chosen(insight: "Insight") -> int:
+def _chosen(insight: Look) -> int:
     """Return the row of the item whose neighbours were asked for, -1 if none were or it is not drawn."""
     if insight.asked is None:
         return -1
