@@ -20,17 +20,8 @@ from segue.models.catalog import model_class, model_classes
 from segue.parameters import describe
 
 COMMANDS = (
-    "demo",
-    "data",
-    "models",
-    "run",
-    "tune",
-    "compare",
-    "report",
-    "distill",
-    "evaluate",
-    "recommend",
-    "add-items",
+    *("demo", "data", "models", "run", "tune", "compare", "report"),
+    *("distill", "evaluate", "recommend", "add-items", "plot"),
 )
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
 WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}
@@ -278,6 +269,16 @@ def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(tmp_p
     assert "category" in outcome.out
     command = next(line for line in outcome.out.splitlines() if line.startswith("  segue recommend"))
     assert segue(*shlex.split(command)[1:]).code == 0
+
+
+def test_the_demo_trains_other_models_and_draws_those_that_have_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = segue("demo", "--sessions", 1000, "--model", "als").out
+    command = next(line for line in shown.splitlines() if line.startswith("  segue plot"))
+    assert "10 nearest neighbours of the same category" in segue(*shlex.split(command)[1:]).out
+    assert "segue plot" not in segue("demo", "--sessions", 1000, "--model", "markov", "--out", "m").out
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

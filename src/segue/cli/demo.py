@@ -65,11 +65,12 @@ def demo(
         _answer(console, model, visit)
     console.rule("What next")
     last = ",".join(str(item) for item in _example_visits(model)[0])
+    folder = shlex.quote(str(out / best))
     for command in (
-        f"recommend {shlex.quote(str(out / best))} --items {last}",
+        f"recommend {folder} --items {last}",
+        *([f"plot {folder} --color category"] if model.rows_per_item() else []),
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
-        f"plot {shlex.quote(str(out / best))} --color category",
         "models gru4rec",
     ):
         typer.echo(f"  {shlex.quote(program())} {command}")

@@ -78,7 +78,7 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
     charts = []
     for name, title in (("loss", "Training loss"), ("validation", "Validation metric")):
         values = [
-            {"model": row.label, "epoch": one.epoch, "value": value}
+            {"model": row.label, "epoch": one.epoch, "value": value, "stage": one.stage}
             for row in learnt
             for one in row.curve
             if (value := getattr(one, name)) is not None and isfinite(value)
@@ -87,6 +87,7 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
             encoding = {
                 "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}},
                 "y": _value("value", ""),
+                "detail": {"field": "stage"},
                 "color": _by_model([row.label for row in learnt]),
                 "shape": _shape_by_model([row.label for row in learnt]),
             }
