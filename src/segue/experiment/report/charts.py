@@ -85,7 +85,12 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
         ]
         if values:
             encoding = {
-                "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}},
+                "x": {
+                    "field": "epoch",
+                    "type": "quantitative",
+                    "title": "epoch",
+                    "axis": {"tickMinStep": 1, "format": "d"},
+                },
                 "y": _value("value", ""),
                 "detail": {"field": "stage"},
                 "color": _by_model([row.label for row in learnt]),
