@@ -73,3 +73,7 @@ def test_only_targets_and_drawn_items_are_left():
     left = restrict(scores, np.array([[1], [2]], dtype=np.int32), np.array([[3, 5], [4, 0]], dtype=np.int32))
     inf = -torch.inf
     assert left[:, 1:].tolist() == [[1, inf, 3, inf, 5], [inf, 8, inf, 10, inf]]
+
+
+def test_no_more_is_drawn_than_there_is():
+    assert Sample.parse("uni999999999", SUPPORT, 0).size == ITEMS

@@ -283,6 +283,24 @@ def test_lists_equal_a_count_over_whole_lists():
     np.testing.assert_allclose(evaluation.values["tail_percentage@5"], tail[lists].mean(axis=1))
 
 
+def test_a_cutoff_beyond_the_catalogue_costs_no_memory():
+    scorer, cases = random_scorer(10), random_cases(20, 10)
+    names = ("coverage@1000000000", "popularity@1000000000")
+    assert measure(scorer, cases, metrics=names).metrics["coverage@1000000000"] == 1
+
+
+def test_a_pair_metric_that_one_session_decides_has_no_interval():
+    cases = Cases(
+        Prefixes.from_lists([np.array([1])] * 3),
+        np.array([2, 1, 2], np.int32),
+        np.arange(3),
+        offsets=np.array([0, 1, 3, 3]),
+    )
+    evaluation = measure(Table(np.array([[0, 0, 0], [0, 2, 1], [0, 1, 2]])), cases, metrics=["gauc", "hit@1"])
+    assert evaluation.metrics["gauc"] == 0
+    assert evaluation.confidence.keys() == {"hit@1"}
+
+
 def labelled(count, items, levels):
     cases = random_cases(count, items)
     return replace(cases, labels=generator(3, "labels").integers(0, levels, count).astype(float))
@@ -293,7 +311,7 @@ def test_values_against_labels():
     scores = scorer.score(cases.prefixes).numpy()[np.arange(80), cases.targets].astype(float)
     names = ["auc", "mae", "rmse", "logloss"]
     evaluation = measure(scorer, cases, metrics=names, chunk=7)
-    assert evaluation.metrics["auc"] == pytest.approx(auc(scores, cases.labels))
+    assert evaluation.metrics["auc"] == pytest.approx(auc(scores, cases.labels)(np.ones(80, dtype=np.int64)))
     assert evaluation.metrics["mae"] == pytest.approx(np.abs(scores - cases.labels).mean())
     assert evaluation.metrics["rmse"] == pytest.approx(np.sqrt(((scores - cases.labels) ** 2).mean()))
     for name in names:

@@ -526,4 +526,43 @@ def test_labels_that_the_log_cannot_give_are_explained(parameters, message):
 
 
 def test_a_labelled_protocol_asks_for_metrics_of_values():
-    assert Protocol.named("leave-one-out", {"candidates": "labeled"}).headline == ("auc", "logloss")
+    assert Protocol.named("leave-one-out", {"candidates": "labeled"}).metrics == ("mae", "rmse")
+    assert Protocol.named("leave-one-out", {"candidates": "labeled", "label_threshold": 4}).headline == (
+        "auc",
+        "logloss",
+    )
+
+
+RETURNS = [(user, str(place % 5), 100 * user + place) for user in (1, 2, 3) for place in range(20)]
+"""Three users who go round five items."""
+
+
+def test_labels_that_no_metric_can_use_are_refused_before_any_training():
+    stars = log(RETURNS, unit="user", rating=[float(place) for _ in (1, 2, 3) for place in range(20)])
+    parameters = {"k_core": 1, "exclude_seen": False, "candidates": "labeled"}
+    with pytest.raises(ParameterError, match="metric 'auc': needs labels of 0 and 1, got 19"):
+        prepare(stars, "leave-one-out", **parameters, metrics=("auc",))
+    with pytest.raises(ParameterError, match="needs both liked and other cases, and every label is 1"):
+        prepare(stars, "leave-one-out", **parameters, label_threshold=5)
+
+
+def test_a_label_that_is_no_number_is_none():
+    rows = [(user, str(place % 3), 100 * user + place) for user in (1, 2, 3) for place in range(5)]
+    ratings = [float(place) if user < 3 else float("nan") for user in (1, 2, 3) for place in range(5)]
+    data = prepare(log(rows, unit="user", rating=ratings), "leave-one-out", k_core=1, candidates="labeled")
+    assert data.test.labels.tolist() == [4, 4]
+
+
+def test_validation_takes_no_more_than_its_share_of_what_a_step_left():
+    shares = {"split": "event-ratio", "ratios": (2, 1, 1), "min_support": 1, "min_length": 1}
+    one = prepare(log(RETURNS, unit="user"), "session-next", **shares, group_by="none", recent_share=0.5)
+    sizes = {(stage.step, stage.part): stage.statistics.events for stage in one.stages}
+    left = sizes["recent-share", "train"]
+    assert 0 < sizes["hold-out-valid", "valid"] <= -(-left // 3)
+    # The fourth user keeps one event of twenty, and gives nothing of the others' away.
+    rare = [*((4, f"rare {place}", place) for place in range(19)), (4, "0", 19)]
+    steps = ("incomplete", "hold-out-test", "min-support", "hold-out-valid")
+    other = prepare(log([*RETURNS, *rare], unit="user"), "session-next", **{**shares, "min_support": 2, "steps": steps})
+    alone = prepare(log(RETURNS, unit="user"), "session-next", **shares)
+    assert other.valid.groups.tolist() == alone.valid.groups.tolist()
+    assert other.train.lengths.tolist() == alone.train.lengths.tolist()

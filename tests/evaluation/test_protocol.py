@@ -9,6 +9,7 @@ import pytest
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.protocol import ORDER, Protocol, SplitName, StepName
 from segue.evaluation.steps import CLEANING, SPLITS
+from segue.experiment.recipe import parse_settings
 from segue.parameters import describe
 
 DOCS = Path(__file__).parents[2] / "docs" / "protocols.md"
@@ -165,6 +166,16 @@ def test_a_step_that_came_later_is_no_part_of_a_hash_unless_it_is_asked_for():
     assert asked.changed({"steps": earlier}).hash("data") != asked.hash("data") != protocol.hash("data")
     told_otherwise = {"valid_metric": "mrr@5", "decimals": 6}
     assert Protocol.named("session-next", told_otherwise).hash("0123456789abcdef") == "bc9573ec29f2"
+
+
+def test_none_is_a_choice_of_groups_on_a_command_line():
+    tree = parse_settings(["protocol.split=event-ratio", "protocol.group_by=none"])
+    assert Protocol.named("session-next", tree["protocol"]).group_by == "none"
+
+
+def test_on_a_whole_log_every_event_is_predicted_that_was_one_of_many():
+    assert Protocol.named("leave-one-out", {"cases": "together"}).on_whole_log().cases == "every-next"
+    assert Protocol.named("leave-one-out", {"cases": "first"}).on_whole_log().cases == "first"
 
 
 def test_the_headline_is_the_first_two_metrics():

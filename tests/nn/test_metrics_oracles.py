@@ -159,23 +159,22 @@ def test_value_metrics_equal_scikit_learn(rows):
     assert CASE_VALUES["mae"](predictions, labels).mean() == pytest.approx(mean_absolute_error(labels, predictions))
     expected = log_loss(labels, predictions, labels=[0, 1])
     assert CASE_VALUES["logloss"](predictions, labels).mean() == pytest.approx(expected)
-    for weights in (None, times):
-        if weights is None or weights.any():
+    for weights in (np.ones(len(labels), dtype=np.int64), times):
+        if weights.any():
             rmse = root_mean_squared_error(labels, predictions, sample_weight=weights)
-            assert WHOLE_VALUES["rmse"](predictions, labels, weights) == pytest.approx(rmse)
-        counted = np.ones(len(labels)) if weights is None else weights
-        if len(set(labels[counted > 0])) == 2:
+            assert WHOLE_VALUES["rmse"](predictions, labels)(weights) == pytest.approx(rmse)
+        if len(set(labels[weights > 0])) == 2:
             auc = roc_auc_score(labels, predictions, sample_weight=weights)
-            assert WHOLE_VALUES["auc"](predictions, labels, weights) == pytest.approx(auc)
+            assert WHOLE_VALUES["auc"](predictions, labels)(weights) == pytest.approx(auc)
         else:
-            assert math.isnan(WHOLE_VALUES["auc"](predictions, labels, weights))
+            assert math.isnan(WHOLE_VALUES["auc"](predictions, labels)(weights))
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=20))
 def test_errors_of_any_values_equal_scikit_learn(rows):
     predictions, labels = (np.array(column) for column in zip(*rows, strict=True))
     assert CASE_VALUES["mae"](predictions, labels).mean() == pytest.approx(mean_absolute_error(labels, predictions))
-    assert WHOLE_VALUES["rmse"](predictions, labels, None) == pytest.approx(
+    assert WHOLE_VALUES["rmse"](predictions, labels)(np.ones(len(labels), dtype=np.int64)) == pytest.approx(
         root_mean_squared_error(labels, predictions)
     )
 
@@ -189,13 +188,13 @@ def test_certain_and_wrong_probabilities_are_clipped():
 
 @pytest.mark.parametrize("scores", [[0.5] * 4, [-INF, -INF, -INF, -INF], [INF, INF, INF, INF]])
 def test_auc_of_a_constant_is_a_half(scores):
-    assert WHOLE_VALUES["auc"](np.array(scores), np.array([0.0, 1.0, 0.0, 1.0]), None) == 0.5
+    assert WHOLE_VALUES["auc"](np.array(scores), np.array([0.0, 1.0, 0.0, 1.0]))(np.ones(4, dtype=np.int64)) == 0.5
 
 
 def test_no_value_metric_makes_a_figure_of_nan():
     predictions, labels = np.array([NAN, 0.1, 0.2]), np.array([1.0, 0.0, 0.0])
     for metric in WHOLE_VALUES.values():
-        assert math.isnan(metric(predictions, labels, None))
+        assert math.isnan(metric(predictions, labels)(np.ones(3, dtype=np.int64)))
     for metric in CASE_VALUES.values():
         assert math.isnan(metric(predictions, labels).mean())
 

@@ -1,5 +1,6 @@
 """Tables on a terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,9 @@ def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: i
 
 
 def interval_picture(value: float, interval: tuple[float, float], low: float, high: float) -> str:
-    """Draw a value and its interval on a scale from ``low`` to ``high``."""
+    """Draw a value and its interval on a scale from ``low`` to ``high``; nothing of what is no number."""
+    if not all(map(math.isfinite, (value, *interval))):
+        return ""
 
     def column(number: float) -> int:
         return round((number - low) / (high - low) * (_BAR - 1))
@@ -82,8 +85,8 @@ def interval_picture(value: float, interval: tuple[float, float], low: float, hi
 
 
 def _span(rows: Sequence[ModelResult], metric: str) -> tuple[float, float]:
-    low = min(row.interval(metric)[0] for row in rows)
-    high = max(row.interval(metric)[1] for row in rows)
+    low = min((bound for row in rows if math.isfinite(bound := row.interval(metric)[0])), default=0.0)
+    high = max((bound for row in rows if math.isfinite(bound := row.interval(metric)[1])), default=0.0)
     if high > low:
         return low, high
     return (0.0, 1.0) if 0 <= low <= 1 else (low - 0.5, high + 0.5)

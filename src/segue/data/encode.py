@@ -72,7 +72,7 @@ def encode_cases(
         The cases, and the rows of ``held`` that are left: known items, in sessions with a case.
     """
     if label is not None:
-        held = held.drop_nulls(label)
+        held = held.filter(pl.col(label).cast(pl.Float64).is_finite())
     sessions = held.select("session").unique()
     history = [log.join(sessions, on="session", how="semi", maintain_order="left") for log in earlier]
     parts = [log.with_columns(pl.lit(value=False).alias(_HELD)) for log in history]

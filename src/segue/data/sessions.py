@@ -176,7 +176,7 @@ class Cases:
         )
         if self.offsets is None:
             return replace(part, targets=self.targets[rows])
-        counts = self.counts[rows]
+        counts = self.offsets[1:][rows] - self.offsets[:-1][rows]
         targets = self.targets[concatenate_ranges(self.offsets[:-1][rows], counts)]
         return replace(part, targets=targets, offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]))
 

@@ -48,7 +48,7 @@ class Sample:
         # An item without an event (added after the training) can be drawn, too.
         weights = np.ones(len(support), dtype=np.int64) if parts[1] == "uni" else np.maximum(support, 1)
         weights[PADDING] = 0
-        return cls(int(parts[2]), weights, seed)
+        return cls(min(int(parts[2]), len(support) - 1), weights, seed)
 
     def draw(self, cases: Cases, first: int) -> Int32[np.ndarray, "C n"]:
         """Draw the candidates of some cases, 0 behind the last one of a case.
@@ -57,7 +57,7 @@ class Sample:
             cases: consecutive cases.
             first: number of the first of them among all cases.
         """
-        seeds = np.uint64(derive(self.seed, "candidates")) + _GOLDEN * np.arange(
+        seeds = np.uint64(derive(self.seed, "candidates")) + _STRIDE * np.arange(
             first, first + len(cases), dtype=np.uint64
         )
         barred = barred_items(cases)
@@ -74,7 +74,7 @@ class Sample:
         return drawn
 
 
-_GOLDEN = np.uint64(0xD1342543DE82EF95)
+_STRIDE = np.uint64(0xD1342543DE82EF95)
 """Spreads the numbers of cases over the seeds."""
 
 

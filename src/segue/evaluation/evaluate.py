@@ -41,7 +41,10 @@ def evaluate(
         raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
     cases = data.test if part == "test" else data.valid
     if cases is None:
-        raise EmptyDataError("evaluation: the protocol holds out nothing for validation; set valid_days or valid_share")
+        raise EmptyDataError(
+            "evaluation: the protocol holds out nothing for validation; set what its split asks for: valid_days, "
+            "valid_share, valid_from, ratios or leave"
+        )
     protocol = data.protocol
     evaluation = measure(
         scorer,

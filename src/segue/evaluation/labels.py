@@ -1,7 +1,6 @@
 """Measure predicted values against labels, where nothing is ranked."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import torch
@@ -9,12 +8,11 @@ from jaxtyping import Float64
 
 from segue.data.sessions import Cases
 from segue.errors import ParameterError
-from segue.evaluation.outcome import Evaluation, Figure
+from segue.evaluation.meters import ROC_STEPS
+from segue.evaluation.outcome import Evaluation
 from segue.evaluation.scorer import Scorer
-from segue.nn.metrics import CASE_VALUES, WHOLE_VALUES, MetricName
+from segue.nn.metrics import CASE_VALUES, WHOLE_VALUES, Figure, MetricName, check_labels
 from segue.progress import Progress
-
-_ROC_STEPS = 100
 
 
 def measure_values(
@@ -42,11 +40,7 @@ def measure_values(
             "protocol.candidates=labeled and name the column with protocol.label"
         )
     labels, predictions = cases.labels, np.empty(len(cases))
-    if "auc" in names and len(np.unique(labels)) == 1:
-        raise ParameterError(
-            f"metric 'auc': needs both liked and other cases, and every label is {labels[0]:g}; change "
-            "protocol.label_threshold or leave the metric out"
-        )
+    check_labels(labels, names)
     with progress.task("evaluate", len(cases)) as task:
         for start in range(0, len(cases), chunk):
             part = cases[start : start + chunk]
@@ -59,7 +53,7 @@ def measure_values(
         predictions = torch.sigmoid(torch.from_numpy(predictions)).numpy()
     values = {text: CASE_VALUES[text](predictions, labels) for text in names if text in CASE_VALUES}
     figures: dict[str, Figure] = {
-        text: partial(WHOLE_VALUES[text], predictions, labels) for text in names if text in WHOLE_VALUES
+        text: WHOLE_VALUES[text](predictions, labels) for text in names if text in WHOLE_VALUES
     }
     once = np.ones(len(cases), dtype=np.int64)
     totals = {text: float(column.mean()) for text, column in values.items()}
@@ -81,8 +75,8 @@ def _roc(predictions: Float64[np.ndarray, "C"], labels: Float64[np.ndarray, "C"]
     last_of_equals = np.append(np.diff(predictions[order]) != 0, True)
     liked = np.cumsum(labels[order])[last_of_equals]
     others = np.cumsum(1 - labels[order])[last_of_equals]
-    if not (liked[-1] and others[-1]):
+    if not (liked[-1] and others[-1]) or np.isnan(predictions).any():
         return []
-    grid = np.linspace(0, 1, _ROC_STEPS + 1)
+    grid = np.linspace(0, 1, ROC_STEPS + 1)
     rates = np.interp(grid, np.append(0, others / others[-1]), np.append(0, liked / liked[-1]))
-    return list(zip(grid.tolist(), rates.tolist(), strict=True))
+    return [(0.0, 0.0), *zip(grid.tolist(), rates.tolist(), strict=True)]

@@ -25,7 +25,7 @@ from segue.nn.metrics import (
 )
 from segue.nn.ranking import target_ranks, top_k
 
-_ROC_STEPS = 100
+ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""
 
 
@@ -127,7 +127,7 @@ class AucMeter:
         self._names = [text for text, name in names.items() if name.name in AUC_METRICS]
         self._values = np.zeros(len(cases))
         self._weights = {text: np.zeros(len(cases)) for text in self._names}
-        self._steps = np.zeros(_ROC_STEPS + 1)
+        self._steps = np.zeros(ROC_STEPS + 1)
 
     def add(self, scored: Scored) -> None:
         """Take some cases."""
@@ -142,8 +142,8 @@ class AucMeter:
         wrong = wrong_before(scored.ranks, counts, others) / np.maximum(others, 1)[:, None]
         per_target = self._weights[self._names[0]][scored.rows] / np.maximum(counts, 1)
         there = np.arange(wrong.shape[1]) < counts[:, None]
-        steps = np.ceil(wrong[there] * _ROC_STEPS - 1e-9).astype(np.int64)
-        self._steps += np.bincount(steps, np.repeat(per_target, counts), minlength=_ROC_STEPS + 1)
+        steps = np.ceil(wrong[there] * ROC_STEPS - 1e-9).astype(np.int64)
+        self._steps += np.bincount(steps, np.repeat(per_target, counts), minlength=ROC_STEPS + 1)
 
     def found(self) -> Found:
         """Return the values, and the curve of the first of the metrics: the mean of those of the cases."""
@@ -155,7 +155,7 @@ class AucMeter:
             )
         totals = {text: float(np.average(self._values, weights=column)) for text, column in self._weights.items()}
         shares = np.cumsum(self._steps) / self._steps.sum()
-        roc = [(0.0, 0.0), *((step / _ROC_STEPS, float(share)) for step, share in enumerate(shares))]
+        roc = [(0.0, 0.0), *((step / ROC_STEPS, float(share)) for step, share in enumerate(shares))]
         return Found(totals, dict.fromkeys(self._names, self._values), self._weights, roc=roc)
 
 
@@ -167,7 +167,7 @@ class ListMeter:
         self._support = vocabulary.support
         self._counted = {text: name for text, name in chosen.items() if name.name in COUNT_METRICS}
         self._weighed = {text: name for text, name in chosen.items() if name.name in LIST_WEIGHTS}
-        self._longest = max((int(name.k) for name in chosen.values()), default=0)
+        self._longest = min(max((int(name.k) for name in chosen.values()), default=0), len(vocabulary))
         cutoffs = {int(name.k) for name in self._counted.values()}
         self._counts = {k: np.zeros(len(vocabulary) + 1, dtype=np.int64) for k in cutoffs}
         self._weights = {name.name: LIST_WEIGHTS[name.name](self._support) for name in self._weighed.values()}

@@ -1,6 +1,5 @@
 """What an evaluation found."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,9 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from segue.evaluation.confidence import interval_of, intervals
-
-Figure = Callable[[Int64[np.ndarray, "C"]], float]
-"""A figure of all cases together, from how often each of them counts."""
+from segue.nn.metrics import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +49,12 @@ class Evaluation:
             bounds = intervals(np.column_stack(list(plain.values())), self.groups, seed=self.seed)
             found |= {name: (float(low), float(high)) for name, (low, high) in zip(plain, bounds, strict=True)}
         for name, weights in self.weights.items():
-            ((low, high),) = intervals(self.values[name][:, None], self.groups, weights=weights, seed=self.seed)
-            found[name] = (float(low), float(high))
+            counted = weights > 0
+            if len(np.unique(self.groups[counted])) > 1:
+                ((low, high),) = intervals(
+                    self.values[name][counted, None], self.groups[counted], weights=weights[counted], seed=self.seed
+                )
+                found[name] = (float(low), float(high))
         for name, figure in self.figures.items():
             found[name] = interval_of(figure, self.groups, seed=self.seed)
         return {name: found[name] for name in self.metrics if name in found}

@@ -16,6 +16,7 @@ from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.choice import check, choose
 from segue.evaluation.pipeline import Pipeline, Stage
 from segue.evaluation.protocol import Protocol
+from segue.nn.metrics import check_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,8 @@ def prepare(
     vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
     train, _ = encode(pipeline.parts["train"], vocabulary)
     cases = _cases(pipeline, vocabulary)
+    if cases["test"].labels is not None:
+        check_labels(cases["test"].labels, chosen.metrics)
     return Dataset(
         protocol=chosen,
         fingerprint=mark,
@@ -186,14 +189,14 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
         notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
     if events.has_parts and protocol.split != "given":
         notes.append(f"the log's own split is not used; split '{protocol.split}' makes another")
-    if protocol.split == "last-event" and protocol.leave == "valid_only":
+    if not protocol.tests_apart:
         notes.append(
             "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
         )
     if "valid" not in cases:
         notes.append("nothing is held out for validation")
     for part, some in cases.items():
-        if protocol.exclude_seen and (seen := count_seen_targets(some)):
+        if protocol.exclude_seen and some.labels is None and (seen := count_seen_targets(some)):
             notes.append(
                 f"{part}: {seen:,} of {len(some.targets):,} targets were seen before and can never be found; "
                 "protocol.exclude_seen=false makes them candidates"

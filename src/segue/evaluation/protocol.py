@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -206,7 +207,7 @@ class Protocol(BaseModel):
     """Seed of the drawn candidates; they are the same for every model."""
     label: str = "rating"
     """With labeled: numeric column of the log that labels each event."""
-    label_threshold: float | None = None
+    label_threshold: float | None = Field(None, allow_inf_nan=False)
     """With labeled: an event with at least this value is liked (1), any other is not (0); none takes the value itself
     as the label."""
     ties: Ties = "conservative"
@@ -243,10 +244,16 @@ class Protocol(BaseModel):
             raise ValueError(f"a time after since ({since.isoformat()})")
         return until
 
+    @field_validator("group_by", mode="before")
+    @classmethod
+    def _none_is_a_choice(cls, group_by: object) -> object:
+        """On a command line ``none`` means no value everywhere else."""
+        return "none" if group_by is None else group_by
+
     @field_validator("ratios")
     @classmethod
     def _something_held_out(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(ratios) < 0 or ratios[0] == 0 or ratios[2] == 0:
+        if not all(map(math.isfinite, ratios)) or min(ratios) < 0 or ratios[0] == 0 or ratios[2] == 0:
             raise ValueError("three shares of 0 or more, those of training and test above 0")
         return ratios
 
@@ -306,7 +313,8 @@ class Protocol(BaseModel):
             raise UnknownNameError("protocol", name, cls.presets)
         given = {"name": name, **(parameters or {})}
         if given.get("candidates") == "labeled":
-            given = {"metrics": VALUE_METRICS, **given}
+            liked = given.get("label_threshold") is not None
+            given = {"metrics": VALUE_METRICS if liked else ("mae", "rmse"), **given}
         return build(cls, "protocol", preset=name, parameters=given)
 
     @classmethod
@@ -320,13 +328,22 @@ class Protocol(BaseModel):
         return build(cls, "protocol", parameters=parameters)
 
     def on_whole_log(self) -> "Protocol":
-        """Return the protocol that tests a trained model on all of a log, which nothing is dropped from."""
-        return self.changed({"split": "whole", "steps": ("incomplete", "hold-out-test")})
+        """Return the protocol that tests a trained model on all of a log, which nothing is dropped from.
+
+        Cases that are all held-out items together, from what is not held out, become cases of every next event.
+        """
+        cases = "every-next" if self.cases == "together" else self.cases
+        return self.changed({"split": "whole", "steps": ("incomplete", "hold-out-test"), "cases": cases})
+
+    @property
+    def tests_apart(self) -> bool:
+        """Whether the events of the test are others than those of validation."""
+        return not (self.split == "last-event" and self.leave == "valid_only")
 
     @property
     def feeds_valid(self) -> bool:
         """Whether validation events come before those of the test; not where they are the very same events."""
-        return self.feed_valid and not (self.split == "last-event" and self.leave == "valid_only")
+        return self.feed_valid and self.tests_apart
 
     def changed(self, parameters: Mapping[str, Any]) -> "Protocol":
         """Return this protocol with single parameters on top.

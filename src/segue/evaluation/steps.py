@@ -117,14 +117,18 @@ def _event_share_test(log: pl.DataFrame, protocol: Protocol) -> HeldOut:
 def _event_share_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
     """Hold out of each group what its size before the test was held out says."""
     if protocol.group_by == "none":
-        before = np.array([log.height + test.height])
+        sizes, before = np.array([log.height]), np.array([log.height + test.height])
     else:
         tested = dict(test.group_by("session").len().iter_rows())
-        sessions = log["session"].gather(Runs.of(log).starts)
-        before = Runs.of(log).lengths + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
+        runs = Runs.of(log)
+        sizes, sessions = runs.lengths, log["session"].gather(runs.starts)
+        before = sizes + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
+    # A step that dropped events since the test was held out must not leave validation with more than its share.
+    most = np.ceil(protocol.ratios[1] / sum(protocol.ratios[:2]) * sizes - 1e-9).astype(np.int64)
+    number = np.minimum(split.share_sizes(before, protocol.ratios)[0], np.minimum(most, np.maximum(sizes - 1, 0)))
     return split.share_of_events(
         log,
-        lambda _: split.share_sizes(before, protocol.ratios)[0],
+        lambda _: number,
         protocol.group_by,
         _draw(protocol, "valid"),
     )

@@ -81,7 +81,8 @@ class Runner:
             row = inspected(self._train(entry, fit), entry.model, self._data, self._recipe.seed)
             self._save(entry, row)
             fit.result(row)
-        headline = "  ".join(f"{metric} {row.metrics[metric]:.4f}" for metric in self._data.protocol.headline)
+        protocol = self._data.protocol
+        headline = "  ".join(f"{name} {row.metrics[name]:.{protocol.decimals}f}" for name in protocol.headline)
         self._runtime.progress.say(f"{entry.label}: {headline}")
         return row
 

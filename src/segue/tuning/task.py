@@ -1,12 +1,12 @@
 """What is searched, on what data, and by what it is judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
-from segue.evaluation.evaluate import evaluate
+from segue.evaluation.measure import measure
 from segue.evaluation.prepare import Dataset, prepare
 from segue.experiment.begun import settings_of
 from segue.experiment.entries import Entry, build_entries
@@ -95,17 +95,22 @@ class Task:
         return {name: values[name] for name, space in self.spaces.items() if name in values and values[name] in space}
 
     def judge(self, model: Model) -> float:
-        """Return the value of the metric on the validation part."""
-        protocol = self.data.protocol.changed({"metrics": (self.metric,)})
-        return evaluate(model, replace(self.data, protocol=protocol), part="valid").metrics[self.metric]
+        """Return the value of the metric on the validation part, among all items, as a training measures it."""
+        assert self.data.valid is not None
+        return measure(model, self.data.valid, metrics=[self.metric]).metrics[self.metric]
 
 
 def _check_validation(data: Dataset) -> None:
+    if not data.protocol.tests_apart:
+        raise ParameterError(
+            "protocol.leave: must be 'valid_and_test' to tune, got 'valid_only': there the events of validation are "
+            "those of the test, and what is best on them looks better than it is"
+        )
     if data.valid is None:
         raise ParameterError(
             f"protocol: must hold out a validation part to tune on, and '{data.protocol.name}' with the split "
-            f"'{data.protocol.split}' holds out none here; set protocol.valid_days or protocol.valid_share above 0, or "
-            "protocol.valid_from"
+            f"'{data.protocol.split}' holds out none here; set what its split asks for: protocol.valid_days, "
+            "valid_share, valid_from, ratios or leave"
         )
 
 

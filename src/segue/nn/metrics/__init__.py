@@ -20,7 +20,7 @@ from segue.nn.metrics.names import (
     worth,
 )
 from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
-from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES
+from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES, Figure, check_labels
 
 __all__ = [
     "AUC_METRICS",
@@ -34,11 +34,13 @@ __all__ = [
     "RANK_METRICS",
     "VALUE_METRICS",
     "WHOLE_VALUES",
+    "Figure",
     "MetricName",
     "Ties",
     "are_of_values",
     "average_weight",
     "case_auc",
+    "check_labels",
     "gini_index",
     "in_tail",
     "item_coverage",

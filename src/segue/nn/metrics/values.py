@@ -4,7 +4,7 @@ predictions: [C], probabilities or values.
 labels: [C], 0 or 1 where a probability is predicted, else the value itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -12,6 +12,9 @@ from jaxtyping import Float64, Int64
 from segue.errors import ParameterError
 
 Column = Float64[np.ndarray, "C"]
+
+Figure = Callable[[Int64[np.ndarray, "C"]], float]
+"""A figure of all cases together, from how often each of them counts."""
 
 CLIP = 1e-15
 """Least distance of a probability from 0 and 1 in the logarithmic loss."""
@@ -33,40 +36,48 @@ def log_loss(predictions: Column, labels: Column) -> Column:
     return np.asarray(-np.log(probability))
 
 
-def root_mean_squared_error(predictions: Column, labels: Column, times: Int64[np.ndarray, "C"] | None = None) -> float:
-    """Return the root of the mean of the squared errors.
-
-    Args:
-        predictions: of each case.
-        labels: of each case.
-        times: how often each case counts; None for once.
-    """
-    return float(np.sqrt(np.average((predictions - labels) ** 2, weights=times)))
+def root_mean_squared_error(predictions: Column, labels: Column) -> Figure:
+    """Return the root of the mean of the squared errors, for cases that each count so many times."""
+    errors = (predictions - labels) ** 2
+    return lambda times: float(np.sqrt(np.average(errors, weights=times)))
 
 
-def auc(predictions: Column, labels: Column, times: Int64[np.ndarray, "C"] | None = None) -> float:
+def auc(predictions: Column, labels: Column) -> Figure:
     """Return the share of the pairs of a liked and another case in which the liked one is predicted higher.
 
     A tie counts half. It is NaN if all cases are liked or none is, and, as the other metrics, if a prediction is NaN.
-
-    Args:
-        predictions: of each case.
-        labels: 1 for liked, 0 for not.
-        times: how often each case counts; None for once.
 
     Raises:
         ParameterError: a label is neither 0 nor 1.
     """
     _check_binary(labels, "auc")
-    if np.isnan(predictions).any():
-        return float("nan")
-    times = np.ones(len(labels), dtype=np.int64) if times is None else times
+    broken = bool(np.isnan(predictions).any())
     _, place = np.unique(predictions, return_inverse=True)
-    liked = np.bincount(place, weights=times * labels)
-    others = np.bincount(place, weights=times * (1 - labels))
-    pairs = liked.sum() * others.sum()
-    behind = np.cumsum(others) - others / 2
-    return float((liked * behind).sum() / pairs) if pairs else float("nan")
+
+    def share(times: Int64[np.ndarray, "C"]) -> float:
+        liked = np.bincount(place, weights=times * labels)
+        others = np.bincount(place, weights=times * (1 - labels))
+        pairs = liked.sum() * others.sum()
+        behind = np.cumsum(others) - others / 2
+        return float("nan") if broken or not pairs else float((liked * behind).sum() / pairs)
+
+    return share
+
+
+def check_labels(labels: Column, metrics: Iterable[str]) -> None:
+    """Refuse labels that metrics of values have no use for.
+
+    Raises:
+        ParameterError: they are not 0 and 1 where a probability is measured, or all alike where pairs are.
+    """
+    asked = set(metrics)
+    for metric in sorted(asked & {"auc", "logloss"}):
+        _check_binary(labels, metric)
+    if "auc" in asked and len(np.unique(labels)) == 1:
+        raise ParameterError(
+            f"metric 'auc': needs both liked and other cases, and every label is {labels[0]:g}; change "
+            "protocol.label_threshold or leave the metric out"
+        )
 
 
 def _check_binary(labels: Column, metric: str) -> None:
@@ -81,8 +92,5 @@ def _check_binary(labels: Column, metric: str) -> None:
 CASE_VALUES: Mapping[str, Callable[[Column, Column], Column]] = {"mae": absolute_error, "logloss": log_loss}
 """Means over the cases, by name."""
 
-WHOLE_VALUES: Mapping[str, Callable[[Column, Column, Int64[np.ndarray, "C"] | None], float]] = {
-    "rmse": root_mean_squared_error,
-    "auc": auc,
-}
-"""Figures of all cases together, by name; they take how often each case counts."""
+WHOLE_VALUES: Mapping[str, Callable[[Column, Column], Figure]] = {"rmse": root_mean_squared_error, "auc": auc}
+"""Figures of all cases together, by name."""
