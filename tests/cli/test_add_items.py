@@ -12,7 +12,7 @@ from command import segue, tree
 from segue import ALS, SASRec, prepare, read
 
 README = Path(__file__).parents[2] / "README.md"
-FOREIGN = ("log.parquet", "ratings.inter")
+FOREIGN = ("log.parquet", "ratings.inter", "config.yaml")
 
 
 def commands_of_the_readme() -> list[str]:
@@ -25,8 +25,10 @@ def commands_of_the_readme() -> list[str]:
 
 
 def quickly(words: list[str]) -> list[str]:
-    """Make the networks that a command trains small."""
-    trained = [name for name in ("gru4rec", "sasrec") if words[0] in ("run", "distill") and name in " ".join(words)]
+    """Make the networks that a command trains small, and its search short."""
+    training = words[0] in ("run", "distill", "tune") and "--config" not in words
+    trained = [name for name in ("gru4rec", "sasrec") if training and name in " ".join(words)]
+    words = ["1" if before == "--trials" else word for before, word in zip(["", *words], words, strict=False)]
     return [*words, *(text for name in trained for text in ("--set", f"{name}.training.epochs=1"))]
 
 

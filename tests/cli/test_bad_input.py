@@ -353,7 +353,12 @@ def test_a_full_disk_leaves_whole_models_only_and_the_run_can_go_on(place: Path)
     assert said.startswith("error: out/markov: cannot be written (")
     assert said.endswith("; what was there is unchanged. Free some space or choose another place")
     assert "Traceback" not in done.stderr
-    assert {path.name for path in (place / "out").iterdir()} == {"begun.json", "environment.json", "popularity"}
+    assert {path.name for path in (place / "out").iterdir()} == {
+        "begun.json",
+        "environment.json",
+        "cases",
+        "popularity",
+    }
     assert segue("recommend", "out/popularity", "--items", "1001").code == 0
     assert "popularity: taken over" in segue(*command, "--resume").err
 

@@ -99,7 +99,8 @@ def test_an_event_loses_half_its_confidence_in_the_half_life() -> None:
     assert log.times is not None
     weights = 0.5 ** ((log.times[-1] - log.times) / (10 * 24 * 3600))
     oracle = implicit_als(log, weights, factors=12, regularization=0.01, iterations=3)
-    np.testing.assert_allclose(model.item_factors[1:], oracle.item_factors, atol=1e-4)
+    # Single precision, whose last digits depend on the processor.
+    np.testing.assert_allclose(model.item_factors[1:], oracle.item_factors, atol=5e-4)
 
 
 def test_a_half_life_needs_times() -> None:

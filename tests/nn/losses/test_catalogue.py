@@ -37,6 +37,12 @@ class Table(Encoder):
         return self.items[ids]
 
 
+class WithBiases(Table):
+    """The same with a bias of each item in one more column."""
+
+    biased = True
+
+
 def random(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -103,7 +109,10 @@ def naive_scores(
 @pytest.mark.parametrize("in_batch", [False, True])
 @pytest.mark.parametrize("name", ["bce", "bpr", "top1-max"])
 def test_scores_and_hits_equal_a_loop(name: LossName, in_batch: bool, bias: bool) -> None:
-    encoder, states = Table(random(N_ITEMS + 1, WIDTH + bias, seed=0)), random(5, WIDTH, seed=1)
+    encoder, states = (
+        (WithBiases if bias else Table)(random(N_ITEMS + 1, WIDTH + bias, seed=0)),
+        random(5, WIDTH, seed=1),
+    )
     targets, weights = torch.tensor([3, 7, 3, 1, 9]), torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0])
     loss = catalogue_loss(name, SUPPORT, Sampling(n_samples=40, in_batch=in_batch), seed=4)
     drawn = PopularitySampler(SUPPORT, 0.5, 40, 4).draw(2, 5).tolist()
@@ -121,7 +130,10 @@ def test_scores_and_hits_equal_a_loop(name: LossName, in_batch: bool, bias: bool
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("name", ["bce", "gbce", "bpr"])
 def test_negatives_of_a_few_rows_equal_a_loop(name: LossName, bias: bool) -> None:
-    encoder, states = Table(random(N_ITEMS + 1, WIDTH + bias, seed=0)), random(5, WIDTH, seed=1)
+    encoder, states = (
+        (WithBiases if bias else Table)(random(N_ITEMS + 1, WIDTH + bias, seed=0)),
+        random(5, WIDTH, seed=1),
+    )
     targets = torch.tensor([3, 7, 3, 1, 9])
     loss = catalogue_loss(name, SUPPORT, Sampling(n_samples=40, sharing=2), seed=4)
     drawn = PopularitySampler(SUPPORT, 0.5, 40, 4).draw_rows(2, 5, 3).tolist()
@@ -137,7 +149,7 @@ def test_negatives_of_a_few_rows_equal_a_loop(name: LossName, bias: bool) -> Non
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bias", [False, True])
 def test_every_loss_learns_which_item_follows(name: LossName, bias: bool) -> None:
-    encoder = Table(0.3 * random(N_ITEMS + 1, 16 + bias, seed=0))
+    encoder = (WithBiases if bias else Table)(0.3 * random(N_ITEMS + 1, 16 + bias, seed=0))
     states = torch.nn.Parameter(0.3 * random(N_ITEMS, 16, seed=1))
     targets = torch.arange(1, N_ITEMS + 1)
     loss = catalogue_loss(name, np.where(SUPPORT > 0, 1, 0), options(name), seed=0)
