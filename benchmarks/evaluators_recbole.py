@@ -25,6 +25,8 @@ class Settings(dict):
 
 def main() -> None:
     """Score in batches, collect as its trainer does, and evaluate."""
+    # RecBole 1.2.1 uses a name that NumPy has dropped.
+    np.__dict__.update({"float": np.float64})
     task = np.load(sys.argv[1])
     states, table = torch.from_numpy(task["states"]), torch.from_numpy(task["table"])
     targets = torch.from_numpy(task["targets"])
@@ -42,7 +44,8 @@ def main() -> None:
         scores[:, 0] = -np.inf
         rows = torch.arange(len(scores))
         collector.eval_batch_collect(scores, None, rows, targets[start : start + BATCH])
-    values = Evaluator(settings).evaluate(collector.get_data_struct())
+    # Its get_data_struct would move plain numbers to a device, and fail.
+    values = Evaluator(settings).evaluate(collector.data_struct)
     seconds = time.perf_counter() - started
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(json.dumps({"seconds": seconds, "peak_mb": peak, "metrics": {k: float(v) for k, v in values.items()}}))
