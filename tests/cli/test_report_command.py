@@ -21,7 +21,8 @@ def test_reports_are_written_again_as_they_were(finished: Finished, tmp_path: Pa
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     outcome = segue("report", tmp_path)
     assert outcome.code == 2
-    assert outcome.err == f"error: {tmp_path / 'results.json'}: is no results file of segue, or a damaged one\n"
+    place = tmp_path / "results.json"
+    assert outcome.err == f"error: {place}: does not exist; name the folder of a run that has ended\n"
     assert list(tmp_path.iterdir()) == []
 
 

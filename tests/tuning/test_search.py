@@ -239,7 +239,7 @@ REFUSED = {
     "no validation": (
         gru4rec(set={"gru4rec": SMALL, "protocol": {"valid_days": 0}}),
         {},
-        "protocol: must hold out a validation part to tune on, .* set protocol.valid_days",
+        "protocol: must hold out a validation part to tune on, .* its split asks for: protocol.valid_days",
     ),
     "two metrics": (
         gru4rec(set={"gru4rec": {"training": {"metric": "mrr@10"}}}),

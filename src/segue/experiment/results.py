@@ -197,6 +197,8 @@ class Results(BaseModel):
         Raises:
             ArtifactError: the file is missing or damaged.
         """
+        if not path.is_file():
+            raise ArtifactError(f"{path}: does not exist; name the folder of a run that has ended")
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

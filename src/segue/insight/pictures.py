@@ -204,6 +204,7 @@ def _draw_bar(axes: Any, colours: Numbers, painted: Any) -> None:
     axes.set_title(colours.title, fontsize=9, color=INK, loc="left", pad=3, parse_math=False)
     axes.tick_params(labelsize=8, colors=INK)
     if colours.logarithmic:
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 

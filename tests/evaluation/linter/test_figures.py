@@ -1,7 +1,9 @@
 """Figures that look odd and are not, and how bad what is found is."""
 
 import inspect
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from planted import Line, clicks, standing, visits
@@ -109,6 +111,7 @@ def test_errors_are_better_when_they_are_lower():
 
 
 def test_labels_that_are_all_equal_tell_nothing_of_validation():
-    frame = clicks().with_columns(rating=pl.lit(4.0))
-    data = visits(frame, candidates="labeled", label_threshold=3.0)
+    frame = clicks().with_columns(rating=(pl.int_range(pl.len()) % 2).cast(pl.Float64))
+    data = visits(frame, candidates="labeled", label_threshold=1.0)
+    data = replace(data, valid=replace(data.valid, labels=np.ones(len(data.valid))))
     assert on_validation(Popularity().fit(data.train), data) is None

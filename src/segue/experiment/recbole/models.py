@@ -68,7 +68,8 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "eval_step": "bpr stops by its train_auc",
             "stopping_step": "bpr stops by its train_auc",
         },
-        differs="users are known by their items alone, those of validation too, and have no factors of their own",
+        differs="users are known by their items alone, those of validation too, and have no factors of their own; "
+        "training ends when its own triples are learnt, not by validation, and no later than after `epochs`",
     ),
     Counterpart("Pop", "popularity", "general", "not"),
     Counterpart(
