@@ -117,8 +117,10 @@ def validation_above_test(standing: Standing) -> Found | None:
 
 
 def order_in_list(standing: Standing) -> Found | None:
-    """Find lists that hold the targets and have them in a bad order."""
+    """Find lists that hold the targets and have them in a bad order; what a baseline's order is worth is known."""
     row = standing.row
+    if row.baseline:
+        return None
     for k in _cutoffs(row, "recall", "mrr"):
         by_chance = _low(row, f"recall@{k}") * sum(1 / place for place in range(1, k + 1)) / k
         if row.metrics[f"recall@{k}"] > 0 and _high(row, f"mrr@{k}") < by_chance:
@@ -129,7 +131,7 @@ def order_in_list(standing: Standing) -> Found | None:
                 "nobody returns to them, set protocol.exclude_seen"
             )
     found = [(better, k) for k in _cutoffs(row, "recall", "ndcg", "map") if (better := _better_order(standing, k))]
-    if row.baseline or not found:
+    if not found:
         return None
     other, k = found[-1]
     pairs = (f"{name}@{k} {row.metrics[f'{name}@{k}']:.4f} and {other.metrics[f'{name}@{k}']:.4f}" for name in _LISTED)
