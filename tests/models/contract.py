@@ -1,6 +1,7 @@
 """The contract of every model. Each model's test subclasses ``ModelContract`` and says what the model can learn."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,10 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError
 from segue.models.base import Model
 from segue.models.catalog import load, model_class
+from segue.models.popularity import Popularity
+from segue.models.v_sknn import VSKNN
+from segue.nn.ranking import top_k
+from segue.rng import generator
 
 
 class ModelContract:
@@ -100,7 +105,8 @@ class ModelContract:
             assert not np.shares_memory(array, task.train.items)
 
     def test_an_empty_session_gets_the_popular_items(self, fitted: Model, task: Task) -> None:
-        answer = fitted.recommend([], k=5)
+        assert fitted.recommend([], k=5) == []
+        (answer,) = fitted.recommend([[]], k=5)
         assert answer.source == "popularity"
         support = task.train.vocabulary.support
         assert [support[item - 100] for item in answer.items] == sorted(support, reverse=True)[:5]
@@ -131,6 +137,80 @@ class ModelContract:
         assert fitted.recommend([np.array([104]), np.array([105, 106])], k=5) == numbers
         with pytest.raises(ParameterError, match=r"sessions: must be a list of item ids, .* got '104'"):
             fitted.recommend("104", k=5)
+        with pytest.raises(ParameterError, match=r"got \[104\] at 0 and 'a02' at 1; write each session as a list"):
+            fitted.recommend([[104], "a02"], k=5)
+
+    def test_lists_are_those_of_the_scores(self, fitted: Model, task: Task, some: Prefixes) -> None:
+        """With any items allowed and excluded, ties included."""
+        rng, vocabulary = generator(0, "filters"), task.train.vocabulary
+        for batch in (some, task.cases.prefixes[:40]):
+            scores = fitted.score(batch)
+            for share in (1.0, 0.6, 0.1):
+                allowed = rng.random(len(vocabulary) + 1) < share
+                gone = [rng.choice(np.arange(1, 31), rng.integers(0, 6), replace=False) for _ in range(len(batch))]
+                exclude = Prefixes.from_lists(gone)
+                mask = None if share == 1.0 else allowed
+                for k in (1, 5, 30):
+                    items, values = fitted.top_k(batch, k, allowed=mask, exclude=gone)
+                    expected = top_k(scores, k, order=vocabulary.order, allowed=mask, exclude=exclude)
+                    np.testing.assert_allclose(values, expected[1], rtol=1e-4, atol=1e-5)
+                    _assert_same_lists(items, expected[0], scores.numpy())
+            np.testing.assert_array_equal(
+                fitted.top_k(batch, 7, allowed=np.flatnonzero(allowed))[0], fitted.top_k(batch, 7, allowed=allowed)[0]
+            )
+
+    def test_given_items_have_the_scores_of_their_columns(self, fitted: Model, task: Task, some: Prefixes) -> None:
+        rng = generator(1, "items")
+        for batch in (some, task.cases.prefixes[:40]):
+            items = rng.integers(0, 31, (len(batch), 9))
+            columns = fitted.score(batch).gather(1, torch.from_numpy(items))
+            expected = columns.masked_fill(torch.from_numpy(items == 0), -torch.inf)
+            torch.testing.assert_close(fitted.score_items(batch, items), expected)
+
+    def test_another_catalogue_is_refused(self, fitted: Model, task: Task) -> None:
+        table = task.train.vocabulary.table
+        other = Vocabulary(table.with_columns(pl.col("item") + 1000))
+        foreign = Prefixes.from_lists([np.array([3, 4], dtype=np.int32)], other)
+        outside = Prefixes.from_lists([np.array([3, 4000], dtype=np.int32)])
+        for ask in (
+            fitted.score,
+            lambda prefixes: fitted.top_k(prefixes, 5),
+            lambda prefixes: fitted.score_items(prefixes, np.array([[1, 2]])),
+        ):
+            with pytest.raises(ParameterError, match=r"segue.prepare\(log, vocabulary=model.vocabulary\)"):
+                ask(foreign)
+            with pytest.raises(ParameterError, match="item indices must be between 1 and 30"):
+                ask(outside)
+        own = Prefixes.from_lists([np.array([3, 4], dtype=np.int32)], task.train.vocabulary)
+        for items in ([[31]], [[-1]]):
+            with pytest.raises(ParameterError, match="items: must be item indices up to 30"):
+                fitted.score_items(own, np.array(items))
+        for filters in ({"allowed": [31]}, {"exclude": [[31]]}, {"exclude": []}, {"allowed": np.ones(30, dtype=bool)}):
+            with pytest.raises(ParameterError, match=f"{next(iter(filters))}: "):
+                fitted.top_k(own, 5, **filters)
+
+    def test_it_is_fitted_on_sessions_of_its_own_catalogue(self, task: Task) -> None:
+        with pytest.raises(ParameterError, match=r"train: must be Sessions, got Task; .* pass data.train"):
+            self.new().fit(task)
+        train = task.train
+        for broken in (
+            replace(train, items=train.items + np.int32(30)),
+            replace(train, offsets=train.offsets[:-1]),
+            replace(train, offsets=train.offsets[::-1].copy()),
+        ):
+            with pytest.raises(ParameterError, match="train: "):
+                self.new().fit(broken)
+
+    def test_a_copy_of_an_artifact_keeps_its_facts(self, fitted: Model, tmp_path: Path) -> None:
+        once = load(fitted.save(tmp_path / "once", protocol={"hash": "abc"}, seed=3))
+        again = load(once.save(tmp_path / "again", seed=4))
+        assert (again.about["protocol"], again.about["seed"]) == ({"hash": "abc"}, 4)
+        assert not self.new().about
+
+    def test_a_configuration_of_another_model_is_refused(self) -> None:
+        other = Popularity.Config() if self.model is not Popularity else VSKNN.Config()
+        with pytest.raises(ParameterError, match=rf"{self.model.name}.config: must be of type .*Config, got"):
+            self.model(other)
 
     def test_seen_items_can_be_left_out(self, fitted: Model) -> None:
         answer = fitted.recommend([101, 102, 103], k=10, exclude_seen=True)
@@ -172,6 +252,13 @@ class ModelContract:
         assert self.model.summary().endswith(".")
         undocumented = [name for name, info in self.model.Config.model_fields.items() if not info.description]
         assert not undocumented
+
+
+def _assert_same_lists(items: np.ndarray, expected: np.ndarray, scores: np.ndarray) -> None:
+    """Products of fewer rows are rounded otherwise: only items whose scores all but agree may change places."""
+    for row, (one, other) in enumerate(zip(items, expected, strict=True)):
+        differ = one != other
+        np.testing.assert_allclose(scores[row, one[differ]], scores[row, other[differ]], rtol=1e-5, atol=1e-6)
 
 
 def _cut(train: Sessions, offsets: Sequence[int]) -> Sessions:

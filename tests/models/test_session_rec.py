@@ -27,19 +27,20 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model
 from segue.models.catalog import model_class
-from segue.nn.ranking import top_k
 
 EVERYTHING = 100_000
-LINEAR = {"position_decay": "linear", "match_decay": "linear", "max_length": 10}
-DIV = {"position_decay": "div", "match_decay": "div", "max_length": 100}
+BY_SUPPORT = {"tie_order": "popularity"}
+LINEAR = {**BY_SUPPORT, "position_decay": "linear", "match_decay": "linear", "max_length": 10}
+DIV = {**BY_SUPPORT, "position_decay": "div", "match_decay": "div", "max_length": 100}
 SQUARE = {
+    **BY_SUPPORT,
     "position_decay": "quadratic",
     "match_decay": "quadratic",
     "idf": "add",
     "idf_weight": 2,
     "leave_out": "session",
 }
-DECAYS = {"position_scale": 1.02, "gap_scale": 2.05, "age_scale_days": 5, "max_length": 100}
+DECAYS = {**BY_SUPPORT, "position_scale": 1.02, "gap_scale": 2.05, "age_scale_days": 5, "max_length": 100}
 FEW: dict[str, Any] = {"k": 20, "sample_size": 60}
 GENERATED = {
     "v-sknn linear": ("v-sknn", {**FEW, **LINEAR}),
@@ -56,8 +57,7 @@ LISTS = json.loads((Path(__file__).parent.parent / "fixtures" / "session_rec.jso
 
 
 def recommended(model: Model, running: Prefixes, k: int) -> np.ndarray:
-    chunks = (running[start : start + 100] for start in range(0, len(running), 100))
-    return np.concatenate([top_k(model.score(chunk), k, prior=model.vocabulary.support)[0] for chunk in chunks])
+    return model.top_k(running, k)[0]
 
 
 @pytest.mark.parametrize("recorded", GENERATED)

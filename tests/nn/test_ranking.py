@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segue.data.sessions import Prefixes
+from segue.data.vocabulary import ItemOrder
 from segue.errors import ParameterError, UnknownNameError
-from segue.nn.ranking import device, target_ranks, top_k
+from segue.nn.ranking import TIES, TargetCounts, device, target_ranks, top_k
 from segue.rng import generator
 
 NAN, INF = math.nan, math.inf
@@ -24,13 +25,14 @@ def naive_top_k(row, k, prior, seen):
     return best + padding, [row[item] for item in best] + [-INF] * len(padding)
 
 
-def naive_rank(row, target, ties, seen):
+def naive_rank(row, target, ties, seen, prior):
     if target in seen or not row[target] > -INF:
         return INF
     others = [item for item in range(1, len(row)) if item not in seen and item != target]
     ahead = sum(row[item] > row[target] or math.isnan(row[item]) for item in others)
-    level = sum(row[item] == row[target] for item in others)
-    return 1 + ahead + {"conservative": level, "standard": 0, "median": level / 2}[ties]
+    equals = [item for item in others if row[item] == row[target]]
+    before = sum((-prior[item], item) < (-prior[target], target) for item in equals)
+    return 1 + ahead + {"served": before, "conservative": len(equals), "standard": 0, "median": len(equals) / 2}[ties]
 
 
 def as_tensor(rows):
@@ -62,58 +64,88 @@ def test_top_k_equals_a_sort_on_every_device(case, k):
     expected = [naive_top_k(row.tolist(), k, prior, set(gone.tolist())) for row, gone in zip(scores, seen, strict=True)]
     expected_items = np.array([items for items, _ in expected])
     expected_values = np.array([values for _, values in expected], dtype=np.float32)
-    exclude = Prefixes.from_lists(seen)
-    for items, values in (
-        top_k(torch.from_numpy(scores), k, prior=prior, exclude=exclude),
-        device.top_k(torch.from_numpy(scores), k, prior, exclude),
-    ):
+    exclude, order, tensor = Prefixes.from_lists(seen), ItemOrder.descending(prior), torch.from_numpy(scores)
+    with pytest.MonkeyPatch.context() as patch:
+        found = [top_k(tensor, k, order=order, exclude=exclude), device.top_k(tensor, k, order, None, exclude)]
+        patch.setattr("segue.nn.ranking.rows._LONG_LIST", 0)
+        found.append(top_k(tensor, k, order=order, exclude=exclude))
+    for items, values in found:
         np.testing.assert_array_equal(items, expected_items)
         np.testing.assert_array_equal(values, expected_values)
 
 
 @settings(deadline=None)
-@given(rankings(), st.sampled_from(["conservative", "standard", "median"]))
-def test_ranks_equal_a_count_on_every_device(case, ties):
-    scores, _, seen, targets = case
-    exclude = Prefixes.from_lists(seen)
-    ranks = target_ranks(torch.from_numpy(scores), targets, ties=ties, exclude=exclude)
+@given(rankings(), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_items_that_are_not_allowed_are_as_those_of_the_other_rows(case, k, random):
+    scores, prior, seen, _ = case
+    allowed = np.array([random.random() < 0.5 for _ in range(scores.shape[1])])
+    closed = set(np.flatnonzero(~allowed).tolist())
     expected = [
-        naive_rank(row.tolist(), target, ties, set(gone.tolist()))
+        naive_top_k(row.tolist(), k, prior, set(gone.tolist()) | closed)[0]
+        for row, gone in zip(scores, seen, strict=True)
+    ]
+    exclude, order, tensor = Prefixes.from_lists(seen), ItemOrder.descending(prior), torch.from_numpy(scores)
+    for items, _ in (
+        top_k(tensor, k, order=order, allowed=allowed, exclude=exclude),
+        device.top_k(tensor, k, order, allowed, exclude),
+    ):
+        np.testing.assert_array_equal(items, np.array(expected))
+
+
+@settings(deadline=None)
+@given(rankings(), st.sampled_from(TIES))
+def test_ranks_equal_a_count_on_every_device(case, ties):
+    scores, prior, seen, targets = case
+    exclude, order = Prefixes.from_lists(seen), ItemOrder.descending(prior)
+    ranks = target_ranks(torch.from_numpy(scores), targets, ties=ties, order=order, exclude=exclude)
+    expected = [
+        naive_rank(row.tolist(), target, ties, set(gone.tolist()), prior)
         for row, target, gone in zip(scores, targets.tolist(), seen, strict=True)
     ]
     np.testing.assert_array_equal(ranks, expected)
-    ahead, level = device.counts(torch.from_numpy(scores), targets[:, None], exclude)[:, 0].T
-    behind = {"conservative": 1.0, "standard": 0.0, "median": 0.5}[ties] * level
-    np.testing.assert_array_equal(np.where(ahead < 0, INF, ahead + 1 + behind), expected)
+    counts = device.counts(torch.from_numpy(scores), targets[:, None], order, exclude)
+    np.testing.assert_array_equal(TargetCounts(*np.moveaxis(counts, 2, 0)).ranks(ties)[:, 0], expected)
+
+
+@settings(deadline=None)
+@given(rankings())
+def test_the_served_rank_is_the_place_in_the_list(case):
+    scores, prior, seen, targets = case
+    scores = np.nan_to_num(scores, nan=0.0, posinf=3.0, neginf=-np.inf)
+    exclude, order = Prefixes.from_lists(seen), ItemOrder.descending(prior)
+    ranks = target_ranks(torch.from_numpy(scores), targets, order=order, exclude=exclude)
+    lists, _ = top_k(torch.from_numpy(scores), scores.shape[1], order=order, exclude=exclude)
+    for rank, target, items in zip(ranks, targets, lists.tolist(), strict=True):
+        assert rank == (1 + items.index(target) if target in items else INF)
 
 
 @st.composite
 def several_targets(draw):
-    scores, _, seen, _ = draw(rankings())
+    scores, prior, seen, _ = draw(rankings())
     items = scores.shape[1] - 1
     wanted = [draw(st.sets(st.integers(1, items), max_size=5)) for _ in scores]
-    return scores, seen, [sorted(one) for one in wanted]
+    return scores, prior, seen, [sorted(one) for one in wanted]
 
 
 @settings(deadline=None)
-@given(several_targets(), st.sampled_from(["conservative", "standard", "median"]))
+@given(several_targets(), st.sampled_from(TIES))
 def test_ranks_of_several_targets_equal_a_sort_on_every_device(case, ties):
-    scores, seen, wanted = case
-    exclude = Prefixes.from_lists(seen)
+    scores, prior, seen, wanted = case
+    exclude, order = Prefixes.from_lists(seen), ItemOrder.descending(prior)
     targets = np.zeros((len(wanted), max(1, *map(len, wanted), 1)), dtype=np.int32)
     for row, items in zip(targets, wanted, strict=True):
         row[: len(items)] = items
-    ranks = target_ranks(torch.from_numpy(scores), targets, ties=ties, exclude=exclude)
+    ranks = target_ranks(torch.from_numpy(scores), targets, ties=ties, order=order, exclude=exclude)
     for row, items, gone, found in zip(scores.tolist(), wanted, seen, ranks, strict=True):
         # Against the items that are no targets each is ranked alone; then the targets stand behind each other.
         others = set(gone.tolist()) | set(items)
-        alone = sorted(naive_rank(row, item, ties, (others - {item}) | (set(gone.tolist()) & {item})) for item in items)
+        alone = sorted(
+            naive_rank(row, item, ties, (others - {item}) | (set(gone.tolist()) & {item}), prior) for item in items
+        )
         expected = [rank + place for place, rank in enumerate(alone)]
         np.testing.assert_array_equal(found, expected + [INF] * (len(found) - len(expected)))
-    counted = device.counts(torch.from_numpy(scores), targets, exclude)
-    behind = {"conservative": 1.0, "standard": 0.0, "median": 0.5}[ties]
-    others = np.where(counted[..., 0] < 0, INF, counted[..., 0] + behind * counted[..., 1])
-    np.testing.assert_array_equal(np.sort(others, axis=1) + 1 + np.arange(targets.shape[1]), ranks)
+    counts = device.counts(torch.from_numpy(scores), targets, order, exclude)
+    np.testing.assert_array_equal(TargetCounts(*np.moveaxis(counts, 2, 0)).ranks(ties), ranks)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +173,7 @@ def test_a_rank_is_the_place_in_the_list():
 
 
 def test_equal_scores_go_by_prior_then_by_index():
-    items, values = top_k(as_tensor([[9, 1, 1, 1, 1, 2]]), 4, prior=np.array([0, 5, 7, 7, 1, 0]))
+    items, values = top_k(as_tensor([[9, 1, 1, 1, 1, 2]]), 4, order=ItemOrder.descending(np.array([0, 5, 7, 7, 1, 0])))
     assert items.tolist() == [[5, 2, 3, 1]]
     assert values.tolist() == [[2, 1, 1, 1]]
 
@@ -159,7 +191,7 @@ def test_fewer_candidates_than_k():
     assert values.tolist() == [[3] + [-INF] * 5]
 
 
-@pytest.mark.parametrize(("ties", "rank"), [("conservative", 100), ("standard", 1), ("median", 50.5)])
+@pytest.mark.parametrize(("ties", "rank"), [("served", 40), ("conservative", 100), ("standard", 1), ("median", 50.5)])
 def test_a_constant_scorer_under_each_tie_rule(ties, rank):
     assert target_ranks(torch.zeros(1, 101), np.array([40]), ties=ties).tolist() == [rank]
 
@@ -197,7 +229,7 @@ def test_mistakes_are_explained():
     with pytest.raises(ParameterError, match="k: must be at least 1, got 0"):
         top_k(scores, 0)
     with pytest.raises(
-        UnknownNameError, match="unknown tie rule 'first': choose one of conservative, median, standard"
+        UnknownNameError, match="unknown tie rule 'first': choose one of conservative, median, served, standard"
     ):
         target_ranks(scores, np.array([1]), ties="first")
     for target in (0, 5):

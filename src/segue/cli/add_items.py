@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 import segue
-from segue.artifact import Artifact, is_artifact
+from segue.artifact import is_artifact
 from segue.cli.reading import model_folder
 from segue.data.readers import read_items
 from segue.errors import ParameterError
@@ -32,21 +32,21 @@ def add_items(
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
     segue add-items runs/shop-1/als new.parquet --by category,brand --to als-2
     """
-    about = Artifact.read(model_folder(artifact)).about
+    model_folder(artifact)
     to = to or artifact
     if is_artifact(to) and not (overwrite or to.samefile(artifact)):
         raise ParameterError(f"--to: {to} holds a model already; add --overwrite to replace it, or choose another name")
     model = segue.load(artifact)
     before = len(model.vocabulary)
     table = read_items(items)
-    model.add_items(table, by=_columns(by, model, artifact))
-    added = np.arange(before, len(model.vocabulary)) + 1
+    grown = model.add_items(table, by=_columns(by, model, artifact))
+    added = np.arange(before, len(grown.vocabulary)) + 1
     if not len(added):
         why = f"{artifact} knows all items of {items} already" if len(table) else f"{items} holds no items"
         typer.echo(f"{why}; nothing was written.")
         return
-    path = model.save(to, **about)
-    ways = Counter(model.vocabulary.cold(added).values())
+    path = grown.save(to)
+    ways = Counter(grown.vocabulary.cold(added).values())
     noun = "item" if len(added) == 1 else "items"
     typer.echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored as similar items,")
     typer.echo(f"{ways['fallback']:,} like no other and ranked behind all others. Written to {path}.")

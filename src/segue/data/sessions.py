@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int, Int32, Int64, Shaped
 
-from segue.data.kernels import concatenate_ranges
+from segue.data.kernels import BAD_RANGE, SOUND, check_ranges, concatenate_ranges
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
 
 SECONDS_PER_DAY = 86_400
 
@@ -48,7 +49,23 @@ class Sessions:
 
     def prefixes(self, starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"]) -> "Prefixes":
         """Return the pieces of sessions between the events of two lists."""
-        return Prefixes(self.items, starts, ends, self.times, self.columns, self.context)
+        return Prefixes(self.items, starts, ends, self.times, self.columns, self.context, self.vocabulary)
+
+    def require_sound(self, place: str) -> None:
+        """Refuse sessions whose offsets or item indices do not fit their arrays and their vocabulary.
+
+        Args:
+            place: name of the argument, for the message.
+
+        Raises:
+            ParameterError: what does not fit.
+        """
+        if not len(self.offsets) or self.offsets[0] != 0 or self.offsets[-1] != len(self.items):
+            raise ParameterError(
+                f"{place}: offsets must begin with 0 and end with the number of events, {len(self.items):,}; "
+                "segue.prepare makes sessions from a log"
+            )
+        self.as_prefixes().require(self.vocabulary, place)
 
     @property
     def lengths(self) -> Int64[np.ndarray, "s"]:
@@ -88,6 +105,7 @@ class Prefixes:
         times: seconds since 1970 of each event, or None.
         columns: what else the log says, one row per event; None if it says nothing.
         context: numbers of each event for a network that reads more than items; see ``segue.data.context``.
+        vocabulary: the catalogue of the item indices, which models compare with their own; None if it is not known.
     """
 
     items: Int32[np.ndarray, "n"]
@@ -96,14 +114,48 @@ class Prefixes:
     times: Int64[np.ndarray, "n"] | None = None
     columns: pl.DataFrame | None = None
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
 
     @classmethod
-    def from_lists(cls, lists: Sequence[Int[np.ndarray, "_"]]) -> "Prefixes":
+    def from_lists(cls, lists: Sequence[Int[np.ndarray, "_"]], vocabulary: Vocabulary | None = None) -> "Prefixes":
         """Build prefixes from one array of item indices per running session."""
         lengths = np.array([len(one) for one in lists], dtype=np.int64)
         ends = np.cumsum(lengths)
         items = np.concatenate([np.zeros(0, dtype=np.int32), *lists]).astype(np.int32)
-        return cls(items, ends - lengths, ends)
+        return cls(items, ends - lengths, ends, vocabulary=vocabulary)
+
+    def require(self, vocabulary: Vocabulary, place: str = "prefixes") -> None:
+        """Refuse prefixes that do not belong to a catalogue, or that point outside of their arrays.
+
+        Args:
+            vocabulary: the catalogue.
+            place: name of the argument, for the message.
+
+        Raises:
+            ParameterError: the prefixes were encoded with another catalogue, or an index is out of range.
+        """
+        if self.vocabulary is not None:
+            vocabulary.require_same(self.vocabulary, place)
+        self.require_range(len(vocabulary), place)
+
+    def require_range(self, n_items: int, place: str) -> None:
+        """Refuse prefixes that point outside of their arrays, or hold other item indices than 1 to ``n_items``.
+
+        Raises:
+            ParameterError: the first that does.
+        """
+        found, where = check_ranges(self.items, self.starts, self.ends, n_items)
+        if found == SOUND:
+            return
+        if found == BAD_RANGE:
+            raise ParameterError(
+                f"{place}: starts and ends must lie within the {len(self.items):,} events, "
+                f"got {self.starts[where]} to {self.ends[where]} in row {where}"
+            )
+        raise ParameterError(
+            f"{place}: item indices must be between 1 and {n_items:,}, the items of the catalogue, "
+            f"got {self.items[where]} at event {where}; encode the log with segue.prepare(log, vocabulary=...)"
+        )
 
     def __len__(self) -> int:
         """Number of prefixes B."""

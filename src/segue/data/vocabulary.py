@@ -1,12 +1,16 @@
 """Raw item id <-> dense item index, learnt from training events only and frozen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int, Int32
+
+from segue.errors import ParameterError
 
 PADDING = 0
 """Item index that stands for "no item"; real items are numbered 1..N."""
@@ -22,6 +26,29 @@ SIMILAR = "similar items"
 """Taken from training items with the same metadata."""
 UNKNOWN = "fallback"
 """From nothing: the item is ranked behind all others, by popularity."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemOrder:
+    """A total order of the items of a catalogue: it decides between equal scores.
+
+    Attributes:
+        items: item indices 1..N, the first one leads.
+        places: the place of each item index in ``items``; padding comes last.
+    """
+
+    items: Int32[np.ndarray, "N"]
+    places: Int32[np.ndarray, "M"]
+    on_device: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """Copies of ``places`` on other devices, made once for each."""
+
+    @classmethod
+    def descending(cls, numbers: Int[np.ndarray, "M"]) -> "ItemOrder":
+        """Put items with larger numbers first, those with equal ones in ascending order of index."""
+        items = (PADDING + 1 + np.argsort(-numbers[PADDING + 1 :], kind="stable")).astype(np.int32)
+        places = np.full(len(numbers), len(items), dtype=np.int32)
+        places[items] = np.arange(len(items), dtype=np.int32)
+        return cls(items, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +95,39 @@ class Vocabulary:
         return counts
 
     @cached_property
+    def order(self) -> ItemOrder:
+        """The order of items with equal scores: more training events first, then the lower index."""
+        return ItemOrder.descending(self.support)
+
+    @cached_property
+    def hash(self) -> str:
+        """Identity of the catalogue: 16 hex digits of SHA-256 over the type of the ids and the ids in index order."""
+        digest = hashlib.sha256(f"{self.ids.dtype}:{len(self)};".encode())
+        if self.ids.dtype.is_integer():
+            digest.update(self.ids.cast(pl.Int64).to_numpy().astype("<i8", copy=False).tobytes())
+        else:
+            digest.update(self.ids.str.len_bytes().cast(pl.Int64).to_numpy().astype("<i8", copy=False).tobytes())
+            digest.update("".join(self.ids.to_list()).encode())
+        return digest.hexdigest()[:16]
+
+    def require_same(self, other: "Vocabulary", place: str) -> None:
+        """Refuse what was encoded with another catalogue; support and metadata may differ.
+
+        Args:
+            other: the catalogue that ``place`` was encoded with.
+            place: name of the argument, for the message.
+
+        Raises:
+            ParameterError: the ids differ, or their order does.
+        """
+        if other is not self and other.hash != self.hash:
+            raise ParameterError(
+                f"{place}: must be encoded with the catalogue of the model, {len(self):,} items with hash {self.hash}, "
+                f"got {len(other):,} items with hash {other.hash}; "
+                "use segue.prepare(log, vocabulary=model.vocabulary), or fit the model on this data set"
+            )
+
+    @cached_property
     def metadata(self) -> tuple[str, ...]:
         """Names of the metadata columns."""
         return tuple(name for name in self.table.columns if name not in ("item", "support", COLD))
@@ -86,21 +146,33 @@ class Vocabulary:
             known[1:] = self.table[COLD].ne_missing(UNKNOWN).to_numpy()
         return known
 
-    def cold(self, indices: Int[np.ndarray, "n"], *, fallback: bool = False) -> dict[RawId, str]:
+    def cold(self, indices: Iterable[int], *, fallback: bool = False) -> dict[RawId, str]:
         """Return those of some items that were added after the training, and what their score is taken from.
 
         Args:
             indices: item indices, 1..N.
             fallback: True where popularity alone has ranked them.
         """
+        if not self._added:
+            return {}
+        found = [index for index in map(int, indices) if index in self._added]
+        return {self.labels[index]: UNKNOWN if fallback else self._added[index] for index in found}
+
+    @cached_property
+    def _added(self) -> dict[int, str]:
+        """What the score of each item index that was added after the training is taken from."""
         if COLD not in self.table.columns:
             return {}
-        rows = self.table.select("item", COLD)[np.asarray(indices, dtype=np.int64) - 1].drop_nulls(COLD)
-        return {item: UNKNOWN if fallback else way for item, way in rows.iter_rows()}
+        return {index: way for index, way in enumerate(self.table[COLD].to_list(), start=1) if way is not None}
+
+    @cached_property
+    def labels(self) -> list[RawId]:
+        """The raw id of each item index as a plain list; that of padding is empty text."""
+        return ["", *self.ids.to_list()]
 
     @cached_property
     def _index(self) -> dict[RawId, int]:
-        return {raw: position for position, raw in enumerate(self.ids.to_list(), start=1)}
+        return {raw: index for index, raw in enumerate(self.labels) if index}
 
     def encode(self, items: pl.Series) -> Int32[np.ndarray, "n"]:
         """Map a column of raw ids to item indices; an unknown id becomes ``PADDING``."""
@@ -109,17 +181,31 @@ class Vocabulary:
         joined = left.join(right, on="item", how="left", maintain_order="left")
         return joined["index"].fill_null(PADDING).cast(pl.Int32).to_numpy()
 
-    def index(self, items: Sequence[RawId]) -> Int32[np.ndarray, "n"]:
+    def index(self, items: Sequence[RawId]) -> list[int]:
         """Map a few raw ids to item indices; an unknown id becomes ``PADDING``.
 
         An id is found whether it is given as a number or as its text, so ids typed on a command line work.
         """
-        convert = int if self.ids.dtype.is_integer() else str
-        return np.array([self._index.get(_as(convert, item), PADDING) for item in items], dtype=np.int32)
+        convert, found = int if self.ids.dtype.is_integer() else str, self._index
+        return [found.get(item) or found.get(_as(convert, item), PADDING) for item in items]
+
+    def can_read(self, index: int) -> bool:
+        """Whether a model knows anything of an item index; see ``readable``."""
+        return index != PADDING and index not in self._strangers
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether a model knows something of every item."""
+        return not self._strangers
+
+    @cached_property
+    def _strangers(self) -> frozenset[int]:
+        """The item indices that resemble nothing in training."""
+        return frozenset(index for index, way in self._added.items() if way == UNKNOWN)
 
     def decode(self, indices: Int[np.ndarray, "n"]) -> list[RawId]:
         """Map item indices (1..N) back to raw ids."""
-        return self.ids.gather(np.asarray(indices, dtype=np.int64) - 1).to_list()
+        return [self.labels[index] for index in indices.tolist()]
 
 
 def _as(kind: type[int] | type[str], item: RawId) -> RawId:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Literal
 
-from segue.errors import EmptyDataError, ParameterError
+from segue.errors import EmptyDataError, ParameterError, UnknownNameError
 from segue.evaluation.measure import measure
 from segue.evaluation.outcome import Evaluation
 from segue.evaluation.prepare import Dataset
-from segue.evaluation.scorer import Scorer
+from segue.evaluation.scorer import Scorer, require_scorer
 from segue.progress import Progress
 
 
@@ -32,13 +32,16 @@ def evaluate(
         The values and their intervals, with the hash of protocol and data.
 
     Raises:
-        ParameterError: ``scorer`` cannot score, or ``data`` is not prepared.
+        ParameterError: ``scorer`` cannot score or is not fitted, ``data`` is not prepared, or the two have different
+            catalogues: then prepare the log with ``vocabulary=model.vocabulary``.
         EmptyDataError: the protocol holds out nothing for validation, and that was asked for.
     """
-    if not hasattr(scorer, "score"):
-        raise ParameterError(f"scorer: must be a model, got {type(scorer).__name__}; segue.load(...) reads a saved one")
+    require_scorer(scorer)
     if not isinstance(data, Dataset):
         raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
+    if part not in ("valid", "test"):
+        raise UnknownNameError("part of the data", part, ("valid", "test"))
+    scorer.vocabulary.require_same(data.vocabulary, "data")
     cases = data.test if part == "test" else data.valid
     if cases is None:
         raise EmptyDataError(

@@ -10,7 +10,7 @@ from segue.data.sessions import Cases
 from segue.errors import ParameterError
 from segue.evaluation.meters import ROC_STEPS
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.scorer import Scorer
+from segue.evaluation.scorer import Scorer, score_items
 from segue.nn.metrics import CASE_VALUES, WHOLE_VALUES, Figure, MetricName, check_labels
 from segue.progress import Progress
 
@@ -44,10 +44,8 @@ def measure_values(
     with progress.task("evaluate", len(cases)) as task:
         for start in range(0, len(cases), chunk):
             part = cases[start : start + chunk]
-            targets = torch.from_numpy(part.targets.astype(np.int64))
-            scores = scorer.score(part.prefixes)
-            own = scores.gather(1, targets[:, None].to(scores.device))[:, 0]
-            predictions[start : start + len(part)] = own.double().cpu().numpy()
+            own = score_items(scorer, part.prefixes, part.targets[:, None].astype(np.int64))
+            predictions[start : start + len(part)] = own[:, 0]
             task.advance(len(part))
     if getattr(scorer, "scores_are_logits", False) and np.isin(labels, (0, 1)).all():
         predictions = torch.sigmoid(torch.from_numpy(predictions)).numpy()

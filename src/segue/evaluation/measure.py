@@ -3,23 +3,29 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from segue.data.sessions import Cases
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.candidates import Sample
+from segue.evaluation.candidates import Candidates
+from segue.evaluation.drawing import Sample
 from segue.evaluation.labels import measure_values
 from segue.evaluation.meters import METERS, Scored
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.scorer import Scorer
+from segue.evaluation.scorer import Scorer, require_scorer
 from segue.nn.metrics import DEFAULT_METRICS, MetricName, are_of_values
+from segue.nn.ranking.rows import tie_rule
 from segue.progress import Progress
 
 _CHUNK_SCORES = 6_000_000
-"""Scores held at once. Below 32 MiB glibc hands the same memory out again; above, every chunk is mapped and zeroed
-anew, which takes longer than ranking it."""
+"""Scores held at once on a CPU. Below 32 MiB glibc hands the same memory out again; above, every chunk is mapped and
+zeroed anew, which takes longer than ranking it."""
+
+_DEVICE_CASES, _DEVICE_BYTES = 16_384, 64
+"""Most cases scored at once on a GPU, and the bytes that scoring and ranking take there per score."""
 
 _CHUNK_CASES = 1024
-"""Most cases scored at once, which bounds what a scorer itself holds on the way."""
+"""Most cases scored at once on a CPU, which bounds what a scorer itself holds on the way."""
 
 
 def measure(
@@ -27,8 +33,8 @@ def measure(
     cases: Cases,
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    ties: str = "conservative",
-    candidates: str = "full",
+    ties: str = "served",
+    candidates: str | Candidates = "full",
     candidate_seed: int = 0,
     chunk: int | None = None,
     seed: int = 0,
@@ -41,37 +47,47 @@ def measure(
         cases: the test cases; with ``exclude_seen`` the items of a prefix are no candidates of its case.
         metrics: names such as ``"recall@20"``; see ``segue.nn.metrics``. Those of values need cases with labels; of
             labelled cases those of rankings take the ones with a label above 0.
-        ties: place of a target among items of equal score; see ``segue.nn.ranking.target_ranks``.
-        candidates: ``"full"`` for all items; ``"uni100"`` or ``"pop100"`` for the targets and so many drawn ones, see
-            ``segue.evaluation.candidates``.
+        ties: place of a target among items of equal score: ``"served"`` is its place in the list that
+            ``Model.top_k`` returns; ``"conservative"``, ``"standard"`` and ``"median"`` put it behind, before or in
+            the middle of them.
+        candidates: ``"full"`` for all items; ``"uni100"`` or ``"pop100"`` for the targets and so many items drawn
+            uniformly or by popularity; ``"labeled"`` for metrics of values, where nothing is ranked.
         candidate_seed: seed of the draw.
-        chunk: cases scored at once; None takes what keeps their scores under 24 MB. It changes no result.
+        chunk: cases scored at once; None takes what keeps their scores under 24 MB, on a GPU what fits into half of
+            its free memory. It changes no result.
         seed: seed of the confidence intervals.
         progress: who is told how far it is.
 
     Raises:
         EmptyDataError: there is no case.
         UnknownNameError: a metric or the tie rule is unknown.
-        ParameterError: a cut-off or ``chunk`` breaks its rule, or targets and scores are of different catalogues.
+        ParameterError: ``scorer`` is not fitted; a cut-off, ``candidates`` or ``chunk`` breaks its rule; or the cases
+            were encoded with another catalogue than that of the scorer.
     """
-    names = MetricName.parse_all(metrics)
+    require_scorer(scorer)
+    names, rule, among = MetricName.parse_all(metrics), tie_rule(ties), Candidates.parse(candidates)
+    if among.kind == "labeled" and not are_of_values(names):
+        raise ParameterError(f"candidates: 'labeled' is for metrics of values, got {', '.join(names)}; use 'full'")
+    if among.drawn and are_of_values(names):
+        raise ParameterError(f"candidates: '{among}' is for metrics of rankings, got {', '.join(names)}; use 'labeled'")
+    if cases.prefixes.vocabulary is not None:
+        scorer.vocabulary.require_same(cases.prefixes.vocabulary, "cases")
     if cases.labels is not None and not are_of_values(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):
         raise EmptyDataError("evaluation: there is no test case; check what the protocol's steps dropped")
-    if chunk is None:
-        chunk = max(1, min(_CHUNK_CASES, _CHUNK_SCORES // (len(scorer.vocabulary) + 1)))
+    chunk = _cases_at_once(scorer) if chunk is None else chunk
     if chunk < 1:
         raise ParameterError(f"chunk: must be at least 1, got {chunk}")
     progress = progress or Progress()
     if are_of_values(names):
         return measure_values(scorer, cases, names, chunk=chunk, seed=seed, progress=progress)
-    sample = Sample.parse(candidates, scorer.vocabulary.support, candidate_seed)
+    sample = Sample.of(among, scorer.vocabulary.support, candidate_seed)
     meters = [kind(names, cases, scorer.vocabulary) for kind in METERS]
     with progress.task("evaluate", len(cases)) as task:
         for start in range(0, len(cases), chunk):
             part = cases[start : start + chunk]
-            scored = Scored.of(scorer.score(part.prefixes), part, start, sample, ties)
+            scored = Scored.of(scorer, part, start, sample, rule)
             for meter in meters:
                 meter.add(scored)
             del scored  # Its memory is free before the next chunk is scored.
@@ -88,4 +104,15 @@ def measure(
         weights={text: weights for one in found for text, weights in one.weights.items()},
         roc=[point for one in found for point in one.roc],
         sampled=sample is not None,
+        tied=max(one.tied for one in found),
+        tie_bounds={text: bounds for one in found for text, bounds in one.tie_bounds.items()},
     )
+
+
+def _cases_at_once(scorer: Scorer) -> int:
+    """Return how many cases are scored at once."""
+    items, device = len(scorer.vocabulary) + 1, getattr(scorer, "device", None)
+    if isinstance(device, torch.device) and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(1, min(_DEVICE_CASES, free // 2 // (_DEVICE_BYTES * items)))
+    return max(1, min(_CHUNK_CASES, _CHUNK_SCORES // items))

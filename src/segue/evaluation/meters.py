@@ -1,17 +1,17 @@
 """Meters take scored cases, chunk after chunk, and keep what their metrics need; never the scores."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
-from torch import Tensor
+from jaxtyping import Float64, Int64
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.sessions import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.candidates import Sample, barred_items, restrict
+from segue.evaluation.drawing import Drawn, Sample, barred_items
+from segue.evaluation.scorer import Scorer, score_all
 from segue.nn.metrics import (
     AUC_METRICS,
     COUNT_METRICS,
@@ -19,11 +19,12 @@ from segue.nn.metrics import (
     LIST_WEIGHTS,
     RANK_METRICS,
     MetricName,
+    Ties,
     average_weight,
     case_auc,
     wrong_before,
 )
-from segue.nn.ranking import target_ranks, top_k
+from segue.nn.ranking import TargetCounts, count_targets, top_k
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""
@@ -36,52 +37,57 @@ class Scored:
     Attributes:
         start: number of the first case.
         cases: B cases.
-        scores: of all items; minus infinity for those that were not drawn, where candidates are.
-        exclude: the prefixes, if their items are no candidates.
+        counts: the candidates around each target.
         ranks: of the targets, ascending, with infinity behind the last one.
-        drawn: how many candidates were drawn for each case, or None for all items.
+        others: how many candidates of each case are not relevant.
+        lists: returns the k best items of each case.
     """
 
     start: int
     cases: Cases
-    scores: Float[Tensor, "B M"]
-    exclude: Prefixes | None
+    counts: TargetCounts
     ranks: Float64[np.ndarray, "B R"]
-    drawn: Int64[np.ndarray, "B"] | None
+    others: Int64[np.ndarray, "B"]
+    lists: Callable[[int], Int64[np.ndarray, "B k"]]
 
     @classmethod
-    def of(cls, scores: Float[Tensor, "B M"], cases: Cases, start: int, sample: Sample | None, ties: str) -> "Scored":
-        """Rank the targets of some cases by their scores."""
-        wanted, drawn = cases.wanted(), None
+    def of(cls, scorer: Scorer, cases: Cases, start: int, sample: Sample | None, ties: Ties) -> "Scored":
+        """Score some cases, and rank their targets among all items, or among those of a sample."""
         if sample is not None:
-            items = sample.draw(cases, start)
-            drawn, scores = np.count_nonzero(items, axis=1), restrict(scores, wanted, items)
+            drawn = Drawn.score(scorer, cases, sample.draw(cases, start))
+            counts = drawn.counts()
+            return cls(start, cases, counts, counts.ranks(ties), drawn.others, drawn.lists)
+        scores, order = score_all(scorer, cases.prefixes), scorer.vocabulary.order
         exclude = cases.prefixes if cases.exclude_seen else None
-        return cls(start, cases, scores, exclude, target_ranks(scores, wanted, ties=ties, exclude=exclude), drawn)
+        counts = count_targets(scores, cases.wanted(), order=order, exclude=exclude)
+        taken = cases.counts
+        if exclude is not None:
+            taken = np.bincount(barred_items(cases)["case"].to_numpy(), minlength=len(cases))
+        return cls(
+            start,
+            cases,
+            counts,
+            counts.ranks(ties),
+            scores.shape[1] - 1 - taken,
+            lambda k: top_k(scores, k, order=order, exclude=exclude)[0],
+        )
 
     @property
     def rows(self) -> slice:
         """Where these cases lie among all."""
         return slice(self.start, self.start + len(self.cases))
 
-    def others(self) -> Int64[np.ndarray, "B"]:
-        """Count the candidates of each case that are not relevant."""
-        if self.drawn is not None:
-            return self.drawn
-        taken = self.cases.counts
-        if self.exclude is not None:
-            taken = np.bincount(barred_items(self.cases)["case"].to_numpy(), minlength=len(self.cases))
-        return self.scores.shape[1] - 1 - taken
-
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a meter found: figures, their values and weights per case, ranks of the targets, and a curve."""
+    """What a meter found: figures, their values and weights per case, ranks of the targets, ties, and a curve."""
 
     totals: dict[str, float] = field(default_factory=dict)
     values: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
     weights: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
     ranks: Float64[np.ndarray, "T"] = field(default_factory=lambda: np.empty(0))
+    tied: float = 0.0
+    tie_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     roc: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -98,26 +104,35 @@ class Meter(Protocol):
 
 
 class RankMeter:
-    """The ranks of the targets, and the metrics of them."""
+    """The ranks of the targets, the metrics of them, and what these would be if ties were decided otherwise."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
         self._names = {text: name for text, name in names.items() if name.name in RANK_METRICS}
         self._values = {text: np.empty(len(cases)) for text in self._names}
+        self._bounds = {text: np.zeros(2) for text in self._names}
         self._ranks = np.empty(len(cases.targets))
-        self._ranked = 0
+        self._ranked = self._tied = 0
 
     def add(self, scored: Scored) -> None:
         """Take some cases."""
         counts = scored.cases.counts
+        tied = int((scored.counts.level > 0).sum())
+        worst, best = (scored.counts.ranks(ties) if tied else scored.ranks for ties in ("conservative", "standard"))
         for text, name in self._names.items():
-            self._values[text][scored.rows] = RANK_METRICS[name.name](scored.ranks, counts, name.k)
+            metric = RANK_METRICS[name.name]
+            self._values[text][scored.rows] = metric(scored.ranks, counts, name.k)
+            self._bounds[text] += [metric(ranks, counts, name.k).sum() for ranks in (worst, best)]
         ranks = scored.ranks[np.arange(scored.ranks.shape[1]) < counts[:, None]]
         self._ranks[self._ranked : self._ranked + len(ranks)] = ranks
         self._ranked += len(ranks)
+        self._tied += tied
 
     def found(self) -> Found:
         """Return the values."""
-        return Found(_means(self._values), self._values, ranks=self._ranks)
+        means = {text: sums / len(self._values[text]) for text, sums in self._bounds.items()}
+        bounds = {text: (float(worst), float(best)) for text, (worst, best) in means.items()}
+        tied = self._tied / max(1, self._ranked)
+        return Found(_means(self._values), self._values, ranks=self._ranks, tied=tied, tie_bounds=bounds)
 
 
 class AucMeter:
@@ -133,7 +148,7 @@ class AucMeter:
         """Take some cases."""
         if not self._names:
             return
-        counts, others = scored.cases.counts, scored.others()
+        counts, others = scored.cases.counts, scored.others
         values = case_auc(scored.ranks, counts, counts + others)
         defined = np.isfinite(values)
         self._values[scored.rows] = np.where(defined, values, 0.0)
@@ -177,7 +192,7 @@ class ListMeter:
         """Take the lists of some cases."""
         if not self._longest:
             return
-        items, _ = top_k(scored.scores, self._longest, prior=self._support, exclude=scored.exclude)
+        items = scored.lists(self._longest)
         for k, counts in self._counts.items():
             np.add.at(counts, items[:, :k], 1)
         for text, name in self._weighed.items():

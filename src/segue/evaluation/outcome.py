@@ -24,6 +24,8 @@ class Evaluation:
         figures: metrics of all cases together that are no mean (auc, rmse), from how often each case counts.
         roc: false and true positive rates, from (0, 0) to (1, 1), where an AUC was asked for.
         sampled: the targets were ranked among drawn items: the figures are not those of the whole catalogue.
+        tied: share of the targets that have the score of another candidate.
+        tie_bounds: for each metric of ranks its value if every tie were lost, and if every tie were won.
         hash: hash of the protocol and the data, where the cases came from a prepared data set.
     """
 
@@ -36,6 +38,8 @@ class Evaluation:
     figures: dict[str, Figure] = field(default_factory=dict)
     roc: list[tuple[float, float]] = field(default_factory=list)
     sampled: bool = False
+    tied: float = 0.0
+    tie_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     hash: str | None = None
 
     @cached_property

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -13,7 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from segue.data.encode import Which
 from segue.data.intervals import parse_intervals
 from segue.data.split import GroupBy
-from segue.errors import InputError, UnknownNameError
+from segue.errors import InputError, ParameterError, UnknownNameError
+from segue.evaluation.candidates import Candidates
 from segue.nn.metrics import CHOOSING_METRICS, DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
 from segue.parameters import build
 
@@ -210,8 +210,9 @@ class Protocol(BaseModel):
     label_threshold: float | None = Field(None, allow_inf_nan=False)
     """With labeled: an event with at least this value is liked (1), any other is not (0); none takes the value itself
     as the label."""
-    ties: Ties = "conservative"
-    """Rank of the target among items of equal score: last, first, or in the middle."""
+    ties: Ties = "served"
+    """Rank of a target among items of equal score: its place in the served list, where more training events come first
+    (served), or behind all of them (conservative), before them (standard), or in the middle (median)."""
     metrics: tuple[str, ...] = Field(_SESSION_METRICS, min_length=1)
     """Metrics with their cut-offs; the first two are the headline."""
     valid_metric: str | None = None
@@ -260,9 +261,10 @@ class Protocol(BaseModel):
     @field_validator("candidates")
     @classmethod
     def _known_candidates(cls, text: str) -> str:
-        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d{0,8}", text):
-            raise ValueError("full, labeled, uniN or popN with a number N such as uni100")
-        return text
+        try:
+            return str(Candidates.parse(text))
+        except ParameterError:
+            raise ValueError("full, labeled, uniN or popN with a number N such as uni100") from None
 
     @field_validator("valid_from")
     @classmethod

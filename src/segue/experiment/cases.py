@@ -115,5 +115,5 @@ def restore_cases(run: Path, label: str, key: str, data: Dataset, *, seed: int, 
         pass
     runtime.progress.say(f"{label}: its values in each case are missing or damaged; it is measured again")
     model = load(run / label)
-    model.to(runtime.torch_device())
+    model = model.to(runtime.torch_device())
     keep_cases(run, label, evaluate(model, data, seed=seed, progress=runtime.progress), key)

@@ -97,7 +97,7 @@ def distill(
     about = _about(teacher)
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
-    master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
+    master = master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
     protocol = Protocol.of(about["protocol"])
     events = events or read_log(recipe)
     data = prepare(events, protocol, vocabulary=_catalogue(master.vocabulary, events.items))

@@ -7,9 +7,8 @@ import polars as pl
 
 from segue.data.sessions import Cases
 from segue.data.vocabulary import PADDING, Vocabulary
-from segue.evaluation.scorer import Scorer
+from segue.evaluation.scorer import Scorer, best_items
 from segue.experiment.results import Example
-from segue.nn.ranking import top_k
 
 _EXAMPLES = 5
 _SHOWN = 10
@@ -33,10 +32,7 @@ def examples(scorers: Mapping[str, Scorer], cases: Cases, vocabulary: Vocabulary
     chosen = cases[np.unique(np.linspace(0, len(cases) - 1, _EXAMPLES).astype(np.int64))]
     exclude = chosen.prefixes if chosen.exclude_seen else None
     k = min(_LISTED, len(vocabulary))
-    lists = {
-        label: top_k(scorer.score(chosen.prefixes), k, prior=vocabulary.support, exclude=exclude)[0]
-        for label, scorer in scorers.items()
-    }
+    lists = {label: best_items(scorer, chosen.prefixes, k, exclude=exclude)[0] for label, scorer in scorers.items()}
     spans = zip(chosen.prefixes.starts, chosen.prefixes.ends, strict=True)
     before = [chosen.prefixes.items[max(start, end - _SHOWN) : end] for start, end in spans]
     return [

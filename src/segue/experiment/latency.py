@@ -6,7 +6,6 @@ import numpy as np
 
 from segue.data.sessions import Prefixes
 from segue.models.base import Model
-from segue.nn.ranking import top_k
 
 _CASES = 100
 _K = 20
@@ -24,6 +23,6 @@ def median_latency_ms(model: Model, prefixes: Prefixes) -> float:
     seconds = []
     for row in chosen:
         started = time.perf_counter()
-        top_k(model.score(prefixes[row : row + 1]), k, prior=model.vocabulary.support)
+        model.top_k(prefixes[row : row + 1], k)
         seconds.append(time.perf_counter() - started)
     return 1000 * float(np.median(seconds))

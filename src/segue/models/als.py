@@ -14,7 +14,8 @@ from torch import Tensor
 from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.base import Model, ModelConfig
+from segue.models.base import ModelConfig
+from segue.models.embedding import EmbeddingModel
 from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.least_squares import LeastSquares
 from segue.models.factors.training import Converged, train_factors
@@ -61,7 +62,7 @@ class ALSConfig(ModelConfig):
     }
 
 
-class ALS(Model):
+class ALS(EmbeddingModel):
     """Recommends items whose factors fit those of the session, learnt from which items sessions hold, in any order.
 
     The factors x of sessions and y of items minimise
@@ -96,15 +97,12 @@ class ALS(Model):
                 f"{self.config.half_life_days}; leave half_life_days out"
             )
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train on the CPU, in as many threads as torch may use; see ``Model.fit``."""
-        self.check(train)
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train on the CPU, in as many threads as torch may use."""
         plan = self.config.training
         losses: list[float] = []
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
-        with threadpool_limits(1, "blas"), (runtime or Runtime()).progress.task(self.name, plan.iterations) as task:
+        with threadpool_limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
 
             def watch(iteration: int, seconds: float, loss: float) -> None:
                 losses.append(loss)
@@ -123,7 +121,7 @@ class ALS(Model):
             )
             factors = train_factors(trainer, training_matrix(train, self._event_weights(train)), watch)
         self.notes = (_remark(losses, plan),)
-        return self.restore({"item_factors": factors}, train.vocabulary)
+        self.restore({"item_factors": factors}, train.vocabulary)
 
     def _event_weights(self, train: Sessions) -> Float32[np.ndarray, "n"]:
         if self.config.half_life_days is None or train.times is None:
@@ -135,18 +133,21 @@ class ALS(Model):
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the factors, and prepare the part of the fold-in that all sessions share."""
         super().restore(arrays, vocabulary)
-        factors = torch.from_numpy(self.item_factors)
-        self._least_squares = LeastSquares(factors, self.config.regularization, n_items=vocabulary.n_trained)
+        self._factors = torch.from_numpy(self.item_factors)
+        self._least_squares = LeastSquares(self._factors, self.config.regularization, n_items=vocabulary.n_trained)
         return self
 
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Return the factors of the items; see ``Model.item_vectors``."""
         return self.item_factors
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Fold the prefixes in and score every item; see ``Model.score``."""
-        confidence = self.config.alpha * running_matrix(prefixes, len(self.vocabulary))
-        return self.put_last(self._least_squares.fold_in(confidence) @ torch.from_numpy(self.item_factors).T)
+    def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
+        """Fold the prefixes in."""
+        return self._least_squares.fold_in(self.config.alpha * running_matrix(prefixes, len(self.vocabulary)))
+
+    def _table(self) -> tuple[Float32[Tensor, "M D"], None]:
+        """Return the factors of the items, which have no biases."""
+        return self._factors, None
 
 
 def _gain(losses: list[float]) -> float:

@@ -1,15 +1,15 @@
-"""The contract of every model: configured, fitted on sessions, asked for scores, saved and loaded."""
+"""The contract of every model: configured, fitted on sessions, asked for items, saved and loaded."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast, overload
+from typing import Any, ClassVar, Literal, Protocol, Self, overload, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int, Int64
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
@@ -20,14 +20,17 @@ from segue.data.readers import read_items
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError, SegueError
-from segue.models.running import Told, running_sessions
+from segue.models.running import Session, Told, running_sessions, session_lists
 from segue.nn.ranking import top_k
 from segue.parameters import build
 from segue.spaces import Around, Space
 from segue.training.runtime import Runtime
 
-Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
-"""The raw ids of one session, oldest first. Not any sequence, for a text is a sequence of texts too."""
+Allowed = Bool[np.ndarray, "M"] | Int[np.ndarray, "_"] | Sequence[int]
+"""The items that may be listed: a mask over item indices (column 0 is padding), or a list of item indices."""
+
+Excluded = Prefixes | Sequence[Sequence[int] | Int[np.ndarray, "_"]]
+"""For each row the items that must not be listed: prefixes, or lists of item indices."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Model(ABC):
     vocabulary: Vocabulary
     notes: tuple[str, ...] = ()
     """What a reader of the results should know about the last fit."""
+    about: Mapping[str, Any] = {}
+    """Facts about the training, such as the protocol: those of the manifest that the model was loaded from."""
     diagnostics: Mapping[str, float] = {}
     """Numbers that tell how the last fit went, such as ``train_auc``; the linter looks at them."""
 
@@ -99,6 +104,10 @@ class Model(ABC):
         if config is not None and (preset is not None or parameters):
             raise ParameterError(
                 f"{self.name}.config: is the whole configuration; give no preset or parameters with it"
+            )
+        if config is not None and type(config) is not self.Config:
+            raise ParameterError(
+                f"{self.name}.config: must be of type {self.Config.__name__}, got {type(config).__name__}"
             )
         self.config = config or build(self.Config, self.name, preset=preset, parameters=parameters)
 
@@ -114,7 +123,6 @@ class Model(ABC):
             ParameterError: a parameter asks for what the sessions do not have.
         """
 
-    @abstractmethod
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
@@ -127,49 +135,130 @@ class Model(ABC):
             runtime: device, precision, checkpoints and progress.
 
         Raises:
-            ParameterError: ``check`` refuses ``train``.
+            ParameterError: ``train`` or ``valid`` are no sessions or cases, they are of different catalogues, or
+                ``check`` refuses ``train``.
         """
+        self._require_training(train, valid)
+        self.check(train)
+        with self._learning():
+            self._fit(train, valid, seed, runtime or Runtime())
+        return self
 
-    @abstractmethod
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item as the next event of each prefix.
 
         Column ``j`` belongs to item index ``j``; column 0 (padding) has no meaning and is never ranked. Higher is
         better; an item the model knows nothing for gets a score no higher than any item it knows something for.
+
+        Raises:
+            ParameterError: the prefixes were encoded with another catalogue.
         """
+        self._require_own(prefixes)
+        return self._score(prefixes)
+
+    def score_items(self, prefixes: Prefixes, items: Int[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
+        """Score given items as the next event of each prefix: the columns of ``score`` that ``items`` names.
+
+        Args:
+            prefixes: B running sessions.
+            items: item indices, C for each prefix; the score of padding (0) is minus infinity.
+
+        Raises:
+            ParameterError: prefixes or items are of another catalogue, or there is not one row of items per prefix.
+        """
+        self._require_own(prefixes)
+        items = np.asarray(items, dtype=np.int64)
+        if items.ndim != 2 or len(items) != len(prefixes):
+            raise ParameterError(f"items: must have one row per prefix, {len(prefixes)}, got the shape {items.shape}")
+        self._require_items(items, "items")
+        scores = self._score_items(prefixes, items)
+        return scores.masked_fill(torch.from_numpy(items == PADDING).to(scores.device), -torch.inf)
+
+    def top_k(
+        self, prefixes: Prefixes, k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items for each prefix: what is served, and what evaluation ranks.
+
+        Items are in order of ``score``; of equal scores the item with more training events leads, then the one with
+        the lower index.
+
+        Args:
+            prefixes: B running sessions.
+            k: length of the lists.
+            allowed: the items that may be listed, a mask [N+1] or a list of item indices; None for all.
+            exclude: items that must not be listed, for each row: prefixes, or lists of item indices.
+
+        Returns:
+            Item indices, best first, and their scores. A row with fewer than k candidates ends in item 0 with -inf.
+
+        Raises:
+            ParameterError: ``k`` is below 1, or an argument is of another catalogue or has another number of rows.
+        """
+        if k < 1:
+            raise ParameterError(f"k: must be at least 1, got {k}")
+        self._require_own(prefixes)
+        mask = None if allowed is None else self._mask(allowed)
+        return self._top_k(prefixes, k, mask, None if exclude is None else self._excluded(exclude, len(prefixes)))
+
+    @abstractmethod
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Learn from training sessions that were checked; see ``fit``."""
+
+    @abstractmethod
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score every item for prefixes that were checked; see ``score``."""
+
+    def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
+        """Score some items for prefixes, both of which were checked; what padding gets has no meaning."""
+        scores = self._score(prefixes)
+        return scores.gather(1, torch.from_numpy(items).to(scores.device))
+
+    def _top_k(
+        self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items for arguments that were checked; see ``top_k``."""
+        return top_k(self._score(prefixes), k, order=self.vocabulary.order, allowed=allowed, exclude=exclude)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the learnt arrays by name."""
         return {name: getattr(self, name) for name in self.learnt}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Take the arrays that ``arrays`` returned; the inverse of it."""
+        """Make a new model a fitted one by the arrays that ``arrays`` of another one returned."""
         self.vocabulary = vocabulary
         for name in self.learnt:
             setattr(self, name, arrays[name])
         return self
 
     def save(self, path: str | Path, **about: Any) -> Path:
-        """Write an artifact folder, whole or not at all.
+        """Write an artifact folder atomically.
 
         Args:
             path: the folder; an artifact that is there is replaced.
-            **about: facts to keep in the manifest, for example the protocol and its hash.
+            **about: facts to keep in the manifest besides those in ``about``, for example the protocol and its hash.
 
         Raises:
             ArtifactError: ``path`` exists and is no artifact.
-            StorageError: the disk refused.
+            StorageError: the write failed; what was at ``path`` is still there.
         """
         self._require_fitted()
-        artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), about)
+        facts = {**self.about, **about}
+        artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), facts)
         return artifact.write(Path(path))
 
     def to(self, device: torch.device) -> Self:
-        """Move what is computed with to a device, if it is a network; return the model itself."""
+        """Return the model on a device: itself, or a copy if it is a network on another device."""
         return self
 
+    @property
+    def device(self) -> torch.device:
+        """Where scores are computed."""
+        return torch.device("cpu")
+
     def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
-        """Make items known that were added to the catalogue after training; the model itself is not trained further.
+        """Return a model that also knows items which were added to the catalogue after training.
+
+        This model stays as it is, and neither is trained further.
 
         A new item gets the mean of what was learnt of the training items that share its values in all columns of
         ``by``; if there are none, of those that share all but the last column, and so on. An item that shares nothing
@@ -182,7 +271,7 @@ class Model(ABC):
             by: columns of the metadata that the model was trained with, the most general one first.
 
         Returns:
-            The model itself.
+            The new model.
 
         Raises:
             LogError: ``items`` cannot be read, or has no column of ids.
@@ -197,7 +286,7 @@ class Model(ABC):
                 "fit it again on a log that holds them, or use a model with embeddings"
             )
         arrays = {name: cold.append_to(array) if name in rows else array for name, array in self.arrays().items()}
-        return self.restore(arrays, cold.vocabulary)
+        return self._copy(arrays, cold.vocabulary)
 
     def rows_per_item(self) -> Set[str]:
         """Return which of ``arrays`` hold an embedding or a bias per item, so that they grow with the catalogue."""
@@ -214,15 +303,6 @@ class Model(ABC):
     def scores_are_logits(self) -> bool:
         """Whether the model takes the softmax of its scores for how likely items are; else in proportion to them."""
         return False
-
-    def put_last(self, scores: Float32[Tensor, "B N+1"]) -> Float32[Tensor, "B N+1"]:
-        """Put the items that the model knows nothing of behind all others, in place; see ``add_items``."""
-        readable = torch.from_numpy(self.vocabulary.readable).to(scores.device)
-        if not readable[PADDING + 1 :].all():
-            least = scores[:, readable].amin(dim=1, keepdim=True)
-            behind = torch.nextafter(least, torch.full_like(least, -torch.inf))
-            scores[:, ~readable] = behind.expand(-1, int((~readable).sum()))
-        return scores
 
     @property
     def reads(self) -> Sequence[str]:
@@ -250,61 +330,85 @@ class Model(ABC):
         """Recommend the next items of running sessions, which need not have been seen in training.
 
         Args:
-            sessions: raw item ids, oldest first: one session, or a list of sessions.
+            sessions: item ids, or names of items that no two items share, oldest first: one session, or a list of
+                sessions. ``[]`` is a list of no sessions; a session without events is ``[[]]``.
             k: how many items.
             exclude_seen: leave out the items of the running session.
             context: what else is known of each event, for models that read it: ``time`` and columns of the log, each
                 a list as long as the session or one value for all its events; for a list of sessions, a list of that.
-                What is not told is not known, and contributes nothing.
+                What is missing is unknown to the model, and contributes nothing.
 
         Returns:
             One ``Recommendation`` for one session, a list of them for a list of sessions. Items that training has
-            not seen are left out of a session and listed in ``unknown``; where none is left, the most popular
-            items answer and ``source`` says so.
+            not seen are left out of a session and listed in ``unknown`` (``vocabulary.suggest`` finds similar names);
+            where none is left, the most popular items answer and ``source`` says so.
 
         Raises:
-            ParameterError: ``k`` is below 1 or above the number of items, or ``context`` does not fit.
+            ParameterError: ``k`` is below 1 or above the number of items, ``sessions`` is neither one session nor a
+                list of sessions, or ``context`` does not fit.
         """
         self._require_fitted()
         if not 1 <= k <= len(self.vocabulary):
             raise ParameterError(f"k: must be between 1 and the {len(self.vocabulary)} known items, got {k}")
+        raw, several = session_lists(sessions)
         told = dict(context or {})
         for name in told:
             if name not in (TIME, *self.reads):
                 read = ", ".join((TIME, *self.reads))
                 raise ParameterError(f"context: {self.name} can read {read} of a session, got '{name}'; leave it out")
-        if isinstance(sessions, str):
-            raise ParameterError(f"sessions: must be a list of item ids, or a list of such lists, got '{sessions}'")
-        if len(sessions) and isinstance(sessions[0], list | tuple | np.ndarray):
-            return self._recommend_all(cast(Sequence[Session], sessions), k, exclude_seen, told)
-        told = {name: [values] for name, values in told.items()}
-        return self._recommend_all([cast(Session, sessions)], k, exclude_seen, told)[0]
+        if told and not several:
+            told = {name: [values] for name, values in told.items()}
+        answers = self._recommend(raw, k, exclude_seen, told)
+        return answers if several else answers[0]
 
-    def _recommend_all(
-        self, sessions: Sequence[Session], k: int, exclude_seen: bool, told: Told
+    def _recommend(
+        self, sessions: list[Sequence[RawId]], k: int, exclude_seen: bool, told: Told
     ) -> list[Recommendation]:
-        raw: list[Sequence[RawId]] = [one.tolist() if isinstance(one, np.ndarray) else one for one in sessions]
-        encoded = [self.vocabulary.index(session) for session in raw]
-        readable, support = self.vocabulary.readable, self.vocabulary.support
-        prefixes = running_sessions(encoded, readable, told)
-        scores = self.score(prefixes)
+        vocabulary = self.vocabulary
+        encoded = [vocabulary.index(session) for session in sessions]
+        prefixes = running_sessions(encoded, vocabulary, told)
+        seen = [[item for item in one if item] for one in encoded]
+        exclude = Prefixes.from_lists([np.array(one, dtype=np.int32) for one in seen]) if exclude_seen else None
+        items, scores = self._top_k(prefixes, k, None, exclude)
         empty = prefixes.lengths == 0
-        scores[torch.from_numpy(empty)] = torch.from_numpy(support).float().to(scores.device)
-        items, values = top_k(scores, k, prior=support, exclude=prefixes if exclude_seen else None)
-        return [
-            Recommendation(
-                items=self.vocabulary.decode(row[row != PADDING]),
-                scores=value[row != PADDING].tolist(),
-                unknown=[item for item, known in zip(session, readable[indices], strict=True) if not known],
-                source="popularity" if fallback else "model",
-                cold=self.vocabulary.cold(row[row != PADDING], fallback=bool(fallback)),
+        if empty.any():
+            barred = None if exclude is None else exclude[empty]
+            items[empty], scores[empty] = self._most_popular(int(empty.sum()), k, barred)
+        answers = []
+        for session, indices, row, values, fallback in zip(
+            sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
+        ):
+            listed = row[: row.index(PADDING)] if PADDING in row else row
+            answers.append(
+                Recommendation(
+                    items=[vocabulary.labels[item] for item in listed],
+                    scores=values[: len(listed)],
+                    unknown=[
+                        item for item, index in zip(session, indices, strict=True) if not vocabulary.can_read(index)
+                    ],
+                    source="popularity" if fallback else "model",
+                    cold=vocabulary.cold(listed, fallback=fallback),
+                )
             )
-            for row, value, session, indices, fallback in zip(items, values, raw, encoded, empty, strict=True)
-        ]
+        return answers
+
+    def _most_popular(
+        self, rows: int, k: int, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the items with most training events."""
+        support = torch.from_numpy(self.vocabulary.support).float().expand(rows, -1)
+        return top_k(support, k, order=self.vocabulary.order, exclude=exclude)
+
+    def _copy(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Return a model with the configuration and the facts of this one, and with other arrays."""
+        model = type(self)(self.config).restore(arrays, vocabulary)
+        model.about, model.notes, model.diagnostics = self.about, self.notes, self.diagnostics
+        return model
 
     @contextmanager
     def _learning(self) -> Iterator[None]:
         """Surround the computations of a fit: where one fails, the model does not count as fitted."""
+        self.about, self.notes, self.diagnostics = {}, (), {}
         try:
             yield
         except BaseException:
@@ -314,3 +418,79 @@ class Model(ABC):
     def _require_fitted(self) -> None:
         if not hasattr(self, "vocabulary"):
             raise SegueError(f"{self.name}: the model is not fitted; call fit first")
+
+    def _require_training(self, train: Sessions, valid: Cases | None) -> None:
+        """Refuse what no model can be trained on."""
+        if not isinstance(train, Sessions):
+            raise ParameterError(f"train: must be Sessions, got {type(train).__name__}; of a data set, pass data.train")
+        if valid is not None and not isinstance(valid, Cases):
+            raise ParameterError(f"valid: must be Cases, got {type(valid).__name__}; of a data set, pass data.valid")
+        train.require_sound("train")
+        if valid is not None:
+            valid.prefixes.require(train.vocabulary, "valid")
+
+    def _require_own(self, prefixes: Prefixes) -> None:
+        """Refuse prefixes that are not of this model's catalogue."""
+        self._require_fitted()
+        if not isinstance(prefixes, Prefixes):
+            raise ParameterError(
+                f"prefixes: must be Prefixes, got {type(prefixes).__name__}; recommend takes lists of item ids"
+            )
+        prefixes.require(self.vocabulary)
+
+    def _require_items(self, items: Int[np.ndarray, "..."], place: str) -> None:
+        if items.size and not PADDING <= items.min() <= items.max() <= len(self.vocabulary):
+            raise ParameterError(
+                f"{place}: must be item indices up to {len(self.vocabulary)}, got {items.min()} to {items.max()}; "
+                "model.vocabulary.index(...) finds the index of an id"
+            )
+
+    def _mask(self, allowed: Allowed) -> Bool[np.ndarray, "M"]:
+        """Return which item indices are allowed; padding is not."""
+        given = np.asarray(allowed)
+        if given.dtype == np.bool_:
+            if given.shape != (len(self.vocabulary) + 1,):
+                raise ParameterError(
+                    f"allowed: a mask must have {len(self.vocabulary) + 1} columns, padding and the "
+                    f"{len(self.vocabulary)} items, got the shape {given.shape}"
+                )
+            mask = given.copy()
+        else:
+            given = given.astype(np.int64).reshape(-1)
+            self._require_items(given, "allowed")
+            mask = np.zeros(len(self.vocabulary) + 1, dtype=bool)
+            mask[given] = True
+        mask[PADDING] = False
+        return mask
+
+    def _excluded(self, exclude: Excluded, rows: int) -> Prefixes:
+        """Return lists of excluded items, or a prefix per row, as prefixes."""
+        given = exclude if isinstance(exclude, Prefixes) else Prefixes.from_lists([np.asarray(one) for one in exclude])
+        if len(given) != rows:
+            raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(given)}")
+        given.require(self.vocabulary, "exclude")
+        return given
+
+
+State = Any
+"""What a recurrent model carries from event to event; only the model itself looks into it."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A model that can take a session event by event and answer at any moment, without reading the session again.
+
+    States are immutable: ``step`` returns a new one. What ``answer`` returns equals ``top_k`` of the whole session, up
+    to the rounding of float32.
+    """
+
+    def start(self, rows: int = 1) -> State:
+        """Return the state of sessions without events."""
+
+    def step(self, state: State, items: Int[np.ndarray, "B"]) -> State:
+        """Return the state after one more event of each session."""
+
+    def answer(
+        self, state: State, k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items of each session; see ``Model.top_k``."""

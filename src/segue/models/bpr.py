@@ -12,7 +12,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
-from segue.models.base import Model, ModelConfig
+from segue.data.vocabulary import Vocabulary
+from segue.models.base import ModelConfig
+from segue.models.embedding import EmbeddingModel
 from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.training import Converged, train_factors
 from segue.rng import generator
@@ -79,7 +81,7 @@ class BPRConfig(ModelConfig):
     }
 
 
-class BPR(Model):
+class BPR(EmbeddingModel):
     """Recommends items that rank high for the session, learnt from its items against those of others, in any order.
 
     Training draws triples of a session s, one of its items i and an item j of any event, and climbs
@@ -109,10 +111,8 @@ class BPR(Model):
     scale: Float32[np.ndarray, "1"]
     """Length of the training sessions' factors in relation to the means of their items'."""
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train in one thread; see ``Model.fit``."""
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train in one thread."""
         config, plan = self.config, self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
@@ -124,7 +124,7 @@ class BPR(Model):
             num_threads=1,
             random_state=generator(seed, self.name),
         )
-        with (runtime or Runtime()).progress.task(self.name, plan.epochs) as task:
+        with runtime.progress.task(self.name, plan.epochs) as task:
 
             def watch(epoch: int, seconds: float, correct: int, skipped: int) -> None:
                 aucs.append(correct / max(1, matrix.nnz - skipped))
@@ -140,7 +140,7 @@ class BPR(Model):
         means = _means(matrix[recent], train.lengths[recent], arrays["item_factors"][1:])
         learnt = trainer.user_factors[recent, :-1]
         scale = (learnt * means).sum() / max((means * means).sum(), np.finfo(np.float32).tiny)
-        return self.restore({**arrays, "scale": np.array([scale], dtype=np.float32)}, train.vocabulary)
+        self.restore({**arrays, "scale": np.array([scale], dtype=np.float32)}, train.vocabulary)
 
     @property
     def scores_are_logits(self) -> bool:
@@ -151,12 +151,20 @@ class BPR(Model):
         """Return the factors of the items; see ``Model.item_vectors``."""
         return self.item_factors
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Fold the prefixes in and score every item; see ``Model.score``."""
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the factors and biases."""
+        super().restore(arrays, vocabulary)
+        self._output = torch.from_numpy(self.item_factors), torch.from_numpy(self.item_biases)
+        return self
+
+    def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
+        """Fold the prefixes in."""
         counts = running_matrix(prefixes, len(self.vocabulary))
-        sessions = self.scale * _means(counts, prefixes.lengths, self.item_factors)
-        factors, biases = torch.from_numpy(self.item_factors), torch.from_numpy(self.item_biases)
-        return self.put_last(torch.addmm(biases, torch.from_numpy(sessions), factors.T))
+        return torch.from_numpy(self.scale * _means(counts, prefixes.lengths, self.item_factors))
+
+    def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"]]:
+        """Return the factors and the biases of the items."""
+        return self._output
 
 
 def _means(

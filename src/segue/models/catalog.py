@@ -44,6 +44,7 @@ def load(path: str | Path) -> Model:
     artifact = Artifact.read(Path(path))
     kind = model_class(artifact.model)
     model = kind(build(kind.Config, kind.name, parameters=artifact.config))
+    model.about = artifact.about
     try:
         return model.restore(artifact.arrays, artifact.vocabulary)
     except (KeyError, RuntimeError) as error:

@@ -1,16 +1,19 @@
 """GRU4Rec: recurrent layers trained on session-parallel mini-batches with sampled losses."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from jaxtyping import Float32, Int, Int64
 from pydantic import Field
 from torch import Tensor
 
 from segue.data.batches import LaneBatch, SessionParallel
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
-from segue.models.base import ModelConfig
+from segue.models.base import Allowed, Excluded, ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
 from segue.nn.encoders.recurrent import RecurrentNetwork, State
 from segue.nn.losses.functions import make_loss
@@ -127,6 +130,38 @@ class GRU4Rec(NeuralModel):
             dropout_hidden=self.config.dropout_hidden,
         )
 
+    def start(self, rows: int = 1) -> "GRUState":
+        """Return the state of sessions without events; see ``Stateful``."""
+        self._require_fitted()
+        return GRUState(self.network.output.new_zeros(rows, self.config.hidden_size), tuple(self.network.start(rows)))
+
+    def step(self, state: "GRUState", items: Int[np.ndarray, "B"]) -> "GRUState":
+        """Return the state after one more event of each session; see ``Stateful``.
+
+        Raises:
+            ParameterError: there is not one item index of the catalogue per session.
+        """
+        items, known = np.asarray(items, dtype=np.int64), len(self.vocabulary)
+        if items.shape != (len(state.output),) or not ((items >= 1) & (items <= known)).all():
+            raise ParameterError(
+                f"items: must be {len(state.output)} item indices from 1 to {known}, one per session, "
+                f"got {items.tolist()}"
+            )
+        with torch.inference_mode():
+            output, carried = self.network.read(items, list(state.carried))
+        return GRUState(output, tuple(carried))
+
+    def answer(
+        self, state: "GRUState", k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items of each session; see ``Stateful``."""
+        if k < 1:
+            raise ParameterError(f"k: must be at least 1, got {k}")
+        mask = None if allowed is None else self._mask(allowed)
+        barred = None if exclude is None else self._excluded(exclude, len(state.output))
+        with torch.inference_mode():
+            return self._list(state.output, k, mask, barred)
+
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> "SessionParallelObjective":
         """Return the sampled loss over session-parallel batches."""
         plan, support = self.config.training, train.vocabulary.support
@@ -145,6 +180,19 @@ class GRU4Rec(NeuralModel):
         """Return Adagrad on the rows in use."""
         plan = self.config.training
         return RowAdagrad(self.network.parameters(), plan.learning_rate, plan.momentum)
+
+
+@dataclass(frozen=True, eq=False)
+class GRUState:
+    """Where sessions stand after their last event.
+
+    Attributes:
+        output: output of the last layer, zero before the first event.
+        carried: the states of all layers.
+    """
+
+    output: Float32[Tensor, "B H"]
+    carried: tuple[Tensor, ...]
 
 
 def _misfits(plan: GRU4RecTraining) -> Iterator[str]:

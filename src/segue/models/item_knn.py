@@ -1,7 +1,7 @@
 """Item-to-item neighbours by damped cosine of co-occurrence."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -42,10 +42,8 @@ class ItemKNN(SuccessorModel):
     Config = ItemKNNConfig
     config: ItemKNNConfig
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Count; see ``Model.fit``."""
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
         support = np.bincount(train.items, np.repeat(weights, train.lengths), minlength=len(train.vocabulary) + 1)
@@ -53,4 +51,4 @@ class ItemKNN(SuccessorModel):
         table, _ = pairs(train, config.n_successors, session=weights, column=norm ** (config.alpha - 1))
         source = np.repeat(np.arange(len(norm)), np.diff(table["offsets"]))
         similarities = (table["weights"] / norm[source] ** config.alpha).astype(np.float32)
-        return self.restore({**table, "weights": similarities}, train.vocabulary)
+        self.restore({**table, "weights": similarities}, train.vocabulary)

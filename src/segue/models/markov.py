@@ -1,15 +1,15 @@
 """First-order Markov chain over items."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.models.base import Model
 from segue.models.successors.model import SuccessorConfig, SuccessorModel, last_items, pairs
 from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
@@ -55,10 +55,8 @@ class Markov(SuccessorModel):
     departures: Float64[np.ndarray, "N+1"]
     """Weighted transitions away from each item."""
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Count; see ``Model.fit``."""
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
         table, departures = pairs(train, config.n_successors, distance=np.array([0.0, 1.0]), session=weights)
@@ -70,17 +68,32 @@ class Markov(SuccessorModel):
             "popularity": popularity.astype(np.float32),
             "departures": departures,
         }
-        return self.restore(arrays, train.vocabulary)
+        self.restore(arrays, train.vocabulary)
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score by transition probability; see ``Model.score``."""
-        scores = super().score(prefixes)
-        if self.config.smoothing > 0:
-            share = self.config.smoothing / (self.departures[last_items(prefixes)] + self.config.smoothing)
-            scores.addr_(torch.from_numpy(share.astype(np.float32)), torch.from_numpy(self.popularity))
+    def background(self) -> Float32[np.ndarray, "N+1"]:
+        """Return the popularity, which smoothing adds to each row."""
+        return self.popularity
+
+    def background_factors(self, last: Int32[np.ndarray, "B"]) -> Float32[np.ndarray, "B"]:
+        """Return the share of the smoothing in each row."""
+        if not self.config.smoothing:
+            return super().background_factors(last)
+        shares: np.ndarray = self.config.smoothing / (self.departures[last] + self.config.smoothing)
+        return shares.astype(np.float32)
+
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score by transition probability."""
+        scores = super()._score(prefixes)
         if self.config.personal > 0:
             self._personalise(scores.numpy(), prefixes)
         return scores
+
+    def _top_k(
+        self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items; those of a personal chain by all scores."""
+        personal = self.config.personal > 0
+        return (Model._top_k if personal else SuccessorModel._top_k)(self, prefixes, k, allowed, exclude)
 
     def _personalise(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
         """Mix the transitions inside each prefix into its row of ``scores``."""

@@ -13,7 +13,8 @@ from segue.data.fingerprint import of_cases, of_sessions
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.models.base import Model, ModelConfig
+from segue.models.base import ModelConfig
+from segue.models.embedding import EmbeddingModel
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
 from segue.spaces import Around, Choice, Space
@@ -37,13 +38,15 @@ class NeuralConfig(ModelConfig):
     }
 
 
-class NeuralModel(Model):
+class NeuralModel(EmbeddingModel):
     """A model that is a network, trained by gradient descent."""
 
     config: NeuralConfig
     network: Encoder
     curve: tuple[EpochRecord, ...] = ()
     """Loss and validation of each epoch of the last fit; artifacts do not hold it."""
+    _output: tuple[Tensor, Tensor | None] | None = None
+    """The output table of the trained network: embeddings and biases."""
 
     @abstractmethod
     def build(self, n_items: int) -> Encoder:
@@ -65,24 +68,19 @@ class NeuralModel(Model):
     def optimizer(self) -> Optimizer:
         """Return the optimiser of ``self.network``."""
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train; see ``Model.fit``. Without ``valid`` all epochs are run and the last one is kept."""
-        runtime = runtime or Runtime()
-        self.check(train)
-        with self._learning():
-            self.observe(train)
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(derive(seed, "weights"))
-                self.network = self.assemble().to(runtime.torch_device())
-            stages = [self._train(train, self.config.training, valid, seed, runtime)]
-            if self.config.training.fine_tuning.epochs:
-                stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
-            self.curve = tuple(record for curve in stages for record in curve)
-            self.network.eval()
-            self.notes = (*_on_the_curve(stages[0], self.config.training.epochs), *self.remarks(train))
-        return self
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train. Without ``valid`` all epochs are run and the last one is kept."""
+        self._output = None
+        self.observe(train)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive(seed, "weights"))
+            self.network = self.assemble().to(runtime.torch_device())
+        stages = [self._train(train, self.config.training, valid, seed, runtime)]
+        if self.config.training.fine_tuning.epochs:
+            stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
+        self.curve = tuple(record for curve in stages for record in curve)
+        self.notes = (*_on_the_curve(stages[0], self.config.training.epochs), *self.remarks(train))
+        self._freeze()
 
     def check(self, train: Sessions) -> None:
         """Refuse a fine-tuning that has nothing to learn from; see ``Model.check``."""
@@ -149,11 +147,23 @@ class NeuralModel(Model):
         """Return true: its losses take a softmax or sigmoids of scores; see ``Model.scores_are_logits``."""
         return True
 
+    def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
+        """Encode the prefixes."""
+        return self.network.encode(prefixes).float()
+
+    def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:
+        """Return the network's output table; while it is trained that is another one at each step."""
+        return self._read_table() if self._output is None else self._output
+
+    def _read_table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:
+        table = self.network.table().float()
+        return (table[:, :-1], table[:, -1]) if self.network.biased else (table, None)
+
     @torch.no_grad()
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score every item; see ``Model.score``."""
+    def _freeze(self) -> None:
+        """Make the trained network ready to answer."""
         self.network.eval()
-        return self.put_last(self.network.logits(self.network.encode(prefixes)).float())
+        self._output = self._read_table()
 
     @torch.no_grad()
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
@@ -161,9 +171,18 @@ class NeuralModel(Model):
         return self.network.embeddings().float().cpu().numpy()
 
     def to(self, device: torch.device) -> Self:
-        """Move the network; see ``Model.to``."""
-        self.network.to(device)
-        return self
+        """Return the model on a device; see ``Model.to``."""
+        if self.device == device:
+            return self
+        model = self._copy(self.arrays(), self.vocabulary)
+        model.network.to(device)
+        model._freeze()
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
 
     def rows_per_item(self) -> Set[str]:
         """Return the weights whose size depends on the number of items; see ``Model.rows_per_item``."""
@@ -176,13 +195,12 @@ class NeuralModel(Model):
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Build the network and take its weights; it stays on the device where it was."""
-        device = next(self.network.parameters()).device if hasattr(self, "network") else torch.device("cpu")
+        """Build the network and take its weights; see ``Model.restore``."""
         self.vocabulary = vocabulary
         with torch.random.fork_rng(devices=[]):
-            self.network = self.assemble().to(device)
+            self.network = self.assemble()
         self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        self.network.eval()
+        self._freeze()
         return self
 
 

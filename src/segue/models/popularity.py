@@ -1,7 +1,7 @@
 """Popularity: the same list for everyone."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,11 +62,8 @@ class Popularity(Model):
                 f"{self.config.window_days}; leave window_days out"
             )
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Count; see ``Model.fit``."""
-        self.check(train)
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Count."""
         self.vocabulary = train.vocabulary
         counts = self._count(train, 0)
         if self.config.growth:
@@ -74,7 +71,6 @@ class Popularity(Model):
             growth = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
             counts = np.where(counts + before > 0, growth, growth.min(initial=0.0) - 1.0)
         self.counts = counts.astype(np.float32)
-        return self
 
     def _count(self, train: Sessions, window: int) -> Int64[np.ndarray, "N+1"]:
         """Count the events of a window: 0 is the most recent one, 1 the one before."""
@@ -86,6 +82,6 @@ class Popularity(Model):
         inside = (train.times <= end) & (train.times > end - length)
         return np.bincount(items[inside], minlength=size)
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Give every prefix the same scores; see ``Model.score``."""
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Give every prefix the same scores."""
         return torch.from_numpy(np.tile(self.counts, (len(prefixes), 1)))

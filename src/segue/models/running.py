@@ -1,46 +1,81 @@
-"""Running sessions as a caller tells them -> prefixes."""
+"""Running sessions as a caller gives them -> prefixes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Int64
 
 from segue.data.door.times import as_times
 from segue.data.events import SECOND, TIME
 from segue.data.sessions import Prefixes
+from segue.data.vocabulary import RawId, Vocabulary
 from segue.errors import ParameterError
+
+Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
+"""The raw ids of one session, oldest first. Not any sequence, for a text is a sequence of texts too."""
 
 Told = Mapping[str, Any]
 """What a caller says of the events of sessions: values by the name of their column."""
 
+_LISTS = (list, tuple, np.ndarray)
 
-def running_sessions(
-    sessions: Sequence[Int32[np.ndarray, "_"]],
-    readable: Bool[np.ndarray, "M"],
-    told: Told,
-) -> Prefixes:
+
+def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[RawId]], bool]:
+    """Return a list of sessions, and whether that is what was given; otherwise it holds the one session given.
+
+    Raises:
+        ParameterError: it is neither a list of item ids nor a list of such lists.
+    """
+    if not isinstance(sessions, _LISTS):
+        raise ParameterError(
+            f"sessions: must be a list of item ids, or a list of such lists, got {sessions!r}; write [{sessions!r}]"
+        )
+    nested = [isinstance(one, _LISTS) and np.ndim(one) > 0 for one in sessions]
+    if all(nested):
+        return [_plain(one) for one in sessions], True
+    if any(nested):
+        place = nested.index(not nested[0])
+        raise ParameterError(
+            "sessions: must hold item ids only (one session) or lists of item ids only (several sessions), got "
+            f"{sessions[0]!r} at 0 and {sessions[place]!r} at {place}; write each session as a list"
+        )
+    return [_plain(sessions)], False
+
+
+def _plain(session: Any) -> Sequence[RawId]:
+    ids: Sequence[RawId] = session.tolist() if isinstance(session, np.ndarray) else session
+    for place, item in enumerate(ids):
+        if isinstance(item, _LISTS):
+            raise ParameterError(f"sessions: must hold item ids, got {item!r} at {place} of a session")
+    return ids
+
+
+def running_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, told: Told) -> Prefixes:
     """Encode running sessions, without the events on items that a model cannot read.
 
     Args:
-        sessions: the item indices of each.
-        readable: for each item index whether the model can read it.
+        sessions: the item indices of each, 0 for an unknown item.
+        vocabulary: the catalogue of the model.
         told: for each session the value of each event, or one value for all of them, by the name of the column: those
             of ``time`` are dates, ISO 8601 texts or numbers since 1970, as in a log.
 
     Raises:
         ParameterError: there is not one value per event, or a time is none.
     """
-    items = np.concatenate([np.zeros(0, dtype=np.int32), *sessions])
-    kept = readable[items]
-    lengths = np.array([int(readable[one].sum()) for one in sessions], dtype=np.int64)
-    ends = np.cumsum(lengths)
+    read = [[item for item in one if vocabulary.can_read(item)] for one in sessions]
+    items = np.array([item for one in read for item in one], dtype=np.int32)
+    ends = np.cumsum([len(one) for one in read], dtype=np.int64)
+    starts = np.concatenate([np.zeros(min(1, len(ends)), dtype=np.int64), ends[:-1]])
+    if not told:
+        return Prefixes(items, starts, ends, vocabulary=vocabulary)
+    kept = np.array([vocabulary.can_read(item) for one in sessions for item in one], dtype=bool)
     sizes = [len(one) for one in sessions]
     columns = {name: _flat(name, values, sizes) for name, values in told.items()}
     times = _seconds(columns.pop(TIME))[kept] if TIME in columns else None
     others = pl.DataFrame(columns).filter(kept) if columns else None
-    return Prefixes(items[kept], ends - lengths, ends, times, others)
+    return Prefixes(items, starts, ends, times, others, vocabulary=vocabulary)
 
 
 def _flat(name: str, values: Sequence[Any], sizes: list[int]) -> pl.Series:

@@ -180,15 +180,14 @@ class SequenceModel(NeuralModel):
         """Say if training predicts what comes after every prefix, and not whole windows."""
         return not self.Network.causal or self.config.training.positions == "last"
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train; see ``Model.fit``."""
-        runtime, privileged = runtime or Runtime(), self.config.training.privileged
-        if privileged.weight == 0:
-            return super().fit(train, valid=valid, seed=seed, runtime=runtime)
-        answers = self._look_ahead(train, seed, runtime)
-        return self._fit_with(SoftLesson(answers, privileged, runtime.product_precision()), train, valid, seed, runtime)
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train, with a teacher that looks ahead where one is asked for."""
+        privileged = self.config.training.privileged
+        lesson = None
+        if privileged.weight > 0:
+            answers = self._look_ahead(train, seed, runtime)
+            lesson = SoftLesson(answers, privileged, runtime.product_precision())
+        self._fit_with(lesson, train, valid, seed, runtime)
 
     def learn_from(
         self,
@@ -211,20 +210,19 @@ class SequenceModel(NeuralModel):
             runtime: see ``Model.fit``.
         """
         runtime, plan = runtime or Runtime(), plan or Distillation()
+        self._require_training(train, valid)
         self.check(train)
         if self.config.training.privileged.weight > 0:
             raise ParameterError(
                 f"{self.name}.training.privileged.weight: must be 0 where a teacher is given, got "
                 f"{self.config.training.privileged.weight:g}: a model learns from one teacher"
             )
-        if not teacher.vocabulary.ids.equals(train.vocabulary.ids):
-            raise ParameterError(
-                f"teacher: must know the items of the training sessions, got one with {len(teacher.vocabulary)} items "
-                f"where these have {len(train.vocabulary)}, or in another order; prepare the log with its vocabulary"
-            )
+        teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         answers = _ask(teacher, train.prefixes(starts, events), events, train, plan, runtime)
-        return self._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
+        with self._learning():
+            self._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
+        return self
 
     def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> Answers:
         """Train a model of the same kind on the sessions backwards, and ask it about each event."""
@@ -239,10 +237,12 @@ class SequenceModel(NeuralModel):
         mirrored = train.offsets[owners] + train.offsets[owners + 1] - 1 - events
         return _ask(teacher, backwards.prefixes(starts, events), mirrored, train, privileged, runtime)
 
-    def _fit_with(self, lesson: Lesson, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> Self:
+    def _fit_with(
+        self, lesson: Lesson | None, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime
+    ) -> None:
         self._lesson = lesson
         try:
-            return super().fit(train, valid=valid, seed=seed, runtime=runtime)
+            super()._fit(train, valid, seed, runtime)
         finally:
             self._lesson = None
 

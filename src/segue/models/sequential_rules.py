@@ -1,7 +1,7 @@
 """Sequential rules: whatever came later counts, near events more."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -39,10 +39,8 @@ class SequentialRules(SuccessorModel):
     Config = SequentialRulesConfig
     config: SequentialRulesConfig
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Count; see ``Model.fit``."""
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Count."""
         distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
         table, _ = pairs(train, self.config.n_successors, distance=distance, session=self.weigh_sessions(train))
-        return self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)
+        self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)

@@ -1,7 +1,5 @@
 """Popularity inside the running session."""
 
-from typing import Self
-
 import numpy as np
 import torch
 from jaxtyping import Float32
@@ -36,17 +34,14 @@ class SessionPopularity(Model):
     tie_breaker: Float32[np.ndarray, "N+1"]
     """Popularity of each item, scaled to [0, 1)."""
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Count; see ``Model.fit``."""
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Count."""
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
         self.vocabulary = train.vocabulary
         self.tie_breaker = (counts / (1 + counts.max())).astype(np.float32)
-        return self
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Count inside each prefix; see ``Model.score``."""
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Count inside each prefix."""
         scores = np.tile(self.tie_breaker, (len(prefixes), 1))
         rows, events = prefixes.events()
         np.add.at(scores, (rows, prefixes.items[events]), np.float32(1))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -17,7 +17,6 @@ from segue.evaluation.measure import measure
 from segue.models.base import Model, ModelConfig
 from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
-from segue.nn.ranking import top_k
 from segue.parameters import build
 from segue.spaces import Around, Range, Space
 from segue.training.answers import best_items
@@ -52,9 +51,8 @@ class TwoStageConfig(ModelConfig):
 class TwoStage(Model):
     """Retrieves candidates with one model and re-ranks them with another.
 
-    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever as far as
-    float32 can tell its scores apart there. The items of the session itself are candidates in any case and take no
-    place from others, so that their number is the same where a protocol leaves seen items out. Both models are trained
+    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. The items
+    of the session itself are candidates in any case and take no place from others, so that their number is the same where a protocol leaves seen items out. Both models are trained
     on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss over what the
     retriever finds before each event. The retriever has seen these events, so that its lists are better there than
     they will be later.
@@ -100,11 +98,7 @@ class TwoStage(Model):
         """
         for model in (retriever, ranker):
             model._require_fitted()
-        if not retriever.vocabulary.ids.equals(ranker.vocabulary.ids):
-            raise ParameterError(
-                f"ranker: must be fitted on the items of the retriever, got {len(ranker.vocabulary)} items of "
-                f"{ranker.name} and {len(retriever.vocabulary)} of {retriever.name}; fit both on one log"
-            )
+        ranker.vocabulary.require_same(retriever.vocabulary, "retriever")
         pair = cls(
             candidates=candidates,
             retriever=retriever.name,
@@ -158,26 +152,21 @@ class TwoStage(Model):
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Train the retriever, then the ranker; see ``Model.fit``."""
-        self.check(train)
-        runtime = runtime or Runtime()
-        with self._learning():
-            for stage, model in self._stages():
-                runtime.progress.say(f"the {stage}: {model.name}")
-                model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage))
-            self.vocabulary = train.vocabulary
-            if self.config.listwise.loss is not None:
-                self._learn_lists(self.config.listwise.loss, train, valid, seed, runtime.part("lists"))
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Train the retriever, then the ranker."""
+        for stage, model in self._stages():
+            runtime.progress.say(f"the {stage}: {model.name}")
+            model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage))
+        self.vocabulary = train.vocabulary
+        if self.config.listwise.loss is not None:
+            self._learn_lists(self.config.listwise.loss, train, valid, seed, runtime.part("lists"))
         self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
-        return self
 
     def _learn_lists(self, loss: str, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the ranker on retrieved lists; keep it as it was where validation says that it was better."""
         ranker, training = self.ranker, self.config.listwise
         assert isinstance(ranker, SequenceModel)
+        ranker._output = None
         runtime.progress.say("the ranker, on the retriever's lists")
         lesson, own = self._lesson(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
@@ -200,7 +189,7 @@ class TwoStage(Model):
             runtime=runtime,
             further=True,
         ).run()
-        ranker.network.eval()
+        ranker._freeze()
 
     def _lesson(self, loss: str, train: Sessions, runtime: Runtime) -> ListLesson:
         """Ask the retriever for its best items before each event; all of them would be candidates there."""
@@ -212,24 +201,55 @@ class TwoStage(Model):
         rows[events] = np.arange(len(events))
         return ListLesson(rows, lists, train.items, loss)
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Retrieve, then rank; see ``Model.score``."""
-        scores = self.ranker.score(prefixes)
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Retrieve, then rank; the others have the place that the retriever gives them, below the candidates."""
+        scores = self.ranker._score(prefixes)
         if self.config.candidates >= len(self.vocabulary):
             return scores
-        retrieved = self.retriever.score(prefixes).to(scores.device)
-        chosen = self._candidates(prefixes, retrieved)
-        least = scores.masked_fill(~chosen, torch.inf).amin(1, keepdim=True)
-        # The others span as much as the smallest score of a candidate is away from 0, or 1: less would be lost to
-        # rounding, as where a retriever's scores are shares of a probability.
-        other = ~chosen & retrieved.isfinite()
-        other[:, PADDING] = False
-        highest = retrieved.masked_fill(~other, -torch.inf).amax(1, keepdim=True).nan_to_num(neginf=0.0)
-        lowest = retrieved.masked_fill(~other, torch.inf).amin(1, keepdim=True).nan_to_num(posinf=0.0)
-        depth = (highest - retrieved) / (highest - lowest).clamp(min=torch.finfo(scores.dtype).tiny)
-        depth = depth.masked_fill(~other, torch.inf) * least.abs().clamp(min=1.0)
-        below = torch.nextafter(least, torch.full_like(least, -torch.inf))
-        return torch.where(chosen, scores, torch.minimum(least - depth, below))
+        candidates = self._candidates(prefixes)
+        chosen = np.zeros(scores.shape, dtype=bool)
+        chosen[np.arange(len(candidates))[:, None], candidates] = True
+        chosen[:, PADDING] = False
+        within = torch.from_numpy(chosen).to(scores.device)
+        lists, _ = self.retriever._top_k(prefixes, len(self.vocabulary), None, None)
+        listed = ~np.take_along_axis(chosen, lists, axis=1) & (lists != PADDING)
+        others, counts = lists[listed], listed.sum(axis=1)  # Row after row, best first.
+        place = np.arange(len(others)) - np.repeat(np.cumsum(counts) - counts, counts)
+        # Whole numbers, which float32 holds exactly where items have neighbouring places.
+        below = scores.masked_fill(~within, torch.inf).amin(1).clamp(max=0.0).floor().cpu().numpy()
+        rows = np.repeat(np.arange(len(counts)), counts)
+        numbers = torch.from_numpy((below.astype(np.float64)[rows] - 1 - place).astype(np.float32)).to(scores.device)
+        scores.masked_fill_(~within, -torch.inf)
+        scores[torch.from_numpy(rows), torch.from_numpy(others)] = numbers
+        return scores
+
+    def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
+        """Score some items: by the ranker where all items are candidates, else by their place among all."""
+        if self.config.candidates >= len(self.vocabulary):
+            return self.ranker._score_items(prefixes, items)
+        return super()._score_items(prefixes, items)
+
+    def _top_k(
+        self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """Retrieve candidates, and score these alone by the ranker; where they are too few, the retriever goes on."""
+        if self.config.candidates >= len(self.vocabulary):
+            return self.ranker._top_k(prefixes, k, allowed, exclude)
+        candidates = self._candidates(prefixes)
+        scores = self.ranker._score_items(prefixes, candidates).cpu().numpy()
+        scores[candidates == PADDING] = np.inf
+        below = np.floor(np.minimum(scores.min(axis=1), 0.0))
+        barred = self._barred(candidates, allowed, exclude)
+        scores[barred] = -np.inf
+        columns = np.lexsort((self.vocabulary.order.places[candidates], -scores), axis=1)[:, :k]
+        items = np.zeros((len(candidates), k), dtype=np.int64)
+        values = np.full((len(candidates), k), -np.inf, dtype=np.float32)
+        items[:, : columns.shape[1]] = np.take_along_axis(candidates, columns, axis=1)
+        values[:, : columns.shape[1]] = np.take_along_axis(scores, columns, axis=1)
+        items[values == -np.inf] = PADDING
+        if (items == PADDING).any():
+            self._go_on(prefixes, candidates, below, allowed, exclude, items, values)
+        return items, values
 
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Refuse, for either model has vectors of its own; see ``Model.item_vectors``."""
@@ -243,21 +263,72 @@ class TwoStage(Model):
         """Say what the ranker says; see ``Model.scores_are_logits``."""
         return self.ranker.scores_are_logits
 
-    def _candidates(self, prefixes: Prefixes, retrieved: Float32[Tensor, "B N+1"]) -> Bool[Tensor, "B N+1"]:
-        """Return which items the ranker puts in order: the retriever's best ones, and those of the session."""
-        best, _ = top_k(retrieved, self.config.candidates, prior=self.vocabulary.support, exclude=prefixes)
+    def _candidates(self, prefixes: Prefixes) -> Int64[np.ndarray, "B C"]:
+        """Return what the ranker puts in order: the retriever's best items and those of the session, each once."""
+        best, _ = self.retriever._top_k(prefixes, self.config.candidates, None, prefixes)
+        own = np.zeros((len(best), int(prefixes.lengths.max(initial=0))), dtype=np.int64)
         rows, events = prefixes.events()
-        chosen = np.zeros(retrieved.shape, dtype=bool)
-        chosen[np.arange(len(best))[:, None], best] = True
-        chosen[rows, prefixes.items[events]] = True
-        chosen[:, PADDING] = False
-        return torch.from_numpy(chosen).to(retrieved.device)
+        own[rows, events - prefixes.starts[rows]] = prefixes.items[events]
+        own.sort(axis=1)
+        own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
+        return np.hstack([best, own])
+
+    def _barred(
+        self, items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> Bool[np.ndarray, "B C"]:
+        """Tell which items must not be listed."""
+        barred = items == PADDING
+        if allowed is not None:
+            barred |= ~allowed[items]
+        if exclude is not None:
+            rows, events = exclude.events()
+            size = len(self.vocabulary) + 1
+            keys = np.arange(len(items))[:, None] * size + items
+            barred |= np.isin(keys, rows * size + exclude.items[events])
+        return barred
+
+    def _go_on(
+        self,
+        prefixes: Prefixes,
+        candidates: Int64[np.ndarray, "B C"],
+        below: Float32[np.ndarray, "B"],
+        allowed: Bool[np.ndarray, "M"] | None,
+        exclude: Prefixes | None,
+        items: Int64[np.ndarray, "B k"],
+        values: Float32[np.ndarray, "B k"],
+    ) -> None:
+        """Fill lists that have fewer than k candidates with the retriever's next items."""
+        rows = np.flatnonzero((items == PADDING).any(axis=1))
+        length = 2 * (items.shape[1] + candidates.shape[1])
+        while len(rows):
+            length = min(length, len(self.vocabulary))
+            lists, _ = self.retriever._top_k(prefixes[rows], length, None, None)
+            barred = self._barred(lists, allowed, None if exclude is None else exclude[rows])
+            for row, listed, closed in zip(rows, lists, barred, strict=True):
+                others = np.flatnonzero(~np.isin(listed, candidates[row]) & (listed != PADDING))
+                numbers = float(below[row]) - 1 - np.arange(len(others))
+                kept = ~closed[others]
+                start = np.count_nonzero(np.isin(items[row], candidates[row]) & (items[row] != PADDING))
+                count = min(items.shape[1] - start, int(kept.sum()))
+                items[row, start : start + count] = listed[others[kept][:count]]
+                values[row, start : start + count] = numbers[kept][:count]
+            if length == len(self.vocabulary):
+                return
+            rows, length = rows[(items[rows] == PADDING).any(axis=1)], 8 * length
 
     def to(self, device: torch.device) -> Self:
-        """Move both models; see ``Model.to``."""
-        for _, model in self._stages():
-            model.to(device)
-        return self
+        """Return the pair on a device; see ``Model.to``."""
+        moved = {stage: model.to(device) for stage, model in self._stages()}
+        if all(moved[stage] is model for stage, model in self._stages()):
+            return self
+        pair = type(self).of(moved["retriever"], moved["ranker"], candidates=self.config.candidates)
+        pair.config, pair.about, pair.notes, pair.diagnostics = self.config, self.about, self.notes, self.diagnostics
+        return pair
+
+    @property
+    def device(self) -> torch.device:
+        """Where the ranker is."""
+        return self.ranker.device
 
     def rows_per_item(self) -> Set[str]:
         """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""

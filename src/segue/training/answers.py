@@ -7,11 +7,9 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32, Int64
-from torch import Tensor
 
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
-from segue.nn.ranking import top_k
 from segue.progress import Progress
 
 _ROWS = 512
@@ -19,7 +17,7 @@ _ROWS = 512
 
 
 class Teacher(Protocol):
-    """Whoever is asked: whatever scores the items of a catalogue."""
+    """A model that lists the best items of a catalogue."""
 
     vocabulary: Vocabulary
 
@@ -27,8 +25,8 @@ class Teacher(Protocol):
     def scores_are_logits(self) -> bool:
         """Whether a softmax of the scores says how likely items are; else they are in proportion to their scores."""
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score every item as the next event of each prefix."""
+    def top_k(self, prefixes: Prefixes, k: int) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items for each prefix, and their scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +100,6 @@ def best_items(
     with progress.task(task, len(prefixes)) as report:
         for start in range(0, len(prefixes), _ROWS):
             chunk = slice(start, start + _ROWS)
-            items[chunk], scores[chunk] = top_k(model.score(prefixes[chunk]), k, prior=model.vocabulary.support)
+            items[chunk], scores[chunk] = model.top_k(prefixes[chunk], k)
             report.advance(len(items[chunk]))
     return items, scores

@@ -79,7 +79,7 @@ def ask(scorer: Scorer, cases: Cases) -> Answers:
 
 
 def _looked_at(scores: Float[Tensor, "B M"], scorer: Scorer, length: int) -> tuple[np.ndarray, ...]:
-    lists, _ = top_k(scores, length, prior=scorer.vocabulary.support)
+    lists, _ = top_k(scores, length, order=scorer.vocabulary.order)
     rows = scores[:, 1:].detach().float().cpu().numpy()
     finite = np.isfinite(rows)
     broken = np.isnan(rows).any(axis=1) | np.isposinf(rows).any(axis=1) | ~finite.any(axis=1)
@@ -94,7 +94,7 @@ def _looked_at(scores: Float[Tensor, "B M"], scorer: Scorer, length: int) -> tup
 def _most_popular(vocabulary: Vocabulary, count: int) -> Bool[np.ndarray, "M"]:
     """Tell which item indices are the ``count`` ones with most training events; of equals, the first ones."""
     popular = np.zeros(len(vocabulary) + 1, dtype=bool)
-    popular[1 + np.argsort(-vocabulary.support[1:], kind="stable")[:count]] = True
+    popular[vocabulary.order.items[:count]] = True
     return popular
 
 
@@ -114,15 +114,16 @@ def constant_scores(answers: Answers) -> Found | None:
     flat, length = answers.flat, answers.lists.shape[1]
     if flat.mean() >= MANY:
         return Found(
-            f"all items have one score in {int(flat.sum()):,} of {len(flat):,} cases looked at: the ranks come from "
-            "the tie rule; check that the model was trained and that its input reaches it"
+            f"all items have one score in {int(flat.sum()):,} of {len(flat):,} cases looked at: equal scores are "
+            "listed by training popularity, so the figures are those of popularity; check that the model was trained "
+            "and that its input reaches it"
         )
     tied = ~answers.broken & (answers.first > length)
     if tied.mean() < MANY:
         return None
     return Found(
         f"more than {length} items share the best score in {int(tied.sum()):,} of {len(tied):,} cases looked at: the "
-        "lists come from the tie rule; scores need more precision, or the model more to tell items by",
+        "lists are in order of training popularity; scores need more precision, or the model more to tell items by",
         "warning",
     )
 

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numba import njit
+
+from segue.nn.ranking.kernels import Seen, insert, is_barred
 
 _SMALL = 1e-30
 """Largest score of a session below which its scores are given as shares of it; float32 ends at 1e-38."""
@@ -44,6 +46,7 @@ class Rules(NamedTuple):
         sample_size: most recent candidates that are compared.
         cosine: divide a similarity by the norm of the running session's weights, not by its number of items.
         left_out: events at the end of the running session whose items get no score.
+        nearest_first: of items with equal scores the one of the most similar session leads.
         position: weight of an event of the running session, by the session's length and the events after it.
         match: weight of a neighbour, by the events after its most recent match in the running session.
         gap: weight of an item of a neighbour, by its distance from the match; the last entry holds for all larger.
@@ -54,10 +57,25 @@ class Rules(NamedTuple):
     sample_size: int
     cosine: bool
     left_out: int
+    nearest_first: bool
     position: Float64[np.ndarray, "M+1 M"]
     match: Float64[np.ndarray, "M"]
     gap: Float64[np.ndarray, "G"]
     item: Float64[np.ndarray, "N+1"]
+
+
+class Order(NamedTuple):
+    """The order of items with equal scores; see ``segue.data.vocabulary.ItemOrder``."""
+
+    items: Int32[np.ndarray, "N"]
+    places: Int32[np.ndarray, "N+1"]
+
+
+class Filters(NamedTuple):
+    """What is not listed: items that are not ``allowed`` (an empty mask allows all), and those ``seen`` in a row."""
+
+    allowed: Bool[np.ndarray, "_"]
+    seen: Seen
 
 
 class Scratch(NamedTuple):
@@ -67,7 +85,11 @@ class Scratch(NamedTuple):
         tags: how many prefixes and how many neighbours were treated so far, the present ones included.
         running: tag of the last prefix that held the item.
         seen: tag of the last neighbour that held the item.
+        listed: tag of the last prefix for which the item had a score.
         scores: zero between prefixes.
+        found: items with a score, those of the most similar session first.
+        values: their scores.
+        nearest: number of the most similar session that holds each of them.
         heads: next posting of each item of the prefix, the most recent item first.
         tails: end of its postings.
         steps: events of the prefix after it.
@@ -80,7 +102,11 @@ class Scratch(NamedTuple):
     tags: Int64[np.ndarray, "2"]
     running: Int64[np.ndarray, "N+1"]
     seen: Int64[np.ndarray, "N+1"]
+    listed: Int64[np.ndarray, "N+1"]
     scores: Float64[np.ndarray, "N+1"]
+    found: Int32[np.ndarray, "N+1"]
+    values: Float32[np.ndarray, "N+1"]
+    nearest: Int32[np.ndarray, "N+1"]
     heads: Int64[np.ndarray, "M"]
     tails: Int64[np.ndarray, "M"]
     steps: Int64[np.ndarray, "M"]
@@ -93,9 +119,9 @@ class Scratch(NamedTuple):
 def scratch(n_items: int, longest: int, sample_size: int) -> Scratch:
     """Return memory for prefixes of up to ``longest`` events."""
     whole, real = np.int64, np.float64
-    items = {
-        name: np.zeros(n_items + 1, kind) for name, kind in (("running", whole), ("seen", whole), ("scores", real))
-    }
+    kinds = {"running": whole, "seen": whole, "listed": whole, "scores": real}
+    kinds |= {"found": np.int32, "values": np.float32, "nearest": np.int32}
+    items = {name: np.zeros(n_items + 1, kind) for name, kind in kinds.items()}
     lists = {name: np.zeros(longest, whole) for name in ("heads", "tails", "steps")}
     sample = {name: np.zeros(sample_size, whole) for name in ("candidates", "matches")}
     return Scratch(
@@ -209,6 +235,65 @@ def _vote(neighbour: int, similarity: float, index: Index, rules: Rules, scratch
 
 
 @njit(cache=True, nogil=True)
+def _find(row: int, running: Running, index: Index, rules: Rules, scratch: Scratch) -> int:
+    """Score the items of the neighbours of one running session; return how many have a score.
+
+    They are in ``scratch.found``, their scores in ``scratch.values``.
+    """
+    first = max(running.starts[row], running.ends[row] - len(rules.match))
+    prefix = running.items[first : running.ends[row]]
+    scratch.tags[0] += 1
+    n_items = _open_postings(prefix, index, rules, scratch)
+    count = _merge_postings(n_items, index, rules, scratch)
+    chosen = np.argsort(-scratch.similarities[:count], kind="mergesort")[: rules.k]  # stable: the more recent wins
+    for candidate in chosen:
+        similarity = scratch.similarities[candidate] * rules.match[scratch.matches[candidate]]
+        _vote(scratch.candidates[candidate], similarity, index, rules, scratch)
+    for item in running.items[max(running.starts[row], running.ends[row] - rules.left_out) : running.ends[row]]:
+        scratch.scores[item] = 0.0
+    largest = 0.0
+    for candidate in chosen:
+        neighbour = scratch.candidates[candidate]
+        for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
+            largest = max(largest, scratch.scores[item])
+    # Where all neighbours are very old, float32 could not tell their votes from nothing.
+    whole = largest if 0.0 < largest < _SMALL else 1.0
+    found = 0
+    for number in range(len(chosen)):
+        neighbour = scratch.candidates[chosen[number]]
+        for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
+            if scratch.scores[item] != 0.0:
+                value = np.float32(scratch.scores[item] / whole)
+                scratch.scores[item] = 0.0
+                if value > 0.0:
+                    scratch.listed[item] = scratch.tags[0]
+                    scratch.found[found] = item
+                    scratch.values[found] = value
+                    scratch.nearest[found] = number
+                    found += 1
+    if rules.nearest_first:
+        _part_ties(found, scratch)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _part_ties(found: int, scratch: Scratch) -> None:
+    """Move equal scores apart by single steps of float32, in the order of the neighbours that hold the items.
+
+    The bits of positive floats, read as integers, are in the order of the floats.
+    """
+    bits = scratch.values[:found].view(np.int32)
+    keys = (bits.astype(np.int64) << 32) - scratch.nearest[:found]
+    above, level = np.int64(0), np.int64(0)
+    for place in np.argsort(-keys):
+        if above and keys[place] != level:
+            level, above = keys[place], min(np.int64(bits[place]), above - 1)
+        elif not above:
+            level, above = keys[place], np.int64(bits[place])
+        bits[place] = above
+
+
+@njit(cache=True, nogil=True)
 def score_prefixes(
     running: Running, index: Index, rules: Rules, scratch: Scratch, out: Float32[np.ndarray, "B N+1"]
 ) -> None:
@@ -222,28 +307,45 @@ def score_prefixes(
         out: receives the scores. Each row is cleared just before it is filled, while it is in the cache.
     """
     for row in range(len(running.starts)):
-        first = max(running.starts[row], running.ends[row] - len(rules.match))
-        prefix = running.items[first : running.ends[row]]
-        scratch.tags[0] += 1
         out[row] = 0.0
-        n_items = _open_postings(prefix, index, rules, scratch)
-        count = _merge_postings(n_items, index, rules, scratch)
-        chosen = np.argsort(-scratch.similarities[:count], kind="mergesort")[: rules.k]  # stable: the more recent wins
-        for candidate in chosen:
-            similarity = scratch.similarities[candidate] * rules.match[scratch.matches[candidate]]
-            _vote(scratch.candidates[candidate], similarity, index, rules, scratch)
-        for item in running.items[max(running.starts[row], running.ends[row] - rules.left_out) : running.ends[row]]:
-            scratch.scores[item] = 0.0
-        largest = 0.0
-        for candidate in chosen:
-            neighbour = scratch.candidates[candidate]
-            for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
-                largest = max(largest, scratch.scores[item])
-        # Where all neighbours are very old, float32 could not tell their votes from nothing.
-        whole = largest if 0.0 < largest < _SMALL else 1.0
-        for candidate in chosen:
-            neighbour = scratch.candidates[candidate]
-            for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
-                if scratch.scores[item] != 0.0:
-                    out[row, item] = scratch.scores[item] / whole
-                    scratch.scores[item] = 0.0
+        for place in range(_find(row, running, index, rules, scratch)):
+            out[row, scratch.found[place]] = scratch.values[place]
+
+
+@njit(cache=True, nogil=True)
+def list_best(
+    running: Running,
+    index: Index,
+    rules: Rules,
+    scratch: Scratch,
+    order: Order,
+    filters: Filters,
+    items: Int64[np.ndarray, "B k"],
+    values: Float32[np.ndarray, "B k"],
+) -> None:
+    """List the best items for each running session: those with a score, then the most popular others.
+
+    Args:
+        running: the running sessions.
+        index: where neighbours are found.
+        rules: which sessions are neighbours, and what counts how much.
+        scratch: memory of this thread.
+        order: the order of items with equal scores.
+        filters: what is not listed.
+        items: given as 0, receives the item indices.
+        values: given as -inf, receives their scores.
+    """
+    k = items.shape[1]
+    for row in range(len(running.starts)):
+        for place in range(_find(row, running, index, rules, scratch)):
+            item, value = scratch.found[place], scratch.values[place]
+            if value >= values[row, k - 1] and not is_barred(item, filters.seen, row, filters.allowed):
+                insert(item, value, order.places, items[row], values[row])
+        listed = np.searchsorted(-values[row], 0.0)
+        for item in order.items:
+            if listed == k:
+                break
+            if scratch.listed[item] != scratch.tags[0] and not is_barred(item, filters.seen, row, filters.allowed):
+                items[row, listed] = item
+                values[row, listed] = 0.0
+                listed += 1

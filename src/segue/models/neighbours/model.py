@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -15,8 +16,19 @@ from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model, ModelConfig
 from segue.models.neighbours.index import build_index
-from segue.models.neighbours.kernels import Index, Rules, Running, Scratch, score_prefixes, scratch
+from segue.models.neighbours.kernels import (
+    Filters,
+    Index,
+    Order,
+    Rules,
+    Running,
+    Scratch,
+    list_best,
+    score_prefixes,
+    scratch,
+)
 from segue.models.recency import notes_on_age, recency
+from segue.nn.ranking.kernels import Seen
 from segue.nn.threads import share_rows
 from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
@@ -36,6 +48,8 @@ class NeighbourConfig(ModelConfig):
     """Most recent events of the running session that are used."""
     leave_out: Literal["nothing", "last", "session"] = "nothing"
     """Items of the running session that get no score: none, the last one, or all."""
+    tie_order: Literal["neighbours", "popularity"] = "neighbours"
+    """Which of two items with equal scores comes first: that of the more similar session, or the more popular one."""
 
     search: ClassVar[Mapping[str, Space | Around]] = {
         "k": Range(30, 1500, log=True),
@@ -88,10 +102,8 @@ class NeighbourModel(Model):
     def weights(self) -> Weights:
         """Return the weights of positions, matches, gaps and items."""
 
-    def fit(
-        self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
-    ) -> Self:
-        """Build the index; see ``Model.fit``."""
+    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Build the index."""
         days, share = self.age_scales()
         index, kept, distinct = build_index(train, self.config.sample_size)
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
@@ -100,7 +112,7 @@ class NeighbourModel(Model):
         if self.cosine:
             session_weights /= np.sqrt(distinct[kept])
         self.notes = notes_on_age(train, days=days, share=share)
-        return self.restore({**index, "session_weights": session_weights, "idf": idf}, train.vocabulary)
+        self.restore({**index, "session_weights": session_weights, "idf": idf}, train.vocabulary)
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the arrays and make the search ready."""
@@ -111,23 +123,49 @@ class NeighbourModel(Model):
         self._idle: deque[Scratch] = deque()
         self._index = Index(self.postings, self.posting_offsets, self.items, self.offsets, self.session_weights)
         left_out = {"nothing": 0, "last": 1, "session": np.iinfo(np.int64).max}[config.leave_out]
-        self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, *self.weights())
+        nearest_first = config.tie_order == "neighbours"
+        self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, nearest_first, *self.weights())
+        self._order = Order(vocabulary.order.items, vocabulary.order.places)
         return self
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score every item, in as many threads as torch may use; see ``Model.score``."""
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Score every item, in as many threads as torch may use."""
         scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
-        share_rows(len(prefixes), lambda part: self._score_into(scores[part], prefixes[part]), least=_ROWS_PER_THREAD)
+
+        def score(part: slice) -> None:
+            with self._scratch() as memory:
+                score_prefixes(_running(prefixes[part]), self._index, self._rules, memory, scores[part])
+
+        share_rows(len(prefixes), score, least=_ROWS_PER_THREAD)
         return torch.from_numpy(scores)
 
-    def _score_into(self, out: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
-        """Score ``prefixes`` in this thread, with memory that another call has left."""
-        _, events = prefixes.events()
-        ends = np.cumsum(prefixes.lengths)
-        running = Running(prefixes.items[events], ends - prefixes.lengths, ends)
+    def _top_k(
+        self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the items of the neighbours, then the most popular others."""
+        items = np.zeros((len(prefixes), k), dtype=np.int64)
+        values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
+        mask = np.zeros(0, dtype=bool) if allowed is None else allowed
+        seen = Seen.nothing(len(prefixes)) if exclude is None else Seen(exclude.items, exclude.starts, exclude.ends)
+
+        def fill(part: slice) -> None:
+            running, filters = _running(prefixes[part]), Filters(mask, seen.of(part))
+            with self._scratch() as memory:
+                list_best(running, self._index, self._rules, memory, self._order, filters, items[part], values[part])
+
+        share_rows(len(prefixes), fill, least=_ROWS_PER_THREAD)
+        return items, values
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Scratch]:
+        """Lend memory that no other thread uses; it is kept for later calls."""
         try:
             memory = self._idle.pop()
         except IndexError:
             memory = scratch(len(self.vocabulary), self.config.max_length, self.config.sample_size)
-        score_prefixes(running, self._index, self._rules, memory, out)
+        yield memory
         self._idle.append(memory)
+
+
+def _running(prefixes: Prefixes) -> Running:
+    return Running(prefixes.items, prefixes.starts, prefixes.ends)

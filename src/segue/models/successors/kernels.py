@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numba import njit
+
+from segue.nn.ranking.kernels import Seen, insert, is_barred
 
 
 class Log(NamedTuple):
@@ -140,3 +142,81 @@ def count_pairs(
         values[start:end] = weights[kept]
         offsets[item + 1] = end
     return offsets, partners[: offsets[size]].copy(), values[: offsets[size]].copy(), totals
+
+
+class Table(NamedTuple):
+    """Scores of items after a last item: those of its row, on top of a background that all items have.
+
+    Attributes:
+        offsets: row j is ``items[offsets[j]:offsets[j + 1]]``.
+        items: second items of each row.
+        weights: their weights.
+        background: score of each item before the weights are added, up to a factor.
+        order: items by falling background, then by ``places``.
+        places: the order of items with equal scores, lower first.
+    """
+
+    offsets: Int64[np.ndarray, "N+2"]
+    items: Int32[np.ndarray, "m"]
+    weights: Float32[np.ndarray, "m"]
+    background: Float32[np.ndarray, "N+1"]
+    order: Int32[np.ndarray, "N"]
+    places: Int32[np.ndarray, "N+1"]
+
+
+@njit(cache=True, nogil=True)
+def score_rows(
+    last: Int32[np.ndarray, "B"], factors: Float32[np.ndarray, "B"], table: Table, out: Float32[np.ndarray, "B N+1"]
+) -> None:
+    """Score every item after each last item.
+
+    Args:
+        last: item indices, 0 for none.
+        factors: factor of the background in each row.
+        table: the rows.
+        out: receives the scores.
+    """
+    for b in range(len(last)):
+        for item in range(out.shape[1]):
+            out[b, item] = factors[b] * table.background[item]
+        for entry in range(table.offsets[last[b]], table.offsets[last[b] + 1]):
+            out[b, table.items[entry]] += table.weights[entry]
+
+
+@njit(cache=True, nogil=True)
+def list_rows(
+    last: Int32[np.ndarray, "B"],
+    factors: Float32[np.ndarray, "B"],
+    table: Table,
+    allowed: Bool[np.ndarray, "_"],
+    seen: Seen,
+    items: Int64[np.ndarray, "B k"],
+    values: Float32[np.ndarray, "B k"],
+) -> None:
+    """List the best items after each last item, without looking at more items than it takes.
+
+    Args:
+        last: item indices, 0 for none.
+        factors: factor of the background in each row.
+        table: the rows.
+        allowed: mask of the items that may be listed; empty for all.
+        seen: items that must not be listed in a row.
+        items: given as 0, receives the item indices.
+        values: given as -inf, receives their scores.
+    """
+    k = items.shape[1]
+    for b in range(len(last)):
+        row = slice(table.offsets[last[b]], table.offsets[last[b] + 1])
+        own, weights = table.items[row], table.weights[row]
+        for entry in range(len(own)):
+            item = own[entry]
+            value = factors[b] * table.background[item] + weights[entry]
+            if value >= values[b, k - 1] and not is_barred(item, seen, b, allowed):
+                insert(item, value, table.places, items[b], values[b])
+        for item in table.order:
+            value = factors[b] * table.background[item]
+            # With a factor of 0 the order is that of the places, so that no later item can come before the last one.
+            if value < values[b, k - 1] or (factors[b] == 0.0 and value == values[b, k - 1]):
+                break
+            if not (own == item).any() and not is_barred(item, seen, b, allowed):
+                insert(item, value, table.places, items[b], values[b])

@@ -1,19 +1,25 @@
 """What Markov, SequentialRules and ItemKNN share: a sparse table of the best partners of each item."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
+from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model, ModelConfig
 from segue.models.recency import notes_on_age, recency
-from segue.models.successors.kernels import Counting, Log, count_pairs
+from segue.models.successors.kernels import Counting, Log, Table, count_pairs, list_rows, score_rows
+from segue.nn.ranking.kernels import Seen
+from segue.nn.threads import share_rows
 from segue.spaces import Around, Choice, Range, Space
+
+_LEAST_ROWS = 16
+"""Rows below which they are done before another thread has started."""
 
 
 class SuccessorConfig(ModelConfig):
@@ -51,13 +57,48 @@ class SuccessorModel(Model):
         self.notes = notes_on_age(train, **scales)
         return recency(train, **scales)
 
-    def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Look up the last item of each prefix; see ``Model.score``. An empty prefix scores 0 everywhere."""
-        scores = np.zeros((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the arrays and make the look-up ready."""
+        super().restore(arrays, vocabulary)
+        background, places = self.background(), vocabulary.order.places
+        order = (1 + np.lexsort((places[1:], -background[1:]))).astype(np.int32)
+        self._table = Table(self.offsets, self.successors, self.weights, background, order, places)
+        return self
+
+    def background(self) -> Float32[np.ndarray, "N+1"]:
+        """Return the score that each item has whatever came last, up to a factor."""
+        return np.zeros(len(self.vocabulary) + 1, dtype=np.float32)
+
+    def background_factors(self, last: Int32[np.ndarray, "B"]) -> Float32[np.ndarray, "B"]:
+        """Return the factor of the background after each last item."""
+        return np.zeros(len(last), dtype=np.float32)
+
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Look up the last item of each prefix. An empty prefix scores 0 everywhere, but for the background."""
+        scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
         last = last_items(prefixes)
-        rows, entries = Prefixes(self.successors, self.offsets[last], self.offsets[last + 1]).events()
-        scores[rows, self.successors[entries]] = self.weights[entries]
+        factors = self.background_factors(last)
+        share_rows(
+            len(last), lambda part: score_rows(last[part], factors[part], self._table, scores[part]), least=_LEAST_ROWS
+        )
         return torch.from_numpy(scores)
+
+    def _top_k(
+        self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the successors, and items of the background where these have a better score or are too few."""
+        items = np.zeros((len(prefixes), k), dtype=np.int64)
+        values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
+        last = last_items(prefixes)
+        factors = self.background_factors(last)
+        mask = np.zeros(0, dtype=bool) if allowed is None else allowed
+        seen = Seen.nothing(len(prefixes)) if exclude is None else Seen(exclude.items, exclude.starts, exclude.ends)
+
+        def fill(part: slice) -> None:
+            list_rows(last[part], factors[part], self._table, mask, seen.of(part), items[part], values[part])
+
+        share_rows(len(last), fill, least=_LEAST_ROWS)
+        return items, values
 
 
 def last_items(prefixes: Prefixes) -> Int32[np.ndarray, "B"]:

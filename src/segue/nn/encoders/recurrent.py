@@ -212,6 +212,10 @@ class RecurrentNetwork(Encoder):
             after += [flow, *new[1:]]
         return flow, after
 
+    def read(self, items: Int64[np.ndarray, "B"], state: State) -> tuple[Float[Tensor, "B H"], State]:
+        """Take one event of each session, given by its item; see ``step``."""
+        return self.step(self._input(torch.from_numpy(items).to(self.output.device)), state)
+
     def encode(self, prefixes: Prefixes) -> Float[Tensor, "B H"]:
         """Return the output after the last event of each prefix, zero for an empty one.
 
@@ -229,8 +233,8 @@ class RecurrentNetwork(Encoder):
         outputs = self.output.new_zeros(len(prefixes), self.hidden_size)
         for into in range(longest.max(initial=0)):
             going = int((longest > into).sum())
-            items = torch.from_numpy(prefixes.items[starts[order[:going]] + into].astype(np.int64))
-            flow, state = self.step(self._input(items.to(outputs.device)), [part[:going] for part in state])
+            items = prefixes.items[starts[order[:going]] + into].astype(np.int64)
+            flow, state = self.read(items, [part[:going] for part in state])
             ending = by_length[bounds[into + 1] : bounds[into + 2]]
             outputs[torch.from_numpy(ending)] = flow[torch.from_numpy(row[ending])]
         return outputs

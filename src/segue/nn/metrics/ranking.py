@@ -23,7 +23,7 @@ Counts = Int[np.ndarray, "C"]
 Values = Float64[np.ndarray, "C"]
 Cutoff = int | float
 
-Ties = Literal["conservative", "standard", "median"]
+Ties = Literal["served", "conservative", "standard", "median"]
 """Rank of a relevant item among the items with its score: the last, the first, the middle."""
 
 

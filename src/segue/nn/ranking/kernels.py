@@ -16,6 +16,12 @@ class Seen(NamedTuple):
     starts: np.ndarray
     ends: np.ndarray
 
+    @classmethod
+    def nothing(cls, rows: int) -> "Seen":
+        """Return that all items are candidates in every row."""
+        none = np.zeros(rows, dtype=np.int64)
+        return cls(np.zeros(0, dtype=np.int32), none, none)
+
     def of(self, part: slice) -> "Seen":
         """Return what is seen in a part of the rows."""
         return Seen(self.items, self.starts[part], self.ends[part])
@@ -24,50 +30,91 @@ class Seen(NamedTuple):
 @njit(cache=True, nogil=True)
 def top_k_rows(
     scores: np.ndarray,
-    prior: np.ndarray,
+    places: np.ndarray,
     seen: Seen,
+    allowed: np.ndarray,
     items: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Fill ``items`` (given as 0) and ``values`` (given as -inf) with the best of each row.
+    """Fill ``items`` (given as 0) and ``values`` (given as -inf) with the best of each row, inserting one by one.
 
     Args:
         scores: [B, N+1]; column 0 is not read.
-        prior: [N+1], decides between equal scores.
+        places: [N+1], decides between equal scores, lower first.
         seen: the items that are no candidates.
+        allowed: [N+1] bool, the candidates of all rows; empty for all items.
         items: [B, k], written.
         values: [B, k], written.
     """
     for b in range(scores.shape[0]):
-        _top_k_row(_candidates(scores[b], seen, b), prior, items[b], values[b])
+        _top_k_row(_candidates(scores[b], seen, b, allowed), places, items[b], values[b])
+
+
+@njit(cache=True, nogil=True)
+def sort_rows(
+    scores: np.ndarray,
+    order: np.ndarray,
+    seen: Seen,
+    allowed: np.ndarray,
+    items: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Do what ``top_k_rows`` does by sorting each row, which is faster for long lists.
+
+    Args:
+        scores: as above.
+        order: [N], item indices, of equal scores the first one leads.
+        seen: as above.
+        allowed: as above.
+        items: as above.
+        values: as above.
+    """
+    for b in range(scores.shape[0]):
+        row = _candidates(scores[b], seen, b, allowed)
+        keys = -row[order]
+        for place in range(len(keys)):
+            if not keys[place] < np.inf:  # NaN is no candidate.
+                keys[place] = np.inf
+        best = np.argsort(keys, kind="mergesort")  # Stable, so that equal scores keep the given order.
+        for rank in range(min(len(best), items.shape[1])):
+            if keys[best[rank]] == np.inf:
+                break
+            items[b, rank] = order[best[rank]]
+            values[b, rank] = row[order[best[rank]]]
 
 
 @njit(cache=True, nogil=True)
 def count_rows(
     scores: np.ndarray,
     targets: np.ndarray,
+    places: np.ndarray,
     seen: Seen,
     counts: np.ndarray,
 ) -> None:
-    """Count the other candidates ahead of each target (``counts[b, r, 0]``) and level with it (``counts[b, r, 1]``).
+    """Count, for each target, the other candidates around it.
 
-    A NaN is ahead of everything; the targets of a row are not counted against each other; a target that is no
-    candidate gets -1 ahead.
+    ``counts[b, r]`` is the number of candidates ahead of it, of those with its score, and of those among the latter
+    that are listed before it. A NaN is ahead of everything; the targets of a row are not counted against each other; a
+    target that is no candidate gets -1 ahead.
 
     Args:
         scores: [B, N+1]; column 0 is not read.
         targets: [B, R], item indices, 0 behind the last one of a row.
+        places: [N+1], decides between equal scores, lower first.
         seen: the items that are no candidates.
-        counts: [B, R, 2], written.
+        counts: [B, R, 3], written.
     """
+    everything = np.zeros(0, dtype=np.bool_)
     for b in range(scores.shape[0]):
-        row = _candidates(scores[b], seen, b)
+        row = _candidates(scores[b], seen, b, everything)
         for r in range(targets.shape[1]):
-            _count(row, targets[b], row[targets[b, r]] if targets[b, r] else -np.inf, counts[b, r])
+            _count(row, targets[b], targets[b, r], places, counts[b, r])
 
 
 @njit(cache=True)
-def _count(row: np.ndarray, targets: np.ndarray, score: float, counts: np.ndarray) -> None:
+def _count(row: np.ndarray, targets: np.ndarray, target: int, places: np.ndarray, counts: np.ndarray) -> None:
+    score = row[target] if target else np.float32(-np.inf)
+    counts[:] = 0
     if not score > -np.inf:
         counts[0] = -1
         return
@@ -82,21 +129,32 @@ def _count(row: np.ndarray, targets: np.ndarray, score: float, counts: np.ndarra
             level -= row[other] == score
     counts[0] = ahead
     counts[1] = level
+    if level:
+        before = 0
+        for item in range(1, len(row)):
+            before += row[item] == score and places[item] < places[target]
+        for other in targets:
+            if other:
+                before -= row[other] == score and places[other] < places[target]
+        counts[2] = before
 
 
 @njit(cache=True)
-def _candidates(row: np.ndarray, seen: Seen, b: int) -> np.ndarray:
-    """Return a copy of row b with the items seen masked, or the row itself if there are none."""
-    if seen.ends[b] <= seen.starts[b]:
+def _candidates(row: np.ndarray, seen: Seen, b: int, allowed: np.ndarray) -> np.ndarray:
+    """Return a copy of row b with the items that are no candidates masked, or the row itself if all are."""
+    if seen.ends[b] <= seen.starts[b] and not len(allowed):
         return row
     masked = row.copy()
+    for item in range(len(allowed)):
+        if not allowed[item]:
+            masked[item] = -np.inf
     for position in range(seen.starts[b], seen.ends[b]):
         masked[seen.items[position]] = -np.inf
     return masked
 
 
 @njit(cache=True)
-def _top_k_row(row: np.ndarray, prior: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+def _top_k_row(row: np.ndarray, places: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
     last = len(items) - 1
     for begin in range(1, len(row), _BLOCK):
         block = row[begin : begin + _BLOCK]
@@ -108,15 +166,26 @@ def _top_k_row(row: np.ndarray, prior: np.ndarray, items: np.ndarray, values: np
         for offset in range(len(block)):
             score = block[offset]
             if score >= values[last] and score > -np.inf:
-                _insert(begin + offset, score, items, values, prior)
+                insert(begin + offset, score, places, items, values)
 
 
-@njit(cache=True)
-def _insert(item: int, score: float, items: np.ndarray, values: np.ndarray, prior: np.ndarray) -> None:
-    """Put an item into its place; the last one falls off. Of equals, the one that came first (lower index) leads."""
+@njit(cache=True, nogil=True)
+def is_barred(item: int, seen: Seen, b: int, allowed: np.ndarray) -> bool:
+    """Say if an item is no candidate in row b."""
+    if len(allowed) and not allowed[item]:
+        return True
+    for position in range(seen.starts[b], seen.ends[b]):  # noqa: SIM110 (numba knows no generators)
+        if seen.items[position] == item:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def insert(item: int, score: float, places: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
+    """Put an item into its place in a list, best first; the last one falls off."""
     place = len(items)
     while place > 0 and (
-        score > values[place - 1] or (score == values[place - 1] and prior[item] > prior[items[place - 1]])
+        score > values[place - 1] or (score == values[place - 1] and places[item] < places[items[place - 1]])
     ):
         place -= 1
     for behind in range(len(items) - 1, place, -1):

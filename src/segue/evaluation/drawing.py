@@ -1,0 +1,145 @@
+"""Candidates that are drawn once for all models, and the ranking of targets among them.
+
+A figure on drawn candidates is no estimate of the same figure on all items, and may order models otherwise (Krichene
+and Rendle 2020). It exists here to compare with papers that used it, and says that it is sampled.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Float32, Int, Int32, Int64
+
+from segue.data.sessions import Cases
+from segue.data.vocabulary import PADDING
+from segue.evaluation import kernels
+from segue.evaluation.candidates import Candidates
+from segue.evaluation.scorer import Scorer, score_items
+from segue.nn.ranking import TargetCounts, count_targets, top_k
+from segue.nn.threads import share_rows
+from segue.rng import derive
+
+_LEAST_ROWS = 16
+"""Rows below which they are done before another thread has started."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Candidates that are drawn for each case: a pure function of seed and number of the case.
+
+    Neither the targets of a case nor the items of its prefix are drawn, and no item twice.
+
+    Attributes:
+        size: items per case; fewer where the catalogue has no more that are free.
+        weights: weight of each item index in the draw, 0 for the padding.
+        seed: equal seeds give equal candidates for all models.
+    """
+
+    size: int
+    weights: Int64[np.ndarray, "M"]
+    seed: int
+
+    @classmethod
+    def of(cls, candidates: Candidates, support: Int[np.ndarray, "M"], seed: int) -> "Sample | None":
+        """Return what is drawn of a catalogue; None where all of it is ranked.
+
+        Args:
+            candidates: what is asked for.
+            support: training events per item index.
+            seed: seed of the draw.
+        """
+        if not candidates.drawn:
+            return None
+        # An item without an event (added after the training) can be drawn, too.
+        weights = np.ones(len(support), dtype=np.int64) if candidates.kind == "uni" else np.maximum(support, 1)
+        weights[PADDING] = 0
+        return cls(min(candidates.size, len(support) - 1), weights, seed)
+
+    def draw(self, cases: Cases, first: int) -> Int32[np.ndarray, "C n"]:
+        """Draw the candidates of some cases, 0 behind the last one of a case.
+
+        Args:
+            cases: consecutive cases.
+            first: number of the first of them among all cases.
+        """
+        seeds = np.uint64(derive(self.seed, "candidates")) + _STRIDE * np.arange(
+            first, first + len(cases), dtype=np.uint64
+        )
+        barred = barred_items(cases)
+        ends = np.cumsum(np.bincount(barred["case"].to_numpy(), minlength=len(cases)))
+        items, cumulative = barred["item"].to_numpy(), np.cumsum(self.weights, dtype=np.float64)
+        drawn = np.zeros((len(cases), self.size), dtype=np.int32)
+
+        def fill(part: slice) -> None:
+            begin = ends[part.start - 1] if part.start else 0
+            closed = items[begin : ends[part.stop - 1]]
+            kernels.draw_rows(seeds[part], cumulative, closed, ends[part] - begin, drawn[part])
+
+        share_rows(len(cases), fill, least=_LEAST_ROWS)
+        return drawn
+
+
+_STRIDE = np.uint64(0xD1342543DE82EF95)
+"""Spreads the numbers of cases over the seeds."""
+
+
+def barred_items(cases: Cases) -> pl.DataFrame:
+    """Return the distinct items of the prefix and the targets of each case: columns ``case`` and ``item``, sorted."""
+    rows, events = cases.prefixes.events()
+    case = np.concatenate([rows, np.repeat(np.arange(len(cases)), cases.counts)])
+    item = np.concatenate([cases.prefixes.items[events], cases.targets])
+    return pl.DataFrame({"case": case, "item": item}).unique().sort("case", "item")
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Targets and drawn items of B cases, in columns such that of equal scores the first column leads.
+
+    Attributes:
+        items: item indices, column 0 and what is behind the last candidate of a row are padding.
+        scores: their scores; minus infinity for what is no candidate.
+        targets: columns of the targets, 0 behind the last one of a row.
+        others: how many items were drawn for each case.
+    """
+
+    items: Int64[np.ndarray, "B W"]
+    scores: Float32[np.ndarray, "B W"]
+    targets: Int64[np.ndarray, "B R"]
+    others: Int64[np.ndarray, "B"]
+
+    @classmethod
+    def score(cls, scorer: Scorer, cases: Cases, drawn: Int32[np.ndarray, "B n"]) -> "Drawn":
+        """Score the targets of some cases, and what was drawn for them."""
+        wanted = cases.wanted()
+        items = np.concatenate([wanted, drawn], axis=1).astype(np.int64)
+        scores = score_items(scorer, cases.prefixes, items)
+        scores[items == PADDING] = -np.inf
+        if cases.exclude_seen:
+            scores[:, : wanted.shape[1]][_in_prefix(cases, wanted)] = -np.inf
+        columns = np.argsort(scorer.vocabulary.order.places[items], axis=1, kind="stable")
+        targets = 1 + np.argsort(columns, axis=1)[:, : wanted.shape[1]]
+        first = np.zeros((len(items), 1), dtype=np.int64)
+        return cls(
+            items=np.hstack([first, np.take_along_axis(items, columns, axis=1)]),
+            scores=np.hstack([first.astype(np.float32), np.take_along_axis(scores, columns, axis=1)]),
+            targets=np.where(wanted == PADDING, 0, targets),
+            others=np.count_nonzero(drawn, axis=1),
+        )
+
+    def counts(self) -> TargetCounts:
+        """Count the candidates around the targets."""
+        return count_targets(torch.from_numpy(self.scores), self.targets)
+
+    def lists(self, k: int) -> Int64[np.ndarray, "B k"]:
+        """Return the best candidates of each case."""
+        columns, _ = top_k(torch.from_numpy(self.scores), k)
+        return np.take_along_axis(self.items, columns, axis=1)
+
+
+def _in_prefix(cases: Cases, wanted: Int32[np.ndarray, "B R"]) -> Bool[np.ndarray, "B R"]:
+    """Tell which targets stand in the prefix of their case."""
+    rows, events = cases.prefixes.events()
+    seen = np.stack([rows, cases.prefixes.items[events]])
+    size = 1 + max(seen[1].max(initial=0), wanted.max(initial=0))
+    return np.isin(np.arange(len(wanted))[:, None] * size + wanted, seen[0] * size + seen[1])

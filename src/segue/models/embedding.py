@@ -1,0 +1,89 @@
+"""Models that compare one vector of the running session with one vector of each item."""
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from segue.data.sessions import Prefixes
+from segue.models.base import Model
+from segue.nn.ranking import top_k
+
+_FEW = 4
+"""Where at most one in so many items is allowed, only their rows are multiplied."""
+
+
+class EmbeddingModel(Model):
+    """A model whose score is the dot product of a state and the item's embedding, plus the item's bias if it has one.
+
+    Given items are scored by their own rows of the table alone. Items of which the model knows nothing come behind all
+    others, see ``add_items``.
+    """
+
+    @abstractmethod
+    def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
+        """Return the state after the last event of each prefix."""
+
+    @abstractmethod
+    def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:
+        """Return the embeddings and the biases of all items."""
+
+    @torch.no_grad()
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Multiply the states with the whole table."""
+        embeddings, biases = self._table()
+        states = self._states(prefixes)
+        scores = states @ embeddings.T if biases is None else torch.addmm(biases, states, embeddings.T)
+        return self._put_last(scores)
+
+    @torch.no_grad()
+    def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
+        """Multiply each state with the rows of its items."""
+        embeddings, biases = self._table()
+        ids = torch.from_numpy(items).to(embeddings.device)
+        scores = (embeddings[ids] @ self._states(prefixes).unsqueeze(2)).squeeze(2)
+        return self._put_last(scores if biases is None else scores + biases[ids], items)
+
+    def _top_k(
+        self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items by their scores."""
+        with torch.inference_mode():
+            return self._list(self._states(prefixes), k, allowed, exclude)
+
+    def _list(
+        self,
+        states: Float32[Tensor, "B D"],
+        k: int,
+        allowed: Bool[np.ndarray, "M"] | None,
+        exclude: Prefixes | None,
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items for each state."""
+        embeddings, biases = self._table()
+        order = self.vocabulary.order
+        if allowed is None or allowed.sum() * _FEW > len(allowed):
+            scores = states @ embeddings.T if biases is None else torch.addmm(biases, states, embeddings.T)
+            return top_k(self._put_last(scores), k, order=order, allowed=allowed, exclude=exclude)
+        items = np.flatnonzero(allowed)
+        ids = torch.from_numpy(items).to(embeddings.device)
+        few = states @ embeddings[ids].T
+        scores = few.new_full((len(few), len(allowed)), -torch.inf)
+        scores[:, ids] = self._put_last(few if biases is None else few + biases[ids], items)
+        return top_k(scores, k, order=order, exclude=exclude)
+
+    def _put_last(
+        self, scores: Float32[Tensor, "B C"], items: Int64[np.ndarray, "*B C"] | None = None
+    ) -> Float32[Tensor, "B C"]:
+        """Give the items that the model knows nothing of the least score there is, in place.
+
+        Args:
+            scores: scores of ``items``.
+            items: item indices of the columns; None for all items.
+        """
+        readable = self.vocabulary.readable
+        if self.vocabulary.reads_all:
+            return scores
+        last = torch.from_numpy(~(readable if items is None else readable[items])).to(scores.device)
+        return scores.masked_fill_(last.expand_as(scores), torch.finfo(scores.dtype).min)
