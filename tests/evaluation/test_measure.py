@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
-from segue.evaluation.candidates import Sample
+from segue.evaluation.candidates import Candidates
+from segue.evaluation.drawing import Sample
 from segue.evaluation.measure import measure
 from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName, gini_index, in_tail, shannon_entropy
 from segue.nn.metrics.values import auc
+from segue.nn.ranking import TIES, top_k
 from segue.progress import Progress
 from segue.rng import generator
 
@@ -127,7 +129,7 @@ def test_a_constant_scorer_does_not_look_good():
     cases = random_cases(300, 200)
     constant = Table(np.zeros((201, 201)))
     names = ["recall@20", "mrr@20"]
-    assert measure(constant, cases, metrics=names).metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, metrics=names, ties="conservative").metrics == {"recall@20": 0, "mrr@20": 0}
     assert measure(constant, cases, metrics=names, ties="median").metrics == {"recall@20": 0, "mrr@20": 0}
     assert measure(constant, cases, metrics=names, ties="standard").metrics == {"recall@20": 1, "mrr@20": 1}
 
@@ -220,7 +222,7 @@ def test_drawn_candidates_equal_a_rank_among_them(candidates):
     scorer, cases = random_scorer(60), random_cases(100, 60)
     evaluation = measure(scorer, cases, metrics=["mrr", "coverage@5"], candidates=candidates, candidate_seed=5, chunk=9)
     assert evaluation.sampled
-    drawn = Sample.parse(candidates, scorer.vocabulary.support, 5).draw(cases, 0)
+    drawn = Sample.of(Candidates.parse(candidates), scorer.vocabulary.support, 5).draw(cases, 0)
     scores = scorer.score(cases.prefixes).numpy()
     own = np.take_along_axis(scores, cases.targets[:, None].astype(int), axis=1)
     among = np.take_along_axis(scores, drawn.astype(int), axis=1)
@@ -231,7 +233,49 @@ def test_drawn_candidates_equal_a_rank_among_them(candidates):
 
 def test_with_all_items_drawn_the_ranks_are_those_of_the_catalogue():
     scorer, cases = random_scorer(30), random_cases(50, 30, exclude_seen=True)
-    assert measure(scorer, cases, candidates="uni30").metrics == measure(scorer, cases).metrics
+    scorer.table = (scorer.table * 2).round()  # many ties
+    for ties in TIES:
+        drawn, full = measure(scorer, cases, candidates="uni30", ties=ties), measure(scorer, cases, ties=ties)
+        assert drawn.metrics == full.metrics
+        assert (drawn.tied, drawn.tie_bounds) == (full.tied, full.tie_bounds)
+
+
+def test_a_target_is_ranked_where_it_is_listed():
+    scorer, cases = random_scorer(30), random_cases(80, 30)
+    scorer.table = scorer.table.round()  # many ties
+    evaluation = measure(scorer, cases, metrics=["mrr", "recall@5"])
+    lists, _ = top_k(scorer.score(cases.prefixes), 30, order=scorer.vocabulary.order)
+    places = [1 + row.index(target) for row, target in zip(lists.tolist(), cases.targets.tolist(), strict=True)]
+    assert evaluation.ranks.tolist() == places
+    others = {ties: measure(scorer, cases, metrics=["mrr", "recall@5"], ties=ties) for ties in TIES}
+    assert others["conservative"].metrics["mrr"] < evaluation.metrics["mrr"] < others["standard"].metrics["mrr"]
+    for name in ("mrr", "recall@5"):
+        bounds = (others["conservative"].metrics[name], others["standard"].metrics[name])
+        for one in others.values():
+            assert one.tie_bounds[name] == pytest.approx(bounds)
+    rows = scorer.score(cases.prefixes).numpy()
+    equal = rows[:, 1:] == np.take_along_axis(rows, cases.targets[:, None].astype(int), axis=1)
+    assert evaluation.tied == np.mean(equal.sum(axis=1) > 1) > 0.5
+
+
+def test_a_constant_scorer_equals_popularity():
+    support = np.arange(30, 0, -1)
+    constant, popularity = Table(np.zeros((31, 31)), support), Table(np.tile(np.append(0, support), (31, 1)), support)
+    cases = random_cases(50, 30)
+    assert measure(constant, cases).metrics == measure(popularity, cases).metrics
+    assert measure(constant, cases).tied == 1
+    assert measure(popularity, cases).tied == 0
+
+
+def test_scores_of_another_catalogue_are_refused():
+    scorer, cases = random_scorer(30), random_cases(5, 30)
+    scorer.table = torch.zeros(31, 40)
+    with pytest.raises(ParameterError, match=r"scorer: must score 5 prefixes x 31 columns, .* got 5 x 40"):
+        measure(scorer, cases)
+    other = Vocabulary(pl.DataFrame({"item": np.arange(100, 130), "support": np.ones(30, dtype=np.int64)}))
+    foreign = replace(cases, prefixes=replace(cases.prefixes, vocabulary=other))
+    with pytest.raises(ParameterError, match=r"cases: must be .* segue.prepare\(log, vocabulary=model.vocabulary\)"):
+        measure(random_scorer(30), foreign)
 
 
 EVERYTHING = (

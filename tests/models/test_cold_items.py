@@ -1,11 +1,13 @@
 """Items added after training: what they are scored by, worked by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from chains import Task, blocks
 
 from segue.data.cold import ColdItems
@@ -83,8 +85,11 @@ FRESH = pl.DataFrame({"item": [501, 502, 503], "group": ["group 2", "no such gro
 def test_a_cold_item_is_recommended_with_its_like(kind: type[Model], task: Task, tmp_path: Path) -> None:
     model = kind(**MODELS[kind]).fit(task.train)
     before = model.score(task.cases.prefixes[:20]).numpy()
-    assert model.add_items(FRESH, by="group") is model
-    after = model.score(task.cases.prefixes[:20]).numpy()
+    plain, model = model, model.add_items(FRESH, by="group")
+    np.testing.assert_array_equal(plain.score(task.cases.prefixes[:20]).numpy(), before)
+    with pytest.raises(ParameterError, match="prefixes: must be encoded with the catalogue of the model, 33 items"):
+        model.score(task.cases.prefixes[:20])
+    after = model.score(replace(task.cases.prefixes[:20], vocabulary=None)).numpy()
     np.testing.assert_allclose(after[:, 1:31], before[:, 1:31], rtol=1e-5, atol=1e-5)
     assert (after[:, 32] < after[:, 1:31].min(axis=1)).all()
     answer = model.recommend([111, 112, 113], k=33)  # Three items of group 2.
@@ -93,6 +98,24 @@ def test_a_cold_item_is_recommended_with_its_like(kind: type[Model], task: Task,
     assert answer.items[-1] == 502
     assert answer.items.index(503) >= 7
     assert load(model.save(tmp_path / "model")).recommend([111, 112, 113], k=33) == answer
+    for items in ([[32, 5, 31]], [[33, 1, 2]]):
+        own = replace(task.cases.prefixes[:1], vocabulary=model.vocabulary)
+        torch.testing.assert_close(
+            model.score_items(own, np.array(items)), model.score(own)[:, items[0]], rtol=1e-5, atol=1e-5
+        )
+
+
+def test_items_are_added_while_others_ask(task: Task) -> None:
+    """The model that answers stays as it is, so that no answer mixes the arrays of two catalogues."""
+    model, prefixes = ALS(factors=8).fit(task.train), task.cases.prefixes[:50]
+    expected = model.top_k(prefixes, 10)[0]
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(model.top_k, prefixes, 10) for _ in range(100)]
+        grown = [pool.submit(model.add_items, FRESH, by="group") for _ in range(10)]
+        for answer in asked:
+            np.testing.assert_array_equal(answer.result()[0], expected)
+        assert {len(one.result().vocabulary) for one in grown} == {33}
+    assert len(model.vocabulary) == 30
 
 
 @pytest.mark.parametrize("values", [["yes", "no"], [True, False]])

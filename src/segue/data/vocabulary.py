@@ -1,7 +1,7 @@
 """Raw item id <-> dense item index, learnt from training events only and frozen."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -146,7 +146,7 @@ class Vocabulary:
             known[1:] = self.table[COLD].ne_missing(UNKNOWN).to_numpy()
         return known
 
-    def cold(self, indices: Iterable[int], *, fallback: bool = False) -> dict[RawId, str]:
+    def cold(self, indices: Sequence[int] | Int[np.ndarray, "n"], *, fallback: bool = False) -> dict[RawId, str]:
         """Return those of some items that were added after the training, and what their score is taken from.
 
         Args:

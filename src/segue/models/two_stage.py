@@ -52,10 +52,11 @@ class TwoStage(Model):
     """Retrieves candidates with one model and re-ranks them with another.
 
     Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. The items
-    of the session itself are candidates in any case and take no place from others, so that their number is the same where a protocol leaves seen items out. Both models are trained
-    on the same sessions, each by its own loss; after that the ranker may go on with a listwise loss over what the
-    retriever finds before each event. The retriever has seen these events, so that its lists are better there than
-    they will be later.
+    of the session itself are candidates in any case and take no place from others, so that their number is the same
+    where a protocol leaves seen items out. A filter (``allowed``, ``exclude``) acts on the list, not on what is
+    retrieved. Both models are trained on the same sessions, each by its own loss; after that the ranker may go on with
+    a listwise loss over what the retriever finds before each event. The retriever has seen these events, so that its
+    lists are better there than they will be later.
     """
 
     name = "two-stage"
