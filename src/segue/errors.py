@@ -5,6 +5,7 @@
     │   ├── LogError          the content of a click log (file, row, column)
     │   ├── ParameterError    a parameter of a model, a protocol or a run
     │   ├── UnknownNameError  a name that is not in a table (model, preset, metric, ...)
+    │   ├── PluginError       a model of another package that cannot be used
     │   ├── EmptyDataError    nothing is left to learn from or to test on
     │   └── ArtifactError     a folder that is no artifact, or a damaged one
     ├── DivergedError         a training whose loss is no longer finite
@@ -48,6 +49,10 @@ class UnknownNameError(InputError):
         close = get_close_matches(name, names, n=1)
         guess = f"did you mean '{close[0]}'? " if close else ""
         super().__init__(f"unknown {kind} '{name}': {guess}choose one of {', '.join(names)}")
+
+
+class PluginError(InputError):
+    """A model of another package that cannot be used."""
 
 
 class EmptyDataError(InputError):

@@ -14,15 +14,12 @@ import polars as pl
 import pytest
 from command import SMALL, Outcome, segue, tree, write_shop
 
+from segue.cli.main import COMMANDS
 from segue.cli.terminal import program
 from segue.experiment.entries import BASELINES
-from segue.models.catalog import model_class, model_classes
+from segue.models.catalog import BUILT_IN, model_class, model_classes
 from segue.parameters import describe
 
-COMMANDS = (
-    *("demo", "data", "models", "run", "tune", "compare", "report"),
-    *("distill", "evaluate", "recommend", "add-items", "plot"),
-)
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
 WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}
 NUMBERS = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "parameters", "latency_ms"}
@@ -232,6 +229,28 @@ def test_models_are_listed_with_every_parameter() -> None:
     shown = segue("models", "gru4rec").out
     assert re.search(r"training\.clip_norm +none ", shown)
     assert "--preset gru4rec=recbole: embedding=separate" in shown
+
+
+def test_a_broken_plugin_is_a_warning_in_the_list_and_an_error_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "broken_models-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-models\nVersion: 1.2\n")
+    (about / "entry_points.txt").write_text("[segue.models]\nbest = broken_models:Best\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    why = (
+        "model 'best' (broken_models:Best) of package broken-models 1.2: cannot be imported (ModuleNotFoundError: "
+        "No module named 'broken_models'); repair or uninstall the package\n"
+    )
+    listed = segue("models")
+    assert listed.code == 0
+    assert f"! {why}" in listed.out
+    assert all(kind in listed.out for kind in BUILT_IN)
+    asked = segue("models", "best")
+    assert (asked.code, asked.err) == (2, f"error: {why}")
+    trained = segue("run", "no-log", "--model", "best,stan", "--set", "stan.k=0", "--out", tmp_path / "run")
+    assert (trained.code, trained.err) == (2, f"error: {why}stan.k: must be greater than or equal to 1, got 0\n")
 
 
 def test_the_summary_of_a_model_shows_its_network() -> None:

@@ -3,26 +3,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chains import blocks, prefixes
 
+import segue
 from segue.errors import ArtifactError, UnknownNameError
-from segue.models import catalog, single
+from segue.models import catalog
 from segue.models.base import Model
 from segue.models.popularity import Popularity
 from segue.models.v_sknn import VSKNN
-
-
-@pytest.fixture
-def fresh_table() -> Iterator[None]:
-    single.single_models.cache_clear()
-    yield
-    single.single_models.cache_clear()
 
 
 def test_names_are_those_of_the_classes() -> None:
@@ -31,30 +23,19 @@ def test_names_are_those_of_the_classes() -> None:
     assert {"popularity", "session-popularity", "markov", "sequential-rules", "item-knn"} <= set(names)
     assert {"v-sknn", "stan", "vstan"} <= set(names)
     assert all(catalog.model_class(model.name) is model for model in catalog.model_classes())
+    assert names[: len(catalog.BUILT_IN)] == list(catalog.BUILT_IN)
+    assert catalog.model_names() == names
+
+
+def test_every_public_model_has_a_name() -> None:
+    public = (getattr(segue, name) for name in segue.__all__)
+    models = {one for one in public if isinstance(one, type) and issubclass(one, Model) and one is not Model}
+    assert {model.name for model in models} == catalog.BUILT_IN.keys()
 
 
 def test_an_unknown_name_gets_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="unknown model 'v-skn': did you mean 'v-sknn'"):
         catalog.model_class("v-skn")
-
-
-class Foreign(Popularity):
-    """Comes from another package."""
-
-    name = "foreign"
-
-
-class Impostor(Popularity):
-    """Has a name that is taken."""
-
-
-def test_other_packages_add_models(fresh_table: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "another_package", sys.modules[__name__])
-    found = [EntryPoint(kind, f"another_package:{kind}", "segue.models") for kind in ("Foreign", "Impostor")]
-    monkeypatch.setattr(single, "entry_points", lambda group: found if group == "segue.models" else [])
-    assert catalog.model_class("foreign") is Foreign
-    assert catalog.model_classes()[-1] is Foreign
-    assert catalog.model_class("popularity") is Popularity
 
 
 def test_a_new_process_gives_identical_scores(tmp_path: Path) -> None:

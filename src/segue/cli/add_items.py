@@ -4,19 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 import segue
-from segue.artifact import is_artifact
 from segue.cli.reading import model_folder
-from segue.data.readers import read_items
 from segue.errors import ParameterError
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("add-items")(add_items)
 
 
 def add_items(
@@ -32,6 +24,11 @@ def add_items(
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
     segue add-items runs/shop-1/als new.parquet --by category,brand --to als-2
     """
+    import numpy as np
+
+    from segue.artifact import is_artifact
+    from segue.data.readers import read_items
+
     model_folder(artifact)
     to = to or artifact
     if is_artifact(to) and not (overwrite or to.samefile(artifact)):

@@ -10,9 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 import segue
-from segue.cli.tables import title
 from segue.cli.terminal import terminal
-from segue.storage import write_text
 
 if TYPE_CHECKING:
     from segue.experiment.compare import Standing
@@ -21,11 +19,6 @@ _ABOUT = (
     "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
     "over sessions, corrected (Holm) for all pairs of models that the table could have compared; real if p < 0.05."
 )
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(compare)
 
 
 def compare(
@@ -50,6 +43,8 @@ def compare(
     names = [name.strip() for text in metric or [] for name in text.split(",") if name.strip()]
     found = segue.compare(*runs, metrics=names, force=force)
     if out is not None:
+        from segue.storage import write_text
+
         write_text(out, _markdown(found))
     if as_json:
         typer.echo(found.model_dump_json())
@@ -69,6 +64,8 @@ def show_comparison(found: "segue.Comparison") -> None:
 
 
 def _title(found: "segue.Comparison") -> str:
+    from segue.cli.tables import title
+
     hashes = found.hashes
     if len(hashes) == 1:
         return title(found.log, found.cases, found.protocol)

@@ -7,15 +7,8 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items, Log, read_log
-from segue.cli.tables import statistics_tables, title
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
-from segue.experiment.recipe import PROTOCOL, parse_settings
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(data)
 
 
 def data(
@@ -34,6 +27,9 @@ def data(
     segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10
     segue data clicks.parquet --columns session=sid,item=iid,time=ts --json
     """
+    from segue.cli.tables import statistics_tables, title
+    from segue.experiment.recipe import PROTOCOL, parse_settings
+
     tree = parse_settings(settings or [])
     if others := sorted(tree.keys() - {PROTOCOL}):
         raise ParameterError(

@@ -2,21 +2,17 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 import segue
 from segue.cli.reading import names
-from segue.cli.run import show
-from segue.cli.tables import recommendation_table, size_table
 from segue.cli.terminal import program, terminal
-from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.experiment.begun import read_settings
-from segue.experiment.recipe import PROTOCOL, Recipe
-from segue.progress import progress_for
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _EXAMPLES = 2
 
@@ -27,11 +23,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "gru4rec": {"hidden_size": 200, "dropout_hidden": 0.4, "training": {"n_samples": 256, "epochs": 8}},
 }
 """What suits a small shop: two days of visits to test on, and a sample of half the catalogue as negatives."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(demo)
 
 
 def demo(
@@ -47,6 +38,13 @@ def demo(
     segue demo --sessions 50000 --out shop
     segue demo --model sasrec --out shop
     """
+    from segue.cli.run import show
+    from segue.cli.tables import size_table
+    from segue.data.synthetic import shop
+    from segue.experiment.begun import read_settings
+    from segue.experiment.recipe import PROTOCOL, Recipe
+    from segue.progress import progress_for
+
     begun = read_settings(out)
     if begun is not None and begun["run"]["log"] != _LOG:
         raise ParameterError(f"--out: {out} holds a run on another log, {begun['run']['log']}; choose another folder")
@@ -83,7 +81,9 @@ def _example_visits(model: "segue.Model") -> list[list[int | str]]:
     return [table.filter(table["category"] == category)["item"][:2].to_list() for category in categories]
 
 
-def _answer(console: Console, model: "segue.Model", visit: list[int | str]) -> None:
+def _answer(console: "Console", model: "segue.Model", visit: list[int | str]) -> None:
+    from segue.cli.tables import recommendation_table
+
     table = model.vocabulary.table
     names = dict(zip(table["item"], table["name"], strict=True))
     seen = " → ".join(names[item] for item in visit)

@@ -7,20 +7,10 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items, Log, model_folder
-from segue.cli.run import show
 from segue.errors import ParameterError
-from segue.experiment.folder import next_folder
-from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
-from segue.parameters import build
-from segue.progress import progress_for
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("distill")(command)
-
-
-def command(
+def distill(
     teacher: Annotated[Path, typer.Argument(help="Folder of a trained model, of any kind, that a run wrote.")],
     log: Log,
     student: Annotated[str, typer.Option(help="The sequence encoder that learns from it.")] = "sasrec",
@@ -44,6 +34,12 @@ def command(
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
     segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
     """
+    from segue.cli.run import show
+    from segue.experiment.folder import next_folder
+    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+    from segue.parameters import build
+    from segue.progress import progress_for
+
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     given = parse_settings(settings or [])

@@ -7,17 +7,9 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.artifact import Artifact
 from segue.cli.reading import Columns, Format, Log, model_folder, read_log
-from segue.cli.tables import evaluation_table, title
 from segue.cli.terminal import terminal
 from segue.errors import ArtifactError
-from segue.progress import progress_for
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(evaluate)
 
 
 def evaluate(
@@ -34,6 +26,10 @@ def evaluate(
     segue evaluate runs/clicks-1/gru4rec clicks.csv
     segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
     """
+    from segue.artifact import Artifact
+    from segue.cli.tables import evaluation_table, title
+    from segue.progress import progress_for
+
     facts = Artifact.read(model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")

@@ -6,16 +6,8 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.tables import model_table, parameter_table, step_table
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
-from segue.experiment.recipe import parse_assignments, parse_settings
-from segue.parameters import flatten, typed
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(models)
 
 
 def models(
@@ -44,6 +36,8 @@ def models(
     if name is None:
         _list()
     elif summary:
+        from segue.experiment.recipe import parse_assignments, parse_settings
+
         model = _configured(name, parse_assignments("--preset", preset or []), parse_settings(settings or []))
         _show_network(model, items=10_000 if items is None else items, length=50 if length is None else length)
     else:
@@ -51,12 +45,21 @@ def models(
 
 
 def _list() -> None:
+    from segue.cli.tables import model_table
+    from segue.models.catalog import usable_models
+
+    found, faults = usable_models()
     console = terminal()
-    console.print(model_table(segue.model_classes()))
+    console.print(model_table(found))
+    for fault in faults:
+        console.print(f"! {fault}", soft_wrap=True)
     console.print("One model's parameters: segue models NAME")
 
 
 def _show_parameters(kind: "type[segue.Model]") -> None:
+    from segue.cli.tables import parameter_table
+    from segue.parameters import flatten, typed
+
     console = terminal()
     console.print(f"{kind.name}: {kind.summary()}")
     console.print(f"Source: {kind.paper}")
@@ -68,6 +71,8 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
 
 
 def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
+    from segue.cli.tables import parameter_table, step_table
+
     if isinstance(model, segue.TwoStage):
         for stage in (model.retriever, model.ranker):
             _show_network(stage, items=items, length=length)

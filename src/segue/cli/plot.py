@@ -8,17 +8,7 @@ import typer
 
 import segue
 from segue.cli.reading import Items, model_folder
-from segue.cli.tables import component_table, item_table
 from segue.cli.terminal import terminal
-from segue.data.readers import read_items
-from segue.insight.options import PlotOptions, checked_suffix
-from segue.parameters import build
-from segue.progress import progress_for
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(plot)
 
 
 def plot(
@@ -47,6 +37,11 @@ def plot(
     segue plot runs/shop-1/sasrec --kind tsne --color category --out map.html --out map.png
     segue plot runs/shop-1/als --kind spectrum --neighbours 1041
     """
+    from segue.data.readers import read_items
+    from segue.insight.options import PlotOptions, checked_suffix
+    from segue.parameters import build
+    from segue.progress import progress_for
+
     given: dict[str, Any] = {
         "kind": kind,
         "color": color,
@@ -73,6 +68,8 @@ def plot(
 
 def _show(insight: Any) -> None:
     """Print what the picture does not tell in numbers."""
+    from segue.cli.tables import component_table, item_table
+
     console = terminal()
     for note in insight.notes:
         typer.echo(f"· {note}")

@@ -1,15 +1,15 @@
 """What the commands read: options of a log, and folders of models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segue.artifact import is_artifact
-from segue.data.events import Events
 from segue.errors import ArtifactError
-from segue.experiment.recipe import Recipe, load_recipe, parse_assignments
-from segue.experiment.recipe import read_log as read_log_of
+
+if TYPE_CHECKING:
+    from segue.data.events import Events
+    from segue.experiment.recipe import Recipe
 
 Log = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
 Format = Annotated[str | None, typer.Option("--format", help="Format of the log, if it is not recognised.")]
@@ -19,11 +19,13 @@ Items = Annotated[str | None, typer.Option("--items", help="Table of the items: 
 
 def read_log(
     log: str, log_format: str | None, columns: list[str] | None, items: str | None = None
-) -> tuple[Events, Recipe]:
+) -> "tuple[Events, Recipe]":
     """Read the log that the options name; return it with the recipe that says so."""
-    options = {"log": log, "format": log_format, "columns": parse_assignments("--columns", columns or [])}
-    recipe = load_recipe(None, {**options, "items": items})
-    return read_log_of(recipe), recipe
+    from segue.experiment import recipe as recipes
+
+    options = {"log": log, "format": log_format, "columns": recipes.parse_assignments("--columns", columns or [])}
+    recipe = recipes.load_recipe(None, {**options, "items": items})
+    return recipes.read_log(recipe), recipe
 
 
 def model_folder(path: Path) -> Path:
@@ -32,6 +34,8 @@ def model_folder(path: Path) -> Path:
     Raises:
         ArtifactError: there is no such folder, or it is one of a run.
     """
+    from segue.artifact import is_artifact
+
     if not path.exists():
         raise ArtifactError(f"{path}: does not exist; name the folder of a model that a run wrote")
     inside = sorted(folder for folder in path.iterdir() if is_artifact(folder)) if path.is_dir() else []

@@ -9,14 +9,8 @@ import typer
 
 import segue
 from segue.cli.reading import model_folder
-from segue.cli.tables import recommendation_table
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(recommend)
 
 
 def recommend(
@@ -39,6 +33,8 @@ def recommend(
     segue recommend runs/shop-1/v-sknn --items "red shoes,blue hat" -k 5 --json
     segue recommend runs/shop-1/sasrec --items 17,204 --context time=2026-01-31T20:00,2026-01-31T20:05
     """
+    from segue.cli.tables import recommendation_table
+
     session = [item.strip() for item in items.split(",") if item.strip()]
     if not session:
         raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")

@@ -5,15 +5,6 @@ from typing import Annotated
 
 import typer
 
-from segue.experiment.folder import PAGE, REPORT, RESULTS
-from segue.experiment.report import write_reports
-from segue.experiment.results import Results
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(report)
-
 
 def report(run: Annotated[Path, typer.Argument(help="Folder of a run, or its results.json.")]) -> None:
     """Write report.md and report.html of a run again, from its results.json.
@@ -22,6 +13,10 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, or its res
     segue report runs/clicks-1
     segue report runs/clicks-1/results.json
     """
+    from segue.experiment.folder import PAGE, REPORT, RESULTS
+    from segue.experiment.report import write_reports
+    from segue.experiment.results import Results
+
     folder = run.parent if run.name == RESULTS else run
     write_reports(Results.read(folder / RESULTS), folder)
     typer.echo(f"Wrote {folder / REPORT} and {folder / PAGE}.")

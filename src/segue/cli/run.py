@@ -2,26 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import segue
-from segue.cli.compare import show_comparison
 from segue.cli.reading import Columns, Format, Items, names
-from segue.cli.tables import leaderboard, title
 from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
-from segue.evaluation.linter.finding import LOG
-from segue.experiment.folder import PAGE, REPORT, RESULTS, check_folder, next_folder
-from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings
-from segue.experiment.results import Results
-from segue.progress import progress_for
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("run")(run)
+if TYPE_CHECKING:
+    from segue.experiment.recipe import Recipe
+    from segue.experiment.results import Results
 
 
 def run(
@@ -70,6 +62,10 @@ def run(
     segue run clicks.csv --model gru4rec,sasrec --seeds 0,1,2 --out runs/b
     segue run ml-100k --recbole bpr.yaml --model BPR
     """
+    from segue.experiment.folder import next_folder
+    from segue.experiment.recipe import parse_assignments, parse_settings
+    from segue.progress import progress_for
+
     several = _seeds(seeds or [])
     if several and seed is not None:
         raise ParameterError("--seeds: stands in for --seed; give one of them")
@@ -107,8 +103,12 @@ def run(
     show(results, folder)
 
 
-def _run_seeds(recipe: Recipe, folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
+def _run_seeds(recipe: "Recipe", folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
     """Run the recipe with each seed, and compare the models over the seeds."""
+    from segue.cli.compare import show_comparison
+    from segue.experiment.folder import check_folder
+    from segue.progress import progress_for
+
     folders = {seed: folder / f"seed-{seed}" for seed in seeds}
     for one in folders.values():
         check_folder(one, resume=resume, overwrite=overwrite)
@@ -128,8 +128,12 @@ def _seeds(texts: list[str]) -> list[int]:
     return [int(name) for name in given]
 
 
-def show(results: Results, folder: Path) -> None:
+def show(results: "Results", folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
+    from segue.cli.tables import leaderboard, title
+    from segue.evaluation.linter.finding import LOG
+    from segue.experiment.folder import PAGE, REPORT, RESULTS
+
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
     terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
@@ -143,8 +147,10 @@ def show(results: Results, folder: Path) -> None:
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
-def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> Recipe:
+def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> "Recipe":
     """Return the recipe of the files that the options name."""
+    from segue.experiment.recipe import load_recipe
+
     if not recbole:
         return load_recipe(config, options)
     if config is not None:

@@ -9,15 +9,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from segue.data.vocabulary import Vocabulary
-from segue.experiment.results import ModelResult
 from segue.parameters import describe, typed
 from segue.spaces import spaces_of
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from segue.data.vocabulary import Vocabulary
     from segue.evaluation.outcome import Evaluation
+    from segue.experiment.results import ModelResult
     from segue.insight.variance import Variance
     from segue.models.anatomy import Step
     from segue.models.base import Model, Recommendation
@@ -46,7 +46,7 @@ def title(log: str, cases: int, protocol: Mapping[str, Any]) -> str:
     return f"{log}  ·  {cases:,} cases  ·  {protocol['name']}  ·  protocol {protocol['hash']}{sampled}"
 
 
-def leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int = 4) -> Table:
+def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals: int = 4) -> Table:
     """Show the models, best first, with the 95% interval of the first metric drawn beside its value.
 
     Args:
@@ -84,7 +84,7 @@ def interval_picture(value: float, interval: tuple[float, float], low: float, hi
     return "".join(line)
 
 
-def _span(rows: Sequence[ModelResult], metric: str) -> tuple[float, float]:
+def _span(rows: "Sequence[ModelResult]", metric: str) -> tuple[float, float]:
     low = min((bound for row in rows if math.isfinite(bound := row.interval(metric)[0])), default=0.0)
     high = max((bound for row in rows if math.isfinite(bound := row.interval(metric)[1])), default=0.0)
     if high > low:
@@ -198,7 +198,7 @@ def step_table(steps: "Sequence[Step]") -> Table:
     return table
 
 
-def recommendation_table(answer: "Recommendation", vocabulary: Vocabulary) -> Table:
+def recommendation_table(answer: "Recommendation", vocabulary: "Vocabulary") -> Table:
     """Show recommended items with what is known of them."""
     known = vocabulary.metadata[:3]
     listed = vocabulary.table.filter(vocabulary.ids.is_in(answer.items))

@@ -8,24 +8,13 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items
-from segue.cli.tables import trial_table
 from segue.cli.terminal import again, program, terminal
 from segue.errors import ParameterError
-from segue.experiment.folder import next_folder
-from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
-from segue.parameters import build
-from segue.progress import progress_for
-from segue.spaces import parse_searches
 
 if TYPE_CHECKING:
     from segue.tuning.outcome import Tuned
 
 _SHOWN = 5
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("tune")(tune)
 
 
 def tune(
@@ -74,6 +63,12 @@ def tune(
         --search gru4rec.training.learning_rate=0.001..0.1:log --search gru4rec.hidden_size=[64,128]
     segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
     """
+    from segue.experiment.folder import next_folder
+    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+    from segue.parameters import build
+    from segue.progress import progress_for
+    from segue.spaces import parse_searches
+
     given = {
         "trials": trials,
         "metric": metric,
@@ -113,6 +108,8 @@ def tune(
 
 def _show(tuned: "Tuned", log: str | None) -> None:
     """Print the best trials, and the command that trains the best one."""
+    from segue.cli.tables import trial_table
+
     terminal().print(trial_table(tuned.ranked()[:_SHOWN], tuned.metric))
     typer.echo(f"{tuned.counts()}.")
     if tuned.importance:

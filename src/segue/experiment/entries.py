@@ -8,7 +8,7 @@ from segue.data.sessions import SECONDS_PER_DAY, Cases, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.models.base import Model
-from segue.models.catalog import model_class, model_classes
+from segue.models.catalog import model_class, model_names
 from segue.models.popularity import Popularity
 from segue.parameters import merge
 from segue.training.runtime import Runtime
@@ -91,7 +91,7 @@ def check_entries(entries: Sequence[Entry], train: Sessions) -> None:
 
 def _strangers(option: str, owners: Iterable[str], names: Sequence[str]) -> list[str]:
     """Say whose parameters are given without any use for them in this run."""
-    known = {model.name for model in model_classes()}
+    known = set(model_names())
     return [
         f"{option}: {owner} is not trained in this run; add it to --model"
         if owner in known

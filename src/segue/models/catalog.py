@@ -1,44 +1,99 @@
-"""Model name -> class: the table of all models."""
+"""Model name -> class. A model's module is imported when its name is asked for."""
 
+import warnings
+from importlib import import_module
 from pathlib import Path
 
 from segue.artifact import Artifact
-from segue.errors import ArtifactError, UnknownNameError
+from segue.errors import ArtifactError, PluginError, UnknownNameError
 from segue.models.base import Model
-from segue.models.single import SINGLE, single_models
-from segue.models.two_stage import TwoStage
+from segue.models.plugins import find_plugins, load_plugin, origin
 from segue.parameters import build
 
-_BUILT_IN: tuple[type[Model], ...] = (*SINGLE, TwoStage)
+BUILT_IN = {
+    "popularity": ("popularity", "Popularity"),
+    "session-popularity": ("session_popularity", "SessionPopularity"),
+    "markov": ("markov", "Markov"),
+    "sequential-rules": ("sequential_rules", "SequentialRules"),
+    "item-knn": ("item_knn", "ItemKNN"),
+    "v-sknn": ("v_sknn", "VSKNN"),
+    "stan": ("stan", "STAN"),
+    "vstan": ("vstan", "VSTAN"),
+    "als": ("als", "ALS"),
+    "bpr": ("bpr", "BPR"),
+    "fpmc": ("fpmc", "FPMC"),
+    "gru4rec": ("gru4rec", "GRU4Rec"),
+    "improved-gru4rec": ("improved_gru4rec", "ImprovedGRU4Rec"),
+    "narm": ("narm", "NARM"),
+    "stamp": ("stamp", "STAMP"),
+    "sr-gnn": ("sr_gnn", "SRGNN"),
+    "sasrec": ("sasrec", "SASRec"),
+    "bert4rec": ("bert4rec", "BERT4Rec"),
+    "fmlp-rec": ("fmlp_rec", "FMLPRec"),
+    "attention-clustering": ("attention_clustering", "AttentionClustering"),
+    "gsasrec": ("gsasrec", "GSASRec"),
+    "esasrec": ("esasrec", "ESASRec"),
+    "hstu": ("hstu", "HSTU"),
+    "two-stage": ("two_stage", "TwoStage"),
+}
+"""Module below ``segue.models`` and class of each model of segue, in the order of its documentation."""
 
 
-def _table() -> dict[str, type[Model]]:
-    return {**single_models(), TwoStage.name: TwoStage}
-
-
-def model_classes() -> list[type[Model]]:
-    """Return every model that can be named: those of segue in the order of its documentation, then foreign ones."""
-    return [*_BUILT_IN, *(model for model in _table().values() if model not in _BUILT_IN)]
+def model_names() -> list[str]:
+    """Return the names of all models, those of segue first, then those of other packages; nothing is imported."""
+    return list(dict.fromkeys((*BUILT_IN, *find_plugins())))
 
 
 def model_class(name: str) -> type[Model]:
-    """Return the model of a name.
+    """Return the model of a name; its module is imported now. A name of segue always means the model of segue.
 
     Raises:
         UnknownNameError: there is none.
+        PluginError: another package brings it, and it cannot be used.
     """
-    table = _table()
-    if name not in table:
-        raise UnknownNameError("model", name, table)
-    return table[name]
+    if name in BUILT_IN:
+        module, kind = BUILT_IN[name]
+        built_in: type[Model] = getattr(import_module(f"segue.models.{module}"), kind)
+        return built_in
+    plugins = find_plugins()
+    if name not in plugins:
+        raise UnknownNameError("model", name, (*BUILT_IN, *plugins))
+    return load_plugin(plugins[name])
+
+
+def usable_models() -> tuple[list[type[Model]], list[str]]:
+    """Import every model: those of segue in the order of its documentation, then those of other packages.
+
+    Returns:
+        The models, and for each model of another package that is left out a message why.
+    """
+    models, faults = [model_class(name) for name in BUILT_IN], []
+    for name, entries in find_plugins().items():
+        if name in BUILT_IN:
+            faults.append(f"{origin(entries)}: is ignored, because segue has a model of this name; rename it")
+            continue
+        try:
+            models.append(load_plugin(entries))
+        except PluginError as error:
+            faults.append(str(error))
+    return models, faults
+
+
+def model_classes() -> list[type[Model]]:
+    """Return every model, as ``usable_models`` does; a warning is issued for each that is left out."""
+    models, faults = usable_models()
+    for fault in faults:
+        warnings.warn(fault, RuntimeWarning, stacklevel=2)
+    return models
 
 
 def load(path: str | Path) -> Model:
-    """Load a fitted model that ``Model.save`` wrote.
+    """Load a fitted model that ``Model.save`` wrote; no other model is imported.
 
     Raises:
         ArtifactError: the folder is missing, foreign or damaged.
         UnknownNameError: its model is not known here, for example because the package that brings it is not installed.
+        PluginError: another package brings its model, and it cannot be used.
         ParameterError: its configuration breaks a rule of this version.
     """
     artifact = Artifact.read(Path(path))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segue.errors import UnknownNameError
-from segue.models.catalog import model_classes
+from segue.models.catalog import model_names
 
 Kind = Literal["general", "sequential"]
 """General models are tested by user, with all held-out items at once; sequential ones event by event."""
@@ -168,7 +168,7 @@ def counterpart(name: str) -> Counterpart:
     for one in COUNTERPARTS:
         if name in (one.recbole, one.segue):
             return one
-    here = [model.name for model in model_classes()]
+    here = model_names()
     if name not in here:
         raise UnknownNameError("model", name, [*(one.recbole for one in COUNTERPARTS), *here])
     return Counterpart("", name, _STRANGERS.get(name, "sequential"), "not")
