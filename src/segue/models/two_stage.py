@@ -278,7 +278,7 @@ class TwoStage(Model):
         self, items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> Bool[np.ndarray, "B C"]:
         """Tell which items must not be listed."""
-        barred = items == PADDING
+        barred: np.ndarray = items == PADDING
         if allowed is not None:
             barred |= ~allowed[items]
         if exclude is not None:

@@ -119,8 +119,10 @@ class Scratch(NamedTuple):
 def scratch(n_items: int, longest: int, sample_size: int) -> Scratch:
     """Return memory for prefixes of up to ``longest`` events."""
     whole, real = np.int64, np.float64
-    kinds = {"running": whole, "seen": whole, "listed": whole, "scores": real}
-    kinds |= {"found": np.int32, "values": np.float32, "nearest": np.int32}
+    kinds: dict[str, type[np.generic]] = {
+        **{name: whole for name in ("running", "seen", "listed")},
+        **{"scores": real, "found": np.int32, "values": np.float32, "nearest": np.int32},
+    }
     items = {name: np.zeros(n_items + 1, kind) for name, kind in kinds.items()}
     lists = {name: np.zeros(longest, whole) for name in ("heads", "tails", "steps")}
     sample = {name: np.zeros(sample_size, whole) for name in ("candidates", "matches")}
