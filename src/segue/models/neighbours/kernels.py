@@ -120,7 +120,7 @@ def scratch(n_items: int, longest: int, sample_size: int) -> Scratch:
     """Return memory for prefixes of up to ``longest`` events."""
     whole, real = np.int64, np.float64
     kinds: dict[str, type[np.generic]] = {
-        **{name: whole for name in ("running", "seen", "listed")},
+        **dict.fromkeys(("running", "seen", "listed"), whole),
         **{"scores": real, "found": np.int32, "values": np.float32, "nearest": np.int32},
     }
     items = {name: np.zeros(n_items + 1, kind) for name, kind in kinds.items()}

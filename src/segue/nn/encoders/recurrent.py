@@ -221,6 +221,8 @@ class RecurrentNetwork(Encoder):
 
         Prefixes that start at the same event are one session seen at several moments: it is run once.
         """
+        if len(prefixes) == 1:
+            return self._encode_one(prefixes.items[prefixes.starts[0] : prefixes.ends[0]].astype(np.int64))
         starts, run = np.unique(prefixes.starts, return_inverse=True)
         longest = np.zeros(len(starts), dtype=np.int64)
         np.maximum.at(longest, run, prefixes.lengths)
@@ -238,6 +240,12 @@ class RecurrentNetwork(Encoder):
             ending = by_length[bounds[into + 1] : bounds[into + 2]]
             outputs[torch.from_numpy(ending)] = flow[torch.from_numpy(row[ending])]
         return outputs
+
+    def _encode_one(self, items: Int64[np.ndarray, "n"]) -> Float[Tensor, "1 H"]:
+        output, state = self.output.new_zeros(1, self.hidden_size), self.start(1)
+        for event in range(len(items)):
+            output, state = self.read(items[event : event + 1], state)
+        return output
 
     def table(self) -> Float[Tensor, "M W"]:
         """Return output embedding and bias of every item."""
