@@ -1,5 +1,6 @@
 """What an evaluation found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,6 +9,10 @@ from jaxtyping import Float64, Int64
 
 from segue.evaluation.confidence import interval_of, intervals
 from segue.nn.metrics import Figure
+
+
+_MANY_TIES = 0.01
+"""Share of tied targets above which a reader should know what ties decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,20 @@ class Evaluation:
     tied: float = 0.0
     tie_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     hash: str | None = None
+
+    def tie_notes(self, metrics: Sequence[str]) -> list[str]:
+        """Say how much of some figures the order of equal scores decides, where more than 1% of the targets are tied.
+
+        Args:
+            metrics: names of metrics; those that are not of ranks are passed over.
+        """
+        bounds = [
+            f"{name} is {worst:.4f} if every tie is lost and {best:.4f} if every tie is won"
+            for name, (worst, best) in ((name, self.tie_bounds[name]) for name in metrics if name in self.tie_bounds)
+        ]
+        if self.tied <= _MANY_TIES or not bounds:
+            return []
+        return [f"{self.tied:.1%} of the targets have the score of another item: {', '.join(bounds)}"]
 
     @cached_property
     def confidence(self) -> dict[str, tuple[float, float]]:
