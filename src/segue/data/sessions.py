@@ -219,6 +219,30 @@ class Cases:
         """Number of cases C."""
         return len(self.groups)
 
+    def require(self, vocabulary: Vocabulary, place: str = "cases") -> None:
+        """Refuse cases whose prefixes or targets do not belong to a catalogue, or do not fit each other.
+
+        Args:
+            vocabulary: the catalogue.
+            place: name of the argument, for the message.
+
+        Raises:
+            ParameterError: what does not belong or fit.
+        """
+        self.prefixes.require(vocabulary, place)
+        offsets, n_targets = self.offsets, len(self.targets)
+        fits = n_targets == len(self) if offsets is None else len(offsets) == len(self) + 1 and offsets[-1] == n_targets
+        if len(self.prefixes) != len(self) or not fits or (offsets is not None and (np.diff(offsets) < 0).any()):
+            raise ParameterError(
+                f"{place}: must have a prefix, a group and targets for each case, got {len(self.prefixes)} prefixes, "
+                f"{len(self)} groups and {n_targets} targets"
+            )
+        if n_targets and not 1 <= self.targets.min() <= self.targets.max() <= len(vocabulary):
+            raise ParameterError(
+                f"{place}: targets must be item indices from 1 to {len(vocabulary)}, got {self.targets.min()} to "
+                f"{self.targets.max()}; encode the log with segue.prepare(log, vocabulary=model.vocabulary)"
+            )
+
     def __getitem__(self, rows: slice | Int[np.ndarray, "_"]) -> "Cases":
         part = replace(
             self,

@@ -70,8 +70,7 @@ def measure(
         raise ParameterError(f"candidates: 'labeled' is for metrics of values, got {', '.join(names)}; use 'full'")
     if among.drawn and are_of_values(names):
         raise ParameterError(f"candidates: '{among}' is for metrics of rankings, got {', '.join(names)}; use 'labeled'")
-    if cases.prefixes.vocabulary is not None:
-        scorer.vocabulary.require_same(cases.prefixes.vocabulary, "cases")
+    cases.require(scorer.vocabulary)
     if cases.labels is not None and not are_of_values(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):

@@ -427,7 +427,7 @@ class Model(ABC):
             raise ParameterError(f"valid: must be Cases, got {type(valid).__name__}; of a data set, pass data.valid")
         train.require_sound("train")
         if valid is not None:
-            valid.prefixes.require(train.vocabulary, "valid")
+            valid.require(train.vocabulary, "valid")
 
     def _require_own(self, prefixes: Prefixes) -> None:
         """Refuse prefixes that are not of this model's catalogue."""
