@@ -288,6 +288,44 @@ def test_resuming_with_other_metrics_measures_again_without_training(runs: Runs,
     }
 
 
+def test_by_a_metric_of_which_lower_is_better_the_lowest_is_the_best(runs: Runs, tmp_path: Path) -> None:
+    log, run = runs["zero"].parent / "shop.csv", tmp_path / "run"
+    metrics = ("--set", "protocol.metrics=[popularity@20,gini@20]")
+    outcome = segue("run", log, "--model", "markov,bpr", *BPR, *metrics, "--out", run)
+    assert outcome.code == 0, outcome.err
+    found = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
+    values = [row["metrics"]["popularity@20"] for row in found["models"]]
+    assert values == sorted(values)
+    assert found["models"][-1]["label"].startswith("popularity")
+    assert "popularity@20 ↓" in outcome.out
+    assert "popularity@20 (lower is better)" in (run / "report.md").read_text()
+    assert "Down and to the left is better." in (run / "report.html").read_text()
+    asked = compared(run, "--metric", "gini@20")["standings"]
+    assert [row["value"] for row in asked] == sorted(row["metrics"]["gini@20"] for row in found["models"])
+    (best, *_) = (row for row in compared(run, "--metric", "popularity@20")["standings"])
+    assert best["label"] == found["models"][0]["label"]
+    assert re.search(r"^popularity@20 ↓ *$", segue("compare", run).out, re.MULTILINE)
+
+
+def test_a_value_that_is_no_number_comes_last(runs: Runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["zero"], run)
+    found = json.loads((run / "results.json").read_text())
+    markov = next(row for row in found["models"] if row["label"] == "markov")
+    markov["metrics"]["recall@20"] = None
+    (run / "results.json").write_text(json.dumps(found))
+    cases = CaseValues.read(cases_file(run, "markov"))
+    replace(cases, values={**cases.values, "recall@20": cases.values["recall@20"] * float("nan")}).write(
+        cases_file(run, "markov")
+    )
+    outcome = segue("compare", run, "--metric", "recall@20", "--json")
+    assert outcome.code == 0, outcome.err
+    standings = json.loads(outcome.out, parse_constant=pytest.fail)["standings"]
+    assert [(row["label"], row["behind"]) for row in standings] == [("bpr", None), ("markov", None)]
+    assert standings[1]["value"] is None
+    assert segue("compare", run, "--metric", "recall@20").code == 0
+
+
 def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
     log, out = runs["zero"].parent / "shop.csv", tmp_path / "out"
     command = ("run", log, "--model", "bpr", "--no-baselines", *BPR, "--seeds", "0, 1", "--out", out)

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 import segue
-from segue.cli.tables import title
+from segue.cli.tables import headed, title
 from segue.cli.terminal import terminal
 from segue.storage import write_text
+from segue.strict_json import dumps
 
 if TYPE_CHECKING:
     from segue.experiment.compare import Standing
@@ -52,7 +53,7 @@ def compare(
     if out is not None:
         write_text(out, _markdown(found))
     if as_json:
-        typer.echo(found.model_dump_json())
+        typer.echo(dumps(found.model_dump(mode="json")))
         return
     show_comparison(found)
     if out is not None:
@@ -110,7 +111,8 @@ def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[l
     marks = [*(["seeds"] if seeded else []), *(["hash"] if several else [])]
     parts: dict[str, list[list[str]]] = {}
     for standing in found.standings:
-        name = f"{standing.metric}, protocol {standing.hash}" if several else standing.metric
+        metric = headed(standing.metric)
+        name = f"{metric}, protocol {standing.hash}" if several else metric
         further = [*([_seeds(standing)] if seeded else []), *([standing.hash] if several else [])]
         parts.setdefault(name, []).append([standing.label, *further, *_figures(standing, decimals)])
     return ["model", *marks, "value", "95% interval", "to best", "95% interval", "p", "real"], list(parts.items())

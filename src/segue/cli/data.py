@@ -1,6 +1,5 @@
 """`segue data`: what is in a log, before and after each step of its preparation."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from segue.cli.tables import statistics_tables, title
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
 from segue.experiment.recipe import PROTOCOL, parse_settings
+from segue.strict_json import dumps
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def data(
     if as_json:
         said = [finding.model_dump() for finding in findings]
         typer.echo(
-            json.dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
+            dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
         )
         return
     for note in dataset.notes:

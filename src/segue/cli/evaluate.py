@@ -1,6 +1,5 @@
 """`segue evaluate`: test an artifact again, on the same log or on another."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from segue.cli.tables import evaluation_table, title
 from segue.cli.terminal import terminal
 from segue.errors import ArtifactError
 from segue.progress import progress_for
+from segue.strict_json import dumps
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def evaluate(
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         shown |= {"sampled": evaluation.sampled}
-        typer.echo(json.dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
+        typer.echo(dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
         return
     for note in notes:
         typer.echo(f"· {note}")

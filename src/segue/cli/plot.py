@@ -1,6 +1,5 @@
 """`segue plot`: what a model has learnt of its items, as a picture."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from segue.data.readers import read_items
 from segue.insight.options import PlotOptions, checked_suffix
 from segue.parameters import build
 from segue.progress import progress_for
+from segue.strict_json import dumps
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,7 @@ def plot(
     insight = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
     written = [insight.write(path) for path in files]
     if as_json:
-        typer.echo(json.dumps({**insight.numbers(), "written": [str(path) for path in written]}, ensure_ascii=False))
+        typer.echo(dumps({**insight.numbers(), "written": [str(path) for path in written]}))
         return
     _show(insight)
     typer.echo(f"Wrote {', '.join(map(str, written))}.")

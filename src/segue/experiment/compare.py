@@ -21,7 +21,8 @@ from segue.experiment.contenders import (
 )
 from segue.experiment.differences import Pair, differences_of
 from segue.experiment.results import Difference
-from segue.nn.metrics import worth
+from segue.nn.metrics import order_key
+from segue.strict_json import Number
 
 
 class Standing(BaseModel):
@@ -35,13 +36,13 @@ class Standing(BaseModel):
     """What it is measured by."""
     hash: str
     """Hash of protocol and data."""
-    value: float
+    value: Number
     """The figure; over several seeds, their mean."""
-    interval: tuple[float, float] | None
+    interval: tuple[Number, Number] | None
     """Its 95% interval, over the sessions of the test; over several seeds, that of the mean."""
     seeds: tuple[int, ...]
     """Seeds of the runs behind it."""
-    deviation: float | None
+    deviation: Number | None
     """Standard deviation over the seeds, if there are several."""
     behind: Difference | None
     """The test of the best model with this hash (``one``) against this one; None for the best, and where no test is
@@ -132,12 +133,12 @@ def _metrics(contenders: Sequence[Contender], wanted: Sequence[str]) -> list[str
 
 
 def _rankings(contenders: Mapping[str, Contender], metric: str) -> list[list[str]]:
-    """Return the labels of each hash, best first; equal values stay in order."""
+    """Return the labels of each hash, best first; equal values stay in order, and NaN comes last."""
     alike: dict[str, list[str]] = {}
     for label, one in contenders.items():
         alike.setdefault(one.hash, []).append(label)
     return [
-        sorted(labels, key=lambda label: -worth(metric, float(np.mean(contenders[label].values(metric)))))
+        sorted(labels, key=lambda label: order_key(metric, float(np.mean(contenders[label].values(metric)))))
         for labels in alike.values()
     ]
 

@@ -87,7 +87,7 @@ class Runner:
     def results(self, rows: Sequence[ModelResult], pairs: Sequence[Pair] | None = None) -> Results:
         """Put rows together, best first, with what they mean; ``pairs`` are tested, or those of ``run_pairs``."""
         protocol = self._data.protocol
-        ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
+        ranked = sorted(rows, key=lambda row: row.order_key(protocol.metrics[0]))
         results = Results(
             segue=__version__,
             log=self._recipe.log_name,
@@ -104,7 +104,7 @@ class Runner:
 
     def examples(self, rows: Sequence[ModelResult]) -> list[Example]:
         """Ask the models that were asked for, and the best baseline, about a few test sessions."""
-        ranked = sorted(rows, key=lambda row: -row.worth(self._data.protocol.metrics[0]))
+        ranked = sorted(rows, key=lambda row: row.order_key(self._data.protocol.metrics[0]))
         shown = [row for row in ranked if not row.baseline] + [row for row in ranked if row.baseline][:1]
         scorers = {row.label: load(self._out / row.label) for row in shown}
         return examples(scorers, self._data.test, self._data.vocabulary)
@@ -186,7 +186,7 @@ class Runner:
         return again
 
     def _key(self, entry: Entry) -> str:
-        """Name everything that decides the outcome of the training, so that no other recipe's leftover is taken over."""
+        """Name all that decides the outcome of a training, so that no leftover of another recipe is taken over."""
         decides: dict[str, Any] = {
             "data": self._data.hash,
             "model": entry.model.name,
