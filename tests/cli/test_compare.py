@@ -253,7 +253,9 @@ def test_seeds_with_other_metrics_are_one_row_by_what_both_measured(runs: Runs, 
     found = compared(runs["zero"] / "bpr", other / "bpr")
     assert found["metrics"] == ["ndcg@5"]
     assert [row["seeds"] for row in found["standings"]] == [[0, 1]]
-    segue("run", log, "--model", "markov", "--no-baselines", "--set", "protocol.metrics=[gauc]", "--out", tmp_path / "x")
+    segue(
+        "run", log, "--model", "markov", "--no-baselines", "--set", "protocol.metrics=[gauc]", "--out", tmp_path / "x"
+    )
     assert "must share a metric to be compared by" in segue("compare", runs["zero"], tmp_path / "x").err
 
 

@@ -26,7 +26,9 @@ def test_a_loss_within_the_intervals_is_a_note():
     row = Line("m", {"mrr@20": 0.295})
     (finding,) = found(row, Line("b", {"mrr@20": 0.3}, baseline=True))
     assert (finding.severity, finding.subject) == ("note", "m")
-    assert finding.message.startswith("mrr@20 0.2950 is worse than the 0.3000 of the baseline b, and the intervals overlap")
+    assert finding.message.startswith(
+        "mrr@20 0.2950 is worse than the 0.3000 of the baseline b, and the intervals overlap"
+    )
 
 
 def test_baselines_and_winners_lose_to_nobody():
