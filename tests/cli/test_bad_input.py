@@ -220,7 +220,7 @@ def test_a_parameter_that_does_not_suit_the_log_is_refused_before_anything_is_tr
         (("run", "shop.csv", "--seed", "x"), "Invalid value for '--seed'"),
         (("run", "shop.csv", "--sed", "1"), "No such option: --sed"),
         (("run", "shop.csv", "--out"), "Option '--out' requires an argument"),
-        (("recommend", "model"), "--items: is missing; name the session's items: --items 17,204,31, or --item once"),
+        (("recommend", "model"), "--items: is missing; name the session's items: --items 17,204,31, or --item for"),
         (("rum",), "No such command 'rum'"),
     ],
 )

@@ -72,9 +72,7 @@ def _session(items: str | None, each: list[str]) -> list[str]:
     if items is not None and each:
         raise ParameterError("--item: stands in for --items; give one of them")
     if items is None and not each:
-        raise ParameterError(
-            "--items: is missing; name the session's items: --items 17,204,31, or --item once for each"
-        )
+        raise ParameterError("--items: is missing; name the session's items: --items 17,204,31, or --item for each")
     session = [text.strip() for text in (each if items is None else items.split(","))]
     if items is None and not all(session):
         raise ParameterError("--item: must be the id or name of an item, got ''")

@@ -8,8 +8,8 @@ import polars as pl
 _NAMES = ("name", "title", "label")
 """Columns that hold names, by what their own name ends in."""
 
-_GRAM = 3
-"""Letters in a row that a text must share with a name to be compared with it."""
+_SHORT = 10
+"""A text must share three letters in a row with a name to be compared with it; one of fewer letters than this, two."""
 
 _COMPARED = 100
 """Names with the most such pieces in common, which are compared letter by letter."""
@@ -70,7 +70,8 @@ class ItemNames:
         suggested where they are text.
         """
         wanted = _folded(text)[:_LONGEST]
-        pieces = list({wanted[at : at + _GRAM] for at in range(max(1, len(wanted) - _GRAM + 1))})
+        size = 2 if len(wanted) < _SHORT else 3
+        pieces = list({wanted[at : at + size] for at in range(max(1, len(wanted) - size + 1))})
         if not wanted:
             return []
         shared = pl.col("text").str.extract_many(pieces, overlapping=True).list.n_unique()
