@@ -25,6 +25,7 @@ from safetensors.numpy import load_file, save_file
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError
 from segue.storage import replacing_folder
+from segue.strict_json import dumps
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""
@@ -67,7 +68,7 @@ class Artifact:
         return path
 
     def _write_files(self, folder: Path) -> None:
-        (folder / _CONFIG).write_text(json.dumps(self.config, indent=2) + "\n")
+        (folder / _CONFIG).write_text(dumps(self.config, indent=2) + "\n", encoding="utf-8")
         self.vocabulary.table.write_parquet(folder / _ITEMS)
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, folder / _ARRAYS)
         # safetensors lets nobody but the writer read; a service may run as another user.
@@ -79,7 +80,7 @@ class Artifact:
             "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
             "sha256": {name: _sha256(folder / name) for name in (_CONFIG, _ITEMS, _ARRAYS)},
         }
-        (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (folder / _MANIFEST).write_text(dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Artifact":
@@ -97,7 +98,7 @@ class Artifact:
                 raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; copy or train it again")
         table = _parsed(path / _ITEMS, pl.read_parquet)
         arrays = _parsed(path / _ARRAYS, load_file)
-        config = _parsed(path / _CONFIG, lambda file: json.loads(file.read_text()))
+        config = _parsed(path / _CONFIG, lambda file: json.loads(file.read_text(encoding="utf-8")))
         return cls(manifest.model, config, Vocabulary(table), arrays, manifest.about)
 
 
@@ -119,7 +120,7 @@ def _manifest(path: Path) -> _Manifest:
     if not is_artifact(path):
         raise ArtifactError(f"{path}: is no artifact of segue (it has no {_MANIFEST}); name a folder that a run wrote")
     file = path / _MANIFEST
-    content = _parsed(file, lambda file: json.loads(file.read_text()))
+    content = _parsed(file, lambda file: json.loads(file.read_text(encoding="utf-8")))
     try:
         manifest = _Manifest.model_validate(content)
     except ValidationError as error:

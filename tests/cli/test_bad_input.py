@@ -220,7 +220,7 @@ def test_a_parameter_that_does_not_suit_the_log_is_refused_before_anything_is_tr
         (("run", "shop.csv", "--seed", "x"), "Invalid value for '--seed'"),
         (("run", "shop.csv", "--sed", "1"), "No such option: --sed"),
         (("run", "shop.csv", "--out"), "Option '--out' requires an argument"),
-        (("recommend", "model"), "Missing option '--items'"),
+        (("recommend", "model"), "--items: is missing; name the session's items: --items 17,204,31, or --item for"),
         (("rum",), "No such command 'rum'"),
     ],
 )
@@ -444,6 +444,8 @@ def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, fi
         (("models", "gru4rce"), "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of "),
         (("recommend", "nowhere", "--items", "1"), "nowhere: does not exist; name the folder of a model "),
         (("evaluate", "nowhere", "shop.csv"), "nowhere: does not exist; name the folder of a model "),
+        (("recommend", "nowhere", "--items", "1", "--item", "2"), "--item: stands in for --items; give one of them"),
+        (("recommend", "nowhere", "--item", "1", "--item", " "), "--item: must be the id or name of an item, got ''"),
         (("recommend", "nowhere", "--items", ", "), "--items: must name at least one item such as 17,204,31, got ', '"),
     ],
 )

@@ -16,8 +16,11 @@ from command import SMALL, Outcome, segue, tree, write_shop
 
 from segue.cli.main import COMMANDS
 from segue.cli.terminal import program
+from segue.data.synthetic import shop
+from segue.evaluation.prepare import prepare
 from segue.experiment.entries import BASELINES
 from segue.models.catalog import BUILT_IN, model_class, model_classes
+from segue.models.markov import Markov
 from segue.parameters import describe
 
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
@@ -104,7 +107,7 @@ def test_histories_are_tested_by_leave_one_out(histories: Path, tmp_path: Path) 
     assert f"- {note}\n" in (tmp_path / "out" / "report.md").read_text()
     answer = segue("recommend", tmp_path / "out" / "stan", "--items", "[b]näme 3[/i], [/x]", "-k", 3)
     assert answer.out.count("[b]näme ") == 3
-    assert "Not in the training data, so ignored: [/x]\n" in answer.out
+    assert "Not in the training data, so ignored: '[/x]'\n" in answer.out
 
 
 def test_equal_seeds_give_equal_figures(finished: Finished, log: Path, tmp_path: Path) -> None:
@@ -214,10 +217,35 @@ def test_recommending(finished: Finished) -> None:
 def test_unknown_items_are_answered_by_the_fallback_and_it_is_said(finished: Finished) -> None:
     outcome = segue("recommend", finished[0] / "stan", "--items", "nothing,[b]", "-k", 3)
     assert outcome.code == 0
-    assert "Not in the training data, so ignored: nothing, [b]\n" in outcome.out
+    for text in ("nothing", "[b]"):
+        assert f"Not in the training data, so ignored: '{text}'\n" in outcome.out
     assert "No item of the session is known, so the most popular items answer." in outcome.out
     answer = json.loads(segue("recommend", finished[0] / "stan", "--items", "nothing", "--json").out)
     assert (answer["source"], answer["unknown"], len(answer["items"])) == ("popularity", ["nothing"], 10)
+
+
+def test_items_are_named_and_near_ones_suggested(tmp_path: Path) -> None:
+    model = Markov().fit(prepare(shop(1500, 0)).train)
+    ids = dict(model.vocabulary.table.select("name", "item").iter_rows())
+    folder = model.save(tmp_path / "markov")
+
+    def asked(*arguments: object) -> dict[str, Any]:
+        outcome = segue("recommend", folder, *arguments, "--json")
+        assert outcome.code == 0, outcome.err
+        return json.loads(outcome.out)
+
+    spatula, pan = "Silicone spatula, sand", "Frying pan, black"
+    by_id = asked("--items", f"{ids[spatula]},{ids[pan]}")
+    assert (by_id["source"], by_id["unknown"]) == ("model", [])
+    assert asked("--item", ids[spatula], "--item", ids[pan]) == by_id
+    assert asked("--item", spatula, "--item", pan) == by_id
+    assert asked("--item", f" {spatula.upper()}", "--item", ids[pan]) == by_id
+    assert asked("--items", spatula)["unknown"] == ["Silicone spatula", "sand"]
+    shown = segue("recommend", folder, "--item", "Frying pan, blak", "--item", "Silicone spatul", "--item", pan).out
+    assert f"so ignored: 'Frying pan, blak'; did you mean '{pan}' ({ids[pan]})" in shown
+    assert re.search(r"so ignored: 'Silicone spatul'; did you mean 'Silicone spatula, \w+' \(\d+\)", shown)
+    assert f"'{spatula}' ({ids[spatula]})" in shown
+    assert "the most popular items answer" not in shown
 
 
 def test_models_are_listed_with_every_parameter() -> None:

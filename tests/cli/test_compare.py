@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 from command import segue, write_shop
 
+from segue.errors import ParameterError
 from segue.evaluation.slices import WAYS
 from segue.experiment.cases import CaseValues, cases_file
+from segue.experiment.compare import compare
 
 BPR = ("--set", "bpr.factors=8", "--set", "bpr.training.epochs=5")
 
@@ -215,6 +217,115 @@ def test_resuming_measures_again_what_left_no_values(runs: Runs, tmp_path: Path)
     assert outcome.err.count("it is measured again") == 2
     assert outcome.err.count("taken over from") == 2
     assert {name: file.read_bytes() for name, file in files.items()} == before
+
+
+def rows(run: Path) -> dict[str, dict[str, Any]]:
+    return {row["label"]: row for row in json.loads((run / "results.json").read_text())["models"]}
+
+
+def mark(run: Path) -> str:
+    return json.loads((run / "results.json").read_text())["protocol"]["hash"]
+
+
+OTHER = ("--set", "protocol.metrics=[ndcg@5,recall@20,gini@10]", "--set", "protocol.decimals=3")
+
+
+def test_runs_with_other_metrics_share_a_hash_and_compare_by_what_both_measured(runs: Runs, tmp_path: Path) -> None:
+    log, other = runs["zero"].parent / "shop.csv", tmp_path / "other"
+    outcome = segue("run", log, "--model", "markov,bpr", "--no-baselines", *BPR, *OTHER, "--out", other)
+    assert outcome.code == 0, outcome.err
+    assert mark(other) == mark(runs["zero"])
+    found = compared(runs["zero"], other)
+    assert found["metrics"] == ["recall@20"]
+    values = {row["label"]: row["value"] for row in found["standings"]}
+    assert values["zero/bpr"] == values["other/bpr"] == rows(other)["bpr"]["metrics"]["recall@20"]
+    assert next(row for row in found["standings"] if row["label"] == "other/bpr")["behind"]["real"]
+    assert compared(other, runs["zero"])["metrics"] == ["ndcg@5", "recall@20"]
+    refused = segue("compare", runs["zero"], other, "--metric", "mrr@20")
+    assert refused.code == 2
+    assert "unknown metric shared by these runs 'mrr@20'" in refused.err
+
+
+def test_seeds_with_other_metrics_are_one_row_by_what_both_measured(runs: Runs, tmp_path: Path) -> None:
+    log, other = runs["zero"].parent / "shop.csv", tmp_path / "other"
+    metrics = ("--set", "protocol.metrics=[coverage@20,ndcg@5]")
+    segue("run", log, "--model", "bpr", "--no-baselines", *BPR, *metrics, "--seed", 1, "--out", other)
+    found = compared(runs["zero"] / "bpr", other / "bpr")
+    assert found["metrics"] == ["ndcg@5"]
+    assert [row["seeds"] for row in found["standings"]] == [[0, 1]]
+    segue(
+        "run", log, "--model", "markov", "--no-baselines", "--set", "protocol.metrics=[gauc]", "--out", tmp_path / "x"
+    )
+    assert "must share a metric to be compared by" in segue("compare", runs["zero"], tmp_path / "x").err
+
+
+def test_a_metric_is_asked_for_in_a_list() -> None:
+    with pytest.raises(ParameterError, match=r"metrics: must be a list of names, got 'mrr@20'; write \['mrr@20'\]"):
+        compare("a", "b", metrics="mrr@20")
+
+
+def test_resuming_with_other_metrics_measures_again_without_training(runs: Runs, tmp_path: Path) -> None:
+    run, log = tmp_path / "run", runs["zero"].parent / "shop.csv"
+    shutil.copytree(runs["zero"], run)
+    command = ("run", log, "--model", "markov,bpr", "--no-baselines", *BPR, "--out", run, "--resume")
+    outcome = segue(*command, *OTHER)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("taken over from") == outcome.err.count("it is measured again") == 2
+    fresh = segue(*command[:-3], *OTHER, "--out", tmp_path / "fresh")
+    assert fresh.code == 0, fresh.err
+    for label, row in rows(run).items():
+        once = rows(tmp_path / "fresh")[label]
+        for name in ("metrics", "confidence", "validation", "validation_confidence", "diagnostics", "slices"):
+            assert row[name] == once[name]
+        assert list(row["metrics"]) == ["ndcg@5", "recall@20", "gini@10"]
+        assert row["fit_seconds"] == rows(runs["zero"])[label]["fit_seconds"]
+        kept = CaseValues.read(cases_file(run, label))
+        assert kept.values.keys() == {"ndcg@5", "recall@20"}
+        weights = [(folder / label / "arrays.safetensors").read_bytes() for folder in (run, runs["zero"])]
+        assert weights[0] == weights[1]
+    assert segue(*command, *OTHER).err.count("it is measured again") == 0
+    assert segue(*command).code == 0
+    assert {label: row["metrics"] for label, row in rows(run).items()} == {
+        label: row["metrics"] for label, row in rows(runs["zero"]).items()
+    }
+
+
+def test_by_a_metric_of_which_lower_is_better_the_lowest_is_the_best(runs: Runs, tmp_path: Path) -> None:
+    log, run = runs["zero"].parent / "shop.csv", tmp_path / "run"
+    metrics = ("--set", "protocol.metrics=[popularity@20,gini@20]")
+    outcome = segue("run", log, "--model", "markov,bpr", *BPR, *metrics, "--out", run)
+    assert outcome.code == 0, outcome.err
+    found = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
+    values = [row["metrics"]["popularity@20"] for row in found["models"]]
+    assert values == sorted(values)
+    assert found["models"][-1]["label"].startswith("popularity")
+    assert "popularity@20 ↓" in outcome.out
+    assert "popularity@20 (lower is better)" in (run / "report.md").read_text()
+    assert "Down and to the left is better." in (run / "report.html").read_text()
+    asked = compared(run, "--metric", "gini@20")["standings"]
+    assert [row["value"] for row in asked] == sorted(row["metrics"]["gini@20"] for row in found["models"])
+    (best, *_) = (row for row in compared(run, "--metric", "popularity@20")["standings"])
+    assert best["label"] == found["models"][0]["label"]
+    assert re.search(r"^popularity@20 ↓ *$", segue("compare", run).out, re.MULTILINE)
+
+
+def test_a_value_that_is_no_number_comes_last(runs: Runs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["zero"], run)
+    found = json.loads((run / "results.json").read_text())
+    markov = next(row for row in found["models"] if row["label"] == "markov")
+    markov["metrics"]["recall@20"] = None
+    (run / "results.json").write_text(json.dumps(found))
+    cases = CaseValues.read(cases_file(run, "markov"))
+    replace(cases, values={**cases.values, "recall@20": cases.values["recall@20"] * float("nan")}).write(
+        cases_file(run, "markov")
+    )
+    outcome = segue("compare", run, "--metric", "recall@20", "--json")
+    assert outcome.code == 0, outcome.err
+    standings = json.loads(outcome.out, parse_constant=pytest.fail)["standings"]
+    assert [(row["label"], row["behind"]) for row in standings] == [("bpr", None), ("markov", None)]
+    assert standings[1]["value"] is None
+    assert segue("compare", run, "--metric", "recall@20").code == 0
 
 
 def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_metadata_can_come_from_a_table(artifact: Path, here: Path) -> None:
 
 REFUSED = {
     "unknown column": (("--color", "brand"), "color: must be one of popularity, name, kind, got 'brand'"),
-    "unknown item": (("--neighbours", "pam 7"), "an item that training has seen, got 'pam 7'; did you mean pan 7 or"),
+    "unknown item": (("--neighbours", "pam 7"), "an item that training has seen, got 'pam 7'; did you mean 'pan 7' ("),
     "unknown kind": (("--kind", "isomap"), "plot.kind: must be 'pca', 'tsne', 'umap' or 'spectrum', got 'isomap'"),
     "wrong perplexity": (("--perplexity", "1,x"), "plot.perplexity.0: must be greater than or equal to 2, got '1'\n"),
     "no perplexity": (("--perplexity", "5,5,5,5,5"), "plot.perplexity: must be one to 4 numbers, got"),

@@ -134,10 +134,10 @@ def test_words_say_what_the_numbers_say() -> None:
     said = compare(row("teacher", 0.5, 100), row("s-taught", 0.49, 25), row("s-alone", 0.46, 25), metric="recall@20")
     assert said == [
         "s-taught keeps 98.0% of the teacher's recall@20 with 25% of its parameters and 100% of its time per session",
-        "s-taught is above the same model trained alone on recall@20: 0.4900 against 0.4600",
+        "s-taught is better than the same model trained alone on recall@20: 0.4900 against 0.4600",
     ]
     said = compare(row("teacher", 0.5, 100), row("s-taught", 0.45, 25), row("s-alone", 0.46, 25), metric="recall@20")
-    assert said[1].startswith("s-taught is not above")
+    assert said[1].startswith("s-taught is not better than")
     assert said[1].endswith(" (the intervals overlap, which leaves it open)")
     said = compare(row("teacher", 0.5, 0), row("s-taught", 0.45, 25), row("s-alone", 0.46, 25), metric="recall@20")
     assert "with 25 where the teacher has 0 of its parameters" in said[0]
@@ -145,6 +145,13 @@ def test_words_say_what_the_numbers_say() -> None:
     assert "with 87 times its parameters and 100% of its time" in said[0]
     said = compare(row("teacher", 0.0, 100), row("s-taught", 0.02, 25), row("s-alone", 0.0, 25), metric="recall@20")
     assert said[0] == (
-        "s-taught has a recall@20 of 0.0200, where the teacher has 0, with 25% of its parameters "
+        "s-taught has a recall@20 of 0.0200, where the teacher has 0.0000, with 25% of its parameters "
         "and 100% of its time per session"
     )
+    teacher, taught, alone = (
+        row(label, 0.5, 25).model_copy(update={"metrics": {"mae": value}})
+        for label, value in (("teacher", 0.5), ("s-taught", 0.6), ("s-alone", 0.7))
+    )
+    said = compare(teacher, taught, alone, metric="mae")
+    assert said[0].startswith("s-taught has a mae of 0.6000, where the teacher has 0.5000, with ")
+    assert said[1].startswith("s-taught is better than the same model trained alone on mae: 0.6000 against 0.7000")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
-from segue.experiment.examples import examples, item_names
+from segue.experiment.examples import examples
 
 
 def vocabulary(**columns: list[str | None]) -> Vocabulary:
@@ -73,24 +73,3 @@ def test_only_the_end_of_a_long_session_is_told() -> None:
     known = vocabulary(name=["Lamp", "Desk", "Sofa", "Chair"])
     (one,) = examples({}, cases(1, length=30), known)
     assert one.session == ["Sofa", *["Lamp", "Desk", "Sofa"] * 3]
-
-
-def test_without_names_items_are_called_by_their_ids() -> None:
-    assert item_names(vocabulary(colour=["red", "red", "blue"])) == ["", "11", "12", "13"]
-
-
-def test_the_column_that_tells_most_items_apart_is_their_name() -> None:
-    known = vocabulary(brand_name=["x", "x", "y"], movie_title=["A", "B", "C"], story=["d", "e", "f"])
-    assert item_names(known) == ["", "A", "B", "C"]
-
-
-def test_a_text_that_tells_all_items_apart_serves_as_a_name() -> None:
-    assert item_names(vocabulary(colour=["red", "red", "blue"], what=["A", "B", "C"])) == ["", "A", "B", "C"]
-
-
-def test_a_name_that_items_share_is_followed_by_the_id() -> None:
-    assert item_names(vocabulary(title=["A", "B", "A "])) == ["", "A (11)", "B", "A (13)"]
-
-
-def test_an_item_without_a_name_is_called_by_its_id() -> None:
-    assert item_names(vocabulary(title=[None, "B", " ", None])) == ["", "11", "B", "13", "14"]

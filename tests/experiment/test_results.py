@@ -1,9 +1,15 @@
+import json
+import math
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from segue.errors import ArtifactError
-from segue.experiment.results import OVERLAP, Difference, ModelResult, Results, judge
+from segue.experiment.cases import CaseValues
+from segue.experiment.differences import differences_of, run_pairs
+from segue.experiment.results import OVERLAP, Difference, Epoch, ModelResult, Results, Slice, judge
 
 
 def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
@@ -103,3 +109,88 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(ArtifactError, match="damaged"):
         Results.read(tmp_path / "results.json")
+
+
+def strict(text: str) -> object:
+    """Read JSON as its standard has it."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_what_is_no_number_is_written_as_null_and_read_as_nan(tmp_path: Path) -> None:
+    broken = row("m", math.nan, 0.1, baseline=False).model_copy(
+        update={
+            "diagnostics": {"train_auc": math.inf},
+            "validation": {"mrr@20": math.nan},
+            "curve": [Epoch(epoch=1, loss=math.inf, validation=math.nan, seconds=1.0)],
+            "slices": [Slice(dimension="d", label="l", cases=1, metrics={"mrr@20": -math.inf}, confidence={})],
+        }
+    )
+    test = Difference(
+        one="m",
+        other="b",
+        metric="mrr@20",
+        difference=math.nan,
+        interval=(math.nan, math.nan),
+        p_value=math.nan,
+        adjusted=math.nan,
+        real=False,
+    )
+    results = Results(
+        segue="1",
+        log="l",
+        seed=0,
+        protocol={},
+        data={"length_mean": math.nan},
+        notes=[],
+        models=[broken],
+        verdicts=[],
+        differences=[test],
+    )
+    results.write(tmp_path / "results.json")
+    strict((tmp_path / "results.json").read_text())
+    again = Results.read(tmp_path / "results.json")
+    (model,), (difference,) = again.models, again.differences
+    read = [model.metrics["mrr@20"], *model.confidence["mrr@20"], model.diagnostics["train_auc"]]
+    read += [model.validation["mrr@20"], model.curve[0].loss, model.slices[0].metrics["mrr@20"]]
+    read += [difference.difference, *difference.interval, difference.p_value, difference.adjusted]
+    assert all(map(math.isnan, read))
+    assert again.data == {"length_mean": None}
+
+
+@pytest.mark.parametrize("metric", ["gini@20", "popularity@20", "mae"])
+def test_of_what_should_be_low_the_lowest_baseline_is_the_best(metric: str) -> None:
+    def by(one: ModelResult) -> ModelResult:
+        return one.model_copy(update={"metrics": {metric: one.metrics["mrr@20"]}, "confidence": {}})
+
+    rows = [row("m", 0.6, 0, baseline=False), row("a", 0.5, 0, baseline=True), row("b", 0.7, 0, baseline=True)]
+    (said,) = judge(map(by, rows), [metric])
+    assert said.startswith(f"m loses to the baseline a on {metric}: 0.6000 against 0.5000")
+    assert run_pairs([by(one) for one in rows], [metric]) == [(metric, "a", "m")]
+
+
+def test_a_value_that_is_no_number_loses_and_never_wins() -> None:
+    broken, fine = row("m", math.nan, 0, baseline=False), row("b", 0.3, 0, baseline=True)
+    assert judge([broken, fine], ["mrr@20"])[0].startswith("m loses to the baseline b on mrr@20: nan against 0.3000")
+    assert judge([row("m", 0.1, 0, baseline=False), row("b", math.nan, 0, baseline=True)], ["mrr@20"]) == []
+
+
+def test_one_value_that_is_no_number_does_not_scramble_the_order() -> None:
+    rows = [row(str(n), n / 10, 0, baseline=False) for n in range(9)] + [row("nan", math.nan, 0, baseline=False)]
+    for seed in range(20):
+        random.Random(seed).shuffle(rows)
+        ranked = sorted(rows, key=lambda one: one.order_key("mrr@20"))
+        assert [one.label for one in ranked] == [*map(str, range(8, -1, -1)), "nan"]
+
+
+def test_values_that_are_no_numbers_are_not_tested() -> None:
+    def cases(*values: float) -> CaseValues:
+        return CaseValues(np.arange(4), {"mae": np.array(values, dtype=np.float64)}, {}, "hash", "key")
+
+    some = {"a": cases(1, 2, 3, 4), "b": cases(1, math.nan, 3, 4), "c": cases(2, 3, 4, 5)}
+    found = differences_of([("mae", "a", "b"), ("mae", "a", "c")], some, seed=0)
+    assert [(test.one, test.other) for test in found] == [("a", "c")]
+    assert differences_of([("mae", "a", "b")], some, seed=0) == []

@@ -15,7 +15,9 @@ from segue.evaluation.confidence import RESAMPLES
 from segue.nn.metrics import (
     AUC_METRICS,
     CASE_VALUES,
+    CHOOSING_METRICS,
     LIST_METRICS,
+    ORIENTATION,
     RANK_METRICS,
     RANKING_METRICS,
     VALUE_METRICS,
@@ -26,7 +28,10 @@ from segue.nn.metrics import (
     case_auc,
     gini_index,
     in_tail,
+    is_better,
     item_coverage,
+    lower_is_better,
+    order_key,
     shannon_entropy,
 )
 from segue.nn.metrics.names import WITHOUT_CUTOFF
@@ -279,3 +284,43 @@ def test_every_metric_and_tie_rule_is_documented():
     assert f"{RESAMPLES:,} resamples" in " ".join(page.split())
     alone = next(line for line in page.replace("\n", " ").split(". ") if "without a cut-off" in line)
     assert all(f"`{name}`" in alone for name in WITHOUT_CUTOFF)
+
+
+def test_every_metric_says_which_of_its_values_are_better():
+    assert set(ORIENTATION) == {*RANKING_METRICS, *VALUE_METRICS}
+    assert {ORIENTATION[name] for name in CHOOSING_METRICS} == {"higher"}
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    for orientation in ("higher", "lower"):
+        (row,) = re.findall(rf"^\| {orientation} \| (.*) \|$", page, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", row)) == {name for name, one in ORIENTATION.items() if one == orientation}
+
+
+@pytest.mark.parametrize(
+    ("metric", "best_first"),
+    [
+        ("recall@20", [INF, 0.3, 0.0, -INF]),
+        ("coverage@5", [0.9, 0.5, 0.2, 0.0]),
+        ("gini@20", [0.1, 0.4, 0.8, 0.9]),
+        ("popularity@20", [3.0, 12.0, 55.0, 99.5]),
+        ("mae", [-1.0, 0.5, 2.0, INF]),
+    ],
+)
+@pytest.mark.parametrize("place", range(5))
+def test_values_sort_from_best_to_worst_and_nan_comes_last_wherever_it_was(metric, best_first, place):
+    given = best_first[::-1]
+    given.insert(place, math.nan)
+    ranked = sorted(given, key=lambda value: order_key(metric, value))
+    assert ranked[:-1] == best_first
+    assert math.isnan(ranked[-1])
+    assert is_better(metric, best_first[0], best_first[1])
+    assert not is_better(metric, best_first[1], best_first[0])
+    assert is_better(metric, best_first[-1], math.nan)
+    assert not is_better(metric, math.nan, best_first[-1])
+    assert not is_better(metric, math.nan, math.nan)
+
+
+def test_lower_is_better_is_asked_with_a_cut_off():
+    assert lower_is_better("gini@20")
+    assert not lower_is_better("recall@20")
+    with pytest.raises(UnknownNameError):
+        lower_is_better("recal@20")

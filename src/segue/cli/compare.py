@@ -41,13 +41,15 @@ def compare(
     segue compare runs/a/gru4rec runs/b/gru4rec runs/c --metric mrr@20
     """
     names = [name.strip() for text in metric or [] for name in text.split(",") if name.strip()]
+    from segue.strict_json import dumps
+
     found = segue.compare(*runs, metrics=names, force=force)
     if out is not None:
         from segue.storage import write_text
 
         write_text(out, _markdown(found))
     if as_json:
-        typer.echo(found.model_dump_json())
+        typer.echo(dumps(found.model_dump(mode="json")))
         return
     show_comparison(found)
     if out is not None:
@@ -88,6 +90,7 @@ def _table(found: "segue.Comparison") -> Table:
 
 def _markdown(found: "segue.Comparison") -> str:
     head, parts = _cells(found)
+
     lines = [f"# {_title(found)}\n"]
     for name, rows in parts:
         table = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
@@ -102,12 +105,15 @@ def _markdown(found: "segue.Comparison") -> str:
 
 def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[list[str]]]]]:
     """Return the head, and the rows of each metric and hash below their name."""
+    from segue.cli.tables import headed
+
     several, decimals = len(found.hashes) > 1, int(found.protocol.get("decimals", 4))
     seeded = any(len(standing.seeds) > 1 for standing in found.standings)
     marks = [*(["seeds"] if seeded else []), *(["hash"] if several else [])]
     parts: dict[str, list[list[str]]] = {}
     for standing in found.standings:
-        name = f"{standing.metric}, protocol {standing.hash}" if several else standing.metric
+        metric = headed(standing.metric)
+        name = f"{metric}, protocol {standing.hash}" if several else metric
         further = [*([_seeds(standing)] if seeded else []), *([standing.hash] if several else [])]
         parts.setdefault(name, []).append([standing.label, *further, *_figures(standing, decimals)])
     return ["model", *marks, "value", "95% interval", "to best", "95% interval", "p", "real"], list(parts.items())

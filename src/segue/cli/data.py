@@ -1,6 +1,5 @@
 """`segue data`: what is in a log, before and after each step of its preparation."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -29,6 +28,7 @@ def data(
     """
     from segue.cli.tables import statistics_tables, title
     from segue.experiment.recipe import PROTOCOL, parse_settings
+    from segue.strict_json import dumps
 
     tree = parse_settings(settings or [])
     if others := sorted(tree.keys() - {PROTOCOL}):
@@ -41,7 +41,7 @@ def data(
     if as_json:
         said = [finding.model_dump() for finding in findings]
         typer.echo(
-            json.dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
+            dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
         )
         return
     for note in dataset.notes:

@@ -1,6 +1,5 @@
 """`segue evaluate`: test an artifact again, on the same log or on another."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +28,7 @@ def evaluate(
     from segue.artifact import Artifact
     from segue.cli.tables import evaluation_table, title
     from segue.progress import progress_for
+    from segue.strict_json import dumps
 
     facts = Artifact.read(model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
@@ -45,7 +45,7 @@ def evaluate(
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         shown |= {"sampled": evaluation.sampled}
-        typer.echo(json.dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
+        typer.echo(dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
         return
     for note in notes:
         typer.echo(f"· {note}")

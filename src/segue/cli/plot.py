@@ -1,6 +1,5 @@
 """`segue plot`: what a model has learnt of its items, as a picture."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +40,7 @@ def plot(
     from segue.insight.options import PlotOptions, checked_suffix
     from segue.parameters import build
     from segue.progress import progress_for
+    from segue.strict_json import dumps
 
     given: dict[str, Any] = {
         "kind": kind,
@@ -60,7 +60,7 @@ def plot(
     insight = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
     written = [insight.write(path) for path in files]
     if as_json:
-        typer.echo(json.dumps({**insight.numbers(), "written": [str(path) for path in written]}, ensure_ascii=False))
+        typer.echo(dumps({**insight.numbers(), "written": [str(path) for path in written]}))
         return
     _show(insight)
     typer.echo(f"Wrote {', '.join(map(str, written))}.")

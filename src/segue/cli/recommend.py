@@ -1,6 +1,5 @@
 """`segue recommend`: ask an artifact."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,14 @@ from segue.errors import ParameterError
 
 def recommend(
     artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
-    items: Annotated[str, typer.Option(help="Items of the running session, oldest first, separated by commas.")],
+    items: Annotated[
+        str | None,
+        typer.Option(help="Items of the running session by id or name, oldest first, separated by commas."),
+    ] = None,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="One item of the session; repeated for each, instead of --items. It may hold commas."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen", help="Leave out the items of the session itself.")
@@ -30,26 +36,41 @@ def recommend(
 
     Examples:
     segue recommend runs/shop-1/gru4rec --items 17,204,31
-    segue recommend runs/shop-1/v-sknn --items "red shoes,blue hat" -k 5 --json
+    segue recommend runs/shop-1/v-sknn --item "Pan, 24 cm" --item "Glass lid" -k 5
     segue recommend runs/shop-1/sasrec --items 17,204 --context time=2026-01-31T20:00,2026-01-31T20:05
     """
     from segue.cli.tables import recommendation_table
+    from segue.strict_json import dumps
 
-    session = [item.strip() for item in items.split(",") if item.strip()]
-    if not session:
-        raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
+    session = _session(items, item or [])
     model = segue.load(model_folder(artifact))
+    vocabulary = model.vocabulary
     answer = model.recommend(session, k, exclude_seen=exclude_seen, context=_told(context or []))
     if as_json:
-        typer.echo(json.dumps(asdict(answer), ensure_ascii=False))
+        typer.echo(dumps(asdict(answer)))
         return
-    terminal().print(recommendation_table(answer, model.vocabulary))
-    if answer.unknown:
-        typer.echo(f"Not in the training data, so ignored: {', '.join(map(str, answer.unknown))}")
+    terminal().print(recommendation_table(answer, vocabulary))
+    for unknown in answer.unknown:
+        guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.guess(str(unknown))
+        typer.echo(f"Not in the training data, so ignored: '{unknown}'{guess}")
     if answer.cold:
         typer.echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")
     if answer.source == "popularity":
         typer.echo("No item of the session is known, so the most popular items answer.")
+
+
+def _session(items: str | None, each: list[str]) -> list[str]:
+    """Return the items that either option names."""
+    if items is not None and each:
+        raise ParameterError("--item: stands in for --items; give one of them")
+    if items is None and not each:
+        raise ParameterError("--items: is missing; name the session's items: --items 17,204,31, or --item for each")
+    session = [text.strip() for text in (each if items is None else items.split(","))]
+    if items is None and not all(session):
+        raise ParameterError("--item: must be the id or name of an item, got ''")
+    if not any(session):
+        raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
+    return [text for text in session if text]
 
 
 def _told(context: list[str]) -> dict[str, Any]:

@@ -51,16 +51,16 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
 
     Args:
         rows: the models.
-        metrics: the metrics to show; the first is drawn.
+        metrics: the metrics to show; the first is drawn, and an arrow marks those of which lower is better.
         decimals: places of their values.
     """
     table = _table()
     table.add_column("model", no_wrap=True)
-    table.add_column(metrics[0], justify="right")
+    table.add_column(headed(metrics[0]), justify="right")
     low, high = _span(rows, metrics[0])
     table.add_column(f"{low:.3f} ─●─ {high:.3f}".center(_BAR), no_wrap=True, min_width=_BAR)
     for metric in metrics[1:]:
-        table.add_column(metric, justify="right")
+        table.add_column(headed(metric), justify="right")
     table.add_column("fit s", justify="right")
     for row in rows:
         name = Text(row.label, style="dim" if row.baseline else "bold")
@@ -68,6 +68,13 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
         values = [f"{row.metrics[metric]:.{decimals}f}" for metric in metrics]
         table.add_row(name, values[0], picture, *values[1:], f"{row.fit_seconds:.1f}")
     return table
+
+
+def headed(metric: str) -> str:
+    """Mark a metric of which lower values are better."""
+    from segue.nn.metrics import lower_is_better
+
+    return f"{metric} ↓" if lower_is_better(metric) else metric
 
 
 def interval_picture(value: float, interval: tuple[float, float], low: float, high: float) -> str:

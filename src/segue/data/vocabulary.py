@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int, Int32
 
+from segue.data.names import ItemNames
 from segue.errors import ParameterError
 
 PADDING = 0
@@ -182,12 +183,28 @@ class Vocabulary:
         return joined["index"].fill_null(PADDING).cast(pl.Int32).to_numpy()
 
     def index(self, items: Sequence[RawId]) -> list[int]:
-        """Map a few raw ids to item indices; an unknown id becomes ``PADDING``.
+        """Map a few raw ids, or names of items, to item indices; what is neither becomes ``PADDING``.
 
-        An id is found whether it is given as a number or as its text, so ids typed on a command line work.
+        An id is found whether it is given as a number or as its text, so ids typed on a command line work. A text that
+        is no id is taken for a name, see ``names``.
         """
-        convert, found = int if self.ids.dtype.is_integer() else str, self._index
-        return [found.get(item) or found.get(_as(convert, item), PADDING) for item in items]
+        return [self._index.get(item) or self._look_up(item) for item in items]
+
+    def _look_up(self, item: RawId) -> int:
+        """Return the index of an item whose id is written in another way, or which is given by its name."""
+        index = self._index.get(_as(int if self.ids.dtype.is_integer() else str, item))
+        if index is None and isinstance(item, str):
+            index = self.names.find(item)
+        return index or PADDING
+
+    @cached_property
+    def names(self) -> ItemNames:
+        """What the items are called, as far as the metadata tell."""
+        return ItemNames(self.ids, self.table.select(self.metadata))
+
+    def suggest(self, text: str, n: int = 3) -> list[RawId]:
+        """Return the ids of at most n items whose names or ids are nearest to a text, nearest first."""
+        return [self.labels[index] for index in self.names.suggest(text, n)]
 
     def can_read(self, index: int) -> bool:
         """Whether a model knows anything of an item index; see ``readable``."""

@@ -14,6 +14,7 @@ from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.choice import check, choose
+from segue.evaluation.identity import protocol_hash
 from segue.evaluation.pipeline import Pipeline, Stage
 from segue.evaluation.protocol import Protocol
 from segue.nn.metrics import check_labels
@@ -26,7 +27,7 @@ class Dataset:
     Attributes:
         protocol: how it was made.
         fingerprint: hash of the raw log.
-        hash: hash of protocol and raw log; results with different hashes are not comparable.
+        hash: of the raw log and the parameters that change a figure; results with different hashes are not comparable.
         train: the training sessions; their vocabulary is the catalogue.
         valid: the validation cases, or None if the protocol holds out none.
         test: the test cases.
@@ -99,7 +100,7 @@ def prepare(
     return Dataset(
         protocol=chosen,
         fingerprint=mark,
-        hash=chosen.hash(mark),
+        hash=protocol_hash(chosen, mark),
         train=train,
         valid=cases.get("valid"),
         test=cases["test"],

@@ -1,7 +1,5 @@
 """The protocol of an experiment: how a log is cleaned, split and turned into test cases, in one hashable object."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -46,24 +44,8 @@ ORDER: tuple[StepName, ...] = tuple(name for name in get_args(StepName) if name 
 _SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
 _USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))
 
-_LATER_STEPS: Mapping[StepName, tuple[str, ...]] = {
-    "revisits": ("revisits",),
-    "values": ("value_interval", "value_among"),
-    "activity": ("session_interval", "item_interval"),
-}
-"""Steps that came after the first hashes were published, with their parameters."""
-
-_LATER = frozenset(
-    {
-        *("ratios", "group_by", "order", "split_seed", "leave"),
-        *("candidates", "candidate_seed", "label", "label_threshold", "repeats"),
-        *(name for names in _LATER_STEPS.values() for name in names),
-    }
-)
-"""Parameters that came after the first hashes were published: one at its default is no part of a hash."""
-
-_NOT_HASHED = frozenset({"name", "valid_metric", "decimals"})
-"""Parameters that change no figure of a given model."""
+_NOT_PARAMETERS = ("hash", "fingerprint", "headline")
+"""What results and artifacts hold beside the parameters."""
 
 _Text = Annotated[str, BeforeValidator(str)]
 """A value that is compared as text: 5 may be written without quotes."""
@@ -87,7 +69,12 @@ class Protocol(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -214,7 +201,7 @@ class Protocol(BaseModel):
     """Rank of a target among items of equal score: its place in the served list, where more training events come first
     (served), or behind all of them (conservative), before them (standard), or in the middle (median)."""
     metrics: tuple[str, ...] = Field(_SESSION_METRICS, min_length=1)
-    """Metrics with their cut-offs; the first two are the headline."""
+    """Metrics with their cut-offs; the first two are the headline. They are not part of the hash."""
     valid_metric: str | None = None
     """Metric by which the best epoch is chosen; none leaves it to each model's training.metric. It is not part of the
     hash."""
@@ -326,7 +313,7 @@ class Protocol(BaseModel):
         Raises:
             ParameterError: it breaks a rule of this version.
         """
-        parameters = {name: value for name, value in described.items() if name not in ("hash", "fingerprint")}
+        parameters = {name: value for name, value in described.items() if name not in _NOT_PARAMETERS}
         return build(cls, "protocol", parameters=parameters)
 
     def on_whole_log(self) -> "Protocol":
@@ -360,20 +347,6 @@ class Protocol(BaseModel):
     def headline(self) -> tuple[str, ...]:
         """The metrics by which models are compared."""
         return self.metrics[:2]
-
-    def hash(self, fingerprint: str) -> str:
-        """Return 12 hex digits that stand for this protocol on the data with that fingerprint.
-
-        Results with different hashes are not comparable. Two protocols that differ only in name, in the metric of the
-        validation or in decimal places have one hash.
-        """
-        unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
-        described = self.model_dump(mode="json", exclude={*_NOT_HASHED, *unset})
-        idle = {name for name, parameters in _LATER_STEPS.items() if unset.issuperset(parameters)}
-        described["steps"] = [name for name in self.steps if name not in idle]
-        content = {"protocol": described, "data": fingerprint}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _check_interval(text: str, place: str = "") -> str:

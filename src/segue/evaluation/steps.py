@@ -69,11 +69,17 @@ class Split:
     Attributes:
         test: from the log to the test part and the rest.
         valid: from the rest, and the test part, to the validation part and what is left for training.
+        parameters: the parameters of the protocol that the test part depends on.
+        valid_parameters: those that matter only where a validation part is held out.
+        validates: tells whether the protocol asks for a validation part.
         needs_time: the rule makes no sense on a log without times.
     """
 
     test: Callable[[pl.DataFrame, Protocol], HeldOut]
     valid: Callable[[pl.DataFrame, Protocol, pl.DataFrame], HeldOut]
+    parameters: tuple[str, ...] = ()
+    valid_parameters: tuple[str, ...] = ()
+    validates: Callable[[Protocol], bool] = lambda _: True
     needs_time: bool = False
 
 
@@ -138,6 +144,9 @@ SPLITS: Mapping[SplitName, Split] = {
     "last-days": Split(
         test=lambda log, protocol: split.last_days(log, protocol.test_days),
         valid=lambda log, protocol, _: split.last_days(log, protocol.valid_days),
+        parameters=("test_days",),
+        valid_parameters=("valid_days",),
+        validates=lambda protocol: protocol.valid_days > 0,
         needs_time=True,
     ),
     # One event at least stays for training, so whoever has too few is never tested, and trained on only.
@@ -146,12 +155,24 @@ SPLITS: Mapping[SplitName, Split] = {
             log, 3 if protocol.leave == "valid_and_test" else 2, rng=_draw(protocol, "test")
         ),
         valid=_last_event_valid,
+        parameters=("leave", "order", "split_seed"),
+        valid_parameters=("feed_valid",),
+        validates=lambda protocol: protocol.leave != "test_only",
     ),
     "ratio": Split(
         test=lambda log, protocol: split.last_share(log, protocol.test_share),
         valid=lambda log, protocol, _: split.last_share(log, protocol.valid_share),
+        parameters=("test_share",),
+        valid_parameters=("valid_share",),
+        validates=lambda protocol: protocol.valid_share > 0,
     ),
-    "event-ratio": Split(test=_event_share_test, valid=_event_share_valid),
+    "event-ratio": Split(
+        test=_event_share_test,
+        valid=_event_share_valid,
+        parameters=("ratios", "group_by", "order", "split_seed"),
+        valid_parameters=("feed_valid",),
+        validates=lambda protocol: protocol.ratios[1] > 0,
+    ),
     "global-time": Split(
         test=lambda log, protocol: (
             split.last_events(log, protocol.test_share)
@@ -159,12 +180,22 @@ SPLITS: Mapping[SplitName, Split] = {
             else split.from_moment(log, protocol.test_from)
         ),
         valid=_from_moment_valid,
+        parameters=("test_share", "test_from"),
+        valid_parameters=("valid_share", "valid_from", "feed_valid"),
+        validates=lambda protocol: (
+            protocol.valid_share > 0 if protocol.test_from is None else protocol.valid_from is not None
+        ),
         needs_time=True,
     ),
-    "given": Split(test=lambda log, _: split.given(log, "test"), valid=_given_valid),
+    "given": Split(
+        test=lambda log, _: split.given(log, "test"),
+        valid=_given_valid,
+        valid_parameters=("valid_share", "feed_valid"),
+    ),
     "whole": Split(
         test=lambda log, _: HeldOut(log.clear(), log),
         valid=lambda log, _protocol, _test: HeldOut(log, log.clear()),
+        validates=lambda _: False,
     ),
 }
 """How test and validation are held out."""

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from segue.data.fingerprint import fingerprint
-from segue.errors import ParameterError
+from segue.errors import InputError, ParameterError
+from segue.evaluation.identity import differences
 from segue.evaluation.prepare import Dataset
+from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry
 from segue.experiment.folder import BEGUN, RUN, Layout, is_begun
 from segue.experiment.recipe import Recipe
 from segue.parameters import flatten, typed
 from segue.storage import write_text
+from segue.strict_json import dumps
 from segue.training.runtime import Runtime
 
 _SHOWN = 5
@@ -33,7 +36,7 @@ def settings_of(data: Dataset, recipe: Recipe, runtime: Runtime, entries: Sequen
         },
         "models": {entry.label: {**entry.model.config.model_dump(mode="json"), **entry.decides()} for entry in entries},
     }
-    content: dict[str, Any] = json.loads(json.dumps(settings))
+    content: dict[str, Any] = json.loads(dumps(settings))
     return content
 
 
@@ -43,7 +46,7 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    write_text(out / BEGUN, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / BEGUN, dumps(settings, indent=2) + "\n")
 
 
 def read_settings(out: Path, layout: Layout = RUN) -> dict[str, Any] | None:
@@ -65,7 +68,10 @@ def read_settings(out: Path, layout: Layout = RUN) -> dict[str, Any] | None:
 
 
 def check_same(out: Path, begun: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run that was begun with something else; further models may be added.
+    """Refuse to go on with a run that was begun with something else.
+
+    Further models may be added, and other metrics asked for; a parameter of the protocol that changes no figure may
+    differ.
 
     Raises:
         ParameterError: what differs.
@@ -82,11 +88,18 @@ def check_same(out: Path, begun: Mapping[str, Any], settings: Mapping[str, Any])
 def _differences(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     shared = [label for label in begun["models"] if label in settings["models"]]
     old, new = (
-        flatten({**one["run"], **{label: one["models"][label] for label in shared}}) for one in (begun, settings)
+        flatten({**one["run"], "protocol": {}, **{label: one["models"][label] for label in shared}})
+        for one in (begun, settings)
     )
-    for name in {**old, **new}:
-        if old.get(name) != new.get(name):
-            yield f"{name} {typed(old.get(name))}, got {typed(new.get(name))}"
+    told = {name: (old.get(name), new.get(name)) for name in {**old, **new}}
+    try:
+        protocols = (Protocol.of(one["run"].get("protocol", {})) for one in (begun, settings))
+        told |= {f"protocol.{name}": values for name, values in differences(*protocols).items()}
+    except InputError:
+        yield "a protocol of another version of segue"
+    for name, (before, now) in told.items():
+        if before != now:
+            yield f"{name} {typed(before)}, got {typed(now)}"
     for label in begun["models"]:
         if label not in shared:
             yield f"{label}, which is not asked for now"

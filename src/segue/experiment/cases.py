@@ -21,6 +21,7 @@ from segue.evaluation.prepare import Dataset
 from segue.experiment.folder import CASES
 from segue.models.catalog import load
 from segue.storage import replacing_file
+from segue.strict_json import dumps
 from segue.training.runtime import Runtime
 
 _GROUP, _WEIGHT, _ABOUT = "group", "weight of ", "segue"
@@ -53,7 +54,7 @@ class CaseValues:
         weights = {_WEIGHT + metric: column for metric, column in self.weights.items()}
         table = pl.DataFrame({_GROUP: self.groups, **self.values, **weights})
         with replacing_file(path) as scratch:
-            table.write_parquet(scratch, metadata={_ABOUT: json.dumps({"hash": self.hash, "key": self.key})})
+            table.write_parquet(scratch, metadata={_ABOUT: dumps({"hash": self.hash, "key": self.key})})
 
     @classmethod
     def read(cls, path: Path, metrics: Sequence[str] | None = None) -> "CaseValues":

@@ -21,7 +21,8 @@ from segue.experiment.contenders import (
 )
 from segue.experiment.differences import Pair, differences_of
 from segue.experiment.results import Difference
-from segue.nn.metrics import worth
+from segue.nn.metrics import order_key
+from segue.strict_json import Number
 
 
 class Standing(BaseModel):
@@ -35,13 +36,13 @@ class Standing(BaseModel):
     """What it is measured by."""
     hash: str
     """Hash of protocol and data."""
-    value: float
+    value: Number
     """The figure; over several seeds, their mean."""
-    interval: tuple[float, float] | None
+    interval: tuple[Number, Number] | None
     """Its 95% interval, over the sessions of the test; over several seeds, that of the mean."""
     seeds: tuple[int, ...]
     """Seeds of the runs behind it."""
-    deviation: float | None
+    deviation: Number | None
     """Standard deviation over the seeds, if there are several."""
     behind: Difference | None
     """The test of the best model with this hash (``one``) against this one; None for the best, and where no test is
@@ -80,14 +81,16 @@ def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False)
 
     Args:
         *runs: folders of runs, for all their models, or of single models in them.
-        metrics: what is compared; none takes the headline of the protocol.
+        metrics: what is compared; none takes the headline, or as much of it as all runs measured.
         force: show runs of different protocols or logs, too, without a test across them.
 
     Raises:
         ArtifactError: a folder is no run or a damaged one.
-        ParameterError: hashes differ, or there is only one model.
-        UnknownNameError: a metric was not measured.
+        ParameterError: hashes differ, there is only one model, the runs share no metric, or ``metrics`` is no list.
+        UnknownNameError: a metric was not measured by all of them.
     """
+    if isinstance(metrics, str):
+        raise ParameterError(f"metrics: must be a list of names, got '{metrics}'; write ['{metrics}']")
     contenders = over_seeds(read_contenders([Path(run) for run in runs]))
     if sum(len(one.runs) for one in contenders) < 2:
         raise ParameterError("RUN: must hold at least two models to compare; name another run, or a run with several")
@@ -117,24 +120,25 @@ def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False)
 
 
 def _metrics(contenders: Sequence[Contender], wanted: Sequence[str]) -> list[str]:
-    """Return what all of them are compared by."""
-    known = [name for name in contenders[0].rows[0].metrics if all(name in one.rows[0].metrics for one in contenders)]
+    """Return what all of them are compared by: what is wanted, or the headline as far as all have measured it."""
+    first, *others = contenders
+    known = [name for name in first.measured if all(name in one.measured for one in others)]
+    if not known:
+        raise ParameterError("RUN: must share a metric to be compared by, and no metric was measured by all of them")
     for name in wanted:
         if name not in known:
-            raise UnknownNameError("metric of these runs", name, known)
-    chosen = list(dict.fromkeys(wanted)) or [name for name in contenders[0].protocol["headline"] if name in known]
-    if not chosen:
-        raise ParameterError("--metric: must name what all runs measured, and they share no headline metric; name one")
-    return chosen
+            raise UnknownNameError("metric shared by these runs", name, known)
+    headline = [name for name in first.protocol["headline"] if name in known]
+    return list(dict.fromkeys(wanted)) or headline or known[:1]
 
 
 def _rankings(contenders: Mapping[str, Contender], metric: str) -> list[list[str]]:
-    """Return the labels of each hash, best first; equal values stay in order."""
+    """Return the labels of each hash, best first; equal values stay in order, and NaN comes last."""
     alike: dict[str, list[str]] = {}
     for label, one in contenders.items():
         alike.setdefault(one.hash, []).append(label)
     return [
-        sorted(labels, key=lambda label: -worth(metric, float(np.mean(contenders[label].values(metric)))))
+        sorted(labels, key=lambda label: order_key(metric, float(np.mean(contenders[label].values(metric)))))
         for labels in alike.values()
     ]
 

@@ -1,6 +1,5 @@
 """The models of several runs, read to be compared: whose they are, and whether they can be compared at all."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from segue.artifact import is_artifact
-from segue.errors import ArtifactError, ParameterError
+from segue.errors import ArtifactError, InputError, ParameterError
+from segue.evaluation.identity import differences
 from segue.evaluation.protocol import Protocol
 from segue.experiment.begun import read_settings
 from segue.experiment.cases import CaseValues, cases_file
 from segue.experiment.folder import BEGUN, RESULTS
 from segue.experiment.results import ModelResult, Results
 from segue.parameters import typed
+from segue.strict_json import dumps
 
 _SHOWN = 5
 """Parameters that are named where protocols differ."""
-
-_UNHASHED = {"name", "hash", "fingerprint", "headline", "valid_metric", "decimals"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +48,12 @@ class Contender:
     def hash(self) -> str:
         """Hash of protocol and data."""
         return str(self.protocol["hash"])
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics that each of the runs measured."""
+        first, *others = (row.metrics for row in self.rows)
+        return tuple(name for name in first if all(name in metrics for metrics in others))
 
     def values(self, metric: str) -> list[float]:
         """Return the value of a metric with each seed."""
@@ -111,7 +116,7 @@ def read_contenders(paths: Sequence[Path]) -> list[Contender]:
         begun = read_settings(run) or {"run": {}, "models": {}}
         for row in chosen:
             decides = {"model": row.model, "config": row.config, **begun["models"].get(row.label, {})}
-            text = json.dumps([decides, begun["run"].get("precision")], sort_keys=True)
+            text = dumps([decides, begun["run"].get("precision")], sort_keys=True)
             one = Contender(row.label, (run,), (row,), (results.seed,), results.log, results.protocol, text)
             found.setdefault((run.resolve(), row.label), one)
     return list(found.values())
@@ -158,12 +163,13 @@ def _unlike(one: Contender, other: Contender) -> Iterator[str]:
     if one.protocol["fingerprint"] != other.protocol["fingerprint"]:
         logs = (f"'{each.log}' (fingerprint {each.protocol['fingerprint']})" for each in (one, other))
         yield "the log is " + " and ".join(f"{log} {place}" for log, place in zip(logs, places, strict=True))
-    # A parameter that an older version did not know has its default.
-    usual = Protocol().model_dump(mode="json")
-    for name in {**one.protocol, **other.protocol}:
-        values = [each.protocol.get(name, usual.get(name)) for each in (one, other)]
-        if name not in _UNHASHED and values[0] != values[1]:
-            yield f"protocol.{name} is {typed(values[0])} {places[0]} and {typed(values[1])} {places[1]}"
+    try:
+        found = differences(Protocol.of(one.protocol), Protocol.of(other.protocol))
+    except InputError:
+        yield "one of the protocols is of another version of segue"
+        return
+    for name, values in found.items():
+        yield f"protocol.{name} is {typed(values[0])} {places[0]} and {typed(values[1])} {places[1]}"
 
 
 def over_seeds(contenders: Sequence[Contender]) -> list[Contender]:

@@ -25,7 +25,7 @@ def run_pairs(rows: Sequence[ModelResult], metrics: Iterable[str]) -> list[Pair]
     asked = [row for row in rows if not row.baseline] or list(rows)
     pairs: list[Pair] = []
     for metric in metrics:
-        ranked = sorted(rows, key=lambda row: -row.worth(metric))
+        ranked = sorted(rows, key=lambda row: row.order_key(metric))
         for rival in (ranked[0], *[row for row in ranked if row.baseline][:1]):
             for model in asked:
                 if model is not rival:
@@ -45,7 +45,8 @@ def differences_of(
 ) -> list[Difference]:
     """Test pairs of models on the cases that both were measured on, with Holm's correction over all of them.
 
-    A metric without values per case (coverage) is not tested, nor are the cases of one session alone.
+    A metric without values per case (coverage) is not tested, nor are values that are not finite, nor the cases of one
+    session alone.
 
     Args:
         pairs: what is compared.
@@ -57,7 +58,7 @@ def differences_of(
     groups = next(iter(cases.values())).groups
     if (groups == groups[0]).all():
         return []
-    pairs = [pair for pair in pairs if all(pair[0] in cases[label].values for label in pair[1:])]
+    pairs = [pair for pair in pairs if _testable(pair, cases)]
     among = len(pairs) if choices is None else choices * len({metric for metric, *_ in pairs})
     resamples = max(RESAMPLES, _DRAWS_EACH * among)
     tests: dict[Pair, PairedTest] = {}
@@ -69,6 +70,11 @@ def differences_of(
         tests |= dict(zip(some, found, strict=True))
     adjusted = holm(np.array([tests[pair].p_value for pair in pairs]), among=among)
     return [_difference(pair, tests[pair], float(p)) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def _testable(pair: Pair, cases: Mapping[str, CaseValues]) -> bool:
+    metric, *labels = pair
+    return all(metric in cases[label].values and np.isfinite(cases[label].values[metric]).all() for label in labels)
 
 
 def _weighed_alike(pairs: Sequence[Pair], cases: Mapping[str, CaseValues]) -> list[list[Pair]]:

@@ -24,6 +24,7 @@ from segue.models.anatomy import anatomy
 from segue.models.base import Model
 from segue.models.catalog import load
 from segue.models.sequence import SequenceModel
+from segue.nn.metrics import is_better, lower_is_better
 from segue.progress import Progress
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
@@ -140,17 +141,17 @@ def compare(
         test: paired test between the two students.
     """
     values = [row.metrics[metric] for row in (teacher, taught, alone)]
-    gain = "above" if values[1] > values[2] else "not above"
+    gain = "better" if is_better(metric, values[1], values[2]) else "not better"
     doubt = doubt_of(taught, alone, metric, test)
     keeps = (
-        f"keeps {values[1] / values[0]:.1%} of the teacher's {metric}"
-        if values[0]
-        else f"has a {metric} of {values[1]:.4f}, where the teacher has 0,"
+        f"has a {metric} of {values[1]:.4f}, where the teacher has {values[0]:.4f},"
+        if lower_is_better(metric) or not values[0]
+        else f"keeps {values[1] / values[0]:.1%} of the teacher's {metric}"
     )
     return [
         f"{taught.label} {keeps} with {_share(taught.parameters, teacher.parameters)} its parameters and "
         f"{_share(taught.latency_ms, teacher.latency_ms)} its time per session",
-        f"{taught.label} is {gain} the same model trained alone on {metric}: "
+        f"{taught.label} is {gain} than the same model trained alone on {metric}: "
         f"{values[1]:.4f} against {values[2]:.4f}{doubt}",
     ]
 

@@ -1,6 +1,5 @@
 """What a run was computed with: environment.json. It names no user, no machine and no path."""
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ import torch
 
 from segue.experiment.folder import ENVIRONMENT
 from segue.storage import write_text
+from segue.strict_json import dumps
 from segue.training.runtime import Runtime
 from segue.version import __version__
 
@@ -43,7 +43,7 @@ def write_environment(out: Path, runtime: Runtime) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    write_text(out / ENVIRONMENT, json.dumps(environment(runtime), indent=2) + "\n")
+    write_text(out / ENVIRONMENT, dumps(environment(runtime), indent=2) + "\n")
 
 
 def _version(package: str) -> str | None:

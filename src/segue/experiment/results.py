@@ -1,7 +1,7 @@
 """What a run found out, as it is written to results.json."""
 
-import json
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ArtifactError
 from segue.evaluation.linter.finding import Finding
-from segue.nn.metrics import worth
+from segue.nn.metrics import is_better, order_key
 from segue.storage import write_text
+from segue.strict_json import Number, dumps
 
 __all__ = ["OVERLAP", "Difference", "Epoch", "Example", "Finding", "ModelResult", "Results", "Slice", "judge"]
 
@@ -31,9 +32,9 @@ class Slice(BaseModel):
     """Which part this is, such as ``2-4``."""
     cases: int
     """How many cases it holds."""
-    metrics: dict[str, float]
+    metrics: dict[str, Number]
     """Headline metrics on these cases."""
-    confidence: dict[str, tuple[float, float]]
+    confidence: dict[str, tuple[Number, Number]]
     """Their 95% intervals; a part of one session only has none."""
 
 
@@ -46,7 +47,7 @@ class Epoch(BaseModel):
     """Number of the epoch, from 1, over all stages of the fit."""
     stage: str = "training"
     """Which training it belongs to, where a fit has several: fine-tuning, the teacher, the stages of a pair."""
-    loss: float
+    loss: Number
     """Mean training loss."""
     validation: float | None = None
     """Validation metric, where there is a validation part."""
@@ -65,13 +66,13 @@ class Difference(BaseModel):
     """Label of the second model."""
     metric: str
     """What both are measured by."""
-    difference: float
+    difference: Number
     """Value of the first minus value of the second."""
-    interval: tuple[float, float]
+    interval: tuple[Number, Number]
     """95% interval of the difference."""
-    p_value: float
+    p_value: Number
     """Two-sided, of a paired permutation test."""
-    adjusted: float
+    adjusted: Number
     """The same after Holm's correction for all comparisons that the table was picked from."""
     real: bool
     """Whether ``adjusted`` is below 0.05."""
@@ -107,9 +108,9 @@ class ModelResult(BaseModel):
     """True if the run added it by itself."""
     config: dict[str, Any]
     """All parameters."""
-    metrics: dict[str, float]
+    metrics: dict[str, Number]
     """Test metrics by name, such as ``recall@20``."""
-    confidence: dict[str, tuple[float, float]]
+    confidence: dict[str, tuple[Number, Number]]
     """95% interval of each metric that is a mean over cases."""
     fit_seconds: float
     """Wall time of training, validation included."""
@@ -121,11 +122,11 @@ class ModelResult(BaseModel):
     """Numbers that the model has learnt."""
     latency_ms: float = 0.0
     """Median milliseconds from one running session to its best 20 items, one session at a time."""
-    validation: dict[str, float] = {}
+    validation: dict[str, Number] = {}
     """Headline metrics on validation, on 5,000 cases at most, where the protocol holds out a validation part."""
-    validation_confidence: dict[str, tuple[float, float]] = {}
+    validation_confidence: dict[str, tuple[Number, Number]] = {}
     """95% interval of each validation metric that is a mean over cases."""
-    diagnostics: dict[str, float] = {}
+    diagnostics: dict[str, Number] = {}
     """What the training tells of itself, such as ``train_auc``."""
     curve: list[Epoch] = []
     """The training, for models that learn in epochs."""
@@ -141,11 +142,12 @@ class ModelResult(BaseModel):
     def interval(self, metric: str) -> tuple[float, float]:
         """Return the 95% interval of a metric; where there is none, its value twice."""
         value = self.metrics[metric]
-        return self.confidence.get(metric, (value, value))
+        bounds = self.confidence.get(metric, (value, value))
+        return bounds if all(map(isfinite, bounds)) else (value, value)
 
-    def worth(self, metric: str) -> float:
-        """Return the value of a metric, that of an error with its sign turned: more is better."""
-        return worth(metric, self.metrics[metric])
+    def order_key(self, metric: str) -> tuple[bool, float]:
+        """Return a key by which rows sort from best to worst by a metric; NaN comes last."""
+        return order_key(metric, self.metrics[metric])
 
 
 class Results(BaseModel):
@@ -168,7 +170,7 @@ class Results(BaseModel):
     notes: list[str]
     """What was detected in the log and what the protocol made of it."""
     models: list[ModelResult]
-    """Best first, by the first metric."""
+    """Best first, by the first metric; a row without a value (NaN) comes last."""
     verdicts: list[str]
     """Where a model does not beat a baseline."""
     findings: list[Finding] = []
@@ -188,7 +190,7 @@ class Results(BaseModel):
         Raises:
             StorageError: the disk refused.
         """
-        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        write_text(path, dumps(self.model_dump(mode="json"), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Results":
@@ -216,7 +218,11 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str], differences: It
     best = {name: row for name in names if (row := _best_baseline(rows, name)) is not None}
     verdicts = []
     for row in rows:
-        lost = [name for name in best if not row.baseline and row.worth(name) < best[name].worth(name)]
+        lost = [
+            name
+            for name, other in best.items()
+            if not row.baseline and is_better(name, other.metrics[name], row.metrics[name])
+        ]
         if lost:
             against = (
                 _against(row, best[name], name, tests.get((name, frozenset((row.label, best[name].label)))))
@@ -227,7 +233,7 @@ def judge(models: Iterable[ModelResult], metrics: Iterable[str], differences: It
 
 
 def _best_baseline(rows: Iterable[ModelResult], metric: str) -> ModelResult | None:
-    return max((row for row in rows if row.baseline), key=lambda row: row.worth(metric), default=None)
+    return min((row for row in rows if row.baseline), key=lambda row: row.order_key(metric), default=None)
 
 
 def _against(row: ModelResult, baseline: ModelResult, metric: str, test: Difference | None) -> str:

@@ -1,7 +1,5 @@
 """One model of a run after the other: fitted, tested, saved."""
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +28,7 @@ from segue.experiment.results import Example, ModelResult, Results
 from segue.experiment.tracking.follow import Fit, follow
 from segue.models.catalog import load
 from segue.storage import remove
+from segue.strict_json import digest
 from segue.training.runtime import Runtime
 from segue.version import __version__
 
@@ -75,7 +74,6 @@ class Runner:
         """Return the row of a model: the one of the interrupted run, or a new one."""
         row = self._finished(entry) if self._runtime.resume else None
         if row is not None:
-            self._runtime.progress.say(f"{entry.label}: taken over from {self._out / entry.label}")
             return row
         with follow(self._out, self._recipe, self._data, entry) as fit:
             row = inspected(self._train(entry, fit), entry.model, self._data, self._recipe.seed)
@@ -89,7 +87,7 @@ class Runner:
     def results(self, rows: Sequence[ModelResult], pairs: Sequence[Pair] | None = None) -> Results:
         """Put rows together, best first, with what they mean; ``pairs`` are tested, or those of ``run_pairs``."""
         protocol = self._data.protocol
-        ranked = sorted(rows, key=lambda row: -row.worth(protocol.metrics[0]))
+        ranked = sorted(rows, key=lambda row: row.order_key(protocol.metrics[0]))
         results = Results(
             segue=__version__,
             log=self._recipe.log_name,
@@ -106,7 +104,7 @@ class Runner:
 
     def examples(self, rows: Sequence[ModelResult]) -> list[Example]:
         """Ask the models that were asked for, and the best baseline, about a few test sessions."""
-        ranked = sorted(rows, key=lambda row: -row.worth(self._data.protocol.metrics[0]))
+        ranked = sorted(rows, key=lambda row: row.order_key(self._data.protocol.metrics[0]))
         shown = [row for row in ranked if not row.baseline] + [row for row in ranked if row.baseline][:1]
         scorers = {row.label: load(self._out / row.label) for row in shown}
         return examples(scorers, self._data.test, self._data.vocabulary)
@@ -155,18 +153,40 @@ class Runner:
         )
 
     def _finished(self, entry: Entry) -> ModelResult | None:
+        """Return the row of a model that an interrupted run finished, with the metrics that are asked for now."""
+        folder, key = self._out / entry.label, self._key(entry)
         try:
-            about = Artifact.read(self._out / entry.label).about
+            artifact = Artifact.read(folder)
         except ArtifactError:
             return None
-        if about.get("key") != self._key(entry):
+        if artifact.about.get("key") != key:
             return None
-        seed, runtime = self._recipe.seed, self._runtime
-        restore_cases(self._out, entry.label, self._key(entry), self._data, seed=seed, runtime=runtime)
-        return ModelResult.model_validate(about["result"])
+        self._runtime.progress.say(f"{entry.label}: taken over from {folder}")
+        row = ModelResult.model_validate(artifact.about["result"])
+        if tuple(row.metrics) != self._data.protocol.metrics:
+            return self._measured_again(entry, artifact, row)
+        restore_cases(self._out, entry.label, key, self._data, seed=self._recipe.seed, runtime=self._runtime)
+        return row
+
+    def _measured_again(self, entry: Entry, artifact: Artifact, row: ModelResult) -> ModelResult:
+        """Measure a trained model by other metrics, and keep what comes of it in place of the earlier figures."""
+        self._runtime.progress.say(f"{entry.label}: other metrics are asked for; it is measured again")
+        folder, seed = self._out / entry.label, self._recipe.seed
+        model = load(folder)
+        model.to(self._runtime.torch_device())
+        started = time.perf_counter()
+        evaluation = evaluate(model, self._data, seed=seed, progress=self._runtime.progress)
+        keep_cases(self._out, entry.label, evaluation, self._key(entry))
+        figures = {"metrics": evaluation.metrics, "confidence": evaluation.confidence, "roc": evaluation.roc}
+        figures["evaluate_seconds"] = round(time.perf_counter() - started, 3)
+        again = inspected(row.model_copy(update=figures), model, self._data, seed)
+        again = again.model_copy(update={"diagnostics": row.diagnostics})  # Known to the fit alone.
+        told = {"protocol": self._data.describe(), "result": again.model_dump(mode="json")}
+        replace(artifact, about={**artifact.about, **told}).write(folder)
+        return again
 
     def _key(self, entry: Entry) -> str:
-        """Name everything that decides the outcome, so that a leftover of another recipe is never taken over."""
+        """Name all that decides the outcome of a training, so that no leftover of another recipe is taken over."""
         decides: dict[str, Any] = {
             "data": self._data.hash,
             "model": entry.model.name,
@@ -175,4 +195,4 @@ class Runner:
             "precision": self._runtime.arithmetic(),
             **entry.decides(),
         }
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        return digest(decides)

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int64
 
+from segue.data.names import ItemNames
 from segue.data.vocabulary import COLD, PADDING
 from segue.errors import ParameterError
 from segue.models.base import Model
@@ -15,8 +16,6 @@ from segue.rng import generator
 
 LEAST = 3
 """Items that a picture needs."""
-
-_NAMES = ("name", "title")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +47,19 @@ class Cloud:
         return tuple(name for name in self.items.columns if name not in ("item", "support"))
 
     @cached_property
-    def name_column(self) -> str | None:
-        """The column that names the items: ``name`` or ``title``, also as the end of a name such as ``movie_title``."""
-        return next((name for name in self.metadata if name.lower().split("_")[-1] in _NAMES), None)
+    def called(self) -> ItemNames:
+        """The names of the items, in the order of the rows."""
+        return ItemNames(self.items["item"], self.items.select(self.metadata))
 
-    @cached_property
+    @property
+    def name_column(self) -> str | None:
+        """The column that names the items."""
+        return self.called.column
+
+    @property
     def names(self) -> list[str]:
         """What a reader calls each item: its name, or its id where it has none."""
-        ids = self.items["item"].cast(pl.String)
-        if self.name_column is None:
-            return ids.to_list()
-        return self.items[self.name_column].cast(pl.String).fill_null(ids).to_list()
+        return self.called.names[PADDING + 1 :]
 
     def sample(self, size: int, seed: int) -> Int64[np.ndarray, "n"]:
         """Return the rows of a random part of the items, ascending; all of them if there are no more than ``size``."""

@@ -1,7 +1,6 @@
 """Nearest items, exactly, in chunks; and how often they are of the same category."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import polars as pl
@@ -104,16 +103,17 @@ def row_of(cloud: Cloud, asked: str) -> int:
         ParameterError: there is no such item, or several.
     """
     by_id = np.flatnonzero((cloud.items["item"].cast(pl.String) == asked).to_numpy())
-    rows = by_id if len(by_id) else np.flatnonzero([name == asked for name in cloud.names])
-    if len(rows) == 1:
-        return int(rows[0])
-    if len(rows):
-        ids = ", ".join(cloud.items["item"][rows[:5].tolist()].cast(pl.String))
+    if len(by_id):
+        return int(by_id[0])
+    index = cloud.called.find(asked)
+    if index is not None:
+        return index - 1
+    if shared := cloud.called.sharing(asked):
+        ids = ", ".join(cloud.items["item"][[index - 1 for index in shared[:5]]].cast(pl.String))
         raise ParameterError(
-            f"neighbours: must name one item, '{asked}' is the name of {len(rows)}; give an id ({ids})"
+            f"neighbours: must name one item, '{asked}' is the name of {len(shared)}; give an id ({ids})"
         )
-    close = get_close_matches(asked, cloud.names, n=3)
-    guess = f"; did you mean {' or '.join(close)}?" if close else ""
     raise ParameterError(
-        f"neighbours: must be the id or the name of an item that training has seen, got '{asked}'{guess}"
+        f"neighbours: must be the id or the name of an item that training has seen, got '{asked}'"
+        f"{cloud.called.guess(asked)}"
     )

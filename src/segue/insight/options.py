@@ -29,7 +29,7 @@ def _few(perplexities: tuple[float, ...]) -> tuple[float, ...]:
 class PlotOptions(BaseModel):
     """What a picture shows; each is an option of ``segue plot``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     kind: Kind = "pca"
     """The first two principal components, t-SNE, UMAP, or the variance of all components."""

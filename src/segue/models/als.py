@@ -27,7 +27,7 @@ from segue.training.runtime import Runtime
 class ALSTraining(BaseModel):
     """How ALS is trained."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     iterations: int = Field(15, ge=1)
     """Most times that the factors of all sessions, then those of all items, are solved for."""

@@ -56,7 +56,7 @@ class Recommendation:
 class ModelConfig(BaseModel):
     """What a model is. Each subclass declares its parameters once, with default, bounds and meaning."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of parameters, for example those of a paper."""

@@ -44,7 +44,7 @@ _ADVICE = (
 class BPRTraining(BaseModel):
     """How BPR is trained."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     epochs: int = Field(100, ge=1)
     """Most passes; each draws as many triples as there are pairs of a session and one of its items."""

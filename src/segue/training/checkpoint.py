@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segue.errors import ArtifactError
 from segue.storage import replacing_file
+from segue.strict_json import dumps
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -22,7 +23,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[st
     # Two names may share one storage (tied weights); safetensors wants each tensor on its own.
     owned = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
     with replacing_file(path) as scratch:
-        save_file(owned, scratch, metadata={"state": json.dumps(state)})
+        save_file(owned, scratch, metadata={"state": dumps(state)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

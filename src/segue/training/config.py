@@ -12,7 +12,7 @@ from segue.nn.metrics import CHOOSING_METRICS, MetricName
 class FineTuning(BaseModel):
     """Training that goes on with a selection of the sessions, to follow a taste that changes (Tan et al. 2016)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     epochs: int = Field(0, ge=0)
     """Most passes over the selection, after the training on all sessions; 0 is no fine-tuning."""
@@ -29,7 +29,7 @@ class FineTuning(BaseModel):
 class TrainingConfig(BaseModel):
     """The training section of a model's configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     epochs: int = Field(10, ge=1)
     """Most passes over the training data."""
@@ -69,7 +69,7 @@ class Distillation(BaseModel):
     the cross-entropy between the softmaxes of their scores divided by ``temperature``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     weight: float = Field(0.5, gt=0, le=1)
     """Weight of what the teacher says; the rest is that of the labels."""

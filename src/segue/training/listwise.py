@@ -22,7 +22,7 @@ _LOSSES: Mapping[str, ListLoss] = {"listnet": list_net, "lambdarank": lambda_ran
 class ListTraining(BaseModel):
     """How a model that re-ranks goes on to learn from whole lists."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     loss: Literal["listnet", "lambdarank"] | None = None
     """Loss over a retrieved list that a sequence encoder as ranker goes on with, once it is trained by its own; None

@@ -11,7 +11,7 @@ from segue.nn.metrics import CHOOSING_METRICS, MetricName
 class Tuning(BaseModel):
     """The parameters of a search."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     trials: int = Field(50, ge=1)
     """Configurations that are tried in all, those of an interrupted search included."""
@@ -39,5 +39,5 @@ class Tuning(BaseModel):
         except InputError as error:
             raise ValueError(f"a metric ({error})") from None
         if name not in CHOOSING_METRICS:
-            raise ValueError(f"a metric that is better the higher it is, one of {', '.join(sorted(CHOOSING_METRICS))}")
+            raise ValueError(f"a metric of ranks, one of {', '.join(sorted(CHOOSING_METRICS))}")
         return metric

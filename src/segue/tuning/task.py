@@ -126,8 +126,7 @@ def _metric(recipe: Recipe, plan: Tuning, data: Dataset) -> str:
     metric: str = plan.metric or given or data.protocol.valid_metric or data.protocol.metrics[0]
     if MetricName.parse(metric).name not in CHOOSING_METRICS:
         raise ParameterError(
-            f"--metric: must be better the higher it is, got {metric}; "
-            f"name one of {', '.join(sorted(CHOOSING_METRICS))}"
+            f"--metric: must be a metric of ranks, got {metric}; name one of {', '.join(sorted(CHOOSING_METRICS))}"
         )
     return metric
 

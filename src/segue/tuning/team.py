@@ -15,6 +15,7 @@ from segue.errors import SegueError
 from segue.experiment.recipe import Recipe
 from segue.parameters import build
 from segue.progress import Progress
+from segue.strict_json import dumps
 from segue.tuning.plan import Tuning
 from segue.tuning.task import Task
 from segue.tuning.worker import work
@@ -63,7 +64,7 @@ def _begin(order: dict[str, Any], environment: dict[str, str], log: Path) -> sub
             text=True,
         )
     assert process.stdin is not None
-    process.stdin.write(json.dumps(order) + "\n")
+    process.stdin.write(dumps(order) + "\n")
     process.stdin.flush()
     return process
 

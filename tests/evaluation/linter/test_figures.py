@@ -26,7 +26,9 @@ def test_a_loss_within_the_intervals_is_a_note():
     row = Line("m", {"mrr@20": 0.295})
     (finding,) = found(row, Line("b", {"mrr@20": 0.3}, baseline=True))
     assert (finding.severity, finding.subject) == ("note", "m")
-    assert finding.message.startswith("mrr@20 0.2950 is below the 0.3000 of the baseline b, and the intervals overlap")
+    assert finding.message.startswith(
+        "mrr@20 0.2950 is worse than the 0.3000 of the baseline b, and the intervals overlap"
+    )
 
 
 def test_baselines_and_winners_lose_to_nobody():
@@ -115,3 +117,18 @@ def test_labels_that_are_all_equal_tell_nothing_of_validation():
     data = visits(frame, candidates="labeled", label_threshold=1.0)
     data = replace(data, valid=replace(data.valid, labels=np.ones(len(data.valid))))
     assert on_validation(Popularity().fit(data.train), data) is None
+
+
+def test_of_an_error_the_higher_one_loses_and_so_does_what_is_no_number():
+    baselines = [Line("a", {"mae": 0.9}, baseline=True), Line("b", {"mae": 0.5}, baseline=True)]
+    (finding,) = found(Line("m", {"mae": 0.7}), *baselines)
+    assert finding.severity == "warning"
+    assert finding.message.startswith("mae 0.7000 is worse than the 0.5000 of the baseline b: ")
+    assert found(Line("m", {"mae": 0.4}), *baselines) == []
+    (finding,) = found(Line("m", {"mae": float("nan")}), *baselines)
+    assert finding.severity == "warning"
+
+
+def test_lists_are_not_compared_with_those_of_validation_which_has_other_cases():
+    row = Line("m", {"coverage@20": 0.2}, validation={"coverage@20": 0.9})
+    assert found(row) == []

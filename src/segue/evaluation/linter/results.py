@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from statistics import median
 from typing import Protocol, runtime_checkable
 
 from segue.evaluation.linter.finding import Check, Finding, Found, run_all
+from segue.nn.metrics import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
 
 ABOVE = 1.25
 """How many times the test value a validation value may be, beyond what the baselines' are."""
@@ -15,10 +17,6 @@ EQUAL, LOWER = 0.98, 0.9
 
 LEAST_AUC = 0.8
 """train_auc below which a factorisation has not learnt."""
-
-
-ERRORS = frozenset({"mae", "rmse", "logloss"})
-"""Metrics that are better when they are lower; they are not compared here."""
 
 
 @runtime_checkable
@@ -75,20 +73,22 @@ class Standing:
 
 
 def loses_to_baseline(standing: Standing) -> Found | None:
-    """Find headline metrics that are below those of the best baseline; no more than a note where intervals overlap."""
+    """Find headline metrics that are worse than the best baseline's; no more than a note where intervals overlap."""
     row = standing.row
     if row.baseline or not standing.baselines:
         return None
-    names = [name for name in standing.headline if name not in ERRORS]
-    best = {name: max(standing.baselines, key=lambda one: one.metrics[name]) for name in names}
-    lost = [name for name in names if row.metrics[name] < best[name].metrics[name]]
+    best = {
+        name: min(standing.baselines, key=lambda one: order_key(name, one.metrics[name])) for name in standing.headline
+    }
+    lost = [name for name, other in best.items() if is_better(name, other.metrics[name], row.metrics[name])]
     if not lost:
         return None
     figures = " and ".join(
-        f"{name} {row.metrics[name]:.4f} is below the {best[name].metrics[name]:.4f} of the baseline {best[name].label}"
+        f"{name} {row.metrics[name]:.4f} is worse than the {best[name].metrics[name]:.4f} of the baseline "
+        f"{best[name].label}"
         for name in lost
     )
-    sure = any(_high(row, name) < _low(best[name], name) for name in lost)
+    sure = any(_clearly_worse(row, best[name], name) for name in lost)
     return Found(
         f"{figures}{'' if sure else ', and the intervals overlap'}: tune it (segue tune), train it longer, or take the "
         "baseline",
@@ -102,7 +102,7 @@ def validation_above_test(standing: Standing) -> Found | None:
     if row.baseline:
         return None
     for name, value in row.validation.items():
-        if name in ERRORS:
+        if not _is_quality(name):
             continue
         tested, usual = row.metrics[name], _usual_ratio(standing.baselines, name)
         low, _ = row.validation_confidence.get(name, (value, value))
@@ -225,6 +225,20 @@ def _cutoffs(row: Row, *names: str) -> Iterator[int]:
         name, _, k = text.partition("@")
         if name == names[0] and k and all(f"{other}@{k}" in row.metrics for other in names):
             yield int(k)
+
+
+def _is_quality(metric: str) -> bool:
+    """Tell whether a metric says how well targets are ranked; those of lists depend on the number of cases."""
+    return MetricName.parse(metric).name in (*CHOOSING_METRICS, "auc")
+
+
+def _clearly_worse(row: Row, other: Row, metric: str) -> bool:
+    """Tell whether the intervals of two models do not overlap; a value that is NaN is worse than any."""
+    if isnan(row.metrics[metric]):
+        return True
+    if lower_is_better(metric):
+        return _low(row, metric) > _high(other, metric)
+    return _high(row, metric) < _low(other, metric)
 
 
 def _low(row: Row, metric: str) -> float:

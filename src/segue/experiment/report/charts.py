@@ -8,7 +8,9 @@ from math import isfinite, nan
 from typing import Any
 
 from segue.experiment.report.placing import Plane, log_ticks, padded
+from segue.experiment.report.wording import headed
 from segue.experiment.results import ModelResult
+from segue.nn.metrics import lower_is_better
 
 Spec = dict[str, Any]
 
@@ -68,7 +70,7 @@ def leaderboard_charts(rows: Sequence[ModelResult], metrics: Sequence[str]) -> l
         ]
         encoding = {"y": y, "color": _BY_KIND}
         spec = {"data": {"values": values}, "encoding": encoding, "layer": layers, "height": {"step": 22}}
-        charts.append(_drawn(f"board-{len(charts)}", metric, spec))
+        charts.append(_drawn(f"board-{len(charts)}", headed(metric), spec))
     return charts
 
 
@@ -178,7 +180,8 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
         ),
     ]
     spec = {"data": {"values": values}, "encoding": {"x": x, "y": y}, "layer": layers, "height": plane.height}
-    note = "Median wait for the best 20 items, one session at a time. Up and to the left is better."
+    better = "Down" if lower_is_better(metric) else "Up"
+    note = f"Median wait for the best 20 items, one session at a time. {better} and to the left is better."
     return [_drawn("latency", "Quality against the wait", spec, note)]
 
 

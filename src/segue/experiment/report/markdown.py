@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from segue.experiment.report.wording import by_severity, few, number, part_sizes, sampled, shown
+from segue.experiment.report.wording import by_severity, few, headed, number, part_sizes, sampled, shown
 from segue.experiment.results import Difference, Example, Finding, ModelResult, Results
 from segue.parameters import typed
 
@@ -67,7 +67,7 @@ def _slices(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) 
         parts = (found.get((row, dimension, label)) for row in sliced)
         cells = (number(None if part is None else part.metrics.get(metric), decimals) for part in parts)
         lines.append([_plain(f"{dimension}: {label}"), f"{cases:,}", *cells])
-    return f"{metric} of each part.\n\n" + _table(["part", "cases", *map(_plain, sliced)], lines)
+    return f"{headed(metric)} of each part.\n\n" + _table(["part", "cases", *map(_plain, sliced)], lines)
 
 
 def _examples(examples: Sequence[Example]) -> str:
@@ -109,7 +109,7 @@ def _model_notes(rows: Sequence[ModelResult]) -> list[str]:
 
 
 def _leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) -> str:
-    head = ["model", *metrics, "fit s", "evaluate s", "peak MB", "parameters", "ms per session"]
+    head = ["model", *map(headed, metrics), "fit s", "evaluate s", "peak MB", "parameters", "ms per session"]
     lines = []
     for row in rows:
         name = f"*{_plain(row.label)}*" if row.baseline else f"**{_plain(row.label)}**"

@@ -5,7 +5,7 @@ from typing import Any
 
 from segue.experiment.report import charts
 from segue.experiment.report.repeat import repeat
-from segue.experiment.report.wording import by_severity, few, number, part_sizes, sampled, shown
+from segue.experiment.report.wording import by_severity, few, headed, number, part_sizes, sampled, shown
 from segue.experiment.results import ModelResult, Results
 from segue.parameters import flatten, typed
 
@@ -55,6 +55,7 @@ def _content(results: Results) -> dict[str, Any]:
         "signed": lambda value: f"{value:+.{decimals}f}",
         "shown": shown,
         "few": few,
+        "headed": headed,
         "typed": typed,
     }
 

@@ -24,7 +24,7 @@ def repeat(results: Results) -> str | None:
     try:
         settings = {row.label: _changes(model_class(row.model)(**row.config).config) for row in settable}
         named = Protocol.named(results.protocol["name"]) if results.protocol["name"] in Protocol.presets else Protocol()
-        protocol = Protocol.of({key: value for key, value in results.protocol.items() if key != "headline"})
+        protocol = Protocol.of(results.protocol)
     except InputError:  # Another version's results: its parameters are not ours.
         return None
     settings = {"protocol": _changes(protocol, named), **settings}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from segue.experiment.results import Finding, ModelResult, Results
+from segue.nn.metrics import lower_is_better
 
 _SEVERITIES = ("error", "warning", "note")
 _FEW = 10
@@ -13,6 +14,11 @@ def sampled(results: Results) -> str | None:
     """Return which drawn candidates the figures belong to; None if all items were ranked."""
     candidates: str = results.protocol.get("candidates", "full")
     return None if candidates in ("full", "labeled") else candidates
+
+
+def headed(metric: str) -> str:
+    """Return a metric as the head of a column or picture, which says so where lower values are better."""
+    return f"{metric} (lower is better)" if lower_is_better(metric) else metric
 
 
 def number(value: float | None, decimals: int) -> str:

@@ -6,6 +6,7 @@ from segue.experiment.folder import CURVES
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.tracking.tracker import Subject
 from segue.storage import append_line, make_folder, remove
+from segue.strict_json import dumps
 
 
 def curve_file(out: Path, label: str) -> Path:
@@ -28,7 +29,7 @@ class Curve:
     def epoch(self, epoch: Epoch) -> None:
         """Add a line."""
         make_folder(self._path.parent)
-        append_line(self._path, epoch.model_dump_json())
+        append_line(self._path, dumps(epoch.model_dump(mode="json")))
 
     def result(self, row: ModelResult) -> None:
         """Leave the test to results.json."""

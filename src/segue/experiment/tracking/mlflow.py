@@ -18,6 +18,7 @@ from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.tracking.tracker import Subject
 from segue.parameters import flatten, typed
 from segue.storage import make_folder, write_text
+from segue.strict_json import dumps
 from segue.version import __version__
 
 _MOST_PARAMETERS = 100
@@ -42,7 +43,7 @@ class MLflow:
             run = self._earlier()
             if run is None:
                 run = self._client.create_run(self._experiment(subject), run_name=subject.label).info.run_id
-                write_text(self._note, json.dumps({"run": run, "store": self._stored_in()}) + "\n")
+                write_text(self._note, dumps({"run": run, "store": self._stored_in()}) + "\n")
             self._run: str = run
             self._client.update_run(run, status="RUNNING")
             self._describe(subject)

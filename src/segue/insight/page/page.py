@@ -4,7 +4,6 @@ What comes from a log (ids, names, metadata) is untrusted. It enters the page as
 escaped, or as escaped text, and the script shows it as text nodes only; a policy in the page forbids all requests.
 """
 
-import json
 import re
 from html import escape
 from importlib.resources import files
@@ -19,6 +18,7 @@ from segue.insight.look import Look
 from segue.insight.neighbours import K, neighbours_of
 from segue.insight.page.specification import map_specification, spectrum_specification
 from segue.storage import write_text
+from segue.strict_json import dumps
 
 _COLUMNS = 8
 """Columns of metadata that the page tells of an item."""
@@ -60,7 +60,7 @@ def page(insight: Look) -> str:
 
 def embedded(content: Any) -> str:
     """Return JSON that ends no script element and opens none, whatever its texts are."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = dumps(content, compact=True)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -13,11 +13,14 @@ from segue.nn.metrics.names import (
     CHOOSING_METRICS,
     DEFAULT_METRICS,
     LIST_METRICS,
+    ORIENTATION,
     RANKING_METRICS,
     VALUE_METRICS,
     MetricName,
     are_of_values,
-    worth,
+    is_better,
+    lower_is_better,
+    order_key,
 )
 from segue.nn.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 from segue.nn.metrics.values import CASE_VALUES, WHOLE_VALUES, Figure, check_labels
@@ -30,6 +33,7 @@ __all__ = [
     "DEFAULT_METRICS",
     "LIST_METRICS",
     "LIST_WEIGHTS",
+    "ORIENTATION",
     "RANKING_METRICS",
     "RANK_METRICS",
     "VALUE_METRICS",
@@ -43,8 +47,10 @@ __all__ = [
     "check_labels",
     "gini_index",
     "in_tail",
+    "is_better",
     "item_coverage",
+    "lower_is_better",
+    "order_key",
     "shannon_entropy",
-    "worth",
     "wrong_before",
 ]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from segue.errors import ParameterError, UnknownNameError
 from segue.nn.metrics.lists import COUNT_METRICS, LIST_WEIGHTS
@@ -14,9 +15,6 @@ LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)
 VALUE_METRICS = ("auc", "logloss", "mae", "rmse")
 """Names of the metrics of predicted values; they are measured where each held-out event has a label."""
 
-_ERRORS = frozenset({"logloss", "mae", "rmse"})
-"""Those of them of which less is better."""
-
 RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
 """Names of all others."""
 
@@ -24,7 +22,21 @@ WITHOUT_CUTOFF = ("mrr", "ndcg", "map")
 """Metrics that mean something over the whole ranking, too."""
 
 CHOOSING_METRICS = (*RANK_METRICS, *AUC_METRICS)
-"""Metrics by which an epoch or a set of parameters can be chosen: of each more is better."""
+"""Metrics by which an epoch or a set of parameters can be chosen: those of ranks, of which higher is better."""
+
+Orientation = Literal["higher", "lower"]
+
+ORIENTATION: Mapping[str, Orientation] = {
+    **dict.fromkeys((*RANK_METRICS, *AUC_METRICS, "auc"), "higher"),
+    "coverage": "higher",
+    "gini": "lower",
+    "shannon_entropy": "higher",
+    "popularity": "lower",
+    "tail_percentage": "higher",
+    **dict.fromkeys(("logloss", "mae", "rmse"), "lower"),
+}
+"""Which values of each metric are better. This is the only place that says so: whatever sorts or compares figures uses
+``order_key`` or ``is_better``."""
 
 _NEVER_CUT = (*AUC_METRICS, *VALUE_METRICS)
 
@@ -88,9 +100,21 @@ class MetricName:
         return names
 
 
-def worth(metric: str, value: float) -> float:
-    """Return a value such that the better of two is the higher one: that of an error with its sign turned."""
-    return -value if MetricName.parse(metric).name in _ERRORS else value
+def lower_is_better(metric: str) -> bool:
+    """Tell whether lower values of a metric such as ``gini@20`` are better."""
+    return ORIENTATION[MetricName.parse(metric).name] == "lower"
+
+
+def order_key(metric: str, value: float) -> tuple[bool, float]:
+    """Return a key by which values of a metric sort from best to worst; NaN comes last."""
+    if math.isnan(value):
+        return True, 0.0
+    return False, value if lower_is_better(metric) else -value
+
+
+def is_better(metric: str, value: float, other: float) -> bool:
+    """Tell whether a value is better than another one; any number is better than NaN."""
+    return order_key(metric, value) < order_key(metric, other)
 
 
 def are_of_values(names: Mapping[str, MetricName]) -> bool:

@@ -1,0 +1,42 @@
+"""Standard JSON, which knows no NaN and no infinity: such a number is written as null, and null is read as NaN."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A float in a file; null is read as NaN."""
+
+
+def dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False, compact: bool = False) -> str:
+    """Return a value as JSON text; numbers that are not finite become null.
+
+    Args:
+        value: what ``json.dumps`` accepts.
+        indent: spaces per level; None writes one line.
+        sort_keys: order the names of each object.
+        compact: leave out the spaces between tokens.
+    """
+    separators = (",", ":") if compact else None
+    return json.dumps(
+        _finite(value), indent=indent, sort_keys=sort_keys, separators=separators, ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(value: Any) -> str:
+    """Return the first 12 hex digits of the SHA-256 of a value; the order of names does not matter."""
+    return hashlib.sha256(dumps(value, sort_keys=True, compact=True).encode()).hexdigest()[:12]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
