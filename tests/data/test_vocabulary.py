@@ -34,7 +34,7 @@ def test_columns_are_encoded_and_unknown_or_absent_ids_are_the_padding():
     ],
 )
 def test_single_ids_are_found_as_numbers_and_as_text(vocabulary, item, index):
-    assert vocabulary.index([item]).tolist() == [index]
+    assert vocabulary.index([item]) == [index]
 
 
 def test_metadata_is_kept_for_known_items_one_row_each():

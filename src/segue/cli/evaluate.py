@@ -41,7 +41,7 @@ def evaluate(
     events, _ = read_log(log, log_format, columns)
     data = segue.prepare(events, protocol, vocabulary=model.vocabulary)
     evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
-    notes = [*data.notes, *_comparison(about, data, whole), *evaluation.tie_notes(data.protocol.headline)]
+    notes = [*data.notes, *evaluation.tie_notes(data.protocol.headline), *_comparison(about, data, whole)]
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         shown |= {"sampled": evaluation.sampled}

@@ -55,6 +55,7 @@ class Evaluation:
         bounds = [
             f"{name} is {worst:.4f} if every tie is lost and {best:.4f} if every tie is won"
             for name, (worst, best) in ((name, self.tie_bounds[name]) for name in metrics if name in self.tie_bounds)
+            if best - worst >= 5e-5  # Else they are the same figure.
         ]
         if self.tied <= _MANY_TIES or not bounds:
             return []
