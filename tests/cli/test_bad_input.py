@@ -410,7 +410,7 @@ DAMAGES = {
     ),
     "no artifact": (
         lambda folder: (folder / "manifest.json").unlink(),
-        "model: is no artifact of segue (it has no manifest.json); name a folder that a run wrote\n",
+        "model: is not an artifact of segue (it has no manifest.json); name the folder of a model that a run wrote\n",
     ),
 }
 

@@ -20,7 +20,7 @@ from segue.models.catalog import model_class, model_classes
 from segue.parameters import describe
 
 COMMANDS = (
-    *("demo", "data", "models", "run", "tune", "compare", "report"),
+    *("demo", "data", "prepare", "models", "run", "tune", "compare", "report"),
     *("distill", "evaluate", "recommend", "add-items", "plot"),
 )
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}

@@ -30,7 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def tune(
     log: Annotated[
-        str | None, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")
+        str | None,
+        typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model to tune.")] = None,
     trials: Annotated[int | None, typer.Option(help="Configurations to try in all (50).")] = None,

@@ -1,5 +1,6 @@
 """Raw item id <-> dense item index, learnt from training events only and frozen."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +67,17 @@ class Vocabulary:
         counts = np.zeros(len(self) + 1, dtype=np.int64)
         counts[1:] = self.table["support"].to_numpy()
         return counts
+
+    @cached_property
+    def hash(self) -> str:
+        """Identity of the catalogue: 16 hex digits of SHA-256 over the type of the ids and the ids in index order."""
+        digest = hashlib.sha256(f"{self.ids.dtype}:{len(self)};".encode())
+        if self.ids.dtype.is_integer():
+            digest.update(self.ids.cast(pl.Int64).to_numpy().astype("<i8", copy=False).tobytes())
+        else:
+            digest.update(self.ids.str.len_bytes().cast(pl.Int64).to_numpy().astype("<i8", copy=False).tobytes())
+            digest.update("".join(self.ids.to_list()).encode())
+        return digest.hexdigest()[:16]
 
     @cached_property
     def metadata(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from segue.data.fingerprint import fingerprint
 from segue.errors import ParameterError
-from segue.evaluation.prepare import Dataset
+from segue.evaluation.dataset import Dataset
 from segue.experiment.entries import Entry
 from segue.experiment.folder import BEGUN, RUN, Layout, is_begun
 from segue.experiment.recipe import Recipe

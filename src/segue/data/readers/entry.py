@@ -17,6 +17,7 @@ from segue.data.readers.folder import Layout, lay_out
 from segue.data.readers.formats import check_format, read_table
 from segue.data.readers.frames import from_pandas, from_polars, is_pandas
 from segue.data.readers.parquet import read_parquet
+from segue.data.stored import DATASET
 from segue.errors import LogError, ParameterError
 
 
@@ -92,6 +93,8 @@ def _existing(source: str | Path) -> Path:
             f"{source}: there is no such file or folder, nor one of this name in the folder that {FOLDER_VARIABLE} "
             "names; check the name"
         )
+    if DATASET.is_at(found):
+        raise LogError(f"{found}: is a prepared data set and no log; open it with segue.open_dataset")
     return found
 
 
