@@ -42,7 +42,7 @@ def work_together(task: Task, out: Path, watch: Callable[[], None]) -> list[str]
     order = {
         "recipe": task.recipe.model_dump(mode="json"),
         "plan": task.plan.model_dump(mode="json"),
-        "data": str(_shared_data(task, out)),
+        "data": str(shared_data(task, out)),
         "out": str(out),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -57,8 +57,12 @@ def work_together(task: Task, out: Path, watch: Callable[[], None]) -> list[str]
         return [_last_words(code, log) for code, log in logs if code]
 
 
-def _shared_data(task: Task, out: Path) -> Path:
-    """Return the folder with the prepared data; an interrupted search, or another one at work, has left it."""
+def shared_data(task: Task, out: Path) -> Path:
+    """Return the folder of the prepared data; it is there already if a search goes on, or others are at work in it.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     folder = out / DATA
     with Crew(out).alone():
         try:
