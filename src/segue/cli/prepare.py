@@ -11,6 +11,7 @@ from segue.cli.data import show_remarks
 from segue.cli.reading import Columns, Format, Items, Log, read_data
 from segue.cli.tables import title
 from segue.cli.terminal import program
+from segue.data.stored import DATASET
 from segue.errors import ParameterError
 from segue.evaluation.dataset import dataset_at
 
@@ -43,9 +44,9 @@ def prepare(
         raise ParameterError(f"LOG: must be a log, and {log} is prepared already; use it as it is, or name the log")
     if out.exists() and not out.is_dir():
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
-    if out.exists() and any(out.iterdir()) and dataset_at(out) is None:
+    if out.exists() and any(out.iterdir()) and not DATASET.is_at(out):
         raise ParameterError(f"--out: {out} holds other files; choose another folder")
-    if dataset_at(out) is not None and not overwrite:
+    if DATASET.is_at(out) and not overwrite:
         raise ParameterError(
             f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
         )
