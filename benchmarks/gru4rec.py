@@ -18,8 +18,8 @@ import torch
 
 import segue
 from segue import GRU4Rec, Sessions
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.measure import measure
-from segue.evaluation.prepare import Dataset
 from segue.progress import progress_for
 from segue.training.runtime import Runtime
 

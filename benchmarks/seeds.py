@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import segue
-from segue.evaluation.prepare import Dataset
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.significance import paired_tests
 from segue.progress import progress_for
 from segue.training.runtime import Runtime

@@ -46,7 +46,7 @@ def test_a_damaged_file_is_named(artifact: Artifact, tmp_path: Path, name: str) 
 
 
 def test_foreign_folders_and_newer_formats_are_refused(artifact: Artifact, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="is no artifact of segue"):
+    with pytest.raises(ArtifactError, match="is not an artifact of segue"):
         Artifact.read(tmp_path)
     folder = artifact.write(tmp_path / "toy")
     manifest = folder / "manifest.json"

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from segue.data.sessions import Sessions as Sessions
     from segue.data.vocabulary import Vocabulary as Vocabulary
     from segue.errors import SegueError as SegueError
+    from segue.evaluation.dataset import Dataset as Dataset
+    from segue.evaluation.dataset import open_dataset as open_dataset
     from segue.evaluation.evaluate import evaluate as evaluate
     from segue.evaluation.linter.finding import Finding as Finding
     from segue.evaluation.linter.lint import lint as lint
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
-    from segue.evaluation.prepare import Dataset as Dataset
     from segue.evaluation.prepare import prepare as prepare
     from segue.evaluation.protocol import Protocol as Protocol
     from segue.experiment.compare import Comparison as Comparison
@@ -93,7 +94,8 @@ _HOMES = {
     "lint": "evaluation.linter.lint",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
-    "Dataset": "evaluation.prepare",
+    "Dataset": "evaluation.dataset",
+    "open_dataset": "evaluation.dataset",
     "prepare": "evaluation.prepare",
     "Protocol": "evaluation.protocol",
     "Distillation": "training.config",

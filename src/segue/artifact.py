@@ -6,34 +6,39 @@ items.parquet        the vocabulary: raw id, support and metadata of each item, 
 arrays.safetensors   the learnt arrays
 """
 
-import hashlib
-import json
-import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from segue.data.vocabulary import Vocabulary
-from segue.errors import ArtifactError
-from segue.storage import replacing_folder
-from segue.strict_json import dumps
+from segue.manifest import FolderFormat, Manifest, read_json, write_json
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""
 
-T = TypeVar("T")
+_CONFIG, _ITEMS, _ARRAYS = "config.json", "items.parquet", "arrays.safetensors"
 
-_MANIFEST, _CONFIG, _ITEMS, _ARRAYS = "manifest.json", "config.json", "items.parquet", "arrays.safetensors"
-_LIBRARIES = ("segue", "numpy", "polars", "torch", "safetensors")
+
+class _Manifest(Manifest):
+    model: str
+    about: dict[str, Any]
+
+
+_ARTIFACT = FolderFormat(
+    noun="an artifact",
+    file="manifest.json",
+    version=FORMAT,
+    manifest=_Manifest,
+    libraries=("segue", "numpy", "polars", "torch", "safetensors"),
+    origin="name the folder of a model that a run wrote",
+    remedy="copy the whole folder again, or train the model again",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,32 +60,20 @@ class Artifact:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
-        """Write the folder, whole or not at all; an artifact that is already there is replaced.
+        """Write the folder atomically; an artifact that is already there is replaced.
 
         Raises:
             ArtifactError: ``path`` exists and is no artifact.
             StorageError: the disk refused; what was at ``path`` is still there.
         """
-        if path.exists() and not is_artifact(path) and not _is_empty_folder(path):
-            raise ArtifactError(f"{path}: exists and is no artifact of segue; choose another folder")
-        with replacing_folder(path) as scratch:
-            self._write_files(scratch)
-        return path
+        return _ARTIFACT.write(path, {"model": self.model, "about": self.about}, self._write_files)
 
     def _write_files(self, folder: Path) -> None:
-        (folder / _CONFIG).write_text(dumps(self.config, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / _CONFIG, self.config)
         self.vocabulary.table.write_parquet(folder / _ITEMS)
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, folder / _ARRAYS)
         # safetensors lets nobody but the writer read; a service may run as another user.
         shutil.copymode(folder / _CONFIG, folder / _ARRAYS)
-        manifest = {
-            "format": FORMAT,
-            "model": self.model,
-            "about": self.about,
-            "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-            "sha256": {name: _sha256(folder / name) for name in (_CONFIG, _ITEMS, _ARRAYS)},
-        }
-        (folder / _MANIFEST).write_text(dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Artifact":
@@ -89,60 +82,13 @@ class Artifact:
         Raises:
             ArtifactError: it is missing, foreign, damaged, or written by a newer version.
         """
-        manifest = _manifest(path)
-        for name in (_CONFIG, _ITEMS, _ARRAYS):
-            file = path / name
-            if not file.is_file():
-                raise ArtifactError(f"{file}: is missing from the artifact; copy the whole folder again")
-            if _parsed(file, _sha256) != manifest.sha256.get(name):
-                raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; copy or train it again")
-        table = _parsed(path / _ITEMS, pl.read_parquet)
-        arrays = _parsed(path / _ARRAYS, load_file)
-        config = _parsed(path / _CONFIG, lambda file: json.loads(file.read_text(encoding="utf-8")))
-        return cls(manifest.model, config, Vocabulary(table), arrays, manifest.about)
+        folder = _ARTIFACT.open(path)
+        vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
+        arrays = folder.read(_ARRAYS, load_file)
+        config = folder.read(_CONFIG, read_json)
+        return cls(folder.manifest.model, config, vocabulary, arrays, folder.manifest.about)
 
 
 def is_artifact(path: Path) -> bool:
     """Say whether a folder looks like an artifact; reading it shows whether it is whole."""
-    return (path / _MANIFEST).is_file()
-
-
-class _Manifest(BaseModel):
-    """What is read from a manifest."""
-
-    format: int
-    model: str
-    about: dict[str, Any]
-    sha256: dict[str, str]
-
-
-def _manifest(path: Path) -> _Manifest:
-    if not is_artifact(path):
-        raise ArtifactError(f"{path}: is no artifact of segue (it has no {_MANIFEST}); name a folder that a run wrote")
-    file = path / _MANIFEST
-    content = _parsed(file, lambda file: json.loads(file.read_text(encoding="utf-8")))
-    try:
-        manifest = _Manifest.model_validate(content)
-    except ValidationError as error:
-        raise ArtifactError(f"{file}: is no manifest of segue, or a damaged one; copy or train it again") from error
-    if manifest.format > FORMAT:
-        raise ArtifactError(
-            f"{path}: has format {manifest.format}, this version of segue reads up to {FORMAT}; upgrade segue"
-        )
-    return manifest
-
-
-def _parsed(file: Path, parse: Callable[[Path], T]) -> T:
-    try:
-        return parse(file)
-    except (OSError, ValueError, SafetensorError, pl.exceptions.PolarsError) as error:
-        raise ArtifactError(f"{file}: cannot be read ({error}); copy or train the artifact again") from error
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+    return _ARTIFACT.is_at(path)

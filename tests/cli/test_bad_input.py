@@ -387,18 +387,20 @@ def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
 
 
+AGAIN = "copy the whole folder again, or train the model again\n"
+
 DAMAGES = {
     "corrupt": (
         lambda folder: corrupt(folder / "arrays.safetensors"),
-        "model/arrays.safetensors: does not match its checksum, so it is damaged; copy or train it again\n",
+        f"model/arrays.safetensors: does not match its checksum, so it is damaged; {AGAIN}",
     ),
     "truncated": (
         lambda folder: truncate(folder / "items.parquet"),
-        "model/items.parquet: does not match its checksum, so it is damaged; copy or train it again\n",
+        f"model/items.parquet: does not match its checksum, so it is damaged; {AGAIN}",
     ),
     "incomplete": (
         lambda folder: (folder / "config.json").unlink(),
-        "model/config.json: is missing from the artifact; copy the whole folder again\n",
+        f"model/config.json: is missing; {AGAIN}",
     ),
     "truncated manifest": (
         lambda folder: truncate(folder / "manifest.json"),
@@ -406,11 +408,11 @@ DAMAGES = {
     ),
     "foreign": (
         lambda folder: (folder / "manifest.json").write_text('{"format": "zip"}'),
-        "model/manifest.json: is no manifest of segue, or a damaged one; copy or train it again\n",
+        f"model/manifest.json: is no manifest of segue, or a damaged one; {AGAIN}",
     ),
     "no artifact": (
         lambda folder: (folder / "manifest.json").unlink(),
-        "model: is no artifact of segue (it has no manifest.json); name a folder that a run wrote\n",
+        "model: is not an artifact of segue (it has no manifest.json); name the folder of a model that a run wrote\n",
     ),
 }
 

@@ -12,6 +12,7 @@ import torch
 from chains import Task, hit_rate, prefixes
 
 from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.stored import DATASET, read_sessions, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError
 from segue.models.base import Model
@@ -98,6 +99,15 @@ class ModelContract:
 
     def test_equal_seeds_give_equal_arrays(self, task: Task) -> None:
         _assert_same_arrays(self.new().fit(task.train, seed=3), self.new().fit(task.train, seed=3))
+
+    def test_a_data_set_on_disk_gives_the_same_model(self, fitted: Model, task: Task, tmp_path: Path) -> None:
+        """Its arrays cannot be written to, which is no reason to copy them or to warn."""
+        DATASET.write(tmp_path / "set", {}, lambda folder: write_sessions(task.train, folder / "train"))
+        mapped = read_sessions(DATASET.open(tmp_path / "set"), "train", task.train.vocabulary)
+        assert not mapped.items.flags.writeable
+        _assert_same_arrays(self.new().fit(mapped), fitted)
+        running = mapped.as_prefixes()[:50]
+        assert torch.equal(fitted.score(running), fitted.score(task.train.as_prefixes()[:50]))
 
     def test_it_keeps_no_training_data(self, fitted: Model, task: Task) -> None:
         assert not [name for name, value in vars(fitted).items() if isinstance(value, Sessions | Prefixes | Cases)]

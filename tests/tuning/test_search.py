@@ -13,6 +13,7 @@ import yaml
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
+from segue.evaluation.dataset import open_dataset
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.prepare import prepare
 from segue.experiment.recipe import Recipe, load_recipe
@@ -20,6 +21,8 @@ from segue.models.catalog import model_class
 from segue.progress import Progress
 from segue.tuning.outcome import TrialRow, Tuned
 from segue.tuning.plan import Tuning
+from segue.tuning.task import Task
+from segue.tuning.team import shared_data
 from segue.tuning.tune import tune
 
 SMALL = {"hidden_size": 8, "training": {"epochs": 3, "n_samples": 32}}
@@ -246,8 +249,29 @@ REFUSED = {
         {"metric": "recall@20"},
         "--metric: must be gru4rec.training.metric, which is mrr@10, got recall@20",
     ),
-    "processes that cannot read the log": (gru4rec(), {"workers": 2}, "workers: must be 1 where the log is given"),
 }
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_processes_share_a_log_that_is_in_memory(events: Events, tmp_path: Path) -> None:
+    """They open what was prepared of it; the folder with it goes when nothing is left to do."""
+    stan = Recipe(models=["stan"])
+    found = tune(stan, tmp_path / "a", plan=Tuning(trials=4, workers=2), events=events)
+    assert [row.state for row in found.trials] == ["finished"] * 4
+    assert not (tmp_path / "a" / "data").exists()
+    alone = tune(stan, tmp_path / "b", plan=Tuning(trials=1), events=events)
+    assert found.trials[0].value == alone.trials[0].value
+
+
+def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_path: Path) -> None:
+    task = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=events, progress=Progress())
+    folder = shared_data(task, tmp_path)
+    assert folder == tmp_path / "data"
+    assert open_dataset(folder).describe() == task.data.describe()
+    before = (folder / "dataset.json").stat().st_ino
+    assert (shared_data(task, tmp_path) / "dataset.json").stat().st_ino == before
+    other = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=shop(300, 1), progress=Progress())
+    assert open_dataset(shared_data(other, tmp_path)).hash == other.data.hash
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -1,13 +1,13 @@
 """`segue data`: what is in a log, before and after each step of its preparation."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, read_log
+from segue.cli.reading import Columns, Format, Items, Log, read_data
 from segue.cli.terminal import terminal
-from segue.errors import ParameterError
 
 
 def data(
@@ -25,18 +25,14 @@ def data(
     segue data clicks.csv
     segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10
     segue data clicks.parquet --columns session=sid,item=iid,time=ts --json
+    segue data prepared/clicks
     """
     from segue.cli.tables import statistics_tables, title
-    from segue.experiment.recipe import PROTOCOL, parse_settings
     from segue.strict_json import dumps
 
-    tree = parse_settings(settings or [])
-    if others := sorted(tree.keys() - {PROTOCOL}):
-        raise ParameterError(
-            f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
-        )
-    events, recipe = read_log(log, log_format, columns, items)
-    dataset = segue.prepare(events, protocol, **tree.get(PROTOCOL, {}))
+    recipe, dataset = read_data(
+        {"log": log, "protocol": protocol, "format": log_format, "items": items}, columns=columns, settings=settings
+    )
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
         said = [finding.model_dump() for finding in findings]
@@ -44,10 +40,7 @@ def data(
             dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
         )
         return
-    for note in dataset.notes:
-        typer.echo(f"· {note}")
-    for finding in findings:
-        typer.echo(f"! {finding}")
+    show_remarks(dataset, findings)
     typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
     console = terminal()
     for table in statistics_tables(statistics["stages"], console.width):
@@ -55,3 +48,11 @@ def data(
     for stage in statistics["stages"]:
         if stage["dropped"]:
             typer.echo(f"{stage['step']}, {stage['part']}: dropped {stage['why']}")
+
+
+def show_remarks(dataset: "segue.Dataset", findings: Sequence["segue.Finding"]) -> None:
+    """Print what was decided while the log was prepared, and what the linter found in it."""
+    for note in dataset.notes:
+        typer.echo(f"· {note}")
+    for finding in findings:
+        typer.echo(f"! {finding}")

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Log, model_folder, read_log
+from segue.cli.reading import Columns, Format, Log, model_folder
 from segue.cli.terminal import terminal
-from segue.errors import ArtifactError
+from segue.errors import ArtifactError, ParameterError
 
 
 def evaluate(
@@ -24,9 +24,12 @@ def evaluate(
     Examples:
     segue evaluate runs/clicks-1/gru4rec clicks.csv
     segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
+    segue evaluate runs/clicks-1/gru4rec prepared/clicks
     """
     from segue.artifact import Artifact
     from segue.cli.tables import evaluation_table, title
+    from segue.experiment.recipe import load_recipe, parse_assignments, read_log
+    from segue.experiment.source import with_prepared
     from segue.progress import progress_for
     from segue.strict_json import dumps
 
@@ -38,8 +41,12 @@ def evaluate(
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    events, _ = read_log(log, log_format, columns)
-    data = segue.prepare(events, protocol, vocabulary=model.vocabulary)
+    options = {"log": log, "format": log_format, "columns": parse_assignments("--columns", columns or [])}
+    recipe, opened = with_prepared(load_recipe(None, options))
+    if opened is None:
+        data = segue.prepare(read_log(recipe), protocol, vocabulary=model.vocabulary)
+    else:
+        data = _as_prepared(opened, model, protocol, log, whole)
     evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
     notes = [*data.notes, *evaluation.tie_notes(data.protocol.headline), *_comparison(about, data, whole)]
     if as_json:
@@ -53,10 +60,31 @@ def evaluate(
     terminal().print(evaluation_table(evaluation, data.protocol.decimals))
 
 
+def _as_prepared(
+    data: "segue.Dataset", model: "segue.Model", protocol: "segue.Protocol", log: str, whole: bool
+) -> "segue.Dataset":
+    """Return a prepared data set, measured as the protocol of the model says.
+
+    Raises:
+        ParameterError: its catalogue is not that of the model, or all of its log was asked for.
+    """
+    if whole:
+        raise ParameterError(f"--all: needs the log, and {log} is prepared already; name the log")
+    if data.vocabulary.hash != model.vocabulary.hash:
+        raise ParameterError(
+            f"LOG: must be prepared with the catalogue of the model, {len(model.vocabulary):,} items with hash "
+            f"{model.vocabulary.hash}, and {log} has {len(data.vocabulary):,} items with hash {data.vocabulary.hash}; "
+            "name the log itself, which is encoded with the catalogue of the model"
+        )
+    return data.measured_as(protocol)
+
+
 def _comparison(about: dict[str, str], data: "segue.Dataset", whole: bool) -> list[str]:
     """Say how these figures stand to those of the run."""
     if about["fingerprint"] != data.fingerprint:
         return ["this is not the log that the model was trained on: the figures are not those of the run's table"]
+    if not whole and about["hash"] != data.hash:
+        return ["the data set was prepared with another protocol: the figures are not those of the run's table"]
     if whole:
         return ["the model was trained on a part of this very log: figures on all of it are too good"]
     return []

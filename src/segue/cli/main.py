@@ -13,6 +13,7 @@ from segue.errors import SegueError
 COMMANDS = {
     "demo": "Train and compare models on a generated web shop, and ask the best one for products.",
     "data": "Show the statistics of a log before and after each step of its preparation.",
+    "prepare": "Prepare a log and write the data set to a folder, which other commands take instead of the log.",
     "models": (
         "List the models, or the parameters of one with defaults, bounds and paper, or what its network is made of."
     ),

@@ -1,31 +1,46 @@
 """What the commands read: options of a log, and folders of models."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segue.errors import ArtifactError
+from segue.errors import ArtifactError, ParameterError
 
 if TYPE_CHECKING:
-    from segue.data.events import Events
+    from segue.evaluation.dataset import Dataset
     from segue.experiment.recipe import Recipe
 
-Log = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
+Log = Annotated[
+    str, typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set.")
+]
 Format = Annotated[str | None, typer.Option("--format", help="Format of the log, if it is not recognised.")]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
 Items = Annotated[str | None, typer.Option("--items", help="Table of the items: their ids and metadata.")]
 
 
-def read_log(
-    log: str, log_format: str | None, columns: list[str] | None, items: str | None = None
-) -> "tuple[Events, Recipe]":
-    """Read the log that the options name; return it with the recipe that says so."""
-    from segue.experiment import recipe as recipes
+def read_data(
+    options: Mapping[str, Any], *, columns: list[str] | None, settings: list[str] | None
+) -> "tuple[Recipe, Dataset]":
+    """Prepare the log that the options name, or open the data set.
 
-    options = {"log": log, "format": log_format, "columns": recipes.parse_assignments("--columns", columns or [])}
-    recipe = recipes.load_recipe(None, {**options, "items": items})
-    return recipes.read_log(recipe), recipe
+    Args:
+        options: values of the options that are called as in a recipe.
+        columns: values of ``--columns``.
+        settings: values of ``--set``, all of the protocol.
+    """
+    from segue.experiment.recipe import PROTOCOL, load_recipe, parse_assignments, parse_settings
+    from segue.experiment.source import prepare_log, with_prepared
+
+    tree = parse_settings(settings or [])
+    if others := sorted(tree.keys() - {PROTOCOL}):
+        raise ParameterError(
+            f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
+        )
+    parsed = {"columns": parse_assignments("--columns", columns or []), "set": tree}
+    recipe, opened = with_prepared(load_recipe(None, {**options, **parsed}))
+    return recipe, opened or prepare_log(recipe)
 
 
 def model_folder(path: Path) -> Path:

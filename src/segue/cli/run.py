@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def run(
     log: Annotated[
-        str | None, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")
+        str | None,
+        typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Models to train, separated by commas.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
@@ -61,6 +62,7 @@ def run(
         --model gru4rec --seed 7 --out runs/a
     segue run clicks.csv --model gru4rec,sasrec --seeds 0,1,2 --out runs/b
     segue run ml-100k --recbole bpr.yaml --model BPR
+    segue run prepared/clicks --model gru4rec
     """
     from segue.experiment.folder import next_folder
     from segue.experiment.recipe import parse_assignments, parse_settings
@@ -106,17 +108,11 @@ def run(
 def _run_seeds(recipe: "Recipe", folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
     """Run the recipe with each seed, and compare the models over the seeds."""
     from segue.cli.compare import show_comparison
-    from segue.experiment.folder import check_folder
+    from segue.experiment.run import run_seeds
     from segue.progress import progress_for
 
     folders = {seed: folder / f"seed-{seed}" for seed in seeds}
-    for one in folders.values():
-        check_folder(one, resume=resume, overwrite=overwrite)
-    progress = progress_for()
-    for seed, one in folders.items():
-        progress.say(f"seed {seed}: {one}")
-        seeded = recipe.model_copy(update={"seed": seed})
-        segue.run(seeded, one, resume=resume, overwrite=overwrite, progress=progress)
+    run_seeds(recipe, folders, resume=resume, overwrite=overwrite, progress=progress_for())
     show_comparison(segue.compare(*folders.values()))
     typer.echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
 

@@ -19,7 +19,8 @@ _SHOWN = 5
 
 def tune(
     log: Annotated[
-        str | None, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")
+        str | None,
+        typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model to tune.")] = None,
     trials: Annotated[int | None, typer.Option(help="Configurations to try in all (50).")] = None,

@@ -41,7 +41,9 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     if times is not None:
         np.floor_divide(times, SECOND, out=times)
     free = [name for name in log.columns if name not in _TAKEN]
-    return Sessions(index[rows], offsets, times, vocabulary, log.select(free)[rows] if free else None), rows
+    columns = log.select(free)[rows] if free else None
+    keys = log.select(SESSION)[runs.starts[order]]
+    return Sessions(index[rows], offsets, times, vocabulary, columns, keys=keys), rows
 
 
 def encode_cases(

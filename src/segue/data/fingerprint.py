@@ -5,13 +5,14 @@ import hashlib
 import numpy as np
 import polars as pl
 
+from segue.data.columns import Columns
 from segue.data.sessions import Cases, Sessions
 
 _SLICE = 1 << 20
 """Rows taken at once, so that text is never copied as a whole."""
 
 
-def fingerprint(log: pl.DataFrame) -> str:
+def fingerprint(log: Columns) -> str:
     """Hash the columns of a log and their values in file order: 16 hex digits of SHA-256.
 
     A column's place does not matter, its name, type and values do: 1 and "1" are different ids.
@@ -48,7 +49,7 @@ def _of_arrays(*arrays: np.ndarray | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _of_table(table: pl.DataFrame | None) -> str:
+def _of_table(table: Columns | None) -> str:
     return "" if table is None else fingerprint(table)
 
 

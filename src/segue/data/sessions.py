@@ -6,15 +6,20 @@ A user's history is a session like any other here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int, Int32, Int64, Shaped
 
+from segue.data.columns import Columns
+from segue.data.events import ITEM, SESSION, TIME, TIME_DTYPE
 from segue.data.kernels import BAD_RANGE, SOUND, check_ranges, concatenate_ranges
-from segue.data.vocabulary import Vocabulary
+from segue.data.vocabulary import RawId, Vocabulary
 from segue.errors import ParameterError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 SECONDS_PER_DAY = 86_400
 
@@ -30,14 +35,16 @@ class Sessions:
         vocabulary: the meaning of the item indices.
         columns: what else the log says, one row per event; None if it says nothing.
         context: numbers of each event for a network that reads more than items; see ``segue.data.context``.
+        keys: one row per session, whose column ``session`` holds its raw id; None if the ids are not known.
     """
 
     items: Int32[np.ndarray, "n"]
     offsets: Int64[np.ndarray, "offsets"]
     times: Int64[np.ndarray, "n"] | None
     vocabulary: Vocabulary
-    columns: pl.DataFrame | None = None
+    columns: Columns | None = None
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
+    keys: Columns | None = None
 
     def __len__(self) -> int:
         """Number of sessions."""
@@ -72,6 +79,66 @@ class Sessions:
         """Events per session."""
         return np.diff(self.offsets)
 
+    @property
+    def ids(self) -> pl.Series | None:
+        """Raw id of each session, or of each user where a session is a user's history; None if not known."""
+        return None if self.keys is None else self.keys[SESSION]
+
+    def find(self, raw_id: RawId) -> int:
+        """Return the number of the session with a raw id; the first one if several have it.
+
+        An id is found whether it is given as a number or as its text.
+
+        Raises:
+            ParameterError: no session has this id, or the ids are not known.
+        """
+        ids = self.ids
+        if ids is None:
+            raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
+        wanted = pl.Series([raw_id]).cast(ids.dtype, strict=False)[0]
+        found = None if wanted is None else ids.index_of(wanted)
+        if found is None:
+            raise ParameterError(
+                f"raw_id: must be the id of one of these {len(self):,} sessions, got {raw_id!r}; "
+                f"the attribute ids lists them, such as {ids[0]!r}"
+                if len(ids)
+                else f"raw_id: must be the id of a session and there is none, got {raw_id!r}"
+            )
+        return found
+
+    def events_of(self, raw_id: RawId) -> pl.DataFrame:
+        """Return the events of the session with a raw id, oldest first.
+
+        Returns:
+            A frame with the columns ``item`` (raw ids), ``time`` (UTC; only if the log has times) and those of
+            ``columns``.
+
+        Raises:
+            ParameterError: no session has this id, or the ids are not known.
+        """
+        session = self.find(raw_id)
+        events = np.arange(self.offsets[session], self.offsets[session + 1])
+        found = [pl.Series(ITEM, self.vocabulary.decode(self.items[events]), self.vocabulary.ids.dtype)]
+        if self.times is not None:
+            found.append(pl.from_epoch(pl.Series(TIME, self.times[events]), "s").cast(TIME_DTYPE))
+        table = pl.DataFrame(found)
+        return table if self.columns is None else table.hstack(self.columns[events].get_columns())
+
+    def to_csr(self) -> "csr_matrix":
+        """Count the events of each session on each item.
+
+        Returns:
+            A sparse matrix [s, N] of int32 counts. Column ``j`` is the item ``vocabulary.ids[j]``, whose item index is
+            ``j + 1``. The order of the events is lost.
+        """
+        from scipy.sparse import csr_matrix  # noqa: PLC0415 (an import of its own weight, which few need)
+
+        counts = np.ones(len(self.items), dtype=np.int32)
+        shape = (len(self), len(self.vocabulary))
+        matrix = csr_matrix((counts, self.items - 1, self.offsets), shape=shape, copy=True)
+        matrix.sum_duplicates()
+        return matrix
+
     def targets(self) -> tuple[Int64[np.ndarray, "R"], Int64[np.ndarray, "R"]]:
         """Return every event but the first of each session, and where the session of each starts."""
         lengths = np.maximum(self.lengths - 1, 0)
@@ -80,7 +147,8 @@ class Sessions:
     def select(self, chosen: Int64[np.ndarray, "_"]) -> "Sessions":
         """Return some of the sessions; the vocabulary, and what it counts, stays that of all."""
         lengths = self.lengths[chosen]
-        return self._rearranged(concatenate_ranges(self.offsets[:-1][chosen], lengths), lengths)
+        some = self._rearranged(concatenate_ranges(self.offsets[:-1][chosen], lengths), lengths)
+        return some if self.keys is None else replace(some, keys=self.keys[chosen])
 
     def backwards(self) -> "Sessions":
         """Return each session with its last event first."""
@@ -112,7 +180,7 @@ class Prefixes:
     starts: Int64[np.ndarray, "B"]
     ends: Int64[np.ndarray, "B"]
     times: Int64[np.ndarray, "n"] | None = None
-    columns: pl.DataFrame | None = None
+    columns: Columns | None = None
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
 

@@ -99,8 +99,8 @@ def _missing_values(events: Events, protocol: Protocol) -> Iterator[str]:
                 )
 
 
-def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
-    """Say what keeps held-out events from being measured against their labels."""
+def metric_mistakes(protocol: Protocol) -> Iterator[str]:
+    """Say which metrics do not fit the candidates: those of values need labels, the others need ranks."""
     labelled = protocol.candidates == "labeled"
     if are_of_values(MetricName.parse_all(protocol.metrics)) != labelled:
         asked = ", ".join(protocol.metrics)
@@ -109,7 +109,12 @@ def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
             if labelled
             else f"protocol.metrics: {asked} compare a score with a label; set protocol.candidates=labeled"
         )
-    if not labelled:
+
+
+def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Say what keeps held-out events from being measured against their labels."""
+    yield from metric_mistakes(protocol)
+    if protocol.candidates != "labeled":
         return
     if protocol.cases == "together":
         yield "protocol.cases: must be every-next, first or last with candidates 'labeled', got 'together'"

@@ -1,6 +1,6 @@
 """From a raw log to a data set that models learn from and are tested on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,56 +14,11 @@ from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.choice import check, choose
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.identity import protocol_hash
-from segue.evaluation.pipeline import Pipeline, Stage
+from segue.evaluation.pipeline import Pipeline
 from segue.evaluation.protocol import Protocol
 from segue.nn.metrics import check_labels
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A log, ready.
-
-    Attributes:
-        protocol: how it was made.
-        fingerprint: hash of the raw log.
-        hash: of the raw log and the parameters that change a figure; results with different hashes are not comparable.
-        train: the training sessions; their vocabulary is the catalogue.
-        valid: the validation cases, or None if the protocol holds out none.
-        test: the test cases.
-        stages: what each step left, with statistics.
-        notes: what was decided on the way, one sentence each; those of the reader come first.
-        divided: sessions of the log's own split with training and test events whose times mingle.
-    """
-
-    protocol: Protocol
-    fingerprint: str
-    hash: str
-    train: Sessions
-    valid: Cases | None
-    test: Cases
-    stages: tuple[Stage, ...]
-    notes: tuple[str, ...]
-    divided: int = 0
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The catalogue: the items of the training sessions, with their metadata."""
-        return self.train.vocabulary
-
-    def describe(self) -> dict[str, Any]:
-        """Return the protocol with its hash, ready for JSON."""
-        return {"hash": self.hash, "fingerprint": self.fingerprint, **self.protocol.model_dump(mode="json")}
-
-    def statistics(self) -> dict[str, Any]:
-        """Return the numbers of the data before and after each step, ready for JSON."""
-        return {
-            "train_prefixes": len(self.train.items) - len(self.train),
-            "valid_cases": 0 if self.valid is None else len(self.valid),
-            "test_cases": len(self.test),
-            "item_indices": [1, len(self.vocabulary)],
-            "stages": [stage.describe() for stage in self.stages],
-        }
 
 
 def prepare(
@@ -94,6 +49,8 @@ def prepare(
     mark = fingerprint(events.frame)
     vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
     train, _ = encode(pipeline.parts["train"], vocabulary)
+    if renamed and chosen.split == "given":
+        train = _with_ids_of(train, events)
     cases = _cases(pipeline, vocabulary)
     if cases["test"].labels is not None:
         check_labels(cases["test"].labels, chosen.metrics)
@@ -132,6 +89,13 @@ def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     note = f"{len(shared):,} session ids stand in several parts of the split and are taken as different sessions"
     divided = _mingled(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
     return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], divided
+
+
+def _with_ids_of(train: Sessions, events: Events) -> Sessions:
+    """Give sessions of the training part that were told apart from those of other parts their own ids back."""
+    assert train.ids is not None
+    ids = train.ids.str.strip_prefix("train/").cast(events.frame.schema[SESSION])
+    return replace(train, keys=ids.to_frame())
 
 
 def _mingled(frame: pl.DataFrame) -> int:

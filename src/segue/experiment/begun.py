@@ -7,8 +7,8 @@ from typing import Any
 
 from segue.data.fingerprint import fingerprint
 from segue.errors import InputError, ParameterError
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.identity import differences
-from segue.evaluation.prepare import Dataset
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry
 from segue.experiment.folder import BEGUN, RUN, Layout, is_begun

@@ -15,9 +15,9 @@ import polars as pl
 from jaxtyping import Float64, Int64
 
 from segue.errors import ArtifactError
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.prepare import Dataset
 from segue.experiment.folder import CASES
 from segue.models.catalog import load
 from segue.storage import replacing_file

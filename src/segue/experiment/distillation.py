@@ -12,19 +12,23 @@ from segue.data.events import Events
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
+from segue.evaluation.dataset import Dataset
+from segue.evaluation.identity import protocol_hash
 from segue.evaluation.prepare import prepare
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.folder import check_folder
-from segue.experiment.recipe import Recipe, read_log
+from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner
+from segue.experiment.source import with_prepared
 from segue.experiment.tracking.follow import check_trackers
 from segue.models.anatomy import anatomy
 from segue.models.base import Model
 from segue.models.catalog import load
 from segue.models.sequence import SequenceModel
 from segue.nn.metrics import is_better, lower_is_better
+from segue.parameters import merge
 from segue.progress import Progress
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
@@ -79,7 +83,7 @@ def distill(
 
     Args:
         teacher: artifact of a run; any model.
-        recipe: log, one sequence model as the student, its parameters, seed.
+        recipe: log (or the folder of a prepared data set), one sequence model as the student, its parameters, seed.
         out: folder for results.json, report.md, begun.json and one artifact folder per model.
         plan: how the student learns.
         events: the log itself, where it is not to be read.
@@ -94,19 +98,13 @@ def distill(
     progress, plan = progress or Progress(), plan or Distillation()
     check_folder(out, resume=resume, overwrite=overwrite)
     check_trackers(recipe.track)
-    student, alone = _students(recipe)
     about = _about(teacher)
+    recipe, opened = with_prepared(_choosing_epochs_as(about["protocol"], recipe), events)
+    student, alone = _students(recipe)
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
     master = master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
-    protocol = Protocol.of(about["protocol"])
-    events = events or read_log(recipe)
-    data = prepare(events, protocol, vocabulary=_catalogue(master.vocabulary, events.items))
-    if about["protocol"]["fingerprint"] != data.fingerprint:
-        raise ParameterError(
-            f"LOG: must be the log that {teacher} was trained on, and it is another one (its fingerprint differs); "
-            "a teacher that has seen the test part would make the student look better than it is"
-        )
+    data = _data_for(teacher, about["protocol"], master.vocabulary, opened or events or read_log(recipe))
     name = student.name
     entries = [
         Fitted("teacher", master, baseline=False, origin=about["key"]),
@@ -176,6 +174,45 @@ def _larger(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> st
         f"{student.name}: has {found.parameters:,} parameters and its teacher {size:,}; "
         f"for a smaller student set {student.name}.embedding_size lower"
     )
+
+
+def _choosing_epochs_as(protocol: Mapping[str, Any], recipe: Recipe) -> Recipe:
+    """Return the recipe with the metric by which the protocol of the teacher chooses epochs, unless it has its own."""
+    metric = {PROTOCOL: {"valid_metric": protocol["valid_metric"]}}
+    return recipe.model_copy(update={"set": merge(metric, recipe.set)})
+
+
+def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, source: Events | Dataset) -> Dataset:
+    """Return the data of a teacher: its log prepared as for it, or a data set that was.
+
+    Args:
+        teacher: its folder.
+        about: its protocol, with the fingerprint of its log.
+        catalogue: its catalogue.
+        source: the log or the data set.
+
+    Raises:
+        ParameterError: it is another log, or a data set with another protocol or catalogue.
+    """
+    protocol = Protocol.of(about)
+    if isinstance(source, Dataset):
+        data = source
+    else:
+        data = prepare(source, protocol, vocabulary=_catalogue(catalogue, source.items))
+    if data.fingerprint != about["fingerprint"]:
+        raise ParameterError(
+            f"LOG: must be the log that {teacher} was trained on, and it is another one (its fingerprint differs); "
+            "a teacher that has seen the test part would make the student look better than it is"
+        )
+    if data is not source:
+        return data
+    data = data.measured_as(protocol)
+    if data.hash != protocol_hash(protocol, data.fingerprint) or data.vocabulary.hash != catalogue.hash:
+        raise ParameterError(
+            f"LOG: must be prepared as it was for {teacher}, and this data set has another protocol or catalogue; "
+            "name the log itself, or prepare it with the same protocol"
+        )
+    return data
 
 
 def _catalogue(known: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:

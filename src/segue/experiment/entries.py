@@ -1,11 +1,12 @@
 """The models of a run, built from a recipe."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from segue.data.sessions import SECONDS_PER_DAY, Cases, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
+from segue.evaluation.protocol import Protocol
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.models.base import Model
 from segue.models.catalog import model_class, model_names
@@ -59,7 +60,8 @@ def build_entries(recipe: Recipe) -> list[Entry]:
 
 def _parameters(kind: type[Model], recipe: Recipe) -> dict[str, Any]:
     """Return what was set for a model; the protocol's metric, if it names one, chooses the best epoch."""
-    metric = recipe.set.get(PROTOCOL, {}).get("valid_metric")
+    preset: Mapping[str, Any] = Protocol.presets.get(recipe.protocol or "", {})
+    metric = {**preset, **recipe.set.get(PROTOCOL, {})}.get("valid_metric")
     training = getattr(kind.Config.model_construct(), "training", None)
     judged = {"training": {"metric": metric}} if metric is not None and hasattr(training, "metric") else {}
     return merge(judged, recipe.set.get(kind.name, {}))

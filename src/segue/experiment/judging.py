@@ -7,7 +7,7 @@ import numpy as np
 
 from segue.errors import ParameterError
 from segue.evaluation.confidence import intervals
-from segue.evaluation.prepare import Dataset
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.slices import Partition, partitions, slice_refusals
 from segue.experiment.cases import CaseValues, cases_file
 from segue.experiment.differences import Pair, differences_of, run_choices, run_pairs

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.figures import on_validation
 from segue.evaluation.linter.finding import Finding
 from segue.evaluation.linter.results import lint_results
 from segue.evaluation.linter.scorer import lint_scores
-from segue.evaluation.prepare import Dataset
 from segue.experiment.results import ModelResult
 from segue.models.base import Model
 

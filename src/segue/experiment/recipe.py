@@ -23,7 +23,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     log: str | None = None
-    """File, folder or name of the log."""
+    """File, folder or name of the log, or the folder of a data set that ``segue prepare`` wrote."""
     format: str | None = None
     """Format of the log; recognised from the file where it is not given."""
     columns: dict[str, str] = Field(default_factory=dict)

@@ -1,15 +1,17 @@
 """From a log to a leaderboard: prepare, fit, evaluate, save, compare."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segue.data.events import Events
-from segue.evaluation.prepare import prepare
-from segue.experiment.entries import build_entries, check_entries, recent_popularity
+from segue.evaluation.dataset import Dataset
+from segue.experiment.entries import Entry, build_entries, check_entries, recent_popularity
 from segue.experiment.folder import check_folder
 from segue.experiment.judging import check_slices
-from segue.experiment.recipe import PROTOCOL, Recipe, read_log
+from segue.experiment.recipe import Recipe
 from segue.experiment.results import Results
 from segue.experiment.runner import Runner
+from segue.experiment.source import prepare_log, with_prepared
 from segue.experiment.tracking.follow import check_trackers
 from segue.progress import Progress
 from segue.training.runtime import Runtime
@@ -27,7 +29,7 @@ def run(
     """Train and test the models of a recipe on one log.
 
     Args:
-        recipe: log, models, protocol, parameters, seed.
+        recipe: log (or the folder of a prepared data set), models, protocol, parameters, seed.
         out: folder for results.json, report.md, begun.json and one artifact folder per model.
         events: the log itself, where it is not to be read; the recipe's ``log`` is its name then.
         resume: take over the models that an interrupted run of the same recipe finished, and go on with the one it
@@ -39,19 +41,69 @@ def run(
         InputError: the recipe, the protocol, the log or the folder breaks a rule; nothing has been written.
         StorageError: the disk refused.
     """
+    folders = {recipe.seed: out}
+    (results,) = _runs(recipe, folders, events=events, resume=resume, overwrite=overwrite, progress=progress)
+    return results
+
+
+def run_seeds(
+    recipe: Recipe,
+    folders: Mapping[int, Path],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[Results]:
+    """Run a recipe with several seeds on data that are prepared once; see ``run``.
+
+    Args:
+        recipe: log, models, protocol, parameters; its seed is not used.
+        folders: folder of the run with each seed.
+        resume: take over what interrupted runs finished.
+        overwrite: replace older runs.
+        progress: who is told how far the work is.
+
+    Raises:
+        InputError: the recipe, the protocol, the log or a folder breaks a rule; nothing has been written.
+        StorageError: the disk refused.
+    """
+    return _runs(recipe, folders, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _runs(
+    recipe: Recipe,
+    folders: Mapping[int, Path],
+    *,
+    events: Events | None = None,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> list[Results]:
     progress = progress or Progress()
-    check_folder(out, resume=resume, overwrite=overwrite)
+    for out in folders.values():
+        check_folder(out, resume=resume, overwrite=overwrite)
     check_trackers(recipe.track)
-    entries = build_entries(recipe)
+    recipe, opened = with_prepared(recipe, events)
+    build_entries(recipe)  # Refuses mistakes, as the next line does, before the log is read.
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
-    runtime.torch_device()  # Refuses an unknown one before the log is read.
-    data = prepare(events or read_log(recipe), recipe.protocol, **recipe.set.get(PROTOCOL, {}))
+    runtime.torch_device()
+    data = opened or prepare_log(recipe, events)
     for note in (*recipe.notes, *data.notes):
         progress.say(note)
-    if recipe.baselines:
-        entries += recent_popularity(data.train)
-    check_entries(entries, data.train)
     check_slices(recipe.slices, data)
+    results = []
+    for seed, out in folders.items():
+        if len(folders) > 1:
+            progress.say(f"seed {seed}: {out}")
+        results.append(_run(recipe.model_copy(update={"seed": seed}), data, out, runtime))
+    return results
+
+
+def _run(recipe: Recipe, data: Dataset, out: Path, runtime: Runtime) -> Results:
+    entries: Sequence[Entry] = build_entries(recipe)
+    if recipe.baselines:
+        entries = [*entries, *recent_popularity(data.train)]
+    check_entries(entries, data.train)
     runner = Runner(data, recipe, out, runtime)
     runner.begin(entries)
     rows = [runner.result(entry) for entry in entries]

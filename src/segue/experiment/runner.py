@@ -8,9 +8,9 @@ from typing import Any
 
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.log import lint_log
-from segue.evaluation.prepare import Dataset
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.cases import keep_cases, restore_cases
 from segue.experiment.differences import Pair
@@ -91,7 +91,7 @@ class Runner:
         results = Results(
             segue=__version__,
             log=self._recipe.log_name,
-            items=self._recipe.items,
+            items=self._recipe.items or self._data.items,
             seed=self._recipe.seed,
             protocol={**self._data.describe(), "headline": protocol.headline},
             data=self._data.statistics(),

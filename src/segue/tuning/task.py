@@ -6,11 +6,12 @@ from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.measure import measure
-from segue.evaluation.prepare import Dataset, prepare
 from segue.experiment.begun import settings_of
 from segue.experiment.entries import Entry, build_entries
-from segue.experiment.recipe import PROTOCOL, Recipe, read_log
+from segue.experiment.recipe import Recipe
+from segue.experiment.source import prepare_log, with_prepared
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig
 from segue.nn.metrics import CHOOSING_METRICS, MetricName
@@ -54,8 +55,23 @@ class Task:
     runtime: Runtime
 
     @classmethod
-    def of(cls, recipe: Recipe, plan: Tuning, *, events: Events | None = None, progress: Progress) -> "Task":
+    def of(
+        cls,
+        recipe: Recipe,
+        plan: Tuning,
+        *,
+        events: Events | None = None,
+        data: Dataset | None = None,
+        progress: Progress,
+    ) -> "Task":
         """Check a recipe and a plan, and prepare the log.
+
+        Args:
+            recipe: the recipe.
+            plan: the plan.
+            events: the log, if it is not to be read.
+            data: what was prepared of the log already, for this very recipe.
+            progress: who is told how far the work is.
 
         Raises:
             InputError: the recipe, the spaces, the protocol or the log breaks a rule.
@@ -63,11 +79,13 @@ class Task:
         if len(set(recipe.models)) != 1:
             raise ParameterError(f"--model: must name one model to tune, got {', '.join(recipe.models) or 'none'}")
         recipe = recipe.model_copy(update={"models": recipe.models[:1], "baselines": False})
+        if data is None:
+            recipe, data = with_prepared(recipe, events)
         build_entries(recipe)
         spaces = search_space(recipe, plan.search, only=plan.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
         runtime.torch_device()
-        data = prepare(events or read_log(recipe), recipe.protocol, **recipe.set.get(PROTOCOL, {}))
+        data = data or prepare_log(recipe, events)
         for note in data.notes:
             progress.say(note)
         _check_validation(data)

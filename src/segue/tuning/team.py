@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from segue.errors import SegueError
+from segue.errors import ArtifactError, SegueError
+from segue.evaluation.dataset import open_dataset
 from segue.experiment.recipe import Recipe
 from segue.parameters import build
 from segue.progress import Progress
 from segue.strict_json import dumps
+from segue.tuning.crew import Crew
+from segue.tuning.folder import DATA
 from segue.tuning.plan import Tuning
 from segue.tuning.task import Task
 from segue.tuning.worker import work
@@ -29,12 +32,20 @@ def work_together(task: Task, out: Path, watch: Callable[[], None]) -> list[str]
     """Let the processes of the plan work until all trials are taken; return what went wrong in them.
 
     Args:
-        task: what is searched, read from files.
+        task: what is searched; its data are written into the folder for the others to open.
         out: folder of the search.
         watch: called twice a second.
+
+    Raises:
+        StorageError: the disk refused.
     """
     environment = {**_threads(task.plan.workers), **os.environ}
-    order = {"recipe": task.recipe.model_dump(mode="json"), "plan": task.plan.model_dump(mode="json"), "out": str(out)}
+    order = {
+        "recipe": task.recipe.model_dump(mode="json"),
+        "plan": task.plan.model_dump(mode="json"),
+        "data": str(shared_data(task, out)),
+        "out": str(out),
+    }
     with tempfile.TemporaryDirectory() as folder:
         processes = [_begin(order, environment, Path(folder) / str(n)) for n in range(task.plan.workers)]
         try:
@@ -45,6 +56,22 @@ def work_together(task: Task, out: Path, watch: Callable[[], None]) -> list[str]
             _end(processes)
         logs = [(process.returncode, Path(folder) / str(n)) for n, process in enumerate(processes)]
         return [_last_words(code, log) for code, log in logs if code]
+
+
+def shared_data(task: Task, out: Path) -> Path:
+    """Return the folder of the prepared data; it is there already if a search goes on, or others are at work in it.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    folder = out / DATA
+    with Crew(out).alone():
+        try:
+            if open_dataset(folder).hash == task.data.hash:
+                return folder
+        except ArtifactError:
+            pass
+        return task.data.save(folder)
 
 
 def _threads(workers: int) -> dict[str, str]:
@@ -88,7 +115,8 @@ def main() -> None:
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         recipe, plan = build(Recipe, "recipe", parameters=order["recipe"]), Tuning.model_validate(order["plan"])
-        work(Task.of(recipe, plan, progress=Progress()), Path(order["out"]), lambda _: None)
+        task = Task.of(recipe, plan, data=open_dataset(order["data"]), progress=Progress())
+        work(task, Path(order["out"]), lambda _: None)
     except SegueError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from segue.progress import Progress
 from segue.progress import Task as Bar
 from segue.storage import make_folder, remove
 from segue.tuning.crew import Crew
-from segue.tuning.folder import JOURNAL, SEARCH, WORKERS
+from segue.tuning.folder import DATA, JOURNAL, SEARCH, WORKERS
 from segue.tuning.journal import open_study
 from segue.tuning.outcome import TrialRow, Tuned
 from segue.tuning.pictures import draw
@@ -38,7 +38,7 @@ def tune(
     """Search the parameters of one model for those that are best on the validation part; the test part is not used.
 
     Args:
-        recipe: log, one model, protocol, parameters that are fixed, seed.
+        recipe: log (or the folder of a prepared data set), one model, protocol, parameters that are fixed, seed.
         out: folder for best.yaml, trials.csv, report.md, the pictures, begun.json and the study.
         plan: how many trials, where to search, by what metric, how many processes.
         events: the log itself, where it is not to be read; the recipe's ``log`` is its name then.
@@ -53,11 +53,6 @@ def tune(
     """
     progress, plan = progress or Progress(), plan or Tuning()
     check_folder(out, resume=resume, overwrite=overwrite, layout=SEARCH)
-    if events is not None and plan.workers > 1:
-        raise ParameterError(
-            f"workers: must be 1 where the log is given as it is, got {plan.workers}: "
-            "other processes can only read it from a file; name the file in the recipe"
-        )
     task = Task.of(recipe, plan, events=events, progress=progress)
     _begin(task, out, resume=resume, progress=progress)
     study = open_study(out / JOURNAL, seed=recipe.seed, prune=plan.prune)
@@ -154,6 +149,6 @@ def _clear(tuned: Tuned) -> None:
     with crew.alone():
         if crew.others() or tuned.count("unfinished"):
             return
-        for name in (CHECKPOINTS, WORKERS):
+        for name in (CHECKPOINTS, WORKERS, DATA):
             if (tuned.folder / name).exists():
                 remove(tuned.folder / name)

@@ -15,8 +15,9 @@ from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.readers.beside import metadata_beside, read_metadata
 from segue.data.readers.folder import Layout, lay_out
 from segue.data.readers.formats import check_format, read_table
-from segue.data.readers.frames import from_pandas, from_polars, is_pandas
+from segue.data.readers.frames import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
 from segue.data.readers.parquet import read_parquet
+from segue.data.stored import DATASET
 from segue.errors import LogError, ParameterError
 
 
@@ -32,8 +33,9 @@ def read(
     """Read a log.
 
     Args:
-        source: a file, a folder, the name of a folder or file in the folder that ``SEGUE_DATA`` names, or a polars
-            or pandas frame.
+        source: a file, a folder, the name of a folder or file in the folder that ``SEGUE_DATA`` names, a polars or
+            pandas frame, a dictionary of arrays, or a scipy sparse matrix. The rows of a matrix are users (sessions
+            with ``unit="session"``), its columns items; each entry other than 0 is one event, whose rating it is.
         format: name of the format of the file or files; recognised from their content if None.
         columns: column by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``; the usual names are
             found without it. Columns without a name are called ``"1"``, ``"2"``, ...
@@ -60,7 +62,9 @@ def read(
     if isinstance(source, str | Path):
         events = _read_path(_existing(source), format, wishes)
     elif format is not None:
-        raise ParameterError(f"format: a frame has none, got '{format}'; leave it out")
+        raise ParameterError(f"format: is that of a file, and the source is none, got '{format}'; leave it out")
+    elif is_sparse(source):
+        events = _time_said(admit(_matrix(source, wishes), wishes))
     else:
         events = _time_said(admit(_frame(source), wishes))
     if items is None:
@@ -72,7 +76,7 @@ def read_items(source: object) -> pl.DataFrame:
     """Read metadata of items: one row per item, whose id is in the column ``item``.
 
     Args:
-        source: a file, or a polars or pandas frame.
+        source: a file, a polars or pandas frame, or a dictionary of arrays.
 
     Raises:
         LogError: the source cannot be read or breaks a rule; all mistakes with their lines.
@@ -92,6 +96,8 @@ def _existing(source: str | Path) -> Path:
             f"{source}: there is no such file or folder, nor one of this name in the folder that {FOLDER_VARIABLE} "
             "names; check the name"
         )
+    if DATASET.is_at(found):
+        raise LogError(f"{found}: is a prepared data set and no log; open it with segue.open_dataset")
     return found
 
 
@@ -100,7 +106,24 @@ def _frame(source: object) -> Table:
         return from_polars(source)
     if is_pandas(source):
         return from_pandas(source)
-    raise ParameterError(f"source: must be a path, a polars or a pandas frame, got {type(source).__name__}")
+    if isinstance(source, Mapping):
+        return from_mapping(source)
+    raise ParameterError(
+        "source: must be a path, a polars or pandas frame, a dict of arrays or a scipy sparse matrix, "
+        f"got {type(source).__name__}"
+    )
+
+
+def _matrix(source: Any, wishes: Wishes) -> Table:
+    """Convert a sparse matrix.
+
+    Raises:
+        ParameterError: columns or a unit of times are named, which a matrix does not have.
+    """
+    for name, given in (("columns", wishes.columns), ("time_unit", wishes.time_unit)):
+        if given:
+            raise ParameterError(f"{name}: a matrix has no named columns and no times, got {given}; leave it out")
+    return from_sparse(source, wishes.unit)
 
 
 def _read_path(path: Path, format_name: str | None, wishes: Wishes) -> Events:

@@ -1,22 +1,34 @@
-"""Polars and pandas frames."""
+"""What is in memory already: polars and pandas frames, dictionaries of arrays, sparse matrices."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from segue.data.door.admit import Table
 from segue.data.door.columns import listed
 from segue.data.door.mistakes import Place
+from segue.data.events import ITEM, RATING, SESSION, USER, Unit
 from segue.errors import LogError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy.sparse import csr_matrix
 
 
-def is_pandas(source: object) -> bool:
-    """Whether an object is a pandas frame; pandas is not imported for it."""
-    kind = type(source)
-    return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ == "DataFrame"
+def is_pandas(source: object, kind: str = "DataFrame") -> bool:
+    """Whether an object is a pandas frame, or another kind of pandas; pandas is not imported for it."""
+    return _is_of("pandas", source) and type(source).__name__ == kind
+
+
+def is_sparse(source: object) -> bool:
+    """Whether an object is a sparse matrix or array of scipy; scipy is not imported for it."""
+    return _is_of("scipy", source) and hasattr(source, "tocsr")
+
+
+def _is_of(package: str, source: object) -> bool:
+    return type(source).__module__.partition(".")[0] == package
 
 
 def from_polars(frame: pl.DataFrame) -> Table:
@@ -37,12 +49,89 @@ def from_pandas(frame: "pd.DataFrame") -> Table:
     return Table(pl.DataFrame(columns), Place("the frame"), is_text=False)
 
 
+def from_mapping(columns: Mapping[Any, Any]) -> Table:
+    """Convert a dictionary with an array, a list or a series for each column; rows are counted from 0.
+
+    Raises:
+        LogError: columns without a name, of different lengths, or with values of several types.
+    """
+    mistakes, found = [], []
+    for name, values in columns.items():
+        if not isinstance(name, str):
+            mistakes.append(f"the dict: names of columns must be text, got {name!r}")
+            continue
+        try:
+            found.append(_series(name, values))
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+            reason = " ".join(str(error).split())
+            mistakes.append(f"the dict, column '{name}': must be a list or one-dimensional array ({reason})")
+    lengths = {series.name: len(series) for series in found}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"'{name}' {length:,}" for name, length in lengths.items())
+        mistakes.append(f"the dict: columns must have one length, got {told}")
+    if mistakes:
+        raise LogError("\n".join(mistakes))
+    return Table(pl.DataFrame(found), Place("the dict"), is_text=False)
+
+
+def from_sparse(matrix: "csr_matrix", unit: Unit | None) -> Table:
+    """Take each entry other than 0 of a scipy matrix as one event: row, column and value are user, item and rating.
+
+    Args:
+        matrix: a sparse matrix or array with two dimensions.
+        unit: ``"session"`` if its rows are sessions.
+
+    Raises:
+        LogError: it has other than two dimensions, or values that are no finite numbers.
+    """
+    if matrix.ndim != 2:
+        raise LogError(f"the matrix: must have two dimensions (rows and items), got {matrix.ndim}")
+    rows = matrix.tocsr(copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    values = rows.data.astype(np.int8) if rows.dtype == bool else rows.data
+    if values.dtype.kind not in "iuf":
+        raise LogError(f"the matrix: must hold finite numbers, got {values.dtype}; convert it")
+    if strange := np.count_nonzero(~np.isfinite(values)):
+        raise LogError(f"the matrix: must hold finite numbers, got {strange:,} that are none; remove or correct them")
+    owner = SESSION if unit == "session" else USER
+    owners = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    frame = pl.DataFrame({owner: owners, ITEM: rows.indices.astype(np.int64), RATING: values})
+    note = (
+        f"matrix: each entry other than 0 is one event, with {owner} = row, item = column (from 0) and rating = value; "
+        "the order of the events of a row is not known, so they come in the order of the columns"
+    )
+    return Table(frame, Place("the matrix"), is_text=False, notes=(note,))
+
+
+def _series(name: str, values: Any) -> pl.Series:
+    if isinstance(values, pl.Series):
+        return values.alias(name)
+    if is_pandas(values, "Series"):
+        return _column(name, values)
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise TypeError(f"got {type(values).__name__}")
+    array = values if isinstance(values, list | tuple) else np.asarray(values)
+    if isinstance(array, np.ndarray) and array.ndim != 1:
+        raise TypeError(f"got {array.ndim} dimensions")
+    if isinstance(array, np.ndarray) and array.dtype.kind in "iufM":
+        return _of_array(name, array)
+    return pl.Series(name, array.tolist() if isinstance(array, np.ndarray) else array)
+
+
 def _column(name: str, series: Any) -> pl.Series:
     if getattr(series.dtype, "tz", None) is not None:
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if getattr(series.dtype, "kind", "O") in "iufM" and not series.hasnans:
-        return pl.Series(name, series.to_numpy())
+        return _of_array(name, series.to_numpy())
     if series.dtype.kind == "f":
         return pl.Series(name, series.to_numpy(dtype=float), nan_to_null=True)
     values = series.astype(object).where(series.notna(), None).tolist()
     return pl.Series(name, values, strict=False)
+
+
+def _of_array(name: str, array: np.ndarray) -> pl.Series:
+    """Convert numbers or times; NaN is absent, and times of a unit that polars does not have become microseconds."""
+    if array.dtype.kind == "M" and np.datetime_data(array.dtype)[0] not in ("ms", "us", "ns"):
+        array = array.astype("datetime64[us]")
+    return pl.Series(name, array, nan_to_null=True)

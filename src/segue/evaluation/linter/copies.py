@@ -7,9 +7,9 @@ from jaxtyping import UInt64
 
 from segue.data.kernels import concatenate_ranges
 from segue.data.sessions import Prefixes
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.finding import Found
 from segue.evaluation.linter.held import held_sessions
-from segue.evaluation.prepare import Dataset
 
 LEAST_TIMED, LEAST_UNTIMED = 3, 4
 """Events from which on two equal sessions tell something: with the seconds between their events, and by items alone."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.held import sample
 from segue.evaluation.measure import measure
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.prepare import Dataset
 from segue.evaluation.scorer import Scorer
 
 MOST_CASES = 5_000

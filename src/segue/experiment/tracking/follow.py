@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from segue.errors import MissingExtraError
-from segue.evaluation.prepare import Dataset
+from segue.evaluation.dataset import Dataset
 from segue.experiment.entries import Entry
 from segue.experiment.recipe import Recipe
 from segue.experiment.results import Epoch, ModelResult

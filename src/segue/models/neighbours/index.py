@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
+from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.neighbours.kernels import build_postings
 
@@ -24,8 +25,7 @@ def build_index(
         The arrays ``postings``, ``posting_offsets``, ``items`` and ``offsets`` of ``kernels.Index``; the sessions of
         ``train`` that were kept, in order; and the number of different items of every session of ``train``.
     """
-    items = np.require(train.items, requirements=["C", "W"])
-    offsets = np.require(train.offsets, requirements=["C", "W"])
+    items, offsets = read_only(train.items), read_only(train.offsets)
     postings, posting_offsets, distinct = build_postings(items, offsets, len(train.vocabulary) + 1, sample_size)
     listed = np.zeros(len(train), dtype=bool)
     listed[postings] = True

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
+from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model, ModelConfig
@@ -134,9 +135,9 @@ def pairs(
     size = len(train.vocabulary) + 1
     support = np.bincount(train.items, minlength=size)
     log = Log(
-        items=np.require(train.items, requirements=["C", "W"]),
+        items=read_only(train.items),
         owners=np.repeat(np.arange(len(train), dtype=np.int32), train.lengths),
-        sessions=np.require(train.offsets, requirements=["C", "W"]),
+        sessions=read_only(train.offsets),
         positions=np.argsort(train.items, kind="stable"),
         offsets=np.concatenate([[0], np.cumsum(support)]),
     )

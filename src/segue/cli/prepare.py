@@ -1,0 +1,60 @@
+"""`segue prepare`: clean, split and encode a log once, for any number of runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import segue
+from segue.cli.reading import Columns, Format, Items, Log, read_data
+from segue.cli.terminal import program
+from segue.errors import ParameterError
+
+
+def prepare(
+    log: Log,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
+    log_format: Format = None,
+    columns: Columns = None,
+    items: Items = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an older data set in the same folder.")
+    ] = False,
+) -> None:
+    """Prepare a log and write the data set to a folder, which other commands take instead of the log.
+
+    Examples:
+    segue prepare clicks.csv --out prepared/clicks
+    segue prepare ratings.inter --protocol leave-one-out --set protocol.k_core=10 --out prepared/ratings
+    segue run prepared/clicks --model gru4rec
+    """
+    from dataclasses import replace
+
+    from segue.cli.data import show_remarks
+    from segue.cli.tables import title
+    from segue.data.stored import DATASET
+    from segue.evaluation.dataset import dataset_at
+
+    if dataset_at(log) is not None:
+        raise ParameterError(f"LOG: must be a log, and {log} is prepared already; use it as it is, or name the log")
+    if out.exists() and not out.is_dir():
+        raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
+    if out.exists() and any(out.iterdir()) and not DATASET.is_at(out):
+        raise ParameterError(f"--out: {out} holds other files; choose another folder")
+    if DATASET.is_at(out) and not overwrite:
+        raise ParameterError(
+            f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
+        )
+    recipe, dataset = read_data(
+        {"log": log, "protocol": protocol, "format": log_format, "items": items}, columns=columns, settings=settings
+    )
+    replace(dataset, log=recipe.log_name, items=recipe.items).save(out)
+    show_remarks(dataset, segue.lint(dataset))
+    typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
+    train = dataset.train
+    typer.echo(
+        f"Wrote {out}: {len(train.items):,} training events in {len(train):,} sessions on "
+        f"{len(dataset.vocabulary):,} items. To train on it: {program()} run {out}"
+    )

@@ -1,0 +1,65 @@
+"""Where the data of a recipe come from: a log that is prepared, or a folder that holds a prepared one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from segue.data.events import Events
+from segue.errors import ParameterError
+from segue.evaluation.dataset import MEASURING, Dataset, dataset_at, open_dataset
+from segue.evaluation.prepare import prepare
+from segue.evaluation.protocol import Protocol
+from segue.experiment.recipe import PROTOCOL, Recipe, read_log
+from segue.parameters import merge
+
+
+def with_prepared(recipe: Recipe, events: Events | None = None) -> tuple[Recipe, Dataset | None]:
+    """Open the data set that a recipe names instead of a log; if it names a log, nothing is opened.
+
+    Args:
+        recipe: the recipe.
+        events: the log itself; the recipe's ``log`` is only its name then.
+
+    Returns:
+        The recipe, with the name of the log behind the data set and the metric by which its protocol chooses epochs;
+        and the data set, measured as the recipe says.
+
+    Raises:
+        ParameterError: the recipe says how to read or prepare a log, too.
+        ArtifactError: the folder is damaged, or an incompatible version wrote it.
+    """
+    folder = None if events is not None or recipe.log is None else dataset_at(recipe.log)
+    if folder is None:
+        return recipe, None
+    settings = recipe.set.get(PROTOCOL, {})
+    mistakes = [
+        f"{option}: cannot be used with {folder}, which is prepared already; leave it out, or name the log"
+        for option, given in (
+            ("--protocol", recipe.protocol),
+            ("--format", recipe.format),
+            ("--columns", recipe.columns),
+            ("--items", recipe.items),
+            *((f"--set {PROTOCOL}.{name}", True) for name in settings if _is_of_preparation(name)),
+        )
+        if given
+    ]
+    if mistakes:
+        raise ParameterError("\n".join(mistakes))
+    data = open_dataset(folder).measured_by(settings)
+    metric = data.protocol.valid_metric
+    chosen = recipe.set if metric is None else merge(recipe.set, {PROTOCOL: {"valid_metric": metric}})
+    return recipe.model_copy(update={"log": data.log or recipe.log, "set": chosen}), data
+
+
+def _is_of_preparation(name: str) -> bool:
+    """Say whether a parameter of the protocol decides what is prepared; one that does not exist decides nothing."""
+    return name in Protocol.model_fields and name not in MEASURING
+
+
+def prepare_log(recipe: Recipe, events: Events | None = None) -> Dataset:
+    """Read the log of a recipe, unless it is given, and prepare it.
+
+    Raises:
+        InputError: the recipe names no log, or the log or the protocol breaks a rule.
+    """
+    settings: Mapping[str, Any] = recipe.set.get(PROTOCOL, {})
+    return prepare(events or read_log(recipe), recipe.protocol, **settings)

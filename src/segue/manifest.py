@@ -1,0 +1,176 @@
+"""Folders that segue writes and reads again: a manifest names their format and the SHA-256 checksum of every file."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import polars as pl
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+
+from segue.errors import ArtifactError
+from segue.storage import replacing_folder
+from segue.strict_json import dumps
+
+T = TypeVar("T")
+
+
+class Manifest(BaseModel):
+    """What is read from every manifest; a format may add to it."""
+
+    format: int
+    sha256: dict[str, str]
+
+
+ManifestT = TypeVar("ManifestT", bound=Manifest)
+
+
+@dataclass(frozen=True, eq=False)
+class FolderFormat(Generic[ManifestT]):
+    """One kind of folder.
+
+    Attributes:
+        noun: what such a folder is called in messages, with its article.
+        file: name of the manifest, which tells the kinds apart.
+        version: version of the layout; a newer one is refused.
+        manifest: what the manifest holds.
+        libraries: packages whose versions are written down.
+        origin: how to get such a folder, for messages.
+        remedy: what to do about a damaged one, for messages.
+    """
+
+    noun: str
+    file: str
+    version: int
+    manifest: type[ManifestT]
+    libraries: tuple[str, ...]
+    origin: str
+    remedy: str
+
+    def is_at(self, path: Path) -> bool:
+        """Say whether a folder looks like one of this kind; ``open`` checks that it is complete."""
+        return (path / self.file).is_file()
+
+    def write(self, path: Path, facts: Mapping[str, Any], write_files: Callable[[Path], None]) -> Path:
+        """Write a folder atomically; one of this kind that is already there is replaced.
+
+        Args:
+            path: the folder.
+            facts: what the manifest holds besides format, library versions and checksums; ready for JSON.
+            write_files: writes the files into the folder that it is given.
+
+        Raises:
+            ArtifactError: ``path`` exists and is something else.
+            StorageError: the disk refused; what was at ``path`` is still there.
+        """
+        if path.exists() and not self.is_at(path) and not _is_empty_folder(path):
+            raise ArtifactError(f"{path}: exists and is not {self.noun} of segue; choose another folder")
+        with replacing_folder(path) as scratch:
+            write_files(scratch)
+            files = sorted(file for file in scratch.rglob("*") if file.is_file())
+            names = [file.relative_to(scratch).as_posix() for file in files]
+            libraries = {"python": platform.python_version(), **{name: version(name) for name in self.libraries}}
+            checksums = dict(zip(names, _checksums(files), strict=True))
+            content = {"format": self.version, **facts, "libraries": libraries, "sha256": checksums}
+            write_json(scratch / self.file, content)
+        return path
+
+    def open(self, path: Path) -> "CheckedFolder[ManifestT]":
+        """Read the manifest and compare every file with its checksum.
+
+        Raises:
+            ArtifactError: the folder is missing, foreign, damaged, or written by a newer version.
+        """
+        folder = CheckedFolder(path, self, self._read_manifest(path))
+        files = {name: path / name for name in folder.manifest.sha256}
+        for file in files.values():
+            if not file.is_file():
+                raise ArtifactError(f"{file}: is missing; {self.remedy}")
+        found = self._attempt(path, lambda _: _checksums(list(files.values())))
+        for (name, file), checksum in zip(files.items(), found, strict=True):
+            if checksum != folder.manifest.sha256[name]:
+                raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; {self.remedy}")
+        return folder
+
+    def _read_manifest(self, path: Path) -> ManifestT:
+        if not path.exists():
+            raise ArtifactError(f"{path}: does not exist; {self.origin}")
+        if not self.is_at(path):
+            raise ArtifactError(f"{path}: is not {self.noun} of segue (it has no {self.file}); {self.origin}")
+        file = path / self.file
+        content = self._attempt(file, read_json)
+        try:
+            manifest = self.manifest.model_validate(content)
+        except ValidationError as error:
+            raise ArtifactError(f"{file}: is no manifest of segue, or a damaged one; {self.remedy}") from error
+        if manifest.format > self.version:
+            raise ArtifactError(
+                f"{path}: has format {manifest.format}, this version of segue reads up to {self.version}; upgrade segue"
+            )
+        return manifest
+
+    def _attempt(self, file: Path, parse: Callable[[Path], T]) -> T:
+        try:
+            return parse(file)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
+            raise ArtifactError(f"{file}: cannot be read ({error}); {self.remedy}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedFolder(Generic[ManifestT]):
+    """A folder whose files match their checksums.
+
+    Attributes:
+        path: the folder.
+        format: its kind.
+        manifest: its manifest.
+    """
+
+    path: Path
+    format: FolderFormat[ManifestT]
+    manifest: ManifestT
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the folder has a file of this name."""
+        return name in self.manifest.sha256
+
+    def read(self, name: str, parse: Callable[[Path], T]) -> T:
+        """Read one file.
+
+        Raises:
+            ArtifactError: the file is missing or cannot be read.
+        """
+        file = self.path / name
+        if name not in self:
+            raise ArtifactError(f"{file}: is missing; {self.format.remedy}")
+        return self.format._attempt(file, parse)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write a JSON file."""
+    file.write_text(dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _checksums(files: list[Path]) -> list[str]:
+    with ThreadPoolExecutor() as threads:  # Hashing releases the interpreter lock.
+        return list(threads.map(_sha256, files))
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
