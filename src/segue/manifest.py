@@ -152,6 +152,18 @@ class CheckedFolder(Generic[ManifestT]):
         return self.format._attempt(file, parse)
 
 
+DATASET = FolderFormat(
+    noun="a data set",
+    file="dataset.json",
+    version=1,
+    manifest=Manifest,
+    libraries=("segue", "numpy", "polars"),
+    origin="name a folder that segue prepare wrote",
+    remedy="copy the whole folder again, or prepare the log again",
+)
+"""The folder of a prepared data set."""
+
+
 def write_json(file: Path, content: Any) -> None:
     """Write a JSON file."""
     file.write_text(dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")

@@ -12,9 +12,10 @@ import torch
 from chains import Task, hit_rate, prefixes
 
 from segue.data.sessions import Cases, Prefixes, Sessions
-from segue.data.stored import DATASET, read_sessions, write_sessions
+from segue.data.stored import read_sessions, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError
+from segue.manifest import DATASET
 from segue.models.base import Model
 from segue.models.catalog import load, model_class
 from segue.models.popularity import Popularity

@@ -8,18 +8,7 @@ import polars as pl
 from segue.data.columns import Columns, StoredColumns
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.manifest import CheckedFolder, FolderFormat, Manifest
-
-DATASET = FolderFormat(
-    noun="a data set",
-    file="dataset.json",
-    version=1,
-    manifest=Manifest,
-    libraries=("segue", "numpy", "polars"),
-    origin="name a folder that segue prepare wrote",
-    remedy="copy the whole folder again, or prepare the log again",
-)
-"""The folder of a prepared data set."""
+from segue.manifest import CheckedFolder, Manifest
 
 _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
 

@@ -19,14 +19,14 @@ import polars as pl
 from segue.data.catalog import find
 from segue.data.sessions import Cases, Sessions
 from segue.data.statistics import Statistics
-from segue.data.stored import DATASET, read_cases, read_sessions, write_cases, write_sessions
+from segue.data.stored import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.evaluation.choice import metric_mistakes
 from segue.evaluation.identity import protocol_hash
 from segue.evaluation.pipeline import Stage
 from segue.evaluation.protocol import Protocol
-from segue.manifest import read_json, write_json
+from segue.manifest import DATASET, read_json, write_json
 from segue.nn.metrics import check_labels
 
 MEASURING = ("metrics", "ties", "candidates", "candidate_seed", "valid_metric", "decimals")

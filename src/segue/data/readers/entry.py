@@ -17,8 +17,8 @@ from segue.data.readers.folder import Layout, lay_out
 from segue.data.readers.formats import check_format, read_table
 from segue.data.readers.frames import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
 from segue.data.readers.parquet import read_parquet
-from segue.data.stored import DATASET
 from segue.errors import LogError, ParameterError
+from segue.manifest import DATASET
 
 
 def read(
