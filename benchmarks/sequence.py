@@ -38,7 +38,7 @@ def write_log(log: str, path: Path) -> None:
     for user, start, end in zip(test.groups.tolist(), starts.tolist(), ends.tolist(), strict=True):
         history = [*test.prefixes.items[start:end].tolist(), targets[user]]
         rows += [f"{user},{item},{second}" for second, item in enumerate(history)]
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     print(f"{len(rows) - 1:,} events, {len(targets):,} users, {len(train.vocabulary):,} items", flush=True)
 
 

@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError
-from segue.storage import replacing_folder
+from segue.storage import read_unchanged, replacing_folder
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""
@@ -67,7 +67,7 @@ class Artifact:
         return path
 
     def _write_files(self, folder: Path) -> None:
-        (folder / _CONFIG).write_text(json.dumps(self.config, indent=2) + "\n")
+        _write_json(folder / _CONFIG, self.config)
         self.vocabulary.table.write_parquet(folder / _ITEMS)
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, folder / _ARRAYS)
         # safetensors lets nobody but the writer read; a service may run as another user.
@@ -79,15 +79,19 @@ class Artifact:
             "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
             "sha256": {name: _sha256(folder / name) for name in (_CONFIG, _ITEMS, _ARRAYS)},
         }
-        (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        _write_json(folder / _MANIFEST, manifest)
 
     @classmethod
     def read(cls, path: Path) -> "Artifact":
-        """Read a folder that ``write`` wrote.
+        """Read a folder that ``write`` wrote; if it is replaced meanwhile, the new one is read.
 
         Raises:
             ArtifactError: it is missing, foreign, damaged, or written by a newer version.
         """
+        return read_unchanged(path, cls._read)
+
+    @classmethod
+    def _read(cls, path: Path) -> "Artifact":
         manifest = _manifest(path)
         for name in (_CONFIG, _ITEMS, _ARRAYS):
             file = path / name
@@ -97,7 +101,7 @@ class Artifact:
                 raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; copy or train it again")
         table = _parsed(path / _ITEMS, pl.read_parquet)
         arrays = _parsed(path / _ARRAYS, load_file)
-        config = _parsed(path / _CONFIG, lambda file: json.loads(file.read_text()))
+        config = _parsed(path / _CONFIG, _read_json)
         return cls(manifest.model, config, Vocabulary(table), arrays, manifest.about)
 
 
@@ -119,7 +123,7 @@ def _manifest(path: Path) -> _Manifest:
     if not is_artifact(path):
         raise ArtifactError(f"{path}: is no artifact of segue (it has no {_MANIFEST}); name a folder that a run wrote")
     file = path / _MANIFEST
-    content = _parsed(file, lambda file: json.loads(file.read_text()))
+    content = _parsed(file, _read_json)
     try:
         manifest = _Manifest.model_validate(content)
     except ValidationError as error:
@@ -136,6 +140,14 @@ def _parsed(file: Path, parse: Callable[[Path], T]) -> T:
         return parse(file)
     except (OSError, ValueError, SafetensorError, pl.exceptions.PolarsError) as error:
         raise ArtifactError(f"{file}: cannot be read ({error}); copy or train the artifact again") from error
+
+
+def _write_json(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def _read_json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _sha256(file: Path) -> str:

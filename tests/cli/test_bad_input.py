@@ -204,7 +204,9 @@ def test_no_log(place: Path, options: tuple[str, ...], message: str) -> None:
 
 
 def test_a_parameter_that_does_not_suit_the_log_is_refused_before_anything_is_trained(place: Path) -> None:
-    Path("untimed.csv").write_text("session,item\n" + "".join(f"{n // 4},{n % 4}\n" for n in range(400)))
+    Path("untimed.csv").write_text(
+        "session,item\n" + "".join(f"{n // 4},{n % 4}\n" for n in range(400)), encoding="utf-8"
+    )
     before = tree(place)
     outcome = segue("run", "untimed.csv", "--model", "stan", "--set", "popularity.window_days=7")
     assert outcome.code == 2

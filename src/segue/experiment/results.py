@@ -115,8 +115,8 @@ class ModelResult(BaseModel):
     """Wall time of training, validation included."""
     evaluate_seconds: float
     """Wall time of the evaluation on the test cases."""
-    peak_memory_mb: float
-    """Largest resident memory of the process during fit and evaluation."""
+    peak_memory_mb: float | None
+    """Largest resident memory of the process during fit and evaluation; None where the system does not tell."""
     parameters: int = 0
     """Numbers that the model has learnt."""
     latency_ms: float = 0.0
