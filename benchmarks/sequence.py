@@ -71,9 +71,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=50)
     parser.add_argument("--embedding-size", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of segue; the peers use fp32"
-    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of segue; the peers use fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="NAME=VALUE")
     args = parser.parse_args()

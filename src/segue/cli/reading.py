@@ -14,6 +14,10 @@ from segue.experiment.recipe import read_log as read_log_of
 Log = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
 Format = Annotated[str | None, typer.Option("--format", help="Format of the log, if it is not recognised.")]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="auto, fp32 or bf16; auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."),
+]
 Items = Annotated[str | None, typer.Option("--items", help="Table of the items: their ids and metadata.")]
 
 

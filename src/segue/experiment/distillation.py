@@ -97,6 +97,7 @@ def distill(
     about = _about(teacher)
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
+    runtime.check()
     master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
     protocol = Protocol.of(about["protocol"])
     events = events or read_log(recipe)

@@ -47,7 +47,7 @@ class Recipe(BaseModel):
     device: str = "auto"
     """Device of the neural models."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Precision of the neural models."""
+    """Precision of the neural models: auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)
     """Who else is told of the run, beside its folder."""
     notes: list[str] = Field(default_factory=list)

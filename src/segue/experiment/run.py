@@ -44,7 +44,7 @@ def run(
     check_trackers(recipe.track)
     entries = build_entries(recipe)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
-    runtime.torch_device()  # Refuses an unknown one before the log is read.
+    runtime.check()  # Before the log is read.
     data = prepare(events or read_log(recipe), recipe.protocol, **recipe.set.get(PROTOCOL, {}))
     for note in (*recipe.notes, *data.notes):
         progress.say(note)

@@ -66,7 +66,7 @@ class Task:
         build_entries(recipe)
         spaces = search_space(recipe, plan.search, only=plan.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
-        runtime.torch_device()
+        runtime.check()
         data = prepare(events or read_log(recipe), recipe.protocol, **recipe.set.get(PROTOCOL, {}))
         for note in data.notes:
             progress.say(note)
