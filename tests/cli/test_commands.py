@@ -21,7 +21,7 @@ from segue.parameters import describe
 
 COMMANDS = (
     *("demo", "data", "models", "run", "tune", "compare", "report"),
-    *("distill", "evaluate", "recommend", "add-items", "plot"),
+    *("distill", "fit", "evaluate", "recommend", "add-items", "plot"),
 )
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
 WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}

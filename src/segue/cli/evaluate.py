@@ -1,8 +1,9 @@
 """`segue evaluate`: test an artifact again, on the same log or on another."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +12,10 @@ from segue.artifact import Artifact
 from segue.cli.reading import Columns, Format, Log, model_folder, read_log
 from segue.cli.tables import evaluation_table, title
 from segue.cli.terminal import terminal
-from segue.errors import ArtifactError
+from segue.data.events import Events
+from segue.data.fingerprint import fingerprint
+from segue.errors import ArtifactError, ParameterError
+from segue.experiment.production import EVERYTHING
 from segue.progress import progress_for
 
 
@@ -37,15 +41,16 @@ def evaluate(
     facts = Artifact.read(model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
-    about = facts["protocol"]
-    protocol = segue.Protocol.of(about)
+    protocol = segue.Protocol.of(facts["protocol"])
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
     events, _ = read_log(log, log_format, columns)
+    if facts.get("trained_on") == EVERYTHING and not whole:
+        raise ParameterError(_nothing_to_test_on(artifact, log, facts, events))
     data = segue.prepare(events, protocol, vocabulary=model.vocabulary)
     evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
-    notes = [*data.notes, *_comparison(about, data, whole)]
+    notes = [*data.notes, *_comparison(facts, data, whole)]
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         shown |= {"sampled": evaluation.sampled}
@@ -57,10 +62,39 @@ def evaluate(
     terminal().print(evaluation_table(evaluation, data.protocol.decimals))
 
 
-def _comparison(about: dict[str, str], data: "segue.Dataset", whole: bool) -> list[str]:
-    """Say how these figures stand to those of the run."""
-    if about["fingerprint"] != data.fingerprint:
+def _comparison(facts: Mapping[str, Any], data: "segue.Dataset", whole: bool) -> list[str]:
+    """Say how these figures stand to those of the run, or to what the model was trained on."""
+    if facts.get("trained_on") == EVERYTHING:
+        return [_seen(facts["data"], data)]
+    if facts["protocol"]["fingerprint"] != data.fingerprint:
         return ["this is not the log that the model was trained on: the figures are not those of the run's table"]
     if whole:
         return ["the model was trained on a part of this very log: figures on all of it are too good"]
     return []
+
+
+def _nothing_to_test_on(artifact: Path, log: str, facts: Mapping[str, Any], events: Events) -> str:
+    """Say why a model that was trained on everything is not tested on a part of a log."""
+    tested = (facts["like"] or {}).get("path")
+    held_out = f"; for figures on held-out data evaluate {tested}" if tested else ""
+    if fingerprint(events.frame) == facts["data"]["fingerprint"]:
+        return (
+            f"LOG: {artifact} was trained on everything in {log}, so figures on it would be too good; "
+            f"test it on a later log with --all{held_out}"
+        )
+    return (
+        f"--all: must be given, for {artifact} was trained on everything and {log} may hold the same events before its "
+        f"test part; test it on a log of later events with --all{held_out}"
+    )
+
+
+def _seen(trained: Mapping[str, Any], data: "segue.Dataset") -> str:
+    """Say what a model that was trained on everything has seen of the log that it is tested on."""
+    if trained["fingerprint"] == data.fingerprint:
+        return "the model was trained on all of this log: the figures are too good and say nothing of new sessions"
+    last, first = trained["last_time"], data.stages[0].statistics.first_time
+    if last is None or first is None:
+        return "this is not the log that the model was trained on; make sure that it holds none of its events"
+    if first <= last:
+        return f"events from {first} on are tested and the model was trained until {last}: it may have seen some"
+    return f"all events are later than those that the model was trained on, until {last}"

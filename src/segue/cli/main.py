@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from segue.cli import add_items, compare, data, demo, distill, evaluate, models, plot, recommend, report, run, tune
+from segue.cli import add_items, compare, data, demo, distill, evaluate, fit, models, plot, recommend, report, run, tune
 from segue.errors import SegueError
 from segue.version import __version__
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode="rich",  # Keeps the lines of the examples; the help has no brackets.
     pretty_exceptions_enable=False,
 )
-for command in (demo, data, models, run, tune, compare, report, distill, evaluate, recommend, add_items, plot):
+for command in (demo, data, models, run, tune, compare, report, distill, fit, evaluate, recommend, add_items, plot):
     command.register(app)
 
 

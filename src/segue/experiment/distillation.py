@@ -16,6 +16,7 @@ from segue.evaluation.prepare import prepare
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.folder import check_folder
+from segue.experiment.production import EVERYTHING
 from segue.experiment.recipe import Recipe, read_log
 from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner
@@ -190,6 +191,11 @@ def _catalogue(known: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
 def _about(teacher: Path) -> Mapping[str, Any]:
     """Return the facts about the training of a teacher, if a run wrote it and nothing was added since."""
     artifact = Artifact.read(teacher)
+    if artifact.about.get("trained_on") == EVERYTHING:
+        raise ArtifactError(
+            f"{teacher}: was trained on everything, the test part of the log too, so a student would look better than "
+            "it is; name the model of a run"
+        )
     if not {"protocol", "key"} <= artifact.about.keys():
         raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
     added = len(artifact.vocabulary) - artifact.vocabulary.n_trained

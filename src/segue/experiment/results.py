@@ -52,6 +52,8 @@ class Epoch(BaseModel):
     """Validation metric, where there is a validation part."""
     seconds: float
     """Wall time."""
+    kept: bool = True
+    """Whether its weights were kept: validation found nothing better before; always without validation."""
 
 
 class Difference(BaseModel):

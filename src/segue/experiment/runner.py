@@ -151,6 +151,7 @@ class Runner:
             seed=self._recipe.seed,
             protocol=self._data.describe(),
             key=self._key(entry),
+            decides=entry.decides(),
             result=row.model_dump(mode="json"),
         )
 
