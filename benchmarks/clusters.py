@@ -33,7 +33,7 @@ def main() -> None:
     print(f"protocol {data.hash}, {len(data.train.vocabulary):,} items, {categories.max() + 1} categories")
     for name, settings in ROWS.items():
         model = segue.AttentionClustering(**settings)
-        model.fit(data.train, seed=0, runtime=Runtime("cpu", progress=progress_for()))
+        model.fit(data.train, seed=0, runtime=Runtime("cpu", "bf16", progress=progress_for()))
         clusters = model.clusters()
         by_chance = purity(np.random.default_rng(0).permutation(clusters), categories)
         recall = segue.evaluate(model, data).metrics["recall@20"]

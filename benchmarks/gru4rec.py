@@ -35,7 +35,7 @@ def new_model(args: argparse.Namespace) -> GRU4Rec:
 
 def run_ours(args: argparse.Namespace, train: Sessions) -> tuple[GRU4Rec, float]:
     """Train our model; return it and the seconds of an epoch."""
-    model = new_model(args).fit(train, runtime=Runtime(device="cpu", progress=progress_for()))
+    model = new_model(args).fit(train, runtime=Runtime(device="cpu", precision="fp32", progress=progress_for()))
     return model, float(np.mean([record.seconds for record in model.curve]))
 
 

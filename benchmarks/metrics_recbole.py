@@ -69,7 +69,7 @@ def main() -> None:
     }
     # The empty places of its lists hold whatever its sort left there, so they are kept with the figures.
     text = json.dumps(fixture, indent=1).replace("\n    ", " ").replace("\n   ]", " ]")
-    Path(sys.argv[1]).write_text(text + "\n")
+    Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def measure(file: Path) -> dict[str, float]:
         "sessions": len(data.train),
         "read": after_read - begin,
         "prepare": done - after_read,
-        "peak": peak_mb() / 1e3,
+        "peak": (peak_mb() or float("nan")) / 1e3,
     }
 
 

@@ -40,7 +40,7 @@ def outcome(name: str, row: Row, data: Dataset, seeds: int, folder: Path, metric
         path = folder / f"{name}-{seed}.npz"
         if not path.exists():
             checkpoint = folder / f"{name}-{seed}.checkpoint"
-            runtime = Runtime("cpu", checkpoint=checkpoint, resume=True, progress=progress_for())
+            runtime = Runtime("cpu", "bf16", checkpoint=checkpoint, resume=True, progress=progress_for())
             runtime.progress.say(f"{name}, seed {seed}")
             started = time.perf_counter()
             model = row.fit(data, seed, runtime)

@@ -38,7 +38,7 @@ def write_log(log: str, path: Path) -> None:
     for user, start, end in zip(test.groups.tolist(), starts.tolist(), ends.tolist(), strict=True):
         history = [*test.prefixes.items[start:end].tolist(), targets[user]]
         rows += [f"{user},{item},{second}" for second, item in enumerate(history)]
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     print(f"{len(rows) - 1:,} events, {len(targets):,} users, {len(train.vocabulary):,} items", flush=True)
 
 
@@ -71,9 +71,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=50)
     parser.add_argument("--embedding-size", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of segue; the peers use fp32"
-    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of segue; the peers use fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="NAME=VALUE")
     args = parser.parse_args()

@@ -35,7 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         atomic = Path(folder) / "log" / "log.inter"
         atomic.parent.mkdir()
-        rows = [line.replace(",", "\t") for line in log.read_text().splitlines()[1:]]
+        rows = [line.replace(",", "\t") for line in log.read_text(encoding="utf-8").splitlines()[1:]]
         atomic.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "\n".join(rows) + "\n")
         print(json.dumps(measure(folder, task)))
 

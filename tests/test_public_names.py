@@ -7,7 +7,7 @@ import segue
 
 
 def test_every_public_name_is_there_and_is_the_one_that_type_checkers_see() -> None:
-    tree = ast.parse(Path(segue.__file__).read_text())
+    tree = ast.parse(Path(segue.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     typed = {
         (alias.name, node.module)

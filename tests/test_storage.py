@@ -1,12 +1,31 @@
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from segue.errors import StorageError
-from segue.storage import replacing_file, replacing_folder, write_text
+from segue.errors import ArtifactError, StorageError
+from segue.storage import (
+    append_line,
+    durable,
+    is_locked,
+    is_unfinished,
+    locked,
+    make_folder,
+    read_unchanged,
+    remove,
+    replacing_file,
+    replacing_folder,
+    write_text,
+    writes,
+)
+from segue.storage.exchange import exchange
 
 FULL_DISK = """
 import resource, sys
@@ -24,11 +43,64 @@ except StorageError as error:
     print(error)
 """
 
+WRITER = """
+import itertools, sys
+from pathlib import Path
+from segue.storage import replacing_folder, write_text
+folder = Path(sys.argv[1])
+for number in itertools.count():
+    with replacing_folder(folder / "model") as scratch:
+        (scratch / "inner").mkdir()
+        for name in ("a", "b", "inner/c"):
+            (scratch / name).write_text(f"{number}\\n" * 2000)
+    write_text(folder / "text", f"{number}\\n" * 2000)
+    if number == 0:
+        print("ready", flush=True)
+"""
 
-def test_a_text_is_written_whole(tmp_path: Path) -> None:
+HOLDER = """
+import sys
+from pathlib import Path
+from segue.storage import locked
+with locked(Path(sys.argv[1])):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+needs_exchange = pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs two renames on this system")
+
+
+def writer(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def only_number(text: str) -> int:
+    """Return the number in each line of a file that is complete."""
+    lines = text.splitlines()
+    assert len(lines) == 2000
+    assert len(set(lines)) == 1
+    return int(lines[0])
+
+
+def read_model(folder: Path) -> int:
+    """Return the number in all files of a model folder; fail if they are of different writes."""
+    try:
+        (number,) = {only_number((folder / name).read_text()) for name in ("a", "b", "inner/c")}
+    except (OSError, ValueError) as error:
+        raise ArtifactError("missing or mixed") from error
+    return number
+
+
+def test_a_text_is_written_atomically(tmp_path: Path) -> None:
     write_text(tmp_path / "deep" / "a.txt", "first")
-    write_text(tmp_path / "deep" / "a.txt", "second")
-    assert (tmp_path / "deep" / "a.txt").read_text() == "second"
+    write_text(tmp_path / "deep" / "a.txt", "second\n")
+    assert (tmp_path / "deep" / "a.txt").read_bytes() == b"second\n"
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["a.txt"]
     (tmp_path / "plain").touch()
     assert (tmp_path / "deep" / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -49,7 +121,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_folder_is_replaced_or_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool) -> None:
+    if not atomic:
+        monkeypatch.setattr(writes, "exchange", lambda one, other: False)
     folder = tmp_path / "model"
     with replacing_folder(folder) as scratch:
         (scratch / "one").write_text("1")
@@ -68,9 +143,100 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@needs_exchange
+def test_two_folders_are_exchanged_in_one_step(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "ähnlich"
+    one.mkdir()
+    other.mkdir()
+    (one / "x").touch()
+    assert exchange(one, other)
+    assert (other / "x").exists()
+    assert not (one / "x").exists()
+    with pytest.raises(FileNotFoundError):
+        exchange(one, tmp_path / "missing")
+
+
+@needs_exchange
+def test_no_reader_finds_a_folder_missing_or_half_written_while_it_is_replaced(tmp_path: Path) -> None:
+    process = writer(tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    try:
+        seen, end = [], time.monotonic() + 3
+        while time.monotonic() < end:
+            for _ in range(200):
+                (tmp_path / "model").stat()  # Raises where nothing is at the path for a moment.
+            seen.append(read_unchanged(tmp_path / "model", read_model))
+            only_number((tmp_path / "text").read_text())
+        assert process.poll() is None
+    finally:
+        kill(process)
+    assert len(set(seen)) > 10
+    assert seen == sorted(seen)
+
+
+def test_a_killed_writer_leaves_the_old_or_the_new_content_and_the_next_one_cleans_up(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(6)]
+    left, draw = 0, random.Random(0)
+    for _ in range(3):
+        processes = [writer(folder) for folder in folders]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            time.sleep(draw.uniform(0, 0.05))
+            kill(process)
+        for folder in folders:
+            read_model(folder / "model")
+            only_number((folder / "text").read_text())
+            rooms = [path for path in folder.iterdir() if is_unfinished(path)]
+            assert {path.name for path in folder.iterdir() if path not in rooms} == {"model", "text"}
+            assert len(rooms) <= 2  # One per path: those of the killed writers before are gone.
+            left += len(rooms)
+    assert left
+    for folder in folders:
+        write_text(folder / "text", "done")
+        with replacing_folder(folder / "model"):
+            pass
+        assert {path.name for path in folder.iterdir()} == {"model", "text"}
+
+
+def test_a_writer_leaves_the_scratch_folders_of_others_that_are_at_work(tmp_path: Path) -> None:
+    with replacing_file(tmp_path / "a") as first:
+        first.write_text("first")
+        with replacing_file(tmp_path / "a") as second, replacing_file(tmp_path / "a-b") as neighbour:
+            second.write_text("second")
+            neighbour.write_text("neighbour")
+        assert (tmp_path / "a").read_text() == "second"
+    assert (tmp_path / "a").read_text() == "first"
+    assert (tmp_path / "a-b").read_text() == "neighbour"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_many_threads_write_one_path(tmp_path: Path) -> None:
+    failures = []
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(5):
+                with replacing_folder(tmp_path / "model") as scratch:
+                    (scratch / "number").write_text(str(number))
+        except StorageError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert (tmp_path / "model" / "number").read_text() in "0123"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("moment", ["before", "between", "after"])
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_a_folder_is_there_whenever_its_replacement_is_interrupted(
+def test_a_folder_is_there_whenever_two_renames_are_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException, moment: str
 ) -> None:
     folder, rename = tmp_path / "model", Path.rename
@@ -78,22 +244,123 @@ def test_a_folder_is_there_whenever_its_replacement_is_interrupted(
         (scratch / "old").touch()
 
     def interrupted(self: Path, target: Path) -> None:
-        monkeypatch.setattr(Path, "rename", rename)
-        if moment != "before":
-            rename(self, target)
-        if moment == "after":
-            rename(target.with_name("new"), folder)
-        raise stop
+        if self == folder:
+            monkeypatch.setattr(Path, "rename", rename)
+            if moment != "before":
+                rename(self, target)
+            if moment == "after":
+                rename(target.with_name("new"), folder)
+            raise stop
+        rename(self, target)
 
     def replace() -> None:
         with replacing_folder(folder) as scratch:
             (scratch / "new").touch()
+            monkeypatch.setattr(writes, "exchange", lambda one, other: False)
             monkeypatch.setattr(Path, "rename", interrupted)
 
     with pytest.raises((KeyboardInterrupt, StorageError)):
         replace()
     assert [file.name for file in folder.iterdir()] == ["new" if moment == "after" else "old"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_of_a_writer_killed_between_two_renames_is_put_back_by_the_next_one(tmp_path: Path) -> None:
+    room = tmp_path / ".segue-unfinished-model-01234567"
+    for name in ("old", "new"):
+        (room / name).mkdir(parents=True)
+        (room / name / name).touch()
+
+    def fail() -> None:
+        with replacing_folder(tmp_path / "model"):
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["new"]
+
+
+def test_directory_entries_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(writes, "sync_directory", synced.append)
+    monkeypatch.setattr(durable, "sync_directory", synced.append)
+    make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    synced.clear()
+    append_line(tmp_path / "log", "one")
+    append_line(tmp_path / "log", "two")
+    write_text(tmp_path / "text", "text")
+    assert synced == [tmp_path, tmp_path]
+    synced.clear()
+    with replacing_folder(tmp_path / "model") as scratch:
+        (scratch / "inner").mkdir()
+    assert synced == [scratch / "inner", scratch, tmp_path]
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no directory can be synced there")
+def test_a_directory_that_cannot_be_read_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(durable.os, "fsync", refuse)
+    code = 22
+    durable.sync_directory(tmp_path)
+    code = 5
+    with pytest.raises(OSError, match="Input/output"):
+        durable.sync_directory(tmp_path)
+
+
+def test_a_reader_reads_again_what_was_replaced_meanwhile(tmp_path: Path) -> None:
+    folder, attempts = tmp_path / "model", []
+    folder.mkdir()
+
+    def read(path: Path) -> str:
+        attempts.append(path)
+        if len(attempts) == 1:
+            with replacing_folder(folder) as scratch:
+                (scratch / "new").touch()
+            raise ArtifactError("mixed")
+        return "whole"
+
+    assert read_unchanged(folder, read) == "whole"
+    assert len(attempts) == 2
+
+    def damaged(path: Path) -> str:
+        attempts.append(path)
+        raise ArtifactError("damaged")
+
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_unchanged(folder, damaged)
+    assert len(attempts) == 3
+
+
+def test_a_lock_is_free_again_once_its_process_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    assert not is_locked(path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert is_locked(path)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not is_locked(path)
+    with locked(path):
+        assert is_locked(path)
+    assert not is_locked(path)
+
+
+def test_a_link_is_removed_and_not_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder", target_is_directory=True)
+    remove(tmp_path / "link")
+    assert (tmp_path / "folder" / "file").exists()
+    remove(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

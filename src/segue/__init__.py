@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from segue.experiment.compare import Comparison as Comparison
     from segue.experiment.compare import compare as compare
     from segue.experiment.distillation import distill as distill
+    from segue.experiment.production import fit as fit
     from segue.experiment.recbole import load_recbole as load_recbole
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
@@ -102,6 +103,7 @@ _HOMES = {
     "Comparison": "experiment.compare",
     "compare": "experiment.compare",
     "distill": "experiment.distillation",
+    "fit": "experiment.production",
     "load_recbole": "experiment.recbole",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",

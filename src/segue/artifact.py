@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from segue.data.vocabulary import Vocabulary
 from segue.manifest import FolderFormat, Manifest, read_json, write_json
+from segue.storage import read_unchanged
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""
@@ -77,11 +78,15 @@ class Artifact:
 
     @classmethod
     def read(cls, path: Path) -> "Artifact":
-        """Read a folder that ``write`` wrote.
+        """Read a folder that ``write`` wrote; if it is replaced meanwhile, the new one is read.
 
         Raises:
             ArtifactError: it is missing, foreign, damaged, or written by a newer version.
         """
+        return read_unchanged(path, cls._read)
+
+    @classmethod
+    def _read(cls, path: Path) -> "Artifact":
         folder = _ARTIFACT.open(path)
         vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
         arrays = folder.read(_ARRAYS, load_file)

@@ -106,7 +106,7 @@ def test_the_commands_of_the_readme_follow_each_other(
     for line in lines:
         outcome = segue(*quickly(shlex.split(line, comments=True)[1:]))
         assert outcome.code == 0, (line, outcome.err)
-    assert json.loads(Path("runs/context/results.json").read_text())["items"] == "items.csv"
+    assert json.loads(Path("runs/context/results.json").read_text(encoding="utf-8"))["items"] == "items.csv"
     assert "99999" in segue("recommend", "runs/context/sasrec", "--items", "1001", "-k", 450).out
 
 

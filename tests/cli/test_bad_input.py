@@ -204,7 +204,9 @@ def test_no_log(place: Path, options: tuple[str, ...], message: str) -> None:
 
 
 def test_a_parameter_that_does_not_suit_the_log_is_refused_before_anything_is_trained(place: Path) -> None:
-    Path("untimed.csv").write_text("session,item\n" + "".join(f"{n // 4},{n % 4}\n" for n in range(400)))
+    Path("untimed.csv").write_text(
+        "session,item\n" + "".join(f"{n // 4},{n % 4}\n" for n in range(400)), encoding="utf-8"
+    )
     before = tree(place)
     outcome = segue("run", "untimed.csv", "--model", "stan", "--set", "popularity.window_days=7")
     assert outcome.code == 2
@@ -291,11 +293,24 @@ def test_another_run_is_not_gone_on_with(
 
 def test_a_run_in_another_precision_is_not_gone_on_with(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("run", "shop.csv", "--model", "gru4rec", *SMALL, "--no-baselines", "--device", "cpu", "--out", "out")
-    monkeypatch.setattr("segue.training.runtime._cpu_multiplies_bf16", lambda: True)
-    assert segue(*command).code == 0
-    monkeypatch.setattr("segue.training.runtime._cpu_multiplies_bf16", lambda: False)
+    monkeypatch.setattr("segue.training.runtime.bf16_slowdown", lambda: 0.5)
+    assert segue(*command, "--precision", "bf16").code == 0
     outcome = segue(*command, "--resume")
-    assert "was begun with precision cpu, auto, bf16, got cpu, auto, fp32; " in outcome.err
+    assert "was begun with precision cpu, bf16, got cpu, fp32; " in outcome.err
+
+
+def test_bf16_is_refused_before_anything_is_written_where_it_is_slower(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.training.runtime.bf16_slowdown", lambda: 4.2)
+    before = tree(place)
+    for command in (("run", "shop.csv", "--model", "sasrec"), ("tune", "shop.csv", "--model", "sasrec")):
+        outcome = segue(*command, "--device", "cpu", "--precision", "bf16", "--out", "out")
+        assert outcome.code == 2
+        assert outcome.err.endswith(
+            "error: precision: bf16 products take 4.2 times as long as fp32 on this processor; use fp32\n"
+        )
+    assert tree(place) == before
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"])

@@ -9,7 +9,7 @@ import pytest
 
 from segue.errors import ParameterError
 from segue.experiment.folder import RESULTS, begin_folder, check_folder
-from segue.storage import _UNFINISHED
+from segue.storage.rooms import _PREFIX
 
 KILLED = """
 import os, signal, sys
@@ -41,7 +41,7 @@ def test_a_run_killed_in_its_first_save_can_be_gone_on_with_and_replaced(killed:
 def test_what_was_half_written_below_is_removed(tmp_path: Path) -> None:
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "stan.parquet").touch()
-    (tmp_path / "cases" / f"{_UNFINISHED}stan.parquet-x").mkdir()
+    (tmp_path / "cases" / f"{_PREFIX}stan.parquet-x").mkdir()
     begin_folder(tmp_path, resume=True)
     assert [path.name for path in (tmp_path / "cases").iterdir()] == ["stan.parquet"]
     begin_folder(tmp_path, resume=False)

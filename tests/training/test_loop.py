@@ -291,3 +291,14 @@ def test_a_part_of_a_fit_has_a_stage_and_a_checkpoint_of_its_own(tmp_path: Path)
     assert (part.stage, part.checkpoint) == ("ranker", tmp_path / "state.ranker")
     assert part.part("fine-tuning").stage == "ranker, fine-tuning"
     assert Runtime().part("ranker").checkpoint is None
+
+
+def test_the_curve_says_which_epochs_were_kept() -> None:
+    def validate() -> float:
+        return next(values)
+
+    values = iter([0.1, 0.3, 0.3, 0.2])
+    assert [one.kept for one in train(Pull(), validate=validate, epochs=4)] == [True, True, False, False]
+    assert [one.kept for one in train(Pull(), epochs=2)] == [True, True]
+    values = iter([0.5, 0.4, 0.6])  # Of a module that was trained before, and then after each epoch.
+    assert [one.kept for one in train(Pull(), validate=validate, epochs=2, further=True)] == [False, True]

@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from segue.errors import ParameterError
+from segue.training import runtime as runtimes
+from segue.training.precision import bf16_slowdown
 from segue.training.runtime import Runtime
 
 
@@ -14,21 +16,58 @@ def test_auto_takes_what_is_there() -> None:
 @pytest.mark.parametrize("device", ["gpu", "cuda:97", "", "meta-physics"])
 def test_an_unknown_or_absent_device_is_refused(device: str) -> None:
     with pytest.raises(ParameterError, match=f"device: must be 'auto' or 'cpu' .*got '{device}'"):
-        Runtime(device=device).torch_device()
+        Runtime(device=device).check()
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype"), [("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)]
-)
-def test_precision_on_a_cpu(precision: str, dtype: torch.dtype) -> None:
-    with Runtime(device="cpu", precision=precision).autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+@pytest.mark.parametrize("slowdown", [0.1, 10.0])
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_a_cpu_computes_in_fp32_unless_asked_whatever_its_instructions(
+    precision: str, slowdown: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtimes, "bf16_slowdown", lambda: slowdown)
+    runtime = Runtime(device="cpu", precision=precision)
+    assert runtime.product_precision() == "fp32"
+    assert runtime.arithmetic() == "cpu, fp32"
+    with runtime.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
-def test_the_arithmetic_names_the_precision_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    for fast, precision in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("segue.training.runtime._cpu_multiplies_bf16", lambda fast=fast: fast)
-        assert Runtime(device="cpu").arithmetic() == f"cpu, auto, {precision}"
+def test_on_a_cpu_bf16_is_the_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "bf16_slowdown", lambda: 1.0)
+    runtime = Runtime(device="cpu", precision="bf16")
+    runtime.check()
+    assert runtime.product_precision() == "bf16"
+    assert runtime.arithmetic() == "cpu, bf16"
+    with runtime.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("use", ["check", "product_precision", "autocast", "arithmetic"])
+def test_bf16_is_refused_with_the_figure_on_a_cpu_where_it_is_slower(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "bf16_slowdown", lambda: 4.2)
+    with pytest.raises(ParameterError) as caught:
+        getattr(Runtime(device="cpu", precision="bf16"), use)()
+    assert str(caught.value) == "precision: bf16 products take 4.2 times as long as fp32 on this processor; use fp32"
+
+
+def test_how_slow_bf16_is_is_measured_once() -> None:
+    first = bf16_slowdown()
+    assert 0 < first < 1000
+    assert bf16_slowdown() == first
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_bf16_on_a_gpu_that_has_instructions_for_it(
+    native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(Runtime, "torch_device", lambda self: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert Runtime().product_precision() == expected
+    assert Runtime().arithmetic() == f"cuda, {expected}"
+    assert Runtime(precision="bf16").product_precision() == "bf16"
 
 
 def test_a_gpu_that_is_not_there_is_said_to_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:

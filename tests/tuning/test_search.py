@@ -84,12 +84,14 @@ def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: Tuned) 
     model = model_class("gru4rec")(**recipe.set["gru4rec"]).fit(data.train, valid=data.valid)
     assert evaluate(model, data, part="valid").metrics["recall@20"] == tuned.best.value
     assert max(record.validation for record in model.curve) == tuned.best.value
+    best = next(one.epoch for one in model.curve if one.validation == tuned.best.value)
+    assert recipe.chosen_epochs == {"training": best + 1}
 
 
 def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: Tuned) -> None:
     names = {path.name for path in tuned.folder.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("history", "importance") for kind in ("png", "svg")}
-    texts = {"best.yaml", "trials.csv", "report.md", "begun.json", "study.journal", "study.lock"}
+    texts = {"best.yaml", "trials.csv", "report.md", "begun.json", "study.journal", "study.journal.lock", "study.lock"}
     assert names == pictures | texts
     table = pl.read_csv(tuned.folder / "trials.csv")
     assert table["trial"].to_list() == list(range(7))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, model_folder
+from segue.cli.reading import Columns, Format, Items, Log, Precision, model_folder
 from segue.errors import ParameterError
 
 
@@ -27,6 +27,7 @@ def distill(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    precision: Precision = None,
 ) -> None:
     """Train a student on what a teacher says, and alone; compare the three in quality, size and time per session.
 
@@ -57,6 +58,7 @@ def distill(
             "baselines": False,
             "seed": seed,
             "device": device,
+            "precision": precision,
         },
     )
     folder = out or next_folder(f"{recipe.log_name}-distilled")

@@ -24,6 +24,7 @@ COMMANDS = {
     "distill": (
         "Train a student on what a teacher says, and alone; compare the three in quality, size and time per session."
     ),
+    "fit": "Train a tested configuration on a whole log, for production: nothing is held out.",
     "evaluate": "Test an artifact under its own protocol, on the test part of a log or on all of it.",
     "recommend": "Recommend the next items of one running session.",
     "add-items": "Let a model score new items by training items with the same metadata.",

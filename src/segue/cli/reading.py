@@ -17,6 +17,10 @@ Log = Annotated[
 ]
 Format = Annotated[str | None, typer.Option("--format", help="Format of the log, if it is not recognised.")]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="auto, fp32 or bf16; auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."),
+]
 Items = Annotated[str | None, typer.Option("--items", help="Table of the items: their ids and metadata.")]
 
 

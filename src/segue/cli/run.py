@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, names
+from segue.cli.reading import Columns, Format, Items, Precision, names
 from segue.cli.terminal import again, terminal
 from segue.errors import ParameterError
 
@@ -48,7 +48,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    precision: Precision = None,
     track: Annotated[list[str] | None, typer.Option(help="Tell others of the run, too: tensorboard, mlflow.")] = None,
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.

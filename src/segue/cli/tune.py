@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items
+from segue.cli.reading import Columns, Format, Items, Precision
 from segue.cli.terminal import again, program, terminal
 from segue.errors import ParameterError
 
@@ -53,7 +53,7 @@ def tune(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older search in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    precision: Precision = None,
 ) -> None:
     r"""Search the parameters of a model for those that are best on the validation part of a log.
 

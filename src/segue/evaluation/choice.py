@@ -66,22 +66,37 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
     if protocol.split == "whole" and not trained:
         mistakes.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
     mistakes += _label_mistakes(events, protocol)
+    if not events.has_time and SPLITS[protocol.split].needs_time:
+        mistakes.append(
+            f"protocol.split: '{protocol.split}' needs times and this log has none; "
+            "choose ratio or last-event, or map the column with the times"
+        )
+    mistakes += _cleaning_mistakes(events, protocol)
+    if mistakes:
+        raise ParameterError("\n".join(mistakes))
+
+
+def check_cleaning(events: Events, protocol: Protocol) -> None:
+    """Refuse cleaning steps that a log has not the columns for.
+
+    Raises:
+        ParameterError: all of them, reported together.
+    """
+    mistakes = list(_cleaning_mistakes(events, protocol))
+    if mistakes:
+        raise ParameterError("\n".join(mistakes))
+
+
+def _cleaning_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
     if not events.has_time:
-        if SPLITS[protocol.split].needs_time:
-            mistakes.append(
-                f"protocol.split: '{protocol.split}' needs times and this log has none; "
-                "choose ratio or last-event, or map the column with the times"
-            )
-        mistakes += [
+        yield from (
             f"protocol.{parameter}: needs times and this log has none; leave it out, or map the column with the times"
             for name in protocol.steps
             if name in CLEANING and CLEANING[name].needs_time
             for parameter in CLEANING[name].settings(protocol)
-        ]
+        )
     if "values" in protocol.steps:
-        mistakes += _missing_values(events, protocol)
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+        yield from _missing_values(events, protocol)
 
 
 def _missing_values(events: Events, protocol: Protocol) -> Iterator[str]:

@@ -60,10 +60,7 @@ class Pipeline:
         Raises:
             EmptyDataError: a step left nothing to learn from or to test on.
         """
-        if log.is_empty():
-            raise EmptyDataError("the log holds no event; check the file, its format and its columns")
-        self.put("log", log)
-        self.note("read", "log", "the log as it came")
+        self._begin(log)
         del log
         for name in self.protocol.steps:
             if name == "hold-out-test":
@@ -74,6 +71,25 @@ class Pipeline:
                 self._keep_known_items()
             elif CLEANING[name].asked(self.protocol):
                 self._clean(name)
+
+    def clean(self, log: pl.DataFrame) -> pl.DataFrame:
+        """Take an ordered log through the cleaning steps alone, those on what is left for training among them.
+
+        Raises:
+            EmptyDataError: a step left nothing.
+        """
+        self._begin(log)
+        del log
+        for name in self.protocol.steps:
+            if name in CLEANING and CLEANING[name].asked(self.protocol):
+                self._clean(name)
+        return self.parts["log"]
+
+    def _begin(self, log: pl.DataFrame) -> None:
+        if log.is_empty():
+            raise EmptyDataError("the log holds no event; check the file, its format and its columns")
+        self.put("log", log)
+        self.note("read", "log", "the log as it came")
 
     def put(self, part: str, log: pl.DataFrame) -> None:
         """Replace one part."""

@@ -1,6 +1,6 @@
 """From a raw log to a data set that models learn from and are tested on."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from segue.data.order import ordered
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.choice import check, choose
+from segue.evaluation.choice import check, check_cleaning, choose
 from segue.evaluation.dataset import Dataset
 from segue.evaluation.identity import protocol_hash
-from segue.evaluation.pipeline import Pipeline
+from segue.evaluation.pipeline import Pipeline, Stage
 from segue.evaluation.protocol import Protocol
 from segue.nn.metrics import check_labels
 
@@ -65,6 +65,48 @@ def prepare(
         notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
         divided=divided,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class WholeLog:
+    """A log that is cleaned, with nothing held out.
+
+    Attributes:
+        protocol: how it was cleaned.
+        fingerprint: hash of the raw log.
+        train: all its sessions; their vocabulary is the catalogue.
+        stages: what each step left, with statistics.
+        notes: what was decided on the way, one sentence each; those of the reader come first.
+    """
+
+    protocol: Protocol
+    fingerprint: str
+    train: Sessions
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]
+
+
+def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
+    """Clean and encode a log for a model that learns from all of it.
+
+    The cleaning steps are those of the protocol, in its order; those that act on training sessions act on all sessions.
+    Nothing is held out, and a log with parts of its own is used as a whole.
+
+    Args:
+        events: the raw log.
+        protocol: its cleaning steps are taken; its split, cases and metrics are not used.
+
+    Raises:
+        ParameterError: a step needs what the log does not have.
+        EmptyDataError: a step left nothing.
+    """
+    check_cleaning(events, protocol)
+    log, renamed, _ = _distinct_sessions(_with_users(events))
+    pipeline = Pipeline(protocol)
+    cleaned = pipeline.clean(ordered(log))
+    train, _ = encode(cleaned, Vocabulary.from_items(cleaned["item"], events.items))
+    notes = (*events.notes, *renamed)
+    return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes)
 
 
 def _with_users(events: Events) -> Events:

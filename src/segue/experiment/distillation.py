@@ -18,6 +18,7 @@ from segue.evaluation.prepare import prepare
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.folder import check_folder
+from segue.experiment.production import EVERYTHING
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner
@@ -103,6 +104,7 @@ def distill(
     student, alone = _students(recipe)
     master = load(teacher)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
+    runtime.check()
     master = master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
     data = _data_for(teacher, about["protocol"], master.vocabulary, opened or events or read_log(recipe))
     name = student.name
@@ -227,6 +229,11 @@ def _catalogue(known: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
 def _about(teacher: Path) -> Mapping[str, Any]:
     """Return the facts about the training of a teacher, if a run wrote it and nothing was added since."""
     artifact = Artifact.read(teacher)
+    if artifact.about.get("trained_on") == EVERYTHING:
+        raise ArtifactError(
+            f"{teacher}: was trained on everything, the test part of the log too, so a student would look better than "
+            "it is; name the model of a run"
+        )
     if not {"protocol", "key"} <= artifact.about.keys():
         raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
     added = len(artifact.vocabulary) - artifact.vocabulary.n_trained

@@ -47,7 +47,10 @@ class Recipe(BaseModel):
     device: str = "auto"
     """Device of the neural models."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Precision of the neural models."""
+    """Precision of the neural models: auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."""
+    chosen_epochs: dict[str, int] = Field(default_factory=dict)
+    """Epochs that validation chose in a search, by stage of the training: `segue fit` trains for so many; `segue run`
+    chooses anew."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)
     """Who else is told of the run, beside its folder."""
     notes: list[str] = Field(default_factory=list)

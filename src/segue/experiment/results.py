@@ -53,6 +53,8 @@ class Epoch(BaseModel):
     """Validation metric, where there is a validation part."""
     seconds: float
     """Wall time."""
+    kept: bool = True
+    """Whether its weights were kept: validation found nothing better before; always without validation."""
 
 
 class Difference(BaseModel):
@@ -116,8 +118,8 @@ class ModelResult(BaseModel):
     """Wall time of training, validation included."""
     evaluate_seconds: float
     """Wall time of the evaluation on the test cases."""
-    peak_memory_mb: float
-    """Largest resident memory of the process during fit and evaluation."""
+    peak_memory_mb: float | None
+    """Largest resident memory of the process during fit and evaluation; None where the system does not tell."""
     parameters: int = 0
     """Numbers that the model has learnt."""
     latency_ms: float = 0.0

@@ -86,7 +86,7 @@ def _runs(
     recipe, opened = with_prepared(recipe, events)
     build_entries(recipe)  # Refuses mistakes, as the next line does, before the log is read.
     runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
-    runtime.torch_device()
+    runtime.check()
     data = opened or prepare_log(recipe, events)
     for note in (*recipe.notes, *data.notes):
         progress.say(note)

@@ -134,7 +134,7 @@ class Runner:
             confidence=evaluation.confidence,
             fit_seconds=round(fitted - started, 3),
             evaluate_seconds=round(time.perf_counter() - fitted, 3),
-            peak_memory_mb=round(peak_mb(), 1),
+            peak_memory_mb=None if (peak := peak_mb()) is None else round(peak, 1),
             parameters=sum(array.size for array in entry.model.arrays().values()),
             roc=evaluation.roc,
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
@@ -149,6 +149,7 @@ class Runner:
             seed=self._recipe.seed,
             protocol=self._data.describe(),
             key=self._key(entry),
+            decides=entry.decides(),
             result=row.model_dump(mode="json"),
         )
 

@@ -191,13 +191,14 @@ class Trainer:
 
     def _end_epoch(self, loss: float, seconds: float) -> None:
         position = self._position
-        value = None
+        value, kept = None, True
         if self._validate is not None:
             value = self._validated()
-            if value > self._best_value:
+            kept = value > self._best_value
+            if kept:
                 position.best_epoch = position.epoch
                 self._keep(value)
-        self._curve.append(EpochRecord(position.epoch, loss, value, seconds))
+        self._curve.append(EpochRecord(position.epoch, loss, value, seconds, kept))
         tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
         self._runtime.progress.say(
             f"epoch {position.epoch + 1}/{self._plan.epochs}  loss {loss:.4f}{tail}  {seconds:.1f} s"

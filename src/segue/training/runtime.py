@@ -3,13 +3,14 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 
 from segue.errors import ParameterError
 from segue.progress import Progress
 from segue.training.curve import EpochRecord, Observer
+from segue.training.precision import bf16_slowdown
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -18,11 +19,16 @@ Precision = Literal["auto", "fp32", "bf16"]
 class Runtime:
     """Where and how a model is fitted; none of it changes what the model is.
 
+    Equal seeds give equal models on machines of one kind: what a CPU computes with by default does not depend on its
+    instructions.
+
     Attributes:
         device: ``"auto"`` takes a GPU where there is one, else any torch device name.
-        precision: ``"bf16"`` runs the encoder under autocast, and the matrix products of a softmax over items in
-            bf16; ``"auto"`` does so on a GPU that supports it. On a CPU autocast gains nothing, so that ``"auto"``
-            takes bf16 for the products alone, where the CPU has instructions for them; weights stay fp32.
+        precision: ``"fp32"``, ``"bf16"`` or ``"auto"``. ``"bf16"`` computes the matrix products of a softmax over items
+            in bf16, whose gradient is off by 0.2-2%, and on a GPU runs the encoder under autocast, too. On a CPU, where
+            autocast gains nothing, it is the products alone, so it changes nothing for losses without them; a CPU on
+            which they are slower than in fp32 is refused. ``"auto"`` is fp32 on a CPU, and bf16 on a GPU that has
+            instructions for it. Weights, their gradients, the optimiser's state and losses are kept in fp32.
         checkpoint: file that training state is saved to, or None for no checkpoints.
         checkpoint_seconds: least time between two checkpoints inside an epoch.
         resume: go on from ``checkpoint`` if it exists.
@@ -70,28 +76,35 @@ class Runtime:
             ) from error
         return device
 
+    def check(self) -> None:
+        """Refuse what this machine cannot do, or only slowly.
+
+        Raises:
+            ParameterError: the device is not present, or bf16 is slower than fp32 on it.
+        """
+        self.product_precision()
+
     def arithmetic(self) -> str:
-        """Name what decides how numbers are rounded: kind of device, precision asked for, precision of the products."""
-        return f"{self.torch_device().type}, {self.precision}, {self.product_precision()}"
+        """Name what decides how numbers are rounded: the kind of device and the precision in force on it."""
+        return f"{self.torch_device().type}, {self.product_precision()}"
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context that the encoder's forward pass runs in."""
-        device = self.torch_device()
-        on_gpu = device.type == "cuda"
-        if self.precision == "bf16" or (self.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()):
-            return torch.autocast(device.type, dtype=torch.bfloat16)
-        return nullcontext()
+        """Return the context that the encoder's forward pass runs in: on a CPU nothing but fp32."""
+        kind, precision = self.torch_device().type, self.product_precision()
+        return torch.autocast(kind, dtype=torch.bfloat16) if precision == "bf16" and kind != "cpu" else nullcontext()
 
     def product_precision(self) -> Literal["fp32", "bf16"]:
-        """Return the precision of the matrix products of a softmax over items."""
-        if self.precision != "auto":
-            return self.precision
-        on_gpu = self.torch_device().type == "cuda"
-        fast = torch.cuda.is_bf16_supported() if on_gpu else _cpu_multiplies_bf16()
-        return "bf16" if fast else "fp32"
+        """Return the precision of the matrix products of a softmax over items.
 
-
-def _cpu_multiplies_bf16() -> bool:
-    """Say if the CPU has instructions for bf16 products; elsewhere they are slower than those of fp32."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+        Raises:
+            ParameterError: the device is not present, or bf16 is slower than fp32 on it.
+        """
+        kind = self.torch_device().type
+        if self.precision == "auto":
+            on_gpu = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            return "bf16" if on_gpu else "fp32"
+        if self.precision == "bf16" and kind == "cpu" and (slowdown := bf16_slowdown()) > 1:
+            raise ParameterError(
+                f"precision: bf16 products take {slowdown:.1f} times as long as fp32 on this processor; use fp32"
+            )
+        return self.precision

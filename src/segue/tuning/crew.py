@@ -1,7 +1,5 @@
 """The processes that share one search: who is alive, and who takes which trial."""
 
-import fcntl
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from segue.storage import make_folder, refusals_explained
+from segue.storage import is_locked, locked, make_folder
 
 WORKER, BEGUN_TIMES, REASON = "worker", "begun", "reason"
 """What is kept of a trial beside Optuna's own: its process, how often it was begun, why it failed."""
@@ -35,8 +33,7 @@ class Crew:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let no other process take a trial, come or leave meanwhile."""
-        with _opened(self._lock) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(self._lock):
             yield
 
     @contextmanager
@@ -44,12 +41,11 @@ class Crew:
         """Be one of them."""
         make_folder(self._folder)
         own = self._folder / self.name
-        with _opened(own) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            try:
+        try:
+            with locked(own):
                 yield
-            finally:
-                own.unlink(missing_ok=True)
+        finally:
+            own.unlink(missing_ok=True)
 
     def is_alive(self, name: str | None) -> bool:
         """Say if a process is at work; to be asked alone."""
@@ -99,23 +95,8 @@ def _taken(trial: Trial, crew: Crew, times: int) -> Trial:
     return trial
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    with refusals_explained(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _is_free(path: Path) -> bool:
-    if not path.exists():
-        return True
-    with _opened(path) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+    if is_locked(path):
+        return False
     path.unlink(missing_ok=True)
     return True

@@ -1,13 +1,14 @@
 """The study on disk: every step of a search is a line of JSON in study.journal, which several processes may append to.
 
 A process that is killed leaves at most an unfinished line. Optuna's own lock would then be waited for half a minute,
-and the next line would be written behind the unfinished one; so the lock here is one that the system takes back, and
-whoever gets it cuts off what is unfinished.
+and the next line would be written behind the unfinished one; so the lock here is one that the system releases when a
+process ends, and whoever gets it cuts off what is unfinished. It is a file of its own, since Windows lets nobody write
+to a locked file.
 """
 
-import fcntl
 import os
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import optuna
@@ -21,6 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from segue.rng import derive
+from segue.storage import locked
 
 _NAME = "segue"
 
@@ -32,31 +34,38 @@ _WARMUP_EPOCHS = 1
 
 
 class Lock(JournalFileOpenLock):
-    """Exclusive use of a journal, given back by the system when its holder ends in whatever way."""
+    """Exclusive use of a journal, released by the system when its holder ends in whatever way.
+
+    Args:
+        path: the journal.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
-        self._descriptor = -1
+        self._held = ExitStack()
 
     def acquire(self) -> bool:
         """Wait for the lock; cut off an unfinished line."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        _cut_unfinished_line(self._descriptor)
+        self._held.enter_context(locked(self._path.with_name(f"{self._path.name}.lock")))
+        _cut_unfinished_line(self._path)
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
-        os.close(self._descriptor)
+        """Release the lock."""
+        self._held.close()
 
 
-def _cut_unfinished_line(descriptor: int) -> None:
-    end = size = os.fstat(descriptor).st_size
-    while end and os.pread(descriptor, 1, end - 1) != b"\n":
-        end -= 1
-    if end < size:
-        os.ftruncate(descriptor, end)
+def _cut_unfinished_line(path: Path) -> None:
+    with path.open("r+b") as stream:
+        end = size = stream.seek(0, os.SEEK_END)
+        while end:
+            stream.seek(end - 1)
+            if stream.read(1) == b"\n":
+                break
+            end -= 1
+        if end < size:
+            stream.truncate(end)
 
 
 class SeededByTrial(BaseSampler):

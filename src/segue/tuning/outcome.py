@@ -1,6 +1,7 @@
 """What a search has found: its trials, the best of them, and the recipe that trains it."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -37,6 +38,7 @@ class TrialRow:
         state: finished, pruned (ended early), failed, or unfinished (at work elsewhere, or interrupted).
         value: the metric on the validation part, of a pruned trial after its last epoch.
         epochs: epochs that were validated.
+        best_epoch: which of them was the best, from 1; None where the model itself validates no epochs.
         seconds: wall time, with that of an interruption.
         parameters: what was tried, by dotted name.
         reason: why it failed.
@@ -46,6 +48,7 @@ class TrialRow:
     state: State
     value: float | None
     epochs: int
+    best_epoch: int | None
     seconds: float | None
     parameters: dict[str, Any]
     reason: str | None
@@ -58,6 +61,7 @@ class TrialRow:
             state=_STATES.get(trial.state, "unfinished"),
             value=None if trial.state == TrialState.FAIL else trial.value,
             epochs=len(trial.intermediate_values),
+            best_epoch=_best_epoch(trial.intermediate_values),
             seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 3),
             parameters=dict(trial.params),
             reason=trial.user_attrs.get(REASON),
@@ -97,7 +101,10 @@ class Tuned:
         if not finished:
             raise ParameterError(f"{folder}: {_nothing_finished(rows)}")
         best = max(finished, key=lambda row: (row.value or 0.0, -row.number))
-        return cls(task.metric, best, task.found(best.parameters), rows, _importance(study, len(finished)), folder)
+        recipe = task.found(best.parameters)
+        if best.best_epoch is not None:
+            recipe = recipe.model_copy(update={"chosen_epochs": {"training": best.best_epoch}})
+        return cls(task.metric, best, recipe, rows, _importance(study, len(finished)), folder)
 
     def ranked(self) -> list[TrialRow]:
         """Return the finished trials, best first."""
@@ -112,6 +119,11 @@ class Tuned:
         """Say how many trials there are, and what became of them."""
         found = (f"{self.count(state)} {state}" for state in get_args(State) if self.count(state))
         return f"{len(self.trials)} trials: {', '.join(found)}"
+
+
+def _best_epoch(values: Mapping[int, float]) -> int | None:
+    """Return the number of the epoch whose weights the trial kept: of equal values the first."""
+    return 1 + max(values, key=lambda epoch: (values[epoch], -epoch)) if values else None
 
 
 def _nothing_finished(rows: tuple[TrialRow, ...]) -> str:

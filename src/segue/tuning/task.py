@@ -84,7 +84,7 @@ class Task:
         build_entries(recipe)
         spaces = search_space(recipe, plan.search, only=plan.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
-        runtime.torch_device()
+        runtime.check()
         data = data or prepare_log(recipe, events)
         for note in data.notes:
             progress.say(note)

@@ -46,7 +46,11 @@ _ENVIRONMENT = (
     _honoured("seed", 2020, "`seed`, `protocol.split_seed` and `protocol.candidate_seed`"),
     _honoured("use_gpu", True, "`device`: cpu if it is off"),
     _honoured("gpu_id", "0", "`device`: cpu if it is empty; the first device otherwise, unless `--device` names one"),
-    _honoured("enable_amp", False, "`precision`: bf16 or fp32, auto where nothing is said"),
+    _honoured(
+        "enable_amp",
+        False,
+        "`precision`: bf16 (a CPU on which it is slower refuses it) or fp32, else auto",
+    ),
     *_idle("every run here can be repeated", reproducibility=True),
     *_idle("it changes no figure", worker=0, state="INFO", show_progress=True, loss_decimal_place=4),
     *_idle("it changes no figure", "enable_scaler", "nproc", "ip", "port", "world_size", "group_offset"),

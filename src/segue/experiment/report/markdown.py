@@ -114,7 +114,8 @@ def _leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: 
     for row in rows:
         name = f"*{_plain(row.label)}*" if row.baseline else f"**{_plain(row.label)}**"
         cells = [_with_interval(row, metric, decimals) for metric in metrics]
-        costs = [f"{row.fit_seconds:.1f}", f"{row.evaluate_seconds:.1f}", f"{row.peak_memory_mb:,.0f}"]
+        memory = "unknown" if row.peak_memory_mb is None else f"{row.peak_memory_mb:,.0f}"
+        costs = [f"{row.fit_seconds:.1f}", f"{row.evaluate_seconds:.1f}", memory]
         costs += [f"{row.parameters:,}", f"{row.latency_ms:.2f}"]
         lines.append([name, *cells, *costs])
     return _table(head, lines)

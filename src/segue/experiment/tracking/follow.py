@@ -56,6 +56,7 @@ class Fit:
             loss=record.loss,
             validation=record.validation,
             seconds=round(record.seconds, 3),
+            kept=record.kept,
         )
         self.curve.append(epoch)
         for tracker in self._trackers:

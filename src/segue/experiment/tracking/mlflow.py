@@ -59,7 +59,8 @@ class MLflow:
 
     def result(self, row: ModelResult) -> None:
         """Log the metrics of the test and what they cost, and end the run."""
-        costs = {f"cost/{name}": float(getattr(row, name)) for name in _COSTS}
+        found = {name: getattr(row, name) for name in _COSTS}
+        costs = {f"cost/{name}": float(value) for name, value in found.items() if value is not None}
         self._log({f"test/{_allowed(name)}": value for name, value in row.metrics.items()} | costs)
         self._end("FINISHED")
 
