@@ -308,14 +308,23 @@ def test_a_log_is_shown_step_by_step(log: Path) -> None:
     assert re.search(rf"^shop  ·  [\d,]+ cases  ·  session-next  ·  protocol {mark}$", shown, re.MULTILINE)
 
 
-def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(tmp_path: Path) -> None:
+def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "a shop"
     outcome = segue("demo", "--sessions", 1000, "--out", out)
     assert outcome.code == 0, outcome.err
     assert {row["label"] for row in results(out)["models"]} == {"gru4rec", "stan", *BASELINES, "popularity-7d"}
     assert "category" in outcome.out
-    command = next(line for line in outcome.out.splitlines() if line.startswith("  segue recommend"))
-    assert segue(*shlex.split(command)[1:]).code == 0
+    recommend, fit, by_name = (
+        line for line in outcome.out.splitlines() if line.startswith(("  segue rec", "  segue fit"))
+    )
+    assert segue(*shlex.split(recommend)[1:]).code == 0
+    monkeypatch.chdir(tmp_path)
+    assert "trained on everything" in segue(*shlex.split(fit)[1:]).out
+    shown = segue(*shlex.split(by_name)[1:]).out
+    assert "Not in the training data" not in shown
+    assert " 5 " in shown
 
 
 def test_the_demo_trains_other_models_and_draws_those_that_have_vectors(

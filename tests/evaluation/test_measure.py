@@ -260,16 +260,16 @@ def test_a_target_is_ranked_where_it_is_listed():
 
 def test_many_ties_are_noted_with_the_range_of_the_figures():
     scorer, cases = random_scorer(30), random_cases(80, 30)
-    assert measure(scorer, cases).tie_notes(["mrr@10"]) == []
+    assert measure(scorer, cases).tie_note(["mrr@10"]) == ""
     scorer.table = scorer.table.round()
     evaluation = measure(scorer, cases, metrics=["mrr@10", "coverage@5"])
-    (note,) = evaluation.tie_notes(["mrr@10", "coverage@5"])
     worst, best = evaluation.tie_bounds["mrr@10"]
     assert worst < evaluation.metrics["mrr@10"] < best
-    assert note == (
-        f"{evaluation.tied:.1%} of the targets have the score of another item: "
-        f"mrr@10 is {worst:.4f} if every tie is lost and {best:.4f} if every tie is won"
+    assert evaluation.tie_note(["mrr@10", "coverage@5"]) == (
+        f"{evaluation.tied:.1%} of the targets share their score with another item: "
+        f"mrr@10 {worst:.4f} to {best:.4f}, from every tie lost to every tie won"
     )
+    assert evaluation.tie_note(["coverage@5"]) == ""
 
 
 def test_a_constant_scorer_equals_popularity():

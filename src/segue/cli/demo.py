@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _EXAMPLES = 2
 
 _LOG = "demo shop"
+_SHOP = "shop"
+"""Folder of the log, within that of the run."""
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "protocol": {"test_days": 2},
@@ -53,7 +55,9 @@ def demo(
     chosen = names([models])
     settings = {name: values for name, values in _SETTINGS.items() if name in (PROTOCOL, *chosen)}
     recipe = Recipe(log=_LOG, models=chosen, set=settings, seed=seed)
-    results = segue.run(recipe, out, events=shop(sessions, seed), overwrite=True, progress=progress_for())
+    events = shop(sessions, seed)
+    results = segue.run(recipe, out, events=events, overwrite=True, progress=progress_for())
+    visits, products = _write_log(events, out / _SHOP)
     console.print(size_table(results.data["stages"]))
     show(results, out)
     best = next((row.label for row in results.models if not row.baseline), results.models[0].label)
@@ -63,15 +67,31 @@ def demo(
         _answer(console, model, visit)
     console.rule("What next")
     last = ",".join(str(item) for item in _example_visits(model)[0])
-    folder = shlex.quote(str(out / best))
+    folder, product = shlex.quote(str(out / best)), model.vocabulary.names.names[int(model.vocabulary.order.items[0])]
     for command in (
         f"recommend {folder} --items {last}",
+        f"fit {visits} --items {products} --like {folder} --out production",
+        f"recommend production --item {shlex.quote(product)}",
         *([f"plot {folder} --color category"] if model.rows_per_item() else []),
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",
     ):
         typer.echo(f"  {shlex.quote(program())} {command}")
+
+
+def _write_log(events: "segue.Events", folder: Path) -> tuple[str, str]:
+    """Write the log as tables that the other commands read; return their names as they are typed."""
+    from segue.storage import make_folder, replacing_file
+
+    make_folder(folder)
+    names = []
+    for name, table in (("visits.csv", events.frame), ("products.csv", events.items)):
+        assert table is not None
+        with replacing_file(folder / name) as scratch:
+            table.write_csv(scratch)
+        names.append(shlex.quote(str(folder / name)))
+    return names[0], names[1]
 
 
 def _example_visits(model: "segue.Model") -> list[list[int | str]]:

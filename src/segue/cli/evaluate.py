@@ -52,7 +52,8 @@ def evaluate(
     else:
         data = segue.prepare(source, protocol, vocabulary=model.vocabulary)
     evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
-    notes = [*data.notes, *evaluation.tie_notes(data.protocol.headline), *_comparison(facts, data, whole)]
+    ties = evaluation.tie_note(data.protocol.headline)
+    notes = [*data.notes, *([ties] if ties else []), *_comparison(facts, data, whole)]
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         shown |= {"sampled": evaluation.sampled}

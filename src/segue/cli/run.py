@@ -138,7 +138,7 @@ def show(results: "Results", folder: Path) -> None:
         if finding.subject != LOG:  # What is said of the log was said before the first model was trained.
             typer.echo(f"! {finding}")
     for row in results.models:
-        for note in row.notes:
+        for note in (*row.notes, *([row.ties] if row.ties and not row.baseline else [])):
             typer.echo(f"{row.label}: {note}")
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 

@@ -14,6 +14,10 @@ _MANY_TIES = 0.01
 """Share of tied targets above which a reader should know what ties decide."""
 
 
+_SHOWN = 5e-5
+"""Range of a figure below which four decimals do not show it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How good a scorer is on C cases.
@@ -46,20 +50,20 @@ class Evaluation:
     tie_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     hash: str | None = None
 
-    def tie_notes(self, metrics: Sequence[str]) -> list[str]:
-        """Say how much of some figures the order of equal scores decides, where more than 1% of the targets are tied.
+    def tie_note(self, metrics: Sequence[str]) -> str:
+        """Say how much the order of equal scores decides, where more than 1% of the targets are tied; else ``""``.
 
         Args:
             metrics: names of metrics; those that are not of ranks are passed over.
         """
-        bounds = [
-            f"{name} is {worst:.4f} if every tie is lost and {best:.4f} if every tie is won"
-            for name, (worst, best) in ((name, self.tie_bounds[name]) for name in metrics if name in self.tie_bounds)
-            if best - worst >= 5e-5  # Else they are the same figure.
-        ]
-        if self.tied <= _MANY_TIES or not bounds:
-            return []
-        return [f"{self.tied:.1%} of the targets have the score of another item: {', '.join(bounds)}"]
+        bounds = [(name, *self.tie_bounds[name]) for name in metrics if name in self.tie_bounds]
+        ranges = [f"{name} {worst:.4f} to {best:.4f}" for name, worst, best in bounds if best - worst >= _SHOWN]
+        if self.tied <= _MANY_TIES or not ranges:
+            return ""
+        return (
+            f"{self.tied:.1%} of the targets share their score with another item: {', '.join(ranges)}, from every tie "
+            "lost to every tie won"
+        )
 
     @cached_property
     def confidence(self) -> dict[str, tuple[float, float]]:

@@ -138,6 +138,8 @@ class ModelResult(BaseModel):
     """False and true positive rates, where an AUC was asked for."""
     findings: list[Finding] = []
     """What the linter found in its scores."""
+    ties: str = ""
+    """What the order of equal scores decides, where more than 1% of the targets are tied."""
     notes: list[str] = []
     """What the reader should know, for example what the model made of a log without times."""
 

@@ -139,7 +139,8 @@ class Runner:
             roc=evaluation.roc,
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
             curve=fit.curve,
-            notes=[*entry.model.notes, *evaluation.tie_notes(self._data.protocol.headline)],
+            notes=list(entry.model.notes),
+            ties=evaluation.tie_note(self._data.protocol.headline),
         )
 
     def _save(self, entry: Entry, row: ModelResult) -> None:

@@ -105,7 +105,7 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 
 
 def _model_notes(rows: Sequence[ModelResult]) -> list[str]:
-    return [f"{row.label}: {note}" for row in rows for note in row.notes]
+    return [f"{row.label}: {note}" for row in rows for note in (*row.notes, row.ties) if note]
 
 
 def _leaderboard(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) -> str:
