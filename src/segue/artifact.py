@@ -23,6 +23,9 @@ from segue.storage import read_unchanged
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""
 
+EVERYTHING = "everything"
+"""``about["trained_on"]`` of a model that was trained on a whole log, with nothing held out."""
+
 _CONFIG, _ITEMS, _ARRAYS = "config.json", "items.parquet", "arrays.safetensors"
 
 

@@ -446,7 +446,9 @@ def test_bad_artifacts(place: Path, finished: tuple[Path, Outcome], case: str) -
 def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, finished: tuple[Path, Outcome]) -> None:
     from segue.models.catalog import load
 
-    load(finished[0] / "stan").save(place / "model")
+    model = load(finished[0] / "stan")
+    model.about = {}
+    model.save(place / "model")
     refused(segue("evaluate", "model", "shop.csv"), "model: names no protocol, so it was not written by a run; ")
 
 

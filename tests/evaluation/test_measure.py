@@ -438,5 +438,5 @@ def test_mistakes_are_explained():
         measure(scorer, cases, ties="worst")
     with pytest.raises(ParameterError, match="chunk: must be at least 1, got 0"):
         measure(scorer, cases, chunk=0)
-    with pytest.raises(ParameterError, match="targets: must be item indices from 1 to 4"):
+    with pytest.raises(ParameterError, match="cases: targets must be item indices from 1 to 4"):
         measure(Table(BY_HAND), cases_of([[1]], [7]))

@@ -184,7 +184,7 @@ def test_a_run_without_validation_used_all_its_epochs(log: Events, tmp_path: Pat
 
 def test_mistakes_are_named_before_anything_is_written(log: Events, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    with pytest.raises(ArtifactError, match="nowhere: is no artifact of segue"):
+    with pytest.raises(ArtifactError, match="nowhere: does not exist; name the folder of a model that a run wrote"):
         segue.fit(log, like=tmp_path / "nowhere", out=out)
     segue.Popularity().fit(segue.prepare(log).train).save(tmp_path / "alone")
     with pytest.raises(ArtifactError, match="alone: names no protocol, so it was not written by a run"):

@@ -200,7 +200,7 @@ def test_the_checkpoint_of_a_taught_training_is_not_that_of_a_plain_one(chain: T
 
 def test_a_teacher_of_other_items_is_refused(chain: Task) -> None:
     teacher = small(epochs=1).fit(markov_chain(n_items=12, n_sessions=40).train)
-    with pytest.raises(ParameterError, match="teacher: must know the items of the training sessions, got one with 12"):
+    with pytest.raises(ParameterError, match="train: must be encoded with the catalogue of the model, 12 items"):
         small().learn_from(teacher, chain.train)
     with pytest.raises(ParameterError, match="a model learns from one teacher"):
         small(privileged={"weight": 0.3}).learn_from(small(epochs=1).fit(chain.train), chain.train)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-import typer
 
-from segue.cli.main import app
+from segue.cli.main import import_command
 from segue.experiment.environment import environment
 from segue.experiment.folder import CURVES, ENVIRONMENT, TENSORBOARD
 from segue.experiment.results import Epoch
@@ -18,7 +17,7 @@ TUNING, TRACKING = (
 )
 OPTIONS = [
     option
-    for parameter in typer.main.get_command(app).commands["tune"].params
+    for parameter in import_command("tune").params
     for option in (*parameter.opts, *parameter.secondary_opts)
     if option.startswith("--") and option != "--help"
 ]

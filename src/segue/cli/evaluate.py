@@ -27,9 +27,8 @@ def evaluate(
     segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
     segue evaluate runs/clicks-1/gru4rec prepared/clicks
     """
-    from segue.artifact import Artifact
+    from segue.artifact import EVERYTHING, Artifact
     from segue.cli.tables import evaluation_table, title
-    from segue.experiment.production import EVERYTHING
     from segue.experiment.recipe import load_recipe, parse_assignments, read_log
     from segue.experiment.source import with_prepared
     from segue.progress import progress_for

@@ -43,10 +43,11 @@ class _LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, name and _import_command(name), rest
+        return name, name and import_command(name), rest
 
 
-def _import_command(name: str) -> Any:
+def import_command(name: str) -> Any:
+    """Return the command of a name; its module is imported now."""
     function = name.replace("-", "_")
     alone = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
     alone.command(name)(getattr(import_module(f"segue.cli.{function}"), function))

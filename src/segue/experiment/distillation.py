@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from segue.artifact import Artifact
+from segue.artifact import EVERYTHING, Artifact
 from segue.data.events import Events
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
@@ -18,7 +18,6 @@ from segue.evaluation.prepare import prepare
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.folder import check_folder
-from segue.experiment.production import EVERYTHING
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segue.artifact import Artifact, is_artifact
+from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.data.events import Events
 from segue.data.readers import read
 from segue.errors import ArtifactError, ParameterError
@@ -20,9 +20,6 @@ from segue.experiment.results import ModelResult
 from segue.models.base import Model
 from segue.parameters import merge
 from segue.training.runtime import Runtime
-
-EVERYTHING = "everything"
-"""What the manifest of a production model says that it was trained on."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 

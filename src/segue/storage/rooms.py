@@ -5,6 +5,7 @@ can tell the folder of a writer that was killed from one that is in use, and rem
 """
 
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -82,6 +83,9 @@ def _remove_if_abandoned(room: Path, path: Path) -> None:
         if (room / OLD).exists() and (room / NEW).exists() and not path.exists():
             with suppress(OSError):
                 (room / NEW).rename(path)
+        # Under the lock: a writer that has made this room and not yet locked it finds it gone, and makes another one.
+        shutil.rmtree(room, ignore_errors=True)
     finally:
         lock.release()
-    shutil.rmtree(room, ignore_errors=True)
+    if sys.platform == "win32":  # A file that is open cannot be removed there.
+        shutil.rmtree(room, ignore_errors=True)
