@@ -60,7 +60,7 @@ def test_what_is_no_log_and_no_data_set_is_refused_with_the_remedy():
     with pytest.raises(ParameterError, match="scorer: must be a model, got str"):
         evaluating("m", None)
     with pytest.raises(ParameterError, match=r"data: must be what segue\.prepare returns, got str"):
-        evaluating(Popularity(), "clicks.csv")
+        evaluating(Popularity().fit(prepare(log(SHOP), min_support=2).train), "clicks.csv")
 
 
 def test_session_next_by_hand():

@@ -66,7 +66,7 @@ BROKEN = {
         "must be a subclass of segue.Model that implements its methods",
     ),
     "it declares too little": (
-        "from segue import Model, Popularity\nclass Best(Model):\n    name = 'best'\n    _score = _fit = Popularity._fit",
+        "from segue import Model\nclass Best(Model):\n    name = 'best'\n    _score = _fit = Model.fit",
         "must declare paper, Config",
     ),
     "it has another name": (_MODEL.format("worst"), "must be named as its entry point, 'best', got name = 'worst'"),

@@ -36,9 +36,9 @@ def evaluate(
             catalogues: then prepare the log with ``vocabulary=model.vocabulary``.
         EmptyDataError: the protocol holds out nothing for validation, and that was asked for.
     """
+    require_scorer(scorer)
     if not isinstance(data, Dataset):
         raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
-    require_scorer(scorer)
     if part not in ("valid", "test"):
         raise UnknownNameError("part of the data", part, ("valid", "test"))
     scorer.vocabulary.require_same(data.vocabulary, "data")
