@@ -1,6 +1,7 @@
 """Models of other packages: found by name, imported on demand, and harmless to others when they are broken."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,13 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    catalog.model_classes()  # Compiled extensions cannot be imported again, so they are not among what is forgotten.
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))  # What a test imports is forgotten.
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.syspath_prepend(tmp_path)
-    return Site(tmp_path)
+    before = set(sys.modules)
+    yield Site(tmp_path)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def test_a_model_of_another_package_is_imported_when_it_is_asked_for(site: Site, tmp_path: Path) -> None:
