@@ -11,7 +11,8 @@ _NO_SYNC = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF, errn
 
 def sync_file(file: Path) -> None:
     """Bring the content of a file to the disk."""
-    with file.open("r+b") as stream:  # Windows syncs no file that is open for reading only.
+    mode = "r+b" if sys.platform == "win32" else "rb"  # Windows syncs no file that is open for reading only.
+    with file.open(mode) as stream:
         os.fsync(stream.fileno())
 
 
