@@ -157,7 +157,7 @@ class NeuralModel(EmbeddingModel):
 
     def _read_table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:
         table = self.network.table().float()
-        return (table[:, :-1], table[:, -1]) if self.network.biased else (table, None)
+        return (table[:, :-1], table[:, -1].contiguous()) if self.network.biased else (table, None)
 
     @torch.no_grad()
     def _freeze(self) -> None:

@@ -20,8 +20,23 @@ def gru_cell(
     bias_hh: Float[Tensor, "G"],
 ) -> Float[Tensor, "B H"]:
     """Return the next hidden state; weights and result are those of ``torch.nn.GRUCell`` (G = 3 H)."""
+    if not torch.is_grad_enabled():
+        return _step(inputs, hidden, weight_ih, weight_hh, bias_ih, bias_hh)[0]
     state: Tensor = _GRUCell.apply(inputs, hidden, weight_ih, weight_hh, bias_ih, bias_hh)  # type: ignore[no-untyped-call]
     return state
+
+
+def _step(
+    inputs: Tensor, hidden: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the next state, the two gates, the candidate, and what the hidden state gives to the candidate."""
+    size = hidden.shape[1]
+    of_input = torch.addmm(bias_ih, inputs, weight_ih.T)
+    of_hidden = torch.addmm(bias_hh, hidden, weight_hh.T)
+    gates = torch.sigmoid(of_input[:, : 2 * size] + of_hidden[:, : 2 * size])
+    recurrent = of_hidden[:, 2 * size :]
+    candidate = torch.addcmul(of_input[:, 2 * size :], gates[:, :size], recurrent).tanh_()
+    return torch.lerp(candidate, hidden, gates[:, size:]), gates, candidate, recurrent
 
 
 class _GRUCell(torch.autograd.Function):
@@ -35,15 +50,9 @@ class _GRUCell(torch.autograd.Function):
         bias_ih: Tensor,
         bias_hh: Tensor,
     ) -> Tensor:
-        size = hidden.shape[1]
-        of_input = torch.addmm(bias_ih, inputs, weight_ih.T)
-        of_hidden = torch.addmm(bias_hh, hidden, weight_hh.T)
-        gates = torch.sigmoid(of_input[:, : 2 * size] + of_hidden[:, : 2 * size])
-        reset, update = gates.chunk(2, dim=1)
-        recurrent = of_hidden[:, 2 * size :]
-        candidate = torch.addcmul(of_input[:, 2 * size :], reset, recurrent).tanh_()
+        state, gates, candidate, recurrent = _step(inputs, hidden, weight_ih, weight_hh, bias_ih, bias_hh)
         ctx.save_for_backward(inputs, hidden, weight_ih, weight_hh, gates, candidate, recurrent)
-        return torch.lerp(candidate, hidden, update)
+        return state
 
     @staticmethod
     @once_differentiable
