@@ -208,7 +208,7 @@ class RecurrentNetwork(Encoder):
         for cell in self.cells:
             new = cell(flow, state[len(after) : len(after) + self._n_states])
             rate = self.dropout_embedding if self.embedding == "one-hot" and not after else self.dropout_hidden
-            flow = functional.dropout(new[0], rate, self.training)
+            flow = functional.dropout(new[0], rate) if self.training else new[0]
             after += [flow, *new[1:]]
         return flow, after
 
@@ -243,8 +243,8 @@ class RecurrentNetwork(Encoder):
 
     def _encode_one(self, items: Int64[np.ndarray, "n"]) -> Float[Tensor, "1 H"]:
         output, state = self.output.new_zeros(1, self.hidden_size), self.start(1)
-        for event in range(len(items)):
-            output, state = self.read(items[event : event + 1], state)
+        for event in self._input(torch.from_numpy(items).to(output.device)).split(1):
+            output, state = self.step(event, state)
         return output
 
     def table(self) -> Float[Tensor, "M W"]:
