@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from segue.data.readers import read
+from segue.data.vocabulary import Vocabulary
 from segue.evaluation.identity import differences, protocol_hash
 from segue.evaluation.prepare import Dataset, prepare
 from segue.evaluation.protocol import ORDER, Protocol
@@ -189,3 +190,22 @@ def test_data_sets_under_one_hash_are_the_same(log, name, where):
             assert left is right
         else:
             np.testing.assert_array_equal(left, right)
+
+
+def test_shares_are_on_any_scale_and_values_in_any_order():
+    ratios = [protocol_hash(Protocol(split="event-ratio", ratios=one), "log") for one in ((8, 1, 1), (80, 10, 10))]
+    among = [
+        protocol_hash(Protocol(value_among={"type": kinds}), "log") for kinds in (["buy", "view"], ["view", "buy"])
+    ]
+    assert ratios[0] == ratios[1]
+    assert among[0] == among[1]
+
+
+def test_a_catalogue_that_was_given_is_part_of_the_hash_where_it_is_another_one(log):
+    own = prepare(log, "session-next", min_support=1)
+    same = prepare(log, "session-next", min_support=1, vocabulary=own.vocabulary)
+    fewer = Vocabulary(own.vocabulary.table.head(len(own.vocabulary) - 1))
+    counted = Vocabulary(own.vocabulary.table.with_columns(support=pl.col("support") + 1))
+    others = [prepare(log, "session-next", min_support=1, vocabulary=one).hash for one in (fewer, counted)]
+    assert same.hash == own.hash
+    assert len({own.hash, *others}) == 3

@@ -84,13 +84,18 @@ class ModelContract:
         assert loaded.config == fitted.config
         assert torch.equal(loaded.score(some), fitted.score(some))
 
-    def test_a_second_fit_forgets_the_first(self, fitted: Model, task: Task) -> None:
-        again = self.new().fit(_cut(task.train, [0, 40])).fit(task.train)
+    def test_a_second_fit_is_that_of_a_new_model(self, fitted: Model, task: Task) -> None:
+        first = self.new().fit(_cut(task.train, [0, 40]))
+        before = {name: array.copy() for name, array in first.arrays().items()}
+        again = first.fit(task.train)
+        assert again is not first
         _assert_same_arrays(again, fitted)
+        for name, array in first.arrays().items():
+            np.testing.assert_array_equal(array, before[name], err_msg=name)
 
     def test_a_fit_that_fails_leaves_no_fitted_model(self, task: Task, tmp_path: Path) -> None:
         """Nothing follows in sessions of one event, of which not every model can make something."""
-        model = self.new().fit(_cut(task.train, [0, 40]))
+        model = self.new()
         try:
             model.fit(_cut(task.train, range(41)))
         except SegueError:

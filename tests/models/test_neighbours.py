@@ -10,11 +10,13 @@ from chains import blocks, browsing, prefixes, sessions
 from contract import ModelContract
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
+from segue.errors import ParameterError
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.model import NeighbourModel
 from segue.models.stan import STAN
 from segue.models.v_sknn import VSKNN
 from segue.models.vstan import VSTAN
+from segue.nn.ranking import top_k
 
 
 class TestVSKNN(ModelContract):
@@ -171,6 +173,36 @@ def test_neighbours_that_are_very_old_still_vote(age_scale_days: float) -> None:
     assert torch.isfinite(fast).all()
     assert torch.equal(fast > 0, slow > 0)
     assert torch.equal(*(scores.argsort(descending=True, stable=True) for scores in (fast, slow)))
+
+
+@pytest.mark.parametrize("kind", [VSKNN, STAN, VSTAN])
+def test_scores_that_float32_hardly_holds_lose_no_item(kind: type[NeighbourModel]) -> None:
+    """One decay leaves the neighbours next to nothing, and ties among them are parted by steps of float32."""
+    lists = [[1, *range(2 + 3 * number, 5 + 3 * number)] for number in range(4)]
+    log = sessions([*lists, [30, 31]], 31)
+    for days in (95, 100, 103, 105, 110):
+        old = replace(log, times=log.times + days * SECONDS_PER_DAY * (log.items >= 30))
+        model = kind(**{"decay_days": 1.0} if kind is VSKNN else {"age_scale_days": 1.0}).fit(old)
+        scores = model.score(prefixes([1], [30, 1]))
+        expected, _ = top_k(scores, 14, order=log.vocabulary.order)
+        np.testing.assert_array_equal(model.top_k(prefixes([1], [30, 1]), 14)[0], expected)
+        assert (expected > 0).all()
+
+
+def test_the_item_of_the_more_similar_session_comes_first_among_equals() -> None:
+    """Items 3 and 4 are each in one neighbour that votes alike: 4 is the more popular one, 3 in the recent session."""
+    log = sessions([[4, 5], [4, 6], [1, 4], [1, 3]], 6)
+    near = VSKNN(match_decay="same").fit(log)
+    popular = VSKNN(match_decay="same", tie_order="popularity").fit(log)
+    assert near.top_k(prefixes([1]), 3)[0].tolist() == [[1, 3, 4]]
+    assert popular.top_k(prefixes([1]), 3)[0].tolist() == [[1, 4, 3]]
+    np.testing.assert_allclose(near.score(prefixes([1])), popular.score(prefixes([1])), rtol=1e-6)
+
+
+def test_arrays_of_another_catalogue_are_refused() -> None:
+    log = sessions([[1, 2, 3, 4]], 4)
+    with pytest.raises(ParameterError, match=r"v-sknn\.posting_offsets: must have 3 rows"):
+        VSKNN().restore(VSKNN().fit(log).arrays(), sessions([[1, 2]], 2).vocabulary)
 
 
 def test_v_sknn_can_weight_sessions_by_age() -> None:

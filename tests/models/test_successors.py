@@ -1,18 +1,22 @@
 """Markov, sequential rules and item-kNN: hand-worked tables, and naive loops over a generated log."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 from chains import blocks, browsing, markov_chain, prefixes, sessions
 from contract import ModelContract
 
 from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.item_knn import ItemKNN
 from segue.models.markov import Markov
 from segue.models.sequential_rules import SequentialRules
+from segue.nn.ranking import top_k
 
 
 class TestMarkov(ModelContract):
@@ -151,3 +155,14 @@ def test_bounds_are_named_together() -> None:
         ItemKNN(alpha=1.5, damping=-1)
     assert "item-knn.alpha: must be less than or equal to 1, got 1.5" in str(error.value)
     assert "item-knn.damping: must be greater than or equal to 0, got -1" in str(error.value)
+
+
+def test_lists_follow_the_scores_where_the_catalogue_is_more_popular_elsewhere() -> None:
+    """The support of the vocabulary, which orders equal scores, is not what the model has counted."""
+    log, running = browsing()
+    support = log.vocabulary.support[:0:-1]
+    other = Vocabulary(log.vocabulary.table.with_columns(support=pl.Series(support)))
+    for model in (Markov(smoothing=0), Markov(smoothing=0.3), SequentialRules(), ItemKNN()):
+        fitted = model.fit(replace(log, vocabulary=other))
+        expected, _ = top_k(fitted.score(prefixes(*running)), 20, order=other.order)
+        np.testing.assert_array_equal(fitted.top_k(prefixes(*running), 20)[0], expected)

@@ -12,14 +12,17 @@ from chains import Task, blocks, browsing, markov_chain, prefixes, sessions
 from contract import ModelContract
 from stopped import assert_resumes
 
+from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.experiment.recipe import parse_settings
+from segue.models.als import ALS
 from segue.models.catalog import load
 from segue.models.item_knn import ItemKNN
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
+from segue.nn.ranking import top_k
 from segue.training.listwise import ListLesson
 from segue.training.runtime import Runtime
 
@@ -244,3 +247,41 @@ def test_what_one_of_the_models_refuses_names_the_place() -> None:
         pair.fit(train)
     places = [line.split(":")[0] for line in str(caught.value).splitlines()]
     assert places == ["two-stage.retriever_parameters.user", "two-stage.ranker_parameters.features"]
+
+
+class Broken(SASRec):
+    """Scores item 7 as no number."""
+
+    name = "broken"
+
+    def _score(self, prefixes: Prefixes) -> torch.Tensor:
+        scores = super()._score(prefixes)
+        scores[:, 7] = torch.nan
+        return scores
+
+    def _score_items(self, prefixes: Prefixes, items: np.ndarray) -> torch.Tensor:
+        scores = super()._score_items(prefixes, items)
+        return scores.masked_fill(torch.from_numpy(items == 7), torch.nan)
+
+
+def test_a_score_that_is_no_number_is_never_listed() -> None:
+    task = blocks()
+    pair = TwoStage.of(ItemKNN().fit(task.train), SASRec(**SMALL_SASREC).fit(task.train), candidates=10)
+    pair.ranker = Broken(**SMALL_SASREC).restore(pair.ranker.arrays(), task.train.vocabulary)
+    some = task.cases.prefixes[:60]
+    expected, _ = top_k(pair.score(some), 30, order=task.train.vocabulary.order)
+    items, scores = pair.top_k(some, 30)
+    np.testing.assert_array_equal(items, expected)
+    assert not np.isnan(scores).any()
+
+
+def test_the_models_of_a_pair_are_not_changed_by_another_fit() -> None:
+    task = blocks()
+    retriever = ALS(factors=4).fit(task.train)
+    pair = TwoStage.of(retriever, SASRec(**SMALL_SASREC).fit(task.train), candidates=10)
+    before = retriever.item_factors.copy()
+    other = pair.fit(task.train, seed=7)
+    assert other is not pair
+    np.testing.assert_array_equal(retriever.item_factors, before)
+    assert pair.retriever is retriever
+    assert other.retriever is not retriever

@@ -24,9 +24,9 @@ _LEAST = 0.6
 class ItemNames:
     """The names of a catalogue.
 
-    The names are in the text column whose own name ends in name, title or label; without one, in any text column that
-    tells nearly all items apart. Of several columns, it is the one that tells most apart. Space around a name is no
-    part of it.
+    The names are in the text column whose own name ends in name, title or label and that tells most items apart;
+    without one, in any text column that tells nearly all apart. Of several columns, it is the one that tells most
+    apart. Space around a name is no part of it.
 
     Args:
         ids: raw ids in index order, N of them.
@@ -144,9 +144,16 @@ def _by_text(table: pl.DataFrame) -> dict[str, int]:
 
 def _column_of_names(metadata: pl.DataFrame) -> str | None:
     texts = [column for column, kind in metadata.schema.items() if kind == pl.String]
-    named = [column for column in texts if column.lower().endswith(_NAMES)]
-    named = named or [column for column in texts if metadata[column].n_unique() > 0.9 * metadata.height]
+    # A column such as category_name does not say what an item is called.
+    named = [column for column in texts if column.lower().endswith(_NAMES) and _tells_apart(metadata[column], 0.5)]
+    named = named or [column for column in texts if _tells_apart(metadata[column], 0.9)]
     return max(named, key=lambda column: metadata[column].n_unique(), default=None)
+
+
+def _tells_apart(values: pl.Series, share: float) -> bool:
+    """Whether a column has different values for more than a share of the items that have one."""
+    present = values.drop_nulls()
+    return len(present) > 0 and present.n_unique() > share * len(present)
 
 
 def _fold(texts: pl.Expr) -> pl.Expr:

@@ -212,6 +212,10 @@ class Prefixes:
         Raises:
             ParameterError: the first that does.
         """
+        if len(self.starts) != len(self.ends):
+            raise ParameterError(
+                f"{place}: must have as many starts as ends, got {len(self.starts)} starts and {len(self.ends)} ends"
+            )
         found, where = check_ranges(self.items, self.starts, self.ends, n_items)
         if found == SOUND:
             return
@@ -299,8 +303,12 @@ class Cases:
         """
         self.prefixes.require(vocabulary, place)
         offsets, n_targets = self.offsets, len(self.targets)
-        fits = n_targets == len(self) if offsets is None else len(offsets) == len(self) + 1 and offsets[-1] == n_targets
-        if len(self.prefixes) != len(self) or not fits or (offsets is not None and (np.diff(offsets) < 0).any()):
+        if offsets is None:
+            fits = n_targets == len(self)
+        else:
+            fits = len(offsets) == len(self) + 1 and offsets[0] == 0 and offsets[-1] == n_targets
+            fits = fits and bool((np.diff(offsets) >= 0).all())
+        if len(self.prefixes) != len(self) or not fits:
             raise ParameterError(
                 f"{place}: must have a prefix, a group and targets for each case, got {len(self.prefixes)} prefixes, "
                 f"{len(self)} groups and {n_targets} targets"

@@ -29,6 +29,10 @@ UNKNOWN = "fallback"
 """From nothing: the item is ranked behind all others, by popularity."""
 
 
+_FEW = 8
+"""Where at most one in so many items is allowed, they are sorted instead of walking past all others."""
+
+
 @dataclass(frozen=True, eq=False)
 class ItemOrder:
     """A total order of the items of a catalogue: it decides between equal scores.
@@ -46,10 +50,21 @@ class ItemOrder:
     @classmethod
     def descending(cls, numbers: Int[np.ndarray, "M"]) -> "ItemOrder":
         """Put items with larger numbers first, those with equal ones in ascending order of index."""
-        items = (PADDING + 1 + np.argsort(-numbers[PADDING + 1 :], kind="stable")).astype(np.int32)
-        places = np.full(len(numbers), len(items), dtype=np.int32)
+        return cls.of((PADDING + 1 + np.argsort(-numbers[PADDING + 1 :], kind="stable")).astype(np.int32))
+
+    @classmethod
+    def of(cls, items: Int32[np.ndarray, "N"]) -> "ItemOrder":
+        """Take all items in a given order."""
+        places = np.full(len(items) + 1, len(items), dtype=np.int32)
         places[items] = np.arange(len(items), dtype=np.int32)
         return cls(items, places)
+
+    def within(self, allowed: Bool[np.ndarray, "M"] | None) -> Int32[np.ndarray, "_"]:
+        """Return the items in their order, without those that are not allowed where these are many."""
+        if allowed is None or np.count_nonzero(allowed) * _FEW > len(self.items):
+            return self.items
+        few = np.flatnonzero(allowed).astype(np.int32)
+        return few[np.argsort(self.places[few])]
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ class Dataset:
         divided: sessions of the log's own split with training and test events whose times mingle.
         log: name of the log, if it is known.
         items: name of the table with the metadata of the items, if there was one.
+        catalogue: hash of a catalogue that was given; None if it is that of the training part.
     """
 
     protocol: Protocol
@@ -64,6 +65,7 @@ class Dataset:
     divided: int = 0
     log: str | None = None
     items: str | None = None
+    catalogue: str | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -96,7 +98,7 @@ class Dataset:
             raise ParameterError("\n".join(mistakes))
         if self.test.labels is not None:
             check_labels(self.test.labels, protocol.metrics)
-        return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint))
+        return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))
 
     def measured_as(self, protocol: Protocol) -> "Dataset":
         """Return the same data with the parameters of ``MEASURING`` that a protocol has; see ``measured_by``."""
@@ -138,6 +140,7 @@ class Dataset:
             "items": self.items,
             "fingerprint": self.fingerprint,
             "hash": self.hash,
+            "catalogue": self.catalogue,
             "protocol": self.protocol.model_dump(mode="json"),
             "stages": [asdict(stage) for stage in self.stages],
             "notes": self.notes,
@@ -170,7 +173,7 @@ def open_dataset(path: str | Path) -> Dataset:
     folder = DATASET.open(dataset_at(path) or Path(path))
     vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
     about = folder.read(_ABOUT, _read_about)
-    if protocol_hash(about["protocol"], about["fingerprint"]) != about["hash"]:
+    if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:
         raise ArtifactError(
             f"{folder.path / _ABOUT}: has hash {about['hash']}, which this version of segue does not give to its "
             "protocol, so an incompatible version wrote it; prepare the log again"

@@ -7,6 +7,10 @@ drawn. So are the metrics: the value of one does not depend on which others are 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import polars as pl
+
+from segue.data.vocabulary import Vocabulary
 from segue.evaluation.protocol import Protocol
 from segue.evaluation.steps import CLEANING, SPLITS
 from segue.strict_json import digest
@@ -33,16 +37,42 @@ def decisive(protocol: Protocol) -> dict[str, Any]:
     """Return the parameters that change a figure, ready for JSON; ``steps`` holds those that do something."""
     names = dict.fromkeys(_active(protocol))
     steps = [name for name in protocol.steps if _runs(name, protocol)]
-    return {"steps": steps, **protocol.model_dump(mode="json", include=set(names))}
+    values = {"steps": steps, **protocol.model_dump(mode="json", include=set(names))}
+    if "ratios" in values:  # They are on any scale.
+        values["ratios"] = [round(share / sum(values["ratios"]), 12) for share in values["ratios"]]
+    if "value_among" in values:
+        values["value_among"] = {name: sorted(among) for name, among in values["value_among"].items()}
+    return values
 
 
-def protocol_hash(protocol: Protocol, fingerprint: str) -> str:
+def protocol_hash(protocol: Protocol, fingerprint: str, catalogue: str | None = None) -> str:
     """Return 12 hex digits for a protocol on the data with that fingerprint.
 
     Results with different hashes are not comparable. Protocols that prepare the same training and test parts and rank
     the same candidates by the same rule have one hash.
+
+    Args:
+        protocol: how the data are prepared and models are measured.
+        fingerprint: hash of the raw log.
+        catalogue: what ``catalogue_mark`` returned.
     """
-    return digest({"protocol": decisive(protocol), "data": fingerprint})
+    content = {"protocol": decisive(protocol), "data": fingerprint}
+    return digest(content if catalogue is None else {**content, "catalogue": catalogue})
+
+
+def catalogue_mark(given: Vocabulary | None, train: pl.Series) -> str | None:
+    """Return what stands for a catalogue that was given, ids and support; None if it is that of the training part.
+
+    Args:
+        given: the catalogue of a model that is to be tested on the log, or None.
+        train: raw item ids of the training events.
+    """
+    if given is None:
+        return None
+    own = Vocabulary.from_items(train)
+    if own.hash == given.hash and np.array_equal(own.support, given.support):
+        return None
+    return digest({"ids": given.hash, "support": given.support.tolist()})
 
 
 def differences(one: Protocol, other: Protocol) -> dict[str, tuple[Any, Any]]:

@@ -15,7 +15,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.choice import check, check_cleaning, choose
 from segue.evaluation.dataset import Dataset
-from segue.evaluation.identity import protocol_hash
+from segue.evaluation.identity import catalogue_mark, protocol_hash
 from segue.evaluation.pipeline import Pipeline, Stage
 from segue.evaluation.protocol import Protocol
 from segue.nn.metrics import check_labels
@@ -47,6 +47,7 @@ def prepare(
     pipeline = Pipeline(chosen)
     pipeline.run(ordered(log))
     mark = fingerprint(events.frame)
+    catalogue = catalogue_mark(vocabulary, pipeline.parts["train"]["item"])
     vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
     train, _ = encode(pipeline.parts["train"], vocabulary)
     if renamed and chosen.split == "given":
@@ -57,13 +58,14 @@ def prepare(
     return Dataset(
         protocol=chosen,
         fingerprint=mark,
-        hash=protocol_hash(chosen, mark),
+        hash=protocol_hash(chosen, mark, catalogue),
         train=train,
         valid=cases.get("valid"),
         test=cases["test"],
         stages=tuple(pipeline.stages),
         notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
         divided=divided,
+        catalogue=catalogue,
     )
 
 

@@ -67,8 +67,8 @@ class ModelConfig(BaseModel):
 class Model(ABC):
     """A recommender.
 
-    ``fit`` returns the model itself, forgets an earlier fit and keeps no training data: a fitted model holds its
-    config, the vocabulary and learnt arrays.
+    A fitted model is immutable, and any number of threads may ask it: what would change it returns a new one. It holds
+    its configuration, the vocabulary and learnt arrays, and no training data.
 
     Args:
         config: the whole configuration, instead of what follows.
@@ -126,7 +126,7 @@ class Model(ABC):
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
-        """Learn from ``train``.
+        """Learn from ``train``; a model that is fitted already stays as it is, and a new one is fitted and returned.
 
         Args:
             train: the training sessions.
@@ -134,15 +134,19 @@ class Model(ABC):
             seed: equal seeds give equal models.
             runtime: device, precision, checkpoints and progress.
 
+        Returns:
+            The model itself, or a new one of the same configuration if it was fitted before.
+
         Raises:
             ParameterError: ``train`` or ``valid`` are no sessions or cases, they are of different catalogues, or
                 ``check`` refuses ``train``.
         """
         self._require_training(train, valid)
-        self.check(train)
-        with self._learning():
-            self._fit(train, valid, seed, runtime or Runtime())
-        return self
+        model = self._unfitted()
+        model.check(train)
+        with model._learning():
+            model._fit(train, valid, seed, runtime or Runtime())
+        return model
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item as the next event of each prefix.
@@ -369,11 +373,19 @@ class Model(ABC):
         prefixes = running_sessions(encoded, vocabulary, told)
         seen = [[item for item in one if item] for one in encoded]
         exclude = Prefixes.from_lists([np.array(one, dtype=np.int32) for one in seen]) if exclude_seen else None
-        items, scores = self._top_k(prefixes, k, None, exclude)
         empty = prefixes.lengths == 0
         if empty.any():
-            barred = None if exclude is None else exclude[empty]
-            items[empty], scores[empty] = self._most_popular(int(empty.sum()), k, barred)
+            items = np.zeros((len(prefixes), k), dtype=np.int64)
+            scores = np.zeros((len(prefixes), k), dtype=np.float32)
+            full = np.flatnonzero(~empty)
+            if len(full):
+                barred = None if exclude is None else exclude[full]
+                items[full], scores[full] = self._top_k(prefixes[full], k, None, barred)
+            for place in np.flatnonzero(empty).tolist():
+                best = self._most_popular(k, seen[place] if exclude_seen else [])
+                items[place, : len(best)], scores[place, : len(best)] = best, self.vocabulary.support[best]
+        else:
+            items, scores = self._top_k(prefixes, k, None, exclude)
         answers = []
         for session, indices, row, values, fallback in zip(
             sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
@@ -392,12 +404,14 @@ class Model(ABC):
             )
         return answers
 
-    def _most_popular(
-        self, rows: int, k: int, exclude: Prefixes | None
-    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the items with most training events."""
-        support = torch.from_numpy(self.vocabulary.support).float().expand(rows, -1)
-        return top_k(support, k, order=self.vocabulary.order, exclude=exclude)
+    def _most_popular(self, k: int, seen: Sequence[int]) -> list[int]:
+        """Return the k items with most training events, without those seen."""
+        leading: list[int] = self.vocabulary.order.items[: k + len(seen)].tolist()
+        return [item for item in leading if item not in seen][:k]
+
+    def _unfitted(self) -> Self:
+        """Return the model itself if it can be fitted, else a new one of its configuration: others may ask this one."""
+        return type(self)(self.config) if hasattr(self, "vocabulary") else self
 
     def _copy(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Return a model with the configuration and the facts of this one, and with other arrays."""
@@ -470,6 +484,25 @@ class Model(ABC):
             raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(given)}")
         given.require(self.vocabulary, "exclude")
         return given
+
+
+def require_fit(vocabulary: Vocabulary, model: str, **rows: int) -> None:
+    """Refuse arrays that do not have one row per item index of a vocabulary.
+
+    Args:
+        vocabulary: the catalogue.
+        model: name of the model.
+        **rows: rows of each array.
+
+    Raises:
+        ParameterError: the first array that has another number.
+    """
+    for name, count in rows.items():
+        if count != len(vocabulary) + 1:
+            raise ParameterError(
+                f"{model}.{name}: must have {len(vocabulary) + 1} rows, padding and the {len(vocabulary)} items of the "
+                f"vocabulary, got {count}; restore a model with the vocabulary of its arrays"
+            )
 
 
 State = Any

@@ -12,7 +12,10 @@ from segue.models.base import Model
 from segue.nn.ranking import top_k
 
 _FEW = 4
-"""Where at most one in so many items is allowed, only their rows are multiplied."""
+"""Where at most one in so many items is asked for, only their rows are multiplied."""
+
+_ROW_NUMBERS = 8_000_000
+"""Numbers of the table that are copied at once for given items."""
 
 
 class EmbeddingModel(Model):
@@ -40,10 +43,16 @@ class EmbeddingModel(Model):
 
     @torch.no_grad()
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
-        """Multiply each state with the rows of its items."""
+        """Multiply each state with the rows of its items; where these are many, with the whole table."""
+        if items.shape[1] * _FEW > len(self.vocabulary):
+            return super()._score_items(prefixes, items)
         embeddings, biases = self._table()
-        ids = torch.from_numpy(items).to(embeddings.device)
-        scores = (embeddings[ids] @ self._states(prefixes).unsqueeze(2)).squeeze(2)
+        states, ids = self._states(prefixes), torch.from_numpy(items).to(embeddings.device)
+        rows = max(1, _ROW_NUMBERS // max(1, items.shape[1] * embeddings.shape[1]))
+        scores = states.new_empty(items.shape)
+        for start in range(0, len(items), rows):
+            part = slice(start, start + rows)
+            scores[part] = (embeddings[ids[part]] @ states[part].unsqueeze(2)).squeeze(2)
         return self._put_last(scores if biases is None else scores + biases[ids], items)
 
     def _top_k(

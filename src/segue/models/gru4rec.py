@@ -147,7 +147,7 @@ class GRU4Rec(NeuralModel):
                 f"items: must be {len(state.output)} item indices from 1 to {known}, one per session, "
                 f"got {items.tolist()}"
             )
-        with torch.inference_mode():
+        with torch.no_grad():
             output, carried = self.network.read(items, list(state.carried))
         return GRUState(output, tuple(carried))
 

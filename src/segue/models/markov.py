@@ -72,7 +72,7 @@ class Markov(SuccessorModel):
 
     def background(self) -> Float32[np.ndarray, "N+1"]:
         """Return the popularity, which smoothing adds to each row."""
-        return self.popularity
+        return self.popularity if self.config.smoothing else super().background()
 
     def background_factors(self, last: Int32[np.ndarray, "B"]) -> Float32[np.ndarray, "B"]:
         """Return the share of the smoothing in each row."""

@@ -211,7 +211,8 @@ class SequenceModel(NeuralModel):
         """
         runtime, plan = runtime or Runtime(), plan or Distillation()
         self._require_training(train, valid)
-        self.check(train)
+        model = self._unfitted()
+        model.check(train)
         if self.config.training.privileged.weight > 0:
             raise ParameterError(
                 f"{self.name}.training.privileged.weight: must be 0 where a teacher is given, got "
@@ -220,9 +221,9 @@ class SequenceModel(NeuralModel):
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         answers = _ask(teacher, train.prefixes(starts, events), events, train, plan, runtime)
-        with self._learning():
-            self._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
-        return self
+        with model._learning():
+            model._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
+        return model
 
     def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> Answers:
         """Train a model of the same kind on the sessions backwards, and ask it about each event."""

@@ -157,7 +157,7 @@ class TwoStage(Model):
         """Train the retriever, then the ranker."""
         for stage, model in self._stages():
             runtime.progress.say(f"the {stage}: {model.name}")
-            model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage))
+            setattr(self, stage, model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage)))
         self.vocabulary = train.vocabulary
         if self.config.listwise.loss is not None:
             self._learn_lists(self.config.listwise.loss, train, valid, seed, runtime.part("lists"))
@@ -212,15 +212,16 @@ class TwoStage(Model):
         chosen[np.arange(len(candidates))[:, None], candidates] = True
         chosen[:, PADDING] = False
         within = torch.from_numpy(chosen).to(scores.device)
+        finite = within & scores.isfinite()
         lists, _ = self.retriever._top_k(prefixes, len(self.vocabulary), None, None)
         listed = ~np.take_along_axis(chosen, lists, axis=1) & (lists != PADDING)
         others, counts = lists[listed], listed.sum(axis=1)  # Row after row, best first.
         place = np.arange(len(others)) - np.repeat(np.cumsum(counts) - counts, counts)
         # Whole numbers, which float32 holds exactly where items have neighbouring places.
-        below = scores.masked_fill(~within, torch.inf).amin(1).clamp(max=0.0).floor().cpu().numpy()
+        below = scores.masked_fill(~finite, 0.0).amin(1).floor().cpu().numpy()
         rows = np.repeat(np.arange(len(counts)), counts)
         numbers = torch.from_numpy((below.astype(np.float64)[rows] - 1 - place).astype(np.float32)).to(scores.device)
-        scores.masked_fill_(~within, -torch.inf)
+        scores = scores.masked_fill(~within, -torch.inf)
         scores[torch.from_numpy(rows), torch.from_numpy(others)] = numbers
         return scores
 
@@ -238,10 +239,9 @@ class TwoStage(Model):
             return self.ranker._top_k(prefixes, k, allowed, exclude)
         candidates = self._candidates(prefixes)
         scores = self.ranker._score_items(prefixes, candidates).cpu().numpy()
-        scores[candidates == PADDING] = np.inf
-        below = np.floor(np.minimum(scores.min(axis=1), 0.0))
-        barred = self._barred(candidates, allowed, exclude)
-        scores[barred] = -np.inf
+        finite = np.isfinite(scores) & (candidates != PADDING)
+        below = np.floor(np.where(finite, scores, 0.0).min(axis=1, initial=0.0))
+        scores = np.where(np.isnan(scores) | self._barred(candidates, allowed, exclude), -np.inf, scores)
         columns = np.lexsort((self.vocabulary.order.places[candidates], -scores), axis=1)[:, :k]
         items = np.zeros((len(candidates), k), dtype=np.int64)
         values = np.full((len(candidates), k), -np.inf, dtype=np.float32)
@@ -265,14 +265,18 @@ class TwoStage(Model):
         return self.ranker.scores_are_logits
 
     def _candidates(self, prefixes: Prefixes) -> Int64[np.ndarray, "B C"]:
-        """Return what the ranker puts in order: the retriever's best items and those of the session, each once."""
+        """Return what the ranker puts in order: the retriever's best items and those of the session, each once.
+
+        Items that the models know nothing of are no candidates.
+        """
         best, _ = self.retriever._top_k(prefixes, self.config.candidates, None, prefixes)
         own = np.zeros((len(best), int(prefixes.lengths.max(initial=0))), dtype=np.int64)
         rows, events = prefixes.events()
         own[rows, events - prefixes.starts[rows]] = prefixes.items[events]
         own.sort(axis=1)
         own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
-        return np.hstack([best, own])
+        candidates = np.hstack([best, own])
+        return np.where(self.vocabulary.readable[candidates], candidates, PADDING)
 
     def _barred(
         self, items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None

@@ -8,6 +8,9 @@ from numba import njit
 
 from segue.nn.ranking.kernels import Seen, insert, is_barred
 
+_LEAST = np.float32(np.finfo(np.float32).tiny)
+"""Scores below the smallest normal float32 count as none, so that ties can be parted by steps of float32."""
+
 _SMALL = 1e-30
 """Largest score of a session below which its scores are given as shares of it; float32 ends at 1e-38."""
 
@@ -267,7 +270,7 @@ def _find(row: int, running: Running, index: Index, rules: Rules, scratch: Scrat
             if scratch.scores[item] != 0.0:
                 value = np.float32(scratch.scores[item] / whole)
                 scratch.scores[item] = 0.0
-                if value > 0.0:
+                if value >= _LEAST:
                     scratch.listed[item] = scratch.tags[0]
                     scratch.found[found] = item
                     scratch.values[found] = value

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.models.base import Model, ModelConfig
+from segue.models.base import Model, ModelConfig, require_fit
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import (
     Filters,
@@ -125,7 +125,7 @@ class NeighbourModel(Model):
         left_out = {"nothing": 0, "last": 1, "session": np.iinfo(np.int64).max}[config.leave_out]
         nearest_first = config.tie_order == "neighbours"
         self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, nearest_first, *self.weights())
-        self._order = Order(vocabulary.order.items, vocabulary.order.places)
+        require_fit(vocabulary, self.name, posting_offsets=len(self.posting_offsets) - 1)
         return self
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
@@ -146,12 +146,13 @@ class NeighbourModel(Model):
         items = np.zeros((len(prefixes), k), dtype=np.int64)
         values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
+        order = Order(self.vocabulary.order.within(allowed), self.vocabulary.order.places)
         seen = Seen.nothing(len(prefixes)) if exclude is None else Seen(exclude.items, exclude.starts, exclude.ends)
 
         def fill(part: slice) -> None:
             running, filters = _running(prefixes[part]), Filters(mask, seen.of(part))
             with self._scratch() as memory:
-                list_best(running, self._index, self._rules, memory, self._order, filters, items[part], values[part])
+                list_best(running, self._index, self._rules, memory, order, filters, items[part], values[part])
 
         share_rows(len(prefixes), fill, least=_ROWS_PER_THREAD)
         return items, values

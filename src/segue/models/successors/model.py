@@ -11,8 +11,8 @@ from torch import Tensor
 
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
-from segue.data.vocabulary import Vocabulary
-from segue.models.base import Model, ModelConfig
+from segue.data.vocabulary import ItemOrder, Vocabulary
+from segue.models.base import Model, ModelConfig, require_fit
 from segue.models.recency import notes_on_age, recency
 from segue.models.successors.kernels import Counting, Log, Table, count_pairs, list_rows, score_rows
 from segue.nn.ranking.kernels import Seen
@@ -62,7 +62,9 @@ class SuccessorModel(Model):
         """Take the arrays and make the look-up ready."""
         super().restore(arrays, vocabulary)
         background, places = self.background(), vocabulary.order.places
+        require_fit(vocabulary, self.name, offsets=len(self.offsets) - 1, background=len(background))
         order = (1 + np.lexsort((places[1:], -background[1:]))).astype(np.int32)
+        self._walk = ItemOrder.of(order)
         self._table = Table(self.offsets, self.successors, self.weights, background, order, places)
         return self
 
@@ -93,10 +95,11 @@ class SuccessorModel(Model):
         last = last_items(prefixes)
         factors = self.background_factors(last)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
+        table = self._table._replace(order=self._walk.within(allowed))
         seen = Seen.nothing(len(prefixes)) if exclude is None else Seen(exclude.items, exclude.starts, exclude.ends)
 
         def fill(part: slice) -> None:
-            list_rows(last[part], factors[part], self._table, mask, seen.of(part), items[part], values[part])
+            list_rows(last[part], factors[part], table, mask, seen.of(part), items[part], values[part])
 
         share_rows(len(last), fill, least=_LEAST_ROWS)
         return items, values

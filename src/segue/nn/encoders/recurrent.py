@@ -243,8 +243,9 @@ class RecurrentNetwork(Encoder):
 
     def _encode_one(self, items: Int64[np.ndarray, "n"]) -> Float[Tensor, "1 H"]:
         output, state = self.output.new_zeros(1, self.hidden_size), self.start(1)
-        for event in self._input(torch.from_numpy(items).to(output.device)).split(1):
-            output, state = self.step(event, state)
+        inputs = self._input(torch.from_numpy(items).to(output.device))
+        for event in range(len(items)):
+            output, state = self.step(inputs[event : event + 1], state)
         return output
 
     def table(self) -> Float[Tensor, "M W"]:

@@ -70,7 +70,9 @@ def top_k(
     if k < 1:
         raise ParameterError(f"k: must be at least 1, got {k}")
     scores = scores.detach().float()
-    order = order or ItemOrder.descending(np.zeros(scores.shape[1], dtype=np.int64))
+    order = _order(order, scores.shape[1])
+    if allowed is not None and len(allowed) != scores.shape[1]:
+        raise ParameterError(f"allowed: must have {scores.shape[1]} columns as the scores, got {len(allowed)}")
     seen = _seen(exclude, scores)
     if scores.device.type != "cpu":
         return device.top_k(scores, k, order, allowed, exclude)
@@ -108,7 +110,7 @@ def count_targets(
     """
     _check_targets(targets, scores.shape[1], least=0)
     scores = scores.detach().float()
-    order = order or ItemOrder.descending(np.zeros(scores.shape[1], dtype=np.int64))
+    order = _order(order, scores.shape[1])
     seen = _seen(exclude, scores)
     if scores.device.type != "cpu":
         return TargetCounts(*np.moveaxis(device.counts(scores, targets, order, exclude), 2, 0))
@@ -177,6 +179,16 @@ def _check_targets(targets: Int[np.ndarray, "..."], columns: int, *, least: int)
             f"targets: must be item indices from 1 to {columns - 1}, got {targets.min()} to {targets.max()}; "
             "score with the vocabulary that the targets were encoded with"
         )
+
+
+def _order(order: ItemOrder | None, columns: int) -> ItemOrder:
+    if order is None:
+        return ItemOrder.descending(np.zeros(columns, dtype=np.int64))
+    if len(order.places) != columns:
+        raise ParameterError(
+            f"order: must be that of the {columns - 1} items of the scores, got one of {len(order.items)} items"
+        )
+    return order
 
 
 def _seen(exclude: Prefixes | None, scores: Float32[Tensor, "B M"]) -> kernels.Seen:
