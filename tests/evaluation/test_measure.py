@@ -14,7 +14,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
 from segue.evaluation.candidates import Candidates
 from segue.evaluation.drawing import Sample
-from segue.evaluation.measure import measure
+from segue.evaluation.measure import _cases_at_once, measure
 from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName, gini_index, in_tail, shannon_entropy
 from segue.nn.metrics.values import auc
 from segue.nn.ranking import TIES, top_k
@@ -440,3 +440,25 @@ def test_mistakes_are_explained():
         measure(scorer, cases, chunk=0)
     with pytest.raises(ParameterError, match="cases: targets must be item indices from 1 to 4"):
         measure(Table(BY_HAND), cases_of([[1]], [7]))
+
+
+@pytest.mark.parametrize(("free", "cases"), [(800_000_000_000, 16_384), (7_808_000_000, 1_000), (100_000, 1)])
+def test_chunks_on_a_gpu_follow_its_free_memory(free, cases, monkeypatch):
+    """They take 64 bytes per score, of half of what is free; 61,000 columns."""
+    scorer = Catalogue(60_999)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (free, free))
+    assert _cases_at_once(scorer) == 6_000_000 // 61_000
+    scorer.device = torch.device("cuda", 0)
+    assert _cases_at_once(scorer) == cases
+
+
+class Catalogue:
+    """Something with many items."""
+
+    def __init__(self, items):
+        self.vocabulary = Vocabulary(
+            pl.DataFrame({"item": np.arange(items), "support": np.ones(items, dtype=np.int64)})
+        )
+
+    def score(self, prefixes):
+        return torch.zeros(len(prefixes), len(self.vocabulary) + 1)

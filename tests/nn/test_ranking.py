@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segue.data.sessions import Prefixes
-from segue.data.vocabulary import ItemOrder
+from segue.data.vocabulary import ItemOrder, Vocabulary
 from segue.errors import ParameterError, UnknownNameError
 from segue.nn.ranking import TIES, TargetCounts, device, target_ranks, top_k
 from segue.rng import generator
@@ -235,3 +236,16 @@ def test_mistakes_are_explained():
     for target in (0, 5):
         with pytest.raises(ParameterError, match=f"item indices from 1 to 4, got {target} to {target}"):
             target_ranks(scores, np.array([target]))
+
+
+def test_the_order_of_a_catalogue_is_made_and_copied_to_a_device_once(monkeypatch):
+    vocabulary = Vocabulary(pl.DataFrame({"item": np.arange(50), "support": np.arange(50)}))
+    scores, cpu = torch.zeros(3, 51), torch.device("cpu")
+    first = [device.top_k(scores, 5, vocabulary.order, None, None) for _ in range(3)]
+    copied = vocabulary.order.on_device[cpu]
+    monkeypatch.setattr("segue.data.vocabulary.np.argsort", None)  # Nothing is sorted any more.
+    again = device.top_k(scores, 5, vocabulary.order, None, None)
+    device.counts(scores, np.array([[1], [2], [3]]), vocabulary.order, None)
+    assert vocabulary.order.on_device[cpu] is copied
+    np.testing.assert_array_equal(again[0], first[0][0])
+    assert again[0].tolist() == [[50, 49, 48, 47, 46]] * 3
