@@ -80,6 +80,15 @@ class Artifact:
         shutil.copymode(folder / _CONFIG, folder / _ARRAYS)
 
     @classmethod
+    def facts(cls, path: Path) -> Mapping[str, Any]:
+        """Return ``about`` of a folder, without reading or checking the rest of it.
+
+        Raises:
+            ArtifactError: it is no artifact, or its manifest is damaged.
+        """
+        return _ARTIFACT.read_manifest(path).about
+
+    @classmethod
     def read(cls, path: Path) -> "Artifact":
         """Read a folder that ``write`` wrote; if it is replaced meanwhile, the new one is read.
 

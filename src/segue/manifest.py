@@ -87,7 +87,7 @@ class FolderFormat(Generic[ManifestT]):
         Raises:
             ArtifactError: the folder is missing, foreign, damaged, or written by a newer version.
         """
-        folder = CheckedFolder(path, self, self._read_manifest(path))
+        folder = CheckedFolder(path, self, self.read_manifest(path))
         files = {name: path / name for name in folder.manifest.sha256}
         for file in files.values():
             if not file.is_file():
@@ -98,7 +98,12 @@ class FolderFormat(Generic[ManifestT]):
                 raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; {self.remedy}")
         return folder
 
-    def _read_manifest(self, path: Path) -> ManifestT:
+    def read_manifest(self, path: Path) -> ManifestT:
+        """Read the manifest alone.
+
+        Raises:
+            ArtifactError: the folder is missing or foreign, its manifest is damaged, or a newer version wrote it.
+        """
         if not path.exists():
             raise ArtifactError(f"{path}: does not exist; {self.origin}")
         if not self.is_at(path):

@@ -28,6 +28,7 @@ from segue.evaluation.pipeline import Stage
 from segue.evaluation.protocol import Protocol
 from segue.manifest import DATASET, read_json, write_json
 from segue.nn.metrics import check_labels
+from segue.storage import read_unchanged
 
 MEASURING = ("metrics", "ties", "candidates", "candidate_seed", "valid_metric", "decimals")
 """Parameters of a protocol that decide how models are measured, not what is prepared."""
@@ -170,7 +171,11 @@ def open_dataset(path: str | Path) -> Dataset:
     Raises:
         ArtifactError: it is missing, damaged, no data set, or written by a newer or an incompatible version.
     """
-    folder = DATASET.open(dataset_at(path) or Path(path))
+    return read_unchanged(dataset_at(path) or Path(path), _open)
+
+
+def _open(path: Path) -> Dataset:
+    folder = DATASET.open(path)
     vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
     about = folder.read(_ABOUT, _read_about)
     if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:
@@ -196,4 +201,10 @@ def _read_about(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = read_json(file)
     stages = [Stage(**{**stage, "statistics": Statistics(**stage["statistics"])}) for stage in content["stages"]]
     protocol = Protocol.of(content["protocol"])
-    return {**content, "protocol": protocol, "stages": tuple(stages), "notes": tuple(content["notes"])}
+    return {
+        **content,
+        "catalogue": content["catalogue"],
+        "protocol": protocol,
+        "stages": tuple(stages),
+        "notes": tuple(content["notes"]),
+    }

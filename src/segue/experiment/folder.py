@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from segue.artifact import is_artifact
-from segue.errors import ParameterError
+from segue.artifact import EVERYTHING, Artifact, is_artifact
+from segue.errors import ArtifactError, ParameterError
 from segue.storage import is_unfinished, make_folder, remove
 
 RESULTS, REPORT, PAGE, BEGUN = "results.json", "report.md", "report.html", "begun.json"
@@ -38,7 +38,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool, layout: Layout = R
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
     if not out.exists() or not any(out.iterdir()):
         return
-    if not _written(out, layout):
+    if not any(path.name in layout.names or is_unfinished(path) for path in out.iterdir()):
         raise ParameterError(f"--out: {out} holds other files; choose another folder")
     if not (resume or overwrite):
         raise ParameterError(
@@ -76,4 +76,15 @@ def next_folder(name: str) -> Path:
 
 def _written(out: Path, layout: Layout) -> list[Path]:
     """List what a run wrote into a folder, and what it was writing when it was killed."""
-    return [path for path in out.iterdir() if path.name in layout.names or is_artifact(path) or is_unfinished(path)]
+    return [path for path in out.iterdir() if path.name in layout.names or _is_of_run(path) or is_unfinished(path)]
+
+
+def _is_of_run(path: Path) -> bool:
+    """Say if this is a model that a run wrote, and not one for production or one that was saved from Python."""
+    if not is_artifact(path):
+        return False
+    try:
+        about = Artifact.facts(path)
+    except ArtifactError:  # One that cannot be read was being written.
+        return True
+    return "result" in about and about.get("trained_on") != EVERYTHING

@@ -11,6 +11,7 @@ from segue.errors import ArtifactError
 from segue.evaluation.dataset import Dataset
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.log import lint_log
+from segue.evaluation.outcome import Evaluation
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.cases import keep_cases, restore_cases
 from segue.experiment.differences import Pair
@@ -130,17 +131,14 @@ class Runner:
             label=entry.label,
             baseline=entry.baseline,
             config=entry.model.config.model_dump(mode="json"),
-            metrics=evaluation.metrics,
-            confidence=evaluation.confidence,
             fit_seconds=round(fitted - started, 3),
             evaluate_seconds=round(time.perf_counter() - fitted, 3),
             peak_memory_mb=None if (peak := peak_mb()) is None else round(peak, 1),
             parameters=sum(array.size for array in entry.model.arrays().values()),
-            roc=evaluation.roc,
             latency_ms=round(median_latency_ms(entry.model, self._data.test.prefixes), 3),
             curve=fit.curve,
             notes=list(entry.model.notes),
-            ties=evaluation.tie_note(self._data.protocol.headline),
+            **_figures(evaluation, self._data),
         )
 
     def _save(self, entry: Entry, row: ModelResult) -> None:
@@ -174,12 +172,11 @@ class Runner:
         """Measure a trained model by other metrics, and keep what comes of it in place of the earlier figures."""
         self._runtime.progress.say(f"{entry.label}: other metrics are asked for; it is measured again")
         folder, seed = self._out / entry.label, self._recipe.seed
-        model = load(folder)
-        model.to(self._runtime.torch_device())
+        model = load(folder).to(self._runtime.torch_device())
         started = time.perf_counter()
         evaluation = evaluate(model, self._data, seed=seed, progress=self._runtime.progress)
         keep_cases(self._out, entry.label, evaluation, self._key(entry))
-        figures = {"metrics": evaluation.metrics, "confidence": evaluation.confidence, "roc": evaluation.roc}
+        figures = _figures(evaluation, self._data)
         figures["evaluate_seconds"] = round(time.perf_counter() - started, 3)
         again = inspected(row.model_copy(update=figures), model, self._data, seed)
         again = again.model_copy(update={"diagnostics": row.diagnostics})  # Known to the fit alone.
@@ -198,3 +195,13 @@ class Runner:
             **entry.decides(),
         }
         return digest(decides)
+
+
+def _figures(evaluation: Evaluation, data: Dataset) -> dict[str, Any]:
+    """Return what a row says of an evaluation."""
+    return {
+        "metrics": evaluation.metrics,
+        "confidence": evaluation.confidence,
+        "roc": evaluation.roc,
+        "ties": evaluation.tie_note(data.protocol.headline),
+    }

@@ -30,11 +30,13 @@ def with_prepared(recipe: Recipe, events: Events | None = None) -> tuple[Recipe,
     folder = None if events is not None or recipe.log is None else dataset_at(recipe.log)
     if folder is None:
         return recipe, None
-    settings = recipe.set.get(PROTOCOL, {})
+    opened = open_dataset(folder)
+    settings = {name: value for name, value in recipe.set.get(PROTOCOL, {}).items() if not _is_own(opened, name, value)}
+    protocol = None if recipe.protocol == opened.protocol.name else recipe.protocol
     mistakes = [
         f"{option}: cannot be used with {folder}, which is prepared already; leave it out, or name the log"
         for option, given in (
-            ("--protocol", recipe.protocol),
+            ("--protocol", protocol),
             ("--format", recipe.format),
             ("--columns", recipe.columns),
             ("--items", recipe.items),
@@ -44,10 +46,28 @@ def with_prepared(recipe: Recipe, events: Events | None = None) -> tuple[Recipe,
     ]
     if mistakes:
         raise ParameterError("\n".join(mistakes))
-    data = open_dataset(folder).measured_by(settings)
+    data = opened.measured_by(settings)
     metric = data.protocol.valid_metric
     chosen = recipe.set if metric is None else merge(recipe.set, {PROTOCOL: {"valid_metric": metric}})
     return recipe.model_copy(update={"log": data.log or recipe.log, "set": chosen}), data
+
+
+def protocol_settings(protocol: Protocol) -> tuple[str | None, dict[str, Any]]:
+    """Return a protocol as a recipe says it: its name, and the parameters that the named protocol does not have."""
+    name = protocol.name if protocol.name in Protocol.presets else None
+    usual = (Protocol() if name is None else Protocol.named(name)).model_dump(mode="json")
+    values = protocol.model_dump(mode="json")
+    return name, {one: value for one, value in values.items() if one != "name" and value != usual[one]}
+
+
+def _is_own(data: Dataset, name: str, value: Any) -> bool:
+    """Say whether a data set was prepared with this value of a parameter, so that it may be named again."""
+    if not _is_of_preparation(name):
+        return False
+    try:
+        return bool(getattr(data.protocol.changed({name: value}), name) == getattr(data.protocol, name))
+    except ParameterError:
+        return False
 
 
 def _is_of_preparation(name: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from segue.errors import SegueError
+from segue.errors import SegueError, StorageError
 
 T = TypeVar("T")
 
@@ -13,21 +13,23 @@ _ATTEMPTS = 5
 
 
 def read_unchanged(folder: Path, read: Callable[[Path], T]) -> T:
-    """Return ``read(folder)``; if it fails because the folder was replaced meanwhile, read the new one.
-
-    ``read`` must be able to tell files of the old folder from those of the new one, by checksums for example.
+    """Return ``read(folder)``; if the folder was replaced meanwhile, read the new one.
 
     Raises:
         SegueError: what ``read`` raises for a folder that stayed the same.
+        StorageError: the folder was replaced again and again.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(_ATTEMPTS):
         before = _identity(folder)
         try:
-            return read(folder)
+            content = read(folder)
         except SegueError:
-            if attempt == _ATTEMPTS or _identity(folder) == before:
+            if _identity(folder) == before:
                 raise
-    raise AssertionError("the last attempt returns or raises")
+        else:
+            if _identity(folder) == before:
+                return content
+    raise StorageError(f"{folder}: was replaced {_ATTEMPTS} times while it was read; try again")
 
 
 def _identity(folder: Path) -> tuple[int, ...] | None:

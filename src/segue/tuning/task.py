@@ -11,7 +11,7 @@ from segue.evaluation.measure import measure
 from segue.experiment.begun import settings_of
 from segue.experiment.entries import Entry, build_entries
 from segue.experiment.recipe import Recipe
-from segue.experiment.source import prepare_log, with_prepared
+from segue.experiment.source import prepare_log, protocol_settings, with_prepared
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig
 from segue.nn.metrics import CHOOSING_METRICS, MetricName
@@ -81,6 +81,9 @@ class Task:
         recipe = recipe.model_copy(update={"models": recipe.models[:1], "baselines": False})
         if data is None:
             recipe, data = with_prepared(recipe, events)
+            if data is not None:  # The recipe that is found must prepare a log as this one was.
+                name, own = protocol_settings(data.protocol)
+                recipe = recipe.model_copy(update={"protocol": name, "set": {**recipe.set, PROTOCOL: own}})
         build_entries(recipe)
         spaces = search_space(recipe, plan.search, only=plan.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
