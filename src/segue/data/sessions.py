@@ -16,7 +16,7 @@ from segue.data.columns import Columns
 from segue.data.events import ITEM, SESSION, TIME, TIME_DTYPE
 from segue.data.indices import index_lists
 from segue.data.kernels import BAD_RANGE, SOUND, check_ranges, concatenate_ranges
-from segue.data.vocabulary import RawId, Vocabulary
+from segue.data.vocabulary import RawId, Vocabulary, as_stored
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Sessions:
         """Raw id of each session, or of each user where a session is a user's history; None if not known."""
         return None if self.keys is None else self.keys[SESSION]
 
-    def find(self, raw_id: RawId) -> int:
+    def find(self, raw_id: RawId | float) -> int:
         """Return the number of the session with a raw id; the first one if several have it.
 
         An id is found whether it is given as a number or as its text.
@@ -96,7 +96,7 @@ class Sessions:
         ids = self.ids
         if ids is None:
             raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
-        wanted = pl.Series([raw_id]).cast(ids.dtype, strict=False)[0]
+        wanted = as_stored(raw_id, int if ids.dtype.is_integer() else str)
         found = None if wanted is None else ids.index_of(wanted)
         if found is None:
             raise ParameterError(

@@ -352,6 +352,8 @@ class Model(ABC):
         known = len(self.vocabulary)
         k = whole_number(k, "k", f"must be between 1 and the {known} known items", 1, known)
         raw, several = session_lists(sessions)
+        if context is not None and not isinstance(context, Mapping):
+            raise ParameterError(f"context: must be values by the name of their column, got {context!r}")
         told = dict(context or {})
         for name in told:
             if name not in (TIME, *self.reads):
