@@ -199,7 +199,7 @@ class ModelContract:
                 ask(outside)
         own = Prefixes.from_lists([np.array([3, 4], dtype=np.int32)], task.train.vocabulary)
         for items in ([[31]], [[-1]]):
-            with pytest.raises(ParameterError, match="items: must be item indices up to 30"):
+            with pytest.raises(ParameterError, match="items: must be item indices from 0 to 30"):
                 fitted.score_items(own, np.array(items))
         for filters in ({"allowed": [31]}, {"exclude": [[31]]}, {"exclude": []}, {"allowed": np.ones(30, dtype=bool)}):
             with pytest.raises(ParameterError, match=f"{next(iter(filters))}: "):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64, Int, Int32, Int64, Shaped
+from jaxtyping import Float64, Int, Int32, Int64, Integer, Shaped
 
 from segue.data.columns import Columns
 from segue.data.events import ITEM, SESSION, TIME, TIME_DTYPE
+from segue.data.indices import index_lists
 from segue.data.kernels import BAD_RANGE, SOUND, check_ranges, concatenate_ranges
-from segue.data.vocabulary import RawId, Vocabulary
+from segue.data.vocabulary import RawId, Vocabulary, as_stored
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Sessions:
         """Raw id of each session, or of each user where a session is a user's history; None if not known."""
         return None if self.keys is None else self.keys[SESSION]
 
-    def find(self, raw_id: RawId) -> int:
+    def find(self, raw_id: RawId | float) -> int:
         """Return the number of the session with a raw id; the first one if several have it.
 
         An id is found whether it is given as a number or as its text.
@@ -95,7 +96,7 @@ class Sessions:
         ids = self.ids
         if ids is None:
             raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
-        wanted = pl.Series([raw_id]).cast(ids.dtype, strict=False)[0]
+        wanted = as_stored(raw_id, int if ids.dtype.is_integer() else str)
         found = None if wanted is None else ids.index_of(wanted)
         if found is None:
             raise ParameterError(
@@ -185,12 +186,15 @@ class Prefixes:
     vocabulary: Vocabulary | None = None
 
     @classmethod
-    def from_lists(cls, lists: Sequence[Int[np.ndarray, "_"]], vocabulary: Vocabulary | None = None) -> "Prefixes":
-        """Build prefixes from one array of item indices per running session."""
-        lengths = np.array([len(one) for one in lists], dtype=np.int64)
-        ends = np.cumsum(lengths)
-        items = np.concatenate([np.zeros(0, dtype=np.int32), *lists]).astype(np.int32)
-        return cls(items, ends - lengths, ends, vocabulary=vocabulary)
+    def from_lists(
+        cls, lists: Sequence[Sequence[int] | Integer[np.ndarray, "_"]], vocabulary: Vocabulary | None = None
+    ) -> "Prefixes":
+        """Build prefixes from one array of item indices per running session.
+
+        Raises:
+            ParameterError: they are no lists of integers, or an index is below 1 or no int32.
+        """
+        return cls(*index_lists(lists, "lists"), vocabulary=vocabulary)
 
     def require(self, vocabulary: Vocabulary, place: str = "prefixes") -> None:
         """Refuse prefixes that do not belong to a catalogue, or that point outside of their arrays.

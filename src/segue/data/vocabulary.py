@@ -18,6 +18,9 @@ PADDING = 0
 
 RawId = int | str
 
+_TRUTH_VALUES = frozenset({bool, np.bool_})
+"""Types of what Python takes for 0 or 1, and what is no id."""
+
 COLD = "segue: scored as"
 """Column of the catalogue: null for an item of the training, else what its score is taken from.
 
@@ -197,17 +200,28 @@ class Vocabulary:
         joined = left.join(right, on="item", how="left", maintain_order="left")
         return joined["index"].fill_null(PADDING).cast(pl.Int32).to_numpy()
 
-    def index(self, items: Sequence[RawId]) -> list[int]:
+    def index(self, items: Sequence[Any]) -> list[int]:
         """Map a few raw ids, or names of items, to item indices; what is neither becomes ``PADDING``.
 
         An id is found whether it is given as a number or as its text, so ids typed on a command line work. A text that
-        is no id is taken for a name, see ``names``.
-        """
-        return [self._index.get(item) or self._look_up(item) for item in items]
+        is no id is taken for a name, see ``names``. Truth values and decimals such as 1.5 are no ids.
 
-    def _look_up(self, item: RawId) -> int:
+        Raises:
+            ParameterError: something cannot be an id of any kind, such as a list.
+        """
+        known = self._index
+        try:
+            return [0 if item.__class__ in _TRUTH_VALUES else known.get(item) or self._look_up(item) for item in items]
+        except TypeError:
+            for place, item in enumerate(items):
+                if type(item).__hash__ is None:
+                    raise ParameterError(f"items: must be item ids, got {item!r} at {place}") from None
+            raise
+
+    def _look_up(self, item: Any) -> int:
         """Return the index of an item whose id is written in another way, or which is given by its name."""
-        index = self._index.get(_as(int if self.ids.dtype.is_integer() else str, item))
+        stored: Any = as_stored(item, int if self.ids.dtype.is_integer() else str)
+        index = self._index.get(stored)
         if index is None and isinstance(item, str):
             index = self.names.find(item)
         return index or PADDING
@@ -240,10 +254,26 @@ class Vocabulary:
         return [self.labels[index] for index in indices.tolist()]
 
 
-def _as(kind: type[int] | type[str], item: RawId) -> RawId:
-    """Return an id as the vocabulary would hold it; what is no such id (``"pan"``, 1.5 or None) stays as it is."""
+def as_stored(raw: Any, kind: type[int] | type[str]) -> RawId | None:
+    """Return an id as a column of integers or texts would hold it; None for what is no such id.
+
+    A number is an id of a column of texts, too, and a text one of a column of integers: ``5`` and ``"5"`` are the same.
+    A truth value, a decimal such as 1.5, or None is no id.
+    """
+    if isinstance(raw, str):
+        return raw if kind is str else _integer(raw)
+    if isinstance(raw, bool | np.bool_) or raw is None:
+        return None
+    if kind is str and not isinstance(raw, float | np.floating):
+        return str(raw)
+    number = _integer(raw)
+    return None if number is None or number != raw else kind(number)
+
+
+def _integer(raw: Any) -> int | None:
+    if isinstance(raw, str) and (not raw.isascii() or "_" in raw):  # Python reads "1_0" as 10.
+        return None
     try:
-        converted = kind(item)
-    except (TypeError, ValueError):
-        return item
-    return converted if isinstance(item, str) or kind is str or converted == item else item
+        return int(raw)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -34,12 +34,16 @@ def require_scorer(scorer: Any, place: str = "scorer") -> None:
         ParameterError: it cannot score, or it is not fitted.
     """
     if not hasattr(scorer, "score"):
-        raise ParameterError(
-            f"{place}: must be a model, got {type(scorer).__name__}; segue.load(...) reads a saved one"
-        )
+        raise no_model(scorer, place)
     if not isinstance(getattr(scorer, "vocabulary", None), Vocabulary):
         name = getattr(scorer, "name", type(scorer).__name__)
         raise ParameterError(f"{place}: must be fitted, and {name} is not (it has no vocabulary); call fit first")
+
+
+def no_model(given: Any, place: str) -> ParameterError:
+    """Return the refusal of what is no model."""
+    kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    return ParameterError(f"{place}: must be a model, got {kind}; segue.load(...) reads a saved one")
 
 
 def score_all(scorer: Scorer, prefixes: Prefixes) -> Float[Tensor, "B M"]:

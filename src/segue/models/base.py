@@ -16,6 +16,7 @@ from torch import Tensor
 from segue.artifact import Artifact
 from segue.data.cold import ColdItems
 from segue.data.events import TIME
+from segue.data.indices import as_array, index_lists, item_indices, whole_number
 from segue.data.readers import read_items
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
@@ -168,13 +169,13 @@ class Model(ABC):
             items: item indices, C for each prefix; the score of padding (0) is minus infinity.
 
         Raises:
-            ParameterError: prefixes or items are of another catalogue, or there is not one row of items per prefix.
+            ParameterError: prefixes or items are of another catalogue, ``items`` holds anything but integers, or
+                there is not one row of items per prefix.
         """
         self._require_own(prefixes)
-        items = np.asarray(items, dtype=np.int64)
-        if items.ndim != 2 or len(items) != len(prefixes):
+        items = item_indices(items, "items", 2, (PADDING, len(self.vocabulary)))
+        if len(items) != len(prefixes):
             raise ParameterError(f"items: must have one row per prefix, {len(prefixes)}, got the shape {items.shape}")
-        self._require_items(items, "items")
         scores = self._score_items(prefixes, items)
         return scores.masked_fill(torch.from_numpy(items == PADDING).to(scores.device), -torch.inf)
 
@@ -196,10 +197,10 @@ class Model(ABC):
             Item indices, best first, and their scores. A row with fewer than k candidates ends in item 0 with -inf.
 
         Raises:
-            ParameterError: ``k`` is below 1, or an argument is of another catalogue or has another number of rows.
+            ParameterError: ``k`` is no integer or below 1, or an argument is of another catalogue, has another number
+                of rows, or holds anything but integers.
         """
-        if k < 1:
-            raise ParameterError(f"k: must be at least 1, got {k}")
+        k = whole_number(k, "k", "must be at least 1", 1)
         self._require_own(prefixes)
         mask = None if allowed is None else self._mask(allowed)
         return self._top_k(prefixes, k, mask, None if exclude is None else self._excluded(exclude, len(prefixes)))
@@ -352,9 +353,11 @@ class Model(ABC):
                 list of sessions, or ``context`` does not fit.
         """
         self._require_fitted()
-        if not 1 <= k <= len(self.vocabulary):
-            raise ParameterError(f"k: must be between 1 and the {len(self.vocabulary)} known items, got {k}")
+        known = len(self.vocabulary)
+        k = whole_number(k, "k", f"must be between 1 and the {known} known items", 1, known)
         raw, several = session_lists(sessions)
+        if context is not None and not isinstance(context, Mapping):
+            raise ParameterError(f"context: must be values by the name of their column, got {context!r}")
         told = dict(context or {})
         for name in told:
             if name not in (TIME, *self.reads):
@@ -452,16 +455,9 @@ class Model(ABC):
             )
         prefixes.require(self.vocabulary)
 
-    def _require_items(self, items: Int[np.ndarray, "..."], place: str) -> None:
-        if items.size and not PADDING <= items.min() <= items.max() <= len(self.vocabulary):
-            raise ParameterError(
-                f"{place}: must be item indices up to {len(self.vocabulary)}, got {items.min()} to {items.max()}; "
-                "model.vocabulary.index(...) finds the index of an id"
-            )
-
     def _mask(self, allowed: Allowed) -> Bool[np.ndarray, "M"]:
         """Return which item indices are allowed; padding is not."""
-        given = np.asarray(allowed)
+        given = as_array(allowed, "allowed")
         if given.dtype == np.bool_:
             if given.shape != (len(self.vocabulary) + 1,):
                 raise ParameterError(
@@ -470,20 +466,22 @@ class Model(ABC):
                 )
             mask = given.copy()
         else:
-            given = given.astype(np.int64).reshape(-1)
-            self._require_items(given, "allowed")
+            listed = item_indices(allowed, "allowed", 1, (PADDING, len(self.vocabulary)))
+            if len(listed) >= len(self.vocabulary) > 1 >= listed.max():
+                raise ParameterError(f"allowed: a mask must be of booleans, got {given.dtype}; use array.astype(bool)")
             mask = np.zeros(len(self.vocabulary) + 1, dtype=bool)
-            mask[given] = True
+            mask[listed] = True
         mask[PADDING] = False
         return mask
 
     def _excluded(self, exclude: Excluded, rows: int) -> Prefixes:
         """Return lists of excluded items, or a prefix per row, as prefixes."""
-        given = exclude if isinstance(exclude, Prefixes) else Prefixes.from_lists([np.asarray(one) for one in exclude])
-        if len(given) != rows:
-            raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(given)}")
-        given.require(self.vocabulary, "exclude")
-        return given
+        if not isinstance(exclude, Prefixes):
+            exclude = Prefixes(*index_lists(exclude, "exclude", (PADDING + 1, len(self.vocabulary))))
+        if len(exclude) != rows:
+            raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(exclude)}")
+        exclude.require(self.vocabulary, "exclude")
+        return exclude
 
 
 def require_fit(vocabulary: Vocabulary, model: str, **rows: int) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segue.data.batches import LaneBatch, SessionParallel
+from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import Allowed, Excluded, ModelConfig
@@ -141,12 +142,9 @@ class GRU4Rec(NeuralModel):
         Raises:
             ParameterError: there is not one item index of the catalogue per session.
         """
-        items, known = np.asarray(items, dtype=np.int64), len(self.vocabulary)
-        if items.shape != (len(state.output),) or not ((items >= 1) & (items <= known)).all():
-            raise ParameterError(
-                f"items: must be {len(state.output)} item indices from 1 to {known}, one per session, "
-                f"got {items.tolist()}"
-            )
+        items = item_indices(items, "items", 1, (1, len(self.vocabulary)))
+        if len(items) != len(state.output):
+            raise ParameterError(f"items: must be one item index per session, {len(state.output)}, got {len(items)}")
         with torch.no_grad():
             output, carried = self.network.read(items, list(state.carried))
         return GRUState(output, tuple(carried))
@@ -155,8 +153,7 @@ class GRU4Rec(NeuralModel):
         self, state: "GRUState", k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items of each session; see ``Stateful``."""
-        if k < 1:
-            raise ParameterError(f"k: must be at least 1, got {k}")
+        k = whole_number(k, "k", "must be at least 1", 1)
         mask = None if allowed is None else self._mask(allowed)
         barred = None if exclude is None else self._excluded(exclude, len(state.output))
         with torch.inference_mode():

@@ -20,6 +20,7 @@ Told = Mapping[str, Any]
 """What a caller says of the events of sessions: values by the name of their column."""
 
 _LISTS = (list, tuple, np.ndarray)
+_COLUMNS = (*_LISTS, pl.Series)
 
 
 def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[RawId]], bool]:
@@ -28,11 +29,11 @@ def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[
     Raises:
         ParameterError: it is neither a list of item ids nor a list of such lists.
     """
-    if not isinstance(sessions, _LISTS):
+    if not _is_list(sessions):
         raise ParameterError(
             f"sessions: must be a list of item ids, or a list of such lists, got {sessions!r}; write [{sessions!r}]"
         )
-    nested = [isinstance(one, _LISTS) and np.ndim(one) > 0 for one in sessions]
+    nested = [_is_list(one) for one in sessions]
     if all(nested):
         return [_plain(one) for one in sessions], True
     if any(nested):
@@ -44,10 +45,15 @@ def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[
     return [_plain(sessions)], False
 
 
+def _is_list(given: Any, kinds: tuple[type, ...] = _LISTS) -> bool:
+    """Tell if something is a list; an array of no dimensions is a single value."""
+    return isinstance(given, kinds) and not (isinstance(given, np.ndarray) and given.ndim == 0)
+
+
 def _plain(session: Any) -> Sequence[RawId]:
     ids: Sequence[RawId] = session.tolist() if isinstance(session, np.ndarray) else session
     for place, item in enumerate(ids):
-        if isinstance(item, _LISTS):
+        if item.__hash__ is None or isinstance(item, tuple):
             raise ParameterError(f"sessions: must hold item ids, got {item!r} at {place} of a session")
     return ids
 
@@ -78,14 +84,28 @@ def running_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, 
     return Prefixes(items, starts, ends, times, others, vocabulary=vocabulary)
 
 
-def _flat(name: str, values: Sequence[Any], sizes: list[int]) -> pl.Series:
-    if len(values) != len(sizes):
-        raise ParameterError(f"context.{name}: must hold one entry per session, {len(sizes)}, got {len(values)}")
-    spread = [one if isinstance(one, list | tuple) else [one] * size for one, size in zip(values, sizes, strict=True)]
-    got = [len(one) for one in spread]
-    if got != sizes:
-        raise ParameterError(f"context.{name}: must hold one value per item of each session, {sizes}, got {got}")
-    return pl.Series(name, [value for one in spread for value in one], strict=False)
+def _flat(name: str, values: Any, sizes: list[int]) -> pl.Series:
+    listed = _is_list(values, _COLUMNS)
+    if not listed or len(values) != len(sizes):
+        got = len(values) if listed else repr(values)
+        raise ParameterError(f"context.{name}: must hold one entry per session, {len(sizes)}, got {got}")
+    spread = [_values(one, size) for one, size in zip(values, sizes, strict=True)]
+    lengths = [len(one) for one in spread]
+    if lengths != sizes:
+        raise ParameterError(f"context.{name}: must hold one value per item of each session, {sizes}, got {lengths}")
+    flat = [value for one in spread for value in one]
+    for value in flat:
+        if value.__hash__ is None or isinstance(value, tuple):
+            raise ParameterError(f"context.{name}: must hold one value per item of each session, got {value!r}")
+    return pl.Series(name, flat, strict=False)
+
+
+def _values(given: Any, size: int) -> Sequence[Any]:
+    """Return the values of the events of one session, which may be given as one value for all of them."""
+    if not _is_list(given, _COLUMNS):
+        return [given.item() if isinstance(given, np.ndarray) else given] * size
+    # Polars reads dates of numpy as such, of which tolist would make numbers.
+    return given if isinstance(given, list | tuple) else pl.Series(given).to_list()
 
 
 def _seconds(times: pl.Series) -> Int64[np.ndarray, "n"]:

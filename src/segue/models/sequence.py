@@ -21,7 +21,7 @@ from segue.nn.encoders.sequence import SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.parameters import build
 from segue.spaces import Around, Choice, Space
-from segue.training.answers import Answers, Teacher, ask
+from segue.training.answers import Answers, Teacher, ask, require_teacher
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.curve import EpochRecord
 from segue.training.loop import Objective
@@ -208,8 +208,13 @@ class SequenceModel(NeuralModel):
             valid: see ``Model.fit``.
             seed: see ``Model.fit``.
             runtime: see ``Model.fit``.
+
+        Raises:
+            ParameterError: the teacher is no fitted model or knows another catalogue, the model has a teacher of its
+                own, or ``Model.fit`` would refuse the sessions.
         """
         runtime, plan = runtime or Runtime(), plan or Distillation()
+        require_teacher(teacher)
         self._require_training(train, valid)
         model = self._unfitted()
         model.check(train)

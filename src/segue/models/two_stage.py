@@ -14,6 +14,7 @@ from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
+from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model, ModelConfig
 from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
@@ -95,10 +96,12 @@ class TwoStage(Model):
             candidates: items that the retriever hands to the ranker.
 
         Raises:
-            ParameterError: they know different items, or a parameter breaks its rule.
+            ParameterError: one is no fitted model, they know different items, or a parameter breaks its rule.
         """
-        for model in (retriever, ranker):
-            model._require_fitted()
+        for stage, model in zip(_STAGES, (retriever, ranker), strict=True):
+            if not isinstance(model, Model):
+                raise no_model(model, stage)
+            require_scorer(model, stage)
         ranker.vocabulary.require_same(retriever.vocabulary, "retriever")
         pair = cls(
             candidates=candidates,

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int32, Int64
 
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
+from segue.evaluation.scorer import no_model, require_scorer
 from segue.progress import Progress
 
 _ROWS = 512
@@ -27,6 +28,17 @@ class Teacher(Protocol):
 
     def top_k(self, prefixes: Prefixes, k: int) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items for each prefix, and their scores."""
+
+
+def require_teacher(teacher: Any) -> None:
+    """Refuse what cannot teach.
+
+    Raises:
+        ParameterError: it is no model, or it is not fitted.
+    """
+    if not hasattr(teacher, "top_k") or not hasattr(teacher, "scores_are_logits"):
+        raise no_model(teacher, "teacher")
+    require_scorer(teacher, "teacher")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from segue.experiment.folder import BEGUN, CHECKPOINTS, REPORT, Layout
 
 BEST, TRIALS, JOURNAL, LOCK, WORKERS = "best.yaml", "trials.csv", "study.journal", "study.lock", "workers"
 DATA = ".segue-data"
-"""The prepared data set, under a name that no user picks, which the processes of a search open; it is removed once they are not needed any more."""
+"""The prepared data set that the processes of a search open, and which is removed at the end."""
 JOURNAL_LOCK = f"{JOURNAL}.lock"
 IMPORTANCE, HISTORY = "importance", "history"
 """Names of the pictures, without their endings."""

@@ -10,7 +10,7 @@ from segue.evaluation.dataset import Dataset
 from segue.evaluation.measure import measure
 from segue.experiment.begun import settings_of
 from segue.experiment.entries import Entry, build_entries
-from segue.experiment.recipe import Recipe
+from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.experiment.source import prepare_log, protocol_settings, with_prepared
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig
