@@ -136,6 +136,22 @@ def test_distillation_gives_the_results_of_the_log(
     assert learnt(tmp_path / "a") == learnt(tmp_path / "b")
 
 
+def test_the_protocol_of_a_distillation_is_that_of_the_teacher(
+    log: Path, finished: tuple[Path, Outcome], prepared: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    settings = ("--set", "protocol.k_core=3", "--set", "protocol.metrics=[recall@5]")
+    metric = ("--set", "protocol.valid_metric=mrr@5")
+    rule = "is that of the teacher in a distillation; leave it out"
+    for source in (log, prepared[0]):
+        outcome = segue("distill", finished[0] / "stan", source, *settings, *metric, "--out", tmp_path / "out")
+        assert (outcome.code, outcome.err) == (2, f"error: protocol.k_core: {rule}\nprotocol.metrics: {rule}\n")
+        assert not (tmp_path / "out").exists()
+    for source, out in ((log, "a"), (prepared[0], "b")):
+        outcome = segue("distill", finished[0] / "stan", source, *STUDENT, *metric, "--out", tmp_path / out)
+        assert outcome.code == 0, outcome.err
+        assert results(tmp_path / out)["models"][1]["config"]["training"]["metric"] == "mrr@5"
+
+
 def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, Outcome], tmp_path: Path) -> None:
     for source, out in ((log, "a"), (prepared[0], "b")):
         outcome = segue("tune", source, "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / out)

@@ -31,6 +31,8 @@ def distill(
 ) -> None:
     """Train a student on what a teacher says, and alone; compare the three in quality, size and time per session.
 
+    The protocol is that of the teacher; only the metric that chooses epochs, protocol.valid_metric, can be set.
+
     Examples:
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
     segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
