@@ -7,6 +7,7 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items, Log, Precision, model_folder
+from segue.cli.terminal import again, interruptible
 from segue.errors import ParameterError
 
 
@@ -64,7 +65,9 @@ def distill(
         },
     )
     folder = out or next_folder(f"{recipe.log_name}-distilled")
-    results = segue.distill(
-        model_folder(teacher), recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for()
-    )
+    source, progress = model_folder(teacher), progress_for()
+    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
+        results = segue.distill(
+            source, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
+        )
     show(results, folder)

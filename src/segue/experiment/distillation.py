@@ -268,7 +268,7 @@ def _students(recipe: Recipe) -> tuple[SequenceModel, SequenceModel]:
         raise ParameterError(f"--student: must name one model, got {', '.join(recipe.models) or 'none'}")
     lonely = recipe.model_copy(update={"baselines": False})
 
-    one, other = (build_entries(lonely)[0].model for _ in range(2))
+    one, other = (build_entries(lonely, alone=True)[0].model for _ in range(2))
     if not (isinstance(one, SequenceModel) and isinstance(other, SequenceModel)):
         raise ParameterError(
             f"--student: must be a sequence encoder, got '{one.name}': it has no loss that could take a teacher's "
