@@ -43,6 +43,7 @@ class FolderFormat(Generic[ManifestT]):
         libraries: packages whose versions are written down.
         origin: how to get such a folder, for messages.
         remedy: what to do about a damaged one, for messages.
+        parts: files that tell such a folder where its manifest is missing; none if it is not told.
     """
 
     noun: str
@@ -52,10 +53,15 @@ class FolderFormat(Generic[ManifestT]):
     libraries: tuple[str, ...]
     origin: str
     remedy: str
+    parts: tuple[str, ...] = ()
 
     def is_at(self, path: Path) -> bool:
         """Say whether a folder looks like one of this kind; ``open`` checks that it is complete."""
         return (path / self.file).is_file()
+
+    def is_without_manifest(self, path: Path) -> bool:
+        """Say whether a folder looks like one of this kind that was copied in part, without its manifest."""
+        return bool(self.parts) and not self.is_at(path) and all((path / name).is_file() for name in self.parts)
 
     def write(self, path: Path, facts: Mapping[str, Any], write_files: Callable[[Path], None]) -> Path:
         """Write a folder atomically; one of this kind that is already there is replaced.
@@ -106,6 +112,8 @@ class FolderFormat(Generic[ManifestT]):
         """
         if not path.exists():
             raise ArtifactError(f"{path}: does not exist; {self.origin}")
+        if self.is_without_manifest(path):
+            raise ArtifactError(f"{path}: is {self.noun} whose {self.file} is missing; {self.remedy}")
         if not self.is_at(path):
             raise ArtifactError(f"{path}: is not {self.noun} of segue (it has no {self.file}); {self.origin}")
         file = path / self.file
@@ -158,13 +166,14 @@ class CheckedFolder(Generic[ManifestT]):
 
 
 DATASET = FolderFormat(
-    noun="a data set",
+    noun="a prepared data set",
     file="dataset.json",
     version=1,
     manifest=Manifest,
     libraries=("segue", "numpy", "polars"),
     origin="name a folder that segue prepare wrote",
     remedy="copy the whole folder again, or prepare the log again",
+    parts=("about.json", "train/items.npy"),
 )
 """The folder of a prepared data set."""
 

@@ -351,7 +351,9 @@ def test_the_version_is_told() -> None:
     assert segue("--version").out.startswith("segue 0.")
 
 
-def test_an_interrupt_says_how_to_go_on(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_says_how_to_go_on(
+    log: Path, finished: tuple[Path, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -362,6 +364,20 @@ def test_an_interrupt_says_how_to_go_on(log: Path, tmp_path: Path, monkeypatch: 
     )
     outcome = segue("run", log, "--out", "a b", "--overwrite")
     assert outcome.err == f"interrupted; to go on: segue run {log} --out 'a b' --resume\n"
+    for name in ("tune", "distill"):
+        monkeypatch.setattr(f"segue.{name}", interrupt, raising=False)
+    outcome = segue("tune", log, "--model", "stan")
+    assert outcome.code == 130
+    assert outcome.err.startswith("interrupted; to go on: segue tune ")
+    model = finished[0] / "stan"
+    assert segue("distill", model, log) == Outcome(
+        130, "", f"interrupted; to go on: segue distill {model} {log} --out runs/shop-distilled-1 --resume\n"
+    )
+    monkeypatch.setattr("segue.experiment.source.prepare", interrupt)
+    monkeypatch.setattr("segue.experiment.production.prepare_whole", interrupt)
+    for options in (("fit", log, "--like", model), ("prepare", log, "--out", "prepared")):
+        assert segue(*options) == Outcome(130, "", "interrupted; nothing was written\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_command_to_type_names_the_program_as_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

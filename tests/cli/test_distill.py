@@ -29,7 +29,12 @@ def test_mistakes_end_in_one_message_and_write_nothing(
     for teacher, options, message in (
         (finished[0] / "stan", ("--student", "stan"), "--student: must be a sequence encoder, got 'stan'"),
         (finished[0] / "stan", ("--set", "distillation.weight=2"), "distillation.weight: must be"),
-        (finished[0] / "stan", ("--set", "gru4rec.layers=2"), "gru4rec is not trained in this run"),
+        (
+            finished[0] / "stan",
+            ("--set", "gru4rec.layers=2"),
+            "--set: gru4rec is not the model that is trained here, sasrec; leave",
+        ),
+        (finished[0] / "stan", ("--set", "protocol.k_core=3"), "error: protocol.k_core: is that of the teacher in a "),
         (tmp_path / "nothing", (), "nothing"),
     ):
         outcome = segue("distill", teacher, log, *options, "--out", out)

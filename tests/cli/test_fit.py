@@ -82,7 +82,10 @@ def test_a_file_of_options_takes_the_place_of_a_model(
         (("--like", "nowhere"), "nowhere: does not exist; name the folder of a model that a run wrote"),
         (("--like", "RUN"), "RUN: must be one model, and is a whole run; name one of its models: RUN/gru4rec"),
         (("--like", "RUN/gru4rec", "--out", "RUN/gru4rec"), "--out: RUN/gru4rec is in the folder of a run"),
-        (("--like", "RUN/gru4rec", "--set", "stan.k=5"), "--set: stan is not trained in this run"),
+        (
+            ("--like", "RUN/gru4rec", "--set", "stan.k=5"),
+            "--set: stan is not the model that is trained here, gru4rec; leave",
+        ),
         (("--like", "RUN/gru4rec", "--columns", "item=sku"), "shop.csv: "),
         (("--like", "RUN/gru4rec", "--set", "protocol.value_among={type: [buy]}"), "protocol.value_among: must name"),
         (("--like", "RUN/gru4rec", "--device", "gpu"), "device: must be"),

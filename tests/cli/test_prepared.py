@@ -1,6 +1,8 @@
 """`segue prepare`, and every command that takes its folder instead of a log: the results are the same."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from command import SMALL, Outcome, segue, tree
 
 import segue as library
 from segue.data.synthetic import shop
+from segue.errors import ParameterError
 from segue.evaluation.dataset import MEASURING
 from segue.evaluation.protocol import Protocol
 
@@ -136,6 +139,22 @@ def test_distillation_gives_the_results_of_the_log(
     assert learnt(tmp_path / "a") == learnt(tmp_path / "b")
 
 
+def test_the_protocol_of_a_distillation_is_that_of_the_teacher(
+    log: Path, finished: tuple[Path, Outcome], prepared: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    settings = ("--set", "protocol.k_core=3", "--set", "protocol.metrics=[recall@5]")
+    metric = ("--set", "protocol.valid_metric=mrr@5")
+    rule = "is that of the teacher in a distillation; leave it out"
+    for source in (log, prepared[0]):
+        outcome = segue("distill", finished[0] / "stan", source, *settings, *metric, "--out", tmp_path / "out")
+        assert (outcome.code, outcome.err) == (2, f"error: protocol.k_core: {rule}\nprotocol.metrics: {rule}\n")
+        assert not (tmp_path / "out").exists()
+    for source, out in ((log, "a"), (prepared[0], "b")):
+        outcome = segue("distill", finished[0] / "stan", source, *STUDENT, *metric, "--out", tmp_path / out)
+        assert outcome.code == 0, outcome.err
+        assert results(tmp_path / out)["models"][1]["config"]["training"]["metric"] == "mrr@5"
+
+
 def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, Outcome], tmp_path: Path) -> None:
     for source, out in ((log, "a"), (prepared[0], "b")):
         outcome = segue("tune", source, "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / out)
@@ -211,6 +230,42 @@ def test_mistakes_are_named(
     assert not (tmp_path / "out").exists()
     assert segue("prepare", log, "--out", tmp_path / "else", "--overwrite").code == 0
     assert library.open_dataset(tmp_path / "else").hash == library.open_dataset(folder).hash
+
+
+def test_half_a_data_set_is_named(log: Path, prepared: tuple[Path, Outcome], tmp_path: Path) -> None:
+    half, out = tmp_path / "half", tmp_path / "out"
+    shutil.copytree(prepared[0], half)
+    (half / "dataset.json").unlink()
+    before = tree(half)
+    said = f"error: {half}: is a prepared data set whose dataset.json is missing; copy the whole folder again, or "
+    for command in ("run", "tune", "prepare"):
+        model = () if command == "prepare" else ("--model", "stan")
+        outcome = segue(command, half, *model, "--out", out)
+        assert (outcome.code, outcome.err) == (2, f"{said}prepare the log again\n"), command
+        assert not out.exists()
+    outcome = segue("prepare", log, "--out", half, "--overwrite")
+    assert outcome.code == 2
+    assert outcome.err == (
+        f"error: --out: {half} is a prepared data set whose dataset.json is missing; remove it, or choose another "
+        "folder\n"
+    )
+    assert tree(half) == before
+
+
+def test_fit_and_prepare_need_the_log_itself(
+    finished: tuple[Path, Outcome], prepared: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    outcome = segue("fit", prepared[0], "--like", finished[0] / "stan", "--out", tmp_path / "out")
+    rule = f"LOG: must be the log itself, for a model is trained on all of it and {prepared[0]} holds parts out; "
+    assert (outcome.code, outcome.err) == (2, f"error: {rule}name the log\n")
+    with pytest.raises(ParameterError, match=re.escape(rule)):
+        library.fit(prepared[0], like=finished[0] / "stan", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    told = {
+        command: "prepared data set" in segue(command, "--help").out.split("Options")[0].split("LOG")[-1]
+        for command in ("fit", "prepare", "evaluate")
+    }
+    assert told == {"fit": False, "prepare": False, "evaluate": True}
 
 
 def test_another_protocol_is_noted(log: Path, finished: tuple[Path, Outcome], tmp_path: Path) -> None:

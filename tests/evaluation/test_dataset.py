@@ -171,7 +171,9 @@ def test_an_older_data_set_is_replaced_and_nothing_else(saved: tuple[Dataset, Pa
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("precious")
-    with pytest.raises(ArtifactError, match="photos: exists and is not a data set of segue; choose another folder"):
+    with pytest.raises(
+        ArtifactError, match="photos: exists and is not a prepared data set of segue; choose another folder"
+    ):
         data.save(tmp_path / "photos")
     assert (tmp_path / "photos" / "a.jpg").read_text() == "precious"
 
@@ -212,7 +214,7 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     with pytest.raises(ArtifactError, match="nowhere: does not exist; name a folder that segue prepare wrote"):
         segue.open_dataset(tmp_path / "nowhere")
     model = segue.Popularity().fit(sessions().train).save(tmp_path / "model")
-    with pytest.raises(ArtifactError, match=r"model: is not a data set of segue \(it has no dataset.json\)"):
+    with pytest.raises(ArtifactError, match=r"model: is not a prepared data set of segue \(it has no dataset.json\)"):
         segue.open_dataset(model)
     with pytest.raises(ArtifactError, match=r"copy: is not an artifact of segue \(it has no manifest.json\)"):
         segue.load(copy)
@@ -227,6 +229,12 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     rewrite(copy, "dataset.json", {"format": 2})
     with pytest.raises(ArtifactError, match="has format 2, this version of segue reads up to 1; upgrade segue"):
         segue.open_dataset(copy)
+    (copy / "dataset.json").rename(tmp_path / "dataset.json")
+    half = "copy: is a prepared data set whose dataset.json is missing; copy the whole folder again, or prepare the log"
+    with pytest.raises(ArtifactError, match=half):
+        segue.open_dataset(copy)
+    with pytest.raises(LogError, match=half):
+        segue.read(copy)
     for foreign in ("[]", '{"sha256": []}', "{"):
         (copy / "dataset.json").write_text(foreign)
         with pytest.raises(ArtifactError, match=r"dataset\.json: (is no manifest|cannot be read)"):

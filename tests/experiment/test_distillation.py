@@ -67,6 +67,8 @@ def test_mistakes_are_named_before_anything_is_written(log: "segue.Events", teac
         segue.distill(teacher, segue.Recipe(models=["markov"]), out, events=log)
     with pytest.raises(ParameterError, match="--student: must name one model, got none"):
         segue.distill(teacher, segue.Recipe(), out, events=log)
+    with pytest.raises(ParameterError, match=r"^--protocol: is that of the teacher in a distillation; leave it out$"):
+        segue.distill(teacher, segue.Recipe(models=["sasrec"], protocol="session-next"), out, events=log)
     other = segue.read(log.frame.filter(pl.col("item") > 1))
     with pytest.raises(ParameterError, match=r"must be the log that .* was trained on"):
         segue.distill(teacher, segue.Recipe(models=["sasrec"]), out, events=other)

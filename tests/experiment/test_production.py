@@ -191,7 +191,9 @@ def test_mistakes_are_named_before_anything_is_written(log: Events, run: Path, t
         segue.fit(log, like=tmp_path / "alone", out=out)
     with pytest.raises(ParameterError, match="--config: must name one model, got sasrec, stan"):
         segue.fit(log, like=segue.Recipe(models=["sasrec", "stan"]), out=out)
-    with pytest.raises(ParameterError, match="--set: gru4rec is not trained in this run"):
+    with pytest.raises(
+        ParameterError, match="--set: gru4rec is not the model that is trained here, sasrec; leave it out"
+    ):
         segue.fit(log, like=run / "sasrec", out=out, settings={"gru4rec": {"hidden_size": 3}})
     with pytest.raises(ParameterError, match=r"sasrec\.layers: must be .*, got 0"):
         segue.fit(log, like=run / "sasrec", out=out, settings={"sasrec": {"layers": 0}})

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 import segue
+from segue.cli.reading import names
 from segue.cli.terminal import terminal
 
 if TYPE_CHECKING:
@@ -40,10 +41,9 @@ def compare(
     segue compare runs/clicks-1
     segue compare runs/a/gru4rec runs/b/gru4rec runs/c --metric mrr@20
     """
-    names = [name.strip() for text in metric or [] for name in text.split(",") if name.strip()]
     from segue.strict_json import dumps
 
-    found = segue.compare(*runs, metrics=names, force=force)
+    found = segue.compare(*runs, metrics=names(metric or []), force=force)
     if out is not None:
         from segue.storage import write_text
 

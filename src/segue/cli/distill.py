@@ -7,6 +7,7 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items, Log, Precision, model_folder
+from segue.cli.terminal import again, interruptible
 from segue.errors import ParameterError
 
 
@@ -30,6 +31,8 @@ def distill(
     precision: Precision = None,
 ) -> None:
     """Train a student on what a teacher says, and alone; compare the three in quality, size and time per session.
+
+    The protocol is that of the teacher; only the metric that chooses epochs, protocol.valid_metric, can be set.
 
     Examples:
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
@@ -62,7 +65,9 @@ def distill(
         },
     )
     folder = out or next_folder(f"{recipe.log_name}-distilled")
-    results = segue.distill(
-        model_folder(teacher), recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for()
-    )
+    source, progress = model_folder(teacher), progress_for()
+    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
+        results = segue.distill(
+            source, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
+        )
     show(results, folder)

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, Precision, model_folder
-from segue.cli.terminal import program
+from segue.cli.reading import Columns, Format, Items, PlainLog, Precision, model_folder
+from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
 
 def fit(
-    log: Log,
+    log: PlainLog,
     like: Annotated[Path | None, typer.Option(help="Folder of a model that a run tested: trains one like it.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of `segue run` that names one model, or best.yaml of a search.")
@@ -40,7 +40,7 @@ def fit(
     """
     from segue.artifact import Artifact
     from segue.experiment.folder import next_folder
-    from segue.experiment.production import check_target
+    from segue.experiment.production import check_log, check_target
     from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings, read_log
     from segue.progress import progress_for
     from segue.training.runtime import Runtime
@@ -63,18 +63,20 @@ def fit(
     model = ",".join(recipe.models) if like is None else Artifact.read(model_folder(like)).model
     folder = out or next_folder(f"{recipe.log_name}-{model}")
     check_target(folder, overwrite=overwrite)
+    check_log(log)
     runtime = Runtime(device=recipe.device, precision=recipe.precision, progress=progress_for())
     runtime.check()
-    segue.fit(
-        read_log(recipe),
-        like=like or recipe,
-        out=folder,
-        settings=changes,
-        seed=seed,
-        runtime=runtime,
-        overwrite=overwrite,
-        log_name=recipe.log_name,
-    )
+    with interruptible("nothing was written"):
+        segue.fit(
+            read_log(recipe),
+            like=like or recipe,
+            out=folder,
+            settings=changes,
+            seed=seed,
+            runtime=runtime,
+            overwrite=overwrite,
+            log_name=recipe.log_name,
+        )
     _show(folder)
 
 

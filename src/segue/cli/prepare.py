@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, read_data
-from segue.cli.terminal import program
+from segue.cli.reading import Columns, Format, Items, PlainLog, read_data
+from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
 
 def prepare(
-    log: Log,
+    log: PlainLog,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
@@ -24,6 +24,8 @@ def prepare(
     ] = False,
 ) -> None:
     """Prepare a log and write the data set to a folder, which other commands take instead of the log.
+
+    They are run, tune, evaluate, distill and data.
 
     Examples:
     segue prepare clicks.csv --out prepared/clicks
@@ -41,16 +43,20 @@ def prepare(
         raise ParameterError(f"LOG: must be a log, and {log} is prepared already; use it as it is, or name the log")
     if out.exists() and not out.is_dir():
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
+    if DATASET.is_without_manifest(out):
+        raise ParameterError(
+            f"--out: {out} is a prepared data set whose {DATASET.file} is missing; remove it, or choose another folder"
+        )
     if out.exists() and any(out.iterdir()) and not DATASET.is_at(out):
         raise ParameterError(f"--out: {out} holds other files; choose another folder")
     if DATASET.is_at(out) and not overwrite:
         raise ParameterError(
             f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
         )
-    recipe, dataset = read_data(
-        {"log": log, "protocol": protocol, "format": log_format, "items": items}, columns=columns, settings=settings
-    )
-    replace(dataset, log=recipe.log_name, items=recipe.items).save(out)
+    options = {"log": log, "protocol": protocol, "format": log_format, "items": items}
+    with interruptible("nothing was written"):
+        recipe, dataset = read_data(options, columns=columns, settings=settings)
+        replace(dataset, log=recipe.log_name, items=recipe.items).save(out)
     show_remarks(dataset, segue.lint(dataset))
     typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
     train = dataset.train

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Log = Annotated[
     str, typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set.")
 ]
+PlainLog = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
 Format = Annotated[str | None, typer.Option("--format", help="Format of the log, if it is not recognised.")]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
 Precision = Annotated[

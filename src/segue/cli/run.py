@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items, Precision, names
-from segue.cli.terminal import again, terminal
+from segue.cli.terminal import again, interruptible, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -94,14 +94,11 @@ def run(
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     folder = out or next_folder(recipe.log_name)
-    try:
+    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
         if several:
             _run_seeds(recipe, folder, several, resume=resume, overwrite=overwrite)
             return
         results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
-        raise typer.Exit(130) from None
     show(results, folder)
 
 

@@ -3,8 +3,11 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 
@@ -23,3 +26,17 @@ def again(folder: Path, *, named: bool) -> str:
     """Return the command that goes on with this one; ``named`` if its options name the folder."""
     options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
     return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
+
+
+@contextmanager
+def interruptible(then: str) -> Iterator[None]:
+    """End the command with one line and exit code 130 where Ctrl-C interrupts it.
+
+    Args:
+        then: what the interrupt leaves, or how to go on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {then}", err=True)
+        raise typer.Exit(130) from None

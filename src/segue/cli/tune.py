@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli.reading import Columns, Format, Items, Precision
-from segue.cli.terminal import again, program, terminal
+from segue.cli.terminal import again, interruptible, program, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -99,11 +99,8 @@ def tune(
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
     folder = out or next_folder(f"{recipe.log_name}-tuned")
-    try:
+    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
         tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: {again(folder, named=out is not None)}", err=True)
-        raise typer.Exit(130) from None
     _show(tuned, recipe.log)
 
 

@@ -123,7 +123,8 @@ class Dataset:
     def save(self, path: str | Path) -> Path:
         """Write the data set as a folder, atomically; an older data set at ``path`` is replaced.
 
-        ``segue.open_dataset`` opens it, and every command takes it instead of a log.
+        ``segue.open_dataset`` opens it, and ``segue run``, ``tune``, ``evaluate``, ``distill`` and ``data`` take it
+        instead of a log.
 
         Returns:
             The folder.

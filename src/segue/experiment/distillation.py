@@ -33,6 +33,8 @@ from segue.progress import Progress
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
 
+_VALID_METRIC = "valid_metric"
+
 
 @dataclass(frozen=True)
 class Fitted(Entry):
@@ -79,7 +81,8 @@ def distill(
 ) -> Results:
     """Train a student on what a teacher says, and the same student alone, and compare the three.
 
-    The log is prepared as it was for the teacher: same protocol, same catalogue.
+    The log is prepared as it was for the teacher: same protocol, same catalogue. Of the protocol, the recipe may set
+    ``valid_metric`` alone.
 
     Args:
         teacher: artifact of a run; any model.
@@ -99,6 +102,7 @@ def distill(
     check_folder(out, resume=resume, overwrite=overwrite)
     check_trackers(recipe.track)
     about = _about(teacher)
+    _check_protocol(recipe)
     recipe, opened = with_prepared(_choosing_epochs_as(about["protocol"], recipe), events)
     student, alone = _students(recipe)
     master = load(teacher)
@@ -177,9 +181,23 @@ def _larger(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> st
     )
 
 
+def _check_protocol(recipe: Recipe) -> None:
+    """Refuse a protocol beside that of the teacher; the metric that chooses epochs is the student's own.
+
+    Raises:
+        ParameterError: what the recipe says of the protocol, all together.
+    """
+    given = [f"{PROTOCOL}.{name}" for name in recipe.set.get(PROTOCOL, {}) if name != _VALID_METRIC]
+    mistakes = [*(["--protocol"] if recipe.protocol else []), *given]
+    if mistakes:
+        raise ParameterError(
+            "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in mistakes)
+        )
+
+
 def _choosing_epochs_as(protocol: Mapping[str, Any], recipe: Recipe) -> Recipe:
     """Return the recipe with the metric by which the protocol of the teacher chooses epochs, unless it has its own."""
-    metric = {PROTOCOL: {"valid_metric": protocol["valid_metric"]}}
+    metric = {PROTOCOL: {_VALID_METRIC: protocol[_VALID_METRIC]}}
     return recipe.model_copy(update={"set": merge(metric, recipe.set)})
 
 
@@ -250,7 +268,7 @@ def _students(recipe: Recipe) -> tuple[SequenceModel, SequenceModel]:
         raise ParameterError(f"--student: must name one model, got {', '.join(recipe.models) or 'none'}")
     lonely = recipe.model_copy(update={"baselines": False})
 
-    one, other = (build_entries(lonely)[0].model for _ in range(2))
+    one, other = (build_entries(lonely, alone=True)[0].model for _ in range(2))
     if not (isinstance(one, SequenceModel) and isinstance(other, SequenceModel)):
         raise ParameterError(
             f"--student: must be a sequence encoder, got '{one.name}': it has no loss that could take a teacher's "

@@ -35,8 +35,12 @@ class Entry:
         return {}
 
 
-def build_entries(recipe: Recipe) -> list[Entry]:
+def build_entries(recipe: Recipe, *, alone: bool = False) -> list[Entry]:
     """Build the models that were asked for, and the baselines that were not.
+
+    Args:
+        recipe: names the models and sets their parameters.
+        alone: the recipe has one model and takes no other; so messages do not ask to add one.
 
     Raises:
         ParameterError: names and parameters that are wrong; all mistakes come together.
@@ -45,8 +49,13 @@ def build_entries(recipe: Recipe) -> list[Entry]:
     names = list(dict.fromkeys([*asked, *(BASELINES if recipe.baselines else ())]))
     if not names:
         raise ParameterError("--model: names no model and the baselines are off; name one (see: segue models)")
-    entries, mistakes = [], _strangers("--set", recipe.set, [PROTOCOL, *names])
-    mistakes += _strangers("--preset", recipe.preset, names)
+    remedy = (
+        f"is not the model that is trained here, {names[0]}; leave it out"
+        if alone
+        else "is not trained in this run; add it to --model"
+    )
+    entries, mistakes = [], _strangers("--set", recipe.set, [PROTOCOL, *names], remedy)
+    mistakes += _strangers("--preset", recipe.preset, names, remedy)
     for name in names:
         try:
             kind = model_class(name)
@@ -91,11 +100,11 @@ def check_entries(entries: Sequence[Entry], train: Sessions) -> None:
     _raise(mistakes)
 
 
-def _strangers(option: str, owners: Iterable[str], names: Sequence[str]) -> list[str]:
+def _strangers(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:
     """Say whose parameters are given without any use for them in this run."""
     known = set(model_names())
     return [
-        f"{option}: {owner} is not trained in this run; add it to --model"
+        f"{option}: {owner} {remedy}"
         if owner in known
         else f"{option}: {UnknownNameError('model', owner, known | set(names))}"
         for owner in owners

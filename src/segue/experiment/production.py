@@ -10,6 +10,7 @@ from segue.data.events import Events
 from segue.data.readers import read
 from segue.errors import ArtifactError, ParameterError
 from segue.evaluation.choice import choose
+from segue.evaluation.dataset import dataset_at
 from segue.evaluation.prepare import WholeLog, prepare_whole
 from segue.evaluation.protocol import Protocol
 from segue.experiment.entries import Entry, build_entries, check_entries
@@ -50,6 +51,19 @@ class _Plan:
         return self.protocol.changed(changes) if self.protocol else choose(events, self.recipe.protocol, changes)[0]
 
 
+def check_log(log: str | Path) -> None:
+    """Refuse a prepared data set.
+
+    Raises:
+        ParameterError: ``log`` is one.
+    """
+    if (folder := dataset_at(log)) is not None:
+        raise ParameterError(
+            f"LOG: must be the log itself, for a model is trained on all of it and {folder} holds parts out; "
+            "name the log"
+        )
+
+
 def fit(
     log: Events | str | Path,
     *,
@@ -69,7 +83,7 @@ def fit(
     that it is like was worth on held-out data. For the model itself there is no such figure.
 
     Args:
-        log: the log, or its file, folder or name.
+        log: the log, or its file, folder or name; no prepared data set, which holds parts of the log out.
         like: folder of a model that a run or this function wrote; or a recipe that names one model, whose epochs are
             those of its configuration, or what its ``chosen_epochs`` say.
         out: folder to write.
@@ -86,6 +100,8 @@ def fit(
     """
     out, runtime = Path(out), runtime or Runtime()
     check_target(out, overwrite=overwrite)
+    if not isinstance(log, Events):
+        check_log(log)
     runtime.check()
     plan = _of_recipe(like, settings or {}) if isinstance(like, Recipe) else _of_model(Path(like), settings or {})
     events = log if isinstance(log, Events) else read(log)
@@ -146,7 +162,7 @@ def _of_model(folder: Path, settings: Settings) -> _Plan:
     config, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}))
     own = {owner: dict(values) for owner, values in settings.items() if owner != PROTOCOL}
     recipe = Recipe(models=[name], set={**own, name: config}, baselines=False)
-    (entry,) = build_entries(recipe)
+    (entry,) = build_entries(recipe, alone=True)
     changes = {PROTOCOL: dict(settings.get(PROTOCOL, {}))}
     return _Plan(
         entry,
@@ -163,7 +179,7 @@ def _of_recipe(recipe: Recipe, settings: Settings) -> _Plan:
     if len(set(recipe.models)) != 1:
         raise ParameterError(f"--config: must name one model, got {', '.join(recipe.models) or 'none'}")
     recipe = recipe.model_copy(update={"baselines": False, "set": merge(recipe.set, settings)})
-    (entry,) = build_entries(recipe)
+    (entry,) = build_entries(recipe, alone=True)
     name, config = entry.model.name, entry.model.config.model_dump(mode="json")
     why = "best of the trial on validation" if recipe.chosen_epochs else "of the configuration"
     epochs = {stage: Epochs(epochs=count, why=why) for stage, count in recipe.chosen_epochs.items()}

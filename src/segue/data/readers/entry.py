@@ -98,6 +98,8 @@ def _existing(source: str | Path) -> Path:
         )
     if DATASET.is_at(found):
         raise LogError(f"{found}: is a prepared data set and no log; open it with segue.open_dataset")
+    if DATASET.is_without_manifest(found):
+        raise LogError(f"{found}: is {DATASET.noun} whose {DATASET.file} is missing; {DATASET.remedy}")
     return found
 
 
