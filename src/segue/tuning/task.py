@@ -84,7 +84,7 @@ class Task:
             if data is not None:  # The recipe that is found must prepare a log as this one was.
                 name, own = protocol_settings(data.protocol)
                 recipe = recipe.model_copy(update={"protocol": name, "set": {**recipe.set, PROTOCOL: own}})
-        build_entries(recipe)
+        build_entries(recipe, alone=True)
         spaces = search_space(recipe, plan.search, only=plan.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
         runtime.check()
