@@ -167,6 +167,20 @@ def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, 
     assert outcome.code == 0, outcome.err
 
 
+def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, tmp_path: Path) -> None:
+    cleaning = ("--set", "protocol.min_support=7", "--set", "protocol.drop_repeats=true")
+    assert segue("prepare", log, *cleaning, "--out", tmp_path / "data").code == 0
+    outcome = segue("tune", tmp_path / "data", "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / "search")
+    assert outcome.code == 0, outcome.err
+    outcome = segue("fit", log, "--config", tmp_path / "search" / "best.yaml", "--out", tmp_path / "model")
+    assert outcome.code == 0, outcome.err
+    again = segue("fit", log, "--config", tmp_path / "search" / "best.yaml", *cleaning, "--out", tmp_path / "same")
+    assert again.code == 0, again.err
+    one, other = (library.load(tmp_path / name) for name in ("model", "same"))
+    assert one.vocabulary.hash == other.vocabulary.hash
+    assert (one.about["protocol"]["min_support"], one.about["protocol"]["drop_repeats"]) == (7, True)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

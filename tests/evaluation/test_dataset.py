@@ -226,6 +226,13 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     rewrite(copy, "about.json", {"protocol": {"split": "by-moon"}})
     with pytest.raises(ArtifactError, match=r"about.json: cannot be read \(protocol.split: must be 'last-days'"):
         segue.open_dataset(copy)
+    about = json.loads((copy / "about.json").read_text())
+    rewrite(copy, "about.json", {"protocol": sessions().protocol.model_dump(mode="json")})
+    about = {name: value for name, value in about.items() if name != "catalogue"}
+    (copy / "about.json").write_text(json.dumps(about))
+    rewrite(copy, "about.json", {})
+    with pytest.raises(ArtifactError, match=r"about\.json: cannot be read"):
+        segue.open_dataset(copy)
     rewrite(copy, "dataset.json", {"format": 2})
     with pytest.raises(ArtifactError, match="has format 2, this version of segue reads up to 1; upgrade segue"):
         segue.open_dataset(copy)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import segue
+from segue.artifact import EVERYTHING
+from segue.data.synthetic import shop
 from segue.errors import ParameterError
 from segue.experiment.folder import RESULTS, begin_folder, check_folder
 from segue.storage.rooms import _PREFIX
@@ -55,3 +58,16 @@ def test_what_was_finished_is_kept_to_go_on_with(killed: Path) -> None:
     assert {path.name for path in killed.iterdir()} == {RESULTS, "photo.jpg"}
     begin_folder(killed, resume=False)
     assert [path.name for path in killed.iterdir()] == ["photo.jpg"]
+
+
+def test_models_that_no_run_wrote_are_kept(tmp_path: Path) -> None:
+    log, out = shop(300, 0), tmp_path / "run"
+    segue.run(segue.Recipe(log="shop.csv", models=["popularity"], baselines=False), out, events=log)
+    segue.fit(log, like=out / "popularity", out=tmp_path / "production")
+    (tmp_path / "production").rename(out / "production")
+    segue.Popularity().fit(segue.prepare(log).train).save(out / "saved")
+    segue.run(segue.Recipe(log="shop.csv", models=["markov"], baselines=False), out, events=log, overwrite=True)
+    assert not (out / "popularity").exists()
+    assert segue.load(out / "markov").name == "markov"
+    assert segue.load(out / "production").about["trained_on"] == EVERYTHING
+    assert segue.load(out / "saved").name == "popularity"

@@ -268,7 +268,7 @@ def test_processes_share_a_log_that_is_in_memory(events: Events, tmp_path: Path)
 def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_path: Path) -> None:
     task = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=events, progress=Progress())
     folder = shared_data(task, tmp_path)
-    assert folder == tmp_path / "data"
+    assert folder == tmp_path / DATA
     assert open_dataset(folder).describe() == task.data.describe()
     before = (folder / "dataset.json").stat().st_ino
     assert (shared_data(task, tmp_path) / "dataset.json").stat().st_ino == before

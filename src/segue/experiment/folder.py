@@ -85,6 +85,6 @@ def _is_of_run(path: Path) -> bool:
         return False
     try:
         about = Artifact.facts(path)
-    except ArtifactError:  # One that cannot be read was being written.
-        return True
+    except ArtifactError:  # Models are written at once, so this is damaged, or of a newer version.
+        return False
     return "result" in about and about.get("trained_on") != EVERYTHING

@@ -81,14 +81,12 @@ class Task:
         recipe = recipe.model_copy(update={"models": recipe.models[:1], "baselines": False})
         if data is None:
             recipe, data = with_prepared(recipe, events)
-            if data is not None:  # The recipe that is found must prepare a log as this one was.
-                name, own = protocol_settings(data.protocol)
-                recipe = recipe.model_copy(update={"protocol": name, "set": {**recipe.set, PROTOCOL: own}})
         build_entries(recipe, alone=True)
         spaces = search_space(recipe, plan.search, only=plan.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
         runtime.check()
         data = data or prepare_log(recipe, events)
+        recipe = _with_protocol(recipe, data)
         for note in data.notes:
             progress.say(note)
         _check_validation(data)
@@ -119,6 +117,13 @@ class Task:
         """Return the value of the metric on the validation part, among all items, as a training measures it."""
         assert self.data.valid is not None
         return measure(model, self.data.valid, metrics=[self.metric]).metrics[self.metric]
+
+
+def _with_protocol(recipe: Recipe, data: Dataset) -> Recipe:
+    """Return the recipe with the protocol of a data set, so that what is found prepares the log as it was prepared."""
+    name, own = protocol_settings(data.protocol)
+    settings = {model: values for model, values in recipe.set.items() if model != PROTOCOL}
+    return recipe.model_copy(update={"protocol": name, "set": settings | ({PROTOCOL: own} if own else {})})
 
 
 def _check_validation(data: Dataset) -> None:
