@@ -12,7 +12,7 @@ from command import segue, tree
 from segue import ALS, SASRec, prepare, read
 
 README = Path(__file__).parents[2] / "README.md"
-FOREIGN = ("log.parquet", "ratings.inter", "config.yaml")
+FOREIGN = ("log.parquet", "ratings.inter", "config.yaml", "segue-demo/", "recommend production")
 
 
 def commands_of_the_readme() -> list[str]:

@@ -77,8 +77,9 @@ def test_a_hostile_log_cannot_add_anything_to_the_page() -> None:
         "\u2028",
         "']||alert(1)",
     ]
+    names = [*texts, *texts, *(f"item {number}" for number in range(56))]
     points = cloud(
-        np.random.default_rng(0).standard_normal((70, 4)), name=texts * 10, kind=texts * 10, **{HOSTILE: texts * 10}
+        np.random.default_rng(0).standard_normal((70, 4)), name=names, kind=texts * 10, **{HOSTILE: texts * 10}
     )
     for color in ("kind", HOSTILE):
         hostile = page(plot(model_of(points), color=color, neighbours="100"))
@@ -86,7 +87,7 @@ def test_a_hostile_log_cannot_add_anything_to_the_page() -> None:
         skeleton = [(tag, attributes) for tag, attributes, _ in parsed(hostile) if tag != "li"]
         assert skeleton == [(tag, attributes) for tag, attributes, _ in parsed(harmless) if tag != "li"]
         content = content_of(hostile)
-        # Several items share each name, so that the id follows; a line separator is no name.
+        # Two items share each name, so that the id follows; a line separator is no name.
         assert content["items"]["names"][:7] == [
             "105" if text == "\u2028" else f"{text} ({number})" for number, text in enumerate(texts, start=100)
         ]

@@ -19,6 +19,7 @@ from segue.evaluation.prepare import prepare
 from segue.experiment.recipe import Recipe, load_recipe
 from segue.models.catalog import model_class
 from segue.progress import Progress
+from segue.tuning.folder import DATA
 from segue.tuning.outcome import TrialRow, Tuned
 from segue.tuning.plan import Tuning
 from segue.tuning.task import Task

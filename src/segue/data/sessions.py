@@ -85,7 +85,7 @@ class Sessions:
         """Raw id of each session, or of each user where a session is a user's history; None if not known."""
         return None if self.keys is None else self.keys[SESSION]
 
-    def find(self, raw_id: RawId | float) -> int:
+    def find(self, raw_id: Any) -> int:
         """Return the number of the session with a raw id; the first one if several have it.
 
         An id is found whether it is given as a number or as its text.
@@ -97,7 +97,8 @@ class Sessions:
         if ids is None:
             raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
         wanted = as_stored(raw_id, int if ids.dtype.is_integer() else str)
-        found = None if wanted is None else ids.index_of(wanted)
+        beyond = isinstance(wanted, int) and not -(2**63) <= wanted < 2**63  # No column of ids holds such numbers.
+        found = None if wanted is None or beyond else ids.index_of(wanted)
         if found is None:
             raise ParameterError(
                 f"raw_id: must be the id of one of these {len(self):,} sessions, got {raw_id!r}; "
