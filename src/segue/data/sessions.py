@@ -96,7 +96,8 @@ class Sessions:
         ids = self.ids
         if ids is None:
             raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
-        wanted = as_stored(raw_id, int if ids.dtype.is_integer() else str)
+        stored = as_stored(raw_id, int if ids.dtype.is_integer() else str)
+        wanted = pl.Series([stored]).cast(ids.dtype, strict=False)[0]  # Null if the number is too large.
         found = None if wanted is None else ids.index_of(wanted)
         if found is None:
             raise ParameterError(

@@ -205,7 +205,8 @@ class Vocabulary:
 
     def _look_up(self, item: Any) -> int:
         """Return the index of an item whose id is written in another way, or which is given by its name."""
-        index = self._index.get(as_stored(item, int if self.ids.dtype.is_integer() else str))
+        raw = as_stored(item, int if self.ids.dtype.is_integer() else str)
+        index = None if raw is None else self._index.get(raw)
         if index is None and isinstance(item, str):
             index = self.names.find(item)
         return index or PADDING
