@@ -109,7 +109,7 @@ def _within(array: np.ndarray, place: str, limits: tuple[int, int]) -> np.ndarra
 def _has_truth_value(given: Any) -> bool:
     """Tell if nested sequences hold a truth value, which numpy takes for 0 or 1 beside integers."""
     if isinstance(given, np.ndarray):
-        return given.dtype.kind == "b"
+        return bool(given.dtype == np.bool_)
     if _is_sequence(given):
         return any(_has_truth_value(one) for one in given)
     return isinstance(given, bool | np.bool_)
