@@ -237,6 +237,7 @@ def test_arrays_are_lists_of_values(model: segue.Popularity) -> None:
     assert told(np.array([20, 30]), [2, 1]) == [20, 20, 30]
     assert told([np.array(20)], [2]) == [20, 20]
     assert told(days, [1, 1]) == [86400, 172800]
+    assert told([list(days)], [2]) == [86400, 172800]
     assert len(model.recommend([101, 102], k=3, context={"time": np.array([20, 30])}).items) == 3
     with pytest.raises(ParameterError, match=r"^context: must be values by the name of their column, got 'time'"):
         model.recommend([101], k=3, context="time")
