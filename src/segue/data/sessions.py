@@ -96,9 +96,9 @@ class Sessions:
         ids = self.ids
         if ids is None:
             raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
-        wanted = as_stored(raw_id, int if ids.dtype.is_integer() else str)
-        beyond = isinstance(wanted, int) and not -(2**63) <= wanted < 2**63  # No column of ids holds such numbers.
-        found = None if wanted is None or beyond else ids.index_of(wanted)
+        stored = as_stored(raw_id, int if ids.dtype.is_integer() else str)
+        wanted = pl.Series([stored]).cast(ids.dtype, strict=False)[0]  # Null if the number is too large.
+        found = None if wanted is None else ids.index_of(wanted)
         if found is None:
             raise ParameterError(
                 f"raw_id: must be the id of one of these {len(self):,} sessions, got {raw_id!r}; "

@@ -220,8 +220,8 @@ class Vocabulary:
 
     def _look_up(self, item: Any) -> int:
         """Return the index of an item whose id is written in another way, or which is given by its name."""
-        stored: Any = as_stored(item, int if self.ids.dtype.is_integer() else str)
-        index = self._index.get(stored)
+        raw = as_stored(item, int if self.ids.dtype.is_integer() else str)
+        index = None if raw is None else self._index.get(raw)
         if index is None and isinstance(item, str):
             index = self.names.find(item)
         return index or PADDING

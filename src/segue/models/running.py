@@ -97,15 +97,19 @@ def _flat(name: str, values: Any, sizes: list[int]) -> pl.Series:
     for value in flat:
         if value.__hash__ is None or isinstance(value, tuple):
             raise ParameterError(f"context.{name}: must hold one value per item of each session, got {value!r}")
-    return pl.Series(name, flat, strict=False)
+    return pl.Series(name, map(_dated, flat), strict=False)
 
 
 def _values(given: Any, size: int) -> Sequence[Any]:
     """Return the values of the events of one session, which may be given as one value for all of them."""
     if not _is_list(given, _COLUMNS):
-        return [given.item() if isinstance(given, np.ndarray) else given] * size
-    # Polars reads dates of numpy as such, of which tolist would make numbers.
-    return given if isinstance(given, list | tuple) else pl.Series(given).to_list()
+        return [given[()] if isinstance(given, np.ndarray) else given] * size
+    return list(given)
+
+
+def _dated(value: Any) -> Any:
+    """Return a date of numpy as one of Python; Polars mistakes the unit of some."""
+    return value.astype("datetime64[us]").item() if isinstance(value, np.datetime64) else value
 
 
 def _seconds(times: pl.Series) -> Int64[np.ndarray, "n"]:
