@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from segue.models.anatomy import anatomy as anatomy
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
     from segue.models.base import Model as Model
-    from segue.models.base import Recommendation as Recommendation
     from segue.models.bert4rec import BERT4Rec as BERT4Rec
     from segue.models.bpr import BPR as BPR
     from segue.models.catalog import load as load
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from segue.models.markov import Markov as Markov
     from segue.models.narm import NARM as NARM
     from segue.models.popularity import Popularity as Popularity
+    from segue.models.recommendation import Recommendation as Recommendation
     from segue.models.sasrec import SASRec as SASRec
     from segue.models.sequential_rules import SequentialRules as SequentialRules
     from segue.models.session_popularity import SessionPopularity as SessionPopularity
@@ -113,7 +113,7 @@ _HOMES = {
     "ALS": "models.als",
     "anatomy": "models.anatomy",
     "Model": "models.base",
-    "Recommendation": "models.base",
+    "Recommendation": "models.recommendation",
     "BERT4Rec": "models.bert4rec",
     "BPR": "models.bpr",
     "load": "models.catalog",

@@ -68,7 +68,7 @@ class Artifact:
 
         Raises:
             ArtifactError: ``path`` exists and is no artifact.
-            StorageError: the disk refused; what was at ``path`` is still there.
+            StorageError: the write failed; what was at ``path`` is still there.
         """
         return _ARTIFACT.write(path, {"model": self.model, "about": self.about}, self._write_files)
 

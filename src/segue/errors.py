@@ -10,7 +10,7 @@
     │   └── ArtifactError     a folder that is no artifact, or a damaged one
     ├── DivergedError         a training whose loss is no longer finite
     ├── MissingExtraError     an optional dependency is not installed
-    └── StorageError          the disk refused (full, read-only); nothing half-written is left
+    └── StorageError          a write failed (disk full, read-only); nothing half-written is left
 
 A message names the place, the rule, the value received and the remedy, in that order.
 """
@@ -80,4 +80,4 @@ class MissingExtraError(SegueError, ImportError):
 
 
 class StorageError(SegueError, OSError):
-    """The disk refused to store a file or a folder."""
+    """A file or a folder could not be written."""

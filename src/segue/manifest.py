@@ -73,7 +73,7 @@ class FolderFormat(Generic[ManifestT]):
 
         Raises:
             ArtifactError: ``path`` exists and is something else.
-            StorageError: the disk refused; what was at ``path`` is still there.
+            StorageError: the write failed; what was at ``path`` is still there.
         """
         if path.exists() and not self.is_at(path) and not _is_empty_folder(path):
             raise ArtifactError(f"{path}: exists and is not {self.noun} of segue; choose another folder")

@@ -65,7 +65,7 @@ def test_one_run_is_a_table_of_its_models(runs: Runs) -> None:
     shown = segue("compare", runs["zero"])
     mark = results["protocol"]["hash"]
     assert shown.out.startswith(f"shop  ·  {found['cases']:,} cases  ·  session-next  ·  protocol {mark}\n")
-    assert "recall@20: markov is really better than bpr\n" in shown.out
+    assert "recall@20: markov is significantly better than bpr\n" in shown.out
     assert max(map(len, shown.out.splitlines())) <= 80
 
 
@@ -107,7 +107,7 @@ def test_equal_labels_are_told_apart_by_their_runs(runs: Runs, tmp_path: Path) -
     found = compared(runs["zero"] / "bpr", tmp_path / "x" / "zero" / "bpr", "--metric", "mrr@20")
     assert {row["label"] for row in found["standings"]} == {f"{runs['zero']}/bpr", f"{tmp_path}/x/zero/bpr"}
     assert next(row["behind"] for row in found["standings"] if row["behind"])["adjusted"] == 1.0
-    assert "may be no better than" in found["lines"][0]
+    assert "is not significantly better than" in found["lines"][0]
 
 
 def test_different_protocols_are_refused_and_it_is_said_what_differs(runs: Runs) -> None:
@@ -145,7 +145,7 @@ def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
     assert outcome.out.endswith(f"Wrote {tmp_path / 'table.md'}.\n")
     text = (tmp_path / "table.md").read_text()
     assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | real |\n" in text
-    assert "\n- recall@20: markov is really better than bpr\n" in text
+    assert "\n- recall@20: markov is significantly better than bpr\n" in text
     shutil.copytree(runs["zero"], tmp_path / "a|b")
     assert segue("compare", runs["zero"], tmp_path / "a|b", "--out", tmp_path / "table.md").code == 0
     assert "\n| a\\|b/bpr | " in (tmp_path / "table.md").read_text()

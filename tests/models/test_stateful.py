@@ -6,7 +6,7 @@ from chains import markov_chain, prefixes
 
 import segue
 from segue.errors import ParameterError, SegueError
-from segue.models.base import Stateful
+from segue.models.stateful import Stateful
 
 SMALL = {"hidden_size": 16, "training": {"epochs": 2, "batch_size": 32, "n_samples": 32}}
 KINDS = {

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, read_data
+from segue.cli.reading import Columns, Format, Items, Log, log_options, read_data
 from segue.cli.terminal import terminal
 
 
@@ -30,9 +30,8 @@ def data(
     from segue.cli.tables import statistics_tables, title
     from segue.strict_json import dumps
 
-    recipe, dataset = read_data(
-        {"log": log, "protocol": protocol, "format": log_format, "items": items}, columns=columns, settings=settings
-    )
+    options = {**log_options(log, log_format, columns, items), "protocol": protocol}
+    recipe, dataset = read_data(options, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
         said = [finding.model_dump() for finding in findings]

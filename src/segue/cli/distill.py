@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, Precision, model_folder
+from segue.cli.reading import Columns, Format, Items, Log, Precision, log_options, model_folder
 from segue.cli.terminal import again, interruptible
 from segue.errors import ParameterError
 
@@ -51,10 +51,7 @@ def distill(
     recipe = load_recipe(
         None,
         {
-            "log": log,
-            "format": log_format,
-            "columns": parse_assignments("--columns", columns) if columns else None,
-            "items": items,
+            **log_options(log, log_format, columns, items),
             "models": [student],
             "preset": parse_assignments("--preset", preset) if preset else None,
             "set": given or None,

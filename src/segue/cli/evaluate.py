@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Log, model_folder
+from segue.cli.reading import Columns, Format, Log, log_options, model_folder
 from segue.cli.terminal import terminal
 from segue.errors import ArtifactError, ParameterError
 
@@ -29,7 +29,7 @@ def evaluate(
     """
     from segue.artifact import EVERYTHING, Artifact
     from segue.cli.tables import evaluation_table, title
-    from segue.experiment.recipe import load_recipe, parse_assignments, read_log
+    from segue.experiment.recipe import load_recipe, read_log
     from segue.experiment.source import with_prepared
     from segue.progress import progress_for
     from segue.strict_json import dumps
@@ -41,8 +41,7 @@ def evaluate(
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    options = {"log": log, "format": log_format, "columns": parse_assignments("--columns", columns or [])}
-    recipe, opened = with_prepared(load_recipe(None, options))
+    recipe, opened = with_prepared(load_recipe(None, log_options(log, log_format, columns)))
     source = opened or read_log(recipe)
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, PlainLog, Precision, model_folder
+from segue.cli.reading import Columns, Format, Items, PlainLog, Precision, log_options, model_folder
 from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
@@ -41,7 +41,7 @@ def fit(
     from segue.artifact import Artifact
     from segue.experiment.folder import next_folder
     from segue.experiment.production import check_log, check_target
-    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings, read_log
+    from segue.experiment.recipe import load_recipe, parse_settings, read_log
     from segue.progress import progress_for
     from segue.training.runtime import Runtime
 
@@ -52,10 +52,7 @@ def fit(
     recipe = load_recipe(
         config,
         {
-            "log": log,
-            "format": log_format,
-            "columns": parse_assignments("--columns", columns) if columns else None,
-            "items": items,
+            **log_options(log, log_format, columns, items),
             "device": device,
             "precision": precision,
         },

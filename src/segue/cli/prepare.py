@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, PlainLog, read_data
+from segue.cli.reading import Columns, Format, Items, PlainLog, log_options, read_data
 from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
@@ -53,9 +53,9 @@ def prepare(
         raise ParameterError(
             f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
         )
-    options = {"log": log, "protocol": protocol, "format": log_format, "items": items}
+    options = {**log_options(log, log_format, columns, items), "protocol": protocol}
     with interruptible("nothing was written"):
-        recipe, dataset = read_data(options, columns=columns, settings=settings)
+        recipe, dataset = read_data(options, settings)
         replace(dataset, log=recipe.log_name, items=recipe.items).save(out)
     show_remarks(dataset, segue.lint(dataset))
     typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))

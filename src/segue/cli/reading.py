@@ -25,17 +25,24 @@ Precision = Annotated[
 Items = Annotated[str | None, typer.Option("--items", help="Table of the items: their ids and metadata.")]
 
 
-def read_data(
-    options: Mapping[str, Any], *, columns: list[str] | None, settings: list[str] | None
-) -> "tuple[Recipe, Dataset]":
+def log_options(
+    log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
+) -> dict[str, Any]:
+    """Return the options that say how a log is read, as a recipe calls them; None for what was not given."""
+    from segue.experiment.recipe import parse_assignments
+
+    parsed = parse_assignments("--columns", columns) if columns else None
+    return {"log": log, "format": log_format, "columns": parsed, "items": items}
+
+
+def read_data(options: Mapping[str, Any], settings: list[str] | None) -> "tuple[Recipe, Dataset]":
     """Prepare the log that the options name, or open the data set.
 
     Args:
         options: values of the options that are called as in a recipe.
-        columns: values of ``--columns``.
         settings: values of ``--set``, all of the protocol.
     """
-    from segue.experiment.recipe import PROTOCOL, load_recipe, parse_assignments, parse_settings
+    from segue.experiment.recipe import PROTOCOL, load_recipe, parse_settings
     from segue.experiment.source import prepare_log, with_prepared
 
     tree = parse_settings(settings or [])
@@ -43,8 +50,7 @@ def read_data(
         raise ParameterError(
             f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
         )
-    parsed = {"columns": parse_assignments("--columns", columns or []), "set": tree}
-    recipe, opened = with_prepared(load_recipe(None, {**options, **parsed}))
+    recipe, opened = with_prepared(load_recipe(None, {**options, "set": tree}))
     return recipe, opened or prepare_log(recipe)
 
 

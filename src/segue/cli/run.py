@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Precision, names
+from segue.cli.reading import Columns, Format, Items, Precision, log_options, names
 from segue.cli.terminal import again, interruptible, terminal
 from segue.errors import ParameterError
 
@@ -49,7 +49,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Precision = None,
-    track: Annotated[list[str] | None, typer.Option(help="Tell others of the run, too: tensorboard, mlflow.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Also log the run to tensorboard or mlflow.")] = None,
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.
 
@@ -75,10 +75,7 @@ def run(
         config,
         names(recbole or []),
         {
-            "log": log,
-            "format": log_format,
-            "columns": parse_assignments("--columns", columns) if columns else None,
-            "items": items,
+            **log_options(log, log_format, columns, items),
             "models": names(model) if model else None,
             "protocol": protocol,
             "preset": parse_assignments("--preset", preset) if preset else None,

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from segue.experiment.results import ModelResult
     from segue.insight.variance import Variance
     from segue.models.anatomy import Step
-    from segue.models.base import Model, Recommendation
+    from segue.models.base import Model
+    from segue.models.recommendation import Recommendation
     from segue.tuning.outcome import TrialRow
 
 _SIZES = ("events", "sessions", "items", "length_mean")

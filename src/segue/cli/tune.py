@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Precision
+from segue.cli.reading import Columns, Format, Items, Precision, log_options
 from segue.cli.terminal import again, interruptible, program, terminal
 from segue.errors import ParameterError
 
@@ -83,10 +83,7 @@ def tune(
     recipe = load_recipe(
         config,
         {
-            "log": log,
-            "format": log_format,
-            "columns": parse_assignments("--columns", columns) if columns else None,
-            "items": items,
+            **log_options(log, log_format, columns, items),
             "models": [model] if model else None,
             "protocol": protocol,
             "preset": parse_assignments("--preset", preset) if preset else None,

@@ -106,7 +106,7 @@ def refusals(features: Sequence[str], train: Sessions) -> Iterator[str]:
 
 
 def _parsed(feature: str) -> tuple[str, Kind | None]:
-    """Return the name of a feature, and what its column is to be read as where that is said."""
+    """Split a feature into its name and the kind of its column; None if the kind is not given."""
     name, _, kind = feature.rpartition(":")
     return (name, cast(Kind, kind)) if name and kind in get_args(Kind) else (feature, None)
 

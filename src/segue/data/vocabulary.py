@@ -235,6 +235,23 @@ class Vocabulary:
         """Return the ids of at most n items whose names or ids are nearest to a text, nearest first."""
         return [self.labels[index] for index in self.names.suggest(text, n)]
 
+    def require_rows(self, model: str, **rows: int) -> None:
+        """Refuse arrays of a model that do not have one row per item index.
+
+        Args:
+            model: name of the model.
+            **rows: rows of each array.
+
+        Raises:
+            ParameterError: the first array that has another number.
+        """
+        for name, count in rows.items():
+            if count != len(self) + 1:
+                raise ParameterError(
+                    f"{model}.{name}: must have {len(self) + 1} rows, padding and the {len(self)} items of the "
+                    f"vocabulary, got {count}; restore a model with the vocabulary of its arrays"
+                )
+
     def can_read(self, index: int) -> bool:
         """Whether a model knows anything of an item index; see ``readable``."""
         return index != PADDING and index not in self._strangers

@@ -26,7 +26,7 @@ def evaluate(
         data: the prepared data set.
         part: which cases.
         seed: seed of the confidence intervals.
-        progress: who is told how far it is.
+        progress: receives progress updates.
 
     Returns:
         The values and their intervals, with the hash of protocol and data.

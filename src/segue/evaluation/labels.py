@@ -29,7 +29,7 @@ def measure_values(
         names: metrics of values.
         chunk: cases scored at once.
         seed: seed of the confidence intervals.
-        progress: who is told how far it is.
+        progress: receives progress updates.
 
     Raises:
         ParameterError: the cases have no labels, or labels that a metric has no use for.

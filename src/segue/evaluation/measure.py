@@ -56,7 +56,7 @@ def measure(
         chunk: cases scored at once; None takes what keeps their scores under 24 MB, on a GPU what fits into half of
             its free memory. It changes no result.
         seed: seed of the confidence intervals.
-        progress: who is told how far it is.
+        progress: receives progress updates.
 
     Raises:
         EmptyDataError: there is no case.

@@ -44,7 +44,7 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
     """Write begun.json.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     write_text(out / BEGUN, dumps(settings, indent=2) + "\n")
 

@@ -49,7 +49,7 @@ class CaseValues:
         """Write the file, whole or not at all.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the write failed.
         """
         weights = {_WEIGHT + metric: column for metric, column in self.weights.items()}
         table = pl.DataFrame({_GROUP: self.groups, **self.values, **weights})
@@ -97,7 +97,7 @@ def keep_cases(run: Path, label: str, evaluation: Evaluation, key: str) -> None:
     """Write the values of a model that was tested.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     found = CaseValues(evaluation.groups, evaluation.values, evaluation.weights, evaluation.hash or "", key)
     found.write(cases_file(run, label))
@@ -107,7 +107,7 @@ def restore_cases(run: Path, label: str, key: str, data: Dataset, *, seed: int, 
     """Measure a finished model again if the values that it should have left are not there.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     try:
         if CaseValues.read(cases_file(run, label), metrics=()).key == key:

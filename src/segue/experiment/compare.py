@@ -201,7 +201,7 @@ def _interval_of_mean(cases: CaseValues, metric: str, seed: int) -> tuple[float,
 
 
 def words(standings: Sequence[Standing]) -> list[str]:
-    """Say for each metric (and hash) which models are really behind the best, and which may be as good."""
+    """Say for each metric (and hash) which models are significantly behind the best, and which are not."""
     tables: dict[tuple[str, str], list[Standing]] = {}
     for standing in standings:
         tables.setdefault((standing.metric, standing.hash), []).append(standing)
@@ -212,8 +212,8 @@ def words(standings: Sequence[Standing]) -> list[str]:
         behind = [one.label for one in others if one.behind is not None and one.behind.real]
         level = [one.label for one in others if one.behind is not None and not one.behind.real]
         untested = [one.label for one in others if one.behind is None]
-        said = [f"is really better than {_listed(behind)}"] if behind else []
-        said += [f"may be no better than {_listed(level)}"] if level else []
+        said = [f"is significantly better than {_listed(behind)}"] if behind else []
+        said += [f"is not significantly better than {_listed(level)}"] if level else []
         said += [f"is not tested against {_listed(untested)}"] if untested else []
         lines.append(f"{place}: {best.label} {'; it '.join(said) or 'stands alone'}")
     return lines

@@ -92,11 +92,11 @@ def distill(
         events: the log itself, where it is not to be read.
         resume: go on with an interrupted distillation in ``out``.
         overwrite: replace an older run in ``out``.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
 
     Raises:
         InputError: the teacher, the recipe or the log breaks a rule; nothing has been written.
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     progress, plan = progress or Progress(), plan or Distillation()
     check_folder(out, resume=resume, overwrite=overwrite)

@@ -41,7 +41,7 @@ def write_environment(out: Path, runtime: Runtime) -> None:
     """Write environment.json.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     write_text(out / ENVIRONMENT, dumps(environment(runtime), indent=2) + "\n")
 

@@ -53,7 +53,7 @@ def begin_folder(out: Path, *, resume: bool, layout: Layout = RUN) -> None:
     Of one that is gone on with, only what it was writing when it was killed.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     make_folder(out)
     for path in (*(out / CASES).glob("*"), *_written(out, layout)):

@@ -192,7 +192,7 @@ class Results(BaseModel):
         """Write results.json.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the write failed.
         """
         write_text(path, dumps(self.model_dump(mode="json"), indent=2) + "\n")
 

@@ -35,11 +35,11 @@ def run(
         resume: take over the models that an interrupted run of the same recipe finished, and go on with the one it
             was training; further models may be added.
         overwrite: replace an older run in ``out``.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
 
     Raises:
         InputError: the recipe, the protocol, the log or the folder breaks a rule; nothing has been written.
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     folders = {recipe.seed: out}
     (results,) = _runs(recipe, folders, events=events, resume=resume, overwrite=overwrite, progress=progress)
@@ -61,11 +61,11 @@ def run_seeds(
         folders: folder of the run with each seed.
         resume: take over what interrupted runs finished.
         overwrite: replace older runs.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
 
     Raises:
         InputError: the recipe, the protocol, the log or a folder breaks a rule; nothing has been written.
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     return _runs(recipe, folders, resume=resume, overwrite=overwrite, progress=progress)
 

@@ -56,7 +56,7 @@ class Runner:
 
         Raises:
             ParameterError: the run to go on with was begun with something else; it is as it was.
-            StorageError: the disk refused.
+            StorageError: the write failed.
         """
         settings = settings_of(self._data, self._recipe, self._runtime, entries)
         if self._runtime.resume:

@@ -66,7 +66,7 @@ def write_picture(insight: Look, path: Path) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     figure = draw(insight)
     with replacing_file(path) as scratch, warnings.catch_warnings():

@@ -29,7 +29,7 @@ class Insight(Look):
         Raises:
             ParameterError: the name ends in something else.
             MissingExtraError: matplotlib is not installed.
-            StorageError: the disk refused.
+            StorageError: the write failed.
         """
         path = checked_suffix(Path(path))
         # Pictures and pages each need libraries that the other does not.

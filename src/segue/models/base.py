@@ -3,9 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, overload, runtime_checkable
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 import torch
@@ -16,42 +15,18 @@ from torch import Tensor
 from segue.artifact import Artifact
 from segue.data.cold import ColdItems
 from segue.data.events import TIME
-from segue.data.indices import as_array, index_lists, item_indices, whole_number
+from segue.data.indices import item_indices, whole_number
 from segue.data.readers import read_items
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError, SegueError
+from segue.models.filters import Allowed, Excluded, filters
+from segue.models.recommendation import Recommendation, recommendations
 from segue.models.running import Session, Told, running_sessions, session_lists
 from segue.nn.ranking import top_k
 from segue.parameters import build
 from segue.spaces import Around, Space
 from segue.training.runtime import Runtime
-
-Allowed = Bool[np.ndarray, "M"] | Int[np.ndarray, "_"] | Sequence[int]
-"""The items that may be listed: a mask over item indices (column 0 is padding), or a list of item indices."""
-
-Excluded = Prefixes | Sequence[Sequence[int] | Int[np.ndarray, "_"]]
-"""For each row the items that must not be listed: prefixes, or lists of item indices."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The answer to one running session.
-
-    Attributes:
-        items: raw item ids, best first.
-        scores: their scores, on the model's own scale.
-        unknown: items of the session that training has not seen, and that were ignored.
-        source: ``"model"``, or ``"popularity"`` where no item of the session is known.
-        cold: the recommended items that were added after training, and what their score is taken from: ``"similar
-            items"``, or ``"fallback"`` for an item that is like no other, which comes behind all others.
-    """
-
-    items: list[RawId]
-    scores: list[float]
-    unknown: list[RawId]
-    source: Literal["model", "popularity"]
-    cold: dict[RawId, str] = field(default_factory=dict)
 
 
 class ModelConfig(BaseModel):
@@ -202,8 +177,8 @@ class Model(ABC):
         """
         k = whole_number(k, "k", "must be at least 1", 1)
         self._require_own(prefixes)
-        mask = None if allowed is None else self._mask(allowed)
-        return self._top_k(prefixes, k, mask, None if exclude is None else self._excluded(exclude, len(prefixes)))
+        mask, barred = filters(self.vocabulary, len(prefixes), allowed, exclude)
+        return self._top_k(prefixes, k, mask, barred)
 
     @abstractmethod
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
@@ -389,23 +364,7 @@ class Model(ABC):
                 items[place, : len(best)], scores[place, : len(best)] = best, self.vocabulary.support[best]
         else:
             items, scores = self._top_k(prefixes, k, None, exclude)
-        answers = []
-        for session, indices, row, values, fallback in zip(
-            sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
-        ):
-            listed = row[: row.index(PADDING)] if PADDING in row else row
-            answers.append(
-                Recommendation(
-                    items=[vocabulary.labels[item] for item in listed],
-                    scores=values[: len(listed)],
-                    unknown=[
-                        item for item, index in zip(session, indices, strict=True) if not vocabulary.can_read(index)
-                    ],
-                    source="popularity" if fallback else "model",
-                    cold=vocabulary.cold(listed, fallback=fallback),
-                )
-            )
-        return answers
+        return recommendations(vocabulary, sessions, encoded, items, scores, empty)
 
     def _most_popular(self, k: int, seen: Sequence[int]) -> list[int]:
         """Return the k items with most training events, without those seen."""
@@ -454,74 +413,3 @@ class Model(ABC):
                 f"prefixes: must be Prefixes, got {type(prefixes).__name__}; recommend takes lists of item ids"
             )
         prefixes.require(self.vocabulary)
-
-    def _mask(self, allowed: Allowed) -> Bool[np.ndarray, "M"]:
-        """Return which item indices are allowed; padding is not."""
-        given = as_array(allowed, "allowed")
-        if given.dtype == np.bool_:
-            if given.shape != (len(self.vocabulary) + 1,):
-                raise ParameterError(
-                    f"allowed: a mask must have {len(self.vocabulary) + 1} columns, padding and the "
-                    f"{len(self.vocabulary)} items, got the shape {given.shape}"
-                )
-            mask = given.copy()
-        else:
-            listed = item_indices(allowed, "allowed", 1, (PADDING, len(self.vocabulary)))
-            if len(listed) >= len(self.vocabulary) > 1 >= listed.max():
-                raise ParameterError(f"allowed: a mask must be of booleans, got {given.dtype}; use array.astype(bool)")
-            mask = np.zeros(len(self.vocabulary) + 1, dtype=bool)
-            mask[listed] = True
-        mask[PADDING] = False
-        return mask
-
-    def _excluded(self, exclude: Excluded, rows: int) -> Prefixes:
-        """Return lists of excluded items, or a prefix per row, as prefixes."""
-        if not isinstance(exclude, Prefixes):
-            exclude = Prefixes(*index_lists(exclude, "exclude", (PADDING + 1, len(self.vocabulary))))
-        if len(exclude) != rows:
-            raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(exclude)}")
-        exclude.require(self.vocabulary, "exclude")
-        return exclude
-
-
-def require_fit(vocabulary: Vocabulary, model: str, **rows: int) -> None:
-    """Refuse arrays that do not have one row per item index of a vocabulary.
-
-    Args:
-        vocabulary: the catalogue.
-        model: name of the model.
-        **rows: rows of each array.
-
-    Raises:
-        ParameterError: the first array that has another number.
-    """
-    for name, count in rows.items():
-        if count != len(vocabulary) + 1:
-            raise ParameterError(
-                f"{model}.{name}: must have {len(vocabulary) + 1} rows, padding and the {len(vocabulary)} items of the "
-                f"vocabulary, got {count}; restore a model with the vocabulary of its arrays"
-            )
-
-
-State = Any
-"""What a recurrent model carries from event to event; only the model itself looks into it."""
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """A model that can take a session event by event and answer at any moment, without reading the session again.
-
-    States are immutable: ``step`` returns a new one. What ``answer`` returns equals ``top_k`` of the whole session, up
-    to the rounding of float32.
-    """
-
-    def start(self, rows: int = 1) -> State:
-        """Return the state of sessions without events."""
-
-    def step(self, state: State, items: Int[np.ndarray, "B"]) -> State:
-        """Return the state after one more event of each session."""
-
-    def answer(
-        self, state: State, k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
-    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the best items of each session; see ``Model.top_k``."""

@@ -14,7 +14,8 @@ from segue.data.batches import LaneBatch, SessionParallel
 from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
-from segue.models.base import Allowed, Excluded, ModelConfig
+from segue.models.base import ModelConfig
+from segue.models.filters import Allowed, Excluded, filters
 from segue.models.neural import NeuralConfig, NeuralModel
 from segue.nn.encoders.recurrent import RecurrentNetwork, State
 from segue.nn.losses.functions import make_loss
@@ -154,8 +155,7 @@ class GRU4Rec(NeuralModel):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items of each session; see ``Stateful``."""
         k = whole_number(k, "k", "must be at least 1", 1)
-        mask = None if allowed is None else self._mask(allowed)
-        barred = None if exclude is None else self._excluded(exclude, len(state.output))
+        mask, barred = filters(self.vocabulary, len(state.output), allowed, exclude)
         with torch.inference_mode():
             return self._list(state.output, k, mask, barred)
 

@@ -83,7 +83,7 @@ def ask(
         k: items that are kept.
         temperature: scores are divided by it before the softmax; scores that are no logits are taken to the power of
             its inverse.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
     """
     items, scores = best_items(teacher, prefixes, k, task="asking the teacher", progress=progress)
     logits = torch.from_numpy(scores)
@@ -105,7 +105,7 @@ def best_items(
         prefixes: the running sessions.
         k: items per prefix; a row with fewer candidates ends in item 0 with -inf.
         task: what the progress is called.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
     """
     items = np.zeros((len(prefixes), k), dtype=np.int32)
     scores = np.zeros((len(prefixes), k), dtype=np.float32)

@@ -18,7 +18,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[st
     """Write tensors and a JSON-able state; floats survive exactly.
 
     Raises:
-        StorageError: the disk refused; the older checkpoint is still there.
+        StorageError: the write failed; the older checkpoint is still there.
     """
     # Two names may share one storage (tied weights); safetensors wants each tensor on its own.
     owned = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

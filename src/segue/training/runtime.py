@@ -36,7 +36,7 @@ class Runtime:
         checkpoint: file that training state is saved to, or None for no checkpoints.
         checkpoint_seconds: least time between two checkpoints inside an epoch.
         resume: go on from ``checkpoint`` if it exists.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
         observe: who is told of each epoch, in order; one that resumes hears of the epochs before it, too. It is asked
             after the epoch's checkpoint, so that it may end the training by what it raises.
         stage: which training of a fit this is, for models that have several.

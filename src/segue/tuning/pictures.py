@@ -21,7 +21,7 @@ def draw(tuned: Tuned) -> list[Path]:
     """Write the pictures as PNG and SVG into the folder of a search; return the files.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     figures = {HISTORY: history(tuned)}
     if tuned.importance:

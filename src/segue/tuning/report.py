@@ -20,7 +20,7 @@ def write_outcome(task: Task, tuned: Tuned) -> None:
     """Write trials.csv, best.yaml and report.md.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     with replacing_file(tuned.folder / TRIALS) as scratch:
         table(tuned).write_csv(scratch)

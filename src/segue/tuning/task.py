@@ -71,7 +71,7 @@ class Task:
             plan: the plan.
             events: the log, if it is not to be read.
             data: what was prepared of the log already, for this very recipe.
-            progress: who is told how far the work is.
+            progress: receives progress updates.
 
         Raises:
             InputError: the recipe, the spaces, the protocol or the log breaks a rule.

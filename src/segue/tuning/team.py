@@ -37,7 +37,7 @@ def work_together(task: Task, out: Path, watch: Callable[[], None]) -> list[str]
         watch: called twice a second.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     environment = {**_threads(task.plan.workers), **os.environ}
     order = {
@@ -62,7 +62,7 @@ def shared_data(task: Task, out: Path) -> Path:
     """Return the folder of the prepared data; it is there already if a search goes on, or others are at work in it.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     folder = out / DATA
     with Crew(out).alone():

@@ -44,11 +44,11 @@ def tune(
         events: the log itself, where it is not to be read; the recipe's ``log`` is its name then.
         resume: go on with an interrupted search in ``out``, or join one that is at work there.
         overwrite: replace an older search in ``out``.
-        progress: who is told how far the work is.
+        progress: receives progress updates.
 
     Raises:
         InputError: the recipe, the plan, the protocol, the log or the folder breaks a rule, or no trial is finished.
-        StorageError: the disk refused.
+        StorageError: the write failed.
         SegueError: the processes of the search ended with an error.
     """
     progress, plan = progress or Progress(), plan or Tuning()

@@ -45,7 +45,7 @@ class Worker:
         """Take trials until all have been taken, or the time is over.
 
         Raises:
-            StorageError: the disk refused; the trial that was under way is taken up again by a search that resumes.
+            StorageError: the write failed; the trial that was under way is taken up again by a search that resumes.
         """
         timeout = self._task.plan.timeout
         end = None if timeout is None else time.monotonic() + timeout

@@ -13,7 +13,7 @@ def write_reports(results: Results, out: Path) -> None:
     """Write report.md and report.html into the folder of a run; equal results give equal files.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     write_text(out / REPORT, markdown(results))
     write_text(out / PAGE, page(results))

@@ -33,7 +33,7 @@ def write_page(insight: Look, path: Path) -> None:
     """Write the page, whole or not at all.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: the write failed.
     """
     write_text(path, page(insight))
 

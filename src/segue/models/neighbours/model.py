@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.models.base import Model, ModelConfig, require_fit
+from segue.models.base import Model, ModelConfig
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import (
     Filters,
@@ -125,7 +125,7 @@ class NeighbourModel(Model):
         left_out = {"nothing": 0, "last": 1, "session": np.iinfo(np.int64).max}[config.leave_out]
         nearest_first = config.tie_order == "neighbours"
         self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, nearest_first, *self.weights())
-        require_fit(vocabulary, self.name, posting_offsets=len(self.posting_offsets) - 1)
+        vocabulary.require_rows(self.name, posting_offsets=len(self.posting_offsets) - 1)
         return self
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
-from segue.models.base import Model, ModelConfig, require_fit
+from segue.models.base import Model, ModelConfig
 from segue.models.recency import notes_on_age, recency
 from segue.models.successors.kernels import Counting, Log, Table, count_pairs, list_rows, score_rows
 from segue.nn.ranking.kernels import Seen
@@ -62,7 +62,7 @@ class SuccessorModel(Model):
         """Take the arrays and make the look-up ready."""
         super().restore(arrays, vocabulary)
         background, places = self.background(), vocabulary.order.places
-        require_fit(vocabulary, self.name, offsets=len(self.offsets) - 1, background=len(background))
+        vocabulary.require_rows(self.name, offsets=len(self.offsets) - 1, background=len(background))
         order = (1 + np.lexsort((places[1:], -background[1:]))).astype(np.int32)
         self._walk = ItemOrder.of(order)
         self._table = Table(self.offsets, self.successors, self.weights, background, order, places)
