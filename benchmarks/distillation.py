@@ -13,7 +13,7 @@ from pathlib import Path
 from seeds import Row, compare, folder_for
 
 import segue
-from segue.evaluation.dataset import Dataset
+from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
 

@@ -20,7 +20,7 @@ import torch
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.nn.metrics import AUC_METRICS, DEFAULT_METRICS, LIST_METRICS, RANK_METRICS
+from segue.metrics import AUC_METRICS, DEFAULT_METRICS, LIST_METRICS, RANK_METRICS
 from segue.progress import progress_for
 from segue.rng import generator
 

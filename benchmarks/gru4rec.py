@@ -18,9 +18,9 @@ import torch
 
 import segue
 from segue import GRU4Rec, Sessions
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.measure import measure
 from segue.progress import progress_for
+from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
 PEER = Path(__file__).parent / "gru4rec_peer.py"

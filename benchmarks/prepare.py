@@ -44,8 +44,8 @@ def generate(events: int, seed: int = 0) -> pl.DataFrame:
 def measure(file: Path) -> dict[str, float]:
     """Read and prepare ``file`` in this process."""
     from segue.data.readers import read  # noqa: PLC0415 - the imports are part of what is measured
-    from segue.evaluation.prepare import prepare  # noqa: PLC0415
     from segue.experiment.memory import peak_mb  # noqa: PLC0415
+    from segue.protocols.prepare import prepare  # noqa: PLC0415
 
     begin = time.perf_counter()
     events = read(file)

@@ -31,10 +31,10 @@ from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
 from segue.evaluation.measure import Evaluation, measure
-from segue.experiment.recbole import load_recbole
-from segue.experiment.recbole.metrics import metric_name
 from segue.experiment.recipe import PROTOCOL, read_log
-from segue.nn.metrics import MetricName
+from segue.metrics import MetricName
+from segue.recbole import load_recbole
+from segue.recbole.metrics import metric_name
 
 HERE = Path(__file__).parent
 HALF_A_DIGIT = 0.5e-4 + 1e-7

@@ -15,7 +15,7 @@ from typing import Any
 from seeds import Row, compare, folder_for
 
 import segue
-from segue.evaluation.dataset import Dataset
+from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
 PLAIN: dict[str, Any] = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 import segue
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.significance import paired_tests
 from segue.progress import progress_for
+from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
 Fit = Callable[[Dataset, int, Runtime], segue.Model]

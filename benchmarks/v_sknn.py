@@ -18,7 +18,7 @@ import torch
 
 import segue
 from segue import VSKNN, Cases, Prefixes, Sessions
-from segue.nn.ranking import top_k
+from segue.evaluation.ranking import top_k
 
 LIST = 20
 CHUNK = 128

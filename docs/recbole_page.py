@@ -1,7 +1,7 @@
 """Fills the generated parts of docs/recbole.md; run it with: python docs/recbole_page.py.
 
 What stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` comes from the tables of
-``segue.experiment.recbole``: its models and its settings. The tests fail where it is not up to date.
+``segue.recbole``: its models and its settings. The tests fail where it is not up to date.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from segue.experiment.recbole import COUNTERPARTS, GROUPS, Setting
+from segue.recbole import COUNTERPARTS, GROUPS, Setting
 
 PAGE = Path(__file__).parent / "recbole.md"
 

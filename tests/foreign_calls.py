@@ -19,7 +19,7 @@ import segue
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
 from segue.errors import SegueError
-from segue.nn.ranking import target_ranks, top_k
+from segue.evaluation.ranking import target_ranks, top_k
 
 SMALL: dict[str, Any] = {"epochs": 1, "batch_size": 64}
 NETWORK: dict[str, Any] = {"embedding_size": 8, "max_length": 6, "training": SMALL}

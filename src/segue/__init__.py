@@ -26,28 +26,22 @@ if TYPE_CHECKING:
     from segue.data.sessions import Prefixes as Prefixes
     from segue.data.sessions import Sessions as Sessions
     from segue.data.vocabulary import Vocabulary as Vocabulary
+    from segue.embeddings.plot import Insight as Insight
+    from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
-    from segue.evaluation.dataset import Dataset as Dataset
-    from segue.evaluation.dataset import open_dataset as open_dataset
     from segue.evaluation.evaluate import evaluate as evaluate
     from segue.evaluation.linter.finding import Finding as Finding
     from segue.evaluation.linter.lint import lint as lint
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
-    from segue.evaluation.prepare import prepare as prepare
-    from segue.evaluation.protocol import Protocol as Protocol
-    from segue.experiment.compare import Comparison as Comparison
-    from segue.experiment.compare import compare as compare
+    from segue.experiment.comparison.compare import Comparison as Comparison
+    from segue.experiment.comparison.compare import compare as compare
     from segue.experiment.distillation import distill as distill
     from segue.experiment.production import fit as fit
-    from segue.experiment.recbole import load_recbole as load_recbole
     from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
-    from segue.insight.plot import Insight as Insight
-    from segue.insight.plot import plot as plot
     from segue.models.als import ALS as ALS
-    from segue.models.anatomy import anatomy as anatomy
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
     from segue.models.base import Model as Model
     from segue.models.bert4rec import BERT4Rec as BERT4Rec
@@ -73,9 +67,15 @@ if TYPE_CHECKING:
     from segue.models.sr_gnn import SRGNN as SRGNN
     from segue.models.stamp import STAMP as STAMP
     from segue.models.stan import STAN as STAN
+    from segue.models.summary import anatomy as anatomy
     from segue.models.two_stage import TwoStage as TwoStage
     from segue.models.v_sknn import VSKNN as VSKNN
     from segue.models.vstan import VSTAN as VSTAN
+    from segue.protocols.dataset import Dataset as Dataset
+    from segue.protocols.dataset import open_dataset as open_dataset
+    from segue.protocols.prepare import prepare as prepare
+    from segue.protocols.protocol import Protocol as Protocol
+    from segue.recbole import load_recbole as load_recbole
     from segue.training.config import Distillation as Distillation
     from segue.training.runtime import Runtime as Runtime
     from segue.tuning.plan import Tuning as Tuning
@@ -95,23 +95,23 @@ _HOMES = {
     "lint": "evaluation.linter.lint",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
-    "Dataset": "evaluation.dataset",
-    "open_dataset": "evaluation.dataset",
-    "prepare": "evaluation.prepare",
-    "Protocol": "evaluation.protocol",
+    "Dataset": "protocols.dataset",
+    "open_dataset": "protocols.dataset",
+    "prepare": "protocols.prepare",
+    "Protocol": "protocols.protocol",
     "Distillation": "training.config",
-    "Comparison": "experiment.compare",
-    "compare": "experiment.compare",
+    "Comparison": "experiment.comparison.compare",
+    "compare": "experiment.comparison.compare",
     "distill": "experiment.distillation",
     "fit": "experiment.production",
-    "load_recbole": "experiment.recbole",
+    "load_recbole": "recbole",
     "Recipe": "experiment.recipe",
     "Results": "experiment.results",
     "run": "experiment.run",
-    "Insight": "insight.plot",
-    "plot": "insight.plot",
+    "Insight": "embeddings.plot",
+    "plot": "embeddings.plot",
     "ALS": "models.als",
-    "anatomy": "models.anatomy",
+    "anatomy": "models.summary",
     "Model": "models.base",
     "Recommendation": "models.recommendation",
     "BERT4Rec": "models.bert4rec",

@@ -17,11 +17,11 @@ from command import SMALL, Outcome, segue, tree, write_shop
 from segue.cli.main import COMMANDS
 from segue.cli.terminal import program
 from segue.data.synthetic import shop
-from segue.evaluation.prepare import prepare
-from segue.experiment.entries import BASELINES
+from segue.experiment.model_specs import BASELINES
 from segue.models.catalog import BUILT_IN, model_class, model_classes
 from segue.models.markov import Markov
 from segue.parameters import describe
+from segue.protocols.prepare import prepare
 
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
 WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}

@@ -13,8 +13,8 @@ from command import segue, write_shop
 
 from segue.errors import ParameterError
 from segue.evaluation.slices import WAYS
-from segue.experiment.cases import CaseValues, cases_file
-from segue.experiment.compare import compare
+from segue.experiment.comparison.cases import CaseValues, cases_file
+from segue.experiment.comparison.compare import compare
 
 BPR = ("--set", "bpr.factors=8", "--set", "bpr.training.epochs=5")
 

@@ -12,7 +12,7 @@ from command import Outcome, segue, tree
 
 from segue import ALS, Popularity, Vocabulary, prepare, read
 from segue.cli.plot import plot
-from segue.insight.options import PlotOptions
+from segue.embeddings.options import PlotOptions
 
 DOCS = Path(__file__).parents[2] / "docs" / "embeddings.md"
 

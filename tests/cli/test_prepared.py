@@ -13,8 +13,8 @@ from command import SMALL, Outcome, segue, tree
 import segue as library
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.evaluation.dataset import MEASURING
-from segue.evaluation.protocol import Protocol
+from segue.protocols.dataset import MEASURING
+from segue.protocols.protocol import Protocol
 
 TIMINGS = {"fit_seconds", "evaluate_seconds", "latency_ms", "peak_memory_mb", "seconds"}
 STUDENT = ("--set", "sasrec.embedding_size=8", "--set", "sasrec.inner_size=16", "--set", "sasrec.training.epochs=1")

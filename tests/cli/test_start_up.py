@@ -128,7 +128,7 @@ def test_two_stages_load_the_modules_of_their_two_models(log: Path, tmp_path: Pa
 def test_a_wrong_name_is_answered_without_importing_models(code: str) -> None:
     found = modules_after(
         "from contextlib import suppress\nfrom segue.errors import UnknownNameError\n"
-        "from segue.experiment.recbole.models import counterpart\n"
+        "from segue.recbole.models import counterpart\n"
         "from segue.models.catalog import model_class\nfrom segue.models.single import single_model\n"
         f"with suppress(UnknownNameError):\n    {code}\n    raise SystemExit('no error')"
     )

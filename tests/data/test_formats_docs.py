@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from segue.data.catalog import PUBLIC_LOGS
-from segue.data.door.columns import USUAL_NAMES
+from segue.data.ingest.columns import USUAL_NAMES
 from segue.data.readers import FORMATS
-from segue.data.readers.beside import MOVIELENS
+from segue.data.readers.companion_files import MOVIELENS
 from segue.data.readers.folder import LOG_NAMES, PART_NAMES
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")

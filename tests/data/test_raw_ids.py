@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 import segue
-from segue.data.encode import encode
 from segue.data.order import ordered
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
+from segue.protocols.encode import encode
 
 
 def sessions_of(ids: list[object]) -> Sessions:

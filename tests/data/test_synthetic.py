@@ -9,7 +9,7 @@ import torch
 
 from segue.data.synthetic import shop, structure, synthetic_log
 from segue.errors import ParameterError
-from segue.nn.ranking import target_ranks
+from segue.evaluation.ranking import target_ranks
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta, timezone
 import polars as pl
 import pytest
 
-from segue.data.door.times import as_times
+from segue.data.ingest.times import as_times
 
 NOON = datetime(2026, 1, 31, 12)
 SECONDS = 1769860800

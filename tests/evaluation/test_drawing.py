@@ -8,9 +8,9 @@ import torch
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.candidates import Candidates
 from segue.evaluation.drawing import Drawn, Sample
 from segue.evaluation.measure import measure
+from segue.protocols.candidates import Candidates
 from segue.rng import generator
 
 ITEMS = 60

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
-from segue.evaluation.candidates import Candidates
 from segue.evaluation.drawing import Sample
 from segue.evaluation.measure import _cases_at_once, measure
-from segue.nn.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName, gini_index, in_tail, shannon_entropy
-from segue.nn.metrics.values import auc
-from segue.nn.ranking import TIES, top_k
+from segue.evaluation.ranking import TIES, top_k
+from segue.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName, gini_index, in_tail, shannon_entropy
+from segue.metrics.values import auc
 from segue.progress import Progress
+from segue.protocols.candidates import Candidates
 from segue.rng import generator
 
 

@@ -1,9 +1,9 @@
 import pytest
 import yaml
 
-from segue.evaluation.protocol import Protocol
-from segue.experiment.entries import build_entries
-from segue.experiment.recbole import load_recbole
+from segue.experiment.model_specs import build_entries
+from segue.protocols.protocol import Protocol
+from segue.recbole import load_recbole
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from segue.artifact import Artifact
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ArtifactError, ParameterError
-from segue.evaluation.prepare import prepare_whole
-from segue.evaluation.protocol import Protocol
 from segue.experiment.recipe import load_recipe
 from segue.experiment.results import ModelResult, Results
+from segue.protocols.prepare import prepare_whole
+from segue.protocols.protocol import Protocol
 
 # Without dropout and with large steps it overfits soon, so that the best epoch is not the last one.
 SMALL: dict[str, Any] = {

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from segue.errors import ArtifactError
-from segue.experiment.cases import CaseValues
-from segue.experiment.differences import differences_of, run_pairs
+from segue.experiment.comparison.cases import CaseValues
+from segue.experiment.comparison.differences import differences_of, run_pairs
 from segue.experiment.results import OVERLAP, Difference, Epoch, ModelResult, Results, Slice, judge
 
 

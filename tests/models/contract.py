@@ -15,12 +15,12 @@ from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.stored import read_sessions, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError
+from segue.evaluation.ranking import top_k
 from segue.manifest import DATASET
 from segue.models.base import Model
 from segue.models.catalog import load, model_class
 from segue.models.popularity import Popularity
 from segue.models.v_sknn import VSKNN
-from segue.nn.ranking import top_k
 from segue.rng import generator
 
 

@@ -14,8 +14,8 @@ from segue.data.indices import index_lists
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.candidates import Candidates
-from segue.models.running import running_sessions
+from segue.models.requests import running_sessions
+from segue.protocols.candidates import Candidates
 
 N = 30
 LISTS = [[3, 4], [5]]

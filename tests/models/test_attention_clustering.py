@@ -9,9 +9,9 @@ from neural_contract import NeuralModelContract
 
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.evaluation.prepare import prepare
 from segue.evaluation.purity import purity
 from segue.models.attention_clustering import AttentionClustering
+from segue.protocols.prepare import prepare
 
 SMALL: dict = {
     "embedding_size": 16,

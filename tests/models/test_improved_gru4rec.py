@@ -18,10 +18,10 @@ from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.markov import Markov
 from segue.models.sasrec import SASRec
 from segue.progress import Progress
-from segue.training.answers import ask
 from segue.training.config import Distillation, FineTuning
 from segue.training.fine_tuning import selected
 from segue.training.runtime import Runtime
+from segue.training.soft_labels import ask
 
 SMALL: dict = {
     "embedding_size": 24,

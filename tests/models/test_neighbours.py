@@ -11,12 +11,12 @@ from contract import ModelContract
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import ParameterError
+from segue.evaluation.ranking import top_k
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.model import NeighbourModel
 from segue.models.stan import STAN
 from segue.models.v_sknn import VSKNN
 from segue.models.vstan import VSTAN
-from segue.nn.ranking import top_k
 
 
 class TestVSKNN(ModelContract):

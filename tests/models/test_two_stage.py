@@ -14,6 +14,7 @@ from stopped import assert_resumes
 
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
+from segue.evaluation.ranking import top_k
 from segue.experiment.recipe import parse_settings
 from segue.models.als import ALS
 from segue.models.catalog import load
@@ -22,7 +23,6 @@ from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
-from segue.nn.ranking import top_k
 from segue.training.listwise import ListLesson
 from segue.training.runtime import Runtime
 

@@ -13,12 +13,12 @@ import yaml
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.evaluation.dataset import open_dataset
 from segue.evaluation.evaluate import evaluate
-from segue.evaluation.prepare import prepare
 from segue.experiment.recipe import Recipe, load_recipe
 from segue.models.catalog import model_class
 from segue.progress import Progress
+from segue.protocols.dataset import open_dataset
+from segue.protocols.prepare import prepare
 from segue.tuning.folder import DATA
 from segue.tuning.outcome import TrialRow, Tuned
 from segue.tuning.plan import Tuning

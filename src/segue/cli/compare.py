@@ -14,7 +14,7 @@ from segue.cli.reading import names
 from segue.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from segue.experiment.compare import Standing
+    from segue.experiment.comparison.compare import Standing
 
 _ABOUT = (
     "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "

@@ -37,7 +37,7 @@ def plot(
     segue plot runs/shop-1/als --kind spectrum --neighbours 1041
     """
     from segue.data.readers import read_items
-    from segue.insight.options import PlotOptions, checked_suffix
+    from segue.embeddings.options import PlotOptions, checked_suffix
     from segue.parameters import build
     from segue.progress import progress_for
     from segue.strict_json import dumps

@@ -36,8 +36,8 @@ def prepare(
 
     from segue.cli.data import show_remarks
     from segue.cli.tables import title
-    from segue.evaluation.dataset import dataset_at
     from segue.manifest import DATASET
+    from segue.protocols.dataset import dataset_at
 
     if dataset_at(log) is not None:
         raise ParameterError(f"LOG: must be a log, and {log} is prepared already; use it as it is, or name the log")

@@ -9,8 +9,8 @@ import typer
 from segue.errors import ArtifactError, ParameterError
 
 if TYPE_CHECKING:
-    from segue.evaluation.dataset import Dataset
     from segue.experiment.recipe import Recipe
+    from segue.protocols.dataset import Dataset
 
 Log = Annotated[
     str, typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set.")

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from segue.data.vocabulary import Vocabulary
+    from segue.embeddings.variance import Variance
     from segue.evaluation.outcome import Evaluation
     from segue.experiment.results import ModelResult
-    from segue.insight.variance import Variance
-    from segue.models.anatomy import Step
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation
+    from segue.models.summary import Step
     from segue.tuning.outcome import TrialRow
 
 _SIZES = ("events", "sessions", "items", "length_mean")
@@ -73,7 +73,7 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
 
 def headed(metric: str) -> str:
     """Mark a metric of which lower values are better."""
-    from segue.nn.metrics import lower_is_better
+    from segue.metrics import lower_is_better
 
     return f"{metric} ↓" if lower_is_better(metric) else metric
 

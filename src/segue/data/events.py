@@ -1,6 +1,6 @@
 """Events: a click log as one checked table.
 
-Values are checked where a log enters (``segue.data.door``); what stands in an ``Events`` is trusted by every later
+Values are checked where a log enters (``segue.data.ingest``); what stands in an ``Events`` is trusted by every later
 step. Only the shape of the table is checked here, so that building one from another costs nothing.
 """
 

@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float32, Int, Int32, Int64
 from segue.data.sessions import Cases
 from segue.data.vocabulary import PADDING
 from segue.evaluation import kernels
-from segue.evaluation.candidates import Candidates
+from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_items
-from segue.nn.ranking import TargetCounts, count_targets, top_k
-from segue.nn.threads import share_rows
+from segue.protocols.candidates import Candidates
 from segue.rng import derive
+from segue.threads import share_rows
 
 _LEAST_ROWS = 16
 """Rows below which they are done before another thread has started."""

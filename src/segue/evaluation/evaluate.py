@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Literal
 
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.measure import measure
 from segue.evaluation.outcome import Evaluation
 from segue.evaluation.scorer import Scorer, require_scorer
 from segue.progress import Progress
+from segue.protocols.dataset import Dataset
 
 
 def evaluate(

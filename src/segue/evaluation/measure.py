@@ -7,15 +7,15 @@ import torch
 
 from segue.data.sessions import Cases
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.candidates import Candidates
 from segue.evaluation.drawing import Sample
 from segue.evaluation.labels import measure_values
 from segue.evaluation.meters import METERS, Scored
 from segue.evaluation.outcome import Evaluation
+from segue.evaluation.ranking.rows import tie_rule
 from segue.evaluation.scorer import Scorer, require_scorer
-from segue.nn.metrics import DEFAULT_METRICS, MetricName, are_of_values
-from segue.nn.ranking.rows import tie_rule
+from segue.metrics import DEFAULT_METRICS, MetricName, are_of_values
 from segue.progress import Progress
+from segue.protocols.candidates import Candidates
 
 _CHUNK_SCORES = 6_000_000
 """Scores held at once on a CPU. Below 32 MiB glibc hands the same memory out again; above, every chunk is mapped and
@@ -45,7 +45,7 @@ def measure(
     Args:
         scorer: what is measured.
         cases: the test cases; with ``exclude_seen`` the items of a prefix are no candidates of its case.
-        metrics: names such as ``"recall@20"``; see ``segue.nn.metrics``. Those of values need cases with labels; of
+        metrics: names such as ``"recall@20"``; see ``segue.metrics``. Those of values need cases with labels; of
             labelled cases those of rankings take the ones with a label above 0.
         ties: place of a target among items of equal score: ``"served"`` is its place in the list that
             ``Model.top_k`` returns; ``"conservative"``, ``"standard"`` and ``"median"`` put it behind, before or in

@@ -11,8 +11,9 @@ from segue.data.sessions import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.drawing import Drawn, Sample, barred_items
+from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
-from segue.nn.metrics import (
+from segue.metrics import (
     AUC_METRICS,
     COUNT_METRICS,
     LIST_METRICS,
@@ -24,7 +25,6 @@ from segue.nn.metrics import (
     case_auc,
     wrong_before,
 )
-from segue.nn.ranking import TargetCounts, count_targets, top_k
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.nn.ranking import top_k
+from segue.evaluation.ranking import top_k
 
 
 @runtime_checkable

@@ -7,13 +7,13 @@ from typing import Any
 
 from segue.data.fingerprint import fingerprint
 from segue.errors import InputError, ParameterError
-from segue.evaluation.dataset import Dataset
-from segue.evaluation.identity import differences
-from segue.evaluation.protocol import Protocol
-from segue.experiment.entries import Entry
 from segue.experiment.folder import BEGUN, RUN, Layout, is_begun
+from segue.experiment.model_specs import Entry
 from segue.experiment.recipe import Recipe
 from segue.parameters import flatten, typed
+from segue.protocols.dataset import Dataset
+from segue.protocols.identity import differences
+from segue.protocols.protocol import Protocol
 from segue.storage import write_text
 from segue.strict_json import dumps
 from segue.training.runtime import Runtime

@@ -12,24 +12,24 @@ from segue.data.events import Events
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
-from segue.evaluation.dataset import Dataset
-from segue.evaluation.identity import protocol_hash
-from segue.evaluation.prepare import prepare
-from segue.evaluation.protocol import Protocol
-from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.folder import check_folder
+from segue.experiment.model_specs import Entry, build_entries, check_entries
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.experiment.results import Difference, ModelResult, Results, doubt_of
 from segue.experiment.runner import Runner
 from segue.experiment.source import with_prepared
 from segue.experiment.tracking.follow import check_trackers
-from segue.models.anatomy import anatomy
+from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
 from segue.models.catalog import load
 from segue.models.sequence import SequenceModel
-from segue.nn.metrics import is_better, lower_is_better
+from segue.models.summary import anatomy
 from segue.parameters import merge
 from segue.progress import Progress
+from segue.protocols.dataset import Dataset
+from segue.protocols.identity import protocol_hash
+from segue.protocols.prepare import prepare
+from segue.protocols.protocol import Protocol
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
 

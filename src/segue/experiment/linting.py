@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.figures import on_validation
 from segue.evaluation.linter.finding import Finding
 from segue.evaluation.linter.results import lint_results
 from segue.evaluation.linter.scorer import lint_scores
 from segue.experiment.results import ModelResult
 from segue.models.base import Model
+from segue.protocols.dataset import Dataset
 
 
 def inspected(row: ModelResult, model: Model, data: Dataset, seed: int) -> ModelResult:

@@ -9,17 +9,17 @@ from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.data.events import Events
 from segue.data.readers import read
 from segue.errors import ArtifactError, ParameterError
-from segue.evaluation.choice import choose
-from segue.evaluation.dataset import dataset_at
-from segue.evaluation.prepare import WholeLog, prepare_whole
-from segue.evaluation.protocol import Protocol
-from segue.experiment.entries import Entry, build_entries, check_entries
 from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
 from segue.experiment.folder import RESULTS
+from segue.experiment.model_specs import Entry, build_entries, check_entries
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.experiment.results import ModelResult
 from segue.models.base import Model
 from segue.parameters import merge
+from segue.protocols.dataset import dataset_at
+from segue.protocols.prepare import WholeLog, prepare_whole
+from segue.protocols.protocol import Protocol
+from segue.protocols.selection import choose
 from segue.training.runtime import Runtime
 
 Settings = Mapping[str, Mapping[str, Any]]

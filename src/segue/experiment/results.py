@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ArtifactError
 from segue.evaluation.linter.finding import Finding
-from segue.nn.metrics import is_better, order_key
+from segue.metrics import is_better, order_key
 from segue.storage import write_text
 from segue.strict_json import Number, dumps
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segue.data.events import Events
-from segue.evaluation.dataset import Dataset
-from segue.experiment.entries import Entry, build_entries, check_entries, recent_popularity
+from segue.experiment.comparison.verdicts import check_slices
 from segue.experiment.folder import check_folder
-from segue.experiment.judging import check_slices
+from segue.experiment.model_specs import Entry, build_entries, check_entries, recent_popularity
 from segue.experiment.recipe import Recipe
 from segue.experiment.results import Results
 from segue.experiment.runner import Runner
 from segue.experiment.source import prepare_log, with_prepared
 from segue.experiment.tracking.follow import check_trackers
 from segue.progress import Progress
+from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
 

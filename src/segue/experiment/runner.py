@@ -8,26 +8,26 @@ from typing import Any
 
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.log import lint_log
 from segue.evaluation.outcome import Evaluation
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
-from segue.experiment.cases import keep_cases, restore_cases
-from segue.experiment.differences import Pair
-from segue.experiment.entries import Entry
+from segue.experiment.comparison.cases import keep_cases, restore_cases
+from segue.experiment.comparison.differences import Pair
+from segue.experiment.comparison.verdicts import judged
 from segue.experiment.environment import write_environment
 from segue.experiment.examples import examples
 from segue.experiment.folder import CHECKPOINTS, RESULTS, begin_folder
-from segue.experiment.judging import judged
 from segue.experiment.latency import median_latency_ms
 from segue.experiment.linting import all_findings, inspected
 from segue.experiment.memory import peak_mb, reset_peak
+from segue.experiment.model_specs import Entry
 from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_reports
 from segue.experiment.results import Example, ModelResult, Results
 from segue.experiment.tracking.follow import Fit, follow
 from segue.models.catalog import load
+from segue.protocols.dataset import Dataset
 from segue.storage import remove
 from segue.strict_json import digest
 from segue.training.runtime import Runtime

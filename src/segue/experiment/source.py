@@ -5,11 +5,11 @@ from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
-from segue.evaluation.dataset import MEASURING, Dataset, dataset_at, open_dataset
-from segue.evaluation.prepare import prepare
-from segue.evaluation.protocol import Protocol
 from segue.experiment.recipe import PROTOCOL, Recipe, read_log
 from segue.parameters import merge
+from segue.protocols.dataset import MEASURING, Dataset, dataset_at, open_dataset
+from segue.protocols.prepare import prepare
+from segue.protocols.protocol import Protocol
 
 
 def with_prepared(recipe: Recipe, events: Events | None = None) -> tuple[Recipe, Dataset | None]:

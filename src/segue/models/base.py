@@ -20,10 +20,10 @@ from segue.data.readers import read_items
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError, SegueError
+from segue.evaluation.ranking import top_k
 from segue.models.filters import Allowed, Excluded, filters
 from segue.models.recommendation import Recommendation, recommendations
-from segue.models.running import Session, Told, running_sessions, session_lists
-from segue.nn.ranking import top_k
+from segue.models.requests import Session, Told, running_sessions, session_lists
 from segue.parameters import build
 from segue.spaces import Around, Space
 from segue.training.runtime import Runtime

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from segue.data.sessions import Prefixes
+from segue.evaluation.ranking import top_k
 from segue.models.base import Model
-from segue.nn.ranking import top_k
 
 _FEW = 4
 """Where at most one in so many items is asked for, only their rows are multiplied."""

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from segue.data.sessions import Cases, Sessions
-from segue.models.successors.model import SuccessorConfig, SuccessorModel, pairs
+from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, pairs
 from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 

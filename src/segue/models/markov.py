@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.models.base import Model
-from segue.models.successors.model import SuccessorConfig, SuccessorModel, last_items, pairs
+from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, last_items, pairs
 from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime
 

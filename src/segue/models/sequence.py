@@ -21,13 +21,13 @@ from segue.nn.encoders.sequence import SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.parameters import build
 from segue.spaces import Around, Choice, Space
-from segue.training.answers import Answers, Teacher, ask, require_teacher
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.curve import EpochRecord
 from segue.training.loop import Objective
 from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
 from segue.training.optimizers import Optimizer, RowAdagrad, TablesApart
 from segue.training.runtime import Runtime
+from segue.training.soft_labels import Answers, Teacher, ask, require_teacher
 
 
 def _divides_the_width(heads: int, values: ValidationInfo) -> int:

@@ -20,10 +20,10 @@ from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.parameters import build
 from segue.spaces import Around, Range, Space
-from segue.training.answers import best_items
 from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
+from segue.training.soft_labels import best_items
 
 _STAGES = ("retriever", "ranker")
 

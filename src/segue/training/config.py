@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.errors import InputError
+from segue.metrics import CHOOSING_METRICS, MetricName
 from segue.nn.losses.catalogue import LossName
-from segue.nn.metrics import CHOOSING_METRICS, MetricName
 
 
 class FineTuning(BaseModel):

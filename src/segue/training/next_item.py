@@ -13,9 +13,9 @@ from segue.nn.encoders.sequence import PositionwiseEncoder, SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss
 from segue.nn.losses.shared_softmax import Precision
 from segue.nn.losses.soft import soft_cross_entropy
-from segue.training.answers import Answers
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
+from segue.training.soft_labels import Answers
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.errors import InputError
-from segue.nn.metrics import CHOOSING_METRICS, MetricName
+from segue.metrics import CHOOSING_METRICS, MetricName
 
 
 class Tuning(BaseModel):

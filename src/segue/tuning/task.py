@@ -6,17 +6,17 @@ from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.measure import measure
 from segue.experiment.begun import settings_of
-from segue.experiment.entries import Entry, build_entries
+from segue.experiment.model_specs import Entry, build_entries
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.experiment.source import prepare_log, protocol_settings, with_prepared
+from segue.metrics import CHOOSING_METRICS, MetricName
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig
-from segue.nn.metrics import CHOOSING_METRICS, MetricName
 from segue.parameters import flatten, merge, nested
 from segue.progress import Progress
+from segue.protocols.dataset import Dataset
 from segue.spaces import Space
 from segue.training.runtime import Runtime
 from segue.tuning.plan import Tuning

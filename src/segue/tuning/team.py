@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import ArtifactError, SegueError
-from segue.evaluation.dataset import open_dataset
 from segue.experiment.recipe import Recipe
 from segue.parameters import build
 from segue.progress import Progress
+from segue.protocols.dataset import open_dataset
 from segue.strict_json import dumps
 from segue.tuning.crew import Crew
 from segue.tuning.folder import DATA

@@ -12,11 +12,11 @@ from segue.data.readers import read
 from segue.data.sessions import Cases, Prefixes
 from segue.data.synthetic import synthetic_log
 from segue.data.vocabulary import Vocabulary
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.results import Standing
 from segue.evaluation.linter.scores import Answers, ask
-from segue.evaluation.prepare import prepare
 from segue.models.popularity import Popularity
+from segue.protocols.dataset import Dataset
+from segue.protocols.prepare import prepare
 
 EVENTS, SESSIONS, ITEMS = 6_000, 1_500, 120
 

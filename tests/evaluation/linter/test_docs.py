@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from segue.evaluation.linter.copies import LEAST_TIMED, LEAST_UNTIMED
+from segue.evaluation.linter.duplicate_sessions import LEAST_TIMED, LEAST_UNTIMED
 from segue.evaluation.linter.log import LOG_CHECKS
 from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS

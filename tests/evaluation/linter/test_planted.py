@@ -35,7 +35,7 @@ from segue.evaluation.linter.finding import run_all
 from segue.evaluation.linter.log import LOG_CHECKS, lint_log
 from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS
-from segue.evaluation.prepare import prepare
+from segue.protocols.prepare import prepare
 
 PLANTED = {
     "overlap-in-time": (random_sessions, random_events, shifted_test),

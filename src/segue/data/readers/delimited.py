@@ -10,9 +10,9 @@ from typing import Literal
 
 import polars as pl
 
-from segue.data.door.admit import Table, Wishes
-from segue.data.door.columns import is_usual, listed
-from segue.data.door.mistakes import SHOWN, Place, named_rows
+from segue.data.ingest.admit import Table, Wishes
+from segue.data.ingest.columns import is_usual, listed
+from segue.data.ingest.mistakes import SHOWN, Place, named_rows
 from segue.data.readers.text import TextFile
 from segue.errors import LogError
 

@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 
 from segue.data.catalog import FOLDER_VARIABLE, find
-from segue.data.door.admit import Table, Wishes, admit
-from segue.data.door.metadata import admit_metadata, attach
-from segue.data.door.times import TimeUnit
 from segue.data.events import ITEM, PART, TIME, Events, Unit
-from segue.data.readers.beside import metadata_beside, read_metadata
+from segue.data.ingest.admit import Table, Wishes, admit
+from segue.data.ingest.metadata import admit_metadata, attach
+from segue.data.ingest.times import TimeUnit
+from segue.data.readers.companion_files import metadata_beside, read_metadata
 from segue.data.readers.folder import Layout, lay_out
 from segue.data.readers.formats import check_format, read_table
 from segue.data.readers.frames import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse

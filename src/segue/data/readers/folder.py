@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segue.data.door.columns import listed
-from segue.data.readers.beside import metadata_beside
+from segue.data.ingest.columns import listed
+from segue.data.readers.companion_files import metadata_beside
 from segue.data.readers.formats import is_parquet
 from segue.errors import LogError
 

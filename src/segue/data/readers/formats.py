@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from segue.data.door.admit import Table, Wishes
+from segue.data.ingest.admit import Table, Wishes
 from segue.data.readers.delimited import is_header, read_delimited, split
 from segue.data.readers.jsonlines import EVENTS, read_json_lines, read_nested_json_lines
 from segue.data.readers.lines import read_double_colons, read_pairs, read_sequences

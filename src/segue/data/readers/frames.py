@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segue.data.door.admit import Table
-from segue.data.door.columns import listed
-from segue.data.door.mistakes import Place
 from segue.data.events import ITEM, RATING, SESSION, USER, Unit
+from segue.data.ingest.admit import Table
+from segue.data.ingest.columns import listed
+from segue.data.ingest.mistakes import Place
 from segue.errors import LogError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from itertools import islice
 import numpy as np
 import polars as pl
 
-from segue.data.door.admit import Table, Wishes
-from segue.data.door.mistakes import SHOWN, Place, named_rows
+from segue.data.ingest.admit import Table, Wishes
+from segue.data.ingest.mistakes import SHOWN, Place, named_rows
 from segue.data.readers.text import TextFile, filled
 from segue.errors import LogError
 

@@ -7,9 +7,9 @@ import polars as pl
 from jaxtyping import Int
 
 from segue.data.catalog import about
-from segue.data.door.admit import Table, Wishes
-from segue.data.door.mistakes import SHOWN, Place
 from segue.data.events import ITEM, SESSION, USER
+from segue.data.ingest.admit import Table, Wishes
+from segue.data.ingest.mistakes import SHOWN, Place
 from segue.data.readers.delimited import header_names, is_header
 from segue.data.readers.text import TextFile, filled
 from segue.errors import LogError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from segue.data.door.admit import Table
-from segue.data.door.mistakes import Place
+from segue.data.ingest.admit import Table
+from segue.data.ingest.mistakes import Place
 from segue.errors import LogError
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from segue.data.door.admit import Table, Wishes
-from segue.data.door.columns import listed
+from segue.data.ingest.admit import Table, Wishes
+from segue.data.ingest.columns import listed
 from segue.data.readers.delimited import Delimited, read_delimited, split
 from segue.data.readers.text import TextFile
 from segue.errors import LogError

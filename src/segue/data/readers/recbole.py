@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from segue.data.door.admit import Table, Wishes
+from segue.data.ingest.admit import Table, Wishes
 from segue.data.readers.delimited import Delimited, header_names, split
 from segue.data.readers.text import TextFile
 from segue.errors import LogError

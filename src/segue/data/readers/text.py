@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from segue.data.door.values import rows_where
+from segue.data.ingest.values import rows_where
 from segue.errors import LogError
 
 _HEAD = 200

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from segue.evaluation.dataset import Dataset
-from segue.evaluation.linter.held import sample
+from segue.evaluation.linter.holdout import sample
 from segue.evaluation.measure import measure
 from segue.evaluation.outcome import Evaluation
 from segue.evaluation.scorer import Scorer
+from segue.protocols.dataset import Dataset
 
 MOST_CASES = 5_000
 """Cases of a part that are measured."""

@@ -7,9 +7,9 @@ import polars as pl
 from jaxtyping import Int32, Int64
 
 from segue.data.sessions import Prefixes, Sessions
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.finding import Found
-from segue.evaluation.linter.held import first_targets, in_place, sample
+from segue.evaluation.linter.holdout import first_targets, in_place, sample
+from segue.protocols.dataset import Dataset
 
 _MOST_CASES = 20_000
 """Cases, or training events, that a share is estimated from."""

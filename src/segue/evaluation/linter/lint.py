@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from segue.errors import ParameterError
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.finding import Finding
 from segue.evaluation.linter.log import lint_log
+from segue.protocols.dataset import Dataset
 
 if TYPE_CHECKING:
     from segue.evaluation.scorer import Scorer

@@ -1,7 +1,6 @@
 """The checks of a prepared log."""
 
-from segue.evaluation.dataset import Dataset
-from segue.evaluation.linter.copies import divided_sessions, duplicated_sessions
+from segue.evaluation.linter.duplicate_sessions import divided_sessions, duplicated_sessions
 from segue.evaluation.linter.finding import LOG, Check, Finding, run_all
 from segue.evaluation.linter.inputs import double_events, target_in_column, target_in_input, vocabulary_from_test
 from segue.evaluation.linter.times import (
@@ -10,6 +9,7 @@ from segue.evaluation.linter.times import (
     validation_after_test,
     validation_overlaps_training,
 )
+from segue.protocols.dataset import Dataset
 
 LOG_CHECKS: tuple[Check[Dataset], ...] = (
     Check("overlap-in-time", "warning", overlap_in_time),

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Protocol, runtime_checkable
 
 from segue.evaluation.linter.finding import Check, Finding, Found, run_all
-from segue.nn.metrics import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
+from segue.metrics import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
 
 ABOVE = 1.25
 """How many times the test value a validation value may be, beyond what the baselines' are."""

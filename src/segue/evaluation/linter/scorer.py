@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.figures import on_validation
 from segue.evaluation.linter.finding import Finding, run_all
 from segue.evaluation.linter.results import lint_results
 from segue.evaluation.linter.scores import SCORE_CHECKS, ask
 from segue.evaluation.scorer import Scorer
+from segue.protocols.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 from segue.data.sessions import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.linter.finding import Check, Found
-from segue.evaluation.linter.held import sample
+from segue.evaluation.linter.holdout import sample
+from segue.evaluation.ranking import top_k
 from segue.evaluation.scorer import Scorer
-from segue.nn.ranking import top_k
 
 _MOST_CASES, _MOST_SCORES = 256, 10_000_000
 """Cases, and scores, that are looked at."""

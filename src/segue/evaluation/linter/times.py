@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from segue.data.sessions import Cases
-from segue.evaluation.dataset import Dataset
 from segue.evaluation.linter.finding import Found
-from segue.evaluation.linter.held import held_sessions, in_place
+from segue.evaluation.linter.holdout import held_sessions, in_place
+from segue.protocols.dataset import Dataset
 
 TOLERATED = 0.01
 """Share of the sessions of a part that may seem to end too early: one whose last events are on unknown items does."""

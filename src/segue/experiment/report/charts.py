@@ -10,7 +10,7 @@ from typing import Any
 from segue.experiment.report.placing import Plane, log_ticks, padded
 from segue.experiment.report.wording import headed
 from segue.experiment.results import ModelResult
-from segue.nn.metrics import lower_is_better
+from segue.metrics import lower_is_better
 
 Spec = dict[str, Any]
 

@@ -6,9 +6,9 @@ import yaml
 from pydantic import BaseModel
 
 from segue.errors import InputError
-from segue.evaluation.protocol import Protocol
 from segue.experiment.results import Results
 from segue.models.catalog import model_class
+from segue.protocols.protocol import Protocol
 
 
 def repeat(results: Results) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from segue.experiment.results import Finding, ModelResult, Results
-from segue.nn.metrics import lower_is_better
+from segue.metrics import lower_is_better
 
 _SEVERITIES = ("error", "warning", "note")
 _FEW = 10

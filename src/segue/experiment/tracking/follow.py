@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from segue.errors import MissingExtraError
-from segue.evaluation.dataset import Dataset
-from segue.experiment.entries import Entry
+from segue.experiment.model_specs import Entry
 from segue.experiment.recipe import Recipe
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.tracking.curve import Curve
 from segue.experiment.tracking.tracker import Subject, Tracker
+from segue.protocols.dataset import Dataset
 from segue.training.curve import EpochRecord
 
 _TRACKERS = {

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numba import njit
 
-from segue.nn.ranking.kernels import Seen, insert, is_barred
+from segue.evaluation.ranking.kernels import Seen, insert, is_barred
 
 _LEAST = np.float32(np.finfo(np.float32).tiny)
 """Scores below the smallest normal float32 count as none, so that ties can be parted by steps of float32."""

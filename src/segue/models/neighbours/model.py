@@ -14,6 +14,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.evaluation.ranking.kernels import Seen
 from segue.models.base import Model, ModelConfig
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import (
@@ -28,9 +29,8 @@ from segue.models.neighbours.kernels import (
     scratch,
 )
 from segue.models.recency import notes_on_age, recency
-from segue.nn.ranking.kernels import Seen
-from segue.nn.threads import share_rows
 from segue.spaces import Around, Range, Space
+from segue.threads import share_rows
 from segue.training.runtime import Runtime
 
 _ROWS_PER_THREAD = 16

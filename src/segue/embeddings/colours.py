@@ -1,0 +1,152 @@
+"""What colours the items: their popularity, or a column of their metadata."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64, Int64
+
+from segue.embeddings.cloud import Cloud
+from segue.embeddings.options import POPULARITY
+from segue.errors import ParameterError
+
+HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+"""Okabe and Ito's colours for the colour-blind, without yellow, which is too pale on white."""
+GREY = "#BBBBBB"
+"""Colour of the other categories, and of items of which nothing is known."""
+OTHER, UNKNOWN = "other", "not known"
+
+MOST = 2 * len(HUES)
+"""Categories that can be told apart: each hue in two shapes."""
+_IF_MORE = len(HUES)
+"""Categories that are shown where there are more: one per hue, for shapes cannot be told apart where items are many."""
+_SEPARATORS = ("|", ";", ",", " ")
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Items coloured by a number.
+
+    Attributes:
+        title: what the number is.
+        values: of each item; NaN where it is not known.
+        logarithmic: whether the scale is.
+        notes: what was done to the column.
+    """
+
+    title: str
+    values: Float64[np.ndarray, "N"]
+    logarithmic: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """Items coloured by a category.
+
+    Attributes:
+        title: what the category is.
+        values: the category of each item, null where it is not known.
+        shown: the categories that have a colour, the most frequent first.
+        notes: what was done to the column.
+    """
+
+    title: str
+    values: pl.Series
+    shown: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def legend(self) -> list[str]:
+        """The entries of a legend: the categories shown and, where they occur, "other" and "not known"."""
+        codes = set(self.codes.tolist())
+        rest = [name for code, name in enumerate((OTHER, UNKNOWN), len(self.shown)) if code in codes]
+        return [*self.shown, *rest]
+
+    @property
+    def codes(self) -> Int64[np.ndarray, "N"]:
+        """Of each item its place in ``shown``; one more for other categories, two more where none is known."""
+        place = {name: code for code, name in enumerate(self.shown)}
+        other = len(self.shown)
+        return np.array([other + 1 if name is None else place.get(name, other) for name in self.values.to_list()])
+
+
+Colours = Numbers | Categories
+
+
+def colours_of(cloud: Cloud, color: str) -> Colours:
+    """Return what colours the items.
+
+    As in the features of a network, text, integers and booleans are categories and decimals numbers, unless the name
+    ends in ``:number`` or ``:category``.
+
+    Args:
+        cloud: the items.
+        color: ``popularity``, or a column of the metadata.
+
+    Raises:
+        ParameterError: there is no such column, or it holds no numbers where they are asked for.
+    """
+    if color == POPULARITY:
+        support = np.maximum(cloud.items["support"].to_numpy(), 1).astype(np.float64)
+        return Numbers("popularity (events in training)", support, logarithmic=True)
+    name, _, kind = color.rpartition(":") if color.endswith((":number", ":category")) else (color, "", "")
+    if name not in cloud.metadata:
+        known = ", ".join((POPULARITY, *cloud.metadata))
+        raise ParameterError(
+            f"color: must be one of {known}, got '{name}'; more columns come with a table of the items"
+        )
+    column = cloud.items[name]
+    if kind == "number" or (not kind and column.dtype.is_float()):
+        return _numbers(column)
+    return _categories(column, whole=kind == "category")
+
+
+def _numbers(column: pl.Series) -> Numbers:
+    values = column.cast(pl.Float64, strict=False)
+    if values.is_finite().fill_null(value=False).sum() == 0:
+        raise ParameterError(f"color: {column.name} must hold numbers to be read as such; write {column.name}:category")
+    finite = values.is_finite().fill_null(value=False).to_numpy()
+    known = np.where(finite, values.fill_null(0.0).to_numpy(), np.nan)
+    unread = int((~finite & column.is_not_null().to_numpy()).sum())
+    notes = (f"{column.name}: {unread:,} values are no numbers and are drawn as not known",) if unread else ()
+    return Numbers(column.name, known, logarithmic=False, notes=notes)
+
+
+def _categories(column: pl.Series, *, whole: bool) -> Categories:
+    values, notes = _one_value_each(column, whole=whole)
+    names = values.drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])[values.name]
+    shown = names.to_list() if len(names) <= MOST else names[:_IF_MORE].to_list()
+    if len(shown) < len(names):
+        notes = (*notes, f"{column.name}: {len(names):,} values, of which the {len(shown)} most frequent have a colour")
+    return Categories(column.name, values, tuple(shown), notes)
+
+
+def _one_value_each(column: pl.Series, *, whole: bool) -> tuple[pl.Series, tuple[str, ...]]:
+    """Return a column as text, null where nothing is known; where cells hold several values, the first of each.
+
+    A text is taken for several values if there are too many texts for colours and they are made of at most half as many
+    parts, as genres are: "Action Comedy", "Comedy Drama", "Action Drama".
+
+    Args:
+        column: the cells.
+        whole: whether a text is one value in any case.
+    """
+    if isinstance(column.dtype, pl.List | pl.Array):
+        firsts = column.list.first() if isinstance(column.dtype, pl.List) else column.arr.first()
+        return _text(firsts), (f"{column.name}: coloured by the first value of each list",)
+    text = _text(column)
+    cells = text.drop_nulls().unique()
+    for separator in () if whole or len(cells) <= MOST else _SEPARATORS:
+        parts = cells.str.split(separator)
+        if 2 * parts.explode().n_unique() <= len(cells):
+            note = (
+                f"{column.name}: coloured by the first of the values between '{separator}' (:category takes it whole)"
+            )
+            return _text(text.str.split(separator).list.first()), (note,)
+    return text, ()
+
+
+def _text(column: pl.Series) -> pl.Series:
+    stripped = column.cast(pl.String).str.strip_chars()
+    return stripped.replace("", None)

@@ -1,0 +1,156 @@
+"""Two coordinates for each item: principal components, t-SNE, UMAP."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from segue.embeddings.cloud import Cloud
+from segue.embeddings.extra import library
+from segue.embeddings.neighbours import neighbours_of
+from segue.embeddings.variance import Variance
+from segue.errors import ParameterError
+from segue.progress import Progress
+from segue.rng import generator
+
+FOR_TSNE = 100_000
+"""Items above which UMAP is advised."""
+
+NOT_TO_BE_READ = {
+    "tsne": (
+        "What may not be read from t-SNE: distances between groups, sizes and densities of groups, and shapes that "
+        "show at one perplexity alone. What may be read: which items are close neighbours."
+    ),
+    "umap": (
+        "What may not be read from UMAP: distances between groups, sizes and densities of groups. "
+        "What may be read: which items are close neighbours, and roughly which groups touch."
+    ),
+    "pca": (
+        "Distances are those of the vectors as far as these two components go; what the other components hold is not "
+        "to be seen, so items that lie together here may be far apart."
+    ),
+}
+"""What belongs under each picture."""
+
+_PER_PERPLEXITY = 3
+"""Neighbours that t-SNE looks at, per unit of perplexity."""
+_UMAP_NEIGHBOURS = 15
+_TSNE_START, _UMAP_START = 1e-4, 5.0
+"""Standard deviation of the coordinates that a layout starts from, as the libraries' own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """One picture of a cloud.
+
+    Attributes:
+        title: what tells it from others beside it; empty for the only one.
+        points: the coordinates of each item.
+        axes: what they are.
+    """
+
+    title: str
+    points: Float[np.ndarray, "N 2"]
+    axes: tuple[str, str]
+
+
+def pca_map(variance: Variance, points: Float64[np.ndarray, "N 2"]) -> Map:
+    """Return items on the first two principal components.
+
+    Args:
+        variance: the components.
+        points: the coordinates of the items that are drawn.
+    """
+    shares = [*variance.shares[:2], 0.0]
+    return Map("", points, (f"component 1 ({shares[0]:.1%} of the variance)", f"component 2 ({shares[1]:.1%})"))
+
+
+def fitting(perplexities: Sequence[float], items: int) -> tuple[list[float], list[str]]:
+    """Return the perplexities that a catalogue is large enough for, and what was changed.
+
+    Raises:
+        ParameterError: the catalogue is too small for any.
+    """
+    most = (items - 1) // _PER_PERPLEXITY
+    if most < 2:
+        raise ParameterError(
+            f"t-SNE: needs at least {2 * _PER_PERPLEXITY + 1} items, got {items}; draw the kind pca instead"
+        )
+    kept = list(dict.fromkeys(min(perplexity, most) for perplexity in perplexities))
+    lowered = [f"{perplexity:g}" for perplexity in perplexities if perplexity > most]
+    if not lowered:
+        return kept, []
+    return kept, [
+        f"perplexity {' and '.join(lowered)}: lowered to {most}, for {items:,} items have no more than "
+        f"{_PER_PERPLEXITY} x {most} neighbours"
+    ]
+
+
+def tsne_maps(
+    cloud: Cloud,
+    start: Float64[np.ndarray, "N 2"],
+    perplexities: Sequence[float],
+    *,
+    seed: int,
+    threads: int,
+    progress: Progress,
+) -> list[Map]:
+    """Lay the items out by t-SNE once per perplexity, all from the same exact neighbours by cosine.
+
+    Args:
+        cloud: the items.
+        start: where each layout begins: on the first two principal components, so that what is far apart stays roughly
+            far apart (Kobak and Berens 2019, Nature Communications).
+        perplexities: as ``fitting`` returns them.
+        seed: the same seed gives the same picture.
+        threads: of openTSNE.
+        progress: told of each layout.
+    """
+    tsne, affinity = library("openTSNE").TSNE, library("openTSNE.affinity").PerplexityBasedNN
+    given = library("openTSNE.nearest_neighbors").PrecomputedNeighbors
+    found = neighbours_of(cloud, int(_PER_PERPLEXITY * max(perplexities)))
+    distances = np.sqrt(np.maximum(2 - 2 * found.similarities.astype(np.float64), 0))
+    begin = _TSNE_START * _at_unit_width(start)
+    begin += 0.01 * _TSNE_START * generator(seed, "t-SNE").standard_normal(begin.shape)  # No two at the same place.
+    maps = []
+    with progress.task("t-SNE", len(perplexities)) as task:
+        for perplexity in perplexities:
+            k = int(_PER_PERPLEXITY * perplexity)
+            pairs = affinity(
+                perplexity=perplexity, knn_index=given(found.rows[:, :k], distances[:, :k]), n_jobs=threads
+            )
+            layout = tsne(random_state=seed, n_jobs=threads).fit(affinities=pairs, initialization=begin.copy())
+            maps.append(Map(f"perplexity {perplexity:g}", np.asarray(layout), ("", "")))
+            task.advance(1, f"perplexity {perplexity:g}")
+    return maps
+
+
+def umap_map(cloud: Cloud, start: Float64[np.ndarray, "N 2"], *, seed: int) -> Map:
+    """Lay the items out by UMAP with 15 neighbours by cosine, from the first two principal components.
+
+    A fixed seed makes UMAP run in one thread: in several, no two runs are alike.
+
+    Args:
+        cloud: the items.
+        start: the first two principal components.
+        seed: the same seed gives the same picture.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # umap-learn and numba talk of tensorflow and of threads.
+        kind = library("umap").UMAP
+        layout = kind(
+            n_neighbors=min(_UMAP_NEIGHBOURS, len(cloud) - 1),
+            metric="cosine",
+            init=_UMAP_START * _at_unit_width(start).astype(np.float32),
+            random_state=seed,
+            n_jobs=1,
+        ).fit_transform(cloud.directions)
+    return Map("", np.asarray(layout), ("", ""))
+
+
+def _at_unit_width(points: Float64[np.ndarray, "N 2"]) -> Float64[np.ndarray, "N 2"]:
+    """Scale coordinates to a standard deviation of 1 along the first axis; points that are all equal stay so."""
+    width = points[:, 0].std()
+    return points / width if width > 0 else points.copy()

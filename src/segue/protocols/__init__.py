@@ -1,0 +1,1 @@
+"""Protocols: how a log is cleaned, split and turned into test cases."""

@@ -1,0 +1,208 @@
+"""Cleaning steps: pure functions from an ordered log to a smaller one that say what they dropped and why.
+
+Which steps run, in which order and with which numbers, is the protocol's business.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from segue.data.events import DAY, SECOND, TIME
+from segue.data.order import ROW, Runs, begins, by_end
+from segue.protocols.intervals import holds_any, parse_intervals
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """What a step leaves.
+
+    Attributes:
+        log: the ordered log that is left.
+        dropped: number of events that are gone.
+        why: what was dropped, or changed, in words.
+    """
+
+    log: pl.DataFrame
+    dropped: int
+    why: str
+
+
+def drop_incomplete(log: pl.DataFrame) -> Cleaned:
+    """Drop events without session, item or time."""
+    needed = [name for name in ("session", "item", "time") if name in log.columns]
+    return _left(log, log.drop_nulls(needed), f"events without {' or '.join(needed)}")
+
+
+def drop_duplicates(log: pl.DataFrame) -> Cleaned:
+    """Drop events that equal an earlier one in every column.
+
+    Without times two equal rows are two visits, not a duplicate: such a log must not be given to this step.
+    """
+    columns = [name for name in log.columns if name != ROW]
+    return _left(log, log.unique(columns, keep="first", maintain_order=True), "exact duplicates of another event")
+
+
+def drop_repeats(log: pl.DataFrame) -> Cleaned:
+    """Keep the first of several consecutive events of a session on one item."""
+    other = log["item"] != log["item"].shift(1)
+    return _left(log, log.filter(begins(log) | other), "repeats of the event before")
+
+
+def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:
+    """Keep the first or the last of several events of a session on one item."""
+    kept = log.unique(["session", "item"], keep=revisits, maintain_order=True)
+    other = "an earlier" if revisits == "first" else "a later"
+    return _left(log, kept, f"events on an item that the session has {other} event on")
+
+
+def keep_values(
+    log: pl.DataFrame,
+    *,
+    value_interval: Mapping[str, str] | None = None,
+    value_among: Mapping[str, Sequence[str]] | None = None,
+) -> Cleaned:
+    """Keep the events whose values are in intervals, or among some; a value that is missing is not.
+
+    Args:
+        log: an ordered log.
+        value_interval: intervals by numeric column (``segue.protocols.intervals``); times are seconds since 1970.
+        value_among: values by column, compared as text.
+    """
+    intervals, choices = value_interval or {}, value_among or {}
+    rules = [
+        *(holds_any(parse_intervals(text), _number(log, name)) for name, text in intervals.items()),
+        *(pl.col(name).cast(pl.String).is_in(list(values)) for name, values in choices.items()),
+    ]
+    said = [f"'{name}' in {text}" for name, text in intervals.items()]
+    said += [f"'{name}' among {', '.join(values)}" for name, values in choices.items()]
+    return _left(log, log.filter(pl.all_horizontal(rules)), f"events without {' and '.join(said)}")
+
+
+def _number(log: pl.DataFrame, name: str) -> pl.Expr:
+    if name == TIME:
+        return pl.col(name).to_physical() / SECOND
+    return pl.col(name).fill_nan(None) if log.schema[name].is_float() else pl.col(name)
+
+
+def keep_active(log: pl.DataFrame, *, session_interval: str | None = None, item_interval: str | None = None) -> Cleaned:
+    """Drop sessions and items whose numbers of events are outside intervals, until none is.
+
+    Both are counted before either is dropped, round after round, as RecBole does: where an interval has an upper end
+    the order matters.
+    """
+    rules = {"session": session_interval, "item": item_interval}
+    asked = {side: text for side, text in rules.items() if text is not None}
+    inside = pl.all_horizontal([holds_any(parse_intervals(text), pl.len().over(side)) for side, text in asked.items()])
+    kept, before = log, -1
+    while kept.height != before:
+        kept, before = kept.filter(inside), kept.height
+    said = " or ".join(f"{side}s without a number of events in {text}" for side, text in asked.items())
+    return _left(log, kept, said)
+
+
+def window(
+    log: pl.DataFrame,
+    *,
+    last_days: float | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Cleaned:
+    """Keep the events in a window of time.
+
+    Args:
+        log: an ordered log with times.
+        last_days: length of the window in days, ending at the last event.
+        since: first moment of the window.
+        until: first moment after it.
+    """
+    inside = pl.lit(value=True)
+    if last_days is not None:
+        age = (pl.col("time").max() - pl.col("time")).to_physical()
+        inside &= age < last_days * DAY
+    if since is not None:
+        inside &= pl.col("time") >= since
+    if until is not None:
+        inside &= pl.col("time") < until
+    return _left(log, log.filter(inside), "events outside the window of time")
+
+
+def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
+    """Start a new session wherever a user was away for more than ``session_gap`` minutes.
+
+    The sessions are numbered; what was the session before becomes the column ``user``, unless there is one.
+    """
+    away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
+    number = (begins(log) | away).cum_sum().alias("session")
+    user = [] if "user" in log.columns else [log["session"].alias("user")]
+    return Cleaned(log.with_columns(*user, number), 0, f"new session after {session_gap:g} minutes without an event")
+
+
+def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
+    """Drop sessions of more than ``max_length`` events: nobody looks at so many items, a program does."""
+    runs = Runs.of(log)
+    return _keep(log, runs.spread(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
+
+
+def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
+    """Drop sessions of fewer than ``min_length`` events."""
+    runs = Runs.of(log)
+    return _keep(log, runs.spread(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
+
+
+def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
+    """Drop items with fewer than ``min_support`` events."""
+    counts = log["item"].value_counts(name="events")
+    known = counts.filter(pl.col("events") >= min_support)["item"]
+    kept = log.filter(pl.col("item").is_in(known.implode()))
+    return _left(log, kept, f"items with fewer than {min_support:,} events")
+
+
+def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
+    """Drop sessions and items until each has ``k_core`` distinct partners: items of a session, sessions of an item.
+
+    The result does not depend on the order of dropping: it is the largest such part of the log.
+    """
+    pairs = log.select("session", "item").unique()
+    before = -1
+    while before != pairs.height:
+        before = pairs.height
+        for side in ("session", "item"):
+            well_known = pairs.group_by(side).len().filter(pl.col("len") >= k_core)
+            pairs = pairs.join(well_known, on=side, how="semi")
+    kept = log.join(pairs, on=["session", "item"], how="semi", maintain_order="left")
+    return _left(log, kept, f"sessions or items with fewer than {k_core:,} distinct partners")
+
+
+def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
+    """Keep the sessions that ended last: as many whole ones as hold at most ``share`` of the events.
+
+    The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
+    just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.
+    """
+    runs = Runs.of(log)
+    latest_first = by_end(log, runs)[::-1]
+    recent = np.empty(len(latest_first), dtype=bool)
+    recent[latest_first] = np.cumsum(runs.lengths[latest_first]) <= recent_share * log.height
+    return _keep(log, runs.spread(recent), f"sessions before the most recent {recent_share:.4g} of the events")
+
+
+def keep_known_items(log: pl.DataFrame, items: pl.Series, min_length: int) -> Cleaned:
+    """Drop held-out events on other items than ``items``, then sessions of fewer than ``min_length`` events."""
+    known = log.filter(pl.col("item").is_in(items.implode()))
+    why = f"events on items that training does not hold, then sessions of fewer than {min_length:,} events"
+    return _left(log, drop_short_sessions(known, min_length).log, why)
+
+
+def _keep(log: pl.DataFrame, rows: Bool[np.ndarray, "n"], why: str) -> Cleaned:
+    return _left(log, log.filter(pl.Series(rows)), why)
+
+
+def _left(before: pl.DataFrame, after: pl.DataFrame, why: str) -> Cleaned:
+    """Report a step; a step that dropped nothing hands back the log it was given."""
+    dropped = before.height - after.height
+    return Cleaned(after if dropped else before, dropped, why)

@@ -1,0 +1,211 @@
+"""A prepared data set, in memory or as a folder.
+
+dataset.json    format version, library versions, checksums
+about.json      protocol, hashes, what each step left, notes
+items.parquet   the catalogue: raw id, support and metadata of each item, in index order
+train/          items, offsets and times of the events (.npy), raw ids of the sessions and further columns (Parquet)
+valid/, test/   the cases: items, starts, ends, times, targets, groups, offsets, labels; further columns (Parquet)
+
+What a data set does not have, for example the times of a log without any, has no file.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segue.data.catalog import find
+from segue.data.sessions import Cases, Sessions
+from segue.data.statistics import Statistics
+from segue.data.stored import read_cases, read_sessions, write_cases, write_sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ArtifactError, ParameterError
+from segue.manifest import DATASET, read_json, write_json
+from segue.metrics import check_labels
+from segue.protocols.identity import protocol_hash
+from segue.protocols.pipeline import Stage
+from segue.protocols.protocol import Protocol
+from segue.protocols.selection import metric_mistakes
+from segue.storage import read_unchanged
+
+MEASURING = ("metrics", "ties", "candidates", "candidate_seed", "valid_metric", "decimals")
+"""Parameters of a protocol that decide how models are measured, not what is prepared."""
+
+_ABOUT, _ITEMS, _TRAIN = "about.json", "items.parquet", "train"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A log, ready.
+
+    Attributes:
+        protocol: how it was made.
+        fingerprint: hash of the raw log.
+        hash: hash of protocol and raw log; results with different hashes are not comparable.
+        train: the training sessions; their vocabulary is the catalogue.
+        valid: the validation cases, or None if the protocol holds out none.
+        test: the test cases.
+        stages: what each step left, with statistics.
+        notes: what was decided on the way, one sentence each; those of the reader come first.
+        divided: sessions of the log's own split with training and test events whose times mingle.
+        log: name of the log, if it is known.
+        items: name of the table with the metadata of the items, if there was one.
+        catalogue: hash of a catalogue that was given; None if it is that of the training part.
+    """
+
+    protocol: Protocol
+    fingerprint: str
+    hash: str
+    train: Sessions
+    valid: Cases | None
+    test: Cases
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]
+    divided: int = 0
+    log: str | None = None
+    items: str | None = None
+    catalogue: str | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The catalogue: the items of the training sessions, with their metadata."""
+        return self.train.vocabulary
+
+    def describe(self) -> dict[str, Any]:
+        """Return the protocol with its hash, ready for JSON."""
+        return {"hash": self.hash, "fingerprint": self.fingerprint, **self.protocol.model_dump(mode="json")}
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the numbers of the data before and after each step, ready for JSON."""
+        return {
+            "train_prefixes": len(self.train.items) - len(self.train),
+            "valid_cases": 0 if self.valid is None else len(self.valid),
+            "test_cases": len(self.test),
+            "item_indices": [1, len(self.vocabulary)],
+            "stages": [stage.describe() for stage in self.stages],
+        }
+
+    def measured_by(self, parameters: Mapping[str, Any]) -> "Dataset":
+        """Return the same data with other parameters of ``MEASURING``, for example ``{"metrics": ["recall@5"]}``.
+
+        Raises:
+            ParameterError: a parameter breaks its rule, or decides what is prepared; all are reported together.
+        """
+        protocol = self.protocol.changed(parameters)
+        mistakes = list(self._measuring_mistakes(parameters, protocol))
+        if mistakes:
+            raise ParameterError("\n".join(mistakes))
+        if self.test.labels is not None:
+            check_labels(self.test.labels, protocol.metrics)
+        return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))
+
+    def measured_as(self, protocol: Protocol) -> "Dataset":
+        """Return the same data with the parameters of ``MEASURING`` that a protocol has; see ``measured_by``."""
+        return self.measured_by({name: getattr(protocol, name) for name in MEASURING})
+
+    def _measuring_mistakes(self, parameters: Mapping[str, Any], protocol: Protocol) -> Iterator[str]:
+        for name in parameters:
+            if name not in MEASURING:
+                yield (
+                    f"protocol.{name}: is decided when a log is prepared, and this data set has "
+                    f"{getattr(self.protocol, name)}; leave it out, or prepare the log again"
+                )
+        if (protocol.candidates == "labeled") != (self.protocol.candidates == "labeled"):
+            yield (
+                f"protocol.candidates: 'labeled' is decided when a log is prepared, and this data set has "
+                f"'{self.protocol.candidates}'; leave it out, or prepare the log again"
+            )
+        else:
+            yield from metric_mistakes(protocol)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the data set as a folder, atomically; an older data set at ``path`` is replaced.
+
+        ``segue.open_dataset`` opens it, and ``segue run``, ``tune``, ``evaluate``, ``distill`` and ``data`` take it
+        instead of a log.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ArtifactError: ``path`` exists and is no data set.
+            StorageError: the write failed; what was at ``path`` is still there.
+        """
+        return DATASET.write(Path(path), {}, self._write_files)
+
+    def _write_files(self, folder: Path) -> None:
+        parts = self._cases()
+        about = {
+            "log": self.log,
+            "items": self.items,
+            "fingerprint": self.fingerprint,
+            "hash": self.hash,
+            "catalogue": self.catalogue,
+            "protocol": self.protocol.model_dump(mode="json"),
+            "stages": [asdict(stage) for stage in self.stages],
+            "notes": self.notes,
+            "divided": self.divided,
+            "exclude_seen": {name: cases.exclude_seen for name, cases in parts.items()},
+        }
+        write_json(folder / _ABOUT, about)
+        self.vocabulary.table.write_parquet(folder / _ITEMS)
+        write_sessions(self.train, folder / _TRAIN)
+        for name, cases in parts.items():
+            write_cases(cases, folder / name)
+
+    def _cases(self) -> dict[str, Cases]:
+        parts = {"valid": self.valid, "test": self.test}
+        return {name: cases for name, cases in parts.items() if cases is not None}
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open a folder that ``Dataset.save`` or ``segue prepare`` wrote.
+
+    Its arrays are mapped into memory and read as they are used, and cannot be written to. All files are compared with
+    their checksums first.
+
+    Args:
+        path: the folder, or its name in the folder that ``SEGUE_DATA`` names.
+
+    Raises:
+        ArtifactError: it is missing, damaged, no data set, or written by a newer or an incompatible version.
+    """
+    return read_unchanged(dataset_at(path) or Path(path), _open)
+
+
+def _open(path: Path) -> Dataset:
+    folder = DATASET.open(path)
+    vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
+    about = folder.read(_ABOUT, _read_about)
+    if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:
+        raise ArtifactError(
+            f"{folder.path / _ABOUT}: has hash {about['hash']}, which this version of segue does not give to its "
+            "protocol, so an incompatible version wrote it; prepare the log again"
+        )
+    cases = {
+        name: read_cases(folder, name, vocabulary, exclude_seen=exclude_seen)
+        for name, exclude_seen in about.pop("exclude_seen").items()
+    }
+    train = read_sessions(folder, _TRAIN, vocabulary)
+    return Dataset(train=train, valid=cases.get("valid"), test=cases["test"], **about)
+
+
+def dataset_at(path: str | Path) -> Path | None:
+    """Return the folder of a data set, also if it is named as in ``SEGUE_DATA``; None if there is something else."""
+    folder = Path(path) if Path(path).exists() else find(str(path))
+    return folder if folder is not None and DATASET.is_at(folder) else None
+
+
+def _read_about(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(file)
+    stages = [Stage(**{**stage, "statistics": Statistics(**stage["statistics"])}) for stage in content["stages"]]
+    protocol = Protocol.of(content["protocol"])
+    return {
+        **content,
+        "catalogue": content["catalogue"],
+        "protocol": protocol,
+        "stages": tuple(stages),
+        "notes": tuple(content["notes"]),
+    }

@@ -1,0 +1,159 @@
+"""Run the steps of a protocol on a log, and count what is there before and after each."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from segue.data.statistics import Statistics, popularity, statistics
+from segue.errors import EmptyDataError
+from segue.protocols.cleaning import keep_known_items
+from segue.protocols.protocol import Protocol
+from segue.protocols.splits import HeldOut
+from segue.protocols.steps import CLEANING, SPLITS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the log after one step.
+
+    Attributes:
+        step: the step's name; ``"read"`` is the log as it came, ``"encode"`` the end.
+        part: ``"log"`` before the test part is held out, then ``"train"``, ``"valid"`` or ``"test"``.
+        dropped: events that the step took away from this part.
+        why: which events it dropped, or what it did.
+        all_items: distinct items of all parts together.
+        statistics: what is left.
+    """
+
+    step: str
+    part: str
+    dropped: int
+    why: str
+    all_items: int
+    statistics: Statistics
+
+    def describe(self) -> dict[str, Any]:
+        """Return all of it in one flat mapping, ready for JSON."""
+        head = {"step": self.step, "part": self.part, "dropped": self.dropped, "why": self.why}
+        return head | {"all_items": self.all_items} | self.statistics.describe()
+
+
+@dataclass(eq=False)
+class Pipeline:
+    """A log on its way through the steps of a protocol.
+
+    Attributes:
+        protocol: says what is done.
+        parts: the ordered log as ``"log"``; once the test part is held out ``"train"``, ``"test"``, and ``"valid"``.
+        stages: what happened so far.
+    """
+
+    protocol: Protocol
+    parts: dict[str, pl.DataFrame] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    _counts: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def run(self, log: pl.DataFrame) -> None:
+        """Take an ordered log through all steps.
+
+        Raises:
+            EmptyDataError: a step left nothing to learn from or to test on.
+        """
+        self._begin(log)
+        del log
+        for name in self.protocol.steps:
+            if name == "hold-out-test":
+                self._hold_out_test()
+            elif name == "hold-out-valid":
+                self._hold_out_valid()
+            elif name == "known-items":
+                self._keep_known_items()
+            elif CLEANING[name].asked(self.protocol):
+                self._clean(name)
+
+    def clean(self, log: pl.DataFrame) -> pl.DataFrame:
+        """Take an ordered log through the cleaning steps alone, those on what is left for training among them.
+
+        Raises:
+            EmptyDataError: a step left nothing.
+        """
+        self._begin(log)
+        del log
+        for name in self.protocol.steps:
+            if name in CLEANING and CLEANING[name].asked(self.protocol):
+                self._clean(name)
+        return self.parts["log"]
+
+    def _begin(self, log: pl.DataFrame) -> None:
+        if log.is_empty():
+            raise EmptyDataError("the log holds no event; check the file, its format and its columns")
+        self.put("log", log)
+        self.note("read", "log", "the log as it came")
+
+    def put(self, part: str, log: pl.DataFrame) -> None:
+        """Replace one part."""
+        self.parts[part] = log
+        self._counts[part] = popularity(log)
+
+    def note(self, step: str, part: str, why: str, dropped: int = 0) -> None:
+        """Write down what is in one part after a step."""
+        counts = self._counts
+        all_items = pl.concat([table["item"] for table in counts.values()]).n_unique()
+        training_items = None if part in ("log", "train") else counts["train"]["item"]
+        numbers = statistics(self.parts[part], counts=counts[part], training_items=training_items)
+        self.stages.append(Stage(step, part, dropped, why, all_items, numbers))
+
+    def _clean(self, name: str) -> None:
+        part = "train" if "train" in self.parts else "log"
+        before = self.parts[part].height
+        cleaned = CLEANING[name](self.parts[part], self.protocol)
+        if cleaned.log.is_empty():
+            raise EmptyDataError(
+                f"step '{name}' left nothing of {before:,} events: it drops {cleaned.why}; {self._remedy(name)}"
+            )
+        if cleaned.log is not self.parts[part]:
+            self.put(part, cleaned.log)
+            self.note(name, part, cleaned.why, cleaned.dropped)
+
+    def _remedy(self, name: str) -> str:
+        settings = CLEANING[name].settings(self.protocol)
+        if not settings:
+            return "check which columns were read as session, item and time"
+        return "change " + " or ".join(f"protocol.{parameter} (now {value})" for parameter, value in settings.items())
+
+    def _hold_out_test(self) -> None:
+        split = self.protocol.split
+        apart = SPLITS[split].test(self.parts["log"], self.protocol)
+        for purpose, log in (("to train on", apart.kept), ("to test on", apart.held)):
+            if log.is_empty() and not (split == "whole" and log is apart.kept):
+                raise EmptyDataError(
+                    f"step 'hold-out-test' with split '{split}' left nothing {purpose} of "
+                    f"{self.parts['log'].height:,} events; change protocol.split or its parameters"
+                )
+        del self.parts["log"], self._counts["log"]
+        self._take_apart("hold-out-test", "test", apart)
+
+    def _hold_out_valid(self) -> None:
+        split = self.protocol.split
+        before = self.parts["train"].height
+        apart = SPLITS[split].valid(self.parts["train"], self.protocol, self.parts["test"])
+        if apart.kept.is_empty():
+            raise EmptyDataError(
+                f"step 'hold-out-valid' with split '{split}' left nothing to train on of {before:,} events; "
+                "change the split's parameters or leave the step out of protocol.steps"
+            )
+        if not apart.held.is_empty():
+            self._take_apart("hold-out-valid", "valid", apart)
+
+    def _take_apart(self, step: str, part: str, apart: HeldOut) -> None:
+        self.put("train", apart.kept)
+        self.put(part, apart.held)
+        self.note(step, "train", f"the {part} part is held out")
+        self.note(step, part, f"held out by split '{self.protocol.split}'")
+
+    def _keep_known_items(self) -> None:
+        for part in [name for name in self.parts if name != "train"]:
+            cleaned = keep_known_items(self.parts[part], self._counts["train"]["item"], self.protocol.min_length)
+            self.put(part, cleaned.log)
+            self.note("known-items", part, cleaned.why, cleaned.dropped)

@@ -1,0 +1,213 @@
+"""From a raw log to a data set that models learn from and are tested on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from segue.data.events import SESSION, USER, Events
+from segue.data.fingerprint import fingerprint
+from segue.data.order import ordered
+from segue.data.sessions import Cases, Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import EmptyDataError, ParameterError
+from segue.metrics import check_labels
+from segue.protocols.dataset import Dataset
+from segue.protocols.encode import count_seen_targets, encode, encode_cases
+from segue.protocols.identity import catalogue_mark, protocol_hash
+from segue.protocols.pipeline import Pipeline, Stage
+from segue.protocols.protocol import Protocol
+from segue.protocols.selection import check, check_cleaning, choose
+
+
+def prepare(
+    events: Events, protocol: Protocol | str | None = None, *, vocabulary: Vocabulary | None = None, **parameters: Any
+) -> Dataset:
+    """Clean, split and encode a log.
+
+    Args:
+        events: the raw log.
+        protocol: a protocol, its name, or None to pick one that fits the log.
+        vocabulary: the catalogue of a trained model that is to be tested on this log; None learns it from the
+            training part.
+        **parameters: single parameters of the protocol, for example ``k_core=5``.
+
+    Raises:
+        UnknownNameError: there is no such protocol or parameter.
+        ParameterError: ``events`` is no log that was read, or parameters break their rules or do not fit the log; all
+            are reported together.
+        EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
+    """
+    if not isinstance(events, Events):
+        raise ParameterError(f"events: must be a log, got {type(events).__name__}; read it first: segue.read(...)")
+    chosen, notes = choose(events, protocol, parameters)
+    check(events, chosen, trained=vocabulary is not None)
+    log, renamed, divided = _distinct_sessions(_with_users(events))
+    pipeline = Pipeline(chosen)
+    pipeline.run(ordered(log))
+    mark = fingerprint(events.frame)
+    catalogue = catalogue_mark(vocabulary, pipeline.parts["train"]["item"])
+    vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
+    train, _ = encode(pipeline.parts["train"], vocabulary)
+    if renamed and chosen.split == "given":
+        train = _with_ids_of(train, events)
+    cases = _cases(pipeline, vocabulary)
+    if cases["test"].labels is not None:
+        check_labels(cases["test"].labels, chosen.metrics)
+    return Dataset(
+        protocol=chosen,
+        fingerprint=mark,
+        hash=protocol_hash(chosen, mark, catalogue),
+        train=train,
+        valid=cases.get("valid"),
+        test=cases["test"],
+        stages=tuple(pipeline.stages),
+        notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
+        divided=divided,
+        catalogue=catalogue,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class WholeLog:
+    """A log that is cleaned, with nothing held out.
+
+    Attributes:
+        protocol: how it was cleaned.
+        fingerprint: hash of the raw log.
+        train: all its sessions; their vocabulary is the catalogue.
+        stages: what each step left, with statistics.
+        notes: what was decided on the way, one sentence each; those of the reader come first.
+    """
+
+    protocol: Protocol
+    fingerprint: str
+    train: Sessions
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...]
+
+
+def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
+    """Clean and encode a log for a model that learns from all of it.
+
+    The cleaning steps are those of the protocol, in its order; those that act on training sessions act on all sessions.
+    Nothing is held out, and a log with parts of its own is used as a whole.
+
+    Args:
+        events: the raw log.
+        protocol: its cleaning steps are taken; its split, cases and metrics are not used.
+
+    Raises:
+        ParameterError: a step needs what the log does not have.
+        EmptyDataError: a step left nothing.
+    """
+    check_cleaning(events, protocol)
+    log, renamed, _ = _distinct_sessions(_with_users(events))
+    pipeline = Pipeline(protocol)
+    cleaned = pipeline.clean(ordered(log))
+    train, _ = encode(cleaned, Vocabulary.from_items(cleaned["item"], events.items))
+    notes = (*events.notes, *renamed)
+    return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes)
+
+
+def _with_users(events: Events) -> Events:
+    """Name the user of each event also where the users' histories are the sessions."""
+    if events.unit != "user" or USER in events.frame.columns:
+        return events
+    return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
+
+
+def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
+    """Tell apart visits that have one id in several parts of a given split: each file may count from 1.
+
+    Returns:
+        The log, what was done to it, and how many of those visits are one that was torn apart, as their times say.
+    """
+    frame = events.frame
+    if events.unit == "user" or not events.has_parts:
+        return frame, [], 0
+    shared = frame.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1)["session"]
+    if shared.is_empty():
+        return frame, [], 0
+    note = f"{len(shared):,} session ids stand in several parts of the split and are taken as different sessions"
+    divided = _mingled(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
+    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], divided
+
+
+def _with_ids_of(train: Sessions, events: Events) -> Sessions:
+    """Give sessions of the training part that were told apart from those of other parts their own ids back."""
+    assert train.ids is not None
+    ids = train.ids.str.strip_prefix("train/").cast(events.frame.schema[SESSION])
+    return replace(train, keys=ids.to_frame())
+
+
+def _mingled(frame: pl.DataFrame) -> int:
+    """Count the session ids whose span of training events overlaps their span of test events."""
+    spans = frame.group_by("session", "part").agg(first=pl.col("time").min(), last=pl.col("time").max())
+    train, test = (spans.filter(pl.col("part") == part) for part in ("train", "test"))
+    both = train.join(test, on="session", suffix="_test")
+    return both.filter((pl.col("first_test") < pl.col("last")) & (pl.col("first") < pl.col("last_test"))).height
+
+
+def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
+    """Encode what is held out, and note what is left of it; a validation part without a case is left out."""
+    protocol, parts = pipeline.protocol, pipeline.parts
+    before_test = ("train", "valid") if protocol.feeds_valid else ("train",)
+    encoded = {
+        part: encode_cases(
+            parts[part],
+            [parts[name] for name in earlier if name in parts],
+            vocabulary,
+            which=protocol.cases,
+            exclude_seen=protocol.exclude_seen,
+            repeats=protocol.repeats,
+            label=protocol.label if protocol.candidates == "labeled" else None,
+        )
+        for part, earlier in (("valid", ("train",)), ("test", before_test))
+        if part in parts
+    }
+    dropped = {part: parts[part].height - left.height for part, (_, left) in encoded.items()}
+    for part, (_, left) in encoded.items():
+        pipeline.put(part, left)
+    for part in encoded:
+        why = "events on items that training does not hold, and sessions without a case"
+        pipeline.note("encode", part, why, dropped[part])
+    if not len(encoded["test"][0]):
+        raise EmptyDataError(
+            "no test case is left: no test event is on an item that training holds and has an event before it; "
+            "loosen the protocol's filters or change protocol.split"
+        )
+    return {part: _labelled(cases, protocol) for part, (cases, _) in encoded.items() if len(cases)}
+
+
+def _labelled(cases: Cases, protocol: Protocol) -> Cases:
+    """Turn what the log says of each target into 1 for liked and 0 for not, where the protocol says how."""
+    if cases.labels is None or protocol.label_threshold is None:
+        return cases
+    return replace(cases, labels=(cases.labels >= protocol.label_threshold).astype(np.float64))
+
+
+def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
+    """Say what a reader of the results should know."""
+    protocol = pipeline.protocol
+    notes = []
+    lost = {stage.part: stage.dropped for stage in pipeline.stages if stage.step == "encode" and stage.dropped}
+    if lost:
+        counts = " and ".join(f"{events:,} {part} events" for part, events in lost.items())
+        notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
+    if events.has_parts and protocol.split != "given":
+        notes.append(f"the log's own split is not used; split '{protocol.split}' makes another")
+    if not protocol.tests_apart:
+        notes.append(
+            "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
+        )
+    if "valid" not in cases:
+        notes.append("nothing is held out for validation")
+    for part, some in cases.items():
+        if protocol.exclude_seen and some.labels is None and (seen := count_seen_targets(some)):
+            notes.append(
+                f"{part}: {seen:,} of {len(some.targets):,} targets were seen before and can never be found; "
+                "protocol.exclude_seen=false makes them candidates"
+            )
+    return notes

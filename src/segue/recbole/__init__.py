@@ -1,0 +1,112 @@
+"""RecBole's configuration files and atomic files: read as they are, and run here.
+
+A configuration becomes a recipe. A setting that nothing here asks for is said, with the reason; one that contradicts
+another is refused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segue.errors import ParameterError
+from segue.experiment.recipe import PROTOCOL, Recipe
+from segue.parameters import build, merge, typed
+from segue.recbole.files import read_files
+from segue.recbole.log import Log, place
+from segue.recbole.models import COUNTERPARTS, Counterpart, Kind, counterpart
+from segue.recbole.protocol import protocol_of, remarks_on_protocol
+from segue.recbole.settings import GROUPS, SETTINGS, Given, Setting
+from segue.recbole.training import parameters_of, remarks_on
+
+__all__ = ["COUNTERPARTS", "GROUPS", "SETTINGS", "Counterpart", "Setting", "load_recbole"]
+
+
+def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> Recipe:
+    """Build a recipe from RecBole's configuration files and options on top of them.
+
+    Args:
+        paths: the files; later ones go on top of earlier ones.
+        options: fields of a recipe; one that is None was not given. Models may have RecBole's names.
+
+    Raises:
+        ParameterError: a file cannot be read, settings contradict each other, or a value breaks its rule.
+        UnknownNameError: a model or a metric has no counterpart here.
+    """
+    wishes = {name: value for name, value in options.items() if value is not None}
+    if "protocol" in wishes:
+        raise ParameterError("--protocol: the RecBole configuration says it; change it by --set protocol.NAME=VALUE")
+    given = Given(read_files(paths))
+    named = given.take("model")
+    asked = wishes.pop("models", None) or ([named] if named else [])
+    models = [counterpart(name) for name in dict.fromkeys(asked)]
+    if not models:
+        raise ParameterError("--model: the RecBole configuration names no model; name one, such as BPR or SASRec")
+    recipe = _translated(given, models, wishes.get("log"))
+    return build(Recipe, "recipe", parameters=merge(recipe, wishes))
+
+
+def _translated(given: Given, models: Sequence[Counterpart], asked: str | None) -> dict[str, Any]:
+    """Return the fields of the recipe."""
+    kind = _kind(models)
+    path, form = place(given, asked)
+    log = Log(given, kind)
+    settings: dict[str, Any] = {PROTOCOL: protocol_of(given, log, kind)}
+    for model in models:
+        if model.recbole:
+            settings[model.segue] = parameters_of(model, given)
+    recipe: dict[str, Any] = {
+        "log": path,
+        "format": form,
+        "columns": log.columns,
+        "models": [model.segue for model in models],
+        "protocol": "recbole",
+        "set": settings,
+        "seed": given.take("seed"),
+        "device": "cpu" if given.take("gpu_id") == "" or not given.take("use_gpu") else "auto",
+        "precision": _precision(given),
+    }
+    return {**recipe, "notes": [*_remarks(given, models, kind)]}
+
+
+def _kind(models: Sequence[Counterpart]) -> Kind:
+    """Return how the models are tested.
+
+    Raises:
+        ParameterError: in different ways.
+    """
+    names = {kind: [one.segue for one in models if one.kind == kind] for kind in ("general", "sequential")}
+    if all(names.values()):
+        raise ParameterError(
+            f"--model: RecBole tests general models ({', '.join(names['general'])}) and sequential ones "
+            f"({', '.join(names['sequential'])}) in different ways; run them apart"
+        )
+    return models[0].kind
+
+
+def _precision(given: Given) -> str:
+    mixed = given.take("enable_amp")
+    return ("bf16" if mixed else "fp32") if given.has("enable_amp") else "auto"
+
+
+def _remarks(given: Given, models: Sequence[Counterpart], kind: Kind) -> Iterator[str]:
+    """Say what is done otherwise than in RecBole, then what becomes of the settings that nothing asked for."""
+    yield from remarks_on_protocol(given, kind)
+    for model in models:
+        yield from remarks_on(model, given)
+    unheard = {name: reason for model in models for name, reason in model.unheard.items()}
+    grouped: dict[str, list[str]] = {}
+    for name, value in given.left().items():
+        grouped.setdefault(_fate(name, unheard, models), []).append(f"{name} ({typed(value)})")
+    yield from (f"RecBole's {', '.join(settings)}: {fate}" for fate, settings in grouped.items())
+
+
+def _fate(name: str, unheard: Mapping[str, str], models: Sequence[Counterpart]) -> str:
+    """Say what becomes of a setting that nothing asked for, and why."""
+    reason = unheard.get(name, unheard.get(name.partition(".")[0]))
+    if reason is not None:
+        return f"not honoured, {reason}"
+    if name not in SETTINGS:
+        return "no counterpart, nothing is known here of such a setting"
+    if SETTINGS[name].fate == "honoured":
+        return f"no effect, nothing in a run of {', '.join(model.segue for model in models)} depends on it"
+    return f"{SETTINGS[name].fate}, {SETTINGS[name].becomes}"

@@ -1,0 +1,136 @@
+"""Settings of RecBole's evaluation -> parameters of the protocol."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from segue.errors import ParameterError
+from segue.parameters import typed
+from segue.recbole.log import Log
+from segue.recbole.metrics import are_values, choosing_metric, metric_names
+from segue.recbole.models import Kind
+from segue.recbole.settings import Given
+
+_LEAVES = ("valid_and_test", "valid_only", "test_only")
+_SHARES = 3
+
+
+def protocol_of(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
+    """Return the parameters of the protocol.
+
+    Raises:
+        ParameterError: settings contradict each other, or are none of RecBole's.
+        UnknownNameError: there is no such metric.
+    """
+    metrics = metric_names(given.take("metrics"), given.take("topk"))
+    mode = _mode(given)
+    if are_values(metrics) != (mode == "labeled"):
+        raise ParameterError(
+            f"eval_args.mode: must be labeled for the metrics of values, and only for them, got {mode} with "
+            f"{', '.join(metrics)}; RecBole refuses it, too"
+        )
+    return {
+        **(log.label() if mode == "labeled" else {}),
+        **log.filters(),
+        **_split(given, log, kind),
+        **_cases(given, kind, mode),
+        **({"candidate_seed": given.take("seed")} if mode not in ("full", "labeled") else {}),
+        "candidates": mode,
+        "metrics": metrics,
+        "valid_metric": choosing_metric(given.take("valid_metric")),
+        "decimals": given.take("metric_decimal_place"),
+    }
+
+
+def remarks_on_protocol(given: Given, kind: Kind) -> Iterator[str]:
+    """Say what of the evaluation is honoured in part."""
+    mode = given.take("eval_args.mode")
+    if isinstance(mode, Mapping) and len({str(one) for one in mode.values()}) > 1:
+        yield f"RecBole's eval_args.mode is honoured for the test ({_mode(given)}); validation takes the same"
+    if choosing_metric(given.take("valid_metric")) is None:
+        yield (
+            f"RecBole's valid_metric ({given.take('valid_metric')}) is not honoured: no epoch is chosen by it, but by "
+            "the metric that each model names itself"
+        )
+    if isinstance(given.take("eval_args.split"), Mapping) and "TS" in given.take("eval_args.split"):
+        yield "RecBole's split TS takes the last share of each user for validation; here it begins at one moment"
+    if kind == "sequential" and _name(given, kind) == "RS":
+        yield "RecBole's split RS takes shares of the targets of sequential models; here they are shares of the events"
+
+
+def _mode(given: Given) -> str:
+    """Return what the targets of the test are ranked among."""
+    mode = given.take("eval_args.mode")
+    if isinstance(mode, Mapping):
+        mode = mode.get("test", mode.get("valid", "full"))
+    if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", str(mode)):
+        raise ParameterError(f"eval_args.mode: must be full, uniN, popN or labeled, got {typed(mode)}")
+    return str(mode)
+
+
+def _name(given: Given, kind: Kind) -> str:
+    return next(iter(_rule(given, kind)))
+
+
+def _rule(given: Given, kind: Kind) -> Mapping[str, Any]:
+    usual = {"LS": "valid_and_test"} if kind == "sequential" else None
+    split = given.take("eval_args.split", usual)
+    if not isinstance(split, Mapping) or len(split) != 1 or next(iter(split)) not in ("RS", "LS", "TS"):
+        raise ParameterError(f"eval_args.split: must be one of RS, LS and TS with its value, got {typed(split)}")
+    return split
+
+
+def _split(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
+    """Return how test and validation are held out."""
+    if log.benchmark:
+        if kind == "sequential":
+            raise ParameterError(
+                "benchmark_filename: holds sequences that are cut already where the model is sequential, which cannot "
+                "be read; split the events themselves, with eval_args"
+            )
+        return {"split": "given"}
+    ((name, value),) = _rule(given, kind).items()
+    order = _order(given, kind)
+    if name == "LS":
+        if value not in _LEAVES:
+            raise ParameterError(f"eval_args.split.LS: must be one of {', '.join(_LEAVES)}, got {typed(value)}")
+        return {"split": "last-event", "leave": value, **order}
+    if not isinstance(value, list) or len(value) != _SHARES or not all(isinstance(one, int | float) for one in value):
+        raise ParameterError(f"eval_args.split.{name}: must be a list of three shares, got {typed(value)}")
+    if name == "TS":
+        train, valid, test = value
+        return {"split": "global-time", "test_share": test / sum(value), "valid_share": valid / (train + valid)}
+    return {
+        "split": "event-ratio",
+        "ratios": tuple(value),
+        "group_by": _group_by(given),
+        **order,
+    }
+
+
+def _order(given: Given, kind: Kind) -> dict[str, Any]:
+    order = given.take("eval_args.order", "TO" if kind == "sequential" else "RO")
+    if order not in ("RO", "TO"):
+        raise ParameterError(f"eval_args.order: must be RO or TO, got {typed(order)}")
+    if kind == "sequential" and order != "TO":
+        raise ParameterError("eval_args.order: must be TO for sequential models, got RO; RecBole refuses it, too")
+    return {"order": "random", "split_seed": given.take("seed")} if order == "RO" else {"order": "time"}
+
+
+def _group_by(given: Given) -> str:
+    group = given.take("eval_args.group_by")
+    if str(group).lower() not in ("user", "none"):
+        raise ParameterError(f"eval_args.group_by: must be user or none, got {typed(group)}")
+    return str(group).lower()
+
+
+def _cases(given: Given, kind: Kind, mode: str) -> dict[str, Any]:
+    """Return what is predicted from what, and among which items."""
+    repeatable = given.take("repeatable", kind == "sequential")
+    if kind == "sequential" and not repeatable:
+        raise ParameterError("repeatable: must be on for sequential models, got false; RecBole refuses it, too")
+    together = kind == "general" and mode != "labeled"
+    return {
+        "cases": "together" if together else "every-next",
+        "exclude_seen": together and not repeatable,
+    }

@@ -1,0 +1,119 @@
+"""Settings of models and of their training -> parameters here."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from segue.errors import ParameterError
+from segue.parameters import merge, typed
+from segue.recbole.metrics import choosing_metric
+from segue.recbole.models import Counterpart
+from segue.recbole.settings import Given
+
+_OPTIMIZERS: Mapping[str, str] = {"adam": "adamw", "adamw": "adamw", "adagrad": "adagrad"}
+_LOSSES: Mapping[str, str] = {"CE": "cross-entropy", "BPR": "bpr"}
+_NEGATIVES = "train_neg_sample_args"
+
+
+def parameters_of(model: Counterpart, given: Given) -> dict[str, Any]:
+    """Return the parameters of a model.
+
+    Raises:
+        ParameterError: settings contradict each other, or are none of RecBole's.
+    """
+    if model.trained == "by prefix":
+        training = _by_prefix(given, model.loss)
+    else:
+        training = {"epochs": given.take("epochs")} if model.trained == "by triple" else {}
+    tree = merge({"training": training} if training else {}, model.fixed)
+    for setting, (target, default) in model.parameters.items():
+        value = given.take(setting, default)
+        for path, part in [(target, value)] if isinstance(target, str) else _apart(setting, target, value):
+            section, _, name = path.rpartition(".")
+            tree = merge(tree, {section: {name: part}} if section else {name: part})
+    return tree
+
+
+def remarks_on(model: Counterpart, given: Given) -> Iterator[str]:
+    """Say what of a model's settings is honoured in part."""
+    if model.differs:
+        yield f"{model.segue} for RecBole's {model.recbole}: {model.differs}"
+    if not model.recbole:
+        yield f"{model.segue}: RecBole has no such model; it has its own parameters"
+    equal = {setting: given.take(other, model.parameters[other][1]) for setting, other in model.same.items()}
+    for setting, wanted in {**equal, **model.only}.items():
+        if (value := given.take(setting, wanted)) != wanted:
+            yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} has {typed(wanted)} there"
+    if model.trained == "by prefix":
+        yield from _on_training(given)
+
+
+def _by_prefix(given: Given, usual_loss: str) -> dict[str, Any]:
+    """Return the training section of a sequence model."""
+    clip = given.take("clip_grad_norm") or {}
+    learner, metric = str(given.take("learner")).lower(), choosing_metric(given.take("valid_metric"))
+    return {
+        "epochs": given.take("epochs"),
+        "batch_size": given.take("train_batch_size"),
+        "learning_rate": given.take("learning_rate"),
+        "optimizer": _OPTIMIZERS.get(learner, "adamw"),
+        "weight_decay": given.take("weight_decay"),
+        "clip_norm": clip.get("max_norm") if isinstance(clip, Mapping) else clip,
+        "patience": _patience(given),
+        **({"metric": metric} if metric else {}),
+        **_loss(given, usual_loss),
+    }
+
+
+def _patience(given: Given) -> int | None:
+    """RecBole stops after more than stopping_step validations in a row without a better one."""
+    step, waited = given.take("eval_step"), given.take("stopping_step")
+    return (waited + 1) * step if step > 0 else None
+
+
+def _loss(given: Given, usual: str) -> dict[str, Any]:
+    """Return the loss and its negatives."""
+    asked = given.take("loss_type", usual)
+    if asked not in _LOSSES:
+        raise ParameterError(f"loss_type: must be CE or BPR, got {typed(asked)}")
+    negatives = given.sections.get(_NEGATIVES)
+    if asked == "CE":
+        if negatives not in (None, "None") and negatives.get("distribution", "uniform") not in (None, "None"):
+            raise ParameterError(
+                f"{_NEGATIVES}: must be ~ with the loss_type CE, got {typed(negatives)}: it compares the target with "
+                "all items, and RecBole refuses it, too; leave it out, or set loss_type to BPR"
+            )
+        return {"loss": _LOSSES[asked], "n_samples": 0}
+    if _NEGATIVES in given.sections and negatives in (None, "None"):
+        raise ParameterError(f"{_NEGATIVES}: must say how negatives are drawn with the loss_type BPR, got ~")
+    return {"loss": _LOSSES[asked], "sharing": 1, **_negatives(given)}
+
+
+def _negatives(given: Given) -> dict[str, Any]:
+    """Return how negatives are drawn."""
+    names = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
+    distribution, number, alpha, dynamic, candidates = (given.take(f"{_NEGATIVES}.{name}") for name in names)
+    if distribution not in ("uniform", "popularity"):
+        raise ParameterError(f"{_NEGATIVES}.distribution: must be uniform or popularity, got {typed(distribution)}")
+    if dynamic and candidates < 1:
+        raise ParameterError(f"{_NEGATIVES}.candidate_num: must be at least 1 where dynamic is on, got {candidates}")
+    return {
+        "n_samples": number,
+        "alpha": alpha if distribution == "popularity" else 0.0,
+        "candidate_num": candidates if dynamic else 1,
+    }
+
+
+def _on_training(given: Given) -> Iterator[str]:
+    learner, clip = given.take("learner"), given.take("clip_grad_norm")
+    if str(learner).lower() not in _OPTIMIZERS:
+        yield f"RecBole's learner ({typed(learner)}) is not honoured: adamw stands in for it; adagrad is there, too"
+    if isinstance(clip, Mapping) and clip.get("norm_type", 2) != 2:
+        yield f"RecBole's clip_grad_norm.norm_type ({clip['norm_type']}) is not honoured: the norm is the Euclidean one"
+    if given.take("eval_step") < 1:
+        yield "RecBole's eval_step is not honoured: every epoch is validated, and the best one is kept"
+
+
+def _apart(setting: str, names: tuple[str, ...], values: Any) -> list[tuple[str, Any]]:
+    if not isinstance(values, list) or len(values) != len(names):
+        raise ParameterError(f"{setting}: must be a list of {len(names)} numbers, got {typed(values)}")
+    return list(zip(names, values, strict=True))

@@ -1,0 +1,87 @@
+"""Files: whole, repeatable, and nothing in a name is markup."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clouds import HOSTILE, cloud, groups, model_of
+
+from segue import plot
+from segue.embeddings.pictures import draw
+from segue.errors import ParameterError, StorageError
+
+
+def texts(figure: object) -> list[str]:
+    """Return all texts of a figure that are not numbers of an axis."""
+    found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]  # type: ignore[attr-defined]
+    titles = [axes.title for axes in figure.axes]  # type: ignore[attr-defined]
+    return [text.get_text() for text in (*found, *titles)]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_same_picture_is_the_same_file(suffix: str, tmp_path: Path) -> None:
+    found = plot(model_of(groups()), color="kind", neighbours="103")
+    one, other = (found.write(tmp_path / f"{name}{suffix}") for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+    assert len(one.read_bytes()) < 250_000
+    assert {path.name for path in tmp_path.iterdir()} == {f"one{suffix}", f"other{suffix}"}
+
+
+def test_numbers_and_warnings_stand_in_the_picture() -> None:
+    shown = "\n".join(texts(draw(plot(model_of(groups()), color="kind", neighbours="103"))))
+    assert re.search(r"10 nearest neighbours of the same kind: 0\.9\d \(by chance 0\.16\)", shown)
+    assert "components hold half of the variance" in shown
+    assert "Ringed: Product 3 and its 10 nearest items" in shown
+    for number in range(6):
+        assert f"kind {number}" in shown
+    noise = np.random.default_rng(0).standard_normal((200, 8))
+    assert "! shapeless cloud" in "\n".join(texts(draw(plot(model_of(cloud(noise))))))
+
+
+def test_tsne_says_what_may_not_be_read_under_each_perplexity() -> None:
+    figure = draw(plot(model_of(groups(count=2)), "tsne", perplexity=[2, 5]))
+    shown = texts(figure)
+    assert "What may not be read from t-SNE: distances between groups" in " ".join(shown)
+    assert {"perplexity 2", "perplexity 5"} <= set(shown)
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    kinds = ["$x^2$", HOSTILE, "品名", None] * 10
+    names = [f"$\\frac{{{number}$" for number in range(40)]
+    points = cloud(np.random.default_rng(0).standard_normal((40, 4)), kind=kinds, name=names)
+    found = plot(model_of(points), color="kind", neighbours="100")
+    found.write(tmp_path / "a.png")
+    assert {"$x^2$", "品名", "not known"} <= set(texts(draw(found)))
+    root = ElementTree.parse(found.write(tmp_path / "a.svg")).getroot()
+    assert not [part for part in root.iter() if part.tag.endswith("script")]
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.ones((5, 3)), np.eye(3), np.arange(6.0)[:, None]], ids=["equal", "three", "one number"]
+)
+@pytest.mark.parametrize("kind", ["pca", "spectrum"])
+def test_the_smallest_clouds_can_be_drawn(vectors: np.ndarray, kind: str, tmp_path: Path) -> None:
+    points = cloud(vectors, price=[1.0] * len(vectors))
+    assert plot(model_of(points), kind, color="price").write(tmp_path / "a.png").stat().st_size > 0
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    found = plot(model_of(groups()))
+    with pytest.raises(ParameterError, match=r"out: must end in \.png, \.svg or \.html, got '.*a\.pdf'"):
+        found.write(tmp_path / "a.pdf")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        found.write(tmp_path / "file" / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_absent_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from segue.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
+    with pytest.raises(MissingExtraError, match=r"needs the extra 'plot': pip install 'segue\[plot\]'"):
+        plot(model_of(groups()))

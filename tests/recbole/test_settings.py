@@ -1,0 +1,295 @@
+"""RecBole's settings -> a recipe, worked by hand."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segue.errors import ParameterError
+from segue.protocols.protocol import Protocol
+from segue.recbole import COUNTERPARTS, SETTINGS, load_recbole
+
+ROOT = Path(__file__).parents[2]
+ALL = [one.recbole for one in COUNTERPARTS]
+
+
+def protocol(recipe):
+    return Protocol.named(recipe.protocol, recipe.set["protocol"])
+
+
+def test_general_models_have_recboles_defaults(translate):
+    recipe = translate("BPR")
+    assert (recipe.models, recipe.seed, recipe.device, recipe.precision) == (["bpr"], 2020, "auto", "auto")
+    assert recipe.columns == {"user": "user_id", "item": "item_id"}
+    assert recipe.set["bpr"] == {"factors": 64, "training": {"epochs": 300}}
+    found = protocol(recipe)
+    assert (found.split, found.ratios, found.group_by, found.order) == (
+        "event-ratio",
+        (0.8, 0.1, 0.1),
+        "user",
+        "random",
+    )
+    assert (found.cases, found.exclude_seen, found.candidates, found.split_seed) == ("together", True, "full", 2020)
+    assert found.metrics == ("recall@10", "mrr@10", "ndcg@10", "hit@10", "precision@10")
+    assert (found.valid_metric, found.decimals, found.k_core, found.min_support) == ("mrr@10", 4, 1, 1)
+
+
+def test_sequential_models_have_recboles_defaults(translate):
+    recipe = translate("SASRec")
+    assert recipe.columns == {"user": "user_id", "item": "item_id", "time": "timestamp"}
+    found = protocol(recipe)
+    assert (found.split, found.leave, found.cases, found.exclude_seen) == (
+        *("last-event", "valid_and_test", "every-next", False),
+    )
+    assert recipe.set["sasrec"] == {
+        "arrangement": "post",
+        "max_length": 50,
+        "layers": 2,
+        "heads": 2,
+        "embedding_size": 64,
+        "inner_size": 256,
+        "activation": "gelu",
+        "dropout": 0.5,
+        "training": {
+            "epochs": 300,
+            "batch_size": 2048,
+            "learning_rate": 0.001,
+            "optimizer": "adamw",
+            "weight_decay": 0.0,
+            "clip_norm": None,
+            "patience": 11,
+            "metric": "mrr@10",
+            "loss": "cross-entropy",
+            "n_samples": 0,
+            "positions": "last",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({"eval_args": {"split": {"RS": [8, 0, 2]}}}, {"ratios": (8, 0, 2)}),
+        ({"eval_args": {"group_by": None}}, {"group_by": "none"}),
+        ({"eval_args": {"group_by": "none"}}, {"group_by": "none"}),
+        ({"eval_args": {"order": "TO"}}, {"order": "time", "split_seed": 0}),
+        ({"eval_args": {"split": {"LS": "test_only"}, "order": "TO"}}, {"split": "last-event", "leave": "test_only"}),
+        (
+            {"eval_args": {"split": {"LS": "valid_only"}}},
+            {"leave": "valid_only", "order": "random", "split_seed": 2020},
+        ),
+        ({"eval_args": {"split": {"TS": [7, 1, 2]}, "order": "TO"}}, {"split": "global-time", "test_share": 0.2}),
+        ({"eval_args": {"split": {"TS": [7, 1, 2]}, "order": "TO"}}, {"valid_share": 0.125}),
+        ({"eval_args": {"mode": "uni100"}}, {"candidates": "uni100", "candidate_seed": 2020}),
+        ({"eval_args": {"mode": {"valid": "uni100", "test": "pop50"}}}, {"candidates": "pop50"}),
+        ({"eval_args": {"mode": {"valid": "uni100"}}}, {"candidates": "uni100"}),
+        ({"seed": 7}, {"split_seed": 7}),
+        ({"repeatable": True}, {"exclude_seen": False}),
+        ({"metrics": "MAP", "topk": [1, 5]}, {"metrics": ("map@1", "map@5")}),
+        ({"metrics": ["ItemCoverage", "AveragePopularity"], "topk": 5}, {"metrics": ("coverage@5", "popularity@5")}),
+        ({"valid_metric": "NDCG@20"}, {"valid_metric": "ndcg@20"}),
+        ({"metric_decimal_place": 6}, {"decimals": 6}),
+        ({"rm_dup_inter": "first"}, {"revisits": "first"}),
+        ({"val_interval": {"rating": "[3,inf)"}}, {"value_interval": {"rating": "[3,inf)"}}),
+        ({"val_interval": {"rating": [3, 5]}}, {"value_interval": {"rating": "[3, 5]"}}),
+        ({"val_interval": {"timestamp": "(5,9]"}}, {"value_interval": {"time": "(5,9]"}}),
+        ({"val_interval": {"user_id": ["a"], "shop": [1]}}, {"value_among": {"session": ("a",), "shop": ("1",)}}),
+        ({"val_interval": {"action": ["buy"]}}, {"value_among": {"type": ("buy",)}}),
+        ({"user_inter_num_interval": "[5,inf)"}, {"session_interval": "[5,inf)", "item_interval": None}),
+        ({"item_inter_num_interval": "(4,100]"}, {"session_interval": None, "item_interval": "(4,100]"}),
+        ({"user_inter_num_interval": "[0,inf)"}, {"session_interval": None}),
+        ({"benchmark_filename": ["train", "dev", "test"]}, {"split": "given"}),
+        ({"benchmark_filename": ["train", "dev", "test"], "rm_dup_inter": "first"}, {"revisits": "all"}),
+    ],
+)
+def test_settings_of_the_protocol(translate, settings, changes):
+    found = protocol(translate("BPR", settings))
+    assert {name: getattr(found, name) for name in changes} == changes
+
+
+@pytest.mark.parametrize(
+    ("settings", "columns"),
+    [
+        ({"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}, {"time": "timestamp"}),
+        ({"load_col": {"inter": ["user_id", "item_id", "rating"]}}, {"rating": "rating"}),
+        ({"USER_ID_FIELD": "uid", "ITEM_ID_FIELD": "iid", "load_col": None}, {"user": "uid", "item": "iid"}),
+        ({"TIME_FIELD": "ts", "eval_args": {"order": "TO"}}, {"time": "ts"}),
+        ({"RATING_FIELD": "stars", "val_interval": {"stars": "[3,5]"}}, {"rating": "stars"}),
+        ({"val_interval": {"behavior": ["buy"]}}, {"type": "behavior"}),
+    ],
+)
+def test_columns(translate, settings, columns):
+    assert translate("BPR", settings).columns == {"user": "user_id", "item": "item_id", **columns}
+
+
+def test_labels_come_from_a_threshold_or_from_a_column(translate):
+    labeled = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
+    recipe = translate("BPR", {**labeled, "threshold": {"stars": 4}})
+    found = protocol(recipe)
+    assert (found.candidates, found.label, found.label_threshold) == ("labeled", "rating", 4)
+    assert (found.metrics, found.valid_metric, found.cases) == (("auc", "logloss"), None, "every-next")
+    assert recipe.columns["rating"] == "stars"
+    assert any("valid_metric (AUC) is not honoured" in note for note in recipe.notes)
+    recipe = translate("BPR", {**labeled, "LABEL_FIELD": "liked"})
+    assert recipe.columns["rating"] == "liked"
+    assert protocol(recipe).label_threshold is None
+    with pytest.raises(ParameterError, match="threshold: must be one field with a number"):
+        translate("BPR", {**labeled, "threshold": 3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({"epochs": 3, "train_batch_size": 64, "learning_rate": 0.01}, {"epochs": 3, "batch_size": 64}),
+        ({"learner": "adagrad"}, {"optimizer": "adagrad"}),
+        ({"learner": "AdamW", "weight_decay": 0.1}, {"optimizer": "adamw", "weight_decay": 0.1}),
+        ({"clip_grad_norm": {"max_norm": 5, "norm_type": 2}}, {"clip_norm": 5}),
+        ({"stopping_step": 4, "eval_step": 2}, {"patience": 10}),
+        ({"eval_step": 0}, {"patience": None}),
+        ({"valid_metric": "NDCG@10"}, {"metric": "ndcg@10"}),
+        ({"valid_metric": "GAUC"}, {"metric": "gauc"}),
+        (
+            {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity", "alpha": 0.75}},
+            {"loss": "bpr", "n_samples": 1, "sharing": 1, "alpha": 0.75, "candidate_num": 1},
+        ),
+        (
+            {"loss_type": "BPR", "train_neg_sample_args": {"sample_num": 4, "dynamic": True, "candidate_num": 8}},
+            {"loss": "bpr", "n_samples": 4, "sharing": 1, "alpha": 0.0, "candidate_num": 8},
+        ),
+    ],
+)
+def test_settings_of_training(translate, settings, changes):
+    training = translate("SASRec", settings).set["sasrec"]["training"]
+    assert {name: training[name] for name in changes} == changes
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "name", "changes"),
+    [
+        ("BPR", {"embedding_size": 32}, "bpr", {"factors": 32}),
+        ("ItemKNN", {"k": 50, "shrink": 10.0}, "item-knn", {"n_successors": 50, "damping": 10.0}),
+        ("ItemKNN", {}, "item-knn", {"n_successors": 100, "damping": 0.0}),
+        ("Pop", {}, "popularity", {}),
+        (
+            "GRU4Rec",
+            {"num_layers": 2, "dropout_prob": 0.1, "MAX_ITEM_LIST_LENGTH": 20},
+            "improved-gru4rec",
+            {"layers": 2, "dropout": 0.1, "max_length": 20, "hidden_size": 128, "embedding_size": 64},
+        ),
+        (
+            "SASRec",
+            {"n_layers": 3, "n_heads": 4, "hidden_size": 32, "inner_size": 99, "hidden_act": "relu"},
+            "sasrec",
+            {"layers": 3, "heads": 4, "embedding_size": 32, "inner_size": 99, "activation": "relu"},
+        ),
+        (
+            "NARM",
+            {"n_layers": 2, "dropout_probs": [0.1, 0.2]},
+            "narm",
+            {"layers": 2, "dropout_embedding": 0.1, "dropout_context": 0.2, "embedding_size": 64, "hidden_size": 128},
+        ),
+        ("STAMP", {}, "stamp", {"embedding_size": 64, "dropout": 0.0}),
+        ("SRGNN", {"step": 2}, "sr-gnn", {"embedding_size": 64, "steps": 2, "dropout": 0.0}),
+        ("FPMC", {"embedding_size": 16}, "fpmc", {"embedding_size": 16, "user": True}),
+    ],
+)
+def test_parameters_of_models(translate, model, settings, name, changes):
+    parameters = translate(model, settings).set[name]
+    assert {name: parameters[name] for name in changes} == changes
+
+
+def test_bert4rec_has_its_masks(translate):
+    training = translate("BERT4Rec", {"mask_ratio": 0.3, "ft_ratio": 0.4}).set["bert4rec"]["training"]
+    assert (training["mask_ratio"], training["last_ratio"]) == (0.3, 0.4)
+    training = translate("FPMC").set["fpmc"]["training"]
+    assert (training["loss"], training["n_samples"], training["alpha"]) == ("bpr", 1, 0.0)
+
+
+@pytest.mark.parametrize("one", COUNTERPARTS, ids=lambda one: one.recbole)
+def test_each_model_is_known_by_both_names_and_takes_recboles_defaults(translate, one):
+    assert translate(one.recbole).models == translate(one.segue).models == [one.segue]
+    parameters = translate(one.recbole, {name: value for name, (_, value) in one.parameters.items()})
+    assert parameters.set[one.segue] == translate(one.recbole).set[one.segue]
+
+
+def test_a_model_that_recbole_does_not_have_keeps_its_own_parameters(translate):
+    recipe = translate("stan", {"epochs": 3})
+    assert (recipe.models, list(recipe.set)) == (["stan"], ["protocol"])
+    assert recipe.set["protocol"]["cases"] == "every-next"
+    assert "stan: RecBole has no such model; it has its own parameters" in recipe.notes
+    assert translate("als").set["protocol"]["cases"] == "together"
+
+
+def test_every_setting_that_is_given_is_honoured_or_said(translate):
+    settings = {
+        **{"eval_batch_size": 512, "log_wandb": True, "my_own": [1, 2], "hidden_size": 3, "LIST_SUFFIX": "_l"},
+        **{"train_batch_size": 4096, "learning_rate": 0.01, "train_neg_sample_args": {"sample_num": 2, "odd": 1}},
+    }
+    notes = "\n".join(translate("BPR", settings).notes)
+    assert "RecBole's eval_batch_size (512): no effect, cases are scored in chunks that change no figure" in notes
+    assert "RecBole's log_wandb (true): not honoured, Weights & Biases is not written to" in notes
+    assert "RecBole's my_own ([1, 2]): no counterpart, nothing is known here of such a setting" in notes
+    assert "RecBole's hidden_size (3): no effect, nothing in a run of bpr depends on it" in notes
+    assert "RecBole's LIST_SUFFIX (_l): no effect, sequences have no fields" in notes
+    assert "RecBole's train_batch_size (4096): not honoured, bpr learns from one triple at a time" in notes
+    assert "RecBole's learning_rate (0.01): not honoured, bpr climbs by plain" in notes
+    assert re.search(r"train_neg_sample_args.odd \(1\).*: not honoured, bpr draws one negative", notes)
+
+
+LABELED = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}
+WITH = {
+    "train_neg_sample_args.distribution": {"loss_type": "BPR"},
+    "train_neg_sample_args.sample_num": {"loss_type": "BPR"},
+    "train_neg_sample_args.alpha": {"loss_type": "BPR"},
+    "train_neg_sample_args.dynamic": {"loss_type": "BPR"},
+    "train_neg_sample_args.candidate_num": {"loss_type": "BPR"},
+    "RATING_FIELD": {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}},
+    "LABEL_FIELD": LABELED,
+    "threshold": LABELED,
+}
+"""What a setting needs beside it to have an effect."""
+VALUES = {
+    **{"threshold": {"rating": 3}, "rm_dup_inter": "last", "val_interval": {"rating": "[1,5]"}},
+    **{"eval_args.order": "TO", "load_col": None, "dropout_probs": [0.1, 0.2], "hidden_act": "relu"},
+    **{
+        "attn_dropout_prob": 0.5,
+        "knn_method": "item",
+        "loss_type": "CE",
+        "benchmark_filename": ["train", "valid", "test"],
+        "repeatable": True,
+    },
+}
+"""Values of settings whose default is none, or suits not every model."""
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in ("model", "dataset", "data_path")])
+def test_each_setting_that_is_honoured_is_taken_and_each_other_one_is_said(tmp_path, name):
+    file = tmp_path / "config.yaml"
+    section, _, key = name.rpartition(".")
+    value = VALUES.get(name, 1 if SETTINGS[name].default is None else SETTINGS[name].default)
+    file.write_text(yaml.safe_dump({**WITH.get(name, {}), **({section: {key: value}} if section else {name: value})}))
+    models = ["BPR"] if (name in WITH and "loss_type" not in WITH[name]) or name == "benchmark_filename" else ALL
+    notes = [load_recbole([file], {"models": [model], "log": "log.inter"}).notes for model in models]
+    said = [any(f"{name} (" in note for note in some) for some in notes]
+    assert not all(said) if SETTINGS[name].fate == "honoured" else all(said)
+
+
+def test_what_is_honoured_in_part_is_said(translate):
+    notes = translate("SASRec", {"attn_dropout_prob": 0.1, "learner": "rmsprop", "eval_step": 0}).notes
+    assert any("attn_dropout_prob (0.1) is not honoured" in note for note in notes)
+    assert any("learner (rmsprop) is not honoured" in note for note in notes)
+    assert any("eval_step is not honoured" in note for note in notes)
+    assert not any("attn" in note for note in translate("SASRec", {"attn_dropout_prob": 0.5}).notes)
+    notes = translate("BPR", {"eval_args": {"mode": {"valid": "uni10", "test": "full"}}}).notes
+    assert any("honoured for the test (full)" in note for note in notes)
+    notes = translate("SASRec", {"eval_args": {"split": {"RS": [8, 1, 1]}, "order": "TO"}}).notes
+    assert any("shares of the targets" in note for note in notes)
+
+
+def test_the_docs_are_up_to_date():
+    generator = runpy.run_path(str(ROOT / "docs" / "recbole_page.py"))
+    text = generator["filled"]()
+    assert generator["PAGE"].read_text(encoding="utf-8") == text, "run: python docs/recbole_page.py"
+    assert all(f"| `{name}` |" in text for name in (*SETTINGS, *ALL))
