@@ -27,7 +27,8 @@ import polars as pl
 import torch
 
 import segue
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
 from segue.evaluation.measure import Evaluation, measure

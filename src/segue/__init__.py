@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
+    from segue.data.cases import Cases as Cases
     from segue.data.events import Events as Events
-    from segue.data.readers import read as read
-    from segue.data.sessions import Cases as Cases
+    from segue.data.readers.read import read as read
     from segue.data.sessions import Prefixes as Prefixes
     from segue.data.sessions import Sessions as Sessions
     from segue.data.vocabulary import Vocabulary as Vocabulary
@@ -84,8 +84,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Events": "data.events",
-    "read": "data.readers",
-    "Cases": "data.sessions",
+    "read": "data.readers.read",
+    "Cases": "data.cases",
     "Prefixes": "data.sessions",
     "Sessions": "data.sessions",
     "Vocabulary": "data.vocabulary",

@@ -33,11 +33,11 @@ BAD_LOGS = {
     "mixed s and ms": (
         HEADER + "1,2,1700000000\n1,3,1700000001\n1,2,1700000000000\n",
         "line 4, column 'time': must have one unit, 2 values look like seconds but 1 like milliseconds, "
-        "got '1700000000000'; correct them or, if all are in one unit, say which: time_unit='s' (or ms, us, ns)",
+        "got '1700000000000'; correct them or, if all are in one unit, name it: time_unit='s' (or ms, us, ns)",
     ),
     "duplicate header": (
         "session,item,time,item\n1,2,3,4\n",
-        "line 1: columns must have different names, 'item' is there more than once; rename or remove the others",
+        "line 1: columns must have different names, got 'item' more than once; rename or remove the others",
     ),
     "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
 }
@@ -194,7 +194,7 @@ def test_bad_options(place: Path, case: str) -> None:
     ("options", "message"),
     [
         ((), "LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)\n"),
-        (("clicks.csv",), "clicks.csv: there is no such file or folder, nor one of this name in the folder that "),
+        (("clicks.csv",), "clicks.csv: no such file or folder, neither here nor in the folder that "),
     ],
 )
 def test_no_log(place: Path, options: tuple[str, ...], message: str) -> None:

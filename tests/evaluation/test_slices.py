@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation import slices
 from segue.evaluation.slices import Partition, partitions, popularity_bands, slice_refusals

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from segue.data.batches import SessionParallel
+from segue.data.batches.session_parallel import SessionParallel
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.gru4rec import GRU4Rec, SessionParallelObjective

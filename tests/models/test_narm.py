@@ -16,7 +16,7 @@ from neural_contract import NeuralModelContract
 from torch import Tensor
 from torch.nn import functional
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.models.narm import NARM
 from segue.nn.encoders.session_attention import AttentiveGRU
 

@@ -15,7 +15,7 @@ import torch
 from chains import markov_chain, prefixes
 from neural_contract import NeuralModelContract
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.errors import ParameterError
 from segue.models.sr_gnn import SRGNN
 from segue.nn.encoders.session_graph import SessionGraphNetwork, session_graph

@@ -16,7 +16,7 @@ from chains import markov_chain, prefixes
 from neural_contract import NeuralModelContract
 from torch import Tensor
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.models.stamp import STAMP
 from segue.nn.encoders.session_attention import AttentionMemory
 

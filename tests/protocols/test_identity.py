@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.data.vocabulary import Vocabulary
 from segue.protocols.identity import differences, protocol_hash
 from segue.protocols.prepare import Dataset, prepare

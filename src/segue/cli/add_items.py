@@ -27,7 +27,7 @@ def add_items(
     import numpy as np
 
     from segue.artifact import is_artifact
-    from segue.data.readers import read_items
+    from segue.data.readers.read import read_items
 
     model_folder(artifact)
     to = to or artifact

@@ -36,7 +36,7 @@ def plot(
     segue plot runs/shop-1/sasrec --kind tsne --color category --out map.html --out map.png
     segue plot runs/shop-1/als --kind spectrum --neighbours 1041
     """
-    from segue.data.readers import read_items
+    from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
     from segue.parameters import build
     from segue.progress import progress_for

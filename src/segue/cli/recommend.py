@@ -51,7 +51,7 @@ def recommend(
         return
     terminal().print(recommendation_table(answer, vocabulary))
     for unknown in answer.unknown:
-        guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.guess(str(unknown))
+        guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.did_you_mean(str(unknown))
         typer.echo(f"Not in the training data, so ignored: '{unknown}'{guess}")
     if answer.cold:
         typer.echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")

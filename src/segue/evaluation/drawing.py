@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from jaxtyping import Bool, Float32, Int, Int32, Int64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.data.vocabulary import PADDING
 from segue.evaluation import kernels
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
@@ -111,7 +111,7 @@ class Drawn:
     @classmethod
     def score(cls, scorer: Scorer, cases: Cases, drawn: Int32[np.ndarray, "B n"]) -> "Drawn":
         """Score the targets of some cases, and what was drawn for them."""
-        wanted = cases.wanted()
+        wanted = cases.padded_targets()
         items = np.concatenate([wanted, drawn], axis=1).astype(np.int64)
         scores = score_items(scorer, cases.prefixes, items)
         scores[items == PADDING] = -np.inf

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.errors import ParameterError
 from segue.evaluation.meters import ROC_STEPS
 from segue.evaluation.outcome import Evaluation

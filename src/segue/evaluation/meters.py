@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.drawing import Drawn, Sample, barred_items
@@ -59,7 +59,7 @@ class Scored:
             return cls(start, cases, counts, counts.ranks(ties), drawn.others, drawn.lists)
         scores, order = score_all(scorer, cases.prefixes), scorer.vocabulary.order
         exclude = cases.prefixes if cases.exclude_seen else None
-        counts = count_targets(scores, cases.wanted(), order=order, exclude=exclude)
+        counts = count_targets(scores, cases.padded_targets(), order=order, exclude=exclude)
         taken = cases.counts
         if exclude is not None:
             taken = np.bincount(barred_items(cases)["case"].to_numpy(), minlength=len(cases))

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int64
 
-from segue.data.features import kind_of
-from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.context import kind_of
+from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 
 LEAST = 30

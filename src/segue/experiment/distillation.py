@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from segue.artifact import EVERYTHING, Artifact
+from segue.data.cases import Cases
 from segue.data.events import Events
-from segue.data.sessions import Cases, Sessions
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.folder import check_folder

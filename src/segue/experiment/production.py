@@ -7,7 +7,7 @@ from typing import Any
 
 from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.data.events import Events
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
 from segue.experiment.folder import RESULTS

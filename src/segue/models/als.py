@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig

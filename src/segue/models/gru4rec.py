@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.batches import LaneBatch, SessionParallel
+from segue.data.batches.session_parallel import LaneBatch, SessionParallel
 from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
@@ -170,7 +170,7 @@ class GRU4Rec(NeuralModel):
             logq=plan.logq,
             reject_hits=plan.accidental_hits == "reject",
         )
-        lanes = SessionParallel(train, plan.batch_size, least=1 if plan.n_samples else 2)
+        lanes = SessionParallel(train, plan.batch_size, min_lanes=1 if plan.n_samples else 2)
         return SessionParallelObjective(self.network, lanes, loss, runtime)
 
     def optimizer(self) -> RowAdagrad:
@@ -246,8 +246,8 @@ class SessionParallelObjective:
         if batch.kept is not None:
             kept = torch.from_numpy(batch.kept).to(state[0].device)
             state = [part[kept] for part in state]
-        if batch.fresh.any():
-            going_on = torch.from_numpy(~batch.fresh).to(state[0].device)
+        if batch.starts.any():
+            going_on = torch.from_numpy(~batch.starts).to(state[0].device)
             state = [part * going_on.unsqueeze(1) for part in state]
         return state
 

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from segue.data.fingerprint import of_cases, of_sessions
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 from segue.models.base import ModelConfig
@@ -138,8 +139,8 @@ class NeuralModel(EmbeddingModel):
             "parameters": self.config.model_dump_json(),
             "seed": str(seed),
             "precision": runtime.arithmetic(),
-            "training sessions": of_sessions(train),
-            "validation": "none" if valid is None else of_cases(valid),
+            "training sessions": fingerprint_sessions(train),
+            "validation": "none" if valid is None else fingerprint_cases(valid),
         }
 
     @property

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Int64
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
-from segue.data.context import Context, refusals
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.batches.next_item import EveryPosition, EveryPrefix, NextItemBatches
+from segue.data.cases import Cases
+from segue.data.context import Context, check_features
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
@@ -136,7 +137,7 @@ class SequenceModel(NeuralModel):
 
     def refusals(self, train: Sessions) -> Iterator[str]:
         """Say which parameters ask for what the log does not have."""
-        yield from (f"{self.name}.features: {mistake}" for mistake in refusals(self.config.features, train))
+        yield from (f"{self.name}.features: {mistake}" for mistake in check_features(self.config.features, train))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -146,7 +147,7 @@ class SequenceModel(NeuralModel):
     def observe(self, train: Sessions) -> None:
         """Learn the vocabulary and the features."""
         super().observe(train)
-        self.context = Context.learn(self.features, train)
+        self.context = Context.fit(self.features, train)
 
     @property
     def reads(self) -> Sequence[str]:
@@ -160,7 +161,7 @@ class SequenceModel(NeuralModel):
         network.sparse_gradients = self.config.training.optimizer != "adamw"
         # What predicts a direction is ranked by directions: no loss has told the lengths of the embeddings.
         network.normalised = self.config.similarity == "cosine" or self.config.training.loss == "cosine"
-        if self.context.learnt:
+        if self.context.encoders:
             network.context = ContextEmbedding(reader=self.context, width=network.input_size)
         return network
 
@@ -236,7 +237,7 @@ class SequenceModel(NeuralModel):
         plain = self.config.training.model_copy(update={"privileged": Privileged(), "fine_tuning": FineTuning()})
         teacher = type(self)(self.config.model_copy(update={"training": plain}))
         runtime.progress.say("the teacher, on sessions from their end to their beginning")
-        backwards = train.backwards()
+        backwards = train.reverse()
         teacher.fit(backwards, seed=seed, runtime=runtime.part("teacher"))
         events, starts = backwards.targets()
         owners = np.searchsorted(train.offsets, events, side="right") - 1
@@ -273,7 +274,7 @@ class SequenceModel(NeuralModel):
         return NextItemObjective(self.network, batches, loss, runtime, lesson)
 
     def _with_context(self, train: Sessions) -> Sessions:
-        return replace(train, context=self.context.read(train.as_prefixes())) if self.context.learnt else train
+        return replace(train, context=self.context.transform(train.as_prefixes())) if self.context.encoders else train
 
     def batches(self, train: Sessions, seed: int) -> NextItemBatches:
         """Return what each step predicts."""

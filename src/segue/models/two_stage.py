@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
@@ -279,7 +280,7 @@ class TwoStage(Model):
         own.sort(axis=1)
         own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
         candidates = np.hstack([best, own])
-        return np.where(self.vocabulary.readable[candidates], candidates, PADDING)
+        return np.where(self.vocabulary.known[candidates], candidates, PADDING)
 
     def _barred(
         self, items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None

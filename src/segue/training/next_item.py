@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from segue.data.batches import NextItemBatches
+from segue.data.batches.next_item import NextItemBatches
 from segue.nn.encoders.sequence import PositionwiseEncoder, SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss
 from segue.nn.losses.shared_softmax import Precision

@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from segue.data.order import ordered
-from segue.data.readers import read
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.events import sort_events
+from segue.data.readers.read import read
+from segue.data.sessions import Prefixes
 from segue.data.synthetic import synthetic_log
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.linter.results import Standing
@@ -80,7 +81,7 @@ def catalogue_of_all() -> Dataset:
 
 def copied_sessions(*, timed: bool = True) -> Dataset:
     """A fifth of the sessions of the last day stand in the log before as well, five days earlier, under another id."""
-    frame = ordered(clicks()).drop("__row__")
+    frame = sort_events(clicks()).drop("__row__")
     late = frame.group_by("session").agg(pl.col("time").max(), pl.len()).sort("time").tail(150)
     chosen = late.filter(pl.col("len") >= 4)["session"][::2]
     assert len(chosen) > 20
@@ -100,7 +101,7 @@ def input_with_target() -> Dataset:
 def training_with_test() -> Dataset:
     """A given split of histories whose training part is the whole log."""
     frame = clicks()
-    last = ordered(frame).group_by("session", maintain_order=True).last().select(frame.columns)
+    last = sort_events(frame).group_by("session", maintain_order=True).last().select(frame.columns)
     whole = pl.concat([frame.with_columns(part=pl.lit("train")), last.with_columns(part=pl.lit("test"))])
     return histories(whole, "leave-one-out", valid_share=0.0)
 
@@ -123,7 +124,7 @@ def double_logging() -> Dataset:
 
 
 def telling_column() -> Dataset:
-    frame = ordered(clicks()).drop("__row__")
+    frame = sort_events(clicks()).drop("__row__")
     return visits(frame.with_columns(following=pl.col("item").shift(-1).over("session").cast(pl.String)))
 
 

@@ -30,7 +30,7 @@ from planted import (
     visits,
 )
 
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.evaluation.linter.finding import run_all
 from segue.evaluation.linter.log import LOG_CHECKS, lint_log
 from segue.evaluation.linter.results import RESULT_CHECKS

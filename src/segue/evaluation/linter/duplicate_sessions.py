@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import UInt64
 
-from segue.data.kernels import concatenate_ranges
+from segue.data.arrays import concatenate_ranges
 from segue.data.sessions import Prefixes
 from segue.evaluation.linter.finding import Found
 from segue.evaluation.linter.holdout import held_sessions

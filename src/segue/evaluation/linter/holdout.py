@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 
 
 def first_targets(cases: Cases) -> Int32[np.ndarray, "C"]:

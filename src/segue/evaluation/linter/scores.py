@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.linter.finding import Check, Found
 from segue.evaluation.linter.holdout import sample

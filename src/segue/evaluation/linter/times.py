@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 from jaxtyping import Int64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.evaluation.linter.finding import Found
 from segue.evaluation.linter.holdout import held_sessions, in_place
 from segue.protocols.dataset import Dataset

@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.ranking.kernels import Seen
 from segue.models.base import Model, ModelConfig

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.data.batches import SessionParallel
+from segue.data.batches.session_parallel import SessionParallel
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError
@@ -47,7 +47,7 @@ def test_it_walks_as_lanes_do_one_event_at_a_time(lengths: list[int], n_lanes: i
     assert lanes.n_steps == len(expected)
     for step, rows in enumerate(expected):
         batch = lanes.batch(step)
-        got = list(zip(batch.inputs.tolist(), batch.targets.tolist(), batch.fresh.tolist(), strict=True))
+        got = list(zip(batch.inputs.tolist(), batch.targets.tolist(), batch.starts.tolist(), strict=True))
         assert got == rows
 
 
@@ -60,7 +60,7 @@ def test_a_lane_goes_on_where_it_was_or_starts_a_session(lengths: list[int], n_l
         batch = lanes.batch(step)
         before = before if batch.kept is None else before[batch.kept]
         assert len(before) == len(batch.inputs)
-        assert (before[~batch.fresh] == batch.inputs[~batch.fresh]).all()
+        assert (before[~batch.starts] == batch.inputs[~batch.starts]).all()
         before = batch.targets
 
 
@@ -69,14 +69,14 @@ def test_a_step_does_not_depend_on_what_was_asked_before() -> None:
     lanes, again = SessionParallel(sessions(lengths), 7), SessionParallel(sessions(lengths), 7)
     assert lanes.n_steps > 500
     for step in (lanes.n_steps - 1, 300, 0, 128, 127):
-        for field in ("inputs", "targets", "fresh"):
+        for field in ("inputs", "targets", "starts"):
             np.testing.assert_array_equal(getattr(lanes.batch(step), field), getattr(again.batch(step), field))
     assert (lanes.batch(lanes.n_steps - 1).kept is None) == (again.batch(lanes.n_steps - 1).kept is None)
 
 
 def test_the_walk_ends_while_enough_lanes_are_left() -> None:
-    lanes = SessionParallel(sessions([3, 6]), 2, least=2)
+    lanes = SessionParallel(sessions([3, 6]), 2, min_lanes=2)
     assert lanes.n_steps == 2
     assert len(lanes.batch(1).inputs) == 2
     with pytest.raises(EmptyDataError, match="at least 2 must have two events"):
-        SessionParallel(sessions([3, 1]), 2, least=2)
+        SessionParallel(sessions([3, 1]), 2, min_lanes=2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.data.names import ItemNames
+from segue.data.item_names import ItemNames
 
 
 def names(*ids: int | str, **columns: list[str | None]) -> ItemNames:
@@ -21,7 +21,7 @@ def test_without_names_items_are_called_by_their_ids():
     known = names(colour=["red", "red", "blue"])
     assert (known.names, known.column) == (["", "11", "12", "13"], None)
     assert ItemNames(pl.Series(["a"]), pl.DataFrame()).names == ["", "a"]
-    assert (known.find("red"), known.suggest("red"), known.guess("12")) == (None, [], "")
+    assert (known.find("red"), known.suggest("red"), known.did_you_mean("12")) == (None, [], "")
 
 
 def test_the_column_that_tells_most_items_apart_holds_the_names():
@@ -38,14 +38,14 @@ def test_a_name_that_items_share_is_followed_by_the_id():
     assert known.names == ["", "A (11)", "B", "A (13)"]
     assert known.find("A") is None
     assert known.find("A (13)") == 3
-    assert known.sharing("A") == [1, 3]
-    assert known.told(1) == "'A' (11)"
+    assert known.with_name("A") == [1, 3]
+    assert known.describe(1) == "'A' (11)"
 
 
 def test_an_item_without_a_name_is_called_by_its_id():
     known = names(title=[None, "B", " ", None])
     assert known.names == ["", "11", "B", "13", "14"]
-    assert known.told(1) == "'11'"
+    assert known.describe(1) == "'11'"
     assert [known.find(text) for text in ("11", "", " ", "B")] == [None, None, None, 2]
 
 
@@ -84,15 +84,18 @@ def test_near_names_are_suggested_the_nearest_first():
     assert known.suggest("glas lid") == [4]
     assert known.suggest("lid") == [4]
     assert known.suggest("xyzzy") == known.suggest("") == known.suggest("   ") == []
-    assert known.guess("glas lid") == "; did you mean 'Glass lid' (14)?"
-    assert known.guess("spatula,") == "; did you mean 'Silicone spatula, red' (12) or 'Silicone spatula, sand' (11)?"
-    assert known.guess("xyzzy") == ""
+    assert known.did_you_mean("glas lid") == "; did you mean 'Glass lid' (14)?"
+    assert (
+        known.did_you_mean("spatula,")
+        == "; did you mean 'Silicone spatula, red' (12) or 'Silicone spatula, sand' (11)?"
+    )
+    assert known.did_you_mean("xyzzy") == ""
 
 
 def test_near_ids_are_suggested_where_they_are_text():
     known = names("shoe-red-42", "shoe-red-43", "hat-blue", title=["Trainer", "Trainer", None])
     assert known.suggest("shoe-rd-43")[0] == 2
-    assert known.guess("hat-blu") == "; did you mean 'hat-blue'?"
+    assert known.did_you_mean("hat-blu") == "; did you mean 'hat-blue'?"
     assert names(1234, title=["Lamp"]).suggest("1235") == []
 
 

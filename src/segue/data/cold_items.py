@@ -1,4 +1,4 @@
-"""Cold items: what a model can know of items that came after its training."""
+"""Cold items: scores for items that were added after the training, from similar training items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from segue.errors import ParameterError
 
 @dataclass(frozen=True, eq=False)
 class ColdItems:
-    """New items, and the training items that each resembles.
+    """New items, and the training items that each is similar to.
 
-    An item resembles the training items that share its values in all columns that are compared; if there are none,
-    those that share all but the last, and so on. A value that is absent equals no other.
+    An item is similar to the training items that share its values in all compared columns; if there are none, to those
+    that share all but the last, and so on. A missing value equals no other.
 
     Attributes:
         vocabulary: the catalogue with the new items at its end.
-        levels: for one column, two columns, and so on: the group of each item before, -1 for one that training did not
-            hold, and that of each new item, -1 where no training item is in it.
+        levels: for the first column, the first two, and so on: the group of each previous item, -1 if it is not a
+            training item, and the group of each new item, -1 if no training item is in it.
     """
 
     vocabulary: Vocabulary
     levels: list[tuple[Int64[np.ndarray, "N"], Int64[np.ndarray, "A"]]]
 
     @classmethod
-    def compare(cls, vocabulary: Vocabulary, items: pl.DataFrame, by: Sequence[str]) -> "ColdItems":
-        """Find what the new items resemble; those that are known already stay what they are.
+    def match(cls, vocabulary: Vocabulary, items: pl.DataFrame, by: Sequence[str]) -> "ColdItems":
+        """Match new items with similar training items; known items are left unchanged.
 
         Args:
             vocabulary: the catalogue of a model.
-            items: one row per item: ``item``, the columns that are compared, and any others. ``support``, where it is
-                there, is how often an item was met since the training.
-            by: names of columns, the most general one first.
+            items: one row per item: ``item``, the columns to compare, and any others. The optional ``support`` counts
+                an item's events since the training.
+            by: column names, the most general one first.
 
         Raises:
-            ParameterError: a column is missing, or the ids are of another kind than those of the training.
+            ParameterError: a column is missing, or the ids have another type than those of the training.
         """
         _require_columns(vocabulary, items, by)
         old = vocabulary.table
@@ -54,12 +54,12 @@ class ColdItems:
         levels = [_groups(old, new, by[: width + 1]) for width in range(len(by))]
         matched = np.any([of_new >= 0 for _, of_new in levels], axis=0)
         support = pl.col("support").fill_null(0) if "support" in new.columns else pl.lit(0, dtype=pl.Int64)
-        ways = pl.Series(np.where(matched, SIMILAR, UNKNOWN), dtype=pl.String)
-        grown = pl.concat([old, new.with_columns(support.alias("support"), ways.alias(COLD))], how="diagonal")
-        return cls(Vocabulary(grown), levels)
+        origins = pl.Series(np.where(matched, SIMILAR, UNKNOWN), dtype=pl.String)
+        extended = pl.concat([old, new.with_columns(support.alias("support"), origins.alias(COLD))], how="diagonal")
+        return cls(Vocabulary(extended), levels)
 
-    def append_to(self, rows: Shaped[np.ndarray, "M *D"]) -> Shaped[np.ndarray, "K *D"]:
-        """Return one row per item, index 0 first, with those of the new items: the mean of what they resemble, or 0."""
+    def extend(self, rows: Shaped[np.ndarray, "M *D"]) -> Shaped[np.ndarray, "K *D"]:
+        """Append one row per new item to rows by item index: the mean of its similar training items, or 0."""
         means = np.zeros((len(self.vocabulary) + 1 - len(rows), *rows.shape[1:]))
         for of_old, of_new in self.levels:
             trained, matched = of_old >= 0, of_new >= 0
@@ -74,20 +74,20 @@ class ColdItems:
 def _groups(
     old: pl.DataFrame, new: pl.DataFrame, by: Sequence[str]
 ) -> tuple[Int64[np.ndarray, "N"], Int64[np.ndarray, "A"]]:
-    """Number the combinations of values that some training item has."""
+    """Number the combinations of values that occur among the training items."""
     keys = pl.concat([old.select(by), new.select(by)])
-    absent = keys.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy()
+    missing = keys.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy()
     numbers = keys.select(pl.struct(by).rank("dense").cast(pl.Int64) - 1).to_series().to_numpy()
     trained = np.ones(old.height, dtype=bool) if COLD not in old.columns else old[COLD].is_null().to_numpy()
-    trained &= ~absent[: old.height]
+    trained &= ~missing[: old.height]
     of_old = np.where(trained, numbers[: old.height], -1)
-    found = np.isin(numbers[old.height :], of_old[trained]) & ~absent[old.height :]
+    found = np.isin(numbers[old.height :], of_old[trained]) & ~missing[old.height :]
     return of_old, np.where(found, numbers[old.height :], -1)
 
 
 def _require_columns(vocabulary: Vocabulary, items: pl.DataFrame, by: Sequence[str]) -> None:
     if not by:
-        raise ParameterError("by: must name at least one column of the items' metadata, got none")
+        raise ParameterError("by: must name at least one metadata column of the items, got none")
     for name in by:
         if name not in vocabulary.metadata:
             known = ", ".join(vocabulary.metadata) or "none"

@@ -1,4 +1,4 @@
-"""What is in memory already: polars and pandas frames, dictionaries of arrays, sparse matrices."""
+"""Data in memory: polars and pandas frames, dictionaries of arrays, scipy sparse matrices."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from segue.data.events import ITEM, RATING, SESSION, USER, Unit
-from segue.data.ingest.admit import Table
-from segue.data.ingest.columns import listed
-from segue.data.ingest.mistakes import Place
+from segue.data.ingest.columns import quoted
+from segue.data.ingest.mistakes import Source
+from segue.data.ingest.tables import RawTable
 from segue.errors import LogError
 
 if TYPE_CHECKING:
@@ -18,71 +18,71 @@ if TYPE_CHECKING:
 
 
 def is_pandas(source: object, kind: str = "DataFrame") -> bool:
-    """Whether an object is a pandas frame, or another kind of pandas; pandas is not imported for it."""
-    return _is_of("pandas", source) and type(source).__name__ == kind
+    """Whether an object is a pandas frame, or another pandas type; does not import pandas."""
+    return _is_from("pandas", source) and type(source).__name__ == kind
 
 
 def is_sparse(source: object) -> bool:
-    """Whether an object is a sparse matrix or array of scipy; scipy is not imported for it."""
-    return _is_of("scipy", source) and hasattr(source, "tocsr")
+    """Whether an object is a scipy sparse matrix or array; does not import scipy."""
+    return _is_from("scipy", source) and hasattr(source, "tocsr")
 
 
-def _is_of(package: str, source: object) -> bool:
+def _is_from(package: str, source: object) -> bool:
     return type(source).__module__.partition(".")[0] == package
 
 
-def from_polars(frame: pl.DataFrame) -> Table:
+def from_polars(frame: pl.DataFrame) -> RawTable:
     """Wrap a polars frame; rows are counted from 0."""
-    return Table(frame, Place("the frame"), is_text=False)
+    return RawTable(frame, Source("the frame"), is_text=False)
 
 
-def from_pandas(frame: "pd.DataFrame") -> Table:
-    """Convert a pandas frame column by column (pyarrow is not needed); its index is not read, rows count from 0.
+def from_pandas(frame: "pd.DataFrame") -> RawTable:
+    """Convert a pandas frame column by column (without pyarrow); its index is ignored, rows are counted from 0.
 
     Raises:
-        LogError: two columns have one name.
+        LogError: two columns have the same name.
     """
     names = [str(name) for name in frame.columns]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise LogError(f"the frame: columns must have different names, {listed(twice)} is there more than once")
-    columns = [_column(name, frame.iloc[:, position]) for position, name in enumerate(names)]
-    return Table(pl.DataFrame(columns), Place("the frame"), is_text=False)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise LogError(f"the frame: columns must have different names, got {quoted(repeated)} more than once")
+    columns = [_from_pandas_series(name, frame.iloc[:, position]) for position, name in enumerate(names)]
+    return RawTable(pl.DataFrame(columns), Source("the frame"), is_text=False)
 
 
-def from_mapping(columns: Mapping[Any, Any]) -> Table:
-    """Convert a dictionary with an array, a list or a series for each column; rows are counted from 0.
+def from_mapping(columns: Mapping[Any, Any]) -> RawTable:
+    """Convert a dictionary of one array, list or series per column; rows are counted from 0.
 
     Raises:
-        LogError: columns without a name, of different lengths, or with values of several types.
+        LogError: a column has no name, columns differ in length, or values in type.
     """
     mistakes, found = [], []
     for name, values in columns.items():
         if not isinstance(name, str):
-            mistakes.append(f"the dict: names of columns must be text, got {name!r}")
+            mistakes.append(f"the dict: column names must be text, got {name!r}")
             continue
         try:
-            found.append(_series(name, values))
+            found.append(_to_series(name, values))
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = " ".join(str(error).split())
             mistakes.append(f"the dict, column '{name}': must be a list or one-dimensional array ({reason})")
     lengths = {series.name: len(series) for series in found}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"'{name}' {length:,}" for name, length in lengths.items())
-        mistakes.append(f"the dict: columns must have one length, got {told}")
+        got = ", ".join(f"'{name}' {length:,}" for name, length in lengths.items())
+        mistakes.append(f"the dict: columns must have the same length, got {got}")
     if mistakes:
         raise LogError("\n".join(mistakes))
-    return Table(pl.DataFrame(found), Place("the dict"), is_text=False)
+    return RawTable(pl.DataFrame(found), Source("the dict"), is_text=False)
 
 
-def from_sparse(matrix: "csr_matrix", unit: Unit | None) -> Table:
-    """Take each entry other than 0 of a scipy matrix as one event: row, column and value are user, item and rating.
+def from_sparse(matrix: "csr_matrix", unit: Unit | None) -> RawTable:
+    """Convert each non-zero entry of a scipy matrix to one event: row, column and value are user, item and rating.
 
     Args:
         matrix: a sparse matrix or array with two dimensions.
         unit: ``"session"`` if its rows are sessions.
 
     Raises:
-        LogError: it has other than two dimensions, or values that are no finite numbers.
+        LogError: it does not have two dimensions, or a value is not a finite number.
     """
     if matrix.ndim != 2:
         raise LogError(f"the matrix: must have two dimensions (rows and items), got {matrix.ndim}")
@@ -92,46 +92,46 @@ def from_sparse(matrix: "csr_matrix", unit: Unit | None) -> Table:
     values = rows.data.astype(np.int8) if rows.dtype == bool else rows.data
     if values.dtype.kind not in "iuf":
         raise LogError(f"the matrix: must hold finite numbers, got {values.dtype}; convert it")
-    if strange := np.count_nonzero(~np.isfinite(values)):
-        raise LogError(f"the matrix: must hold finite numbers, got {strange:,} that are none; remove or correct them")
+    if invalid := np.count_nonzero(~np.isfinite(values)):
+        raise LogError(f"the matrix: must hold finite numbers, got {invalid:,} others; remove or correct them")
     owner = SESSION if unit == "session" else USER
     owners = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     frame = pl.DataFrame({owner: owners, ITEM: rows.indices.astype(np.int64), RATING: values})
     note = (
-        f"matrix: each entry other than 0 is one event, with {owner} = row, item = column (from 0) and rating = value; "
-        "the order of the events of a row is not known, so they come in the order of the columns"
+        f"matrix: each non-zero entry is one event, with {owner} = row, item = column (from 0) and rating = value; "
+        "the order of the events of a row is unknown, so they are in column order"
     )
-    return Table(frame, Place("the matrix"), is_text=False, notes=(note,))
+    return RawTable(frame, Source("the matrix"), is_text=False, notes=(note,))
 
 
-def _series(name: str, values: Any) -> pl.Series:
+def _to_series(name: str, values: Any) -> pl.Series:
     if isinstance(values, pl.Series):
         return values.alias(name)
     if is_pandas(values, "Series"):
-        return _column(name, values)
+        return _from_pandas_series(name, values)
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise TypeError(f"got {type(values).__name__}")
     array = values if isinstance(values, list | tuple) else np.asarray(values)
     if isinstance(array, np.ndarray) and array.ndim != 1:
         raise TypeError(f"got {array.ndim} dimensions")
     if isinstance(array, np.ndarray) and array.dtype.kind in "iufM":
-        return _of_array(name, array)
+        return _from_array(name, array)
     return pl.Series(name, array.tolist() if isinstance(array, np.ndarray) else array)
 
 
-def _column(name: str, series: Any) -> pl.Series:
+def _from_pandas_series(name: str, series: Any) -> pl.Series:
     if getattr(series.dtype, "tz", None) is not None:
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if getattr(series.dtype, "kind", "O") in "iufM" and not series.hasnans:
-        return _of_array(name, series.to_numpy())
+        return _from_array(name, series.to_numpy())
     if series.dtype.kind == "f":
         return pl.Series(name, series.to_numpy(dtype=float), nan_to_null=True)
     values = series.astype(object).where(series.notna(), None).tolist()
     return pl.Series(name, values, strict=False)
 
 
-def _of_array(name: str, array: np.ndarray) -> pl.Series:
-    """Convert numbers or times; NaN is absent, and times of a unit that polars does not have become microseconds."""
+def _from_array(name: str, array: np.ndarray) -> pl.Series:
+    """Convert numbers or times; NaN becomes null, and times in a unit that polars lacks become microseconds."""
     if array.dtype.kind == "M" and np.datetime_data(array.dtype)[0] not in ("ms", "us", "ns"):
         array = array.astype("datetime64[us]")
     return pl.Series(name, array, nan_to_null=True)
