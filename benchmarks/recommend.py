@@ -94,7 +94,7 @@ def parts(model: Model, running: list[list[str]], repeats: int) -> list[tuple[st
     rows = [model.top_k(one, K)[0][0] for one in prefixes[:200]]
     found = [
         ("ids to indices", lambda n: vocabulary.index(running[n % len(running)])),
-        ("check", lambda n: prefixes[n % len(prefixes)].require(vocabulary)),
+        ("check", lambda n: prefixes[n % len(prefixes)].require_valid(vocabulary)),
         ("best items", lambda n: model._top_k(prefixes[n % len(prefixes)], K, None, None)),
         ("  by all scores", lambda n: segue_top_k(model, prefixes[n % len(prefixes)])),
         ("indices to ids", lambda n: [vocabulary.raw_ids[item] for item in rows[n % len(rows)].tolist()]),
