@@ -11,6 +11,7 @@
 A name is imported when it is first used, so that looking into a log does not wait for a deep learning library.
 """
 
+import logging
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 # By default an OpenMP thread burns its core for a millisecond while it waits for the others, and small steps wait
 # often: where another process wants the core too, training takes ten times as long. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+logging.getLogger("segue").addHandler(logging.NullHandler())  # Messages are for who asks for them.
 
 if TYPE_CHECKING:
     from segue.data.events import Events as Events

@@ -40,12 +40,12 @@ def demo(
     segue demo --sessions 50000 --out shop
     segue demo --model sasrec --out shop
     """
+    from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.cli.tables import size_table
     from segue.data.synthetic import shop
     from segue.experiment.begun import read_settings
     from segue.experiment.recipe import PROTOCOL, Recipe
-    from segue.progress import progress_for
 
     begun = read_settings(out)
     if begun is not None and begun["run"]["log"] != _LOG:
@@ -56,7 +56,8 @@ def demo(
     settings = {name: values for name, values in _SETTINGS.items() if name in (PROTOCOL, *chosen)}
     recipe = Recipe(log=_LOG, models=chosen, set=settings, seed=seed)
     events = shop(sessions, seed)
-    results = segue.run(recipe, out, events=events, overwrite=True, progress=progress_for())
+    with progress_shown() as progress:
+        results = segue.run(recipe, out, events=events, overwrite=True, progress=progress)
     visits, products = _write_log(events, out / _SHOP)
     console.print(size_table(results.data["stages"]))
     show(results, out)

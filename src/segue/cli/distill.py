@@ -38,11 +38,11 @@ def distill(
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
     segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
     """
+    from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.experiment.folder import next_folder
     from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
     from segue.parameters import build
-    from segue.progress import progress_for
 
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
@@ -62,8 +62,8 @@ def distill(
         },
     )
     folder = out or next_folder(f"{recipe.log_name}-distilled")
-    source, progress = model_folder(teacher), progress_for()
-    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
+    source = model_folder(teacher)
+    with interruptible(f"to go on: {again(folder, named=out is not None)}"), progress_shown() as progress:
         results = segue.distill(
             source, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
         )

@@ -28,10 +28,10 @@ def evaluate(
     segue evaluate runs/clicks-1/gru4rec prepared/clicks
     """
     from segue.artifact import EVERYTHING, Artifact
+    from segue.cli.progress import progress_shown
     from segue.cli.tables import evaluation_table, title
     from segue.experiment.recipe import load_recipe, read_log
     from segue.experiment.source import with_prepared
-    from segue.progress import progress_for
     from segue.strict_json import dumps
 
     facts = Artifact.read(model_folder(artifact)).about
@@ -49,7 +49,8 @@ def evaluate(
         data = _as_prepared(source, model, protocol, log, whole)
     else:
         data = segue.prepare(source, protocol, vocabulary=model.vocabulary)
-    evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
+    with progress_shown() as progress:
+        evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress)
     ties = evaluation.tie_note(data.protocol.headline)
     notes = [*data.notes, *([ties] if ties else []), *_comparison(facts, data, whole)]
     if as_json:

@@ -38,11 +38,13 @@ def fit(
     segue fit clicks.csv --like production --out production --overwrite
     segue fit clicks.csv --config tuned/best.yaml --seed 7
     """
+    from dataclasses import replace
+
     from segue.artifact import Artifact
+    from segue.cli.progress import progress_shown
     from segue.experiment.folder import next_folder
     from segue.experiment.production import check_log, check_target
     from segue.experiment.recipe import load_recipe, parse_settings, read_log
-    from segue.progress import progress_for
     from segue.training.runtime import Runtime
 
     if (like is None) == (config is None):
@@ -61,16 +63,16 @@ def fit(
     folder = out or next_folder(f"{recipe.log_name}-{model}")
     check_target(folder, overwrite=overwrite)
     check_log(log)
-    runtime = Runtime(device=recipe.device, precision=recipe.precision, progress=progress_for())
+    runtime = Runtime(device=recipe.device, precision=recipe.precision)
     runtime.check()
-    with interruptible("nothing was written"):
+    with interruptible("nothing was written"), progress_shown() as progress:
         segue.fit(
             read_log(recipe),
             like=like or recipe,
             out=folder,
             settings=changes,
             seed=seed,
-            runtime=runtime,
+            runtime=replace(runtime, progress=progress),
             overwrite=overwrite,
             log_name=recipe.log_name,
         )

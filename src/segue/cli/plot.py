@@ -36,10 +36,10 @@ def plot(
     segue plot runs/shop-1/sasrec --kind tsne --color category --out map.html --out map.png
     segue plot runs/shop-1/als --kind spectrum --neighbours 1041
     """
+    from segue.cli.progress import progress_shown
     from segue.data.readers import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
     from segue.parameters import build
-    from segue.progress import progress_for
     from segue.strict_json import dumps
 
     given: dict[str, Any] = {
@@ -57,7 +57,8 @@ def plot(
     folder = model_folder(artifact)
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     table = None if items is None else read_items(items)
-    insight = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
+    with progress_shown() as progress:
+        insight = segue.plot(segue.load(folder), items=table, progress=progress, **options)
     written = [insight.write(path) for path in files]
     if as_json:
         typer.echo(dumps({**insight.numbers(), "written": [str(path) for path in written]}))

@@ -64,9 +64,11 @@ def run(
     segue run ml-100k --recbole bpr.yaml --model BPR
     segue run prepared/clicks --model gru4rec
     """
+    from segue.cli.compare import show_comparison
+    from segue.cli.progress import progress_shown
     from segue.experiment.folder import next_folder
     from segue.experiment.recipe import parse_assignments, parse_settings
-    from segue.progress import progress_for
+    from segue.experiment.run import run_seeds
 
     several = _seeds(seeds or [])
     if several and seed is not None:
@@ -91,22 +93,15 @@ def run(
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     folder = out or next_folder(recipe.log_name)
-    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
+    folders = {seed: folder / f"seed-{seed}" for seed in several}
+    with interruptible(f"to go on: {again(folder, named=out is not None)}"), progress_shown() as progress:
         if several:
-            _run_seeds(recipe, folder, several, resume=resume, overwrite=overwrite)
-            return
-        results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
-    show(results, folder)
-
-
-def _run_seeds(recipe: "Recipe", folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
-    """Run the recipe with each seed, and compare the models over the seeds."""
-    from segue.cli.compare import show_comparison
-    from segue.experiment.run import run_seeds
-    from segue.progress import progress_for
-
-    folders = {seed: folder / f"seed-{seed}" for seed in seeds}
-    run_seeds(recipe, folders, resume=resume, overwrite=overwrite, progress=progress_for())
+            run_seeds(recipe, folders, resume=resume, overwrite=overwrite, progress=progress)
+        else:
+            results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress)
+    if not several:
+        show(results, folder)
+        return
     show_comparison(segue.compare(*folders.values()))
     typer.echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
 

@@ -64,10 +64,10 @@ def tune(
         --search gru4rec.training.learning_rate=0.001..0.1:log --search gru4rec.hidden_size=[64,128]
     segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
     """
+    from segue.cli.progress import progress_shown
     from segue.experiment.folder import next_folder
     from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
     from segue.parameters import build
-    from segue.progress import progress_for
     from segue.spaces import parse_searches
 
     given = {
@@ -96,8 +96,11 @@ def tune(
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
     folder = out or next_folder(f"{recipe.log_name}-tuned")
-    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
-        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
+    with (
+        interruptible(f"to go on: {again(folder, named=out is not None)}"),
+        progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # A trial is one line.
+    ):
+        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress)
     _show(tuned, recipe.log)
 
 
