@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
-    from segue.evaluation.linter.finding import Finding as Finding
+    from segue.evaluation.linter.checks import Finding as Finding
     from segue.evaluation.linter.lint import lint as lint
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
@@ -94,7 +94,7 @@ _HOMES = {
     "Vocabulary": "data.vocabulary",
     "SegueError": "errors",
     "evaluate": "evaluation.evaluate",
-    "Finding": "evaluation.linter.finding",
+    "Finding": "evaluation.linter.checks",
     "lint": "evaluation.linter.lint",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",

@@ -116,7 +116,7 @@ def _seeds(texts: list[str]) -> list[int]:
 def show(results: "Results", folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
     from segue.cli.tables import leaderboard, title
-    from segue.evaluation.linter.finding import LOG
+    from segue.evaluation.linter.checks import LOG
     from segue.experiment.folder import PAGE, REPORT, RESULTS
 
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))

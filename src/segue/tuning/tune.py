@@ -115,7 +115,7 @@ class _News:
         self._last = ""
         earlier = [self._note(row) for row in self._new()]
         if earlier:
-            logger.info("%d trials are done already, the best with %s %.4f", len(earlier), self._metric, self._best)
+            logger.info("trials done already: %d, the best with %s %.4f", len(earlier), self._metric, self._best)
 
     def tell(self, note: str = "") -> None:
         """Say what has happened since it was asked last."""
