@@ -13,7 +13,7 @@ import numpy as np
 import segue
 from segue.cli.progress import progress_shown
 from segue.data.synthetic import shop
-from segue.evaluation.purity import purity
+from segue.metrics.beyond_accuracy import purity
 from segue.training.runtime import Runtime
 
 ROWS: dict[str, dict[str, Any]] = {

@@ -21,7 +21,8 @@ from segue.cli.progress import progress_shown
 from segue.data.sessions import Cases, Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.metrics import AUC_METRICS, DEFAULT_METRICS, LIST_METRICS, RANK_METRICS
+from segue.metrics import DEFAULT_METRICS, LIST_METRICS
+from segue.metrics.ranking import AUC_METRICS, RANK_METRICS
 from segue.rng import generator
 
 

@@ -12,7 +12,7 @@ import pytest
 from command import segue, write_shop
 
 from segue.errors import ParameterError
-from segue.evaluation.slices import WAYS
+from segue.evaluation.slices import DIMENSIONS
 from segue.experiment.comparison.cases import CaseValues, cases_file
 from segue.experiment.comparison.compare import compare
 
@@ -133,7 +133,7 @@ def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Run
     assert rows["bpr"]["behind"]["one"] == "zero/markov"
     assert rows["days/markov"]["behind"] is None
     shown = segue("compare", runs["zero"], runs["days"], "--force").out
-    assert shown.startswith("! 2 protocols or logs: figures whose hashes differ do not compare\n")
+    assert shown.startswith("! 2 protocols or logs: metrics with different hashes are not comparable\n")
     for name in ("zero", "days"):
         mark = json.loads((runs[name] / "results.json").read_text())["protocol"]["hash"]
         assert f"recall@20, protocol {mark}: " in shown
@@ -353,7 +353,7 @@ def test_seeds_that_cannot_be_are_refused(runs: Runs, tmp_path: Path) -> None:
     for options, message in (
         (("--seeds", "0,x"), "--seeds: must be different whole numbers such as 0,1,2, got '0,x'"),
         (("--seeds", "1,1"), "--seeds: must be different whole numbers"),
-        (("--seeds", "1,2", "--seed", 3), "--seeds: stands in for --seed; give one of them"),
+        (("--seeds", "1,2", "--seed", 3), "--seeds: cannot be combined with --seed; give one of them"),
     ):
         outcome = segue("run", runs["zero"].parent / "shop.csv", "--model", "bpr", *options, "--out", tmp_path / "out")
         assert outcome.code == 2
@@ -366,4 +366,4 @@ def test_the_page_tells_of_every_option_and_of_every_way_to_take_the_test_apart(
     options = set(re.findall(r"--[a-z]+", segue("compare", "--help").out)) - {"--help"}
     assert len(options) == 4
     assert [option for option in options if f"`{option}" not in page] == []
-    assert [name for name in WAYS if f"`{name}`" not in page] == []
+    assert [name for name in DIMENSIONS if f"`{name}`" not in page] == []

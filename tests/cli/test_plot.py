@@ -104,7 +104,7 @@ def test_models_without_vectors_and_whole_runs_are_refused(finished: tuple[Path,
     data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
     popular = Popularity().fit(data.train).save(here / "popular")
     assert "popularity: learns no vector per item" in segue("plot", popular).err
-    assert "must be one model, and is a whole run" in segue("plot", finished[0]).err
+    assert "must be the folder of a model, got a run" in segue("plot", finished[0]).err
     assert segue("plot", finished[0] / "gru4rec", "--out", "a.png").code == 0
 
 

@@ -12,7 +12,7 @@ from segue.data.order import ordered
 from segue.data.sessions import Cases, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
-from segue.metrics import check_labels
+from segue.metrics.values import check_labels
 from segue.protocols.dataset import Dataset
 from segue.protocols.encode import count_seen_targets, encode, encode_cases
 from segue.protocols.identity import catalogue_mark, protocol_hash

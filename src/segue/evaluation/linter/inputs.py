@@ -73,18 +73,17 @@ def target_in_input(data: Dataset) -> Issue | None:
     cases, groups = data.test, len(np.unique(data.test.groups))
     misplaced = f"{int((~follows_prefix(cases)).sum()):,} targets do not directly follow their input"
     remedy = "end the input before the target: an index is off by one, or training holds what is tested"
-    usual, share = _share_last(*_training_cases(data)), _share_last(cases.prefixes, first_targets(cases))
-    if _is_excessive(share, usual, EXCESS_LAST, groups):
-        return Issue(
-            f"the last event of the input is the target in {share:.1%} of the test cases, while {usual:.1%} of the "
-            f"training events repeat the item before, and {misplaced}: the answer is in the input; {remedy}"
-        )
-    usual, share = _share_anywhere(*_training_cases(data)), _share_anywhere(cases.prefixes, first_targets(cases))
-    if _is_excessive(share, usual, EXCESS_ANYWHERE, groups):
-        return Issue(
-            f"the input holds the target in {share:.1%} of the test cases, while {usual:.1%} of the training events "
-            f"are on an item seen before, and {misplaced}: the answer is in the input; {remedy}"
-        )
+    training, test = _training_cases(data), (cases.prefixes, first_targets(cases))
+    for share_of, least, where, habit in (
+        (_share_last, EXCESS_LAST, "the last event of the input is", "repeat the item before"),
+        (_share_anywhere, EXCESS_ANYWHERE, "the input holds", "are on an item seen before"),
+    ):
+        usual, share = share_of(*training), share_of(*test)
+        if _is_excessive(share, usual, least, groups):
+            return Issue(
+                f"{where} the target in {share:.1%} of the test cases, while {usual:.1%} of the training events "
+                f"{habit}, and {misplaced}: the answer is in the input; {remedy}"
+            )
     return None
 
 

@@ -13,7 +13,7 @@ from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced,
 from segue.evaluation.measure import measure
 from segue.evaluation.outcome import Evaluation
 from segue.evaluation.scorer import Scorer
-from segue.metrics.names import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
+from segue.metrics import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
 from segue.protocols.dataset import Dataset
 
 MAX_VALIDATION_CASES = 5_000

@@ -91,27 +91,30 @@ def overlap_in_time(data: Dataset) -> Issue | None:
 
 def validation_overlaps_training(data: Dataset) -> Issue | None:
     """Find validation sessions that ended before training does; in leave-one-out ``overlap_in_time`` covers them."""
-    train, ends = data.train.times, _end_times(data.valid)
-    if train is None or ends is None or data.protocol.split == "last-event":
-        return None
-    if (early := _count_early(ends, int(train.max()))) is None:
-        return None
-    return Issue(
-        f"{early:,} of {len(ends):,} validation sessions ended before training does ({_date(int(train.max()))}): the "
-        f"best epoch is chosen with knowledge of the future; {_remedy(data)}"
-    )
+    return _too_early(data, "validation", _end_times(data.valid), "training", data.train.times)
 
 
 def validation_after_test(data: Dataset) -> Issue | None:
     """Find test sessions that ended before validation does; in leave-one-out ``overlap_in_time`` covers them."""
-    valid, test = _end_times(data.valid), _end_times(data.test)
-    if valid is None or test is None or data.protocol.split == "last-event":
+    return _too_early(data, "test", _end_times(data.test), "validation", _end_times(data.valid))
+
+
+def _too_early(
+    data: Dataset,
+    part: str,
+    ends: Int64[np.ndarray, "G"] | None,
+    before: str,
+    before_times: Int64[np.ndarray, "_"] | None,
+) -> Issue | None:
+    """Find sessions of a part that ended before the part before it does."""
+    if ends is None or before_times is None or data.protocol.split == "last-event":
         return None
-    if (early := _count_early(test, int(valid.max()))) is None:
+    end = int(before_times.max())
+    if (early := _count_early(ends, end)) is None:
         return None
     return Issue(
-        f"{early:,} of {len(test):,} test sessions ended before validation does ({_date(int(valid.max()))}): the best "
-        f"epoch is chosen with knowledge of the future; {_remedy(data)}"
+        f"{early:,} of {len(ends):,} {part} sessions ended before {before} does ({_date(end)}): the best epoch is "
+        f"chosen with knowledge of the future; {_remedy(data)}"
     )
 
 
