@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
+    from segue.evaluation.linter import lint as lint
     from segue.evaluation.linter.checks import Finding as Finding
-    from segue.evaluation.linter.lint import lint as lint
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
     from segue.experiment.comparison.compare import Comparison as Comparison
@@ -95,7 +95,7 @@ _HOMES = {
     "SegueError": "errors",
     "evaluate": "evaluation.evaluate",
     "Finding": "evaluation.linter.checks",
-    "lint": "evaluation.linter.lint",
+    "lint": "evaluation.linter",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
     "Dataset": "protocols.dataset",

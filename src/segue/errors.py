@@ -7,7 +7,7 @@
     │   ├── UnknownNameError  an unknown name (of a model, a preset, a metric, ...)
     │   ├── PluginError       a model of another package that cannot be used
     │   ├── EmptyDataError    no data left to train or test on
-    │   └── ArtifactError     a folder that is no artifact of segue, or is damaged
+    │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
     ├── DivergedError         the training loss is no longer finite
     ├── MissingExtraError     an optional dependency is not installed
     └── StorageError          a write failed (disk full, read-only); no partial file is left
@@ -60,7 +60,7 @@ class EmptyDataError(InputError):
 
 
 class ArtifactError(InputError):
-    """A folder that is no artifact of segue, or is damaged."""
+    """A folder that is not an artifact of segue, or is damaged."""
 
 
 class DivergedError(SegueError):

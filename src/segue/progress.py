@@ -1,6 +1,6 @@
 """Progress of long work, for whoever shows it: the library counts steps, and ``segue.cli`` draws the bars.
 
-Messages are no progress: they go to ``logging``, each module to its own logger below ``segue``.
+Messages go to ``logging`` instead, each module to its own logger below ``segue``.
 """
 
 from collections.abc import Iterator

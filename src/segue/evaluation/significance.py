@@ -24,7 +24,7 @@ _MAX_UNITS = 20_000
 differences that are symmetric around 0 is symmetric, too."""
 
 _CHUNK_SIGNS = 4_000_000
-"""Signs held at once."""
+"""Signs in memory at once."""
 
 _ROUNDING = 1e-10
 """Rounding error, relative to the summed sizes of the differences, up to which two of their sums count as equal."""

@@ -10,7 +10,7 @@ from typing import Any
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
-from segue.evaluation.linter.lint import lint_log
+from segue.evaluation.linter import lint_log
 from segue.evaluation.outcome import Evaluation
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.comparison.cases import keep_cases, restore_cases

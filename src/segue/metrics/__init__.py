@@ -100,7 +100,7 @@ class MetricName:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Tell whether lower values of a metric such as ``gini@20`` are better."""
+    """Return whether lower values of a metric such as ``gini@20`` are better."""
     return ORIENTATION[MetricName.parse(metric).name] == "lower"
 
 
@@ -112,7 +112,7 @@ def order_key(metric: str, value: float) -> tuple[bool, float]:
 
 
 def is_better(metric: str, value: float, other: float) -> bool:
-    """Tell whether a value is better than another one; any number is better than NaN."""
+    """Return whether a value is better than another; any number is better than NaN."""
     return order_key(metric, value) < order_key(metric, other)
 
 

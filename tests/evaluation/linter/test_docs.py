@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from segue.evaluation.linter.lint import LOG_CHECKS
+from segue.evaluation.linter import LOG_CHECKS
 from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS
 from segue.evaluation.linter.split import MIN_TIMED_EVENTS, MIN_UNTIMED_EVENTS

@@ -31,8 +31,8 @@ from planted import (
 )
 
 from segue.data.readers import read
+from segue.evaluation.linter import LOG_CHECKS, lint_log
 from segue.evaluation.linter.checks import run_checks
-from segue.evaluation.linter.lint import LOG_CHECKS, lint_log
 from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS
 from segue.protocols.prepare import prepare

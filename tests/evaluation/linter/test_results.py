@@ -9,8 +9,8 @@ import pytest
 from planted import Line, clicks, entry, visits
 
 from segue.errors import ParameterError
+from segue.evaluation.linter import lint
 from segue.evaluation.linter.checks import run_checks
-from segue.evaluation.linter.lint import lint
 from segue.evaluation.linter.results import MAX_VALIDATION_CASES, RESULT_CHECKS, evaluate_validation, lint_results
 from segue.models.bpr import BPR
 from segue.models.markov import Markov

@@ -156,7 +156,7 @@ def _share_anywhere(prefixes: Prefixes, targets: Int32[np.ndarray, "c"]) -> floa
 
 
 def _is_excessive(share: float, usual: float, least: float, groups: int) -> bool:
-    """Tell whether a share is far above the usual one, beyond what a few sessions can do by chance."""
+    """Return whether a share is far above the usual one, beyond what a few sessions can do by chance."""
     chance = 4 * math.sqrt(0.25 / max(groups, 1))
     return usual < 1 and share - usual > max(least * (1 - usual), chance)
 

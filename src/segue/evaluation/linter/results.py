@@ -278,7 +278,7 @@ def _cutoffs(row: ResultRow, *names: str) -> Iterator[int]:
 
 
 def _is_clearly_worse(row: ResultRow, other: ResultRow, metric: str) -> bool:
-    """Tell whether the intervals of two models do not overlap; NaN is worse than any value."""
+    """Return whether a value is worse and the intervals do not overlap; NaN is worse than any value."""
     if isnan(row.metrics[metric]):
         return True
     if lower_is_better(metric):

@@ -18,7 +18,7 @@ _SAMPLED_CASES, _SAMPLED_SCORES = 256, 10_000_000
 _MIN_CASES = 16
 
 _CHUNK_SCORES = 6_000_000
-"""Scores held at once."""
+"""Scores in memory at once."""
 
 _LIST_LENGTH = 20
 """Length of the lists that are compared; in a small catalogue a tenth of it, so that lists can differ."""

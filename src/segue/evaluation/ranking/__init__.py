@@ -2,7 +2,7 @@
 
 Four rules hold everywhere. Column 0 (padding) is never ranked. Items with equal scores are listed in one fixed order,
 by training popularity where a model is served. An item whose score is NaN or -inf, and an item that is excluded or not
-allowed, is no candidate: it is never listed, and as a target it has rank infinity. An item whose score is NaN ranks
+allowed, is not a candidate: it is never listed, and as a target it has rank infinity. An item whose score is NaN ranks
 ahead of the targets, so that a broken model never looks good.
 """
 
@@ -32,7 +32,7 @@ class TargetCounts(NamedTuple):
     """Other candidates around the targets of each row; targets are not counted against each other.
 
     Attributes:
-        ahead: candidates with a better score; -1 where the target itself is no candidate.
+        ahead: candidates with a better score; -1 where the target itself is not a candidate.
         tied: candidates with the same score.
         before: those of them that are listed before the target.
     """
@@ -42,7 +42,7 @@ class TargetCounts(NamedTuple):
     before: Int64[np.ndarray, "B R"]
 
     def ranks(self, ties: Ties) -> Float64[np.ndarray, "B R"]:
-        """Return the ranks at which the targets of each row stand, ascending; infinity for one that is no candidate."""
+        """Return the ranks of the targets of each row, ascending; infinity for one that is not a candidate."""
         among = {"served": self.before, "conservative": self.tied, "standard": 0, "median": 0.5 * self.tied}[ties]
         # A better target has no more other items before it, so that each one's place among the targets is its place.
         others = np.sort(np.where(self.ahead < 0, np.inf, self.ahead + among), axis=1)
@@ -65,7 +65,7 @@ def top_k(
         k: length of the lists.
         order: decides between equal scores; None lists them by index.
         allowed: the candidates of all rows; None for all items.
-        exclude: one prefix per row, whose items are no candidates.
+        exclude: one prefix per row, whose items are not candidates.
 
     Returns:
         Item indices, best first, and their scores. A row with fewer than k candidates ends in item 0 with -inf.
@@ -109,10 +109,10 @@ def count_targets(
         scores: [B, N+1], column ``j`` is the score of item index ``j``; column 0 is ignored.
         targets: distinct item indices of each row, with 0 behind the last one.
         order: decides between equal scores; None lists them by index.
-        exclude: one prefix per row, whose items are no candidates.
+        exclude: one prefix per row, whose items are not candidates.
 
     Raises:
-        ParameterError: a target is no item of the scores, or ``exclude`` does not fit them.
+        ParameterError: a target is not an item of the scores, or ``exclude`` does not fit them.
     """
     _check_targets(targets, scores.shape[1], least=0)
     scores = scores.detach().float()
@@ -147,16 +147,16 @@ def target_ranks(
             other items with its score, ``"standard"`` before them, ``"median"`` in the middle, which may end in a
             half. Targets of equal score take consecutive ranks.
         order: decides between equal scores, for ``"served"``.
-        exclude: one prefix per row, whose items are no candidates. A target among them is never recommended, so
+        exclude: one prefix per row, whose items are not candidates. A target among them is never recommended, so
             its rank is infinity.
 
     Returns:
-        Ranks in the shape of ``targets``, 1 is best; infinity where the target is no candidate. Those of several
-        targets ascend: they are the ranks at which a target stands, not in the order of ``targets``.
+        Ranks in the shape of ``targets``, 1 is best; infinity where the target is not a candidate. Those of several
+        targets are sorted, not in the order of ``targets``.
 
     Raises:
         UnknownNameError: there is no such tie rule.
-        ParameterError: a target is no item of the scores.
+        ParameterError: a target is not an item of the scores.
     """
     rule = tie_rule(ties)
     if targets.ndim == 1:
@@ -179,7 +179,7 @@ def tie_rule(name: str) -> Ties:
 
 
 def _check_targets(targets: Int[np.ndarray, "..."], columns: int, *, least: int) -> None:
-    """Refuse what is no item; 0 stands for none where a row may have several."""
+    """Check that targets are item indices; 0 is allowed where a row may have several."""
     if targets.size and not least <= targets.min() <= targets.max() < columns:
         raise ParameterError(
             f"targets: must be item indices from 1 to {columns - 1}, got {targets.min()} to {targets.max()}; "

@@ -12,7 +12,7 @@ _BLOCK = 64
 
 
 class Excluded(NamedTuple):
-    """The items that are no candidates in row b: ``items[starts[b]:ends[b]]``, item indices."""
+    """The items that are not candidates in row b: ``items[starts[b]:ends[b]]``, item indices."""
 
     items: np.ndarray
     starts: np.ndarray
@@ -45,7 +45,7 @@ def top_k_rows(
     Args:
         scores: [B, N+1]; column 0 is not read.
         places: [N+1], decides between equal scores, lower first.
-        excluded: the items that are no candidates.
+        excluded: the items that are not candidates.
         allowed: [N+1] bool, the candidates of all rows; empty for all items.
         items: [B, k], given as 0 and written.
         values: [B, k], given as -inf and written.
@@ -71,7 +71,7 @@ def sort_rows(
         row = _candidates(scores[b], excluded, b, allowed)
         keys = -row[order]
         for place in range(len(keys)):
-            if not keys[place] < np.inf:  # NaN is no candidate.
+            if not keys[place] < np.inf:  # NaN is not a candidate.
                 keys[place] = np.inf
         best = np.argsort(keys, kind="mergesort")  # Stable, so that equal scores keep the given order.
         for rank in range(min(len(best), items.shape[1])):
@@ -93,13 +93,13 @@ def count_rows(
 
     ``counts[b, r]`` is the number of candidates ahead of it, of those with its score, and of those among the latter
     that are listed before it. A NaN is ahead of everything; the targets of a row are not counted against each other; a
-    target that is no candidate gets -1 ahead.
+    target that is not a candidate gets -1 ahead.
 
     Args:
         scores: [B, N+1]; column 0 is not read.
         targets: [B, R], item indices, 0 behind the last one of a row.
         places: [N+1], decides between equal scores, lower first.
-        excluded: the items that are no candidates.
+        excluded: the items that are not candidates.
         counts: [B, R, 3], written.
     """
     everything = np.zeros(0, dtype=np.bool_)
@@ -139,7 +139,7 @@ def _count(row: np.ndarray, targets: np.ndarray, target: int, places: np.ndarray
 
 @njit(cache=True)
 def _candidates(row: np.ndarray, excluded: Excluded, b: int, allowed: np.ndarray) -> np.ndarray:
-    """Return a copy of row b with the items that are no candidates masked, or the row itself if all are."""
+    """Return a copy of row b with the items that are not candidates masked, or the row itself if all are."""
     if excluded.ends[b] <= excluded.starts[b] and not len(allowed):
         return row
     masked = row.copy()
@@ -169,7 +169,7 @@ def _top_k_row(row: np.ndarray, places: np.ndarray, items: np.ndarray, values: n
 
 @njit(cache=True, nogil=True)
 def is_excluded(item: int, excluded: Excluded, b: int, allowed: np.ndarray) -> bool:
-    """Say if an item is no candidate in row b."""
+    """Return whether an item is not a candidate in row b."""
     if len(allowed) and not allowed[item]:
         return True
     for position in range(excluded.starts[b], excluded.ends[b]):  # noqa: SIM110 (numba knows no generators)
