@@ -1,4 +1,4 @@
-"""Runs in one table: what is real, what does not compare, and several seeds."""
+"""Runs in one table: significant differences, what does not compare, and several seeds."""
 
 import json
 import re
@@ -144,7 +144,7 @@ def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
     outcome = segue("compare", runs["zero"], "--out", tmp_path / "table.md")
     assert outcome.out.endswith(f"Wrote {tmp_path / 'table.md'}.\n")
     text = (tmp_path / "table.md").read_text()
-    assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | real |\n" in text
+    assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | sig. |\n" in text
     assert "\n- recall@20: markov is significantly better than bpr\n" in text
     shutil.copytree(runs["zero"], tmp_path / "a|b")
     assert segue("compare", runs["zero"], tmp_path / "a|b", "--out", tmp_path / "table.md").code == 0

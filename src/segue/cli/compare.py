@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ABOUT = (
     "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
-    "over sessions, corrected (Holm) for all pairs of models that could have been compared; significant if p < .05."
+    "over sessions, corrected (Holm) for all pairs of models that could have been compared; sig.: p < .05."
 )
 
 
@@ -90,7 +90,6 @@ def _table(found: "segue.Comparison") -> Table:
 
 def _markdown(found: "segue.Comparison") -> str:
     head, parts = _cells(found)
-
     lines = [f"# {_title(found)}\n"]
     for name, rows in parts:
         table = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
@@ -109,23 +108,17 @@ def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[l
 
     several, decimals = len(found.hashes) > 1, int(found.protocol.get("decimals", 4))
     seeded = any(len(standing.seeds) > 1 for standing in found.standings)
-    marks = [*(["seeds"] if seeded else []), *(["hash"] if several else [])]
+    head = ["model", *["seeds"] * seeded, *["hash"] * several, "value", "95% interval", "to best", "95% interval"]
     parts: dict[str, list[list[str]]] = {}
     for standing in found.standings:
         metric = headed(standing.metric)
         name = f"{metric}, protocol {standing.hash}" if several else metric
-        further = [*([_seeds(standing)] if seeded else []), *([standing.hash] if several else [])]
-        parts.setdefault(name, []).append([standing.label, *further, *_figures(standing, decimals)])
-    return ["model", *marks, "value", "95% interval", "to best", "95% interval", "p", "significant"], list(
-        parts.items()
-    )
+        labels = [standing.label, *[str(len(standing.seeds))] * seeded, *[standing.hash] * several]
+        parts.setdefault(name, []).append([*labels, *_values(standing, decimals)])
+    return [*head, "p", "sig."], list(parts.items())
 
 
-def _seeds(standing: "Standing") -> str:
-    return str(len(standing.seeds))
-
-
-def _figures(standing: "Standing", decimals: int) -> Iterator[str]:
+def _values(standing: "Standing", decimals: int) -> Iterator[str]:
     spread = "" if standing.deviation is None else f" ±{standing.deviation:.{decimals}f}"
     yield f"{standing.value:.{decimals}f}{spread}"
     yield "-" if standing.interval is None else _between(*standing.interval, f".{decimals}f")
