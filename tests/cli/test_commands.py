@@ -323,7 +323,7 @@ def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(
     )
     assert segue(*shlex.split(recommend)[1:]).code == 0
     monkeypatch.chdir(tmp_path)
-    assert "trained on everything" in segue(*shlex.split(fit)[1:]).out
+    assert "trained on the whole log" in segue(*shlex.split(fit)[1:]).out
     shown = segue(*shlex.split(by_name)[1:]).out
     assert "Not in the training data" not in shown
     assert " 5 " in shown
