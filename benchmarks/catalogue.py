@@ -22,7 +22,9 @@ import polars as pl
 import torch
 from torch.nn import functional
 
-from segue import SASRec, Sessions, Vocabulary
+from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.models.sasrec import SASRec
 from segue.nn.encoders.base import Encoder
 from segue.training.runtime import Precision, Runtime
 

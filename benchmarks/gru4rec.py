@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 import segue
-from segue import GRU4Rec, Sessions
+from segue.cli.progress import progress_shown
+from segue.data.sessions import Sessions
 from segue.evaluation.measure import measure
-from segue.progress import progress_for
+from segue.models.gru4rec import GRU4Rec
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
@@ -35,7 +36,8 @@ def new_model(args: argparse.Namespace) -> GRU4Rec:
 
 def run_ours(args: argparse.Namespace, train: Sessions) -> tuple[GRU4Rec, float]:
     """Train our model; return it and the seconds of an epoch."""
-    model = new_model(args).fit(train, runtime=Runtime(device="cpu", precision="fp32", progress=progress_for()))
+    with progress_shown() as progress:
+        model = new_model(args).fit(train, runtime=Runtime(device="cpu", precision="fp32", progress=progress))
     return model, float(np.mean([record.seconds for record in model.curve]))
 
 

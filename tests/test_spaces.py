@@ -7,7 +7,7 @@ from segue.models.catalog import model_classes
 from segue.models.gru4rec import GRU4Rec
 from segue.models.sasrec import SASRec
 from segue.parameters import nested
-from segue.spaces import Choice, Range, parse_searches, parse_space, spaces_of, whole
+from segue.spaces import Choice, Range, is_integer_parameter, parse_searches, parse_space, spaces_of
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_a_space_is_read_as_it_is_typed(text: object, space: Range | Choice) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("3..1", "m.x: must be a range LOW..HIGH that rises, got 3..1"),
-        ("0..1:log", "m.x: must begin above 0 to be searched by orders of magnitude, got 0..1:log"),
-        ("1..1", "m.x: must be a range LOW..HIGH that rises, got 1..1"),
+        ("3..1", "m.x: must be a range LOW..HIGH with LOW < HIGH, got 3..1"),
+        ("0..1:log", "m.x: must begin above 0 to be searched on a log scale, got 0..1:log"),
+        ("1..1", "m.x: must be a range LOW..HIGH with LOW < HIGH, got 1..1"),
         ("5", r"m.x: must be LOW..HIGH, LOW..HIGH:log or a list \[A, B, ...\], got '5'"),
         ("1..2:lin", "m.x: must be LOW..HIGH"),
         ("[1, 2", "m.x: must be LOW..HIGH"),
-        ("[1]", "m.x: must list two different values or more, each once, got .*--set fixes one"),
-        ("[1, 2, 1]", "m.x: must list two different values or more, each once"),
+        ("[1]", "m.x: must list at least two distinct values, got .*; use --set to fix one value"),
+        ("[1, 2, 1]", "m.x: must list at least two distinct values"),
         ("[[1], 2]", "m.x: must list numbers, words, true, false or none"),
     ],
 )
@@ -68,7 +68,7 @@ def test_every_model_declares_spaces_within_its_bounds(kind: type) -> None:
     for name, space in spaces.items():
         for value in space.ends:
             kind(**nested({name: value}))
-        if whole(kind.Config, name):
+        if is_integer_parameter(kind.Config, name):
             assert all(isinstance(value, int) for value in space.ends)
 
 

@@ -11,6 +11,7 @@
 A name is imported when it is first used, so that looking into a log does not wait for a deep learning library.
 """
 
+import logging
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 # By default an OpenMP thread burns its core for a millisecond while it waits for the others, and small steps wait
 # often: where another process wants the core too, training takes ten times as long. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+logging.getLogger("segue").addHandler(logging.NullHandler())  # Messages are for who asks for them.
 
 if TYPE_CHECKING:
     from segue.data.cases import Cases as Cases
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
     from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
-    from segue.evaluation.linter.finding import Finding as Finding
-    from segue.evaluation.linter.lint import lint as lint
+    from segue.evaluation.linter import lint as lint
+    from segue.evaluation.linter.checks import Finding as Finding
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
     from segue.experiment.comparison.compare import Comparison as Comparison
@@ -91,8 +94,8 @@ _HOMES = {
     "Vocabulary": "data.vocabulary",
     "SegueError": "errors",
     "evaluate": "evaluation.evaluate",
-    "Finding": "evaluation.linter.finding",
-    "lint": "evaluation.linter.lint",
+    "Finding": "evaluation.linter.checks",
+    "lint": "evaluation.linter",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
     "Dataset": "protocols.dataset",

@@ -1,4 +1,4 @@
-"""From names and values typed by a user to a checked configuration."""
+"""Build, validate and describe configurations from names and values given by a user."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes`` on top, section by section."""
+    """Return ``base`` updated by ``changes``, recursively."""
     merged = dict(base)
     for name, value in changes.items():
         old = merged.get(name)
@@ -24,7 +24,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def flatten(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
-    """Return nested values by name, sections written with dots: the inverse of what ``--set`` makes of them."""
+    """Return nested values by dotted name, such as ``training.epochs``."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= flatten(value, f"{section}{name}.") if isinstance(value, Mapping) else {f"{section}{name}": value}
@@ -32,7 +32,7 @@ def flatten(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted name as sections: the inverse of ``flatten``."""
+    """Return values by dotted name as nested mappings: the inverse of ``flatten``."""
     tree: dict[str, Any] = {}
     for name, value in values.items():
         for part in reversed(name.split(".")):
@@ -42,7 +42,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def field_of(config: type[BaseModel], name: str) -> FieldInfo | None:
-    """Return the declaration of a parameter by its dotted name; None if there is none, as within free values."""
+    """Return the declaration of a parameter by its dotted name; None if it is not declared."""
     first, _, rest = name.partition(".")
     info = config.model_fields.get(first)
     if info is None or not rest:
@@ -52,7 +52,7 @@ def field_of(config: type[BaseModel], name: str) -> FieldInfo | None:
 
 
 def typed(value: Any) -> str:
-    """Return a value as it is typed behind ``--set``."""
+    """Return a value as one types it after ``--set``."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
@@ -64,14 +64,14 @@ def build(
     """Build a configuration from its defaults, a preset and single parameters, in that order.
 
     Args:
-        config: the class that declares the parameters; its ``presets`` holds the presets.
-        owner: name to put before a parameter in messages, for example ``"gru4rec"``.
+        config: the class that declares the parameters, and their ``presets``.
+        owner: prefix of a parameter in messages, for example ``"gru4rec"``.
         preset: name of a preset.
         parameters: values by name; a section is a mapping.
 
     Raises:
         UnknownNameError: there is no such preset.
-        ParameterError: names, received values and rules of all parameters that are wrong.
+        ParameterError: all invalid parameters with their rules and the values received.
     """
     values: dict[str, Any] = config.model_construct().model_dump()
     if preset is not None:
@@ -94,7 +94,7 @@ _RULES = {
     "dict": "names and values",
     "model": "names and values",
 }
-"""What pydantic's mistakes of a type ask for, by the first word of their kind (``int_parsing``, ``bool_type``)."""
+"""Expected types, by the first word of pydantic's error types (``int_parsing``, ``bool_type``)."""
 
 
 def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
@@ -112,7 +112,7 @@ def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter as a reader of the help or the docs sees it."""
+    """A parameter as help and docs show it."""
 
     name: str
     default: Any
@@ -121,7 +121,7 @@ class Parameter:
 
 
 def describe(config: type[BaseModel]) -> list[Parameter]:
-    """List the parameters of a configuration with default, rule and meaning; sections are written with dots."""
+    """List the parameters of a configuration by dotted name, with default, rule and meaning."""
     return list(_parameters(config.model_construct(), ""))
 
 

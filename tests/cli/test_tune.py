@@ -70,7 +70,7 @@ def test_killed_in_a_trial_and_resumed_equals_uninterrupted(log: Path, whole: Pa
     resumed = segue("tune", log, *KILLED, tmp_path / "a", "--resume")
     assert resumed.code == 0, resumed.err
     assert "trial 0:" not in resumed.err
-    assert "1 of the trials are there already" in resumed.err
+    assert "trials done already: 1," in resumed.err
     assert begun in (2, 3)
     assert numbers_begun(tmp_path / "a") == 3
     assert trials(tmp_path / "a") == trials(whole)

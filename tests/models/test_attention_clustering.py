@@ -9,7 +9,7 @@ from neural_contract import NeuralModelContract
 
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.evaluation.purity import purity
+from segue.metrics.beyond_accuracy import purity
 from segue.models.attention_clustering import AttentionClustering
 from segue.protocols.prepare import prepare
 

@@ -244,7 +244,7 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
         segue.read(copy)
     for foreign in ("[]", '{"sha256": []}', "{"):
         (copy / "dataset.json").write_text(foreign)
-        with pytest.raises(ArtifactError, match=r"dataset\.json: (is no manifest|cannot be read)"):
+        with pytest.raises(ArtifactError, match=r"dataset\.json: (is not a manifest|cannot be read)"):
             segue.open_dataset(copy)
 
 

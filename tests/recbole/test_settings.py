@@ -9,7 +9,9 @@ import yaml
 
 from segue.errors import ParameterError
 from segue.protocols.protocol import Protocol
-from segue.recbole import COUNTERPARTS, SETTINGS, load_recbole
+from segue.recbole import load_recbole
+from segue.recbole.models import COUNTERPARTS
+from segue.recbole.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 ALL = [one.recbole for one in COUNTERPARTS]

@@ -11,7 +11,7 @@ from segue.evaluation.drawing import Sample
 from segue.evaluation.labels import measure_values
 from segue.evaluation.meters import METERS, Scored
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.ranking.rows import tie_rule
+from segue.evaluation.ranking import tie_rule
 from segue.evaluation.scorer import Scorer, require_scorer
 from segue.metrics import DEFAULT_METRICS, MetricName, are_of_values
 from segue.progress import Progress

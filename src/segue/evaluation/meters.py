@@ -13,18 +13,9 @@ from segue.errors import ParameterError
 from segue.evaluation.drawing import Drawn, Sample, barred_items
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
-from segue.metrics import (
-    AUC_METRICS,
-    COUNT_METRICS,
-    LIST_METRICS,
-    LIST_WEIGHTS,
-    RANK_METRICS,
-    MetricName,
-    Ties,
-    average_weight,
-    case_auc,
-    wrong_before,
-)
+from segue.metrics import LIST_METRICS, MetricName
+from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
+from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""
@@ -116,7 +107,7 @@ class RankMeter:
     def add(self, scored: Scored) -> None:
         """Take some cases."""
         counts = scored.cases.counts
-        tied = int((scored.counts.level > 0).sum())
+        tied = int((scored.counts.tied > 0).sum())
         worst, best = (scored.counts.ranks(ties) if tied else scored.ranks for ties in ("conservative", "standard"))
         for text, name in self._names.items():
             metric = RANK_METRICS[name.name]

@@ -1,5 +1,6 @@
 """From a trained model to a smaller one that has learnt from it, and what that was worth."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 _VALID_METRIC = "valid_metric"
 
@@ -121,7 +124,7 @@ def distill(
     runner = Runner(data, recipe, out, runtime)
     runner.begin(entries)
     if said := _larger(student, master, data.vocabulary):
-        progress.say(said)
+        logger.info(said)
     rows = [runner.result(entry) for entry in entries]
     taught, lonely = (entry.label for entry in entries[1:])
     results = runner.results(rows, [(metric, taught, lonely) for metric in data.protocol.headline])

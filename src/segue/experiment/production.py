@@ -1,5 +1,6 @@
 """A model for production: trained on a whole log, with nothing held out, as validation chose in an earlier run."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from segue.protocols.prepare import WholeLog, prepare_whole
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import choose
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -107,11 +110,11 @@ def fit(
     events = log if isinstance(log, Events) else read(log)
     whole = prepare_whole(events, plan.cleaning(events))
     for note in whole.notes:
-        runtime.progress.say(note)
+        logger.info(note)
     check_entries([plan.entry], whole.train)
     model, seed = plan.entry.model, plan.seed if seed is None else seed
     for stage, one in plan.epochs.items():
-        runtime.progress.say(f"{model.name}, {stage}: {one.epochs} epochs ({one.why})")
+        logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     model.fit(whole.train, seed=seed, runtime=runtime)
     name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     model.save(out, log=name, seed=seed, precision=runtime.arithmetic(), **_facts(plan, whole))

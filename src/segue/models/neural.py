@@ -1,5 +1,6 @@
 """What all neural models share: building the network, training it in the one loop, scoring, arrays in and out."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Set
 from typing import ClassVar, Self
@@ -25,6 +26,8 @@ from segue.training.fine_tuning import selected
 from segue.training.loop import Objective, Trainer
 from segue.training.optimizers import Optimizer
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 
 class NeuralConfig(ModelConfig):
@@ -128,7 +131,7 @@ class NeuralModel(EmbeddingModel):
         """Train on a selection of the sessions; the weights of before stay where validation finds them better."""
         tuning, plan = self.config.training.fine_tuning, self.config.training
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
-        runtime.progress.say("fine-tuning")
+        logger.info("fine-tuning")
         plan = plan.model_copy(update=changes)
         return self._train(train, plan, valid, seed, runtime.part("fine-tuning"), further=True)
 

@@ -1,5 +1,6 @@
 """What the sequence encoders share: how they are trained on windows, with any loss and sampler that makes sense."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Annotated, ClassVar, Literal, Self
@@ -29,6 +30,8 @@ from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
 from segue.training.optimizers import Optimizer, RowAdagrad, TablesApart
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import Answers, Teacher, ask, require_teacher
+
+logger = logging.getLogger(__name__)
 
 
 def _divides_the_width(heads: int, values: ValidationInfo) -> int:
@@ -236,7 +239,7 @@ class SequenceModel(NeuralModel):
         privileged = self.config.training.privileged
         plain = self.config.training.model_copy(update={"privileged": Privileged(), "fine_tuning": FineTuning()})
         teacher = type(self)(self.config.model_copy(update={"training": plain}))
-        runtime.progress.say("the teacher, on sessions from their end to their beginning")
+        logger.info("the teacher, on sessions from their end to their beginning")
         backwards = train.reverse()
         teacher.fit(backwards, seed=seed, runtime=runtime.part("teacher"))
         events, starts = backwards.targets()

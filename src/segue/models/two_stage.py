@@ -1,5 +1,6 @@
 """Two stages: one model finds candidates, another puts them in order."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, Self
@@ -25,6 +26,8 @@ from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import best_items
+
+logger = logging.getLogger(__name__)
 
 _STAGES = ("retriever", "ranker")
 
@@ -160,7 +163,7 @@ class TwoStage(Model):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the retriever, then the ranker."""
         for stage, model in self._stages():
-            runtime.progress.say(f"the {stage}: {model.name}")
+            logger.info("the %s: %s", stage, model.name)
             setattr(self, stage, model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage)))
         self.vocabulary = train.vocabulary
         if self.config.listwise.loss is not None:
@@ -172,7 +175,7 @@ class TwoStage(Model):
         ranker, training = self.ranker, self.config.listwise
         assert isinstance(ranker, SequenceModel)
         ranker._output = None
-        runtime.progress.say("the ranker, on the retriever's lists")
+        logger.info("the ranker, on the retriever's lists")
         lesson, own = self._lesson(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
 

@@ -24,7 +24,7 @@ from segue.data.stored import read_cases, read_sessions, write_cases, write_sess
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
-from segue.metrics import check_labels
+from segue.metrics.values import check_labels
 from segue.protocols.identity import protocol_hash
 from segue.protocols.pipeline import Stage
 from segue.protocols.protocol import Protocol

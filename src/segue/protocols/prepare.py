@@ -12,7 +12,7 @@ from segue.data.fingerprint import fingerprint
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
-from segue.metrics import check_labels
+from segue.metrics.values import check_labels
 from segue.protocols.dataset import Dataset
 from segue.protocols.encode import count_seen_targets, encode, encode_cases
 from segue.protocols.identity import catalogue_mark, protocol_hash

@@ -5,6 +5,7 @@ holds everything else, so that a run that was killed and resumed equals one that
 """
 
 import hashlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from segue.training.config import TrainingConfig
 from segue.training.curve import EpochRecord
 from segue.training.optimizers import Optimizer, clip_gradients
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 _REPORT_STEPS = 50
 """Steps between two looks at the loss; each look waits for a GPU to catch up."""
@@ -200,9 +203,8 @@ class Trainer:
                 self._keep(value)
         self._curve.append(EpochRecord(position.epoch, loss, value, seconds, kept))
         tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
-        self._runtime.progress.say(
-            f"epoch {position.epoch + 1}/{self._plan.epochs}  loss {loss:.4f}{tail}  {seconds:.1f} s"
-        )
+        epoch = f"epoch {position.epoch + 1}/{self._plan.epochs}"
+        logger.info("%s  loss %.4f%s  %.1f s", epoch, loss, tail, seconds)
         self._position = _Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
         if self._runtime.checkpoint is not None:
             self._save()

@@ -1,79 +1,77 @@
-"""Loops over rows of scores, compiled; they release the interpreter lock, so that threads can share the rows."""
+"""Ranking on a CPU: compiled loops over rows of scores, without the interpreter lock, so that threads share rows."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from segue.data.sessions import Prefixes
+
 _BLOCK = 64
-"""Scores that are compared with the k-th best together, before any of them is looked at alone."""
+"""Scores compared with the k-th best together, before any of them is compared alone."""
 
 
-class Seen(NamedTuple):
-    """The items that are no candidates in row b: ``items[starts[b]:ends[b]]``, item indices."""
+class Excluded(NamedTuple):
+    """The items that are not candidates in row b: ``items[starts[b]:ends[b]]``, item indices."""
 
     items: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
 
     @classmethod
-    def nothing(cls, rows: int) -> "Seen":
-        """Return that all items are candidates in every row."""
-        none = np.zeros(rows, dtype=np.int64)
-        return cls(np.zeros(0, dtype=np.int32), none, none)
+    def by(cls, prefixes: Prefixes | None, rows: int) -> "Excluded":
+        """Exclude the items of one prefix per row, or nothing."""
+        if prefixes is None:
+            none = np.zeros(rows, dtype=np.int64)
+            return cls(np.zeros(0, dtype=np.int32), none, none)
+        return cls(prefixes.items, prefixes.starts, prefixes.ends)
 
-    def of(self, part: slice) -> "Seen":
-        """Return what is seen in a part of the rows."""
-        return Seen(self.items, self.starts[part], self.ends[part])
+    def rows(self, part: slice) -> "Excluded":
+        """Return a part of the rows."""
+        return Excluded(self.items, self.starts[part], self.ends[part])
 
 
 @njit(cache=True, nogil=True)
 def top_k_rows(
     scores: np.ndarray,
     places: np.ndarray,
-    seen: Seen,
+    excluded: Excluded,
     allowed: np.ndarray,
     items: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Fill ``items`` (given as 0) and ``values`` (given as -inf) with the best of each row, inserting one by one.
+    """List the best items of each row and their scores, inserting one by one.
 
     Args:
         scores: [B, N+1]; column 0 is not read.
         places: [N+1], decides between equal scores, lower first.
-        seen: the items that are no candidates.
+        excluded: the items that are not candidates.
         allowed: [N+1] bool, the candidates of all rows; empty for all items.
-        items: [B, k], written.
-        values: [B, k], written.
+        items: [B, k], given as 0 and written.
+        values: [B, k], given as -inf and written.
     """
     for b in range(scores.shape[0]):
-        _top_k_row(_candidates(scores[b], seen, b, allowed), places, items[b], values[b])
+        _top_k_row(_candidates(scores[b], excluded, b, allowed), places, items[b], values[b])
 
 
 @njit(cache=True, nogil=True)
 def sort_rows(
     scores: np.ndarray,
     order: np.ndarray,
-    seen: Seen,
+    excluded: Excluded,
     allowed: np.ndarray,
     items: np.ndarray,
     values: np.ndarray,
 ) -> None:
     """Do what ``top_k_rows`` does by sorting each row, which is faster for long lists.
 
-    Args:
-        scores: as above.
-        order: [N], item indices, of equal scores the first one leads.
-        seen: as above.
-        allowed: as above.
-        items: as above.
-        values: as above.
+    ``order`` are the item indices [N], the first of equal scores first; the others are those of ``top_k_rows``.
     """
     for b in range(scores.shape[0]):
-        row = _candidates(scores[b], seen, b, allowed)
+        row = _candidates(scores[b], excluded, b, allowed)
         keys = -row[order]
         for place in range(len(keys)):
-            if not keys[place] < np.inf:  # NaN is no candidate.
+            if not keys[place] < np.inf:  # NaN is not a candidate.
                 keys[place] = np.inf
         best = np.argsort(keys, kind="mergesort")  # Stable, so that equal scores keep the given order.
         for rank in range(min(len(best), items.shape[1])):
@@ -88,25 +86,25 @@ def count_rows(
     scores: np.ndarray,
     targets: np.ndarray,
     places: np.ndarray,
-    seen: Seen,
+    excluded: Excluded,
     counts: np.ndarray,
 ) -> None:
     """Count, for each target, the other candidates around it.
 
     ``counts[b, r]`` is the number of candidates ahead of it, of those with its score, and of those among the latter
     that are listed before it. A NaN is ahead of everything; the targets of a row are not counted against each other; a
-    target that is no candidate gets -1 ahead.
+    target that is not a candidate gets -1 ahead.
 
     Args:
         scores: [B, N+1]; column 0 is not read.
         targets: [B, R], item indices, 0 behind the last one of a row.
         places: [N+1], decides between equal scores, lower first.
-        seen: the items that are no candidates.
+        excluded: the items that are not candidates.
         counts: [B, R, 3], written.
     """
     everything = np.zeros(0, dtype=np.bool_)
     for b in range(scores.shape[0]):
-        row = _candidates(scores[b], seen, b, everything)
+        row = _candidates(scores[b], excluded, b, everything)
         for r in range(targets.shape[1]):
             _count(row, targets[b], targets[b, r], places, counts[b, r])
 
@@ -140,16 +138,16 @@ def _count(row: np.ndarray, targets: np.ndarray, target: int, places: np.ndarray
 
 
 @njit(cache=True)
-def _candidates(row: np.ndarray, seen: Seen, b: int, allowed: np.ndarray) -> np.ndarray:
-    """Return a copy of row b with the items that are no candidates masked, or the row itself if all are."""
-    if seen.ends[b] <= seen.starts[b] and not len(allowed):
+def _candidates(row: np.ndarray, excluded: Excluded, b: int, allowed: np.ndarray) -> np.ndarray:
+    """Return a copy of row b with the items that are not candidates masked, or the row itself if all are."""
+    if excluded.ends[b] <= excluded.starts[b] and not len(allowed):
         return row
     masked = row.copy()
     for item in range(len(allowed)):
         if not allowed[item]:
             masked[item] = -np.inf
-    for position in range(seen.starts[b], seen.ends[b]):
-        masked[seen.items[position]] = -np.inf
+    for position in range(excluded.starts[b], excluded.ends[b]):
+        masked[excluded.items[position]] = -np.inf
     return masked
 
 
@@ -158,10 +156,10 @@ def _top_k_row(row: np.ndarray, places: np.ndarray, items: np.ndarray, values: n
     last = len(items) - 1
     for begin in range(1, len(row), _BLOCK):
         block = row[begin : begin + _BLOCK]
-        hopeful = 0
+        better = 0
         for score in block:
-            hopeful += score >= values[last]
-        if hopeful == 0:
+            better += score >= values[last]
+        if better == 0:
             continue
         for offset in range(len(block)):
             score = block[offset]
@@ -170,12 +168,12 @@ def _top_k_row(row: np.ndarray, places: np.ndarray, items: np.ndarray, values: n
 
 
 @njit(cache=True, nogil=True)
-def is_barred(item: int, seen: Seen, b: int, allowed: np.ndarray) -> bool:
-    """Say if an item is no candidate in row b."""
+def is_excluded(item: int, excluded: Excluded, b: int, allowed: np.ndarray) -> bool:
+    """Return whether an item is not a candidate in row b."""
     if len(allowed) and not allowed[item]:
         return True
-    for position in range(seen.starts[b], seen.ends[b]):  # noqa: SIM110 (numba knows no generators)
-        if seen.items[position] == item:
+    for position in range(excluded.starts[b], excluded.ends[b]):  # noqa: SIM110 (numba knows no generators)
+        if excluded.items[position] == item:
             return True
     return False
 

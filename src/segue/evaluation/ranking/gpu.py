@@ -1,4 +1,4 @@
-"""The same results as ``kernels``, in torch operations, for scores that lie on a GPU."""
+"""Ranking on a GPU: the results of ``cpu`` in torch operations."""
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ def top_k(
 def counts(
     scores: Float32[Tensor, "B M"], targets: Int[np.ndarray, "B R"], order: ItemOrder, exclude: Prefixes | None
 ) -> Int64[np.ndarray, "B R 3"]:
-    """Count the other candidates around each target; see ``kernels.count_rows``."""
+    """Count the other candidates around each target; see ``cpu.count_rows``."""
     masked = _masked(scores, exclude)
     places = _places(order, scores.device)
     wanted = torch.from_numpy(targets.astype(np.int64)).to(scores.device)
@@ -51,10 +51,10 @@ def counts(
     counted = []
     for column in range(targets.shape[1]):
         target, own = of_targets[:, column : column + 1], place_of_targets[:, column : column + 1]
-        level, level_targets = candidates == target, of_targets == target
+        tied, tied_targets = candidates == target, of_targets == target
         ahead = (~(candidates <= target)).sum(1) - (~(of_targets <= target)).sum(1)
-        before = (level & (place < own)).sum(1) - (level_targets & (place_of_targets < own)).sum(1)
-        found = torch.stack([ahead, level.sum(1) - level_targets.sum(1), before], dim=1)
+        before = (tied & (place < own)).sum(1) - (tied_targets & (place_of_targets < own)).sum(1)
+        found = torch.stack([ahead, tied.sum(1) - tied_targets.sum(1), before], dim=1)
         none = torch.tensor([-1, 0, 0], device=scores.device)
         counted.append(torch.where(target > -torch.inf, found, none))
     return torch.stack(counted, dim=1).cpu().numpy()
@@ -65,8 +65,8 @@ def _masked(scores: Float32[Tensor, "B M"], exclude: Prefixes | None) -> Float32
     masked[:, 0] = -torch.inf
     if exclude is not None:
         rows, events = exclude.events()
-        seen = exclude.items[events].astype(np.int64)
-        masked[torch.from_numpy(rows), torch.from_numpy(seen)] = -torch.inf
+        excluded = exclude.items[events].astype(np.int64)
+        masked[torch.from_numpy(rows), torch.from_numpy(excluded)] = -torch.inf
     return masked
 
 

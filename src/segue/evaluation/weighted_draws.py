@@ -1,4 +1,4 @@
-"""Loops over test cases, compiled; they release the interpreter lock."""
+"""Weighted draws without replacement, as compiled loops over test cases that release the interpreter lock."""
 
 import numpy as np
 from numba import njit
@@ -6,32 +6,32 @@ from numba import njit
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
-_CROWDED = 4
-"""Where more than one in so many of the items is wanted, drawing again and again takes longer than drawing lots."""
+_REJECTION_SHARE = 4
+"""Rejection sampling is slower than sorting keys where more than one in so many of the free items is drawn."""
 
 
 @njit(cache=True, nogil=True)
 def draw_rows(
-    seeds: np.ndarray, cumulative: np.ndarray, barred: np.ndarray, ends: np.ndarray, drawn: np.ndarray
+    seeds: np.ndarray, cumulative: np.ndarray, excluded: np.ndarray, ends: np.ndarray, drawn: np.ndarray
 ) -> None:
     """Draw distinct items for each row, those with more weight more often, one after the other without replacement.
 
     Args:
         seeds: [B], uint64; a row depends on its own seed alone.
         cumulative: [N+1], float64; item ``j`` has the weight ``cumulative[j] - cumulative[j - 1]``, above 0.
-        barred: [n], item indices that a row must not draw, row after row, ascending and distinct within a row.
-        ends: [B], one past the last of ``barred`` of each row.
+        excluded: [n], item indices that a row must not draw, row after row, ascending and distinct within a row.
+        ends: [B], one past the last of ``excluded`` of each row.
         drawn: [B, n], given as 0 and written; a row of fewer free items ends in 0.
     """
     begin = 0
     for b in range(len(seeds)):
-        closed = barred[begin : ends[b]]
+        closed = excluded[begin : ends[b]]
         begin = ends[b]
         free = len(cumulative) - 1 - len(closed)
-        if drawn.shape[1] * _CROWDED > free:
-            _draw_lots(seeds[b], cumulative, closed, drawn[b])
+        if drawn.shape[1] * _REJECTION_SHARE > free:
+            _draw_by_keys(seeds[b], cumulative, closed, drawn[b])
         else:
-            _draw_again(seeds[b], cumulative, closed, drawn[b])
+            _draw_by_rejection(seeds[b], cumulative, closed, drawn[b])
 
 
 @njit(cache=True)
@@ -49,8 +49,8 @@ def _holds(ascending: np.ndarray, item: int) -> bool:
 
 
 @njit(cache=True)
-def _draw_again(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, drawn: np.ndarray) -> None:
-    """Draw until each item is a new one."""
+def _draw_by_rejection(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, drawn: np.ndarray) -> None:
+    """Draw until all items are distinct."""
     chosen = set([np.int64(0)])  # noqa: C405 (a compiled set needs the type of what it will hold)
     count = 0
     while count < len(drawn):
@@ -63,14 +63,14 @@ def _draw_again(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, dr
 
 
 @njit(cache=True)
-def _draw_lots(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, drawn: np.ndarray) -> None:
-    """Give each item a lot, and take those with the lowest: the same law (Efraimidis and Spirakis 2006)."""
-    lots = np.full(len(cumulative), np.inf)
+def _draw_by_keys(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, drawn: np.ndarray) -> None:
+    """Take the items with the lowest random keys: the same distribution (Efraimidis and Spirakis 2006)."""
+    keys = np.full(len(cumulative), np.inf)
     for item in range(1, len(cumulative)):
         state += _GOLDEN
-        lots[item] = -np.log(1.0 - _unit(state)) / (cumulative[item] - cumulative[item - 1])
+        keys[item] = -np.log(1.0 - _unit(state)) / (cumulative[item] - cumulative[item - 1])
     for item in closed:
-        lots[item] = np.inf
-    order = np.argsort(lots)
+        keys[item] = np.inf
+    order = np.argsort(keys)
     count = min(len(drawn), len(cumulative) - 1 - len(closed))
     drawn[:count] = order[:count]

@@ -1,18 +1,18 @@
-"""Metrics of the lists themselves: what they show, whatever the visitor wanted.
+"""Beyond-accuracy metrics of recommendation lists: coverage, concentration and popularity of what they show.
 
-Some are the mean over the cases of what the items of a list weigh; others need only how often each item of the
-catalogue is listed at all, so that no list has to be kept.
+Some are means over the cases of the weights of the items listed; others need only how often each item is listed, so
+that no list has to be kept.
 """
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float64, Int, Int64
 
 from segue.data.vocabulary import PADDING
 
 TAIL = 0.1
-"""Share of the catalogue that is its tail."""
+"""Share of the items that make up the tail."""
 
 
 def average_weight(
@@ -29,7 +29,7 @@ def average_weight(
 
 
 def in_tail(support: Int[np.ndarray, "M"]) -> Bool[np.ndarray, "M"]:
-    """Tell which items are the tail: the least popular tenth of the catalogue, rounded down, but one item at least.
+    """Return the mask of the tail: the least popular tenth of the catalogue, rounded down, but at least one item.
 
     Of items with equally many training events, those with the lower index come first.
     """
@@ -40,7 +40,7 @@ def in_tail(support: Int[np.ndarray, "M"]) -> Bool[np.ndarray, "M"]:
 
 
 def item_coverage(counts: Int[np.ndarray, "M"]) -> float:
-    """Share of the catalogue that stands in at least one list.
+    """Share of the catalogue that is in at least one list.
 
     Args:
         counts: how often each item index is listed; the padding is not counted.
@@ -49,7 +49,7 @@ def item_coverage(counts: Int[np.ndarray, "M"]) -> float:
 
 
 def gini_index(counts: Int[np.ndarray, "M"]) -> float:
-    """Inequality of how often items are listed: 0 if all are equally often, towards 1 if few have all places.
+    """Inequality of how often items are listed: 0 if all are equally often, towards 1 if few take all places.
 
     Args:
         counts: how often each item index is listed, 0 for one that never is; the padding is not counted.
@@ -60,7 +60,7 @@ def gini_index(counts: Int[np.ndarray, "M"]) -> float:
 
 
 def shannon_entropy(counts: Int[np.ndarray, "M"]) -> float:
-    """Entropy of the distribution of the listed items, in nats: 0 if one item has all places, log N if all are equal.
+    """Entropy of the distribution of the listed items, in nats: 0 for a single item, log N if all are equally often.
 
     Args:
         counts: how often each item index is listed; the padding is not counted.
@@ -68,6 +68,21 @@ def shannon_entropy(counts: Int[np.ndarray, "M"]) -> float:
     listed = counts[PADDING + 1 :]
     shares = listed[listed > 0] / max(int(listed.sum()), 1)
     return float(-(shares * np.log(shares)).sum()) + 0.0
+
+
+def purity(clusters: Int64[np.ndarray, "N"], categories: Int64[np.ndarray, "N"]) -> float:
+    """Return the share of the items that are of the most common category of their cluster.
+
+    It is 1 where no cluster mixes categories, and grows with the number of clusters: beside it belongs the purity of
+    clusters of the same sizes that are filled at random.
+
+    Args:
+        clusters: number of each item's cluster, from 0.
+        categories: number of each item's category, from 0.
+    """
+    counts = np.zeros((clusters.max() + 1, categories.max() + 1), dtype=np.int64)
+    np.add.at(counts, (clusters, categories), 1)
+    return float(counts.max(axis=1).sum() / len(clusters))
 
 
 LIST_WEIGHTS: Mapping[str, Callable[[Int[np.ndarray, "M"]], np.ndarray]] = {

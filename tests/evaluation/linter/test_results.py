@@ -6,20 +6,19 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from planted import Line, clicks, standing, visits
+from planted import Line, clicks, entry, visits
 
 from segue.errors import ParameterError
-from segue.evaluation.linter.figures import MOST_CASES, on_validation
-from segue.evaluation.linter.lint import lint
-from segue.evaluation.linter.results import RESULT_CHECKS, lint_results
+from segue.evaluation.linter import lint
+from segue.evaluation.linter.checks import run_checks
+from segue.evaluation.linter.results import MAX_VALIDATION_CASES, RESULT_CHECKS, evaluate_validation, lint_results
 from segue.models.bpr import BPR
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 
 
 def found(row, *others):
-    check = {check.code: check for check in RESULT_CHECKS}
-    return [finding for code in check for finding in check[code].about(row.label, standing(row, *others))]
+    return run_checks(RESULT_CHECKS, row.label, entry(row, *others))
 
 
 def test_a_loss_within_the_intervals_is_a_note():
@@ -78,11 +77,11 @@ def test_a_factorisation_that_learnt_is_no_finding():
 
 def test_validation_is_measured_on_cases_of_all_of_it():
     data = visits(clicks(), valid_days=4)
-    evaluation = on_validation(Popularity().fit(data.train), data)
+    evaluation = evaluate_validation(Popularity().fit(data.train), data)
     assert evaluation is not None
     assert data.valid is not None
     assert tuple(evaluation.metrics) == data.protocol.headline
-    assert len(evaluation.groups) == len(data.valid) < MOST_CASES
+    assert len(evaluation.groups) == len(data.valid) < MAX_VALIDATION_CASES
 
 
 def test_lint_looks_at_the_log_and_then_at_the_model():
@@ -116,7 +115,7 @@ def test_labels_that_are_all_equal_tell_nothing_of_validation():
     frame = clicks().with_columns(rating=(pl.int_range(pl.len()) % 2).cast(pl.Float64))
     data = visits(frame, candidates="labeled", label_threshold=1.0)
     data = replace(data, valid=replace(data.valid, labels=np.ones(len(data.valid))))
-    assert on_validation(Popularity().fit(data.train), data) is None
+    assert evaluate_validation(Popularity().fit(data.train), data) is None
 
 
 def test_of_an_error_the_higher_one_loses_and_so_does_what_is_no_number():
