@@ -114,7 +114,7 @@ def test_the_selection_is_recent_short_and_of_the_last_days(chain: Task) -> None
 def test_the_teacher_sees_what_follows_and_never_the_label(chain: Task) -> None:
     train = chain.train
     model = small(epochs=4, privileged={"weight": 0.3, "top": 20})
-    labels = model._look_ahead(train, 0, Runtime())
+    labels = model._privileged_labels(train, 0, Runtime())
     last = train.offsets[1:] - 1
     assert (labels.rows[last] == -1).all()
     assert (np.delete(labels.rows, last) >= 0).all()
@@ -137,8 +137,8 @@ def test_a_training_of_three_parts_goes_on_where_it_was_stopped(epoch: int, chai
 
 def test_the_teacher_is_not_fine_tuned(chain: Task) -> None:
     plan = {"epochs": 1, "privileged": {"weight": 0.3}}
-    tuned = small(**plan, fine_tuning={"epochs": 1, "recent_share": 0.1})._look_ahead(chain.train, 0, Runtime())
-    assert small(**plan)._look_ahead(chain.train, 0, Runtime()).fingerprint() == tuned.fingerprint()
+    tuned = small(**plan, fine_tuning={"epochs": 1, "recent_share": 0.1})._privileged_labels(chain.train, 0, Runtime())
+    assert small(**plan)._privileged_labels(chain.train, 0, Runtime()).fingerprint() == tuned.fingerprint()
 
 
 def test_privileged_information_learns_and_is_repeatable(chain: Task) -> None:

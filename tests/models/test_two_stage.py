@@ -152,11 +152,11 @@ def test_an_interrupted_training_goes_on(epoch: int, tmp_path: Path) -> None:
 def test_the_ranker_learns_from_lists_of_candidates() -> None:
     task = blocks()
     pair = TwoStage(retriever="item-knn", candidates=5, ranker_parameters=SMALL_SASREC).fit(task.train)
-    lesson = pair._lesson("listnet", task.train, Runtime("cpu"))
+    auxiliary = pair._listwise_loss("listnet", task.train, Runtime("cpu"))
     events, starts = task.train.targets()
     prefixes = task.train.prefixes(starts, events)
     candidates = pair._candidates(prefixes)
-    retrieved = lesson._retrieved[lesson._rows[events]]
+    retrieved = auxiliary._retrieved[auxiliary._rows[events]]
     assert (retrieved > 0).all()
     assert (retrieved[:, :, None] == candidates[:, None, :]).any(axis=2).all()
 
