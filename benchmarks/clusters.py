@@ -21,7 +21,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "trained": {
         "vectors": "trained",
         "anneal": 1.0,
-        "training": {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "n_samples": 256},
+        "training": {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "loss": {"n_samples": 256}},
     },
 }
 

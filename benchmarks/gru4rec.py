@@ -30,7 +30,8 @@ METRICS = ("recall@20", "mrr@20")
 
 def new_model(args: argparse.Namespace) -> GRU4Rec:
     """Return our model with the sizes of the benchmark."""
-    training = {name: getattr(args, name) for name in ("batch_size", "n_samples", "learning_rate", "epochs")}
+    training = {name: getattr(args, name) for name in ("batch_size", "learning_rate", "epochs")}
+    training["loss"] = {"n_samples": args.n_samples}
     return GRU4Rec(hidden_size=args.hidden_size, dropout_hidden=args.dropout_hidden, training=training)
 
 

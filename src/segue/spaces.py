@@ -72,7 +72,9 @@ def spaces_of(config: BaseModel) -> dict[str, Space]:
     declared: Mapping[str, Space | Around] = getattr(config, "search", {})
     values = flatten(config.model_dump())
     spaces = {
-        name: _around(space, values[name], is_integer_parameter(type(config), name)) for name, space in declared.items()
+        name: _around(space, values[name], is_integer_parameter(type(config), name))
+        for name, space in declared.items()
+        if name in values  # A tagged section has the parameters of its own class alone.
     }
     return {name: space for name, space in spaces.items() if space is not None}
 
