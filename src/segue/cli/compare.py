@@ -14,7 +14,7 @@ from segue.cli.reading import names
 from segue.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from segue.experiment.comparison.compare import Standing
+    from segue.experiment.comparison.compare import ComparisonRow
 
 _ABOUT = (
     "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
@@ -108,26 +108,26 @@ def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[l
     from segue.cli.tables import headed
 
     several, decimals = len(found.hashes) > 1, int(found.protocol.get("decimals", 4))
-    seeded = any(len(standing.seeds) > 1 for standing in found.standings)
+    seeded = any(len(row.seeds) > 1 for row in found.rows)
     marks = [*(["seeds"] if seeded else []), *(["hash"] if several else [])]
     parts: dict[str, list[list[str]]] = {}
-    for standing in found.standings:
-        metric = headed(standing.metric)
-        name = f"{metric}, protocol {standing.hash}" if several else metric
-        further = [*([_seeds(standing)] if seeded else []), *([standing.hash] if several else [])]
-        parts.setdefault(name, []).append([standing.label, *further, *_figures(standing, decimals)])
+    for row in found.rows:
+        metric = headed(row.metric)
+        name = f"{metric}, protocol {row.hash}" if several else metric
+        further = [*([_seeds(row)] if seeded else []), *([row.hash] if several else [])]
+        parts.setdefault(name, []).append([row.label, *further, *_figures(row, decimals)])
     return ["model", *marks, "value", "95% interval", "to best", "95% interval", "p", "real"], list(parts.items())
 
 
-def _seeds(standing: "Standing") -> str:
-    return str(len(standing.seeds))
+def _seeds(row: "ComparisonRow") -> str:
+    return str(len(row.seeds))
 
 
-def _figures(standing: "Standing", decimals: int) -> Iterator[str]:
-    spread = "" if standing.deviation is None else f" ±{standing.deviation:.{decimals}f}"
-    yield f"{standing.value:.{decimals}f}{spread}"
-    yield "-" if standing.interval is None else _between(*standing.interval, f".{decimals}f")
-    behind = standing.behind
+def _figures(row: "ComparisonRow", decimals: int) -> Iterator[str]:
+    spread = "" if row.deviation is None else f" ±{row.deviation:.{decimals}f}"
+    yield f"{row.value:.{decimals}f}{spread}"
+    yield "-" if row.interval is None else _between(*row.interval, f".{decimals}f")
+    behind = row.to_best
     if behind is None:
         yield from "----"
         return

@@ -31,7 +31,7 @@ def data(
     from segue.strict_json import dumps
 
     options = {**log_options(log, log_format, columns, items), "protocol": protocol}
-    recipe, dataset = read_data(options, settings)
+    config, dataset = read_data(options, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
         said = [finding.model_dump() for finding in findings]
@@ -40,7 +40,7 @@ def data(
         )
         return
     show_remarks(dataset, findings)
-    typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
+    typer.echo(title(config.log_name, len(dataset.test), dataset.describe()))
     console = terminal()
     for table in statistics_tables(statistics["stages"], console.width):
         console.print(table)

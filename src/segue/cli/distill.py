@@ -39,8 +39,8 @@ def distill(
     segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
     """
     from segue.cli.run import show
-    from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+    from segue.experiment.config import load_config, parse_assignments, parse_settings
+    from segue.experiment.run_folder import next_folder
     from segue.parameters import build
     from segue.progress import progress_for
 
@@ -48,7 +48,7 @@ def distill(
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     given = parse_settings(settings or [])
     plan = build(segue.Distillation, "distillation", parameters=given.pop("distillation", {}))
-    recipe = load_recipe(
+    config = load_config(
         None,
         {
             **log_options(log, log_format, columns, items),
@@ -61,10 +61,10 @@ def distill(
             "precision": precision,
         },
     )
-    folder = out or next_folder(f"{recipe.log_name}-distilled")
+    folder = out or next_folder(f"{config.log_name}-distilled")
     source, progress = model_folder(teacher), progress_for()
     with interruptible(f"to go on: {again(folder, named=out is not None)}"):
         results = segue.distill(
-            source, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
+            source, config, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
         )
     show(results, folder)

@@ -39,9 +39,10 @@ def fit(
     segue fit clicks.csv --config tuned/best.yaml --seed 7
     """
     from segue.artifact import Artifact
-    from segue.experiment.folder import next_folder
+    from segue.experiment.config import load_config, parse_settings
     from segue.experiment.production import check_log, check_target
-    from segue.experiment.recipe import load_recipe, parse_settings, read_log
+    from segue.experiment.run_folder import next_folder
+    from segue.experiment.source import read_log
     from segue.progress import progress_for
     from segue.training.runtime import Runtime
 
@@ -49,7 +50,7 @@ def fit(
         given = "neither" if like is None else "both"
         raise ParameterError(f"--like or --config: give one of them, got {given}: a model of a run, or a YAML file")
     changes = parse_settings(settings or [])
-    recipe = load_recipe(
+    run_config = load_config(
         config,
         {
             **log_options(log, log_format, columns, items),
@@ -57,22 +58,22 @@ def fit(
             "precision": precision,
         },
     )
-    model = ",".join(recipe.models) if like is None else Artifact.read(model_folder(like)).model
-    folder = out or next_folder(f"{recipe.log_name}-{model}")
+    model = ",".join(run_config.models) if like is None else Artifact.read(model_folder(like)).model
+    folder = out or next_folder(f"{run_config.log_name}-{model}")
     check_target(folder, overwrite=overwrite)
     check_log(log)
-    runtime = Runtime(device=recipe.device, precision=recipe.precision, progress=progress_for())
+    runtime = Runtime(device=run_config.device, precision=run_config.precision, progress=progress_for())
     runtime.check()
     with interruptible("nothing was written"):
         segue.fit(
-            read_log(recipe),
-            like=like or recipe,
+            read_log(run_config),
+            like=like or run_config,
             out=folder,
             settings=changes,
             seed=seed,
             runtime=runtime,
             overwrite=overwrite,
-            log_name=recipe.log_name,
+            log_name=run_config.log_name,
         )
     _show(folder)
 

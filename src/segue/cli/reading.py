@@ -9,7 +9,7 @@ import typer
 from segue.errors import ArtifactError, ParameterError
 
 if TYPE_CHECKING:
-    from segue.experiment.recipe import Recipe
+    from segue.experiment.config import RunConfig
     from segue.protocols.dataset import Dataset
 
 Log = Annotated[
@@ -28,21 +28,21 @@ Items = Annotated[str | None, typer.Option("--items", help="Table of the items: 
 def log_options(
     log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
 ) -> dict[str, Any]:
-    """Return the options that say how a log is read, as a recipe calls them; None for what was not given."""
-    from segue.experiment.recipe import parse_assignments
+    """Return the options that say how a log is read, as a config calls them; None for what was not given."""
+    from segue.experiment.config import parse_assignments
 
     parsed = parse_assignments("--columns", columns) if columns else None
     return {"log": log, "format": log_format, "columns": parsed, "items": items}
 
 
-def read_data(options: Mapping[str, Any], settings: list[str] | None) -> "tuple[Recipe, Dataset]":
+def read_data(options: Mapping[str, Any], settings: list[str] | None) -> "tuple[RunConfig, Dataset]":
     """Prepare the log that the options name, or open the data set.
 
     Args:
-        options: values of the options that are called as in a recipe.
+        options: values of the options that are called as in a config.
         settings: values of ``--set``, all of the protocol.
     """
-    from segue.experiment.recipe import PROTOCOL, load_recipe, parse_settings
+    from segue.experiment.config import PROTOCOL, load_config, parse_settings
     from segue.experiment.source import prepare_log, with_prepared
 
     tree = parse_settings(settings or [])
@@ -50,8 +50,8 @@ def read_data(options: Mapping[str, Any], settings: list[str] | None) -> "tuple[
         raise ParameterError(
             f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
         )
-    recipe, opened = with_prepared(load_recipe(None, {**options, "set": tree}))
-    return recipe, opened or prepare_log(recipe)
+    config, opened = with_prepared(load_config(None, {**options, "set": tree}))
+    return config, opened or prepare_log(config)
 
 
 def model_folder(path: Path) -> Path:

@@ -12,7 +12,7 @@ from segue.cli.terminal import again, interruptible, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
-    from segue.experiment.recipe import Recipe
+    from segue.experiment.config import RunConfig
     from segue.experiment.results import Results
 
 
@@ -64,14 +64,14 @@ def run(
     segue run ml-100k --recbole bpr.yaml --model BPR
     segue run prepared/clicks --model gru4rec
     """
-    from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import parse_assignments, parse_settings
+    from segue.experiment.config import parse_assignments, parse_settings
+    from segue.experiment.run_folder import next_folder
     from segue.progress import progress_for
 
     several = _seeds(seeds or [])
     if several and seed is not None:
         raise ParameterError("--seeds: stands in for --seed; give one of them")
-    recipe = _recipe(
+    run_config = _load(
         config,
         names(recbole or []),
         {
@@ -90,23 +90,23 @@ def run(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
-    folder = out or next_folder(recipe.log_name)
+    folder = out or next_folder(run_config.log_name)
     with interruptible(f"to go on: {again(folder, named=out is not None)}"):
         if several:
-            _run_seeds(recipe, folder, several, resume=resume, overwrite=overwrite)
+            _run_seeds(run_config, folder, several, resume=resume, overwrite=overwrite)
             return
-        results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress_for())
+        results = segue.run(run_config, folder, resume=resume, overwrite=overwrite, progress=progress_for())
     show(results, folder)
 
 
-def _run_seeds(recipe: "Recipe", folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
-    """Run the recipe with each seed, and compare the models over the seeds."""
+def _run_seeds(run_config: "RunConfig", folder: Path, seeds: list[int], *, resume: bool, overwrite: bool) -> None:
+    """Run the configuration with each seed, and compare the models over the seeds."""
     from segue.cli.compare import show_comparison
     from segue.experiment.run import run_seeds
     from segue.progress import progress_for
 
     folders = {seed: folder / f"seed-{seed}" for seed in seeds}
-    run_seeds(recipe, folders, resume=resume, overwrite=overwrite, progress=progress_for())
+    run_seeds(run_config, folders, resume=resume, overwrite=overwrite, progress=progress_for())
     show_comparison(segue.compare(*folders.values()))
     typer.echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
 
@@ -122,13 +122,13 @@ def show(results: "Results", folder: Path) -> None:
     """Print the leaderboard, the verdicts and what was written."""
     from segue.cli.tables import leaderboard, title
     from segue.evaluation.linter.finding import LOG
-    from segue.experiment.folder import PAGE, REPORT, RESULTS
+    from segue.experiment.run_folder import PAGE, REPORT, RESULTS
 
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
     terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
-    for finding in results.unsaid_findings():
+    for finding in results.further_findings():
         if finding.subject != LOG:  # What is said of the log was said before the first model was trained.
             typer.echo(f"! {finding}")
     for row in results.models:
@@ -137,12 +137,12 @@ def show(results: "Results", folder: Path) -> None:
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
-def _recipe(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> "Recipe":
-    """Return the recipe of the files that the options name."""
-    from segue.experiment.recipe import load_recipe
+def _load(config: Path | None, recbole: list[str], options: Mapping[str, Any]) -> "RunConfig":
+    """Return the configuration of the files that the options name."""
+    from segue.experiment.config import load_config
 
     if not recbole:
-        return load_recipe(config, options)
+        return load_config(config, options)
     if config is not None:
         raise ParameterError("--recbole: stands in for --config; give one of them")
     return segue.load_recbole([Path(file) for file in recbole], options)

@@ -64,8 +64,8 @@ def tune(
         --search gru4rec.training.learning_rate=0.001..0.1:log --search gru4rec.hidden_size=[64,128]
     segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
     """
-    from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+    from segue.experiment.config import load_config, parse_assignments, parse_settings
+    from segue.experiment.run_folder import next_folder
     from segue.parameters import build
     from segue.progress import progress_for
     from segue.spaces import parse_searches
@@ -80,7 +80,7 @@ def tune(
         "workers": workers,
     }
     plan = build(segue.Tuning, "tune", parameters={name: one for name, one in given.items() if one is not None})
-    recipe = load_recipe(
+    run_config = load_config(
         config,
         {
             **log_options(log, log_format, columns, items),
@@ -95,10 +95,10 @@ def tune(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
-    folder = out or next_folder(f"{recipe.log_name}-tuned")
+    folder = out or next_folder(f"{run_config.log_name}-tuned")
     with interruptible(f"to go on: {again(folder, named=out is not None)}"):
-        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
-    _show(tuned, recipe.log)
+        tuned = segue.tune(run_config, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
+    _show(tuned, run_config.log)
 
 
 def _show(tuned: "Tuned", log: str | None) -> None:
