@@ -19,12 +19,12 @@ from segue.models.catalog import model_class
 from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
 from segue.protocols.prepare import prepare
-from segue.tuning.folder import DATA
-from segue.tuning.outcome import TrialRow, Tuned
-from segue.tuning.plan import Tuning
-from segue.tuning.task import Task
-from segue.tuning.team import shared_data
+from segue.tuning import TuningConfig
+from segue.tuning.objective import Objective
+from segue.tuning.result import TrialRecord, TuningResult
+from segue.tuning.study import DATA
 from segue.tuning.tune import tune
+from segue.tuning.workers import shared_data
 
 SMALL = {"hidden_size": 8, "training": {"epochs": 3, "n_samples": 32}}
 SEARCH = {"gru4rec": {"training.learning_rate": "0.005..0.5:log", "dropout_hidden": [0.0, 0.2, 0.4]}}
@@ -36,27 +36,27 @@ def events() -> Events:
 
 
 @pytest.fixture(scope="module")
-def tuned(events: Events, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+def tuned(events: Events, tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
     """A finished search of seven trials, uninterrupted. Not to be written to."""
     return sought(events, tmp_path_factory.mktemp("searches") / "a")
 
 
 @pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch, tuned: Tuned) -> None:
+def without_pictures(monkeypatch: pytest.MonkeyPatch, tuned: TuningResult) -> None:
     """Saves the time that they take."""
-    monkeypatch.setattr("segue.tuning.tune.draw", lambda tuned: [])
+    monkeypatch.setattr("segue.tuning.report.write_charts", lambda result: [])
 
 
 def gru4rec(**changes: Any) -> Recipe:
     return Recipe(**{"log": "shop", "models": ["gru4rec"], "set": {"gru4rec": SMALL}, **changes})
 
 
-def sought(events: Events, out: Path, recipe: Recipe | None = None, **options: Any) -> Tuned:
+def sought(events: Events, out: Path, recipe: Recipe | None = None, **options: Any) -> TuningResult:
     plan = {"search": SEARCH, "only": True, "trials": 7, **options.pop("plan", {})}
-    return tune(recipe or gru4rec(), out, plan=Tuning(**plan), events=events, **options)
+    return tune(recipe or gru4rec(), out, config=TuningConfig(**plan), events=events, **options)
 
 
-def facts(rows: Sequence[TrialRow]) -> list[tuple]:
+def facts(rows: Sequence[TrialRecord]) -> list[tuple]:
     return [(row.number, row.state, row.value, row.epochs, row.parameters, row.reason) for row in rows]
 
 
@@ -75,7 +75,7 @@ class StopAt(Progress):
             raise KeyboardInterrupt
 
 
-def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: Tuned) -> None:
+def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: TuningResult) -> None:
     assert [row.number for row in tuned.trials] == list(range(7))
     assert tuned.metric == "recall@20"
     assert tuned.best.value == max(row.value for row in tuned.trials if row.state == "finished")
@@ -89,7 +89,7 @@ def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: Tuned) 
     assert recipe.chosen_epochs == {"training": best + 1}
 
 
-def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: Tuned) -> None:
+def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: TuningResult) -> None:
     names = {path.name for path in tuned.folder.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("history", "importance") for kind in ("png", "svg")}
     texts = {"best.yaml", "trials.csv", "report.md", "begun.json", "study.journal", "study.journal.lock", "study.lock"}
@@ -106,7 +106,7 @@ def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: Tuned) -> None
 
 @pytest.mark.usefixtures("without_pictures")
 def test_the_first_trial_is_without_a_search_and_the_others_depend_on_the_seed(
-    events: Events, tuned: Tuned, tmp_path: Path
+    events: Events, tuned: TuningResult, tmp_path: Path
 ) -> None:
     assert tuned.trials[0].parameters == {"training.learning_rate": 0.05, "dropout_hidden": 0.0}
     other = sought(events, tmp_path / "a", gru4rec(seed=1), plan={"trials": 2})
@@ -116,7 +116,9 @@ def test_the_first_trial_is_without_a_search_and_the_others_depend_on_the_seed(
 
 @pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_interrupted_and_resumed_equals_uninterrupted(events: Events, tuned: Tuned, tmp_path: Path, epoch: int) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted(
+    events: Events, tuned: TuningResult, tmp_path: Path, epoch: int
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         sought(events, tmp_path / "a", progress=StopAt(f"trial 2: training, epoch {epoch}"))
     assert [path.name for path in (tmp_path / "a" / "checkpoints").iterdir()] == ["trial-2.safetensors"]
@@ -126,7 +128,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(events: Events, tuned: Tun
 
 
 @pytest.mark.usefixtures("without_pictures")
-def test_more_trials_may_be_added_and_none_is_repeated(events: Events, tuned: Tuned, tmp_path: Path) -> None:
+def test_more_trials_may_be_added_and_none_is_repeated(events: Events, tuned: TuningResult, tmp_path: Path) -> None:
     sought(events, tmp_path / "a", plan={"trials": 2})
     assert facts(sought(events, tmp_path / "a", resume=True).trials) == facts(tuned.trials)
 
@@ -204,7 +206,7 @@ def test_a_model_without_epochs_is_tuned(events: Events, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("without_pictures")
 def test_a_search_that_has_no_time_left_begins_no_trial_and_goes_on_later(events: Events, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="no trial is finished of 0 begun; --resume goes on"):
+    with pytest.raises(ParameterError, match="none of 0 trials is finished; --resume continues"):
         sought(events, tmp_path / "a", plan={"timeout": 1e-9})
     assert len(sought(events, tmp_path / "a", plan={"trials": 2}, resume=True).trials) == 2
 
@@ -259,21 +261,21 @@ REFUSED = {
 def test_processes_share_a_log_that_is_in_memory(events: Events, tmp_path: Path) -> None:
     """They open what was prepared of it; the folder with it goes when nothing is left to do."""
     stan = Recipe(models=["stan"])
-    found = tune(stan, tmp_path / "a", plan=Tuning(trials=4, workers=2), events=events)
+    found = tune(stan, tmp_path / "a", config=TuningConfig(trials=4, workers=2), events=events)
     assert [row.state for row in found.trials] == ["finished"] * 4
     assert not (tmp_path / "a" / "data").exists()
-    alone = tune(stan, tmp_path / "b", plan=Tuning(trials=1), events=events)
+    alone = tune(stan, tmp_path / "b", config=TuningConfig(trials=1), events=events)
     assert found.trials[0].value == alone.trials[0].value
 
 
 def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_path: Path) -> None:
-    task = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=events, progress=Progress())
-    folder = shared_data(task, tmp_path)
+    objective = Objective.of(Recipe(models=["stan"]), TuningConfig(workers=2), events=events, progress=Progress())
+    folder = shared_data(objective, tmp_path)
     assert folder == tmp_path / DATA
-    assert open_dataset(folder).describe() == task.data.describe()
+    assert open_dataset(folder).describe() == objective.data.describe()
     before = (folder / "dataset.json").stat().st_ino
-    assert (shared_data(task, tmp_path) / "dataset.json").stat().st_ino == before
-    other = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=shop(300, 1), progress=Progress())
+    assert (shared_data(objective, tmp_path) / "dataset.json").stat().st_ino == before
+    other = Objective.of(Recipe(models=["stan"]), TuningConfig(workers=2), events=shop(300, 1), progress=Progress())
     assert open_dataset(shared_data(other, tmp_path)).hash == other.data.hash
 
 

@@ -1,13 +1,16 @@
-"""`segue plot`: what a model has learnt of its items, as a picture."""
+"""`segue plot`: draw the item vectors of a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import segue
 from segue.cli.reading import Items, model_folder
 from segue.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from segue.embeddings.plot import EmbeddingPlot
 
 
 def plot(
@@ -21,15 +24,17 @@ def plot(
         typer.Option(help="File to write, .png, .svg or .html; repeat for several. NAME-KIND.png if not given."),
     ] = None,
     perplexity: Annotated[str | None, typer.Option(help="With tsne: 5,30,50 or others, side by side.")] = None,
-    neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest items of this one.")] = None,
-    similarity: Annotated[str | None, typer.Option(help="What is near with --neighbours: cosine or dot.")] = None,
+    neighbours: Annotated[
+        str | None, typer.Option(help="Item, by id or name, whose nearest items to list and mark.")
+    ] = None,
+    similarity: Annotated[str | None, typer.Option(help="Similarity of neighbours: cosine or dot.")] = None,
     items: Items = None,
     stage: Annotated[str | None, typer.Option(help="Of a two-stage model: retriever or ranker.")] = None,
     max_items: Annotated[int | None, typer.Option(help="Most items that are drawn (50,000).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
 ) -> None:
-    """Draw the items of a model as points, and say whether the picture can be trusted.
+    """Draw the items of a model as points, and check whether the picture can be trusted.
 
     Examples:
     segue plot runs/shop-1/sasrec --color category
@@ -57,28 +62,28 @@ def plot(
     folder = model_folder(artifact)
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     table = None if items is None else read_items(items)
-    insight = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
-    written = [insight.write(path) for path in files]
+    plotted = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
+    written = [plotted.write(path) for path in files]
     if as_json:
-        typer.echo(dumps({**insight.numbers(), "written": [str(path) for path in written]}))
+        typer.echo(dumps({**plotted.to_dict(), "written": [str(path) for path in written]}))
         return
-    _show(insight)
+    _show(plotted)
     typer.echo(f"Wrote {', '.join(map(str, written))}.")
 
 
-def _show(insight: Any) -> None:
-    """Print what the picture does not tell in numbers."""
+def _show(plotted: "EmbeddingPlot") -> None:
+    """Print the measures behind the picture."""
     from segue.cli.tables import component_table, item_table
 
     console = terminal()
-    for note in insight.notes:
+    for note in plotted.notes:
         typer.echo(f"· {note}")
-    for fact in insight.facts():
+    for fact in plotted.summary():
         typer.echo(fact)
-    console.print(component_table(insight.variance))
-    if insight.asked is not None:
-        console.print(item_table(insight.asked))
-    for warning in insight.warnings:
+    console.print(component_table(plotted.components))
+    if plotted.neighbours is not None:
+        console.print(item_table(plotted.neighbours))
+    for warning in plotted.warnings:
         typer.echo(f"! {warning}")
-    if insight.caption:
-        typer.echo(insight.caption)
+    if plotted.caption:
+        typer.echo(plotted.caption)

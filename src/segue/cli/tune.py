@@ -12,7 +12,7 @@ from segue.cli.terminal import again, interruptible, program, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
-    from segue.tuning.outcome import Tuned
+    from segue.tuning.result import TuningResult
 
 _SHOWN = 5
 
@@ -23,19 +23,17 @@ def tune(
         typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model to tune.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Configurations to try in all (50).")] = None,
+    trials: Annotated[int | None, typer.Option(help="Configurations to try in total (50).")] = None,
     search: Annotated[
         list[str] | None,
-        typer.Option(help="Where to search: gru4rec.training.learning_rate=0.001..0.1:log, gru4rec.layers=[1,2]."),
+        typer.Option(help="Search space: gru4rec.training.learning_rate=0.001..0.1:log, gru4rec.layers=[1,2]."),
     ] = None,
     only: Annotated[bool, typer.Option("--only", help="Search what --search names, and nothing else.")] = False,
-    metric: Annotated[
-        str | None, typer.Option(help="What to look for the best of, on the validation part (the protocol's first).")
-    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Validation metric to maximise (the protocol's first).")] = None,
     prune: Annotated[
-        bool | None, typer.Option("--prune/--no-prune", help="End trials early that fall behind the others (yes).")
+        bool | None, typer.Option("--prune/--no-prune", help="Stop trials early that fall behind the others (yes).")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial is begun.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial starts.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the trials (1).")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
     preset: Annotated[list[str] | None, typer.Option(help="Preset to start from: gru4rec=authors.")] = None,
@@ -49,13 +47,13 @@ def tune(
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; runs/NAME-tuned-1, -2, ... if not given.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted search in the same folder, or join one.")
+        bool, typer.Option("--resume", help="Resume an interrupted search in the same folder, or join a running one.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older search in the same folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     precision: Precision = None,
 ) -> None:
-    r"""Search the parameters of a model for those that are best on the validation part of a log.
+    r"""Search for the parameters of a model that are best on the validation part of a log.
 
     Examples:
     segue tune clicks.csv --model gru4rec --trials 50
@@ -79,7 +77,9 @@ def tune(
         "timeout": timeout,
         "workers": workers,
     }
-    plan = build(segue.Tuning, "tune", parameters={name: one for name, one in given.items() if one is not None})
+    options = build(
+        segue.TuningConfig, "tune", parameters={name: one for name, one in given.items() if one is not None}
+    )
     recipe = load_recipe(
         config,
         {
@@ -97,19 +97,19 @@ def tune(
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
     folder = out or next_folder(f"{recipe.log_name}-tuned")
     with interruptible(f"to go on: {again(folder, named=out is not None)}"):
-        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
-    _show(tuned, recipe.log)
+        result = segue.tune(recipe, folder, config=options, resume=resume, overwrite=overwrite, progress=progress_for())
+    _show(result, recipe.log)
 
 
-def _show(tuned: "Tuned", log: str | None) -> None:
+def _show(result: "TuningResult", log: str | None) -> None:
     """Print the best trials, and the command that trains the best one."""
     from segue.cli.tables import trial_table
 
-    terminal().print(trial_table(tuned.ranked()[:_SHOWN], tuned.metric))
-    typer.echo(f"{tuned.counts()}.")
-    if tuned.importance:
-        shares = (f"{name} {share:.0%}" for name, share in list(tuned.importance.items())[:_SHOWN])
-        typer.echo(f"What matters: {', '.join(shares)}.")
-    typer.echo(f"Wrote {tuned.folder / 'report.md'}. The test part has not been used; for its figures:\n")
-    command = ["run", log or "LOG", "--config", str(tuned.folder / "best.yaml")]
+    terminal().print(trial_table(result.ranked()[:_SHOWN], result.metric))
+    typer.echo(f"{result.counts()}.")
+    if result.importance:
+        shares = (f"{name} {share:.0%}" for name, share in list(result.importance.items())[:_SHOWN])
+        typer.echo(f"Importance: {', '.join(shares)}.")
+    typer.echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used; for its figures:\n")
+    command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
     typer.echo(f"  {shlex.join([program(), *command])}")

@@ -1,4 +1,4 @@
-"""What is searched, on what data, and by what it is judged."""
+"""The objective of a search: a model, its search space, the data, and the metric to maximise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,31 +19,31 @@ from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.spaces import Space
 from segue.training.runtime import Runtime
-from segue.tuning.plan import Tuning
-from segue.tuning.space import build_model, search_space, suited
+from segue.tuning import TuningConfig
+from segue.tuning.search_space import applicable, build_model, search_space
 
 
 @dataclass(frozen=True)
-class Searched(Entry):
-    """The model as it stands, and where its parameters are searched."""
+class TunedModel(Entry):
+    """The model before the search, and the search space of its parameters."""
 
     spaces: Mapping[str, Space]
 
     def decides(self) -> dict[str, Any]:
-        """Return the spaces, as they are typed."""
+        """Return the search space, as it is typed."""
         return {"search": {name: str(space) for name, space in self.spaces.items()}}
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """A search that is ready to begin.
+class Objective:
+    """What a search maximises, checked and ready to start.
 
     Attributes:
         recipe: one model, with the metric by which its epochs are picked.
         data: the prepared log; only its training and validation parts are used.
-        spaces: where each parameter is searched.
-        metric: what is looked for the best of.
-        plan: how the search goes on.
+        spaces: the search space of each parameter.
+        metric: the validation metric to maximise.
+        config: the options of the search.
         runtime: device, precision and progress of each fit.
     """
 
@@ -51,26 +51,26 @@ class Task:
     data: Dataset
     spaces: Mapping[str, Space]
     metric: str
-    plan: Tuning
+    config: TuningConfig
     runtime: Runtime
 
     @classmethod
     def of(
         cls,
         recipe: Recipe,
-        plan: Tuning,
+        config: TuningConfig,
         *,
         events: Events | None = None,
         data: Dataset | None = None,
         progress: Progress,
-    ) -> "Task":
-        """Check a recipe and a plan, and prepare the log.
+    ) -> "Objective":
+        """Check a recipe and the options of a search, and prepare the log.
 
         Args:
             recipe: the recipe.
-            plan: the plan.
+            config: the options of the search.
             events: the log, if it is not to be read.
-            data: what was prepared of the log already, for this very recipe.
+            data: the prepared log, if it exists already for this very recipe.
             progress: receives progress updates.
 
         Raises:
@@ -82,7 +82,7 @@ class Task:
         if data is None:
             recipe, data = with_prepared(recipe, events)
         build_entries(recipe, alone=True)
-        spaces = search_space(recipe, plan.search, only=plan.only)
+        spaces = search_space(recipe, config.search, only=config.only)
         runtime = Runtime(device=recipe.device, precision=recipe.precision)
         runtime.check()
         data = data or prepare_log(recipe, events)
@@ -90,37 +90,37 @@ class Task:
         for note in data.notes:
             progress.say(note)
         _check_validation(data)
-        metric = _metric(recipe, plan, data)
-        recipe = _picking_epochs_by(recipe, metric)
+        metric = _metric(recipe, config, data)
+        recipe = _with_metric(recipe, metric)
         build_model(recipe).check(data.train)
-        spaces = suited(recipe, spaces, plan.search.get(recipe.models[0], {}), data.train)
-        return cls(recipe, data, spaces, metric, plan, runtime)
+        spaces = applicable(recipe, spaces, config.search.get(recipe.models[0], {}), data.train)
+        return cls(recipe, data, spaces, metric, config, runtime)
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the outcome, as begun.json holds it."""
         name = self.recipe.models[0]
-        entry = Searched(name, build_model(self.recipe), baseline=False, spaces=self.spaces)
+        entry = TunedModel(name, build_model(self.recipe), baseline=False, spaces=self.spaces)
         settings = settings_of(self.data, self.recipe, self.runtime, [entry])
-        return {**settings, "run": {**settings["run"], "metric": self.metric, "prune": self.plan.prune}}
+        return {**settings, "run": {**settings["run"], "metric": self.metric, "prune": self.config.prune}}
 
-    def found(self, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with values that were found."""
+    def recipe_with(self, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with values of its parameters."""
         name = self.recipe.models[0]
         return self.recipe.model_copy(update={"set": merge(self.recipe.set, {name: nested(values)})})
 
     def defaults(self) -> dict[str, Any]:
-        """Return the values that the parameters have without a search, as far as they lie in their spaces."""
+        """Return the values that the parameters have before the search, as far as they lie in their spaces."""
         values = flatten(build_model(self.recipe).config.model_dump())
         return {name: values[name] for name, space in self.spaces.items() if name in values and values[name] in space}
 
-    def judge(self, model: Model) -> float:
-        """Return the value of the metric on the validation part, among all items, as a training measures it."""
+    def value(self, model: Model) -> float:
+        """Return the metric on the validation part, ranked among all items, as a training measures it."""
         assert self.data.valid is not None
         return measure(model, self.data.valid, metrics=[self.metric]).metrics[self.metric]
 
 
 def _with_protocol(recipe: Recipe, data: Dataset) -> Recipe:
-    """Return the recipe with the protocol of a data set, so that what is found prepares the log as it was prepared."""
+    """Return the recipe with the protocol of a data set, so that the best recipe prepares the log in the same way."""
     name, own = protocol_settings(data.protocol)
     settings = {model: values for model, values in recipe.set.items() if model != PROTOCOL}
     return recipe.model_copy(update={"protocol": name, "set": settings | ({PROTOCOL: own} if own else {})})
@@ -140,16 +140,16 @@ def _check_validation(data: Dataset) -> None:
         )
 
 
-def _metric(recipe: Recipe, plan: Tuning, data: Dataset) -> str:
-    """Return what is looked for the best of: what was asked for, what epochs are picked by, or the protocol's own."""
+def _metric(recipe: Recipe, config: TuningConfig, data: Dataset) -> str:
+    """Return the metric to maximise: the option, the metric that selects epochs, or the protocol's first."""
     (name,) = recipe.models
     given = flatten(recipe.set.get(name, {})).get("training.metric")
-    if given and plan.metric and given != plan.metric:
+    if given and config.metric and given != config.metric:
         raise ParameterError(
-            f"--metric: must be {name}.training.metric, which is {given}, got {plan.metric}: "
-            "a trial is judged by what its best epoch is picked by; give one of them"
+            f"--metric: must be {name}.training.metric, which is {given}, got {config.metric}: "
+            "a trial is judged by the metric that selects its best epoch; give one of them"
         )
-    metric: str = plan.metric or given or data.protocol.valid_metric or data.protocol.metrics[0]
+    metric: str = config.metric or given or data.protocol.valid_metric or data.protocol.metrics[0]
     if MetricName.parse(metric).name not in CHOOSING_METRICS:
         raise ParameterError(
             f"--metric: must be a metric of ranks, got {metric}; name one of {', '.join(sorted(CHOOSING_METRICS))}"
@@ -157,8 +157,8 @@ def _metric(recipe: Recipe, plan: Tuning, data: Dataset) -> str:
     return metric
 
 
-def _picking_epochs_by(recipe: Recipe, metric: str) -> Recipe:
-    """Return the recipe whose model, if it learns in epochs, picks the best one by a metric."""
+def _with_metric(recipe: Recipe, metric: str) -> Recipe:
+    """Return the recipe whose model, if it trains in epochs, selects the best one by a metric."""
     (name,) = recipe.models
     if not isinstance(build_model(recipe).config, NeuralConfig):
         return recipe

@@ -1,4 +1,4 @@
-"""The space of a search: what a model declares, changed by what a user asks for, checked before anything is trained."""
+"""The search space: what a model declares, changed by the options of a user, checked before anything is trained."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,7 +54,9 @@ def search_space(recipe: Recipe, asked: Mapping[str, Mapping[str, Any]], *, only
     return _some(name, {one: space for one, space in declared.items() if not any(refusals(recipe, {one: space}))} | own)
 
 
-def suited(recipe: Recipe, spaces: Mapping[str, Space], asked: Mapping[str, Any], train: Sessions) -> dict[str, Space]:
+def applicable(
+    recipe: Recipe, spaces: Mapping[str, Space], asked: Mapping[str, Any], train: Sessions
+) -> dict[str, Space]:
     """Return the spaces without the declared ones that do not suit a log, as a decay by days where it has no times.
 
     Raises:
