@@ -12,8 +12,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
         rows: cells; a ``|`` in one is escaped, and line breaks become spaces.
         numbers: whether all columns but the first are aligned to the right.
     """
-    rule = ["---", *["---:" if numbers else "---"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in [head, rule, *rows])
+    first, *lines = ("| " + " | ".join(map(_cell, line)) + " |" for line in [head, *rows])
+    rule = "|---" + ("|---:" if numbers else "|---") * (len(head) - 1) + "|"
+    return "\n".join([first, rule, *lines])
 
 
 def section(title: str, body: str | Iterable[str], level: int = 2) -> list[str]:
