@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segue.charts import LabelPlacer, log_ticks, padded_domain, render_svg, write_chart
+from segue.charts import LabelPlacer, log_ticks, padded_domain, render_svg, whole_ticks, write_chart
 from segue.errors import MissingExtraError
 
 
@@ -36,6 +36,12 @@ def test_labels_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
 def test_ticks_of_a_logarithmic_axis_enclose_the_values() -> None:
     assert log_ticks(0.03, 2.04) == [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
     assert log_ticks(1.0, 1.0) == [0.5, 1.0, 2.0]
+
+
+def test_ticks_of_whole_numbers_are_few_and_whole() -> None:
+    assert whole_ticks(1, 3) == [1, 2, 3]
+    assert whole_ticks(1, 1) == [1]
+    assert whole_ticks(1, 64) == list(range(1, 65, 7))
 
 
 def test_an_absent_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,3 +251,8 @@ def padded_domain(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = 0.12 * (high - low) or 0.1 * abs(high) or 0.1
     return low - room, high + room
+
+
+def whole_ticks(low: int, high: int) -> list[int]:
+    """Return at most eleven ticks at equal distances from the lowest whole number on, as for epochs."""
+    return list(range(low, high + 1, max(1, ceil((high - low) / 10))))

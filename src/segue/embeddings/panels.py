@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segue.charts import ALARM, BLUE, CONFIG, INK, PALE, Spec
+from segue.charts import ALARM, BLUE, CONFIG, INK, PALE, Spec, whole_ticks
 from segue.embeddings.colours import UNKNOWN_GREY, CategoricalColours, Colours, NumericColours
 from segue.embeddings.diagnostics import POPULARITY_CORRELATION, PrincipalComponents
 from segue.embeddings.projections import Projection
@@ -179,7 +179,7 @@ def _bars(components: PrincipalComponents, field: str, domain: Sequence[float] =
 
 def _channels(count: int, field: str, domain: Sequence[float] = ()) -> Spec:
     """Return the channels of a chart with so many components along x."""
-    axis = {"tickMinStep": 1, "format": "d", "grid": False}
+    axis = {"values": whole_ticks(1, count), "format": "d", "grid": False}
     scale = {"domain": [0.3, count + 0.7], "nice": False}
     tooltip = [
         {"field": "component", "type": "quantitative"},

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from segue.charts import BLUE, CONFIG, GREY, INK, ORANGE, VERMILION, Spec, padded_domain, write_chart
+from segue.charts import BLUE, CONFIG, GREY, INK, ORANGE, VERMILION, Spec, padded_domain, whole_ticks, write_chart
 from segue.experiment.folder import REPORT
 from segue.markdown import section, table
 from segue.parameters import typed
@@ -159,7 +159,10 @@ def history_chart(result: TuningResult) -> Spec:
     domain = list(padded_domain([row.value or 0.0 for row in valued]))
     x = {
         **{"field": "trial", "type": "quantitative", "title": "trial"},
-        **{"axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12}},
+        **{
+            "axis": {"values": whole_ticks(0, len(result.trials) - 1), "format": "d", "grid": False},
+            "scale": {"nice": False, "padding": 12},
+        },
     }
     y = {
         **{"field": "value", "type": "quantitative", "title": f"{result.metric}, validation"},

@@ -7,7 +7,17 @@ from html import escape
 from math import isfinite, nan
 from typing import Any
 
-from segue.charts import PALETTE, SHAPES, LabelPlacer, Spec, label_layers, log_ticks, padded_domain, render_svg
+from segue.charts import (
+    PALETTE,
+    SHAPES,
+    LabelPlacer,
+    Spec,
+    label_layers,
+    log_ticks,
+    padded_domain,
+    render_svg,
+    whole_ticks,
+)
 from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
 from segue.metrics import lower_is_better
@@ -85,7 +95,7 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
                     "field": "epoch",
                     "type": "quantitative",
                     "title": "epoch",
-                    "axis": {"tickMinStep": 1, "format": "d"},
+                    "axis": {"values": whole_ticks(1, max(value["epoch"] for value in values)), "format": "d"},
                 },
                 "y": _value("value", ""),
                 "detail": {"field": "stage"},
