@@ -19,9 +19,9 @@ UNKNOWN_GREY = "#BBBBBB"
 OTHER, UNKNOWN = "other", "not known"
 
 MAX_CATEGORIES = len(_SHAPES) * len(_HUES)
-"""Categories that can be told apart: each hue in two shapes."""
+"""Categories that can be distinguished: each colour in two shapes."""
 _IF_MORE = len(_HUES)
-"""Categories that are shown where there are more: one per hue, for shapes cannot be told apart where items are many."""
+"""Categories that are shown where there are more: one per colour, since shapes are hard to see among many items."""
 _SEPARATORS = ("|", ";", ",", " ")
 
 
@@ -93,7 +93,7 @@ def colours_of(points: ItemVectors, color: str) -> Colours:
         color: ``popularity``, or a column of the metadata.
 
     Raises:
-        ParameterError: there is no such column, or it holds no numbers where they are asked for.
+        ParameterError: there is no such column, or ``:number`` of a column without numbers.
     """
     if color == POPULARITY:
         support = np.maximum(points.items["support"].to_numpy(), 1).astype(np.float64)

@@ -25,55 +25,62 @@ def build_model(recipe: Recipe, found: Mapping[str, Any] | None = None) -> Model
     return model_class(name)(preset=recipe.preset.get(name), **parameters)
 
 
-def search_space(recipe: Recipe, asked: Mapping[str, Mapping[str, Any]], *, only: bool = False) -> dict[str, Space]:
-    """Return where each parameter of the one model of a recipe is searched.
+def search_space(recipe: Recipe, overrides: Mapping[str, Mapping[str, Any]], *, only: bool = False) -> dict[str, Space]:
+    """Return the search space of the one model of a recipe.
 
     What ``--set`` gives is not searched. A declared space whose ends the model refuses beside the other parameters
-    is left out; one that was asked for is a mistake.
+    is left out; an override of that kind is a mistake.
+
+    Args:
+        recipe: with one model.
+        overrides: spaces by model and parameter, as they are typed.
+        only: whether declared spaces are left out.
 
     Raises:
-        ParameterError: what is wrong with the spaces that were asked for, all together, or nothing is left to search.
+        ParameterError: all mistakes of the overrides together, or nothing is left to search.
     """
     (name,) = recipe.models
     model = build_model(recipe)
     fixed = flatten(recipe.set.get(name, {}))
     mistakes = [
-        f"--search: {owner} is not what is tuned, which is {name}; leave it out" for owner in asked if owner != name
+        f"--search: {owner} is not what is tuned, which is {name}; leave it out" for owner in overrides if owner != name
     ]
     own: dict[str, Space] = {}
-    for parameter, text in asked.get(name, {}).items():
+    for parameter, text in overrides.get(name, {}).items():
         try:
             own[parameter] = parse_space(f"--search: {name}.{parameter}", text)
         except ParameterError as error:
             mistakes.append(str(error))
     mistakes += [f"--search: {name}.{one} has one value by --set; give one of them" for one in own if one in fixed]
-    mistakes += refusals(recipe, {parameter: one for parameter, one in own.items() if parameter not in fixed})
+    mistakes += violations(recipe, {parameter: one for parameter, one in own.items() if parameter not in fixed})
     if mistakes:
         raise ParameterError("\n".join(mistakes))
     declared = {} if only else {one: space for one, space in spaces_of(model.config).items() if one not in fixed}
-    return _some(name, {one: space for one, space in declared.items() if not any(refusals(recipe, {one: space}))} | own)
+    return _non_empty(
+        name, {one: space for one, space in declared.items() if not any(violations(recipe, {one: space}))} | own
+    )
 
 
 def applicable(
-    recipe: Recipe, spaces: Mapping[str, Space], asked: Mapping[str, Any], train: Sessions
+    recipe: Recipe, spaces: Mapping[str, Space], overrides: Mapping[str, Any], train: Sessions
 ) -> dict[str, Space]:
-    """Return the spaces without the declared ones that do not suit a log, as a decay by days where it has no times.
+    """Return the spaces without declared ones that do not fit a log, such as a decay by days without times.
 
     Raises:
-        ParameterError: one that was asked for does not suit it, or nothing is left to search.
+        ParameterError: an override does not fit it, or nothing is left to search.
     """
-    mistakes = list(refusals(recipe, {name: space for name, space in spaces.items() if name in asked}, train))
+    mistakes = list(violations(recipe, {name: space for name, space in spaces.items() if name in overrides}, train))
     if mistakes:
         raise ParameterError("\n".join(mistakes))
     suits = {
         name: space
         for name, space in spaces.items()
-        if name in asked or not any(refusals(recipe, {name: space}, train))
+        if name in overrides or not any(violations(recipe, {name: space}, train))
     }
-    return _some(recipe.models[0], suits)
+    return _non_empty(recipe.models[0], suits)
 
 
-def _some(name: str, spaces: dict[str, Space]) -> dict[str, Space]:
+def _non_empty(name: str, spaces: dict[str, Space]) -> dict[str, Space]:
     if not spaces:
         raise ParameterError(
             f"{name}: has nothing to search; name a parameter, as in --search {name}.NAME=LOW..HIGH "
@@ -82,8 +89,8 @@ def _some(name: str, spaces: dict[str, Space]) -> dict[str, Space]:
     return spaces
 
 
-def refusals(recipe: Recipe, spaces: Mapping[str, Space], train: Sessions | None = None) -> Iterator[str]:
-    """Say what the model refuses of the ends of spaces, each beside the other parameters as they are."""
+def violations(recipe: Recipe, spaces: Mapping[str, Space], train: Sessions | None = None) -> Iterator[str]:
+    """Yield the rules that the ends of each space break, the other parameters being as they are."""
     for name, space in spaces.items():
         for value in space.ends:
             try:
@@ -96,7 +103,7 @@ def refusals(recipe: Recipe, spaces: Mapping[str, Space], train: Sessions | None
 
 
 def suggest(trial: Trial, recipe: Recipe, spaces: Mapping[str, Space]) -> dict[str, Any]:
-    """Draw a value for each parameter, or return those that the trial has already."""
+    """Sample a value for each parameter, or return those that the trial has already."""
     config = type(build_model(recipe).config)
     return {name: _value(trial, name, space, config) for name, space in spaces.items()}
 

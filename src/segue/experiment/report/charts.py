@@ -183,7 +183,7 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
 
 
 def roc_chart(rows: Sequence[ModelResult]) -> list[Chart]:
-    """Draw the receiver operating characteristic, where an AUC was asked for."""
+    """Draw the receiver operating characteristic, where an AUC is among the metrics."""
     drawn = [row for row in rows if row.roc][: len(PALETTE)]
     if not drawn:
         return []

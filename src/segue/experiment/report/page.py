@@ -40,13 +40,13 @@ def _content(results: Results) -> dict[str, Any]:
     rows, headline = results.models, list(results.protocol["headline"])
     decimals = results.protocol.get("decimals", 4)
     shown_rows = [row for row in rows if not row.baseline] + [row for row in rows if row.baseline][:1]
-    pictures, no_charts = _draw(rows, shown_rows, headline)
+    drawn, no_charts = _draw(rows, shown_rows, headline)
     stages = [stage for stage in results.data["stages"] if stage["step"] != "encode" or stage["dropped"]]
     return {
         "results": results,
         "rows": rows,
         "headline": headline,
-        "pictures": pictures,
+        "charts": drawn,
         "no_charts": no_charts,
         "stages": stages,
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
