@@ -18,7 +18,7 @@ COMMANDS = {
         "List the models, or the parameters of one with defaults, bounds and paper, or what its network is made of."
     ),
     "run": "Train models on a log, test them, and print a leaderboard.",
-    "tune": "Search the parameters of a model for those that are best on the validation part of a log.",
+    "tune": "Search for the parameters of a model that are best on the validation part of a log.",
     "compare": "Put the models of one or several runs in one table, and say which differences are real.",
     "report": "Write report.md and report.html of a run again, from its results.json.",
     "distill": (
@@ -28,7 +28,7 @@ COMMANDS = {
     "evaluate": "Test an artifact under its own protocol, on the test part of a log or on all of it.",
     "recommend": "Recommend the next items of one running session.",
     "add-items": "Let a model score new items by training items with the same metadata.",
-    "plot": "Draw the items of a model as points, and say whether the picture can be trusted.",
+    "plot": "Draw the items of a model as points, and check whether the picture can be trusted.",
 }
 """Each command with the first line of its help, in the order of ``segue --help``.
 
