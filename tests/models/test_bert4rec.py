@@ -19,8 +19,7 @@ from recorded import load_recorded, multi_head, padded, rename
 from segue.data.batches import Cloze, EveryPrefix
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.bert4rec import BERT4Rec
-from segue.nn.encoders.transformer import ClozeEncoder
+from segue.models.bert4rec import BERT4Rec, ClozeEncoder
 
 RECORDED, WEIGHTS = load_recorded("bert4rec")
 MASK = 13

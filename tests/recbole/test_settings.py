@@ -44,7 +44,7 @@ def test_sequential_models_have_recboles_defaults(translate):
         *("last-event", "valid_and_test", "every-next", False),
     )
     assert recipe.set["sasrec"] == {
-        "arrangement": "post",
+        "norm_order": "post",
         "max_length": 50,
         "layers": 2,
         "heads": 2,

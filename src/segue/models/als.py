@@ -1,7 +1,7 @@
 """ALS: matrix factorisation of sessions x items by alternating least squares."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.least_squares import LeastSquares
 from segue.models.factors.training import Converged, train_factors
 from segue.rng import generator
-from segue.spaces import Around, Choice, Range, Space
+from segue.spaces import Choice, Range
 from segue.training.runtime import Runtime
 
 
@@ -50,11 +50,11 @@ class ALSConfig(ModelConfig):
     training: ALSTraining = ALSTraining()
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "implicit": {"factors": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "factors": Range(32, 256, log=True),
         "regularization": Range(0.1, 100.0, log=True),
         "alpha": Range(0.5, 200.0, log=True),

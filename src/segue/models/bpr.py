@@ -1,7 +1,7 @@
 """BPR: matrix factorisation of sessions x items by pairwise ranking."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from segue.models.embedding import EmbeddingModel
 from segue.models.factors.counts import running_matrix, training_matrix
 from segue.models.factors.training import Converged, train_factors
 from segue.rng import generator
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 _SCALE_SESSIONS = 100_000
@@ -66,7 +66,7 @@ class BPRConfig(ModelConfig):
     training: BPRTraining = BPRTraining()
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "implicit": {
             "factors": 64,
             "regularization": 0.01,
@@ -74,7 +74,7 @@ class BPRConfig(ModelConfig):
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "factors": Range(32, 256, log=True),
         "regularization": Range(1e-4, 0.1, log=True),
         "training.learning_rate": Range(0.005, 0.5, log=True),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,11 +17,12 @@ from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.filters import Allowed, Excluded, filters
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.encoders.recurrent import RecurrentNetwork, State
+from segue.nn.encoders.cells import State
+from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.functions import make_loss
 from segue.nn.losses.session_parallel import SampledLoss
 from segue.nn.sampling.samplers import PopularitySampler
-from segue.spaces import Around, Range, Space
+from segue.spaces import Around, Range
 from segue.training.config import TrainingConfig
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
@@ -76,7 +77,7 @@ class GRU4RecConfig(NeuralConfig):
     training: GRU4RecTraining = GRU4RecTraining()
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "authors": {"training": {"accidental_hits": "keep"}},
         "recbole": {
             "embedding": "separate",
@@ -87,7 +88,7 @@ class GRU4RecConfig(NeuralConfig):
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **NeuralConfig.search,
         "hidden_size": Range(50, 400, log=True),
         "dropout_embedding": Range(0.0, 0.5),
@@ -111,7 +112,7 @@ class GRU4Rec(NeuralModel):
     paper = "Hidasi et al. 2016, arXiv 1511.06939; Hidasi and Karatzoglou 2018, arXiv 1706.03847"
     Config = GRU4RecConfig
     config: GRU4RecConfig
-    network: RecurrentNetwork
+    network: GRU4RecEncoder
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
@@ -119,9 +120,9 @@ class GRU4Rec(NeuralModel):
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
-    def build(self, n_items: int) -> RecurrentNetwork:
+    def build(self, n_items: int) -> GRU4RecEncoder:
         """Return a network with fresh weights."""
-        return RecurrentNetwork(
+        return GRU4RecEncoder(
             n_items=n_items,
             hidden_size=self.config.hidden_size,
             layers=self.config.layers,
@@ -135,7 +136,9 @@ class GRU4Rec(NeuralModel):
     def start(self, rows: int = 1) -> "GRUState":
         """Return the state of sessions without events; see ``Stateful``."""
         self._require_fitted()
-        return GRUState(self.network.output.new_zeros(rows, self.config.hidden_size), tuple(self.network.start(rows)))
+        return GRUState(
+            self.network.output.new_zeros(rows, self.config.hidden_size), tuple(self.network.initial_state(rows))
+        )
 
     def step(self, state: "GRUState", items: Int[np.ndarray, "B"]) -> "GRUState":
         """Return the state after one more event of each session; see ``Stateful``.
@@ -217,7 +220,7 @@ class SessionParallelObjective:
         runtime: device and precision.
     """
 
-    def __init__(self, network: RecurrentNetwork, lanes: SessionParallel, loss: SampledLoss, runtime: Runtime) -> None:
+    def __init__(self, network: GRU4RecEncoder, lanes: SessionParallel, loss: SampledLoss, runtime: Runtime) -> None:
         self.module = network
         self._lanes = lanes
         self._loss = loss
@@ -228,14 +231,14 @@ class SessionParallelObjective:
     def begin_epoch(self, epoch: int) -> int:
         """Start all lanes from zero; return the number of steps."""
         self._epoch = epoch
-        self._state = self.module.start(self._lanes.n_lanes)
+        self._state = self.module.initial_state(self._lanes.n_lanes)
         return self._lanes.n_steps
 
     def loss(self, step: int) -> Tensor:
         """Return the summed loss of the lanes, divided by their number at the start of the epoch."""
         batch, device = self._lanes.batch(step), self._state[0].device
         candidates = self._loss.draw(batch.targets, self._epoch, step, device)
-        inputs, rows = self.module.look_up(torch.from_numpy(batch.inputs).to(device), candidates.ids)
+        inputs, rows = self.module.lookup(torch.from_numpy(batch.inputs).to(device), candidates.ids)
         with self._autocast:
             output, state = self.module.step(inputs, self._carry_over(batch))
         self._state = [part.detach() for part in state]

@@ -1,14 +1,11 @@
 """Item-to-item neighbours by damped cosine of co-occurrence."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
 from segue.data.sessions import Cases, Sessions
 from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, pairs
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
@@ -20,7 +17,7 @@ class ItemKNNConfig(SuccessorConfig):
     alpha: float = Field(0.5, ge=0, le=1)
     """Share of the norm that the given item takes; 0.5 is the cosine, 1 the confidence of an association rule."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **SuccessorConfig.search,
         "damping": Range(1.0, 300.0, log=True),
         "alpha": Range(0.0, 1.0),

@@ -1,8 +1,5 @@
 """First-order Markov chain over items."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
@@ -11,7 +8,7 @@ from torch import Tensor
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.models.base import Model
 from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, last_items, pairs
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
@@ -23,7 +20,7 @@ class MarkovConfig(SuccessorConfig):
     personal: float = Field(0.0, ge=0, lt=1)
     """Weight of the running history's own transitions, where it has left its last item before."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **SuccessorConfig.search,
         "smoothing": Range(0.01, 30.0, log=True),
         "personal": Range(0.0, 0.9),

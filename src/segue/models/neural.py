@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Set
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from segue.models.base import ModelConfig
 from segue.models.embedding import EmbeddingModel
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
-from segue.spaces import Around, Choice, Space
+from segue.spaces import Around, Choice
 from segue.training.config import TrainingConfig
 from segue.training.curve import EpochRecord
 from segue.training.fine_tuning import selected
@@ -32,7 +32,7 @@ class NeuralConfig(ModelConfig):
     training: TrainingConfig = TrainingConfig()
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "training.learning_rate": Around(5),
         "training.batch_size": Choice((32, 64, 128, 256, 512)),
     }

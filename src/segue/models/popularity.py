@@ -1,8 +1,5 @@
 """Popularity: the same list for everyone."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
@@ -12,7 +9,7 @@ from torch import Tensor
 from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model, ModelConfig
-from segue.spaces import Around, Choice, Space
+from segue.spaces import Choice
 from segue.training.runtime import Runtime
 
 
@@ -24,7 +21,7 @@ class PopularityConfig(ModelConfig):
     growth: bool = False
     """Score by how much the count has grown since the window before, which is as long; needs window_days."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0)),
     }
 

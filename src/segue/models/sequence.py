@@ -16,11 +16,11 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.encoders.context import ContextEmbedding
-from segue.nn.encoders.sequence import SequenceEncoder
+from segue.nn.encoders.base import SequenceEncoder, WindowSizes
+from segue.nn.encoders.layers import ContextEmbedding
 from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
 from segue.parameters import build
-from segue.spaces import Around, Choice, Space
+from segue.spaces import Around, Choice
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.curve import EpochRecord
 from segue.training.loop import Objective
@@ -58,7 +58,7 @@ class SequenceConfig(NeuralConfig):
     training: SequenceTraining = SequenceTraining()
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **NeuralConfig.search,
         "embedding_size": Choice((32, 64, 128, 192, 256)),
         "training.n_samples": Around(4),
@@ -153,6 +153,11 @@ class SequenceModel(NeuralModel):
         """Columns of the log that are features of events."""
         return self.context.columns
 
+    def sizes(self, n_items: int) -> WindowSizes:
+        """Return the sizes of the network for ``n_items`` items."""
+        config = self.config
+        return {"n_items": n_items, "embedding_size": config.embedding_size, "max_length": config.max_length}
+
     def assemble(self) -> SequenceEncoder:
         """Return a network with fresh weights that reads the features."""
         network = super().assemble()
@@ -161,7 +166,7 @@ class SequenceModel(NeuralModel):
         # What predicts a direction is ranked by directions: no loss has told the lengths of the embeddings.
         network.normalised = self.config.similarity == "cosine" or self.config.training.loss == "cosine"
         if self.context.learnt:
-            network.context = ContextEmbedding(reader=self.context, width=network.input_size)
+            network.context = ContextEmbedding(reader=self.context, embedding_size=network.input_size)
         return network
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -1,14 +1,11 @@
 """Sequential rules: whatever came later counts, near events more."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
 from segue.data.sessions import Cases, Sessions
 from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, pairs
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
@@ -18,7 +15,7 @@ class SequentialRulesConfig(SuccessorConfig):
     max_distance: int = Field(10, ge=1)
     """Largest distance, in events, between the two items of a rule."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **SuccessorConfig.search,
         "max_distance": Range(1, 30, log=True),
     }

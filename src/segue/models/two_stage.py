@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from segue.models.base import Model, ModelConfig
 from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.parameters import build
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
@@ -44,7 +44,7 @@ class TwoStageConfig(ModelConfig):
     listwise: ListTraining = ListTraining()
     """How the ranker goes on to learn from the lists of the retriever."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "candidates": Range(50, 1000, log=True),
     }
 

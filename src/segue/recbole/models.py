@@ -101,7 +101,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "sequential",
         parameters={**_TRANSFORMER, "hidden_dropout_prob": ("dropout", 0.5)},
         same={"attn_dropout_prob": "hidden_dropout_prob"},
-        fixed={"arrangement": "post", "training": {"positions": "last"}},
+        fixed={"norm_order": "post", "training": {"positions": "last"}},
     ),
     Counterpart(
         "BERT4Rec",
@@ -114,7 +114,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "ft_ratio": ("training.last_ratio", 0.5),
         },
         same={"attn_dropout_prob": "hidden_dropout_prob"},
-        fixed={"arrangement": "post"},
+        fixed={"norm_order": "post"},
         differs="training goes over windows of events and not over every prefix, which batch_size counts",
     ),
     Counterpart(

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segue.data.batches import NextItemBatches
-from segue.nn.encoders.sequence import PositionwiseEncoder, SequenceEncoder
+from segue.nn.encoders.base import PositionwiseEncoder, SequenceEncoder
 from segue.nn.losses.catalogue import CatalogueLoss
 from segue.nn.losses.shared_softmax import Precision
 from segue.nn.losses.soft import soft_cross_entropy

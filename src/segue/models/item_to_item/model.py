@@ -16,7 +16,7 @@ from segue.evaluation.ranking.kernels import Seen
 from segue.models.base import Model, ModelConfig
 from segue.models.item_to_item.kernels import Counting, Log, Table, count_pairs, list_rows, score_rows
 from segue.models.recency import notes_on_age, recency
-from segue.spaces import Around, Choice, Range, Space
+from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
 _LEAST_ROWS = 16
@@ -33,7 +33,7 @@ class SuccessorConfig(ModelConfig):
     decay_share: float | None = Field(None, gt=0)
     """The same for a log without times, as a share of all sessions."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "n_successors": Range(20, 500, log=True),
         "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0)),
     }

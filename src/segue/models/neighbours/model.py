@@ -29,7 +29,7 @@ from segue.models.neighbours.kernels import (
     scratch,
 )
 from segue.models.recency import notes_on_age, recency
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime
 
@@ -51,7 +51,7 @@ class NeighbourConfig(ModelConfig):
     tie_order: Literal["neighbours", "popularity"] = "neighbours"
     """Which of two items with equal scores comes first: that of the more similar session, or the more popular one."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "k": Range(30, 1500, log=True),
         "sample_size": Range(300, 10_000, log=True),
         "max_length": Range(2, 50, log=True),
