@@ -3,7 +3,7 @@
 import pytest
 
 from segue.errors import ParameterError
-from segue.models.catalog import model_classes
+from segue.models.registry import model_classes
 from segue.models.gru4rec import GRU4Rec
 from segue.models.sasrec import SASRec
 from segue.parameters import nested

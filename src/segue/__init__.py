@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from segue.models.base import Model as Model
     from segue.models.bert4rec import BERT4Rec as BERT4Rec
     from segue.models.bpr import BPR as BPR
-    from segue.models.catalog import load as load
-    from segue.models.catalog import model_class as model_class
-    from segue.models.catalog import model_classes as model_classes
     from segue.models.esasrec import ESASRec as ESASRec
     from segue.models.fmlp_rec import FMLPRec as FMLPRec
     from segue.models.fpmc import FPMC as FPMC
@@ -61,6 +58,9 @@ if TYPE_CHECKING:
     from segue.models.narm import NARM as NARM
     from segue.models.popularity import Popularity as Popularity
     from segue.models.recommendation import Recommendation as Recommendation
+    from segue.models.registry import load as load
+    from segue.models.registry import model_class as model_class
+    from segue.models.registry import model_classes as model_classes
     from segue.models.sasrec import SASRec as SASRec
     from segue.models.sequential_rules import SequentialRules as SequentialRules
     from segue.models.session_popularity import SessionPopularity as SessionPopularity
@@ -116,9 +116,9 @@ _HOMES = {
     "Recommendation": "models.recommendation",
     "BERT4Rec": "models.bert4rec",
     "BPR": "models.bpr",
-    "load": "models.catalog",
-    "model_class": "models.catalog",
-    "model_classes": "models.catalog",
+    "load": "models.registry",
+    "model_class": "models.registry",
+    "model_classes": "models.registry",
     "ESASRec": "models.esasrec",
     "FPMC": "models.fpmc",
     "GRU4Rec": "models.gru4rec",

@@ -18,7 +18,7 @@ from segue.errors import ParameterError, SegueError
 from segue.evaluation.ranking import top_k
 from segue.manifest import DATASET
 from segue.models.base import Model
-from segue.models.catalog import load, model_class
+from segue.models.registry import load, model_class
 from segue.models.popularity import Popularity
 from segue.models.v_sknn import VSKNN
 from segue.rng import generator

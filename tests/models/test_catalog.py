@@ -11,7 +11,7 @@ from chains import blocks, prefixes
 
 import segue
 from segue.errors import ArtifactError, UnknownNameError
-from segue.models import catalog
+from segue.models import registry
 from segue.models.base import Model
 from segue.models.popularity import Popularity
 from segue.models.v_sknn import VSKNN
@@ -43,7 +43,7 @@ def test_a_new_process_gives_identical_scores(tmp_path: Path) -> None:
     model = VSKNN().fit(task.train)
     model.save(tmp_path / "model")
     program = (
-        "import sys, numpy as np; from segue.models.catalog import load; from segue.data.sessions import Prefixes;"
+        "import sys, numpy as np; from segue.models.registry import load; from segue.data.sessions import Prefixes;"
         "prefixes = Prefixes.from_lists([np.array([1, 2]), np.array([7]), np.array([], dtype=int)]);"
         "np.save(sys.argv[2], load(sys.argv[1]).score(prefixes).numpy())"
     )

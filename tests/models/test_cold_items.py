@@ -16,7 +16,7 @@ from segue.errors import LogError, ParameterError
 from segue.models.als import ALS
 from segue.models.base import Model
 from segue.models.bpr import BPR
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.models.gru4rec import GRU4Rec
 from segue.models.markov import Markov
 from segue.models.sasrec import SASRec

@@ -9,7 +9,7 @@ from chains import blocks
 
 import segue
 from segue.errors import PluginError, UnknownNameError
-from segue.models import catalog
+from segue.models import registry
 from segue.models.popularity import Popularity
 from segue.models.two_stage import TwoStage
 

@@ -9,7 +9,7 @@ from chains import sessions
 from torch.nn import functional
 
 from segue.data.vocabulary import PADDING
-from segue.models.catalog import model_classes
+from segue.models.registry import model_classes
 from segue.models.sequence import SequenceModel
 from segue.nn.encoders.base import SequenceEncoder
 from segue.nn.encoders.layers import Positions

@@ -26,7 +26,7 @@ from chains import browsing, every_next, prefixes
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 
 EVERYTHING = 100_000
 BY_SUPPORT = {"tie_order": "popularity"}

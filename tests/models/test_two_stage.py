@@ -17,7 +17,7 @@ from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
 from segue.experiment.recipe import parse_settings
 from segue.models.als import ALS
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.models.item_knn import ItemKNN
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity

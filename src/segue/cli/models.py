@@ -46,7 +46,7 @@ def models(
 
 def _list() -> None:
     from segue.cli.tables import model_table
-    from segue.models.catalog import usable_models
+    from segue.models.registry import usable_models
 
     found, faults = usable_models()
     console = terminal()
@@ -61,7 +61,7 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
     from segue.parameters import flatten, typed
 
     console = terminal()
-    console.print(f"{kind.name}: {kind.summary()}")
+    console.print(f"{kind.name}: {kind.description()}")
     console.print(f"Source: {kind.paper}")
     console.print(parameter_table(kind.Config))
     console.print(f"Set one with: --set {kind.name}.NAME=VALUE")
@@ -80,7 +80,7 @@ def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
     console = terminal()
     found = segue.anatomy(model, n_items=items, length=length)
     if found is None:
-        learnt = ", ".join(model.learnt).replace("_", " ")
+        learnt = ", ".join(model.array_names).replace("_", " ")
         console.print(f"{model.name} has no network. What it learns has the size of the log: {learnt}.")
         console.print(parameter_table(type(model.config)))
         return

@@ -161,7 +161,7 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
     for column in ("model", "what it does", "source"):
         table.add_column(column)
     for model in models:
-        table.add_row(Text(model.name, style="bold"), model.summary(), model.paper)
+        table.add_row(Text(model.name, style="bold"), model.description(), model.paper)
     return table
 
 

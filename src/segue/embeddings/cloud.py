@@ -93,7 +93,7 @@ def cloud_of(model: Model, metadata: pl.DataFrame | None = None, *, stage: str |
     trained = model.vocabulary.n_trained
     if trained < LEAST:
         raise ParameterError(f"{model.name}: must know at least {LEAST} items for a picture, got {trained}")
-    vectors = np.ascontiguousarray(table[PADDING + 1 : trained + 1], dtype=np.float32)
+    vectors = np.array(table[PADDING + 1 : trained + 1], dtype=np.float32)
     items = model.vocabulary.table[:trained].drop(COLD, strict=False)
     return Cloud(vectors, items if metadata is None else _described(items, metadata))
 

@@ -21,7 +21,7 @@ from segue.experiment.source import with_prepared
 from segue.experiment.tracking.follow import check_trackers
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.models.sequence import SequenceModel
 from segue.models.summary import anatomy
 from segue.parameters import merge

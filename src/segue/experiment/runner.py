@@ -26,7 +26,7 @@ from segue.experiment.recipe import Recipe
 from segue.experiment.report import write_reports
 from segue.experiment.results import Example, ModelResult, Results
 from segue.experiment.tracking.follow import Fit, follow
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.protocols.dataset import Dataset
 from segue.storage import remove
 from segue.strict_json import digest

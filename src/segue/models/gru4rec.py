@@ -14,9 +14,9 @@ from segue.data.batches import LaneBatch, SessionParallel
 from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
-from segue.models.base import ModelConfig
-from segue.models.filters import Allowed, Excluded, filters
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.requests import Allowed, Excluded, item_filters
+from segue.models.state import ModelConfig
 from segue.nn.encoders.cells import State
 from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.functions import make_loss
@@ -133,7 +133,7 @@ class GRU4Rec(NeuralModel):
             dropout_hidden=self.config.dropout_hidden,
         )
 
-    def start(self, rows: int = 1) -> "GRUState":
+    def initial_state(self, rows: int = 1) -> "GRUState":
         """Return the state of sessions without events; see ``Stateful``."""
         self._require_fitted()
         return GRUState(
@@ -153,14 +153,14 @@ class GRU4Rec(NeuralModel):
             output, carried = self.network.read(items, list(state.carried))
         return GRUState(output, tuple(carried))
 
-    def answer(
+    def top_k_of_state(
         self, state: "GRUState", k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items of each session; see ``Stateful``."""
         k = whole_number(k, "k", "must be at least 1", 1)
-        mask, barred = filters(self.vocabulary, len(state.output), allowed, exclude)
+        mask, excluded = item_filters(self.vocabulary, len(state.output), allowed, exclude)
         with torch.inference_mode():
-            return self._list(state.output, k, mask, barred)
+            return self._list(state.output, k, mask, excluded)
 
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> "SessionParallelObjective":
         """Return the sampled loss over session-parallel batches."""

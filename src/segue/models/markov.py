@@ -7,12 +7,13 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.models.base import Model
-from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, last_items, pairs
+from segue.models.item_to_item.cooccurrence import count_cooccurrences
+from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel, last_items
 from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
-class MarkovConfig(SuccessorConfig):
+class MarkovConfig(ItemToItemConfig):
     """Parameters of ``Markov``."""
 
     smoothing: float = Field(1.0, ge=0)
@@ -21,18 +22,18 @@ class MarkovConfig(SuccessorConfig):
     """Weight of the running history's own transitions, where it has left its last item before."""
 
     search = {
-        **SuccessorConfig.search,
+        **ItemToItemConfig.search,
         "smoothing": Range(0.01, 30.0, log=True),
         "personal": Range(0.0, 0.9),
     }
 
 
-class Markov(SuccessorModel):
+class Markov(ItemToItemModel):
     """Recommends what most often came directly after the last item.
 
     ``P(j | i) = (n_ij + a p_j) / (n_i + a)``: ``n_ij`` transitions from i to j inside sessions, each weighted by the
     recency of its session, ``n_i`` their sum over j, ``a`` the smoothing and ``p_j`` the popularity of j. Only the
-    best successors of an item keep their ``n_ij``.
+    best neighbours of an item keep their ``n_ij``.
 
     The personalised, unfactorised chain counts per user: with weight ``personal`` the score is the transition
     probability inside the running history, ``score = (1 - w) P(j | i) + w P_history(j | i)``, and backs off to
@@ -45,7 +46,7 @@ class Markov(SuccessorModel):
     paper = "Rendle et al. 2010, WWW (the chain under FPMC)"
     Config = MarkovConfig
     config: MarkovConfig
-    learnt = (*SuccessorModel.learnt, "popularity", "departures")
+    array_names = (*ItemToItemModel.array_names, "popularity", "departures")
 
     popularity: Float32[np.ndarray, "N+1"]
     """Share of the training events per item index."""
@@ -56,7 +57,9 @@ class Markov(SuccessorModel):
         """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
-        table, departures = pairs(train, config.n_successors, distance=np.array([0.0, 1.0]), session=weights)
+        table, departures = count_cooccurrences(
+            train, config.n_neighbours, distance=np.array([0.0, 1.0]), session=weights
+        )
         source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
         popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))
         arrays = {
@@ -90,7 +93,7 @@ class Markov(SuccessorModel):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items; those of a personal chain by all scores."""
         personal = self.config.personal > 0
-        return (Model._top_k if personal else SuccessorModel._top_k)(self, prefixes, k, allowed, exclude)
+        return (Model._top_k if personal else ItemToItemModel._top_k)(self, prefixes, k, allowed, exclude)
 
     def _personalise(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
         """Mix the transitions inside each prefix into its row of ``scores``."""

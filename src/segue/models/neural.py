@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from segue.data.arrays import read_only
 from segue.data.fingerprint import of_cases, of_sessions
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.models.base import ModelConfig
 from segue.models.embedding import EmbeddingModel
+from segue.models.state import ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
 from segue.spaces import Around, Choice
@@ -168,7 +169,7 @@ class NeuralModel(EmbeddingModel):
     @torch.no_grad()
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Return the network's output embeddings; see ``Model.item_vectors``."""
-        return self.network.embeddings().float().cpu().numpy()
+        return read_only(self.network.embeddings().float().cpu().numpy())
 
     def to(self, device: torch.device) -> Self:
         """Return the model on a device; see ``Model.to``."""
@@ -191,15 +192,15 @@ class NeuralModel(EmbeddingModel):
         return {name for name, tensor in one.items() if tensor.shape != two[name].shape}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the weights by name."""
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        """Return the weights by name; see ``Model.arrays``."""
+        return {name: read_only(tensor.cpu().numpy()) for name, tensor in self.network.state_dict().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Build the network and take its weights; see ``Model.restore``."""
         self.vocabulary = vocabulary
         with torch.random.fork_rng(devices=[]):
             self.network = self.assemble()
-        self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        self.network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
         self._freeze()
         return self
 

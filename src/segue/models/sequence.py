@@ -9,13 +9,15 @@ import torch
 from jaxtyping import Int64
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from segue.data.arrays import read_only
 from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
 from segue.data.context import Context, refusals
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.requests import check_training
+from segue.models.state import ModelConfig
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import ContextEmbedding
 from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
@@ -149,7 +151,7 @@ class SequenceModel(NeuralModel):
         self.context = Context.learn(self.features, train)
 
     @property
-    def reads(self) -> Sequence[str]:
+    def context_columns(self) -> Sequence[str]:
         """Columns of the log that are features of events."""
         return self.context.columns
 
@@ -171,7 +173,8 @@ class SequenceModel(NeuralModel):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights, and what was learnt of the features."""
-        return super().arrays() | {_FEATURES + name: array for name, array in self.context.arrays().items()}
+        features = {_FEATURES + name: read_only(array) for name, array in self.context.arrays().items()}
+        return super().arrays() | features
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take both back."""
@@ -220,7 +223,7 @@ class SequenceModel(NeuralModel):
         """
         runtime, plan = runtime or Runtime(), plan or Distillation()
         require_teacher(teacher)
-        self._require_training(train, valid)
+        check_training(train, valid)
         model = self._unfitted()
         model.check(train)
         if self.config.training.privileged.weight > 0:
@@ -231,7 +234,7 @@ class SequenceModel(NeuralModel):
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         answers = _ask(teacher, train.prefixes(starts, events), events, train, plan, runtime)
-        with model._learning():
+        with model._fitting():
             model._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
 

@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from segue.models.neighbours.decay import exponential, exponential_positions
+from segue.models.decay import exponential, exponential_positions
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
 from segue.spaces import Range
 

@@ -15,9 +15,10 @@ from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
 from segue.evaluation.scorer import no_model, require_scorer
-from segue.models.base import Model, ModelConfig
+from segue.models.base import Model
+from segue.models.registry import single_model
 from segue.models.sequence import SequenceModel
-from segue.models.single import single_model
+from segue.models.state import ModelConfig
 from segue.parameters import build
 from segue.spaces import Range
 from segue.training.listwise import ListLesson, ListTraining
@@ -141,9 +142,9 @@ class TwoStage(Model):
         return [(stage, getattr(self, stage)) for stage in _STAGES]
 
     @property
-    def reads(self) -> Sequence[str]:
+    def context_columns(self) -> Sequence[str]:
         """Columns of the log that either model reads."""
-        return tuple(dict.fromkeys((*self.retriever.reads, *self.ranker.reads)))
+        return tuple(dict.fromkeys((*self.retriever.context_columns, *self.ranker.context_columns)))
 
     def check(self, train: Sessions) -> None:
         """Refuse what either model refuses; see ``Model.check``."""

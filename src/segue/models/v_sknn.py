@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from segue.models.neighbours.decay import Decay, match_weights, position_weights
+from segue.models.decay import Decay, match_weights, position_weights
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
 from segue.spaces import Choice
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from segue.models.neighbours.decay import exponential
+from segue.models.decay import exponential
 from segue.models.neighbours.model import Weights
 from segue.models.stan import STAN, STANConfig
 from segue.spaces import Range

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segue.errors import UnknownNameError
-from segue.models.catalog import model_names
+from segue.models.registry import model_names
 
 Kind = Literal["general", "sequential"]
 """General models are tested by user, with all held-out items at once; sequential ones event by event."""

@@ -18,7 +18,7 @@ from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
 from segue.evaluation.outcome import Evaluation
 from segue.experiment.folder import CASES
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.protocols.dataset import Dataset
 from segue.storage import replacing_file
 from segue.strict_json import dumps
