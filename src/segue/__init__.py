@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from segue.models.sr_gnn import SRGNN as SRGNN
     from segue.models.stamp import STAMP as STAMP
     from segue.models.stan import STAN as STAN
-    from segue.models.summary import anatomy as anatomy
+    from segue.models.summary import summary as summary
     from segue.models.two_stage import TwoStage as TwoStage
     from segue.models.v_sknn import VSKNN as VSKNN
     from segue.models.vstan import VSTAN as VSTAN
@@ -111,7 +111,7 @@ _HOMES = {
     "Insight": "embeddings.plot",
     "plot": "embeddings.plot",
     "ALS": "models.als",
-    "anatomy": "models.summary",
+    "summary": "models.summary",
     "Model": "models.base",
     "Recommendation": "models.recommendation",
     "BERT4Rec": "models.bert4rec",

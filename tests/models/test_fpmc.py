@@ -16,8 +16,8 @@ from segue.data.events import Events
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
-from segue.models.registry import load
 from segue.models.fpmc import FPMC
+from segue.models.registry import load
 from segue.nn.sampling.samplers import PopularitySampler
 from segue.protocols.prepare import prepare
 from segue.training.runtime import Runtime

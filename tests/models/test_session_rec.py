@@ -86,12 +86,12 @@ DIGINETICA = {
     ),
     "sequential-rules": (
         "sequential-rules",
-        {"n_successors": EVERYTHING},
+        {"n_neighbours": EVERYTHING},
         "e78c2db28094a0d967d6bf41fb55b1739c4a38f01bafa8295854ba11225c8206",
     ),
     "markov": (
         "markov",
-        {"n_successors": EVERYTHING, "smoothing": 0},
+        {"n_neighbours": EVERYTHING, "smoothing": 0},
         "6364af19b6c26b1fc44f0cbffd6a83da1069c430206ea7a0981f5865f5761155",
     ),
 }

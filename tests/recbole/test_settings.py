@@ -23,7 +23,7 @@ def test_general_models_have_recboles_defaults(translate):
     recipe = translate("BPR")
     assert (recipe.models, recipe.seed, recipe.device, recipe.precision) == (["bpr"], 2020, "auto", "auto")
     assert recipe.columns == {"user": "user_id", "item": "item_id"}
-    assert recipe.set["bpr"] == {"factors": 64, "training": {"epochs": 300}}
+    assert recipe.set["bpr"] == {"embedding_size": 64, "training": {"epochs": 300}}
     found = protocol(recipe)
     assert (found.split, found.ratios, found.group_by, found.order) == (
         "event-ratio",
@@ -168,9 +168,9 @@ def test_settings_of_training(translate, settings, changes):
 @pytest.mark.parametrize(
     ("model", "settings", "name", "changes"),
     [
-        ("BPR", {"embedding_size": 32}, "bpr", {"factors": 32}),
-        ("ItemKNN", {"k": 50, "shrink": 10.0}, "item-knn", {"n_successors": 50, "damping": 10.0}),
-        ("ItemKNN", {}, "item-knn", {"n_successors": 100, "damping": 0.0}),
+        ("BPR", {"embedding_size": 32}, "bpr", {"embedding_size": 32}),
+        ("ItemKNN", {"k": 50, "shrink": 10.0}, "item-knn", {"n_neighbours": 50, "damping": 10.0}),
+        ("ItemKNN", {}, "item-knn", {"n_neighbours": 100, "damping": 0.0}),
         ("Pop", {}, "popularity", {}),
         (
             "GRU4Rec",

@@ -1,4 +1,4 @@
-"""`segue models`: what can be trained, every parameter of it, and what its network is made of."""
+"""`segue models`: the models, their parameters, and a summary of a network."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,7 +13,8 @@ from segue.errors import ParameterError
 def models(
     name: Annotated[str | None, typer.Argument(help="One model, to see its parameters.")] = None,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Show the model's network: sizes, FLOPs and the shape at each step.")
+        bool,
+        typer.Option("--summary", help="Summarise the network: parameters, FLOPs and the output shape of each layer."),
     ] = False,
     items: Annotated[int | None, typer.Option(help="With --summary: items in the catalogue (10,000).")] = None,
     length: Annotated[int | None, typer.Option(help="With --summary: events of the session (50).")] = None,
@@ -22,7 +23,7 @@ def models(
         list[str] | None, typer.Option("--set", help="With --summary: a parameter, gru4rec.hidden_size=128.")
     ] = None,
 ) -> None:
-    """List the models, or the parameters of one with defaults, bounds and paper, or what its network is made of.
+    """List the models, or the parameters of one with defaults, bounds and paper, or a summary of its network.
 
     Examples:
     segue models
@@ -30,9 +31,9 @@ def models(
     segue models gru4rec --summary --items 50000 --set gru4rec.hidden_size=256
     """
     if summary and name is None:
-        raise ParameterError("--summary: is that of one model; give its name: segue models NAME --summary")
+        raise ParameterError("--summary: needs the name of a model: segue models NAME --summary")
     if not summary and any(option is not None for option in (items, length, preset, settings)):
-        raise ParameterError("--items, --length, --preset and --set: say what --summary shows; add --summary")
+        raise ParameterError("--items, --length, --preset and --set: apply to --summary only; add --summary")
     if name is None:
         _list()
     elif summary:
@@ -71,21 +72,21 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
 
 
 def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
-    from segue.cli.tables import parameter_table, step_table
+    from segue.cli.tables import layer_table, parameter_table
 
     if isinstance(model, segue.TwoStage):
         for stage in (model.retriever, model.ranker):
             _show_network(stage, items=items, length=length)
         return
     console = terminal()
-    found = segue.anatomy(model, n_items=items, length=length)
+    found = segue.summary(model, n_items=items, length=length)
     if found is None:
         learnt = ", ".join(model.array_names).replace("_", " ")
-        console.print(f"{model.name} has no network. What it learns has the size of the log: {learnt}.")
+        console.print(f"{model.name} has no network. It learns arrays whose size depends on the log: {learnt}.")
         console.print(parameter_table(type(model.config)))
         return
     console.print(f"{model.name}: {items:,} items, a session of {length:,} events")
-    console.print(step_table(found.steps))
+    console.print(layer_table(found.layers))
     rest = found.parameters - found.item_parameters
     console.print(f"Parameters: {found.parameters:,}; without the item tables {rest:,}")
     total = found.encoder_flops + found.logits_flops

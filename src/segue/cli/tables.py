@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segue.experiment.results import ModelResult
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation
-    from segue.models.summary import Step
+    from segue.models.summary import LayerSummary
     from segue.tuning.outcome import TrialRow
 
 _SIZES = ("events", "sessions", "items", "length_mean")
@@ -193,16 +193,16 @@ def _found(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else typed(value)
 
 
-def step_table(steps: "Sequence[Step]") -> Table:
-    """Show the parts of a network with the shape of what each hands on."""
+def layer_table(layers: "Sequence[LayerSummary]") -> Table:
+    """Show the layers of a network with the shape of their output."""
     table = _table()
-    table.add_column("step")
+    table.add_column("layer")
     table.add_column("kind")
     for name in ("output", "calls", "parameters"):
         table.add_column(name, justify="right", no_wrap=True)
-    for step in steps:
-        shape = " x ".join(map(shown, step.shape)) or "-"
-        table.add_row(step.name, step.kind, shape, shown(step.calls), shown(step.parameters))
+    for layer in layers:
+        shape = " x ".join(map(shown, layer.shape)) or "-"
+        table.add_row(layer.name, layer.kind, shape, shown(layer.calls), shown(layer.parameters))
     return table
 
 

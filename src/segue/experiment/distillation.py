@@ -23,7 +23,7 @@ from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
 from segue.models.registry import load
 from segue.models.sequence import SequenceModel
-from segue.models.summary import anatomy
+from segue.models.summary import summary
 from segue.parameters import merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
@@ -171,7 +171,7 @@ def _share(part: float, whole: float) -> str:
 
 def _larger(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> str | None:
     """Say so where a student has more parameters than its teacher; what it reads besides items is not counted."""
-    found = anatomy(student, n_items=len(catalogue), length=1)
+    found = summary(student, n_items=len(catalogue), length=1)
     size = sum(array.size for array in teacher.arrays().values())
     if found is None or found.parameters <= size:
         return None

@@ -98,7 +98,6 @@ class ALS(FactorModel):
             )
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train on the CPU, in as many threads as torch may use."""
         plan = self.config.training
         losses: list[float] = []
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
@@ -138,16 +137,13 @@ class ALS(FactorModel):
         return self
 
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
-        """Fold the prefixes in."""
         return self._least_squares.fold_in(self.config.alpha * count_matrix(prefixes, len(self.vocabulary)))
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], None]:
-        """Return the factors of the items, which have no biases."""
         return self._factors, None
 
 
 def _gain(losses: list[float]) -> float:
-    """Return the share of the loss that the last iteration removed."""
     return 1 - losses[-1] / losses[-2] if len(losses) > 1 else 1.0
 
 

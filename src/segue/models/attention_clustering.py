@@ -49,11 +49,7 @@ class AttentionClusteringConfig(SequenceConfig):
     )
     """How it is trained."""
 
-    search = {
-        **SequenceConfig.search,
-        "clusters": Range(4, 64, log=True),
-        "dropout": Range(0.0, 0.6),
-    }
+    search = {**SequenceConfig.search, "clusters": Range(4, 64, log=True), "dropout": Range(0.0, 0.6)}
 
 
 class AttentionClustering(SequenceModel):

@@ -113,7 +113,6 @@ class BPR(FactorModel):
     """Length of the training sessions' factors in relation to the means of their items'."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train in one thread."""
         config, plan = self.config, self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
@@ -156,19 +155,16 @@ class BPR(FactorModel):
         return self
 
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
-        """Fold the prefixes in."""
         counts = count_matrix(prefixes, len(self.vocabulary))
         return torch.from_numpy(self.scale * _means(counts, prefixes.lengths, self.item_factors))
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"]]:
-        """Return the factors and the biases of the items."""
         return self._output
 
 
 def _means(
     counts: csr_matrix, lengths: Int64[np.ndarray, "B"], factors: Float32[np.ndarray, "M D"]
 ) -> Float32[np.ndarray, "B D"]:
-    """Return the mean factors of the events of each session, zeros for an empty one."""
     means: np.ndarray = counts @ factors / np.maximum(lengths, 1)[:, None].astype(np.float32)
     return means
 
@@ -181,7 +177,6 @@ def _converged(aucs: list[float], plan: BPRTraining) -> bool:
 
 
 def _remarks(aucs: list[float], plan: BPRTraining) -> Iterator[str]:
-    """Report how the training ended, with advice on its last train_auc."""
     advice = next(advice for least, advice in _ADVICE if aucs[-1] >= least)
     yield f"train_auc {aucs[-1]:.3f} after {len(aucs)} epochs: {advice}"
     if plan.min_gain is not None and not _converged(aucs, plan):

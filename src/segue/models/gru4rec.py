@@ -196,7 +196,6 @@ class GRUState:
 
 
 def _misfits(plan: GRU4RecTraining) -> Iterator[str]:
-    """Say which parameters of a training do not go together."""
     if plan.n_samples == 0 and plan.batch_size == 1:
         yield "batch_size: must be at least 2 with n_samples 0, got 1: the other lanes' targets are the negatives"
     if plan.loss == "cross-entropy" and plan.activation != "linear":

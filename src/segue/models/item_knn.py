@@ -18,11 +18,7 @@ class ItemKNNConfig(ItemToItemConfig):
     alpha: float = Field(0.5, ge=0, le=1)
     """Share of the norm that the given item takes; 0.5 is the cosine, 1 the confidence of an association rule."""
 
-    search = {
-        **ItemToItemConfig.search,
-        "damping": Range(1.0, 300.0, log=True),
-        "alpha": Range(0.0, 1.0),
-    }
+    search = {**ItemToItemConfig.search, "damping": Range(1.0, 300.0, log=True), "alpha": Range(0.0, 1.0)}
 
 
 class ItemKNN(ItemToItemModel):
@@ -41,7 +37,6 @@ class ItemKNN(ItemToItemModel):
     config: ItemKNNConfig
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
         support = np.bincount(train.items, np.repeat(weights, train.lengths), minlength=len(train.vocabulary) + 1)

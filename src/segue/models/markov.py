@@ -21,11 +21,7 @@ class MarkovConfig(ItemToItemConfig):
     personal: float = Field(0.0, ge=0, lt=1)
     """Weight of the running history's own transitions, where it has left its last item before."""
 
-    search = {
-        **ItemToItemConfig.search,
-        "smoothing": Range(0.01, 30.0, log=True),
-        "personal": Range(0.0, 0.9),
-    }
+    search = {**ItemToItemConfig.search, "smoothing": Range(0.01, 30.0, log=True), "personal": Range(0.0, 0.9)}
 
 
 class Markov(ItemToItemModel):
@@ -54,7 +50,6 @@ class Markov(ItemToItemModel):
     """Weighted transitions away from each item."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
         table, departures = count_cooccurrences(
@@ -82,7 +77,6 @@ class Markov(ItemToItemModel):
         return shares.astype(np.float32)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score by transition probability."""
         scores = super()._score(prefixes)
         if self.config.personal > 0:
             self._personalise(scores.numpy(), prefixes)

@@ -33,10 +33,7 @@ class NeuralConfig(ModelConfig):
     training: TrainingConfig = TrainingConfig()
     """How it is trained."""
 
-    search = {
-        "training.learning_rate": Around(5),
-        "training.batch_size": Choice((32, 64, 128, 256, 512)),
-    }
+    search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
 
 class NeuralModel(EmbeddingModel):
@@ -89,7 +86,6 @@ class NeuralModel(EmbeddingModel):
             self._selection(train)
 
     def _selection(self, train: Sessions) -> Sessions:
-        """Return the sessions of the fine-tuning."""
         place = f"{self.name}.training.fine_tuning"
         return train.select(selected(train, self.config.training.fine_tuning, place))
 
@@ -149,7 +145,6 @@ class NeuralModel(EmbeddingModel):
         return True
 
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
-        """Encode the prefixes."""
         return self.network.encode(prefixes).float()
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:

@@ -22,9 +22,7 @@ class PopularityConfig(ModelConfig):
     growth: bool = False
     """Score by how much the count has grown since the window before, which is as long; needs window_days."""
 
-    search = {
-        "window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0)),
-    }
+    search = {"window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0))}
 
 
 class Popularity(Model):
@@ -61,7 +59,6 @@ class Popularity(Model):
             )
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         counts = self._count(train, 0)
         if self.config.growth:
             before = self._count(train, 1)
@@ -80,5 +77,4 @@ class Popularity(Model):
         return np.bincount(items[inside], minlength=size)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Give every prefix the same scores."""
         return torch.from_numpy(np.tile(self.counts, (len(prefixes), 1)))

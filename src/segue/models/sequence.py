@@ -60,11 +60,7 @@ class SequenceConfig(NeuralConfig):
     training: SequenceTraining = SequenceTraining()
     """How it is trained."""
 
-    search = {
-        **NeuralConfig.search,
-        "embedding_size": Choice((32, 64, 128, 192, 256)),
-        "training.n_samples": Around(4),
-    }
+    search = {**NeuralConfig.search, "embedding_size": Choice((32, 64, 128, 192, 256)), "training.n_samples": Around(4)}
 
 
 _FEATURES = "features/"
@@ -91,7 +87,6 @@ class SequenceModel(NeuralModel):
             raise ParameterError("\n".join(mistakes))
 
     def _misfits(self, plan: SequenceTraining) -> Iterator[str]:
-        """Say which parameters of a training do not go together."""
         usual = type(plan)()
         if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
             yield (

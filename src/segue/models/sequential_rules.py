@@ -16,10 +16,7 @@ class SequentialRulesConfig(ItemToItemConfig):
     max_distance: int = Field(10, ge=1)
     """Largest distance, in events, between the two items of a rule."""
 
-    search = {
-        **ItemToItemConfig.search,
-        "max_distance": Range(1, 30, log=True),
-    }
+    search = {**ItemToItemConfig.search, "max_distance": Range(1, 30, log=True)}
 
 
 class SequentialRules(ItemToItemModel):
@@ -38,7 +35,6 @@ class SequentialRules(ItemToItemModel):
     config: SequentialRulesConfig
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
         table, _ = count_cooccurrences(
             train, self.config.n_neighbours, distance=distance, session=self.weigh_sessions(train)

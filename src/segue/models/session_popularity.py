@@ -36,12 +36,10 @@ class SessionPopularity(Model):
     """Popularity of each item, scaled to [0, 1)."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
         self.restore({"tie_breaker": (counts / (1 + counts.max())).astype(np.float32)}, train.vocabulary)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Count inside each prefix."""
         scores = np.tile(self.tie_breaker, (len(prefixes), 1))
         rows, events = prefixes.events()
         np.add.at(scores, (rows, prefixes.items[events]), np.float32(1))

@@ -34,11 +34,7 @@ class SRGNNConfig(SequenceConfig):
     )
     """How it is trained."""
 
-    search = {
-        **SequenceConfig.search,
-        "steps": Range(1, 3),
-        "dropout": Range(0.0, 0.6),
-    }
+    search = {**SequenceConfig.search, "steps": Range(1, 3), "dropout": Range(0.0, 0.6)}
 
 
 class SessionGraph(NamedTuple):

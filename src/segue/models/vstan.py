@@ -18,11 +18,7 @@ class VSTANConfig(STANConfig):
     idf_weight: float = Field(1.0, ge=0)
     """lambda_5: favour rare items, the vote for an item is multiplied by 1 + idf_weight x idf."""
 
-    search = {
-        **STANConfig.search,
-        "match_scale": Range(0.5, 50.0, log=True),
-        "idf_weight": Range(0.0, 10.0),
-    }
+    search = {**STANConfig.search, "match_scale": Range(0.5, 50.0, log=True), "idf_weight": Range(0.0, 10.0)}
 
 
 class VSTAN(STAN):

@@ -59,7 +59,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "bpr",
         "general",
         "by triple",
-        {"embedding_size": ("factors", 64)},
+        {"embedding_size": ("embedding_size", 64)},
         unheard={
             "learning_rate": "bpr climbs by plain stochastic gradient descent, whose steps are larger than Adam's",
             "train_batch_size": "bpr learns from one triple at a time",
@@ -77,7 +77,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "item-knn",
         "general",
         "not",
-        {"k": ("n_successors", 100), "shrink": ("damping", 0.0)},
+        {"k": ("n_neighbours", 100), "shrink": ("damping", 0.0)},
         only={"knn_method": "item"},
         differs="it looks up the last item of a user, where RecBole adds up what all of them say",
     ),

@@ -75,7 +75,7 @@ def ask(scorer: Scorer, cases: Cases) -> Answers:
     broken, flat, first, lists = (np.concatenate(column) for column in zip(*parts, strict=True))
     last = some.prefixes.items[np.maximum(some.prefixes.ends, 1) - 1].astype(np.int64)
     bestsellers = _most_popular(scorer.vocabulary, 2 * length)[lists].mean(axis=1)
-    return Answers(bool(getattr(scorer, "popular", False)), broken, flat, first, lists, last, bestsellers)
+    return Answers(bool(getattr(scorer, "ranks_by_popularity", False)), broken, flat, first, lists, last, bestsellers)
 
 
 def _looked_at(scores: Float[Tensor, "B M"], scorer: Scorer, length: int) -> tuple[np.ndarray, ...]:

@@ -34,10 +34,7 @@ class ItemToItemConfig(ModelConfig):
     decay_share: float | None = Field(None, gt=0)
     """The same for a log without times, as a share of all sessions."""
 
-    search = {
-        "n_neighbours": Range(20, 500, log=True),
-        "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0)),
-    }
+    search = {"n_neighbours": Range(20, 500, log=True), "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0))}
 
 
 class ScoreTable(NamedTuple):

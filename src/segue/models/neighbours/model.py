@@ -103,7 +103,6 @@ class NeighbourModel(Model):
         """Return the weights of positions, matches, gaps and items."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Build the index."""
         days, share = self.age_scales()
         index, kept, distinct = build_index(train, self.config.sample_size)
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
@@ -129,7 +128,6 @@ class NeighbourModel(Model):
         return self
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score every item, in as many threads as torch may use."""
         scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
 
         def score(part: slice) -> None:

@@ -75,7 +75,7 @@ class Workspace(NamedTuple):
         scores: zero between prefixes.
         found: items with a score, those of the most similar session first.
         values: their scores.
-        nearest: number of the most similar session that holds each of them.
+        nearest: rank of the most similar session with each of them.
         heads: next posting of each item of the prefix, the most recent item first.
         tails: end of its postings.
         steps: events of the prefix after it.
@@ -125,13 +125,11 @@ def new_workspace(n_items: int, longest: int, sample_size: int) -> Workspace:
 
 
 @njit(cache=True, nogil=True)
-def _open_postings(
-    prefix: Int32[np.ndarray, "L"], index: Index, parameters: SearchParameters, workspace: Workspace
-) -> int:
+def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Point at the postings of each item of the prefix, the most recent item first; return their number."""
     n_items = 0
     for step in range(len(prefix)):
-        item, weight = prefix[len(prefix) - 1 - step], parameters.position[len(prefix), step]
+        item, weight = prefix[len(prefix) - 1 - step], params.position[len(prefix), step]
         if workspace.running[item] == workspace.tags[0] or weight <= 0.0:
             continue
         workspace.running[item] = workspace.tags[0]
@@ -144,14 +142,14 @@ def _open_postings(
 
 
 @njit(cache=True, nogil=True)
-def _merge_postings(n_items: int, index: Index, parameters: SearchParameters, workspace: Workspace) -> int:
+def _merge_postings(n_items: int, index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Walk all postings at once from the most recent session back, and compare each session; return their number.
 
     A similarity is summed from the most recent match back, so that equal matches give equal numbers.
     """
     shares = workspace.shares[:n_items]
-    norm = np.sqrt((shares * shares).sum()) if parameters.cosine else float(n_items)
-    for count in range(parameters.sample_size):
+    norm = np.sqrt((shares * shares).sum()) if params.cosine else float(n_items)
+    for count in range(params.sample_size):
         session = -1
         for item in range(n_items):
             if workspace.heads[item] < workspace.tails[item]:
@@ -168,13 +166,11 @@ def _merge_postings(n_items: int, index: Index, parameters: SearchParameters, wo
         workspace.candidates[count] = session
         workspace.similarities[count] = similarity / norm * index.weights[session]
         workspace.matches[count] = match
-    return parameters.sample_size
+    return params.sample_size
 
 
 @njit(cache=True, nogil=True)
-def _add_votes(
-    neighbour: int, similarity: float, index: Index, parameters: SearchParameters, workspace: Workspace
-) -> None:
+def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchParameters, workspace: Workspace) -> None:
     """Add what one neighbour says to the scores of its items; an item counts where it is last in the neighbour."""
     workspace.tags[1] += 1
     events = index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]
@@ -185,46 +181,44 @@ def _add_votes(
         item = events[position]
         if workspace.seen[item] != workspace.tags[1]:
             workspace.seen[item] = workspace.tags[1]
-            gap = min(abs(position - matched), len(parameters.gap) - 1)
-            workspace.scores[item] += similarity * parameters.gap[gap] * parameters.item[item]
+            gap = min(abs(position - matched), len(params.gap) - 1)
+            workspace.scores[item] += similarity * params.gap[gap] * params.item[item]
 
 
 @njit(cache=True, nogil=True)
 def _score_candidates(
-    row: int, sessions: SessionBatch, index: Index, parameters: SearchParameters, workspace: Workspace
+    row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
 ) -> int:
     """Score the items of the neighbours of one running session; return how many have a score.
 
     They are in ``workspace.found``, their scores in ``workspace.values``.
     """
-    first = max(sessions.starts[row], sessions.ends[row] - len(parameters.match))
+    first = max(sessions.starts[row], sessions.ends[row] - len(params.match))
     prefix = sessions.items[first : sessions.ends[row]]
     workspace.tags[0] += 1
-    n_items = _open_postings(prefix, index, parameters, workspace)
-    count = _merge_postings(n_items, index, parameters, workspace)
-    chosen = np.argsort(-workspace.similarities[:count], kind="mergesort")[
-        : parameters.k
-    ]  # stable: the more recent wins
+    n_items = _open_postings(prefix, index, params, workspace)
+    count = _merge_postings(n_items, index, params, workspace)
+    order = np.argsort(-workspace.similarities[:count], kind="mergesort")  # stable: the more recent wins
+    chosen = order[: params.k]
     for candidate in chosen:
-        similarity = workspace.similarities[candidate] * parameters.match[workspace.matches[candidate]]
-        _add_votes(workspace.candidates[candidate], similarity, index, parameters, workspace)
-    for item in sessions.items[
-        max(sessions.starts[row], sessions.ends[row] - parameters.left_out) : sessions.ends[row]
-    ]:
+        similarity = workspace.similarities[candidate] * params.match[workspace.matches[candidate]]
+        _add_votes(workspace.candidates[candidate], similarity, index, params, workspace)
+    left_out = max(sessions.starts[row], sessions.ends[row] - params.left_out)
+    for item in sessions.items[left_out : sessions.ends[row]]:
         workspace.scores[item] = 0.0
     largest = 0.0
     for candidate in chosen:
         neighbour = workspace.candidates[candidate]
         for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
             largest = max(largest, workspace.scores[item])
-    # Where all neighbours are very old, float32 could not tell their votes from nothing.
-    whole = largest if 0.0 < largest < _UNDERFLOW else 1.0
+    # If all neighbours are very old, their votes would be 0 in float32.
+    scale = largest if 0.0 < largest < _UNDERFLOW else 1.0
     found = 0
     for number in range(len(chosen)):
         neighbour = workspace.candidates[chosen[number]]
         for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
             if workspace.scores[item] != 0.0:
-                value = np.float32(workspace.scores[item] / whole)
+                value = np.float32(workspace.scores[item] / scale)
                 workspace.scores[item] = 0.0
                 if value >= _SMALLEST_SCORE:
                     workspace.listed[item] = workspace.tags[0]
@@ -232,7 +226,7 @@ def _score_candidates(
                     workspace.values[found] = value
                     workspace.nearest[found] = number
                     found += 1
-    if parameters.nearest_first:
+    if params.nearest_first:
         _break_ties(found, workspace)
     return found
 
@@ -258,7 +252,7 @@ def _break_ties(found: int, workspace: Workspace) -> None:
 def score_prefixes(
     sessions: SessionBatch,
     index: Index,
-    parameters: SearchParameters,
+    params: SearchParameters,
     workspace: Workspace,
     out: Float32[np.ndarray, "B N+1"],
 ) -> None:
@@ -268,7 +262,7 @@ def score_prefixes(
     """
     for row in range(len(sessions.starts)):
         out[row] = 0.0
-        for place in range(_score_candidates(row, sessions, index, parameters, workspace)):
+        for place in range(_score_candidates(row, sessions, index, params, workspace)):
             out[row, workspace.found[place]] = workspace.values[place]
 
 
@@ -276,7 +270,7 @@ def score_prefixes(
 def list_best(
     sessions: SessionBatch,
     index: Index,
-    parameters: SearchParameters,
+    params: SearchParameters,
     workspace: Workspace,
     order: TieOrder,
     filters: ListFilters,
@@ -289,7 +283,7 @@ def list_best(
     """
     k = items.shape[1]
     for row in range(len(sessions.starts)):
-        for place in range(_score_candidates(row, sessions, index, parameters, workspace)):
+        for place in range(_score_candidates(row, sessions, index, params, workspace)):
             item, value = workspace.found[place], workspace.values[place]
             if value >= values[row, k - 1] and not is_barred(item, filters.seen, row, filters.allowed):
                 insert(item, value, order.places, items[row], values[row])
