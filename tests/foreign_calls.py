@@ -34,7 +34,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "VSTAN": {},
     "ALS": {"embedding_size": 4},
     "BPR": {"embedding_size": 4, "training": {"epochs": 1}},
-    "GRU4Rec": {"hidden_size": 8, "training": {**SMALL, "n_samples": 8}},
+    "GRU4Rec": {"hidden_size": 8, "training": {**SMALL, "loss": {"n_samples": 8}}},
     "ImprovedGRU4Rec": NETWORK,
     "FPMC": NETWORK,
     "NARM": NETWORK,

@@ -55,8 +55,8 @@ def test_what_names_no_parameter_of_a_model_is_refused(text: str) -> None:
 
 
 def test_searches_are_put_together_by_model() -> None:
-    found = parse_searches(["gru4rec.layers=1..2", "gru4rec.training.logq = [0, 1]", "stan.k=1..9"])
-    assert found == {"gru4rec": {"layers": "1..2", "training.logq": "[0, 1]"}, "stan": {"k": "1..9"}}
+    found = parse_searches(["gru4rec.layers=1..2", "gru4rec.training.loss.logq = [0, 1]", "stan.k=1..9"])
+    assert found == {"gru4rec": {"layers": "1..2", "training.loss.logq": "[0, 1]"}, "stan": {"k": "1..9"}}
 
 
 @pytest.mark.parametrize("kind", model_classes(), ids=lambda kind: kind.name)
@@ -76,12 +76,12 @@ def test_a_space_around_a_value_follows_it() -> None:
     assert spaces_of(SASRec().config)["training.learning_rate"] == Range(0.0002, 0.005, log=True)
     faster = SASRec(training={"optimizer": "adagrad", "learning_rate": 0.07})
     assert spaces_of(faster.config)["training.learning_rate"] == Range(0.014, 0.35, log=True)
-    assert spaces_of(GRU4Rec().config)["training.n_samples"] == Range(512, 8192, log=True)
+    assert spaces_of(GRU4Rec().config)["training.loss.n_samples"] == Range(512, 8192, log=True)
 
 
 def test_there_is_nothing_around_nothing() -> None:
-    assert "training.n_samples" not in spaces_of(SASRec().config)
-    assert "training.n_samples" in spaces_of(SASRec(training={"loss": "bce", "n_samples": 8}).config)
+    assert "training.loss.n_samples" not in spaces_of(SASRec().config)
+    assert "training.loss.n_samples" in spaces_of(SASRec(training={"loss": {"name": "bce", "n_samples": 8}}).config)
 
 
 def test_what_lies_in_a_space() -> None:

@@ -71,7 +71,11 @@ def spaces_of(config: BaseModel) -> dict[str, Space]:
     """Return the spaces that a configuration declares in ``search``, by dotted name, around the values it has."""
     declared: Mapping[str, Space | Around] = getattr(config, "search", {})
     values = flatten(config.model_dump())
-    spaces = {name: _placed(space, values[name], whole(type(config), name)) for name, space in declared.items()}
+    spaces = {
+        name: _placed(space, values[name], whole(type(config), name))
+        for name, space in declared.items()
+        if name in values  # A tagged section has the parameters of its own class alone.
+    }
     return {name: space for name, space in spaces.items() if space is not None}
 
 

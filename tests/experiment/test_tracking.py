@@ -19,7 +19,7 @@ from segue.experiment.tracking.follow import check_trackers
 from segue.progress import Progress
 
 EPOCHS = 4
-SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "n_samples": 32, "patience": None}}
+SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "loss": {"n_samples": 32}, "patience": None}}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_tensorboard_shows_curve_and_test(whole: tuple[Path, Results]) -> None:
 def test_mlflow_holds_parameters_curve_test_and_protocol(whole: tuple[Path, Results]) -> None:
     out, results = whole
     (one, history), (row,) = logged(out), results.models
-    assert one.data.params["training.n_samples"] == "32"
+    assert one.data.params["training.loss.n_samples"] == "32"
     assert one.data.params["seed"] == "0"
     assert one.data.tags["hash"] == results.protocol["hash"]
     assert one.info.run_name == "gru4rec"

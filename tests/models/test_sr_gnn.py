@@ -22,7 +22,7 @@ from segue.models.sr_gnn import SRGNN, SessionGraphNetwork, session_graph
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "sr_gnn.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
-FULL = {"loss": "cross-entropy", "n_samples": 0}
+FULL = {"loss": "cross-entropy"}
 SIGN = torch.tensor([1.0, -1.0, 1.0]).repeat_interleave(8)
 """In RecBole's step an update gate of 1 takes the new state, in ours it keeps the old one."""
 

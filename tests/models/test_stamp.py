@@ -22,7 +22,7 @@ from segue.models.stamp import STAMP, AttentionMemory
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "stamp.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
-FULL = {"optimizer": "adamw", "loss": "cross-entropy", "n_samples": 0, "schedule": "constant"}
+FULL = {"optimizer": "adamw", "loss": "cross-entropy", "schedule": "constant"}
 
 
 class TestSTAMP(NeuralModelContract):

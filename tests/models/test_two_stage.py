@@ -23,7 +23,7 @@ from segue.models.popularity import Popularity
 from segue.models.registry import load
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
-from segue.training.listwise import ListLesson
+from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
 
 SMALL_SASREC: dict = {
@@ -166,7 +166,7 @@ def test_a_list_that_has_ended_is_no_negative() -> None:
     states, table = torch.randn(1, 4), torch.randn(6, 4)
     event = torch.tensor([1])
     losses = [
-        ListLesson(np.array([-1, 0]), np.array([row], dtype=np.int32), items, "listnet").loss(states, event, table)
+        ListwiseLoss(np.array([-1, 0]), np.array([row], dtype=np.int32), items, "listnet").loss(states, event, table)
         for row in ([4, 5], [4, 5, 0, 0])
     ]
     assert torch.equal(*losses)

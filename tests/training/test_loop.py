@@ -13,9 +13,9 @@ from torch.nn import functional
 from segue.errors import ArtifactError, DivergedError
 from segue.progress import Progress
 from segue.training.config import TrainingConfig
-from segue.training.loop import EpochRecord, Trainer, learning_rate_factor
+from segue.training.loop import Trainer, learning_rate_factor
 from segue.training.optimizers import RowAdagrad
-from segue.training.runtime import Runtime
+from segue.training.runtime import EpochRecord, Runtime
 
 STEPS = 120
 

@@ -15,6 +15,7 @@ from segue.experiment.model_specs import Entry, build_entries, check_entries
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.experiment.results import ModelResult
 from segue.models.base import Model
+from segue.models.registry import model_class
 from segue.parameters import merge
 from segue.protocols.dataset import dataset_at
 from segue.protocols.prepare import WholeLog, prepare_whole
@@ -159,7 +160,7 @@ def _of_model(folder: Path, settings: Settings) -> _Plan:
     else:
         epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
         like = about["like"]
-    config, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}))
+    config, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}), model_class(name).Config)
     own = {owner: dict(values) for owner, values in settings.items() if owner != PROTOCOL}
     recipe = Recipe(models=[name], set={**own, name: config}, baselines=False)
     (entry,) = build_entries(recipe, alone=True)
@@ -183,7 +184,7 @@ def _of_recipe(recipe: Recipe, settings: Settings) -> _Plan:
     name, config = entry.model.name, entry.model.config.model_dump(mode="json")
     why = "best of the trial on validation" if recipe.chosen_epochs else "of the configuration"
     epochs = {stage: Epochs(epochs=count, why=why) for stage, count in recipe.chosen_epochs.items()}
-    config, epochs = with_epochs(config, epochs or epochs_of(config, why), settings.get(name, {}))
+    config, epochs = with_epochs(config, epochs or epochs_of(config, why), settings.get(name, {}), entry.model.Config)
     rebuilt = recipe.model_copy(update={"preset": {}, "set": {**recipe.set, name: config}})
     (entry,) = build_entries(rebuilt)
     return _Plan(entry, epochs, recipe.seed, recipe)

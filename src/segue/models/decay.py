@@ -94,5 +94,5 @@ def age_notes(train: Sessions, *, days: float | None, share: float | None) -> tu
     if train.times is not None or (days is None and share is None):
         return ()
     if share is None:
-        return ("the log has no times, so all sessions have equal weights",)
+        return ("the log has no times, so all its sessions weigh alike",)
     return ("the log has no times, so the rank of a session takes the place of its age",)

@@ -5,6 +5,7 @@ from pydantic import Field
 from segue.models.sequence import Heads
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
+from segue.nn.losses.config import SampledSoftmax
 from segue.training.config import SequenceTraining
 
 
@@ -16,7 +17,7 @@ class ESASRecConfig(TransformerConfig):
     inner_size: int = Field(256, ge=1)
     """Width of the feed-forward layers."""
     training: SequenceTraining = SequenceTraining(
-        epochs=30, batch_size=32, metric="ndcg@10", loss="sampled-softmax", n_samples=512, alpha=0.0
+        epochs=30, batch_size=32, metric="ndcg@10", loss=SampledSoftmax(n_samples=512, alpha=0.0)
     )
     """How it is trained."""
 

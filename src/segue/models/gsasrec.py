@@ -2,6 +2,7 @@
 
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
+from segue.nn.losses.config import GBCE
 from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
@@ -10,7 +11,10 @@ class GSASRecConfig(TransformerConfig):
     """Parameters of gSASRec."""
 
     training: SequenceTraining = SequenceTraining(
-        epochs=30, batch_size=32, metric="ndcg@10", loss="gbce", n_samples=256, sharing=20, alpha=0.0, gbce_t=0.75
+        epochs=30,
+        batch_size=32,
+        metric="ndcg@10",
+        loss=GBCE(n_samples=256, targets_per_draw=20, alpha=0.0, gbce_t=0.75),
     )
     """How it is trained."""
 
@@ -36,7 +40,7 @@ class GSASRecConfig(TransformerConfig):
         },
     }
 
-    search = {**TransformerConfig.search, "training.gbce_t": Range(0.0, 1.0)}
+    search = {**TransformerConfig.search, "training.loss.gbce_t": Range(0.0, 1.0)}
 
 
 class GSASRec(TransformerModel):
@@ -45,9 +49,10 @@ class GSASRec(TransformerModel):
     Equal weights give the outputs of the authors' code where input and output share their item table, as in the
     paper; as published, that code keeps two. Its transformer differs from SASRec's in three details, which are
     followed: the item embeddings are not scaled, no projection mixes the heads, and the layer normalisations add 1e-5.
-    Where we differ: positions count back from the end; negatives are drawn for every 20 targets (``sharing``) and not
-    for each, which learns as well at a fraction of the cost; and one that is the target itself is left out. Small
-    batches matter: this loss needs some thousand steps before it learns anything but popularity.
+    Where we differ: positions count back from the end; negatives are drawn for every 20 targets
+    (``targets_per_draw``) and not for each, which learns as well at a fraction of the cost; and one that is the target
+    itself is left out. Small batches matter: this loss needs some thousand steps before it learns anything but
+    popularity.
     """
 
     name = "gsasrec"

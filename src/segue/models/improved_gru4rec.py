@@ -10,6 +10,7 @@ from segue.data.batches.windows import Window
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Around, Range
 from segue.training.config import SequenceTraining
 
@@ -34,8 +35,7 @@ class ImprovedGRU4RecConfig(SequenceConfig):
         optimizer="mixed",
         learning_rate=3e-3,
         schedule="linear",
-        loss="sampled-softmax",
-        n_samples=2048,
+        loss=SampledSoftmax(n_samples=2048),
         click_dropout=0.1,
     )
     """How it is trained."""

@@ -13,6 +13,7 @@ from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.attention import SessionAttention, attention_mask
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
@@ -35,7 +36,7 @@ class NARMConfig(SequenceConfig):
     dropout_context: float = Field(0.5, ge=0, lt=1)
     """Dropout rate of the input of the decoder: the last state and what it attends to."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
+        loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
     )
     """How it is trained."""
 
@@ -49,7 +50,6 @@ class NARMConfig(SequenceConfig):
             "training": {
                 "positions": "last",
                 "loss": "cross-entropy",
-                "n_samples": 0,
                 "optimizer": "adamw",
                 "batch_size": 2048,
                 "learning_rate": 1e-3,

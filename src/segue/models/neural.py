@@ -19,12 +19,11 @@ from segue.models.state import ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
 from segue.spaces import Around, Choice
-from segue.training.config import TrainingConfig
-from segue.training.curve import EpochRecord
-from segue.training.fine_tuning import selected
-from segue.training.loop import Objective, Trainer
+from segue.training.config import TrainingConfig, fine_tuning_sessions
+from segue.training.loop import Trainer
+from segue.training.objectives import Objective
 from segue.training.optimizers import Optimizer
-from segue.training.runtime import Runtime
+from segue.training.runtime import EpochRecord, Runtime
 
 
 class NeuralConfig(ModelConfig):
@@ -87,7 +86,7 @@ class NeuralModel(EmbeddingModel):
 
     def _selection(self, train: Sessions) -> Sessions:
         place = f"{self.name}.training.fine_tuning"
-        return train.select(selected(train, self.config.training.fine_tuning, place))
+        return train.select(fine_tuning_sessions(train, self.config.training.fine_tuning, place))
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Say what a user should know of the network as it was fitted on ``train``."""

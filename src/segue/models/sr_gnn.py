@@ -14,6 +14,7 @@ from segue.nn.encoders.attention import SessionAttention
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.cells import GRUCell
 from segue.nn.encoders.layers import Dropout
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
@@ -30,7 +31,7 @@ class SRGNNConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the embedded items; the paper has none."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.05, epochs=5
+        loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.05, epochs=5
     )
     """How it is trained."""
 

@@ -13,6 +13,7 @@ from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.attention import SessionAttention, attention_mask
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
@@ -27,7 +28,7 @@ class STAMPConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the embedded events; the paper has none."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
+        loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
     """How it is trained."""
 

@@ -22,8 +22,9 @@ from segue.models.sequence import SequenceModel
 from segue.models.state import ModelConfig
 from segue.parameters import build
 from segue.spaces import Range
-from segue.training.listwise import ListLesson, ListTraining
+from segue.training.config import ListTraining
 from segue.training.loop import Trainer
+from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import best_items
 
@@ -165,7 +166,7 @@ class TwoStage(Model):
         assert isinstance(ranker, SequenceModel)
         ranker._output = None
         runtime.progress.say("the ranker, on the retriever's lists")
-        lesson, own = self._lesson(loss, train, runtime), ranker.config.training
+        auxiliary, own = self._listwise_loss(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
 
         def validate() -> float:
@@ -173,7 +174,7 @@ class TwoStage(Model):
             return measure(self, valid, metrics=[own.metric]).metrics[own.metric]
 
         Trainer(
-            ranker.objective_of(lesson, train, seed, runtime),
+            ranker.objective_of(auxiliary, train, seed, runtime),
             ranker.optimizer(),
             own.model_copy(update=changes),
             validate=None if valid is None else validate,
@@ -181,22 +182,22 @@ class TwoStage(Model):
             identity={
                 **ranker.identity(train, valid, seed, runtime),
                 "parameters": self.config.model_dump_json(),
-                "lists": lesson.fingerprint(),
+                "lists": auxiliary.fingerprint(),
             },
             runtime=runtime,
             further=True,
         ).run()
         ranker._freeze()
 
-    def _lesson(self, loss: str, train: Sessions, runtime: Runtime) -> ListLesson:
-        """Ask the retriever for its best items before each event; all of them would be candidates there."""
+    def _listwise_loss(self, loss: str, train: Sessions, runtime: Runtime) -> ListwiseLoss:
+        """Retrieve the best items before each event; all of them would be candidates there."""
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
         prefixes, progress = train.prefixes(starts, events), runtime.progress
         lists, _ = best_items(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
         rows = np.full(len(train.items), -1)
         rows[events] = np.arange(len(events))
-        return ListLesson(rows, lists, train.items, loss)
+        return ListwiseLoss(rows, lists, train.items, loss)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         scores = self.ranker._score(prefixes)

@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 from segue.errors import StorageError
 from segue.experiment.folder import CHECKPOINTS
 from segue.storage import refusals_explained, remove
-from segue.training.curve import EpochRecord
+from segue.training.runtime import EpochRecord
 from segue.tuning.crew import BEGUN_TIMES, REASON, Crew, take_trial
 from segue.tuning.folder import JOURNAL
 from segue.tuning.journal import open_study

@@ -1,4 +1,4 @@
-"""The softmax over many shared items and its gradient, in chunks of rows.
+"""Softmax losses over many items that all rows share, computed with their gradients in chunks of rows.
 
 Training with a softmax costs three matrix products and the work on T x M scores between them. Here one chunk of the
 scores exists at a time, and next to nothing is done to it but ``exp``, in place. Columns added to both factors of the
@@ -11,15 +11,18 @@ is from the target: what matters most is rounded least.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from segue.nn.sampling import Pairs
+
 Precision = Literal["fp32", "bf16"]
-"""Precision of the matrix products with the items; what comes in and goes out keeps its own type."""
+"""Precision of the matrix products with the items; inputs and outputs keep their own type."""
 
 _BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 27}
 """Scores in a chunk by device: they stay in the cache of a CPU, and keep a GPU busy between two looks at the sums."""
@@ -30,11 +33,103 @@ _LARGE = 1e20
 must be a number as well."""
 
 
-class Pairs(NamedTuple):
-    """Rows and columns of scores that take no part, ordered by row."""
+def full_cross_entropy(
+    states: Float[Tensor, "T D"],
+    table: Float[Tensor, "M W"],
+    targets: Int64[Tensor, "T"],
+    weights: Float[Tensor, "T"] | None = None,
+    *,
+    precision: Precision = "fp32",
+    budget: int | None = None,
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of ``-log softmax(states @ embeddings.T + biases)`` at the targets.
 
-    rows: Int64[Tensor, "E"]
-    columns: Int64[Tensor, "E"]
+    The gradient is computed with the loss, chunk by chunk, which is why the weight of each row must be known: what
+    is kept for the backward pass has the size of ``states`` and of ``table``.
+
+    Args:
+        states: output of the encoder at each row.
+        table: embedding, and bias where W = D + 1, of every item; row 0 (padding) takes no part.
+        targets: item index of each row's target, 1 or above.
+        weights: weight of each row; None takes the mean over the rows.
+        precision: precision of the matrix products.
+        budget: scores in a chunk; None takes what suits the device.
+    """
+    if weights is None:
+        weights = states.new_full((len(states),), 1.0 / len(states))
+    loss: Tensor = _FullCrossEntropy.apply(states, table, targets, weights, precision, budget)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def soft_cross_entropy(
+    states: Float[Tensor, "T D"],
+    table: Float[Tensor, "M W"],
+    labels: Int64[Tensor, "T K"],
+    shares: Float[Tensor, "T K"],
+    weights: Float[Tensor, "T"],
+    *,
+    temperature: float = 1.0,
+    precision: Precision = "fp32",
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of ``-temperature ** 2 * sum_k shares_k log softmax(scores / temperature)_k``.
+
+    This is the softened Kullback-Leibler divergence of knowledge distillation (Hinton et al. 2015, arXiv 1503.02531)
+    up to the entropy of the labels, which no parameter of the student changes; the square keeps its gradient as large
+    as that of hard labels. As scores are dot products, the mean score of a row's labels is its score against the
+    mean of their embeddings, so that soft labels cost as much as a hard one.
+
+    Args:
+        states: output of the encoder at each row.
+        table: embedding, and bias where W = D + 1, of every item; row 0 (padding) takes no part.
+        labels: item indices of the soft labels.
+        shares: their shares, which sum to 1 in each row.
+        weights: weight of each row.
+        temperature: divides the student's scores as it has divided the teacher's.
+        precision: precision of the matrix products.
+    """
+    own = functional.embedding_bag(labels, table, mode="sum", per_sample_weights=shares) / temperature
+    items = (table / temperature)[1:]
+    loss: Tensor = _SoftCrossEntropy.apply(states, items, own, weights, precision)  # type: ignore[no-untyped-call]
+    return temperature**2 * loss
+
+
+class _FullCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        precision: Precision,
+        budget: int | None,
+    ) -> Tensor:
+        terms = SharedSoftmax(table[1:], precision=precision, budget=budget).terms(states, table[targets], weights)
+        of_table = torch.empty_like(table)
+        of_table[0], of_table[1:] = 0.0, terms.of_items
+        of_table.index_add_(0, targets, terms.of_own)
+        ctx.save_for_backward(terms.of_states, of_table)
+        return terms.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, of_table = ctx.saved_tensors
+        return of_states * of_loss, of_table * of_loss, None, None, None, None
+
+
+class _SoftCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, items: Tensor, own: Tensor, weights: Tensor, precision: Precision) -> Tensor:
+        terms = SharedSoftmax(items, precision=precision).terms(states, own, weights)
+        ctx.save_for_backward(terms.of_states, terms.of_items, terms.of_own)
+        return terms.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, of_items, of_own = (tensor * of_loss for tensor in ctx.saved_tensors)
+        return of_states, of_items, of_own, None, None
 
 
 class SoftmaxTerms(NamedTuple):
@@ -51,9 +146,9 @@ class SharedSoftmax:
 
     Args:
         items: embedding, and bias where W = D + 1, of each item.
-        log_counts: what is subtracted from the scores of the items, none of which is a row's own target; None says
-            that the items are all there is, the targets among them.
-        excluded: scores that take no part.
+        log_counts: what is subtracted from the scores of the items, none of which is a row's own target; None if the
+            targets are among the items.
+        excluded: scores that are left out.
         precision: precision of the matrix products.
         budget: scores in a chunk; None takes what suits the device.
     """
@@ -80,7 +175,7 @@ class SharedSoftmax:
         """Return the weighted sum of the rows' losses and its gradients.
 
         Args:
-            states: what the encoder says at each row.
+            states: output of the encoder at each row.
             own: embedding and bias of each row's target.
             weights: weight of each row.
         """

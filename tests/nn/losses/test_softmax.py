@@ -1,4 +1,4 @@
-"""The chunked cross-entropy against that of torch on all scores at once."""
+"""The chunked cross-entropies, of labels and of soft labels, against those of torch on all scores at once."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from segue.nn.losses.full import full_cross_entropy
+from segue.nn.losses.softmax import full_cross_entropy, soft_cross_entropy
 
 ROWS, ITEMS, WIDTH = 150, 40, 6
 
@@ -91,3 +91,23 @@ def test_all_scores_never_exist_at_once() -> None:
     with LargestTensor() as largest:
         full_cross_entropy(states, table, targets, budget=1).backward()
     assert largest.numel == 64 * items
+
+
+@pytest.mark.parametrize("bias", [0, 1])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_soft_labels_give_the_softened_cross_entropy_and_its_gradient(bias: int, temperature: float) -> None:
+    torch.manual_seed(0)
+    states = torch.randn(7, 4, requires_grad=True)
+    table = torch.randn(12, 4 + bias, requires_grad=True)
+    labels = torch.stack([torch.randperm(11)[:3] + 1 for _ in range(7)])
+    shares = torch.rand(7, 3).softmax(1)
+    weights = torch.rand(7)
+    got = soft_cross_entropy(states, table, labels, shares, weights, temperature=temperature)
+    gradients = torch.autograd.grad(got, (states, table))
+    scores = states @ table[:, :4].T + (table[:, 4] if bias else 0)
+    logs = torch.log_softmax(scores[:, 1:] / temperature, dim=1)
+    naive = -(shares * logs.gather(1, labels - 1)).sum(1) @ weights * temperature**2
+    torch.testing.assert_close(got, naive)
+    for one, other in zip(gradients, torch.autograd.grad(naive, (states, table)), strict=True):
+        torch.testing.assert_close(one, other)
+    assert gradients[1][0].abs().sum() == 0

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from segue.nn.losses.functions import cross_entropy
-from segue.nn.losses.fused import sampled_cross_entropy, shared_cross_entropy
-from segue.nn.losses.shared_softmax import Pairs
+from segue.nn.losses.sampled import hardest, sampled_cross_entropy, shared_cross_entropy
+from segue.nn.sampling import Pairs
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -28,7 +28,7 @@ def test_sampled_cross_entropy_equals_the_plain_loss(with_hits: bool) -> None:
     plain = cross_entropy(inputs[0] @ rows_of[:, :-1].T + rows_of[:, -1] - log_q, torch.arange(4), excluded)
     (plain * weights).sum().backward()
     fused_inputs = [states.clone().requires_grad_(), table.clone().requires_grad_()]
-    fused = sampled_cross_entropy(fused_inputs[0], fused_inputs[1][ids], log_q, (rows, columns))
+    fused = sampled_cross_entropy(fused_inputs[0], fused_inputs[1][ids], log_q, Pairs(rows, columns))
     (fused * weights).sum().backward()
 
     torch.testing.assert_close(fused, plain)
@@ -39,7 +39,7 @@ def test_sampled_cross_entropy_equals_the_plain_loss(with_hits: bool) -> None:
 def test_a_hopeless_target_costs_much_but_not_infinity() -> None:
     states, candidates = torch.tensor([[1000.0]]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).requires_grad_()
     nothing = torch.zeros(0, dtype=torch.int64)
-    loss = sampled_cross_entropy(states, candidates, torch.zeros(2), (nothing, nothing))
+    loss = sampled_cross_entropy(states, candidates, torch.zeros(2), Pairs(nothing, nothing))
     loss.sum().backward()
     assert loss.item() > 50
     assert loss.isfinite().all()
@@ -56,3 +56,14 @@ def test_what_takes_no_part_is_not_the_score_that_others_are_measured_by() -> No
     assert loss.item() == pytest.approx(60.0)
     assert states.grad.item() == pytest.approx(60.0)
     assert rows.grad.flatten().tolist() == pytest.approx([-1.0, 1.0, 0.0])
+
+
+def test_the_hardest_candidate_that_takes_part_is_each_rows_own() -> None:
+    scores = torch.tensor([[1.0, 3.0, -2.0, -1.0], [5.0, 4.0, 0.0, 2.0]], requires_grad=True)
+    excluded = torch.tensor([[False, True, True, True], [False, False, False, False]])
+    chosen, out = hardest(scores, excluded, 2)
+    assert chosen[0, 0].item() == 1.0
+    assert chosen[1].tolist() == [5.0, 2.0]
+    assert out.tolist() == [[False, True], [False, False]]
+    chosen[1].sum().backward()
+    assert scores.grad.tolist() == [[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]]
