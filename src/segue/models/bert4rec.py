@@ -13,8 +13,7 @@ from segue.data.batches import Cloze, NextItemBatches
 from segue.data.batches.windows import Window
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING
-from segue.models.sequence import Heads
-from segue.models.transformer import TransformerConfig, TransformerModel
+from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import attention_mask
 from segue.nn.encoders.base import PositionwiseEncoder, WindowSizes
 from segue.nn.encoders.layers import Activation

@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from segue.models.sequence import Heads
-from segue.models.transformer import TransformerConfig, TransformerModel
+from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
 from segue.nn.losses.config import SampledSoftmax
 from segue.training.config import SequenceTraining

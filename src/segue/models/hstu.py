@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from segue.data.batches.windows import Window
 from segue.data.sessions import Sessions
-from segue.models.sequence import Heads, SequenceConfig, SequenceModel
+from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.transformer import Heads
 from segue.nn.encoders.attention import attention_mask, split_heads
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout, Positions

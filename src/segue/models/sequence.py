@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import Field
 
 from segue.data.arrays import read_only
 from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
@@ -26,17 +26,6 @@ from segue.training.objectives import AuxiliaryLoss, DistillationLoss, NextItemO
 from segue.training.optimizers import Optimizer, RowAdagrad, SplitOptimizer
 from segue.training.runtime import EpochRecord, Runtime
 from segue.training.soft_labels import SoftLabels, Teacher, predict_soft_labels, require_teacher
-
-
-def _divides_the_width(heads: int, values: ValidationInfo) -> int:
-    width = values.data.get("embedding_size", heads)
-    if width % heads:
-        raise ValueError(f"a divisor of embedding_size, which is {width}")
-    return heads
-
-
-Heads = Annotated[int, Field(ge=1, validate_default=True), AfterValidator(_divides_the_width)]
-"""Attention heads, each of which reads an equal part of the width."""
 
 
 class SequenceConfig(NeuralConfig):
@@ -64,26 +53,25 @@ class SequenceConfig(NeuralConfig):
 
 
 _FEATURES = "features/"
-"""Begins the names of the arrays that were learnt of the features."""
+"""Prefix of the names of the arrays of the features."""
 
 
 class SequenceModel(NeuralModel):
-    """A sequence encoder and how it learns; a subclass says what the network is."""
+    """A sequence encoder and how it learns; a subclass builds the network."""
 
     Network: ClassVar[type[SequenceEncoder]]
     config: SequenceConfig
     network: SequenceEncoder
     context: Context
-    """The features, as learnt."""
     _auxiliary: AuxiliaryLoss | None = None
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
-        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._misfits(self.config.training)]
+        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._conflicts(self.config.training)]
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
-    def _misfits(self, plan: SequenceTraining) -> Iterator[str]:
+    def _conflicts(self, plan: SequenceTraining) -> Iterator[str]:
         usual = type(plan)()
         if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
             yield (
@@ -112,19 +100,19 @@ class SequenceModel(NeuralModel):
             )
 
     def check(self, train: Sessions) -> None:
-        """Refuse parameters that ask for what the log does not have; see ``Model.check``."""
+        """Check that the log has what the parameters need; see ``Model.check``."""
         super().check(train)
         mistakes = list(self.refusals(train))
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
     def refusals(self, train: Sessions) -> Iterator[str]:
-        """Say which parameters ask for what the log does not have."""
+        """Yield messages on parameters that need what the log does not have."""
         yield from (f"{self.name}.features: {mistake}" for mistake in refusals(self.config.features, train))
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What is read of an event besides its item."""
+        """Features of an event that are read besides its item."""
         return self.config.features
 
     def observe(self, train: Sessions) -> None:
@@ -195,9 +183,7 @@ class SequenceModel(NeuralModel):
             teacher: a fitted model whose catalogue is that of ``train``.
             train: the training sessions.
             plan: weight, temperature and number of the teacher's items.
-            valid: see ``Model.fit``.
-            seed: see ``Model.fit``.
-            runtime: see ``Model.fit``.
+            valid, seed, runtime: see ``Model.fit``.
 
         Raises:
             ParameterError: the teacher is no fitted model or knows another catalogue, the model has a teacher of its
@@ -248,7 +234,7 @@ class SequenceModel(NeuralModel):
         return super()._fine_tune(train, valid, seed, runtime)
 
     def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
-        """Say what a training is; see ``NeuralModel.identity``."""
+        """Identify a training; see ``NeuralModel.identity``."""
         identity = super().identity(train, valid, seed, runtime)
         return identity if self._auxiliary is None else {**identity, "teacher": self._auxiliary.fingerprint()}
 
@@ -308,7 +294,6 @@ def _soft_labels(
     plan: Distillation,
     runtime: Runtime,
 ) -> SoftLabels:
-    """Predict events of the training sessions from their prefixes with a teacher."""
     k = min(plan.top, len(train.vocabulary))
     return predict_soft_labels(
         teacher, prefixes, events, len(train.items), k=k, temperature=plan.temperature, progress=runtime.progress

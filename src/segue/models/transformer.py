@@ -1,14 +1,25 @@
 """The base of the SASRec family: parameters of a transformer, and the model that stacks its blocks."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from segue.models.sequence import Heads, SequenceConfig, SequenceModel
+from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.base import SequenceEncoder
 from segue.nn.encoders.layers import Activation
 from segue.nn.encoders.transformer import NormOrder, TransformerEncoder, TransformerStack
 from segue.spaces import Choice, Range
+
+
+def _divides_embedding_size(heads: int, values: ValidationInfo) -> int:
+    size = values.data.get("embedding_size", heads)
+    if size % heads:
+        raise ValueError(f"a divisor of embedding_size, which is {size}")
+    return heads
+
+
+Heads = Annotated[int, Field(ge=1, validate_default=True), AfterValidator(_divides_embedding_size)]
+"""Attention heads, each of which attends over an equal part of the embedding."""
 
 
 class TransformerConfig(SequenceConfig):

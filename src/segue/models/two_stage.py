@@ -95,8 +95,7 @@ class TwoStage(Model):
         """Combine two fitted models, which are not copied.
 
         Args:
-            retriever: finds the candidates.
-            ranker: puts them in order.
+            retriever, ranker: the two models.
             candidates: items that the retriever finds for the ranker.
 
         Raises:
@@ -161,7 +160,6 @@ class TwoStage(Model):
         self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
 
     def _learn_lists(self, loss: str, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train the ranker on retrieved lists; keep it as it was where validation says that it was better."""
         ranker, training = self.ranker, self.config.listwise
         assert isinstance(ranker, SequenceModel)
         ranker._output = None
@@ -187,10 +185,9 @@ class TwoStage(Model):
             runtime=runtime,
             further=True,
         ).run()
-        ranker._freeze()
+        ranker._cache_table()
 
     def _listwise_loss(self, loss: str, train: Sessions, runtime: Runtime) -> ListwiseLoss:
-        """Retrieve the best items before each event; all of them would be candidates there."""
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
         prefixes, progress = train.prefixes(starts, events), runtime.progress
