@@ -76,7 +76,7 @@ def test_the_best_validated_epoch_is_kept(chain: Task) -> None:
     model = small(training={"epochs": 5, "metric": "mrr@5"}).fit(chain.train, valid=chain.cases[:300])
     values = [record.validation for record in model.curve]
     assert len(values) == 5
-    assert measure(model, chain.cases[:300], metrics=["mrr@5"]).metrics["mrr@5"] == max(values)
+    assert measure(model, chain.cases[:300], {"metrics": ["mrr@5"]}).metrics["mrr@5"] == max(values)
 
 
 def test_a_training_that_was_still_getting_better_says_so(chain: Task) -> None:

@@ -13,17 +13,20 @@ from segue.cli.terminal import terminal
 def data(
     log: Log,
     protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter: protocol.cleaning.k_core=5.")
+    ] = None,
     log_format: Format = None,
     columns: Columns = None,
     items: Items = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the statistics of a log before and after each step of its preparation.
+    r"""Show the statistics of a log before and after each step of its preparation.
 
     Examples:
     segue data clicks.csv
-    segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10
+    segue data ratings.inter --protocol leave-one-out \
+        --set protocol.cleaning.k_core=10
     segue data clicks.parquet --columns session=sid,item=iid,time=ts --json
     segue data prepared/clicks
     """

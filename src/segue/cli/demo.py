@@ -21,7 +21,7 @@ _SHOP = "shop"
 """Folder of the log, within that of the run."""
 
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "protocol": {"test_days": 2},
+    "protocol": {"split": {"test_days": 2}},
     "gru4rec": {"hidden_size": 200, "dropout_hidden": 0.4, "training": {"n_samples": 256, "epochs": 8}},
 }
 """What suits a small shop: two days of visits to test on, and a sample of half the catalogue as negatives."""

@@ -18,7 +18,8 @@ def fit(
         Path | None, typer.Option(help="YAML file of `segue run` that names one model, or best.yaml of a search.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter: sasrec.training.epochs=12, protocol.last_days=90.")
+        list[str] | None,
+        typer.Option("--set", help="A parameter: sasrec.training.epochs=12, protocol.cleaning.last_days=90."),
     ] = None,
     log_format: Format = None,
     columns: Columns = None,

@@ -15,7 +15,9 @@ def prepare(
     log: PlainLog,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter: protocol.cleaning.k_core=5.")
+    ] = None,
     log_format: Format = None,
     columns: Columns = None,
     items: Items = None,
@@ -23,13 +25,14 @@ def prepare(
         bool, typer.Option("--overwrite", help="Replace an older data set in the same folder.")
     ] = False,
 ) -> None:
-    """Prepare a log and write the data set to a folder, which other commands take instead of the log.
+    r"""Prepare a log and write the data set to a folder, which other commands take instead of the log.
 
     They are run, tune, evaluate, distill and data.
 
     Examples:
     segue prepare clicks.csv --out prepared/clicks
-    segue prepare ratings.inter --protocol leave-one-out --set protocol.k_core=10 --out prepared/ratings
+    segue prepare ratings.inter --protocol leave-one-out \
+        --set protocol.cleaning.k_core=10 --out prepared/ratings
     segue run prepared/clicks --model gru4rec
     """
     from dataclasses import replace

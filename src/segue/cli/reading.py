@@ -48,7 +48,8 @@ def read_data(options: Mapping[str, Any], settings: list[str] | None) -> "tuple[
     tree = parse_settings(settings or [])
     if others := sorted(tree.keys() - {PROTOCOL}):
         raise ParameterError(
-            f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
+            "--set: must name parameters of the protocol here, such as protocol.cleaning.k_core=5, got "
+            f"{', '.join(others)}"
         )
     recipe, opened = with_prepared(load_recipe(None, {**options, "set": tree}))
     return recipe, opened or prepare_log(recipe)

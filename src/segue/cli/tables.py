@@ -42,7 +42,7 @@ def _table() -> Table:
 
 def title(log: str, cases: int, protocol: Mapping[str, Any]) -> str:
     """Name what figures belong to: the log, the test cases, the protocol and its hash; and whether they are sampled."""
-    candidates = protocol.get("candidates", "full")
+    candidates = protocol["ranking"]["candidates"]
     sampled = "" if candidates in ("full", "labeled") else f"  ·  SAMPLED: {candidates}, not all items"
     return f"{log}  ·  {cases:,} cases  ·  {protocol['name']}  ·  protocol {protocol['hash']}{sampled}"
 

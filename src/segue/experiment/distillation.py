@@ -24,7 +24,7 @@ from segue.models.base import Model
 from segue.models.catalog import load
 from segue.models.sequence import SequenceModel
 from segue.models.summary import anatomy
-from segue.parameters import merge
+from segue.parameters import flatten, merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.protocols.identity import protocol_hash
@@ -123,9 +123,9 @@ def distill(
         progress.say(said)
     rows = [runner.result(entry) for entry in entries]
     taught, lonely = (entry.label for entry in entries[1:])
-    results = runner.results(rows, [(metric, taught, lonely) for metric in data.protocol.headline])
+    results = runner.results(rows, [(metric, taught, lonely) for metric in data.protocol.ranking.headline])
     test = next(iter(results.differences), None)
-    verdicts = compare(*rows, metric=data.protocol.metrics[0], test=test)
+    verdicts = compare(*rows, metric=data.protocol.ranking.metrics[0], test=test)
     results = results.model_copy(update={"verdicts": verdicts})
     runner.finish(results)
     return results
@@ -187,7 +187,7 @@ def _check_protocol(recipe: Recipe) -> None:
     Raises:
         ParameterError: what the recipe says of the protocol, all together.
     """
-    given = [f"{PROTOCOL}.{name}" for name in recipe.set.get(PROTOCOL, {}) if name != _VALID_METRIC]
+    given = [f"{PROTOCOL}.{name}" for name in flatten(recipe.set.get(PROTOCOL, {})) if name != _VALID_METRIC]
     mistakes = [*(["--protocol"] if recipe.protocol else []), *given]
     if mistakes:
         raise ParameterError(
@@ -213,7 +213,7 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
     Raises:
         ParameterError: it is another log, or a data set with another protocol or catalogue.
     """
-    protocol = Protocol.of(about)
+    protocol = Protocol.of(about, teacher)
     if isinstance(source, Dataset):
         data = source
     else:

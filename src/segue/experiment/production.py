@@ -169,7 +169,7 @@ def _of_model(folder: Path, settings: Settings) -> _Plan:
         epochs,
         about["seed"],
         recipe.model_copy(update={"set": changes}),
-        Protocol.of(about["protocol"]),
+        Protocol.of(about["protocol"], folder),
         like,
     )
 

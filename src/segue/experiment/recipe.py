@@ -11,7 +11,7 @@ from segue.data.catalog import find
 from segue.data.events import Events
 from segue.data.readers import read
 from segue.errors import ParameterError
-from segue.parameters import build, merge
+from segue.parameters import KIND, build, merge
 
 PROTOCOL = "protocol"
 """Owner of the protocol's parameters, beside the names of the models."""
@@ -37,7 +37,7 @@ class Recipe(BaseModel):
     preset: dict[str, str] = Field(default_factory=dict)
     """Preset by model name."""
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Parameters by model name; those of the protocol stand under ``protocol``."""
+    """Parameters by model name, and by part under ``protocol``."""
     baselines: bool = True
     """Train the baselines too and say which models lose to them."""
     slices: list[str] = Field(default_factory=list)
@@ -112,7 +112,8 @@ def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     """Turn ``["gru4rec.training.epochs=5"]`` into ``{"gru4rec": {"training": {"epochs": 5}}}``.
 
-    Values are read as YAML, so ``5``, ``0.1``, ``true`` and ``[1, 2]`` have their types; ``none`` is no value.
+    Values are read as YAML, so ``5``, ``0.1``, ``true`` and ``[1, 2]`` have their types; ``none`` is no value. The
+    order does not matter: ``protocol.split=ratio`` and ``protocol.split.test_share=0.2`` go together.
 
     Raises:
         ParameterError: an entry is not of the form owner.name=value.
@@ -123,11 +124,19 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
         path = name.strip().split(".")
         if not separator or len(path) < 2 or not all(path):
             raise ParameterError(f"--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got '{entry}'")
-        value = _yaml_value(entry, text)
-        for part in reversed(path):
-            value = {part: value}
-        tree = merge(tree, value)
+        _put(tree, path, _yaml_value(entry, text))
     return tree
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    """Put a value into a tree; a name beside the parameters of its section is the kind of the section."""
+    name, *rest = path
+    old = tree.get(name)
+    if rest:
+        section = tree[name] = old if isinstance(old, dict) else {} if old is None else {KIND: old}
+        _put(section, rest, value)
+    else:
+        tree[name] = {**old, KIND: value} if isinstance(old, dict) and isinstance(value, str) else value
 
 
 def _yaml_value(entry: str, text: str) -> Any:

@@ -81,31 +81,31 @@ class Runner:
             self._save(entry, row)
             fit.result(row)
         protocol = self._data.protocol
-        headline = "  ".join(f"{name} {row.metrics[name]:.{protocol.decimals}f}" for name in protocol.headline)
+        headline = "  ".join(f"{name} {row.metrics[name]:.{protocol.decimals}f}" for name in protocol.ranking.headline)
         self._runtime.progress.say(f"{entry.label}: {headline}")
         return row
 
     def results(self, rows: Sequence[ModelResult], pairs: Sequence[Pair] | None = None) -> Results:
         """Put rows together, best first, with what they mean; ``pairs`` are tested, or those of ``run_pairs``."""
         protocol = self._data.protocol
-        ranked = sorted(rows, key=lambda row: row.order_key(protocol.metrics[0]))
+        ranked = sorted(rows, key=lambda row: row.order_key(protocol.ranking.metrics[0]))
         results = Results(
             segue=__version__,
             log=self._recipe.log_name,
             items=self._recipe.items or self._data.items,
             seed=self._recipe.seed,
-            protocol={**self._data.describe(), "headline": protocol.headline},
+            protocol={**self._data.describe(), "headline": protocol.ranking.headline},
             data=self._data.statistics(),
             notes=[*self._recipe.notes, *self._data.notes],
             models=ranked,
             verdicts=[],
-            findings=all_findings(self._findings, ranked, protocol.headline),
+            findings=all_findings(self._findings, ranked, protocol.ranking.headline),
         )
         return judged(results, self._data, self._out, slices=self._recipe.slices, pairs=pairs)
 
     def examples(self, rows: Sequence[ModelResult]) -> list[Example]:
         """Ask the models that were asked for, and the best baseline, about a few test sessions."""
-        ranked = sorted(rows, key=lambda row: row.order_key(self._data.protocol.metrics[0]))
+        ranked = sorted(rows, key=lambda row: row.order_key(self._data.protocol.ranking.metrics[0]))
         shown = [row for row in ranked if not row.baseline] + [row for row in ranked if row.baseline][:1]
         scorers = {row.label: load(self._out / row.label) for row in shown}
         return examples(scorers, self._data.test, self._data.vocabulary)
@@ -163,7 +163,7 @@ class Runner:
             return None
         self._runtime.progress.say(f"{entry.label}: taken over from {folder}")
         row = ModelResult.model_validate(artifact.about["result"])
-        if tuple(row.metrics) != self._data.protocol.metrics:
+        if tuple(row.metrics) != self._data.protocol.ranking.metrics:
             return self._measured_again(entry, artifact, row)
         restore_cases(self._out, entry.label, key, self._data, seed=self._recipe.seed, runtime=self._runtime)
         return row
@@ -203,5 +203,5 @@ def _figures(evaluation: Evaluation, data: Dataset) -> dict[str, Any]:
         "metrics": evaluation.metrics,
         "confidence": evaluation.confidence,
         "roc": evaluation.roc,
-        "ties": evaluation.tie_note(data.protocol.headline),
+        "ties": evaluation.tie_note(data.protocol.ranking.headline),
     }

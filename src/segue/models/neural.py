@@ -16,6 +16,7 @@ from segue.evaluation.measure import measure
 from segue.models.base import ModelConfig
 from segue.models.embedding import EmbeddingModel
 from segue.nn.encoders.base import Encoder
+from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.spaces import Around, Choice, Space
 from segue.training.config import TrainingConfig
@@ -110,7 +111,7 @@ class NeuralModel(EmbeddingModel):
 
         def validate() -> float:
             assert valid is not None
-            return measure(self, valid, metrics=[plan.metric]).metrics[plan.metric]
+            return measure(self, valid, Ranking(metrics=(plan.metric,))).metrics[plan.metric]
 
         return Trainer(
             self.objective(train, seed, runtime),

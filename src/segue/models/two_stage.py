@@ -19,6 +19,7 @@ from segue.models.base import Model, ModelConfig
 from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.parameters import build
+from segue.protocols.ranking import Ranking
 from segue.spaces import Around, Range, Space
 from segue.training.listwise import ListLesson, ListTraining
 from segue.training.loop import Trainer
@@ -177,7 +178,7 @@ class TwoStage(Model):
 
         def validate() -> float:
             assert valid is not None
-            return measure(self, valid, metrics=[own.metric]).metrics[own.metric]
+            return measure(self, valid, Ranking(metrics=(own.metric,))).metrics[own.metric]
 
         Trainer(
             ranker.objective_of(lesson, train, seed, runtime),

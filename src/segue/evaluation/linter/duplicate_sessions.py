@@ -54,12 +54,12 @@ def duplicated_sessions(data: Dataset) -> Found | None:
 
 def divided_sessions(data: Dataset) -> Found | None:
     """Find visits of a given split that have events in training and in the test at the same time."""
-    if data.protocol.split != "given" or not data.divided:
+    if data.protocol.split.kind != "given" or not data.overlapping_sessions:
         return None
     return Found(
-        f"{data.divided:,} sessions have events in the training part and in the test part of the given split whose "
-        "times mingle: visits were torn apart, and training holds the other half of what is tested; split whole "
-        "sessions: protocol.split=last-days"
+        f"{data.overlapping_sessions:,} sessions have events in the training part and in the test part of the given "
+        "split whose times overlap: visits were cut in two, and training holds the other half of what is tested; split "
+        "whole sessions: protocol.split=last-days"
     )
 
 

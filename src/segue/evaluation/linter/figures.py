@@ -23,18 +23,10 @@ def on_validation(scorer: Scorer, data: Dataset, *, seed: int = 0) -> Evaluation
     Returns:
         The figures; None where nothing is held out for validation, or all labels of it are equal, which tells nothing.
     """
-    protocol, cases = data.protocol, data.valid
+    ranking, cases = data.protocol.ranking, data.valid
     if cases is None:
         return None
     cases = cases[sample(len(cases), MOST_CASES)]
     if cases.labels is not None and len(np.unique(cases.labels)) < 2:
         return None
-    return measure(
-        scorer,
-        cases,
-        metrics=protocol.headline,
-        ties=protocol.ties,
-        candidates=protocol.candidates,
-        candidate_seed=protocol.candidate_seed,
-        seed=seed,
-    )
+    return measure(scorer, cases, ranking.model_copy(update={"metrics": ranking.headline}), seed=seed)

@@ -82,7 +82,8 @@ def double_events(data: Dataset) -> Found | None:
         return None
     return Found(
         f"{int(same.sum()):,} of {len(cases):,} targets ({share:.1%}) repeat the event before in the same second: "
-        "clicks were logged twice, and every second answer is known; set protocol.drop_duplicates or drop_repeats"
+        "clicks were logged twice, and every second answer is known; set protocol.cleaning.drop_duplicates or "
+        "drop_repeats"
     )
 
 

@@ -128,7 +128,7 @@ def order_in_list(standing: Standing) -> Found | None:
                 f"mrr@{k} {row.metrics[f'mrr@{k}']:.4f} is below the {by_chance:.4f} that a random order of the same "
                 f"lists would have (recall@{k} {row.metrics[f'recall@{k}']:.4f}): the order inside the lists is wrong; "
                 "check the sign of the scores, and what sorts them; where the session's own items stand first and "
-                "nobody returns to them, set protocol.exclude_seen"
+                "nobody returns to them, set protocol.cases.exclude_seen"
             )
     found = [(better, k) for k in _cutoffs(row, "recall", "ndcg", "map") if (better := _better_order(standing, k))]
     if not found:

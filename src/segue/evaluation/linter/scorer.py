@@ -37,7 +37,7 @@ def lint_scorer(scorer: Scorer, data: Dataset, seed: int) -> list[Finding]:
         validation_confidence={} if valid is None else valid.confidence,
         diagnostics=getattr(scorer, "diagnostics", {}),
     )
-    return [*lint_scores(scorer, data, row.label), *lint_results([row], data.protocol.headline)]
+    return [*lint_scores(scorer, data, row.label), *lint_results([row], data.protocol.ranking.headline)]
 
 
 def lint_scores(scorer: Scorer, data: Dataset, label: str) -> list[Finding]:

@@ -32,11 +32,11 @@ def overlap_in_time(data: Dataset) -> Found | None:
         return None
     first = int(moments.min())
     later = int((train > first).sum())
-    inherent = data.protocol.split == "last-event"
+    inherent = data.protocol.split.kind == "last-event"
     return Found(
         f"{later:,} of {len(train):,} training events ({later / len(train):.1%}) come after the first test session "
         f"ended ({_date(first)}), and {early:,} of {len(moments):,} test sessions ended before training does: a model "
-        f"learns from what came later; {_REMEDY.get(data.protocol.split, _ANY_REMEDY)}",
+        f"learns from what came later; {_REMEDY.get(data.protocol.split.kind, _ANY_REMEDY)}",
         "note" if inherent else None,
     )
 
@@ -44,26 +44,26 @@ def overlap_in_time(data: Dataset) -> Found | None:
 def validation_overlaps_training(data: Dataset) -> Found | None:
     """Find validation sessions that ended before training does. In leave-one-out that is part of one known overlap."""
     train, moments = data.train.times, _moments(data.valid)
-    if train is None or moments is None or data.protocol.split == "last-event":
+    if train is None or moments is None or data.protocol.split.kind == "last-event":
         return None
     if (early := _too_early(moments, int(train.max()))) is None:
         return None
     return Found(
         f"{early:,} of {len(moments):,} validation sessions ended before training does ({_date(int(train.max()))}): "
-        f"the best epoch is chosen with knowledge of the future; {_REMEDY.get(data.protocol.split, _ANY_REMEDY)}"
+        f"the best epoch is chosen with knowledge of the future; {_REMEDY.get(data.protocol.split.kind, _ANY_REMEDY)}"
     )
 
 
 def validation_after_test(data: Dataset) -> Found | None:
     """Find test sessions that ended before validation does. In leave-one-out that is part of one known overlap."""
     valid, test = _moments(data.valid), _moments(data.test)
-    if valid is None or test is None or data.protocol.split == "last-event":
+    if valid is None or test is None or data.protocol.split.kind == "last-event":
         return None
     if (early := _too_early(test, int(valid.max()))) is None:
         return None
     return Found(
         f"{early:,} of {len(test):,} test sessions ended before validation does ({_date(int(valid.max()))}): the best "
-        f"epoch is chosen by what came later; {_REMEDY.get(data.protocol.split, _ANY_REMEDY)}"
+        f"epoch is chosen by what came later; {_REMEDY.get(data.protocol.split.kind, _ANY_REMEDY)}"
     )
 
 
@@ -81,7 +81,7 @@ def future_in_input(data: Dataset) -> Found | None:
     return Found(
         f"in {count:,} of {len(data.test):,} test cases ({count / len(data.test):.1%}) the input holds events that "
         "came after the target: a model is told of the future; hold out the last events of a history, by "
-        "protocol.order=time or the protocol 'global-time'"
+        "protocol.split.order=time or the protocol 'global-time'"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from segue.experiment.report.wording import by_severity, few, headed, number, part_sizes, sampled, shown
 from segue.experiment.results import Difference, Example, Finding, ModelResult, Results
-from segue.parameters import typed
+from segue.parameters import flatten, typed
 
 
 def markdown(results: Results) -> str:
@@ -30,7 +30,7 @@ def markdown(results: Results) -> str:
         "## The log, step by step\n",
         _statistics(results),
         "\n## Protocol\n",
-        _table(["parameter", "value"], [[name, typed(value)] for name, value in results.protocol.items()]),
+        _table(["parameter", "value"], [[name, typed(value)] for name, value in flatten(results.protocol).items()]),
         "\n## All metrics\n",
         _all_metrics(rows),
     ]

@@ -50,6 +50,7 @@ def _content(results: Results) -> dict[str, Any]:
         "sampled": sampled(results),
         "slices": _slices(shown_rows, headline[0], decimals),
         "settings": [(row.label, flatten(row.config)) for row in rows if row.config],
+        "protocol": flatten(results.protocol),
         "repeat": repeat(results),
         "number": lambda value: number(value, decimals),
         "signed": lambda value: f"{value:+.{decimals}f}",

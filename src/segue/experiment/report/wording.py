@@ -12,7 +12,7 @@ _FEW = 10
 
 def sampled(results: Results) -> str | None:
     """Return which drawn candidates the figures belong to; None if all items were ranked."""
-    candidates: str = results.protocol.get("candidates", "full")
+    candidates: str = results.protocol["ranking"]["candidates"]
     return None if candidates in ("full", "labeled") else candidates
 
 
