@@ -131,9 +131,9 @@ def test_all_mistakes_come_together() -> None:
         ({"batch_size": 1, "loss": {"n_samples": 0}}, r"batch_size: must be at least 2 with loss\.n_samples 0, got 1"),
         (
             {"loss": {"activation": "tanh"}},
-            r"loss\.activation: must be left out with the loss 'cross-entropy', got 'tanh'",
+            r"loss\.activation: belongs to training\.loss 'bpr', 'top1', 'top1-max', 'bpr-max', got training\.loss 'cross-entropy'",
         ),
-        ({"loss": {"kind": "bpr", "logq": 0.5}}, r"loss\.logq: must be left out with the loss 'bpr', got 0\.5"),
+        ({"loss": {"kind": "bpr", "logq": 0.5}}, r"loss\.logq: belongs to training\.loss 'cross-entropy', got training\.loss 'bpr'"),
     ],
 )
 def test_parameters_that_make_no_sense_together_are_refused(training: dict, message: str) -> None:

@@ -219,7 +219,7 @@ def test_bert4rec_has_its_masks(translate):
     assert (training["mask_ratio"], training["last_ratio"]) == (0.3, 0.4)
     training = translate("FPMC").set["fpmc"]["training"]
     loss = training["loss"]
-    assert (loss["name"], loss["n_samples"], loss["alpha"]) == ("bpr", 1, 0.0)
+    assert (loss["kind"], loss["n_samples"], loss["alpha"]) == ("bpr", 1, 0.0)
 
 
 @pytest.mark.parametrize("one", COUNTERPARTS, ids=lambda one: one.recbole)
