@@ -17,6 +17,8 @@ A message names the place, the rule, the value received and the remedy, in that 
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
 
 class SegueError(Exception):
@@ -77,6 +79,23 @@ class MissingExtraError(SegueError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the extra '{extra}': pip install 'segue[{extra}]'")
+
+
+def import_extra(module: str, feature: str, extra: str) -> Any:
+    """Import a module that an extra brings, when it is first needed.
+
+    Args:
+        module: its name.
+        feature: what needs it, for the message.
+        extra: the extra.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(feature, extra) from error
 
 
 class StorageError(SegueError, OSError):

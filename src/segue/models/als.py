@@ -5,15 +5,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from implicit.cpu.als import AlternatingLeastSquares
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.errors import ParameterError
+from segue.errors import ParameterError, import_extra
 from segue.models.base import ModelConfig
 from segue.models.embedding import EmbeddingModel
 from segue.models.factors.counts import running_matrix, training_matrix
@@ -90,7 +88,12 @@ class ALS(EmbeddingModel):
     """Factors y; row 0 is zero."""
 
     def check(self, train: Sessions) -> None:
-        """Refuse a half-life where the log has no times; see ``Model.check``."""
+        """Refuse a half-life where the log has no times; see ``Model.check``.
+
+        Raises:
+            MissingExtraError: implicit is not installed.
+        """
+        import_extra("implicit", self.name, "mf")
         if self.config.half_life_days is not None and train.times is None:
             raise ParameterError(
                 f"{self.name}.half_life_days: needs a log with times and this one has none, got "
@@ -100,9 +103,10 @@ class ALS(EmbeddingModel):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train on the CPU, in as many threads as torch may use."""
         plan = self.config.training
+        limits = import_extra("threadpoolctl", self.name, "mf").threadpool_limits
         losses: list[float] = []
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
-        with threadpool_limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
+        with limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
 
             def watch(iteration: int, seconds: float, loss: float) -> None:
                 losses.append(loss)
@@ -110,7 +114,7 @@ class ALS(EmbeddingModel):
                 if plan.tolerance is not None and _gain(losses) < plan.tolerance:
                     raise Converged
 
-            trainer = AlternatingLeastSquares(
+            trainer = import_extra("implicit.cpu.als", self.name, "mf").AlternatingLeastSquares(
                 factors=self.config.factors,
                 regularization=self.config.regularization,
                 alpha=self.config.alpha,

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from implicit.cpu.bpr import BayesianPersonalizedRanking
 from jaxtyping import Float32, Int64
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse import csr_matrix
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from segue.data.sessions import Cases, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.errors import import_extra
 from segue.models.base import ModelConfig
 from segue.models.embedding import EmbeddingModel
 from segue.models.factors.counts import running_matrix, training_matrix
@@ -111,12 +111,20 @@ class BPR(EmbeddingModel):
     scale: Float32[np.ndarray, "1"]
     """Length of the training sessions' factors in relation to the means of their items'."""
 
+    def check(self, train: Sessions) -> None:
+        """Require implicit; see ``Model.check``.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        import_extra("implicit", self.name, "mf")
+
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train in one thread."""
         config, plan = self.config, self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
-        trainer = BayesianPersonalizedRanking(
+        trainer = import_extra("implicit.cpu.bpr", self.name, "mf").BayesianPersonalizedRanking(
             factors=config.factors,
             learning_rate=plan.learning_rate,
             regularization=config.regularization,

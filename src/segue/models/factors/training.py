@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
-from implicit.recommender_base import ModelFitError
 from jaxtyping import Float32
 from scipy.sparse import csr_matrix
 
-from segue.errors import DivergedError
+from segue.errors import DivergedError, import_extra
 
 
 class Converged(Exception):  # noqa: N818 (it is no error)
@@ -40,7 +39,8 @@ def train_factors(trainer: Trainer, matrix: csr_matrix, watch: Callable[..., Non
     Raises:
         DivergedError: the factors are no longer finite.
     """
-    with suppress(Converged, ModelFitError):  # The latter says that factors are no numbers, which is looked at below.
+    diverged = import_extra("implicit.recommender_base", "matrix factorisation", "mf").ModelFitError
+    with suppress(Converged, diverged):  # The latter says that factors are no numbers, which is looked at below.
         trainer.fit(matrix, show_progress=False, callback=watch)
     factors = np.vstack([np.zeros_like(trainer.item_factors[:1]), trainer.item_factors])
     if not np.isfinite(factors).all():
