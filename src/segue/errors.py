@@ -78,7 +78,7 @@ class MissingExtraError(SegueError, ImportError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the extra '{extra}': pip install 'segue[{extra}]'")
+        super().__init__(f"{feature} needs the extra '{extra}': pip install \"segue[{extra}]\"")
 
 
 def import_extra(module: str, feature: str, extra: str) -> Any:

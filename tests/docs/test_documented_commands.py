@@ -164,11 +164,14 @@ def write_files(folder: Path) -> None:
     frame = events.frame.select("session", "item", "time")
     where = pl.when(pl.col("session") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
     frame.with_columns(shop=where, day=where).write_csv(folder / "clicks.csv")
-    frame.with_columns(pl.col("time") + 7 * 86_400).write_csv(folder / "next-week.csv")
+    frame.with_columns(pl.col("time") + pl.duration(days=7)).write_csv(folder / "next-week.csv")
     frame.rename({"session": "basket", "item": "sku", "time": "when"}).write_parquet(folder / "log.parquet")
     frame.select("session", "time", "item").write_csv(folder / "raw.csv", include_header=False)
-    users = frame.select(pl.col("session").alias("user_id:token") // 3, "item", "time")
-    users = users.rename({"item": "item_id:token", "time": "timestamp:float"})
+    users = frame.select(
+        pl.col("session").alias("user_id:token") // 3,
+        pl.col("item").alias("item_id:token"),
+        pl.col("time").dt.epoch("s").cast(pl.Float64).alias("timestamp:float"),
+    )
     users.write_csv(folder / "ratings.inter", separator="\t")
     ids = [*frame["item"].unique().sort(), 99_999]
     table = {"item": ids, "category": [number % 4 for number in ids], "brand": [number % 9 for number in ids]}
