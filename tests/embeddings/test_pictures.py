@@ -83,5 +83,5 @@ def test_an_absent_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from segue.errors import MissingExtraError
 
     monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
-    with pytest.raises(MissingExtraError, match=r"needs the extra 'plot': pip install 'segue\[plot\]'"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra .plot.: pip install "segue\[plot\]"'):
         plot(model_of(groups()))
