@@ -24,6 +24,7 @@ class Recommender:
 
     def __init__(self, path: Path, in_stock: set[int]) -> None:
         self.model = segue.load(path)
+        self.ids = self.model.vocabulary.ids.to_list()
         self.in_stock = self.model.vocabulary.index(sorted(in_stock))
 
     def recommend(self, visit: list[int], k: int = 5) -> list[int]:
@@ -31,11 +32,11 @@ class Recommender:
         known = [index for index in self.model.vocabulary.index(visit) if index]
         prefixes = segue.Prefixes.from_lists([known], self.model.vocabulary)
         items, _ = self.model.top_k(prefixes, k, allowed=self.in_stock, exclude=prefixes)
-        return [int(self.model.vocabulary.ids[item - 1]) for item in items[0] if item]
+        return [self.ids[index - 1] for index in items[0].tolist() if index]
 
 
 train(folder / "model")
-products = [int(item) for item in segue.load(folder / "model").vocabulary.ids]
+products = segue.load(folder / "model").vocabulary.ids.to_list()
 recommender = Recommender(folder / "model", in_stock=set(products[::2]))
 
 visit: list[int] = []

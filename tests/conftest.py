@@ -42,6 +42,7 @@ LONG = {
     r"tests/models/(?!test_gru4rec|test_sasrec).*::test_killed_and_resumed": "GRU4Rec and SASRec",
     r"tests/tuning/test_search.py::test_interrupted_and_resumed.*\[2\]": "the first epoch",
     r"tests/docs/.*test_commands_run.*\[docs/(?!get-started)": "the README and the first page",
+    r"tests/docs/.*test_python_blocks_run.*\[(?!docs/get-started)": "the first page",
 }
 """Tests of ``make soak`` by what their names match, and their short forms in ``make test``."""
 

@@ -207,3 +207,11 @@ def test_commands_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monke
     for words in runnable(page):
         code, said = run(quickly(words))
         assert code == 0, (words, said)
+
+
+@pytest.mark.parametrize("name", ["docs/get-started.md", "docs/index.md", "README.md"])
+def test_python_blocks_run_in_the_order_of_the_page(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+    code = "\n".join(blocks((ROOT / name).read_text(encoding="utf-8"), "python"))
+    exec(compile(code, name, "exec"), {})
