@@ -2,6 +2,7 @@
 # Requires Python 3.11+ with pip, and make.
 PYTHON ?= python3
 BIN := .venv/bin
+QUICK := tests/data tests/protocols tests/nn tests/metrics/test_metrics.py tests/test_parameters.py tests/test_spaces.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test quick soak check docs wheel clean
@@ -13,7 +14,7 @@ demo: .venv/product
 test: check
 	$(BIN)/pytest -n 2 -m "not soak"
 
-# The tests that need no training and no compiled code.
+# Fast tests of the core: logs, protocols, networks, losses and metrics.
 quick: .venv/dev
 	$(BIN)/pytest -n 2 -m "not soak" $(QUICK)
 

@@ -106,3 +106,14 @@ def test_a_missing_extra_is_named(arguments: tuple[str, ...], extra: str, enviro
     assert done.returncode == 2, done.stdout
     assert f'pip install "segue[{extra}]"' in " ".join(done.stderr.split())
     assert not list(tmp_path.glob("runs/*/*/"))
+
+
+@pytest.mark.soak
+def test_the_demo_runs_in_an_empty_environment(tmp_path: Path) -> None:
+    """Installs the dependencies from the package index."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    pip = [str(python), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
+    subprocess.run([*pip, str(built_wheel(tmp_path / "dist"))], check=True)
+    demo = run(python, tmp_path, "demo", "--sessions", "2000")
+    assert demo.returncode == 0, demo.stderr

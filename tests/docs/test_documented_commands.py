@@ -24,8 +24,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 REAL_LOGS = {"diginetica": "part", "yoochoose-100k": "part", "ml-1m": "user", "beauty": "user", "ml-100k": "user"}
 """Logs that are not shipped, by what decides their protocol."""
 NETWORKS = ("gru4rec", "sasrec")
-DEMO = ("segue-demo", "shop/")
-"""Folders that ``segue demo`` writes; its commands run in tests/cli."""
 
 
 def blocks(text: str, *languages: str) -> list[str]:
@@ -133,29 +131,27 @@ def test_every_extra_in_the_docs_exists() -> None:
 
 def runnable(page: Path) -> list[list[str]]:
     """Return the commands of a page that need no real log, without repetitions."""
+    real = (*REAL_LOGS, "runs/ml-100k/", "runs/yc/")
     found = []
     for program, *words in commands(page):
-        real = {*REAL_LOGS, *(f"runs/{name}" for name in ("ml-100k/", "yc/"))}
-        if program != "segue" or any(word.startswith((*real, *DEMO)) for word in words) or words[0] == "demo":
-            continue
-        if words not in found:
+        if program == "segue" and words not in found and not any(word.startswith(real) for word in words):
             found.append(words)
     return found
 
 
 def quickly(words: list[str]) -> list[str]:
-    """Make the networks that a command trains small, and its search short."""
-    if words[0] not in ("run", "distill", "tune", "fit") or {"--config", "--like", "--recbole"} & set(words):
+    """Make the networks that a command trains small, its search short, and the demo's shop small."""
+    if words[0] == "demo":
+        return [*words, "--sessions", "1000"]
+    if words[0] not in ("run", "distill", "tune") or {"--config", "--recbole"} & set(words):
         return words
-    words = [
-        "1" if before in ("--trials", "--workers") else word for before, word in zip(["", *words], words, strict=False)
-    ]
+    pairs = list(zip(["", *words], words, strict=False))
+    words = ["1" if option in ("--trials", "--workers") else word for option, word in pairs]
     if words[0] == "tune" and "--trials" not in words:
         words += ["--trials", "1"]
-    models = "sasrec" if words[0] == "distill" and "--student" not in words else " ".join(words)
-    trained = [name for name in NETWORKS if re.search(rf"\b(?<!/){name}\b(?!\.)", models)]
-    trained = [name for name in trained if words[0] != "distill" or words[words.index("--student") + 1 :][:1] == [name]]
-    return [*words, *(text for name in trained for text in ("--set", f"{name}.training.epochs=1"))]
+    trained = [name for option, word in pairs if option in ("--model", "--student") for name in word.split(",")]
+    settings = [("--set", f"{name}.training.epochs=1") for name in trained if name in NETWORKS]
+    return [*words, *(word for setting in settings for word in setting)]
 
 
 def write_files(folder: Path) -> None:
@@ -204,6 +200,8 @@ RUNNABLE = [page for page in PAGES if runnable(page)]
 def test_commands_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_files(tmp_path)
+    if not any(words[0] == "fit" for words in runnable(page)):
+        segue.VSKNN().fit(segue.prepare(segue.read("clicks.csv", items="items.csv")).train).save("production")
     for words in runnable(page):
         code, said = run(quickly(words))
         assert code == 0, (words, said)
