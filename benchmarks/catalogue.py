@@ -22,12 +22,15 @@ import polars as pl
 import torch
 from torch.nn import functional
 
-from segue import SASRec, Sessions, Vocabulary
-from segue.nn.encoders.base import Encoder
+from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.models.sasrec import SASRec
+from segue.nn.losses.config import FullCrossEntropy
+from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.training.runtime import Precision, Runtime
 
 LENGTH = 21
-SAMPLED = {"loss": "sampled-softmax", "n_samples": 2048}
+SAMPLED = {"loss": {"name": "sampled-softmax", "n_samples": 2048}}
 EPOCHS = 2
 WAYS: Mapping[str, tuple[Precision, Mapping[str, Any]]] = {
     "plain": ("fp32", {}),
@@ -38,9 +41,17 @@ WAYS: Mapping[str, tuple[Precision, Mapping[str, Any]]] = {
 }
 
 
-def plain(states: torch.Tensor, targets: torch.Tensor, encoder: Encoder, *_: object) -> torch.Tensor:
+def plain(step: LossInput) -> torch.Tensor:
     """Return the cross-entropy among all items, logits and all."""
-    return functional.cross_entropy(encoder.logits(states)[:, 1:], targets - 1)
+    return functional.cross_entropy(step.encoder.logits(step.states)[:, 1:], step.targets - 1)
+
+
+class Plain(FullCrossEntropy):
+    """Cross-entropy with all scores at once."""
+
+    def loss(self, n_items: int, precision: str) -> StepLoss:
+        """Return the loss of a step."""
+        return plain
 
 
 def log(n_items: int, n_sessions: int) -> Sessions:
@@ -61,7 +72,8 @@ def measure(way: str, train: Sessions, width: int) -> dict[str, Any]:
     before = peak_mb()
     model = SASRec(embedding_size=width, training={"epochs": EPOCHS, "batch_size": 16, **training})
     if way == "plain":
-        model.loss = lambda *_: plain  # type: ignore[assignment, method-assign, return-value]
+        unchunked = model.config.training.model_copy(update={"loss": Plain()})
+        model = SASRec(model.config.model_copy(update={"training": unchunked}))
     runtime = Runtime(device="cpu", precision=precision)
     model.fit(train, runtime=runtime)
     seconds = model.curve[-1].seconds

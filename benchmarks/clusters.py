@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 import segue
+from segue.cli.progress import progress_shown
 from segue.data.synthetic import shop
-from segue.evaluation.purity import purity
-from segue.progress import progress_for
+from segue.metrics.beyond_accuracy import purity
 from segue.training.runtime import Runtime
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -21,7 +21,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "trained": {
         "vectors": "trained",
         "anneal": 1.0,
-        "training": {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "n_samples": 256},
+        "training": {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "loss": {"n_samples": 256}},
     },
 }
 
@@ -33,7 +33,8 @@ def main() -> None:
     print(f"protocol {data.hash}, {len(data.train.vocabulary):,} items, {categories.max() + 1} categories")
     for name, settings in ROWS.items():
         model = segue.AttentionClustering(**settings)
-        model.fit(data.train, seed=0, runtime=Runtime("cpu", "bf16", progress=progress_for()))
+        with progress_shown() as progress:
+            model.fit(data.train, seed=0, runtime=Runtime("cpu", "bf16", progress=progress))
         clusters = model.clusters()
         by_chance = purity(np.random.default_rng(0).permutation(clusters), categories)
         recall = segue.evaluate(model, data).metrics["recall@20"]

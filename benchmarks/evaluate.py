@@ -17,11 +17,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from segue.data.sessions import Cases, Prefixes
+from segue.cli.progress import progress_shown
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.metrics import AUC_METRICS, DEFAULT_METRICS, LIST_METRICS, RANK_METRICS
-from segue.progress import progress_for
+from segue.metrics import DEFAULT_METRICS, LIST_METRICS
+from segue.metrics.ranking import AUC_METRICS, RANK_METRICS
 from segue.rng import generator
 
 
@@ -85,7 +87,8 @@ def main() -> None:
     measure(scorer, cases[:10], metrics=metrics)  # compiles the kernels, or reads them from the cache
     scorer.seconds, before = 0.0, peak_mib()
     started = time.perf_counter()
-    evaluation = measure(scorer, cases, metrics=metrics, progress=progress_for())
+    with progress_shown() as progress:
+        evaluation = measure(scorer, cases, metrics=metrics, progress=progress)
     seconds = time.perf_counter() - started
     intervals_started = time.perf_counter()
     intervals = len(evaluation.confidence)

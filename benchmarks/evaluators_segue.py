@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 import segue
-from segue import GRU4Rec, Sessions
+from segue.cli.progress import progress_shown
+from segue.data.sessions import Sessions
 from segue.evaluation.measure import measure
-from segue.progress import progress_for
+from segue.models.gru4rec import GRU4Rec
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
@@ -29,13 +30,15 @@ METRICS = ("recall@20", "mrr@20")
 
 def new_model(args: argparse.Namespace) -> GRU4Rec:
     """Return our model with the sizes of the benchmark."""
-    training = {name: getattr(args, name) for name in ("batch_size", "n_samples", "learning_rate", "epochs")}
+    training = {name: getattr(args, name) for name in ("batch_size", "learning_rate", "epochs")}
+    training["loss"] = {"n_samples": args.n_samples}
     return GRU4Rec(hidden_size=args.hidden_size, dropout_hidden=args.dropout_hidden, training=training)
 
 
 def run_ours(args: argparse.Namespace, train: Sessions) -> tuple[GRU4Rec, float]:
     """Train our model; return it and the seconds of an epoch."""
-    model = new_model(args).fit(train, runtime=Runtime(device="cpu", precision="fp32", progress=progress_for()))
+    with progress_shown() as progress:
+        model = new_model(args).fit(train, runtime=Runtime(device="cpu", precision="fp32", progress=progress))
     return model, float(np.mean([record.seconds for record in model.curve]))
 
 

@@ -43,7 +43,7 @@ def generate(events: int, seed: int = 0) -> pl.DataFrame:
 
 def measure(file: Path) -> dict[str, float]:
     """Read and prepare ``file`` in this process."""
-    from segue.data.readers import read  # noqa: PLC0415 - the imports are part of what is measured
+    from segue.data.readers.read import read  # noqa: PLC0415 - the imports are part of what is measured
     from segue.experiment.memory import peak_mb  # noqa: PLC0415
     from segue.protocols.prepare import prepare  # noqa: PLC0415
 

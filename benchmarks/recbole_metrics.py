@@ -27,10 +27,12 @@ import polars as pl
 import torch
 
 import segue
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
-from segue.evaluation.measure import Evaluation, measure
+from segue.evaluation.measure import measure
+from segue.evaluation.outcome import Evaluation
 from segue.experiment.recipe import PROTOCOL, read_log
 from segue.metrics import MetricName
 from segue.recbole import load_recbole

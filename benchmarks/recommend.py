@@ -66,7 +66,7 @@ def fitted(name: str, train: Sessions, parameters: dict) -> Model:
 def sessions_of(train: Sessions, count: int, seed: int = 1) -> list[list[str]]:
     """Return running sessions, each the beginning of a training session, in raw ids."""
     rng = np.random.default_rng(seed)
-    labels, chosen = train.vocabulary.labels, rng.integers(0, len(train), count)
+    labels, chosen = train.vocabulary.raw_ids, rng.integers(0, len(train), count)
     ends = train.offsets[chosen] + rng.integers(1, train.lengths[chosen] + 1)
     return [
         [labels[item] for item in train.items[start:end]]
@@ -94,10 +94,10 @@ def parts(model: Model, running: list[list[str]], repeats: int) -> list[tuple[st
     rows = [model.top_k(one, K)[0][0] for one in prefixes[:200]]
     found = [
         ("ids to indices", lambda n: vocabulary.index(running[n % len(running)])),
-        ("check", lambda n: prefixes[n % len(prefixes)].require(vocabulary)),
+        ("check", lambda n: prefixes[n % len(prefixes)].require_valid(vocabulary)),
         ("best items", lambda n: model._top_k(prefixes[n % len(prefixes)], K, None, None)),
         ("  by all scores", lambda n: segue_top_k(model, prefixes[n % len(prefixes)])),
-        ("indices to ids", lambda n: [vocabulary.labels[item] for item in rows[n % len(rows)].tolist()]),
+        ("indices to ids", lambda n: [vocabulary.raw_ids[item] for item in rows[n % len(rows)].tolist()]),
     ]
     if hasattr(model, "network"):
         found.insert(3, ("  session to state", lambda n: state(model, prefixes[n % len(prefixes)])))

@@ -1,6 +1,7 @@
 """Models over several seeds: their means, and how much one is above another, with a paired interval."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import segue
+from segue.cli.progress import progress_shown
 from segue.evaluation.significance import paired_tests
-from segue.progress import progress_for
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
 
@@ -40,11 +41,12 @@ def outcome(name: str, row: Row, data: Dataset, seeds: int, folder: Path, metric
         path = folder / f"{name}-{seed}.npz"
         if not path.exists():
             checkpoint = folder / f"{name}-{seed}.checkpoint"
-            runtime = Runtime("cpu", "bf16", checkpoint=checkpoint, resume=True, progress=progress_for())
-            runtime.progress.say(f"{name}, seed {seed}")
-            started = time.perf_counter()
-            model = row.fit(data, seed, runtime)
-            seconds = time.perf_counter() - started
+            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+            with progress_shown() as progress:
+                runtime = Runtime("cpu", "bf16", checkpoint=checkpoint, resume=True, progress=progress)
+                started = time.perf_counter()
+                model = row.fit(data, seed, runtime)
+                seconds = time.perf_counter() - started
             evaluation = segue.evaluate(model, data)
             unfinished = path.with_suffix(".part.npz")
             np.savez(unfinished, seconds=seconds, **{metric: evaluation.values[metric] for metric in metrics})

@@ -17,8 +17,10 @@ import numpy as np
 import torch
 
 import segue
-from segue import VSKNN, Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.evaluation.ranking import top_k
+from segue.models.v_sknn import VSKNN
 
 LIST = 20
 CHUNK = 128

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import segue
-from segue.cli.tables import typed
-from segue.parameters import describe, flatten
+from segue.parameters import describe, flatten, typed
 
 DOCS = Path(__file__).parent
 INDEX = "README"

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from segue.recbole import COUNTERPARTS, GROUPS, Setting
+from segue.recbole.models import COUNTERPARTS
+from segue.recbole.settings import GROUPS, Setting
 
 PAGE = Path(__file__).parent / "recbole.md"
 

@@ -14,13 +14,14 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 _SOURCE = Path(__file__).parent.parent / "src"
-# numba wants the functions of kernel modules bare; methods that return Self, as those of models do, cannot be checked.
+# Not modules with compiled functions, which numba wants bare. Methods that return Self, as those of models do, cannot
+# be checked.
 # The modules are listed from their files: pkgutil.walk_packages would import them before the hook is there.
 _MODULES = [
     ".".join(path.relative_to(_SOURCE).with_suffix("").parts)
     for layer in ("data", "nn", "evaluation")
     for path in sorted((_SOURCE / "segue" / layer).rglob("*.py"))
-    if path.stem != "__init__" and not path.stem.endswith("kernels")
+    if path.stem != "__init__" and "import njit" not in path.read_text(encoding="utf-8")
 ]
 install_import_hook(_MODULES, "beartype.beartype")
 

@@ -16,7 +16,8 @@ import torch
 from chains import markov_chain
 
 import segue
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
 from segue.errors import SegueError
 from segue.evaluation.ranking import target_ranks, top_k
@@ -34,7 +35,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "VSTAN": {},
     "ALS": {"factors": 4},
     "BPR": {"factors": 4, "training": {"epochs": 1}},
-    "GRU4Rec": {"hidden_size": 8, "training": {**SMALL, "n_samples": 8}},
+    "GRU4Rec": {"hidden_size": 8, "training": {**SMALL, "loss": {"n_samples": 8}}},
     "ImprovedGRU4Rec": NETWORK,
     "FPMC": NETWORK,
     "NARM": NETWORK,
@@ -160,7 +161,7 @@ def other_calls(train: Sessions, rng: np.random.Generator) -> dict[str, Call]:
             lambda: target_ranks(scores, any_index(rng, 6)),
         ),
         "Prefixes.events(any index)": (lambda: sound(rng).events(), lambda: foreign(rng).events()),
-        "Prefixes.latest(any index)": (lambda: sound(rng).latest(3), lambda: foreign(rng).latest(3)),
+        "Prefixes.tail(any index)": (lambda: sound(rng).tail(3), lambda: foreign(rng).tail(3)),
         "Sessions.select(any index)": (
             lambda: train.select(np.array([1, 2])),
             lambda: train.select(rng.choice(EXTREMES, 3)),

@@ -59,7 +59,7 @@ def test_foreign_folders_and_newer_formats_are_refused(artifact: Artifact, tmp_p
         Artifact.read(folder)
     for foreign in ("[]", '{"sha256": []}', json.dumps({**content, "format": "new"})):
         manifest.write_text(foreign)
-        with pytest.raises(ArtifactError, match="is no manifest"):
+        with pytest.raises(ArtifactError, match="is not a manifest"):
             Artifact.read(folder)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from segue import storage
 from segue.errors import ArtifactError, StorageError
 from segue.storage import (
     append_line,
-    durable,
+    filesystem,
     is_locked,
-    is_unfinished,
     locked,
     make_folder,
     read_unchanged,
@@ -23,9 +23,9 @@ from segue.storage import (
     replacing_file,
     replacing_folder,
     write_text,
-    writes,
 )
-from segue.storage.exchange import exchange
+from segue.storage.filesystem import exchange
+from segue.storage.scratch import is_unfinished
 
 FULL_DISK = """
 import resource, sys
@@ -124,7 +124,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 @pytest.mark.parametrize("atomic", [True, False])
 def test_a_folder_is_replaced_or_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool) -> None:
     if not atomic:
-        monkeypatch.setattr(writes, "exchange", lambda one, other: False)
+        monkeypatch.setattr(storage, "exchange", lambda one, other: False)
     folder = tmp_path / "model"
     with replacing_folder(folder) as scratch:
         (scratch / "one").write_text("1")
@@ -189,10 +189,10 @@ def test_a_killed_writer_leaves_the_old_or_the_new_content_and_the_next_one_clea
         for folder in folders:
             read_model(folder / "model")
             only_number((folder / "text").read_text())
-            rooms = [path for path in folder.iterdir() if is_unfinished(path)]
-            assert {path.name for path in folder.iterdir() if path not in rooms} == {"model", "text"}
-            assert len(rooms) <= 2  # One per path: those of the killed writers before are gone.
-            left += len(rooms)
+            scratch = [path for path in folder.iterdir() if is_unfinished(path)]
+            assert {path.name for path in folder.iterdir() if path not in scratch} == {"model", "text"}
+            assert len(scratch) <= 2  # One per path: those of the killed writers before are gone.
+            left += len(scratch)
     assert left
     for folder in folders:
         write_text(folder / "text", "done")
@@ -256,7 +256,7 @@ def test_a_folder_is_there_whenever_two_renames_are_interrupted(
     def replace() -> None:
         with replacing_folder(folder) as scratch:
             (scratch / "new").touch()
-            monkeypatch.setattr(writes, "exchange", lambda one, other: False)
+            monkeypatch.setattr(storage, "exchange", lambda one, other: False)
             monkeypatch.setattr(Path, "rename", interrupted)
 
     with pytest.raises((KeyboardInterrupt, StorageError)):
@@ -283,8 +283,8 @@ def test_a_folder_of_a_writer_killed_between_two_renames_is_put_back_by_the_next
 
 def test_directory_entries_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(writes, "sync_directory", synced.append)
-    monkeypatch.setattr(durable, "sync_directory", synced.append)
+    monkeypatch.setattr(storage, "sync_directory", synced.append)
+    monkeypatch.setattr(filesystem, "sync_directory", synced.append)
     make_folder(tmp_path / "a" / "b")
     assert synced == [tmp_path, tmp_path / "a"]
     synced.clear()
@@ -304,12 +304,12 @@ def test_a_directory_that_cannot_be_read_is_no_reason_to_fail(tmp_path: Path, mo
     def refuse(descriptor: int) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(durable.os, "fsync", refuse)
+    monkeypatch.setattr(filesystem.os, "fsync", refuse)
     code = 22
-    durable.sync_directory(tmp_path)
+    filesystem.sync_directory(tmp_path)
     code = 5
     with pytest.raises(OSError, match="Input/output"):
-        durable.sync_directory(tmp_path)
+        filesystem.sync_directory(tmp_path)
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -376,5 +376,5 @@ def test_a_full_disk_leaves_no_half_artifact(tmp_path: Path) -> None:
     target = tmp_path / "model"
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(target)], capture_output=True, text=True, check=True)
     assert f"{target}: cannot be written" in done.stdout
-    assert "Free some space" in done.stdout
+    assert "Free some disk space" in done.stdout
     assert list(tmp_path.iterdir()) == []

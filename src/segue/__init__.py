@@ -11,6 +11,7 @@
 A name is imported when it is first used, so that looking into a log does not wait for a deep learning library.
 """
 
+import logging
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 # often: where another process wants the core too, training takes ten times as long. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+logging.getLogger("segue").addHandler(logging.NullHandler())  # Messages are for who asks for them.
+
 if TYPE_CHECKING:
+    from segue.data.cases import Cases as Cases
     from segue.data.events import Events as Events
-    from segue.data.readers import read as read
-    from segue.data.sessions import Cases as Cases
+    from segue.data.readers.read import read as read
     from segue.data.sessions import Prefixes as Prefixes
     from segue.data.sessions import Sessions as Sessions
     from segue.data.vocabulary import Vocabulary as Vocabulary
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
     from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
-    from segue.evaluation.linter.finding import Finding as Finding
-    from segue.evaluation.linter.lint import lint as lint
+    from segue.evaluation.linter import lint as lint
+    from segue.evaluation.linter.checks import Finding as Finding
     from segue.evaluation.measure import measure as measure
     from segue.evaluation.outcome import Evaluation as Evaluation
     from segue.experiment.comparison.compare import Comparison as Comparison
@@ -84,15 +87,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Events": "data.events",
-    "read": "data.readers",
-    "Cases": "data.sessions",
+    "read": "data.readers.read",
+    "Cases": "data.cases",
     "Prefixes": "data.sessions",
     "Sessions": "data.sessions",
     "Vocabulary": "data.vocabulary",
     "SegueError": "errors",
     "evaluate": "evaluation.evaluate",
-    "Finding": "evaluation.linter.finding",
-    "lint": "evaluation.linter.lint",
+    "Finding": "evaluation.linter.checks",
+    "lint": "evaluation.linter",
     "Evaluation": "evaluation.outcome",
     "measure": "evaluation.measure",
     "Dataset": "protocols.dataset",

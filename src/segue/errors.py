@@ -1,18 +1,18 @@
-"""Every error that segue raises on purpose.
+"""The exceptions of segue.
 
     SegueError
-    ├── InputError            a user's mistake: the command line prints it and exits with 2
-    │   ├── LogError          the content of a click log (file, row, column)
-    │   ├── ParameterError    a parameter of a model, a protocol or a run
-    │   ├── UnknownNameError  a name that is not in a table (model, preset, metric, ...)
+    ├── InputError            invalid input: the command line prints the message and exits with 2
+    │   ├── LogError          a click log that cannot be read or breaks a rule (file, row, column)
+    │   ├── ParameterError    an invalid parameter of a model, a protocol or a run
+    │   ├── UnknownNameError  an unknown name (of a model, a preset, a metric, ...)
     │   ├── PluginError       a model of another package that cannot be used
-    │   ├── EmptyDataError    nothing is left to learn from or to test on
-    │   └── ArtifactError     a folder that is no artifact, or a damaged one
-    ├── DivergedError         a training whose loss is no longer finite
+    │   ├── EmptyDataError    no data left to train or test on
+    │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
+    ├── DivergedError         the training loss is no longer finite
     ├── MissingExtraError     an optional dependency is not installed
-    └── StorageError          a write failed (disk full, read-only); nothing half-written is left
+    └── StorageError          a write failed (disk full, read-only); no partial file is left
 
-A message names the place, the rule, the value received and the remedy, in that order.
+Messages name the place, the rule, the value received and the remedy, in that order.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from typing import Any
 
 
 class SegueError(Exception):
-    """Root of all errors that segue raises on purpose."""
+    """Base class of all errors that segue raises."""
 
 
 class InputError(SegueError, ValueError):
-    """A user's mistake."""
+    """Invalid input."""
 
 
 class LogError(InputError):
@@ -34,16 +34,16 @@ class LogError(InputError):
 
 
 class ParameterError(InputError):
-    """A parameter outside its rule."""
+    """An invalid parameter."""
 
 
 class UnknownNameError(InputError):
-    """A name that a table does not hold.
+    """An unknown name.
 
     Args:
-        kind: what was looked up, for example ``"model"``.
+        kind: what the name is of, for example ``"model"``.
         name: the name received.
-        known: the names that the table holds.
+        known: the valid names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -58,23 +58,23 @@ class PluginError(InputError):
 
 
 class EmptyDataError(InputError):
-    """Nothing is left to learn from or to test on."""
+    """No data left to train or test on."""
 
 
 class ArtifactError(InputError):
-    """A folder that is no artifact of segue, or a damaged one."""
+    """A folder that is not an artifact of segue, or is damaged."""
 
 
 class DivergedError(SegueError):
-    """A training whose loss is no longer finite."""
+    """The training loss is no longer finite."""
 
 
 class MissingExtraError(SegueError, ImportError):
     """An optional dependency is not installed.
 
     Args:
-        feature: what the reader wanted to do.
-        extra: the extra of segue that brings the dependency.
+        feature: what needs the dependency.
+        extra: the extra of segue that installs it.
     """
 
     def __init__(self, feature: str, extra: str) -> None:

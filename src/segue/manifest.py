@@ -1,4 +1,4 @@
-"""Folders that segue writes and reads again: a manifest names their format and the SHA-256 checksum of every file."""
+"""Folders with a manifest, which holds their format and the SHA-256 checksum of every file."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Manifest(BaseModel):
-    """What is read from every manifest; a format may add to it."""
+    """Fields of every manifest; a format may add to them."""
 
     format: int
     sha256: dict[str, str]
@@ -33,17 +33,17 @@ ManifestT = TypeVar("ManifestT", bound=Manifest)
 
 @dataclass(frozen=True, eq=False)
 class FolderFormat(Generic[ManifestT]):
-    """One kind of folder.
+    """A kind of folder.
 
     Attributes:
-        noun: what such a folder is called in messages, with its article.
-        file: name of the manifest, which tells the kinds apart.
+        noun: name of such a folder in messages, with its article.
+        file: name of the manifest, different for each kind.
         version: version of the layout; a newer one is refused.
-        manifest: what the manifest holds.
-        libraries: packages whose versions are written down.
+        manifest: fields of the manifest.
+        libraries: packages whose versions are recorded.
         origin: how to get such a folder, for messages.
         remedy: what to do about a damaged one, for messages.
-        parts: files that tell such a folder where its manifest is missing; none if it is not told.
+        parts: files by which such a folder is recognised if its manifest is missing; may be empty.
     """
 
     noun: str
@@ -56,24 +56,24 @@ class FolderFormat(Generic[ManifestT]):
     parts: tuple[str, ...] = ()
 
     def is_at(self, path: Path) -> bool:
-        """Say whether a folder looks like one of this kind; ``open`` checks that it is complete."""
+        """Return whether a folder looks like one of this kind; ``open`` checks that it is complete."""
         return (path / self.file).is_file()
 
     def is_without_manifest(self, path: Path) -> bool:
-        """Say whether a folder looks like one of this kind that was copied in part, without its manifest."""
+        """Return whether a folder looks like an incomplete copy of this kind, without its manifest."""
         return bool(self.parts) and not self.is_at(path) and all((path / name).is_file() for name in self.parts)
 
     def write(self, path: Path, facts: Mapping[str, Any], write_files: Callable[[Path], None]) -> Path:
-        """Write a folder atomically; one of this kind that is already there is replaced.
+        """Write a folder atomically; it may replace one of this kind.
 
         Args:
             path: the folder.
-            facts: what the manifest holds besides format, library versions and checksums; ready for JSON.
-            write_files: writes the files into the folder that it is given.
+            facts: JSON content of the manifest besides format, library versions and checksums.
+            write_files: writes the files into a given folder.
 
         Raises:
             ArtifactError: ``path`` exists and is something else.
-            StorageError: the write failed; what was at ``path`` is still there.
+            StorageError: the write failed; the previous content of ``path`` is unchanged.
         """
         if path.exists() and not self.is_at(path) and not _is_empty_folder(path):
             raise ArtifactError(f"{path}: exists and is not {self.noun} of segue; choose another folder")
@@ -121,7 +121,7 @@ class FolderFormat(Generic[ManifestT]):
         try:
             manifest = self.manifest.model_validate(content)
         except ValidationError as error:
-            raise ArtifactError(f"{file}: is no manifest of segue, or a damaged one; {self.remedy}") from error
+            raise ArtifactError(f"{file}: is not a manifest of segue, or is damaged; {self.remedy}") from error
         if manifest.format > self.version:
             raise ArtifactError(
                 f"{path}: has format {manifest.format}, this version of segue reads up to {self.version}; upgrade segue"

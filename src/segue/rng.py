@@ -1,7 +1,7 @@
-"""One seed, independent random streams.
+"""Independent random streams from one seed.
 
-A stream is named by its use (``"shuffle"``, ``"dropout"``, ...) and by numbers such as the epoch, so that what
-one part of the program draws never shifts what another part draws. Nothing here touches a global generator.
+A stream is named by its use (``"shuffle"``, ``"dropout"``, ...) and by numbers such as the epoch, so that draws in one
+part of the program never shift those in another. No global generator is seeded.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What may be searched for the value of a parameter: a range, a list, or the surroundings of the value it has."""
+"""Search spaces of parameters: a range, a list of values, or a range around the current value."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from segue.parameters import field_of, flatten, typed
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from ``low`` to ``high``, both included; ``log`` gives each order of magnitude the same share."""
+    """All numbers from ``low`` to ``high`` inclusive, sampled uniformly or, with ``log``, log-uniformly."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """Some values, in no order."""
+    """A categorical choice of values."""
 
     values: tuple[Any, ...]
 
@@ -54,45 +54,49 @@ class Choice:
 
 @dataclass(frozen=True)
 class Around:
-    """From the value that a parameter has, divided by ``factor``, to ``factor`` times it, by orders of magnitude.
+    """A log-uniform range from the current value divided by ``factor`` to ``factor`` times it.
 
-    For parameters whose scale depends on others, as a learning rate does on the optimiser. There is nothing around a
-    value that is 0 or none.
+    For parameters whose scale depends on others, such as a learning rate on the optimiser. A value of 0 or none has no
+    such range.
     """
 
     factor: float
 
 
 Space = Range | Choice
-"""What a parameter is searched in."""
+"""The search space of a parameter."""
 
 
 def spaces_of(config: BaseModel) -> dict[str, Space]:
-    """Return the spaces that a configuration declares in ``search``, by dotted name, around the values it has."""
+    """Return the search spaces that a configuration declares in ``search``, by dotted name."""
     declared: Mapping[str, Space | Around] = getattr(config, "search", {})
     values = flatten(config.model_dump())
-    spaces = {name: _placed(space, values[name], whole(type(config), name)) for name, space in declared.items()}
+    spaces = {
+        name: _around(space, values[name], is_integer_parameter(type(config), name))
+        for name, space in declared.items()
+        if name in values  # A tagged section has the parameters of its own class alone.
+    }
     return {name: space for name, space in spaces.items() if space is not None}
 
 
-def whole(config: type[BaseModel], name: str) -> bool:
-    """Say if a parameter is an integer; ``name`` is dotted."""
+def is_integer_parameter(config: type[BaseModel], name: str) -> bool:
+    """Return whether a parameter, given by dotted name, is an integer."""
     info = field_of(config, name)
     return info is not None and (info.annotation is int or int in getattr(info.annotation, "__args__", ()))
 
 
-def _placed(space: Space | Around, value: Any, is_whole: bool) -> Space | None:
+def _around(space: Space | Around, value: Any, is_integer: bool) -> Space | None:
     if not isinstance(space, Around):
         return space
     if not value:
         return None
-    if is_whole:
+    if is_integer:
         return Range(max(1, round(value / space.factor)), round(value * space.factor), log=True)
     return Range(_rounded(value / space.factor), _rounded(value * space.factor), log=True)
 
 
 def _rounded(value: float) -> float:
-    """Return a value with three digits: 0.001 / 5 is 0.0002, and not 0.00020000000000000001."""
+    """Round to three significant digits: 0.001 / 5 is 0.0002, and not 0.00020000000000000001."""
     return float(f"{value:.3g}")
 
 
@@ -101,10 +105,10 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(:log)?")
 
 
 def parse_space(name: str, text: object) -> Space:
-    """Read a space as it is typed: ``0.001..0.1``, ``0.001..0.1:log`` or ``[64, 128]``; a list may be one already.
+    """Parse a search space: ``0.001..0.1``, ``0.001..0.1:log`` or ``[64, 128]``, or take a list of values.
 
     Raises:
-        ParameterError: it is none, or an empty one.
+        ParameterError: it is not a search space, or is empty.
     """
     if isinstance(text, str) and (match := _RANGE.fullmatch(text.replace(" ", ""))):
         return _range(name, _number(match[1]), _number(match[2]), log=match[3] is not None)
@@ -112,7 +116,7 @@ def parse_space(name: str, text: object) -> Space:
 
 
 def parse_searches(texts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Turn ``["gru4rec.layers=1..3"]`` into ``{"gru4rec": {"layers": "1..3"}}``.
+    """Parse ``["gru4rec.layers=1..3"]`` into ``{"gru4rec": {"layers": "1..3"}}``.
 
     Raises:
         ParameterError: an entry is not of the form owner.name=space.
@@ -131,9 +135,9 @@ def parse_searches(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 
 def _range(name: str, low: float, high: float, *, log: bool) -> Range:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ParameterError(f"{name}: must be a range LOW..HIGH that rises, got {low}..{high}")
+        raise ParameterError(f"{name}: must be a range LOW..HIGH with LOW < HIGH, got {low}..{high}")
     if log and low <= 0:
-        raise ParameterError(f"{name}: must begin above 0 to be searched by orders of magnitude, got {low}..{high}:log")
+        raise ParameterError(f"{name}: must begin above 0 to be searched on a log scale, got {low}..{high}:log")
     return Range(low, high, log)
 
 
@@ -149,7 +153,7 @@ def _values(name: str, text: object) -> tuple[Any, ...]:
     if any(isinstance(value, list | dict) for value in values):
         raise ParameterError(f"{name}: must list numbers, words, true, false or none, got {text}")
     if len({(type(value), value) for value in values}) < max(2, len(values)):
-        raise ParameterError(f"{name}: must list two different values or more, each once, got {text}; --set fixes one")
+        raise ParameterError(f"{name}: must list at least two distinct values, got {text}; use --set to fix one value")
     return tuple(values)
 
 

@@ -1,4 +1,4 @@
-"""Standard JSON, which knows no NaN and no infinity: such a number is written as null, and null is read as NaN."""
+"""Standard JSON, which has no NaN and no infinity: they are written as null, and null is read as NaN."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
-"""Spread rows over the cores, for compiled kernels that release the interpreter lock.
+"""Distribute rows over threads, for compiled loops that release the interpreter lock.
 
 Plain threads, and no parallel loops of numba: these are OpenMP's, whose threads burn a core while they wait and thereby
-slow down everything else in the process, and two callers at once (as in a server) are not safe with all of its
+slow down everything else in the process, and concurrent callers (as in a server) are not safe with all of its
 backends.
 """
 

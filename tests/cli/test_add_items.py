@@ -7,7 +7,10 @@ import polars as pl
 import pytest
 from command import segue, tree
 
-from segue import ALS, SASRec, prepare, read
+from segue import prepare
+from segue.data.readers.read import read
+from segue.models.als import ALS
+from segue.models.sasrec import SASRec
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("item,group\n7,shoe\n8,tie\n1,hat\n")
     outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group")
     assert outcome.code == 0
-    assert "2 items added: 1 scored as similar items,\n1 like no other and ranked behind all others" in outcome.out
+    assert "2 items added: 1 scored like similar items,\n1 without similar items and ranked last" in outcome.out
     assert json.loads((model / "manifest.json").read_text())["about"] == {"protocol": "kept"}
     shown = segue("recommend", model, "--items", "0", "-k", 8)
     assert "Added after training: 7 (similar items), 8 (fallback)\n" in shown.out

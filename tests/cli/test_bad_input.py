@@ -33,11 +33,11 @@ BAD_LOGS = {
     "mixed s and ms": (
         HEADER + "1,2,1700000000\n1,3,1700000001\n1,2,1700000000000\n",
         "line 4, column 'time': must have one unit, 2 values look like seconds but 1 like milliseconds, "
-        "got '1700000000000'; correct them or, if all are in one unit, say which: time_unit='s' (or ms, us, ns)",
+        "got '1700000000000'; correct them or, if all are in one unit, name it: time_unit='s' (or ms, us, ns)",
     ),
     "duplicate header": (
         "session,item,time,item\n1,2,3,4\n",
-        "line 1: columns must have different names, 'item' is there more than once; rename or remove the others",
+        "line 1: columns must have different names, got 'item' more than once; rename or remove the others",
     ),
     "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
 }
@@ -194,7 +194,7 @@ def test_bad_options(place: Path, case: str) -> None:
     ("options", "message"),
     [
         ((), "LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)\n"),
-        (("clicks.csv",), "clicks.csv: there is no such file or folder, nor one of this name in the folder that "),
+        (("clicks.csv",), "clicks.csv: no such file or folder, neither here nor in the folder that "),
     ],
 )
 def test_no_log(place: Path, options: tuple[str, ...], message: str) -> None:
@@ -222,7 +222,10 @@ def test_a_parameter_that_does_not_suit_the_log_is_refused_before_anything_is_tr
         (("run", "shop.csv", "--seed", "x"), "Invalid value for '--seed'"),
         (("run", "shop.csv", "--sed", "1"), "No such option: --sed"),
         (("run", "shop.csv", "--out"), "Option '--out' requires an argument"),
-        (("recommend", "model"), "--items: is missing; name the session's items: --items 17,204,31, or --item for"),
+        (
+            ("recommend", "model"),
+            "--items: is missing; name the items of the session: --items 17,204,31, or --item for",
+        ),
         (("rum",), "No such command 'rum'"),
     ],
 )
@@ -334,7 +337,7 @@ def test_the_demo_does_not_replace_a_run_of_its_user(place: Path, finished: tupl
 
 def test_a_whole_run_is_answered_with_its_models(place: Path, finished: tuple[Path, Outcome]) -> None:
     shutil.copytree(finished[0], place / "out")
-    message = "out: must be one model, and is a whole run; name one of its models: out/gru4rec, out/markov, "
+    message = "out: must be the folder of a model, got a run; name one of its models: out/gru4rec, out/markov, "
     refused(segue("recommend", "out", "--items", "1001"), message)
     refused(segue("evaluate", "out", "shop.csv"), message)
     refused(segue("distill", "out", "shop.csv"), message)
@@ -346,7 +349,7 @@ def test_a_place_that_cannot_be_written_is_said_before_training(place: Path) -> 
     outcome = segue("run", "shop.csv", "--model", "gru4rec", "--out", "shop.csv/out")
     assert outcome.code == 2
     assert "epoch" not in outcome.err
-    assert "error: shop.csv/out: cannot be written (Not a directory); what was there is unchanged." in outcome.err
+    assert "error: shop.csv/out: cannot be written (Not a directory); its previous content is unchanged." in outcome.err
     assert tree(place) == before
 
 
@@ -366,7 +369,7 @@ def test_a_full_disk_leaves_whole_models_only_and_the_run_can_go_on(place: Path)
     assert done.returncode == 2
     said = done.stderr.splitlines()[-1]
     assert said.startswith("error: out/markov: cannot be written (")
-    assert said.endswith("; what was there is unchanged. Free some space or choose another place")
+    assert said.endswith("; its previous content is unchanged. Free some disk space or choose another path")
     assert "Traceback" not in done.stderr
     assert {path.name for path in (place / "out").iterdir()} == {
         "begun.json",
@@ -423,7 +426,7 @@ DAMAGES = {
     ),
     "foreign": (
         lambda folder: (folder / "manifest.json").write_text('{"format": "zip"}'),
-        f"model/manifest.json: is no manifest of segue, or a damaged one; {AGAIN}",
+        f"model/manifest.json: is not a manifest of segue, or is damaged; {AGAIN}",
     ),
     "no artifact": (
         lambda folder: (folder / "manifest.json").unlink(),
@@ -463,7 +466,10 @@ def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, fi
         (("models", "gru4rce"), "unknown model 'gru4rce': did you mean 'gru4rec'? choose one of "),
         (("recommend", "nowhere", "--items", "1"), "nowhere: does not exist; name the folder of a model "),
         (("evaluate", "nowhere", "shop.csv"), "nowhere: does not exist; name the folder of a model "),
-        (("recommend", "nowhere", "--items", "1", "--item", "2"), "--item: stands in for --items; give one of them"),
+        (
+            ("recommend", "nowhere", "--items", "1", "--item", "2"),
+            "--item: cannot be combined with --items; give one of them",
+        ),
         (("recommend", "nowhere", "--item", "1", "--item", " "), "--item: must be the id or name of an item, got ''"),
         (("recommend", "nowhere", "--items", ", "), "--items: must name at least one item such as 17,204,31, got ', '"),
     ],

@@ -107,7 +107,7 @@ def test_histories_are_tested_by_leave_one_out(histories: Path, tmp_path: Path) 
     assert f"- {note}\n" in (tmp_path / "out" / "report.md").read_text()
     answer = segue("recommend", tmp_path / "out" / "stan", "--items", "[b]näme 3[/i], [/x]", "-k", 3)
     assert answer.out.count("[b]näme ") == 3
-    assert "Not in the training data, so ignored: '[/x]'\n" in answer.out
+    assert "Ignored, as it is not in the training data: '[/x]'\n" in answer.out
 
 
 def test_equal_seeds_give_equal_figures(finished: Finished, log: Path, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_evaluating_on_more_says_how_the_figures_stand_to_the_table(
 ) -> None:
     whole = json.loads(segue("evaluate", finished[0] / "stan", log, "--all", "--json").out)
     assert whole["cases"] > json.loads(segue("evaluate", finished[0] / "stan", log, "--json").out)["cases"]
-    assert whole["notes"][-1].endswith("figures on all of it are too good")
+    assert whole["notes"][-1].endswith("metrics on all of it are too optimistic")
     other = segue("evaluate", finished[0] / "stan", write_shop(tmp_path / "other.csv", 1000, seed=0), "--all")
     assert "this is not the log that the model was trained on" in other.out
 
@@ -218,8 +218,8 @@ def test_unknown_items_are_answered_by_the_fallback_and_it_is_said(finished: Fin
     outcome = segue("recommend", finished[0] / "stan", "--items", "nothing,[b]", "-k", 3)
     assert outcome.code == 0
     for text in ("nothing", "[b]"):
-        assert f"Not in the training data, so ignored: '{text}'\n" in outcome.out
-    assert "No item of the session is known, so the most popular items answer." in outcome.out
+        assert f"Ignored, as it is not in the training data: '{text}'\n" in outcome.out
+    assert "No item of the session is known: these are the most popular items." in outcome.out
     answer = json.loads(segue("recommend", finished[0] / "stan", "--items", "nothing", "--json").out)
     assert (answer["source"], answer["unknown"], len(answer["items"])) == ("popularity", ["nothing"], 10)
 
@@ -242,10 +242,12 @@ def test_items_are_named_and_near_ones_suggested(tmp_path: Path) -> None:
     assert asked("--item", f" {spatula.upper()}", "--item", ids[pan]) == by_id
     assert asked("--items", spatula)["unknown"] == ["Silicone spatula", "sand"]
     shown = segue("recommend", folder, "--item", "Frying pan, blak", "--item", "Silicone spatul", "--item", pan).out
-    assert f"so ignored: 'Frying pan, blak'; did you mean '{pan}' ({ids[pan]})" in shown
-    assert re.search(r"so ignored: 'Silicone spatul'; did you mean 'Silicone spatula, \w+' \(\d+\)", shown)
+    assert f"not in the training data: 'Frying pan, blak'; did you mean '{pan}' ({ids[pan]})" in shown
+    assert re.search(
+        r"not in the training data: 'Silicone spatul'; did you mean 'Silicone spatula, \w+' \(\d+\)", shown
+    )
     assert f"'{spatula}' ({ids[spatula]})" in shown
-    assert "the most popular items answer" not in shown
+    assert "these are the most popular items" not in shown
 
 
 def test_models_are_listed_with_every_parameter() -> None:
@@ -321,7 +323,7 @@ def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(
     )
     assert segue(*shlex.split(recommend)[1:]).code == 0
     monkeypatch.chdir(tmp_path)
-    assert "trained on everything" in segue(*shlex.split(fit)[1:]).out
+    assert "trained on the whole log" in segue(*shlex.split(fit)[1:]).out
     shown = segue(*shlex.split(by_name)[1:]).out
     assert "Not in the training data" not in shown
     assert " 5 " in shown
@@ -360,18 +362,18 @@ def test_an_interrupt_says_how_to_go_on(
     monkeypatch.setattr("segue.run", interrupt, raising=False)
     monkeypatch.chdir(tmp_path)
     assert segue("run", log, "--model", "stan") == Outcome(
-        130, "", f"interrupted; to go on: segue run {log} --model stan --out runs/shop-1 --resume\n"
+        130, "", f"interrupted; to continue: segue run {log} --model stan --out runs/shop-1 --resume\n"
     )
     outcome = segue("run", log, "--out", "a b", "--overwrite")
-    assert outcome.err == f"interrupted; to go on: segue run {log} --out 'a b' --resume\n"
+    assert outcome.err == f"interrupted; to continue: segue run {log} --out 'a b' --resume\n"
     for name in ("tune", "distill"):
         monkeypatch.setattr(f"segue.{name}", interrupt, raising=False)
     outcome = segue("tune", log, "--model", "stan")
     assert outcome.code == 130
-    assert outcome.err.startswith("interrupted; to go on: segue tune ")
+    assert outcome.err.startswith("interrupted; to continue: segue tune ")
     model = finished[0] / "stan"
     assert segue("distill", model, log) == Outcome(
-        130, "", f"interrupted; to go on: segue distill {model} {log} --out runs/shop-distilled-1 --resume\n"
+        130, "", f"interrupted; to continue: segue distill {model} {log} --out runs/shop-distilled-1 --resume\n"
     )
     monkeypatch.setattr("segue.experiment.source.prepare", interrupt)
     monkeypatch.setattr("segue.experiment.production.prepare_whole", interrupt)

@@ -1,4 +1,4 @@
-"""Runs in one table: what is real, what does not compare, and several seeds."""
+"""Runs in one table: significant differences, what does not compare, and several seeds."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import pytest
 from command import segue, write_shop
 
 from segue.errors import ParameterError
-from segue.evaluation.slices import WAYS
+from segue.evaluation.slices import DIMENSIONS
 from segue.experiment.comparison.cases import CaseValues, cases_file
 from segue.experiment.comparison.compare import compare
 
@@ -133,7 +133,7 @@ def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Run
     assert rows["bpr"]["behind"]["one"] == "zero/markov"
     assert rows["days/markov"]["behind"] is None
     shown = segue("compare", runs["zero"], runs["days"], "--force").out
-    assert shown.startswith("! 2 protocols or logs: figures whose hashes differ do not compare\n")
+    assert shown.startswith("! 2 protocols or logs: metrics with different hashes are not comparable\n")
     for name in ("zero", "days"):
         mark = json.loads((runs[name] / "results.json").read_text())["protocol"]["hash"]
         assert f"recall@20, protocol {mark}: " in shown
@@ -144,7 +144,7 @@ def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
     outcome = segue("compare", runs["zero"], "--out", tmp_path / "table.md")
     assert outcome.out.endswith(f"Wrote {tmp_path / 'table.md'}.\n")
     text = (tmp_path / "table.md").read_text()
-    assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | real |\n" in text
+    assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | sig. |\n" in text
     assert "\n- recall@20: markov is significantly better than bpr\n" in text
     shutil.copytree(runs["zero"], tmp_path / "a|b")
     assert segue("compare", runs["zero"], tmp_path / "a|b", "--out", tmp_path / "table.md").code == 0
@@ -353,7 +353,7 @@ def test_seeds_that_cannot_be_are_refused(runs: Runs, tmp_path: Path) -> None:
     for options, message in (
         (("--seeds", "0,x"), "--seeds: must be different whole numbers such as 0,1,2, got '0,x'"),
         (("--seeds", "1,1"), "--seeds: must be different whole numbers"),
-        (("--seeds", "1,2", "--seed", 3), "--seeds: stands in for --seed; give one of them"),
+        (("--seeds", "1,2", "--seed", 3), "--seeds: cannot be combined with --seed; give one of them"),
     ):
         outcome = segue("run", runs["zero"].parent / "shop.csv", "--model", "bpr", *options, "--out", tmp_path / "out")
         assert outcome.code == 2
@@ -366,4 +366,4 @@ def test_the_page_tells_of_every_option_and_of_every_way_to_take_the_test_apart(
     options = set(re.findall(r"--[a-z]+", segue("compare", "--help").out)) - {"--help"}
     assert len(options) == 4
     assert [option for option in options if f"`{option}" not in page] == []
-    assert [name for name in WAYS if f"`{name}`" not in page] == []
+    assert [name for name in DIMENSIONS if f"`{name}`" not in page] == []

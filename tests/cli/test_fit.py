@@ -24,7 +24,9 @@ def test_it_says_what_it_was_trained_on_and_answers(production: Finished, finish
     folder, outcome = production
     about = Artifact.read(folder).about
     data = about["data"]
-    assert f"gru4rec: trained on everything, {data['events']:,} events of {data['sessions']:,} sessions" in outcome.out
+    assert (
+        f"gru4rec: trained on the whole log, {data['events']:,} events of {data['sessions']:,} sessions" in outcome.out
+    )
     assert "training: 1 epochs (best of 1 on validation)\n" in outcome.out
     assert f"recommend {folder} --items" in outcome.out
     assert (about["log"], about["seed"]) == ("shop", 3)
@@ -39,11 +41,14 @@ def test_it_is_not_tested_on_what_it_has_seen(
     folder = production[0]
     outcome = segue("evaluate", folder, log)
     assert outcome.code == 2
-    assert f"error: LOG: {folder} was trained on everything in {log}, so figures on it would be too good" in outcome.err
-    assert f"for figures on held-out data evaluate {finished[0] / 'gru4rec'}\n" in outcome.err
+    assert (
+        f"error: LOG: {folder} was trained on everything in {log}, so metrics on it would be too optimistic"
+        in outcome.err
+    )
+    assert f"for metrics on held-out data evaluate {finished[0] / 'gru4rec'}\n" in outcome.err
     outcome = segue("evaluate", folder, log, "--all")
     assert outcome.code == 0
-    assert "· the model was trained on all of this log: the figures are too good" in outcome.out
+    assert "· the model was trained on all of this log: the metrics are too optimistic" in outcome.out
     other = write_shop(tmp_path / "other.csv", 1000, seed=1)
     outcome = segue("evaluate", folder, other)
     assert outcome.code == 2
@@ -80,7 +85,7 @@ def test_a_file_of_options_takes_the_place_of_a_model(
         ((), "--like or --config: give one of them, got neither: a model of a run, or a YAML file"),
         (("--like", "RUN/gru4rec", "--config", "a.yaml"), "--like or --config: give one of them, got both"),
         (("--like", "nowhere"), "nowhere: does not exist; name the folder of a model that a run wrote"),
-        (("--like", "RUN"), "RUN: must be one model, and is a whole run; name one of its models: RUN/gru4rec"),
+        (("--like", "RUN"), "RUN: must be the folder of a model, got a run; name one of its models: RUN/gru4rec"),
         (("--like", "RUN/gru4rec", "--out", "RUN/gru4rec"), "--out: RUN/gru4rec is in the folder of a run"),
         (
             ("--like", "RUN/gru4rec", "--set", "stan.k=5"),

@@ -10,9 +10,13 @@ import polars as pl
 import pytest
 from command import Outcome, segue, tree
 
-from segue import ALS, Popularity, Vocabulary, prepare, read
+from segue import prepare
 from segue.cli.plot import plot
+from segue.data.readers.read import read
+from segue.data.vocabulary import Vocabulary
 from segue.embeddings.options import PlotOptions
+from segue.models.als import ALS
+from segue.models.popularity import Popularity
 
 DOCS = Path(__file__).parents[2] / "docs" / "embeddings.md"
 
@@ -104,7 +108,7 @@ def test_models_without_vectors_and_whole_runs_are_refused(finished: tuple[Path,
     data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
     popular = Popularity().fit(data.train).save(here / "popular")
     assert "popularity: learns no vector per item" in segue("plot", popular).err
-    assert "must be one model, and is a whole run" in segue("plot", finished[0]).err
+    assert "must be the folder of a model, got a run" in segue("plot", finished[0]).err
     assert segue("plot", finished[0] / "gru4rec", "--out", "a.png").code == 0
 
 

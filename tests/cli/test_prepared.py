@@ -288,5 +288,6 @@ def test_another_protocol_is_noted(log: Path, finished: tuple[Path, Outcome], tm
     outcome = segue("evaluate", model, tmp_path / "last")
     assert outcome.code == 0, outcome.err
     assert (
-        "the data set was prepared with another protocol: the figures are not those of the run's table" in outcome.out
+        "the data set was prepared with another protocol: the metrics do not compare with those of the run"
+        in outcome.out
     )

@@ -67,7 +67,7 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
         (("--protocol", "leave-one-out"), "--protocol: the RecBole configuration says it"),
         (("--set", "protocol.value_interval={colour: '[1,2]'}"), "must name columns of the log, got 'colour'; it has"),
         (("--set", "protocol.value_interval={session: '[1,2]'}"), "must name columns of numbers, got 'session'"),
-        (("--config", "other.yaml"), "--recbole: stands in for --config; give one of them"),
+        (("--config", "other.yaml"), "--recbole: cannot be combined with --config; give one of them"),
     ],
 )
 def test_mistakes_end_with_their_message(config: Path, tmp_path: Path, options: tuple[str, ...], message: str) -> None:

@@ -16,7 +16,7 @@ from command import segue, write_shop
 PROGRAM = "from segue.cli.main import main; main()"
 OPTIONS = (
     *("--model", "gru4rec", "--only", "--search", "gru4rec.training.learning_rate=0.005..0.5:log"),
-    *("--set", "gru4rec.hidden_size=8", "--set", "gru4rec.training.n_samples=64"),
+    *("--set", "gru4rec.hidden_size=8", "--set", "gru4rec.training.loss.n_samples=64"),
 )
 KILLED = (*OPTIONS, "--trials", 3, "--set", "gru4rec.training.epochs=4", "--out")
 
@@ -70,7 +70,7 @@ def test_killed_in_a_trial_and_resumed_equals_uninterrupted(log: Path, whole: Pa
     resumed = segue("tune", log, *KILLED, tmp_path / "a", "--resume")
     assert resumed.code == 0, resumed.err
     assert "trial 0:" not in resumed.err
-    assert "1 of the trials are there already" in resumed.err
+    assert "trials done already: 1," in resumed.err
     assert begun in (2, 3)
     assert numbers_begun(tmp_path / "a") == 3
     assert trials(tmp_path / "a") == trials(whole)

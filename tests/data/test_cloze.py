@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_windows import LOG, log
 
-from segue.data.batches import Cloze, NextItemBatch
+from segue.data.batches.cloze import Cloze
+from segue.data.batches.next_item import NextItemBatch
 from segue.errors import EmptyDataError
 
 MASK = len(LOG.items) + 1

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.fingerprint import fingerprint, of_cases, of_sessions
-from segue.data.sessions import Cases, Sessions
+from segue.data.cases import Cases
+from segue.data.fingerprint import fingerprint, fingerprint_cases, fingerprint_sessions
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 
 LOG = pl.DataFrame({"session": [1, 1, 2], "item": ["a", "bc", None], "time": [datetime(2024, 1, 1)] * 3})
@@ -65,9 +66,9 @@ def test_sessions_and_cases_are_told_apart_by_all_that_a_training_reads() -> Non
         replace(log, columns=pl.DataFrame({"shop": ["a", "b", "a", "b"]})),
         replace(log, vocabulary=Vocabulary(pl.DataFrame({"item": [7, 9], "support": [2, 2]}))),
     ]
-    assert len({of_sessions(one) for one in (log, *others)}) == 1 + len(others)
-    assert of_sessions(replace(log, items=items.copy())) == of_sessions(log)
+    assert len({fingerprint_sessions(one) for one in (log, *others)}) == 1 + len(others)
+    assert fingerprint_sessions(replace(log, items=items.copy())) == fingerprint_sessions(log)
 
     cases = Cases(log.as_prefixes(), np.array([1, 2], dtype=np.int32), np.arange(2))
     others = [replace(cases, exclude_seen=True), replace(cases, targets=np.array([2, 2], dtype=np.int32)), cases[:1]]
-    assert len({of_cases(one) for one in (cases, *others)}) == 1 + len(others)
+    assert len({fingerprint_cases(one) for one in (cases, *others)}) == 1 + len(others)

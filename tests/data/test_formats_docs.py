@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from segue.data.catalog import PUBLIC_LOGS
-from segue.data.ingest.columns import USUAL_NAMES
-from segue.data.readers import FORMATS
-from segue.data.readers.companion_files import MOVIELENS
+from segue.data.ingest.columns import COLUMN_ALIASES
 from segue.data.readers.folder import LOG_NAMES, PART_NAMES
+from segue.data.readers.formats import FORMATS
+from segue.data.readers.public_logs import MOVIELENS, PUBLIC_LOGS
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
 
@@ -29,7 +28,7 @@ def test_formats():
 
 def test_names_of_columns():
     documented = {role: tuple(re.findall(r"`([^`]+)`", names)) for role, names in rows("Columns").items()}
-    assert documented == dict(USUAL_NAMES)
+    assert documented == dict(COLUMN_ALIASES)
 
 
 def test_names_of_files():

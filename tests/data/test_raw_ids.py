@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import segue
-from segue.data.order import ordered
+from segue.data.events import sort_events
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
@@ -24,7 +24,7 @@ def sessions_of(ids: list[object]) -> Sessions:
             "shop": ["v", "w", "x", "y", "z"],
         }
     ).with_columns(time=pl.from_epoch(pl.Series([50, 1, 90, 2, 3]), "s").cast(pl.Datetime("us")))
-    return encode(ordered(frame), Vocabulary.from_items(pl.Series(["a", "b", "c"])))[0]
+    return encode(sort_events(frame), Vocabulary.from_items(pl.Series(["a", "b", "c"])))[0]
 
 
 @pytest.mark.parametrize("ids", [["anna", "bert", "carl"], [30, 20, 10], [7, -1, 5]])
@@ -57,7 +57,7 @@ def test_ids_go_with_their_sessions() -> None:
     sessions = sessions_of(["anna", "bert", "carl"])
     assert sessions.select(np.array([2, 0])).ids.to_list() == ["carl", "anna"]
     assert sessions.select(np.array([2, 0])).find("anna") == 1
-    backwards = sessions.backwards()
+    backwards = sessions.reverse()
     assert backwards.events_of("anna")["time"].to_list() == sessions.events_of("anna")["time"].to_list()[::-1]
 
 

@@ -11,7 +11,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from segue.data.events import Events
-from segue.data.readers import FORMATS, read
+from segue.data.readers.formats import FORMATS
+from segue.data.readers.read import read
 from segue.errors import ParameterError, UnknownNameError
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "logs"
@@ -75,7 +76,8 @@ def test_every_format_has_a_fixture():
 def test_what_was_recognised_is_said():
     assert read(LOGS / "clicks-semicolon.csv").notes == (
         "format: fields separated by semicolon, with a header",
-        "columns: session is 'sid', item is 'aid', time is 'ts' (milliseconds since 1970, told from their size)",
+        "columns: session is 'sid', item is 'aid', "
+        "time is 'ts' (milliseconds since 1970, detected from their magnitude)",
         "time: from 2023-11-14 22:13 to 2023-11-15 00:16 UTC",
     )
 
@@ -91,7 +93,8 @@ def test_published_logs_are_named():
 def test_times_that_are_all_absent_have_no_span():
     frame = pl.DataFrame({"session": [1], "item": [2], "time": [None]}, schema_overrides={"time": pl.Float64})
     assert read(frame).notes == (
-        "columns: session is 'session', item is 'item', time is 'time' (seconds since 1970, told from their size)",
+        "columns: session is 'session', item is 'item', "
+        "time is 'time' (seconds since 1970, detected from their magnitude)",
     )
 
 
@@ -268,7 +271,7 @@ def test_options_are_checked():
         read(LOGS / "clicks.csv", format="cvs")
     with pytest.raises(UnknownNameError, match="unknown column role 'sesion': did you mean 'session'"):
         read(LOGS / "clicks.csv", columns={"sesion": "SessionId"})
-    with pytest.raises(ParameterError, match="format: is that of a file, and the source is none, got 'csv'"):
+    with pytest.raises(ParameterError, match="format: applies to files only, got 'csv'"):
         read(CLICKS, format="csv")
     with pytest.raises(ParameterError, match=r"source: must be a path, .* or a scipy sparse matrix, got int"):
         read(5)

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.errors import LogError
 
 HEADER = "session,item,time\n"
@@ -56,7 +56,7 @@ CASES = {
     "blank first line": ("\n" + HEADER + "1,2,3\n", f"line 1: {FIELDS}, got 0; {RAGGED}"),
     "duplicate header": (
         "session,item,time,item\n1,2,3,4\n",
-        "line 1: columns must have different names, 'item' is there more than once; rename or remove the others",
+        "line 1: columns must have different names, got 'item' more than once; rename or remove the others",
     ),
     "time that is no number": (
         HEADER + "1,2,1700000000\n1,2,noon\n\n1,3,1700000001\n1,4,later\n",
@@ -75,7 +75,7 @@ CASES = {
     "seconds and milliseconds": (
         HEADER + "1,2,1700000000\n" * 8 + "1,2,1700000000000\n" * 7,
         "lines 10, 11, 12, 13, 14 and 2 more, column 'time': must have one unit, 8 values look like seconds but 7 like "
-        "milliseconds, got '1700000000000'; correct them or, if all are in one unit, say which: time_unit='s' "
+        "milliseconds, got '1700000000000'; correct them or, if all are in one unit, name it: time_unit='s' "
         "(or ms, us, ns)",
     ),
     "line numbers after a field of two lines": (
@@ -136,7 +136,7 @@ CASES = {
     "damaged Parquet": (
         b"PAR1" + b"x" * 20 + b"PAR1",
         "cannot be read as Parquet (parquet: File out of specification: The footer size must be smaller or equal to "
-        "the file's size); it is damaged or no Parquet",
+        "the file's size); it is damaged or not Parquet",
     ),
 }
 
@@ -144,7 +144,7 @@ NAMED = {
     "tsv": (
         HEADER + "1,2,3\n",
         "line 1: must have several fields separated by tab, got 'session,item,time'; "
-        "leave format out to have the separator recognised",
+        "leave format out to have the separator detected",
     ),
     "sequences": ("1 2 3\n4\n", f"line 2: must be an id and at least one item, got '4'; {RAGGED}"),
     "pairs": ("1 2\n\n3\n4 5 6\n", f"lines 3 and 4: must be a user and an item, got '3', '4 5 6'; {RAGGED}"),
@@ -153,7 +153,7 @@ NAMED = {
     "recbole": (
         "user_id\titem_id\n1\t2\n",
         "line 1: must be names with types such as user_id:token (types token, token_seq, float, float_seq) separated "
-        "by tabs, got 'user_id\\titem_id'; leave format out if it is no RecBole file",
+        "by tabs, got 'user_id\\titem_id'; leave format out if it is not a RecBole file",
     ),
     "yoochoose": (
         "1,2\n",
@@ -195,7 +195,7 @@ def test_columns_that_are_not_there(tmp_path):
 def test_the_same_key_outside_and_inside(tmp_path):
     path = tmp_path / "log"
     content = '{"session":1,"ts":5,"events":[{"aid":1,"ts":5}]}\n'
-    expected = f"{path}: 'ts' is there for the session and for its events; rename one of them"
+    expected = f"{path}: the session and its events must have different keys, both have 'ts'; rename one of them"
     assert message(path, content) == expected
 
 
@@ -211,8 +211,8 @@ def test_diginetica_with_odd_times(tmp_path):
 def test_missing_file(tmp_path, monkeypatch):
     monkeypatch.delenv("SEGUE_DATA", raising=False)
     expected = (
-        f"{tmp_path / 'no.csv'}: there is no such file or folder, nor one of this name in the folder that SEGUE_DATA "
-        "names; check the name"
+        f"{tmp_path / 'no.csv'}: no such file or folder, neither here nor in the folder that SEGUE_DATA names; "
+        "check the name"
     )
     with pytest.raises(LogError, match=re.escape(expected)):
         read(tmp_path / "no.csv")
@@ -234,8 +234,8 @@ def test_metadata_of_another_log(tmp_path):
     items = tmp_path / "titles.csv"
     items.write_text("item,title\n77,Pan\n")
     expected = (
-        f"{items}: holds none of the 1 items of the log, so it belongs to another one; "
-        "give the file whose ids are those of the log"
+        f"{items}: describes none of the 1 items of the log, so it belongs to another log; "
+        "pass the file with the same ids as the log"
     )
     with pytest.raises(LogError, match=re.escape(expected)):
         read(pl.DataFrame({"session": [1], "item": [5]}), items=items)
@@ -269,7 +269,7 @@ def test_metadata_without_ids():
         (pl.DataFrame({"session": [], "item": []}), "the frame: has no events; a log needs at least one row of them"),
         (
             pd.DataFrame([[1, 2]], columns=["item", "item"]),
-            "the frame: columns must have different names, 'item' is there more than once",
+            "the frame: columns must have different names, got 'item' more than once",
         ),
     ],
 )

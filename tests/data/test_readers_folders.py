@@ -5,8 +5,8 @@ import re
 import polars as pl
 import pytest
 
-from segue.data.catalog import PUBLIC_LOGS, about
-from segue.data.readers import read
+from segue.data.readers.public_logs import PUBLIC_LOGS, public_log
+from segue.data.readers.read import read
 from segue.errors import LogError
 
 
@@ -34,7 +34,8 @@ def test_a_given_split(tmp_path):
     assert events.notes == (
         "folder: a given split, train is shop_train.csv, valid is shop_valid.csv, test is shop_test.csv",
         "format: fields separated by comma, with a header",
-        "columns: session is 'session', item is 'item', time is 'time' (seconds since 1970, told from their size)",
+        "columns: session is 'session', item is 'item', "
+        "time is 'time' (seconds since 1970, detected from their magnitude)",
         "test: features: 'shop'",
         "time: from 1970-01-01 00:00 to 1970-01-01 00:00 UTC",
     )
@@ -152,9 +153,9 @@ def test_known_logs_say_what_a_line_is(tmp_path):
 
 
 def test_public_logs_are_found_by_the_first_word(tmp_path):
-    assert about(tmp_path / "ml-1m") is PUBLIC_LOGS["ml"]
-    assert about(tmp_path / "YooChoose_100k.csv.gz") is PUBLIC_LOGS["yoochoose"]
-    assert about(tmp_path / "mlx") is None
+    assert public_log(tmp_path / "ml-1m") is PUBLIC_LOGS["ml"]
+    assert public_log(tmp_path / "YooChoose_100k.csv.gz") is PUBLIC_LOGS["yoochoose"]
+    assert public_log(tmp_path / "mlx") is None
 
 
 REAL = {

@@ -41,7 +41,7 @@ def test_metadata_may_be_a_dict_too() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"session": [1, 2], "item": [1]}, "the dict: columns must have one length, got 'session' 2, 'item' 1"),
+        ({"session": [1, 2], "item": [1]}, "the dict: columns must have the same length, got 'session' 2, 'item' 1"),
         (
             {"session": np.eye(2), "item": [1, 2]},
             r"the dict, column 'session': must be a list or .* \(got 2 dimensions",
@@ -49,7 +49,7 @@ def test_metadata_may_be_a_dict_too() -> None:
         ({"session": 3, "item": [1]}, r"the dict, column 'session': must be a list or .* \(got int\)"),
         ({"session": "abc", "item": [1]}, r"the dict, column 'session': must be a list or .* \(got str\)"),
         ({"session": [1, "a"], "item": [1, 2]}, r"the dict, column 'session': must be a list or "),
-        ({1: [1], "item": [1]}, "the dict: names of columns must be text, got 1"),
+        ({1: [1], "item": [1]}, "the dict: column names must be text, got 1"),
         ({"item": [1]}, "the dict: has no column for the session or user; it has 'item'"),
         ({"session": [], "item": []}, "the dict: has no events"),
         ({}, "the dict: has no events"),
@@ -71,7 +71,7 @@ def test_each_entry_of_a_matrix_is_an_event(kind: type) -> None:
         "rating": [2, 1, 5, 3],
     }
     assert not log.has_time
-    assert any("the order of the events of a row is not known" in note for note in log.notes)
+    assert any("the order of the events of a row is unknown" in note for note in log.notes)
     assert any("user = row, item = column (from 0) and rating = value" in note for note in log.notes)
     assert segue.read(matrix, unit="session").unit == "session"
 
@@ -103,7 +103,7 @@ def test_a_matrix_that_is_no_log_is_refused() -> None:
         segue.read(sparse.coo_array(np.array([1, 0, 2])))
     with pytest.raises(ParameterError, match="columns: a matrix has no named columns and no times"):
         segue.read(sparse.eye(3).tocsr(), columns={"item": "a"})
-    with pytest.raises(ParameterError, match="format: is that of a file, and the source is none, got 'csv'"):
+    with pytest.raises(ParameterError, match="format: applies to files only, got 'csv'"):
         segue.read(sparse.eye(3).tocsr(), format="csv")
     with pytest.raises(ParameterError, match=r"source: must be a path, .* or a scipy sparse matrix, got ndarray"):
         segue.read(np.eye(3))

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 
 
 def test_prefixes_are_built_from_lists_and_may_be_empty():

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from segue.data.order import ordered
-from segue.data.statistics import popularity, statistics
+from segue.data.events import sort_events
+from segue.data.statistics import count_items, statistics
 
 START = datetime(2024, 1, 1)
 
@@ -15,7 +15,7 @@ START = datetime(2024, 1, 1)
 @pytest.fixture
 def log():
     minutes = [0, 1, 1, 9, 0, 5]
-    return ordered(
+    return sort_events(
         pl.DataFrame(
             {
                 "session": ["a", "a", "a", "a", "b", None],
@@ -39,11 +39,11 @@ def test_what_is_in_a_log(log):
 
 
 def test_popularity_is_measured_from_even_to_uneven():
-    even = statistics(ordered(pl.DataFrame({"session": [1, 1, 2, 2], "item": ["p", "q", "r", "s"]})))
+    even = statistics(sort_events(pl.DataFrame({"session": [1, 1, 2, 2], "item": ["p", "q", "r", "s"]})))
     assert even.gini == 0.0
     assert even.top_10_percent == 0.25
     # Two items with 3 and 1 events: half the mean absolute difference, 1, over the mean, 2, times n = 2: gini 1/4.
-    uneven = statistics(ordered(pl.DataFrame({"session": [1] * 4, "item": ["p", "p", "p", "q"]})))
+    uneven = statistics(sort_events(pl.DataFrame({"session": [1] * 4, "item": ["p", "p", "p", "q"]})))
     assert uneven.gini == pytest.approx(0.25)
     assert (uneven.support_median, uneven.support_max) == (2.0, 3)
     assert uneven.item_min is None
@@ -52,19 +52,19 @@ def test_popularity_is_measured_from_even_to_uneven():
 def test_the_gini_index_equals_its_definition():
     support = [7, 1, 1, 4, 2, 9]
     items = [item for item, events in enumerate(support) for _ in range(events)]
-    numbers = statistics(ordered(pl.DataFrame({"session": [1] * len(items), "item": items})))
+    numbers = statistics(sort_events(pl.DataFrame({"session": [1] * len(items), "item": items})))
     differences = sum(abs(a - b) for a in support for b in support)
     assert numbers.gini == pytest.approx(differences / (2 * len(support) * sum(support)))
 
 
 def test_the_share_of_events_on_unknown_items(log):
     assert statistics(log, training_items=pl.Series([3, 5])).unknown == pytest.approx(1 / 5)
-    assert statistics(log, counts=popularity(log), training_items=pl.Series([3, 5, 9])).unknown == 0.0
+    assert statistics(log, counts=count_items(log), training_items=pl.Series([3, 5, 9])).unknown == 0.0
 
 
 def test_a_log_without_times_and_one_with_users():
     frame = pl.DataFrame({"session": [1, 2, 3], "item": [1, 1, 1], "user": ["x", "x", "y"]})
-    numbers = statistics(ordered(frame))
+    numbers = statistics(sort_events(frame))
     assert (numbers.equal_times, numbers.first_time, numbers.last_time) == (None, None, None)
     assert numbers.users == 2
 

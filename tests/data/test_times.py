@@ -1,11 +1,11 @@
-"""Times: their unit is told from their size, dates are ISO 8601, and all end in UTC microseconds."""
+"""Times: their unit is detected from their magnitude, dates are ISO 8601, and all end in UTC microseconds."""
 
 from datetime import date, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
 
-from segue.data.ingest.times import as_times
+from segue.data.ingest.times import parse_times
 
 NOON = datetime(2026, 1, 31, 12)
 SECONDS = 1769860800
@@ -37,32 +37,32 @@ SECONDS = 1769860800
     ],
 )
 def test_one_moment_in_many_forms(raw, unit, expected):
-    column = as_times(pl.Series("time", raw), unit)
-    assert not len(column.bad)
+    column = parse_times(pl.Series("time", raw), unit)
+    assert not len(column.invalid)
     assert column.values.dtype == pl.Datetime("us")
     assert column.values.to_list() == [expected]
 
 
 def test_absent_times_are_null():
     for raw in (["", "NA", str(SECONDS)], ["", None, "2026-01-31T12:00:00"], [None, float("nan"), float(SECONDS)]):
-        column = as_times(pl.Series("time", raw, strict=False))
-        assert not len(column.bad)
+        column = parse_times(pl.Series("time", raw, strict=False))
+        assert not len(column.invalid)
         assert column.values.to_list() == [None, None, NOON]
-    assert as_times(pl.Series("time", [None, None])).values.to_list() == [None, None]
+    assert parse_times(pl.Series("time", [None, None])).values.to_list() == [None, None]
 
 
 def test_the_few_are_named_among_the_many():
-    column = as_times(pl.Series("time", [SECONDS, None, SECONDS * 1000, SECONDS]))
-    assert column.bad.tolist() == [2]
-    mostly_dates = as_times(pl.Series("time", ["2026-01-31", "31.01.2026", "2026-02-01"]))
-    assert mostly_dates.bad.tolist() == [1]
+    column = parse_times(pl.Series("time", [SECONDS, None, SECONDS * 1000, SECONDS]))
+    assert column.invalid.tolist() == [2]
+    mostly_dates = parse_times(pl.Series("time", ["2026-01-31", "31.01.2026", "2026-02-01"]))
+    assert mostly_dates.invalid.tolist() == [1]
     assert mostly_dates.rule == "must be an ISO 8601 time"
 
 
 def test_a_given_unit_is_not_guessed():
-    column = as_times(pl.Series("time", [5, SECONDS * 1000]), "ms")
-    assert not len(column.bad)
-    assert column.note == "milliseconds since 1970, as asked for"
-    impossible = as_times(pl.Series("time", [5, SECONDS * 1000]), "s")
-    assert impossible.bad.tolist() == [1]
+    column = parse_times(pl.Series("time", [5, SECONDS * 1000]), "ms")
+    assert not len(column.invalid)
+    assert column.note == "milliseconds since 1970, as requested"
+    impossible = parse_times(pl.Series("time", [5, SECONDS * 1000]), "s")
+    assert impossible.invalid.tolist() == [1]
     assert impossible.rule == "must be seconds since 1970"

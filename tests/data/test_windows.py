@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.batches import EveryPosition, EveryPrefix, window_of
-from segue.data.batches.windows import by_length
+from segue.data.batches.next_item import EveryPosition, EveryPrefix
+from segue.data.batches.windows import batch_by_length, window_of
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError
@@ -105,7 +105,7 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step() -> None:
 def test_batches_are_of_similar_length_and_hold_every_example_once() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 100, 5_000)
-    batches = by_length(lengths, rng.permutation(5_000), 50, rng)
+    batches = batch_by_length(lengths, rng.permutation(5_000), 50, rng)
     assert sorted(np.concatenate(batches).tolist()) == list(range(5_000))
     padded = sum(lengths[batch].max() * len(batch) for batch in batches)
     assert padded < 1.1 * lengths.sum()

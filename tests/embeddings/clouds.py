@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from segue import ALS
 from segue.data.vocabulary import Vocabulary
 from segue.embeddings.cloud import Cloud
+from segue.models.als import ALS
 
 HOSTILE = "</script><script>alert(1)</script>"
 

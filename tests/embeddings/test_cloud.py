@@ -5,10 +5,15 @@ import polars as pl
 import pytest
 from clouds import groups, model_of
 
-from segue import GRU4Rec, Popularity, SASRec, TwoStage, prepare, read
+from segue import prepare
+from segue.data.readers.read import read
 from segue.data.synthetic import shop
 from segue.embeddings.cloud import Cloud, cloud_of
 from segue.errors import ParameterError
+from segue.models.gru4rec import GRU4Rec
+from segue.models.popularity import Popularity
+from segue.models.sasrec import SASRec
+from segue.models.two_stage import TwoStage
 
 
 @pytest.fixture(scope="module")

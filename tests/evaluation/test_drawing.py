@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 import torch
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.drawing import Drawn, Sample

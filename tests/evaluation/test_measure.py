@@ -9,13 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
 from segue.evaluation.drawing import Sample
 from segue.evaluation.measure import _cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
-from segue.metrics import DEFAULT_METRICS, RANK_METRICS, MetricName, gini_index, in_tail, shannon_entropy
+from segue.metrics import DEFAULT_METRICS, MetricName
+from segue.metrics.beyond_accuracy import gini_index, in_tail, shannon_entropy
+from segue.metrics.ranking import RANK_METRICS
 from segue.metrics.values import auc
 from segue.progress import Progress
 from segue.protocols.candidates import Candidates

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import ItemOrder, Vocabulary
 from segue.errors import ParameterError, UnknownNameError
-from segue.evaluation.ranking import TIES, TargetCounts, device, target_ranks, top_k
+from segue.evaluation.ranking import TIES, TargetCounts, gpu, target_ranks, top_k
 from segue.rng import generator
 
 NAN, INF = math.nan, math.inf
@@ -67,8 +67,8 @@ def test_top_k_equals_a_sort_on_every_device(case, k):
     expected_values = np.array([values for _, values in expected], dtype=np.float32)
     exclude, order, tensor = Prefixes.from_lists(seen), ItemOrder.descending(prior), torch.from_numpy(scores)
     with pytest.MonkeyPatch.context() as patch:
-        found = [top_k(tensor, k, order=order, exclude=exclude), device.top_k(tensor, k, order, None, exclude)]
-        patch.setattr("segue.evaluation.ranking.rows._LONG_LIST", 0)
+        found = [top_k(tensor, k, order=order, exclude=exclude), gpu.top_k(tensor, k, order, None, exclude)]
+        patch.setattr("segue.evaluation.ranking._LONG_LIST", 0)
         found.append(top_k(tensor, k, order=order, exclude=exclude))
     for items, values in found:
         np.testing.assert_array_equal(items, expected_items)
@@ -88,7 +88,7 @@ def test_items_that_are_not_allowed_are_as_those_of_the_other_rows(case, k, rand
     exclude, order, tensor = Prefixes.from_lists(seen), ItemOrder.descending(prior), torch.from_numpy(scores)
     for items, _ in (
         top_k(tensor, k, order=order, allowed=allowed, exclude=exclude),
-        device.top_k(tensor, k, order, allowed, exclude),
+        gpu.top_k(tensor, k, order, allowed, exclude),
     ):
         np.testing.assert_array_equal(items, np.array(expected))
 
@@ -104,7 +104,7 @@ def test_ranks_equal_a_count_on_every_device(case, ties):
         for row, target, gone in zip(scores, targets.tolist(), seen, strict=True)
     ]
     np.testing.assert_array_equal(ranks, expected)
-    counts = device.counts(torch.from_numpy(scores), targets[:, None], order, exclude)
+    counts = gpu.counts(torch.from_numpy(scores), targets[:, None], order, exclude)
     np.testing.assert_array_equal(TargetCounts(*np.moveaxis(counts, 2, 0)).ranks(ties)[:, 0], expected)
 
 
@@ -145,7 +145,7 @@ def test_ranks_of_several_targets_equal_a_sort_on_every_device(case, ties):
         )
         expected = [rank + place for place, rank in enumerate(alone)]
         np.testing.assert_array_equal(found, expected + [INF] * (len(found) - len(expected)))
-    counts = device.counts(torch.from_numpy(scores), targets, order, exclude)
+    counts = gpu.counts(torch.from_numpy(scores), targets, order, exclude)
     np.testing.assert_array_equal(TargetCounts(*np.moveaxis(counts, 2, 0)).ranks(ties), ranks)
 
 
@@ -241,11 +241,11 @@ def test_mistakes_are_explained():
 def test_the_order_of_a_catalogue_is_made_and_copied_to_a_device_once(monkeypatch):
     vocabulary = Vocabulary(pl.DataFrame({"item": np.arange(50), "support": np.arange(50)}))
     scores, cpu = torch.zeros(3, 51), torch.device("cpu")
-    first = [device.top_k(scores, 5, vocabulary.order, None, None) for _ in range(3)]
+    first = [gpu.top_k(scores, 5, vocabulary.order, None, None) for _ in range(3)]
     copied = vocabulary.order.on_device[cpu]
     monkeypatch.setattr("segue.data.vocabulary.np.argsort", None)  # Nothing is sorted any more.
-    again = device.top_k(scores, 5, vocabulary.order, None, None)
-    device.counts(scores, np.array([[1], [2], [3]]), vocabulary.order, None)
+    again = gpu.top_k(scores, 5, vocabulary.order, None, None)
+    gpu.counts(scores, np.array([[1], [2], [3]]), vocabulary.order, None)
     assert vocabulary.order.on_device[cpu] is copied
     np.testing.assert_array_equal(again[0], first[0][0])
     assert again[0].tolist() == [[50, 49, 48, 47, 46]] * 3

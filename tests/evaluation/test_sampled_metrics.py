@@ -10,7 +10,8 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 

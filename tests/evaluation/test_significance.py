@@ -33,7 +33,7 @@ def test_a_naive_loop_over_the_same_signs_finds_the_same():
     groups, weights = rng.integers(0, 40, 100), rng.random(100)
     differences = rng.normal(0.1, 1, (100, 2))
     found = permutation_p_values(differences, groups, weights=weights, seed=5, resamples=200)
-    (kept,) = significance._halves(len(np.unique(groups)), 5, 200)
+    (kept,) = significance._sign_draws(len(np.unique(groups)), 5, 200)
     for column, p_value in zip(differences.T, found, strict=True):
         hits = 0
         for row in kept:
@@ -46,7 +46,7 @@ def test_a_naive_loop_over_the_same_signs_finds_the_same():
 
 
 def test_the_signs_are_fair_and_independent():
-    kept = np.concatenate(list(significance._halves(13, 0, 20_000)))
+    kept = np.concatenate(list(significance._sign_draws(13, 0, 20_000)))
     np.testing.assert_allclose(kept.mean(axis=0), 0.5, atol=0.015)
     correlation = np.corrcoef(kept, rowvar=False) - np.eye(13)
     assert np.abs(correlation).max() < 0.03
@@ -114,7 +114,7 @@ def test_the_seed_decides_and_other_comparisons_do_not():
 def test_very_many_groups_are_tied_together_and_the_outcome_stays(monkeypatch):
     differences = generator(5, "test").normal(0.04, 1, (4000, 1))
     (every,) = paired_tests(differences, np.arange(4000))
-    monkeypatch.setattr(significance, "_UNITS", 500)
+    monkeypatch.setattr(significance, "_MAX_UNITS", 500)
     units = significance._units(np.arange(4000), seed=0)
     np.testing.assert_array_equal(np.bincount(units), 8)
     (tied,) = paired_tests(differences, np.arange(4000))

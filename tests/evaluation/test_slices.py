@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation import slices
-from segue.evaluation.slices import Partition, partitions, popularity_bands, slice_refusals
+from segue.evaluation.slices import Partition, partitions, popularity_bands, slice_problems
 
 HOUR = 3600
 MONDAY = 4 * 24 * HOUR
@@ -15,7 +16,7 @@ MONDAY = 4 * 24 * HOUR
 
 @pytest.fixture(autouse=True)
 def _small_parts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "LEAST", 1)
+    monkeypatch.setattr(slices, "MIN_CASES", 1)
 
 
 def catalogue(*support: int, **metadata: list) -> Vocabulary:
@@ -99,7 +100,7 @@ def test_columns_of_the_items_are_those_of_the_target_and_of_the_log_those_of_th
 
 
 def test_rare_values_are_put_together(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(slices, "LEAST", 3)
+    monkeypatch.setattr(slices, "MIN_CASES", 3)
     found = slices._values("x", pl.Series(["b"] * 3 + ["a"] * 4 + ["c"] * 2 + ["d"]))
     assert named(found) == ["b"] * 3 + ["a"] * 4 + ["other"] * 3
     assert found.labels == ("a", "b", "other")
@@ -109,7 +110,7 @@ def test_rare_values_are_put_together(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_small_neighbours_are_joined_and_none_is_lost(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(slices, "LEAST", 3)
+    monkeypatch.setattr(slices, "MIN_CASES", 3)
     found = slices._doubling("x", np.array([2, 2, 3, 4, 9, 9, 9, 40]))
     assert found.labels == ("2-4", "9-64")
     assert named(found) == ["2-4"] * 4 + ["9-64"] * 4
@@ -136,8 +137,8 @@ def test_what_cannot_be_told_apart_is_refused_by_name():
     train = Sessions(
         np.array([1, 2], dtype=np.int32), np.array([0, 2]), None, catalogue(1, 1, kind=["x", "y"]), columns
     )
-    assert list(slice_refusals(["device", "kind", "length"], train)) == []
-    hour, price, colour = slice_refusals(["hour", "price", "colour"], train)
+    assert list(slice_problems(["device", "kind", "length"], train)) == []
+    hour, price, colour = slice_problems(["hour", "price", "colour"], train)
     assert hour == "'hour' needs a log with times and this one has none; leave it out"
     assert price == "'price' must be a column of text, integers or booleans, got Float64; leave it out"
     assert colour.startswith(

@@ -1,8 +1,8 @@
 """A student beside its teacher and beside itself without one."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,6 @@ import segue
 from segue.artifact import Artifact
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.results import ModelResult
-from segue.progress import Progress
 
 STUDENT = {"embedding_size": 8, "inner_size": 16, "layers": 1, "training": {"epochs": 2, "learning_rate": 0.01}}
 
@@ -79,19 +78,14 @@ def test_mistakes_are_named_before_anything_is_written(log: "segue.Events", teac
 
 
 def test_a_student_larger_than_its_teacher_is_said_so_before_it_is_trained(
-    log: "segue.Events", teacher: Path, tmp_path: Path
+    log: "segue.Events", teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Said(Progress):
-        lines: ClassVar[list[str]] = []
-
-        def say(self, line: str) -> None:
-            self.lines.append(line)
-
     recipe = segue.Recipe(models=["sasrec"], set={"sasrec": {**STUDENT, "embedding_size": 64}})
-    segue.distill(teacher, recipe, tmp_path / "out", events=log, progress=Said())
-    said = next(line for line in Said.lines if line.startswith("sasrec: has "))
+    with caplog.at_level(logging.INFO, "segue"):
+        segue.distill(teacher, recipe, tmp_path / "out", events=log)
+    said = next(line for line in caplog.messages if line.startswith("sasrec: has "))
     assert said.endswith("for a smaller student set sasrec.embedding_size lower")
-    assert Said.lines.index(said) == 0
+    assert caplog.messages.index(said) == 0
 
 
 def test_a_student_may_read_what_the_teacher_was_not_told(log: "segue.Events", teacher: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.experiment.examples import examples
 

@@ -12,7 +12,7 @@ from segue.artifact import EVERYTHING
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
 from segue.experiment.folder import RESULTS, begin_folder, check_folder
-from segue.storage.rooms import _PREFIX
+from segue.storage.scratch import _PREFIX
 
 KILLED = """
 import os, signal, sys

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from made_up import parts, results, row
 
+from segue.evaluation.linter.checks import Finding
 from segue.experiment.report import write_reports
 from segue.experiment.report.markdown import markdown
 from segue.experiment.report.page import page
-from segue.experiment.results import Difference, Epoch, Example, Finding, Results
+from segue.experiment.results import Difference, Epoch, Example, Results
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from interrupted import stop_at
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import MissingExtraError, ParameterError, StorageError
@@ -16,10 +17,9 @@ from segue.experiment.recipe import Recipe, load_recipe
 from segue.experiment.results import Epoch, Results
 from segue.experiment.run import run
 from segue.experiment.tracking.follow import check_trackers
-from segue.progress import Progress
 
 EPOCHS = 4
-SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "n_samples": 32, "patience": None}}
+SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "loss": {"n_samples": 32}, "patience": None}}
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +37,6 @@ def lines(out: Path, label: str = "gru4rec") -> list[dict[str, Any]]:
 
 def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-
-class StopAfter(Progress):
-    """Interrupts a run at the end of an epoch, before its checkpoint is saved."""
-
-    def __init__(self, epoch: int) -> None:
-        self._start = f"epoch {epoch}/"
-
-    def say(self, line: str) -> None:
-        if line.startswith(self._start):
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +78,8 @@ def test_interrupted_and_resumed_leaves_what_an_uninterrupted_run_leaves(
     events: Events, whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
     out, asked = tmp_path / "a", recipe(track=["tensorboard", "mlflow"])
-    with pytest.raises(KeyboardInterrupt):
-        run(asked, out, events=events, progress=StopAfter(3))
+    with stop_at(3):
+        run(asked, out, events=events)
     assert logged(out)[0].info.status == "FAILED"
     run(asked, out, events=events, resume=True)
     assert without_seconds(lines(out)) == without_seconds(lines(whole[0]))
@@ -117,7 +106,7 @@ def test_tensorboard_shows_curve_and_test(whole: tuple[Path, Results]) -> None:
 def test_mlflow_holds_parameters_curve_test_and_protocol(whole: tuple[Path, Results]) -> None:
     out, results = whole
     (one, history), (row,) = logged(out), results.models
-    assert one.data.params["training.n_samples"] == "32"
+    assert one.data.params["training.loss.n_samples"] == "32"
     assert one.data.params["seed"] == "0"
     assert one.data.tags["hash"] == results.protocol["hash"]
     assert one.info.run_name == "gru4rec"

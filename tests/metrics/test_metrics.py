@@ -13,29 +13,20 @@ from hypothesis import strategies as st
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import RESAMPLES
 from segue.metrics import (
-    AUC_METRICS,
-    CASE_VALUES,
     CHOOSING_METRICS,
     LIST_METRICS,
+    OPTIONAL_CUTOFF,
     ORIENTATION,
-    RANK_METRICS,
     RANKING_METRICS,
     VALUE_METRICS,
-    WHOLE_VALUES,
     MetricName,
-    Ties,
-    average_weight,
-    case_auc,
-    gini_index,
-    in_tail,
     is_better,
-    item_coverage,
     lower_is_better,
     order_key,
-    shannon_entropy,
 )
-from segue.metrics.names import WITHOUT_CUTOFF
-from segue.metrics.values import absolute_error, auc, log_loss, root_mean_squared_error
+from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
+from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc
+from segue.metrics.values import CASE_VALUES, WHOLE_VALUES, absolute_error, auc, log_loss, root_mean_squared_error
 
 INF = math.inf
 
@@ -274,7 +265,7 @@ def test_an_unknown_metric_is_explained():
 
 
 def test_metrics_without_a_cutoff_are_rank_metrics():
-    assert set(WITHOUT_CUTOFF) <= RANK_METRICS.keys()
+    assert set(OPTIONAL_CUTOFF) <= RANK_METRICS.keys()
 
 
 def test_every_metric_and_tie_rule_is_documented():
@@ -283,7 +274,7 @@ def test_every_metric_and_tie_rule_is_documented():
     assert documented == {*RANKING_METRICS, *VALUE_METRICS, *get_args(Ties)}
     assert f"{RESAMPLES:,} resamples" in " ".join(page.split())
     alone = next(line for line in page.replace("\n", " ").split(". ") if "without a cut-off" in line)
-    assert all(f"`{name}`" in alone for name in WITHOUT_CUTOFF)
+    assert all(f"`{name}`" in alone for name in OPTIONAL_CUTOFF)
 
 
 def test_every_metric_says_which_of_its_values_are_better():

@@ -17,17 +17,9 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_m
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.evaluation.ranking import target_ranks
-from segue.metrics import (
-    CASE_VALUES,
-    RANK_METRICS,
-    WHOLE_VALUES,
-    average_weight,
-    case_auc,
-    gini_index,
-    in_tail,
-    item_coverage,
-    shannon_entropy,
-)
+from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
+from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.values import CASE_VALUES, WHOLE_VALUES
 
 INF, NAN = math.inf, math.nan
 MEASURES = {"recall": "R", "hit": "Success", "precision": "P", "mrr": "RR", "ndcg": "nDCG", "map": "AP"}

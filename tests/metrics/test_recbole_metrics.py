@@ -14,17 +14,10 @@ import pytest
 import torch
 
 from segue.evaluation.ranking import target_ranks, top_k
-from segue.metrics import (
-    CASE_VALUES,
-    COUNT_METRICS,
-    LIST_WEIGHTS,
-    RANK_METRICS,
-    RANKING_METRICS,
-    VALUE_METRICS,
-    WHOLE_VALUES,
-    average_weight,
-    case_auc,
-)
+from segue.metrics import RANKING_METRICS, VALUE_METRICS
+from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
+from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.values import CASE_VALUES, WHOLE_VALUES
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "benchmarks" / "metrics_scores.py"))

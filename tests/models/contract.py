@@ -11,7 +11,8 @@ import pytest
 import torch
 from chains import Task, hit_rate, prefixes
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.stored import read_sessions, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError

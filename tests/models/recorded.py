@@ -9,7 +9,7 @@ import torch
 from chains import prefixes
 from torch import Tensor
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.nn.encoders.sequence import PositionwiseEncoder
 
 _FOLDER = Path(__file__).parent.parent / "fixtures"

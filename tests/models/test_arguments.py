@@ -50,7 +50,7 @@ def model() -> segue.Popularity:
 
 @pytest.fixture(scope="module")
 def recurrent() -> segue.GRU4Rec:
-    settings = {"hidden_size": 8, "training": {"epochs": 1, "n_samples": 8}}
+    settings = {"hidden_size": 8, "training": {"epochs": 1, "loss": {"n_samples": 8}}}
     return segue.GRU4Rec(**settings).fit(markov_chain(n_sessions=60).train)
 
 

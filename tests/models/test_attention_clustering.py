@@ -9,7 +9,7 @@ from neural_contract import NeuralModelContract
 
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.evaluation.purity import purity
+from segue.metrics.beyond_accuracy import purity
 from segue.models.attention_clustering import AttentionClustering
 from segue.protocols.prepare import prepare
 
@@ -17,7 +17,7 @@ SMALL: dict = {
     "embedding_size": 16,
     "clusters": 8,
     "dropout": 0.0,
-    "training": {"batch_size": 32, "n_samples": 32, "epochs": 5, "learning_rate": 0.03},
+    "training": {"batch_size": 32, "loss": {"n_samples": 32}, "epochs": 5, "learning_rate": 0.03},
 }
 
 
@@ -28,7 +28,7 @@ class TestAttentionClustering(NeuralModelContract):
     long: ClassVar = {
         "embedding_size": 16,
         "clusters": 8,
-        "training": {"batch_size": 8, "n_samples": 32, "epochs": 4, "patience": None},
+        "training": {"batch_size": 8, "loss": {"n_samples": 32}, "epochs": 4, "patience": None},
     }
 
 
@@ -40,7 +40,7 @@ class TestAttentionClustering(NeuralModelContract):
         {"assignment": "straight-through"},
         {"vectors": "trained", "clusters": 20, "anneal": 1.0, "temperature": 0.5},
         {"combination": "sum", "importance": "own"},
-        {"gate_input": "embedding", "training": {"loss": "cross-entropy", "n_samples": 0, "alpha": 0.5}},
+        {"gate_input": "embedding", "training": {"loss": "cross-entropy"}},
     ],
     ids=str,
 )
@@ -66,7 +66,7 @@ def test_a_network_without_clusters_names_none() -> None:
 def test_clusters_match_the_categories_of_the_shop() -> None:
     """With a trained table a session is told by its clusters alone: they become the departments of the shop."""
     data = prepare(shop(), "session-next", test_days=2)
-    training = {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "n_samples": 256}
+    training = {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "loss": {"n_samples": 256}}
     model = AttentionClustering(vectors="trained", anneal=1.0, training=training).fit(data.train)
     categories = np.unique(data.train.vocabulary.table["category"].to_numpy(), return_inverse=True)[1]
     assert purity(model.clusters(), categories) >= 0.6

@@ -16,7 +16,8 @@ from chains import markov_chain, prefixes, sessions
 from neural_contract import NeuralModelContract
 from recorded import load_recorded, multi_head, padded, rename
 
-from segue.data.batches import Cloze, EveryPrefix
+from segue.data.batches.cloze import Cloze
+from segue.data.batches.next_item import EveryPrefix
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec

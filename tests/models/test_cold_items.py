@@ -10,7 +10,7 @@ import pytest
 import torch
 from chains import Task, blocks
 
-from segue.data.cold import ColdItems
+from segue.data.cold_items import ColdItems
 from segue.data.vocabulary import Vocabulary
 from segue.errors import LogError, ParameterError
 from segue.models.als import ALS
@@ -40,22 +40,22 @@ NEW = pl.DataFrame(
 
 
 def test_a_new_item_is_the_mean_of_those_most_like_it() -> None:
-    cold = ColdItems.compare(Vocabulary(TABLE), NEW, ["group", "brand"])
+    cold = ColdItems.match(Vocabulary(TABLE), NEW, ["group", "brand"])
     rows = np.array([[0, 0], [1, 10], [2, 20], [3, 30], [4, 40]], dtype=np.float32)
     # 51 is item 20's twin, 52 shares the group with 10 and 20, 53 that of 30, 54 has no group, 10 is known already.
-    assert cold.append_to(rows)[5:].tolist() == [[2, 20], [1.5, 15], [3, 30], [0, 0]]
-    assert cold.append_to(rows[:, 0])[5:].tolist() == [2, 1.5, 3, 0]
+    assert cold.extend(rows)[5:].tolist() == [[2, 20], [1.5, 15], [3, 30], [0, 0]]
+    assert cold.extend(rows[:, 0])[5:].tolist() == [2, 1.5, 3, 0]
     assert cold.vocabulary.table["item"].to_list() == [10, 20, 30, 40, 51, 52, 53, 54]
     assert cold.vocabulary.table["group"].to_list()[:1] == ["shoe"]
-    assert cold.vocabulary.readable.tolist() == [False, *[True] * 7, False]
+    assert cold.vocabulary.known.tolist() == [False, *[True] * 7, False]
     assert cold.vocabulary.n_trained == 4
 
 
 def test_items_can_be_added_again_and_resemble_training_items_only() -> None:
-    once = ColdItems.compare(Vocabulary(TABLE), NEW, ["group"]).vocabulary
+    once = ColdItems.match(Vocabulary(TABLE), NEW, ["group"]).vocabulary
     more = pl.DataFrame({"item": [60, 51], "group": ["shoe", "hat"], "brand": ["b", "b"]})
-    again = ColdItems.compare(once, more, ["brand"])
-    assert again.append_to(np.arange(9.0))[9:].tolist() == [2.0]  # Of item 20 alone, not of 51 that was added first.
+    again = ColdItems.match(once, more, ["brand"])
+    assert again.extend(np.arange(9.0))[9:].tolist() == [2.0]  # Of item 20 alone, not of 51 that was added first.
     assert again.vocabulary.cold(np.array([1, 5, 8, 9])) == {
         51: "similar items",
         54: "fallback",

@@ -163,8 +163,8 @@ def test_numbers_of_a_window() -> None:
     log = Sessions(items, np.array([0, 3, 4]), times, Vocabulary(table), columns)
     features = ["hour", "weekday", "gap", "price", "shop", "colour"]
     model = SASRec(**SMALL, max_length=2, features=features).fit(log)
-    assert model.context.learnt["hour"].values.to_list() == ["0", "1"]
-    assert model.context.learnt["weekday"].values.to_list() == ["0", "6"]
+    assert model.context.encoders["hour"].values.to_list() == ["0", "1"]
+    assert model.context.encoders["weekday"].values.to_list() == ["0", "6"]
     context = model.network.window(log.as_prefixes()).context
     codes = {name: context[name][[0, 0, 1], [0, 1, 1]].tolist() for name in ("hour", "weekday", "shop", "colour")}
     assert codes == {"hour": [1, 2, 2], "weekday": [2, 1, 2], "shop": [1, 0, 2], "colour": [0, 1, 0]}

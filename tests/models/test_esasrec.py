@@ -23,7 +23,7 @@ class TestESASRec(NeuralModelContract):
         "inner_size": 32,
         "max_length": 8,
         "dropout": 0.0,
-        "training": {"batch_size": 32, "epochs": 6, "learning_rate": 0.01, "n_samples": 32},
+        "training": {"batch_size": 32, "epochs": 6, "learning_rate": 0.01, "loss": {"n_samples": 32}},
     }
     make_task = staticmethod(markov_chain)
     long: ClassVar = {

@@ -114,7 +114,12 @@ def test_training_at_all_positions_is_refused() -> None:
 def test_it_learns_from_one_negative(loss: str) -> None:
     """What the authors' code minimises, and what their paper writes."""
     log = sessions([[1 + start, 1 + (start + 1) % 6] for start in range(6)] * 20, 6)
-    training = {"loss": loss, "n_samples": 1, "alpha": 0.0, "batch_size": 8, "epochs": 30, "learning_rate": 0.02}
+    training = {
+        "loss": {"name": loss, "n_samples": 1, "alpha": 0.0},
+        "batch_size": 8,
+        "epochs": 30,
+        "learning_rate": 0.02,
+    }
     model = FMLPRec(embedding_size=16, max_length=2, dropout=0.0, training=training).fit(log)
     best = model.score(prefixes(*([item] for item in range(1, 7))))[:, 1:].argmax(1) + 1
     assert best.tolist() == [2, 3, 4, 5, 6, 1]
@@ -122,4 +127,4 @@ def test_it_learns_from_one_negative(loss: str) -> None:
 
 def test_the_preset_of_the_authors_is_their_training() -> None:
     training = FMLPRec(preset="authors").config.training
-    assert (training.loss, training.n_samples, training.alpha) == ("bce", 1, 0.0)
+    assert (training.loss.name, training.loss.n_samples, training.loss.alpha) == ("bce", 1, 0.0)

@@ -18,13 +18,13 @@ from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.models.catalog import load
 from segue.models.fpmc import FPMC
-from segue.nn.sampling.samplers import PopularitySampler
+from segue.nn.sampling import PopularitySampler
 from segue.protocols.prepare import prepare
 from segue.training.runtime import Runtime
 
 SMALL: dict = {
     "embedding_size": 16,
-    "training": {"batch_size": 32, "n_samples": 32, "epochs": 5, "learning_rate": 0.03},
+    "training": {"batch_size": 32, "loss": {"n_samples": 32}, "epochs": 5, "learning_rate": 0.03},
 }
 N_ITEMS = 12
 
@@ -35,7 +35,7 @@ class TestFPMC(NeuralModelContract):
     make_task = staticmethod(markov_chain)
     long: ClassVar = {
         "embedding_size": 16,
-        "training": {"batch_size": 8, "n_samples": 32, "epochs": 4, "patience": None},
+        "training": {"batch_size": 8, "loss": {"n_samples": 32}, "epochs": 4, "patience": None},
     }
 
 
@@ -57,7 +57,9 @@ def basket_log() -> Sessions:
 
 def fitted(log: Sessions, **parameters: object) -> FPMC:
     """A model whose factors are large enough to compare."""
-    model = FPMC(embedding_size=4, training={"n_samples": 3, "batch_size": 8, "epochs": 1}, **parameters).fit(log)
+    model = FPMC(embedding_size=4, training={"loss": {"n_samples": 3}, "batch_size": 8, "epochs": 1}, **parameters).fit(
+        log
+    )
     rng = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for weight in model.network.parameters():
@@ -177,4 +179,4 @@ def test_what_the_log_does_not_have_is_refused_before_training() -> None:
 
 def test_the_preset_of_recbole() -> None:
     config = FPMC(preset="recbole").config
-    assert (config.embedding_size, config.training.loss, config.training.alpha) == (64, "bpr", 0.0)
+    assert (config.embedding_size, config.training.loss.name, config.training.loss.alpha) == (64, "bpr", 0.0)

@@ -1,4 +1,4 @@
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,13 +10,17 @@ from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.measure import measure
 from segue.models.gru4rec import GRU4Rec, GRU4RecTraining
+from segue.parameters import merge, tagged_classes
 from segue.training.runtime import Runtime
 
-SMALL: dict = {"hidden_size": 24, "training": {"batch_size": 32, "n_samples": 64, "epochs": 4, "learning_rate": 0.15}}
+SMALL: dict = {
+    "hidden_size": 24,
+    "training": {"batch_size": 32, "loss": {"n_samples": 64}, "epochs": 4, "learning_rate": 0.15},
+}
 
 
 def small(**parameters: object) -> GRU4Rec:
-    training = {**SMALL["training"], **parameters.pop("training", {})}
+    training = merge(SMALL["training"], parameters.pop("training", {}))
     return GRU4Rec(**{**SMALL, **parameters, "training": training})
 
 
@@ -29,7 +33,7 @@ class TestGRU4Rec(NeuralModelContract):
         "layers": 2,
         "dropout_embedding": 0.1,
         "dropout_hidden": 0.1,
-        "training": {"batch_size": 32, "n_samples": 64, "epochs": 6, "patience": None, "clip_norm": 5.0},
+        "training": {"batch_size": 32, "loss": {"n_samples": 64}, "epochs": 6, "patience": None, "clip_norm": 5.0},
     }
 
 
@@ -38,9 +42,10 @@ def chain() -> Task:
     return markov_chain(n_items=20, n_sessions=500)
 
 
-@pytest.mark.parametrize("loss", get_args(GRU4RecTraining.model_fields["loss"].annotation))
+@pytest.mark.parametrize("loss", tagged_classes(GRU4RecTraining.model_fields["loss"]))
 def test_every_loss_learns(loss: str, chain: Task) -> None:
-    model = small(training={"loss": loss, "epochs": 8, "activation": "elu" if loss == "bpr-max" else "linear"})
+    options = {"name": loss, "activation": "elu"} if loss == "bpr-max" else loss
+    model = small(training={"loss": options, "epochs": 8})
     assert hit_rate(model.fit(chain.train), chain) >= 0.8 * chain.optimum
 
 
@@ -54,11 +59,11 @@ def test_every_cell_and_input_learns(cell: str, embedding: str, chain: Task) -> 
 @pytest.mark.parametrize(
     "training",
     [
-        {"n_samples": 0},
+        {"loss": {"n_samples": 0}},
         {"momentum": 0.2},
-        {"logq": 0.0, "accidental_hits": "keep"},
+        {"loss": {"logq": 0.0, "accidental_hits": "keep"}},
         {"schedule": "cosine", "warmup": 0.1, "clip_norm": 1.0},
-        {"activation": "tanh", "loss": "top1"},
+        {"loss": {"name": "top1", "activation": "tanh"}},
     ],
     ids=str,
 )
@@ -99,30 +104,36 @@ def test_a_log_without_pairs_is_refused(chain: Task) -> None:
 
 
 def test_presets() -> None:
-    assert GRU4Rec(preset="authors").config.training == GRU4Rec().config.training.model_copy(
-        update={"accidental_hits": "keep"}
-    )
+    usual = GRU4Rec().config.training
+    kept = usual.loss.model_copy(update={"accidental_hits": "keep"})
+    assert GRU4Rec(preset="authors").config.training == usual.model_copy(update={"loss": kept})
     recbole = GRU4Rec(preset="recbole").config
     assert (recbole.embedding, recbole.embedding_size, recbole.hidden_size, recbole.layers) == ("separate", 64, 128, 1)
-    assert (recbole.dropout_embedding, recbole.training.loss) == (0.3, "cross-entropy")
+    assert (recbole.dropout_embedding, recbole.training.loss.name) == (0.3, "cross-entropy")
 
 
 def test_all_mistakes_come_together() -> None:
     with pytest.raises(ParameterError) as caught:
-        GRU4Rec(hidden_size=0, training={"alpha": 2, "loss": "hinge"})
+        GRU4Rec(hidden_size=0, training={"epochs": 0, "loss": {"alpha": 2, "logq": -1}})
     assert sorted(line.split(":")[0] for line in str(caught.value).splitlines()) == [
         "gru4rec.hidden_size",
-        "gru4rec.training.alpha",
-        "gru4rec.training.loss",
+        "gru4rec.training.epochs",
+        "gru4rec.training.loss.alpha",
+        "gru4rec.training.loss.logq",
     ]
+    with pytest.raises(ParameterError, match=r"gru4rec\.training\.loss: must be one of .*'bpr-max', got 'hinge'"):
+        GRU4Rec(training={"loss": "hinge"})
 
 
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"batch_size": 1, "n_samples": 0}, r"batch_size: must be at least 2 with n_samples 0, got 1"),
-        ({"activation": "tanh"}, r"activation: must be 'linear' with the loss 'cross-entropy', got 'tanh'"),
-        ({"loss": "bpr", "logq": 0.5}, r"logq: must be 1\.0 with the loss 'bpr', got 0\.5"),
+        ({"batch_size": 1, "loss": {"n_samples": 0}}, r"batch_size: must be at least 2 with loss\.n_samples 0, got 1"),
+        (
+            {"loss": {"activation": "tanh"}},
+            r"loss\.activation: must be left out with the loss 'cross-entropy', got 'tanh'",
+        ),
+        ({"loss": {"name": "bpr", "logq": 0.5}}, r"loss\.logq: must be left out with the loss 'bpr', got 0\.5"),
     ],
 )
 def test_parameters_that_make_no_sense_together_are_refused(training: dict, message: str) -> None:

@@ -17,12 +17,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from segue.data.batches import SessionParallel
+from segue.data.batches.session_parallel import SessionParallel
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.models.gru4rec import GRU4Rec, SessionParallelObjective
-from segue.nn.losses.functions import make_loss
-from segue.nn.losses.session_parallel import SampledLoss
+from segue.models.gru4rec import GRU4Rec, GRU4RecTraining
+from segue.nn.sampling import SessionParallelNegatives
+from segue.training.objectives import SessionParallelObjective
 from segue.training.runtime import Runtime
 
 LOG = [[1, 2, 3], [2, 4], [5, 1, 1, 6], [3, 7], [7, 2, 5, 8, 9], [9, 9], [4, 6, 2, 1], [8, 3]]
@@ -86,15 +86,16 @@ def new_model(case: dict) -> GRU4Rec:
 
 def train_one_epoch(model: GRU4Rec, case: dict) -> list[float]:
     train = sessions(log_of(case))
-    loss = make_loss(
-        case.get("loss", "cross-entropy"),
-        activation="elu" if "elu" in case else "linear",
-        elu=case.get("elu", 1.0),
-        regularisation=case.get("bpreg", 1.0),
-    )
+    options = {name: case[name] for name in ("elu", "bpreg") if name in case}
+    if "elu" in case:
+        options["activation"] = "elu"
+    if case.get("loss", "cross-entropy") == "cross-entropy":
+        options["logq"] = case.get("logq", 0.0)
+    config = GRU4RecTraining(loss={"name": case.get("loss", "cross-entropy"), **options}).loss
     support = train.vocabulary.support
-    sampled = SampledLoss(loss, FixedSampler(support), support, logq=case.get("logq", 0.0), reject_hits=False)
-    objective = SessionParallelObjective(model.network, SessionParallel(train, LANES), sampled, Runtime(device="cpu"))
+    negatives = SessionParallelNegatives(FixedSampler(support), support, reject_hits=False)
+    lanes, loss = SessionParallel(train, LANES), config.loss(N_ITEMS, "fp32")
+    objective = SessionParallelObjective(model.network, lanes, loss, negatives, Runtime(device="cpu"))
     optimizer = model.optimizer()
     losses = []
     for step in range(objective.begin_epoch(0)):

@@ -24,7 +24,7 @@ class TestGSASRec(NeuralModelContract):
         "layers": 1,
         "max_length": 8,
         "dropout": 0.0,
-        "training": {"batch_size": 16, "epochs": 12, "learning_rate": 0.01, "n_samples": 8},
+        "training": {"batch_size": 16, "epochs": 12, "learning_rate": 0.01, "loss": {"n_samples": 8}},
     }
     make_task = staticmethod(markov_chain)
     long: ClassVar = {
@@ -62,6 +62,7 @@ def test_outputs_equal_those_of_the_authors() -> None:
 def test_it_is_trained_as_published() -> None:
     for preset in (None, "ml-1m", "authors"):
         plan = GSASRec(preset=preset).config.training
-        assert (plan.loss, plan.n_samples, plan.alpha, plan.gbce_t) == ("gbce", 256, 0, 0.75)
+        loss = plan.loss
+        assert (loss.name, loss.n_samples, loss.alpha, loss.gbce_t) == ("gbce", 256, 0, 0.75)
     published = GSASRec(preset="authors").config
     assert (published.max_length, published.embedding_size, published.dropout) == (200, 128, 0.5)

@@ -18,16 +18,15 @@ from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.markov import Markov
 from segue.models.sasrec import SASRec
 from segue.progress import Progress
-from segue.training.config import Distillation, FineTuning
-from segue.training.fine_tuning import selected
+from segue.training.config import Distillation, FineTuning, fine_tuning_sessions
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import ask
+from segue.training.soft_labels import predict_soft_labels
 
 SMALL: dict = {
     "embedding_size": 24,
     "hidden_size": 24,
     "dropout": 0.1,
-    "training": {"loss": "cross-entropy", "n_samples": 0, "epochs": 3, "batch_size": 64, "learning_rate": 0.02},
+    "training": {"loss": "cross-entropy", "epochs": 3, "batch_size": 64, "learning_rate": 0.02},
 }
 
 
@@ -41,7 +40,12 @@ class TestImprovedGRU4Rec(NeuralModelContract):
     make_task = staticmethod(markov_chain)
     long: ClassVar = {
         **SMALL,
-        "training": {"loss": "sampled-softmax", "n_samples": 32, "epochs": 4, "batch_size": 32, "patience": None},
+        "training": {
+            "loss": {"name": "sampled-softmax", "n_samples": 32},
+            "epochs": 4,
+            "batch_size": 32,
+            "patience": None,
+        },
     }
 
 
@@ -88,7 +92,7 @@ def test_fine_tuning_that_makes_it_worse_is_taken_back(chain: Task) -> None:
 
 def test_any_neural_model_can_be_fine_tuned(chain: Task) -> None:
     task = two_tastes(chain)
-    training = {"batch_size": 32, "n_samples": 64, "epochs": 2, "learning_rate": 0.15}
+    training = {"batch_size": 32, "loss": {"n_samples": 64}, "epochs": 2, "learning_rate": 0.15}
     plain = GRU4Rec(hidden_size=24, training=training).fit(task.train)
     tuned = GRU4Rec(hidden_size=24, training={**training, "fine_tuning": {"epochs": 4}}).fit(task.train)
     assert hit_rate(tuned, task) > hit_rate(plain, task) + 0.04
@@ -96,21 +100,21 @@ def test_any_neural_model_can_be_fine_tuned(chain: Task) -> None:
 
 def test_the_selection_is_recent_short_and_of_the_last_days(chain: Task) -> None:
     train = chain.train
-    assert selected(train, FineTuning(recent_share=0.1)).tolist() == list(range(270, 300))
+    assert fine_tuning_sessions(train, FineTuning(recent_share=0.1)).tolist() == list(range(270, 300))
     # A session ends every six hours.
-    assert selected(train, FineTuning(recent_share=1.0, last_days=2.0)).tolist() == list(range(292, 300))
-    assert len(selected(train, FineTuning(recent_share=1.0, longest=8))) == 300
+    assert fine_tuning_sessions(train, FineTuning(recent_share=1.0, last_days=2.0)).tolist() == list(range(292, 300))
+    assert len(fine_tuning_sessions(train, FineTuning(recent_share=1.0, longest=8))) == 300
     with pytest.raises(EmptyDataError, match="selects 0 of 300 sessions"):
-        selected(train, FineTuning(recent_share=1.0, longest=7))
+        fine_tuning_sessions(train, FineTuning(recent_share=1.0, longest=7))
     timeless = Sessions(train.items, train.offsets, None, train.vocabulary)
     with pytest.raises(ParameterError, match=r"fine_tuning\.last_days: needs a log with times, got 2"):
-        selected(timeless, FineTuning(last_days=2.0))
+        fine_tuning_sessions(timeless, FineTuning(last_days=2.0))
 
 
 def test_the_teacher_sees_what_follows_and_never_the_label(chain: Task) -> None:
     train = chain.train
     model = small(epochs=4, privileged={"weight": 0.3, "top": 20})
-    labels = model._look_ahead(train, 0, Runtime())
+    labels = model._privileged_labels(train, 0, Runtime())
     last = train.offsets[1:] - 1
     assert (labels.rows[last] == -1).all()
     assert (np.delete(labels.rows, last) >= 0).all()
@@ -133,8 +137,8 @@ def test_a_training_of_three_parts_goes_on_where_it_was_stopped(epoch: int, chai
 
 def test_the_teacher_is_not_fine_tuned(chain: Task) -> None:
     plan = {"epochs": 1, "privileged": {"weight": 0.3}}
-    tuned = small(**plan, fine_tuning={"epochs": 1, "recent_share": 0.1})._look_ahead(chain.train, 0, Runtime())
-    assert small(**plan)._look_ahead(chain.train, 0, Runtime()).fingerprint() == tuned.fingerprint()
+    tuned = small(**plan, fine_tuning={"epochs": 1, "recent_share": 0.1})._privileged_labels(chain.train, 0, Runtime())
+    assert small(**plan)._privileged_labels(chain.train, 0, Runtime()).fingerprint() == tuned.fingerprint()
 
 
 def test_privileged_information_learns_and_is_repeatable(chain: Task) -> None:
@@ -170,11 +174,15 @@ def test_scores_that_are_no_logits_are_shares(chain: Task) -> None:
     teacher, train = Markov(smoothing=0.0, personal=0.0).fit(chain.train), chain.train
     events, starts = train.targets()
     told = {"k": 5, "progress": Progress()}
-    once = ask(teacher, train.prefixes(starts, events), events, len(train.items), temperature=1.0, **told)
+    once = predict_soft_labels(
+        teacher, train.prefixes(starts, events), events, len(train.items), temperature=1.0, **told
+    )
     scores = teacher.score(train.prefixes(starts, events)).numpy()
     kept = np.take_along_axis(scores, once.items.astype(np.int64), axis=1)
     np.testing.assert_allclose(once.shares, kept / kept.sum(1, keepdims=True), rtol=1e-4)
-    softer = ask(teacher, train.prefixes(starts, events), events, len(train.items), temperature=2.0, **told)
+    softer = predict_soft_labels(
+        teacher, train.prefixes(starts, events), events, len(train.items), temperature=2.0, **told
+    )
     expected = np.sqrt(kept) / np.sqrt(kept).sum(1, keepdims=True)
     np.testing.assert_allclose(softer.shares, expected, rtol=1e-4)
 
@@ -185,10 +193,10 @@ def test_a_teacher_without_an_opinion_leaves_the_label(chain: Task) -> None:
     elsewhere = Sessions(np.array([1, 2, 4, 2], dtype=np.int32), np.array([0, 2, 4]), None, train.vocabulary)
     events, starts = elsewhere.targets()
     prefixes, progress = elsewhere.prefixes(starts, events), Progress()
-    answers = ask(teacher, prefixes, events, 4, k=3, temperature=1.0, progress=progress)
-    assert answers.rows.tolist() == [-1, 0, -1, -1]
-    assert answers.shares[0].tolist() == [1.0, 0.0, 0.0]
-    assert answers.items[0, 0] == 2
+    labels = predict_soft_labels(teacher, prefixes, events, 4, k=3, temperature=1.0, progress=progress)
+    assert labels.rows.tolist() == [-1, 0, -1, -1]
+    assert labels.shares[0].tolist() == [1.0, 0.0, 0.0]
+    assert labels.items[0, 0] == 2
 
 
 def test_the_checkpoint_of_a_taught_training_is_not_that_of_a_plain_one(chain: Task, tmp_path: Path) -> None:

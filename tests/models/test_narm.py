@@ -16,14 +16,14 @@ from neural_contract import NeuralModelContract
 from torch import Tensor
 from torch.nn import functional
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.models.narm import NARM
 from segue.nn.encoders.session_attention import AttentiveGRU
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "narm.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
-FULL = {"loss": "cross-entropy", "n_samples": 0, "schedule": "constant"}
+FULL = {"loss": "cross-entropy", "schedule": "constant"}
 
 
 class TestNARM(NeuralModelContract):
@@ -109,4 +109,4 @@ def test_the_preset_of_recbole() -> None:
     config = NARM(preset="recbole").config
     assert (config.embedding_size, config.hidden_size, config.layers) == (64, 128, 1)
     assert (config.dropout_embedding, config.dropout_context, config.attention) == (0.25, 0.5, "paper")
-    assert (config.training.loss, config.training.positions) == ("cross-entropy", "last")
+    assert (config.training.loss.name, config.training.positions) == ("cross-entropy", "last")

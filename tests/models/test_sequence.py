@@ -14,7 +14,7 @@ from segue.models.hstu import HSTU
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.sasrec import SASRec
 from segue.models.sequence import SequenceModel
-from segue.training.optimizers import TablesApart
+from segue.training.optimizers import SplitOptimizer
 
 SMALL: dict = {"embedding_size": 16, "inner_size": 16, "layers": 1, "dropout": 0.0, "max_length": 8}
 SAMPLED = {"n_samples": 64}
@@ -22,8 +22,8 @@ LOSSES: dict[str, dict] = {
     "cross-entropy": {},
     "sampled-softmax": SAMPLED,
     "bce": SAMPLED,
-    "gbce": {"n_samples": 8, "epochs": 15},
-    "nce": {"n_samples": 8, "epochs": 20},
+    "gbce": {"n_samples": 8},
+    "nce": {"n_samples": 8},
     "bpr": SAMPLED,
     "bpr-max": SAMPLED,
     "top1": SAMPLED,
@@ -43,7 +43,9 @@ def small(**training: object) -> SASRec:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns(loss: str, chain: Task) -> None:
-    assert hit_rate(small(loss=loss, **LOSSES[loss]).fit(chain.train), chain) >= 0.9 * chain.optimum
+    epochs = {"gbce": 15, "nce": 20}.get(loss, 6)
+    model = small(loss={"name": loss, **LOSSES[loss]}, epochs=epochs)
+    assert hit_rate(model.fit(chain.train), chain) >= 0.9 * chain.optimum
 
 
 def test_every_loss_is_tried_here() -> None:
@@ -55,14 +57,14 @@ def test_every_loss_is_tried_here() -> None:
 @pytest.mark.parametrize(
     "training",
     [
-        {"loss": "sampled-softmax", "in_batch": True},
-        {"loss": "bpr", "n_samples": 16, "candidate_num": 4},
+        {"loss": {"name": "sampled-softmax", "n_samples": 0, "in_batch": True}},
+        {"loss": {"name": "bpr", "n_samples": 16, "candidate_num": 4}},
         {"positions": "last"},
         {"windows": "recent"},
         {"optimizer": "adagrad", "learning_rate": 0.1},
-        {"optimizer": "adagrad", "learning_rate": 0.1, "loss": "sampled-softmax", "n_samples": 64},
+        {"optimizer": "adagrad", "learning_rate": 0.1, "loss": {"name": "sampled-softmax", "n_samples": 64}},
         {"optimizer": "mixed", "learning_rate": 0.01, "table_learning_rate": 0.1},
-        {"optimizer": "mixed", "learning_rate": 0.01, "loss": "sampled-softmax", "n_samples": 64},
+        {"optimizer": "mixed", "learning_rate": 0.01, "loss": {"name": "sampled-softmax", "n_samples": 64}},
     ],
 )
 def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
@@ -70,8 +72,8 @@ def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
 
 
 def test_adagrad_leaves_items_alone_that_no_step_used(chain: Task) -> None:
-    plan = {"optimizer": "adagrad", "loss": "sampled-softmax", "n_samples": 1, "alpha": 1.0, "epochs": 1}
-    model = small(**plan, batch_size=1000)
+    loss = {"name": "sampled-softmax", "n_samples": 1, "alpha": 1.0}
+    model = small(optimizer="adagrad", loss=loss, epochs=1, batch_size=1000)
     model.vocabulary = chain.train.vocabulary
     model.observe(chain.train)
     before = model.assemble()
@@ -86,14 +88,16 @@ def test_another_loss_is_one_setting_where_the_usual_one_has_negatives(model: ty
     for loss in ("cross-entropy", "cosine"):
         model(embedding_size=8, max_length=8, training={"loss": loss, "epochs": 1}).fit(chain.train)
         plain = model(training={"loss": loss}).config
-        assert plain.training.n_samples == 0
+        assert plain.training.loss.model_dump() == {"name": loss}
         assert model(plain).config == plain
-    with pytest.raises(ParameterError, match=r"training\.n_samples: must be 0 with the loss 'cross-entropy', got 7"):
-        model(training={"loss": "cross-entropy", "n_samples": 7})
+    rule = r"training\.loss\.n_samples: must be left out with the loss 'cross-entropy', got 7: it is used by sampled-"
+    with pytest.raises(ParameterError, match=rule):
+        model(training={"loss": {"name": "cross-entropy", "n_samples": 7}})
 
 
 def test_another_loss_is_one_setting_on_top_of_a_preset(chain: Task) -> None:
-    assert SASRec(preset="authors", training={"loss": "cross-entropy"}).config.training.n_samples == 0
+    config = SASRec(preset="authors", training={"loss": "cross-entropy"}).config
+    assert config.training.loss.model_dump() == {"name": "cross-entropy"}
 
 
 @pytest.mark.parametrize("kind", [SASRec, GSASRec, ESASRec, BERT4Rec, HSTU])
@@ -112,10 +116,10 @@ def test_positions_that_would_show_the_target_are_refused() -> None:
 @pytest.mark.parametrize(
     ("training", "reason"),
     [
-        ({"loss": "cross-entropy", "n_samples": 5}, "n_samples"),
-        ({"loss": "bce"}, "n_samples"),
-        ({"loss": "bpr", "n_samples": 5, "logq": 0.5}, "logq"),
-        ({"loss": "sampled-softmax", "n_samples": 5, "candidate_num": 2}, "candidate_num"),
+        ({"loss": {"name": "cross-entropy", "n_samples": 5}}, "loss.n_samples"),
+        ({"loss": {"name": "bce", "n_samples": 0}}, "loss.in_batch"),
+        ({"loss": {"name": "bpr", "n_samples": 5, "logq": 0.5}}, "loss.logq"),
+        ({"loss": {"name": "sampled-softmax", "n_samples": 5, "candidate_num": 2}}, "loss.candidate_num"),
         ({"optimizer": "adagrad", "weight_decay": 0.1}, "weight_decay"),
         ({"positions": "last", "windows": "recent"}, "windows"),
         ({"click_dropout": 0.1}, "click_dropout"),
@@ -148,10 +152,10 @@ def test_the_rates_of_both_optimisers_follow_schedule_and_fine_tuning(
 ) -> None:
     rates = []
 
-    def step(optimizer: TablesApart) -> None:
+    def step(optimizer: SplitOptimizer) -> None:
         rates.append([group["lr"] for group in optimizer.param_groups])
 
-    monkeypatch.setattr(TablesApart, "step", step)
+    monkeypatch.setattr(SplitOptimizer, "step", step)
     tuning = {"epochs": 1, "learning_rate": 0.001}
     plan = {"optimizer": "mixed", "schedule": "linear", "warmup": 0.5, "epochs": 2, "fine_tuning": tuning}
     small(**plan).fit(chain.train)

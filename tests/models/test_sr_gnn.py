@@ -15,7 +15,7 @@ import torch
 from chains import markov_chain, prefixes
 from neural_contract import NeuralModelContract
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.errors import ParameterError
 from segue.models.sr_gnn import SRGNN
 from segue.nn.encoders.session_graph import SessionGraphNetwork, session_graph
@@ -23,7 +23,7 @@ from segue.nn.encoders.session_graph import SessionGraphNetwork, session_graph
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "sr_gnn.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
-FULL = {"loss": "cross-entropy", "n_samples": 0}
+FULL = {"loss": "cross-entropy"}
 SIGN = torch.tensor([1.0, -1.0, 1.0]).repeat_interleave(8)
 """In RecBole's step an update gate of 1 takes the new state, in ours it keeps the old one."""
 

@@ -16,14 +16,14 @@ from chains import markov_chain, prefixes
 from neural_contract import NeuralModelContract
 from torch import Tensor
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.models.stamp import STAMP
 from segue.nn.encoders.session_attention import AttentionMemory
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "stamp.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
-FULL = {"optimizer": "adamw", "loss": "cross-entropy", "n_samples": 0, "schedule": "constant"}
+FULL = {"optimizer": "adamw", "loss": "cross-entropy", "schedule": "constant"}
 
 
 class TestSTAMP(NeuralModelContract):

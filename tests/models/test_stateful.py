@@ -8,7 +8,7 @@ import segue
 from segue.errors import ParameterError, SegueError
 from segue.models.stateful import Stateful
 
-SMALL = {"hidden_size": 16, "training": {"epochs": 2, "batch_size": 32, "n_samples": 32}}
+SMALL = {"hidden_size": 16, "training": {"epochs": 2, "batch_size": 32, "loss": {"n_samples": 32}}}
 KINDS = {
     "gru": {},
     "lstm, two layers": {"cell": "lstm", "layers": 2},

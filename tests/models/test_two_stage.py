@@ -23,7 +23,7 @@ from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
-from segue.training.listwise import ListLesson
+from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
 
 SMALL_SASREC: dict = {
@@ -152,11 +152,11 @@ def test_an_interrupted_training_goes_on(epoch: int, tmp_path: Path) -> None:
 def test_the_ranker_learns_from_lists_of_candidates() -> None:
     task = blocks()
     pair = TwoStage(retriever="item-knn", candidates=5, ranker_parameters=SMALL_SASREC).fit(task.train)
-    lesson = pair._lesson("listnet", task.train, Runtime("cpu"))
+    auxiliary = pair._listwise_loss("listnet", task.train, Runtime("cpu"))
     events, starts = task.train.targets()
     prefixes = task.train.prefixes(starts, events)
     candidates = pair._candidates(prefixes)
-    retrieved = lesson._retrieved[lesson._rows[events]]
+    retrieved = auxiliary._retrieved[auxiliary._rows[events]]
     assert (retrieved > 0).all()
     assert (retrieved[:, :, None] == candidates[:, None, :]).any(axis=2).all()
 
@@ -166,7 +166,7 @@ def test_a_list_that_has_ended_is_no_negative() -> None:
     states, table = torch.randn(1, 4), torch.randn(6, 4)
     event = torch.tensor([1])
     losses = [
-        ListLesson(np.array([-1, 0]), np.array([row], dtype=np.int32), items, "listnet").loss(states, event, table)
+        ListwiseLoss(np.array([-1, 0]), np.array([row], dtype=np.int32), items, "listnet").loss(states, event, table)
         for row in ([4, 5], [4, 5, 0, 0])
     ]
     assert torch.equal(*losses)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.data.order import ROW, ordered
+from segue.data.events import ROW, sort_events
 from segue.errors import ParameterError
 from segue.protocols import cleaning as clean
 from segue.protocols.intervals import parse_intervals
@@ -24,7 +24,7 @@ def log(*events):
     frame = pl.DataFrame(events, schema=list(names), orient="row")
     if "time" in names:
         frame = frame.with_columns(time=pl.lit(START).dt.cast_time_unit("us") + pl.duration(minutes="time"))
-    return ordered(frame)
+    return sort_events(frame)
 
 
 def left(cleaned):
@@ -41,7 +41,7 @@ def test_events_without_session_item_or_time_are_dropped():
 
 
 def test_a_duplicate_equals_another_event_in_every_column():
-    frame = ordered(
+    frame = sort_events(
         pl.DataFrame(
             {"session": [1, 1, 1, 1], "item": [5, 6, 5, 5], "time": [START] * 4, "type": ["c", "c", "c", "buy"]}
         )
@@ -113,7 +113,7 @@ def test_the_core_equals_a_naive_loop(events, k):
             break
         kept = smaller
     frame = pl.DataFrame(events, schema={"session": pl.Int64, "item": pl.Int64}, orient="row")
-    assert sorted(left(clean.drop_outside_core(ordered(frame), k))) == sorted(kept)
+    assert sorted(left(clean.drop_outside_core(sort_events(frame), k))) == sorted(kept)
 
 
 def test_the_recent_share_is_cut_at_a_session_boundary_below_the_share():
@@ -143,7 +143,7 @@ STEPS = [
 @pytest.mark.parametrize("step", STEPS)
 @given(events=pairs)
 def test_a_step_keeps_rows_in_order_and_reports_what_is_gone(step, events):
-    frame = ordered(pl.DataFrame(events, schema={"session": pl.Int64, "item": pl.Int64}, orient="row"))
+    frame = sort_events(pl.DataFrame(events, schema={"session": pl.Int64, "item": pl.Int64}, orient="row"))
     cleaned = step(frame)
     assert cleaned.dropped == frame.height - cleaned.log.height
     rows = set(cleaned.log[ROW].to_list())

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 import segue
-from segue.data.columns import StoredColumns
-from segue.data.fingerprint import of_cases, of_sessions
-from segue.data.sessions import Cases
+from segue.data.arrays import StoredColumns
+from segue.data.cases import Cases
+from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.synthetic import shop
 from segue.errors import ArtifactError, LogError, ParameterError
 from segue.protocols.dataset import Dataset
@@ -101,7 +101,7 @@ def assert_same_cases(one: Cases, other: Cases) -> None:
     assert_same_arrays(one, other)
     assert_same_arrays(one.prefixes, other.prefixes)
     assert one.exclude_seen == other.exclude_seen
-    assert of_cases(one) == of_cases(other)
+    assert fingerprint_cases(one) == fingerprint_cases(other)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,7 +120,7 @@ def test_everything_that_was_saved_is_opened(kind: str, tmp_path: Path) -> None:
     assert opened.vocabulary.table.schema == data.vocabulary.table.schema
     assert opened.vocabulary.hash == data.vocabulary.hash
     assert_same_arrays(data.train, opened.train)
-    assert of_sessions(opened.train) == of_sessions(data.train)
+    assert fingerprint_sessions(opened.train) == fingerprint_sessions(data.train)
     assert opened.train.ids.equals(data.train.ids)
     assert_same_cases(data.test, opened.test)
     assert (data.valid is None) == (opened.valid is None)
@@ -145,7 +145,7 @@ def test_kinds_are_as_different_as_they_should_be() -> None:
 def test_an_opened_data_set_can_be_saved_again(saved: tuple[Dataset, Path], tmp_path: Path) -> None:
     _, folder = saved
     again = segue.open_dataset(segue.open_dataset(folder).save(tmp_path / "again"))
-    assert of_sessions(again.train) == of_sessions(saved[0].train)
+    assert fingerprint_sessions(again.train) == fingerprint_sessions(saved[0].train)
     first, second = (json.loads((one / "dataset.json").read_text()) for one in (folder, tmp_path / "again"))
     assert first["sha256"] == second["sha256"]
 
@@ -218,7 +218,7 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
         segue.open_dataset(model)
     with pytest.raises(ArtifactError, match=r"copy: is not an artifact of segue \(it has no manifest.json\)"):
         segue.load(copy)
-    with pytest.raises(LogError, match=r"copy: is a prepared data set and no log; open it with segue.open_dataset"):
+    with pytest.raises(LogError, match=r"copy: is a prepared data set, not a log; open it with segue.open_dataset"):
         segue.read(copy)
     rewrite(copy, "about.json", {"hash": "0123456789ab"})
     with pytest.raises(ArtifactError, match=r"about\.json: has hash 0123456789ab, .*; prepare the log again"):
@@ -244,7 +244,7 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
         segue.read(copy)
     for foreign in ("[]", '{"sha256": []}', "{"):
         (copy / "dataset.json").write_text(foreign)
-        with pytest.raises(ArtifactError, match=r"dataset\.json: (is no manifest|cannot be read)"):
+        with pytest.raises(ArtifactError, match=r"dataset\.json: (is not a manifest|cannot be read)"):
             segue.open_dataset(copy)
 
 

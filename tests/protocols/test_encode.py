@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.order import ordered
+from segue.data.events import sort_events
 from segue.data.vocabulary import Vocabulary
 from segue.protocols.encode import count_seen_targets, encode, encode_cases
 
@@ -16,7 +16,7 @@ START = datetime(1970, 1, 1)
 def log(*rows):
     """An ordered log from (session, item, seconds)."""
     frame = pl.DataFrame(rows, schema=["session", "item", "time"], orient="row")
-    return ordered(frame.with_columns(time=pl.lit(START).dt.cast_time_unit("us") + pl.duration(seconds="time")))
+    return sort_events(frame.with_columns(time=pl.lit(START).dt.cast_time_unit("us") + pl.duration(seconds="time")))
 
 
 def listed(cases):
@@ -58,9 +58,9 @@ def test_further_columns_go_with_their_events(vocabulary):
     later, _ = encode_cases(
         frame.with_columns(shop=pl.lit("z"), time=pl.col("time").dt.offset_by("1h")), [frame], vocabulary
     )
-    last = later.prefixes[-1:].latest(2)
+    last = later.prefixes[-1:].tail(2)
     assert (last.items.tolist(), last.columns["shop"].to_list()) == ([2, 1], ["q", "z"])
-    assert sessions.backwards().columns["shop"].to_list() == ["s", "q", "p"]
+    assert sessions.reverse().columns["shop"].to_list() == ["s", "q", "p"]
 
 
 def test_every_held_out_event_is_predicted_from_all_before_it(vocabulary):
@@ -107,15 +107,15 @@ def test_all_that_is_held_out_together_is_one_case(vocabulary):
     cases, left = encode_cases(held, [train], vocabulary, which="together", exclude_seen=True)
     spans = zip(cases.prefixes.starts, cases.prefixes.ends, strict=True)
     assert [cases.prefixes.items[start:end].tolist() for start, end in spans] == [[3], [1, 2]]
-    assert cases.wanted().tolist() == [[3, 0, 0], [3, 4, 1]]
+    assert cases.padded_targets().tolist() == [[3, 0, 0], [3, 4, 1]]
     assert cases.offsets.tolist() == [0, 1, 4]
     assert cases.counts.tolist() == [1, 3]
     assert count_seen_targets(cases) == 2
     # Items of which training knows nothing are no targets; users without a known past (3 and 4) have no case.
     assert sorted(left["item"].to_list()) == ["a", "c", "c", "c", "d"]
     picked = cases[np.array([1])]
-    assert (len(picked), picked.wanted().tolist(), picked.offsets.tolist()) == (1, [[3, 4, 1]], [0, 3])
-    assert cases[1:].wanted().tolist() == picked.wanted().tolist()
+    assert (len(picked), picked.padded_targets().tolist(), picked.offsets.tolist()) == (1, [[3, 4, 1]], [0, 3])
+    assert cases[1:].padded_targets().tolist() == picked.padded_targets().tolist()
 
 
 def test_labels_go_with_the_targets(vocabulary):

@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.data.vocabulary import Vocabulary
+from segue.protocols.dataset import Dataset
 from segue.protocols.identity import differences, protocol_hash
-from segue.protocols.prepare import Dataset, prepare
+from segue.protocols.prepare import prepare
 from segue.protocols.protocol import ORDER, Protocol
 from segue.protocols.steps import CLEANING
 

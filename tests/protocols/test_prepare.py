@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from segue.data.events import Events
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.evaluate import evaluate
 from segue.models.popularity import Popularity
@@ -436,7 +436,7 @@ def test_all_held_out_items_of_a_user_are_one_case():
     backwards = [(4, str(item), 500 - item) for item in range(10)]
     parameters = {"split": "event-ratio", "cases": "together", "min_support": 1}
     data = prepare(log([*TASTES, *backwards], unit="user"), "session-next", **parameters, ratios=(6, 2, 2))
-    wanted = [set(data.vocabulary.decode(row)) for row in data.test.wanted()]
+    wanted = [set(data.vocabulary.decode(row)) for row in data.test.padded_targets()]
     assert wanted == [{"8", "9"}, {"8", "9"}, {"8", "9"}, {"0", "1"}]
     assert data.test.prefixes.lengths.tolist() == [8] * 4
     assert data.valid.prefixes.lengths.tolist() == [6] * 4
@@ -449,8 +449,8 @@ def test_random_shares_are_drawn_once_for_all():
     one, same, other = (
         prepare(log(TASTES, unit="user"), "session-next", **parameters, split_seed=seed) for seed in (0, 0, 1)
     )
-    assert one.test.wanted().tolist() == same.test.wanted().tolist()
-    assert one.test.wanted().tolist() != other.test.wanted().tolist()
+    assert one.test.padded_targets().tolist() == same.test.padded_targets().tolist()
+    assert one.test.padded_targets().tolist() != other.test.padded_targets().tolist()
     assert one.hash == same.hash != other.hash
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.data.order import ROW, ordered
+from segue.data.events import ROW, sort_events
 from segue.protocols import splits as split
 from segue.rng import generator
 
@@ -21,7 +21,7 @@ events = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5), st.integers(0,
 def log(rows):
     """An ordered log from (session, item, minutes)."""
     frame = pl.DataFrame(rows, schema={"session": pl.Int64, "item": pl.Int64, "time": pl.Int64}, orient="row")
-    return ordered(frame.with_columns(time=pl.lit(START).dt.cast_time_unit("us") + pl.duration(minutes="time")))
+    return sort_events(frame.with_columns(time=pl.lit(START).dt.cast_time_unit("us") + pl.duration(minutes="time")))
 
 
 def sessions(frame):
@@ -126,7 +126,7 @@ def test_a_share_of_the_events_of_each_user_or_of_all():
     assert split.share_of_events(frame, half, "user", None).held["item"].to_list() == [3, 4, 6]
     assert split.share_of_events(frame, half, "none", None).held["item"].to_list() == [3, 4, 6]
     assert split.share_of_events(frame, lambda sizes: sizes - 1, "none", None).kept["item"].to_list() == [1]
-    untimed = ordered(pl.DataFrame({"session": [2, 1, 1, 2], "item": [1, 2, 3, 4]}))
+    untimed = sort_events(pl.DataFrame({"session": [2, 1, 1, 2], "item": [1, 2, 3, 4]}))
     assert split.share_of_events(untimed, half, "none", None).held["item"].to_list() == [3, 4]
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 import yaml
 
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 from segue.experiment.recipe import read_log

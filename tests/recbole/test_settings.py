@@ -9,7 +9,9 @@ import yaml
 
 from segue.errors import ParameterError
 from segue.protocols.protocol import Protocol
-from segue.recbole import COUNTERPARTS, SETTINGS, load_recbole
+from segue.recbole import load_recbole
+from segue.recbole.models import COUNTERPARTS
+from segue.recbole.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 ALL = [one.recbole for one in COUNTERPARTS]
@@ -62,7 +64,6 @@ def test_sequential_models_have_recboles_defaults(translate):
             "patience": 11,
             "metric": "mrr@10",
             "loss": "cross-entropy",
-            "n_samples": 0,
             "positions": "last",
         },
     }
@@ -152,11 +153,11 @@ def test_labels_come_from_a_threshold_or_from_a_column(translate):
         ({"valid_metric": "GAUC"}, {"metric": "gauc"}),
         (
             {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity", "alpha": 0.75}},
-            {"loss": "bpr", "n_samples": 1, "sharing": 1, "alpha": 0.75, "candidate_num": 1},
+            {"loss": {"name": "bpr", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.75, "candidate_num": 1}},
         ),
         (
             {"loss_type": "BPR", "train_neg_sample_args": {"sample_num": 4, "dynamic": True, "candidate_num": 8}},
-            {"loss": "bpr", "n_samples": 4, "sharing": 1, "alpha": 0.0, "candidate_num": 8},
+            {"loss": {"name": "bpr", "n_samples": 4, "targets_per_draw": 1, "alpha": 0.0, "candidate_num": 8}},
         ),
     ],
 )
@@ -204,7 +205,8 @@ def test_bert4rec_has_its_masks(translate):
     training = translate("BERT4Rec", {"mask_ratio": 0.3, "ft_ratio": 0.4}).set["bert4rec"]["training"]
     assert (training["mask_ratio"], training["last_ratio"]) == (0.3, 0.4)
     training = translate("FPMC").set["fpmc"]["training"]
-    assert (training["loss"], training["n_samples"], training["alpha"]) == ("bpr", 1, 0.0)
+    loss = training["loss"]
+    assert (loss["name"], loss["n_samples"], loss["alpha"]) == ("bpr", 1, 0.0)
 
 
 @pytest.mark.parametrize("one", COUNTERPARTS, ids=lambda one: one.recbole)

@@ -1,5 +1,6 @@
 """The loop on the smallest problem there is: pull a vector towards a target through dropout."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +14,9 @@ from torch.nn import functional
 from segue.errors import ArtifactError, DivergedError
 from segue.progress import Progress
 from segue.training.config import TrainingConfig
-from segue.training.loop import EpochRecord, Trainer, learning_rate_factor
+from segue.training.loop import Trainer, learning_rate_factor
 from segue.training.optimizers import RowAdagrad
-from segue.training.runtime import Runtime
+from segue.training.runtime import EpochRecord, Runtime
 
 STEPS = 120
 
@@ -187,14 +188,10 @@ def test_schedules_with_a_fifth_of_warmup(schedule: str, progress: float, factor
 
 
 class Notebook(Progress):
-    """Writes down what it is told."""
+    """Counts the steps of each task."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
         self.steps: list[int] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
     @contextmanager
     def task(self, name: str, total: int) -> Iterator["Notebook"]:
@@ -206,17 +203,18 @@ class Notebook(Progress):
         self.steps[-1] += steps
 
 
-def test_progress_counts_every_step_and_tells_the_epochs(tmp_path: Path) -> None:
+def test_progress_counts_every_step_and_epochs_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     notebook = Notebook()
+    caplog.set_level(logging.INFO, "segue")
     runtime = Runtime(device="cpu", progress=notebook, checkpoint=tmp_path / "state", checkpoint_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
         train(Pull(stop_at=STEPS + 70), runtime=runtime, validate=lambda: 0.25)
     assert notebook.steps == [STEPS, 50]
     train(Pull(), runtime=replace(runtime, resume=True), validate=lambda: 0.25)
     assert notebook.steps == [STEPS, 50, STEPS, STEPS]
-    assert len(notebook.lines) == 3
-    assert notebook.lines[0].startswith("epoch 1/3  loss ")
-    assert "validation mrr@20 0.2500" in notebook.lines[0]
+    assert len(caplog.messages) == 3
+    assert caplog.messages[0].startswith("epoch 1/3  loss ")
+    assert "validation mrr@20 0.2500" in caplog.messages[0]
 
 
 def test_a_second_training_keeps_what_was_there_unless_an_epoch_is_better(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from segue.training.optimizers import RowAdagrad, TablesApart, clip_gradients
+from segue.training.optimizers import RowAdagrad, SplitOptimizer, clip_gradients
 
 IDS = torch.tensor([3, 1, 3, 0, 3])
 
@@ -105,11 +105,11 @@ def test_clipping_bounds_the_common_norm() -> None:
     torch.testing.assert_close(gradients(), after)
 
 
-def apart(table: nn.Parameter, weight: nn.Parameter) -> TablesApart:
-    return TablesApart(RowAdagrad([table], 0.1), torch.optim.AdamW([weight], 0.01))
+def apart(table: nn.Parameter, weight: nn.Parameter) -> SplitOptimizer:
+    return SplitOptimizer(RowAdagrad([table], 0.1), torch.optim.AdamW([weight], 0.01))
 
 
-def test_tables_apart_are_two_optimisers_in_one_whose_state_goes_round() -> None:
+def test_a_split_optimiser_is_two_optimisers_in_one_whose_state_goes_round() -> None:
     start, steps = torch.randn(8, 19, dtype=torch.float64), steps_of(3)
     table, weight = nn.Parameter(start.clone()), nn.Parameter(start[0].clone())
     alone, other = nn.Parameter(start.clone()), nn.Parameter(start[0].clone())

@@ -3,8 +3,7 @@ import torch
 
 from segue.errors import ParameterError
 from segue.training import runtime as runtimes
-from segue.training.precision import bf16_slowdown
-from segue.training.runtime import Runtime
+from segue.training.runtime import Runtime, bf16_slowdown
 
 
 def test_auto_takes_what_is_there() -> None:

@@ -26,7 +26,7 @@ from segue.tuning.task import Task
 from segue.tuning.team import shared_data
 from segue.tuning.tune import tune
 
-SMALL = {"hidden_size": 8, "training": {"epochs": 3, "n_samples": 32}}
+SMALL = {"hidden_size": 8, "training": {"epochs": 3, "loss": {"n_samples": 32}}}
 SEARCH = {"gru4rec": {"training.learning_rate": "0.005..0.5:log", "dropout_hidden": [0.0, 0.2, 0.4]}}
 
 
@@ -171,7 +171,7 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_
 
 
 def test_where_all_trials_fail_the_search_says_so(events: Events, tmp_path: Path) -> None:
-    recipe = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "n_samples": 32, "loss": "top1"}}})
+    recipe = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"name": "top1", "n_samples": 32}}}})
     plan = {"search": {"gru4rec": {"training.learning_rate": "1e30..1e38:log"}}, "trials": 2}
     with pytest.raises(ParameterError, match="all 2 trials that ended failed, the first one because: the loss became"):
         sought(events, tmp_path / "a", recipe, plan=plan)

@@ -1,5 +1,5 @@
 """The command line: one file per command.
 
-``segue --help`` imports no command, and the help of a command only its signature: what a command works with (polars,
-pydantic, torch, the rest of segue) is imported inside its functions. ``import segue`` alone is lazy.
+``segue --help`` imports no command, and the help of a command only its signature: polars, pydantic, torch and the rest
+of segue are imported inside its functions. ``import segue`` alone is lazy.
 """

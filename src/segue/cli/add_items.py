@@ -1,4 +1,4 @@
-"""`segue add-items`: make an artifact know items that came after its training."""
+"""`segue add-items`: add items to a model after its training."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,18 +7,22 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import model_folder
+from segue.cli import options
 from segue.errors import ParameterError
 
 
 def add_items(
-    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
-    items: Annotated[Path, typer.Argument(help="Table of items: their ids and metadata.")],
-    by: Annotated[str, typer.Option(help="Metadata to compare, the most general column first, separated by commas.")],
-    to: Annotated[Path | None, typer.Option(help="Where to write the model; over the old one if left out.")] = None,
+    artifact: options.ModelFolder,
+    items: Annotated[Path, typer.Argument(help="Table of items with their ids and metadata.")],
+    by: Annotated[
+        str, typer.Option(help="Metadata columns to compare, separated by commas, the most general one first.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to write the model to; default: replace the given model.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another model at --to.")] = False,
 ) -> None:
-    """Let a model score new items by training items with the same metadata.
+    """Add new items to a model, scored like training items with the same metadata.
 
     Examples:
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
@@ -27,9 +31,9 @@ def add_items(
     import numpy as np
 
     from segue.artifact import is_artifact
-    from segue.data.readers import read_items
+    from segue.data.readers.read import read_items
 
-    model_folder(artifact)
+    options.model_folder(artifact)
     to = to or artifact
     if is_artifact(to) and not (overwrite or to.samefile(artifact)):
         raise ParameterError(f"--to: {to} holds a model already; add --overwrite to replace it, or choose another name")
@@ -45,8 +49,8 @@ def add_items(
     path = grown.save(to)
     ways = Counter(grown.vocabulary.cold(added).values())
     noun = "item" if len(added) == 1 else "items"
-    typer.echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored as similar items,")
-    typer.echo(f"{ways['fallback']:,} like no other and ranked behind all others. Written to {path}.")
+    typer.echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored like similar items,")
+    typer.echo(f"{ways['fallback']:,} without similar items and ranked last. Wrote {path}.")
 
 
 def _columns(by: str, model: "segue.Model", artifact: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""`segue compare`: models of several runs in one table, and which differences are real."""
+"""`segue compare`: compare the models of several runs, with tests of significance."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 import segue
-from segue.cli.reading import names
+from segue.cli import options
 from segue.cli.terminal import terminal
 
 if TYPE_CHECKING:
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 _ABOUT = (
     "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
-    "over sessions, corrected (Holm) for all pairs of models that the table could have compared; real if p < 0.05."
+    "over sessions, corrected (Holm) for all pairs of models that could have been compared; sig.: p < .05."
 )
 
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or of models in them.")],
     metric: Annotated[
-        list[str] | None, typer.Option(help="Metrics, separated by commas; the headline if not given.")
+        list[str] | None, typer.Option(help="Metrics, separated by commas; default: the headline metrics.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Show runs of different protocols, too, without a test across them.")
+        bool, typer.Option("--force", help="Also show runs of different protocols, without tests across them.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Put the models of one or several runs in one table, and say which differences are real.
+    """Compare the models of one or several runs in one table, with tests of significance.
 
-    Runs that differ by their seed alone are one row.
+    Runs that differ only in their seed are one row.
 
     Examples:
     segue compare runs/clicks-1
@@ -43,7 +43,7 @@ def compare(
     """
     from segue.strict_json import dumps
 
-    found = segue.compare(*runs, metrics=names(metric or []), force=force)
+    found = segue.compare(*runs, metrics=options.split_names(metric or []), force=force)
     if out is not None:
         from segue.storage import write_text
 
@@ -57,7 +57,7 @@ def compare(
 
 
 def show_comparison(found: "segue.Comparison") -> None:
-    """Print the table, and what is real in words."""
+    """Print the table, and the significant differences in words."""
     typer.echo(_title(found))
     terminal().print(_table(found))
     typer.echo()
@@ -71,7 +71,7 @@ def _title(found: "segue.Comparison") -> str:
     hashes = found.hashes
     if len(hashes) == 1:
         return title(found.log, found.cases, found.protocol)
-    return f"! {len(hashes)} protocols or logs: figures whose hashes differ do not compare"
+    return f"! {len(hashes)} protocols or logs: metrics with different hashes are not comparable"
 
 
 def _table(found: "segue.Comparison") -> Table:
@@ -90,7 +90,6 @@ def _table(found: "segue.Comparison") -> Table:
 
 def _markdown(found: "segue.Comparison") -> str:
     head, parts = _cells(found)
-
     lines = [f"# {_title(found)}\n"]
     for name, rows in parts:
         table = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
@@ -109,21 +108,17 @@ def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[l
 
     several, decimals = len(found.hashes) > 1, int(found.protocol.get("decimals", 4))
     seeded = any(len(standing.seeds) > 1 for standing in found.standings)
-    marks = [*(["seeds"] if seeded else []), *(["hash"] if several else [])]
+    head = ["model", *["seeds"] * seeded, *["hash"] * several, "value", "95% interval", "to best", "95% interval"]
     parts: dict[str, list[list[str]]] = {}
     for standing in found.standings:
         metric = headed(standing.metric)
         name = f"{metric}, protocol {standing.hash}" if several else metric
-        further = [*([_seeds(standing)] if seeded else []), *([standing.hash] if several else [])]
-        parts.setdefault(name, []).append([standing.label, *further, *_figures(standing, decimals)])
-    return ["model", *marks, "value", "95% interval", "to best", "95% interval", "p", "real"], list(parts.items())
+        labels = [standing.label, *[str(len(standing.seeds))] * seeded, *[standing.hash] * several]
+        parts.setdefault(name, []).append([*labels, *_values(standing, decimals)])
+    return [*head, "p", "sig."], list(parts.items())
 
 
-def _seeds(standing: "Standing") -> str:
-    return str(len(standing.seeds))
-
-
-def _figures(standing: "Standing", decimals: int) -> Iterator[str]:
+def _values(standing: "Standing", decimals: int) -> Iterator[str]:
     spread = "" if standing.deviation is None else f" ±{standing.deviation:.{decimals}f}"
     yield f"{standing.value:.{decimals}f}{spread}"
     yield "-" if standing.interval is None else _between(*standing.interval, f".{decimals}f")

@@ -1,23 +1,22 @@
-"""`segue data`: what is in a log, before and after each step of its preparation."""
+"""`segue data`: statistics of a log before and after each step of its preparation."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, log_options, read_data
+from segue.cli import options
 from segue.cli.terminal import terminal
 
 
 def data(
-    log: Log,
-    protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
-    log_format: Format = None,
-    columns: Columns = None,
-    items: Items = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    log: options.Log,
+    protocol: options.Protocol = None,
+    settings: options.ProtocolSettings = None,
+    log_format: options.Format = None,
+    columns: options.Columns = None,
+    items: options.Items = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the statistics of a log before and after each step of its preparation.
 
@@ -30,14 +29,12 @@ def data(
     from segue.cli.tables import statistics_tables, title
     from segue.strict_json import dumps
 
-    options = {**log_options(log, log_format, columns, items), "protocol": protocol}
-    recipe, dataset = read_data(options, settings)
+    source = options.log_options(log, log_format, columns, items)
+    recipe, dataset = options.read_data(source, protocol, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
-        said = [finding.model_dump() for finding in findings]
-        typer.echo(
-            dumps({"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes, "findings": said})
-        )
+        shown = {"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes}
+        typer.echo(dumps({**shown, "findings": [finding.model_dump() for finding in findings]}))
         return
     show_remarks(dataset, findings)
     typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
@@ -50,7 +47,7 @@ def data(
 
 
 def show_remarks(dataset: "segue.Dataset", findings: Sequence["segue.Finding"]) -> None:
-    """Print what was decided while the log was prepared, and what the linter found in it."""
+    """Print notes on the preparation of a log, and findings of the linter."""
     for note in dataset.notes:
         typer.echo(f"· {note}")
     for finding in findings:

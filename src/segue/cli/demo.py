@@ -1,4 +1,4 @@
-"""`segue demo`: the main job on a generated web shop."""
+"""`segue demo`: train, compare and use models on a generated web shop."""
 
 import shlex
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import names
+from segue.cli import options
 from segue.cli.terminal import program, terminal
 from segue.errors import ParameterError
 
@@ -22,41 +22,42 @@ _SHOP = "shop"
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "protocol": {"test_days": 2},
-    "gru4rec": {"hidden_size": 200, "dropout_hidden": 0.4, "training": {"n_samples": 256, "epochs": 8}},
+    "gru4rec": {"hidden_size": 200, "dropout_hidden": 0.4, "training": {"loss": {"n_samples": 256}, "epochs": 8}},
 }
-"""What suits a small shop: two days of visits to test on, and a sample of half the catalogue as negatives."""
+"""Settings for a small shop: two test days, and half the catalogue as negatives."""
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("segue-demo"),
     models: Annotated[str, typer.Option("--model", help="Models to train, separated by commas.")] = "gru4rec,stan",
-    sessions: Annotated[int, typer.Option(min=1000, help="Visits to the shop.")] = 20_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the shop and of the models.")] = 0,
+    sessions: Annotated[int, typer.Option(min=1000, help="Number of visits to the shop.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the shop and of the models.")] = 0,
 ) -> None:
-    """Train and compare models on a generated web shop, and ask the best one for products.
+    """Train and compare models on a generated web shop, and get recommendations of the best one.
 
     Examples:
     segue demo
     segue demo --sessions 50000 --out shop
     segue demo --model sasrec --out shop
     """
+    from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.cli.tables import size_table
     from segue.data.synthetic import shop
     from segue.experiment.begun import read_settings
     from segue.experiment.recipe import PROTOCOL, Recipe
-    from segue.progress import progress_for
 
     begun = read_settings(out)
     if begun is not None and begun["run"]["log"] != _LOG:
         raise ParameterError(f"--out: {out} holds a run on another log, {begun['run']['log']}; choose another folder")
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
-    chosen = names([models])
+    chosen = options.split_names([models])
     settings = {name: values for name, values in _SETTINGS.items() if name in (PROTOCOL, *chosen)}
     recipe = Recipe(log=_LOG, models=chosen, set=settings, seed=seed)
     events = shop(sessions, seed)
-    results = segue.run(recipe, out, events=events, overwrite=True, progress=progress_for())
+    with progress_shown() as progress:
+        results = segue.run(recipe, out, events=events, overwrite=True, progress=progress)
     visits, products = _write_log(events, out / _SHOP)
     console.print(size_table(results.data["stages"]))
     show(results, out)
@@ -64,8 +65,8 @@ def demo(
     model = segue.load(out / best)
     console.rule(f"What {best} recommends")
     for visit in _example_visits(model):
-        _answer(console, model, visit)
-    console.rule("What next")
+        _show_recommendations(console, model, visit)
+    console.rule("Next steps")
     last = ",".join(str(item) for item in _example_visits(model)[0])
     folder, product = shlex.quote(str(out / best)), model.vocabulary.names.names[int(model.vocabulary.order.items[0])]
     for command in (
@@ -81,7 +82,7 @@ def demo(
 
 
 def _write_log(events: "segue.Events", folder: Path) -> tuple[str, str]:
-    """Write the log as tables that the other commands read; return their names as they are typed."""
+    """Write the log as CSV files, and return their quoted paths."""
     from segue.storage import make_folder, replacing_file
 
     make_folder(folder)
@@ -95,13 +96,13 @@ def _write_log(events: "segue.Events", folder: Path) -> tuple[str, str]:
 
 
 def _example_visits(model: "segue.Model") -> list[list[int | str]]:
-    """Return short visits: well-known products of two categories."""
+    """Return short visits: popular products of two categories."""
     table = model.vocabulary.table.sort("support", descending=True)
     categories = table["category"].unique(maintain_order=True)[:_EXAMPLES]
     return [table.filter(table["category"] == category)["item"][:2].to_list() for category in categories]
 
 
-def _answer(console: "Console", model: "segue.Model", visit: list[int | str]) -> None:
+def _show_recommendations(console: "Console", model: "segue.Model", visit: list[int | str]) -> None:
     from segue.cli.tables import recommendation_table
 
     table = model.vocabulary.table

@@ -1,4 +1,4 @@
-"""`segue distill`: a small model learns from a large one."""
+"""`segue distill`: distil a model into a smaller one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,43 +6,43 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Log, Precision, log_options, model_folder
+from segue.cli import options
 from segue.cli.terminal import again, interruptible
 from segue.errors import ParameterError
 
 
 def distill(
-    teacher: Annotated[Path, typer.Argument(help="Folder of a trained model, of any kind, that a run wrote.")],
-    log: Log,
-    student: Annotated[str, typer.Option(help="The sequence encoder that learns from it.")] = "sasrec",
+    teacher: Annotated[Path, typer.Argument(help="Folder of a trained model of any kind, as a run writes it.")],
+    log: options.Log,
+    student: Annotated[str, typer.Option(help="Model that learns from the teacher: a sequence encoder.")] = "sasrec",
     preset: Annotated[list[str] | None, typer.Option(help="Preset of the student: sasrec=recbole.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A parameter: sasrec.embedding_size=32, distillation.weight=0.7."),
+        typer.Option("--set", help="Set a parameter: sasrec.embedding_size=32, distillation.weight=0.7."),
     ] = None,
-    log_format: Format = None,
-    columns: Columns = None,
-    items: Items = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; runs/NAME-1, -2, ... if not given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the same folder.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
-    precision: Precision = None,
+    log_format: options.Format = None,
+    columns: options.Columns = None,
+    items: options.Items = None,
+    seed: options.Seed = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-distilled-1, -2, ...")] = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    device: options.Device = None,
+    precision: options.Precision = None,
 ) -> None:
-    """Train a student on what a teacher says, and alone; compare the three in quality, size and time per session.
+    """Train a student with and without a teacher; compare the three in quality, size and latency.
 
-    The protocol is that of the teacher; only the metric that chooses epochs, protocol.valid_metric, can be set.
+    The protocol is that of the teacher, except for protocol.valid_metric, which selects the epoch.
 
     Examples:
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
     segue distill runs/clicks-1/gru4rec clicks.csv --set distillation.weight=0.7 --set distillation.temperature=2
     """
+    from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+    from segue.experiment.recipe import load_recipe, parse_settings
     from segue.parameters import build
-    from segue.progress import progress_for
 
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
@@ -51,19 +51,16 @@ def distill(
     recipe = load_recipe(
         None,
         {
-            **log_options(log, log_format, columns, items),
+            **options.log_options(log, log_format, columns, items),
+            **options.training_options(preset, None, seed, device, precision),
             "models": [student],
-            "preset": parse_assignments("--preset", preset) if preset else None,
             "set": given or None,
             "baselines": False,
-            "seed": seed,
-            "device": device,
-            "precision": precision,
         },
     )
     folder = out or next_folder(f"{recipe.log_name}-distilled")
-    source, progress = model_folder(teacher), progress_for()
-    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
+    source = options.model_folder(teacher)
+    with interruptible(f"to continue: {again(folder, named=out is not None)}"), progress_shown() as progress:
         results = segue.distill(
             source, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
         )

@@ -1,4 +1,4 @@
-"""`segue evaluate`: test an artifact again, on the same log or on another."""
+"""`segue evaluate`: evaluate a model again, on the same log or on another."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Log, log_options, model_folder
+from segue.cli import options
 from segue.cli.terminal import terminal
 from segue.errors import ArtifactError, ParameterError
 
 
 def evaluate(
-    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
-    log: Log,
-    whole: Annotated[bool, typer.Option("--all", help="Test on the whole log instead of its test part.")] = False,
-    log_format: Format = None,
-    columns: Columns = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    artifact: options.ModelFolder,
+    log: options.Log,
+    whole: Annotated[bool, typer.Option("--all", help="Evaluate on the whole log instead of its test part.")] = False,
+    log_format: options.Format = None,
+    columns: options.Columns = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Test an artifact under its own protocol, on the test part of a log or on all of it.
+    """Evaluate a model under its own protocol, on the test part of a log or on all of it.
 
     Examples:
     segue evaluate runs/clicks-1/gru4rec clicks.csv
@@ -28,20 +28,20 @@ def evaluate(
     segue evaluate runs/clicks-1/gru4rec prepared/clicks
     """
     from segue.artifact import EVERYTHING, Artifact
+    from segue.cli.progress import progress_shown
     from segue.cli.tables import evaluation_table, title
     from segue.experiment.recipe import load_recipe, read_log
     from segue.experiment.source import with_prepared
-    from segue.progress import progress_for
     from segue.strict_json import dumps
 
-    facts = Artifact.read(model_folder(artifact)).about
+    facts = Artifact.read(options.model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
     protocol = segue.Protocol.of(facts["protocol"])
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    recipe, opened = with_prepared(load_recipe(None, log_options(log, log_format, columns)))
+    recipe, opened = with_prepared(load_recipe(None, options.log_options(log, log_format, columns)))
     source = opened or read_log(recipe)
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))
@@ -49,7 +49,8 @@ def evaluate(
         data = _as_prepared(source, model, protocol, log, whole)
     else:
         data = segue.prepare(source, protocol, vocabulary=model.vocabulary)
-    evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress_for())
+    with progress_shown() as progress:
+        evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress)
     ties = evaluation.tie_note(data.protocol.headline)
     notes = [*data.notes, *([ties] if ties else []), *_comparison(facts, data, whole)]
     if as_json:
@@ -66,10 +67,10 @@ def evaluate(
 def _as_prepared(
     data: "segue.Dataset", model: "segue.Model", protocol: "segue.Protocol", log: str, whole: bool
 ) -> "segue.Dataset":
-    """Return a prepared data set, measured as the protocol of the model says.
+    """Return a prepared data set with the metrics and ranking of the model's protocol.
 
     Raises:
-        ParameterError: its catalogue is not that of the model, or all of its log was asked for.
+        ParameterError: its catalogue is not that of the model, or ``--all`` was given.
     """
     if whole:
         raise ParameterError(f"--all: needs the log, and {log} is prepared already; name the log")
@@ -83,30 +84,30 @@ def _as_prepared(
 
 
 def _comparison(facts: Mapping[str, Any], data: "segue.Dataset", whole: bool) -> list[str]:
-    """Say how these figures stand to those of the run, or to what the model was trained on."""
+    """Return a note on how the metrics relate to those of the run, or to what the model was trained on."""
     if "trained_on" in facts:
         return [_seen(facts["data"], data)]
     if facts["protocol"]["fingerprint"] != data.fingerprint:
-        return ["this is not the log that the model was trained on: the figures are not those of the run's table"]
+        return ["this is not the log that the model was trained on: the metrics do not compare with those of the run"]
     if not whole and facts["protocol"]["hash"] != data.hash:
-        return ["the data set was prepared with another protocol: the figures are not those of the run's table"]
+        return ["the data set was prepared with another protocol: the metrics do not compare with those of the run"]
     if whole:
-        return ["the model was trained on a part of this very log: figures on all of it are too good"]
+        return ["the model was trained on a part of this log: metrics on all of it are too optimistic"]
     return []
 
 
 def _nothing_to_test_on(
     artifact: Path, log: str, facts: Mapping[str, Any], source: "segue.Events | segue.Dataset"
 ) -> str:
-    """Say why a model that was trained on everything is not tested on a part of a log."""
+    """Explain why a model that was trained on a whole log is not tested on a part of one."""
     from segue.data.fingerprint import fingerprint
 
     tested = (facts["like"] or {}).get("path")
-    held_out = f"; for figures on held-out data evaluate {tested}" if tested else ""
+    held_out = f"; for metrics on held-out data evaluate {tested}" if tested else ""
     mark = source.fingerprint if isinstance(source, segue.Dataset) else fingerprint(source.frame)
     if mark == facts["data"]["fingerprint"]:
         return (
-            f"LOG: {artifact} was trained on everything in {log}, so figures on it would be too good; "
+            f"LOG: {artifact} was trained on everything in {log}, so metrics on it would be too optimistic; "
             f"test it on a later log with --all{held_out}"
         )
     return (
@@ -116,9 +117,9 @@ def _nothing_to_test_on(
 
 
 def _seen(trained: Mapping[str, Any], data: "segue.Dataset") -> str:
-    """Say what a model that was trained on everything has seen of the log that it is tested on."""
+    """Return a note on what a model that was trained on a whole log has seen of the test log."""
     if trained["fingerprint"] == data.fingerprint:
-        return "the model was trained on all of this log: the figures are too good and say nothing of new sessions"
+        return "the model was trained on all of this log: the metrics are too optimistic for new sessions"
     last, first = trained["last_time"], data.stages[0].statistics.first_time
     if last is None or first is None:
         return "this is not the log that the model was trained on; make sure that it holds none of its events"

@@ -1,4 +1,4 @@
-"""Entry point: the commands, and the one place where an error becomes a message and an exit code."""
+"""Entry point: the table of commands, and errors as messages with exit codes."""
 
 import sys
 from importlib import import_module
@@ -11,26 +11,22 @@ from typer.main import get_command
 from segue.errors import SegueError
 
 COMMANDS = {
-    "demo": "Train and compare models on a generated web shop, and ask the best one for products.",
+    "demo": "Train and compare models on a generated web shop, and get recommendations of the best one.",
     "data": "Show the statistics of a log before and after each step of its preparation.",
-    "prepare": "Prepare a log and write the data set to a folder, which other commands take instead of the log.",
-    "models": (
-        "List the models, or the parameters of one with defaults, bounds and paper, or what its network is made of."
-    ),
+    "prepare": "Prepare a log once and save the data set, which other commands accept in place of the log.",
+    "models": "List the models, or show the parameters of one, or its network with --summary.",
     "run": "Train models on a log, test them, and print a leaderboard.",
-    "tune": "Search the parameters of a model for those that are best on the validation part of a log.",
-    "compare": "Put the models of one or several runs in one table, and say which differences are real.",
+    "tune": "Tune the parameters of a model on the validation part of a log.",
+    "compare": "Compare the models of one or several runs in one table, with tests of significance.",
     "report": "Write report.md and report.html of a run again, from its results.json.",
-    "distill": (
-        "Train a student on what a teacher says, and alone; compare the three in quality, size and time per session."
-    ),
-    "fit": "Train a tested configuration on a whole log, for production: nothing is held out.",
-    "evaluate": "Test an artifact under its own protocol, on the test part of a log or on all of it.",
-    "recommend": "Recommend the next items of one running session.",
-    "add-items": "Let a model score new items by training items with the same metadata.",
-    "plot": "Draw the items of a model as points, and say whether the picture can be trusted.",
+    "distill": "Train a student with and without a teacher; compare the three in quality, size and latency.",
+    "fit": "Train a tested configuration on a whole log for production, without holding anything out.",
+    "evaluate": "Evaluate a model under its own protocol, on the test part of a log or on all of it.",
+    "recommend": "Recommend the next items for a session.",
+    "add-items": "Add new items to a model, scored like training items with the same metadata.",
+    "plot": "Plot the item embeddings of a model, and check whether the picture can be trusted.",
 }
-"""Each command with the first line of its help, in the order of ``segue --help``.
+"""The commands with the first line of their help, in the order of ``segue --help``.
 
 The command ``add-items`` is the function ``add_items`` of the module ``segue.cli.add_items``.
 """
@@ -39,7 +35,7 @@ _MARKUP: Final = "rich"  # Keeps the lines of the examples; the help has no brac
 
 
 class _LazyGroup(TyperGroup):
-    """A group that imports the module of a command when the command is called or its own help is asked for."""
+    """A group that imports the module of a command only when the command or its help is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
@@ -47,7 +43,7 @@ class _LazyGroup(TyperGroup):
 
 
 def import_command(name: str) -> Any:
-    """Return the command of a name; its module is imported now."""
+    """Import the module of a command and return the command."""
     function = name.replace("-", "_")
     alone = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
     alone.command(name)(getattr(import_module(f"segue.cli.{function}"), function))
@@ -55,7 +51,7 @@ def import_command(name: str) -> Any:
 
 
 def _unimported() -> None:
-    """Stand in for every command in the list that ``segue --help`` prints."""
+    """Placeholder of each command in the list of ``segue --help``."""
 
 
 app = typer.Typer(
@@ -73,7 +69,7 @@ for command, summary in COMMANDS.items():
 
 @app.callback(invoke_without_command=True)
 def _options(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
 ) -> None:
     if version:
         from segue.version import __version__
@@ -83,7 +79,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with one message and exit code 2."""
+    """Run the command line; errors of segue end with one message and exit code 2."""
     try:
         app()
     except SegueError as error:

@@ -1,4 +1,4 @@
-"""`segue models`: what can be trained, every parameter of it, and what its network is made of."""
+"""`segue models`: available models, their parameters and networks."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,9 +11,9 @@ from segue.errors import ParameterError
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One model, to see its parameters.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Model whose parameters are shown.")] = None,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Show the model's network: sizes, FLOPs and the shape at each step.")
+        bool, typer.Option("--summary", help="Show the layers of the network with shapes, parameters and FLOPs.")
     ] = False,
     items: Annotated[int | None, typer.Option(help="With --summary: items in the catalogue (10,000).")] = None,
     length: Annotated[int | None, typer.Option(help="With --summary: events of the session (50).")] = None,
@@ -22,7 +22,7 @@ def models(
         list[str] | None, typer.Option("--set", help="With --summary: a parameter, gru4rec.hidden_size=128.")
     ] = None,
 ) -> None:
-    """List the models, or the parameters of one with defaults, bounds and paper, or what its network is made of.
+    """List the models, or show the parameters of one, or its network with --summary.
 
     Examples:
     segue models
@@ -30,9 +30,9 @@ def models(
     segue models gru4rec --summary --items 50000 --set gru4rec.hidden_size=256
     """
     if summary and name is None:
-        raise ParameterError("--summary: is that of one model; give its name: segue models NAME --summary")
+        raise ParameterError("--summary: needs a model; give its name: segue models NAME --summary")
     if not summary and any(option is not None for option in (items, length, preset, settings)):
-        raise ParameterError("--items, --length, --preset and --set: say what --summary shows; add --summary")
+        raise ParameterError("--items, --length, --preset and --set: are options of --summary; add --summary")
     if name is None:
         _list()
     elif summary:
@@ -53,7 +53,7 @@ def _list() -> None:
     console.print(model_table(found))
     for fault in faults:
         console.print(f"! {fault}", soft_wrap=True)
-    console.print("One model's parameters: segue models NAME")
+    console.print("Parameters of a model: segue models NAME")
 
 
 def _show_parameters(kind: "type[segue.Model]") -> None:
@@ -64,7 +64,7 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
     console.print(f"{kind.name}: {kind.summary()}")
     console.print(f"Source: {kind.paper}")
     console.print(parameter_table(kind.Config))
-    console.print(f"Set one with: --set {kind.name}.NAME=VALUE")
+    console.print(f"To set one: --set {kind.name}.NAME=VALUE")
     for preset, values in kind.Config.presets.items():
         shown = ", ".join(f"{name}={typed(value)}" for name, value in flatten(values).items()) or "the defaults"
         console.print(f"--preset {kind.name}={preset}: {shown}")
@@ -81,7 +81,7 @@ def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
     found = segue.anatomy(model, n_items=items, length=length)
     if found is None:
         learnt = ", ".join(model.learnt).replace("_", " ")
-        console.print(f"{model.name} has no network. What it learns has the size of the log: {learnt}.")
+        console.print(f"{model.name} has no network. The size of what it learns depends on the log: {learnt}.")
         console.print(parameter_table(type(model.config)))
         return
     console.print(f"{model.name}: {items:,} items, a session of {length:,} events")
@@ -96,7 +96,7 @@ def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
 
 
 def _configured(name: str, presets: Mapping[str, str], settings: Mapping[str, Mapping[str, Any]]) -> "segue.Model":
-    """Build a model with the parameters that were given for it."""
+    """Build a model from its preset and settings."""
     kind = segue.model_class(name)
     strangers = sorted({*presets, *settings} - {kind.name})
     if strangers:

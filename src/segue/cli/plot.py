@@ -1,4 +1,4 @@
-"""`segue plot`: what a model has learnt of its items, as a picture."""
+"""`segue plot`: plot the item embeddings of a model."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,40 +6,40 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli.reading import Items, model_folder
+from segue.cli import options
 from segue.cli.terminal import terminal
 
 
 def plot(
-    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
+    artifact: options.ModelFolder,
     kind: Annotated[str, typer.Option(help="pca, tsne, umap or spectrum.")] = "pca",
     color: Annotated[
         str | None, typer.Option("--color", "--colour", help="popularity, or a column of the items' metadata.")
     ] = None,
     out: Annotated[
         list[Path] | None,
-        typer.Option(help="File to write, .png, .svg or .html; repeat for several. NAME-KIND.png if not given."),
+        typer.Option(help="File to write (.png, .svg or .html); repeat for several; default: NAME-KIND.png."),
     ] = None,
     perplexity: Annotated[str | None, typer.Option(help="With tsne: 5,30,50 or others, side by side.")] = None,
-    neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest items of this one.")] = None,
-    similarity: Annotated[str | None, typer.Option(help="What is near with --neighbours: cosine or dot.")] = None,
-    items: Items = None,
-    stage: Annotated[str | None, typer.Option(help="Of a two-stage model: retriever or ranker.")] = None,
-    max_items: Annotated[int | None, typer.Option(help="Most items that are drawn (50,000).")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest neighbours of this item.")] = None,
+    similarity: Annotated[str | None, typer.Option(help="Similarity for --neighbours: cosine or dot.")] = None,
+    items: options.Items = None,
+    stage: Annotated[str | None, typer.Option(help="Stage of a two-stage model: retriever or ranker.")] = None,
+    max_items: Annotated[int | None, typer.Option(help="Maximum number of items drawn (50,000).")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
 ) -> None:
-    """Draw the items of a model as points, and say whether the picture can be trusted.
+    """Plot the item embeddings of a model, and check whether the picture can be trusted.
 
     Examples:
     segue plot runs/shop-1/sasrec --color category
     segue plot runs/shop-1/sasrec --kind tsne --color category --out map.html --out map.png
     segue plot runs/shop-1/als --kind spectrum --neighbours 1041
     """
-    from segue.data.readers import read_items
+    from segue.cli.progress import progress_shown
+    from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
     from segue.parameters import build
-    from segue.progress import progress_for
     from segue.strict_json import dumps
 
     given: dict[str, Any] = {
@@ -52,12 +52,13 @@ def plot(
         "max_items": max_items,
         "seed": seed,
     }
-    options = {name: value for name, value in given.items() if value is not None}
-    build(PlotOptions, "plot", parameters=options)
-    folder = model_folder(artifact)
+    given = {name: value for name, value in given.items() if value is not None}
+    build(PlotOptions, "plot", parameters=given)
+    folder = options.model_folder(artifact)
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     table = None if items is None else read_items(items)
-    insight = segue.plot(segue.load(folder), items=table, progress=progress_for(), **options)
+    with progress_shown() as progress:
+        insight = segue.plot(segue.load(folder), items=table, progress=progress, **given)
     written = [insight.write(path) for path in files]
     if as_json:
         typer.echo(dumps({**insight.numbers(), "written": [str(path) for path in written]}))

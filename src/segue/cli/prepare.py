@@ -6,26 +6,24 @@ from typing import Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, PlainLog, log_options, read_data
+from segue.cli import options
 from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
 
 def prepare(
-    log: PlainLog,
+    log: options.PlainLog,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: protocol.k_core=5.")] = None,
-    log_format: Format = None,
-    columns: Columns = None,
-    items: Items = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an older data set in the same folder.")
-    ] = False,
+    protocol: options.Protocol = None,
+    settings: options.ProtocolSettings = None,
+    log_format: options.Format = None,
+    columns: options.Columns = None,
+    items: options.Items = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Prepare a log and write the data set to a folder, which other commands take instead of the log.
+    """Prepare a log once and save the data set, which other commands accept in place of the log.
 
-    They are run, tune, evaluate, distill and data.
+    These commands are run, tune, evaluate, distill and data.
 
     Examples:
     segue prepare clicks.csv --out prepared/clicks
@@ -53,9 +51,9 @@ def prepare(
         raise ParameterError(
             f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
         )
-    options = {**log_options(log, log_format, columns, items), "protocol": protocol}
+    source = options.log_options(log, log_format, columns, items)
     with interruptible("nothing was written"):
-        recipe, dataset = read_data(options, settings)
+        recipe, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=recipe.log_name, items=recipe.items).save(out)
     show_remarks(dataset, segue.lint(dataset))
     typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))

@@ -1,38 +1,35 @@
-"""`segue recommend`: ask an artifact."""
+"""`segue recommend`: recommend items for a session."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import segue
-from segue.cli.reading import model_folder
+from segue.cli import options
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
 
 
 def recommend(
-    artifact: Annotated[Path, typer.Argument(help="Folder that a run wrote, one model.")],
+    artifact: options.ModelFolder,
     items: Annotated[
         str | None,
-        typer.Option(help="Items of the running session by id or name, oldest first, separated by commas."),
+        typer.Option(help="Items of the session by id or name, oldest first, separated by commas."),
     ] = None,
     item: Annotated[
         list[str] | None,
-        typer.Option(help="One item of the session; repeated for each, instead of --items. It may hold commas."),
+        typer.Option(help="One item of the session, which may contain commas; repeat for more, in place of --items."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
-    exclude_seen: Annotated[
-        bool, typer.Option("--exclude-seen", help="Leave out the items of the session itself.")
-    ] = False,
+    k: Annotated[int, typer.Option("-k", "--k", help="Number of items to recommend.")] = 10,
+    exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Exclude items of the session.")] = False,
     context: Annotated[
         list[str] | None,
-        typer.Option(help="What else is known of each item, for models that read it: shop=a,b or user=anna."),
+        typer.Option(help="Further values of each event, for models that read them: shop=a,b or user=anna."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Recommend the next items of one running session.
+    """Recommend the next items for a session.
 
     Examples:
     segue recommend runs/shop-1/gru4rec --items 17,204,31
@@ -43,28 +40,30 @@ def recommend(
     from segue.strict_json import dumps
 
     session = _session(items, item or [])
-    model = segue.load(model_folder(artifact))
+    model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    answer = model.recommend(session, k, exclude_seen=exclude_seen, context=_told(context or []))
+    answer = model.recommend(session, k, exclude_seen=exclude_seen, context=_context(context or []))
     if as_json:
         typer.echo(dumps(asdict(answer)))
         return
     terminal().print(recommendation_table(answer, vocabulary))
     for unknown in answer.unknown:
-        guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.guess(str(unknown))
-        typer.echo(f"Not in the training data, so ignored: '{unknown}'{guess}")
+        guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.did_you_mean(str(unknown))
+        typer.echo(f"Ignored, as it is not in the training data: '{unknown}'{guess}")
     if answer.cold:
         typer.echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")
     if answer.source == "popularity":
-        typer.echo("No item of the session is known, so the most popular items answer.")
+        typer.echo("No item of the session is known: these are the most popular items.")
 
 
 def _session(items: str | None, each: list[str]) -> list[str]:
-    """Return the items that either option names."""
+    """Return the items that ``--items`` or ``--item`` names."""
     if items is not None and each:
-        raise ParameterError("--item: stands in for --items; give one of them")
+        raise ParameterError("--item: cannot be combined with --items; give one of them")
     if items is None and not each:
-        raise ParameterError("--items: is missing; name the session's items: --items 17,204,31, or --item for each")
+        raise ParameterError(
+            "--items: is missing; name the items of the session: --items 17,204,31, or --item for each"
+        )
     session = [text.strip() for text in (each if items is None else items.split(","))]
     if items is None and not all(session):
         raise ParameterError("--item: must be the id or name of an item, got ''")
@@ -73,13 +72,13 @@ def _session(items: str | None, each: list[str]) -> list[str]:
     return [text for text in session if text]
 
 
-def _told(context: list[str]) -> dict[str, Any]:
-    """Turn ``["shop=a,b"]`` into a mapping; a value that is left out is not known, a single one is that of all."""
-    told: dict[str, Any] = {}
-    for entry in context:
+def _context(texts: list[str]) -> dict[str, Any]:
+    """Parse ``["shop=a,b"]``; an empty value is unknown, and a single value holds for all events."""
+    context: dict[str, Any] = {}
+    for entry in texts:
         name, separator, values = entry.partition("=")
         if not separator:
             raise ParameterError(f"--context: must be NAME=VALUE,VALUE,..., got '{entry}'")
         each = [value.strip() or None for value in values.split(",")]
-        told[name.strip()] = each if len(each) > 1 else each[0]
-    return told
+        context[name.strip()] = each if len(each) > 1 else each[0]
+    return context

@@ -1,4 +1,4 @@
-"""`segue tune`: search the parameters of a model."""
+"""`segue tune`: tune the parameters of a model."""
 
 import shlex
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import segue
-from segue.cli.reading import Columns, Format, Items, Precision, log_options
+from segue.cli import options
 from segue.cli.terminal import again, interruptible, program, terminal
 from segue.errors import ParameterError
 
@@ -18,44 +18,41 @@ _SHOWN = 5
 
 
 def tune(
-    log: Annotated[
-        str | None,
-        typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
-    ] = None,
+    log: options.OptionalLog = None,
     model: Annotated[str | None, typer.Option(help="The model to tune.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Configurations to try in all (50).")] = None,
+    trials: Annotated[int | None, typer.Option(help="Total number of trials (50).")] = None,
     search: Annotated[
         list[str] | None,
-        typer.Option(help="Where to search: gru4rec.training.learning_rate=0.001..0.1:log, gru4rec.layers=[1,2]."),
+        typer.Option(help="Search space: gru4rec.training.learning_rate=0.001..0.1:log, gru4rec.layers=[1,2]."),
     ] = None,
-    only: Annotated[bool, typer.Option("--only", help="Search what --search names, and nothing else.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Search only the parameters of --search.")] = False,
     metric: Annotated[
-        str | None, typer.Option(help="What to look for the best of, on the validation part (the protocol's first).")
+        str | None, typer.Option(help="Validation metric to maximise; default: the first of the protocol.")
     ] = None,
     prune: Annotated[
-        bool | None, typer.Option("--prune/--no-prune", help="End trials early that fall behind the others (yes).")
+        bool | None, typer.Option("--prune/--no-prune", help="Stop unpromising trials early (yes).")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial is begun.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the trials (1).")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol; picked from the kind of log if not given.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial starts.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of worker processes (1).")] = None,
+    protocol: options.Protocol = None,
     preset: Annotated[list[str] | None, typer.Option(help="Preset to start from: gru4rec=authors.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter that is not searched: gru4rec.training.epochs=5.")
+        list[str] | None, typer.Option("--set", help="Fix a parameter: gru4rec.training.epochs=5.")
     ] = None,
-    log_format: Format = None,
-    columns: Columns = None,
-    items: Items = None,
+    log_format: options.Format = None,
+    columns: options.Columns = None,
+    items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with the options of segue run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random draw (0).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; runs/NAME-tuned-1, -2, ... if not given.")] = None,
+    seed: options.Seed = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-tuned-1, -2, ...")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted search in the same folder, or join one.")
+        bool, typer.Option("--resume", help="Continue an interrupted search in the same folder, or join a running one.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older search in the same folder.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
-    precision: Precision = None,
+    overwrite: options.Overwrite = False,
+    device: options.Device = None,
+    precision: options.Precision = None,
 ) -> None:
-    r"""Search the parameters of a model for those that are best on the validation part of a log.
+    r"""Tune the parameters of a model on the validation part of a log.
 
     Examples:
     segue tune clicks.csv --model gru4rec --trials 50
@@ -64,10 +61,10 @@ def tune(
         --search gru4rec.training.learning_rate=0.001..0.1:log --search gru4rec.hidden_size=[64,128]
     segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
     """
+    from segue.cli.progress import progress_shown
     from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import load_recipe, parse_assignments, parse_settings
+    from segue.experiment.recipe import load_recipe
     from segue.parameters import build
-    from segue.progress import progress_for
     from segue.spaces import parse_searches
 
     given = {
@@ -83,21 +80,20 @@ def tune(
     recipe = load_recipe(
         config,
         {
-            **log_options(log, log_format, columns, items),
+            **options.log_options(log, log_format, columns, items),
+            **options.training_options(preset, settings, seed, device, precision),
             "models": [model] if model else None,
             "protocol": protocol,
-            "preset": parse_assignments("--preset", preset) if preset else None,
-            "set": parse_settings(settings) if settings else None,
-            "seed": seed,
-            "device": device,
-            "precision": precision,
         },
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
     folder = out or next_folder(f"{recipe.log_name}-tuned")
-    with interruptible(f"to go on: {again(folder, named=out is not None)}"):
-        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress_for())
+    with (
+        interruptible(f"to continue: {again(folder, named=out is not None)}"),
+        progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # A trial is one line.
+    ):
+        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress)
     _show(tuned, recipe.log)
 
 

@@ -1,7 +1,6 @@
-"""From files to encoded sessions.
+"""From raw files to batches.
 
-    readers -> door -> Events -> clean, split -> Vocabulary, encode -> Sessions, Prefixes, Cases -> batches
+    readers -> ingest -> Events -> (protocols: cleaning, split, encoding) -> Vocabulary, Sessions, Cases -> batches
 
-``readers`` knows formats and ``door`` knows what values mean. From there on every step is a function of a table or of
-arrays; which steps run, and in which order, is the protocol's business (``segue.evaluation``).
+Each step is a function of a table or of arrays. The protocol decides which steps run, and in which order.
 """

@@ -1,15 +1,102 @@
-"""Views of arrays for compiled loops."""
+"""Arrays and columns of an encoded log: ranges of events, read-only views, columns that are read from disk on use."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import overload
 
 import numpy as np
-from jaxtyping import Shaped
+import polars as pl
+from jaxtyping import Int32, Int64, Shaped
+from numba import njit
+
+VALID, INVALID_RANGE, INVALID_ITEM = 0, 1, 2
+"""Results of ``check_ranges``."""
+
+
+class StoredColumns:
+    """The columns of a Parquet file, each read on first use.
+
+    Supports the part of the polars frame API that segue needs: ``columns``, a column by name, and rows by number.
+
+    Args:
+        file: the Parquet file. This object can still read it after another file has replaced it.
+
+    Attributes:
+        columns: column names.
+
+    Raises:
+        OSError: the file cannot be read.
+        polars.exceptions.PolarsError: it is not a Parquet file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.columns = list(pl.read_parquet_schema(file))
+        self._content = np.memmap(file, dtype=np.uint8, mode="r")
+        self._read: dict[str, pl.Series] = {}
+
+    @overload
+    def __getitem__(self, chosen: str) -> pl.Series: ...
+
+    @overload
+    def __getitem__(self, chosen: Int64[np.ndarray, "_"]) -> pl.DataFrame: ...
+
+    def __getitem__(self, chosen: str | Int64[np.ndarray, "_"]) -> pl.Series | pl.DataFrame:
+        if isinstance(chosen, str):
+            if chosen not in self._read:
+                self._read[chosen] = pl.read_parquet(BytesIO(self._content.data), columns=[chosen])[chosen]
+            return self._read[chosen]
+        return pl.DataFrame([self[name].gather(chosen) for name in self.columns])
+
+
+Columns = pl.DataFrame | StoredColumns
 
 
 def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """Return a read-only view of a C-contiguous array; only one that is not contiguous is copied.
+    """Return a read-only view; an array that is not C-contiguous is copied.
 
-    numba compiles a loop once for arrays that can be written to and once for those that cannot. A loop that only reads
-    is handed this view, so that it is compiled once for arrays in memory and those that are mapped from a file.
+    numba compiles a function separately for writable and read-only arrays. With this view, a function that only reads
+    is compiled once for arrays in memory and memory-mapped ones.
     """
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+@njit(cache=True)
+def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray, "s"]) -> Int64[np.ndarray, "n"]:
+    """Concatenate the ranges ``starts[j], starts[j] + 1, ...`` of ``lengths[j]`` numbers.
+
+    numpy needs four temporary arrays of the size of the result.
+    """
+    numbers = np.empty(np.maximum(lengths, 0).sum(), dtype=np.int64)
+    position = 0
+    for j in range(len(starts)):
+        for step in range(lengths[j]):
+            numbers[position + step] = starts[j] + step
+        position += lengths[j]
+    return numbers
+
+
+@njit(cache=True, nogil=True)
+def check_ranges(
+    items: Int32[np.ndarray, "n"], starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"], largest: int
+) -> tuple[int, int]:
+    """Check that ranges and item indices are within bounds, so that no compiled function reads outside of its arrays.
+
+    Args:
+        items: item indices.
+        starts: range b is ``items[starts[b]:ends[b]]``.
+        ends: one past the last event of each range.
+        largest: largest valid item index.
+
+    Returns:
+        ``VALID`` and 0; or ``INVALID_RANGE`` and the first range that is not within ``items``; or ``INVALID_ITEM`` and
+        the first position whose item is not between 1 and ``largest``.
+    """
+    for b in range(len(starts)):
+        if not 0 <= starts[b] <= ends[b] <= len(items):
+            return INVALID_RANGE, b
+        for position in range(starts[b], ends[b]):
+            if not 1 <= items[position] <= largest:
+                return INVALID_ITEM, position
+    return VALID, 0

@@ -1,102 +1,170 @@
-"""Context: what is known of each event besides its item, from its time, the log's columns and the item's metadata."""
+"""Context features of events: from the time, the columns of the log, or the metadata of the item.
+
+Encoders are fitted on training events only. A feature is one number per event: the code of a category, counted from 1,
+or a standardised value. 0 stands for a missing or unknown value in both, and contributes nothing to a network.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int64, Shaped
+from jaxtyping import Float32, Int32, Int64, Shaped, UInt8
 
-from segue.data.features import Categories, Kind, Scale, kind_of
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 
-CLOCK = ("hour", "weekday", "gap")
-"""Features that are read off the times: hour of the day and day of the week (0 is Monday) in UTC, and the logarithm of
-1 + the seconds since the event before. Columns of these names are not read."""
+TIME_FEATURES = ("hour", "weekday", "gap")
+"""Features derived from the times: hour of the day and day of the week (0 is Monday) in UTC, and log(1 + seconds since
+the previous event). They take precedence over columns of these names."""
+
+Kind = Literal["category", "number"]
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryEncoder:
+    """Numbers the values of a category.
+
+    Attributes:
+        values: distinct values as text; the code of a value is its position, counted from 1.
+    """
+
+    values: pl.Series
+
+    @classmethod
+    def fit(cls, column: pl.Series) -> "CategoryEncoder":
+        """Collect the distinct values in ascending order."""
+        return cls(_as_text(column).drop_nulls().unique().sort())
+
+    def transform(self, column: pl.Series) -> Int32[np.ndarray, "n"]:
+        """Return the code of each value, 0 for a missing or unknown one."""
+        right = pl.DataFrame({"value": self.values}).with_row_index("code", offset=1)
+        left = pl.DataFrame({"value": _as_text(column)})
+        codes = left.join(right, on="value", how="left", maintain_order="left")["code"]
+        return codes.fill_null(0).cast(pl.Int32).to_numpy()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the values as concatenated UTF-8 bytes, and the end of each."""
+        encoded = [value.encode() for value in self.values]
+        text = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        return {"text": text, "ends": np.cumsum([len(one) for one in encoded], dtype=np.int64)}
+
+    @classmethod
+    def restore(cls, text: UInt8[np.ndarray, "bytes"], ends: Int64[np.ndarray, "K"]) -> "CategoryEncoder":
+        """Restore an encoder from its ``arrays``."""
+        pieces = np.split(text, ends)[: len(ends)]
+        return cls(pl.Series([piece.tobytes().decode() for piece in pieces], dtype=pl.String))
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Standardises a number by its mean and standard deviation."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def fit(cls, column: pl.Series) -> "Standardizer":
+        """Compute both from the values that are present; the deviation of a constant column is 1."""
+        values = _as_numbers(column).drop_nulls().to_numpy()
+        if not len(values):
+            return cls(0.0, 1.0)
+        varies = values.min() < values.max()  # The computed deviation of equal values may be slightly above 0.
+        return cls(float(values.mean()), float(values.std()) if varies else 1.0)
+
+    def transform(self, column: pl.Series) -> Float32[np.ndarray, "n"]:
+        """Return the standardised values, 0 (the mean) for a missing one."""
+        values = (_as_numbers(column) - self.mean) / self.deviation
+        return values.fill_null(0.0).cast(pl.Float32).to_numpy()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the mean and the deviation."""
+        return {"scale": np.array([self.mean, self.deviation])}
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The features of a model, as learnt in training.
+    """The fitted context features of a model.
 
     Attributes:
-        learnt: by feature what makes numbers of its values.
+        encoders: encoder by feature.
         vocabulary: its metadata holds the features of items.
     """
 
-    learnt: Mapping[str, Categories | Scale]
+    encoders: Mapping[str, CategoryEncoder | Standardizer]
     vocabulary: Vocabulary
 
     @classmethod
-    def learn(cls, features: Sequence[str], train: Sessions) -> "Context":
-        """Learn features that ``refusals`` has nothing against."""
-        learnt: dict[str, Categories | Scale] = {}
-        for name, kind in map(_parsed, features):
-            of_items = name in train.vocabulary.metadata and name not in CLOCK
-            column = train.vocabulary.table[name] if of_items else _column(name, train.as_prefixes())
+    def fit(cls, features: Sequence[str], train: Sessions) -> "Context":
+        """Fit features that passed ``check_features``."""
+        encoders: dict[str, CategoryEncoder | Standardizer] = {}
+        for name, kind in map(_parse, features):
+            of_items = name in train.vocabulary.metadata and name not in TIME_FEATURES
+            column = train.vocabulary.table[name] if of_items else _event_values(name, train.as_prefixes())
             is_number = (kind or kind_of(column)) == "number"
-            learnt[name] = Scale.learn(column) if is_number else Categories.learn(column)
-        return cls(learnt, train.vocabulary)
+            encoders[name] = Standardizer.fit(column) if is_number else CategoryEncoder.fit(column)
+        return cls(encoders, train.vocabulary)
 
     @property
     def columns(self) -> list[str]:
-        """Features that the log has to tell of each event."""
-        return [name for name in self.learnt if name not in (*CLOCK, *self.vocabulary.metadata)]
+        """Features that come from columns of the log."""
+        return [name for name in self.encoders if name not in (*TIME_FEATURES, *self.vocabulary.metadata)]
 
-    def read(self, sessions: Prefixes) -> dict[str, Shaped[np.ndarray, "n"]]:
-        """Return one number per event and feature: a code or a standardised value, and 0 where it is not known.
+    def transform(self, sessions: Prefixes) -> dict[str, Shaped[np.ndarray, "n"]]:
+        """Encode each feature: one number per event, a code or a standardised value, 0 for a missing value.
 
         Args:
-            sessions: no two of them share an event.
+            sessions: no two of them may share an event.
         """
-        return {name: self._read(name, learnt, sessions) for name, learnt in self.learnt.items()}
-
-    def _read(self, name: str, learnt: Categories | Scale, sessions: Prefixes) -> Shaped[np.ndarray, "n"]:
-        if name in self.vocabulary.metadata and name not in CLOCK:
-            of_items = learnt.code(self.vocabulary.table[name])
-            numbers: np.ndarray = np.insert(of_items, 0, 0)[sessions.items]
-            return numbers
-        return learnt.code(_column(name, sessions))
+        encoded: dict[str, Shaped[np.ndarray, n]] = {}
+        for name, encoder in self.encoders.items():
+            if name in self.vocabulary.metadata and name not in TIME_FEATURES:
+                of_items = encoder.transform(self.vocabulary.table[name])
+                encoded[name] = np.insert(of_items, 0, 0)[sessions.items]
+            else:
+                encoded[name] = encoder.transform(_event_values(name, sessions))
+        return encoded
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what was learnt."""
+        """Return the arrays of all encoders."""
         return {
-            f"{name}/{part}": array for name, learnt in self.learnt.items() for part, array in learnt.arrays().items()
+            f"{name}/{part}": array
+            for name, encoder in self.encoders.items()
+            for part, array in encoder.arrays().items()
         }
 
     @classmethod
     def restore(cls, features: Sequence[str], arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> "Context":
-        """Take back what ``arrays`` returned."""
-        learnt: dict[str, Categories | Scale] = {}
-        for name, _ in map(_parsed, features):
+        """Restore the features from their ``arrays``."""
+        encoders: dict[str, CategoryEncoder | Standardizer] = {}
+        for name, _ in map(_parse, features):
             scale = arrays.get(f"{name}/scale")
             if scale is not None:
-                learnt[name] = Scale(*scale.tolist())
+                encoders[name] = Standardizer(*scale.tolist())
             else:
-                learnt[name] = Categories.restore(arrays[f"{name}/text"], arrays[f"{name}/ends"])
-        return cls(learnt, vocabulary)
+                encoders[name] = CategoryEncoder.restore(arrays[f"{name}/text"], arrays[f"{name}/ends"])
+        return cls(encoders, vocabulary)
 
 
-def refusals(features: Sequence[str], train: Sessions) -> Iterator[str]:
-    """Say what is wrong with the names of features for a log; nothing if nothing is.
+def check_features(features: Sequence[str], train: Sessions) -> Iterator[str]:
+    """Yield what is wrong with the names of features, given a training log.
 
-    A name may end in ``:category`` or ``:number``, which says what the column is read as.
+    A name may end in ``:category`` or ``:number``, which sets the kind of the column.
     """
-    names = [name for name, _ in map(_parsed, features)]
+    names = [name for name, _ in map(_parse, features)]
     if len(set(names)) < len(names):
         yield f"must name each feature once, got {', '.join(features)}"
     table, columns = train.vocabulary.table, train.columns
-    there = [*(columns.columns if columns is not None else ()), *train.vocabulary.metadata]
-    for name, kind in map(_parsed, features):
-        if name in CLOCK:
+    available = [*(columns.columns if columns is not None else ()), *train.vocabulary.metadata]
+    for name, kind in map(_parse, features):
+        if name in TIME_FEATURES:
             if train.times is None:
                 yield f"'{name}' needs a log with times and this one has none; leave it out"
             continue
-        if name not in there:
-            known = ", ".join(f"'{one}'" for one in there) or "none besides session, item and time"
-            yield f"'{name}' must be {', '.join(CLOCK)} or a column of the log or its items; there are: {known}"
+        if name not in available:
+            known = ", ".join(f"'{one}'" for one in available) or "none besides session, item and time"
+            yield f"'{name}' must be {', '.join(TIME_FEATURES)} or a column of the log or its items; there are: {known}"
             continue
         column = table[name] if name in train.vocabulary.metadata or columns is None else columns[name]
         usual = kind_of(column)
@@ -105,25 +173,41 @@ def refusals(features: Sequence[str], train: Sessions) -> Iterator[str]:
             yield f"'{name}' must be a column of {wanted}, got {column.dtype}; leave it out or convert it"
 
 
-def _parsed(feature: str) -> tuple[str, Kind | None]:
-    """Split a feature into its name and the kind of its column; None if the kind is not given."""
+def kind_of(column: pl.Series) -> Kind | None:
+    """Return the default kind of a column: decimals are numbers; text, integers and booleans categories; None else."""
+    if column.dtype.is_float():
+        return "number"
+    text = column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)
+    return "category" if text or column.dtype.is_integer() else None
+
+
+def _parse(feature: str) -> tuple[str, Kind | None]:
+    """Split a feature into its name and kind; None without a kind."""
     name, _, kind = feature.rpartition(":")
     return (name, cast(Kind, kind)) if name and kind in get_args(Kind) else (feature, None)
 
 
-def _column(name: str, sessions: Prefixes) -> pl.Series:
-    """Return the values of a feature of events; null where they are not known."""
-    if name in CLOCK and sessions.times is not None:
-        return _clock(name, sessions, sessions.times)
-    if name not in CLOCK and sessions.columns is not None and name in sessions.columns.columns:
-        return sessions.columns[name]
+def _event_values(name: str, sessions: Prefixes) -> pl.Series:
+    """Return the values of a feature of events; null if unknown."""
+    if name not in TIME_FEATURES:
+        if sessions.columns is not None and name in sessions.columns.columns:
+            return sessions.columns[name]
+    elif sessions.times is not None:
+        if name != "gap":
+            moments = pl.from_epoch(pl.Series(sessions.times))
+            return moments.dt.hour() if name == "hour" else moments.dt.weekday() - 1
+        gaps = np.log1p(np.abs(np.diff(sessions.times, prepend=sessions.times[:1])))
+        gaps[sessions.starts[sessions.lengths > 0]] = np.nan
+        return pl.Series(gaps)
     return pl.repeat(None, len(sessions.items), eager=True)
 
 
-def _clock(name: str, sessions: Prefixes, times: Int64[np.ndarray, "n"]) -> pl.Series:
-    if name != "gap":
-        moments = pl.from_epoch(pl.Series(times))
-        return moments.dt.hour() if name == "hour" else moments.dt.weekday() - 1
-    gaps = np.log1p(np.abs(np.diff(times, prepend=times[:1])))
-    gaps[sessions.starts[sessions.lengths > 0]] = np.nan
-    return pl.Series(gaps)
+def _as_text(column: pl.Series) -> pl.Series:
+    """Cast to text; integers look the same if missing values have made them decimals."""
+    text = column.cast(pl.String)
+    return text.str.strip_suffix(".0") if column.dtype.is_float() else text
+
+
+def _as_numbers(column: pl.Series) -> pl.Series:
+    numbers = column.cast(pl.Float64, strict=False).fill_nan(None)
+    return numbers.set(numbers.is_infinite().fill_null(False), None)

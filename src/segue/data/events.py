@@ -1,29 +1,34 @@
-"""Events: a click log as one checked table.
+"""Events: a click log as one validated table, and the sessions of a sorted log.
 
-Values are checked where a log enters (``segue.data.ingest``); what stands in an ``Events`` is trusted by every later
-step. Only the shape of the table is checked here, so that building one from another costs nothing.
+Values are validated where a log enters (``segue.data.ingest``); every later step trusts an ``Events``, which itself
+checks only its columns and their types, so that deriving one from another costs nothing.
+
+Every later step works on a *sorted* log: the result of ``sort_events``, or some of its rows. In it, the events of a
+session are consecutive rows in time order, so that lengths, ends and neighbours are array arithmetic, not a search.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from jaxtyping import Int64, Shaped
 
 from segue.errors import LogError
 
 SESSION = "session"
-"""What is continued: a visit, or a user's whole history. Int64 or String."""
+"""The sequence to continue: a visit, or a user's whole history. Int64 or String."""
 ITEM = "item"
 """What was clicked, read, played or bought. Int64 or String."""
 TIME = "time"
-"""When, in UTC. Datetime in microseconds without a zone; absent if the order of the rows is all that is known."""
+"""UTC time, Datetime in microseconds without a zone; absent if only the order of the events is known."""
 USER = "user"
-"""Who, where sessions and users are both known. Int64 or String."""
+"""The user, if the log has both sessions and users. Int64 or String."""
 PART = "part"
-"""The given split: one of ``PARTS``. Absent if the log comes unsplit."""
+"""The given split: one of ``PARTS``. Absent if the log has none."""
 RATING = "rating"
-"""A number that the user gave. Optional."""
+"""The user's rating. Optional."""
 TYPE = "type"
 """The kind of event, for example click or order. Optional."""
 
@@ -32,8 +37,11 @@ PARTS = ("train", "valid", "test")
 
 TIME_DTYPE = pl.Datetime("us")
 SECOND = 1_000_000
-"""A second in units of ``TIME_DTYPE``."""
+"""One second in units of ``TIME_DTYPE``."""
 DAY = 86_400 * SECOND
+
+ROW = "__row__"
+"""Column that ``sort_events`` adds: the row number of an event in the file."""
 
 Unit = Literal["session", "user"]
 
@@ -43,16 +51,15 @@ class Events:
     """A click log: one row per event, in the order of the source.
 
     Attributes:
-        frame: the columns ``session`` and ``item``, any of ``time``, ``user``, ``part``, ``rating``, ``type``, and
-            the features that the source holds beside them, under their own names. A value that the source leaves
-            out is null.
+        frame: the columns ``session`` and ``item``, optionally ``time``, ``user``, ``part``, ``rating`` and ``type``,
+            and the remaining columns of the source under their own names. Missing values are null.
         items: metadata of items (column ``item`` and others), or None.
         users: metadata of users (column ``user`` and others), or None.
         unit: what one ``session`` is: a visit, or a user's whole history.
-        notes: what the reader recognised and decided, one sentence each.
+        notes: what the reader detected and decided, one sentence each.
 
     Raises:
-        LogError: a column is missing or has another type than declared above.
+        LogError: a column is missing or has a wrong type.
     """
 
     frame: pl.DataFrame
@@ -62,11 +69,21 @@ class Events:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        required = [("events", self.frame, SESSION), ("events", self.frame, ITEM)]
+        required += [("items", self.items, ITEM)] if self.items is not None else []
+        required += [("users", self.users, USER)] if self.users is not None else []
         mistakes = [
-            *_missing("events", self.frame, SESSION, ITEM),
-            *_missing("items", self.items, ITEM),
-            *_missing("users", self.users, USER),
-            *_wrong_types(self.frame),
+            f"{table}: has no column '{name}'; segue.read makes one"
+            for table, frame, name in required
+            if name not in frame.columns
+        ]
+        ids = (pl.Int64(), pl.String())
+        types = {SESSION: ids, ITEM: ids, USER: ids, TIME: (TIME_DTYPE,), PART: (pl.String(),)}
+        mistakes += [
+            f"events, column '{name}': must be {' or '.join(map(str, allowed))}, got {self.frame.schema[name]}; "
+            "segue.read converts it"
+            for name, allowed in types.items()
+            if name in self.frame.columns and self.frame.schema[name] not in allowed
         ]
         if mistakes:
             raise LogError("\n".join(mistakes))
@@ -87,7 +104,7 @@ class Events:
 
     @cached_property
     def n_sessions(self) -> int:
-        """Number of distinct sessions (or users, see ``unit``); visits of different parts are different ones."""
+        """Number of distinct sessions (or users, see ``unit``); visits in different parts are different sessions."""
         key = [SESSION, PART] if self.has_parts and self.unit == "session" else [SESSION]
         return self.frame.select(key).drop_nulls(SESSION).n_unique()
 
@@ -97,18 +114,59 @@ class Events:
         return self.frame[ITEM].drop_nulls().n_unique()
 
 
-def _missing(table: str, frame: pl.DataFrame | None, *names: str) -> list[str]:
-    if frame is None:
-        return []
-    return [f"{table}: has no column '{name}'; segue.read makes one" for name in names if name not in frame.columns]
+def sort_events(log: pl.DataFrame) -> pl.DataFrame:
+    """Sort by session and time; equal times, and events of a log without times, keep their order in the file."""
+    # A log in time order needs one sort key, which takes half the time.
+    by_session_only = TIME not in log.columns or log[TIME].is_sorted()
+    keys = [SESSION] if by_session_only else [SESSION, TIME]
+    return log.with_row_index(ROW).sort(keys, maintain_order=True)
 
 
-def _wrong_types(frame: pl.DataFrame) -> list[str]:
-    ids = (pl.Int64(), pl.String())
-    declared = {SESSION: ids, ITEM: ids, USER: ids, TIME: (TIME_DTYPE,), PART: (pl.String(),)}
-    return [
-        f"events, column '{name}': must be {' or '.join(map(str, allowed))}, got {frame.schema[name]}; "
-        "segue.read converts it"
-        for name, allowed in declared.items()
-        if name in frame.columns and frame.schema[name] not in allowed
-    ]
+@dataclass(frozen=True, eq=False)
+class SessionBounds:
+    """The rows of each session in a sorted log.
+
+    Attributes:
+        starts: first row of each session.
+        ends: one past its last row.
+    """
+
+    starts: Int64[np.ndarray, "s"]
+    ends: Int64[np.ndarray, "s"]
+
+    @classmethod
+    def of(cls, log: pl.DataFrame) -> "SessionBounds":
+        """Find the sessions of a sorted log."""
+        starts = np.flatnonzero(is_first_event(log).to_numpy())
+        return cls(starts, np.append(starts[1:], log.height) if len(starts) else starts)
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, "s"]:
+        """Events per session."""
+        lengths: np.ndarray = self.ends - self.starts
+        return lengths
+
+    def repeat(self, values: Shaped[np.ndarray, "s"]) -> Shaped[np.ndarray, "n"]:
+        """Repeat one value per session for each of its events."""
+        return values.repeat(self.lengths)
+
+
+def is_first_event(log: pl.DataFrame) -> pl.Series:
+    """Return True for the first event of each session of a sorted log."""
+    session = log[SESSION]
+    first = session.ne_missing(session.shift(1))
+    if len(first):
+        first[0] = True
+    return first
+
+
+def end_times(log: pl.DataFrame, sessions: SessionBounds) -> Int64[np.ndarray, "s"]:
+    """Return the time of each session's last event: microseconds since 1970, or its row number without times."""
+    clock = log[TIME].to_physical() if TIME in log.columns else log[ROW]
+    return clock.gather(sessions.ends - 1).cast(pl.Int64).to_numpy()
+
+
+def sessions_by_end(log: pl.DataFrame, sessions: SessionBounds) -> Int64[np.ndarray, "s"]:
+    """Return session positions in order of their end, oldest first; equal ends keep their order in the file."""
+    ends = pl.DataFrame({"time": end_times(log, sessions), "row": log[ROW].gather(sessions.ends - 1)})
+    return ends.select(pl.arg_sort_by("time", "row").cast(pl.Int64)).to_series().to_numpy()

@@ -1,47 +1,48 @@
-"""A short name for the content of a log, equal on every machine and for every way of reading it."""
+"""Short hashes of the content of logs, sessions and cases, independent of the machine and the file format."""
 
 import hashlib
 
 import numpy as np
 import polars as pl
 
-from segue.data.columns import Columns
-from segue.data.sessions import Cases, Sessions
+from segue.data.arrays import Columns
+from segue.data.cases import Cases
+from segue.data.sessions import Sessions
 
 _SLICE = 1 << 20
-"""Rows taken at once, so that text is never copied as a whole."""
+"""Rows hashed at once, so that a text column is never copied as a whole."""
 
 
 def fingerprint(log: Columns) -> str:
     """Hash the columns of a log and their values in file order: 16 hex digits of SHA-256.
 
-    A column's place does not matter, its name, type and values do: 1 and "1" are different ids.
+    The order of the columns does not matter; names, types and values do: 1 and "1" are different ids.
     """
     digest = hashlib.sha256()
     for name in sorted(log.columns):
-        column = _plain(log[name])
+        column = _canonical(log[name])
         digest.update(f"{name}:{column.dtype}:{len(column)};".encode())
         for start in range(0, len(column), _SLICE):
             _update(digest, column.slice(start, _SLICE))
     return digest.hexdigest()[:16]
 
 
-def of_sessions(sessions: Sessions) -> str:
-    """Hash everything that a model can learn from: items, times and columns, and what the indices stand for."""
-    log = _of_arrays(sessions.items, sessions.offsets, sessions.times)
-    return log + _of_table(sessions.columns) + _of_table(sessions.vocabulary.table)
+def fingerprint_sessions(sessions: Sessions) -> str:
+    """Hash everything that a model can learn from: items, times, columns and the vocabulary."""
+    arrays = _hash_arrays(sessions.items, sessions.offsets, sessions.times)
+    return arrays + _hash_table(sessions.columns) + _hash_table(sessions.vocabulary.table)
 
 
-def of_cases(cases: Cases) -> str:
-    """Hash test or validation cases: what comes before each, and what followed."""
+def fingerprint_cases(cases: Cases) -> str:
+    """Hash test or validation cases: their prefixes and targets."""
     prefixes = cases.prefixes
-    log = _of_arrays(prefixes.items, prefixes.starts, prefixes.ends, prefixes.times, cases.targets)
+    log = _hash_arrays(prefixes.items, prefixes.starts, prefixes.ends, prefixes.times, cases.targets)
     further = [array for array in (cases.offsets, cases.labels) if array is not None]
-    log += _of_arrays(*further) if further else ""
-    return f"{log}{_of_table(prefixes.columns)} {'unseen items' if cases.exclude_seen else 'all items'}"
+    log += _hash_arrays(*further) if further else ""
+    return f"{log}{_hash_table(prefixes.columns)} {'unseen items' if cases.exclude_seen else 'all items'}"
 
 
-def _of_arrays(*arrays: np.ndarray | None) -> str:
+def _hash_arrays(*arrays: np.ndarray | None) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
@@ -49,12 +50,12 @@ def _of_arrays(*arrays: np.ndarray | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _of_table(table: Columns | None) -> str:
+def _hash_table(table: Columns | None) -> str:
     return "" if table is None else fingerprint(table)
 
 
-def _plain(column: pl.Series) -> pl.Series:
-    """Bring a column to 64-bit numbers or text; lists and structures to JSON."""
+def _canonical(column: pl.Series) -> pl.Series:
+    """Convert a column to 64-bit numbers or text; lists and structures to JSON."""
     if column.dtype.is_temporal():
         return column.to_physical().cast(pl.Int64)
     if column.dtype.is_integer() or column.dtype == pl.Boolean:

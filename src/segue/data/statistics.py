@@ -1,4 +1,4 @@
-"""What is in a log, in numbers."""
+"""Descriptive statistics of a log."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,32 +7,32 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from segue.data.order import Runs, begins
+from segue.data.events import SessionBounds, is_first_event
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """The numbers of one log, or of one part of it.
+    """Statistics of a log, or of one part of it.
 
     Attributes:
-        events: rows; the other numbers leave out events without a session.
-        sessions: distinct sessions, or users where a session is a user's history.
-        users: distinct users, where the log tells them apart from sessions.
+        events: rows; the other statistics exclude events without a session.
+        sessions: distinct sessions, or users if a session is a user's history.
+        users: distinct users, if the log has both sessions and users.
         items: distinct items.
-        length_min: events of the shortest session; the other ``length_`` numbers follow suit.
-        length_p95: 95 of 100 sessions are at most this long.
-        support_median: events of the item in the middle.
+        length_min: events of the shortest session; ``length_median``, ``_mean`` and ``_max`` likewise.
+        length_p95: 95th percentile of the session lengths.
+        support_median: median of the events per item.
         support_max: events of the most popular item.
-        top_1_percent: share of the events that the most popular 1% of the items have.
+        top_1_percent: share of the events on the most popular 1% of the items.
         top_10_percent: the same for 10%.
-        gini: inequality of the items' events: 0 if all are equally popular, towards 1 if few have all.
-        repeats: events on the item of the event before.
-        equal_times: events at the time of the event before in the session, None without times.
+        gini: Gini coefficient of the events per item: 0 if all items are equally popular, near 1 if a few have all.
+        repeats: events with the same item as the previous event of the session.
+        equal_times: events with the same time as the previous event of the session, None without times.
         first_time: time of the first event (ISO 8601, UTC), None without times.
         last_time: time of the last event.
-        item_min: smallest item id, None for ids that are text; a gap to ``items`` tells of ids not in use.
+        item_min: smallest item id, None for text ids.
         item_max: largest item id.
-        unknown: share of the events that are on items which training does not hold; None for training itself.
+        unknown: share of the events on items that are not in the training part; None for the training part.
     """
 
     events: int
@@ -58,12 +58,12 @@ class Statistics:
     unknown: float | None
 
     def describe(self) -> dict[str, Any]:
-        """Return the numbers by name, ready for JSON."""
+        """Return the statistics as a dictionary of JSON values."""
         return asdict(self)
 
 
-def popularity(log: pl.DataFrame) -> pl.DataFrame:
-    """Return the distinct items (column ``item``) and their number of complete events (column ``events``)."""
+def count_items(log: pl.DataFrame) -> pl.DataFrame:
+    """Return the distinct items (column ``item``) and the number of complete events of each (column ``events``)."""
     counts = log.drop_nulls(["session", "item"])["item"].value_counts(name="events")
     return counts.with_columns(pl.col("events").cast(pl.Int64))
 
@@ -71,20 +71,20 @@ def popularity(log: pl.DataFrame) -> pl.DataFrame:
 def statistics(
     log: pl.DataFrame, *, counts: pl.DataFrame | None = None, training_items: pl.Series | None = None
 ) -> Statistics:
-    """Count what is in an ordered log.
+    """Compute the statistics of a sorted log.
 
     Args:
-        log: the ordered log; it may be empty or hold incomplete events.
-        counts: ``popularity(log)``, if it is known already.
+        log: the sorted log; it may be empty or hold incomplete events.
+        counts: the result of ``count_items(log)``, if already computed.
         training_items: the items of the training part, if ``log`` is another part.
     """
     events = log.height
     log = log.drop_nulls("session")
-    counts = popularity(log) if counts is None else counts
+    counts = count_items(log) if counts is None else counts
     return Statistics(
         events=events,
         users=log["user"].n_unique() if "user" in log.columns else None,
-        **_lengths(Runs.of(log).lengths),
+        **_lengths(SessionBounds.of(log).lengths),
         **_popularity(np.sort(counts["events"].to_numpy())[::-1]),
         **_neighbours(log),
         **_range(log),
@@ -129,7 +129,7 @@ def _popularity(descending: Int[np.ndarray, "N"]) -> dict[str, Any]:
 
 
 def _neighbours(log: pl.DataFrame) -> dict[str, Any]:
-    inside = ~begins(log)
+    inside = ~is_first_event(log)
     repeats = (log["item"] == log["item"].shift(1)) & inside
     if "time" not in log.columns:
         return {"repeats": int(repeats.sum()), "equal_times": None}
@@ -152,5 +152,5 @@ def _ids(items: pl.Series) -> dict[str, Any]:
 
 def _unknown(counts: pl.DataFrame, known: pl.Series) -> float:
     total = int(counts["events"].sum())
-    strange = int(counts.filter(~pl.col("item").is_in(known.implode()))["events"].sum())
-    return strange / total if total else 0.0
+    unknown = int(counts.filter(~pl.col("item").is_in(known.implode()))["events"].sum())
+    return unknown / total if total else 0.0

@@ -1,12 +1,13 @@
-"""Sessions and cases on disk: arrays as ``.npy`` files, which are mapped and not read, tables as Parquet."""
+"""Sessions and cases on disk: arrays as memory-mapped ``.npy`` files, tables as Parquet."""
 
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from segue.data.columns import Columns, StoredColumns
-from segue.data.sessions import Cases, Sessions
+from segue.data.arrays import Columns, StoredColumns
+from segue.data.cases import Cases
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.manifest import CheckedFolder, Manifest
 
@@ -14,7 +15,7 @@ _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
 
 
 def write_sessions(sessions: Sessions, folder: Path) -> None:
-    """Write sessions, all but their vocabulary, into a new folder."""
+    """Write sessions without their vocabulary into a new folder."""
     folder.mkdir()
     _write_arrays(folder, items=sessions.items, offsets=sessions.offsets, times=sessions.times)
     _write_table(folder / _COLUMNS, sessions.columns)
@@ -22,23 +23,23 @@ def write_sessions(sessions: Sessions, folder: Path) -> None:
 
 
 def read_sessions(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabulary) -> Sessions:
-    """Map what ``write_sessions`` wrote; the arrays are read-only.
+    """Memory-map the result of ``write_sessions``; the arrays are read-only.
 
     Raises:
         ArtifactError: a file is missing or cannot be read.
     """
     return Sessions(
-        items=_array(folder, f"{name}/items.npy"),
-        offsets=_array(folder, f"{name}/offsets.npy"),
-        times=_array_if_there(folder, f"{name}/times.npy"),
+        items=_read_array(folder, f"{name}/items.npy"),
+        offsets=_read_array(folder, f"{name}/offsets.npy"),
+        times=_read_optional(folder, f"{name}/times.npy"),
         vocabulary=vocabulary,
-        columns=_table(folder, f"{name}/{_COLUMNS}"),
-        keys=_table(folder, f"{name}/{_KEYS}"),
+        columns=_read_table(folder, f"{name}/{_COLUMNS}"),
+        keys=_read_table(folder, f"{name}/{_KEYS}"),
     )
 
 
 def write_cases(cases: Cases, folder: Path) -> None:
-    """Write cases, all but ``exclude_seen``, into a new folder."""
+    """Write cases without ``exclude_seen`` into a new folder."""
     folder.mkdir()
     prefixes = cases.prefixes
     _write_arrays(folder, items=prefixes.items, starts=prefixes.starts, ends=prefixes.ends, times=prefixes.times)
@@ -47,26 +48,26 @@ def write_cases(cases: Cases, folder: Path) -> None:
 
 
 def read_cases(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabulary, *, exclude_seen: bool) -> Cases:
-    """Map what ``write_cases`` wrote; the arrays are read-only.
+    """Memory-map the result of ``write_cases``; the arrays are read-only.
 
     Raises:
         ArtifactError: a file is missing or cannot be read.
     """
-    items = _array(folder, f"{name}/items.npy")
+    items = _read_array(folder, f"{name}/items.npy")
     whole = Sessions(
         items=items,
         offsets=np.array([0, len(items)]),
-        times=_array_if_there(folder, f"{name}/times.npy"),
+        times=_read_optional(folder, f"{name}/times.npy"),
         vocabulary=vocabulary,
-        columns=_table(folder, f"{name}/{_COLUMNS}"),
+        columns=_read_table(folder, f"{name}/{_COLUMNS}"),
     )
     return Cases(
-        prefixes=whole.prefixes(_array(folder, f"{name}/starts.npy"), _array(folder, f"{name}/ends.npy")),
-        targets=_array(folder, f"{name}/targets.npy"),
-        groups=_array(folder, f"{name}/groups.npy"),
+        prefixes=whole.prefixes(_read_array(folder, f"{name}/starts.npy"), _read_array(folder, f"{name}/ends.npy")),
+        targets=_read_array(folder, f"{name}/targets.npy"),
+        groups=_read_array(folder, f"{name}/groups.npy"),
         exclude_seen=exclude_seen,
-        offsets=_array_if_there(folder, f"{name}/offsets.npy"),
-        labels=_array_if_there(folder, f"{name}/labels.npy"),
+        offsets=_read_optional(folder, f"{name}/offsets.npy"),
+        labels=_read_optional(folder, f"{name}/labels.npy"),
     )
 
 
@@ -82,17 +83,13 @@ def _write_table(file: Path, table: Columns | None) -> None:
         frame.write_parquet(file)
 
 
-def _array(folder: CheckedFolder[Manifest], name: str) -> np.ndarray:
-    return folder.read(name, _mapped)
+def _read_array(folder: CheckedFolder[Manifest], name: str) -> np.ndarray:
+    return folder.read(name, lambda file: np.asarray(np.load(file, mmap_mode="r", allow_pickle=False)))
 
 
-def _array_if_there(folder: CheckedFolder[Manifest], name: str) -> np.ndarray | None:
-    return _array(folder, name) if name in folder else None
+def _read_optional(folder: CheckedFolder[Manifest], name: str) -> np.ndarray | None:
+    return _read_array(folder, name) if name in folder else None
 
 
-def _mapped(file: Path) -> np.ndarray:
-    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-
-
-def _table(folder: CheckedFolder[Manifest], name: str) -> Columns | None:
+def _read_table(folder: CheckedFolder[Manifest], name: str) -> Columns | None:
     return folder.read(name, StoredColumns) if name in folder else None

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int64
 
-from segue.data.names import ItemNames
+from segue.data.item_names import ItemNames
 from segue.data.vocabulary import COLD, PADDING
 from segue.errors import ParameterError
 from segue.models.base import Model

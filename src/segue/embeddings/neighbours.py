@@ -108,12 +108,12 @@ def row_of(cloud: Cloud, asked: str) -> int:
     index = cloud.called.find(asked)
     if index is not None:
         return index - 1
-    if shared := cloud.called.sharing(asked):
+    if shared := cloud.called.with_name(asked):
         ids = ", ".join(cloud.items["item"][[index - 1 for index in shared[:5]]].cast(pl.String))
         raise ParameterError(
             f"neighbours: must name one item, '{asked}' is the name of {len(shared)}; give an id ({ids})"
         )
     raise ParameterError(
         f"neighbours: must be the id or the name of an item that training has seen, got '{asked}'"
-        f"{cloud.called.guess(asked)}"
+        f"{cloud.called.did_you_mean(asked)}"
     )

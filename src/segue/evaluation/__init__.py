@@ -1,1 +1,1 @@
-"""Protocols, prepared data sets, and the evaluation of any scorer on them."""
+"""Evaluation of any scorer: ranking, metrics per case, confidence, significance, slices and the linter."""

@@ -1,4 +1,4 @@
-"""How sure a mean over test cases is: bootstrap intervals that resample whole sessions."""
+"""Confidence intervals of metrics: a bootstrap that resamples whole sessions."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,10 +8,10 @@ from jaxtyping import Float64, Int, Int64
 from segue.rng import generator
 
 RESAMPLES = 1000
-"""Bootstrap samples behind an interval."""
+"""Bootstrap samples per interval."""
 
 LEVEL = 0.95
-"""Probability that an interval aims to hold the true value with."""
+"""Nominal coverage of an interval."""
 
 
 def bootstrap_means(
@@ -22,7 +22,7 @@ def bootstrap_means(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Float64[np.ndarray, "S M"]:
-    """Draw means of the cases under resampling of groups.
+    """Return bootstrap means of the cases under resampling of groups.
 
     The cases of one session depend on each other, so sessions are drawn with replacement, each with all its cases,
     and the mean is the ratio of two sums: of the values and of the cases drawn. All M columns see the same draws.
@@ -30,7 +30,7 @@ def bootstrap_means(
     Args:
         values: M values of each of C cases.
         groups: the session (or user) of each case, any integers.
-        weights: how much each case counts; None for all alike.
+        weights: weight of each case; None for equal weights.
         seed: equal seeds give equal draws.
         resamples: S.
     """
@@ -62,8 +62,8 @@ def intervals(
 
     Args:
         values: M values of each of C cases.
-        groups: the session (or user) of each case; fewer than two tell nothing of their spread.
-        weights: how much each case counts; None for all alike.
+        groups: the session (or user) of each case, at least two different ones.
+        weights: weight of each case; None for equal weights.
         seed: equal seeds give equal intervals.
     """
     return _percentiles(bootstrap_means(values, groups, weights=weights, seed=seed))
@@ -72,10 +72,10 @@ def intervals(
 def interval_of(
     statistic: Callable[[Int64[np.ndarray, "C"]], float], groups: Int[np.ndarray, "C"], *, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the percentile interval of a figure that is no mean of the cases.
+    """Return the percentile interval of a statistic that is no mean over the cases.
 
     Args:
-        statistic: returns the figure when each case is there so many times; NaN where they do not decide it.
+        statistic: computes it from how often each case counts; may be NaN.
         groups: the session (or user) of each case.
         seed: equal seeds give equal intervals.
     """

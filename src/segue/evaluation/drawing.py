@@ -11,11 +11,11 @@ import polars as pl
 import torch
 from jaxtyping import Bool, Float32, Int, Int32, Int64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.data.vocabulary import PADDING
-from segue.evaluation import kernels
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_items
+from segue.evaluation.weighted_draws import draw_rows
 from segue.protocols.candidates import Candidates
 from segue.rng import derive
 from segue.threads import share_rows
@@ -74,7 +74,7 @@ class Sample:
         def fill(part: slice) -> None:
             begin = ends[part.start - 1] if part.start else 0
             closed = items[begin : ends[part.stop - 1]]
-            kernels.draw_rows(seeds[part], cumulative, closed, ends[part] - begin, drawn[part])
+            draw_rows(seeds[part], cumulative, closed, ends[part] - begin, drawn[part])
 
         share_rows(len(cases), fill, least=_LEAST_ROWS)
         return drawn
@@ -111,7 +111,7 @@ class Drawn:
     @classmethod
     def score(cls, scorer: Scorer, cases: Cases, drawn: Int32[np.ndarray, "B n"]) -> "Drawn":
         """Score the targets of some cases, and what was drawn for them."""
-        wanted = cases.wanted()
+        wanted = cases.padded_targets()
         items = np.concatenate([wanted, drawn], axis=1).astype(np.int64)
         scores = score_items(scorer, cases.prefixes, items)
         scores[items == PADDING] = -np.inf

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.errors import ParameterError
 from segue.evaluation.meters import ROC_STEPS
 from segue.evaluation.outcome import Evaluation
 from segue.evaluation.scorer import Scorer, score_items
-from segue.metrics import CASE_VALUES, WHOLE_VALUES, Figure, MetricName, check_labels
+from segue.metrics import MetricName
+from segue.metrics.values import CASE_VALUES, WHOLE_VALUES, Figure, check_labels
 from segue.progress import Progress
 
 

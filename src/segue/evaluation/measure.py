@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.drawing import Sample
 from segue.evaluation.labels import measure_values
 from segue.evaluation.meters import METERS, Scored
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.ranking.rows import tie_rule
+from segue.evaluation.ranking import tie_rule
 from segue.evaluation.scorer import Scorer, require_scorer
 from segue.metrics import DEFAULT_METRICS, MetricName, are_of_values
 from segue.progress import Progress
@@ -70,7 +70,7 @@ def measure(
         raise ParameterError(f"candidates: 'labeled' is for metrics of values, got {', '.join(names)}; use 'full'")
     if among.drawn and are_of_values(names):
         raise ParameterError(f"candidates: '{among}' is for metrics of rankings, got {', '.join(names)}; use 'labeled'")
-    cases.require(scorer.vocabulary)
+    cases.require_valid(scorer.vocabulary)
     if cases.labels is not None and not are_of_values(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):

@@ -7,24 +7,15 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.drawing import Drawn, Sample, barred_items
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
-from segue.metrics import (
-    AUC_METRICS,
-    COUNT_METRICS,
-    LIST_METRICS,
-    LIST_WEIGHTS,
-    RANK_METRICS,
-    MetricName,
-    Ties,
-    average_weight,
-    case_auc,
-    wrong_before,
-)
+from segue.metrics import LIST_METRICS, MetricName
+from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
+from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""
@@ -59,7 +50,7 @@ class Scored:
             return cls(start, cases, counts, counts.ranks(ties), drawn.others, drawn.lists)
         scores, order = score_all(scorer, cases.prefixes), scorer.vocabulary.order
         exclude = cases.prefixes if cases.exclude_seen else None
-        counts = count_targets(scores, cases.wanted(), order=order, exclude=exclude)
+        counts = count_targets(scores, cases.padded_targets(), order=order, exclude=exclude)
         taken = cases.counts
         if exclude is not None:
             taken = np.bincount(barred_items(cases)["case"].to_numpy(), minlength=len(cases))
@@ -116,7 +107,7 @@ class RankMeter:
     def add(self, scored: Scored) -> None:
         """Take some cases."""
         counts = scored.cases.counts
-        tied = int((scored.counts.level > 0).sum())
+        tied = int((scored.counts.tied > 0).sum())
         worst, best = (scored.counts.ranks(ties) if tied else scored.ranks for ties in ("conservative", "standard"))
         for text, name in self._names.items():
             metric = RANK_METRICS[name.name]

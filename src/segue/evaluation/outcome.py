@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from segue.evaluation.confidence import interval_of, intervals
-from segue.metrics import Figure
+from segue.metrics.values import Figure
 
 _MANY_TIES = 0.01
 """Share of tied targets above which a reader should know what ties decide."""

@@ -1,4 +1,4 @@
-"""Test cases taken apart: by length, place, popularity, time, or any category, to see where a model is good."""
+"""Slices of the test cases: by session length, position, popularity, time or category, to see where a model is good."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,30 +8,31 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int64
 
-from segue.data.features import kind_of
-from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.context import kind_of
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 
-LEAST = 30
-"""Cases that a part should have: a smaller one is joined to a neighbour, or says so."""
+MIN_CASES = 30
+"""Cases that a slice should have: a smaller one is merged with a neighbour, or marked."""
 
 _FEW, _OTHER, _UNKNOWN = " (few cases)", "other", "not known"
 _COLD = 5
 """Training events below which an item counts as cold."""
 _EDGE = 0.2
-"""Share of the training events that the head holds, and that the tail holds."""
+"""Share of the training events on head items, and on tail items."""
 _MOST_VALUES, _MOST_DAYS = 9, 8
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """C test cases in parts.
+    """C test cases divided into slices.
 
     Attributes:
-        dimension: what they are told apart by.
-        labels: name of each part.
-        members: number of the part that each case is in.
+        dimension: property by which they are divided.
+        labels: name of each slice.
+        members: index of the slice of each case.
     """
 
     dimension: str
@@ -39,37 +40,41 @@ class Partition:
     members: Int64[np.ndarray, "C"]
 
 
-def partitions(cases: Cases, vocabulary: Vocabulary, names: Sequence[str] = ()) -> list[Partition]:
-    """Take the cases apart in every usual way, and in those that are asked for.
+Dimension = Callable[[Cases, Vocabulary], Partition | None]
+"""A way to divide cases; None where it does not apply."""
 
-    Left out is what does not tell the cases apart, or in the same way as one before it; and what needs the one target
-    of a case where cases may have several.
+
+def partitions(cases: Cases, vocabulary: Vocabulary, names: Sequence[str] = ()) -> list[Partition]:
+    """Divide the cases by each default dimension, and by further ones.
+
+    Dimensions that have a single slice, that repeat an earlier one, or that need a single target where cases may have
+    several are left out.
 
     Args:
         cases: the test cases.
-        vocabulary: the catalogue; its support makes the popularity of an item.
-        names: further ways that ``slice_refusals`` has nothing against.
+        vocabulary: the catalogue; the popularity of an item is its support.
+        names: further dimensions, which ``slice_problems`` accepts.
     """
     found: list[Partition] = []
-    for name in dict.fromkeys((*USUAL, *names)):
-        one = WAYS[name](cases, vocabulary) if name in WAYS else _by_column(name, cases, vocabulary)
+    for name in dict.fromkeys((*DEFAULT_DIMENSIONS, *names)):
+        one = DIMENSIONS[name](cases, vocabulary) if name in DIMENSIONS else _by_column(name, cases, vocabulary)
         known = any(one is not None and np.array_equal(one.members, other.members) for other in found)
         if one is not None and len(one.labels) > 1 and not known:
             found.append(one)
     return found
 
 
-def slice_refusals(names: Sequence[str], train: Sessions) -> Iterator[str]:
-    """Say which cases cannot be told apart so; nothing if all can."""
+def slice_problems(names: Sequence[str], train: Sessions) -> Iterator[str]:
+    """Yield a message for each name by which cases cannot be divided."""
     table, columns = train.vocabulary.table, train.columns
-    there = [*(columns.columns if columns is not None else ()), *train.vocabulary.metadata]
+    available = [*(columns.columns if columns is not None else ()), *train.vocabulary.metadata]
     for name in names:
-        if name in WAYS:
-            if name in _CLOCK and train.times is None:
+        if name in DIMENSIONS:
+            if name in _TIMED and train.times is None:
                 yield f"'{name}' needs a log with times and this one has none; leave it out"
-        elif name not in there:
-            known = ", ".join(f"'{one}'" for one in there) or "none besides session, item and time"
-            yield f"'{name}' must be {', '.join(WAYS)} or a column of the log or its items; there are: {known}"
+        elif name not in available:
+            known = ", ".join(f"'{one}'" for one in available) or "none besides session, item and time"
+            yield f"'{name}' must be {', '.join(DIMENSIONS)} or a column of the log or its items; there are: {known}"
         else:
             column = table[name] if name in train.vocabulary.metadata or columns is None else columns[name]
             if kind_of(column) != "category":
@@ -77,7 +82,7 @@ def slice_refusals(names: Sequence[str], train: Sessions) -> Iterator[str]:
 
 
 def _by_length(cases: Cases, vocabulary: Vocabulary) -> Partition:
-    """All known events of the session, up to the last one that is predicted."""
+    """Known events of the session, up to the last target."""
     _, sessions = np.unique(cases.groups, return_inverse=True)
     longest = np.zeros(int(sessions.max()) + 1, dtype=np.int64)
     np.maximum.at(longest, sessions, cases.prefixes.lengths + cases.counts)
@@ -85,7 +90,7 @@ def _by_length(cases: Cases, vocabulary: Vocabulary) -> Partition:
 
 
 def _by_position(cases: Cases, vocabulary: Vocabulary) -> Partition:
-    """The place in its session of the event that is predicted, from 1."""
+    """Position of the target in its session, from 1."""
     return _doubling("position in the session", cases.prefixes.lengths + 1)
 
 
@@ -97,11 +102,11 @@ def _by_popularity(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
 
 
 def popularity_bands(support: Int[np.ndarray, "M"]) -> Int64[np.ndarray, "M"]:
-    """Tell the items apart by popularity: 0 for the head, 1 for the middle, 2 for the tail.
+    """Divide the items by popularity: 0 for the head, 1 for the middle, 2 for the tail.
 
-    The head are the most popular items that hold the first 20% of the training events, the tail the least popular ones
-    that hold the last 20% (the groups of Abdollahpouri et al., RecSys 2020). Items with equally many events are in one
-    band: that of the most popular, or else the least popular, of them.
+    The head are the most popular items with the first 20% of the training events, the tail the least popular ones with
+    the last 20% (the groups of Abdollahpouri et al., RecSys 2020). Items with equally many events are in one band: that
+    of the most popular, or else the least popular, of them.
 
     Args:
         support: training events per item index; the padding is not counted.
@@ -121,26 +126,18 @@ def _by_support(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
     return _fixed("training events of the target", known, (f"fewer than {_COLD}", f"{_COLD} or more"))
 
 
-def _by_hour(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
-    times = _last_times(cases.prefixes)
-    if times is None:
-        return None
-    quarter = times % SECONDS_PER_DAY // (SECONDS_PER_DAY // 4)
+def _by_hour(times: Int64[np.ndarray, "C"]) -> Partition:
     labels = [f"{6 * part:02}:00-{6 * part + 5:02}:59" for part in range(4)]
-    return _fixed("time of day of the last event (UTC)", quarter, labels)
+    return _fixed("time of day of the last event (UTC)", times % SECONDS_PER_DAY // (SECONDS_PER_DAY // 4), labels)
 
 
-def _by_weekday(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
-    times = _last_times(cases.prefixes)
+def _by_weekday(times: Int64[np.ndarray, "C"]) -> Partition:
     # 1 January 1970 was a Thursday.
-    return None if times is None else _fixed("weekday of the last event", (times // SECONDS_PER_DAY + 3) % 7, _DAYS)
+    return _fixed("weekday of the last event", (times // SECONDS_PER_DAY + 3) % 7, _WEEKDAYS)
 
 
-def _by_day(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
-    """Days, or spans of several where there are many of them."""
-    times = _last_times(cases.prefixes)
-    if times is None:
-        return None
+def _by_day(times: Int64[np.ndarray, "C"]) -> Partition:
+    """Days, or spans of days where there are many."""
     days = times // SECONDS_PER_DAY
     first = int(days.min())
     width = -(-(int(days.max()) - first + 1) // _MOST_DAYS)
@@ -152,23 +149,32 @@ def _by_day(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
     return _ordered("day of the last event", (days - first) // width, named)
 
 
-_CLOCK = {"hour": _by_hour, "weekday": _by_weekday, "day": _by_day}
+def _of_last_event(divide: Callable[[Int64[np.ndarray, "C"]], Partition]) -> Dimension:
+    """Divide by the time of the last event, where there are times."""
 
-WAYS: Mapping[str, Callable[[Cases, Vocabulary], Partition | None]] = {
+    def divided(cases: Cases, vocabulary: Vocabulary) -> Partition | None:
+        prefixes = cases.prefixes
+        return None if prefixes.times is None else divide(prefixes.times[prefixes.ends - 1])
+
+    return divided
+
+
+_TIMED = {"hour": _of_last_event(_by_hour), "weekday": _of_last_event(_by_weekday), "day": _of_last_event(_by_day)}
+
+DIMENSIONS: Mapping[str, Dimension] = {
     "length": _by_length,
     "position": _by_position,
     "popularity": _by_popularity,
     "support": _by_support,
-    **_CLOCK,
+    **_TIMED,
 }
-"""Ways to take cases apart that need no column, by name. Columns of these names are not read."""
+"""Dimensions that need no column, by name; they take precedence over columns of the same name."""
 
-USUAL = ("length", "position", "popularity", "support", "hour")
-"""Those that need not be asked for."""
+DEFAULT_DIMENSIONS = ("length", "position", "popularity", "support", "hour")
 
 
 def _by_column(name: str, cases: Cases, vocabulary: Vocabulary) -> Partition | None:
-    """Take the category of the target, or what the log says of the last event."""
+    """Divide by metadata of the target, or by a column of the last event."""
     if name in vocabulary.metadata:
         if cases.offsets is not None:
             return None
@@ -177,16 +183,12 @@ def _by_column(name: str, cases: Cases, vocabulary: Vocabulary) -> Partition | N
     return _values(f"{name} of the last event", cases.prefixes.columns[name].gather(cases.prefixes.ends - 1))
 
 
-def _last_times(prefixes: Prefixes) -> Int64[np.ndarray, "B"] | None:
-    return None if prefixes.times is None else prefixes.times[prefixes.ends - 1]
-
-
 def _date(day: int) -> str:
     return datetime.fromtimestamp(day * SECONDS_PER_DAY, UTC).date().isoformat()
 
 
 def _doubling(dimension: str, numbers: Int64[np.ndarray, "C"]) -> Partition:
-    """Take apart numbers from 1 by 1, 2, 3-4, 5-8, 9-16, ..."""
+    """Divide numbers from 1 into 1, 2, 3-4, 5-8, 9-16, ..."""
 
     def named(low: int, high: int) -> str:
         start, end = (1 << low - 1) + 1 if low else 1, 1 << high
@@ -196,14 +198,14 @@ def _doubling(dimension: str, numbers: Int64[np.ndarray, "C"]) -> Partition:
 
 
 def _ordered(dimension: str, codes: Int64[np.ndarray, "C"], named: Callable[[int, int], str]) -> Partition:
-    """Join neighbours until each part has enough cases; what is left over at the end joins the part before."""
+    """Merge neighbours until each slice has enough cases; a small last one joins the slice before."""
     values, counts = np.unique(codes, return_counts=True)
     parts: list[list[int]] = [[]]
     size = 0
     for value, count in zip(values.tolist(), counts.tolist(), strict=True):
         parts[-1].append(value)
         size += count
-        if size >= LEAST:
+        if size >= MIN_CASES:
             parts.append([])
             size = 0
     rest = parts.pop()
@@ -215,18 +217,18 @@ def _ordered(dimension: str, codes: Int64[np.ndarray, "C"], named: Callable[[int
 
 
 def _fixed(dimension: str, codes: Int64[np.ndarray, "C"], labels: Sequence[str]) -> Partition:
-    """Leave out parts without a case, and mark small ones."""
+    """Leave out slices without a case, and mark small ones."""
     values, members, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    names = (labels[value] + (_FEW if count < LEAST else "") for value, count in zip(values, counts, strict=True))
+    names = (labels[value] + (_FEW if count < MIN_CASES else "") for value, count in zip(values, counts, strict=True))
     return Partition(dimension, tuple(names), members.astype(np.int64))
 
 
 def _values(dimension: str, column: pl.Series) -> Partition:
-    """Keep the most frequent values apart that have enough cases; the others are one part."""
+    """Make slices of the most frequent values with enough cases, and one of the others."""
     text = column.cast(pl.String).fill_null(_UNKNOWN).to_numpy()
     values, members, counts = np.unique(text, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    kept = [place for place in order[:_MOST_VALUES].tolist() if counts[place] >= LEAST]
+    kept = [place for place in order[:_MOST_VALUES].tolist() if counts[place] >= MIN_CASES]
     code = np.full(len(values), len(kept))
     code[kept] = np.arange(len(kept))
     return _fixed(dimension, code[members], [*(str(values[place]) for place in kept), _OTHER])

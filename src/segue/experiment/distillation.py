@@ -1,5 +1,6 @@
 """From a trained model to a smaller one that has learnt from it, and what that was worth."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from segue.artifact import EVERYTHING, Artifact
+from segue.data.cases import Cases
 from segue.data.events import Events
-from segue.data.sessions import Cases, Sessions
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.folder import check_folder
@@ -32,6 +34,8 @@ from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 _VALID_METRIC = "valid_metric"
 
@@ -120,7 +124,7 @@ def distill(
     runner = Runner(data, recipe, out, runtime)
     runner.begin(entries)
     if said := _larger(student, master, data.vocabulary):
-        progress.say(said)
+        logger.info(said)
     rows = [runner.result(entry) for entry in entries]
     taught, lonely = (entry.label for entry in entries[1:])
     results = runner.results(rows, [(metric, taught, lonely) for metric in data.protocol.headline])

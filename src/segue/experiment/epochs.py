@@ -49,7 +49,10 @@ def _chosen(stage: str, epochs: list[Epoch]) -> Epochs:
 
 
 def with_epochs(
-    config: Mapping[str, Any], epochs: Mapping[str, Epochs], changes: Mapping[str, Any]
+    config: Mapping[str, Any],
+    epochs: Mapping[str, Epochs],
+    changes: Mapping[str, Any],
+    declared: type[BaseModel] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Epochs]]:
     """Return a configuration with the epochs of each stage and changes on top of them, and the epochs in force.
 
@@ -57,6 +60,7 @@ def with_epochs(
         config: all parameters of a model.
         epochs: epochs by stage.
         changes: parameters that the user sets; epochs among them replace those of ``epochs``.
+        declared: class of the configuration.
     """
     by_hand, in_force, found = flatten(changes), {}, dict(config)
     for stage, one in epochs.items():
@@ -67,7 +71,7 @@ def with_epochs(
         in_force[stage] = one if given is None else Epochs(epochs=given, why="set by hand")
         none = stage == _LISTS and not one.epochs
         found = merge(found, {"listwise": {"loss": None}} if none else nested({name: one.epochs}))
-    return merge(found, changes), in_force
+    return merge(found, changes, declared), in_force
 
 
 def epochs_of(config: Mapping[str, Any], why: str) -> dict[str, Epochs]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from segue.data.sessions import Cases
+from segue.data.cases import Cases
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.evaluation.scorer import Scorer, best_items
 from segue.experiment.results import Example
@@ -37,5 +37,5 @@ def examples(scorers: Mapping[str, Scorer], cases: Cases, vocabulary: Vocabulary
             target=[names[item] for item in wanted[wanted != PADDING]],
             lists={label: [names[item] for item in items[row] if item != PADDING] for label, items in lists.items()},
         )
-        for row, wanted in enumerate(chosen.wanted())
+        for row, wanted in enumerate(chosen.padded_targets())
     ]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.errors import ArtifactError, ParameterError
-from segue.storage import is_unfinished, make_folder, remove
+from segue.storage import make_folder, remove
+from segue.storage.scratch import is_unfinished
 
 RESULTS, REPORT, PAGE, BEGUN = "results.json", "report.md", "report.html", "begun.json"
 CHECKPOINTS, ENVIRONMENT, CURVES, CASES = "checkpoints", "environment.json", "curves", "cases"

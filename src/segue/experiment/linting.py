@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from segue.evaluation.linter.figures import on_validation
-from segue.evaluation.linter.finding import Finding
-from segue.evaluation.linter.results import lint_results
-from segue.evaluation.linter.scorer import lint_scores
+from segue.evaluation.linter.checks import Finding
+from segue.evaluation.linter.results import evaluate_validation, lint_results
+from segue.evaluation.linter.scores import lint_scores
 from segue.experiment.results import ModelResult
 from segue.models.base import Model
 from segue.protocols.dataset import Dataset
@@ -13,7 +12,7 @@ from segue.protocols.dataset import Dataset
 
 def inspected(row: ModelResult, model: Model, data: Dataset, seed: int) -> ModelResult:
     """Add to a row what the model is worth on validation, and what its scores give away."""
-    valid = on_validation(model, data, seed=seed)
+    valid = evaluate_validation(model, data, seed=seed)
     told = {
         "validation": {} if valid is None else valid.metrics,
         "validation_confidence": {} if valid is None else valid.confidence,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segue.data.sessions import SECONDS_PER_DAY, Cases, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.models.base import Model

@@ -1,5 +1,6 @@
 """A model for production: trained on a whole log, with nothing held out, as validation chose in an earlier run."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.data.events import Events
-from segue.data.readers import read
+from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
 from segue.experiment.folder import RESULTS
@@ -15,12 +16,15 @@ from segue.experiment.model_specs import Entry, build_entries, check_entries
 from segue.experiment.recipe import PROTOCOL, Recipe
 from segue.experiment.results import ModelResult
 from segue.models.base import Model
+from segue.models.catalog import model_class
 from segue.parameters import merge
 from segue.protocols.dataset import dataset_at
 from segue.protocols.prepare import WholeLog, prepare_whole
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import choose
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -107,11 +111,11 @@ def fit(
     events = log if isinstance(log, Events) else read(log)
     whole = prepare_whole(events, plan.cleaning(events))
     for note in whole.notes:
-        runtime.progress.say(note)
+        logger.info(note)
     check_entries([plan.entry], whole.train)
     model, seed = plan.entry.model, plan.seed if seed is None else seed
     for stage, one in plan.epochs.items():
-        runtime.progress.say(f"{model.name}, {stage}: {one.epochs} epochs ({one.why})")
+        logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     model.fit(whole.train, seed=seed, runtime=runtime)
     name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     model.save(out, log=name, seed=seed, precision=runtime.arithmetic(), **_facts(plan, whole))
@@ -159,7 +163,7 @@ def _of_model(folder: Path, settings: Settings) -> _Plan:
     else:
         epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
         like = about["like"]
-    config, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}))
+    config, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}), model_class(name).Config)
     own = {owner: dict(values) for owner, values in settings.items() if owner != PROTOCOL}
     recipe = Recipe(models=[name], set={**own, name: config}, baselines=False)
     (entry,) = build_entries(recipe, alone=True)
@@ -183,7 +187,7 @@ def _of_recipe(recipe: Recipe, settings: Settings) -> _Plan:
     name, config = entry.model.name, entry.model.config.model_dump(mode="json")
     why = "best of the trial on validation" if recipe.chosen_epochs else "of the configuration"
     epochs = {stage: Epochs(epochs=count, why=why) for stage, count in recipe.chosen_epochs.items()}
-    config, epochs = with_epochs(config, epochs or epochs_of(config, why), settings.get(name, {}))
+    config, epochs = with_epochs(config, epochs or epochs_of(config, why), settings.get(name, {}), entry.model.Config)
     rebuilt = recipe.model_copy(update={"preset": {}, "set": {**recipe.set, name: config}})
     (entry,) = build_entries(rebuilt)
     return _Plan(entry, epochs, recipe.seed, recipe)

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from segue.data.catalog import find
 from segue.data.events import Events
-from segue.data.readers import read
+from segue.data.readers.public_logs import find_log
+from segue.data.readers.read import read
 from segue.errors import ParameterError
 from segue.parameters import build, merge
 
@@ -86,7 +86,7 @@ def read_log(recipe: Recipe) -> Events:
 def _items(name: str | None) -> Path | None:
     if name is None:
         return None
-    path = Path(name) if Path(name).exists() else find(name)
+    path = Path(name) if Path(name).exists() else find_log(name)
     if path is None or not path.is_file():
         raise ParameterError(
             f"--items: must be a file, or the name of one in $SEGUE_DATA, got '{name}'; check the name"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ArtifactError
-from segue.evaluation.linter.finding import Finding
+from segue.evaluation.linter.checks import Finding
 from segue.metrics import is_better, order_key
 from segue.storage import write_text
 from segue.strict_json import Number, dumps

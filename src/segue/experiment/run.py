@@ -1,5 +1,6 @@
 """From a log to a leaderboard: prepare, fit, evaluate, save, compare."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from segue.experiment.tracking.follow import check_trackers
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -89,12 +92,12 @@ def _runs(
     runtime.check()
     data = opened or prepare_log(recipe, events)
     for note in (*recipe.notes, *data.notes):
-        progress.say(note)
+        logger.info(note)
     check_slices(recipe.slices, data)
     results = []
     for seed, out in folders.items():
         if len(folders) > 1:
-            progress.say(f"seed {seed}: {out}")
+            logger.info("seed %d: %s", seed, out)
         results.append(_run(recipe.model_copy(update={"seed": seed}), data, out, runtime))
     return results
 

@@ -1,5 +1,6 @@
 """One model of a run after the other: fitted, tested, saved."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
 from segue.evaluation.evaluate import evaluate
-from segue.evaluation.linter.log import lint_log
+from segue.evaluation.linter import lint_log
 from segue.evaluation.outcome import Evaluation
 from segue.experiment.begun import check_same, read_settings, settings_of, write_settings
 from segue.experiment.comparison.cases import keep_cases, restore_cases
@@ -32,6 +33,8 @@ from segue.storage import remove
 from segue.strict_json import digest
 from segue.training.runtime import Runtime
 from segue.version import __version__
+
+logger = logging.getLogger(__name__)
 
 
 class Runner:
@@ -62,14 +65,14 @@ class Runner:
         if self._runtime.resume:
             begun = read_settings(self._out)
             if begun is None:
-                self._runtime.progress.say(f"{self._out}: holds nothing to resume; starting from the beginning")
+                logger.info("%s: holds nothing to resume; starting from the beginning", self._out)
             else:
                 check_same(self._out, begun, settings)
         begin_folder(self._out, resume=self._runtime.resume)
         write_settings(self._out, settings)
         write_environment(self._out, self._runtime)
         for finding in self._findings:
-            self._runtime.progress.say(f"! {finding}")
+            logger.warning("%s", finding)
 
     def result(self, entry: Entry) -> ModelResult:
         """Return the row of a model: the one of the interrupted run, or a new one."""
@@ -82,7 +85,7 @@ class Runner:
             fit.result(row)
         protocol = self._data.protocol
         headline = "  ".join(f"{name} {row.metrics[name]:.{protocol.decimals}f}" for name in protocol.headline)
-        self._runtime.progress.say(f"{entry.label}: {headline}")
+        logger.info("%s: %s", entry.label, headline)
         return row
 
     def results(self, rows: Sequence[ModelResult], pairs: Sequence[Pair] | None = None) -> Results:
@@ -161,7 +164,7 @@ class Runner:
             return None
         if artifact.about.get("key") != key:
             return None
-        self._runtime.progress.say(f"{entry.label}: taken over from {folder}")
+        logger.info("%s: taken over from %s", entry.label, folder)
         row = ModelResult.model_validate(artifact.about["result"])
         if tuple(row.metrics) != self._data.protocol.metrics:
             return self._measured_again(entry, artifact, row)
@@ -170,7 +173,7 @@ class Runner:
 
     def _measured_again(self, entry: Entry, artifact: Artifact, row: ModelResult) -> ModelResult:
         """Measure a trained model by other metrics, and keep what comes of it in place of the earlier figures."""
-        self._runtime.progress.say(f"{entry.label}: other metrics are asked for; it is measured again")
+        logger.info("%s: other metrics are asked for; it is measured again", entry.label)
         folder, seed = self._out / entry.label, self._recipe.seed
         model = load(folder).to(self._runtime.torch_device())
         started = time.perf_counter()

@@ -28,7 +28,7 @@ Ties = Literal["served", "conservative", "standard", "median"]
 
 
 class RankMetric(Protocol):
-    """What all rank metrics look like."""
+    """Signature of a rank metric."""
 
     def __call__(self, ranks: Ranks, relevant: Counts, k: Cutoff) -> Values:
         """Return one value per case."""
@@ -91,8 +91,8 @@ def wrong_before(ranks: Ranks, relevant: Counts, others: Counts) -> Float64[np.n
 def case_auc(ranks: Ranks, relevant: Counts, candidates: Counts) -> Values:
     """Share of the pairs of a relevant and another candidate in which the relevant one is ranked before the other.
 
-    It follows from the ranks: before a relevant item stand other candidates, but for the relevant ones. A tie counts as
-    the ranks resolve it, a half with the median rule. A relevant item without a rank is behind all others.
+    It follows from the ranks. A tie counts as the ranks resolve it, a half with the median rule. A relevant item
+    without a rank is behind all others.
 
     Args:
         ranks: as in every rank metric.

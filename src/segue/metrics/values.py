@@ -14,7 +14,7 @@ from segue.errors import ParameterError
 Column = Float64[np.ndarray, "C"]
 
 Figure = Callable[[Int64[np.ndarray, "C"]], float]
-"""A figure of all cases together, from how often each of them counts."""
+"""A metric of all cases together, from how often each of them counts."""
 
 CLIP = 1e-15
 """Least distance of a probability from 0 and 1 in the logarithmic loss."""
@@ -37,7 +37,7 @@ def log_loss(predictions: Column, labels: Column) -> Column:
 
 
 def root_mean_squared_error(predictions: Column, labels: Column) -> Figure:
-    """Return the root of the mean of the squared errors, for cases that each count so many times."""
+    """Return the root of the mean of the squared errors, of cases that each count so many times."""
     errors = (predictions - labels) ** 2
     return lambda times: float(np.sqrt(np.average(errors, weights=times)))
 
@@ -65,15 +65,15 @@ def auc(predictions: Column, labels: Column) -> Figure:
 
 
 def check_labels(labels: Column, metrics: Iterable[str]) -> None:
-    """Refuse labels that metrics of values have no use for.
+    """Check the labels that value metrics need.
 
     Raises:
-        ParameterError: they are not 0 and 1 where a probability is measured, or all alike where pairs are.
+        ParameterError: they are not 0 and 1 where a probability is measured, or all equal where pairs are.
     """
-    asked = set(metrics)
-    for metric in sorted(asked & {"auc", "logloss"}):
+    wanted = set(metrics)
+    for metric in sorted(wanted & {"auc", "logloss"}):
         _check_binary(labels, metric)
-    if "auc" in asked and len(np.unique(labels)) == 1:
+    if "auc" in wanted and len(np.unique(labels)) == 1:
         raise ParameterError(
             f"metric 'auc': needs both liked and other cases, and every label is {labels[0]:g}; change "
             "protocol.label_threshold or leave the metric out"
@@ -93,4 +93,4 @@ CASE_VALUES: Mapping[str, Callable[[Column, Column], Column]] = {"mae": absolute
 """Means over the cases, by name."""
 
 WHOLE_VALUES: Mapping[str, Callable[[Column, Column], Figure]] = {"rmse": root_mean_squared_error, "auc": auc}
-"""Figures of all cases together, by name."""
+"""Metrics of all cases together, by name."""

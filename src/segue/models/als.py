@@ -9,7 +9,8 @@ from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, import_extra
 from segue.models.base import ModelConfig

@@ -12,6 +12,7 @@ from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.nn.losses.config import NCE
 from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
@@ -45,7 +46,7 @@ class AttentionClusteringConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the embedded events that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss="nce", n_samples=512, alpha=0.75
+        epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss=NCE(n_samples=512, alpha=0.75)
     )
     """How it is trained."""
 

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from segue.artifact import Artifact
-from segue.data.cold import ColdItems
+from segue.data.cases import Cases
+from segue.data.cold_items import ColdItems
 from segue.data.events import TIME
 from segue.data.indices import item_indices, whole_number
-from segue.data.readers import read_items
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.readers.read import read_items
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError, SegueError
 from segue.evaluation.ranking import top_k
@@ -258,14 +259,14 @@ class Model(ABC):
             ParameterError: a column of ``by`` is missing, or the model learns nothing that a new item could share.
         """
         self._require_fitted()
-        cold = ColdItems.compare(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
+        cold = ColdItems.match(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
         rows = self.rows_per_item()
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
                 "fit it again on a log that holds them, or use a model with embeddings"
             )
-        arrays = {name: cold.append_to(array) if name in rows else array for name, array in self.arrays().items()}
+        arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
         return self._copy(arrays, cold.vocabulary)
 
     def rows_per_item(self) -> Set[str]:
@@ -401,9 +402,9 @@ class Model(ABC):
             raise ParameterError(f"train: must be Sessions, got {type(train).__name__}; of a data set, pass data.train")
         if valid is not None and not isinstance(valid, Cases):
             raise ParameterError(f"valid: must be Cases, got {type(valid).__name__}; of a data set, pass data.valid")
-        train.require_sound("train")
+        train.require_valid("train")
         if valid is not None:
-            valid.require(train.vocabulary, "valid")
+            valid.require_valid(train.vocabulary, "valid")
 
     def _require_own(self, prefixes: Prefixes) -> None:
         """Refuse prefixes that are not of this model's catalogue."""
@@ -412,4 +413,4 @@ class Model(ABC):
             raise ParameterError(
                 f"prefixes: must be Prefixes, got {type(prefixes).__name__}; recommend takes lists of item ids"
             )
-        prefixes.require(self.vocabulary)
+        prefixes.require_valid(self.vocabulary)

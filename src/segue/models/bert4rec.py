@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import nn
 
-from segue.data.batches import Cloze, NextItemBatches
+from segue.data.batches.cloze import Cloze
+from segue.data.batches.next_item import NextItemBatches
 from segue.data.sessions import Sessions
 from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import (

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import import_extra
 from segue.models.base import ModelConfig

@@ -91,8 +91,8 @@ class EmbeddingModel(Model):
             scores: scores of ``items``.
             items: item indices of the columns; None for all items.
         """
-        readable = self.vocabulary.readable
-        if self.vocabulary.reads_all:
+        readable = self.vocabulary.known
+        if self.vocabulary.all_known:
             return scores
         last = torch.from_numpy(~(readable if items is None else readable[items])).to(scores.device)
         return scores.masked_fill_(last.expand_as(scores), torch.finfo(scores.dtype).min)

@@ -8,6 +8,7 @@ from torch import nn
 
 from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import Attention, SwiGLU, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
@@ -24,7 +25,7 @@ class ESASRecConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        epochs=30, batch_size=32, metric="ndcg@10", loss="sampled-softmax", n_samples=512, alpha=0.0
+        epochs=30, batch_size=32, metric="ndcg@10", loss=SampledSoftmax(n_samples=512, alpha=0.0)
     )
     """How it is trained."""
 

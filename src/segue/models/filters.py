@@ -63,5 +63,5 @@ def _excluded(vocabulary: Vocabulary, rows: int, exclude: Excluded) -> Prefixes:
         exclude = Prefixes(*index_lists(exclude, "exclude", (PADDING + 1, len(vocabulary))))
     if len(exclude) != rows:
         raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(exclude)}")
-    exclude.require(vocabulary, "exclude")
+    exclude.require_valid(vocabulary, "exclude")
     return exclude

@@ -9,6 +9,7 @@ from segue.data.events import USER
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.factors import FactorisedChain
+from segue.nn.losses.config import Ranking
 from segue.spaces import Around, Choice, Space
 from segue.training.config import SequenceTraining
 
@@ -22,7 +23,9 @@ class FPMCConfig(SequenceConfig):
     """Whether there is a user term; needs a log that says who each session is of."""
     basket: Literal["last-event", "equal-times"] = "last-event"
     """What came last: the last event alone, or all events of the session with the time of the last one."""
-    training: SequenceTraining = SequenceTraining(loss="bpr", n_samples=512, batch_size=512, learning_rate=3e-3)
+    training: SequenceTraining = SequenceTraining(
+        loss=Ranking(name="bpr", n_samples=512), batch_size=512, learning_rate=3e-3
+    )
     """How it is trained."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -30,9 +33,7 @@ class FPMCConfig(SequenceConfig):
             "embedding_size": 64,
             "training": {
                 "positions": "last",
-                "loss": "bpr",
-                "n_samples": 1024,
-                "alpha": 0.0,
+                "loss": {"name": "bpr", "n_samples": 1024, "alpha": 0.0},
                 "batch_size": 2048,
                 "learning_rate": 1e-3,
             },

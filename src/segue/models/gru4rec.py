@@ -1,30 +1,86 @@
 """GRU4Rec: recurrent layers trained on session-parallel mini-batches with sampled losses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int, Int64
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
-from segue.data.batches import LaneBatch, SessionParallel
+from segue.data.batches.session_parallel import SessionParallel
 from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.filters import Allowed, Excluded, filters
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.encoders.recurrent import RecurrentNetwork, State
-from segue.nn.losses.functions import make_loss
-from segue.nn.losses.session_parallel import SampledLoss
-from segue.nn.sampling.samplers import PopularitySampler
+from segue.nn.encoders.recurrent import RecurrentNetwork
+from segue.nn.losses.config import AccidentalHits, DrawnNegatives, LogQ, by_name
+from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max
+from segue.nn.losses.sampled import StepLoss, session_parallel
+from segue.nn.losses.softmax import Precision
+from segue.nn.sampling import SessionParallelNegatives
 from segue.spaces import Around, Range, Space
 from segue.training.config import TrainingConfig
+from segue.training.objectives import SessionParallelObjective
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
+
+
+class LaneLossConfig(AccidentalHits, DrawnNegatives):
+    """A loss against the targets of all lanes and drawn items."""
+
+    def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> SessionParallelNegatives:
+        """Return what draws the negatives."""
+        return SessionParallelNegatives(self.sampler(support, seed), support, reject_hits=self.reject_hits)
+
+
+class LaneCrossEntropy(LogQ, LaneLossConfig):
+    """Softmax cross-entropy against the negatives of a step."""
+
+    name: Literal["cross-entropy"] = "cross-entropy"
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(session_parallel, logq=self.logq)
+
+
+class LaneRanking(LaneLossConfig):
+    """A loss on the scores of the target and of each negative."""
+
+    name: Literal["bpr", "top1", "top1-max"]
+    activation: Literal["linear", "elu", "tanh"] = "linear"
+    """Final activation of the scores in training; the authors use elu with BPR-max."""
+    elu: float = Field(0.5, gt=0)
+    """Weight of the negative part of the activation elu."""
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(session_parallel, loss=activated(self.score_loss(), self.activation, self.elu))
+
+    def score_loss(self) -> ScoreLoss:
+        """Return the loss on scores."""
+        return LOSSES[self.name]
+
+
+class LaneBPRMax(LaneRanking):
+    """BPR-max."""
+
+    name: Literal["bpr-max"] = "bpr-max"  # type: ignore[assignment]
+    bpreg: float = Field(1.0, ge=0)
+    """Weight of BPR-max's score regularisation."""
+
+    def score_loss(self) -> ScoreLoss:
+        """Return the loss on scores."""
+        return partial(bpr_max, regularisation=self.bpreg)
+
+
+LaneLoss = Annotated[LaneCrossEntropy | LaneRanking | LaneBPRMax, Field(discriminator="name"), BeforeValidator(by_name)]
+"""Any loss of GRU4Rec; a bare name stands for the loss with its defaults."""
 
 
 class GRU4RecTraining(TrainingConfig):
@@ -38,22 +94,8 @@ class GRU4RecTraining(TrainingConfig):
     """Step size of Adagrad."""
     momentum: float = Field(0.0, ge=0, lt=1)
     """Share of a parameter's last step that is added to its next one."""
-    loss: Literal["cross-entropy", "bpr", "top1", "top1-max", "bpr-max"] = "cross-entropy"
-    """What is minimised."""
-    n_samples: int = Field(2048, ge=0)
-    """Negatives drawn per step, on top of the other lanes' targets; shared by all lanes."""
-    alpha: float = Field(0.5, ge=0, le=1)
-    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
-    logq: float = Field(1.0, ge=0)
-    """Strength of the logQ correction of the cross-entropy: 1 is all of it, 0 none; other losses have none."""
-    accidental_hits: Literal["reject", "keep"] = "reject"
-    """What becomes of a negative that is the target itself; the authors' code keeps it."""
-    activation: Literal["linear", "elu", "tanh"] = "linear"
-    """Final activation of the scores in training; the authors use elu with BPR-max."""
-    elu: float = Field(0.5, gt=0)
-    """Weight of the negative part of the activation elu."""
-    bpreg: float = Field(1.0, ge=0)
-    """Weight of BPR-max's score regularisation."""
+    loss: LaneLoss = LaneCrossEntropy(n_samples=2048)
+    """What is minimised, by name; another loss keeps the values of the parameters that it shares with the usual one."""
 
 
 class GRU4RecConfig(NeuralConfig):
@@ -77,7 +119,7 @@ class GRU4RecConfig(NeuralConfig):
     """How it is trained."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "authors": {"training": {"accidental_hits": "keep"}},
+        "authors": {"training": {"loss": {"accidental_hits": "keep"}}},
         "recbole": {
             "embedding": "separate",
             "embedding_size": 64,
@@ -93,9 +135,9 @@ class GRU4RecConfig(NeuralConfig):
         "dropout_embedding": Range(0.0, 0.5),
         "dropout_hidden": Range(0.0, 0.7),
         "training.momentum": Range(0.0, 0.9),
-        "training.n_samples": Around(4),
-        "training.alpha": Range(0.0, 1.0),
-        "training.logq": Range(0.0, 1.0),
+        "training.loss.n_samples": Around(4),
+        "training.loss.alpha": Range(0.0, 1.0),
+        "training.loss.logq": Range(0.0, 1.0),
     }
 
 
@@ -115,9 +157,12 @@ class GRU4Rec(NeuralModel):
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
-        mistakes = [f"{self.name}.training.{mistake}" for mistake in _misfits(self.config.training)]
-        if mistakes:
-            raise ParameterError("\n".join(mistakes))
+        plan = self.config.training
+        if plan.loss.n_samples == 0 and plan.batch_size == 1:
+            raise ParameterError(
+                f"{self.name}.training.batch_size: must be at least 2 with loss.n_samples 0, got 1: the other lanes' "
+                "targets are the negatives"
+            )
 
     def build(self, n_items: int) -> RecurrentNetwork:
         """Return a network with fresh weights."""
@@ -159,19 +204,13 @@ class GRU4Rec(NeuralModel):
         with torch.inference_mode():
             return self._list(state.output, k, mask, barred)
 
-    def objective(self, train: Sessions, seed: int, runtime: Runtime) -> "SessionParallelObjective":
+    def objective(self, train: Sessions, seed: int, runtime: Runtime) -> SessionParallelObjective:
         """Return the sampled loss over session-parallel batches."""
-        plan, support = self.config.training, train.vocabulary.support
-        sampler = PopularitySampler(support, plan.alpha, plan.n_samples, seed) if plan.n_samples else None
-        loss = SampledLoss(
-            make_loss(plan.loss, activation=plan.activation, elu=plan.elu, regularisation=plan.bpreg),
-            sampler,
-            support,
-            logq=plan.logq,
-            reject_hits=plan.accidental_hits == "reject",
-        )
-        lanes = SessionParallel(train, plan.batch_size, least=1 if plan.n_samples else 2)
-        return SessionParallelObjective(self.network, lanes, loss, runtime)
+        plan, section = self.config.training, self.config.training.loss
+        lanes = SessionParallel(train, plan.batch_size, min_lanes=1 if section.n_samples else 2)
+        loss = section.loss(len(train.vocabulary), runtime.product_precision())
+        negatives = section.negatives(train.vocabulary.support, seed)
+        return SessionParallelObjective(self.network, lanes, loss, negatives, runtime)
 
     def optimizer(self) -> RowAdagrad:
         """Return Adagrad on the rows in use."""
@@ -190,71 +229,3 @@ class GRUState:
 
     output: Float32[Tensor, "B H"]
     carried: tuple[Tensor, ...]
-
-
-def _misfits(plan: GRU4RecTraining) -> Iterator[str]:
-    """Say which parameters of a training do not go together."""
-    if plan.n_samples == 0 and plan.batch_size == 1:
-        yield "batch_size: must be at least 2 with n_samples 0, got 1: the other lanes' targets are the negatives"
-    if plan.loss == "cross-entropy" and plan.activation != "linear":
-        yield (
-            f"activation: must be 'linear' with the loss 'cross-entropy', got '{plan.activation}': a softmax over "
-            "bounded scores learns little, and logq corrects the scores themselves"
-        )
-    if plan.loss != "cross-entropy" and plan.logq != type(plan)().logq:
-        yield f"logq: must be {type(plan)().logq} with the loss '{plan.loss}', got {plan.logq:g}: it corrects a softmax"
-
-
-class SessionParallelObjective:
-    """One step: every lane's state takes an event, and what follows is compared with the negatives.
-
-    The state is carried over to the next step but no gradient is; a lane that starts a session starts from zero.
-
-    Args:
-        network: what is trained.
-        lanes: the batches.
-        loss: the loss of the lanes' outputs.
-        runtime: device and precision.
-    """
-
-    def __init__(self, network: RecurrentNetwork, lanes: SessionParallel, loss: SampledLoss, runtime: Runtime) -> None:
-        self.module = network
-        self._lanes = lanes
-        self._loss = loss
-        self._autocast = runtime.autocast()
-        self._epoch = 0
-        self._state: State = []
-
-    def begin_epoch(self, epoch: int) -> int:
-        """Start all lanes from zero; return the number of steps."""
-        self._epoch = epoch
-        self._state = self.module.start(self._lanes.n_lanes)
-        return self._lanes.n_steps
-
-    def loss(self, step: int) -> Tensor:
-        """Return the summed loss of the lanes, divided by their number at the start of the epoch."""
-        batch, device = self._lanes.batch(step), self._state[0].device
-        candidates = self._loss.draw(batch.targets, self._epoch, step, device)
-        inputs, rows = self.module.look_up(torch.from_numpy(batch.inputs).to(device), candidates.ids)
-        with self._autocast:
-            output, state = self.module.step(inputs, self._carry_over(batch))
-        self._state = [part.detach() for part in state]
-        return self._loss(output.float(), rows, candidates).sum() / self._lanes.n_lanes
-
-    def _carry_over(self, batch: LaneBatch) -> State:
-        state = self._state
-        if batch.kept is not None:
-            kept = torch.from_numpy(batch.kept).to(state[0].device)
-            state = [part[kept] for part in state]
-        if batch.fresh.any():
-            going_on = torch.from_numpy(~batch.fresh).to(state[0].device)
-            state = [part * going_on.unsqueeze(1) for part in state]
-        return state
-
-    def carried(self) -> dict[str, Tensor]:
-        """Return the states of the lanes."""
-        return {str(index): part for index, part in enumerate(self._state)}
-
-    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
-        """Take back what ``carried`` returned."""
-        self._state = [carried[str(index)].to(part) for index, part in enumerate(self._state)]

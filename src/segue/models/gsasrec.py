@@ -8,6 +8,7 @@ from torch import nn
 
 from segue.models.sequence import Heads, SequenceConfig, SequenceModel
 from segue.nn.encoders.transformer import Attention, FeedForward, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.nn.losses.config import GBCE
 from segue.spaces import Around, Choice, Range, Space
 from segue.training.config import SequenceTraining
 
@@ -24,7 +25,10 @@ class GSASRecConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        epochs=30, batch_size=32, metric="ndcg@10", loss="gbce", n_samples=256, sharing=20, alpha=0.0, gbce_t=0.75
+        epochs=30,
+        batch_size=32,
+        metric="ndcg@10",
+        loss=GBCE(n_samples=256, targets_per_draw=20, alpha=0.0, gbce_t=0.75),
     )
     """How it is trained."""
 
@@ -56,7 +60,7 @@ class GSASRecConfig(SequenceConfig):
         "heads": Choice((1, 2, 4)),
         "inner_size": Choice((64, 128, 256, 512)),
         "dropout": Range(0.0, 0.6),
-        "training.gbce_t": Range(0.0, 1.0),
+        "training.loss.gbce_t": Range(0.0, 1.0),
     }
 
 
@@ -66,9 +70,10 @@ class GSASRec(SequenceModel):
     Equal weights give the outputs of the authors' code where input and output share their item table, as in the
     paper; as published, that code keeps two. Its transformer differs from SASRec's in three details, which are
     followed: the item embeddings are not scaled, no projection mixes the heads, and the layer normalisations add 1e-5.
-    Where we differ: positions count back from the end; negatives are drawn for every 20 targets (``sharing``) and not
-    for each, which learns as well at a fraction of the cost; and one that is the target itself is left out. Small
-    batches matter: this loss needs some thousand steps before it learns anything but popularity.
+    Where we differ: positions count back from the end; negatives are drawn for every 20 targets
+    (``targets_per_draw``) and not for each, which learns as well at a fraction of the cost; and one that is the target
+    itself is left out. Small batches matter: this loss needs some thousand steps before it learns anything but
+    popularity.
     """
 
     name = "gsasrec"

@@ -18,10 +18,7 @@ _BUCKETS = 129
 _AUTHORS: Mapping[str, Any] = {
     "windows": "recent",
     "epochs": 101,
-    "loss": "sampled-softmax",
-    "n_samples": 128,
-    "alpha": 0.0,
-    "logq": 0.0,
+    "loss": {"name": "sampled-softmax", "n_samples": 128, "alpha": 0.0, "logq": 0.0},
 }
 """Training of the authors' code; ours shares the negatives in a step."""
 

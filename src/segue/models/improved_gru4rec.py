@@ -7,6 +7,7 @@ from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.gru import RecurrentEncoder
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
@@ -31,8 +32,7 @@ class ImprovedGRU4RecConfig(SequenceConfig):
         optimizer="mixed",
         learning_rate=3e-3,
         schedule="linear",
-        loss="sampled-softmax",
-        n_samples=2048,
+        loss=SampledSoftmax(n_samples=2048),
         click_dropout=0.1,
     )
     """How it is trained."""

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from segue.data.sessions import Cases, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Sessions
 from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, pairs
 from segue.spaces import Around, Range, Space
 from segue.training.runtime import Runtime

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
 from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, last_items, pairs
 from segue.spaces import Around, Range, Space

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.session_attention import AttentiveGRU, SessionAttention
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
@@ -29,7 +30,7 @@ class NARMConfig(SequenceConfig):
     dropout_context: float = Field(0.5, ge=0, lt=1)
     """Share of the context, which the decoder takes, that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
+        loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
     )
     """How it is trained."""
 
@@ -43,7 +44,6 @@ class NARMConfig(SequenceConfig):
             "training": {
                 "positions": "last",
                 "loss": "cross-entropy",
-                "n_samples": 0,
                 "optimizer": "adamw",
                 "batch_size": 2048,
                 "learning_rate": 1e-3,

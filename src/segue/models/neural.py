@@ -1,5 +1,6 @@
 """What all neural models share: building the network, training it in the one loop, scoring, arrays in and out."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Set
 from typing import ClassVar, Self
@@ -9,8 +10,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from segue.data.fingerprint import of_cases, of_sessions
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 from segue.models.base import ModelConfig
@@ -18,12 +20,13 @@ from segue.models.embedding import EmbeddingModel
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
 from segue.spaces import Around, Choice, Space
-from segue.training.config import TrainingConfig
-from segue.training.curve import EpochRecord
-from segue.training.fine_tuning import selected
-from segue.training.loop import Objective, Trainer
+from segue.training.config import TrainingConfig, fine_tuning_sessions
+from segue.training.loop import Trainer
+from segue.training.objectives import Objective
 from segue.training.optimizers import Optimizer
-from segue.training.runtime import Runtime
+from segue.training.runtime import EpochRecord, Runtime
+
+logger = logging.getLogger(__name__)
 
 
 class NeuralConfig(ModelConfig):
@@ -90,7 +93,7 @@ class NeuralModel(EmbeddingModel):
     def _selection(self, train: Sessions) -> Sessions:
         """Return the sessions of the fine-tuning."""
         place = f"{self.name}.training.fine_tuning"
-        return train.select(selected(train, self.config.training.fine_tuning, place))
+        return train.select(fine_tuning_sessions(train, self.config.training.fine_tuning, place))
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Say what a user should know of the network as it was fitted on ``train``."""
@@ -127,7 +130,7 @@ class NeuralModel(EmbeddingModel):
         """Train on a selection of the sessions; the weights of before stay where validation finds them better."""
         tuning, plan = self.config.training.fine_tuning, self.config.training
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
-        runtime.progress.say("fine-tuning")
+        logger.info("fine-tuning")
         plan = plan.model_copy(update=changes)
         return self._train(train, plan, valid, seed, runtime.part("fine-tuning"), further=True)
 
@@ -138,8 +141,8 @@ class NeuralModel(EmbeddingModel):
             "parameters": self.config.model_dump_json(),
             "seed": str(seed),
             "precision": runtime.arithmetic(),
-            "training sessions": of_sessions(train),
-            "validation": "none" if valid is None else of_cases(valid),
+            "training sessions": fingerprint_sessions(train),
+            "validation": "none" if valid is None else fingerprint_cases(valid),
         }
 
     @property

@@ -9,7 +9,8 @@ from jaxtyping import Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import SECONDS_PER_DAY, Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model, ModelConfig
 from segue.spaces import Around, Choice, Space

@@ -56,9 +56,9 @@ def recommendations(
         known = zip(session, indices, strict=True)
         answers.append(
             Recommendation(
-                items=[vocabulary.labels[item] for item in listed],
+                items=[vocabulary.raw_ids[item] for item in listed],
                 scores=values[: len(listed)],
-                unknown=[item for item, index in known if not vocabulary.can_read(index)],
+                unknown=[item for item, index in known if not vocabulary.is_known(index)],
                 source="popularity" if fallback else "model",
                 cold=vocabulary.cold(listed, fallback=fallback),
             )

@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from segue.data.events import SECOND, TIME
-from segue.data.ingest.times import as_times
+from segue.data.ingest.times import parse_times
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import RawId, Vocabulary
 from segue.errors import ParameterError
@@ -70,13 +70,13 @@ def running_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, 
     Raises:
         ParameterError: there is not one value per event, or a time is none.
     """
-    read = [[item for item in one if vocabulary.can_read(item)] for one in sessions]
+    read = [[item for item in one if vocabulary.is_known(item)] for one in sessions]
     items = np.array([item for one in read for item in one], dtype=np.int32)
     ends = np.cumsum([len(one) for one in read], dtype=np.int64)
     starts = np.concatenate([np.zeros(min(1, len(ends)), dtype=np.int64), ends[:-1]])
     if not told:
         return Prefixes(items, starts, ends, vocabulary=vocabulary)
-    kept = np.array([vocabulary.can_read(item) for one in sessions for item in one], dtype=bool)
+    kept = np.array([vocabulary.is_known(item) for one in sessions for item in one], dtype=bool)
     sizes = [len(one) for one in sessions]
     columns = {name: _flat(name, values, sizes) for name, values in told.items()}
     times = _seconds(columns.pop(TIME))[kept] if TIME in columns else None
@@ -113,10 +113,10 @@ def _dated(value: Any) -> Any:
 
 
 def _seconds(times: pl.Series) -> Int64[np.ndarray, "n"]:
-    column = as_times(times)
+    column = parse_times(times)
     absent = column.values.null_count() > 0
-    if len(column.bad) or absent:
-        rule = "must be there for every event" if absent and not len(column.bad) else column.rule
+    if len(column.invalid) or absent:
+        rule = "must be there for every event" if absent and not len(column.invalid) else column.rule
         raise ParameterError(f"context.{TIME}: {rule}, got {times.to_list()}")
     seconds: np.ndarray = column.values.to_physical().to_numpy() // SECOND
     return seconds

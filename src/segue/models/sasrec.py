@@ -52,7 +52,11 @@ class SASRecConfig(SequenceConfig):
             "embedding_size": 50,
             "inner_size": 50,
             "max_length": 200,
-            "training": {"windows": "recent", "epochs": 201, "loss": "bce", "n_samples": 1, "sharing": 1, "alpha": 0.0},
+            "training": {
+                "windows": "recent",
+                "epochs": 201,
+                "loss": {"name": "bce", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.0},
+            },
         },
         "beauty": {
             "embedding_size": 128,
@@ -70,8 +74,7 @@ class SASRecConfig(SequenceConfig):
                 "positions": "last",
                 "schedule": "linear",
                 "optimizer": "mixed",
-                "loss": "sampled-softmax",
-                "n_samples": 2048,
+                "loss": {"name": "sampled-softmax", "n_samples": 2048},
                 "metric": "mrr@20",
             },
         },

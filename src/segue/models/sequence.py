@@ -1,7 +1,8 @@
 """What the sequence encoders share: how they are trained on windows, with any loss and sampler that makes sense."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -9,25 +10,24 @@ import torch
 from jaxtyping import Int64
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from segue.data.batches import EveryPosition, EveryPrefix, NextItemBatches
-from segue.data.context import Context, refusals
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.batches.next_item import EveryPosition, EveryPrefix, NextItemBatches
+from segue.data.cases import Cases
+from segue.data.context import Context, check_features
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
 from segue.nn.encoders.context import ContextEmbedding
 from segue.nn.encoders.sequence import SequenceEncoder
-from segue.nn.losses.catalogue import CatalogueLoss, Sampling, catalogue_loss, check_pair, without_idle
-from segue.parameters import build
 from segue.spaces import Around, Choice, Space
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
-from segue.training.curve import EpochRecord
-from segue.training.loop import Objective
-from segue.training.next_item import Lesson, NextItemObjective, SoftLesson
-from segue.training.optimizers import Optimizer, RowAdagrad, TablesApart
-from segue.training.runtime import Runtime
-from segue.training.soft_labels import Answers, Teacher, ask, require_teacher
+from segue.training.objectives import AuxiliaryLoss, DistillationLoss, NextItemObjective, Objective
+from segue.training.optimizers import Optimizer, RowAdagrad, SplitOptimizer
+from segue.training.runtime import EpochRecord, Runtime
+from segue.training.soft_labels import SoftLabels, Teacher, predict_soft_labels, require_teacher
+
+logger = logging.getLogger(__name__)
 
 
 def _divides_the_width(heads: int, values: ValidationInfo) -> int:
@@ -61,7 +61,7 @@ class SequenceConfig(NeuralConfig):
     search: ClassVar[Mapping[str, Space | Around]] = {
         **NeuralConfig.search,
         "embedding_size": Choice((32, 64, 128, 192, 256)),
-        "training.n_samples": Around(4),
+        "training.loss.n_samples": Around(4),
     }
 
 
@@ -77,14 +77,11 @@ class SequenceModel(NeuralModel):
     network: SequenceEncoder
     context: Context
     """The features, as learnt."""
-    _lesson: Lesson | None = None
+    _auxiliary: AuxiliaryLoss | None = None
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
-        self._forget_idle(preset)
-        plan = self.config.training
-        check_pair(plan.loss, self._sampling(), f"{self.name}.training")
-        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._misfits(plan)]
+        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._misfits(self.config.training)]
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
@@ -117,16 +114,6 @@ class SequenceModel(NeuralModel):
                 "example of its own, and no session is cut into windows"
             )
 
-    def _forget_idle(self, preset: str | None) -> None:
-        """Take back how the usual loss draws its negatives, where another loss is asked for that draws none."""
-        plan = self.config.training
-        used = _sampling_of(plan)
-        for start in {None, preset}:
-            usual = build(type(self.config), self.name, preset=start)
-            used = without_idle(plan.loss, used, _sampling_of(usual.training))
-        if used != _sampling_of(plan):
-            self.config = self.config.model_copy(update={"training": plan.model_copy(update=asdict(used))})
-
     def check(self, train: Sessions) -> None:
         """Refuse parameters that ask for what the log does not have; see ``Model.check``."""
         super().check(train)
@@ -136,7 +123,7 @@ class SequenceModel(NeuralModel):
 
     def refusals(self, train: Sessions) -> Iterator[str]:
         """Say which parameters ask for what the log does not have."""
-        yield from (f"{self.name}.features: {mistake}" for mistake in refusals(self.config.features, train))
+        yield from (f"{self.name}.features: {mistake}" for mistake in check_features(self.config.features, train))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -146,7 +133,7 @@ class SequenceModel(NeuralModel):
     def observe(self, train: Sessions) -> None:
         """Learn the vocabulary and the features."""
         super().observe(train)
-        self.context = Context.learn(self.features, train)
+        self.context = Context.fit(self.features, train)
 
     @property
     def reads(self) -> Sequence[str]:
@@ -158,9 +145,9 @@ class SequenceModel(NeuralModel):
         network = super().assemble()
         assert isinstance(network, SequenceEncoder)
         network.sparse_gradients = self.config.training.optimizer != "adamw"
-        # What predicts a direction is ranked by directions: no loss has told the lengths of the embeddings.
-        network.normalised = self.config.similarity == "cosine" or self.config.training.loss == "cosine"
-        if self.context.learnt:
+        # A loss on directions leaves the lengths of the embeddings undetermined, so that items are ranked by direction.
+        network.normalised = self.config.similarity == "cosine" or self.config.training.loss.name == "cosine"
+        if self.context.encoders:
             network.context = ContextEmbedding(reader=self.context, width=network.input_size)
         return network
 
@@ -181,13 +168,13 @@ class SequenceModel(NeuralModel):
         return not self.Network.causal or self.config.training.positions == "last"
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train, with a teacher that looks ahead where one is asked for."""
+        """Train, with a privileged teacher where it is set."""
         privileged = self.config.training.privileged
-        lesson = None
+        auxiliary = None
         if privileged.weight > 0:
-            answers = self._look_ahead(train, seed, runtime)
-            lesson = SoftLesson(answers, privileged, runtime.product_precision())
-        self._fit_with(lesson, train, valid, seed, runtime)
+            labels = self._privileged_labels(train, seed, runtime)
+            auxiliary = DistillationLoss(labels, privileged, runtime.product_precision())
+        self._fit_with(auxiliary, train, valid, seed, runtime)
 
     def learn_from(
         self,
@@ -199,7 +186,7 @@ class SequenceModel(NeuralModel):
         seed: int = 0,
         runtime: Runtime | None = None,
     ) -> Self:
-        """Train on labels and on what a teacher thinks; fine-tuning, where it is set, goes by the labels alone.
+        """Train on labels and on the soft labels of a teacher; fine-tuning, where it is set, goes by the labels alone.
 
         Args:
             teacher: a fitted model whose catalogue is that of ``train``.
@@ -225,55 +212,60 @@ class SequenceModel(NeuralModel):
             )
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
-        answers = _ask(teacher, train.prefixes(starts, events), events, train, plan, runtime)
+        labels = _soft_labels(teacher, train.prefixes(starts, events), events, train, plan, runtime)
         with model._learning():
-            model._fit_with(SoftLesson(answers, plan, runtime.product_precision()), train, valid, seed, runtime)
+            model._fit_with(DistillationLoss(labels, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
 
-    def _look_ahead(self, train: Sessions, seed: int, runtime: Runtime) -> Answers:
-        """Train a model of the same kind on the sessions backwards, and ask it about each event."""
+    def _privileged_labels(self, train: Sessions, seed: int, runtime: Runtime) -> SoftLabels:
+        """Train a model of the same kind on the sessions backwards, and predict each event with it."""
         privileged = self.config.training.privileged
         plain = self.config.training.model_copy(update={"privileged": Privileged(), "fine_tuning": FineTuning()})
         teacher = type(self)(self.config.model_copy(update={"training": plain}))
-        runtime.progress.say("the teacher, on sessions from their end to their beginning")
-        backwards = train.backwards()
+        logger.info("the teacher, on sessions from their end to their beginning")
+        backwards = train.reverse()
         teacher.fit(backwards, seed=seed, runtime=runtime.part("teacher"))
         events, starts = backwards.targets()
         owners = np.searchsorted(train.offsets, events, side="right") - 1
         mirrored = train.offsets[owners] + train.offsets[owners + 1] - 1 - events
-        return _ask(teacher, backwards.prefixes(starts, events), mirrored, train, privileged, runtime)
+        return _soft_labels(teacher, backwards.prefixes(starts, events), mirrored, train, privileged, runtime)
 
     def _fit_with(
-        self, lesson: Lesson | None, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime
+        self, auxiliary: AuxiliaryLoss | None, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime
     ) -> None:
-        self._lesson = lesson
+        self._auxiliary = auxiliary
         try:
             super()._fit(train, valid, seed, runtime)
         finally:
-            self._lesson = None
+            self._auxiliary = None
 
     def _fine_tune(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> list[EpochRecord]:
-        # Soft labels are kept by event of all sessions; the selection is learnt from its own labels.
-        self._lesson = None
+        # Soft labels are stored by event of all sessions; the selection is learnt from its own labels alone.
+        self._auxiliary = None
         return super()._fine_tune(train, valid, seed, runtime)
 
     def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
         """Say what a training is; see ``NeuralModel.identity``."""
         identity = super().identity(train, valid, seed, runtime)
-        return identity if self._lesson is None else {**identity, "teacher": self._lesson.fingerprint()}
+        return identity if self._auxiliary is None else {**identity, "teacher": self._auxiliary.fingerprint()}
 
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
         """Return the loss over windows or prefixes."""
-        loss, batches = self.loss(train, seed, runtime), self.batches(self._with_context(train), seed)
-        return NextItemObjective(self.network, batches, loss, runtime, self._lesson)
+        return self._objective(self.batches(self._with_context(train), seed), train, seed, runtime, self._auxiliary)
 
-    def objective_of(self, lesson: Lesson, train: Sessions, seed: int, runtime: Runtime) -> Objective:
-        """Return the loss of a lesson about the next item, whatever the model is usually trained on."""
-        loss, batches = self.loss(train, seed, runtime), self.next_items(self._with_context(train), seed)
-        return NextItemObjective(self.network, batches, loss, runtime, lesson)
+    def objective_of(self, auxiliary: AuxiliaryLoss, train: Sessions, seed: int, runtime: Runtime) -> Objective:
+        """Return an auxiliary loss on next items, whatever the model is usually trained on."""
+        return self._objective(self.next_items(self._with_context(train), seed), train, seed, runtime, auxiliary)
+
+    def _objective(
+        self, batches: NextItemBatches, train: Sessions, seed: int, runtime: Runtime, auxiliary: AuxiliaryLoss | None
+    ) -> NextItemObjective:
+        section, support = self.config.training.loss, train.vocabulary.support
+        loss = section.loss(len(train.vocabulary), runtime.product_precision())
+        return NextItemObjective(self.network, batches, loss, section.negatives(support, seed), runtime, auxiliary)
 
     def _with_context(self, train: Sessions) -> Sessions:
-        return replace(train, context=self.context.read(train.as_prefixes())) if self.context.learnt else train
+        return replace(train, context=self.context.transform(train.as_prefixes())) if self.context.encoders else train
 
     def batches(self, train: Sessions, seed: int) -> NextItemBatches:
         """Return what each step predicts."""
@@ -286,20 +278,6 @@ class SequenceModel(NeuralModel):
             return EveryPosition(train, plan.batch_size, longest, seed, recent_only=plan.windows == "recent")
         width = longest if self.Network.fixed_width else None
         return EveryPrefix(train, plan.batch_size, longest, seed, width=width, click_dropout=plan.click_dropout)
-
-    def loss(self, train: Sessions, seed: int, runtime: Runtime) -> CatalogueLoss:
-        """Return the loss that the training section names."""
-        plan = self.config.training
-        return catalogue_loss(
-            plan.loss,
-            train.vocabulary.support,
-            self._sampling(),
-            seed=seed,
-            precision=runtime.product_precision(),
-        )
-
-    def _sampling(self) -> Sampling:
-        return _sampling_of(self.config.training)
 
     def optimizer(self) -> Optimizer:
         """Return the optimiser that the training section names."""
@@ -316,23 +294,19 @@ class SequenceModel(NeuralModel):
         adamw = torch.optim.AdamW(
             others, plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True
         )
-        return adamw if tables is None else TablesApart(tables, adamw)
+        return adamw if tables is None else SplitOptimizer(tables, adamw)
 
 
-def _sampling_of(plan: SequenceTraining) -> Sampling:
-    return Sampling(**{field.name: getattr(plan, field.name) for field in fields(Sampling)})
-
-
-def _ask(
+def _soft_labels(
     teacher: Teacher,
     prefixes: Prefixes,
     events: Int64[np.ndarray, "R"],
     train: Sessions,
     plan: Distillation,
     runtime: Runtime,
-) -> Answers:
-    """Ask a teacher about events of the training sessions, each told by its prefix."""
+) -> SoftLabels:
+    """Predict events of the training sessions from their prefixes with a teacher."""
     k = min(plan.top, len(train.vocabulary))
-    return ask(
+    return predict_soft_labels(
         teacher, prefixes, events, len(train.items), k=k, temperature=plan.temperature, progress=runtime.progress
     )

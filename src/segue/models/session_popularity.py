@@ -5,7 +5,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model, ModelConfig
 from segue.training.runtime import Runtime
 

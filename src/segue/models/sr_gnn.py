@@ -7,6 +7,7 @@ from pydantic import Field
 
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.session_graph import SessionGraphNetwork
+from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Around, Range, Space
 from segue.training.config import SequenceTraining
 
@@ -23,7 +24,7 @@ class SRGNNConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the embedded items that is dropped in training; the paper drops none."""
     training: SequenceTraining = SequenceTraining(
-        loss="sampled-softmax", n_samples=2048, optimizer="adagrad", learning_rate=0.05, epochs=5
+        loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.05, epochs=5
     )
     """How it is trained."""
 

@@ -1,5 +1,6 @@
 """Two stages: one model finds candidates, another puts them in order."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, Self
@@ -10,7 +11,8 @@ from jaxtyping import Bool, Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
@@ -20,10 +22,13 @@ from segue.models.sequence import SequenceModel
 from segue.models.single import single_model
 from segue.parameters import build
 from segue.spaces import Around, Range, Space
-from segue.training.listwise import ListLesson, ListTraining
+from segue.training.config import ListTraining
 from segue.training.loop import Trainer
+from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import best_items
+
+logger = logging.getLogger(__name__)
 
 _STAGES = ("retriever", "ranker")
 
@@ -159,7 +164,7 @@ class TwoStage(Model):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the retriever, then the ranker."""
         for stage, model in self._stages():
-            runtime.progress.say(f"the {stage}: {model.name}")
+            logger.info("the %s: %s", stage, model.name)
             setattr(self, stage, model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage)))
         self.vocabulary = train.vocabulary
         if self.config.listwise.loss is not None:
@@ -171,8 +176,8 @@ class TwoStage(Model):
         ranker, training = self.ranker, self.config.listwise
         assert isinstance(ranker, SequenceModel)
         ranker._output = None
-        runtime.progress.say("the ranker, on the retriever's lists")
-        lesson, own = self._lesson(loss, train, runtime), ranker.config.training
+        logger.info("the ranker, on the retriever's lists")
+        auxiliary, own = self._listwise_loss(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
 
         def validate() -> float:
@@ -180,7 +185,7 @@ class TwoStage(Model):
             return measure(self, valid, metrics=[own.metric]).metrics[own.metric]
 
         Trainer(
-            ranker.objective_of(lesson, train, seed, runtime),
+            ranker.objective_of(auxiliary, train, seed, runtime),
             ranker.optimizer(),
             own.model_copy(update=changes),
             validate=None if valid is None else validate,
@@ -188,22 +193,22 @@ class TwoStage(Model):
             identity={
                 **ranker.identity(train, valid, seed, runtime),
                 "parameters": self.config.model_dump_json(),
-                "lists": lesson.fingerprint(),
+                "lists": auxiliary.fingerprint(),
             },
             runtime=runtime,
             further=True,
         ).run()
         ranker._freeze()
 
-    def _lesson(self, loss: str, train: Sessions, runtime: Runtime) -> ListLesson:
-        """Ask the retriever for its best items before each event; all of them would be candidates there."""
+    def _listwise_loss(self, loss: str, train: Sessions, runtime: Runtime) -> ListwiseLoss:
+        """Retrieve the best items before each event; all of them would be candidates there."""
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
         prefixes, progress = train.prefixes(starts, events), runtime.progress
         lists, _ = best_items(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
         rows = np.full(len(train.items), -1)
         rows[events] = np.arange(len(events))
-        return ListLesson(rows, lists, train.items, loss)
+        return ListwiseLoss(rows, lists, train.items, loss)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Retrieve, then rank; the others have the place that the retriever gives them, below the candidates."""
@@ -279,7 +284,7 @@ class TwoStage(Model):
         own.sort(axis=1)
         own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
         candidates = np.hstack([best, own])
-        return np.where(self.vocabulary.readable[candidates], candidates, PADDING)
+        return np.where(self.vocabulary.known[candidates], candidates, PADDING)
 
     def _barred(
         self, items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None

@@ -12,8 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from segue.data.events import DAY, SECOND, TIME
-from segue.data.order import ROW, Runs, begins, by_end
+from segue.data.events import DAY, ROW, SECOND, TIME, SessionBounds, is_first_event, sessions_by_end
 from segue.protocols.intervals import holds_any, parse_intervals
 
 
@@ -50,7 +49,7 @@ def drop_duplicates(log: pl.DataFrame) -> Cleaned:
 def drop_repeats(log: pl.DataFrame) -> Cleaned:
     """Keep the first of several consecutive events of a session on one item."""
     other = log["item"] != log["item"].shift(1)
-    return _left(log, log.filter(begins(log) | other), "repeats of the event before")
+    return _left(log, log.filter(is_first_event(log) | other), "repeats of the event before")
 
 
 def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:
@@ -137,21 +136,21 @@ def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
     The sessions are numbered; what was the session before becomes the column ``user``, unless there is one.
     """
     away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
-    number = (begins(log) | away).cum_sum().alias("session")
+    number = (is_first_event(log) | away).cum_sum().alias("session")
     user = [] if "user" in log.columns else [log["session"].alias("user")]
     return Cleaned(log.with_columns(*user, number), 0, f"new session after {session_gap:g} minutes without an event")
 
 
 def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
     """Drop sessions of more than ``max_length`` events: nobody looks at so many items, a program does."""
-    runs = Runs.of(log)
-    return _keep(log, runs.spread(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
+    runs = SessionBounds.of(log)
+    return _keep(log, runs.repeat(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
 
 
 def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
     """Drop sessions of fewer than ``min_length`` events."""
-    runs = Runs.of(log)
-    return _keep(log, runs.spread(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
+    runs = SessionBounds.of(log)
+    return _keep(log, runs.repeat(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
 
 
 def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
@@ -184,11 +183,11 @@ def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
     The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
     just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.
     """
-    runs = Runs.of(log)
-    latest_first = by_end(log, runs)[::-1]
+    runs = SessionBounds.of(log)
+    latest_first = sessions_by_end(log, runs)[::-1]
     recent = np.empty(len(latest_first), dtype=bool)
     recent[latest_first] = np.cumsum(runs.lengths[latest_first]) <= recent_share * log.height
-    return _keep(log, runs.spread(recent), f"sessions before the most recent {recent_share:.4g} of the events")
+    return _keep(log, runs.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
 
 
 def keep_known_items(log: pl.DataFrame, items: pl.Series, min_length: int) -> Cleaned:

@@ -16,14 +16,15 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.catalog import find
-from segue.data.sessions import Cases, Sessions
+from segue.data.cases import Cases
+from segue.data.readers.public_logs import find_log
+from segue.data.sessions import Sessions
 from segue.data.statistics import Statistics
 from segue.data.stored import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
-from segue.metrics import check_labels
+from segue.metrics.values import check_labels
 from segue.protocols.identity import protocol_hash
 from segue.protocols.pipeline import Stage
 from segue.protocols.protocol import Protocol
@@ -194,7 +195,7 @@ def _open(path: Path) -> Dataset:
 
 def dataset_at(path: str | Path) -> Path | None:
     """Return the folder of a data set, also if it is named as in ``SEGUE_DATA``; None if there is something else."""
-    folder = Path(path) if Path(path).exists() else find(str(path))
+    folder = Path(path) if Path(path).exists() else find_log(str(path))
     return folder if folder is not None and DATASET.is_at(folder) else None
 
 

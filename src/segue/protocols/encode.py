@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int32, Int64
 
-from segue.data.events import ITEM, PART, SECOND, SESSION, TIME
-from segue.data.kernels import concatenate_ranges
-from segue.data.order import ROW, Runs, by_end
-from segue.data.sessions import Cases, Sessions
+from segue.data.arrays import concatenate_ranges
+from segue.data.cases import Cases
+from segue.data.events import ITEM, PART, ROW, SECOND, SESSION, TIME, SessionBounds, sessions_by_end
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 
 Which = Literal["every-next", "first", "last", "together"]
@@ -32,8 +32,8 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     if not known.all():
         sessions, rows = encode(log.filter(pl.Series(known)), vocabulary)
         return sessions, np.flatnonzero(known)[rows]
-    runs = Runs.of(log)
-    order = by_end(log, runs)
+    runs = SessionBounds.of(log)
+    order = sessions_by_end(log, runs)
     lengths = runs.lengths[order]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     rows = concatenate_ranges(runs.starts[order], lengths)

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.statistics import Statistics, popularity, statistics
+from segue.data.statistics import Statistics, count_items, statistics
 from segue.errors import EmptyDataError
 from segue.protocols.cleaning import keep_known_items
 from segue.protocols.protocol import Protocol
@@ -94,7 +94,7 @@ class Pipeline:
     def put(self, part: str, log: pl.DataFrame) -> None:
         """Replace one part."""
         self.parts[part] = log
-        self._counts[part] = popularity(log)
+        self._counts[part] = count_items(log)
 
     def note(self, step: str, part: str, why: str, dropped: int = 0) -> None:
         """Write down what is in one part after a step."""

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segue.data.events import SESSION, USER, Events
+from segue.data.cases import Cases
+from segue.data.events import SESSION, USER, Events, sort_events
 from segue.data.fingerprint import fingerprint
-from segue.data.order import ordered
-from segue.data.sessions import Cases, Sessions
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
-from segue.metrics import check_labels
+from segue.metrics.values import check_labels
 from segue.protocols.dataset import Dataset
 from segue.protocols.encode import count_seen_targets, encode, encode_cases
 from segue.protocols.identity import catalogue_mark, protocol_hash
@@ -45,7 +45,7 @@ def prepare(
     check(events, chosen, trained=vocabulary is not None)
     log, renamed, divided = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(chosen)
-    pipeline.run(ordered(log))
+    pipeline.run(sort_events(log))
     mark = fingerprint(events.frame)
     catalogue = catalogue_mark(vocabulary, pipeline.parts["train"]["item"])
     vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
@@ -105,7 +105,7 @@ def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
     check_cleaning(events, protocol)
     log, renamed, _ = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(protocol)
-    cleaned = pipeline.clean(ordered(log))
+    cleaned = pipeline.clean(sort_events(log))
     train, _ = encode(cleaned, Vocabulary.from_items(cleaned["item"], events.items))
     notes = (*events.notes, *renamed)
     return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes)

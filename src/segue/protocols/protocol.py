@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from segue.errors import InputError, ParameterError, UnknownNameError
-from segue.metrics import CHOOSING_METRICS, DEFAULT_METRICS, VALUE_METRICS, MetricName, Ties
+from segue.metrics import CHOOSING_METRICS, DEFAULT_METRICS, VALUE_METRICS, MetricName
+from segue.metrics.ranking import Ties
 from segue.parameters import build
 from segue.protocols.candidates import Candidates
 from segue.protocols.encode import Which

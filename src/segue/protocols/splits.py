@@ -14,9 +14,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
-from segue.data.events import DAY
-from segue.data.kernels import concatenate_ranges
-from segue.data.order import ROW, Runs, by_end, end_times
+from segue.data.arrays import concatenate_ranges
+from segue.data.events import DAY, ROW, SessionBounds, end_times, sessions_by_end
 
 GroupBy = Literal["user", "none"]
 """Whether shares are taken of each user's events, or of all events."""
@@ -44,19 +43,19 @@ def last_days(log: pl.DataFrame, days: float) -> HeldOut:
     The last day is the 24 hours before the last event, as in the preparation of Hidasi et al. 2016
     (arXiv:1511.06939), not the last date. 0 days hold out nothing.
     """
-    runs = Runs.of(log)
+    runs = SessionBounds.of(log)
     ends = end_times(log, runs)
     late = (ends >= ends.max(initial=0) - days * DAY) & (days > 0)
-    return _apart(log, runs.spread(late))
+    return _apart(log, runs.repeat(late))
 
 
 def last_share(log: pl.DataFrame, share: float) -> HeldOut:
     """Hold out the ``share`` of the sessions that end last; without times, that stand last in the file."""
-    runs = Runs.of(log)
+    runs = SessionBounds.of(log)
     count = math.ceil(share * len(runs.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
     late = np.zeros(len(runs.starts), dtype=bool)
-    late[by_end(log, runs)[len(late) - count :]] = True
-    return _apart(log, runs.spread(late))
+    late[sessions_by_end(log, runs)[len(late) - count :]] = True
+    return _apart(log, runs.repeat(late))
 
 
 def last_event(
@@ -70,7 +69,7 @@ def last_event(
         among: if given, only sessions with these ids are touched.
         rng: draws which event is held out; None takes the last one.
     """
-    runs = Runs.of(log)
+    runs = SessionBounds.of(log)
     touched = runs.lengths >= least
     if among is not None:
         touched &= log["session"].gather(runs.starts).is_in(among.implode()).to_numpy()
@@ -115,7 +114,7 @@ def share_of_events(
     if log.is_empty():
         return HeldOut(log, log)
     if by == "user":
-        runs = Runs.of(log)
+        runs = SessionBounds.of(log)
         sizes, order = runs.lengths, np.arange(log.height)
     else:
         sizes = np.array([log.height])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segue.data.order import Runs
+from segue.data.events import SessionBounds
 from segue.protocols import cleaning as clean
 from segue.protocols import splits as split
 from segue.protocols.cleaning import Cleaned
@@ -127,7 +127,7 @@ def _event_share_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame
         sizes, before = np.array([log.height]), np.array([log.height + test.height])
     else:
         tested = dict(test.group_by("session").len().iter_rows())
-        runs = Runs.of(log)
+        runs = SessionBounds.of(log)
         sizes, sessions = runs.lengths, log["session"].gather(runs.starts)
         before = sizes + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
     # A step that dropped events since the test was held out must not leave validation with more than its share.

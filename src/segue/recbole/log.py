@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segue.data.catalog import find
 from segue.data.events import ITEM, RATING, SESSION, TIME, TYPE, USER
-from segue.data.ingest.columns import USUAL_NAMES
+from segue.data.ingest.columns import COLUMN_ALIASES
 from segue.data.readers.folder import PART_NAMES
+from segue.data.readers.public_logs import find_log
 from segue.errors import ParameterError
 from segue.parameters import typed
 from segue.recbole.models import Kind
@@ -99,9 +99,9 @@ class Log:
                 self._fields[role] = field
                 return SESSION if role == USER else role
         for role in (RATING, TYPE):
-            if name in USUAL_NAMES[role] and self._fields.setdefault(role, name) == name:
+            if name in COLUMN_ALIASES[role] and self._fields.setdefault(role, name) == name:
                 return role
-        if name in USUAL_NAMES:
+        if name in COLUMN_ALIASES:
             raise ParameterError(
                 f"val_interval: cannot filter by '{name}' where the {name} is '{self._fields.get(name)}'; rename one"
             )
@@ -119,7 +119,7 @@ def place(given: Given, asked: str | None) -> tuple[str | None, str | None]:
     if asked is not None or name is None:
         return asked, None
     files = folder / name
-    if not files.exists() and find(name) is not None:
+    if not files.exists() and find_log(name) is not None:
         return str(name), None
     return str(files if given.take("benchmark_filename") else files / f"{name}.inter"), "recbole"
 

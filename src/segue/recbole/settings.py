@@ -115,11 +115,13 @@ _TRAINING = (
     _honoured("eval_step", 1, "`training.patience` = (stopping_step + 1) x eval_step; every epoch is validated"),
     _honoured("stopping_step", 10, "see `eval_step`"),
     _honoured("loss_type", None, "`training.loss`: CE is cross-entropy, BPR is bpr"),
-    _honoured("train_neg_sample_args.distribution", "uniform", "`training.alpha`: 0 if uniform"),
-    _honoured("train_neg_sample_args.sample_num", 1, "`training.n_samples`, drawn for each target (`sharing=1`)"),
-    _honoured("train_neg_sample_args.alpha", 1.0, "`training.alpha`, if the distribution is popularity"),
-    _honoured("train_neg_sample_args.dynamic", False, "`training.candidate_num` counts only if it is on"),
-    _honoured("train_neg_sample_args.candidate_num", 0, "`training.candidate_num`"),
+    _honoured("train_neg_sample_args.distribution", "uniform", "`training.loss.alpha`: 0 if uniform"),
+    _honoured(
+        "train_neg_sample_args.sample_num", 1, "`training.loss.n_samples`, drawn for each target (`targets_per_draw=1`)"
+    ),
+    _honoured("train_neg_sample_args.alpha", 1.0, "`training.loss.alpha`, if the distribution is popularity"),
+    _honoured("train_neg_sample_args.dynamic", False, "`training.loss.candidate_num` counts only if it is on"),
+    _honoured("train_neg_sample_args.candidate_num", 0, "`training.loss.candidate_num`"),
     *_open("the order of each epoch is shuffled", shuffle=True),
     *_open("it was replaced by train_neg_sample_args", "neg_sampling", "training_neg_sample_num"),
     *_open("losses have no penalty of their own: weight_decay is there", require_pow=False, reg_weight=None),

@@ -82,10 +82,10 @@ def _loss(given: Given, usual: str) -> dict[str, Any]:
                 f"{_NEGATIVES}: must be ~ with the loss_type CE, got {typed(negatives)}: it compares the target with "
                 "all items, and RecBole refuses it, too; leave it out, or set loss_type to BPR"
             )
-        return {"loss": _LOSSES[asked], "n_samples": 0}
+        return {"loss": _LOSSES[asked]}
     if _NEGATIVES in given.sections and negatives in (None, "None"):
         raise ParameterError(f"{_NEGATIVES}: must say how negatives are drawn with the loss_type BPR, got ~")
-    return {"loss": _LOSSES[asked], "sharing": 1, **_negatives(given)}
+    return {"loss": {"name": _LOSSES[asked], "targets_per_draw": 1, **_negatives(given)}}
 
 
 def _negatives(given: Given) -> dict[str, Any]:

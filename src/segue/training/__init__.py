@@ -1,1 +1,1 @@
-"""The one training loop, its checkpoints and its optimisers."""
+"""Training: configuration, objectives, the loop, checkpoints and optimisers."""

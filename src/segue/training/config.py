@@ -2,17 +2,19 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import numpy as np
+from jaxtyping import Int64
+from pydantic import Field, field_validator
 
-from segue.errors import InputError
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
+from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.metrics import CHOOSING_METRICS, MetricName
-from segue.nn.losses.catalogue import LossName
+from segue.nn.losses.config import FullCrossEntropy, Loss
+from segue.parameters import Section
 
 
-class FineTuning(BaseModel):
+class FineTuning(Section):
     """Training that goes on with a selection of the sessions, to follow a taste that changes (Tan et al. 2016)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     epochs: int = Field(0, ge=0)
     """Most passes over the selection, after the training on all sessions; 0 is no fine-tuning."""
@@ -26,10 +28,8 @@ class FineTuning(BaseModel):
     """Step size; None takes that of the training before."""
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Section):
     """The training section of a model's configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     epochs: int = Field(10, ge=1)
     """Most passes over the training data."""
@@ -62,17 +62,15 @@ class TrainingConfig(BaseModel):
         return metric
 
 
-class Distillation(BaseModel):
+class Distillation(Section):
     """How a student learns from a teacher (Hinton et al. 2015, arXiv 1503.02531).
 
     The loss of an event is ``(1 - weight) * loss(label) + weight * temperature ** 2 * H(teacher, student)``, where H is
     the cross-entropy between the softmaxes of their scores divided by ``temperature``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
     weight: float = Field(0.5, gt=0, le=1)
-    """Weight of what the teacher says; the rest is that of the labels."""
+    """Weight of the soft labels; the rest is that of the labels."""
     temperature: float = Field(1.0, gt=0)
     """Scores of teacher and student are divided by it before their softmax."""
     top: int = Field(50, ge=1)
@@ -80,14 +78,14 @@ class Distillation(BaseModel):
 
 
 class Privileged(Distillation):
-    """A teacher that is told what comes after the event to predict, latest first (Tan et al. 2016).
+    """A teacher whose context is what comes after the event to predict, latest first (Tan et al. 2016).
 
     The teacher is a model of the same kind, trained on the sessions backwards. The last event of a session has nothing
     after it, and so its label alone.
     """
 
     weight: float = Field(0.0, ge=0, lt=1)
-    """Weight of what the teacher says; 0 trains without a teacher."""
+    """Weight of the soft labels; 0 trains without a teacher."""
 
 
 class SequenceTraining(TrainingConfig):
@@ -106,25 +104,56 @@ class SequenceTraining(TrainingConfig):
     of every prefix; auto takes all where it can."""
     windows: Literal["all", "recent"] = "all"
     """Sessions longer than a window, trained at all positions: cut into windows, or only the most recent one used."""
-    loss: LossName = "cross-entropy"
-    """What is minimised."""
-    n_samples: int = Field(0, ge=0)
-    """Negatives drawn per step and shared by its targets; the full cross-entropy needs none."""
-    sharing: int = Field(0, ge=0)
-    """Draw n_samples negatives anew for so many consecutive targets; 0 shares one draw among all targets of a step."""
-    alpha: float = Field(0.5, ge=0, le=1)
-    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
-    in_batch: bool = False
-    """Whether the other targets of a step are negatives, too."""
-    logq: float = Field(1.0, ge=0)
-    """Strength of the logQ correction of the sampled softmax: 1 is all of it, 0 none."""
-    accidental_hits: Literal["reject", "keep"] = "reject"
-    """What becomes of a negative that is the target itself."""
-    candidate_num: int = Field(1, ge=1)
-    """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
-    gbce_t: float = Field(0.75, ge=0, le=1)
-    """Calibration t of gBCE: 0 is BCE, 1 undoes the overconfidence that sampling brings."""
+    loss: Loss = FullCrossEntropy()
+    """What is minimised, by name; another loss keeps the values of the parameters that it shares with the usual one."""
     click_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the events of a prefix that training leaves out; needs positions 'last'."""
     privileged: Privileged = Privileged()
     """A teacher that knows what came after the label."""
+
+
+class ListTraining(Section):
+    """How a model that re-ranks goes on to learn from whole lists."""
+
+    loss: Literal["listnet", "lambdarank"] | None = None
+    """Loss over a retrieved list that a sequence encoder as ranker goes on with, once it is trained by its own; None
+    leaves it as it is."""
+    length: int = Field(50, ge=1)
+    """Items of a training list, the retriever's best ones; the item that followed is put beside them."""
+    epochs: int = Field(3, ge=1)
+    """Most passes over the training data."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Step size; None takes that of the ranker's own training."""
+
+
+def fine_tuning_sessions(
+    train: Sessions, tuning: FineTuning, place: str = "training.fine_tuning"
+) -> Int64[np.ndarray, "s"]:
+    """Return the sessions that are selected, in their order.
+
+    Args:
+        train: all sessions, in order of their end.
+        tuning: which of them.
+        place: what stands before the parameters in a message.
+
+    Raises:
+        ParameterError: days are asked for, and the log has no times.
+        EmptyDataError: no session of two events or more is left.
+    """
+    chosen = np.arange(len(train)) >= len(train) - round(tuning.recent_share * len(train))
+    if tuning.last_days is not None:
+        if train.times is None:
+            raise ParameterError(
+                f"{place}.last_days: needs a log with times, got {tuning.last_days:g} for one without; "
+                f"use {place}.recent_share, which goes by the order of the sessions"
+            )
+        ended = train.times[train.offsets[1:] - 1]
+        chosen &= ended > ended.max() - tuning.last_days * SECONDS_PER_DAY
+    if tuning.longest is not None:
+        chosen &= train.lengths <= tuning.longest
+    if not (train.lengths[chosen] >= 2).any():
+        raise EmptyDataError(
+            f"{place}: selects {int(chosen.sum())} of {len(train)} sessions, none of two events or more; "
+            "raise recent_share, last_days or longest"
+        )
+    return np.flatnonzero(chosen)

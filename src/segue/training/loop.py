@@ -4,56 +4,36 @@ It repeats itself exactly: the batch and the dropout of a step depend on (seed, 
 holds everything else, so that a run that was killed and resumed equals one that was not, bit for bit on a CPU.
 """
 
-import hashlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segue.errors import ArtifactError, DivergedError
+from segue.errors import DivergedError
 from segue.rng import derive
-from segue.training.checkpoint import load_checkpoint, save_checkpoint
+from segue.training.checkpoint import (
+    load_checkpoint,
+    optimizer_tensors,
+    require_same_training,
+    restore_optimizer,
+    save_checkpoint,
+    section,
+    weights_hash,
+)
 from segue.training.config import TrainingConfig
-from segue.training.curve import EpochRecord
+from segue.training.objectives import Annealed, Objective
 from segue.training.optimizers import Optimizer, clip_gradients
-from segue.training.runtime import Runtime
+from segue.training.runtime import EpochRecord, Runtime
+
+logger = logging.getLogger(__name__)
 
 _REPORT_STEPS = 50
 """Steps between two looks at the loss; each look waits for a GPU to catch up."""
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What is minimised: a module and the loss of each step."""
-
-    @property
-    def module(self) -> nn.Module:
-        """The parameters to learn."""
-
-    def begin_epoch(self, epoch: int) -> int:
-        """Lay out the batches of an epoch, as a pure function of seed and epoch; return the number of steps."""
-
-    def loss(self, step: int) -> Tensor:
-        """Return the loss of one step of the epoch that was begun."""
-
-    def carried(self) -> Mapping[str, Tensor]:
-        """Return what is carried from step to step inside an epoch (hidden states), by name."""
-
-    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
-        """Take back what ``carried`` returned."""
-
-
-@runtime_checkable
-class Annealed(Protocol):
-    """A module that changes in the course of its training, as a temperature that falls."""
-
-    def anneal(self, progress: float) -> None:
-        """Change, as a pure function of the share of the training that is done; called before each step."""
 
 
 @dataclass
@@ -77,11 +57,10 @@ class Trainer:
         validate: returns the validation metric of the module as it is now, higher is better; None keeps the last
             epoch.
         seed: seed of the dropout masks.
-        identity: what makes this training differ from others, by name; a checkpoint of another one is refused.
+        identity: values that tell this training from others, by name; a checkpoint of another one is refused.
         runtime: checkpoints and progress.
-        further: the module has been trained before: what anneals is as at the end of a training, validation has to find
-            an epoch better than what is there, or the module is left as it was, and the weights that are there are part
-            of the identity.
+        further: the module has been trained before: what anneals stays as at the end of a training, an epoch has to
+            beat the weights of before on validation, or these are kept, and they are part of the identity.
     """
 
     def __init__(
@@ -104,7 +83,7 @@ class Trainer:
         self._plan = plan
         self._validate = validate
         self._seed = seed
-        self._identity = {**identity, "first weights": _hash(self._module)} if further else dict(identity)
+        self._identity = {**identity, "first weights": weights_hash(self._module)} if further else dict(identity)
         self._runtime = runtime
         self._further = further
         self._position = _Position()
@@ -200,9 +179,8 @@ class Trainer:
                 self._keep(value)
         self._curve.append(EpochRecord(position.epoch, loss, value, seconds, kept))
         tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
-        self._runtime.progress.say(
-            f"epoch {position.epoch + 1}/{self._plan.epochs}  loss {loss:.4f}{tail}  {seconds:.1f} s"
-        )
+        epoch = f"epoch {position.epoch + 1}/{self._plan.epochs}"
+        logger.info("%s  loss %.4f%s  %.1f s", epoch, loss, tail, seconds)
         self._position = _Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
         if self._runtime.checkpoint is not None:
             self._save()
@@ -225,8 +203,7 @@ class Trainer:
         assert self._runtime.checkpoint is not None
         tensors = {f"module.{name}": tensor for name, tensor in self._module.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
-        for index, entries in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entries.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(self._optimizer).items()}
         if self._position.step:
             tensors |= {f"carried.{name}": tensor for name, tensor in self._objective.carried().items()}
         state = {
@@ -241,24 +218,14 @@ class Trainer:
     def _restore(self) -> None:
         assert self._runtime.checkpoint is not None
         tensors, state = load_checkpoint(self._runtime.checkpoint)
-        found = state["identity"]
-        for name in self._identity | found:
-            if found.get(name) != self._identity.get(name):
-                raise ArtifactError(
-                    f"{self._runtime.checkpoint}: is the checkpoint of another training (its {name} differ); "
-                    "delete it to start over, or resume with what it was begun with"
-                )
+        require_same_training(self._runtime.checkpoint, state["identity"], self._identity)
         self._position = _Position(**state["position"])
         self._curve = [EpochRecord(**record) for record in state["curve"]]
-        self._module.load_state_dict(_section(tensors, "module"))
-        self._best = _section(tensors, "best")
+        self._module.load_state_dict(section(tensors, "module"))
+        self._best = section(tensors, "best")
         self._best_value = -math.inf if state["best"] is None else state["best"]
-        entries: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _section(tensors, "optimizer").items():
-            index, entry = name.split(".", 1)
-            entries.setdefault(int(index), {})[entry] = tensor
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": entries})
-        self._carried = _section(tensors, "carried")
+        restore_optimizer(self._optimizer, section(tensors, "optimizer"))
+        self._carried = section(tensors, "carried")
 
 
 def learning_rate_factor(schedule: str, warmup: float, progress: float) -> float:
@@ -267,18 +234,6 @@ def learning_rate_factor(schedule: str, warmup: float, progress: float) -> float
         return progress / warmup
     rest = (progress - warmup) / (1 - warmup)
     return {"constant": 1.0, "linear": 1.0 - rest, "cosine": 0.5 * (1 + math.cos(math.pi * rest))}[schedule]
-
-
-def _hash(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for tensor in module.state_dict().values():
-        digest.update(tensor.detach().cpu().contiguous().numpy())
-    return digest.hexdigest()[:16]
-
-
-def _section(tensors: Mapping[str, Tensor], section: str) -> dict[str, Tensor]:
-    prefix = section + "."
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager

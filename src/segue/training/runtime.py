@@ -1,22 +1,49 @@
 """How a model is run, as opposed to what it is: device, precision, checkpoints, progress."""
 
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
 import torch
+from torch import Tensor
 
 from segue.errors import ParameterError
 from segue.progress import Progress
-from segue.training.curve import EpochRecord, Observer
-from segue.training.precision import bf16_slowdown
 
 Precision = Literal["auto", "fp32", "bf16"]
 
-
 _SLOWER = 1.2
 """How many times as long as fp32 bf16 takes where it is refused; less may be the load of the machine."""
+_ROWS, _ITEMS, _WIDTH = 128, 2048, 68
+"""Part of a chunk of the softmax over items, with the columns that are added to an embedding of 64."""
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a training.
+
+    Attributes:
+        epoch: its number, from 0.
+        loss: mean training loss.
+        validation: value of the validation metric, None without validation.
+        seconds: wall time.
+        kept: whether its weights were kept: validation found nothing better before; always without validation.
+    """
+
+    epoch: int
+    loss: float
+    validation: float | None
+    seconds: float
+    kept: bool = True
+
+
+Observer = Callable[[str, EpochRecord], None]
+"""Is told the stage of a fit and each of its epochs; what it raises ends the fit."""
 
 
 @dataclass(frozen=True)
@@ -112,3 +139,39 @@ class Runtime:
                 f"precision: bf16 products take {slowdown:.1f} times as long as fp32 on this processor; use fp32"
             )
         return self.precision
+
+
+@cache
+def bf16_slowdown() -> float:
+    """Return how many times as long as in fp32 the products of a softmax take in bf16 on this CPU; measured once.
+
+    The products are the three of a training step: the scores, and the gradients of both factors. The two precisions
+    take turns and the fastest of a few repeats counts, so that other work on the machine matters little. It takes some
+    milliseconds, more where bf16 is slow.
+    """
+    states, items = torch.ones(_ROWS, _WIDTH), torch.ones(_ITEMS, _WIDTH)
+    works = [_products(states.to(kind), items.to(kind)) for kind in (torch.float32, torch.bfloat16)]
+    for work in works:
+        work()  # The first call chooses the kernels.
+    fp32: tuple[float, ...]
+    bf16: tuple[float, ...]
+    fp32, bf16 = zip(*([_seconds(work) for work in works] for _ in range(_REPEATS)), strict=True)
+    return min(bf16) / min(fp32)
+
+
+def _products(states: Tensor, items: Tensor) -> Callable[[], None]:
+    scores = states @ items.T
+    gradient = torch.empty_like(items.T)
+
+    def work() -> None:
+        torch.mm(states, items.T, out=scores)
+        torch.mm(scores, items)
+        torch.mm(states.T, scores, out=gradient)
+
+    return work
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

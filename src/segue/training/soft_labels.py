@@ -1,4 +1,4 @@
-"""What a model thinks comes next at the events of the training sessions: its best items, and their shares."""
+"""Soft labels: the best next items of a teacher at the events of the training sessions, and their shares."""
 
 import hashlib
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Teacher(Protocol):
 
 
 def require_teacher(teacher: Any) -> None:
-    """Refuse what cannot teach.
+    """Refuse a teacher that is no fitted model.
 
     Raises:
         ParameterError: it is no model, or it is not fitted.
@@ -42,11 +42,11 @@ def require_teacher(teacher: Any) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Soft labels.
+class SoftLabels:
+    """A teacher's best items at events of the training sessions.
 
     Attributes:
-        rows: for each event of the training sessions its row below, -1 where the teacher has nothing to say.
+        rows: for each event of the training sessions its row below, -1 where there are no labels.
         items: the K best items of each row.
         shares: how likely they are, which sums to 1 in each row that is referred to.
     """
@@ -56,11 +56,11 @@ class Answers:
     shares: Float32[np.ndarray, "R K"]
 
     def fingerprint(self) -> str:
-        """Return a hash of the answers."""
+        """Return a hash of the labels."""
         return hashlib.sha256(self.items.tobytes() + self.shares.tobytes()).hexdigest()
 
 
-def ask(
+def predict_soft_labels(
     teacher: Teacher,
     prefixes: Prefixes,
     events: Int64[np.ndarray, "R"],
@@ -69,15 +69,15 @@ def ask(
     k: int,
     temperature: float,
     progress: Progress,
-) -> Answers:
-    """Ask a teacher what comes next.
+) -> SoftLabels:
+    """Predict the next items with a teacher.
 
     Only the best ``k`` items are kept: the shares of all others are taken as zero, so that what is kept has the size
     of the log and not of log x catalogue.
 
     Args:
-        teacher: who is asked.
-        prefixes: what the teacher is told before each event.
+        teacher: a fitted model.
+        prefixes: context of each event.
         events: the event that each prefix is about.
         n_events: number of events n of the training sessions.
         k: items that are kept.
@@ -92,7 +92,7 @@ def ask(
     shares = logits.div_(temperature).softmax(dim=1).nan_to_num_(nan=0.0).numpy()
     rows = np.full(n_events, -1, dtype=np.int64)
     rows[events] = np.where(shares.any(axis=1), np.arange(len(events)), -1)
-    return Answers(rows, items, shares)
+    return SoftLabels(rows, items, shares)
 
 
 def best_items(

@@ -11,7 +11,7 @@ from segue.experiment.recipe import Recipe
 from segue.models.base import Model
 from segue.models.catalog import model_class
 from segue.parameters import field_of, flatten, merge, nested
-from segue.spaces import Choice, Space, parse_space, spaces_of, whole
+from segue.spaces import Choice, Space, is_integer_parameter, parse_space, spaces_of
 
 
 def build_model(recipe: Recipe, found: Mapping[str, Any] | None = None) -> Model:
@@ -104,6 +104,6 @@ def _value(trial: Trial, name: str, space: Space, config: type) -> Any:
         return trial.suggest_categorical(name, space.values)
     info = field_of(config, name)
     among_free_values = info is None and isinstance(space.low, int) and isinstance(space.high, int)
-    if among_free_values or whole(config, name):
+    if among_free_values or is_integer_parameter(config, name):
         return trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
     return trial.suggest_float(name, float(space.low), float(space.high), log=space.log)

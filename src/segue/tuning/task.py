@@ -1,5 +1,6 @@
 """What is searched, on what data, and by what it is judged."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from segue.spaces import Space
 from segue.training.runtime import Runtime
 from segue.tuning.plan import Tuning
 from segue.tuning.space import build_model, search_space, suited
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Task:
         data = data or prepare_log(recipe, events)
         recipe = _with_protocol(recipe, data)
         for note in data.notes:
-            progress.say(note)
+            logger.info(note)
         _check_validation(data)
         metric = _metric(recipe, plan, data)
         recipe = _picking_epochs_by(recipe, metric)

@@ -1,5 +1,6 @@
 """From a recipe to the best parameters for its model: begin or join a search, work, write down what was found."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from segue.tuning.report import write_outcome
 from segue.tuning.task import Task
 from segue.tuning.team import work_together
 from segue.tuning.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 
 def tune(
@@ -58,7 +61,7 @@ def tune(
     study = open_study(out / JOURNAL, seed=recipe.seed, prune=plan.prune)
     troubles = _work(task, out, study, progress)
     for trouble in troubles:
-        progress.say(f"a process of the search ended early: {trouble}")
+        logger.warning("a process of the search ended early: %s", trouble)
     if troubles and not any(trial.state.is_finished() for trial in study.get_trials()):
         raise SegueError(f"{out}: the processes of the search ended before any trial did: {troubles[0]}")
     tuned = Tuned.of(task, study, out)
@@ -75,7 +78,7 @@ def _begin(task: Task, out: Path, *, resume: bool, progress: Progress) -> None:
     if begun is not None:
         check_same(out, begun, settings)
     elif resume:
-        progress.say(f"{out}: holds nothing to resume; starting from the beginning")
+        logger.info("%s: holds nothing to resume; starting from the beginning", out)
     make_folder(out)
     crew = Crew(out)
     with crew.alone():
@@ -112,14 +115,12 @@ class _News:
         self._last = ""
         earlier = [self._note(row) for row in self._new()]
         if earlier:
-            progress.say(
-                f"{len(earlier)} of the trials are there already, the best with {self._metric} {self._best:.4f}"
-            )
+            logger.info("trials done already: %d, the best with %s %.4f", len(earlier), self._metric, self._best)
 
     def tell(self, note: str = "") -> None:
         """Say what has happened since it was asked last."""
         for row in self._new():
-            self._progress.say(self._note(row))
+            logger.info(self._note(row))
         note = note or (f"best {self._best:.4f}" if math.isfinite(self._best) else "")
         if note != self._last:
             self._last = note

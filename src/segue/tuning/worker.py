@@ -12,8 +12,8 @@ from optuna.trial import Trial, TrialState
 
 from segue.errors import StorageError
 from segue.experiment.folder import CHECKPOINTS
-from segue.storage import refusals_explained, remove
-from segue.training.curve import EpochRecord
+from segue.storage import remove, write_errors
+from segue.training.runtime import EpochRecord
 from segue.tuning.crew import BEGUN_TIMES, REASON, Crew, take_trial
 from segue.tuning.folder import JOURNAL
 from segue.tuning.journal import open_study
@@ -49,7 +49,7 @@ class Worker:
         """
         timeout = self._task.plan.timeout
         end = None if timeout is None else time.monotonic() + timeout
-        with refusals_explained(self._out), self._crew.joined():
+        with write_errors(self._out), self._crew.joined():
             while end is None or time.monotonic() < end:
                 with self._crew.alone():
                     trial = take_trial(self._study, self._crew, self._task.plan.trials, self._task.defaults())

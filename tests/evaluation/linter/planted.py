@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from segue.data.order import ordered
-from segue.data.readers import read
-from segue.data.sessions import Cases, Prefixes
+from segue.data.cases import Cases
+from segue.data.events import sort_events
+from segue.data.readers.read import read
+from segue.data.sessions import Prefixes
 from segue.data.synthetic import synthetic_log
 from segue.data.vocabulary import Vocabulary
-from segue.evaluation.linter.results import Standing
-from segue.evaluation.linter.scores import Answers, ask
+from segue.evaluation.linter.results import LeaderboardEntry
+from segue.evaluation.linter.scores import ScoredCases, score_sample
 from segue.models.popularity import Popularity
 from segue.protocols.dataset import Dataset
 from segue.protocols.prepare import prepare
@@ -78,9 +79,9 @@ def catalogue_of_all() -> Dataset:
     return prepare(read(frame), "session-next", vocabulary=vocabulary)
 
 
-def copied_sessions(*, timed: bool = True) -> Dataset:
+def repeated_sessions(*, timed: bool = True) -> Dataset:
     """A fifth of the sessions of the last day stand in the log before as well, five days earlier, under another id."""
-    frame = ordered(clicks()).drop("__row__")
+    frame = sort_events(clicks()).drop("__row__")
     late = frame.group_by("session").agg(pl.col("time").max(), pl.len()).sort("time").tail(150)
     chosen = late.filter(pl.col("len") >= 4)["session"][::2]
     assert len(chosen) > 20
@@ -100,7 +101,7 @@ def input_with_target() -> Dataset:
 def training_with_test() -> Dataset:
     """A given split of histories whose training part is the whole log."""
     frame = clicks()
-    last = ordered(frame).group_by("session", maintain_order=True).last().select(frame.columns)
+    last = sort_events(frame).group_by("session", maintain_order=True).last().select(frame.columns)
     whole = pl.concat([frame.with_columns(part=pl.lit("train")), last.with_columns(part=pl.lit("test"))])
     return histories(whole, "leave-one-out", valid_share=0.0)
 
@@ -123,12 +124,12 @@ def double_logging() -> Dataset:
 
 
 def telling_column() -> Dataset:
-    frame = ordered(clicks()).drop("__row__")
+    frame = sort_events(clicks()).drop("__row__")
     return visits(frame.with_columns(following=pl.col("item").shift(-1).over("session").cast(pl.String)))
 
 
 @dataclass
-class Scored:
+class FunctionScorer:
     """A scorer made of a function from prefixes to scores."""
 
     vocabulary: Vocabulary
@@ -138,10 +139,10 @@ class Scored:
         return torch.as_tensor(self.scores(prefixes), dtype=torch.float32)
 
 
-def answers(scores: object, *, data: Dataset | None = None) -> Answers:
+def scored(scores: object, *, data: Dataset | None = None) -> ScoredCases:
     data = data or visits(clicks())
     size = len(data.vocabulary) + 1
-    return ask(Scored(data.vocabulary, lambda prefixes: scores(prefixes, size)), data.test)
+    return score_sample(FunctionScorer(data.vocabulary, lambda prefixes: scores(prefixes, size)), data.test)
 
 
 def noise(prefixes: Prefixes, size: int) -> np.ndarray:
@@ -150,10 +151,10 @@ def noise(prefixes: Prefixes, size: int) -> np.ndarray:
     return table[prefixes.items[prefixes.ends - 1]]
 
 
-def hidden_popularity() -> Answers:
+def hidden_popularity() -> ScoredCases:
     data = visits(clicks())
     model = Popularity().fit(data.train)
-    return answers(lambda prefixes, _: model.score(prefixes), data=data)
+    return scored(lambda prefixes, _: model.score(prefixes), data=data)
 
 
 @dataclass(frozen=True)
@@ -176,5 +177,5 @@ class Line:
         return {name: (value - self.width, value + self.width) for name, value in self.validation.items()}
 
 
-def standing(row: Line, *others: Line) -> Standing:
-    return Standing(row, [row, *others], list(row.metrics)[:1])
+def entry(row: Line, *others: Line) -> LeaderboardEntry:
+    return LeaderboardEntry(row, [row, *others], list(row.metrics)[:1])

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from segue.evaluation.linter.duplicate_sessions import LEAST_TIMED, LEAST_UNTIMED
-from segue.evaluation.linter.log import LOG_CHECKS
+from segue.evaluation.linter import LOG_CHECKS
 from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS
+from segue.evaluation.linter.split import MIN_TIMED_EVENTS, MIN_UNTIMED_EVENTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "linter.md").read_text(encoding="utf-8")
 
@@ -28,6 +28,6 @@ def test_codes_are_unique():
 
 
 def test_the_lengths_of_sessions_that_tell_something():
-    assert (LEAST_TIMED, LEAST_UNTIMED) == (3, 4)
+    assert (MIN_TIMED_EVENTS, MIN_UNTIMED_EVENTS) == (3, 4)
     assert "sessions of three events or more" in TEXT
     assert "four and more where there are no times" in TEXT

@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 from planted import (
     Line,
-    answers,
     catalogue_of_all,
     clicks,
-    copied_sessions,
     double_logging,
+    entry,
     hidden_popularity,
     histories,
     input_with_target,
@@ -21,8 +20,9 @@ from planted import (
     random_events,
     random_histories,
     random_sessions,
+    repeated_sessions,
+    scored,
     shifted_test,
-    standing,
     swapped_validation,
     target_first,
     telling_column,
@@ -30,9 +30,9 @@ from planted import (
     visits,
 )
 
-from segue.data.readers import read
-from segue.evaluation.linter.finding import run_all
-from segue.evaluation.linter.log import LOG_CHECKS, lint_log
+from segue.data.readers.read import read
+from segue.evaluation.linter import LOG_CHECKS, lint_log
+from segue.evaluation.linter.checks import run_checks
 from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS
 from segue.protocols.prepare import prepare
@@ -43,41 +43,41 @@ PLANTED = {
     "validation-after-test": (random_sessions, swapped_validation),
     "future-in-input": (random_histories,),
     "vocabulary-from-test": (catalogue_of_all,),
-    "duplicated-sessions": (copied_sessions, lambda: copied_sessions(timed=False)),
+    "duplicate-sessions": (repeated_sessions, lambda: repeated_sessions(timed=False)),
     "divided-sessions": (random_events,),
     "target-in-input": (input_with_target, training_with_test, target_first),
     "double-events": (double_logging,),
     "target-in-column": (telling_column,),
-    "broken-scores": (lambda: answers(lambda prefixes, size: np.full((len(prefixes), size), np.nan)),),
+    "broken-scores": (lambda: scored(lambda prefixes, size: np.full((len(prefixes), size), np.nan)),),
     "constant-scores": (
-        lambda: answers(lambda prefixes, size: np.full((len(prefixes), size), 0.3)),
-        lambda: answers(lambda prefixes, size: 3 + 1e-7 * noise(prefixes, size)),
-        lambda: answers(lambda prefixes, size: np.minimum(noise(prefixes, size), 0.5)),
+        lambda: scored(lambda prefixes, size: np.full((len(prefixes), size), 0.3)),
+        lambda: scored(lambda prefixes, size: 3 + 1e-7 * noise(prefixes, size)),
+        lambda: scored(lambda prefixes, size: np.minimum(noise(prefixes, size), 0.5)),
     ),
     "popularity-in-disguise": (hidden_popularity,),
-    "loses-to-baseline": (lambda: standing(Line("m", {"mrr@20": 0.2}), Line("b", {"mrr@20": 0.3}, baseline=True)),),
+    "loses-to-baseline": (lambda: entry(Line("m", {"mrr@20": 0.2}), Line("b", {"mrr@20": 0.3}, baseline=True)),),
     "validation-above-test": (
-        lambda: standing(Line("m", {"mrr@20": 0.2}, validation={"mrr@20": 0.4})),
-        lambda: standing(
+        lambda: entry(Line("m", {"mrr@20": 0.2}, validation={"mrr@20": 0.4})),
+        lambda: entry(
             Line("m", {"mrr@20": 0.2}, validation={"mrr@20": 0.4}),
             Line("b", {"mrr@20": 0.1}, validation={"mrr@20": 0.12}, baseline=True),
         ),
     ),
     "order-in-list": (
-        lambda: standing(Line("m", {"recall@20": 0.5, "mrr@20": 0.06})),
-        lambda: standing(
+        lambda: entry(Line("m", {"recall@20": 0.5, "mrr@20": 0.06})),
+        lambda: entry(
             Line("m", {"recall@20": 0.5, "hit@20": 0.5, "ndcg@20": 0.2, "map@20": 0.1}),
             Line("b", {"recall@20": 0.505, "hit@20": 0.505, "ndcg@20": 0.25, "map@20": 0.15}),
         ),
     ),
     "precision-without-recall": (
-        lambda: standing(
+        lambda: entry(
             Line("m", {"recall@20": 0.2, "precision@20": 0.3}),
             Line("a", {"recall@20": 0.4, "precision@20": 0.2}),
             Line("b", {"recall@20": 0.5, "precision@20": 0.3}),
         ),
     ),
-    "training-failed": (lambda: standing(Line("bpr", {"mrr@20": 0.1}, diagnostics={"train_auc": 0.61})),),
+    "training-failed": (lambda: entry(Line("bpr", {"mrr@20": 0.1}, diagnostics={"train_auc": 0.61})),),
 }
 
 CHECKS = {check.code: check for check in (*LOG_CHECKS, *SCORE_CHECKS, *RESULT_CHECKS)}
@@ -93,7 +93,7 @@ def test_every_check_has_its_leak():
 
 @pytest.mark.parametrize(("code", "plant"), [(code, plant) for code, plants in PLANTED.items() for plant in plants])
 def test_a_planted_leak_is_found(code, plant):
-    (finding,) = CHECKS[code].about("log", plant())
+    (finding,) = run_checks([CHECKS[code]], "log", plant())
     assert finding.code == code
     assert any(letter.isdigit() for letter in finding.message)
 
@@ -197,9 +197,9 @@ def test_clean_cases_of_each_kind_raise_nothing(cases):
 
 
 def test_sound_scores_raise_nothing():
-    assert run_all(SCORE_CHECKS, "m", answers(noise)) == []
-    masked = answers(lambda prefixes, size: np.where(noise(prefixes, size) < 0.3, -np.inf, noise(prefixes, size)))
-    assert run_all(SCORE_CHECKS, "m", masked) == []
+    assert run_checks(SCORE_CHECKS, "m", scored(noise)) == []
+    masked = scored(lambda prefixes, size: np.where(noise(prefixes, size) < 0.3, -np.inf, noise(prefixes, size)))
+    assert run_checks(SCORE_CHECKS, "m", masked) == []
 
 
 @pytest.mark.real

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segue.data.batches import Window
+from segue.data.batches.windows import Window
 from segue.nn.encoders.dropout import Dropout
 from segue.nn.encoders.hstu import HSTUBlock, HSTUEncoder, RelativeBias
 from segue.nn.encoders.sequence import CausalEncoder

@@ -1,4 +1,4 @@
-"""Every loss against a loop over rows and columns, values and gradients."""
+"""Every loss against a loop over rows and columns, values and gradients; listwise ones over pairs and places."""
 
 import math
 
@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from segue.nn.losses.functions import LOSSES, activate, bpr_max, cosine, cross_entropy, gbce, make_loss, row_shares
+from segue.nn.losses.functions import (
+    LOSSES,
+    activate,
+    activated,
+    bpr_max,
+    cosine,
+    gbce,
+    lambda_rank,
+    list_net,
+    row_shares,
+)
 
 
 def sigma(x: float) -> float:
@@ -102,7 +112,6 @@ def test_regularisation_is_weighted() -> None:
     scores, targets = torch.tensor([[0.3, -0.5, 2.0]]), torch.tensor([0])
     none, half, full = (bpr_max(scores, targets, regularisation=weight).item() for weight in (0.0, 0.5, 1.0))
     assert half == pytest.approx((none + full) / 2)
-    assert make_loss("bpr-max", regularisation=0.5)(scores, targets).item() == half
 
 
 def test_final_activations() -> None:
@@ -113,11 +122,11 @@ def test_final_activations() -> None:
     torch.testing.assert_close(activate(scores, "elu", 0.5), expected)
 
 
-def test_a_made_loss_is_the_loss_of_the_activated_scores() -> None:
+def test_an_activated_loss_is_the_loss_of_the_activated_scores() -> None:
     scores, targets = torch.tensor([[-2.0, 0.0, 3.0]]), torch.tensor([1])
-    made = make_loss("top1", activation="elu", elu=0.5)
+    made = activated(LOSSES["top1"], "elu", 0.5)
     assert torch.equal(made(scores, targets), LOSSES["top1"](activate(scores, "elu", 0.5), targets))
-    assert make_loss("cross-entropy") is cross_entropy
+    assert activated(LOSSES["top1"], "linear") is LOSSES["top1"]
 
 
 @pytest.mark.parametrize("excluded", [None, torch.tensor([[False, True, False, False]])])
@@ -129,8 +138,6 @@ def test_gbce_weighs_the_target_by_the_share_of_items_drawn(excluded: Tensor | N
     expected = -(beta * math.log(sigma(row[2])) + sum(math.log(1 - sigma(score)) for score in negatives)) / (k + 1)
     loss = gbce(torch.tensor([row]), torch.tensor([2]), excluded, n_items=n_items, calibration=t)
     assert loss.item() == pytest.approx(expected)
-    made = make_loss("gbce", n_items=n_items, calibration=t)
-    assert torch.equal(made(torch.tensor([row]), torch.tensor([2]), excluded), loss)
 
 
 def test_more_negatives_than_items_are_calibrated_as_all_of_them() -> None:
@@ -153,3 +160,70 @@ def test_rows_share_the_mean_by_their_weights() -> None:
     states = torch.zeros(4, 2)
     assert row_shares(states, None).tolist() == [0.25] * 4
     assert row_shares(states, torch.tensor([1.0, 0.0, 2.0, 5.0])).tolist() == [0.125, 0.0, 0.25, 0.625]
+
+
+SCORES = torch.tensor([[0.3, 1.2, -0.4, 0.9], [2.0, -1.0, 0.5, 9.0], [0.1, 0.2, 0.3, 0.4]], dtype=torch.float64)
+RELEVANCE = torch.tensor([[0.0, 2.0, 1.0, 0.0], [1.0, 0.0, 3.0, 5.0], [0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+MASK = torch.tensor([[True, True, True, True], [True, True, True, False], [True, True, False, False]])
+
+
+def lists() -> list[tuple[list[float], list[float]]]:
+    return [(s[m].tolist(), r[m].tolist()) for s, r, m in zip(SCORES, RELEVANCE, MASK, strict=True)]
+
+
+def naive_list_net(scores: list[float], relevance: list[float]) -> float:
+    total = sum(map(math.exp, scores))
+    return sum(
+        -r / max(sum(relevance), 1) * math.log(math.exp(s) / total) for s, r in zip(scores, relevance, strict=True)
+    )
+
+
+def ndcg(relevance: list[float]) -> float:
+    def dcg(ranked: list[float]) -> float:
+        return sum((2**r - 1) / math.log2(place + 2) for place, r in enumerate(ranked))
+
+    return dcg(relevance) / (dcg(sorted(relevance, reverse=True)) or 1)
+
+
+def naive_lambda_rank(scores: list[float], relevance: list[float]) -> float:
+    order = sorted(range(len(scores)), key=lambda item: -scores[item])
+    ranked = [relevance[item] for item in order]
+    loss = 0.0
+    for one, above in enumerate(order):
+        for other, below in enumerate(order):
+            if relevance[above] > relevance[below]:
+                swapped = list(ranked)
+                swapped[one], swapped[other] = swapped[other], swapped[one]
+                change = abs(ndcg(ranked) - ndcg(swapped))
+                loss += change * math.log(1 + math.exp(scores[below] - scores[above]))
+    return loss
+
+
+def test_list_net_equals_a_loop() -> None:
+    expected = [naive_list_net(*one) for one in lists()]
+    torch.testing.assert_close(list_net(SCORES, RELEVANCE, MASK), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_lambda_rank_weighs_each_pair_by_what_swapping_it_changes_in_ndcg() -> None:
+    expected = [naive_lambda_rank(*one) for one in lists()]
+    torch.testing.assert_close(lambda_rank(SCORES, RELEVANCE, MASK), torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("loss", [list_net, lambda_rank])
+def test_descent_puts_a_list_in_order(loss) -> None:
+    scores, relevance = torch.tensor([[0.3, 0.2, 0.1, 0.0]], requires_grad=True), torch.tensor([[0.0, 1.0, 2.0, 3.0]])
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    for _ in range(100):
+        (gradient,) = torch.autograd.grad(loss(scores, relevance, mask).sum(), scores)
+        with torch.no_grad():
+            scores -= gradient
+    assert scores.argsort(1, descending=True).tolist() == [[3, 2, 1, 0]]
+
+
+@pytest.mark.parametrize("loss", [list_net, lambda_rank])
+def test_what_follows_the_end_of_a_list_and_a_list_without_relevance_count_nothing(loss) -> None:
+    scores = SCORES.clone().requires_grad_()
+    loss(scores, RELEVANCE, MASK).sum().backward()
+    assert scores.grad[~MASK].abs().sum() == 0
+    assert scores.grad[2].abs().sum() == 0
+    assert scores.grad[:2].abs().sum() > 0

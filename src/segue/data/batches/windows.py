@@ -1,4 +1,4 @@
-"""Windows: the most recent events of running sessions as padded arrays."""
+"""Windows: the most recent events of sessions as padded tensors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,9 @@ from torch import Tensor
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
 
+_BLOCK = 50
+"""Batches of examples that are sorted by length together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -18,8 +21,8 @@ class Window:
 
     Attributes:
         items: item index of each event, 1..N, and 0 at padding.
-        times: seconds since 1970 of each event, that of a session's first event at its padding; None without times.
-        context: further numbers of each event, 0 where they are not known; what they are at padding has no meaning.
+        times: seconds since 1970 of each event, at padding those of the first event; None without times.
+        context: encoded context features of each event, 0 if unknown, undefined at padding.
     """
 
     items: Int64[Tensor, "B L"]
@@ -35,15 +38,12 @@ class Window:
         return self.map(lambda numbers: numbers.to(device))
 
     def map(self, change: Callable[[Shaped[Tensor, "B L"]], Shaped[Tensor, "B M"]]) -> "Window":
-        """Return the window with the same change made to its items, times and context."""
+        """Apply a function to the items, times and context."""
         times = None if self.times is None else change(self.times)
         return Window(change(self.items), times, {name: change(numbers) for name, numbers in self.context.items()})
 
-    def without(self, dropped: Bool[Tensor, "B L"]) -> "Window":
-        """Return the window without some of its events, the last one of a session that would lose all kept.
-
-        The events that stay move together, so that they are left-padded again.
-        """
+    def drop(self, dropped: Bool[Tensor, "B L"]) -> "Window":
+        """Return the window without some events, left-padded again; a session keeps at least its last event."""
         real = self.items != PADDING
         kept = real & ~dropped
         kept[:, -1] |= ~kept.any(1)
@@ -52,15 +52,15 @@ class Window:
         return replace(self, items=items).map(lambda numbers: numbers.gather(1, order))
 
 
-def window_of(prefixes: Prefixes, longest: int, *, width: int | None = None) -> Window:
-    """Return the last ``longest`` events of each prefix.
+def window_of(prefixes: Prefixes, max_length: int, *, width: int | None = None) -> Window:
+    """Return the last ``max_length`` events of each prefix.
 
     Args:
-        prefixes: the running sessions, each of one event or more.
-        longest: events that are kept of each.
-        width: number of columns L; None takes as many as the longest session needs.
+        prefixes: prefixes of at least one event.
+        max_length: events to keep of each.
+        width: number of columns L; None for as many as the longest prefix needs.
     """
-    lengths = np.minimum(prefixes.lengths, longest)
+    lengths = np.minimum(prefixes.lengths, max_length)
     columns = int(lengths.max(initial=1)) if width is None else width
     events = prefixes.ends[:, None] + np.arange(-columns, 0)
     first = (prefixes.ends - lengths)[:, None]
@@ -71,39 +71,41 @@ def window_of(prefixes: Prefixes, longest: int, *, width: int | None = None) -> 
     return Window(torch.from_numpy(items), times, context)
 
 
-def pieces(
-    starts: Int64[np.ndarray, "n"], ends: Int64[np.ndarray, "n"], longest: int, rng: np.random.Generator
+def cut_sessions(
+    starts: Int64[np.ndarray, "n"], ends: Int64[np.ndarray, "n"], max_length: int, rng: np.random.Generator | None
 ) -> tuple[Int64[np.ndarray, "P"], Int64[np.ndarray, "P"]]:
-    """Cut sessions into pieces of at most ``longest`` events, so that each event is in one piece.
+    """Cut sessions into pieces of at most ``max_length`` events, so that each event is in one piece.
 
-    A session that is longer is cut at random: its last piece ends with it and has a random length, the pieces before
-    that one are full, and its first piece holds what is left.
+    A longer session is cut at random: its last piece has a random length, the pieces before are full, and the first
+    holds the rest.
 
     Args:
         starts: first event of each session.
         ends: one past its last event.
-        longest: events of a piece.
-        rng: draws the cuts.
+        max_length: events per piece.
+        rng: draws the cuts; None keeps only the most recent ``max_length`` events of each session.
 
     Returns:
         First event of each piece, and one past its last.
     """
-    last = np.where(ends - starts > longest, rng.integers(1, longest + 1, len(starts)), ends - starts)
-    counts = 1 - (starts - (ends - last)) // longest
+    if rng is None:
+        return np.maximum(starts, ends - max_length), ends
+    last = np.where(ends - starts > max_length, rng.integers(1, max_length + 1, len(starts)), ends - starts)
+    counts = 1 - (starts - (ends - last)) // max_length
     session = np.repeat(np.arange(len(starts)), counts)
     back = np.arange(len(session)) - np.repeat(np.cumsum(counts) - counts, counts)
-    piece_ends = ends[session] - np.where(back > 0, last[session] + (back - 1) * longest, 0)
-    width = np.where(back > 0, longest, last[session])
+    piece_ends = ends[session] - np.where(back > 0, last[session] + (back - 1) * max_length, 0)
+    width = np.where(back > 0, max_length, last[session])
     return np.maximum(piece_ends - width, starts[session]), piece_ends
 
 
-def by_length(
+def batch_by_length(
     lengths: Int[np.ndarray, "n"], order: Int64[np.ndarray, "n"], batch_size: int, rng: np.random.Generator
 ) -> list[Int64[np.ndarray, "_"]]:
-    """Cut shuffled examples into batches of similar length, so that little of a batch is padding.
+    """Batch shuffled examples by similar length, to save padding.
 
-    Examples are sorted by length among a few dozen batches' worth of neighbours only, and the batches are shuffled:
-    which examples meet in a batch stays close to random.
+    Examples are sorted by length only within blocks of a few dozen batches, and the batches are shuffled, so that the
+    composition of a batch stays close to random.
 
     Args:
         lengths: length of each example.
@@ -114,11 +116,7 @@ def by_length(
     Returns:
         The examples of each batch.
     """
-    block = np.arange(len(order)) // (_NEIGHBOURS * batch_size)
+    block = np.arange(len(order)) // (_BLOCK * batch_size)
     order = order[np.lexsort((lengths[order], block))]
     batches = np.split(order, np.arange(batch_size, len(order), batch_size))
     return [batches[index] for index in rng.permutation(len(batches))]
-
-
-_NEIGHBOURS = 50
-"""Batches' worth of examples that are sorted by length together."""

@@ -1,1 +1,1 @@
-"""The door: a table as it stands in a source -> Events, its values checked once and converted, or all its mistakes."""
+"""A table of raw values -> ``Events``: finds the columns, converts the values and reports all mistakes together."""

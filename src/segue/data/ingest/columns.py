@@ -1,14 +1,14 @@
-"""Which column of a source plays which role."""
+"""Finds the session, item, time and other columns of a source."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER, Unit
-from segue.data.ingest.mistakes import Mistakes, Place
+from segue.data.ingest.mistakes import Mistakes, Source
 from segue.errors import UnknownNameError
 
-USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
+COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
     SESSION: ("session", "session_id", "sid", "visit", "visit_id", "user_session"),
     USER: ("user", "user_id", "uid", "visitor", "visitor_id", "customer", "customer_id", "reviewer_id", "member_id"),
     ITEM: (
@@ -20,67 +20,66 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     RATING: ("rating", "score", "stars", "overall", "label"),
     TYPE: ("type", "event_type", "event", "action", "behavior", "behaviour", "behavior_type"),
 }
-"""Names by role, compared without regard to case, spaces, ``_``, ``-`` and ``.``: ``SessionId`` is ``session_id``."""
+"""Common column names by role; case, spaces, ``_``, ``-`` and ``.`` are ignored: ``SessionId`` is ``session_id``."""
 
-_MAY_BE_DOUBLE = (PART, RATING, TYPE)
-"""Roles of which the first usual name is taken where several columns match; the others stay features."""
+_MAY_REPEAT = (PART, RATING, TYPE)
+"""Roles for which the first alias wins if several columns match; the others remain features."""
 
 
 @dataclass(frozen=True)
-class Roles:
-    """Which column plays which role.
+class ColumnRoles:
+    """The role of each column.
 
     Attributes:
-        columns: column by role; ``session`` is always there.
-        unit: what one session is, as far as columns can tell.
+        columns: column by role; ``session`` is always present.
+        unit: what one session is, judging by the columns.
     """
 
     columns: Mapping[str, str]
     unit: Unit
 
 
-def resolve(names: Sequence[str], given: Mapping[str, str], unit: Unit | None, place: Place) -> Roles:
+def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit | None, source: Source) -> ColumnRoles:
     """Find the column of each role.
 
     Args:
         names: columns of the source.
-        given: columns by role, as told by the user; they go before the usual names.
-        unit: what one session shall be, if the source has a column for it.
-        place: the source.
+        given: the user's column by role; takes precedence over the aliases.
+        unit: the requested unit of a session, if the source has a column for it.
+        source: the source.
 
     Raises:
-        LogError: all columns that are missing or not clear.
-        UnknownNameError: ``given`` names a role that does not exist.
+        LogError: all missing or ambiguous columns.
+        UnknownNameError: ``given`` names an unknown role.
     """
-    mistakes = Mistakes(place)
+    mistakes = Mistakes(source)
     for role, name in given.items():
-        if role not in USUAL_NAMES:
-            raise UnknownNameError("column role", role, USUAL_NAMES)
+        if role not in COLUMN_ALIASES:
+            raise UnknownNameError("column role", role, COLUMN_ALIASES)
         if name not in names:
-            mistakes.add(f"has no column '{name}', which was given for the {role}; it has {listed(names)}")
+            mistakes.add(f"has no column '{name}', which was given for the {role}; it has {quoted(names)}")
     free = [name for name in names if name not in given.values()]
-    candidates = {role: [given[role]] if role in given else _matches(role, free) for role in USUAL_NAMES}
+    candidates = {role: [given[role]] if role in given else _matches(role, free) for role in COLUMN_ALIASES}
     for role, found in candidates.items():
-        if len(found) > 1 and role not in _MAY_BE_DOUBLE:
-            mistakes.add(f"columns {listed(found)} all look like the {role}; {_say_which(role, found[0])}")
+        if len(found) > 1 and role not in _MAY_REPEAT:
+            mistakes.add(f"columns {quoted(found)} all look like the {role}; {_how_to_choose(role, found[0])}")
     for needed in ((SESSION, USER), (ITEM,)):
         if not any(candidates[role] for role in needed):
-            what = " or ".join(needed)
-            mistakes.add(f"has no column for the {what}; it has {listed(names)}; {_say_which(needed[0], names[0])}")
+            roles = " or ".join(needed)
+            mistakes.add(
+                f"has no column for the {roles}; it has {quoted(names)}; {_how_to_choose(needed[0], names[0])}"
+            )
     mistakes.raise_if_any()
-    return _grouped({role: found[0] for role, found in candidates.items() if found}, unit)
-
-
-def _grouped(columns: dict[str, str], unit: Unit | None) -> Roles:
-    """Where one session is a user's history, the user's column plays the session."""
+    columns = {role: found[0] for role, found in candidates.items() if found}
     by_user = SESSION not in columns or (unit == USER and USER in columns)
-    if by_user:
+    if by_user:  # A session is the whole history of a user.
         columns[SESSION] = columns.pop(USER)
-    return Roles({role: columns[role] for role in USUAL_NAMES if role in columns}, "user" if by_user else "session")
+    ordered = {role: columns[role] for role in COLUMN_ALIASES if role in columns}
+    return ColumnRoles(ordered, "user" if by_user else "session")
 
 
-def find_key(names: Sequence[str], role: str, given: Mapping[str, str], place: Place) -> str:
-    """Find the column that names the item or the user in a table of metadata.
+def find_column(names: Sequence[str], role: str, given: Mapping[str, str], source: Source) -> str:
+    """Find the id column in a table of metadata.
 
     Raises:
         LogError: there is none.
@@ -89,30 +88,32 @@ def find_key(names: Sequence[str], role: str, given: Mapping[str, str], place: P
         return given[role]
     matches = _matches(role, names)
     if not matches:
-        mistakes = Mistakes(place)
-        mistakes.add(f"has no column for the {role}; it has {listed(names)}; rename one of them to '{role}'")
+        mistakes = Mistakes(source)
+        mistakes.add(f"has no column for the {role}; it has {quoted(names)}; rename one of them to '{role}'")
         mistakes.raise_if_any()
     return matches[0]
 
 
-def is_usual(name: str) -> bool:
-    """Whether a name is one of the usual ones of any role."""
-    return any(_plain(name) in map(_plain, usual) for usual in USUAL_NAMES.values())
+def is_alias(name: str) -> bool:
+    """Whether a name is a common column name of any role."""
+    return any(_normalize(name) in map(_normalize, aliases) for aliases in COLUMN_ALIASES.values())
 
 
-def listed(names: Sequence[str]) -> str:
-    """Write names in quotes, separated by commas."""
+def quoted(names: Sequence[str]) -> str:
+    """Format names as ``'a', 'b'``."""
     return ", ".join(f"'{name}'" for name in names)
 
 
 def _matches(role: str, names: Sequence[str]) -> list[str]:
-    plain = [_plain(name) for name in USUAL_NAMES[role]]
-    return sorted((name for name in names if _plain(name) in plain), key=lambda name: plain.index(_plain(name)))
+    """Return the columns with an alias of a role, best alias first."""
+    aliases = [_normalize(name) for name in COLUMN_ALIASES[role]]
+    found = [name for name in names if _normalize(name) in aliases]
+    return sorted(found, key=lambda name: aliases.index(_normalize(name)))
 
 
-def _say_which(role: str, name: str) -> str:
+def _how_to_choose(role: str, name: str) -> str:
     return f"say which one it is, for example columns={{'{role}': '{name}'}} or --columns {role}={name}"
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[\s_.-]", "", name).lower()

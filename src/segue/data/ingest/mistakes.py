@@ -1,4 +1,4 @@
-"""The mistakes of one source, gathered so that they are reported together."""
+"""Collects the mistakes of one source, so that they are reported together."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,65 +7,76 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
+from segue.data.ingest.values import ParsedColumn
 from segue.errors import LogError
 
-SHOWN = 5
-"""Rows and values that are named; of more than these only the number is told."""
+MAX_SHOWN = 5
+"""Rows and values listed in a message; the others are counted."""
 
 
-def named_rows(word: str, shown: Sequence[int], total: int) -> str:
-    """Write rows in words, for example ``"lines 4, 7 and 12 more"``.
+@dataclass(frozen=True)
+class Source:
+    """The origin of a table, as messages name it.
+
+    Attributes:
+        name: the file, or a description of another source.
+        row_word: name of a row: ``"line"`` in a text file, else ``"row"``.
+        locate: maps ascending row numbers, counted from 0, to the numbers that an editor shows.
+    """
+
+    name: str
+    row_word: str = "row"
+    locate: Callable[[Sequence[int]], list[int]] = list
+
+    def describe_rows(self, rows: Int[np.ndarray, "_"]) -> str:
+        """Format row numbers, for example as ``"lines 4, 7 and 2 more"``."""
+        return format_rows(self.row_word, self.locate(rows[:MAX_SHOWN].tolist()), len(rows))
+
+
+def format_rows(word: str, shown: Sequence[int], total: int) -> str:
+    """Format row numbers, for example as ``"lines 4, 7 and 12 more"``.
 
     Args:
-        word: what a row is called.
-        shown: numbers of the rows that are named.
-        total: how many rows there are.
+        word: name of a row.
+        shown: numbers of the rows to list.
+        total: number of rows.
     """
     last = f"{total - len(shown):,} more" if total > len(shown) else str(shown[-1])
     others = [str(number) for number in (shown if total > len(shown) else shown[:-1])]
     return f"{word}s {', '.join(others)} and {last}" if others else f"{word} {last}"
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the rows of a source are found by who has to correct them.
-
-    Attributes:
-        name: the file, or what else the rows come from.
-        word: what a row is called there: ``"line"`` in a text file, else ``"row"``.
-        locate: from row numbers (ascending, counted from 0) to the numbers that an editor shows.
-    """
-
-    name: str
-    word: str = "row"
-    locate: Callable[[Sequence[int]], list[int]] = list
-
-    def rows(self, rows: Int[np.ndarray, "_"]) -> str:
-        """Name rows in words, for example ``"lines 4, 7 and 2 more"``."""
-        return named_rows(self.word, self.locate(rows[:SHOWN].tolist()), len(rows))
-
-
 @dataclass
 class Mistakes:
-    """What is wrong with one source."""
+    """The mistakes found in one source."""
 
-    place: Place
+    source: Source
     found: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        """Note a mistake of the whole source."""
-        self.found.append(f"{self.place.name}: {text}")
+        """Add a mistake that concerns the whole source."""
+        self.found.append(f"{self.source.name}: {text}")
 
-    def add_values(self, raw: pl.Series, rows: Int[np.ndarray, "_"], rule: str, remedy: str) -> None:
-        """Note the values of ``raw`` at ``rows`` as breaking the rule of their column."""
-        shown = list(dict.fromkeys(repr(value) for value in raw.gather(rows[:SHOWN]).to_list()))
-        self.add(f"{self.place.rows(rows)}, column '{raw.name}': {rule}, got {', '.join(shown)}; {remedy}")
+    def check(self, column: ParsedColumn, raw: pl.Series) -> pl.Series:
+        """Add the invalid values of a column, if there are any, and return all its values.
+
+        Args:
+            column: the parsed column.
+            raw: its values in the source.
+        """
+        if len(column.invalid):
+            shown = dict.fromkeys(repr(value) for value in raw.gather(column.invalid[:MAX_SHOWN]).to_list())
+            self.add(
+                f"{self.source.describe_rows(column.invalid)}, column '{raw.name}': {column.rule}, "
+                f"got {', '.join(shown)}; {column.remedy}"
+            )
+        return column.values
 
     def raise_if_any(self) -> None:
         """Raise all mistakes as one error.
 
         Raises:
-            LogError: at least one mistake was noted.
+            LogError: there is a mistake.
         """
         if self.found:
             raise LogError("\n".join(self.found))

@@ -1,4 +1,4 @@
-"""Values as they stand in a source -> ids, numbers and features."""
+"""Parses raw values as ids, numbers or features."""
 
 from dataclasses import dataclass, field
 
@@ -6,147 +6,137 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int64
 
-_NO_NUMBER = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-"""Text that stands for an absent value in a column of numbers; among text ids it is an id like any other."""
+_MISSING_NUMBERS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+"""Text for a missing value in a column of numbers. In a column of text ids, it is an ordinary id."""
 _PADDED = r"^(\+|-?0\d|-0$)"
-"""Text whose exact form a number would lose."""
-_INTEGER_OR_MARKER = rf"^\s*([-+]?\d+|{'|'.join(_NO_NUMBER)})\s*$"
+"""Text that a number would not preserve exactly."""
+_INTEGER_OR_MISSING = rf"^\s*([-+]?\d+|{'|'.join(_MISSING_NUMBERS)})\s*$"
 _BLANK = r"^\s|\s$|^$"
 
 
 @dataclass(frozen=True)
-class Column:
-    """A converted column.
+class ParsedColumn:
+    """A parsed column.
 
     Attributes:
         values: the values; null where the source has none.
-        bad: row numbers of values that break ``rule``.
+        invalid: row numbers of values that break ``rule``.
         rule: what a value must be.
-        remedy: what to do about those that are not.
-        note: what the column was taken for, if that had to be decided.
+        remedy: how to fix invalid values.
+        note: how the column was interpreted, if that had to be detected.
     """
 
     values: pl.Series
-    bad: Int[np.ndarray, "_"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    invalid: Int[np.ndarray, "_"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     rule: str = ""
     remedy: str = "correct them or remove their rows"
     note: str = ""
 
 
-def as_ids(raw: pl.Series, *, text: bool) -> Column:
-    """Read ids: integers if every value is one, else strings without blanks around them.
+def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
+    """Parse ids: integers if all values are integers, else stripped strings.
 
-    Text with leading zeros or a plus sign stays text: as numbers, ``007`` and ``7`` would be one id.
+    Text with leading zeros or a plus sign stays text: as numbers, ``007`` and ``7`` would be the same id.
 
     Args:
         raw: the column.
-        text: True if the source is a text file, whose integers are text too.
+        text: True if the source is a text file, whose integers are text as well.
     """
+    if raw.dtype == pl.UInt64:
+        narrowed = raw.cast(pl.Int64, strict=False)
+        return ParsedColumn(narrowed if narrowed.null_count() == raw.null_count() else raw.cast(pl.String))
     if raw.dtype.is_integer():
-        return Column(raw.cast(pl.Int64)) if raw.dtype != pl.UInt64 else _big_ids(raw)
+        return ParsedColumn(raw.cast(pl.Int64))
     if raw.dtype.is_float():
-        return _ids_from_floats(raw)
+        present = raw.fill_nan(None)
+        integers = present.cast(pl.Int64, strict=False)
+        invalid = rows_where(present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True))
+        return ParsedColumn(integers, invalid, "must be an integer or text")
     if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Boolean, pl.Object):
-        rule = f"must be an integer or text, not {raw.dtype}"
-        return Column(raw, bad=rows_where(raw.is_not_null()), rule=rule)
+        return ParsedColumn(raw, rows_where(raw.is_not_null()), f"must be an integer or text, not {raw.dtype}")
     strings = raw.cast(pl.String)
-    if text and (integers := _integers_in(strings)) is not None:
-        return Column(integers)
-    return Column(without_blanks(strings))
+    if text and (numbers := _text_to_integers(strings)) is not None:
+        return ParsedColumn(numbers)
+    return ParsedColumn(strip_blanks(strings))
 
 
-def as_numbers(raw: pl.Series) -> Column:
-    """Read numbers; integers stay integers."""
+def parse_numbers(raw: pl.Series) -> ParsedColumn:
+    """Parse numbers; integers stay integers."""
     if raw.dtype.is_numeric():
-        return Column(raw)
+        return ParsedColumn(raw)
     if raw.dtype != pl.String:
-        return Column(raw, bad=rows_where(raw.is_not_null()), rule="must be a number")
-    numbers = numbers_in(raw)
+        return ParsedColumn(raw, rows_where(raw.is_not_null()), "must be a number")
+    numbers = text_to_numbers(raw)
     if numbers is None:
-        raw = without_markers(raw)
-        numbers = numbers_in(raw)
+        raw = remove_missing(raw)
+        numbers = text_to_numbers(raw)
     if numbers is not None:
-        return Column(numbers)
+        return ParsedColumn(numbers)
     numbers = raw.cast(pl.Float64, strict=False)
-    return Column(numbers, bad=rows_where(raw.is_not_null() & numbers.is_null()), rule="must be a number")
+    return ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
 
 
-def as_feature(raw: pl.Series, declared: str | None) -> Column:
-    """Read an optional column: by its declared type, else numbers if all values are, else text."""
+def parse_feature(raw: pl.Series, declared: str | None) -> ParsedColumn:
+    """Parse a feature by its declared type; without one, as numbers if all values are numbers, else as text."""
     if raw.dtype == pl.Object:
-        return Column(raw, bad=rows_where(raw.is_not_null()), rule="must be a number, text, a date or a list of these")
+        rule = "must be a number, text, a date or a list of these"
+        return ParsedColumn(raw, rows_where(raw.is_not_null()), rule)
     match declared:
         case "number":
-            return as_numbers(raw)
+            return parse_numbers(raw)
         case "category":
-            return Column(without_blanks(raw))
+            return ParsedColumn(strip_blanks(raw))
         case "numbers":
-            return _as_number_lists(raw)
+            lists = strip_blanks(raw).str.extract_all(r"\S+").cast(pl.List(pl.Float64), strict=False)
+            invalid = rows_where(lists.list.eval(pl.element().is_null()).list.any())
+            return ParsedColumn(lists, invalid, "must be numbers separated by spaces")
     if raw.dtype != pl.String or raw.null_count() == len(raw) or _is_padded(raw):
-        return Column(raw)
-    numbers = as_numbers(raw)
-    return Column(without_blanks(raw)) if len(numbers.bad) else numbers
+        return ParsedColumn(raw)
+    numbers = parse_numbers(raw)
+    return ParsedColumn(strip_blanks(raw)) if len(numbers.invalid) else numbers
 
 
-def _as_number_lists(raw: pl.Series) -> Column:
-    lists = without_blanks(raw).str.extract_all(r"\S+").cast(pl.List(pl.Float64), strict=False)
-    bad = rows_where(lists.list.eval(pl.element().is_null()).list.any())
-    return Column(lists, bad=bad, rule="must be numbers separated by spaces")
-
-
-def without_blanks(strings: pl.Series) -> pl.Series:
-    """Take the blanks around strings away; an empty string becomes null."""
+def strip_blanks(strings: pl.Series) -> pl.Series:
+    """Strip strings; an empty string becomes null."""
     if not strings.str.contains(_BLANK).any():
         return strings
     stripped = strings.str.strip_chars()
     return stripped.set(stripped == "", None)
 
 
-def without_markers(strings: pl.Series) -> pl.Series:
-    """Make the usual words for "no number" null, and take blanks around the others away."""
+def remove_missing(strings: pl.Series) -> pl.Series:
+    """Strip strings; text that stands for a missing number, such as ``NA``, becomes null."""
     stripped = strings.str.strip_chars()
-    return stripped.set(stripped.is_in(_NO_NUMBER), None)
+    return stripped.set(stripped.is_in(_MISSING_NUMBERS), None)
 
 
 def rows_where(mask: pl.Series) -> Int64[np.ndarray, "_"]:
-    """Return the numbers of the rows for which a mask is true."""
+    """Return the row numbers at which a mask is true."""
     return mask.arg_true().cast(pl.Int64).to_numpy()
 
 
-def numbers_in(strings: pl.Series) -> pl.Series | None:
-    """Return the numbers that a column of text holds, integers if all are, or None if it holds anything else."""
-    integers = _exact(strings.cast(pl.Int64, strict=False), strings)
-    return integers if integers is not None else _exact(strings.cast(pl.Float64, strict=False), strings)
+def text_to_numbers(strings: pl.Series) -> pl.Series | None:
+    """Convert text to numbers, integers if possible; None if any value is not a number."""
+    integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
+    return integers if integers is not None else _if_complete(strings.cast(pl.Float64, strict=False), strings)
 
 
-def _integers_in(strings: pl.Series) -> pl.Series | None:
-    """Return the integers that a column of text holds, or None if it holds anything else."""
-    integers = _exact(strings.cast(pl.Int64, strict=False), strings)
+def _text_to_integers(strings: pl.Series) -> pl.Series | None:
+    """Convert text to integers; None if any value is not an integer, or none is present."""
+    integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
     if integers is None:
-        if not strings.str.contains(_INTEGER_OR_MARKER).all():
+        if not strings.str.contains(_INTEGER_OR_MISSING).all():
             return None
-        strings = without_markers(strings)
-        integers = _exact(strings.cast(pl.Int64, strict=False), strings)
+        strings = remove_missing(strings)
+        integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
     has_any = integers is not None and integers.null_count() < len(integers)
     return integers if has_any and not _is_padded(strings) else None
 
 
-def _exact(numbers: pl.Series, strings: pl.Series) -> pl.Series | None:
-    """Return numbers that were read from text, or None if that made any of it null."""
+def _if_complete(numbers: pl.Series, strings: pl.Series) -> pl.Series | None:
+    """Return the numbers; None if the cast made any text null."""
     return numbers if numbers.null_count() == strings.null_count() else None
 
 
 def _is_padded(strings: pl.Series) -> bool:
     return bool(strings.str.contains(_PADDED).any())
-
-
-def _ids_from_floats(raw: pl.Series) -> Column:
-    present = raw.fill_nan(None)
-    integers = present.cast(pl.Int64, strict=False)
-    bad = rows_where(present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True))
-    return Column(integers, bad=bad, rule="must be an integer or text")
-
-
-def _big_ids(raw: pl.Series) -> Column:
-    integers = raw.cast(pl.Int64, strict=False)
-    return Column(integers if integers.null_count() == raw.null_count() else raw.cast(pl.String))

@@ -1,6 +1,1 @@
-"""Readers: one module per family of formats, one table of formats, one way in."""
-
-from segue.data.readers.entry import read, read_items
-from segue.data.readers.formats import FORMATS
-
-__all__ = ["FORMATS", "read", "read_items"]
+"""``segue.read``: detects the format of a file or the log of a folder, and parses it into a table of raw values."""

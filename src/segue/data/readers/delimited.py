@@ -1,36 +1,39 @@
-"""Rows of fields: CSV, TSV and their relatives."""
+"""Delimited text: CSV, TSV and the like, and RecBole's atomic files."""
 
 import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from segue.data.ingest.admit import Table, Wishes
-from segue.data.ingest.columns import is_usual, listed
-from segue.data.ingest.mistakes import SHOWN, Place, named_rows
+from segue.data.ingest.columns import is_alias, quoted
+from segue.data.ingest.mistakes import MAX_SHOWN, Source, format_rows
+from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.text import TextFile
 from segue.errors import LogError
 
 SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "space"}
 
+RECBOLE_TYPES = {"token": "category", "token_seq": "category", "float": "number", "float_seq": "numbers"}
+"""RecBole's column types -> ours. A sequence of tokens stays one text, so that a title remains readable."""
+
 _VALUE = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")
 
 
 @dataclass(frozen=True)
-class Delimited:
-    """A text file seen as rows of fields.
+class DelimitedFile:
+    """A delimited text file.
 
     Attributes:
         file: the file.
         separator: the character between two fields.
-        names: names of the columns.
+        names: column names.
         has_header: whether the first line holds the names.
-        quoted: whether a field may stand in double quotes.
+        quoted: whether a field may be enclosed in double quotes.
     """
 
     file: TextFile
@@ -39,30 +42,27 @@ class Delimited:
     has_header: bool
     quoted: bool = True
 
-    def table(self) -> Table:
+    def read(self) -> RawTable:
         """Read the rows, every value as text.
 
         Raises:
-            LogError: lines do not have one field per column.
+            LogError: a line does not have one field per column.
         """
+        kind = f"fields separated by {SEPARATORS[self.separator]}"
         try:
-            frame = self.file.parse(self._frame)
+            frame = self.file.parse(self._read_frame)
         except pl.exceptions.PolarsError as error:
-            self._raise_ragged()
+            self._check_widths()
             reason = str(error).splitlines()[0]
-            raise LogError(f"{self.file.path}: cannot be read as {self._kind} ({reason}); check its quotes") from error
-        if self._may_be_short(frame):
-            self._raise_ragged()
-        place = Place(str(self.file.path), "line", self._locate)
-        note = f"format: {self._kind}, {'with' if self.has_header else 'without'} a header"
-        return Table(frame, place, notes=(*self.file.notes, note))
+            raise LogError(f"{self.file.path}: cannot be read as {kind} ({reason}); check its quotes") from error
+        if self._may_have_short_lines(frame):
+            self._check_widths()
+        source = Source(str(self.file.path), "line", self._locate)
+        note = f"format: {kind}, {'with' if self.has_header else 'without'} a header"
+        return RawTable(frame, source, notes=(*self.file.notes, note))
 
-    @property
-    def _kind(self) -> str:
-        return f"fields separated by {SEPARATORS[self.separator]}"
-
-    def _frame(self, source: Path | bytes) -> pl.DataFrame:
-        """Read all lines alike; a header is cut off afterwards, so that it is held to the same number of fields."""
+    def _read_frame(self, source: Path | bytes) -> pl.DataFrame:
+        """Read all lines, the header as a row that is dropped afterwards, so that its number of fields is checked."""
         frame = pl.read_csv(
             source,
             has_header=False,
@@ -72,8 +72,8 @@ class Delimited:
         )
         return frame[1:] if self.has_header else frame
 
-    def _may_be_short(self, frame: pl.DataFrame) -> bool:
-        """Whether a line seems to lack its last fields, which polars reads as null without a word."""
+    def _may_have_short_lines(self, frame: pl.DataFrame) -> bool:
+        """Whether a line may lack its last fields, which polars silently reads as null."""
         last = frame[self.names[-1]]
         if not last.null_count():
             return False
@@ -85,7 +85,7 @@ class Delimited:
         return int(count.item()) > len(last) - last.null_count()
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Walk the rows slowly: the line on which each starts (a quoted field may span lines), and its fields."""
+        """Yield the first line (a quoted field may span lines) and the fields of each record, slowly."""
         records = csv.reader(self.file.lines(), delimiter=self.separator, quoting=_quoting(self.quoted))
         start = 1
         try:
@@ -100,43 +100,67 @@ class Delimited:
         records = islice(self._records(), max(wanted) + 1)
         return [line for record, (line, _) in enumerate(records) if record in wanted]
 
-    def _raise_ragged(self) -> None:
-        """Name the first lines whose number of fields is not that of the columns, if there are any."""
+    def _check_widths(self) -> None:
+        """Report the first lines whose number of fields differs from that of the columns, if there are any."""
         width = len(self.names)
         counted = ((line, len(fields)) for line, fields in self._records())
-        found = list(
-            islice(((line, count) for line, count in counted if count != width and (count or line == 1)), SHOWN)
-        )
+        wrong = ((line, count) for line, count in counted if count != width and (count or line == 1))
+        found = list(islice(wrong, MAX_SHOWN))
         if found:
             lines, counts = zip(*found, strict=True)
-            more = " (and maybe more)" if len(found) == SHOWN else ""
+            more = " (and maybe more)" if len(found) == MAX_SHOWN else ""
             raise LogError(
-                f"{self.file.path}: {named_rows('line', lines, len(lines))}{more}: must have {width} fields "
-                f"({listed(self.names)}) separated by {SEPARATORS[self.separator]}, got "
+                f"{self.file.path}: {format_rows('line', lines, len(lines))}{more}: must have {width} fields "
+                f"({quoted(self.names)}) separated by {SEPARATORS[self.separator]}, got "
                 f"{', '.join(map(str, dict.fromkeys(counts)))}; correct the line, or give another format if all lines "
                 "are like that"
             )
 
 
-def read_delimited(file: TextFile, separator: str, wishes: Wishes, *, quoted: bool = True) -> Table:
-    """Read rows of fields; the first line is a header if it holds a known name, or no number.
+def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawTable:
+    """Read delimited text; the first line is a header if it holds a known name, or no number.
 
     Raises:
-        LogError: the first line does not hold at least two fields, names are there twice, or lines are ragged.
+        LogError: the first line does not have at least two fields, a name is repeated, or lines differ in their number
+            of fields.
     """
-    cells = split(file.head[0], separator, quoted=quoted)
+    cells = split_fields(file.head[0], separator)
     if len(cells) < 2:
         raise LogError(
             f"{file.path}: line 1: must have several fields separated by {SEPARATORS[separator]}, "
-            f"got {file.head[0][:60]!r}; leave format out to have the separator recognised"
+            f"got {file.head[0][:60]!r}; leave format out to have the separator detected"
         )
-    has_header = is_header(cells, wishes.columns.values())
+    has_header = is_header(cells, options.columns.values())
     names = header_names(cells, file.path) if has_header else [str(number) for number in range(1, len(cells) + 1)]
-    return Delimited(file, separator, names, has_header, quoted).table()
+    return DelimitedFile(file, separator, names, has_header).read()
 
 
-def split(line: str, separator: str, *, quoted: bool = True) -> list[str]:
-    """Split one line into its fields."""
+def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:
+    """Read an atomic file of RecBole: tab-separated, with the type of each column in the header.
+
+    Raises:
+        LogError: the header has no types, a name is repeated, or lines differ in their number of fields.
+    """
+    if not is_recbole_header(file.head[0]):
+        raise LogError(
+            f"{file.path}: line 1: must be names with types such as user_id:token (types {', '.join(RECBOLE_TYPES)}) "
+            f"separated by tabs, got {file.head[0][:60]!r}; leave format out if it is not a RecBole file"
+        )
+    cells = split_fields(file.head[0], "\t", quoted=False)
+    names = header_names([cell.rpartition(":")[0] for cell in cells], file.path)
+    types = {name: RECBOLE_TYPES[cell.rpartition(":")[2]] for name, cell in zip(names, cells, strict=True)}
+    table = DelimitedFile(file, "\t", names, has_header=True, quoted=False).read()
+    return replace(table, types=types, notes=(*file.notes, "format: RecBole atomic file"))
+
+
+def is_recbole_header(line: str) -> bool:
+    """Whether a line is a header such as ``user_id:token<tab>item_id:token``."""
+    cells = split_fields(line, "\t", quoted=False)
+    return all(cell.rpartition(":")[2] in RECBOLE_TYPES and ":" in cell for cell in cells)
+
+
+def split_fields(line: str, separator: str, *, quoted: bool = True) -> list[str]:
+    """Split a line into its fields."""
     return next(csv.reader([line], delimiter=separator, quoting=_quoting(quoted)))
 
 
@@ -145,23 +169,22 @@ def _quoting(quoted: bool) -> Literal[0, 3]:
 
 
 def is_header(cells: Sequence[str], wanted: Collection[str]) -> bool:
-    """Whether fields are names of columns rather than values."""
+    """Whether fields are column names rather than values."""
     names = {name for name in wanted if not name.isdigit()}
-    known = any(is_usual(cell) or cell.strip() in names for cell in cells)
+    known = any(is_alias(cell) or cell.strip() in names for cell in cells)
     return known or not any(_VALUE.fullmatch(cell.strip()) for cell in cells)
 
 
 def header_names(cells: Sequence[str], path: Path) -> list[str]:
-    """Return the names of a header; a column without one is called by its number.
+    """Return the names of a header; a column without a name is called by its number.
 
     Raises:
-        LogError: a name is there twice.
+        LogError: a name is repeated.
     """
     names = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
-    twice = sorted({name for name in names if names.count(name) > 1}, key=names.index)
-    if twice:
+    if repeated := sorted({name for name in names if names.count(name) > 1}, key=names.index):
         raise LogError(
-            f"{path}: line 1: columns must have different names, {listed(twice)} "
-            f"{'are' if len(twice) > 1 else 'is'} there more than once; rename or remove the others"
+            f"{path}: line 1: columns must have different names, got {quoted(repeated)} more than once; "
+            "rename or remove the others"
         )
     return names

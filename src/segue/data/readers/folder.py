@@ -1,12 +1,12 @@
-"""Folders: which file is the log, which is metadata, which is a part of a given split."""
+"""Selects the files of a folder: the log, the parts of a given split, and the metadata of a log."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segue.data.ingest.columns import listed
-from segue.data.readers.companion_files import metadata_beside
+from segue.data.events import ITEM, PARTS, USER
+from segue.data.ingest.columns import quoted
 from segue.data.readers.formats import is_parquet
 from segue.errors import LogError
 
@@ -15,72 +15,94 @@ PART_NAMES: Mapping[str, tuple[str, ...]] = {
     "valid": ("valid", "validation", "val", "dev"),
     "test": ("test", "testing"),
 }
-"""Names of the files of a split, the preferred one first. A file is called so, or ends so after ``. _ -``."""
+"""File names of the parts of a split, the preferred one first. A file name matches if it equals one, or ends with it
+after ``. _ -``."""
 
 LOG_NAMES = ("events", "interactions", "clicks", "ratings", "item-views")
-"""Names by which a log is known among other files, in the same way."""
+"""File names of a log among other files, matched in the same way."""
 
-_WHOLE_TRAINING = "train_full"
+_FULL_TRAINING = "train_full"
 _COMPRESSED = {".gz", ".zst", ".zstd"}
-_NO_LOG_NAMES = {"movies.dat", "users.dat", "movies.csv", "links.csv", "tags.csv"}
-_NO_LOG_SUFFIXES = {".item", ".user", ".link", ".kg", ".net", ".md", ".rst", ".html", ".pdf"}
-_NO_LOG_STARTS = ("readme", "license", "licence", ".", "_")
+_OTHER_NAMES = {"movies.dat", "users.dat", "movies.csv", "links.csv", "tags.csv"}
+_OTHER_SUFFIXES = {".item", ".user", ".link", ".kg", ".net", ".md", ".rst", ".html", ".pdf"}
+_OTHER_PREFIXES = ("readme", "license", "licence", ".", "_")
+
+_COMPANIONS = {
+    "ratings.dat": (("movies.dat", ITEM), ("users.dat", USER)),
+    "ratings.csv": (("movies.csv", ITEM),),
+}
+_PART_SUFFIX = re.compile(rf"\.({'|'.join(PARTS)})$")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What the files of a folder are.
+class LogFiles:
+    """The files of a log.
 
     Attributes:
         parts: the files of each part of a split, or of the whole log under ``""``.
-        notes: what was decided.
+        notes: what was selected.
     """
 
     parts: Mapping[str, Sequence[Path]]
     notes: tuple[str, ...] = ()
 
 
-def lay_out(folder: Path) -> Layout:
-    """Decide what the files of a folder are.
+def find_log_files(folder: Path) -> LogFiles:
+    """Select the files of the log in a folder.
 
-    1. Files called train and test (or valid) are a given split. Where ``train_full`` is there, it is the whole
-       training part, and smaller parts of it (``train_tr``, ``train_valid``) are left alone.
-    2. Else, Parquet files alone are the pieces of one log, in order of their names.
-    3. Else, the log is the only file that is no metadata or read-me, or the only one called like a log.
+    1. Files called train and test (or valid) are a given split. ``train_full`` is the whole training part; smaller
+       parts of it (``train_tr``, ``train_valid``) are ignored then.
+    2. Otherwise, if all files are Parquet, they are the pieces of one log, in order of their names.
+    3. Otherwise, the log is the only file that is neither metadata nor documentation, or the only one called like a
+       log.
 
     Raises:
-        LogError: none of these rules decides.
+        LogError: no rule applies.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not _is_no_log(path))
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not _is_other(path))
     if not files:
         raise LogError(f"{folder}: holds no file that can be a log; name the file itself")
-    chosen = {part: _first_called(files, names) for part, names in PART_NAMES.items()}
-    if chosen["train"] and (chosen["test"] or chosen["valid"]):
-        return _split_layout(folder, files, chosen)
+    matches = {part: _first_match(files, names) for part, names in PART_NAMES.items()}
+    if matches["train"] and (matches["test"] or matches["valid"]):
+        return _given_split(folder, files, matches)
     if len(files) > 1 and all(is_parquet(path) for path in files):
-        return Layout({"": files})
-    logs = files if len(files) == 1 else _first_called(files, LOG_NAMES)
+        return LogFiles({"": files})
+    logs = files if len(files) == 1 else _first_match(files, LOG_NAMES)
     if len(logs) != 1:
         raise LogError(f"{folder}: holds several files that can be a log ({_names(files)}); name one of them")
-    known = {logs[0], *(path for path, _ in metadata_beside(logs[0]))}
-    unused = sorted(path for path in folder.iterdir() if path.is_file() and path not in known)
-    return Layout({"": logs}, (f"folder: the log is {logs[0].name}{_not_read(unused)}",))
+    used = {logs[0], *(path for path, _ in find_metadata_files(logs[0]))}
+    unused = sorted(path for path in folder.iterdir() if path.is_file() and path not in used)
+    return LogFiles({"": logs}, (f"folder: the log is {logs[0].name}{_not_read(unused)}",))
 
 
-def _split_layout(folder: Path, files: Sequence[Path], chosen: Mapping[str, Sequence[Path]]) -> Layout:
-    train = chosen["train"][0]
-    whole = _is_called(train, _WHOLE_TRAINING)
-    parts = {part: paths for part, paths in chosen.items() if paths and not (whole and part == "valid")}
+def find_metadata_files(log: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the metadata files next to a log, with what each describes (``"item"`` or ``"user"``).
+
+    Only known names count: equal ids in another file need not mean equal items.
+    """
+    known = list(_COMPANIONS.get(log.name, ()))
+    if log.suffix == ".inter":
+        name = _PART_SUFFIX.sub("", log.stem)
+        known = [(f"{name}.item", ITEM), (f"{name}.user", USER)]
+    for name, role in known:
+        path = log.with_name(name)
+        if path.is_file():
+            yield path, role
+
+
+def _given_split(folder: Path, files: Sequence[Path], matches: Mapping[str, Sequence[Path]]) -> LogFiles:
+    full = _is_called(matches["train"][0], _FULL_TRAINING)
+    parts = {part: paths for part, paths in matches.items() if paths and not (full and part == "valid")}
     for part, paths in parts.items():
         if len(paths) > 1:
             raise LogError(f"{folder}: holds several files for the part {part} ({_names(paths)}); keep one of them")
-    said = ", ".join(f"{part} is {paths[0].name}" for part, paths in parts.items())
+    selected = ", ".join(f"{part} is {paths[0].name}" for part, paths in parts.items())
     unused = [path for path in files if all(path not in paths for paths in parts.values())]
-    return Layout(parts, (f"folder: a given split, {said}{_not_read(unused)}",))
+    return LogFiles(parts, (f"folder: a given split, {selected}{_not_read(unused)}",))
 
 
-def _first_called(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """Return the files with the first of ``names`` that any file has."""
+def _first_match(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return the files called like the first of ``names`` that any file matches."""
     for name in names:
         if found := [path for path in files if _is_called(path, name)]:
             return found
@@ -92,9 +114,10 @@ def _is_called(path: Path, name: str) -> bool:
     return re.search(rf"(^|[._-]){name}$", plain.stem, flags=re.IGNORECASE) is not None
 
 
-def _is_no_log(path: Path) -> bool:
+def _is_other(path: Path) -> bool:
+    """Whether a file is metadata or documentation."""
     name = path.name.lower()
-    return name in _NO_LOG_NAMES or path.suffix.lower() in _NO_LOG_SUFFIXES or name.startswith(_NO_LOG_STARTS)
+    return name in _OTHER_NAMES or path.suffix.lower() in _OTHER_SUFFIXES or name.startswith(_OTHER_PREFIXES)
 
 
 def _not_read(unused: Sequence[Path]) -> str:
@@ -102,4 +125,4 @@ def _not_read(unused: Sequence[Path]) -> str:
 
 
 def _names(paths: Sequence[Path]) -> str:
-    return listed([path.name for path in paths])
+    return quoted([path.name for path in paths])

@@ -1,38 +1,38 @@
-"""The table of formats, and how a format is recognised."""
+"""The table of file formats, and how a format is detected."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from segue.data.ingest.admit import Table, Wishes
-from segue.data.readers.delimited import is_header, read_delimited, split
-from segue.data.readers.jsonlines import EVENTS, read_json_lines, read_nested_json_lines
-from segue.data.readers.lines import read_double_colons, read_pairs, read_sequences
-from segue.data.readers.parquet import read_parquet
-from segue.data.readers.published import is_diginetica, is_yoochoose, read_diginetica, read_yoochoose
-from segue.data.readers.recbole import is_typed_header, read_recbole
+import polars as pl
+
+from segue.data.ingest.mistakes import Source
+from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.readers.delimited import is_header, is_recbole_header, read_delimited, read_recbole, split_fields
+from segue.data.readers.lines import (
+    EVENTS,
+    read_double_colons,
+    read_double_colons_as,
+    read_json_lines,
+    read_nested_json_lines,
+    read_pairs,
+    read_sequences,
+)
+from segue.data.readers.public_logs import MOVIELENS, is_diginetica, is_yoochoose, read_diginetica, read_yoochoose
 from segue.data.readers.text import TextFile
 from segue.errors import LogError, UnknownNameError
 
 PARQUET = "parquet"
 
-
-Reader = Callable[[TextFile, Wishes], Table]
-
-
-def _delimited(separator: str) -> Reader:
-    def read(file: TextFile, wishes: Wishes) -> Table:
-        return read_delimited(file, separator, wishes)
-
-    return read
-
+Reader = Callable[[TextFile, ReadOptions], RawTable]
 
 TEXT_FORMATS: Mapping[str, Reader] = {
-    "csv": _delimited(","),
-    "tsv": _delimited("\t"),
-    "semicolon": _delimited(";"),
-    "bar": _delimited("|"),
-    "space": _delimited(" "),
+    "csv": partial(read_delimited, separator=","),
+    "tsv": partial(read_delimited, separator="\t"),
+    "semicolon": partial(read_delimited, separator=";"),
+    "bar": partial(read_delimited, separator="|"),
+    "space": partial(read_delimited, separator=" "),
     "dat": read_double_colons,
     "sequences": read_sequences,
     "pairs": read_pairs,
@@ -42,18 +42,32 @@ TEXT_FORMATS: Mapping[str, Reader] = {
     "yoochoose": read_yoochoose,
     "diginetica": read_diginetica,
 }
-"""Readers of text files by the name of their format."""
+"""Readers of text files by format."""
 FORMATS = (*TEXT_FORMATS, PARQUET)
 """Names of all formats."""
 
+_SIGNATURES: Sequence[tuple[str, Callable[[TextFile, str], bool]]] = (
+    ("otto", lambda file, first: _holds_events(first)),
+    ("jsonl", lambda file, first: first.startswith("{")),
+    ("recbole", lambda file, first: is_recbole_header(first)),
+    ("dat", lambda file, first: "::" in first),
+    ("yoochoose", lambda file, first: is_yoochoose(file)),
+    ("diginetica", lambda file, first: is_diginetica(file)),
+    ("tsv", lambda file, first: "\t" in first),
+    ("semicolon", lambda file, first: ";" in first),
+    ("bar", lambda file, first: "|" in first),
+    ("csv", lambda file, first: "," in first and not first.startswith("[")),
+)
+"""How to recognise each format by the file and its first line; the first match wins."""
 
-def read_table(path: Path, format_name: str | None, wishes: Wishes) -> Table:
+
+def read_table(path: Path, format_name: str | None, options: ReadOptions) -> RawTable:
     """Read one file.
 
     Args:
         path: the file.
-        format_name: name of its format; recognised from its content if None.
-        wishes: what the user says about the log.
+        format_name: its format; detected from its content if None.
+        options: the user's description of the log.
 
     Raises:
         LogError: the file cannot be read.
@@ -61,11 +75,41 @@ def read_table(path: Path, format_name: str | None, wishes: Wishes) -> Table:
     if format_name == PARQUET or (format_name is None and is_parquet(path)):
         return read_parquet(path, [path])
     file = TextFile(path)
-    return TEXT_FORMATS[format_name or recognise(file, wishes)](file, wishes)
+    return TEXT_FORMATS[format_name or detect_format(file, options)](file, options)
+
+
+def read_metadata(path: Path) -> RawTable:
+    """Read a table of metadata in any format.
+
+    Raises:
+        LogError: the file cannot be read.
+    """
+    if path.name in MOVIELENS:
+        return read_double_colons_as(TextFile(path), MOVIELENS[path.name])
+    return read_table(path, None, ReadOptions())
+
+
+def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
+    """Read one Parquet file, or the Parquet files of a folder, in the order given.
+
+    Args:
+        path: what the user named, for messages.
+        files: the files.
+
+    Raises:
+        LogError: a file is damaged, or the files have different columns.
+    """
+    try:
+        frame = pl.read_parquet(list(files))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise LogError(f"{path}: cannot be read as Parquet ({reason}); it is damaged or not Parquet") from error
+    several = f", {len(files)} files in order of their names" if len(files) > 1 else ""
+    return RawTable(frame, Source(str(path)), is_text=False, notes=(f"format: Parquet{several}",))
 
 
 def check_format(format_name: str | None) -> None:
-    """Refuse a name that is in no table.
+    """Refuse an unknown format.
 
     Raises:
         UnknownNameError: there is no such format.
@@ -80,42 +124,27 @@ def is_parquet(path: Path) -> bool:
         with path.open("rb") as stream:
             return stream.read(4) == b"PAR1"
     except OSError as error:
-        raise LogError(f"{path}: cannot be read ({error.strerror}); check its name and rights") from error
+        raise LogError(f"{path}: cannot be read ({error.strerror}); check its name and permissions") from error
 
 
-def recognise(file: TextFile, wishes: Wishes) -> str:
-    """Tell the format of a text file from its first lines; its extension does not count.
+def detect_format(file: TextFile, options: ReadOptions) -> str:
+    """Detect the format of a text file from its first lines; its extension is ignored.
 
     Raises:
-        LogError: it is none of the known ones, or two are possible.
+        LogError: no format matches, or two are possible.
     """
     first = file.head[0].strip()
-    for name, fits in _SIGNS:
-        if fits(file, first):
+    for name, matches in _SIGNATURES:
+        if matches(file, first):
             return name
     if " " in first:
-        return _recognise_spaces(file, wishes)
+        return _detect_spaces(file, options)
     if first.startswith("["):
         raise LogError(f"{file.path}: is a JSON array; write one object per line (JSON Lines)")
     raise LogError(
         f"{file.path}: line 1: has no separator (comma, tab, semicolon, bar, '::' or space), got {first[:60]!r}; "
         "a log needs at least a session and an item on each line"
     )
-
-
-_SIGNS: Sequence[tuple[str, Callable[[TextFile, str], bool]]] = (
-    ("otto", lambda file, first: _holds_events(first)),
-    ("jsonl", lambda file, first: first.startswith("{")),
-    ("recbole", lambda file, first: is_typed_header(first)),
-    ("dat", lambda file, first: "::" in first),
-    ("yoochoose", lambda file, first: is_yoochoose(file)),
-    ("diginetica", lambda file, first: is_diginetica(file)),
-    ("tsv", lambda file, first: "\t" in first),
-    ("semicolon", lambda file, first: ";" in first),
-    ("bar", lambda file, first: "|" in first),
-    ("csv", lambda file, first: "," in first and not first.startswith("[")),
-)
-"""Formats and their signs on the first line; the first that fits is taken."""
 
 
 def _holds_events(line: str) -> bool:
@@ -126,9 +155,9 @@ def _holds_events(line: str) -> bool:
     return isinstance(value, dict) and isinstance(value.get(EVENTS), list)
 
 
-def _recognise_spaces(file: TextFile, wishes: Wishes) -> str:
-    """Tell a table, pairs and sequences apart: names, two words on every line, or lines of different lengths."""
-    if is_header(split(file.head[0], " "), wishes.columns.values()):
+def _detect_spaces(file: TextFile, options: ReadOptions) -> str:
+    """Distinguish a table with a header, pairs (two words on every line) and sequences (lines of different lengths)."""
+    if is_header(split_fields(file.head[0], " "), options.columns.values()):
         return "space"
     lengths = {len(line.split()) for line in file.head}
     if lengths == {2}:

@@ -1,75 +1,80 @@
-"""Lines of ids: sequences, pairs, and fields separated by ``::``."""
+"""One record per line: sequences of ids, pairs, fields separated by ``::``, and JSON Lines."""
 
+import json
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
-from segue.data.catalog import about
 from segue.data.events import ITEM, SESSION, USER
-from segue.data.ingest.admit import Table, Wishes
-from segue.data.ingest.mistakes import SHOWN, Place
+from segue.data.ingest.mistakes import MAX_SHOWN, Source, format_rows
+from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.delimited import header_names, is_header
-from segue.data.readers.text import TextFile, filled
+from segue.data.readers.public_logs import public_log
+from segue.data.readers.text import TextFile, non_blank
 from segue.errors import LogError
 
-_WORD = r"\S+"
+EVENTS = "events"
+"""JSON key of the events of a session."""
+
 _RATING = ("user", "item", "rating", "time")
 
 
-def read_sequences(file: TextFile, wishes: Wishes) -> Table:
+def read_sequences(file: TextFile, options: ReadOptions) -> RawTable:
     """Read lines ``id item item ...``: one session (or user) per line, oldest item first.
 
     Raises:
         LogError: a line has no item.
     """
-    words, numbers = _words(file)
-    _require(file, numbers, (words.list.len() < 2).to_numpy(), "must be an id and at least one item")
+    words, numbers = _split_words(file)
+    _require(file, numbers, words.list.len() >= 2, "must be an id and at least one item")
     items = words.list.slice(1)
     lengths = items.list.len().to_numpy()
     sessions = words.list.first().gather(np.repeat(np.arange(len(words)), lengths))
     frame = pl.DataFrame([sessions.alias(SESSION), items.explode().alias(ITEM)])
     note = "format: one sequence per line, an id and its items in order"
-    log = about(file.path) or about(file.path.parent)
+    log = public_log(file.path) or public_log(file.path.parent)
     if log:
         note += f"; a line is one {log.unit}, as in {log.title}"
-    place = _place(file, np.repeat(numbers, lengths))
-    return Table(frame, place, notes=(*file.notes, note), unit=log.unit if log else None)
+    source = _source(file, np.repeat(numbers, lengths))
+    return RawTable(frame, source, notes=(*file.notes, note), unit=log.unit if log else None)
 
 
-def read_pairs(file: TextFile, wishes: Wishes) -> Table:
+def read_pairs(file: TextFile, options: ReadOptions) -> RawTable:
     """Read lines ``user item``, the events of each user in time order.
 
     Raises:
-        LogError: a line does not hold two words.
+        LogError: a line does not have two words.
     """
-    words, numbers = _words(file)
-    _require(file, numbers, (words.list.len() != 2).to_numpy(), "must be a user and an item")
+    words, numbers = _split_words(file)
+    _require(file, numbers, words.list.len() == 2, "must be a user and an item")
     frame = pl.DataFrame([words.list.first().alias(USER), words.list.last().alias(ITEM)])
-    return Table(frame, _place(file, numbers), notes=(*file.notes, "format: one event per line, a user and an item"))
+    note = "format: one event per line, a user and an item"
+    return RawTable(frame, _source(file, numbers), notes=(*file.notes, note))
 
 
-def read_double_colons(file: TextFile, wishes: Wishes) -> Table:
+def read_double_colons(file: TextFile, options: ReadOptions) -> RawTable:
     """Read fields separated by ``::``; without a header, those of MovieLens ratings: user, item, rating, time.
 
     Raises:
         LogError: lines differ in their number of fields, or have other fields than a rating.
     """
     cells = file.head[0].split("::")
-    if is_header(cells, wishes.columns.values()):
-        return read_named_double_colons(file, header_names(cells, file.path), skip=1)
-    if any(name.isdigit() for name in wishes.columns.values()):
-        return read_named_double_colons(file, [str(number) for number in range(1, len(cells) + 1)])
+    if is_header(cells, options.columns.values()):
+        return read_double_colons_as(file, header_names(cells, file.path), skip=1)
+    if any(name.isdigit() for name in options.columns.values()):
+        return read_double_colons_as(file, [str(number) for number in range(1, len(cells) + 1)])
     if not 2 <= len(cells) <= len(_RATING):
         raise LogError(
             f"{file.path}: line 1: must have the fields of a rating ({', '.join(_RATING)}), got {len(cells)} fields; "
             "say which is which by number, for example columns={'session': '1', 'item': '2'}"
         )
-    return read_named_double_colons(file, _RATING[: len(cells)])
+    return read_double_colons_as(file, _RATING[: len(cells)])
 
 
-def read_named_double_colons(file: TextFile, names: Sequence[str], *, skip: int = 0) -> Table:
+def read_double_colons_as(file: TextFile, names: Sequence[str], *, skip: int = 0) -> RawTable:
     """Read fields separated by ``::`` under given names.
 
     Args:
@@ -81,36 +86,95 @@ def read_named_double_colons(file: TextFile, names: Sequence[str], *, skip: int 
         LogError: a line has another number of fields.
     """
     lines = file.lines()
-    numbers = filled(lines)[skip:]
+    numbers = non_blank(lines)[skip:]
     fields = lines.gather(numbers - 1).str.split("::")
-    _require(file, numbers, (fields.list.len() != len(names)).to_numpy(), f"must have {len(names)} fields")
+    _require(file, numbers, fields.list.len() == len(names), f"must have {len(names)} fields")
     frame = pl.DataFrame([fields.list.get(position).alias(name) for position, name in enumerate(names)])
     note = f"format: fields separated by '::', {', '.join(names)}"
-    return Table(frame, _place(file, numbers), notes=(*file.notes, note))
+    return RawTable(frame, _source(file, numbers), notes=(*file.notes, note))
 
 
-def _words(file: TextFile) -> tuple[pl.Series, Int[np.ndarray, "_"]]:
-    """Split the lines that are not blank into words; the line numbers tell where they stand."""
+def read_json_lines(file: TextFile, options: ReadOptions) -> RawTable:
+    """Read one event per line.
+
+    Raises:
+        LogError: a line is not a JSON object.
+    """
+    source = Source(str(file.path), "line", lambda rows: non_blank(file.lines())[list(rows)].tolist())
+    note = "format: JSON Lines, one event per line"
+    return RawTable(_read_objects(file), source, is_text=False, notes=(*file.notes, note))
+
+
+def read_nested_json_lines(file: TextFile, options: ReadOptions) -> RawTable:
+    """Read one session per line: ``{"session": 1, "events": [{"aid": 7, "ts": 1661119200, "type": "clicks"}]}``.
+
+    Raises:
+        LogError: a line is not a JSON object, or has no list of events.
+    """
+    frame = _read_objects(file)
+    dtype = frame.schema.get(EVENTS)
+    if not (isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)):
+        raise LogError(f"{file.path}: each line must hold a list of objects under '{EVENTS}', got {dtype}")
+    outer = {name for name in frame.columns if name != EVENTS}
+    if repeated := sorted(outer & {field.name for field in dtype.inner.fields}):
+        raise LogError(
+            f"{file.path}: the session and its events must have different keys, both have '{repeated[0]}'; "
+            "rename one of them"
+        )
+    lengths = frame[EVENTS].list.len().fill_null(0).to_numpy()
+    events = frame.filter(pl.col(EVENTS).list.len() > 0).explode(EVENTS).unnest(EVENTS)
+
+    def locate(rows: Sequence[int]) -> list[int]:
+        return list(np.repeat(non_blank(file.lines()), lengths)[list(rows)].tolist())
+
+    note = "format: JSON Lines, one session per line with its events inside"
+    return RawTable(events, Source(str(file.path), "line", locate), is_text=False, notes=(*file.notes, note))
+
+
+def _split_words(file: TextFile) -> tuple[pl.Series, Int[np.ndarray, "_"]]:
+    """Split the lines that are not blank into words; return them with their line numbers."""
     lines = file.lines()
-    numbers = filled(lines)
-    return lines.gather(numbers - 1).str.extract_all(_WORD), numbers
+    numbers = non_blank(lines)
+    return lines.gather(numbers - 1).str.extract_all(r"\S+"), numbers
 
 
-def _place(file: TextFile, numbers: Int[np.ndarray, "_"]) -> Place:
+def _source(file: TextFile, numbers: Int[np.ndarray, "_"]) -> Source:
     def locate(rows: Sequence[int]) -> list[int]:
         return list(numbers[list(rows)].tolist())
 
-    return Place(str(file.path), "line", locate)
+    return Source(str(file.path), "line", locate)
 
 
-def _require(file: TextFile, numbers: Int[np.ndarray, "_"], broken: np.ndarray, rule: str) -> None:
-    """Refuse the file if a line breaks a rule."""
-    if not broken.any():
+def _require(file: TextFile, numbers: Int[np.ndarray, "_"], valid: pl.Series, rule: str) -> None:
+    if valid.all():
         return
-    place = _place(file, numbers)
-    rows = np.flatnonzero(broken)
-    texts = file.lines().gather(numbers[rows[:SHOWN]] - 1).str.slice(0, 60).to_list()
+    rows: Shaped[np.ndarray, _] = np.flatnonzero(~valid.to_numpy())
+    texts = file.lines().gather(numbers[rows[:MAX_SHOWN]] - 1).str.slice(0, 60).to_list()
     raise LogError(
-        f"{file.path}: {place.rows(rows)}: {rule}, got {', '.join(map(repr, texts))}; correct the "
-        "line, or give another format if all lines are like that"
+        f"{file.path}: {_source(file, numbers).describe_rows(rows)}: {rule}, got {', '.join(map(repr, texts))}; "
+        "correct the line, or give another format if all lines are like that"
     )
+
+
+def _read_objects(file: TextFile) -> pl.DataFrame:
+    """Read all lines; the type of a key is the one that fits all its values."""
+    try:
+        return file.parse(lambda source: pl.read_ndjson(source, infer_schema_length=None))
+    except pl.exceptions.PolarsError as error:
+        lines = enumerate(file.lines(), start=1)
+        invalid = ((number, text) for number, text in lines if text.strip() and not _is_object(text))
+        shown = list(islice(invalid, MAX_SHOWN))
+        if shown:
+            raise LogError(
+                f"{file.path}: {format_rows('line', [number for number, _ in shown], len(shown))}: must be a JSON "
+                f"object on one line, got {', '.join(repr(text[:60]) for _, text in shown)}; correct or remove it"
+            ) from error
+        reason = str(error).splitlines()[0]
+        raise LogError(f"{file.path}: the values of a key must have one type on all lines ({reason})") from error
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except json.JSONDecodeError:
+        return False

@@ -1,4 +1,4 @@
-"""A text file, plain or compressed."""
+"""Text files, plain or compressed."""
 
 import gzip
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from jaxtyping import Int64
 from segue.data.ingest.values import rows_where
 from segue.errors import LogError
 
-_HEAD = 200
+_HEAD_LINES = 200
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_FOREIGN = {
+_UNSUPPORTED = {
     b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
     b"BZh": "compressed by bzip2; use gzip or zstd",
     b"\xfd7zXZ": "compressed by xz; use gzip or zstd",
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class TextFile:
-    """A text file in UTF-8, or in Latin-1 where it is not UTF-8; plain, gzip or zstd (told from its first bytes).
+    """A text file in UTF-8, or else Latin-1; plain, gzip or zstd (detected from its first bytes).
 
     Args:
         path: the file.
@@ -41,15 +41,15 @@ class TextFile:
         self.path = path
         self.notes: tuple[str, ...] = ()
         self._source: Path | bytes = path
-        self._start = _first_bytes(path)
+        self._first_bytes = _read_first_bytes(path)
         self._check()
 
     def parse(self, read: Callable[[Path | bytes], T]) -> T:
-        """Let polars read the file; its text is decoded first if it turns out not to be UTF-8.
+        """Parse the file with a polars reader; decode it first if it turns out not to be UTF-8.
 
         Raises:
             LogError: it cannot be decompressed, or is neither UTF-8 nor Latin-1.
-            polars.exceptions.PolarsError: ``read`` refuses the content.
+            polars.exceptions.PolarsError: ``read`` rejects the content.
         """
         try:
             return read(self._source)
@@ -65,21 +65,21 @@ class TextFile:
     @cached_property
     def head(self) -> list[str]:
         """The first lines that are not blank."""
-        lines = self.parse(lambda source: pl.read_lines(source, n_rows=_HEAD))["line"]
+        lines = self.parse(lambda source: pl.read_lines(source, n_rows=_HEAD_LINES))["line"]
         return [line.removeprefix("\ufeff").removesuffix("\r") for line in lines if line.strip()]
 
     def lines(self) -> pl.Series:
-        """Read all lines, blank ones too; the first is line 1 of the file."""
+        """Read all lines, including blank ones."""
         lines = self.parse(pl.read_lines)["line"]
         return lines.str.strip_prefix("\ufeff").str.strip_suffix("\r")
 
     def _check(self) -> None:
-        for magic, what in _FOREIGN.items():
-            if self._start.startswith(magic):
+        for magic, what in _UNSUPPORTED.items():
+            if self._first_bytes.startswith(magic):
                 raise LogError(f"{self.path}: is {what}")
-        if not self._start:
+        if not self._first_bytes:
             raise LogError(f"{self.path}: is empty; a log needs at least one event")
-        if b"\0" in self._start and not self._start.startswith((_GZIP, _ZSTD)):
+        if b"\0" in self._first_bytes and not self._first_bytes.startswith((_GZIP, _ZSTD)):
             raise LogError(f"{self.path}: is a binary file; save its rows as CSV or Parquet")
         if not self.head:
             raise LogError(f"{self.path}: holds blank lines only; a log needs at least one event")
@@ -87,20 +87,20 @@ class TextFile:
             raise LogError(f"{self.path}: holds a binary file; save its rows as CSV or Parquet")
 
     def _from_latin_1(self) -> bytes:
-        if self._start.startswith(_ZSTD):
+        if self._first_bytes.startswith(_ZSTD):
             raise LogError(f"{self.path}: holds text that is not UTF-8; save it as UTF-8")
         raw = self.path.read_bytes()
         return (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("latin-1").encode()
 
 
-def filled(lines: pl.Series) -> Int64[np.ndarray, "_"]:
-    """Return the numbers (from 1) of the lines that are not blank."""
+def non_blank(lines: pl.Series) -> Int64[np.ndarray, "_"]:
+    """Return the line numbers (from 1) of the lines that are not blank."""
     return rows_where(lines.str.strip_chars() != "") + 1
 
 
-def _first_bytes(path: Path) -> bytes:
+def _read_first_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             return stream.read(1 << 16)
     except OSError as error:
-        raise LogError(f"{path}: cannot be read ({error.strerror}); check the name and the rights") from error
+        raise LogError(f"{path}: cannot be read ({error.strerror}); check its name and permissions") from error

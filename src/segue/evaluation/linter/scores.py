@@ -1,4 +1,4 @@
-"""Checks of what a scorer answers to a few test cases."""
+"""Checks of the scores that a model gives to a sample of the test cases."""
 
 from dataclasses import dataclass
 
@@ -6,79 +6,86 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from segue.data.sessions import Cases
-from segue.data.vocabulary import Vocabulary
-from segue.evaluation.linter.finding import Check, Found
-from segue.evaluation.linter.holdout import sample
+from segue.data.cases import Cases
+from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced, run_checks
 from segue.evaluation.ranking import top_k
 from segue.evaluation.scorer import Scorer
+from segue.protocols.dataset import Dataset
 
-_MOST_CASES, _MOST_SCORES = 256, 10_000_000
-"""Cases, and scores, that are looked at."""
+_SAMPLED_CASES, _SAMPLED_SCORES = 256, 10_000_000
+"""Most cases, and most scores, that are checked."""
 
-_LEAST_CASES = 16
+_MIN_CASES = 16
 
 _CHUNK_SCORES = 6_000_000
-"""Scores held at once."""
+"""Scores in memory at once."""
 
-_LIST = 20
+_LIST_LENGTH = 20
 """Length of the lists that are compared; in a small catalogue a tenth of it, so that lists can differ."""
 
 FLAT = 1e-6
-"""Range of the scores of a case, in relation to their size, up to which all items count as equal."""
+"""Range of the scores of a case, relative to their size, up to which all items count as equal."""
 
-MANY = 0.5
-"""Share of the cases from which on ties are the scorer's habit."""
+MAX_TIED = 0.5
+"""Share of the cases from which on ties are reported."""
 
-SAME = 0.9
-"""Mean share of the items that lists of two sessions have in common, from which on they do not depend on them."""
+MAX_OVERLAP = 0.9
+"""Mean share of items that the lists of two sessions have in common, from which on they ignore the session."""
 
-POPULAR = 0.9
-"""Mean share of the lists of k items that are among the 2 k most popular ones, from which on they are little else."""
+MAX_POPULAR = 0.9
+"""Mean share of the lists of k items that are among the 2 k most popular ones, from which on they are popularity."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What a scorer answered to B test cases of different sessions.
+class ScoredCases:
+    """Scores and lists of B test cases of different sessions, summarised.
 
     Attributes:
-        popular: the scorer ranks by popularity openly.
-        broken: cases with a score that is NaN or +infinity, or without any that is finite.
+        ranks_by_popularity: the scorer declares that it ranks by popularity.
+        broken: cases with a score that is NaN or +infinity, or without a finite one.
         flat: cases in which all items have one score.
-        first: items that share the best score of each case.
-        lists: the k best items of each case; equal scores are put in order of popularity.
-        inputs: the last item of the input of each case.
-        bestsellers: share of each list that is among the 2 k items with most training events.
+        tied_best: how many items share the best score of each case.
+        lists: the k best items of each case; equal scores are listed by popularity.
+        last_items: the last item of each prefix.
+        popular_share: share of each list that is among the 2 k items with most training events.
     """
 
-    popular: bool
+    ranks_by_popularity: bool
     broken: Bool[np.ndarray, "B"]
     flat: Bool[np.ndarray, "B"]
-    first: Int64[np.ndarray, "B"]
+    tied_best: Int64[np.ndarray, "B"]
     lists: Int64[np.ndarray, "B k"]
-    inputs: Int64[np.ndarray, "B"]
-    bestsellers: Float64[np.ndarray, "B"]
+    last_items: Int64[np.ndarray, "B"]
+    popular_share: Float64[np.ndarray, "B"]
 
 
-def ask(scorer: Scorer, cases: Cases) -> Answers:
-    """Score a few test cases, each of another session."""
-    items = len(scorer.vocabulary) + 1
+def score_sample(scorer: Scorer, cases: Cases) -> ScoredCases:
+    """Score a sample of the test cases, each of another session."""
+    n_items = len(scorer.vocabulary)
     _, firsts = np.unique(cases.groups, return_index=True)
-    most = min(_MOST_CASES, max(_LEAST_CASES, _MOST_SCORES // items))
-    some = cases[firsts[sample(len(firsts), most)]]
-    length = min(_LIST, max(1, len(scorer.vocabulary) // 10))
-    chunk = max(1, _CHUNK_SCORES // items)
+    most = min(_SAMPLED_CASES, max(_MIN_CASES, _SAMPLED_SCORES // (n_items + 1)))
+    some = cases[firsts[evenly_spaced(len(firsts), most)]]
+    length = min(_LIST_LENGTH, max(1, n_items // 10))
+    chunk = max(1, _CHUNK_SCORES // (n_items + 1))
     parts = [
-        _looked_at(scorer.score(some.prefixes[start : start + chunk]), scorer, length)
+        _summarise(scorer.score(some.prefixes[start : start + chunk]), scorer, length)
         for start in range(0, len(some), chunk)
     ]
-    broken, flat, first, lists = (np.concatenate(column) for column in zip(*parts, strict=True))
-    last = some.prefixes.items[np.maximum(some.prefixes.ends, 1) - 1].astype(np.int64)
-    bestsellers = _most_popular(scorer.vocabulary, 2 * length)[lists].mean(axis=1)
-    return Answers(bool(getattr(scorer, "popular", False)), broken, flat, first, lists, last, bestsellers)
+    broken, flat, tied_best, lists = (np.concatenate(column) for column in zip(*parts, strict=True))
+    popular = np.zeros(n_items + 1, dtype=bool)
+    popular[scorer.vocabulary.order.items[: 2 * length]] = True
+    return ScoredCases(
+        ranks_by_popularity=bool(getattr(scorer, "popular", False)),
+        broken=broken,
+        flat=flat,
+        tied_best=tied_best,
+        lists=lists,
+        last_items=some.prefixes.items[np.maximum(some.prefixes.ends, 1) - 1].astype(np.int64),
+        popular_share=popular[lists].mean(axis=1),
+    )
 
 
-def _looked_at(scores: Float[Tensor, "B M"], scorer: Scorer, length: int) -> tuple[np.ndarray, ...]:
+def _summarise(scores: Float[Tensor, "B M"], scorer: Scorer, length: int) -> tuple[np.ndarray, ...]:
     lists, _ = top_k(scores, length, order=scorer.vocabulary.order)
     rows = scores[:, 1:].detach().float().cpu().numpy()
     finite = np.isfinite(rows)
@@ -91,73 +98,74 @@ def _looked_at(scores: Float[Tensor, "B M"], scorer: Scorer, length: int) -> tup
     return broken, flat, (rows == best[:, None]).sum(axis=1), lists
 
 
-def _most_popular(vocabulary: Vocabulary, count: int) -> Bool[np.ndarray, "M"]:
-    """Tell which item indices are the ``count`` ones with most training events; of equals, the first ones."""
-    popular = np.zeros(len(vocabulary) + 1, dtype=bool)
-    popular[vocabulary.order.items[:count]] = True
-    return popular
-
-
-def broken_scores(answers: Answers) -> Found | None:
-    """Find scores that are no numbers."""
-    count = int(answers.broken.sum())
+def broken_scores(scored: ScoredCases) -> Issue | None:
+    """Find scores that are not finite."""
+    count = int(scored.broken.sum())
     if not count:
         return None
-    return Found(
-        f"{count:,} of {len(answers.broken):,} cases looked at have scores that are NaN or infinite: such items are "
-        "never listed; check the training for divergence (learning rate, precision), or a division by zero"
+    return Issue(
+        f"{count:,} of {len(scored.broken):,} sampled cases have scores that are NaN or infinite: such items are never "
+        "listed; check the training for divergence (learning rate, precision), or for a division by zero"
     )
 
 
-def constant_scores(answers: Answers) -> Found | None:
+def constant_scores(scored: ScoredCases) -> Issue | None:
     """Find scorers that give all items one score, or so many the best one that the tie rule makes the list."""
-    flat, length = answers.flat, answers.lists.shape[1]
-    if flat.mean() >= MANY:
-        return Found(
-            f"all items have one score in {int(flat.sum()):,} of {len(flat):,} cases looked at: equal scores are "
-            "listed by training popularity, so the figures are those of popularity; check that the model was trained "
-            "and that its input reaches it"
+    flat, length = scored.flat, scored.lists.shape[1]
+    if flat.mean() >= MAX_TIED:
+        return Issue(
+            f"all items have one score in {int(flat.sum()):,} of {len(flat):,} sampled cases: equal scores are listed "
+            "by training popularity, so the metrics are those of popularity; check that the model was trained and that "
+            "its input reaches it"
         )
-    tied = ~answers.broken & (answers.first > length)
-    if tied.mean() < MANY:
+    tied = ~scored.broken & (scored.tied_best > length)
+    if tied.mean() < MAX_TIED:
         return None
-    return Found(
-        f"more than {length} items share the best score in {int(tied.sum()):,} of {len(tied):,} cases looked at: the "
-        "lists are in order of training popularity; scores need more precision, or the model more to tell items by",
+    return Issue(
+        f"more than {length} items share the best score in {int(tied.sum()):,} of {len(tied):,} sampled cases: the "
+        "lists are ordered by training popularity; scores need more precision, or the model more features of the items",
         "warning",
     )
 
 
-def popularity_in_disguise(answers: Answers) -> Found | None:
+def popularity_in_disguise(scored: ScoredCases) -> Issue | None:
     """Find scorers whose lists do not depend on the session, or hold hardly anything but the most popular items."""
-    sound = ~answers.broken & ~answers.flat
-    if answers.popular or sound.sum() < 2:
+    sound = ~scored.broken & ~scored.flat
+    if scored.ranks_by_popularity or sound.sum() < 2:
         return None
-    same, popular = _in_common(answers.lists[sound], answers.inputs[sound]), float(answers.bestsellers[sound].mean())
-    if same < SAME and popular < POPULAR:
+    overlap, popular = (
+        _overlap(scored.lists[sound], scored.last_items[sound]),
+        float(scored.popular_share[sound].mean()),
+    )
+    if overlap < MAX_OVERLAP and popular < MAX_POPULAR:
         return None
-    length = answers.lists.shape[1]
-    told = "do not depend on the session" if same >= SAME else "are little else than popularity"
-    return Found(
-        f"the lists {told}: two sessions have {same * length:.1f} of {length} items in common, and {popular:.0%} of "
+    length = scored.lists.shape[1]
+    what = "do not depend on the session" if overlap >= MAX_OVERLAP else "hold little but popular items"
+    return Issue(
+        f"the lists {what}: two sessions have {overlap * length:.1f} of {length} items in common, and {popular:.0%} of "
         f"the items listed are among the {2 * length} most popular ones; train longer or with another learning rate, "
         "and check that the model reads its input"
     )
 
 
-def _in_common(lists: Int64[np.ndarray, "B k"], inputs: Int64[np.ndarray, "B"]) -> float:
+def _overlap(lists: Int64[np.ndarray, "B k"], last_items: Int64[np.ndarray, "B"]) -> float:
     """Return the mean share of items that the lists of two sessions with different last items have in common."""
     other = np.roll(np.arange(len(lists)), len(lists) // 2)
-    differ = inputs != inputs[other]
+    differ = last_items != last_items[other]
     if not differ.any():
         return 0.0
     one, two = lists[differ], lists[other][differ]
     return float((one[:, :, None] == two[:, None, :]).any(axis=2).mean())
 
 
-SCORE_CHECKS: tuple[Check[Answers], ...] = (
+SCORE_CHECKS: tuple[Check[ScoredCases], ...] = (
     Check("broken-scores", "error", broken_scores),
     Check("constant-scores", "error", constant_scores),
     Check("popularity-in-disguise", "warning", popularity_in_disguise),
 )
-"""Each looks at what a scorer answered."""
+"""Checks of the scores of a model."""
+
+
+def lint_scores(scorer: Scorer, data: Dataset, label: str) -> list[Finding]:
+    """Check the scores of a sample of the test cases; ``label`` names the scorer in the findings."""
+    return run_checks(SCORE_CHECKS, label, score_sample(scorer, data.test))

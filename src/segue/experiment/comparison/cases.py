@@ -6,6 +6,7 @@ metadata of the file name the hash of protocol and data, and the training that t
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from segue.protocols.dataset import Dataset
 from segue.storage import replacing_file
 from segue.strict_json import dumps
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 _GROUP, _WEIGHT, _ABOUT = "group", "weight of ", "segue"
 
@@ -114,7 +117,7 @@ def restore_cases(run: Path, label: str, key: str, data: Dataset, *, seed: int, 
             return
     except ArtifactError:
         pass
-    runtime.progress.say(f"{label}: its values in each case are missing or damaged; it is measured again")
+    logger.info("%s: its values in each case are missing or damaged; it is measured again", label)
     model = load(run / label)
     model = model.to(runtime.torch_device())
     keep_cases(run, label, evaluate(model, data, seed=seed, progress=runtime.progress), key)

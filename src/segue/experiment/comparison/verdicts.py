@@ -7,7 +7,7 @@ import numpy as np
 
 from segue.errors import ParameterError
 from segue.evaluation.confidence import intervals
-from segue.evaluation.slices import Partition, partitions, slice_refusals
+from segue.evaluation.slices import Partition, partitions, slice_problems
 from segue.experiment.comparison.cases import CaseValues, cases_file
 from segue.experiment.comparison.differences import Pair, differences_of, run_choices, run_pairs
 from segue.experiment.results import Results, Slice, judge
@@ -20,7 +20,7 @@ def check_slices(names: Sequence[str], data: Dataset) -> None:
     Raises:
         ParameterError: the names that are wrong, all together.
     """
-    mistakes = [f"--slices: {refusal}" for refusal in slice_refusals(names, data.train)]
+    mistakes = [f"--slices: {problem}" for problem in slice_problems(names, data.train)]
     if mistakes:
         raise ParameterError("\n".join(mistakes))
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from segue.evaluation.linter.checks import Finding
 from segue.experiment.report.wording import by_severity, few, headed, number, part_sizes, sampled, shown
-from segue.experiment.results import Difference, Example, Finding, ModelResult, Results
+from segue.experiment.results import Difference, Example, ModelResult, Results
 from segue.parameters import typed
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from math import isfinite
 
-from segue.experiment.results import Finding, ModelResult, Results
+from segue.evaluation.linter.checks import Finding
+from segue.experiment.results import ModelResult, Results
 from segue.metrics import lower_is_better
 
 _SEVERITIES = ("error", "warning", "note")

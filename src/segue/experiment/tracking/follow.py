@@ -14,7 +14,7 @@ from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.tracking.curve import Curve
 from segue.experiment.tracking.tracker import Subject, Tracker
 from segue.protocols.dataset import Dataset
-from segue.training.curve import EpochRecord
+from segue.training.runtime import EpochRecord
 
 _TRACKERS = {
     "tensorboard": ("TensorBoard", ("tensorboard",)),

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numba import njit
 
-from segue.evaluation.ranking.kernels import Seen, insert, is_barred
+from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 
 
 class Log(NamedTuple):
@@ -189,7 +189,7 @@ def list_rows(
     factors: Float32[np.ndarray, "B"],
     table: Table,
     allowed: Bool[np.ndarray, "_"],
-    seen: Seen,
+    seen: Excluded,
     items: Int64[np.ndarray, "B k"],
     values: Float32[np.ndarray, "B k"],
 ) -> None:
@@ -211,12 +211,12 @@ def list_rows(
         for entry in range(len(own)):
             item = own[entry]
             value = factors[b] * table.background[item] + weights[entry]
-            if value >= values[b, k - 1] and not is_barred(item, seen, b, allowed):
+            if value >= values[b, k - 1] and not is_excluded(item, seen, b, allowed):
                 insert(item, value, table.places, items[b], values[b])
         for item in table.order:
             value = factors[b] * table.background[item]
             # With a factor of 0 the order is that of the places, so that no later item can come before the last one.
             if value < values[b, k - 1] or (factors[b] == 0.0 and value == values[b, k - 1]):
                 break
-            if not (own == item).any() and not is_barred(item, seen, b, allowed):
+            if not (own == item).any() and not is_excluded(item, seen, b, allowed):
                 insert(item, value, table.places, items[b], values[b])

@@ -12,7 +12,7 @@ from torch import Tensor
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
-from segue.evaluation.ranking.kernels import Seen
+from segue.evaluation.ranking.cpu import Excluded
 from segue.models.base import Model, ModelConfig
 from segue.models.item_to_item.kernels import Counting, Log, Table, count_pairs, list_rows, score_rows
 from segue.models.recency import notes_on_age, recency
@@ -96,10 +96,10 @@ class SuccessorModel(Model):
         factors = self.background_factors(last)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
         table = self._table._replace(order=self._walk.within(allowed))
-        seen = Seen.nothing(len(prefixes)) if exclude is None else Seen(exclude.items, exclude.starts, exclude.ends)
+        excluded = Excluded.by(exclude, len(prefixes))
 
         def fill(part: slice) -> None:
-            list_rows(last[part], factors[part], table, mask, seen.of(part), items[part], values[part])
+            list_rows(last[part], factors[part], table, mask, excluded.rows(part), items[part], values[part])
 
         share_rows(len(last), fill, least=_LEAST_ROWS)
         return items, values

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from numba import njit
 
-from segue.evaluation.ranking.kernels import Seen, insert, is_barred
+from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 
 _LEAST = np.float32(np.finfo(np.float32).tiny)
 """Scores below the smallest normal float32 count as none, so that ties can be parted by steps of float32."""
@@ -78,7 +78,7 @@ class Filters(NamedTuple):
     """What is not listed: items that are not ``allowed`` (an empty mask allows all), and those ``seen`` in a row."""
 
     allowed: Bool[np.ndarray, "_"]
-    seen: Seen
+    seen: Excluded
 
 
 class Scratch(NamedTuple):
@@ -344,13 +344,13 @@ def list_best(
     for row in range(len(running.starts)):
         for place in range(_find(row, running, index, rules, scratch)):
             item, value = scratch.found[place], scratch.values[place]
-            if value >= values[row, k - 1] and not is_barred(item, filters.seen, row, filters.allowed):
+            if value >= values[row, k - 1] and not is_excluded(item, filters.seen, row, filters.allowed):
                 insert(item, value, order.places, items[row], values[row])
         listed = np.searchsorted(-values[row], 0.0)
         for item in order.items:
             if listed == k:
                 break
-            if scratch.listed[item] != scratch.tags[0] and not is_barred(item, filters.seen, row, filters.allowed):
+            if scratch.listed[item] != scratch.tags[0] and not is_excluded(item, filters.seen, row, filters.allowed):
                 items[row, listed] = item
                 values[row, listed] = 0.0
                 listed += 1

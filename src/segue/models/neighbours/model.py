@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.sessions import Cases, Prefixes, Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.evaluation.ranking.kernels import Seen
+from segue.evaluation.ranking.cpu import Excluded
 from segue.models.base import Model, ModelConfig
 from segue.models.neighbours.index import build_index
 from segue.models.neighbours.kernels import (
@@ -147,10 +148,10 @@ class NeighbourModel(Model):
         values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
         order = Order(self.vocabulary.order.within(allowed), self.vocabulary.order.places)
-        seen = Seen.nothing(len(prefixes)) if exclude is None else Seen(exclude.items, exclude.starts, exclude.ends)
+        excluded = Excluded.by(exclude, len(prefixes))
 
         def fill(part: slice) -> None:
-            running, filters = _running(prefixes[part]), Filters(mask, seen.of(part))
+            running, filters = _running(prefixes[part]), Filters(mask, excluded.rows(part))
             with self._scratch() as memory:
                 list_best(running, self._index, self._rules, memory, order, filters, items[part], values[part])
 

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
-from segue.data.context import Context
-from segue.data.features import Scale
+from segue.data.context import Context, Standardizer
 from segue.data.vocabulary import PADDING
 
 
@@ -27,21 +26,21 @@ class ContextEmbedding(nn.Module):
         super().__init__()
         self.reader = reader
         self.weights = nn.ParameterList()
-        for learnt in reader.learnt.values():
-            rows = 1 if isinstance(learnt, Scale) else len(learnt.values) + 1
+        for learnt in reader.encoders.values():
+            rows = 1 if isinstance(learnt, Standardizer) else len(learnt.values) + 1
             weight = nn.init.normal_(torch.empty(rows, width), std=init_std)
-            if not isinstance(learnt, Scale):
+            if not isinstance(learnt, Standardizer):
                 nn.init.zeros_(weight[PADDING])
             self.weights.append(nn.Parameter(weight))
 
     def forward(self, window: Window) -> Float[Tensor, "B L D"]:
         """Return the sum for each event, zero at padding."""
         total: Tensor = self.weights[0].new_zeros(*window.items.shape, self.weights[0].shape[1])
-        for weight, (name, learnt) in zip(self.weights, self.reader.learnt.items(), strict=True):
+        for weight, (name, learnt) in zip(self.weights, self.reader.encoders.items(), strict=True):
             if name not in window.context:
                 continue
             numbers = window.context[name]
-            if isinstance(learnt, Scale):
+            if isinstance(learnt, Standardizer):
                 total = total + numbers.unsqueeze(2) * weight
             else:
                 total = total + functional.embedding(numbers, weight, padding_idx=PADDING)

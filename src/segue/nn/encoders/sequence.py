@@ -96,8 +96,8 @@ class SequenceEncoder(Encoder):
         width = self.max_length if self.fixed_width else None
         if self.context is not None:
             # One event more, for the time between the oldest one that is kept and the one before.
-            prefixes = prefixes.latest(self.max_length + 1)
-            prefixes = replace(prefixes, context=self.context.reader.read(prefixes))
+            prefixes = prefixes.tail(self.max_length + 1)
+            prefixes = replace(prefixes, context=self.context.reader.transform(prefixes))
         return window_of(prefixes, self.max_length, width=width).to(self.items.device)
 
 

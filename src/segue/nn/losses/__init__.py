@@ -1,1 +1,1 @@
-"""How a state and its target become a loss: against the catalogue, against negatives, against soft labels."""
+"""Losses: functions of scores, of a step with its negatives, over all items, and their configuration."""

@@ -18,7 +18,6 @@ BCE: Kang and McAuley 2018 (arXiv 1808.09781), who draw one negative: more of th
 Macdonald 2023 (arXiv 2308.07192). NCE: Gutmann and Hyvarinen 2010; Mnih and Teh 2012.
 """
 
-from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -31,7 +30,7 @@ _TINY = 1e-24
 
 
 @runtime_checkable
-class Loss(Protocol):
+class ScoreLoss(Protocol):
     """The signature of every loss."""
 
     def __call__(
@@ -116,9 +115,9 @@ def gbce(
     """Generalised binary cross-entropy, which takes back the overconfidence that few negatives bring.
 
     Args:
-        scores: see ``Loss``.
-        targets: see ``Loss``.
-        excluded: see ``Loss``.
+        scores: see ``ScoreLoss``.
+        targets: see ``ScoreLoss``.
+        excluded: see ``ScoreLoss``.
         n_items: number of items N, the target among them; None takes the columns of a row for all items.
         calibration: t of the paper, from 0 (none: beta is 1) to 1 (all of it: beta is the share of items drawn).
     """
@@ -146,7 +145,51 @@ def cosine(states: Float[Tensor, "B D"], embeddings: Float[Tensor, "B D"]) -> Fl
     return 1.0 - functional.cosine_similarity(states, embeddings.detach(), dim=1)
 
 
-LOSSES: dict[str, Loss] = {
+def list_net(
+    scores: Float[Tensor, "B M"], relevance: Float[Tensor, "B M"], mask: Bool[Tensor, "B M"]
+) -> Float[Tensor, "B"]:
+    """Cross-entropy between the shares of relevance and the softmax of the scores (ListNet, Cao et al. 2007).
+
+    The paper's top-one probability is in proportion to a function of the relevance, in its experiments ``exp``. Here
+    it is the relevance itself, so that an irrelevant item has no share: with one relevant item per list this is the
+    cross-entropy of that item. A list without a relevant item costs nothing.
+
+    Args:
+        scores: score of each item of each list.
+        relevance: its relevance, 0 or above.
+        mask: False where a list has ended.
+    """
+    relevance = relevance * mask
+    share = relevance / relevance.sum(1, keepdim=True).clamp(min=torch.finfo(relevance.dtype).tiny)
+    log_softmax = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).log_softmax(dim=1)
+    return -(share * log_softmax).sum(1)
+
+
+def lambda_rank(
+    scores: Float[Tensor, "B M"], relevance: Float[Tensor, "B M"], mask: Bool[Tensor, "B M"]
+) -> Float[Tensor, "B"]:
+    """Pairwise logistic loss, each pair weighted by what swapping it changes in NDCG (LambdaRank, Burges 2010).
+
+    Its gradient is that of the paper; the weights take part in none. Memory grows with the square of M. A list without
+    a relevant item costs nothing.
+
+    Args:
+        scores: score of each item of each list.
+        relevance: its relevance, 0 or above; the gain is ``2 ** relevance - 1``.
+        mask: False where a list has ended.
+    """
+    gain = (torch.exp2(relevance) - 1.0) * mask
+    places = scores.detach().masked_fill(~mask, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(1)
+    discount = 1.0 / torch.log2(torch.arange(scores.shape[1], device=scores.device, dtype=scores.dtype) + 2.0)
+    ideal = (gain.sort(1, descending=True).values * discount).sum(1)
+    at_place = discount[places]
+    change = _differences(gain) * _differences(at_place).abs()
+    pairs = (change > 0) & mask.unsqueeze(2) & mask.unsqueeze(1)
+    losses = (change * pairs * functional.softplus(-_differences(scores))).sum((1, 2))
+    return losses / ideal.clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+LOSSES: dict[str, ScoreLoss] = {
     "cross-entropy": cross_entropy,
     "bce": bce,
     "gbce": gbce,
@@ -159,44 +202,16 @@ LOSSES: dict[str, Loss] = {
 """Every loss on scores by its name."""
 
 
-def make_loss(
-    name: str,
-    *,
-    activation: str = "linear",
-    elu: float = 1.0,
-    regularisation: float = 1.0,
-    n_items: int | None = None,
-    calibration: float = 0.75,
-) -> Loss:
-    """Return a loss with its final activation and its parameter bound.
-
-    Args:
-        name: a name of ``LOSSES``.
-        activation: see ``activate``.
-        elu: see ``activate``.
-        regularisation: weight of the score regularisation of BPR-max.
-        n_items: see ``gbce``.
-        calibration: see ``gbce``.
-    """
-    loss = LOSSES[name]
-    if loss is bpr_max:
-        loss = partial(bpr_max, regularisation=regularisation)
-    if loss is gbce:
-        loss = partial(gbce, n_items=n_items, calibration=calibration)
-    if activation == "linear":
-        return loss
-
-    def activated(scores: Tensor, targets: Tensor, excluded: Tensor | None = None) -> Tensor:
-        return loss(activate(scores, activation, elu), targets, excluded)
-
-    return activated
-
-
 def row_shares(states: Float[Tensor, "T D"], weights: Float[Tensor, "T"] | None) -> Float[Tensor, "T"]:
     """Return what each row counts for in the mean over the rows."""
     if weights is None:
         return states.new_full((len(states),), 1.0 / len(states))
     return weights / weights.sum()
+
+
+def activated(loss: ScoreLoss, activation: str, elu: float = 1.0) -> ScoreLoss:
+    """Return a loss of activated scores; see ``activate``."""
+    return loss if activation == "linear" else lambda scores, *rest: loss(activate(scores, activation, elu), *rest)
 
 
 def activate(scores: Float[Tensor, "B M"], activation: str, elu: float) -> Float[Tensor, "B M"]:
@@ -233,3 +248,8 @@ def _mean(values: Float[Tensor, "B M"], chosen: Bool[Tensor, "B M"]) -> Float[Te
 def _softmax(scores: Float[Tensor, "B M"], chosen: Bool[Tensor, "B M"]) -> Float[Tensor, "B M"]:
     """Softmax over the chosen columns; all zero where a row has none."""
     return scores.masked_fill(~chosen, torch.finfo(scores.dtype).min).softmax(dim=1) * chosen
+
+
+def _differences(values: Float[Tensor, "B M"]) -> Float[Tensor, "B M M"]:
+    """Return the first of each pair less the second."""
+    return values.unsqueeze(2) - values.unsqueeze(1)

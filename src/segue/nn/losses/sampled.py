@@ -1,29 +1,81 @@
-"""The loss of a state against its target and negatives: the other targets of the step, drawn items, or both."""
+"""Losses of a step: the states of a batch against their targets and all items, drawn negatives, or nothing else.
 
-from typing import NamedTuple, Protocol, runtime_checkable
+The softmax losses with negatives are one differentiable operation each. Written as a chain of small operations, most
+of a training step would go into temporaries; here the scores exist once, and are turned into the gradient in place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from segue.nn.encoders.base import Encoder
-from segue.nn.losses.functions import Loss, row_shares
-from segue.nn.losses.fused import shared_cross_entropy
-from segue.nn.losses.negatives import Negatives
-from segue.nn.losses.shared_softmax import Precision
-from segue.nn.sampling.samplers import PopularitySampler, hardest
+from segue.nn.losses.functions import ScoreLoss, cosine, row_shares
+from segue.nn.losses.softmax import Precision, SharedSoftmax, full_cross_entropy
+from segue.nn.sampling import Negatives, Pairs
+
+_TINY = 1e-24
+"""Keeps the logarithm finite where a negative beats the target by far, as in the authors' code of GRU4Rec."""
 
 
-class Compared(NamedTuple):
-    """Scores of a step: of each row's target, of its negatives, and which of these take no part."""
+@dataclass(frozen=True, eq=False)
+class LossInput:
+    """A step as a loss sees it; all tensors are on the device of the encoder.
 
-    own: Float[Tensor, "T"]
-    negatives: Float[Tensor, "T S"]
-    excluded: Bool[Tensor, "T S"]
+    Attributes:
+        states: output of the encoder at each row.
+        targets: item index of what followed.
+        encoder: holds the item table.
+        negatives: the drawn negatives; None for losses without any.
+        rows: embedding, and bias where W = D + 1, of each of ``negatives.ids``.
+        weights: weight of each row in the mean; None weights all alike.
+    """
+
+    states: Float[Tensor, "T D"]
+    targets: Int64[Tensor, "T"]
+    encoder: Encoder
+    negatives: Negatives | None = None
+    rows: Float[Tensor, "R W"] | None = None
+    weights: Float[Tensor, "T"] | None = None
+
+    def row_shares(self) -> Float[Tensor, "T"]:
+        """Return the share of each row in the mean."""
+        return row_shares(self.states, self.weights)
+
+    def drawn(self) -> tuple[Negatives, Float[Tensor, "R W"]]:
+        """Return negatives and rows of a loss that has some."""
+        assert self.negatives is not None
+        assert self.rows is not None
+        return self.negatives, self.rows
+
+    def own_scores(self) -> Float[Tensor, "T"]:
+        """Return the score of each row's target."""
+        _, rows = self.drawn()
+        size, own = self.states.shape[1], rows[: len(self.states)]
+        return (self.states * own[:, :size]).sum(1) + own[:, size:].sum(1)
 
 
-class SampledSoftmax:
+StepLoss = Callable[[LossInput], Float[Tensor, ""]]
+"""The loss of a step: the weighted mean over its rows."""
+
+
+def full_softmax(step: LossInput, *, precision: Precision = "fp32") -> Float[Tensor, ""]:
+    """Cross-entropy of each target among all items."""
+    return full_cross_entropy(step.states, step.encoder.table(), step.targets, step.row_shares(), precision=precision)
+
+
+def output_embedding(step: LossInput) -> Float[Tensor, ""]:
+    """Cosine distance to the embedding of the target (Tan et al. 2016): its cost does not grow with the catalogue."""
+    embeddings = step.encoder.rows(step.targets)[:, : step.states.shape[1]]
+    return cosine(step.states, embeddings) @ step.row_shares()
+
+
+def sampled_softmax(step: LossInput, *, logq: float = 1.0, precision: Precision = "fp32") -> Float[Tensor, ""]:
     """Cross-entropy of each target against itself and negatives that all rows of a step share.
 
     From the score of a negative, the correction subtracts the logarithm of how often it is expected among the
@@ -32,142 +84,184 @@ class SampledSoftmax:
     2507.09331).
 
     Args:
-        negatives: what the targets are compared with.
+        step: the step.
         logq: strength of the correction; 1 is all of it, 0 none.
         precision: precision of the matrix products.
     """
-
-    def __init__(self, negatives: Negatives, *, logq: float = 1.0, precision: Precision = "fp32") -> None:
-        self._negatives = negatives
-        self._logq = logq
-        self._precision: Precision = precision
-
-    def __call__(
-        self,
-        states: Float[Tensor, "T D"],
-        targets: Int64[Tensor, "T"],
-        encoder: Encoder,
-        epoch: int,
-        step: int,
-        weights: Float[Tensor, "T"] | None = None,
-    ) -> Float[Tensor, ""]:
-        """Return the mean loss; see ``CatalogueLoss``."""
-        draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
-        return shared_cross_entropy(
-            states,
-            encoder.rows(draw.ids),
-            row_shares(states, weights),
-            self._logq * draw.log_counts,
-            draw.excluded,
-            precision=self._precision,
-        )
+    negatives, rows = step.drawn()
+    assert negatives.log_counts is not None
+    log_counts, shares = logq * negatives.log_counts[negatives.first :], step.row_shares()
+    return shared_cross_entropy(step.states, rows, shares, log_counts, negatives.excluded, precision=precision)
 
 
-@runtime_checkable
-class Comparison(Protocol):
-    """Scores the targets of a step and what they are compared with."""
-
-    def __call__(
-        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
-    ) -> Compared:
-        """Return the scores; see ``CatalogueLoss``."""
-
-
-class SharedByAll:
-    """Negatives that all rows of a step share.
-
-    Args:
-        negatives: what the targets are compared with.
-        less_log_counts: whether scores are less the logarithm of how often an item is expected among the negatives,
-            that of the target as well; noise-contrastive estimation is told them so.
-    """
-
-    def __init__(self, negatives: Negatives, *, less_log_counts: bool = False) -> None:
-        self._negatives = negatives
-        self._less_log_counts = less_log_counts
-
-    def __call__(
-        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
-    ) -> Compared:
-        """Return the scores."""
-        draw = self._negatives.draw(targets.cpu().numpy(), epoch, step, states.device)
-        rows, size = encoder.rows(draw.ids), states.shape[1]
-        shared = rows[len(rows) - len(draw.log_counts) :]
-        own, scores = _own(states, rows), states @ shared[:, :size].T + shared[:, size:].sum(1)
-        excluded = torch.zeros_like(scores, dtype=torch.bool)
-        excluded[draw.excluded] = True
-        if self._less_log_counts:
-            own, scores = own - draw.own_log_counts, scores - draw.log_counts
-        return Compared(own, scores, excluded)
-
-
-class SharedByFew:
-    """Negatives that a few consecutive rows share.
-
-    Where thousands of rows share their negatives, a step pushes these few items down with all its weight, and a loss
-    that judges every item by itself, as BCE and gBCE do, hardly learns. With negatives for every few rows, it does.
-
-    Args:
-        sampler: where the negatives come from.
-        sharing: consecutive rows that share their negatives.
-        reject_hits: whether a negative is left out for a row whose target it is.
-    """
-
-    def __init__(self, sampler: PopularitySampler, *, sharing: int, reject_hits: bool) -> None:
-        self._sampler = sampler
-        self._sharing = sharing
-        self._reject_hits = reject_hits
-
-    def __call__(
-        self, states: Float[Tensor, "T D"], targets: Int64[Tensor, "T"], encoder: Encoder, epoch: int, step: int
-    ) -> Compared:
-        """Return the scores."""
-        (n_rows, size), sharing = states.shape, self._sharing
-        groups = -(-n_rows // sharing)
-        drawn = torch.from_numpy(self._sampler.draw_rows(epoch, step, groups)).to(states.device)  # [G, S]
-        rows = encoder.rows(torch.cat((targets, drawn.flatten())))
-        shared = rows[n_rows:].view(groups, -1, rows.shape[1])
-        grouped = functional.pad(states, (0, 0, 0, groups * sharing - n_rows)).view(groups, sharing, size)
-        scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
-        group = torch.arange(n_rows, device=states.device) // sharing
-        excluded = (drawn[group] == targets.unsqueeze(1)) & self._reject_hits
-        return Compared(_own(states, rows), scores.flatten(0, 1)[:n_rows], excluded)
-
-
-def _own(states: Float[Tensor, "T D"], rows: Float[Tensor, "R W"]) -> Float[Tensor, "T"]:
-    """Return the score of each row's own target, whose embedding stands at its place."""
-    size, own = states.shape[1], rows[: len(states)]
-    return (states * own[:, :size]).sum(1) + own[:, size:].sum(1)
-
-
-class SampledScores:
+def sampled_scores(
+    step: LossInput, *, loss: ScoreLoss, candidate_num: int = 1, subtract_log_counts: bool = False
+) -> Float[Tensor, ""]:
     """Any loss on the scores of each target and of its negatives.
 
     Args:
-        loss: what is applied to the scores, the target's in column 0.
-        comparison: what the targets are compared with.
-        candidate_num: dynamic negative sampling (Zhang et al. 2013): so many negatives in turn are a row's candidates
-            for one negative, and the best-scored one is taken.
+        step: the step.
+        loss: applied to the scores, the target's in column 0.
+        candidate_num: dynamic negative sampling (Zhang et al. 2013): of so many negatives in turn, only the one that
+            scores best for a row is compared with its target.
+        subtract_log_counts: whether to subtract from every score, the target's too, the logarithm of how often the
+            item is expected among the negatives, as noise-contrastive estimation does.
     """
+    own, (scores, excluded) = step.own_scores(), _negative_scores(step)
+    if subtract_log_counts:
+        negatives, _ = step.drawn()
+        assert negatives.log_counts is not None
+        own = own - negatives.log_counts[: len(own)]
+        scores = scores - negatives.log_counts[negatives.first :]
+    if candidate_num > 1:
+        scores, excluded = hardest(scores, excluded, candidate_num)
+    scores = torch.cat((own.unsqueeze(1), scores), dim=1)
+    losses = loss(scores, torch.zeros_like(step.targets), functional.pad(excluded, (1, 0)))
+    return losses @ step.row_shares()
 
-    def __init__(self, loss: Loss, comparison: Comparison, *, candidate_num: int = 1) -> None:
-        self._loss = loss
-        self._comparison = comparison
-        self._candidate_num = candidate_num
 
-    def __call__(
-        self,
-        states: Float[Tensor, "T D"],
-        targets: Int64[Tensor, "T"],
-        encoder: Encoder,
-        epoch: int,
-        step: int,
-        weights: Float[Tensor, "T"] | None = None,
-    ) -> Float[Tensor, ""]:
-        """Return the mean loss; see ``CatalogueLoss``."""
-        own, negatives, excluded = self._comparison(states, targets, encoder, epoch, step)
-        if self._candidate_num > 1:
-            negatives, excluded = hardest(negatives, excluded, self._candidate_num)
-        scores = torch.cat((own.unsqueeze(1), negatives), dim=1)
-        losses = self._loss(scores, torch.zeros_like(targets), functional.pad(excluded, (1, 0)))
-        return losses @ row_shares(states, weights)
+def session_parallel(step: LossInput, *, loss: ScoreLoss | None = None, logq: float = 0.0) -> Float[Tensor, ""]:
+    """Sum over the lanes of GRU4Rec's losses, where column ``b`` of the scores is the target of lane ``b``.
+
+    The logQ correction takes back that popular items are compared with more often than others (Bengio and Senecal,
+    2008). The other losses compare scores in pairs and need no correction.
+
+    Args:
+        step: the step; ``negatives`` are those of ``SessionParallelNegatives``.
+        loss: applied to the scores; None is the cross-entropy.
+        logq: strength of the correction of the cross-entropy; 1 is all of it, 0 none.
+    """
+    negatives, rows = step.drawn()
+    if loss is None:
+        assert negatives.log_counts is not None
+        return sampled_cross_entropy(step.states, rows, logq * negatives.log_counts, negatives.excluded).sum()
+    scores = torch.addmm(rows[:, -1], step.states, rows[:, :-1].T)
+    excluded = torch.zeros_like(scores, dtype=torch.bool)
+    excluded[negatives.excluded] = True
+    return loss(scores, torch.arange(len(scores), device=scores.device), excluded).sum()
+
+
+def hardest(
+    scores: Float[Tensor, "T M"], excluded: Bool[Tensor, "T M"], candidates: int
+) -> tuple[Float[Tensor, "T S"], Bool[Tensor, "T S"]]:
+    """Keep the best-scored one of every few columns, for each row its own (dynamic negative sampling).
+
+    Args:
+        scores: scores of the negatives.
+        excluded: negatives that are left out; one is kept only where all of its group are.
+        candidates: columns of a group; must divide M.
+    """
+    groups = scores.view(len(scores), -1, candidates)
+    out = excluded.view(len(excluded), -1, candidates)
+    best = groups.detach().masked_fill(out, -torch.inf).argmax(2, keepdim=True)
+    return groups.gather(2, best).squeeze(2), out.gather(2, best).squeeze(2)
+
+
+def _negative_scores(step: LossInput) -> tuple[Float[Tensor, "T M"], Bool[Tensor, "T M"]]:
+    """Return the scores of the negatives of each row, and which of them are left out."""
+    negatives, rows = step.drawn()
+    (n_rows, size), group_size, rows = step.states.shape, negatives.group_size, rows[negatives.first :]
+    if group_size == 0:
+        scores = step.states @ rows[:, :size].T + rows[:, size:].sum(1)
+    else:
+        groups = -(-n_rows // group_size)
+        shared = rows.view(groups, -1, rows.shape[1])  # [G, S, W]
+        grouped = functional.pad(step.states, (0, 0, 0, groups * group_size - n_rows)).view(groups, group_size, size)
+        scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
+        scores = scores.flatten(0, 1)[:n_rows]
+    excluded = torch.zeros_like(scores, dtype=torch.bool)
+    excluded[negatives.excluded] = True
+    return scores, excluded
+
+
+def sampled_cross_entropy(
+    states: Float[Tensor, "B D"],
+    candidates: Float[Tensor, "M W"],
+    log_q: Float[Tensor, "M"],
+    excluded: Pairs,
+) -> Float[Tensor, "B"]:
+    """Return ``-log softmax(states @ embeddings.T + biases - log_q)`` at column ``b`` of each row ``b``.
+
+    Args:
+        states: output of the encoder for each row.
+        candidates: embedding of each compared item and, in the last column, its bias (W = D + 1); shared by all
+            rows, the first B are the targets of the rows.
+        log_q: subtracted from each column.
+        excluded: rows and columns of the scores that are left out.
+    """
+    loss: Tensor = _SampledCrossEntropy.apply(states, candidates, log_q, excluded)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def shared_cross_entropy(
+    states: Float[Tensor, "T D"],
+    rows: Float[Tensor, "R W"],
+    weights: Float[Tensor, "T"],
+    log_counts: Float[Tensor, "M"],
+    excluded: Pairs,
+    *,
+    precision: Precision = "fp32",
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of ``-log softmax`` of each row's target against itself and the shared negatives.
+
+    Args:
+        states: output of the encoder at each row.
+        rows: embedding, and bias where W = D + 1, of the target of each row and of the drawn items.
+        weights: weight of each row.
+        log_counts: subtracted from the score of each negative; these are the last M of ``rows``.
+        excluded: scores against the negatives that are left out.
+        precision: precision of the matrix products.
+    """
+    loss: Tensor = _SharedCrossEntropy.apply(states, rows, weights, log_counts, excluded, precision)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, candidates: Tensor, log_q: Tensor, excluded: Pairs) -> Tensor:
+        scores = torch.addmm(candidates[:, -1] - log_q, states, candidates[:, :-1].T)
+        scores[excluded] = -torch.inf
+        gradient = torch.softmax(scores, dim=1, out=scores)
+        at_target = gradient.diagonal()
+        loss = -torch.log(at_target + _TINY)
+        at_target -= 1.0
+        ctx.save_for_backward(states, candidates, gradient)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        states, candidates, gradient = ctx.saved_tensors
+        weight = of_loss.unsqueeze(1)
+        of_states = torch.mm(gradient, candidates[:, :-1]).mul_(weight)
+        of_candidates = torch.empty_like(candidates)
+        torch.mm(gradient.T, states * weight, out=of_candidates[:, :-1])
+        of_candidates[:, -1] = torch.mv(gradient.T, of_loss)
+        return of_states, of_candidates, None, None
+
+
+class _SharedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        rows: Tensor,
+        weights: Tensor,
+        log_counts: Tensor,
+        excluded: Pairs,
+        precision: Precision,
+    ) -> Tensor:
+        first = len(rows) - len(log_counts)
+        softmax = SharedSoftmax(rows[first:], log_counts=log_counts, excluded=excluded, precision=precision)
+        terms = softmax.terms(states, rows[: len(states)], weights)
+        of_rows = torch.zeros_like(rows)
+        of_rows[: len(states)] = terms.of_own
+        of_rows[first:] += terms.of_items
+        ctx.save_for_backward(terms.of_states, of_rows)
+        return terms.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, of_rows = ctx.saved_tensors
+        return of_states * of_loss, of_rows * of_loss, None, None, None, None

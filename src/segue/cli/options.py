@@ -1,0 +1,99 @@
+"""Options that several commands share, and how their values are read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segue.errors import ArtifactError, ParameterError
+
+if TYPE_CHECKING:
+    from segue.experiment.recipe import Recipe
+    from segue.protocols.dataset import Dataset
+
+Log = Annotated[
+    str, typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set.")
+]
+OptionalLog = Annotated[
+    str | None,
+    typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
+]
+PlainLog = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
+Format = Annotated[str | None, typer.Option("--format", help="Format of the log; detected by default.")]
+Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
+Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
+Protocol = Annotated[str | None, typer.Option("--protocol", help="Evaluation protocol; default: by the kind of log.")]
+ProtocolSettings = Annotated[list[str] | None, typer.Option("--set", help="Set a parameter: protocol.k_core=5.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Random seed (0).")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the previous content of the folder.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="auto, fp32 or bf16; auto is bf16 on a GPU that supports it, else fp32."),
+]
+ModelFolder = Annotated[Path, typer.Argument(help="Folder of a trained model, as a run writes it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def log_options(
+    log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
+) -> dict[str, Any]:
+    """Return the options of a log by their names in a recipe; None for options that were not given."""
+    from segue.experiment.recipe import parse_assignments
+
+    parsed = parse_assignments("--columns", columns) if columns else None
+    return {"log": log, "format": log_format, "columns": parsed, "items": items}
+
+
+def training_options(
+    preset: list[str] | None, settings: list[str] | None, seed: int | None, device: str | None, precision: str | None
+) -> dict[str, Any]:
+    """Return the options of a training by their names in a recipe; None for options that were not given."""
+    from segue.experiment.recipe import parse_assignments, parse_settings
+
+    return {
+        "preset": parse_assignments("--preset", preset) if preset else None,
+        "set": parse_settings(settings) if settings else None,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+    }
+
+
+def read_data(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None) -> "tuple[Recipe, Dataset]":
+    """Prepare the log, or open the prepared data set, that ``log_options`` names; ``--set`` sets the protocol."""
+    from segue.experiment.recipe import PROTOCOL, load_recipe, parse_settings
+    from segue.experiment.source import prepare_log, with_prepared
+
+    tree = parse_settings(settings or [])
+    if others := sorted(tree.keys() - {PROTOCOL}):
+        raise ParameterError(
+            f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
+        )
+    recipe, opened = with_prepared(load_recipe(None, {**source, "protocol": protocol, "set": tree}))
+    return recipe, opened or prepare_log(recipe)
+
+
+def model_folder(path: Path) -> Path:
+    """Check that a path is the folder of a model, and return it.
+
+    Raises:
+        ArtifactError: there is no such folder, or it is the folder of a run.
+    """
+    from segue.artifact import is_artifact
+
+    if not path.exists():
+        raise ArtifactError(f"{path}: does not exist; name the folder of a model that a run wrote")
+    inside = sorted(folder for folder in path.iterdir() if is_artifact(folder)) if path.is_dir() else []
+    if inside and not is_artifact(path):
+        raise ArtifactError(
+            f"{path}: must be the folder of a model, got a run; name one of its models: {', '.join(map(str, inside))}"
+        )
+    return path
+
+
+def split_names(texts: list[str]) -> list[str]:
+    """Split texts of comma-separated names."""
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]

@@ -1,0 +1,160 @@
+"""Convert what a reader returns into ``Events`` or metadata, or report all its mistakes at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from segue.data.events import ITEM, PARTS, SESSION, USER, Events, Unit
+from segue.data.ingest.columns import COLUMN_ALIASES, find_column, quoted, resolve_columns
+from segue.data.ingest.mistakes import Mistakes, Source
+from segue.data.ingest.times import TIME_UNITS, TimeUnit, parse_times
+from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
+from segue.errors import LogError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """The output of a reader: the columns and values of a source, not yet converted.
+
+    Attributes:
+        frame: the rows; a text format leaves every value as text.
+        source: where the rows come from.
+        is_text: whether integers in ``frame`` may be text.
+        notes: what the reader detected.
+        types: types of columns (``"number"``, ``"category"``, ``"numbers"``), if the format declares them.
+        unit: what one session is, if the format or the public log determines it.
+    """
+
+    frame: pl.DataFrame
+    source: Source
+    is_text: bool = True
+    notes: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    unit: Unit | None = None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The user's description of a log.
+
+    Attributes:
+        columns: column by role; other roles are found by their common names.
+        time_unit: unit of numeric times; detected from their magnitude if None.
+        unit: what one session is; detected from the columns if None.
+
+    Raises:
+        UnknownNameError: a unit is not known.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_unit: TimeUnit | None = None
+    unit: Unit | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_unit is not None and self.time_unit not in TIME_UNITS:
+            raise UnknownNameError("time unit", self.time_unit, TIME_UNITS)
+        if self.unit is not None and self.unit not in (SESSION, USER):
+            raise UnknownNameError("unit", self.unit, (SESSION, USER))
+
+
+def ingest(table: RawTable, options: ReadOptions) -> Events:
+    """Validate and convert a table.
+
+    A missing value becomes null; the cleaning later drops it and reports that. A value that is present but cannot be
+    parsed is a mistake. Blank lines are skipped.
+
+    Raises:
+        LogError: the missing columns, or else all invalid values.
+    """
+    mistakes = Mistakes(table.source)
+    if table.frame.is_empty():
+        mistakes.add("has no events; a log needs at least one row of them")
+        mistakes.raise_if_any()
+    roles = resolve_columns(table.frame.columns, options.columns, options.unit, table.source)
+    notes, columns, found = list(table.notes), [], []
+    for role, name in roles.columns.items():
+        column = _parse(role, table, table.frame[name], options.time_unit)
+        found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))
+        columns.append(mistakes.check(column, table.frame[name]).alias(role))
+    if found != [f"{role} is '{role}'" for role in roles.columns]:  # Names assigned by a reader are no news.
+        notes.append("columns: " + ", ".join(found))
+    free = [raw for raw in table.frame.get_columns() if raw.name not in roles.columns.values()]
+    notes += [
+        f"column '{raw.name}' is left out: its name is taken by another one"
+        for raw in free
+        if raw.name in COLUMN_ALIASES
+    ]
+    features = [raw for raw in free if raw.name not in COLUMN_ALIASES]
+    if features:
+        notes.append(f"features: {quoted([raw.name for raw in features])}")
+    columns += _parse_features(table, features, mistakes)
+    mistakes.raise_if_any()
+    frame = pl.DataFrame(columns)
+    if frame[SESSION].null_count():
+        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    return Events(frame, unit=options.unit or table.unit or roles.unit, notes=tuple(notes))
+
+
+def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> pl.DataFrame:
+    """Validate and convert a table of metadata: one row per id, the first if an id is repeated.
+
+    Args:
+        table: the rows.
+        role: ``"item"`` or ``"user"``, the name of the id column in the result.
+        columns: the user's column by role.
+
+    Raises:
+        LogError: all mistakes in the table.
+    """
+    key = find_column(table.frame.columns, role, columns, table.source)
+    mistakes = Mistakes(table.source)
+    ids = mistakes.check(parse_ids(table.frame[key], text=table.is_text), table.frame[key]).alias(role)
+    others = [raw for raw in table.frame.get_columns() if raw.name not in (key, role)]
+    features = _parse_features(table, others, mistakes)
+    mistakes.raise_if_any()
+    return pl.DataFrame([ids, *features]).drop_nulls(role).unique(role, keep="first", maintain_order=True)
+
+
+def attach_metadata(events: Events, table: RawTable, role: str, columns: Mapping[str, str]) -> Events:
+    """Add metadata to a log; a note counts the ids of the log that it describes.
+
+    Raises:
+        LogError: the table has mistakes, or describes no id of the log.
+    """
+    metadata = ingest_metadata(table, role, columns)
+    key = SESSION if role == USER and events.unit == USER else role
+    ids = events.frame[key].drop_nulls().unique()
+    metadata = metadata.with_columns(pl.col(role).cast(ids.dtype, strict=False)).drop_nulls(role)
+    known = int(ids.is_in(metadata[role].implode()).sum())
+    if not known:
+        raise LogError(
+            f"{table.source.name}: describes none of the {len(ids):,} {role}s of the log, so it belongs to another "
+            "log; pass the file with the same ids as the log"
+        )
+    note = f"metadata: {Path(table.source.name).name} describes {known:,} of {len(ids):,} {role}s"
+    notes = (*events.notes, note)
+    if role == ITEM:
+        return replace(events, items=metadata, notes=notes)
+    return replace(events, users=metadata, notes=notes)
+
+
+def _parse(role: str, table: RawTable, raw: pl.Series, time_unit: TimeUnit | None) -> ParsedColumn:
+    match role:
+        case "session" | "user" | "item":
+            return parse_ids(raw, text=table.is_text)
+        case "time":
+            return parse_times(raw, time_unit)
+        case "rating":
+            return parse_numbers(raw)
+        case "part":
+            parts = raw.cast(pl.String)
+            invalid = rows_where(~parts.is_in(PARTS).fill_null(False))
+            rule = f"must be one of {', '.join(PARTS)}"
+            return ParsedColumn(parts, invalid, rule, "correct them, or rename the column")
+    return parse_feature(raw, table.types.get(raw.name))
+
+
+def _parse_features(table: RawTable, columns: list[pl.Series], mistakes: Mistakes) -> list[pl.Series]:
+    return [mistakes.check(parse_feature(raw, table.types.get(raw.name)), raw).alias(raw.name) for raw in columns]

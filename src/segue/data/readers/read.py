@@ -1,0 +1,172 @@
+"""``segue.read``: a file, a folder or data in memory -> ``Events``."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segue.data.events import ITEM, PART, TIME, Events, Unit
+from segue.data.ingest.tables import RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
+from segue.data.ingest.times import TimeUnit
+from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files
+from segue.data.readers.formats import check_format, read_metadata, read_parquet, read_table
+from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
+from segue.data.readers.public_logs import FOLDER_VARIABLE, find_log
+from segue.errors import LogError, ParameterError
+from segue.manifest import DATASET
+
+
+def read(
+    source: str | Path | pl.DataFrame | Any,
+    *,
+    format: str | None = None,  # noqa: A002
+    columns: Mapping[str, str] | None = None,
+    time_unit: TimeUnit | None = None,
+    unit: Unit | None = None,
+    items: str | Path | pl.DataFrame | Any | None = None,
+) -> Events:
+    """Read a log.
+
+    Args:
+        source: a file, a folder, the name of a file or folder in the folder that ``SEGUE_DATA`` names, a polars or
+            pandas frame, a dictionary of arrays, or a scipy sparse matrix. The rows of a matrix are users (sessions
+            with ``unit="session"``), its columns items; each non-zero entry is one event with that rating.
+        format: format of the files; detected from their content if None.
+        columns: column by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``; common names are
+            found without it. Columns without a name are called ``"1"``, ``"2"``, ...
+        time_unit: unit of numeric times; detected from their magnitude if None.
+        unit: what one session is, a visit (``"session"``) or a whole history (``"user"``); detected from the columns
+            if None.
+        items: metadata of items, a file or a frame.
+
+    Returns:
+        All events in their original order; only blank lines are dropped. ``notes`` lists what was detected.
+
+    Raises:
+        LogError: the source cannot be read or breaks a rule; lists all mistakes with their lines.
+        UnknownNameError: there is no such format, role or unit.
+
+    Examples:
+        >>> import polars as pl
+        >>> log = read(pl.DataFrame({"SessionId": [1, 1], "ItemId": ["a", "b"], "Time": [1700000000, 1700000060]}))
+        >>> len(log), log.n_sessions, log.n_items
+        (2, 1, 2)
+    """
+    check_format(format)
+    options = ReadOptions(columns or {}, time_unit, unit)
+    if isinstance(source, str | Path):
+        events = _read_path(_resolve_path(source), format, options)
+    elif format is not None:
+        raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
+    else:
+        table = _from_matrix(source, options) if is_sparse(source) else _from_frame(source)
+        events = _with_time_note(ingest(table, options))
+    if items is None:
+        return events
+    return attach_metadata(events, _items_table(items), ITEM, options.columns)
+
+
+def read_items(source: object) -> pl.DataFrame:
+    """Read metadata of items: one row per item, with its id in the column ``item``.
+
+    Args:
+        source: a file, a polars or pandas frame, or a dictionary of arrays.
+
+    Raises:
+        LogError: the source cannot be read or breaks a rule; lists all mistakes with their lines.
+    """
+    return ingest_metadata(_items_table(source), ITEM, {})
+
+
+def _items_table(source: object) -> RawTable:
+    return read_metadata(Path(source)) if isinstance(source, str | Path) else _from_frame(source)
+
+
+def _resolve_path(source: str | Path) -> Path:
+    path = Path(source)
+    found = path if path.exists() else find_log(str(source))
+    if found is None:
+        raise LogError(
+            f"{source}: no such file or folder, neither here nor in the folder that {FOLDER_VARIABLE} names; "
+            "check the name"
+        )
+    if DATASET.is_at(found):
+        raise LogError(f"{found}: is a prepared data set, not a log; open it with segue.open_dataset")
+    if DATASET.is_without_manifest(found):
+        raise LogError(f"{found}: is {DATASET.noun} whose {DATASET.file} is missing; {DATASET.remedy}")
+    return found
+
+
+def _from_frame(source: object) -> RawTable:
+    if isinstance(source, pl.DataFrame):
+        return from_polars(source)
+    if is_pandas(source):
+        return from_pandas(source)
+    if isinstance(source, Mapping):
+        return from_mapping(source)
+    raise ParameterError(
+        "source: must be a path, a polars or pandas frame, a dict of arrays or a scipy sparse matrix, "
+        f"got {type(source).__name__}"
+    )
+
+
+def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
+    for name, given in (("columns", options.columns), ("time_unit", options.time_unit)):
+        if given:
+            raise ParameterError(f"{name}: a matrix has no named columns and no times, got {given}; leave it out")
+    return from_sparse(source, options.unit)
+
+
+def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Events:
+    files = find_log_files(path) if path.is_dir() else LogFiles({"": [path]})
+    parts = _read_parts(path, files, format_name, options)
+    events = parts[""] if "" in parts else _concatenate(parts)
+    events = _with_time_note(replace(events, notes=(*files.notes, *events.notes)))
+    for file, role in find_metadata_files(next(iter(files.parts.values()))[0]):
+        events = attach_metadata(events, read_metadata(file), role, options.columns)
+    return events
+
+
+def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: ReadOptions) -> dict[str, Events]:
+    """Read every part; the mistakes of all files are reported together."""
+    parts, mistakes = {}, []
+    for part, paths in files.parts.items():
+        try:
+            table = read_parquet(path, paths) if len(paths) > 1 else read_table(paths[0], format_name, options)
+            parts[part] = ingest(table, options)
+        except LogError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise LogError("\n".join(mistakes))
+    return parts
+
+
+def _concatenate(parts: Mapping[str, Events]) -> Events:
+    """Concatenate the parts of a split; a note that applies to all parts appears once.
+
+    Ids are kept although the source may number the sessions of each part from 1; the column ``part`` keeps them apart.
+
+    Raises:
+        LogError: only some parts have times.
+    """
+    timed = [part for part, events in parts.items() if events.has_time]
+    if timed and len(timed) < len(parts):
+        raise LogError(f"the part {timed[0]} has a time column, others have none; give it to all parts or to none")
+    frames = [events.frame.with_columns(pl.lit(part).alias(PART)) for part, events in parts.items()]
+    shared = set.intersection(*(set(events.notes) for events in parts.values()))
+    notes = [note if note in shared else f"{part}: {note}" for part, events in parts.items() for note in events.notes]
+    unit = next(iter(parts.values())).unit
+    return Events(pl.concat(frames, how="diagonal_relaxed"), unit=unit, notes=tuple(dict.fromkeys(notes)))
+
+
+def _with_time_note(events: Events) -> Events:
+    """Add a note on when the log begins and ends, or that it has no times."""
+    note = "time: no column; events and sessions keep the order of the file"
+    if events.has_time:
+        first, last = events.frame.select(first=pl.col(TIME).min(), last=pl.col(TIME).max()).row(0)
+        if first is None:
+            return events
+        note = f"time: from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    return replace(events, notes=(*events.notes, note))

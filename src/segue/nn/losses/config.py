@@ -1,0 +1,209 @@
+"""The losses by name, each with the parameters that it uses: what the section ``training.loss`` of a model holds."""
+
+from abc import abstractmethod
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import BeforeValidator, Field, field_validator
+
+from segue.nn.losses.functions import LOSSES, ScoreLoss, gbce
+from segue.nn.losses.sampled import StepLoss, full_softmax, output_embedding, sampled_scores, sampled_softmax
+from segue.nn.losses.softmax import Precision
+from segue.nn.sampling import GroupedNegatives, NegativeSampler, PopularitySampler, SharedNegatives
+from segue.parameters import Section
+
+
+class LossConfig(Section):
+    """A loss and its parameters."""
+
+    name: str
+    """What is minimised."""
+
+    def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler | None:
+        """Return what draws the negatives; None where the loss has none.
+
+        Args:
+            support: training events per item index.
+            seed: seed of the draws.
+        """
+        return None
+
+    @abstractmethod
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step.
+
+        Args:
+            n_items: number of items N.
+            precision: precision of the matrix products of the softmax losses.
+        """
+
+
+class FullCrossEntropy(LossConfig):
+    """Softmax cross-entropy over all items."""
+
+    name: Literal["cross-entropy"] = "cross-entropy"
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(full_softmax, precision=precision)
+
+
+class Cosine(LossConfig):
+    """Cosine distance to the embedding of the target."""
+
+    name: Literal["cosine"] = "cosine"
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return output_embedding
+
+
+class DrawnNegatives(LossConfig):
+    """A loss with drawn negatives."""
+
+    n_samples: int = Field(256, ge=0)
+    """Negatives drawn per step and shared by its targets."""
+    alpha: float = Field(0.5, ge=0, le=1)
+    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
+
+    @property
+    def n_drawn(self) -> int:
+        """Items of a draw."""
+        return self.n_samples
+
+    @property
+    def reject_hits(self) -> bool:
+        """Whether a negative that is the target itself is left out."""
+        return False
+
+    def sampler(self, support: Int[np.ndarray, "M"], seed: int) -> PopularitySampler | None:
+        """Return what draws the items; None where none are drawn."""
+        return PopularitySampler(support, self.alpha, self.n_drawn, seed) if self.n_drawn else None
+
+
+class AccidentalHits(Section):
+    """A loss that may leave out negatives that are the target itself."""
+
+    accidental_hits: Literal["reject", "keep"] = "reject"
+    """What becomes of a negative that is the target itself."""
+
+    @property
+    def reject_hits(self) -> bool:
+        """Whether a negative that is the target itself is left out."""
+        return self.accidental_hits == "reject"
+
+
+class LogQ(Section):
+    """A sampled softmax with a correction."""
+
+    logq: float = Field(1.0, ge=0)
+    """Strength of the logQ correction, for how often each negative is expected: 1 is all of it, 0 none."""
+
+
+class SharedDraw(DrawnNegatives):
+    """A loss whose negatives are drawn items, the other targets of the step, or both."""
+
+    in_batch: bool = Field(False, validate_default=True)
+    """Whether the other targets of a step are negatives, too."""
+
+    @field_validator("in_batch")
+    @classmethod
+    def _has_negatives(cls, in_batch: bool, values: Any) -> bool:
+        if not in_batch and values.data.get("n_samples") == 0:
+            raise ValueError(
+                "true with n_samples 0 (the loss compares the target with negatives; draw some, 256 for example, or "
+                "set in_batch)"
+            )
+        return in_batch
+
+    def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler:
+        """Return what draws the negatives."""
+        sampler = self.sampler(support, seed)
+        return SharedNegatives(sampler, support, in_batch=self.in_batch, reject_hits=self.reject_hits)
+
+
+class NCE(SharedDraw):
+    """Noise-contrastive estimation, whose noise may be the target by definition."""
+
+    name: Literal["nce"] = "nce"
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(sampled_scores, loss=LOSSES[self.name], subtract_log_counts=True)
+
+
+class SampledSoftmax(LogQ, AccidentalHits, SharedDraw):
+    """Softmax cross-entropy against the negatives of a step."""
+
+    name: Literal["sampled-softmax"] = "sampled-softmax"
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(sampled_softmax, logq=self.logq, precision=precision)
+
+
+class Ranking(AccidentalHits, SharedDraw):
+    """A loss on the scores of the target and of each negative."""
+
+    name: Literal["bce", "bpr", "bpr-max", "top1", "top1-max"]
+    targets_per_draw: int = Field(0, ge=0)
+    """Draw n_samples negatives anew for so many consecutive targets; 0 shares one draw among all targets of a step."""
+    candidate_num: int = Field(1, ge=1)
+    """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
+
+    @field_validator("targets_per_draw", "candidate_num")
+    @classmethod
+    def _needs_draws(cls, number: int, values: Any) -> int:
+        least = 0 if values.field_name == "targets_per_draw" else 1
+        if number > least and values.data.get("in_batch"):
+            raise ValueError(
+                f"{least} with in_batch (the other targets of a step are not drawn; set n_samples instead)"
+            )
+        return number
+
+    @property
+    def n_drawn(self) -> int:
+        """Items of a draw, candidates included."""
+        return self.n_samples * self.candidate_num
+
+    def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler:
+        """Return what draws the negatives."""
+        sampler, size = self.sampler(support, seed), self.targets_per_draw
+        if sampler is None or size == 0:
+            return super().negatives(support, seed)
+        return GroupedNegatives(sampler, len(support) - 1, group_size=size, reject_hits=self.reject_hits)
+
+    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+        """Return the loss of a step."""
+        return partial(sampled_scores, loss=self.score_loss(n_items), candidate_num=self.candidate_num)
+
+    def score_loss(self, n_items: int) -> ScoreLoss:
+        """Return the loss on scores."""
+        return LOSSES[self.name]
+
+
+class GBCE(Ranking):
+    """Generalised binary cross-entropy."""
+
+    name: Literal["gbce"] = "gbce"  # type: ignore[assignment]
+    gbce_t: float = Field(0.75, ge=0, le=1)
+    """Calibration t of gBCE: 0 is BCE, 1 undoes the overconfidence that sampling brings."""
+
+    def score_loss(self, n_items: int) -> ScoreLoss:
+        """Return the loss on scores."""
+        return partial(gbce, n_items=n_items, calibration=self.gbce_t)
+
+
+def by_name(value: Any) -> Any:
+    """Return a bare name as the section of a loss with its defaults."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Loss = Annotated[
+    FullCrossEntropy | SampledSoftmax | Ranking | GBCE | NCE | Cosine,
+    Field(discriminator="name"),
+    BeforeValidator(by_name),
+]
+"""Any loss of a sequence encoder; a bare name stands for the loss with its defaults."""

@@ -1,0 +1,261 @@
+"""Softmax losses over many items that all rows share, computed with their gradients in chunks of rows.
+
+Training with a softmax costs three matrix products and the work on T x M scores between them. Here one chunk of the
+scores exists at a time, and next to nothing is done to it but ``exp``, in place. Columns added to both factors of the
+products do the rest: they subtract the score of the row's own target, add the items' biases, and sum the exponentials
+up. These are never normalised, for the sum of a row can as well scale the small factor of the product that follows.
+
+The subtraction also makes bf16 products exact enough. A bf16 number has 8 bits, and what is rounded is how far an item
+is from the target: what matters most is rounded least.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from segue.nn.sampling import Pairs
+
+Precision = Literal["fp32", "bf16"]
+"""Precision of the matrix products with the items; inputs and outputs keep their own type."""
+
+_BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 27}
+"""Scores in a chunk by device: they stay in the cache of a CPU, and keep a GPU busy between two looks at the sums."""
+_LEAST = 64
+"""Rows of a chunk whatever the number of items: fewer make a matrix product slow."""
+_LARGE = 1e20
+"""Sum of exponentials above which they are taken relative to the largest score; float32 ends at 3e38, and its inverse
+must be a number as well."""
+
+
+def full_cross_entropy(
+    states: Float[Tensor, "T D"],
+    table: Float[Tensor, "M W"],
+    targets: Int64[Tensor, "T"],
+    weights: Float[Tensor, "T"] | None = None,
+    *,
+    precision: Precision = "fp32",
+    budget: int | None = None,
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of ``-log softmax(states @ embeddings.T + biases)`` at the targets.
+
+    The gradient is computed with the loss, chunk by chunk, which is why the weight of each row must be known: what
+    is kept for the backward pass has the size of ``states`` and of ``table``.
+
+    Args:
+        states: output of the encoder at each row.
+        table: embedding, and bias where W = D + 1, of every item; row 0 (padding) takes no part.
+        targets: item index of each row's target, 1 or above.
+        weights: weight of each row; None takes the mean over the rows.
+        precision: precision of the matrix products.
+        budget: scores in a chunk; None takes what suits the device.
+    """
+    if weights is None:
+        weights = states.new_full((len(states),), 1.0 / len(states))
+    loss: Tensor = _FullCrossEntropy.apply(states, table, targets, weights, precision, budget)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def soft_cross_entropy(
+    states: Float[Tensor, "T D"],
+    table: Float[Tensor, "M W"],
+    labels: Int64[Tensor, "T K"],
+    shares: Float[Tensor, "T K"],
+    weights: Float[Tensor, "T"],
+    *,
+    temperature: float = 1.0,
+    precision: Precision = "fp32",
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of ``-temperature ** 2 * sum_k shares_k log softmax(scores / temperature)_k``.
+
+    This is the softened Kullback-Leibler divergence of knowledge distillation (Hinton et al. 2015, arXiv 1503.02531)
+    up to the entropy of the labels, which no parameter of the student changes; the square keeps its gradient as large
+    as that of hard labels. As scores are dot products, the mean score of a row's labels is its score against the
+    mean of their embeddings, so that soft labels cost as much as a hard one.
+
+    Args:
+        states: output of the encoder at each row.
+        table: embedding, and bias where W = D + 1, of every item; row 0 (padding) takes no part.
+        labels: item indices of the soft labels.
+        shares: their shares, which sum to 1 in each row.
+        weights: weight of each row.
+        temperature: divides the student's scores as it has divided the teacher's.
+        precision: precision of the matrix products.
+    """
+    own = functional.embedding_bag(labels, table, mode="sum", per_sample_weights=shares) / temperature
+    items = (table / temperature)[1:]
+    loss: Tensor = _SoftCrossEntropy.apply(states, items, own, weights, precision)  # type: ignore[no-untyped-call]
+    return temperature**2 * loss
+
+
+class _FullCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        precision: Precision,
+        budget: int | None,
+    ) -> Tensor:
+        terms = SharedSoftmax(table[1:], precision=precision, budget=budget).terms(states, table[targets], weights)
+        of_table = torch.empty_like(table)
+        of_table[0], of_table[1:] = 0.0, terms.of_items
+        of_table.index_add_(0, targets, terms.of_own)
+        ctx.save_for_backward(terms.of_states, of_table)
+        return terms.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, of_table = ctx.saved_tensors
+        return of_states * of_loss, of_table * of_loss, None, None, None, None
+
+
+class _SoftCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, items: Tensor, own: Tensor, weights: Tensor, precision: Precision) -> Tensor:
+        terms = SharedSoftmax(items, precision=precision).terms(states, own, weights)
+        ctx.save_for_backward(terms.of_states, terms.of_items, terms.of_own)
+        return terms.loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, of_items, of_own = (tensor * of_loss for tensor in ctx.saved_tensors)
+        return of_states, of_items, of_own, None, None
+
+
+class SoftmaxTerms(NamedTuple):
+    """A weighted sum of ``-log softmax``, and its gradients by the states, the rows' own targets, and the items."""
+
+    loss: Float[Tensor, ""]
+    of_states: Float[Tensor, "T D"]
+    of_own: Float[Tensor, "T W"]
+    of_items: Float[Tensor, "M W"]
+
+
+class SharedSoftmax:
+    """The softmax of each row's own target against items that all rows share.
+
+    Args:
+        items: embedding, and bias where W = D + 1, of each item.
+        log_counts: what is subtracted from the scores of the items, none of which is a row's own target; None if the
+            targets are among the items.
+        excluded: scores that are left out.
+        precision: precision of the matrix products.
+        budget: scores in a chunk; None takes what suits the device.
+    """
+
+    def __init__(
+        self,
+        items: Float[Tensor, "M W"],
+        *,
+        log_counts: Float[Tensor, "M"] | None = None,
+        excluded: Pairs | None = None,
+        precision: Precision = "fp32",
+        budget: int | None = None,
+    ) -> None:
+        self._items = items
+        self._log_counts = log_counts
+        self._excluded = excluded
+        self._type = torch.bfloat16 if precision == "bf16" else items.dtype
+        budget = budget or _BUDGETS.get(items.device.type, _BUDGETS["cuda"])
+        self._rows = max(_LEAST, budget // max(len(items), 1))
+
+    def terms(
+        self, states: Float[Tensor, "T D"], own: Float[Tensor, "T W"], weights: Float[Tensor, "T"]
+    ) -> SoftmaxTerms:
+        """Return the weighted sum of the rows' losses and its gradients.
+
+        Args:
+            states: output of the encoder at each row.
+            own: embedding and bias of each row's target.
+            weights: weight of each row.
+        """
+        (n_rows, size), width = states.shape, own.shape[1]
+        keys = self._keys(size)
+        of_keys = states.new_zeros(keys.shape[1], len(keys))
+        buffer = keys.new_empty(min(self._rows, n_rows), len(keys))
+        target = (self._rounded(states) * self._rounded(own[:, :size])).sum(1) + own[:, size:].sum(1)
+        losses, of_target, of_states = torch.empty_like(target), torch.empty_like(target), torch.empty_like(states)
+        for rows, pairs in self._chunks(n_rows):
+            scores = buffer[: len(target[rows])]
+            queries, sums, base = self._exponentials(states[rows], target[rows], keys, pairs, scores)
+            own_term = torch.exp(target[rows] - base) if self._log_counts is not None else torch.zeros_like(base)
+            total = sums[:, -1] + own_term
+            losses[rows] = torch.log(total) + base - target[rows]
+            scale = (weights[rows] / total).unsqueeze(1)
+            of_target[rows] = weights[rows] * (own_term / total - 1.0)
+            of_states[rows] = sums[:, :size] * scale
+            of_keys += torch.mm((queries * scale).to(self._type).T, scores)
+        of_states += of_target.unsqueeze(1) * own[:, :size]
+        of_own = of_target.unsqueeze(1) * functional.pad(states, (0, width - size), value=1.0)
+        return SoftmaxTerms(losses @ weights, of_states, of_own, of_keys[:width].T)
+
+    def _chunks(self, n_rows: int) -> Iterator[tuple[slice, Pairs | None]]:
+        starts = range(0, n_rows, self._rows)
+        if self._excluded is None:
+            yield from ((slice(start, start + self._rows), None) for start in starts)
+            return
+        rows, columns = self._excluded
+        cuts = torch.searchsorted(rows, torch.tensor([*starts, n_rows], device=rows.device)).tolist()
+        for start, (first, end) in zip(starts, pairwise(cuts), strict=True):
+            yield slice(start, start + self._rows), Pairs(rows[first:end] - start, columns[first:end])
+
+    def _rounded(self, values: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+        """Return the values as the products see them, so that a target is at no distance from itself."""
+        return values.to(self._type).to(values.dtype)
+
+    def _keys(self, size: int) -> Float[Tensor, "M K"]:
+        """Return [embedding, offset in two parts, 1, 1] of each item."""
+        offset = self._items[:, size:].sum(1)
+        if self._log_counts is not None:
+            offset = offset - self._log_counts
+        high, low = _two_parts(offset, self._type)
+        ones = torch.ones_like(high)
+        added = torch.stack((high, low, ones, ones), dim=1)
+        return torch.cat((self._items[:, :size].to(self._type), added), dim=1)
+
+    def _queries(self, states: Float[Tensor, "B D"], base: Float[Tensor, "B"]) -> Float[Tensor, "B K"]:
+        """Return [state, 1, 1, -base in two parts] of each row."""
+        high, low = _two_parts(-base, self._type)
+        ones = torch.ones_like(high)
+        return torch.cat((states.to(self._type), torch.stack((ones, ones, high, low), dim=1)), dim=1)
+
+    def _exponentials(
+        self,
+        states: Float[Tensor, "B D"],
+        base: Float[Tensor, "B"],
+        keys: Float[Tensor, "M K"],
+        pairs: Pairs | None,
+        out: Float[Tensor, "B M"],
+    ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B"]]:
+        """Write ``exp(score - base)`` to ``out``; return queries, sums of the keys by it, and the base.
+
+        The base is the score of the target, or the largest score where that one is too far above it.
+        """
+        queries = self._queries(states, base)
+        torch.mm(queries, keys.T, out=out).exp_()
+        if pairs is not None:
+            out[pairs] = 0.0
+        sums = torch.mm(out, keys).to(base.dtype)
+        if bool((sums[:, -1] > _LARGE).any()):
+            torch.mm(queries, keys.T, out=out)
+            if pairs is not None:
+                out[pairs] = -torch.inf
+            largest = out.amax(1).to(base.dtype)
+            return self._exponentials(states, base + largest.clamp(min=0.0), keys, pairs, out)
+        return queries, sums, base
+
+
+def _two_parts(values: Float[Tensor, "_"], kind: torch.dtype) -> tuple[Float[Tensor, "_"], Float[Tensor, "_"]]:
+    """Split numbers into two of a shorter type whose sum is nearly exact."""
+    high = values.to(kind)
+    return high, (values - high).to(kind)

@@ -1,0 +1,297 @@
+"""What the training loop minimises: the loss of each step, from its batch and negatives to one number."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int32, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segue.data.batches.next_item import NextItemBatches
+from segue.data.batches.session_parallel import LaneBatch, SessionParallel
+from segue.data.vocabulary import PADDING
+from segue.nn.encoders.recurrent import RecurrentNetwork, State
+from segue.nn.encoders.sequence import PositionwiseEncoder, SequenceEncoder
+from segue.nn.losses.functions import lambda_rank, list_net
+from segue.nn.losses.sampled import LossInput, StepLoss
+from segue.nn.losses.softmax import Precision, soft_cross_entropy
+from segue.nn.sampling import NegativeSampler
+from segue.training.config import Distillation
+from segue.training.runtime import Runtime
+from segue.training.soft_labels import SoftLabels
+
+ListLoss = Callable[[Float[Tensor, "T M"], Float[Tensor, "T M"], Bool[Tensor, "T M"]], Float[Tensor, "T"]]
+
+_LIST_LOSSES: Mapping[str, ListLoss] = {"listnet": list_net, "lambdarank": lambda_rank}
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What is minimised: a module and the loss of each step."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The parameters to learn."""
+
+    def begin_epoch(self, epoch: int) -> int:
+        """Lay out the batches of an epoch, as a pure function of seed and epoch; return the number of steps."""
+
+    def loss(self, step: int) -> Tensor:
+        """Return the loss of one step of the epoch that was begun."""
+
+    def carried(self) -> Mapping[str, Tensor]:
+        """Return what is carried from step to step inside an epoch (hidden states), by name."""
+
+    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
+        """Take back what ``carried`` returned."""
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A module that changes in the course of its training, as a temperature that falls."""
+
+    def anneal(self, progress: float) -> None:
+        """Change, as a pure function of the share of the training that is done; called before each step."""
+
+
+@runtime_checkable
+class AuxiliaryLoss(Protocol):
+    """A second loss of a step, next to that of the labels or in its place."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that the loss depends on."""
+
+    def label_weights(self, events: Int64[Tensor, "T"]) -> Float[Tensor, "T"]:
+        """Return the weight that is left for the label of each row; all zero if labels are not used."""
+
+    def loss(
+        self, states: Float[Tensor, "T D"], events: Int64[Tensor, "T"], table: Float[Tensor, "M W"]
+    ) -> Float[Tensor, ""]:
+        """Return the loss.
+
+        Args:
+            states: output of the network at each row.
+            events: position of each row's target in the training sessions.
+            table: output embedding, and bias where W = D + 1, of every item.
+        """
+
+
+class DistillationLoss:
+    """Cross-entropy against a teacher's soft labels, at the events that have some.
+
+    Args:
+        labels: the soft labels.
+        plan: their weight next to the label, and their temperature.
+        precision: precision of the matrix products.
+    """
+
+    def __init__(self, labels: SoftLabels, plan: Distillation, precision: Precision) -> None:
+        self._labels = labels
+        self._weight = plan.weight
+        self._temperature = plan.temperature
+        self._precision: Precision = precision
+
+    def fingerprint(self) -> str:
+        """Return a hash of labels, weight and temperature."""
+        return f"{self._labels.fingerprint()} {self._weight} {self._temperature}"
+
+    def label_weights(self, events: Int64[Tensor, "T"]) -> Float[Tensor, "T"]:
+        """Return the weight that is left for the label of each row."""
+        labelled = self._labels.rows[events.numpy()] >= 0
+        return torch.from_numpy(np.where(labelled, 1.0 - self._weight, 1.0).astype(np.float32))
+
+    def loss(
+        self, states: Float[Tensor, "T D"], events: Int64[Tensor, "T"], table: Float[Tensor, "M W"]
+    ) -> Float[Tensor, ""]:
+        """Return the loss against the soft labels, summed with ``weight`` per row and divided by the number of rows."""
+        rows = self._labels.rows[events.numpy()]
+        labelled = torch.from_numpy(np.flatnonzero(rows >= 0)).to(states.device)
+        chosen = rows[rows >= 0]
+        return soft_cross_entropy(
+            states[labelled],
+            table,
+            torch.from_numpy(self._labels.items[chosen].astype(np.int64)).to(states.device),
+            torch.from_numpy(self._labels.shares[chosen]).to(states.device),
+            states.new_full((len(labelled),), self._weight / len(states)),
+            temperature=self._temperature,
+            precision=self._precision,
+        )
+
+
+class ListwiseLoss:
+    """A loss over retrieved lists: the item that followed should rank above all that were retrieved.
+
+    Args:
+        rows: for each event of the training sessions its row below.
+        retrieved: the items that were retrieved before it, padded with 0.
+        items: item index of each event.
+        loss: name of the loss.
+    """
+
+    def __init__(
+        self,
+        rows: Int64[np.ndarray, "n"],
+        retrieved: Int32[np.ndarray, "R K"],
+        items: Int32[np.ndarray, "n"],
+        loss: str,
+    ) -> None:
+        self._rows = rows
+        self._retrieved = retrieved
+        self._items = items
+        self._loss = loss
+
+    def fingerprint(self) -> str:
+        """Return a hash of the lists and the loss."""
+        return f"{hashlib.sha256(self._retrieved.tobytes()).hexdigest()} {self._loss}"
+
+    def label_weights(self, events: Int64[Tensor, "T"]) -> Float[Tensor, "T"]:
+        """Return zeros: the label is in the list."""
+        return torch.zeros(len(events))
+
+    def loss(
+        self, states: Float[Tensor, "T D"], events: Int64[Tensor, "T"], table: Float[Tensor, "M W"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean loss of the lists; see ``AuxiliaryLoss``."""
+        retrieved = self._retrieved[self._rows[events.numpy()]]
+        targets = self._items[events.numpy()][:, None]
+        lists = torch.from_numpy(np.concatenate((targets, retrieved), axis=1)).to(states.device)
+        relevance = functional.pad(states.new_ones(len(lists), 1), (0, retrieved.shape[1]))
+        mask = ((lists != lists[:, :1]) & (lists != PADDING)) | (relevance > 0)
+        rows, width = functional.embedding(lists, table), states.shape[1]
+        scores = (rows[:, :, :width] @ states.unsqueeze(2)).squeeze(2) + rows[:, :, width:].sum(2)
+        return _LIST_LOSSES[self._loss](scores, relevance, mask).mean()
+
+
+class NextItemObjective:
+    """Predicts items with a sequence encoder, at positions of a window or after its last event.
+
+    Args:
+        network: the network to train.
+        batches: windows and targets.
+        loss: the loss of a step.
+        negatives: draws the negatives of a step; None for a loss without any.
+        runtime: device and precision.
+        auxiliary: a second loss, or None.
+    """
+
+    def __init__(
+        self,
+        network: SequenceEncoder,
+        batches: NextItemBatches,
+        loss: StepLoss,
+        negatives: NegativeSampler | None,
+        runtime: Runtime,
+        auxiliary: AuxiliaryLoss | None = None,
+    ) -> None:
+        self.module = network
+        self._batches = batches
+        self._loss = loss
+        self._negatives = negatives
+        self._auxiliary = auxiliary
+        self._device = runtime.torch_device()
+        self._autocast = runtime.autocast()
+        self._epoch = 0
+
+    def begin_epoch(self, epoch: int) -> int:
+        """Lay out the batches; return the number of steps."""
+        self._epoch = epoch
+        return self._batches.begin_epoch(epoch)
+
+    def loss(self, step: int) -> Tensor:
+        """Return the mean loss of the targets of a step."""
+        batch = self._batches.batch(step)
+        window, targets, weights = batch.window.to(self._device), batch.targets.to(self._device), None
+        with self._autocast:
+            if batch.positions is None:
+                states = self.module.last(window)
+            else:
+                assert isinstance(self.module, PositionwiseEncoder)
+                states = self.module.states(window).flatten(0, 1)[batch.positions.to(self._device)]
+        states = states.float()
+        if self._auxiliary is not None:
+            auxiliary = self._auxiliary.loss(states, batch.events, self.module.table())
+            weights = self._auxiliary.label_weights(batch.events)
+            if not weights.any():
+                return auxiliary
+            weights = weights.to(self._device)
+        negatives, rows = None, None
+        if self._negatives is not None:
+            negatives = self._negatives.draw(batch.targets.numpy(), self._epoch, step).to(self._device)
+            rows = self.module.rows(negatives.ids)
+        loss = self._loss(LossInput(states, targets, self.module, negatives, rows, weights))
+        return loss if weights is None else auxiliary + weights.mean() * loss
+
+    def carried(self) -> Mapping[str, Tensor]:
+        """Return nothing: no state goes from step to step."""
+        return {}
+
+    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
+        """Do nothing."""
+
+
+class SessionParallelObjective:
+    """One step: every lane's state takes an event, and what follows is compared with the negatives.
+
+    The state is carried over to the next step but no gradient is; a lane that starts a session starts from zero.
+
+    Args:
+        network: what is trained.
+        lanes: the batches.
+        loss: the loss of a step, summed over its lanes.
+        negatives: draws what the lanes' outputs are compared with.
+        runtime: device and precision.
+    """
+
+    def __init__(
+        self,
+        network: RecurrentNetwork,
+        lanes: SessionParallel,
+        loss: StepLoss,
+        negatives: NegativeSampler,
+        runtime: Runtime,
+    ) -> None:
+        self.module = network
+        self._lanes = lanes
+        self._loss = loss
+        self._negatives = negatives
+        self._autocast = runtime.autocast()
+        self._epoch = 0
+        self._state: State = []
+
+    def begin_epoch(self, epoch: int) -> int:
+        """Start all lanes from zero; return the number of steps."""
+        self._epoch = epoch
+        self._state = self.module.start(self._lanes.n_lanes)
+        return self._lanes.n_steps
+
+    def loss(self, step: int) -> Tensor:
+        """Return the summed loss of the lanes, divided by their number at the start of the epoch."""
+        batch, device = self._lanes.batch(step), self._state[0].device
+        negatives = self._negatives.draw(batch.targets, self._epoch, step).to(device)
+        inputs, rows = self.module.look_up(torch.from_numpy(batch.inputs).to(device), negatives.ids)
+        with self._autocast:
+            output, state = self.module.step(inputs, self._carry_over(batch))
+        self._state = [part.detach() for part in state]
+        targets = negatives.ids[: len(batch.targets)]
+        return self._loss(LossInput(output.float(), targets, self.module, negatives, rows)) / self._lanes.n_lanes
+
+    def _carry_over(self, batch: LaneBatch) -> State:
+        state = self._state
+        if batch.kept is not None:
+            kept = torch.from_numpy(batch.kept).to(state[0].device)
+            state = [part[kept] for part in state]
+        if batch.starts.any():
+            going_on = torch.from_numpy(~batch.starts).to(state[0].device)
+            state = [part * going_on.unsqueeze(1) for part in state]
+        return state
+
+    def carried(self) -> dict[str, Tensor]:
+        """Return the states of the lanes."""
+        return {str(index): part for index, part in enumerate(self._state)}
+
+    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
+        """Take back what ``carried`` returned."""
+        self._state = [carried[str(index)].to(part) for index, part in enumerate(self._state)]
