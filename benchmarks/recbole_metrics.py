@@ -33,10 +33,11 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
 from segue.evaluation.measure import measure
 from segue.evaluation.outcome import Evaluation
-from segue.experiment.recipe import PROTOCOL, read_log
+from segue.experiment.config import PROTOCOL
+from segue.experiment.source import read_log
 from segue.metrics import MetricName
 from segue.recbole import load_recbole
-from segue.recbole.metrics import metric_name
+from segue.recbole.protocol import metric_name
 
 HERE = Path(__file__).parent
 HALF_A_DIGIT = 0.5e-4 + 1e-7
@@ -127,8 +128,8 @@ def is_known(text: str) -> bool:
 
 def held_out(files: list[Path], model: str, dataset: str) -> dict[str, int]:
     """Count what segue holds out under a configuration, before and after unknown items are left out."""
-    recipe = load_recbole(files, {"models": [model], "log": dataset})
-    data = segue.prepare(read_log(recipe), recipe.protocol, **recipe.set[PROTOCOL])
+    config = load_recbole(files, {"models": [model], "log": dataset})
+    data = segue.prepare(read_log(config), config.protocol, **config.set[PROTOCOL])
     held = next(stage for stage in data.stages if stage.step == "hold-out-test" and stage.part == "test")
     return {
         "test events": held.statistics.events,

@@ -6,7 +6,7 @@ import sys
 import time
 
 import segue
-from segue.experiment.recipe import parse_settings
+from segue.experiment.config import parse_settings
 from segue.parameters import merge
 from segue.training.runtime import Runtime
 
@@ -28,7 +28,7 @@ def main() -> None:
     answer = {
         "fit_seconds": time.perf_counter() - started,
         "epoch_seconds": [record.seconds for record in model.curve],
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "ndcg@10": segue.evaluate(model, data).metrics["ndcg@10"],
     }
     print(json.dumps(answer))

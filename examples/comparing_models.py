@@ -15,8 +15,8 @@ visits = shop(3_000, seed=0)
 
 # A run trains the named models and the baselines under one protocol and writes a report.
 network = {"hidden_size": 32, "training": {"epochs": 2}}
-recipe = segue.Recipe(log="shop", models=["stan", "gru4rec"], set={"gru4rec": network})
-results = segue.run(recipe, folder / "first", events=visits)
+config = segue.RunConfig(log="shop", models=["stan", "gru4rec"], set={"gru4rec": network})
+results = segue.run(config, folder / "first", events=visits)
 
 for row in results.models:
     print(f"{row.label:18} recall@20 {row.metrics['recall@20']:.3f}  mrr@20 {row.metrics['mrr@20']:.3f}")
@@ -24,7 +24,7 @@ for verdict in results.verdicts:
     print("!", verdict)
 
 # Another run on the same log and protocol can be compared with it, by paired tests on the same cases.
-segue.run(segue.Recipe(log="shop", models=["vstan"], baselines=False), folder / "second", events=visits)
+segue.run(segue.RunConfig(log="shop", models=["vstan"], baselines=False), folder / "second", events=visits)
 comparison = segue.compare(folder / "first", folder / "second")
 print("\n".join(comparison.lines))
 print("Report:", folder / "first" / "report.html")

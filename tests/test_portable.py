@@ -19,7 +19,7 @@ for name in sys.argv[1:]:
 import segue
 for module in pkgutil.walk_packages(segue.__path__, "segue."):
     importlib.import_module(module.name)
-from segue.experiment.memory import _system_peak
+from segue.experiment.environment import _system_peak
 print(len([name for name in sys.modules if name.startswith("segue.")]), _system_peak())
 """
 

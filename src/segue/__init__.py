@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from segue.evaluation.outcome import Evaluation as Evaluation
     from segue.experiment.comparison.compare import Comparison as Comparison
     from segue.experiment.comparison.compare import compare as compare
+    from segue.experiment.config import RunConfig as RunConfig
     from segue.experiment.distillation import distill as distill
     from segue.experiment.production import fit as fit
-    from segue.experiment.recipe import Recipe as Recipe
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
     from segue.models.als import ALS as ALS
@@ -108,7 +108,7 @@ _HOMES = {
     "distill": "experiment.distillation",
     "fit": "experiment.production",
     "load_recbole": "recbole",
-    "Recipe": "experiment.recipe",
+    "RunConfig": "experiment.config",
     "Results": "experiment.results",
     "run": "experiment.run",
     "Insight": "embeddings.plot",

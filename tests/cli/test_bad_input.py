@@ -136,8 +136,8 @@ BAD_OPTIONS = {
         ("--items", "no.csv"),
         "--items: must be a file, or the name of one in $SEGUE_DATA, got 'no.csv'; check the name\n",
     ),
-    "negative seed": (("--seed", "-1"), "recipe.seed: must be greater than or equal to 0, got -1\n"),
-    "unknown precision": (("--precision", "int8"), "recipe.precision: must be 'auto', 'fp32' or 'bf16', got 'int8'\n"),
+    "negative seed": (("--seed", "-1"), "config.seed: must be greater than or equal to 0, got -1\n"),
+    "unknown precision": (("--precision", "int8"), "config.precision: must be 'auto', 'fp32' or 'bf16', got 'int8'\n"),
     "nothing to train": (("--no-baselines",), "--model: names no model and the baselines are off; name one "),
     "resuming nowhere": (("--resume",), "--resume: needs the folder of the interrupted run; name it with --out\n"),
     "no configuration": (("--config", "no.yaml"), "--config: no.yaml cannot be read (No such file or directory)\n"),
@@ -148,7 +148,7 @@ BAD_OPTIONS = {
     ),
     "unknown name in the configuration": (
         ("--config", "name.yaml"),
-        "unknown parameter of recipe 'modles': did you mean 'models'? choose one of ",
+        "unknown parameter of config 'modles': did you mean 'models'? choose one of ",
     ),
 }
 
@@ -273,11 +273,11 @@ def test_an_older_run_survives_mistakes(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--seed", "8"), "out: was begun with seed 3, got 8; resume with what it was begun with, "),
-        (("--set", "gru4rec.layers=2"), "out: was begun with gru4rec.layers 1, got 2; resume with "),
-        (("--set", "protocol.test_days=2"), "out: was begun with protocol.test_days 1.0, got 2.0; resume with "),
-        (("--no-baselines",), "out: was begun with popularity, which is not asked for now; markov, which "),
-        (("other",), "out: was begun with log shop, got other; fingerprint of the log "),
+        (("--seed", "8"), "out: was started with seed 3, got 8; resume with the same settings, "),
+        (("--set", "gru4rec.layers=2"), "out: was started with gru4rec.layers 1, got 2; resume with "),
+        (("--set", "protocol.test_days=2"), "out: was started with protocol.test_days 1.0, got 2.0; resume with "),
+        (("--no-baselines",), "out: was started with popularity, which is not requested now; markov, which "),
+        (("other",), "out: was started with log shop, got other; fingerprint of the log "),
     ],
 )
 def test_another_run_is_not_gone_on_with(
@@ -299,7 +299,7 @@ def test_a_run_in_another_precision_is_not_gone_on_with(place: Path, monkeypatch
     monkeypatch.setattr("segue.training.runtime.bf16_slowdown", lambda: 0.5)
     assert segue(*command, "--precision", "bf16").code == 0
     outcome = segue(*command, "--resume")
-    assert "was begun with precision cpu, bf16, got cpu, fp32; " in outcome.err
+    assert "was started with precision cpu, bf16, got cpu, fp32; " in outcome.err
 
 
 def test_bf16_is_refused_before_anything_is_written_where_it_is_slower(
@@ -321,10 +321,10 @@ def test_a_run_that_does_not_say_what_it_was_begun_with_is_left_alone(
     place: Path, finished: tuple[Path, Outcome], content: str | None
 ) -> None:
     shutil.copytree(finished[0], place / "out")
-    (place / "out" / "begun.json").unlink() if content is None else (place / "out" / "begun.json").write_text(content)
+    (place / "out" / "run.json").unlink() if content is None else (place / "out" / "run.json").write_text(content)
     before = tree(place)
     outcome = segue("run", "shop.csv", "--out", "out", "--resume")
-    assert "out: holds a run that does not say what it was begun with (begun.json is missing or damaged)" in outcome.err
+    assert "out: holds a run whose settings are unknown (run.json is missing or damaged)" in outcome.err
     assert tree(place) == before
 
 
@@ -372,7 +372,7 @@ def test_a_full_disk_leaves_whole_models_only_and_the_run_can_go_on(place: Path)
     assert said.endswith("; its previous content is unchanged. Free some disk space or choose another path")
     assert "Traceback" not in done.stderr
     assert {path.name for path in (place / "out").iterdir()} == {
-        "begun.json",
+        "run.json",
         "environment.json",
         "cases",
         "popularity",

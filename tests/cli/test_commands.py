@@ -24,7 +24,7 @@ from segue.parameters import describe
 from segue.protocols.prepare import prepare
 
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
-WRITTEN = {"results.json", "report.md", "report.html", "begun.json", "environment.json", "cases"}
+WRITTEN = {"results.json", "report.md", "report.html", "run.json", "environment.json", "cases"}
 NUMBERS = {"fit_seconds", "evaluate_seconds", "peak_memory_mb", "parameters", "latency_ms"}
 
 Finished = tuple[Path, Outcome]
@@ -160,7 +160,7 @@ def test_further_models_may_be_added(finished: Finished, log: Path, tmp_path: Pa
     resumed = segue("run", log, *options)
     assert resumed.code == 0, resumed.err
     assert resumed.err.count("taken over from") == len(metrics(out)) - 1
-    assert "item-knn" in json.loads((out / "begun.json").read_text())["models"]
+    assert "item-knn" in json.loads((out / "run.json").read_text())["models"]
 
 
 def test_resuming_nothing_starts_from_the_beginning_and_says_so(log: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from command import segue, write_shop
 
 from segue.errors import ParameterError
 from segue.evaluation.slices import DIMENSIONS
-from segue.experiment.comparison.cases import CaseValues, cases_file
+from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.comparison.compare import compare
 
 BPR = ("--set", "bpr.factors=8", "--set", "bpr.training.epochs=5")
@@ -48,13 +48,13 @@ def test_one_run_is_a_table_of_its_models(runs: Runs) -> None:
     found = compared(runs["zero"])
     results = json.loads((runs["zero"] / "results.json").read_text())
     assert found["metrics"] == results["protocol"]["headline"]
-    rows = {(row["metric"], row["label"]): row for row in found["standings"]}
+    rows = {(row["metric"], row["label"]): row for row in found["rows"]}
     for model in results["models"]:
         for metric in found["metrics"]:
             assert rows[metric, model["label"]]["value"] == model["metrics"][metric]
             assert rows[metric, model["label"]]["interval"] == model["confidence"][metric]
-    best, behind = rows["recall@20", "markov"], rows["recall@20", "bpr"]["behind"]
-    assert best["behind"] is None
+    best, behind = rows["recall@20", "markov"], rows["recall@20", "bpr"]["to_best"]
+    assert best["to_best"] is None
     assert (behind["one"], behind["other"]) == ("markov", "bpr")
     assert behind["difference"] == pytest.approx(best["value"] - rows["recall@20", "bpr"]["value"])
     assert behind["interval"][0] < behind["difference"] < behind["interval"][1]
@@ -73,13 +73,13 @@ def test_a_metric_may_be_asked_for(runs: Runs) -> None:
     assert compared(runs["zero"], "--metric", "ndcg@5, hit@10")["metrics"] == ["ndcg@5", "hit@10"]
     assert "did you mean 'recall@20'" in segue("compare", runs["zero"], "--metric", "recal@20").err
     coverage = compared(runs["zero"], "--metric", "coverage@20")
-    assert [row["behind"] for row in coverage["standings"]] == [None, None]
+    assert [row["to_best"] for row in coverage["rows"]] == [None, None]
     assert "is not tested against" in coverage["lines"][0]
 
 
 def test_runs_that_differ_by_the_seed_alone_are_one_row(runs: Runs) -> None:
     found = compared(runs["one"], runs["zero"], "--metric", "recall@20")
-    rows = {row["label"]: row for row in found["standings"]}
+    rows = {row["label"]: row for row in found["rows"]}
     assert rows.keys() == {"markov", "bpr"}
     values = [
         next(row["metrics"]["recall@20"] for row in json.loads(text)["models"] if row["label"] == "bpr")
@@ -90,7 +90,7 @@ def test_runs_that_differ_by_the_seed_alone_are_one_row(runs: Runs) -> None:
     assert rows["bpr"]["value"] == pytest.approx(sum(values) / 2)
     assert rows["bpr"]["deviation"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert rows["markov"]["deviation"] == 0
-    assert rows["bpr"]["behind"]["difference"] == pytest.approx(rows["markov"]["value"] - rows["bpr"]["value"])
+    assert rows["bpr"]["to_best"]["difference"] == pytest.approx(rows["markov"]["value"] - rows["bpr"]["value"])
     low, high = rows["bpr"]["interval"]
     assert low < rows["bpr"]["value"] < high
     assert f"±{rows['bpr']['deviation']:.4f}" in segue("compare", runs["one"], runs["zero"]).out
@@ -99,14 +99,14 @@ def test_runs_that_differ_by_the_seed_alone_are_one_row(runs: Runs) -> None:
 def test_equal_labels_are_told_apart_by_their_runs(runs: Runs, tmp_path: Path) -> None:
     shutil.copytree(runs["zero"], tmp_path / "again")
     found = compared(runs["zero"] / "bpr", tmp_path / "again" / "bpr", tmp_path / "again" / "bpr", runs["one"] / "bpr")
-    assert {row["label"] for row in found["standings"]} == {"zero/bpr", "again/bpr", "one/bpr"}
+    assert {row["label"] for row in found["rows"]} == {"zero/bpr", "again/bpr", "one/bpr"}
     # Any of three pairs could have stood in the table by either of two metrics.
-    least = min((row["behind"] for row in found["standings"] if row["behind"]), key=lambda test: test["p_value"])
+    least = min((row["to_best"] for row in found["rows"] if row["to_best"]), key=lambda test: test["p_value"])
     assert least["adjusted"] == pytest.approx(min(1.0, 6 * least["p_value"]))
     shutil.copytree(runs["zero"], tmp_path / "x" / "zero")
     found = compared(runs["zero"] / "bpr", tmp_path / "x" / "zero" / "bpr", "--metric", "mrr@20")
-    assert {row["label"] for row in found["standings"]} == {f"{runs['zero']}/bpr", f"{tmp_path}/x/zero/bpr"}
-    assert next(row["behind"] for row in found["standings"] if row["behind"])["adjusted"] == 1.0
+    assert {row["label"] for row in found["rows"]} == {f"{runs['zero']}/bpr", f"{tmp_path}/x/zero/bpr"}
+    assert next(row["to_best"] for row in found["rows"] if row["to_best"])["adjusted"] == 1.0
     assert "is not significantly better than" in found["lines"][0]
 
 
@@ -128,10 +128,10 @@ def _fingerprint(run: Path) -> str:
 
 def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Runs) -> None:
     found = compared(runs["zero"], runs["days"], "--force", "--metric", "recall@20")
-    rows = {row["label"]: row for row in found["standings"]}
+    rows = {row["label"]: row for row in found["rows"]}
     assert rows.keys() == {"zero/markov", "bpr", "days/markov"}
-    assert rows["bpr"]["behind"]["one"] == "zero/markov"
-    assert rows["days/markov"]["behind"] is None
+    assert rows["bpr"]["to_best"]["one"] == "zero/markov"
+    assert rows["days/markov"]["to_best"] is None
     shown = segue("compare", runs["zero"], runs["days"], "--force").out
     assert shown.startswith("! 2 protocols or logs: metrics with different hashes are not comparable\n")
     for name in ("zero", "days"):
@@ -237,9 +237,9 @@ def test_runs_with_other_metrics_share_a_hash_and_compare_by_what_both_measured(
     assert mark(other) == mark(runs["zero"])
     found = compared(runs["zero"], other)
     assert found["metrics"] == ["recall@20"]
-    values = {row["label"]: row["value"] for row in found["standings"]}
+    values = {row["label"]: row["value"] for row in found["rows"]}
     assert values["zero/bpr"] == values["other/bpr"] == rows(other)["bpr"]["metrics"]["recall@20"]
-    assert next(row for row in found["standings"] if row["label"] == "other/bpr")["behind"]["real"]
+    assert next(row for row in found["rows"] if row["label"] == "other/bpr")["to_best"]["real"]
     assert compared(other, runs["zero"])["metrics"] == ["ndcg@5", "recall@20"]
     refused = segue("compare", runs["zero"], other, "--metric", "mrr@20")
     assert refused.code == 2
@@ -252,7 +252,7 @@ def test_seeds_with_other_metrics_are_one_row_by_what_both_measured(runs: Runs, 
     segue("run", log, "--model", "bpr", "--no-baselines", *BPR, *metrics, "--seed", 1, "--out", other)
     found = compared(runs["zero"] / "bpr", other / "bpr")
     assert found["metrics"] == ["ndcg@5"]
-    assert [row["seeds"] for row in found["standings"]] == [[0, 1]]
+    assert [row["seeds"] for row in found["rows"]] == [[0, 1]]
     segue(
         "run", log, "--model", "markov", "--no-baselines", "--set", "protocol.metrics=[gauc]", "--out", tmp_path / "x"
     )
@@ -302,9 +302,9 @@ def test_by_a_metric_of_which_lower_is_better_the_lowest_is_the_best(runs: Runs,
     assert "popularity@20 ↓" in outcome.out
     assert "popularity@20 (lower is better)" in (run / "report.md").read_text()
     assert "Down and to the left is better." in (run / "report.html").read_text()
-    asked = compared(run, "--metric", "gini@20")["standings"]
+    asked = compared(run, "--metric", "gini@20")["rows"]
     assert [row["value"] for row in asked] == sorted(row["metrics"]["gini@20"] for row in found["models"])
-    (best, *_) = (row for row in compared(run, "--metric", "popularity@20")["standings"])
+    (best, *_) = (row for row in compared(run, "--metric", "popularity@20")["rows"])
     assert best["label"] == found["models"][0]["label"]
     assert re.search(r"^popularity@20 ↓ *$", segue("compare", run).out, re.MULTILINE)
 
@@ -322,9 +322,9 @@ def test_a_value_that_is_no_number_comes_last(runs: Runs, tmp_path: Path) -> Non
     )
     outcome = segue("compare", run, "--metric", "recall@20", "--json")
     assert outcome.code == 0, outcome.err
-    standings = json.loads(outcome.out, parse_constant=pytest.fail)["standings"]
-    assert [(row["label"], row["behind"]) for row in standings] == [("bpr", None), ("markov", None)]
-    assert standings[1]["value"] is None
+    rows = json.loads(outcome.out, parse_constant=pytest.fail)["rows"]
+    assert [(row["label"], row["to_best"]) for row in rows] == [("bpr", None), ("markov", None)]
+    assert rows[1]["value"] is None
     assert segue("compare", run, "--metric", "recall@20").code == 0
 
 
@@ -342,8 +342,8 @@ def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
             if row["label"] == "bpr"
         )
         assert written["models"][0]["metrics"] == before
-    assert [row["seeds"] for row in found["standings"]] == [[0, 1], [0, 1]]
-    assert f"{found['standings'][0]['value']:.4f} ±{found['standings'][0]['deviation']:.4f}" in outcome.out
+    assert [row["seeds"] for row in found["rows"]] == [[0, 1], [0, 1]]
+    assert f"{found['rows'][0]['value']:.4f} ±{found['rows'][0]['deviation']:.4f}" in outcome.out
     assert "recall@20: bpr stands alone\n" in outcome.out
     assert "holds a run already; add --resume" in segue(*command).err
     assert segue(*command, "--resume").err.count("taken over from") == 2

@@ -49,5 +49,5 @@ def test_killed_and_resumed_equals_uninterrupted(log: Path, tmp_path: Path) -> N
     arrays = [(folder / "gru4rec" / "arrays.safetensors").read_bytes() for folder in (killed, whole)]
     assert arrays[0] == arrays[1]
     assert curve(killed) == curve(whole) == rows(whole)[0]["curve"]
-    names = {"gru4rec", "cases", "results.json", "report.md", "report.html", "begun.json", "curves", "environment.json"}
+    names = {"gru4rec", "cases", "results.json", "report.md", "report.html", "run.json", "curves", "environment.json"}
     assert {path.name for path in killed.iterdir()} == names

@@ -80,7 +80,7 @@ def test_a_run_on_it_gives_the_results_of_the_log(
     outcome = segue("run", prepared[0], "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
     assert_same_run(tmp_path / "run", finished[0])
-    begun = [json.loads((run / "begun.json").read_text()) for run in (tmp_path / "run", finished[0])]
+    begun = [json.loads((run / "run.json").read_text()) for run in (tmp_path / "run", finished[0])]
     assert begun[0] == begun[1]
 
 
@@ -159,7 +159,7 @@ def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, 
     for source, out in ((log, "a"), (prepared[0], "b")):
         outcome = segue("tune", source, "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / out)
         assert outcome.code == 0, outcome.err
-    for name in ("best.yaml", "begun.json"):
+    for name in ("best.yaml", "run.json"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
     one, other = (pl.read_csv(tmp_path / out / "trials.csv").drop("seconds") for out in "ab")
     assert one.equals(other)

@@ -11,8 +11,8 @@ from clouds import HOSTILE, cloud, groups, model_of
 
 from segue import plot
 from segue.embeddings.neighbours import neighbours_of
-from segue.embeddings.page import page as module
 from segue.embeddings.page.page import embedded, page
+from segue.embeddings.page.page import page as module
 
 
 class Elements(HTMLParser):

@@ -30,13 +30,13 @@ def log() -> "segue.Events":
 @pytest.fixture(scope="module")
 def teacher(log: "segue.Events", tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "run"
-    segue.run(segue.Recipe(models=["markov"], baselines=False), folder, events=log)
+    segue.run(segue.RunConfig(models=["markov"], baselines=False), folder, events=log)
     return folder / "markov"
 
 
 def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_path: Path) -> None:
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": STUDENT})
-    results = segue.distill(teacher, recipe, tmp_path / "out", plan=segue.Distillation(weight=0.8), events=log)
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": STUDENT})
+    results = segue.distill(teacher, config, tmp_path / "out", plan=segue.Distillation(weight=0.8), events=log)
     rows = {row.label: row for row in results.models}
     assert rows.keys() == {"teacher", "sasrec-taught", "sasrec-alone"}
     assert rows["teacher"].model == "markov"
@@ -55,7 +55,7 @@ def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_pa
     loaded = segue.load(tmp_path / "out" / "sasrec-taught")
     assert loaded.vocabulary.ids.to_list() == segue.load(teacher).vocabulary.ids.to_list()
     again = segue.distill(
-        teacher, recipe, tmp_path / "out", plan=segue.Distillation(weight=0.8), events=log, resume=True
+        teacher, config, tmp_path / "out", plan=segue.Distillation(weight=0.8), events=log, resume=True
     )
     assert [row.metrics for row in again.models] == [row.metrics for row in results.models]
 
@@ -63,26 +63,26 @@ def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_pa
 def test_mistakes_are_named_before_anything_is_written(log: "segue.Events", teacher: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(ParameterError, match="--student: must be a sequence encoder, got 'markov'"):
-        segue.distill(teacher, segue.Recipe(models=["markov"]), out, events=log)
+        segue.distill(teacher, segue.RunConfig(models=["markov"]), out, events=log)
     with pytest.raises(ParameterError, match="--student: must name one model, got none"):
-        segue.distill(teacher, segue.Recipe(), out, events=log)
+        segue.distill(teacher, segue.RunConfig(), out, events=log)
     with pytest.raises(ParameterError, match=r"^--protocol: is that of the teacher in a distillation; leave it out$"):
-        segue.distill(teacher, segue.Recipe(models=["sasrec"], protocol="session-next"), out, events=log)
+        segue.distill(teacher, segue.RunConfig(models=["sasrec"], protocol="session-next"), out, events=log)
     other = segue.read(log.frame.filter(pl.col("item") > 1))
     with pytest.raises(ParameterError, match=r"must be the log that .* was trained on"):
-        segue.distill(teacher, segue.Recipe(models=["sasrec"]), out, events=other)
+        segue.distill(teacher, segue.RunConfig(models=["sasrec"]), out, events=other)
     alone = segue.Markov().fit(segue.prepare(log).train).save(tmp_path / "alone")
     with pytest.raises(ArtifactError, match="names no protocol"):
-        segue.distill(alone, segue.Recipe(models=["sasrec"]), out, events=log)
+        segue.distill(alone, segue.RunConfig(models=["sasrec"]), out, events=log)
     assert not out.exists()
 
 
 def test_a_student_larger_than_its_teacher_is_said_so_before_it_is_trained(
     log: "segue.Events", teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": {**STUDENT, "embedding_size": 64}})
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": {**STUDENT, "embedding_size": 64}})
     with caplog.at_level(logging.INFO, "segue"):
-        segue.distill(teacher, recipe, tmp_path / "out", events=log)
+        segue.distill(teacher, config, tmp_path / "out", events=log)
     said = next(line for line in caplog.messages if line.startswith("sasrec: has "))
     assert said.endswith("for a smaller student set sasrec.embedding_size lower")
     assert caplog.messages.index(said) == 0
@@ -90,8 +90,8 @@ def test_a_student_larger_than_its_teacher_is_said_so_before_it_is_trained(
 
 def test_a_student_may_read_what_the_teacher_was_not_told(log: "segue.Events", teacher: Path, tmp_path: Path) -> None:
     log = replace(log, items=pl.DataFrame({"item": range(20), "group": ["a", "b"] * 10}))
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": {**STUDENT, "features": ["group"]}})
-    results = segue.distill(teacher, recipe, tmp_path / "out", events=log)
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": {**STUDENT, "features": ["group"]}})
+    results = segue.distill(teacher, config, tmp_path / "out", events=log)
     assert {row.label for row in results.models} == {"teacher", "sasrec-taught", "sasrec-alone"}
     assert segue.load(tmp_path / "out" / "sasrec-taught").vocabulary.metadata == ("group",)
 
@@ -99,13 +99,13 @@ def test_a_student_may_read_what_the_teacher_was_not_told(log: "segue.Events", t
 def test_a_teacher_with_added_items_is_refused(log: "segue.Events", tmp_path: Path) -> None:
     groups = pl.DataFrame({"item": range(20), "group": ["a", "b"] * 10})
     log = replace(log, items=groups)
-    segue.run(segue.Recipe(models=["als"], baselines=False), tmp_path / "run", events=log)
+    segue.run(segue.RunConfig(models=["als"], baselines=False), tmp_path / "run", events=log)
     teacher, out = tmp_path / "run" / "als", tmp_path / "out"
     about = Artifact.read(teacher).about
     new = pl.DataFrame({"item": [100, 101], "group": ["a", "c"]})
     segue.load(teacher).add_items(new, by="group").save(teacher, **about)
     with pytest.raises(ArtifactError, match=r"als: must know .* and 2 were added later; distil from the model as it"):
-        segue.distill(teacher, segue.Recipe(models=["sasrec"]), out, events=log)
+        segue.distill(teacher, segue.RunConfig(models=["sasrec"]), out, events=log)
     assert not out.exists()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
-from segue.experiment.examples import examples
+from segue.experiment.leaderboard import examples
 
 
 def vocabulary(**columns: list[str | None]) -> Vocabulary:

@@ -14,7 +14,7 @@ from segue.artifact import Artifact
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ArtifactError, ParameterError
-from segue.experiment.recipe import load_recipe
+from segue.experiment.config import load_config
 from segue.experiment.results import ModelResult, Results
 from segue.protocols.prepare import prepare_whole
 from segue.protocols.protocol import Protocol
@@ -45,14 +45,14 @@ def log() -> Events:
 @pytest.fixture(scope="module")
 def run(log: Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "best"
-    recipe = segue.Recipe(
+    config = segue.RunConfig(
         log="shop.csv",
         models=["sasrec", "two-stage", "v-sknn"],
         set={"sasrec": SMALL, "two-stage": PAIR, "protocol": {"min_support": 3, "drop_repeats": True}},
         baselines=False,
         seed=3,
     )
-    segue.run(recipe, folder, events=log)
+    segue.run(config, folder, events=log)
     return folder
 
 
@@ -151,23 +151,23 @@ def test_a_production_model_is_trained_anew_on_a_later_log(log: Events, run: Pat
 
 
 def test_a_recipe_trains_for_the_epochs_that_it_names(log: Events, tmp_path: Path) -> None:
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": SMALL, "protocol": {"min_support": 2}}, seed=5)
-    one = recipe.model_copy(update={"set": {**recipe.set, "sasrec": {**SMALL, "training": {"epochs": 2}}}})
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": SMALL, "protocol": {"min_support": 2}}, seed=5)
+    one = config.model_copy(update={"set": {**config.set, "sasrec": {**SMALL, "training": {"epochs": 2}}}})
     assert segue.fit(log, like=one, out=tmp_path / "a").config.training.epochs == 2
     about = Artifact.read(tmp_path / "a").about
     assert about["epochs"]["training"] == {"epochs": 2, "why": "of the configuration"}
     assert (about["like"], about["seed"], about["protocol"]["min_support"]) == (None, 5, 2)
     tuned = tmp_path / "best.yaml"
-    tuned.write_text(yaml.safe_dump({**recipe.model_dump(exclude_defaults=True), "chosen_epochs": {"training": 1}}))
-    model = segue.fit(log, like=load_recipe(tuned, {}), out=tmp_path / "b")
+    tuned.write_text(yaml.safe_dump({**config.model_dump(exclude_defaults=True), "chosen_epochs": {"training": 1}}))
+    model = segue.fit(log, like=load_config(tuned, {}), out=tmp_path / "b")
     assert model.config.training.epochs == 1
     assert model.config.training.learning_rate == 0.03
     assert Artifact.read(tmp_path / "b").about["epochs"]["training"]["why"] == "best of the trial on validation"
 
 
 def test_a_teacher_of_privileged_training_takes_the_epochs_of_its_student(log: Events, tmp_path: Path) -> None:
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": TEACHING}, baselines=False)
-    segue.run(recipe, tmp_path / "run", events=log)
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": TEACHING}, baselines=False)
+    segue.run(config, tmp_path / "run", events=log)
     assert {one.stage for one in row(tmp_path / "run", "sasrec").curve} == {"teacher", "training"}
     segue.fit(log, like=tmp_path / "run" / "sasrec", out=tmp_path / "model")
     assert Artifact.read(tmp_path / "model").about["epochs"].keys() == {"training"}
@@ -175,8 +175,8 @@ def test_a_teacher_of_privileged_training_takes_the_epochs_of_its_student(log: E
 
 def test_a_run_without_validation_used_all_its_epochs(log: Events, tmp_path: Path) -> None:
     short = {**SMALL, "training": {"epochs": 2}}
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": short, "protocol": {"valid_days": 0}}, baselines=False)
-    segue.run(recipe, tmp_path / "run", events=log)
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": short, "protocol": {"valid_days": 0}}, baselines=False)
+    segue.run(config, tmp_path / "run", events=log)
     assert segue.fit(log, like=tmp_path / "run" / "sasrec", out=tmp_path / "model").config.training.epochs == 2
     why = Artifact.read(tmp_path / "model").about["epochs"]["training"]["why"]
     assert why == "all, without validation"
@@ -190,7 +190,7 @@ def test_mistakes_are_named_before_anything_is_written(log: Events, run: Path, t
     with pytest.raises(ArtifactError, match="alone: names no protocol, so it was not written by a run"):
         segue.fit(log, like=tmp_path / "alone", out=out)
     with pytest.raises(ParameterError, match="--config: must name one model, got sasrec, stan"):
-        segue.fit(log, like=segue.Recipe(models=["sasrec", "stan"]), out=out)
+        segue.fit(log, like=segue.RunConfig(models=["sasrec", "stan"]), out=out)
     with pytest.raises(
         ParameterError, match="--set: gru4rec is not the model that is trained here, sasrec; leave it out"
     ):
@@ -222,14 +222,14 @@ def test_no_other_folder_is_written_over(log: Events, run: Path, tmp_path: Path)
 def test_what_a_teacher_taught_cannot_be_trained_alone_and_a_production_model_does_not_teach(
     log: Events, run: Path, tmp_path: Path
 ) -> None:
-    recipe = segue.Recipe(models=["sasrec"], set={"sasrec": {**SMALL, "training": {"epochs": 1}}})
-    segue.distill(run / "v-sknn", recipe, tmp_path / "distilled", events=log)
+    config = segue.RunConfig(models=["sasrec"], set={"sasrec": {**SMALL, "training": {"epochs": 1}}})
+    segue.distill(run / "v-sknn", config, tmp_path / "distilled", events=log)
     for label in ("sasrec-taught", "teacher"):
-        with pytest.raises(ArtifactError, match=f"{label}: learnt from a teacher, or was one"):
+        with pytest.raises(ArtifactError, match=f"{label}: was trained by distillation, or is a teacher"):
             segue.fit(log, like=tmp_path / "distilled" / label, out=tmp_path / "model")
     segue.fit(log, like=tmp_path / "distilled" / "sasrec-alone", out=tmp_path / "model")
     with pytest.raises(ArtifactError, match="model: was trained on everything"):
-        segue.distill(tmp_path / "model", recipe, tmp_path / "other", events=log)
+        segue.distill(tmp_path / "model", config, tmp_path / "other", events=log)
 
 
 def test_a_file_is_read(log: Events, run: Path, tmp_path: Path) -> None:

@@ -3,20 +3,20 @@ from pathlib import Path
 from made_up import results, row
 
 from segue.data.synthetic import shop
-from segue.experiment.recipe import Recipe, load_recipe
+from segue.experiment.config import RunConfig, load_config
 from segue.experiment.report.repeat import repeat
 from segue.experiment.run import run
 
 
 def test_the_recipe_in_the_report_repeats_the_run(tmp_path: Path) -> None:
     protocol = {"test_days": 3, "min_support": 2}
-    recipe = Recipe(log="shop", models=["stan"], seed=5, set={"protocol": protocol, "stan": {"k": 50}})
+    config = RunConfig(log="shop", models=["stan"], seed=5, set={"protocol": protocol, "stan": {"k": 50}})
     events = shop(sessions=800)
-    first = run(recipe, tmp_path / "first", events=events)
+    first = run(config, tmp_path / "first", events=events)
     text = repeat(first)
     assert text is not None
     (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
-    again = load_recipe(tmp_path / "recipe.yaml", {})
+    again = load_config(tmp_path / "recipe.yaml", {})
     assert again.set["stan"] == {"k": 50}
     second = run(again, tmp_path / "second", events=events)
     assert second.protocol == first.protocol

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from segue.errors import ArtifactError
-from segue.experiment.comparison.cases import CaseValues
-from segue.experiment.comparison.differences import differences_of, run_pairs
-from segue.experiment.results import OVERLAP, Difference, Epoch, ModelResult, Results, Slice, judge
+from segue.experiment.comparison.case_values import CaseValues
+from segue.experiment.comparison.verdicts import OVERLAP, differences_of, run_pairs, verdicts_of
+from segue.experiment.results import Difference, Epoch, ModelResult, Results, Slice
 
 
 def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
@@ -28,12 +28,12 @@ def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult
 
 def test_a_model_below_the_best_baseline_is_named_with_both_values() -> None:
     rows = [row("m", 0.2, 0.01, baseline=False), row("a", 0.1, 0.01, baseline=True), row("b", 0.3, 0.01, baseline=True)]
-    assert judge(rows, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
+    assert verdicts_of(rows, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
 
 
 def test_overlapping_intervals_are_said() -> None:
     rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
-    assert judge(rows, ["mrr@20"])[0].endswith(" (the intervals overlap, which leaves it open)")
+    assert verdicts_of(rows, ["mrr@20"])[0].endswith(" (the intervals overlap, which leaves it open)")
 
 
 def test_the_paired_test_says_whether_a_loss_is_real() -> None:
@@ -50,7 +50,7 @@ def test_the_paired_test_says_whether_a_loss_is_real() -> None:
             adjusted=adjusted,
             real=adjusted < 0.05,
         )
-        return judge(rows, ["mrr@20"], [test])[0]
+        return verdicts_of(rows, ["mrr@20"], [test])[0]
 
     assert said(0.0004).endswith("on mrr@20: 0.2900 against 0.3000 (real, p < 0.001)")
     assert said(0.2104).endswith(" (may be chance, p = 0.210)")
@@ -67,7 +67,7 @@ def test_a_model_gets_one_line_for_all_metrics() -> None:
         two(row("a", 0.1, 0.01, baseline=True), 0.5),
         two(row("b", 0.3, 0.01, baseline=True), 0.3),
     ]
-    assert judge(rows, ["recall@20", "mrr@20"]) == [
+    assert verdicts_of(rows, ["recall@20", "mrr@20"]) == [
         "m loses to the baseline a on recall@20: 0.4000 against 0.5000, and to b on mrr@20: 0.2000 against 0.3000"
     ]
 
@@ -79,18 +79,18 @@ def test_of_an_error_less_is_better(value: float, lost: int) -> None:
 
     rows = [errs(row("m", value, 0, baseline=False)), errs(row("b", 0.3, 0, baseline=True))]
     said = ["m loses to the baseline b on mae: 0.4000 against 0.3000"] * lost
-    assert [line.removesuffix(OVERLAP) for line in judge(rows, ["mae"])] == said
+    assert [line.removesuffix(OVERLAP) for line in verdicts_of(rows, ["mae"])] == said
 
 
 def test_a_winner_and_a_run_without_baselines_get_no_verdict() -> None:
-    assert judge([row("m", 0.4, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)], ["mrr@20"]) == []
-    assert judge([row("m", 0.4, 0.01, baseline=False)], ["mrr@20"]) == []
+    assert verdicts_of([row("m", 0.4, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)], ["mrr@20"]) == []
+    assert verdicts_of([row("m", 0.4, 0.01, baseline=False)], ["mrr@20"]) == []
 
 
 def test_a_figure_without_an_interval_is_compared_too() -> None:
     rows = [row("m", 0.2, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
     bare = [one.model_copy(update={"confidence": {}}) for one in rows]
-    assert judge(bare, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
+    assert verdicts_of(bare, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -167,15 +167,17 @@ def test_of_what_should_be_low_the_lowest_baseline_is_the_best(metric: str) -> N
         return one.model_copy(update={"metrics": {metric: one.metrics["mrr@20"]}, "confidence": {}})
 
     rows = [row("m", 0.6, 0, baseline=False), row("a", 0.5, 0, baseline=True), row("b", 0.7, 0, baseline=True)]
-    (said,) = judge(map(by, rows), [metric])
+    (said,) = verdicts_of(map(by, rows), [metric])
     assert said.startswith(f"m loses to the baseline a on {metric}: 0.6000 against 0.5000")
     assert run_pairs([by(one) for one in rows], [metric]) == [(metric, "a", "m")]
 
 
 def test_a_value_that_is_no_number_loses_and_never_wins() -> None:
     broken, fine = row("m", math.nan, 0, baseline=False), row("b", 0.3, 0, baseline=True)
-    assert judge([broken, fine], ["mrr@20"])[0].startswith("m loses to the baseline b on mrr@20: nan against 0.3000")
-    assert judge([row("m", 0.1, 0, baseline=False), row("b", math.nan, 0, baseline=True)], ["mrr@20"]) == []
+    assert verdicts_of([broken, fine], ["mrr@20"])[0].startswith(
+        "m loses to the baseline b on mrr@20: nan against 0.3000"
+    )
+    assert verdicts_of([row("m", 0.1, 0, baseline=False), row("b", math.nan, 0, baseline=True)], ["mrr@20"]) == []
 
 
 def test_one_value_that_is_no_number_does_not_scramble_the_order() -> None:

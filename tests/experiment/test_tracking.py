@@ -13,10 +13,10 @@ from interrupted import stop_at
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import MissingExtraError, ParameterError, StorageError
-from segue.experiment.recipe import Recipe, load_recipe
+from segue.experiment.config import RunConfig, load_config
 from segue.experiment.results import Epoch, Results
 from segue.experiment.run import run
-from segue.experiment.tracking.follow import check_trackers
+from segue.experiment.tracking.tracker import check_trackers
 
 EPOCHS = 4
 SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "loss": {"n_samples": 32}, "patience": None}}
@@ -27,8 +27,8 @@ def events() -> Events:
     return shop(300, 0)
 
 
-def recipe(**changes: Any) -> Recipe:
-    return Recipe(**{"log": "shop", "models": ["gru4rec"], "baselines": False, "set": {"gru4rec": SMALL}, **changes})
+def config(**changes: Any) -> RunConfig:
+    return RunConfig(**{"log": "shop", "models": ["gru4rec"], "baselines": False, "set": {"gru4rec": SMALL}, **changes})
 
 
 def lines(out: Path, label: str = "gru4rec") -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def whole(events: Events, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     """A run with both trackers that nothing interrupted. Not to be written to."""
     out = tmp_path_factory.mktemp("runs") / "whole"
-    return out, run(recipe(track=["tensorboard", "mlflow"]), out, events=events)
+    return out, run(config(track=["tensorboard", "mlflow"]), out, events=events)
 
 
 def scalars(out: Path) -> dict[str, list[tuple[int, float]]]:
@@ -77,7 +77,7 @@ def test_the_curve_has_a_line_per_epoch_and_stands_in_the_results(whole: tuple[P
 def test_interrupted_and_resumed_leaves_what_an_uninterrupted_run_leaves(
     events: Events, whole: tuple[Path, Results], tmp_path: Path
 ) -> None:
-    out, asked = tmp_path / "a", recipe(track=["tensorboard", "mlflow"])
+    out, asked = tmp_path / "a", config(track=["tensorboard", "mlflow"])
     with stop_at(3):
         run(asked, out, events=events)
     assert logged(out)[0].info.status == "FAILED"
@@ -128,7 +128,7 @@ def test_the_environment_names_versions_and_no_place(whole: tuple[Path, Results]
 
 def test_a_run_that_nobody_else_is_told_of_writes_curves_alone(events: Events, tmp_path: Path) -> None:
     tuned = {**SMALL, "training": {**SMALL["training"], "epochs": 1, "fine_tuning": {"epochs": 1}}}
-    asked = recipe(models=["gru4rec", "item-knn"], set={"gru4rec": tuned})
+    asked = config(models=["gru4rec", "item-knn"], set={"gru4rec": tuned})
     results = run(asked, tmp_path / "a", events=events)
     assert {row.label: [(one.epoch, one.stage) for one in row.curve] for row in results.models} == {
         "gru4rec": [(1, "training"), (2, "fine-tuning")],
@@ -145,13 +145,13 @@ def test_a_store_that_mlflow_cannot_reach_is_said_without_its_password(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://anna:secret@host")
     with pytest.raises(StorageError, match="MLFLOW_TRACKING_URI: MLflow cannot store the run there") as caught:
-        run(recipe(track=["mlflow"]), tmp_path / "a", events=events)
+        run(config(track=["mlflow"]), tmp_path / "a", events=events)
     assert "secret" not in str(caught.value)
 
 
 def test_an_unknown_tracker_is_refused() -> None:
-    with pytest.raises(ParameterError, match=r"recipe.track.0: must be 'tensorboard' or 'mlflow', got 'wandb'"):
-        load_recipe(None, {"track": ["wandb"]})
+    with pytest.raises(ParameterError, match=r"config.track.0: must be 'tensorboard' or 'mlflow', got 'wandb'"):
+        load_config(None, {"track": ["wandb"]})
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])

@@ -10,9 +10,8 @@ import segue
 from segue.errors import ArtifactError, ParameterError
 from segue.evaluation.significance import holm, paired_tests
 from segue.evaluation.slices import Partition
-from segue.experiment.comparison.cases import CaseValues, cases_file
-from segue.experiment.comparison.differences import differences_of, run_choices, run_pairs
-from segue.experiment.comparison.verdicts import slices_of
+from segue.experiment.comparison.case_values import CaseValues, cases_file
+from segue.experiment.comparison.verdicts import differences_of, run_choices, run_pairs, slices_of
 from segue.experiment.results import ModelResult, Results
 from segue.rng import generator
 
@@ -147,7 +146,7 @@ def log() -> "segue.Events":
 
 
 def test_a_run_keeps_values_whose_means_are_its_figures(log: "segue.Events", tmp_path: Path) -> None:
-    results = segue.run(segue.Recipe(models=["markov"], slices=["kind"]), tmp_path / "run", events=log)
+    results = segue.run(segue.RunConfig(models=["markov"], slices=["kind"]), tmp_path / "run", events=log)
     written = Results.read(tmp_path / "run" / "results.json")
     assert (written.models, written.differences) == (results.models, results.differences)
     for model in results.models:
@@ -173,7 +172,7 @@ def test_a_run_keeps_values_whose_means_are_its_figures(log: "segue.Events", tmp
 def test_slices_that_the_log_does_not_hold_are_refused_before_anything_is_written(
     log: "segue.Events", tmp_path: Path
 ) -> None:
-    recipe = segue.Recipe(models=["markov"], slices=["colour", "kind"])
+    config = segue.RunConfig(models=["markov"], slices=["colour", "kind"])
     with pytest.raises(ParameterError, match=r"--slices: 'colour' must be length, .* there are: 'kind'"):
-        segue.run(recipe, tmp_path / "run", events=log)
+        segue.run(config, tmp_path / "run", events=log)
     assert not (tmp_path / "run").exists()

@@ -15,7 +15,7 @@ from stopped import assert_resumes
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
-from segue.experiment.recipe import parse_settings
+from segue.experiment.config import parse_settings
 from segue.models.als import ALS
 from segue.models.catalog import load
 from segue.models.item_knn import ItemKNN

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segue.errors import ParameterError, UnknownNameError
-from segue.experiment.recipe import parse_settings
+from segue.experiment.config import parse_settings
 from segue.parameters import describe
 from segue.protocols.protocol import ORDER, Protocol, SplitName, StepName
 from segue.protocols.steps import CLEANING, SPLITS

@@ -46,7 +46,7 @@ CE = {"train_neg_sample_args": None}
         ("BPR", {"user_inter_num_interval": 5}, "protocol.session_interval: must be an interval"),
         ("BPR", {"load_col": ["user_id"]}, "load_col: must name the columns of inter"),
         ("BPR", {"epochs": "many"}, "bpr.training.epochs: must be an integer"),
-        ("BPR", {"seed": -1}, "recipe.seed: must be greater than or equal to 0"),
+        ("BPR", {"seed": -1}, "config.seed: must be greater than or equal to 0"),
         (
             "SASRec",
             {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "normal"}},
@@ -94,10 +94,10 @@ def test_models_of_both_kinds_run_apart(tmp_path):
 
 
 def test_options_go_on_top(translate):
-    recipe = translate("BPR", {"seed": 7, "use_gpu": False}, seed=3, set={"bpr": {"factors": 8}}, columns={"user": "u"})
-    assert (recipe.seed, recipe.device, recipe.set["bpr"]["factors"]) == (3, "cpu", 8)
-    assert recipe.set["bpr"]["training"] == {"epochs": 300}
-    assert recipe.columns == {"user": "u", "item": "item_id"}
+    config = translate("BPR", {"seed": 7, "use_gpu": False}, seed=3, set={"bpr": {"factors": 8}}, columns={"user": "u"})
+    assert (config.seed, config.device, config.set["bpr"]["factors"]) == (3, "cpu", 8)
+    assert config.set["bpr"]["training"] == {"epochs": 300}
+    assert config.columns == {"user": "u", "item": "item_id"}
     assert translate("BPR", {"gpu_id": ""}).device == "cpu"
     assert translate("BPR", {"enable_amp": True}).precision == "bf16"
     with pytest.raises(ParameterError, match="--protocol: the RecBole configuration says it"):
@@ -133,8 +133,8 @@ def test_files_that_are_none_are_refused(tmp_path, text, message):
 def test_the_log_is_found_by_folder_and_name(tmp_path, monkeypatch):
     file = tmp_path / "a.yaml"
     file.write_text(yaml.safe_dump({"model": "Pop", "dataset": "shop", "data_path": str(tmp_path / "data")}))
-    recipe = load_recbole([file], {})
-    assert (recipe.log, recipe.format) == (str(tmp_path / "data" / "shop" / "shop.inter"), "recbole")
+    config = load_recbole([file], {})
+    assert (config.log, config.format) == (str(tmp_path / "data" / "shop" / "shop.inter"), "recbole")
     monkeypatch.setenv("SEGUE_DATA", str(tmp_path / "logs"))
     (tmp_path / "logs" / "shop").mkdir(parents=True)
     assert load_recbole([file], {}).log == "shop"

@@ -13,10 +13,10 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.experiment.recipe import read_log
+from segue.experiment.source import read_log
 from segue.protocols.prepare import prepare
 from segue.recbole import load_recbole
-from segue.recbole.metrics import metric_name
+from segue.recbole.protocol import metric_name
 
 RECORDED = json.loads((Path(__file__).parents[1] / "fixtures" / "recbole_run.json").read_text(encoding="utf-8"))
 RUNS = sorted(set(RECORDED["runs"]) - {"ties"})
@@ -64,8 +64,8 @@ def data(tmp_path, monkeypatch):
         (tmp_path / "small.inter").write_text(RECORDED["log"])
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(run["config"]))
         options = {"models": [run["model"]], "log": str(tmp_path / "small.inter")}
-        recipe = load_recbole([tmp_path / "config.yaml"], options)
-        return prepare(read_log(recipe), recipe.protocol, **recipe.set["protocol"])
+        config = load_recbole([tmp_path / "config.yaml"], options)
+        return prepare(read_log(config), config.protocol, **config.set["protocol"])
 
     return prepared
 
@@ -137,14 +137,14 @@ def test_the_very_same_events_are_held_out_where_time_orders_them(data, name):
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("config", "model", "events", "unknown"),
+    ("file", "model", "events", "unknown"),
     [("bpr", "BPR", 9596, 18), ("gru4rec", "GRU4Rec", 943, 3), ("sasrec", "SASRec", 943, 3)],
 )
-def test_recboles_quick_start_tests_what_recbole_tests(real_data, config, model, events, unknown):
+def test_recboles_quick_start_tests_what_recbole_tests(real_data, file, model, events, unknown):
     """The events are those that RecBole 1.2.1 counts; of them so many are on items that training does not hold."""
-    files = [Path(__file__).parents[2] / "benchmarks" / "recbole" / f"{config}.yaml"]
-    recipe = load_recbole(files, {"models": [model], "log": str(real_data / "ml-100k")})
-    prepared = prepare(read_log(recipe), recipe.protocol, **recipe.set["protocol"])
+    files = [Path(__file__).parents[2] / "benchmarks" / "recbole" / f"{file}.yaml"]
+    config = load_recbole(files, {"models": [model], "log": str(real_data / "ml-100k")})
+    prepared = prepare(read_log(config), config.protocol, **config.set["protocol"])
     held = {stage.part: stage.statistics for stage in prepared.stages if stage.step == "hold-out-test"}
     assert (held["test"].events, held["test"].sessions) == (events, 943)
     assert len(prepared.test.targets) == events - unknown

@@ -1,4 +1,4 @@
-"""RecBole's settings -> a recipe, worked by hand."""
+"""RecBole's settings -> a config, worked by hand."""
 
 import re
 import runpy
@@ -17,16 +17,16 @@ ROOT = Path(__file__).parents[2]
 ALL = [one.recbole for one in COUNTERPARTS]
 
 
-def protocol(recipe):
-    return Protocol.named(recipe.protocol, recipe.set["protocol"])
+def protocol(config):
+    return Protocol.named(config.protocol, config.set["protocol"])
 
 
 def test_general_models_have_recboles_defaults(translate):
-    recipe = translate("BPR")
-    assert (recipe.models, recipe.seed, recipe.device, recipe.precision) == (["bpr"], 2020, "auto", "auto")
-    assert recipe.columns == {"user": "user_id", "item": "item_id"}
-    assert recipe.set["bpr"] == {"factors": 64, "training": {"epochs": 300}}
-    found = protocol(recipe)
+    config = translate("BPR")
+    assert (config.models, config.seed, config.device, config.precision) == (["bpr"], 2020, "auto", "auto")
+    assert config.columns == {"user": "user_id", "item": "item_id"}
+    assert config.set["bpr"] == {"factors": 64, "training": {"epochs": 300}}
+    found = protocol(config)
     assert (found.split, found.ratios, found.group_by, found.order) == (
         "event-ratio",
         (0.8, 0.1, 0.1),
@@ -39,13 +39,13 @@ def test_general_models_have_recboles_defaults(translate):
 
 
 def test_sequential_models_have_recboles_defaults(translate):
-    recipe = translate("SASRec")
-    assert recipe.columns == {"user": "user_id", "item": "item_id", "time": "timestamp"}
-    found = protocol(recipe)
+    config = translate("SASRec")
+    assert config.columns == {"user": "user_id", "item": "item_id", "time": "timestamp"}
+    found = protocol(config)
     assert (found.split, found.leave, found.cases, found.exclude_seen) == (
         *("last-event", "valid_and_test", "every-next", False),
     )
-    assert recipe.set["sasrec"] == {
+    assert config.set["sasrec"] == {
         "arrangement": "post",
         "max_length": 50,
         "layers": 2,
@@ -127,15 +127,15 @@ def test_columns(translate, settings, columns):
 
 def test_labels_come_from_a_threshold_or_from_a_column(translate):
     labeled = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
-    recipe = translate("BPR", {**labeled, "threshold": {"stars": 4}})
-    found = protocol(recipe)
+    config = translate("BPR", {**labeled, "threshold": {"stars": 4}})
+    found = protocol(config)
     assert (found.candidates, found.label, found.label_threshold) == ("labeled", "rating", 4)
     assert (found.metrics, found.valid_metric, found.cases) == (("auc", "logloss"), None, "every-next")
-    assert recipe.columns["rating"] == "stars"
-    assert any("valid_metric (AUC) is not honoured" in note for note in recipe.notes)
-    recipe = translate("BPR", {**labeled, "LABEL_FIELD": "liked"})
-    assert recipe.columns["rating"] == "liked"
-    assert protocol(recipe).label_threshold is None
+    assert config.columns["rating"] == "stars"
+    assert any("valid_metric (AUC) is not honoured" in note for note in config.notes)
+    config = translate("BPR", {**labeled, "LABEL_FIELD": "liked"})
+    assert config.columns["rating"] == "liked"
+    assert protocol(config).label_threshold is None
     with pytest.raises(ParameterError, match="threshold: must be one field with a number"):
         translate("BPR", {**labeled, "threshold": 3})
 
@@ -217,10 +217,10 @@ def test_each_model_is_known_by_both_names_and_takes_recboles_defaults(translate
 
 
 def test_a_model_that_recbole_does_not_have_keeps_its_own_parameters(translate):
-    recipe = translate("stan", {"epochs": 3})
-    assert (recipe.models, list(recipe.set)) == (["stan"], ["protocol"])
-    assert recipe.set["protocol"]["cases"] == "every-next"
-    assert "stan: RecBole has no such model; it has its own parameters" in recipe.notes
+    config = translate("stan", {"epochs": 3})
+    assert (config.models, list(config.set)) == (["stan"], ["protocol"])
+    assert config.set["protocol"]["cases"] == "every-next"
+    assert "stan: RecBole has no such model; it has its own parameters" in config.notes
     assert translate("als").set["protocol"]["cases"] == "together"
 
 

@@ -14,7 +14,7 @@ from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
 from segue.evaluation.evaluate import evaluate
-from segue.experiment.recipe import Recipe, load_recipe
+from segue.experiment.config import RunConfig, load_config
 from segue.models.catalog import model_class
 from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
@@ -47,13 +47,13 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch, tuned: Tuned) -> None:
     monkeypatch.setattr("segue.tuning.tune.draw", lambda tuned: [])
 
 
-def gru4rec(**changes: Any) -> Recipe:
-    return Recipe(**{"log": "shop", "models": ["gru4rec"], "set": {"gru4rec": SMALL}, **changes})
+def gru4rec(**changes: Any) -> RunConfig:
+    return RunConfig(**{"log": "shop", "models": ["gru4rec"], "set": {"gru4rec": SMALL}, **changes})
 
 
-def sought(events: Events, out: Path, recipe: Recipe | None = None, **options: Any) -> Tuned:
+def sought(events: Events, out: Path, config: RunConfig | None = None, **options: Any) -> Tuned:
     plan = {"search": SEARCH, "only": True, "trials": 7, **options.pop("plan", {})}
-    return tune(recipe or gru4rec(), out, plan=Tuning(**plan), events=events, **options)
+    return tune(config or gru4rec(), out, plan=Tuning(**plan), events=events, **options)
 
 
 def facts(rows: Sequence[TrialRow]) -> list[tuple]:
@@ -79,20 +79,20 @@ def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: Tuned) 
     assert [row.number for row in tuned.trials] == list(range(7))
     assert tuned.metric == "recall@20"
     assert tuned.best.value == max(row.value for row in tuned.trials if row.state == "finished")
-    recipe = load_recipe(tuned.folder / "best.yaml", {"log": "shop", "baselines": False})
-    assert recipe == tuned.recipe.model_copy(update={"log": "shop"})
+    config = load_config(tuned.folder / "best.yaml", {"log": "shop", "baselines": False})
+    assert config == tuned.config.model_copy(update={"log": "shop"})
     data = prepare(events)
-    model = model_class("gru4rec")(**recipe.set["gru4rec"]).fit(data.train, valid=data.valid)
+    model = model_class("gru4rec")(**config.set["gru4rec"]).fit(data.train, valid=data.valid)
     assert evaluate(model, data, part="valid").metrics["recall@20"] == tuned.best.value
     assert max(record.validation for record in model.curve) == tuned.best.value
     best = next(one.epoch for one in model.curve if one.validation == tuned.best.value)
-    assert recipe.chosen_epochs == {"training": best + 1}
+    assert config.chosen_epochs == {"training": best + 1}
 
 
 def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: Tuned) -> None:
     names = {path.name for path in tuned.folder.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("history", "importance") for kind in ("png", "svg")}
-    texts = {"best.yaml", "trials.csv", "report.md", "begun.json", "study.journal", "study.journal.lock", "study.lock"}
+    texts = {"best.yaml", "trials.csv", "report.md", "run.json", "study.journal", "study.journal.lock", "study.lock"}
     assert names == pictures | texts
     table = pl.read_csv(tuned.folder / "trials.csv")
     assert table["trial"].to_list() == list(range(7))
@@ -136,14 +136,14 @@ def test_another_search_is_not_gone_on_with(events: Events, tmp_path: Path) -> N
     sought(events, tmp_path / "a", plan={"trials": 1})
     before = (tmp_path / "a" / "study.journal").read_bytes()
     others = {
-        "seed 0, got 1": {"recipe": gru4rec(seed=1)},
+        "seed 0, got 1": {"config": gru4rec(seed=1)},
         "metric recall@20, got mrr@20": {"plan": {"metric": "mrr@20"}},
         "prune true, got false": {"plan": {"prune": False}},
         r"gru4rec.search.training.learning_rate 0.005..0.5:log, got 0.01..0.1": {
             "plan": {"search": {"gru4rec": {"training.learning_rate": "0.01..0.1"}}}
         },
         "protocol.test_days 1.0, got 2.0": {
-            "recipe": gru4rec(set={"gru4rec": SMALL, "protocol": {"test_days": 2}}),
+            "config": gru4rec(set={"gru4rec": SMALL, "protocol": {"test_days": 2}}),
         },
     }
     for message, options in others.items():
@@ -159,11 +159,11 @@ def test_another_search_is_not_gone_on_with(events: Events, tmp_path: Path) -> N
 def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_path: Path) -> None:
     search = {"sasrec": {"embedding_size": [6, 8], "heads": [2, 4]}}
     small = {"sasrec": {"embedding_size": 8, "heads": 2, "training": {"epochs": 1}}}
-    recipe = Recipe(log="shop", models=["sasrec"], set=small)
+    config = RunConfig(log="shop", models=["sasrec"], set=small)
     with pytest.raises(ParameterError, match="embedding_size has one value by --set"):
-        sought(events, tmp_path / "a", recipe, plan={"search": search})
-    recipe = Recipe(log="shop", models=["sasrec"], set={"sasrec": {"training": {"epochs": 1}}})
-    tuned = sought(events, tmp_path / "a", recipe, plan={"search": search, "trials": 10})
+        sought(events, tmp_path / "a", config, plan={"search": search})
+    config = RunConfig(log="shop", models=["sasrec"], set={"sasrec": {"training": {"epochs": 1}}})
+    tuned = sought(events, tmp_path / "a", config, plan={"search": search, "trials": 10})
     reasons = {row.reason for row in tuned.trials if row.parameters == {"embedding_size": 6, "heads": 4}}
     assert reasons == {"sasrec.heads: must be a divisor of embedding_size, which is 6, got 4"}
     assert {row.state for row in tuned.trials if row.parameters["embedding_size"] == 8} <= {"finished", "pruned"}
@@ -171,10 +171,10 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_
 
 
 def test_where_all_trials_fail_the_search_says_so(events: Events, tmp_path: Path) -> None:
-    recipe = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"name": "top1", "n_samples": 32}}}})
+    config = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"name": "top1", "n_samples": 32}}}})
     plan = {"search": {"gru4rec": {"training.learning_rate": "1e30..1e38:log"}}, "trials": 2}
     with pytest.raises(ParameterError, match="all 2 trials that ended failed, the first one because: the loss became"):
-        sought(events, tmp_path / "a", recipe, plan=plan)
+        sought(events, tmp_path / "a", config, plan=plan)
 
 
 @pytest.mark.usefixtures("without_pictures")
@@ -191,14 +191,14 @@ def test_trials_that_fall_behind_end_early_only_if_asked(events: Events, tmp_pat
 
 @pytest.mark.usefixtures("without_pictures")
 def test_a_model_without_epochs_is_tuned(events: Events, tmp_path: Path) -> None:
-    recipe = Recipe(log="shop", models=["v-sknn"], set={"v-sknn": {"max_length": 5}})
-    tuned = sought(events, tmp_path / "a", recipe, plan={"search": {}, "only": False, "metric": "ndcg@10"})
+    config = RunConfig(log="shop", models=["v-sknn"], set={"v-sknn": {"max_length": 5}})
+    tuned = sought(events, tmp_path / "a", config, plan={"search": {}, "only": False, "metric": "ndcg@10"})
     names = set(tuned.best.parameters)
     assert {"k", "sample_size", "idf", "decay_days"} <= names
     assert "max_length" not in names
     assert {row.epochs for row in tuned.trials} == {0}
     data = prepare(events)
-    model = model_class("v-sknn")(**tuned.recipe.set["v-sknn"]).fit(data.train)
+    model = model_class("v-sknn")(**tuned.config.set["v-sknn"]).fit(data.train)
     assert evaluate(model, data, part="valid").metrics["ndcg@10"] == tuned.best.value
 
 
@@ -211,9 +211,11 @@ def test_a_search_that_has_no_time_left_begins_no_trial_and_goes_on_later(events
 
 @pytest.mark.usefixtures("without_pictures")
 def test_free_parameters_of_a_pair_are_searched(events: Events, tmp_path: Path) -> None:
-    recipe = Recipe(log="shop", models=["two-stage"], set={"two-stage": {"retriever": "item-knn", "ranker": "v-sknn"}})
+    config = RunConfig(
+        log="shop", models=["two-stage"], set={"two-stage": {"retriever": "item-knn", "ranker": "v-sknn"}}
+    )
     search = {"two-stage": {"ranker_parameters.k": "5..50", "candidates": "10..50"}}
-    tuned = sought(events, tmp_path / "a", recipe, plan={"search": search, "trials": 3})
+    tuned = sought(events, tmp_path / "a", config, plan={"search": search, "trials": 3})
     assert all(isinstance(row.parameters["ranker_parameters.k"], int) for row in tuned.trials)
     assert yaml.safe_load((tuned.folder / "best.yaml").read_text())["set"]["two-stage"]["ranker_parameters"]["k"] >= 5
 
@@ -222,7 +224,7 @@ REFUSED = {
     "two models": (gru4rec(models=["gru4rec", "stan"]), {}, "--model: must name one model to tune, got gru4rec, stan"),
     "no model": (gru4rec(models=[], set={}), {}, "--model: must name one model to tune, got none"),
     "nothing to search": (
-        Recipe(log="shop", models=["session-popularity"]),
+        RunConfig(log="shop", models=["session-popularity"]),
         {"search": {}},
         "session-popularity: has nothing to search; name a parameter, as in --search session-popularity.NAME=",
     ),
@@ -258,7 +260,7 @@ REFUSED = {
 @pytest.mark.usefixtures("without_pictures")
 def test_processes_share_a_log_that_is_in_memory(events: Events, tmp_path: Path) -> None:
     """They open what was prepared of it; the folder with it goes when nothing is left to do."""
-    stan = Recipe(models=["stan"])
+    stan = RunConfig(models=["stan"])
     found = tune(stan, tmp_path / "a", plan=Tuning(trials=4, workers=2), events=events)
     assert [row.state for row in found.trials] == ["finished"] * 4
     assert not (tmp_path / "a" / "data").exists()
@@ -267,13 +269,13 @@ def test_processes_share_a_log_that_is_in_memory(events: Events, tmp_path: Path)
 
 
 def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_path: Path) -> None:
-    task = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=events, progress=Progress())
+    task = Task.of(RunConfig(models=["stan"]), Tuning(workers=2), events=events, progress=Progress())
     folder = shared_data(task, tmp_path)
     assert folder == tmp_path / DATA
     assert open_dataset(folder).describe() == task.data.describe()
     before = (folder / "dataset.json").stat().st_ino
     assert (shared_data(task, tmp_path) / "dataset.json").stat().st_ino == before
-    other = Task.of(Recipe(models=["stan"]), Tuning(workers=2), events=shop(300, 1), progress=Progress())
+    other = Task.of(RunConfig(models=["stan"]), Tuning(workers=2), events=shop(300, 1), progress=Progress())
     assert open_dataset(shared_data(other, tmp_path)).hash == other.data.hash
 
 
@@ -281,16 +283,16 @@ def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_p
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(
     events: Events, tmp_path: Path, case: str
 ) -> None:
-    recipe, plan, message = REFUSED[case]
+    config, plan, message = REFUSED[case]
     with pytest.raises(ParameterError, match=message):
-        sought(events, tmp_path / "a", recipe, plan=plan)
+        sought(events, tmp_path / "a", config, plan=plan)
     assert not (tmp_path / "a").exists()
 
 
 def test_a_space_that_does_not_suit_the_log_is_left_out_or_refused(events: Events, tmp_path: Path) -> None:
     untimed = Events(events.frame.drop("time"), unit="session")
-    recipe = Recipe(log="shop", models=["popularity"], protocol="session-next", set={"protocol": {"split": "ratio"}})
+    config = RunConfig(log="shop", models=["popularity"], protocol="session-next", set={"protocol": {"split": "ratio"}})
     with pytest.raises(ParameterError, match="popularity: has nothing to search"):
-        sought(untimed, tmp_path / "a", recipe, plan={"search": {}, "only": False})
+        sought(untimed, tmp_path / "a", config, plan={"search": {}, "only": False})
     with pytest.raises(ParameterError, match=r"--search: popularity\.window_days: needs a log with times"):
-        sought(untimed, tmp_path / "a", recipe, plan={"search": {"popularity": {"window_days": "1..9"}}})
+        sought(untimed, tmp_path / "a", config, plan={"search": {"popularity": {"window_days": "1..9"}}})

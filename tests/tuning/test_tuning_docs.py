@@ -6,8 +6,8 @@ import pytest
 
 from segue.cli.main import import_command
 from segue.experiment.environment import environment
-from segue.experiment.folder import CURVES, ENVIRONMENT, TENSORBOARD
 from segue.experiment.results import Epoch
+from segue.experiment.run_folder import CURVES, ENVIRONMENT, TENSORBOARD
 from segue.training.runtime import Runtime
 from segue.tuning.folder import SEARCH
 

@@ -14,7 +14,7 @@ from segue.cli import options
 from segue.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from segue.experiment.comparison.compare import Standing
+    from segue.experiment.comparison.compare import ComparisonRow
 
 _ABOUT = (
     "To best: paired difference from the best model with its 95% bootstrap interval; p of a paired permutation test "
@@ -107,22 +107,22 @@ def _cells(found: "segue.Comparison") -> tuple[list[str], list[tuple[str, list[l
     from segue.cli.tables import headed
 
     several, decimals = len(found.hashes) > 1, int(found.protocol.get("decimals", 4))
-    seeded = any(len(standing.seeds) > 1 for standing in found.standings)
+    seeded = any(len(row.seeds) > 1 for row in found.rows)
     head = ["model", *["seeds"] * seeded, *["hash"] * several, "value", "95% interval", "to best", "95% interval"]
     parts: dict[str, list[list[str]]] = {}
-    for standing in found.standings:
-        metric = headed(standing.metric)
-        name = f"{metric}, protocol {standing.hash}" if several else metric
-        labels = [standing.label, *[str(len(standing.seeds))] * seeded, *[standing.hash] * several]
-        parts.setdefault(name, []).append([*labels, *_values(standing, decimals)])
+    for row in found.rows:
+        metric = headed(row.metric)
+        name = f"{metric}, protocol {row.hash}" if several else metric
+        labels = [row.label, *[str(len(row.seeds))] * seeded, *[row.hash] * several]
+        parts.setdefault(name, []).append([*labels, *_values(row, decimals)])
     return [*head, "p", "sig."], list(parts.items())
 
 
-def _values(standing: "Standing", decimals: int) -> Iterator[str]:
-    spread = "" if standing.deviation is None else f" ±{standing.deviation:.{decimals}f}"
-    yield f"{standing.value:.{decimals}f}{spread}"
-    yield "-" if standing.interval is None else _between(*standing.interval, f".{decimals}f")
-    behind = standing.behind
+def _values(row: "ComparisonRow", decimals: int) -> Iterator[str]:
+    spread = "" if row.deviation is None else f" ±{row.deviation:.{decimals}f}"
+    yield f"{row.value:.{decimals}f}{spread}"
+    yield "-" if row.interval is None else _between(*row.interval, f".{decimals}f")
+    behind = row.to_best
     if behind is None:
         yield from "----"
         return

@@ -30,14 +30,14 @@ def data(
     from segue.strict_json import dumps
 
     source = options.log_options(log, log_format, columns, items)
-    recipe, dataset = options.read_data(source, protocol, settings)
+    config, dataset = options.read_data(source, protocol, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
         shown = {"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes}
         typer.echo(dumps({**shown, "findings": [finding.model_dump() for finding in findings]}))
         return
     show_remarks(dataset, findings)
-    typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
+    typer.echo(title(config.log_name, len(dataset.test), dataset.describe()))
     console = terminal()
     for table in statistics_tables(statistics["stages"], console.width):
         console.print(table)

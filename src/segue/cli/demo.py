@@ -44,20 +44,20 @@ def demo(
     from segue.cli.run import show
     from segue.cli.tables import size_table
     from segue.data.synthetic import shop
-    from segue.experiment.begun import read_settings
-    from segue.experiment.recipe import PROTOCOL, Recipe
+    from segue.experiment.config import PROTOCOL, RunConfig
+    from segue.experiment.run_folder import read_settings
 
-    begun = read_settings(out)
-    if begun is not None and begun["run"]["log"] != _LOG:
-        raise ParameterError(f"--out: {out} holds a run on another log, {begun['run']['log']}; choose another folder")
+    started = read_settings(out)
+    if started is not None and started["run"]["log"] != _LOG:
+        raise ParameterError(f"--out: {out} holds a run on another log, {started['run']['log']}; choose another folder")
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
     chosen = options.split_names([models])
     settings = {name: values for name, values in _SETTINGS.items() if name in (PROTOCOL, *chosen)}
-    recipe = Recipe(log=_LOG, models=chosen, set=settings, seed=seed)
+    config = RunConfig(log=_LOG, models=chosen, set=settings, seed=seed)
     events = shop(sessions, seed)
     with progress_shown() as progress:
-        results = segue.run(recipe, out, events=events, overwrite=True, progress=progress)
+        results = segue.run(config, out, events=events, overwrite=True, progress=progress)
     visits, products = _write_log(events, out / _SHOP)
     console.print(size_table(results.data["stages"]))
     show(results, out)

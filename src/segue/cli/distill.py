@@ -40,15 +40,15 @@ def distill(
     """
     from segue.cli.progress import progress_shown
     from segue.cli.run import show
-    from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import load_recipe, parse_settings
+    from segue.experiment.config import load_config, parse_settings
+    from segue.experiment.run_folder import next_folder
     from segue.parameters import build
 
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
     given = parse_settings(settings or [])
     plan = build(segue.Distillation, "distillation", parameters=given.pop("distillation", {}))
-    recipe = load_recipe(
+    config = load_config(
         None,
         {
             **options.log_options(log, log_format, columns, items),
@@ -58,10 +58,10 @@ def distill(
             "baselines": False,
         },
     )
-    folder = out or next_folder(f"{recipe.log_name}-distilled")
+    folder = out or next_folder(f"{config.log_name}-distilled")
     source = options.model_folder(teacher)
     with interruptible(f"to continue: {again(folder, named=out is not None)}"), progress_shown() as progress:
         results = segue.distill(
-            source, recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
+            source, config, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
         )
     show(results, folder)

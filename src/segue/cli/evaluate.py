@@ -30,8 +30,8 @@ def evaluate(
     from segue.artifact import EVERYTHING, Artifact
     from segue.cli.progress import progress_shown
     from segue.cli.tables import evaluation_table, title
-    from segue.experiment.recipe import load_recipe, read_log
-    from segue.experiment.source import with_prepared
+    from segue.experiment.config import load_config
+    from segue.experiment.source import read_log, with_prepared
     from segue.strict_json import dumps
 
     facts = Artifact.read(options.model_folder(artifact)).about
@@ -41,8 +41,8 @@ def evaluate(
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    recipe, opened = with_prepared(load_recipe(None, options.log_options(log, log_format, columns)))
-    source = opened or read_log(recipe)
+    config, opened = with_prepared(load_config(None, options.log_options(log, log_format, columns)))
+    source = opened or read_log(config)
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))
     if isinstance(source, segue.Dataset):

@@ -41,35 +41,36 @@ def fit(
 
     from segue.artifact import Artifact
     from segue.cli.progress import progress_shown
-    from segue.experiment.folder import next_folder
+    from segue.experiment.config import load_config, parse_settings
     from segue.experiment.production import check_log, check_target
-    from segue.experiment.recipe import load_recipe, parse_settings, read_log
+    from segue.experiment.run_folder import next_folder
+    from segue.experiment.source import read_log
     from segue.training.runtime import Runtime
 
     if (like is None) == (config is None):
         given = "neither" if like is None else "both"
         raise ParameterError(f"--like or --config: give one of them, got {given}: a model of a run, or a YAML file")
     changes = parse_settings(settings or [])
-    recipe = load_recipe(
+    run_config = load_config(
         config,
         {**options.log_options(log, log_format, columns, items), "device": device, "precision": precision},
     )
-    model = ",".join(recipe.models) if like is None else Artifact.read(options.model_folder(like)).model
-    folder = out or next_folder(f"{recipe.log_name}-{model}")
+    model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
+    folder = out or next_folder(f"{run_config.log_name}-{model}")
     check_target(folder, overwrite=overwrite)
     check_log(log)
-    runtime = Runtime(device=recipe.device, precision=recipe.precision)
+    runtime = Runtime(device=run_config.device, precision=run_config.precision)
     runtime.check()
     with interruptible("nothing was written"), progress_shown() as progress:
         segue.fit(
-            read_log(recipe),
-            like=like or recipe,
+            read_log(run_config),
+            like=like or run_config,
             out=folder,
             settings=changes,
             seed=seed,
             runtime=replace(runtime, progress=progress),
             overwrite=overwrite,
-            log_name=recipe.log_name,
+            log_name=run_config.log_name,
         )
     _show(folder)
 

@@ -36,7 +36,7 @@ def models(
     if name is None:
         _list()
     elif summary:
-        from segue.experiment.recipe import parse_assignments, parse_settings
+        from segue.experiment.config import parse_assignments, parse_settings
 
         model = _configured(name, parse_assignments("--preset", preset or []), parse_settings(settings or []))
         _show_network(model, items=10_000 if items is None else items, length=50 if length is None else length)

@@ -9,7 +9,7 @@ import typer
 from segue.errors import ArtifactError, ParameterError
 
 if TYPE_CHECKING:
-    from segue.experiment.recipe import Recipe
+    from segue.experiment.config import RunConfig
     from segue.protocols.dataset import Dataset
 
 Log = Annotated[
@@ -40,8 +40,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def log_options(
     log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
 ) -> dict[str, Any]:
-    """Return the options of a log by their names in a recipe; None for options that were not given."""
-    from segue.experiment.recipe import parse_assignments
+    """Return the options of a log by their names in a config; None for options that were not given."""
+    from segue.experiment.config import parse_assignments
 
     parsed = parse_assignments("--columns", columns) if columns else None
     return {"log": log, "format": log_format, "columns": parsed, "items": items}
@@ -50,8 +50,8 @@ def log_options(
 def training_options(
     preset: list[str] | None, settings: list[str] | None, seed: int | None, device: str | None, precision: str | None
 ) -> dict[str, Any]:
-    """Return the options of a training by their names in a recipe; None for options that were not given."""
-    from segue.experiment.recipe import parse_assignments, parse_settings
+    """Return the options of a training by their names in a config; None for options that were not given."""
+    from segue.experiment.config import parse_assignments, parse_settings
 
     return {
         "preset": parse_assignments("--preset", preset) if preset else None,
@@ -62,9 +62,11 @@ def training_options(
     }
 
 
-def read_data(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None) -> "tuple[Recipe, Dataset]":
+def read_data(
+    source: Mapping[str, Any], protocol: str | None, settings: list[str] | None
+) -> "tuple[RunConfig, Dataset]":
     """Prepare the log, or open the prepared data set, that ``log_options`` names; ``--set`` sets the protocol."""
-    from segue.experiment.recipe import PROTOCOL, load_recipe, parse_settings
+    from segue.experiment.config import PROTOCOL, load_config, parse_settings
     from segue.experiment.source import prepare_log, with_prepared
 
     tree = parse_settings(settings or [])
@@ -72,8 +74,8 @@ def read_data(source: Mapping[str, Any], protocol: str | None, settings: list[st
         raise ParameterError(
             f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
         )
-    recipe, opened = with_prepared(load_recipe(None, {**source, "protocol": protocol, "set": tree}))
-    return recipe, opened or prepare_log(recipe)
+    config, opened = with_prepared(load_config(None, {**source, "protocol": protocol, "set": tree}))
+    return config, opened or prepare_log(config)
 
 
 def model_folder(path: Path) -> Path:

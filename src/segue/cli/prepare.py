@@ -53,10 +53,10 @@ def prepare(
         )
     source = options.log_options(log, log_format, columns, items)
     with interruptible("nothing was written"):
-        recipe, dataset = options.read_data(source, protocol, settings)
-        replace(dataset, log=recipe.log_name, items=recipe.items).save(out)
+        config, dataset = options.read_data(source, protocol, settings)
+        replace(dataset, log=config.log_name, items=config.items).save(out)
     show_remarks(dataset, segue.lint(dataset))
-    typer.echo(title(recipe.log_name, len(dataset.test), dataset.describe()))
+    typer.echo(title(config.log_name, len(dataset.test), dataset.describe()))
     train = dataset.train
     typer.echo(
         f"Wrote {out}: {len(train.items):,} training events in {len(train):,} sessions on "

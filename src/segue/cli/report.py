@@ -13,9 +13,9 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, or its res
     segue report runs/clicks-1
     segue report runs/clicks-1/results.json
     """
-    from segue.experiment.folder import PAGE, REPORT, RESULTS
     from segue.experiment.report import write_reports
     from segue.experiment.results import Results
+    from segue.experiment.run_folder import PAGE, REPORT, RESULTS
 
     folder = run.parent if run.name == RESULTS else run
     write_reports(Results.read(folder / RESULTS), folder)

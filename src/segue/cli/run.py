@@ -12,7 +12,7 @@ from segue.cli.terminal import again, interruptible, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
-    from segue.experiment.recipe import Recipe
+    from segue.experiment.config import RunConfig
     from segue.experiment.results import Results
 
 
@@ -66,13 +66,13 @@ def run(
     """
     from segue.cli.compare import show_comparison
     from segue.cli.progress import progress_shown
-    from segue.experiment.folder import next_folder
     from segue.experiment.run import run_seeds
+    from segue.experiment.run_folder import next_folder
 
     several = _seeds(seeds or [])
     if several and seed is not None:
         raise ParameterError("--seeds: cannot be combined with --seed; give one of them")
-    recipe = _recipe(
+    run_config = _load_config(
         config,
         options.split_names(recbole or []),
         {
@@ -87,13 +87,13 @@ def run(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
-    folder = out or next_folder(recipe.log_name)
+    folder = out or next_folder(run_config.log_name)
     folders = {seed: folder / f"seed-{seed}" for seed in several}
     with interruptible(f"to continue: {again(folder, named=out is not None)}"), progress_shown() as progress:
         if several:
-            run_seeds(recipe, folders, resume=resume, overwrite=overwrite, progress=progress)
+            run_seeds(run_config, folders, resume=resume, overwrite=overwrite, progress=progress)
         else:
-            results = segue.run(recipe, folder, resume=resume, overwrite=overwrite, progress=progress)
+            results = segue.run(run_config, folder, resume=resume, overwrite=overwrite, progress=progress)
     if not several:
         show(results, folder)
         return
@@ -112,13 +112,13 @@ def show(results: "Results", folder: Path) -> None:
     """Print the leaderboard, the verdicts and the files written."""
     from segue.cli.tables import leaderboard, title
     from segue.evaluation.linter.checks import LOG
-    from segue.experiment.folder import PAGE, REPORT, RESULTS
+    from segue.experiment.run_folder import PAGE, REPORT, RESULTS
 
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
     terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
-    for finding in results.unsaid_findings():
+    for finding in results.further_findings():
         if finding.subject != LOG:  # Findings about the log were printed before the first training.
             typer.echo(f"! {finding}")
     for row in results.models:
@@ -127,12 +127,12 @@ def show(results: "Results", folder: Path) -> None:
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
-def _recipe(config: Path | None, recbole: list[str], given: Mapping[str, Any]) -> "Recipe":
-    """Read the recipe from the YAML files and options."""
-    from segue.experiment.recipe import load_recipe
+def _load_config(config: Path | None, recbole: list[str], given: Mapping[str, Any]) -> "RunConfig":
+    """Read the run_config from the YAML files and options."""
+    from segue.experiment.config import load_config
 
     if not recbole:
-        return load_recipe(config, given)
+        return load_config(config, given)
     if config is not None:
         raise ParameterError("--recbole: cannot be combined with --config; give one of them")
     return segue.load_recbole([Path(file) for file in recbole], given)

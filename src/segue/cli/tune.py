@@ -62,8 +62,8 @@ def tune(
     segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
     """
     from segue.cli.progress import progress_shown
-    from segue.experiment.folder import next_folder
-    from segue.experiment.recipe import load_recipe
+    from segue.experiment.config import load_config
+    from segue.experiment.run_folder import next_folder
     from segue.parameters import build
     from segue.spaces import parse_searches
 
@@ -77,7 +77,7 @@ def tune(
         "workers": workers,
     }
     plan = build(segue.Tuning, "tune", parameters={name: one for name, one in given.items() if one is not None})
-    recipe = load_recipe(
+    run_config = load_config(
         config,
         {
             **options.log_options(log, log_format, columns, items),
@@ -88,13 +88,13 @@ def tune(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
-    folder = out or next_folder(f"{recipe.log_name}-tuned")
+    folder = out or next_folder(f"{run_config.log_name}-tuned")
     with (
         interruptible(f"to continue: {again(folder, named=out is not None)}"),
         progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # A trial is one line.
     ):
-        tuned = segue.tune(recipe, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress)
-    _show(tuned, recipe.log)
+        tuned = segue.tune(run_config, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress)
+    _show(tuned, run_config.log)
 
 
 def _show(tuned: "Tuned", log: str | None) -> None:

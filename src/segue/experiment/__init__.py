@@ -1,1 +1,1 @@
-"""The recipe that leads from a log to a leaderboard and a folder of artifacts."""
+"""From a configuration to a leaderboard and a folder of models."""

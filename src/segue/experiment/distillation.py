@@ -1,8 +1,8 @@
-"""From a trained model to a smaller one that has learnt from it, and what that was worth."""
+"""Distil a trained model into a smaller one, and measure what that gained."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from segue.data.events import Events
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
-from segue.experiment.folder import check_folder
-from segue.experiment.model_specs import Entry, build_entries, check_entries
-from segue.experiment.recipe import PROTOCOL, Recipe, read_log
-from segue.experiment.results import Difference, ModelResult, Results, doubt_of
-from segue.experiment.runner import Runner
-from segue.experiment.source import with_prepared
-from segue.experiment.tracking.follow import check_trackers
+from segue.experiment.comparison.verdicts import certainty
+from segue.experiment.config import PROTOCOL, RunConfig
+from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
+from segue.experiment.results import Difference, ModelResult, Results
+from segue.experiment.run import run_specs
+from segue.experiment.run_folder import check_folder
+from segue.experiment.source import read_log, with_prepared
+from segue.experiment.tracking.tracker import check_trackers
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
 from segue.models.catalog import load
@@ -41,40 +42,29 @@ _VALID_METRIC = "valid_metric"
 
 
 @dataclass(frozen=True)
-class Fitted(Entry):
+class _Teacher(ModelSpec):
     """A model that is tested as it is."""
 
-    origin: str
-
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Leave the model as it is."""
-
-    def decides(self) -> dict[str, Any]:
-        """Say that it was not trained here."""
-        return {"fitted": self.origin}
+        """Do nothing: the model is fitted."""
 
 
 @dataclass(frozen=True)
-class Student(Entry):
-    """A model that learns from another one."""
+class _Student(ModelSpec):
+    """A model that learns from a teacher."""
 
-    teacher: Model
-    origin: str
-    plan: Distillation
+    teacher: Model = field(kw_only=True)
+    plan: Distillation = field(kw_only=True)
 
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train the student on labels and on what the teacher says."""
+        """Train the student on labels and on the soft labels of the teacher."""
         assert isinstance(self.model, SequenceModel)
         self.model.learn_from(self.teacher, train, self.plan, valid=valid, seed=seed, runtime=runtime)
-
-    def decides(self) -> dict[str, Any]:
-        """Name the teacher and how it teaches."""
-        return {"teacher": self.origin, **self.plan.model_dump()}
 
 
 def distill(
     teacher: Path,
-    recipe: Recipe,
+    config: RunConfig,
     out: Path,
     *,
     plan: Distillation | None = None,
@@ -83,73 +73,74 @@ def distill(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Results:
-    """Train a student on what a teacher says, and the same student alone, and compare the three.
+    """Train a student on the soft labels of a teacher, and the same student alone, and compare the three.
 
-    The log is prepared as it was for the teacher: same protocol, same catalogue. Of the protocol, the recipe may set
-    ``valid_metric`` alone.
+    The log is prepared as it was for the teacher: same protocol, same catalogue. Of the protocol, only
+    ``valid_metric`` can be set.
 
     Args:
         teacher: artifact of a run; any model.
-        recipe: log (or the folder of a prepared data set), one sequence model as the student, its parameters, seed.
-        out: folder for results.json, report.md, begun.json and one artifact folder per model.
+        config: log (or the folder of a prepared data set), one sequence model as the student, its parameters, seed.
+        out: folder for results.json, report.md, run.json and one artifact folder per model.
         plan: how the student learns.
-        events: the log itself, where it is not to be read.
-        resume: go on with an interrupted distillation in ``out``.
+        events: the log itself, if it is not to be read.
+        resume: continue an interrupted distillation in ``out``.
         overwrite: replace an older run in ``out``.
         progress: receives progress updates.
 
     Raises:
-        InputError: the teacher, the recipe or the log breaks a rule; nothing has been written.
+        InputError: the teacher, the configuration or the log breaks a rule; nothing has been written.
         StorageError: the write failed.
     """
     progress, plan = progress or Progress(), plan or Distillation()
     check_folder(out, resume=resume, overwrite=overwrite)
-    check_trackers(recipe.track)
+    check_trackers(config.track)
     about = _about(teacher)
-    _check_protocol(recipe)
-    recipe, opened = with_prepared(_choosing_epochs_as(about["protocol"], recipe), events)
-    student, alone = _students(recipe)
-    master = load(teacher)
-    runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
+    _check_protocol(config)
+    # The protocol of the teacher also chooses the metric of validation, unless the student has its own.
+    metric = {PROTOCOL: {_VALID_METRIC: about["protocol"][_VALID_METRIC]}}
+    config, opened = with_prepared(config.model_copy(update={"set": merge(metric, config.set)}), events)
+    student, alone = _students(config)
+    teaching = load(teacher)
+    runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
     runtime.check()
-    master = master.to(runtime.torch_device())  # Where the students are, or their times could not be compared.
-    data = _data_for(teacher, about["protocol"], master.vocabulary, opened or events or read_log(recipe))
-    name = student.name
-    entries = [
-        Fitted("teacher", master, baseline=False, origin=about["key"]),
-        Student(f"{name}-taught", student, baseline=False, teacher=master, origin=about["key"], plan=plan),
-        Entry(f"{name}-alone", alone, baseline=False),
+    teaching = teaching.to(runtime.torch_device())  # On the device of the students, so that times are comparable.
+    data = _data_for(teacher, about["protocol"], teaching.vocabulary, opened or events or read_log(config))
+    name, key = student.name, about["key"]
+    specs = [
+        _Teacher("teacher", teaching, extra={"fitted": key}),
+        _Student(f"{name}-taught", student, extra={"teacher": key, **plan.model_dump()}, teacher=teaching, plan=plan),
+        ModelSpec(f"{name}-alone", alone),
     ]
-    check_entries(entries[1:], data.train)
-    runner = Runner(data, recipe, out, runtime)
-    runner.begin(entries)
-    if said := _larger(student, master, data.vocabulary):
-        logger.info(said)
-    rows = [runner.result(entry) for entry in entries]
-    taught, lonely = (entry.label for entry in entries[1:])
-    results = runner.results(rows, [(metric, taught, lonely) for metric in data.protocol.headline])
-    test = next(iter(results.differences), None)
-    verdicts = compare(*rows, metric=data.protocol.metrics[0], test=test)
-    results = results.model_copy(update={"verdicts": verdicts})
-    runner.finish(results)
-    return results
+    labels = [spec.label for spec in specs]
+    check_specs(specs[1:], data.train)
+    if warning := _size_warning(student, teaching, data.vocabulary):
+        logger.info(warning)
+
+    def verdicts(results: Results) -> list[str]:
+        rows = {row.label: row for row in results.models}
+        test = next(iter(results.differences), None)
+        return compare(*(rows[label] for label in labels), metric=data.protocol.metrics[0], test=test)
+
+    pairs = [(metric, labels[1], labels[2]) for metric in data.protocol.headline]
+    return run_specs(specs, data, config, out, runtime, pairs=pairs, verdicts=verdicts)
 
 
 def compare(
     teacher: ModelResult, taught: ModelResult, alone: ModelResult, *, metric: str, test: Difference | None = None
 ) -> list[str]:
-    """Say in words what the student keeps of its teacher, and what it owes to it.
+    """Return in words how the student compares to its teacher, and to itself without one.
 
     Args:
         teacher: row of the teacher.
         taught: row of the student.
         alone: row of the same student without a teacher.
-        metric: what they are compared by.
+        metric: metric by which they are compared.
         test: paired test between the two students.
     """
     values = [row.metrics[metric] for row in (teacher, taught, alone)]
     gain = "better" if is_better(metric, values[1], values[2]) else "not better"
-    doubt = doubt_of(taught, alone, metric, test)
+    note = certainty(taught, alone, metric, test)
     keeps = (
         f"has a {metric} of {values[1]:.4f}, where the teacher has {values[0]:.4f},"
         if lower_is_better(metric) or not values[0]
@@ -159,12 +150,12 @@ def compare(
         f"{taught.label} {keeps} with {_share(taught.parameters, teacher.parameters)} its parameters and "
         f"{_share(taught.latency_ms, teacher.latency_ms)} its time per session",
         f"{taught.label} is {gain} than the same model trained alone on {metric}: "
-        f"{values[1]:.4f} against {values[2]:.4f}{doubt}",
+        f"{values[1]:.4f} against {values[2]:.4f}{note}",
     ]
 
 
 def _share(part: float, whole: float) -> str:
-    """Say how much of a whole a part is, or how many times the whole it is."""
+    """Return a part as a percentage or a multiple of a whole, in words."""
     if not whole:
         return f"{part:,} where the teacher has 0 of"
     share = part / whole
@@ -173,8 +164,8 @@ def _share(part: float, whole: float) -> str:
     return f"{share:.0f} times" if share >= 10 else f"{share:.1f} times"
 
 
-def _larger(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> str | None:
-    """Say so where a student has more parameters than its teacher; what it reads besides items is not counted."""
+def _size_warning(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> str | None:
+    """Return a warning if a student has more parameters than its teacher; those of features are not counted."""
     found = anatomy(student, n_items=len(catalogue), length=1)
     size = sum(array.size for array in teacher.arrays().values())
     if found is None or found.parameters <= size:
@@ -185,24 +176,18 @@ def _larger(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> st
     )
 
 
-def _check_protocol(recipe: Recipe) -> None:
-    """Refuse a protocol beside that of the teacher; the metric that chooses epochs is the student's own.
+def _check_protocol(config: RunConfig) -> None:
+    """Refuse settings of the protocol; only the metric that chooses epochs may differ from the teacher's.
 
     Raises:
-        ParameterError: what the recipe says of the protocol, all together.
+        ParameterError: the settings, all together.
     """
-    given = [f"{PROTOCOL}.{name}" for name in recipe.set.get(PROTOCOL, {}) if name != _VALID_METRIC]
-    mistakes = [*(["--protocol"] if recipe.protocol else []), *given]
+    given = [f"{PROTOCOL}.{name}" for name in config.set.get(PROTOCOL, {}) if name != _VALID_METRIC]
+    mistakes = [*(["--protocol"] if config.protocol else []), *given]
     if mistakes:
         raise ParameterError(
             "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in mistakes)
         )
-
-
-def _choosing_epochs_as(protocol: Mapping[str, Any], recipe: Recipe) -> Recipe:
-    """Return the recipe with the metric by which the protocol of the teacher chooses epochs, unless it has its own."""
-    metric = {PROTOCOL: {_VALID_METRIC: protocol[_VALID_METRIC]}}
-    return recipe.model_copy(update={"set": merge(metric, recipe.set)})
 
 
 def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, source: Events | Dataset) -> Dataset:
@@ -238,17 +223,17 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
     return data
 
 
-def _catalogue(known: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
-    """Return the items of a teacher with what the log tells of them besides."""
+def _catalogue(own: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
+    """Return the catalogue of a teacher with further metadata of the log."""
     if items is None:
-        return known
-    told = items.drop(*known.metadata, "support", strict=False)
-    told = told.with_columns(pl.col("item").cast(known.ids.dtype, strict=False)).unique("item", keep="first")
-    return Vocabulary(known.table.join(told, on="item", how="left", maintain_order="left"))
+        return own
+    metadata = items.drop(*own.metadata, "support", strict=False)
+    metadata = metadata.with_columns(pl.col("item").cast(own.ids.dtype, strict=False)).unique("item", keep="first")
+    return Vocabulary(own.table.join(metadata, on="item", how="left", maintain_order="left"))
 
 
 def _about(teacher: Path) -> Mapping[str, Any]:
-    """Return the facts about the training of a teacher, if a run wrote it and nothing was added since."""
+    """Return the manifest facts of a teacher; refuse one that no run wrote, or that items were added to."""
     artifact = Artifact.read(teacher)
     if artifact.about.get("trained_on") == EVERYTHING:
         raise ArtifactError(
@@ -266,13 +251,12 @@ def _about(teacher: Path) -> Mapping[str, Any]:
     return artifact.about
 
 
-def _students(recipe: Recipe) -> tuple[SequenceModel, SequenceModel]:
+def _students(config: RunConfig) -> tuple[SequenceModel, SequenceModel]:
     """Build the student twice."""
-    if len(recipe.models) != 1:
-        raise ParameterError(f"--student: must name one model, got {', '.join(recipe.models) or 'none'}")
-    lonely = recipe.model_copy(update={"baselines": False})
-
-    one, other = (build_entries(lonely, alone=True)[0].model for _ in range(2))
+    if len(config.models) != 1:
+        raise ParameterError(f"--student: must name one model, got {', '.join(config.models) or 'none'}")
+    config = config.model_copy(update={"baselines": False})
+    one, other = (build_specs(config, alone=True)[0].model for _ in range(2))
     if not (isinstance(one, SequenceModel) and isinstance(other, SequenceModel)):
         raise ParameterError(
             f"--student: must be a sequence encoder, got '{one.name}': it has no loss that could take a teacher's "

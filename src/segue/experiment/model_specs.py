@@ -1,13 +1,13 @@
-"""The models of a run, built from a recipe."""
+"""The models of a run, built from its configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
-from segue.experiment.recipe import PROTOCOL, Recipe
+from segue.experiment.config import PROTOCOL, RunConfig
 from segue.models.base import Model
 from segue.models.catalog import model_class, model_names
 from segue.models.popularity import Popularity
@@ -16,38 +16,42 @@ from segue.protocols.protocol import Protocol
 from segue.training.runtime import Runtime
 
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
-"""Trained in every run that does not refuse them, besides popularity in the last days where the log has times."""
+"""Trained in every run unless they are turned off; so is popularity in the last days, where the log has times."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A model to train, under the name that it has in this run."""
+class ModelSpec:
+    """A model to train, and its name in this run.
+
+    Attributes:
+        label: name of the model in the run.
+        model: the model, not fitted yet.
+        baseline: whether the run added it by itself.
+        extra: what decides the outcome besides log, model, parameters and seed, ready for JSON.
+    """
 
     label: str
     model: Model
-    baseline: bool
+    baseline: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the model."""
         self.model.fit(train, valid=valid, seed=seed, runtime=runtime)
 
-    def decides(self) -> dict[str, Any]:
-        """Return what decides the outcome besides log, model, parameters and seed, ready for JSON."""
-        return {}
 
-
-def build_entries(recipe: Recipe, *, alone: bool = False) -> list[Entry]:
-    """Build the models that were asked for, and the baselines that were not.
+def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
+    """Build the requested models, and the baselines that are missing among them.
 
     Args:
-        recipe: names the models and sets their parameters.
-        alone: the recipe has one model and takes no other; so messages do not ask to add one.
+        config: names the models and sets their parameters.
+        alone: exactly one model is trained, so messages do not suggest to add another.
 
     Raises:
-        ParameterError: names and parameters that are wrong; all mistakes come together.
+        ParameterError: wrong names and parameters, all together.
     """
-    asked = list(dict.fromkeys(recipe.models))
-    names = list(dict.fromkeys([*asked, *(BASELINES if recipe.baselines else ())]))
+    requested = list(dict.fromkeys(config.models))
+    names = list(dict.fromkeys([*requested, *(BASELINES if config.baselines else ())]))
     if not names:
         raise ParameterError("--model: names no model and the baselines are off; name one (see: segue models)")
     remedy = (
@@ -55,54 +59,54 @@ def build_entries(recipe: Recipe, *, alone: bool = False) -> list[Entry]:
         if alone
         else "is not trained in this run; add it to --model"
     )
-    entries, mistakes = [], _strangers("--set", recipe.set, [PROTOCOL, *names], remedy)
-    mistakes += _strangers("--preset", recipe.preset, names, remedy)
+    specs, mistakes = [], _unused("--set", config.set, [PROTOCOL, *names], remedy)
+    mistakes += _unused("--preset", config.preset, names, remedy)
     for name in names:
         try:
             kind = model_class(name)
-            model = kind(preset=recipe.preset.get(name), **_parameters(kind, recipe))
-            entries.append(Entry(name, model, baseline=name not in asked))
+            model = kind(preset=config.preset.get(name), **_parameters(kind, config))
+            specs.append(ModelSpec(name, model, baseline=name not in requested))
         except InputError as error:
             mistakes.append(str(error))
     _raise(mistakes)
-    return entries
+    return specs
 
 
-def _parameters(kind: type[Model], recipe: Recipe) -> dict[str, Any]:
-    """Return what was set for a model; the protocol's metric, if it names one, chooses the best epoch."""
-    preset: Mapping[str, Any] = Protocol.presets.get(recipe.protocol or "", {})
-    metric = {**preset, **recipe.set.get(PROTOCOL, {})}.get("valid_metric")
+def _parameters(kind: type[Model], config: RunConfig) -> dict[str, Any]:
+    """Return the parameters set for a model; the protocol's validation metric chooses its best epoch."""
+    preset: Mapping[str, Any] = Protocol.presets.get(config.protocol or "", {})
+    metric = {**preset, **config.set.get(PROTOCOL, {})}.get("valid_metric")
     training = getattr(kind.Config.model_construct(), "training", None)
-    judged = {"training": {"metric": metric}} if metric is not None and hasattr(training, "metric") else {}
-    return merge(judged, recipe.set.get(kind.name, {}))
+    chosen = {"training": {"metric": metric}} if metric is not None and hasattr(training, "metric") else {}
+    return merge(chosen, config.set.get(kind.name, {}))
 
 
-def recent_popularity(train: Sessions) -> list[Entry]:
+def recent_popularity_specs(train: Sessions) -> list[ModelSpec]:
     """Return the baseline that depends on the log: popularity in its last days, where it has times."""
     if train.times is None:
         return []
     # "Recent" is the last week of a log of some weeks, the last day of a shorter one.
     days = 7 if train.times.max() - train.times.min() >= 21 * SECONDS_PER_DAY else 1
-    return [Entry(f"popularity-{days}d", Popularity(window_days=float(days)), baseline=True)]
+    return [ModelSpec(f"popularity-{days}d", Popularity(window_days=float(days)), baseline=True)]
 
 
-def check_entries(entries: Sequence[Entry], train: Sessions) -> None:
+def check_specs(specs: Sequence[ModelSpec], train: Sessions) -> None:
     """Refuse models that cannot learn from the log.
 
     Raises:
         ParameterError: the parameters that do not suit it, all together.
     """
     mistakes = []
-    for entry in entries:
+    for spec in specs:
         try:
-            entry.model.check(train)
+            spec.model.check(train)
         except ParameterError as error:
             mistakes.append(str(error))
     _raise(mistakes)
 
 
-def _strangers(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:
-    """Say whose parameters are given without any use for them in this run."""
+def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:
+    """Return a message for each owner of parameters that this run does not train."""
     known = set(model_names())
     return [
         f"{option}: {owner} {remedy}"

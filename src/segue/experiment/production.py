@@ -1,23 +1,24 @@
-"""A model for production: trained on a whole log, with nothing held out, as validation chose in an earlier run."""
+"""Train a model for production: on the whole log, for the epochs that validation chose in an earlier run."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
-from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
-from segue.experiment.folder import RESULTS
-from segue.experiment.model_specs import Entry, build_entries, check_entries
-from segue.experiment.recipe import PROTOCOL, Recipe
-from segue.experiment.results import ModelResult
+from segue.experiment.config import PROTOCOL, RunConfig
+from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
+from segue.experiment.results import Epoch, ModelResult
+from segue.experiment.run_folder import RESULTS
 from segue.models.base import Model
 from segue.models.catalog import model_class
-from segue.parameters import merge
+from segue.parameters import flatten, merge, nested
 from segue.protocols.dataset import dataset_at
 from segue.protocols.prepare import WholeLog, prepare_whole
 from segue.protocols.protocol import Protocol
@@ -29,30 +30,47 @@ logger = logging.getLogger(__name__)
 Settings = Mapping[str, Mapping[str, Any]]
 
 
+_TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
+_FURTHER = (_FINE_TUNING, _LISTS)
+"""Stages that go on with a trained model: validation may keep none of their epochs."""
+_PAIR = ("retriever", "ranker")
+
+
+class Epochs(BaseModel):
+    """Epochs of one stage of a training."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    epochs: int
+    """How many; 0 leaves the stage out."""
+    why: str
+    """Where the number comes from, for example ``best of 7 on validation``."""
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What is trained.
 
     Attributes:
-        entry: the model.
+        spec: the model.
         epochs: its epochs by stage.
         seed: seed of every random draw.
-        protocol: how the log was cleaned for the model that it is like; None leaves it to the recipe and the log.
-        recipe: names and sets the protocol where there is no such model.
-        like: facts about the model that it is like.
+        config: names and sets the protocol, where ``protocol`` is None.
+        protocol: cleans the log, before the changes of ``config``.
+        like: facts about the tested model that the configuration comes from.
     """
 
-    entry: Entry
+    spec: ModelSpec
     epochs: dict[str, Epochs]
     seed: int
-    recipe: Recipe
+    config: RunConfig
     protocol: Protocol | None = None
-    like: dict[str, Any] | None = field(default=None)
+    like: dict[str, Any] | None = None
 
     def cleaning(self, events: Events) -> Protocol:
         """Return the protocol whose cleaning steps are taken."""
-        changes = self.recipe.set.get(PROTOCOL, {})
-        return self.protocol.changed(changes) if self.protocol else choose(events, self.recipe.protocol, changes)[0]
+        changes = self.config.set.get(PROTOCOL, {})
+        return self.protocol.changed(changes) if self.protocol else choose(events, self.config.protocol, changes)[0]
 
 
 def check_log(log: str | Path) -> None:
@@ -71,7 +89,7 @@ def check_log(log: str | Path) -> None:
 def fit(
     log: Events | str | Path,
     *,
-    like: str | Path | Recipe,
+    like: str | Path | RunConfig,
     out: str | Path,
     settings: Settings | None = None,
     seed: int | None = None,
@@ -88,10 +106,10 @@ def fit(
 
     Args:
         log: the log, or its file, folder or name; no prepared data set, which holds parts of the log out.
-        like: folder of a model that a run or this function wrote; or a recipe that names one model, whose epochs are
-            those of its configuration, or what its ``chosen_epochs`` say.
+        like: folder of a model that a run or this function wrote; or a configuration that names one model, trained
+            for its ``chosen_epochs``, else for the epochs of its parameters.
         out: folder to write.
-        settings: parameters to change, by model name and ``protocol``, as in ``Recipe.set``.
+        settings: parameters to change, by model name and ``protocol``, as in ``RunConfig.set``.
         seed: seed of every random draw; None takes that of ``like``.
         runtime: device, precision and progress.
         overwrite: replace a model in ``out``.
@@ -107,23 +125,27 @@ def fit(
     if not isinstance(log, Events):
         check_log(log)
     runtime.check()
-    plan = _of_recipe(like, settings or {}) if isinstance(like, Recipe) else _of_model(Path(like), settings or {})
+    plan = (
+        _plan_of_config(like, settings or {})
+        if isinstance(like, RunConfig)
+        else _plan_of_model(Path(like), settings or {})
+    )
     events = log if isinstance(log, Events) else read(log)
     whole = prepare_whole(events, plan.cleaning(events))
     for note in whole.notes:
         logger.info(note)
-    check_entries([plan.entry], whole.train)
-    model, seed = plan.entry.model, plan.seed if seed is None else seed
+    check_specs([plan.spec], whole.train)
+    model, seed = plan.spec.model, plan.seed if seed is None else seed
     for stage, one in plan.epochs.items():
         logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
-    model.fit(whole.train, seed=seed, runtime=runtime)
+    plan.spec.fit(whole.train, None, seed, runtime)
     name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     model.save(out, log=name, seed=seed, precision=runtime.arithmetic(), **_facts(plan, whole))
     return model
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
-    """Refuse to write over anything but a model of which the user says so, and over a model of a run.
+    """Refuse to overwrite anything but a model outside of runs, and that only with ``overwrite``.
 
     Raises:
         ParameterError: what is at ``out``.
@@ -144,57 +166,47 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise ParameterError(f"--out: {out} holds other files; choose another folder")
 
 
-def _of_model(folder: Path, settings: Settings) -> _Plan:
+def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
     """Return what trains the configuration of a model."""
     artifact = Artifact.read(folder)
-    about = artifact.about
+    about, name = artifact.about, artifact.model
     if not {"protocol", "seed"} <= about.keys() or not ("result" in about or about.get("trained_on") == EVERYTHING):
         raise ArtifactError(
             f"{folder}: names no protocol, so it was not written by a run; name a model of a run, or use --config"
         )
-    if about.get("decides"):
+    if about.get("extra"):
         raise ArtifactError(
-            f"{folder}: learnt from a teacher, or was one and not trained there; name a model that a run trained alone"
+            f"{folder}: was trained by distillation, or is a teacher; name a model that a run trained alone"
         )
-    name = artifact.model
     if "result" in about:
         row = ModelResult.model_validate(about["result"])
         epochs, like = chosen_epochs(row.curve), _tested(folder, about, row)
     else:
         epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
         like = about["like"]
-    config, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}), model_class(name).Config)
-    own = {owner: dict(values) for owner, values in settings.items() if owner != PROTOCOL}
-    recipe = Recipe(models=[name], set={**own, name: config}, baselines=False)
-    (entry,) = build_entries(recipe, alone=True)
-    changes = {PROTOCOL: dict(settings.get(PROTOCOL, {}))}
-    return _Plan(
-        entry,
-        epochs,
-        about["seed"],
-        recipe.model_copy(update={"set": changes}),
-        Protocol.of(about["protocol"]),
-        like,
-    )
+    values, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}), model_class(name).Config)
+    own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
+    (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)
+    changes = RunConfig(set={PROTOCOL: dict(settings.get(PROTOCOL, {}))})
+    return _Plan(spec, epochs, about["seed"], changes, Protocol.of(about["protocol"]), like)
 
 
-def _of_recipe(recipe: Recipe, settings: Settings) -> _Plan:
-    """Return what trains the model of a recipe."""
-    if len(set(recipe.models)) != 1:
-        raise ParameterError(f"--config: must name one model, got {', '.join(recipe.models) or 'none'}")
-    recipe = recipe.model_copy(update={"baselines": False, "set": merge(recipe.set, settings)})
-    (entry,) = build_entries(recipe, alone=True)
-    name, config = entry.model.name, entry.model.config.model_dump(mode="json")
-    why = "best of the trial on validation" if recipe.chosen_epochs else "of the configuration"
-    epochs = {stage: Epochs(epochs=count, why=why) for stage, count in recipe.chosen_epochs.items()}
-    config, epochs = with_epochs(config, epochs or epochs_of(config, why), settings.get(name, {}), entry.model.Config)
-    rebuilt = recipe.model_copy(update={"preset": {}, "set": {**recipe.set, name: config}})
-    (entry,) = build_entries(rebuilt)
-    return _Plan(entry, epochs, recipe.seed, recipe)
+def _plan_of_config(config: RunConfig, settings: Settings) -> _Plan:
+    """Return what trains the one model of a configuration."""
+    if len(set(config.models)) != 1:
+        raise ParameterError(f"--config: must name one model, got {', '.join(config.models) or 'none'}")
+    config = config.model_copy(update={"baselines": False, "set": merge(config.set, settings)})
+    (spec,) = build_specs(config, alone=True)
+    name, values = spec.model.name, spec.model.config.model_dump(mode="json")
+    why = "best of the trial on validation" if config.chosen_epochs else "of the configuration"
+    epochs = {stage: Epochs(epochs=count, why=why) for stage, count in config.chosen_epochs.items()}
+    values, epochs = with_epochs(values, epochs or epochs_of(values, why), settings.get(name, {}), spec.model.Config)
+    (spec,) = build_specs(config.model_copy(update={"preset": {}, "set": {**config.set, name: values}}))
+    return _Plan(spec, epochs, config.seed, config)
 
 
 def _tested(folder: Path, about: Mapping[str, Any], row: ModelResult) -> dict[str, Any]:
-    """Return what the manifest says of the model that this one is like."""
+    """Return the facts about the tested model for the manifest."""
     return {
         "path": folder.as_posix(),
         "model": row.model,
@@ -222,3 +234,68 @@ def _facts(plan: _Plan, whole: WholeLog) -> dict[str, Any]:
         "epochs": {stage: one.model_dump() for stage, one in plan.epochs.items()},
         "like": plan.like,
     }
+
+
+def chosen_epochs(curve: Iterable[Epoch]) -> dict[str, Epochs]:
+    """Return by stage how many epochs led to the weights that a fit kept.
+
+    With validation these are the epochs up to the best one, without it all of them. A teacher is not among the stages:
+    it trains for as many epochs as its student.
+    """
+    stages: dict[str, list[Epoch]] = {}
+    for epoch in curve:
+        stages.setdefault(epoch.stage, []).append(epoch)
+    return {stage: _chosen(stage, epochs) for stage, epochs in stages.items() if _parameter(stage) is not None}
+
+
+def _chosen(stage: str, epochs: list[Epoch]) -> Epochs:
+    if epochs[-1].validation is None:
+        return Epochs(epochs=len(epochs), why="all, without validation")
+    kept = [number for number, epoch in enumerate(epochs, 1) if epoch.kept]
+    if kept:
+        return Epochs(epochs=kept[-1], why=f"best of {len(epochs)} on validation")
+    if stage.rsplit(", ", maxsplit=1)[-1] in _FURTHER:
+        return Epochs(epochs=0, why=f"none of {len(epochs)} was better on validation than none")
+    return Epochs(epochs=len(epochs), why="all, for validation could not tell them apart")
+
+
+def with_epochs(
+    config: Mapping[str, Any],
+    epochs: Mapping[str, Epochs],
+    changes: Mapping[str, Any],
+    declared: type[BaseModel] | None = None,
+) -> tuple[dict[str, Any], dict[str, Epochs]]:
+    """Return a configuration with the epochs of each stage and changes on top of them, and the epochs in force.
+
+    Args:
+        config: all parameters of a model.
+        epochs: epochs by stage.
+        changes: parameters that the user sets; epochs among them replace those of ``epochs``.
+        declared: class of the configuration.
+    """
+    by_hand, in_force, found = flatten(changes), {}, dict(config)
+    for stage, one in epochs.items():
+        name = _parameter(stage)
+        if name is None:
+            continue
+        given = by_hand.get(name)
+        in_force[stage] = one if given is None else Epochs(epochs=given, why="set by hand")
+        none = stage == _LISTS and not one.epochs
+        found = merge(found, {"listwise": {"loss": None}} if none else nested({name: one.epochs}))
+    return merge(found, changes, declared), in_force
+
+
+def epochs_of(config: Mapping[str, Any], why: str) -> dict[str, Epochs]:
+    """Return the epochs that a configuration names for its main training, if it learns in epochs."""
+    epochs = flatten(config).get("training.epochs")
+    return {} if epochs is None else {_TRAINING: Epochs(epochs=epochs, why=why)}
+
+
+def _parameter(stage: str) -> str | None:
+    """Return the dotted name of the parameter that says how many epochs a stage takes."""
+    first, *rest = stage.split(", ")
+    if first in _PAIR:
+        own = _parameter(rest[0] if rest else _TRAINING)
+        return None if own is None else f"{first}_parameters.{own}"
+    known = {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}
+    return known.get(first)

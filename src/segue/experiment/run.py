@@ -1,18 +1,24 @@
-"""From a log to a leaderboard: prepare, fit, evaluate, save, compare."""
+"""From a log to a leaderboard: prepare, fit, test, write, compare."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from segue.data.events import Events
-from segue.experiment.comparison.verdicts import check_slices
-from segue.experiment.folder import check_folder
-from segue.experiment.model_specs import Entry, build_entries, check_entries, recent_popularity
-from segue.experiment.recipe import Recipe
+from segue.errors import ParameterError
+from segue.evaluation.linter import lint_log
+from segue.evaluation.slices import slice_problems
+from segue.experiment.comparison.verdicts import Pair
+from segue.experiment.config import RunConfig
+from segue.experiment.fit_and_test import TestedModel, fit_and_test
+from segue.experiment.leaderboard import leaderboard
+from segue.experiment.model_specs import ModelSpec, build_specs, check_specs, recent_popularity_specs
 from segue.experiment.results import Results
-from segue.experiment.runner import Runner
+from segue.experiment.run_folder import check_folder
 from segue.experiment.source import prepare_log, with_prepared
-from segue.experiment.tracking.follow import check_trackers
+from segue.experiment.tracking.tracker import check_trackers
+from segue.experiment.writer import RunWriter
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
@@ -21,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(
-    recipe: Recipe,
+    config: RunConfig,
     out: Path,
     *,
     events: Events | None = None,
@@ -29,87 +35,117 @@ def run(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Results:
-    """Train and test the models of a recipe on one log.
+    """Train and test the models of a configuration on one log.
 
     Args:
-        recipe: log (or the folder of a prepared data set), models, protocol, parameters, seed.
-        out: folder for results.json, report.md, begun.json and one artifact folder per model.
-        events: the log itself, where it is not to be read; the recipe's ``log`` is its name then.
-        resume: take over the models that an interrupted run of the same recipe finished, and go on with the one it
-            was training; further models may be added.
+        config: log (or the folder of a prepared data set), models, protocol, parameters, seed.
+        out: folder for results.json, report.md, run.json and one artifact folder per model.
+        events: the log itself, if it is not to be read; ``config.log`` is only its name then.
+        resume: continue an interrupted run of the same configuration: finished models are kept, and training goes on
+            from its checkpoint. Further models may be added.
         overwrite: replace an older run in ``out``.
         progress: receives progress updates.
 
     Raises:
-        InputError: the recipe, the protocol, the log or the folder breaks a rule; nothing has been written.
+        InputError: the configuration, the protocol, the log or the folder breaks a rule; nothing has been written.
         StorageError: the write failed.
     """
-    folders = {recipe.seed: out}
-    (results,) = _runs(recipe, folders, events=events, resume=resume, overwrite=overwrite, progress=progress)
+    folders = {config.seed: out}
+    (results,) = run_seeds(config, folders, events=events, resume=resume, overwrite=overwrite, progress=progress)
     return results
 
 
 def run_seeds(
-    recipe: Recipe,
+    config: RunConfig,
     folders: Mapping[int, Path],
     *,
+    events: Events | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Results]:
-    """Run a recipe with several seeds on data that are prepared once; see ``run``.
+    """Run a configuration with several seeds on data that are prepared once; see ``run``.
 
     Args:
-        recipe: log, models, protocol, parameters; its seed is not used.
+        config: log, models, protocol, parameters; its seed is not used.
         folders: folder of the run with each seed.
-        resume: take over what interrupted runs finished.
+        events: the log itself, if it is not to be read.
+        resume: continue interrupted runs.
         overwrite: replace older runs.
         progress: receives progress updates.
 
     Raises:
-        InputError: the recipe, the protocol, the log or a folder breaks a rule; nothing has been written.
+        InputError: the configuration, the protocol, the log or a folder breaks a rule; nothing has been written.
         StorageError: the write failed.
     """
-    return _runs(recipe, folders, resume=resume, overwrite=overwrite, progress=progress)
-
-
-def _runs(
-    recipe: Recipe,
-    folders: Mapping[int, Path],
-    *,
-    events: Events | None = None,
-    resume: bool,
-    overwrite: bool,
-    progress: Progress | None,
-) -> list[Results]:
     progress = progress or Progress()
     for out in folders.values():
         check_folder(out, resume=resume, overwrite=overwrite)
-    check_trackers(recipe.track)
-    recipe, opened = with_prepared(recipe, events)
-    build_entries(recipe)  # Refuses mistakes, as the next line does, before the log is read.
-    runtime = Runtime(device=recipe.device, precision=recipe.precision, resume=resume, progress=progress)
+    check_trackers(config.track)
+    config, opened = with_prepared(config, events)
+    build_specs(config)  # Refuses mistakes, as the next line does, before the log is read.
+    runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
     runtime.check()
-    data = opened or prepare_log(recipe, events)
-    for note in (*recipe.notes, *data.notes):
+    data = opened or prepare_log(config, events)
+    for note in (*config.notes, *data.notes):
         logger.info(note)
-    check_slices(recipe.slices, data)
+    if mistakes := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
+        raise ParameterError("\n".join(mistakes))
     results = []
     for seed, out in folders.items():
         if len(folders) > 1:
             logger.info("seed %d: %s", seed, out)
-        results.append(_run(recipe.model_copy(update={"seed": seed}), data, out, runtime))
+        seeded = config.model_copy(update={"seed": seed})
+        specs = build_specs(seeded) + (recent_popularity_specs(data.train) if config.baselines else [])
+        check_specs(specs, data.train)
+        results.append(run_specs(specs, data, seeded, out, runtime))
     return results
 
 
-def _run(recipe: Recipe, data: Dataset, out: Path, runtime: Runtime) -> Results:
-    entries: Sequence[Entry] = build_entries(recipe)
-    if recipe.baselines:
-        entries = [*entries, *recent_popularity(data.train)]
-    check_entries(entries, data.train)
-    runner = Runner(data, recipe, out, runtime)
-    runner.begin(entries)
-    rows = [runner.result(entry) for entry in entries]
-    results = runner.results(rows).model_copy(update={"examples": runner.examples(rows)})
-    runner.finish(results)
+def run_specs(
+    specs: Sequence[ModelSpec],
+    data: Dataset,
+    config: RunConfig,
+    out: Path,
+    runtime: Runtime,
+    *,
+    pairs: Sequence[Pair] | None = None,
+    verdicts: Callable[[Results], list[str]] | None = None,
+) -> Results:
+    """Fit, test and write models one after the other, then the results of all.
+
+    Args:
+        specs: the models.
+        data: the prepared log.
+        config: configuration of the run.
+        out: folder of the run.
+        runtime: device, precision, progress, and whether an interrupted run is resumed.
+        pairs: differences to test, fixed before the results; None takes those of a run.
+        verdicts: replaces the verdicts on baselines.
+    """
+    writer, findings = RunWriter(out, data, config, runtime), lint_log(data)
+    writer.begin(specs)
+    for finding in findings:
+        logger.warning("%s", finding)
+    tested = []
+    for spec in specs:
+        one = (writer.finished(spec) if runtime.resume else None) or _fitted(spec, data, config, runtime, writer)
+        tested.append(replace(one, cases=one.cases.only(data.protocol.headline)))  # The others need not stay in memory.
+    results = leaderboard(tested, data, config, log_findings=findings, pairs=pairs)
+    if verdicts is not None:
+        results = results.model_copy(update={"verdicts": verdicts(results)})
+    writer.write_results(results)
     return results
+
+
+def _fitted(spec: ModelSpec, data: Dataset, config: RunConfig, runtime: Runtime, writer: RunWriter) -> TestedModel:
+    """Fit, test and write one model."""
+    with writer.track(spec) as trackers:
+        own = replace(runtime, checkpoint=writer.checkpoint(spec))
+        tested = fit_and_test(spec, data, seed=config.seed, runtime=own, on_epoch=trackers.epoch)
+        writer.write_model(spec, tested)
+        trackers.result(tested.row)
+    metrics, protocol = tested.row.metrics, data.protocol
+    headline = "  ".join(f"{name} {metrics[name]:.{protocol.decimals}f}" for name in protocol.headline)
+    logger.info("%s: %s", spec.label, headline)
+    return tested

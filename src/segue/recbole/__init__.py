@@ -1,17 +1,19 @@
 """RecBole's configuration files and atomic files: read as they are, and run here.
 
-A configuration becomes a recipe. A setting that nothing here asks for is said, with the reason; one that contradicts
+A configuration becomes a config. A setting that nothing here asks for is said, with the reason; one that contradicts
 another is refused.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from segue.errors import ParameterError
-from segue.experiment.recipe import PROTOCOL, Recipe
+from segue.experiment.config import PROTOCOL, RunConfig
 from segue.parameters import build, merge, typed
-from segue.recbole.files import read_files
 from segue.recbole.log import Log, place
 from segue.recbole.models import COUNTERPARTS, Counterpart, Kind, counterpart
 from segue.recbole.protocol import protocol_of, remarks_on_protocol
@@ -21,12 +23,12 @@ from segue.recbole.training import parameters_of, remarks_on
 __all__ = ["COUNTERPARTS", "GROUPS", "SETTINGS", "Counterpart", "Setting", "load_recbole"]
 
 
-def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> Recipe:
-    """Build a recipe from RecBole's configuration files and options on top of them.
+def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig:
+    """Build a config from RecBole's configuration files and options on top of them.
 
     Args:
         paths: the files; later ones go on top of earlier ones.
-        options: fields of a recipe; one that is None was not given. Models may have RecBole's names.
+        options: fields of a config; one that is None was not given. Models may have RecBole's names.
 
     Raises:
         ParameterError: a file cannot be read, settings contradict each other, or a value breaks its rule.
@@ -35,18 +37,18 @@ def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> Recipe:
     wishes = {name: value for name, value in options.items() if value is not None}
     if "protocol" in wishes:
         raise ParameterError("--protocol: the RecBole configuration says it; change it by --set protocol.NAME=VALUE")
-    given = Given(read_files(paths))
+    given = Given(_read_files(paths))
     named = given.take("model")
     asked = wishes.pop("models", None) or ([named] if named else [])
     models = [counterpart(name) for name in dict.fromkeys(asked)]
     if not models:
         raise ParameterError("--model: the RecBole configuration names no model; name one, such as BPR or SASRec")
-    recipe = _translated(given, models, wishes.get("log"))
-    return build(Recipe, "recipe", parameters=merge(recipe, wishes))
+    config = _translated(given, models, wishes.get("log"))
+    return build(RunConfig, "config", parameters=merge(config, wishes))
 
 
 def _translated(given: Given, models: Sequence[Counterpart], asked: str | None) -> dict[str, Any]:
-    """Return the fields of the recipe."""
+    """Return the fields of the config."""
     kind = _kind(models)
     path, form = place(given, asked)
     log = Log(given, kind)
@@ -54,7 +56,7 @@ def _translated(given: Given, models: Sequence[Counterpart], asked: str | None) 
     for model in models:
         if model.recbole:
             settings[model.segue] = parameters_of(model, given)
-    recipe: dict[str, Any] = {
+    config: dict[str, Any] = {
         "log": path,
         "format": form,
         "columns": log.columns,
@@ -65,7 +67,7 @@ def _translated(given: Given, models: Sequence[Counterpart], asked: str | None) 
         "device": "cpu" if given.take("gpu_id") == "" or not given.take("use_gpu") else "auto",
         "precision": _precision(given),
     }
-    return {**recipe, "notes": [*_remarks(given, models, kind)]}
+    return {**config, "notes": [*_remarks(given, models, kind)]}
 
 
 def _kind(models: Sequence[Counterpart]) -> Kind:
@@ -110,3 +112,37 @@ def _fate(name: str, unheard: Mapping[str, str], models: Sequence[Counterpart]) 
     if SETTINGS[name].fate == "honoured":
         return f"no effect, nothing in a run of {', '.join(model.segue for model in models)} depends on it"
     return f"{SETTINGS[name].fate}, {SETTINGS[name].becomes}"
+
+
+_FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as a number, as RecBole does; for PyYAML alone it is text."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def _read_files(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return the settings of all files; one that several files hold is taken whole from the last of them.
+
+    Raises:
+        ParameterError: a file cannot be read, or is no list of names and values.
+    """
+    settings: dict[str, Any] = {}
+    for path in paths:
+        settings |= _read(path)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+    except OSError as error:
+        raise ParameterError(f"--recbole: {path} cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"--recbole: {path} is no YAML: {error}") from error
+    if not isinstance(content, dict | None) or not all(isinstance(name, str) for name in content or {}):
+        raise ParameterError(f"--recbole: {path} must hold names and values, got {type(content).__name__}")
+    return content or {}

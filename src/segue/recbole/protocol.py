@@ -1,18 +1,41 @@
-"""Settings of RecBole's evaluation -> parameters of the protocol."""
+"""RecBole's metrics and settings of the evaluation -> parameters of the protocol."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from segue.errors import ParameterError
+from segue.errors import ParameterError, UnknownNameError
+from segue.metrics import CHOOSING_METRICS
 from segue.parameters import typed
 from segue.recbole.log import Log
-from segue.recbole.metrics import are_values, choosing_metric, metric_names
 from segue.recbole.models import Kind
 from segue.recbole.settings import Given
 
 _LEAVES = ("valid_and_test", "valid_only", "test_only")
 _SHARES = 3
+
+_LISTED: Mapping[str, str] = {
+    "recall": "recall",
+    "hit": "hit",
+    "precision": "precision",
+    "mrr": "mrr",
+    "ndcg": "ndcg",
+    "map": "map",
+    "itemcoverage": "coverage",
+    "averagepopularity": "popularity",
+    "giniindex": "gini",
+    "shannonentropy": "shannon_entropy",
+    "tailpercentage": "tail_percentage",
+}
+"""Metrics of the first k items, without regard to case."""
+
+_UNCUT: Mapping[str, str] = {"gauc": "gauc"}
+"""Metrics of the whole ranking."""
+
+_VALUES: Mapping[str, str] = {"auc": "auc", "mae": "mae", "rmse": "rmse", "logloss": "logloss"}
+"""Metrics of scores and labels."""
+
+_ALL = {**_LISTED, **_UNCUT, **_VALUES}
 
 
 def protocol_of(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
@@ -134,3 +157,51 @@ def _cases(given: Given, kind: Kind, mode: str) -> dict[str, Any]:
         "cases": "together" if together else "every-next",
         "exclude_seen": together and not repeatable,
     }
+
+
+def metric_name(text: Any, place: str) -> str:
+    """Return a metric such as ``MRR@10`` as it is written here, ``mrr@10``.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    name, at, cutoff = str(text).partition("@")
+    if name.lower() not in _ALL:
+        raise UnknownNameError(f"metric of RecBole in {place}", str(text), _ALL)
+    return _ALL[name.lower()] + (at + cutoff if name.lower() in _LISTED else "")
+
+
+def choosing_metric(text: Any) -> str | None:
+    """Return the metric of the validation, or None where no epoch can be chosen by it.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    name = metric_name(text, "valid_metric")
+    return name if name.partition("@")[0] in CHOOSING_METRICS else None
+
+
+def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:
+    """Return metrics with each of their cut-offs.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        ParameterError: ranks and values are to be measured at once, or a cut-off is none.
+    """
+    texts: Sequence[str] = [metrics] if isinstance(metrics, str) else list(metrics or [])
+    cutoffs = [topk] if isinstance(topk, int) else topk
+    if not isinstance(cutoffs, list) or not all(isinstance(k, int) and k >= 1 for k in cutoffs):
+        raise ParameterError(f"topk: must be a whole number of at least 1, or a list of them, got {typed(topk)}")
+    names = [metric_name(text, "metrics") for text in texts]
+    of_values = [name for name in names if name in _VALUES.values()]
+    if of_values and len(of_values) < len(names):
+        raise ParameterError(
+            f"metrics: must be of ranks or of values, got both ({', '.join(map(str, texts))}); RecBole refuses it, too"
+        )
+    listed = set(_LISTED.values())
+    return tuple(dict.fromkeys(f"{name}@{k}" if name in listed else name for name in names for k in cutoffs))
+
+
+def are_values(metrics: Sequence[str]) -> bool:
+    """Tell whether metrics are of scores and labels."""
+    return bool(metrics) and metrics[0] in _VALUES.values()

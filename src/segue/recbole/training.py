@@ -5,8 +5,8 @@ from typing import Any
 
 from segue.errors import ParameterError
 from segue.parameters import merge, typed
-from segue.recbole.metrics import choosing_metric
 from segue.recbole.models import Counterpart
+from segue.recbole.protocol import choosing_metric
 from segue.recbole.settings import Given
 
 _OPTIMIZERS: Mapping[str, str] = {"adam": "adamw", "adamw": "adamw", "adagrad": "adagrad"}

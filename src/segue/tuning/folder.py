@@ -1,6 +1,6 @@
 """The folder that a search writes."""
 
-from segue.experiment.folder import BEGUN, CHECKPOINTS, REPORT, Layout
+from segue.experiment.run_folder import CHECKPOINTS, REPORT, SETTINGS, FolderKind
 
 BEST, TRIALS, JOURNAL, LOCK, WORKERS = "best.yaml", "trials.csv", "study.journal", "study.lock", "workers"
 DATA = ".segue-data"
@@ -11,6 +11,6 @@ IMPORTANCE, HISTORY = "importance", "history"
 
 _PICTURES = tuple(f"{name}.{kind}" for name in (IMPORTANCE, HISTORY) for kind in ("png", "svg"))
 
-_FILES = (BEGUN, REPORT, CHECKPOINTS, BEST, TRIALS, JOURNAL, JOURNAL_LOCK, LOCK, WORKERS, DATA)
+_FILES = (SETTINGS, REPORT, CHECKPOINTS, BEST, TRIALS, JOURNAL, JOURNAL_LOCK, LOCK, WORKERS, DATA)
 
-SEARCH = Layout("search", frozenset((*_FILES, *_PICTURES)))
+SEARCH = FolderKind("search", frozenset((*_FILES, *_PICTURES)))

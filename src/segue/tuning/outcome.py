@@ -1,4 +1,4 @@
-"""What a search has found: its trials, the best of them, and the recipe that trains it."""
+"""What a search has found: its trials, the best of them, and the config that trains it."""
 
 import warnings
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from segue.errors import ParameterError
-from segue.experiment.recipe import Recipe
+from segue.experiment.config import RunConfig
 from segue.tuning.crew import REASON
 from segue.tuning.task import Task
 
@@ -75,7 +75,7 @@ class Tuned:
     Attributes:
         metric: what was looked for the best of, on the validation part.
         best: the best finished trial; of equal ones the first.
-        recipe: trains the best configuration, and is best.yaml: ``segue.run(tuned.recipe, out)``.
+        config: trains the best configuration, and is best.yaml: ``segue.run(tuned.config, out)``.
         trials: all trials in their order.
         importance: share of each parameter in what sets good trials apart from others, largest first; empty where too
             few trials are finished.
@@ -84,7 +84,7 @@ class Tuned:
 
     metric: str
     best: TrialRow
-    recipe: Recipe
+    config: RunConfig
     trials: tuple[TrialRow, ...]
     importance: dict[str, float]
     folder: Path
@@ -101,10 +101,10 @@ class Tuned:
         if not finished:
             raise ParameterError(f"{folder}: {_nothing_finished(rows)}")
         best = max(finished, key=lambda row: (row.value or 0.0, -row.number))
-        recipe = task.found(best.parameters)
+        config = task.found(best.parameters)
         if best.best_epoch is not None:
-            recipe = recipe.model_copy(update={"chosen_epochs": {"training": best.best_epoch}})
-        return cls(task.metric, best, recipe, rows, _importance(study, len(finished)), folder)
+            config = config.model_copy(update={"chosen_epochs": {"training": best.best_epoch}})
+        return cls(task.metric, best, config, rows, _importance(study, len(finished)), folder)
 
     def ranked(self) -> list[TrialRow]:
         """Return the finished trials, best first."""

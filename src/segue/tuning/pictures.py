@@ -48,7 +48,7 @@ def history(tuned: Tuned) -> Figure:
     axes.annotate(
         f"{tuned.best.value:.4f}", (tuned.best.number, tuned.best.value or 0.0), (0, 6), textcoords="offset points"
     )
-    axes.set(xlabel="trial", ylabel=f"{tuned.metric}, validation", title=f"{tuned.recipe.models[0]}: trials")
+    axes.set(xlabel="trial", ylabel=f"{tuned.metric}, validation", title=f"{tuned.config.models[0]}: trials")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False)
     return figure
@@ -62,7 +62,7 @@ def importance(tuned: Tuned) -> Figure:
     axes.bar_label(bars, [f"{share:.0%}" for _, share in shown], padding=3)
     axes.invert_yaxis()
     axes.set_xlim(0, max(share for _, share in shown) * 1.12)
-    axes.set(xlabel="importance (PED-ANOVA)", title=f"{tuned.recipe.models[0]}: what {tuned.metric} depends on")
+    axes.set(xlabel="importance (PED-ANOVA)", title=f"{tuned.config.models[0]}: what {tuned.metric} depends on")
     axes.xaxis.set_major_formatter("{x:.0%}")
     return figure
 

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from segue.experiment.folder import REPORT
+from segue.experiment.run_folder import REPORT
 from segue.parameters import typed
 from segue.storage import replacing_file, write_text
 from segue.tuning.folder import BEST, HISTORY, IMPORTANCE, TRIALS
@@ -47,8 +47,8 @@ def table(tuned: Tuned) -> pl.DataFrame:
 
 
 def best_yaml(tuned: Tuned) -> str:
-    """Return the recipe of the best trial as ``segue run LOG --config best.yaml`` reads it."""
-    content = tuned.recipe.model_dump(mode="json", exclude_defaults=True, exclude={"log", "baselines", "track"})
+    """Return the config of the best trial as ``segue run LOG --config best.yaml`` reads it."""
+    content = tuned.config.model_dump(mode="json", exclude_defaults=True, exclude={"log", "baselines", "track"})
     return (
         f"# Trial {tuned.best.number} of {len(tuned.trials)}: {tuned.metric} {tuned.best.value:.4f} on the validation "
         f"part.\n# segue run LOG --config {BEST}\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
@@ -57,13 +57,13 @@ def best_yaml(tuned: Tuned) -> str:
 
 def markdown(task: Task, tuned: Tuned) -> str:
     """Return the report as Markdown."""
-    data, name = task.data, task.recipe.models[0]
+    data, name = task.data, task.config.models[0]
     failed = [row for row in tuned.trials if row.state == "failed"]
     parts = [
-        f"# {name} tuned on {task.recipe.log_name}\n",
+        f"# {name} tuned on {task.config.log_name}\n",
         f"{tuned.counts()}. Best: trial {tuned.best.number}, {tuned.metric} {tuned.best.value:.4f} on the "
         f"{len(data.valid or ()):,} validation cases. Protocol `{data.protocol.name}`, hash `{data.hash}`, seed "
-        f"{task.recipe.seed}.\n",
+        f"{task.config.seed}.\n",
         "The best of many trials looks better on the validation part than it is. The test part has not been used; for "
         "the figure to quote:\n",
         f"```\nsegue run LOG --config {tuned.folder / BEST}\n```\n",

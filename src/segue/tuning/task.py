@@ -8,9 +8,9 @@ from typing import Any
 from segue.data.events import Events
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
-from segue.experiment.begun import settings_of
-from segue.experiment.model_specs import Entry, build_entries
-from segue.experiment.recipe import PROTOCOL, Recipe
+from segue.experiment.config import PROTOCOL, RunConfig
+from segue.experiment.model_specs import ModelSpec, build_specs
+from segue.experiment.run_folder import settings_of
 from segue.experiment.source import prepare_log, protocol_settings, with_prepared
 from segue.metrics import CHOOSING_METRICS, MetricName
 from segue.models.base import Model
@@ -26,23 +26,12 @@ from segue.tuning.space import build_model, search_space, suited
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Searched(Entry):
-    """The model as it stands, and where its parameters are searched."""
-
-    spaces: Mapping[str, Space]
-
-    def decides(self) -> dict[str, Any]:
-        """Return the spaces, as they are typed."""
-        return {"search": {name: str(space) for name, space in self.spaces.items()}}
-
-
 @dataclass(frozen=True, eq=False)
 class Task:
     """A search that is ready to begin.
 
     Attributes:
-        recipe: one model, with the metric by which its epochs are picked.
+        config: one model, with the metric by which its epochs are picked.
         data: the prepared log; only its training and validation parts are used.
         spaces: where each parameter is searched.
         metric: what is looked for the best of.
@@ -50,7 +39,7 @@ class Task:
         runtime: device, precision and progress of each fit.
     """
 
-    recipe: Recipe
+    config: RunConfig
     data: Dataset
     spaces: Mapping[str, Space]
     metric: str
@@ -60,60 +49,61 @@ class Task:
     @classmethod
     def of(
         cls,
-        recipe: Recipe,
+        config: RunConfig,
         plan: Tuning,
         *,
         events: Events | None = None,
         data: Dataset | None = None,
         progress: Progress,
     ) -> "Task":
-        """Check a recipe and a plan, and prepare the log.
+        """Check a config and a plan, and prepare the log.
 
         Args:
-            recipe: the recipe.
+            config: the configuration.
             plan: the plan.
             events: the log, if it is not to be read.
-            data: what was prepared of the log already, for this very recipe.
+            data: what was prepared of the log already, for this very configuration.
             progress: receives progress updates.
 
         Raises:
-            InputError: the recipe, the spaces, the protocol or the log breaks a rule.
+            InputError: the config, the spaces, the protocol or the log breaks a rule.
         """
-        if len(set(recipe.models)) != 1:
-            raise ParameterError(f"--model: must name one model to tune, got {', '.join(recipe.models) or 'none'}")
-        recipe = recipe.model_copy(update={"models": recipe.models[:1], "baselines": False})
+        if len(set(config.models)) != 1:
+            raise ParameterError(f"--model: must name one model to tune, got {', '.join(config.models) or 'none'}")
+        config = config.model_copy(update={"models": config.models[:1], "baselines": False})
         if data is None:
-            recipe, data = with_prepared(recipe, events)
-        build_entries(recipe, alone=True)
-        spaces = search_space(recipe, plan.search, only=plan.only)
-        runtime = Runtime(device=recipe.device, precision=recipe.precision)
+            config, data = with_prepared(config, events)
+        build_specs(config, alone=True)
+        spaces = search_space(config, plan.search, only=plan.only)
+        runtime = Runtime(device=config.device, precision=config.precision)
         runtime.check()
-        data = data or prepare_log(recipe, events)
-        recipe = _with_protocol(recipe, data)
+        data = data or prepare_log(config, events)
+        config = _with_protocol(config, data)
         for note in data.notes:
             logger.info(note)
         _check_validation(data)
-        metric = _metric(recipe, plan, data)
-        recipe = _picking_epochs_by(recipe, metric)
-        build_model(recipe).check(data.train)
-        spaces = suited(recipe, spaces, plan.search.get(recipe.models[0], {}), data.train)
-        return cls(recipe, data, spaces, metric, plan, runtime)
+        metric = _metric(config, plan, data)
+        config = _picking_epochs_by(config, metric)
+        build_model(config).check(data.train)
+        spaces = suited(config, spaces, plan.search.get(config.models[0], {}), data.train)
+        return cls(config, data, spaces, metric, plan, runtime)
 
     def settings(self) -> dict[str, Any]:
-        """Return what decides the outcome, as begun.json holds it."""
-        name = self.recipe.models[0]
-        entry = Searched(name, build_model(self.recipe), baseline=False, spaces=self.spaces)
-        settings = settings_of(self.data, self.recipe, self.runtime, [entry])
+        """Return what decides the outcome, as run.json holds it."""
+        name = self.config.models[0]
+        search = {name: str(space) for name, space in self.spaces.items()}
+        spec = ModelSpec(name, build_model(self.config), extra={"search": search})
+        settings = settings_of(self.data, self.config, self.runtime, [spec])
         return {**settings, "run": {**settings["run"], "metric": self.metric, "prune": self.plan.prune}}
 
-    def found(self, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with values that were found."""
-        name = self.recipe.models[0]
-        return self.recipe.model_copy(update={"set": merge(self.recipe.set, {name: nested(values)})})
+    def found(self, values: Mapping[str, Any]) -> RunConfig:
+        """Return the config with values that were found."""
+        name = self.config.models[0]
+        return self.config.model_copy(update={"set": merge(self.config.set, {name: nested(values)})})
 
     def defaults(self) -> dict[str, Any]:
         """Return the values that the parameters have without a search, as far as they lie in their spaces."""
-        values = flatten(build_model(self.recipe).config.model_dump())
+        values = flatten(build_model(self.config).config.model_dump())
         return {name: values[name] for name, space in self.spaces.items() if name in values and values[name] in space}
 
     def judge(self, model: Model) -> float:
@@ -122,11 +112,11 @@ class Task:
         return measure(model, self.data.valid, metrics=[self.metric]).metrics[self.metric]
 
 
-def _with_protocol(recipe: Recipe, data: Dataset) -> Recipe:
-    """Return the recipe with the protocol of a data set, so that what is found prepares the log as it was prepared."""
+def _with_protocol(config: RunConfig, data: Dataset) -> RunConfig:
+    """Return the config with the protocol of a data set, so that what is found prepares the log as it was prepared."""
     name, own = protocol_settings(data.protocol)
-    settings = {model: values for model, values in recipe.set.items() if model != PROTOCOL}
-    return recipe.model_copy(update={"protocol": name, "set": settings | ({PROTOCOL: own} if own else {})})
+    settings = {model: values for model, values in config.set.items() if model != PROTOCOL}
+    return config.model_copy(update={"protocol": name, "set": settings | ({PROTOCOL: own} if own else {})})
 
 
 def _check_validation(data: Dataset) -> None:
@@ -143,10 +133,10 @@ def _check_validation(data: Dataset) -> None:
         )
 
 
-def _metric(recipe: Recipe, plan: Tuning, data: Dataset) -> str:
+def _metric(config: RunConfig, plan: Tuning, data: Dataset) -> str:
     """Return what is looked for the best of: what was asked for, what epochs are picked by, or the protocol's own."""
-    (name,) = recipe.models
-    given = flatten(recipe.set.get(name, {})).get("training.metric")
+    (name,) = config.models
+    given = flatten(config.set.get(name, {})).get("training.metric")
     if given and plan.metric and given != plan.metric:
         raise ParameterError(
             f"--metric: must be {name}.training.metric, which is {given}, got {plan.metric}: "
@@ -160,9 +150,9 @@ def _metric(recipe: Recipe, plan: Tuning, data: Dataset) -> str:
     return metric
 
 
-def _picking_epochs_by(recipe: Recipe, metric: str) -> Recipe:
-    """Return the recipe whose model, if it learns in epochs, picks the best one by a metric."""
-    (name,) = recipe.models
-    if not isinstance(build_model(recipe).config, NeuralConfig):
-        return recipe
-    return recipe.model_copy(update={"set": merge(recipe.set, {name: {"training": {"metric": metric}}})})
+def _picking_epochs_by(config: RunConfig, metric: str) -> RunConfig:
+    """Return the config whose model, if it learns in epochs, picks the best one by a metric."""
+    (name,) = config.models
+    if not isinstance(build_model(config).config, NeuralConfig):
+        return config
+    return config.model_copy(update={"set": merge(config.set, {name: {"training": {"metric": metric}}})})

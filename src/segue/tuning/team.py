@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.errors import ArtifactError, SegueError
-from segue.experiment.recipe import Recipe
+from segue.experiment.config import RunConfig
 from segue.parameters import build
 from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
@@ -41,7 +41,7 @@ def work_together(task: Task, out: Path, watch: Callable[[], None]) -> list[str]
     """
     environment = {**_threads(task.plan.workers), **os.environ}
     order = {
-        "recipe": task.recipe.model_dump(mode="json"),
+        "config": task.config.model_dump(mode="json"),
         "plan": task.plan.model_dump(mode="json"),
         "data": str(shared_data(task, out)),
         "out": str(out),
@@ -114,8 +114,8 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        recipe, plan = build(Recipe, "recipe", parameters=order["recipe"]), Tuning.model_validate(order["plan"])
-        task = Task.of(recipe, plan, data=open_dataset(order["data"]), progress=Progress())
+        config, plan = build(RunConfig, "config", parameters=order["config"]), Tuning.model_validate(order["plan"])
+        task = Task.of(config, plan, data=open_dataset(order["data"]), progress=Progress())
         work(task, Path(order["out"]), lambda _: None)
     except SegueError as error:
         sys.exit(str(error))

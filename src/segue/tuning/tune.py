@@ -1,4 +1,4 @@
-"""From a recipe to the best parameters for its model: begin or join a search, work, write down what was found."""
+"""From a config to the best parameters for its model: begin or join a search, work, write down what was found."""
 
 import logging
 import math
@@ -8,9 +8,15 @@ from optuna.study import Study
 
 from segue.data.events import Events
 from segue.errors import ParameterError, SegueError
-from segue.experiment.begun import check_same, read_settings, write_settings
-from segue.experiment.folder import CHECKPOINTS, begin_folder, check_folder
-from segue.experiment.recipe import Recipe
+from segue.experiment.config import RunConfig
+from segue.experiment.run_folder import (
+    CHECKPOINTS,
+    begin_folder,
+    check_folder,
+    check_same,
+    read_settings,
+    write_settings,
+)
 from segue.progress import Progress
 from segue.progress import Task as Bar
 from segue.storage import make_folder, remove
@@ -29,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def tune(
-    recipe: Recipe,
+    config: RunConfig,
     out: Path,
     *,
     plan: Tuning | None = None,
@@ -41,24 +47,24 @@ def tune(
     """Search the parameters of one model for those that are best on the validation part; the test part is not used.
 
     Args:
-        recipe: log (or the folder of a prepared data set), one model, protocol, parameters that are fixed, seed.
-        out: folder for best.yaml, trials.csv, report.md, the pictures, begun.json and the study.
+        config: log (or the folder of a prepared data set), one model, protocol, parameters that are fixed, seed.
+        out: folder for best.yaml, trials.csv, report.md, the pictures, run.json and the study.
         plan: how many trials, where to search, by what metric, how many processes.
-        events: the log itself, where it is not to be read; the recipe's ``log`` is its name then.
+        events: the log itself, where it is not to be read; the config's ``log`` is its name then.
         resume: go on with an interrupted search in ``out``, or join one that is at work there.
         overwrite: replace an older search in ``out``.
         progress: receives progress updates.
 
     Raises:
-        InputError: the recipe, the plan, the protocol, the log or the folder breaks a rule, or no trial is finished.
+        InputError: the config, the plan, the protocol, the log or the folder breaks a rule, or no trial is finished.
         StorageError: the write failed.
         SegueError: the processes of the search ended with an error.
     """
     progress, plan = progress or Progress(), plan or Tuning()
-    check_folder(out, resume=resume, overwrite=overwrite, layout=SEARCH)
-    task = Task.of(recipe, plan, events=events, progress=progress)
+    check_folder(out, resume=resume, overwrite=overwrite, kind=SEARCH)
+    task = Task.of(config, plan, events=events, progress=progress)
     _begin(task, out, resume=resume, progress=progress)
-    study = open_study(out / JOURNAL, seed=recipe.seed, prune=plan.prune)
+    study = open_study(out / JOURNAL, seed=config.seed, prune=plan.prune)
     troubles = _work(task, out, study, progress)
     for trouble in troubles:
         logger.warning("a process of the search ended early: %s", trouble)
@@ -74,9 +80,9 @@ def tune(
 def _begin(task: Task, out: Path, *, resume: bool, progress: Progress) -> None:
     """Make the folder ready, or see that the search in it is this one."""
     settings = task.settings()
-    begun = read_settings(out, SEARCH) if resume else None
-    if begun is not None:
-        check_same(out, begun, settings)
+    started = read_settings(out, SEARCH) if resume else None
+    if started is not None:
+        check_same(out, started, settings)
     elif resume:
         logger.info("%s: holds nothing to resume; starting from the beginning", out)
     make_folder(out)
@@ -86,8 +92,8 @@ def _begin(task: Task, out: Path, *, resume: bool, progress: Progress) -> None:
     if others and not resume:
         raise ParameterError(f"--out: a search is at work in {out}; add --resume to join it, or choose another folder")
     if not others:
-        begin_folder(out, resume=resume, layout=SEARCH)
-    if begun is None:
+        begin_folder(out, resume=resume, kind=SEARCH)
+    if started is None:
         write_settings(out, settings)
 
 

@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from segue.errors import StorageError
-from segue.experiment.folder import CHECKPOINTS
+from segue.experiment.run_folder import CHECKPOINTS
 from segue.storage import remove, write_errors
 from segue.training.runtime import EpochRecord
 from segue.tuning.crew import BEGUN_TIMES, REASON, Crew, take_trial
@@ -55,7 +55,7 @@ class Worker:
                     trial = take_trial(self._study, self._crew, self._task.plan.trials, self._task.defaults())
                     if trial is None:
                         return
-                    found = suggest(trial, self._task.recipe, self._task.spaces)
+                    found = suggest(trial, self._task.config, self._task.spaces)
                 self._try(trial, found)
                 self._watch(f"trial {trial.number} done")
 
@@ -79,11 +79,11 @@ class Worker:
             remove(leftover)
 
     def _value(self, trial: Trial, found: dict[str, Any]) -> float:
-        task, model = self._task, build_model(self._task.recipe, found)
+        task, model = self._task, build_model(self._task.config, found)
         checkpoint = self._out / CHECKPOINTS / _checkpoint(trial)
         observe = _Observer(self._study, trial, self._watch)
         runtime = replace(task.runtime, checkpoint=checkpoint, resume=True, observe=observe)
-        model.fit(task.data.train, valid=task.data.valid, seed=task.recipe.seed, runtime=runtime)
+        model.fit(task.data.train, valid=task.data.valid, seed=task.config.seed, runtime=runtime)
         return task.judge(model)
 
 
@@ -120,5 +120,5 @@ def _kind(error: Exception) -> str:
 
 def work(task: Task, out: Path, watch: Watch) -> None:
     """Be one process of the search in a folder."""
-    study = open_study(out / JOURNAL, seed=task.recipe.seed, prune=task.plan.prune)
+    study = open_study(out / JOURNAL, seed=task.config.seed, prune=task.plan.prune)
     Worker(task, out, study, watch).run()

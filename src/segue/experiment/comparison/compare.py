@@ -1,4 +1,4 @@
-"""Models of several runs in one table: which differences are real."""
+"""Compare the models of several runs in one table, with significance tests."""
 
 from collections.abc import Mapping, Sequence
 from math import comb
@@ -10,22 +10,22 @@ from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import intervals
-from segue.experiment.comparison.cases import CaseValues
-from segue.experiment.comparison.contenders import (
-    Contender,
+from segue.experiment.comparison.case_values import CaseValues
+from segue.experiment.comparison.compared_models import (
+    ComparedModel,
     check_comparable,
     check_same_cases,
     distinct_labels,
     over_seeds,
-    read_contenders,
+    read_models,
 )
-from segue.experiment.comparison.differences import Pair, differences_of
+from segue.experiment.comparison.verdicts import Pair, differences_of
 from segue.experiment.results import Difference
 from segue.metrics import order_key
 from segue.strict_json import Number
 
 
-class Standing(BaseModel):
+class ComparisonRow(BaseModel):
     """One model by one metric."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
@@ -44,7 +44,7 @@ class Standing(BaseModel):
     """Seeds of the runs behind it."""
     deviation: Number | None
     """Standard deviation over the seeds, if there are several."""
-    behind: Difference | None
+    to_best: Difference | None
     """The test of the best model with this hash (``one``) against this one; None for the best, and where no test is
     possible."""
 
@@ -62,7 +62,7 @@ class Comparison(BaseModel):
     """The protocol with its hash; where hashes differ, the first."""
     metrics: tuple[str, ...]
     """What they are compared by."""
-    standings: tuple[Standing, ...]
+    rows: tuple[ComparisonRow, ...]
     """By metric and hash, best first."""
     lines: tuple[str, ...]
     """What is real, in words."""
@@ -70,7 +70,7 @@ class Comparison(BaseModel):
     @property
     def hashes(self) -> tuple[str, ...]:
         """The different hashes, in order."""
-        return tuple(dict.fromkeys(standing.hash for standing in self.standings))
+        return tuple(dict.fromkeys(row.hash for row in self.rows))
 
 
 def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False) -> Comparison:
@@ -91,37 +91,37 @@ def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False)
     """
     if isinstance(metrics, str):
         raise ParameterError(f"metrics: must be a list of names, got '{metrics}'; write ['{metrics}']")
-    contenders = over_seeds(read_contenders([Path(run) for run in runs]))
-    if sum(len(one.runs) for one in contenders) < 2:
+    models = over_seeds(read_models([Path(run) for run in runs]))
+    if sum(len(one.runs) for one in models) < 2:
         raise ParameterError("RUN: must hold at least two models to compare; name another run, or a run with several")
     if not force:
-        check_comparable(contenders)
-    names = _metrics(contenders, metrics)
-    by_label = dict(zip(distinct_labels(contenders), contenders, strict=True))
+        check_comparable(models)
+    names = _metrics(models, metrics)
+    by_label = dict(zip(distinct_labels(models), models, strict=True))
     cases = {label: one.cases(names) for label, one in by_label.items()}
     _check_cases(by_label, cases)
     pairs = [pair for metric in names for pair in _pairs(by_label, metric)]
-    seed = contenders[0].seeds[0]
+    seed = models[0].seeds[0]
     tests = _tested(pairs, by_label, cases, seed)
-    standings = tuple(
-        _standing(label, by_label[label], cases[label], metric, tests.get((metric, label)), seed)
+    rows = tuple(
+        _row(label, by_label[label], cases[label], metric, tests.get((metric, label)), seed)
         for metric in names
         for ranking in _rankings(by_label, metric)
         for label in ranking
     )
     return Comparison(
-        log=contenders[0].log,
+        log=models[0].log,
         cases=len(next(iter(cases.values())).groups),
-        protocol=dict(contenders[0].protocol),
+        protocol=dict(models[0].protocol),
         metrics=tuple(names),
-        standings=standings,
-        lines=tuple(words(standings)),
+        rows=rows,
+        lines=tuple(words(rows)),
     )
 
 
-def _metrics(contenders: Sequence[Contender], wanted: Sequence[str]) -> list[str]:
+def _metrics(models: Sequence[ComparedModel], wanted: Sequence[str]) -> list[str]:
     """Return what all of them are compared by: what is wanted, or the headline as far as all have measured it."""
-    first, *others = contenders
+    first, *others = models
     known = [name for name in first.measured if all(name in one.measured for one in others)]
     if not known:
         raise ParameterError("RUN: must share a metric to be compared by, and no metric was measured by all of them")
@@ -132,63 +132,63 @@ def _metrics(contenders: Sequence[Contender], wanted: Sequence[str]) -> list[str
     return list(dict.fromkeys(wanted)) or headline or known[:1]
 
 
-def _rankings(contenders: Mapping[str, Contender], metric: str) -> list[list[str]]:
+def _rankings(models: Mapping[str, ComparedModel], metric: str) -> list[list[str]]:
     """Return the labels of each hash, best first; equal values stay in order, and NaN comes last."""
     alike: dict[str, list[str]] = {}
-    for label, one in contenders.items():
+    for label, one in models.items():
         alike.setdefault(one.hash, []).append(label)
     return [
-        sorted(labels, key=lambda label: order_key(metric, float(np.mean(contenders[label].values(metric)))))
+        sorted(labels, key=lambda label: order_key(metric, float(np.mean(models[label].values(metric)))))
         for labels in alike.values()
     ]
 
 
-def _pairs(contenders: Mapping[str, Contender], metric: str) -> list[Pair]:
+def _pairs(models: Mapping[str, ComparedModel], metric: str) -> list[Pair]:
     """Compare each with the best of its hash."""
-    return [(metric, best, other) for best, *others in _rankings(contenders, metric) for other in others]
+    return [(metric, best, other) for best, *others in _rankings(models, metric) for other in others]
 
 
 def _tested(
-    pairs: Sequence[Pair], contenders: Mapping[str, Contender], cases: Mapping[str, CaseValues], seed: int
+    pairs: Sequence[Pair], models: Mapping[str, ComparedModel], cases: Mapping[str, CaseValues], seed: int
 ) -> dict[tuple[str, str], Difference]:
     """Test all pairs; the correction is over those of one hash, which are one table, whichever is the best there."""
     tests: dict[tuple[str, str], Difference] = {}
-    for mark in dict.fromkeys(one.hash for one in contenders.values()):
-        some = {label: cases[label] for label, one in contenders.items() if one.hash == mark}
+    for mark in dict.fromkeys(one.hash for one in models.values()):
+        some = {label: cases[label] for label, one in models.items() if one.hash == mark}
         inside = [pair for pair in pairs if pair[1] in some]
         found = differences_of(inside, some, seed=seed, choices=comb(len(some), 2))
         tests |= {(test.metric, test.other): test for test in found}
     return tests
 
 
-def _check_cases(contenders: Mapping[str, Contender], cases: Mapping[str, CaseValues]) -> None:
+def _check_cases(models: Mapping[str, ComparedModel], cases: Mapping[str, CaseValues]) -> None:
     """Refuse to pair cases of one hash that are not the same.
 
     Raises:
         ArtifactError: they differ.
     """
     first: dict[str, str] = {}
-    for label, one in contenders.items():
+    for label, one in models.items():
         known = first.setdefault(one.hash, label)
-        check_same_cases((contenders[known].runs[0], cases[known]), (one.runs[0], cases[label]))
+        check_same_cases((models[known].runs[0], cases[known]), (one.runs[0], cases[label]))
 
 
-def _standing(
-    label: str, contender: Contender, cases: CaseValues, metric: str, behind: Difference | None, seed: int
-) -> Standing:
-    values = contender.values(metric)
-    interval = contender.rows[0].confidence.get(metric)
+def _row(
+    label: str, model: ComparedModel, cases: CaseValues, metric: str, to_best: Difference | None, seed: int
+) -> ComparisonRow:
+    values = model.values(metric)
+    interval = model.rows[0].confidence.get(metric)
     if len(values) > 1 and interval is not None:
         interval = _interval_of_mean(cases, metric, seed)
-    return Standing(
+    return ComparisonRow(
         label=label,
         metric=metric,
-        hash=contender.hash,
+        hash=model.hash,
         value=float(np.mean(values)),
         interval=interval,
-        seeds=contender.seeds,
+        seeds=model.seeds,
         deviation=float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        behind=behind,
+        to_best=to_best,
     )
 
 
@@ -200,18 +200,18 @@ def _interval_of_mean(cases: CaseValues, metric: str, seed: int) -> tuple[float,
     return float(low), float(high)
 
 
-def words(standings: Sequence[Standing]) -> list[str]:
+def words(rows: Sequence[ComparisonRow]) -> list[str]:
     """Say for each metric (and hash) which models are significantly behind the best, and which are not."""
-    tables: dict[tuple[str, str], list[Standing]] = {}
-    for standing in standings:
-        tables.setdefault((standing.metric, standing.hash), []).append(standing)
+    tables: dict[tuple[str, str], list[ComparisonRow]] = {}
+    for row in rows:
+        tables.setdefault((row.metric, row.hash), []).append(row)
     several = len({mark for _, mark in tables}) > 1
     lines = []
     for (metric, mark), (best, *others) in tables.items():
         place = f"{metric}, protocol {mark}" if several else metric
-        behind = [one.label for one in others if one.behind is not None and one.behind.real]
-        level = [one.label for one in others if one.behind is not None and not one.behind.real]
-        untested = [one.label for one in others if one.behind is None]
+        behind = [one.label for one in others if one.to_best is not None and one.to_best.real]
+        level = [one.label for one in others if one.to_best is not None and not one.to_best.real]
+        untested = [one.label for one in others if one.to_best is None]
         said = [f"is significantly better than {_listed(behind)}"] if behind else []
         said += [f"is not significantly better than {_listed(level)}"] if level else []
         said += [f"is not tested against {_listed(untested)}"] if untested else []

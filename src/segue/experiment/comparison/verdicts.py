@@ -1,64 +1,159 @@
-"""What the figures of a run are worth: parts of the test cases, paired tests, verdicts."""
+"""Which differences between the models of a run are significant, which models lose to a baseline, and slices."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from math import comb
 
 import numpy as np
 
-from segue.errors import ParameterError
 from segue.evaluation.confidence import intervals
-from segue.evaluation.slices import Partition, partitions, slice_problems
-from segue.experiment.comparison.cases import CaseValues, cases_file
-from segue.experiment.comparison.differences import Pair, differences_of, run_choices, run_pairs
-from segue.experiment.results import Results, Slice, judge
-from segue.protocols.dataset import Dataset
+from segue.evaluation.significance import ALPHA, RESAMPLES, PairedTest, holm, paired_tests
+from segue.evaluation.slices import Partition
+from segue.experiment.comparison.case_values import CaseValues
+from segue.experiment.results import Difference, ModelResult, Slice
+from segue.metrics import is_better
+
+OVERLAP = " (the intervals overlap, which leaves it open)"
+"""Note on two figures: overlapping intervals neither prove nor exclude a difference."""
 
 
-def check_slices(names: Sequence[str], data: Dataset) -> None:
-    """Refuse to take test cases apart by what the log does not hold.
+Pair = tuple[str, str, str]
+"""A metric, and the labels of two models compared by it, the better one first."""
 
-    Raises:
-        ParameterError: the names that are wrong, all together.
+_DRAWS_EACH = 100
+"""Draws behind a test for each comparison that it is corrected for: the least adjusted p-value is about 0.01."""
+
+
+def run_pairs(rows: Sequence[ModelResult], metrics: Iterable[str]) -> list[Pair]:
+    """Return the pairs that a run tests: each requested model against the best model and the best baseline.
+
+    ``segue compare`` tests further pairs.
     """
-    mistakes = [f"--slices: {problem}" for problem in slice_problems(names, data.train)]
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+    requested = [row for row in rows if not row.baseline] or list(rows)
+    pairs: list[Pair] = []
+    for metric in metrics:
+        ranked = sorted(rows, key=lambda row: row.order_key(metric))
+        for rival in (ranked[0], *[row for row in ranked if row.baseline][:1]):
+            for model in requested:
+                if model is not rival:
+                    one, other = (row.label for row in ranked if row in (rival, model))
+                    pairs.append((metric, one, other))
+    return list(dict.fromkeys(pairs))
 
 
-def judged(
-    results: Results, data: Dataset, run: Path, *, slices: Sequence[str] = (), pairs: Sequence[Pair] | None = None
-) -> Results:
-    """Add the slices of each model, the tests between them, and what they mean for the verdicts.
+def run_choices(rows: Sequence[ModelResult]) -> int:
+    """Count the pairs of one metric that ``run_pairs`` picks from: those with a requested model."""
+    baselines = sum(row.baseline for row in rows)
+    return comb(len(rows), 2) - (comb(baselines, 2) if baselines < len(rows) else 0)
+
+
+def differences_of(
+    pairs: Sequence[Pair], cases: Mapping[str, CaseValues], *, seed: int, choices: int | None = None
+) -> list[Difference]:
+    """Test pairs of models on the cases that both were measured on, with Holm's correction over all of them.
+
+    A metric without values per case (coverage) is not tested, nor are values that are not finite, nor the cases of one
+    session alone.
 
     Args:
-        results: the rows of the run.
-        data: the prepared log.
-        run: folder that holds the values of each model in each case.
-        slices: ways to take the cases apart, besides the usual ones.
-        pairs: what is compared, fixed before the results; None takes ``run_pairs``.
+        pairs: the comparisons.
+        cases: values of each model, all on the same cases.
+        seed: equal seeds give equal results.
+        choices: number of pairs per metric from which these were picked by their results; None for pairs that were
+            fixed before.
     """
-    headline, seed = results.protocol["headline"], results.seed
-    cases = {row.label: CaseValues.read(cases_file(run, row.label), headline) for row in results.models}
-    if pairs is None:
-        picked, choices = run_pairs(results.models, headline), run_choices(results.models)
-        differences = differences_of(picked, cases, seed=seed, choices=choices)
-    else:
-        differences = differences_of(pairs, cases, seed=seed)
-    found = slices_of(partitions(data.test, data.vocabulary, slices), cases, seed=seed)
-    return results.model_copy(
-        update={
-            "models": [row.model_copy(update={"slices": found[row.label]}) for row in results.models],
-            "differences": differences,
-            "verdicts": judge(results.models, headline, differences),
-        }
+    groups = next(iter(cases.values())).groups
+    if (groups == groups[0]).all():
+        return []
+    pairs = [pair for pair in pairs if _testable(pair, cases)]
+    among = len(pairs) if choices is None else choices * len({metric for metric, *_ in pairs})
+    resamples = max(RESAMPLES, _DRAWS_EACH * among)
+    tests: dict[Pair, PairedTest] = {}
+    for some in _by_weights(pairs, cases):
+        metric, one, _ = some[0]
+        columns = [cases[one].values[metric] - cases[other].values[metric] for metric, one, other in some]
+        weights = cases[one].weights.get(metric)
+        found = paired_tests(np.column_stack(columns), groups, weights=weights, seed=seed, resamples=resamples)
+        tests |= dict(zip(some, found, strict=True))
+    adjusted = holm(np.array([tests[pair].p_value for pair in pairs]), among=among)
+    return [_difference(pair, tests[pair], float(p)) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def _testable(pair: Pair, cases: Mapping[str, CaseValues]) -> bool:
+    metric, *labels = pair
+    return all(metric in cases[label].values and np.isfinite(cases[label].values[metric]).all() for label in labels)
+
+
+def _by_weights(pairs: Sequence[Pair], cases: Mapping[str, CaseValues]) -> list[list[Pair]]:
+    """Group pairs whose means weight the cases alike."""
+    alike: dict[str | None, list[Pair]] = {}
+    for pair in pairs:
+        alike.setdefault(pair[0] if pair[0] in cases[pair[1]].weights else None, []).append(pair)
+    return list(alike.values())
+
+
+def _difference(pair: Pair, test: PairedTest, adjusted: float) -> Difference:
+    metric, one, other = pair
+    return Difference(
+        one=one,
+        other=other,
+        metric=metric,
+        difference=test.difference,
+        interval=test.interval,
+        p_value=test.p_value,
+        adjusted=adjusted,
+        real=adjusted < ALPHA,
     )
 
 
+def verdicts_of(
+    models: Iterable[ModelResult], metrics: Iterable[str], differences: Iterable[Difference] = ()
+) -> list[str]:
+    """Return one line per requested model that loses to a baseline.
+
+    A model loses if its value is worse than that of the best baseline. The paired test of the two tells whether the
+    difference is significant; without a test, the line says whether their intervals overlap.
+    """
+    rows, names = list(models), list(metrics)
+    tests = {(test.metric, frozenset((test.one, test.other))): test for test in differences}
+    best = {name: row for name in names if (row := _best_baseline(rows, name)) is not None}
+    verdicts = []
+    for row in rows:
+        lost = [
+            name
+            for name, other in best.items()
+            if not row.baseline and is_better(name, other.metrics[name], row.metrics[name])
+        ]
+        if lost:
+            against = (
+                _against(row, best[name], name, tests.get((name, frozenset((row.label, best[name].label)))))
+                for name in lost
+            )
+            verdicts.append(f"{row.label} loses to the baseline {', and to '.join(against)}")
+    return verdicts
+
+
+def _best_baseline(rows: Iterable[ModelResult], metric: str) -> ModelResult | None:
+    return min((row for row in rows if row.baseline), key=lambda row: row.order_key(metric), default=None)
+
+
+def _against(row: ModelResult, baseline: ModelResult, metric: str, test: Difference | None) -> str:
+    note = certainty(row, baseline, metric, test)
+    return f"{baseline.label} on {metric}: {row.metrics[metric]:.4f} against {baseline.metrics[metric]:.4f}{note}"
+
+
+def certainty(one: ModelResult, other: ModelResult, metric: str, test: Difference | None) -> str:
+    """Return in brackets how certain a difference is: by the paired test, or else by whether the intervals overlap."""
+    if test is not None:
+        return f" ({test.verdict()})"
+    (low, high), (other_low, other_high) = one.interval(metric), other.interval(metric)
+    return OVERLAP if low <= other_high and other_low <= high else ""
+
+
 def slices_of(parts: Sequence[Partition], cases: Mapping[str, CaseValues], *, seed: int) -> dict[str, list[Slice]]:
-    """Measure each model on each part of the cases; by label.
+    """Measure each model on each slice of the cases; by label.
 
     Args:
-        parts: how the cases are taken apart.
+        parts: how the cases are sliced.
         cases: values of each model, all on the same cases and by the same metrics.
         seed: equal seeds give equal intervals.
     """
@@ -85,7 +180,7 @@ _Figures = tuple[dict[str, float], dict[str, tuple[float, float]]]
 
 
 def _figures(cases: Mapping[str, CaseValues], members: np.ndarray, seed: int) -> dict[str, _Figures]:
-    """Return the values of each model on some cases, and their intervals; all models see the same draws."""
+    """Return the metrics of each model on some cases, and their intervals; all models share the bootstrap draws."""
     found: dict[str, _Figures] = {label: ({}, {}) for label in cases}
     first = next(iter(cases.values()))
     groups = first.groups[members]

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from segue.experiment.folder import PAGE, REPORT
 from segue.experiment.report.markdown import markdown
 from segue.experiment.report.page import page
 from segue.experiment.results import Results
+from segue.experiment.run_folder import PAGE, REPORT
 from segue.storage import write_text
 
 

@@ -23,7 +23,7 @@ def markdown(results: Results) -> str:
         _leaderboard(rows, metrics, decimals),
         "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",
         *_section("Verdicts", map(_plain, results.verdicts)),
-        *_section("Findings", _findings(results.unsaid_findings())),
+        *_section("Findings", _findings(results.further_findings())),
         *_section("Notes", map(_plain, [*results.notes, *_model_notes(rows)])),
         *_titled("Differences, tested on the same cases", _differences(results.differences, decimals)),
         *_titled("Parts of the test cases", _slices(rows, metrics, decimals)),

@@ -46,7 +46,7 @@ def _content(results: Results) -> dict[str, Any]:
         "pictures": pictures,
         "stages": stages,
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
-        "findings": by_severity(results.unsaid_findings()),
+        "findings": by_severity(results.further_findings()),
         "sampled": sampled(results),
         "slices": _slices(shown_rows, headline[0], decimals),
         "settings": [(row.label, flatten(row.config)) for row in rows if row.config],

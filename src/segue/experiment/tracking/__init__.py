@@ -1,1 +1,1 @@
-"""Where the course of a run is written down: curves in its folder, and TensorBoard or MLflow where it is asked for."""
+"""Trackers of a fit: curves in the folder of the run, TensorBoard, MLflow."""

@@ -11,7 +11,7 @@ import segue
 from segue.artifact import EVERYTHING
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.experiment.folder import RESULTS, begin_folder, check_folder
+from segue.experiment.run_folder import RESULTS, begin_folder, check_folder
 from segue.storage.scratch import _PREFIX
 
 KILLED = """
@@ -62,11 +62,11 @@ def test_what_was_finished_is_kept_to_go_on_with(killed: Path) -> None:
 
 def test_models_that_no_run_wrote_are_kept(tmp_path: Path) -> None:
     log, out = shop(300, 0), tmp_path / "run"
-    segue.run(segue.Recipe(log="shop.csv", models=["popularity"], baselines=False), out, events=log)
+    segue.run(segue.RunConfig(log="shop.csv", models=["popularity"], baselines=False), out, events=log)
     segue.fit(log, like=out / "popularity", out=tmp_path / "production")
     (tmp_path / "production").rename(out / "production")
     segue.Popularity().fit(segue.prepare(log).train).save(out / "saved")
-    segue.run(segue.Recipe(log="shop.csv", models=["markov"], baselines=False), out, events=log, overwrite=True)
+    segue.run(segue.RunConfig(log="shop.csv", models=["markov"], baselines=False), out, events=log, overwrite=True)
     assert not (out / "popularity").exists()
     assert segue.load(out / "markov").name == "markov"
     assert segue.load(out / "production").about["trained_on"] == EVERYTHING

@@ -1,4 +1,4 @@
-"""The values of a model in each test case, as a run keeps them: cases/LABEL.parquet.
+"""Metrics of a model in each test case, stored as cases/LABEL.parquet.
 
 One row per case: ``group`` (the session or user), each metric that has values per case (float64, so that their means
 are the figures of the run to the last digit), and ``weight of METRIC`` where the metric is a weighted mean. The
@@ -8,7 +8,7 @@ metadata of the file name the hash of protocol and data, and the training that t
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,10 @@ import polars as pl
 from jaxtyping import Float64, Int64
 
 from segue.errors import ArtifactError
-from segue.evaluation.evaluate import evaluate
 from segue.evaluation.outcome import Evaluation
-from segue.experiment.folder import CASES
-from segue.models.catalog import load
-from segue.protocols.dataset import Dataset
+from segue.experiment.run_folder import CASES
 from segue.storage import replacing_file
 from segue.strict_json import dumps
-from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +28,14 @@ _GROUP, _WEIGHT, _ABOUT = "group", "weight of ", "segue"
 
 @dataclass(frozen=True, eq=False)
 class CaseValues:
-    """What a model is worth in each of C test cases.
+    """Metrics of a model in each of C test cases.
 
     Attributes:
         groups: the session (or user) of each case.
         values: by metric.
         weights: how much each case counts, for metrics that are weighted means.
         hash: hash of the protocol and the data that the cases come from.
-        key: what decided the outcome of the training.
+        key: key of the training, see ``training_key``.
     """
 
     groups: Int64[np.ndarray, "C"]
@@ -48,8 +44,19 @@ class CaseValues:
     hash: str
     key: str
 
+    @classmethod
+    def of(cls, evaluation: Evaluation, key: str) -> "CaseValues":
+        """Return the values of an evaluation."""
+        return cls(evaluation.groups, evaluation.values, evaluation.weights, evaluation.hash or "", key)
+
+    def only(self, metrics: Sequence[str]) -> "CaseValues":
+        """Return the values of some metrics; those without values per case are left out."""
+        values = {name: column for name, column in self.values.items() if name in metrics}
+        weights = {name: column for name, column in self.weights.items() if name in metrics}
+        return replace(self, values=values, weights=weights)
+
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all.
+        """Write the file atomically.
 
         Raises:
             StorageError: the write failed.
@@ -65,22 +72,22 @@ class CaseValues:
 
         Args:
             path: the file.
-            metrics: what is wanted; one without values per case is left out. None reads all.
+            metrics: which to read; those without values per case are left out. None reads all.
 
         Raises:
             ArtifactError: it is missing or damaged.
         """
         try:
             about = json.loads(pl.read_parquet_metadata(path)[_ABOUT])
-            there = list(pl.read_parquet_schema(path))
-            plain = [name for name in there if name != _GROUP and not name.startswith(_WEIGHT)]
+            stored = list(pl.read_parquet_schema(path))
+            plain = [name for name in stored if name != _GROUP and not name.startswith(_WEIGHT)]
             names = [name for name in plain if metrics is None or name in metrics]
-            weighed = [name for name in names if _WEIGHT + name in there]
-            table = pl.read_parquet(path, columns=[_GROUP, *names, *(_WEIGHT + name for name in weighed)])
+            weighted = [name for name in names if _WEIGHT + name in stored]
+            table = pl.read_parquet(path, columns=[_GROUP, *names, *(_WEIGHT + name for name in weighted)])
             return cls(
                 groups=table[_GROUP].to_numpy(),
                 values={name: table[name].to_numpy() for name in names},
-                weights={name: table[_WEIGHT + name].to_numpy() for name in weighed},
+                weights={name: table[_WEIGHT + name].to_numpy() for name in weighted},
                 hash=about["hash"],
                 key=about["key"],
             )
@@ -92,32 +99,5 @@ class CaseValues:
 
 
 def cases_file(run: Path, label: str) -> Path:
-    """Return where a run keeps the values of a model."""
+    """Return the file of a run that holds the values of a model."""
     return run / CASES / f"{label}.parquet"
-
-
-def keep_cases(run: Path, label: str, evaluation: Evaluation, key: str) -> None:
-    """Write the values of a model that was tested.
-
-    Raises:
-        StorageError: the write failed.
-    """
-    found = CaseValues(evaluation.groups, evaluation.values, evaluation.weights, evaluation.hash or "", key)
-    found.write(cases_file(run, label))
-
-
-def restore_cases(run: Path, label: str, key: str, data: Dataset, *, seed: int, runtime: Runtime) -> None:
-    """Measure a finished model again if the values that it should have left are not there.
-
-    Raises:
-        StorageError: the write failed.
-    """
-    try:
-        if CaseValues.read(cases_file(run, label), metrics=()).key == key:
-            return
-    except ArtifactError:
-        pass
-    logger.info("%s: its values in each case are missing or damaged; it is measured again", label)
-    model = load(run / label)
-    model = model.to(runtime.torch_device())
-    keep_cases(run, label, evaluate(model, data, seed=seed, progress=runtime.progress), key)

@@ -1,4 +1,4 @@
-"""The recipe of a run: what `segue run` is told, by options, by a YAML file, or from Python."""
+"""Configuration of a run, from command line options, a YAML file or Python."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,18 +7,15 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from segue.data.events import Events
-from segue.data.readers.public_logs import find_log
-from segue.data.readers.read import read
 from segue.errors import ParameterError
-from segue.parameters import build, merge
+from segue.parameters import build, merge, nested
 
 PROTOCOL = "protocol"
 """Owner of the protocol's parameters, beside the names of the models."""
 
 
-class Recipe(BaseModel):
-    """Everything that decides the outcome of a run, but for the content of the log."""
+class RunConfig(BaseModel):
+    """Everything that decides the outcome of a run, except the content of the log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -39,9 +36,9 @@ class Recipe(BaseModel):
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Parameters by model name; those of the protocol stand under ``protocol``."""
     baselines: bool = True
-    """Train the baselines too and say which models lose to them."""
+    """Also train the baselines; models that lose to one of them are flagged."""
     slices: list[str] = Field(default_factory=list)
-    """How test cases are taken apart besides the usual ways: weekday, day, or a column of the log or its items."""
+    """Further ways to slice the test cases: weekday, day, or a column of the log or its items."""
     seed: int = Field(0, ge=0)
     """Seed of every random draw."""
     device: str = "auto"
@@ -49,12 +46,11 @@ class Recipe(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the neural models: auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."""
     chosen_epochs: dict[str, int] = Field(default_factory=dict)
-    """Epochs that validation chose in a search, by stage of the training: `segue fit` trains for so many; `segue run`
-    chooses anew."""
+    """Epochs that validation chose in a search, by training stage. `segue fit` uses them; `segue run` chooses again."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)
-    """Who else is told of the run, beside its folder."""
+    """Trackers that also log the run."""
     notes: list[str] = Field(default_factory=list)
-    """What a reader of the results should know of how the recipe came about, one sentence each."""
+    """Remarks on how the configuration was made, repeated in the results; one sentence each."""
 
     @property
     def log_name(self) -> str:
@@ -62,36 +58,14 @@ class Recipe(BaseModel):
         return Path(self.log or "").name.split(".")[0] or "log"
 
 
-def load_recipe(path: Path | None, options: Mapping[str, Any]) -> Recipe:
-    """Build a recipe from a YAML file and options on top of it; an option that is None was not given.
+def load_config(path: Path | None, options: Mapping[str, Any]) -> RunConfig:
+    """Build a configuration from a YAML file and options on top of it; an option that is None was not given.
 
     Raises:
         ParameterError: the file cannot be read, or a key or value in it breaks its rule.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    return build(Recipe, "recipe", parameters=merge(_read_yaml(path), given))
-
-
-def read_log(recipe: Recipe) -> Events:
-    """Read the log of a recipe, with the metadata of its items.
-
-    Raises:
-        InputError: the recipe names none, or the log breaks a rule.
-    """
-    if recipe.log is None:
-        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
-    return read(recipe.log, format=recipe.format, columns=recipe.columns, items=_items(recipe.items))
-
-
-def _items(name: str | None) -> Path | None:
-    if name is None:
-        return None
-    path = Path(name) if Path(name).exists() else find_log(name)
-    if path is None or not path.is_file():
-        raise ParameterError(
-            f"--items: must be a file, or the name of one in $SEGUE_DATA, got '{name}'; check the name"
-        )
-    return path
+    return build(RunConfig, "config", parameters=merge(_read_yaml(path), given))
 
 
 def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
@@ -123,10 +97,7 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
         path = name.strip().split(".")
         if not separator or len(path) < 2 or not all(path):
             raise ParameterError(f"--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got '{entry}'")
-        value = _yaml_value(entry, text)
-        for part in reversed(path):
-            value = {part: value}
-        tree = merge(tree, value)
+        tree = merge(tree, nested({".".join(path): _yaml_value(entry, text)}))
     return tree
 
 

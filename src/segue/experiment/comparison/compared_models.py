@@ -1,7 +1,7 @@
-"""The models of several runs, read to be compared: whose they are, and whether they can be compared at all."""
+"""Read the models of several runs, and check that they can be compared."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +9,30 @@ import numpy as np
 
 from segue.artifact import is_artifact
 from segue.errors import ArtifactError, InputError, ParameterError
-from segue.experiment.begun import read_settings
-from segue.experiment.comparison.cases import CaseValues, cases_file
-from segue.experiment.folder import BEGUN, RESULTS
+from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.results import ModelResult, Results
+from segue.experiment.run_folder import RESULTS, SETTINGS, read_settings
 from segue.parameters import typed
 from segue.protocols.identity import differences
 from segue.protocols.protocol import Protocol
 from segue.strict_json import dumps
 
 _SHOWN = 5
-"""Parameters that are named where protocols differ."""
+"""Differences that a message lists before it only counts the rest."""
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
-    """A model of a run, or what several runs made of one model with different seeds.
+class ComparedModel:
+    """A model of one run, or of several runs that differ by their seed alone.
 
     Attributes:
         label: its name in the comparison.
         runs: folder of each run.
-        rows: what each run found.
+        rows: its row in each run.
         seeds: seed of each run.
         log: name of the log.
         protocol: the protocol, with hash, fingerprint of the log and headline.
-        decides: what else decided the outcome, the seed aside, as text.
+        settings: everything else that decides the outcome, the seed aside, as text.
     """
 
     label: str
@@ -42,7 +41,7 @@ class Contender:
     seeds: tuple[int, ...]
     log: str
     protocol: Mapping[str, Any]
-    decides: str
+    settings: str
 
     @property
     def hash(self) -> str:
@@ -97,7 +96,7 @@ def check_same_cases(one: tuple[Path, CaseValues], other: tuple[Path, CaseValues
         )
 
 
-def read_contenders(paths: Sequence[Path]) -> list[Contender]:
+def read_models(paths: Sequence[Path]) -> list[ComparedModel]:
     """Read the models of runs, each once.
 
     Args:
@@ -106,18 +105,18 @@ def read_contenders(paths: Sequence[Path]) -> list[Contender]:
     Raises:
         ArtifactError: a folder is neither, or its run is not finished or damaged.
     """
-    found: dict[tuple[Path, str], Contender] = {}
+    found: dict[tuple[Path, str], ComparedModel] = {}
     for path in paths:
         run, label = _run_of(path)
         results = Results.read(run / RESULTS)
         chosen = [row for row in results.models if label in (None, row.label)]
         if not chosen:
             raise ArtifactError(f"{path}: is not in the table of {run / RESULTS}; name the run, or a model of it")
-        begun = read_settings(run) or {"run": {}, "models": {}}
+        started = read_settings(run) or {"run": {}, "models": {}}
         for row in chosen:
-            decides = {"model": row.model, "config": row.config, **begun["models"].get(row.label, {})}
-            text = dumps([decides, begun["run"].get("precision")], sort_keys=True)
-            one = Contender(row.label, (run,), (row,), (results.seed,), results.log, results.protocol, text)
+            settings = {"model": row.model, "config": row.config, **started["models"].get(row.label, {})}
+            text = dumps([settings, started["run"].get("precision")], sort_keys=True)
+            one = ComparedModel(row.label, (run,), (row,), (results.seed,), results.log, results.protocol, text)
             found.setdefault((run.resolve(), row.label), one)
     return list(found.values())
 
@@ -134,22 +133,24 @@ def _run_of(path: Path) -> tuple[Path, str | None]:
             f"{path}: is a model that stands in no run (there is no {here.parent / RESULTS}); "
             "name a run, or a model in one"
         )
-    if (path / BEGUN).is_file():
+    if (path / SETTINGS).is_file():
         raise ArtifactError(f"{path}: is a run that is not finished; go on with it (--resume), then compare")
     raise ArtifactError(f"{path}: is no run of segue (it has no {RESULTS}); name a folder that segue run wrote")
 
 
-def check_comparable(contenders: Sequence[Contender]) -> None:
-    """Refuse to put figures side by side that were not measured alike.
+def check_comparable(models: Sequence[ComparedModel]) -> None:
+    """Refuse to compare figures of different protocols or logs.
 
     Raises:
-        ParameterError: the hashes differ; the message says in what.
+        ParameterError: the hashes differ; the message names the differences.
     """
-    first = contenders[0]
-    for other in contenders:
+    first = models[0]
+    for other in models:
         if other.hash == first.hash:
             continue
-        found = list(_unlike(first, other)) or ["the protocols look alike, so the versions of segue differ"]
+        found = list(_protocol_differences(first, other)) or [
+            "the protocols look alike, so the versions of segue differ"
+        ]
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise ParameterError(
             f"{first.runs[0]} and {other.runs[0]}: must share one protocol and log, and have the hashes {first.hash} "
@@ -158,7 +159,7 @@ def check_comparable(contenders: Sequence[Contender]) -> None:
         )
 
 
-def _unlike(one: Contender, other: Contender) -> Iterator[str]:
+def _protocol_differences(one: ComparedModel, other: ComparedModel) -> Iterator[str]:
     places = f"in {one.runs[0]}", f"in {other.runs[0]}"
     if one.protocol["fingerprint"] != other.protocol["fingerprint"]:
         logs = (f"'{each.log}' (fingerprint {each.protocol['fingerprint']})" for each in (one, other))
@@ -172,52 +173,42 @@ def _unlike(one: Contender, other: Contender) -> Iterator[str]:
         yield f"protocol.{name} is {typed(values[0])} {places[0]} and {typed(values[1])} {places[1]}"
 
 
-def over_seeds(contenders: Sequence[Contender]) -> list[Contender]:
-    """Put together what differs by seed alone: same label, same parameters, same protocol and log.
+def over_seeds(models: Sequence[ComparedModel]) -> list[ComparedModel]:
+    """Merge models that differ by seed alone: same label, same parameters, same protocol and log.
 
-    Where a seed comes twice, nothing says what belongs together, and each stays on its own.
+    If a seed occurs twice, the runs cannot be matched, and each stays separate.
     """
-    alike: dict[tuple[str, str, str], list[Contender]] = {}
-    for one in contenders:
-        alike.setdefault((one.label, one.hash, one.decides), []).append(one)
-    merged: list[Contender] = []
+    alike: dict[tuple[str, str, str], list[ComparedModel]] = {}
+    for one in models:
+        alike.setdefault((one.label, one.hash, one.settings), []).append(one)
+    merged: list[ComparedModel] = []
     for some in alike.values():
         seeds = [one.seeds[0] for one in some]
         if len(some) == 1 or len(set(seeds)) < len(seeds):
             merged += some
-        else:
-            merged.append(_merged(sorted(some, key=lambda one: one.seeds[0])))
+            continue
+        some.sort(key=lambda one: one.seeds[0])
+        runs, rows, seeds = ([getattr(one, name)[0] for one in some] for name in ("runs", "rows", "seeds"))
+        merged.append(replace(some[0], runs=tuple(runs), rows=tuple(rows), seeds=tuple(seeds)))
     return merged
 
 
-def _merged(some: Sequence[Contender]) -> Contender:
-    first = some[0]
-    return Contender(
-        label=first.label,
-        runs=tuple(one.runs[0] for one in some),
-        rows=tuple(one.rows[0] for one in some),
-        seeds=tuple(one.seeds[0] for one in some),
-        log=first.log,
-        protocol=first.protocol,
-        decides=first.decides,
-    )
-
-
-def distinct_labels(contenders: Sequence[Contender]) -> list[str]:
-    """Return a name for each: its label, with its run before it where several have that label."""
-    labels = [one.label for one in contenders]
-    for named in (_short, _long):
+def distinct_labels(models: Sequence[ComparedModel]) -> list[str]:
+    """Return a distinct name for each model: its label, preceded by its run where several have that label."""
+    labels = [one.label for one in models]
+    for prefix in (_run_name, _run_path):
         doubled = {label for label in labels if labels.count(label) > 1}
-        labels = [named(one) if label in doubled else label for one, label in zip(contenders, labels, strict=True)]
+        labels = [
+            f"{prefix(one.runs)}/{one.label}" if label in doubled else label
+            for one, label in zip(models, labels, strict=True)
+        ]
     return labels
 
 
-def _short(contender: Contender) -> str:
-    """Name the folder of the run; of several runs, the one that holds them."""
-    runs = contender.runs
-    return f"{(runs[0] if len(runs) == 1 else runs[0].parent).resolve().name}/{contender.label}"
+def _run_name(runs: Sequence[Path]) -> str:
+    """Return the folder name of the run; of several runs, that of their parent."""
+    return (runs[0] if len(runs) == 1 else runs[0].parent).resolve().name
 
 
-def _long(contender: Contender) -> str:
-    more = f"+{len(contender.runs) - 1}" if len(contender.runs) > 1 else ""
-    return f"{contender.runs[0]}{more}/{contender.label}"
+def _run_path(runs: Sequence[Path]) -> str:
+    return f"{runs[0]}+{len(runs) - 1}" if len(runs) > 1 else str(runs[0])

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from segue.errors import ParameterError
-from segue.experiment.recipe import Recipe, load_recipe, parse_assignments, parse_settings, read_log
+from segue.experiment.config import RunConfig, load_config, parse_assignments, parse_settings
+from segue.experiment.source import read_log
 
 
 def test_settings_become_a_tree_with_typed_values() -> None:
@@ -41,39 +42,39 @@ def test_assignments_may_be_repeated_or_joined() -> None:
 def test_options_go_on_top_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("models: [gru4rec]\nseed: 3\nset:\n  gru4rec: {hidden_size: 64, training: {epochs: 2}}\n")
-    recipe = load_recipe(file, {"seed": 4, "log": None, "set": {"gru4rec": {"training": {"epochs": 9}}}})
-    assert (recipe.models, recipe.seed) == (["gru4rec"], 4)
-    assert recipe.set == {"gru4rec": {"hidden_size": 64, "training": {"epochs": 9}}}
+    config = load_config(file, {"seed": 4, "log": None, "set": {"gru4rec": {"training": {"epochs": 9}}}})
+    assert (config.models, config.seed) == (["gru4rec"], 4)
+    assert config.set == {"gru4rec": {"hidden_size": 64, "training": {"epochs": 9}}}
 
 
 def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     with pytest.raises(ParameterError, match="cannot be read"):
-        load_recipe(file, {})
+        load_config(file, {})
     file.write_text("models: gru4rec\nsed: 1\nseed: -1\n")
     with pytest.raises(ParameterError) as caught:
-        load_recipe(file, {})
-    assert "recipe.models: must be a list such as '[gru4rec]', got 'gru4rec'" in str(caught.value)
+        load_config(file, {})
+    assert "config.models: must be a list such as '[gru4rec]', got 'gru4rec'" in str(caught.value)
     assert "did you mean 'seed'" in str(caught.value)
-    assert "recipe.seed: must be greater than or equal to 0, got -1" in str(caught.value)
+    assert "config.seed: must be greater than or equal to 0, got -1" in str(caught.value)
     file.write_text("- a\n")
     with pytest.raises(ParameterError, match="must hold names and values, got list"):
-        load_recipe(file, {})
+        load_config(file, {})
     file.write_text("a: [1\n")
     with pytest.raises(ParameterError, match="is no YAML"):
-        load_recipe(file, {})
+        load_config(file, {})
 
 
 def test_the_items_are_found_where_the_log_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clicks.csv").write_text("session,item\n1,2\n1,3\n")
     (tmp_path / "items.csv").write_text("item,colour\n3,red\n")
-    recipe = Recipe(log="clicks.csv", items="items.csv")
+    config = RunConfig(log="clicks.csv", items="items.csv")
     monkeypatch.setenv("SEGUE_DATA", str(tmp_path))
-    events = read_log(recipe)
+    events = read_log(config)
     assert events.items is not None
     assert events.items.rows() == [(3, "red")]
     monkeypatch.delenv("SEGUE_DATA")
     monkeypatch.chdir(tmp_path)
-    assert read_log(recipe).items is not None
+    assert read_log(config).items is not None
     with pytest.raises(ParameterError, match=r"--items: must be a file, .* got 'nope\.csv'"):
-        read_log(Recipe(log="clicks.csv", items="nope.csv"))
+        read_log(RunConfig(log="clicks.csv", items="nope.csv"))

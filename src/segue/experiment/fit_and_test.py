@@ -1,0 +1,146 @@
+"""Fit one model and test it; nothing is read or written here."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from segue.evaluation.evaluate import evaluate
+from segue.evaluation.linter.results import evaluate_validation
+from segue.evaluation.linter.scores import lint_scores
+from segue.evaluation.outcome import Evaluation
+from segue.experiment.comparison.case_values import CaseValues
+from segue.experiment.environment import median_latency_ms, peak_memory_mb, reset_peak_memory
+from segue.experiment.model_specs import ModelSpec
+from segue.experiment.results import Epoch, ModelResult
+from segue.models.base import Model
+from segue.protocols.dataset import Dataset
+from segue.strict_json import digest
+from segue.training.runtime import EpochRecord, Runtime
+
+
+@dataclass(frozen=True, eq=False)
+class TestedModel:
+    """A fitted model and what its test found.
+
+    Attributes:
+        model: the fitted model.
+        row: its row of the leaderboard.
+        cases: its metrics in each test case.
+    """
+
+    __test__ = False  # pytest takes it for a test class otherwise.
+
+    model: Model
+    row: ModelResult
+    cases: CaseValues
+
+
+def fit_and_test(
+    spec: ModelSpec,
+    data: Dataset,
+    *,
+    seed: int,
+    runtime: Runtime,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> TestedModel:
+    """Fit a model on the training part, and test it on the test part.
+
+    Args:
+        spec: the model.
+        data: the prepared log.
+        seed: seed of the fit and of the confidence intervals.
+        runtime: device, precision, checkpoint and progress of the fit.
+        on_epoch: called after each epoch of the fit; epochs are numbered over all stages.
+    """
+    curve: list[Epoch] = []
+
+    def observe(stage: str, record: EpochRecord) -> None:
+        epoch = Epoch(
+            epoch=len(curve) + 1,
+            stage=stage,
+            loss=record.loss,
+            validation=record.validation,
+            seconds=round(record.seconds, 3),
+            kept=record.kept,
+        )
+        curve.append(epoch)
+        if on_epoch is not None:
+            on_epoch(epoch)
+
+    model = spec.model
+    reset_peak_memory()
+    started = time.perf_counter()
+    spec.fit(data.train, data.valid, seed, replace(runtime, observe=observe))
+    fitted = time.perf_counter()
+    evaluation = evaluate(model, data, seed=seed, progress=runtime.progress)
+    row = ModelResult(
+        model=model.name,
+        label=spec.label,
+        baseline=spec.baseline,
+        config=model.config.model_dump(mode="json"),
+        fit_seconds=round(fitted - started, 3),
+        evaluate_seconds=round(time.perf_counter() - fitted, 3),
+        peak_memory_mb=None if (peak := peak_memory_mb()) is None else round(peak, 1),
+        parameters=sum(array.size for array in model.arrays().values()),
+        latency_ms=round(median_latency_ms(model, data.test.prefixes), 3),
+        diagnostics=dict(model.diagnostics),
+        curve=curve,
+        notes=list(model.notes),
+        **_figures(evaluation, data),
+    )
+    row = _with_validation(row, model, data, seed)
+    return TestedModel(model, row, CaseValues.of(evaluation, training_key(spec, data, seed, runtime)))
+
+
+def test_again(model: Model, row: ModelResult, key: str, data: Dataset, *, seed: int, runtime: Runtime) -> TestedModel:
+    """Test a fitted model by the metrics of ``data``; what its row says of the fit is kept.
+
+    Args:
+        model: the model.
+        row: its row from an earlier test.
+        key: key of its training.
+        data: the prepared log.
+        seed: seed of the confidence intervals.
+        runtime: receives progress updates.
+    """
+    started = time.perf_counter()
+    evaluation = evaluate(model, data, seed=seed, progress=runtime.progress)
+    figures = _figures(evaluation, data)
+    figures["evaluate_seconds"] = round(time.perf_counter() - started, 3)
+    row = _with_validation(row.model_copy(update=figures), model, data, seed)
+    return TestedModel(model, row, CaseValues.of(evaluation, key))
+
+
+def training_key(spec: ModelSpec, data: Dataset, seed: int, runtime: Runtime) -> str:
+    """Return a hash of everything that decides the outcome of a fit; a finished model is reused only if it is equal."""
+    return digest(
+        {
+            "data": data.hash,
+            "model": spec.model.name,
+            "config": spec.model.config.model_dump(mode="json"),
+            "seed": seed,
+            "precision": runtime.arithmetic(),
+            **spec.extra,
+        }
+    )
+
+
+def _figures(evaluation: Evaluation, data: Dataset) -> dict[str, Any]:
+    return {
+        "metrics": evaluation.metrics,
+        "confidence": evaluation.confidence,
+        "roc": evaluation.roc,
+        "ties": evaluation.tie_note(data.protocol.headline),
+    }
+
+
+def _with_validation(row: ModelResult, model: Model, data: Dataset, seed: int) -> ModelResult:
+    """Add the headline metrics on validation, and what the linter finds in the scores."""
+    valid = evaluate_validation(model, data, seed=seed)
+    update = {
+        "validation": {} if valid is None else valid.metrics,
+        "validation_confidence": {} if valid is None else valid.confidence,
+        "findings": lint_scores(model, data, row.label),
+    }
+    return row.model_copy(update=update)

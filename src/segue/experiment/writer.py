@@ -1,0 +1,150 @@
+"""Writes the folder of a run: settings, environment, models, case values, results and reports."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from segue.artifact import Artifact
+from segue.errors import ArtifactError
+from segue.evaluation.evaluate import evaluate
+from segue.experiment.comparison.case_values import CaseValues, cases_file
+from segue.experiment.config import RunConfig
+from segue.experiment.environment import environment
+from segue.experiment.fit_and_test import TestedModel, test_again, training_key
+from segue.experiment.model_specs import ModelSpec
+from segue.experiment.report import write_reports
+from segue.experiment.results import ModelResult, Results
+from segue.experiment.run_folder import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    RESULTS,
+    begin_folder,
+    check_same,
+    read_settings,
+    settings_of,
+    write_settings,
+)
+from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
+from segue.models.catalog import load
+from segue.protocols.dataset import Dataset
+from segue.storage import remove, write_text
+from segue.strict_json import dumps
+from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+
+class RunWriter:
+    """Writes what a run finds, and reads back what an interrupted one finished.
+
+    Args:
+        out: folder of the run.
+        data: the prepared log.
+        config: configuration of the run.
+        runtime: device, precision, progress, and whether an interrupted run is resumed.
+    """
+
+    def __init__(self, out: Path, data: Dataset, config: RunConfig, runtime: Runtime) -> None:
+        self._out = out
+        self._data = data
+        self._config = config
+        self._runtime = runtime
+
+    def begin(self, specs: Sequence[ModelSpec]) -> None:
+        """Create the folder, run.json and environment.json.
+
+        Raises:
+            ParameterError: the run to resume was started with other settings; it is left unchanged.
+            StorageError: the write failed.
+        """
+        settings = settings_of(self._data, self._config, self._runtime, specs)
+        if self._runtime.resume:
+            started = read_settings(self._out)
+            if started is None:
+                self._say(f"{self._out}: holds nothing to resume; starting from the beginning")
+            else:
+                check_same(self._out, started, settings)
+        begin_folder(self._out, resume=self._runtime.resume)
+        write_settings(self._out, settings)
+        write_text(self._out / ENVIRONMENT, dumps(environment(self._runtime), indent=2) + "\n")
+
+    def track(self, spec: ModelSpec) -> AbstractContextManager[Trackers]:
+        """Track the fit of a model."""
+        fit = TrackedFit(
+            out=self._out,
+            label=spec.label,
+            log=self._config.log_name,
+            seed=self._config.seed,
+            protocol=self._data.describe(),
+            config=spec.model.config.model_dump(mode="json"),
+        )
+        return track(fit, self._config.track)
+
+    def checkpoint(self, spec: ModelSpec) -> Path:
+        """Return the file of the training state of a model."""
+        return self._out / CHECKPOINTS / f"{spec.label}-{self._key(spec)}.safetensors"
+
+    def write_model(self, spec: ModelSpec, tested: TestedModel) -> None:
+        """Write the case values of a model, then its artifact: a model that is there is finished."""
+        self._write_cases(tested)
+        tested.model.save(
+            self._out / spec.label,
+            log=self._config.log_name,
+            seed=self._config.seed,
+            protocol=self._data.describe(),
+            key=tested.cases.key,
+            extra=dict(spec.extra),
+            result=tested.row.model_dump(mode="json"),
+        )
+
+    def finished(self, spec: ModelSpec) -> TestedModel | None:
+        """Return a model that an interrupted run finished, tested again if metrics or case values are missing."""
+        folder, key = self._out / spec.label, self._key(spec)
+        try:
+            if Artifact.facts(folder).get("key") != key:
+                return None
+            model = load(folder)
+        except ArtifactError:
+            return None
+        self._say(f"{spec.label}: taken over from {folder}")
+        row = ModelResult.model_validate(model.about["result"])
+        cases = self._read_cases(spec.label, key)
+        other_metrics = tuple(row.metrics) != self._data.protocol.metrics
+        if cases is not None and not other_metrics:
+            return TestedModel(model, row, cases)
+        model, seed = model.to(self._runtime.torch_device()), self._config.seed
+        if other_metrics:
+            self._say(f"{spec.label}: other metrics are requested; it is tested again")
+            tested = test_again(model, row, key, self._data, seed=seed, runtime=self._runtime)
+            self._write_cases(tested)
+            model.save(folder, protocol=self._data.describe(), result=tested.row.model_dump(mode="json"))
+            return tested
+        self._say(f"{spec.label}: its case values are missing or damaged; it is tested again")
+        evaluation = evaluate(model, self._data, seed=seed, progress=self._runtime.progress)
+        tested = TestedModel(model, row, CaseValues.of(evaluation, key))
+        self._write_cases(tested)
+        return tested
+
+    def write_results(self, results: Results) -> None:
+        """Write results.json and the reports, and remove the checkpoints."""
+        results.write(self._out / RESULTS)
+        write_reports(results, self._out)
+        if (self._out / CHECKPOINTS).exists():
+            remove(self._out / CHECKPOINTS)
+
+    def _read_cases(self, label: str, key: str) -> CaseValues | None:
+        try:
+            cases = CaseValues.read(cases_file(self._out, label), self._data.protocol.headline)
+        except ArtifactError:
+            return None
+        return cases if cases.key == key else None
+
+    def _write_cases(self, tested: TestedModel) -> None:
+        tested.cases.write(cases_file(self._out, tested.row.label))
+
+    def _key(self, spec: ModelSpec) -> str:
+        return training_key(spec, self._data, self._config.seed, self._runtime)
+
+    def _say(self, line: str) -> None:
+        logger.info(line)
