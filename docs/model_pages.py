@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import segue
+from segue.markdown import table
 from segue.parameters import describe, flatten, typed
 
 DOCS = Path(__file__).parent
@@ -46,33 +47,33 @@ def _head(name: str) -> str:
 def _parameters(name: str) -> str:
     config = segue.model_class(name).Config
     own_first = sorted(describe(config), key=lambda one: "." in one.name)
-    rows = [f"| `{one.name}` | {typed(one.default)} | {_escaped(one.rule)} | {one.meaning} |" for one in own_first]
+    rows = [[f"`{one.name}`", typed(one.default), one.rule, one.meaning] for one in own_first]
     if not rows:
         return "It has no parameters.\n"
-    table = ["| parameter | default | rule | meaning |", "|---|---|---|---|", *rows]
-    if config.presets:
-        table += ["", "| preset | sets |", "|---|---|"]
-    for preset, values in config.presets.items():
-        changes = ", ".join(f"`{key}={typed(value)}`" for key, value in flatten(values).items())
-        table.append(f"| `{preset}` | {changes or 'the defaults'} |")
-    return "\n".join(table) + "\n"
+    text = table(["parameter", "default", "rule", "meaning"], rows, numbers=False) + "\n"
+    changes = {
+        preset: ", ".join(f"`{key}={typed(value)}`" for key, value in flatten(values).items())
+        for preset, values in config.presets.items()
+    }
+    presets = [[f"`{preset}`", changed or "the defaults"] for preset, changed in changes.items()]
+    return text + ("\n" + table(["preset", "sets"], presets, numbers=False) + "\n" if presets else "")
 
 
 def _results(name: str) -> str:
     rows = [
-        f"| [{title}](../results.md#{_anchor(title)}) | {setting} | {'; '.join(figures)} |"
+        [f"[{title}](../results.md#{_anchor(title)})", setting, "; ".join(figures)]
         for title, setting, figures in _result_rows(name)
     ]
     if not rows:
         return "None in [results](../results.md) yet.\n"
-    return "\n".join(["| log | setting | result |", "|---|---|---|", *rows]) + "\n"
+    return table(["log", "setting", "result"], rows, numbers=False) + "\n"
 
 
 def _result_rows(name: str) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the section, the setting, and the other cells with the heads of their columns, of each row of a model."""
     for title, section in _SECTION.findall((DOCS / "results.md").read_text(encoding="utf-8")):
-        for table in _TABLE.findall(section):
-            heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines())
+        for found in _TABLE.findall(section):
+            heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in found.splitlines())
             for row in rows:
                 if row[0] == f"`{name}`":
                     figures = zip(heads[2:], row[2:], strict=True)
@@ -85,16 +86,12 @@ def _anchor(title: str) -> str:
 
 
 def _models(_: str) -> str:
-    rows = ["| model | family | what it does | source |", "|---|---|---|---|"]
+    rows = []
     for name, page in pages().items():
         if name != INDEX:
             kind, (family,) = segue.model_class(name), _FAMILY.findall(page.read_text(encoding="utf-8"))
-            rows.append(f"| [`{name}`]({name}.md) | {family} | {kind.summary()} | {kind.paper} |")
-    return "\n".join(rows) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+            rows.append([f"[`{name}`]({name}.md)", family, kind.summary(), kind.paper])
+    return table(["model", "family", "what it does", "source"], rows, numbers=False) + "\n"
 
 
 _PARTS: dict[str, Callable[[str], str]] = {

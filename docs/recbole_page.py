@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from segue.markdown import section, table
 from segue.recbole.models import COUNTERPARTS
 from segue.recbole.settings import GROUPS, Setting
 
@@ -26,23 +27,23 @@ def filled() -> str:
 
 def _models() -> str:
     rows = [
-        f"| `{one.recbole}` | [`{one.segue}`](models/{one.segue}.md) | {one.kind} | {one.differs or ''} |"
+        [f"`{one.recbole}`", f"[`{one.segue}`](models/{one.segue}.md)", one.kind, one.differs or ""]
         for one in COUNTERPARTS
     ]
-    return "\n".join(["| RecBole | segue | tested as | what differs |", "|---|---|---|---|", *rows]) + "\n"
+    return table(["RecBole", "segue", "tested as", "what differs"], rows, numbers=False) + "\n"
 
 
 def _settings() -> str:
     sections = []
     for heading, settings in GROUPS.items():
-        head = ["| setting | RecBole's default | fate | here |", "|---|---|---|---|"]
-        sections.append("\n".join([f"### {heading}", "", *head, *map(_row, settings)]) + "\n")
+        rows = table(["setting", "RecBole's default", "fate", "here"], map(_row, settings), numbers=False)
+        sections += section(heading, rows, level=3)
     return "\n" + "\n".join(sections)
 
 
-def _row(setting: Setting) -> str:
+def _row(setting: Setting) -> list[str]:
     default = "" if setting.default is None else f"`{_written(setting.default)}`"
-    return f"| `{setting.name}` | {default} | {setting.fate} | {setting.becomes} |"
+    return [f"`{setting.name}`", default, setting.fate, setting.becomes]
 
 
 def _written(value: Any) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from segue.data.sessions import Prefixes as Prefixes
     from segue.data.sessions import Sessions as Sessions
     from segue.data.vocabulary import Vocabulary as Vocabulary
-    from segue.embeddings.plot import Insight as Insight
+    from segue.embeddings.plot import EmbeddingPlot as EmbeddingPlot
     from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
     from segue.evaluation.evaluate import evaluate as evaluate
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from segue.recbole import load_recbole as load_recbole
     from segue.training.config import Distillation as Distillation
     from segue.training.runtime import Runtime as Runtime
-    from segue.tuning.plan import Tuning as Tuning
+    from segue.tuning import TuningConfig as TuningConfig
     from segue.tuning.tune import tune as tune
     from segue.version import __version__ as __version__
 
@@ -111,7 +111,7 @@ _HOMES = {
     "RunConfig": "experiment.config",
     "Results": "experiment.results",
     "run": "experiment.run",
-    "Insight": "embeddings.plot",
+    "EmbeddingPlot": "embeddings.plot",
     "plot": "embeddings.plot",
     "ALS": "models.als",
     "anatomy": "models.summary",
@@ -144,7 +144,7 @@ _HOMES = {
     "VSKNN": "models.v_sknn",
     "VSTAN": "models.vstan",
     "Runtime": "training.runtime",
-    "Tuning": "tuning.plan",
+    "TuningConfig": "tuning",
     "tune": "tuning.tune",
     "__version__": "version",
 }

@@ -98,5 +98,22 @@ def import_extra(module: str, feature: str, extra: str) -> Any:
         raise MissingExtraError(feature, extra) from error
 
 
+def import_extra(module: str, feature: str, extra: str) -> Any:
+    """Import a module that an extra brings, when it is first needed.
+
+    Args:
+        module: its name.
+        feature: what needs it, for the message.
+        extra: the extra.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(feature, extra) from error
+
+
 class StorageError(SegueError, OSError):
     """A file or a folder could not be written."""

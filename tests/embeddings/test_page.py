@@ -10,9 +10,9 @@ import pytest
 from clouds import HOSTILE, cloud, groups, model_of
 
 from segue import plot
-from segue.embeddings.neighbours import neighbours_of
-from segue.embeddings.page.page import embedded, page
-from segue.embeddings.page.page import page as module
+from segue.embeddings.page import embedded, page
+from segue.embeddings.page import page as module
+from segue.embeddings.vectors import nearest_neighbours
 
 
 class Elements(HTMLParser):
@@ -55,7 +55,7 @@ def test_it_holds_all_items_with_their_neighbours() -> None:
     assert content["items"]["ids"][0] == "100"
     assert [name for name, _ in content["items"]["columns"]] == ["id", "support", "kind", "price"]
     assert len(content["items"]["neighbours"]) == 120
-    assert content["items"]["neighbours"] == neighbours_of(points, 10).rows.tolist()
+    assert content["items"]["neighbours"] == nearest_neighbours(points, 10).rows.tolist()
     assert (content["chosen"], content["similarity"]) == (3, "cosine")
     assert content["values"][::20] == [0, 1, 2, 3, 4, 5]
 
@@ -102,7 +102,8 @@ def test_embedded_json_opens_and_ends_no_element() -> None:
 
 
 def test_the_script_writes_texts_as_texts() -> None:
-    script = module._file("page.js")
+    script = module.template().rpartition("<script>")[2]
+    assert "textContent" in script
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script)
 
 

@@ -1,5 +1,6 @@
 import math
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -267,3 +268,16 @@ def test_long_lists_of_what_followed_are_cut() -> None:
     told = results(examples=[Example(session=["a"], target=[f"t{n}" for n in range(12)], lists={})])
     assert "t9 · and 2 more</mark>" in page(told)
     assert "t9 · and 2 more**" in markdown(told)
+
+
+def test_without_vl_convert_the_page_has_no_charts_and_names_the_extra(
+    full: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    write_reports(full, tmp_path)
+    assert (tmp_path / "report.md").read_text() == markdown(full)
+    seen = Tags((tmp_path / "report.html").read_text())
+    assert "No charts: a chart needs the extra 'report': pip install 'segue[report]'." in seen.texts
+    assert {"leaderboard", "slices", "protocol"} <= set(seen.headings)
+    assert {"svg", "figure"}.isdisjoint({tag for tag, _ in seen.tags})
+    assert "0.3142" in seen.texts

@@ -9,7 +9,7 @@ import segue.tuning
 from segue.errors import MissingExtraError
 
 
-@pytest.mark.parametrize("library", ["optuna", "matplotlib"])
+@pytest.mark.parametrize("library", ["optuna", "vl_convert"])
 def test_the_extra_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=r'segue tune needs the extra .tune.: pip install "segue\[tune\]"'):

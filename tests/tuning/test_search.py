@@ -19,14 +19,14 @@ from segue.models.catalog import model_class
 from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
 from segue.protocols.prepare import prepare
-from segue.tuning.folder import DATA
-from segue.tuning.outcome import TrialRow, Tuned
-from segue.tuning.plan import Tuning
-from segue.tuning.task import Task
-from segue.tuning.team import shared_data
+from segue.tuning import TuningConfig
+from segue.tuning.objective import Objective
+from segue.tuning.result import TrialRecord, TuningResult
+from segue.tuning.study import DATA
 from segue.tuning.tune import tune
+from segue.tuning.workers import shared_data
 
-SMALL = {"hidden_size": 8, "training": {"epochs": 3, "loss": {"n_samples": 32}}}
+SMALL = {"hidden_size": 8, "training": {"epochs": 3, "n_samples": 32}}
 SEARCH = {"gru4rec": {"training.learning_rate": "0.005..0.5:log", "dropout_hidden": [0.0, 0.2, 0.4]}}
 
 
@@ -36,27 +36,27 @@ def events() -> Events:
 
 
 @pytest.fixture(scope="module")
-def tuned(events: Events, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+def tuned(events: Events, tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
     """A finished search of seven trials, uninterrupted. Not to be written to."""
     return sought(events, tmp_path_factory.mktemp("searches") / "a")
 
 
 @pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch, tuned: Tuned) -> None:
+def without_pictures(monkeypatch: pytest.MonkeyPatch, tuned: TuningResult) -> None:
     """Saves the time that they take."""
-    monkeypatch.setattr("segue.tuning.tune.draw", lambda tuned: [])
+    monkeypatch.setattr("segue.tuning.report.write_charts", lambda result: [])
 
 
 def gru4rec(**changes: Any) -> RunConfig:
     return RunConfig(**{"log": "shop", "models": ["gru4rec"], "set": {"gru4rec": SMALL}, **changes})
 
 
-def sought(events: Events, out: Path, config: RunConfig | None = None, **options: Any) -> Tuned:
+def sought(events: Events, out: Path, run_config: RunConfig | None = None, **options: Any) -> TuningResult:
     plan = {"search": SEARCH, "only": True, "trials": 7, **options.pop("plan", {})}
-    return tune(config or gru4rec(), out, plan=Tuning(**plan), events=events, **options)
+    return tune(run_config or gru4rec(), out, config=TuningConfig(**plan), events=events, **options)
 
 
-def facts(rows: Sequence[TrialRow]) -> list[tuple]:
+def facts(rows: Sequence[TrialRecord]) -> list[tuple]:
     return [(row.number, row.state, row.value, row.epochs, row.parameters, row.reason) for row in rows]
 
 
@@ -75,21 +75,21 @@ class StopAt(Progress):
             raise KeyboardInterrupt
 
 
-def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: Tuned) -> None:
+def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: TuningResult) -> None:
     assert [row.number for row in tuned.trials] == list(range(7))
     assert tuned.metric == "recall@20"
     assert tuned.best.value == max(row.value for row in tuned.trials if row.state == "finished")
-    config = load_config(tuned.folder / "best.yaml", {"log": "shop", "baselines": False})
-    assert config == tuned.config.model_copy(update={"log": "shop"})
+    run_config = load_config(tuned.folder / "best.yaml", {"log": "shop", "baselines": False})
+    assert run_config == tuned.run_config.model_copy(update={"log": "shop"})
     data = prepare(events)
-    model = model_class("gru4rec")(**config.set["gru4rec"]).fit(data.train, valid=data.valid)
+    model = model_class("gru4rec")(**run_config.set["gru4rec"]).fit(data.train, valid=data.valid)
     assert evaluate(model, data, part="valid").metrics["recall@20"] == tuned.best.value
     assert max(record.validation for record in model.curve) == tuned.best.value
     best = next(one.epoch for one in model.curve if one.validation == tuned.best.value)
-    assert config.chosen_epochs == {"training": best + 1}
+    assert run_config.chosen_epochs == {"training": best + 1}
 
 
-def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: Tuned) -> None:
+def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: TuningResult) -> None:
     names = {path.name for path in tuned.folder.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("history", "importance") for kind in ("png", "svg")}
     texts = {"best.yaml", "trials.csv", "report.md", "run.json", "study.journal", "study.journal.lock", "study.lock"}
@@ -106,7 +106,7 @@ def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: Tuned) -> None
 
 @pytest.mark.usefixtures("without_pictures")
 def test_the_first_trial_is_without_a_search_and_the_others_depend_on_the_seed(
-    events: Events, tuned: Tuned, tmp_path: Path
+    events: Events, tuned: TuningResult, tmp_path: Path
 ) -> None:
     assert tuned.trials[0].parameters == {"training.learning_rate": 0.05, "dropout_hidden": 0.0}
     other = sought(events, tmp_path / "a", gru4rec(seed=1), plan={"trials": 2})
@@ -116,7 +116,9 @@ def test_the_first_trial_is_without_a_search_and_the_others_depend_on_the_seed(
 
 @pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_interrupted_and_resumed_equals_uninterrupted(events: Events, tuned: Tuned, tmp_path: Path, epoch: int) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted(
+    events: Events, tuned: TuningResult, tmp_path: Path, epoch: int
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         sought(events, tmp_path / "a", progress=StopAt(f"trial 2: training, epoch {epoch}"))
     assert [path.name for path in (tmp_path / "a" / "checkpoints").iterdir()] == ["trial-2.safetensors"]
@@ -126,7 +128,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(events: Events, tuned: Tun
 
 
 @pytest.mark.usefixtures("without_pictures")
-def test_more_trials_may_be_added_and_none_is_repeated(events: Events, tuned: Tuned, tmp_path: Path) -> None:
+def test_more_trials_may_be_added_and_none_is_repeated(events: Events, tuned: TuningResult, tmp_path: Path) -> None:
     sought(events, tmp_path / "a", plan={"trials": 2})
     assert facts(sought(events, tmp_path / "a", resume=True).trials) == facts(tuned.trials)
 
@@ -136,14 +138,14 @@ def test_another_search_is_not_gone_on_with(events: Events, tmp_path: Path) -> N
     sought(events, tmp_path / "a", plan={"trials": 1})
     before = (tmp_path / "a" / "study.journal").read_bytes()
     others = {
-        "seed 0, got 1": {"config": gru4rec(seed=1)},
+        "seed 0, got 1": {"run_config": gru4rec(seed=1)},
         "metric recall@20, got mrr@20": {"plan": {"metric": "mrr@20"}},
         "prune true, got false": {"plan": {"prune": False}},
         r"gru4rec.search.training.learning_rate 0.005..0.5:log, got 0.01..0.1": {
             "plan": {"search": {"gru4rec": {"training.learning_rate": "0.01..0.1"}}}
         },
         "protocol.test_days 1.0, got 2.0": {
-            "config": gru4rec(set={"gru4rec": SMALL, "protocol": {"test_days": 2}}),
+            "run_config": gru4rec(set={"gru4rec": SMALL, "protocol": {"test_days": 2}}),
         },
     }
     for message, options in others.items():
@@ -159,11 +161,11 @@ def test_another_search_is_not_gone_on_with(events: Events, tmp_path: Path) -> N
 def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_path: Path) -> None:
     search = {"sasrec": {"embedding_size": [6, 8], "heads": [2, 4]}}
     small = {"sasrec": {"embedding_size": 8, "heads": 2, "training": {"epochs": 1}}}
-    config = RunConfig(log="shop", models=["sasrec"], set=small)
+    run_config = RunConfig(log="shop", models=["sasrec"], set=small)
     with pytest.raises(ParameterError, match="embedding_size has one value by --set"):
-        sought(events, tmp_path / "a", config, plan={"search": search})
-    config = RunConfig(log="shop", models=["sasrec"], set={"sasrec": {"training": {"epochs": 1}}})
-    tuned = sought(events, tmp_path / "a", config, plan={"search": search, "trials": 10})
+        sought(events, tmp_path / "a", run_config, plan={"search": search})
+    run_config = RunConfig(log="shop", models=["sasrec"], set={"sasrec": {"training": {"epochs": 1}}})
+    tuned = sought(events, tmp_path / "a", run_config, plan={"search": search, "trials": 10})
     reasons = {row.reason for row in tuned.trials if row.parameters == {"embedding_size": 6, "heads": 4}}
     assert reasons == {"sasrec.heads: must be a divisor of embedding_size, which is 6, got 4"}
     assert {row.state for row in tuned.trials if row.parameters["embedding_size"] == 8} <= {"finished", "pruned"}
@@ -171,10 +173,10 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_
 
 
 def test_where_all_trials_fail_the_search_says_so(events: Events, tmp_path: Path) -> None:
-    config = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"name": "top1", "n_samples": 32}}}})
+    run_config = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "n_samples": 32, "loss": "top1"}}})
     plan = {"search": {"gru4rec": {"training.learning_rate": "1e30..1e38:log"}}, "trials": 2}
     with pytest.raises(ParameterError, match="all 2 trials that ended failed, the first one because: the loss became"):
-        sought(events, tmp_path / "a", config, plan=plan)
+        sought(events, tmp_path / "a", run_config, plan=plan)
 
 
 @pytest.mark.usefixtures("without_pictures")
@@ -191,31 +193,31 @@ def test_trials_that_fall_behind_end_early_only_if_asked(events: Events, tmp_pat
 
 @pytest.mark.usefixtures("without_pictures")
 def test_a_model_without_epochs_is_tuned(events: Events, tmp_path: Path) -> None:
-    config = RunConfig(log="shop", models=["v-sknn"], set={"v-sknn": {"max_length": 5}})
-    tuned = sought(events, tmp_path / "a", config, plan={"search": {}, "only": False, "metric": "ndcg@10"})
+    run_config = RunConfig(log="shop", models=["v-sknn"], set={"v-sknn": {"max_length": 5}})
+    tuned = sought(events, tmp_path / "a", run_config, plan={"search": {}, "only": False, "metric": "ndcg@10"})
     names = set(tuned.best.parameters)
     assert {"k", "sample_size", "idf", "decay_days"} <= names
     assert "max_length" not in names
     assert {row.epochs for row in tuned.trials} == {0}
     data = prepare(events)
-    model = model_class("v-sknn")(**tuned.config.set["v-sknn"]).fit(data.train)
+    model = model_class("v-sknn")(**tuned.run_config.set["v-sknn"]).fit(data.train)
     assert evaluate(model, data, part="valid").metrics["ndcg@10"] == tuned.best.value
 
 
 @pytest.mark.usefixtures("without_pictures")
 def test_a_search_that_has_no_time_left_begins_no_trial_and_goes_on_later(events: Events, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="no trial is finished of 0 begun; --resume goes on"):
+    with pytest.raises(ParameterError, match="none of 0 trials is finished; --resume continues"):
         sought(events, tmp_path / "a", plan={"timeout": 1e-9})
     assert len(sought(events, tmp_path / "a", plan={"trials": 2}, resume=True).trials) == 2
 
 
 @pytest.mark.usefixtures("without_pictures")
 def test_free_parameters_of_a_pair_are_searched(events: Events, tmp_path: Path) -> None:
-    config = RunConfig(
+    run_config = RunConfig(
         log="shop", models=["two-stage"], set={"two-stage": {"retriever": "item-knn", "ranker": "v-sknn"}}
     )
     search = {"two-stage": {"ranker_parameters.k": "5..50", "candidates": "10..50"}}
-    tuned = sought(events, tmp_path / "a", config, plan={"search": search, "trials": 3})
+    tuned = sought(events, tmp_path / "a", run_config, plan={"search": search, "trials": 3})
     assert all(isinstance(row.parameters["ranker_parameters.k"], int) for row in tuned.trials)
     assert yaml.safe_load((tuned.folder / "best.yaml").read_text())["set"]["two-stage"]["ranker_parameters"]["k"] >= 5
 
@@ -261,21 +263,21 @@ REFUSED = {
 def test_processes_share_a_log_that_is_in_memory(events: Events, tmp_path: Path) -> None:
     """They open what was prepared of it; the folder with it goes when nothing is left to do."""
     stan = RunConfig(models=["stan"])
-    found = tune(stan, tmp_path / "a", plan=Tuning(trials=4, workers=2), events=events)
+    found = tune(stan, tmp_path / "a", config=TuningConfig(trials=4, workers=2), events=events)
     assert [row.state for row in found.trials] == ["finished"] * 4
     assert not (tmp_path / "a" / "data").exists()
-    alone = tune(stan, tmp_path / "b", plan=Tuning(trials=1), events=events)
+    alone = tune(stan, tmp_path / "b", config=TuningConfig(trials=1), events=events)
     assert found.trials[0].value == alone.trials[0].value
 
 
 def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_path: Path) -> None:
-    task = Task.of(RunConfig(models=["stan"]), Tuning(workers=2), events=events, progress=Progress())
-    folder = shared_data(task, tmp_path)
+    objective = Objective.of(RunConfig(models=["stan"]), TuningConfig(workers=2), events=events, progress=Progress())
+    folder = shared_data(objective, tmp_path)
     assert folder == tmp_path / DATA
-    assert open_dataset(folder).describe() == task.data.describe()
+    assert open_dataset(folder).describe() == objective.data.describe()
     before = (folder / "dataset.json").stat().st_ino
-    assert (shared_data(task, tmp_path) / "dataset.json").stat().st_ino == before
-    other = Task.of(RunConfig(models=["stan"]), Tuning(workers=2), events=shop(300, 1), progress=Progress())
+    assert (shared_data(objective, tmp_path) / "dataset.json").stat().st_ino == before
+    other = Objective.of(RunConfig(models=["stan"]), TuningConfig(workers=2), events=shop(300, 1), progress=Progress())
     assert open_dataset(shared_data(other, tmp_path)).hash == other.data.hash
 
 
@@ -283,16 +285,18 @@ def test_what_was_prepared_stays_for_a_search_that_goes_on(events: Events, tmp_p
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(
     events: Events, tmp_path: Path, case: str
 ) -> None:
-    config, plan, message = REFUSED[case]
+    run_config, plan, message = REFUSED[case]
     with pytest.raises(ParameterError, match=message):
-        sought(events, tmp_path / "a", config, plan=plan)
+        sought(events, tmp_path / "a", run_config, plan=plan)
     assert not (tmp_path / "a").exists()
 
 
 def test_a_space_that_does_not_suit_the_log_is_left_out_or_refused(events: Events, tmp_path: Path) -> None:
     untimed = Events(events.frame.drop("time"), unit="session")
-    config = RunConfig(log="shop", models=["popularity"], protocol="session-next", set={"protocol": {"split": "ratio"}})
+    run_config = RunConfig(
+        log="shop", models=["popularity"], protocol="session-next", set={"protocol": {"split": "ratio"}}
+    )
     with pytest.raises(ParameterError, match="popularity: has nothing to search"):
-        sought(untimed, tmp_path / "a", config, plan={"search": {}, "only": False})
+        sought(untimed, tmp_path / "a", run_config, plan={"search": {}, "only": False})
     with pytest.raises(ParameterError, match=r"--search: popularity\.window_days: needs a log with times"):
-        sought(untimed, tmp_path / "a", config, plan={"search": {"popularity": {"window_days": "1..9"}}})
+        sought(untimed, tmp_path / "a", run_config, plan={"search": {"popularity": {"window_days": "1..9"}}})

@@ -9,7 +9,7 @@ from segue.experiment.environment import environment
 from segue.experiment.results import Epoch
 from segue.experiment.run_folder import CURVES, ENVIRONMENT, TENSORBOARD
 from segue.training.runtime import Runtime
-from segue.tuning.folder import SEARCH
+from segue.tuning.study import SEARCH
 
 DOCS = Path(__file__).parents[2] / "docs"
 TUNING, TRACKING = (

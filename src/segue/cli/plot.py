@@ -1,13 +1,16 @@
 """`segue plot`: plot the item embeddings of a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import segue
 from segue.cli import options
 from segue.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from segue.embeddings.plot import EmbeddingPlot
 
 
 def plot(
@@ -58,28 +61,28 @@ def plot(
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     table = None if items is None else read_items(items)
     with progress_shown() as progress:
-        insight = segue.plot(segue.load(folder), items=table, progress=progress, **given)
-    written = [insight.write(path) for path in files]
+        plotted = segue.plot(segue.load(folder), items=table, progress=progress, **given)
+    written = [plotted.write(path) for path in files]
     if as_json:
-        typer.echo(dumps({**insight.numbers(), "written": [str(path) for path in written]}))
+        typer.echo(dumps({**plotted.to_dict(), "written": [str(path) for path in written]}))
         return
-    _show(insight)
+    _show(plotted)
     typer.echo(f"Wrote {', '.join(map(str, written))}.")
 
 
-def _show(insight: Any) -> None:
-    """Print what the picture does not tell in numbers."""
+def _show(plotted: "EmbeddingPlot") -> None:
+    """Print the measures behind the picture."""
     from segue.cli.tables import component_table, item_table
 
     console = terminal()
-    for note in insight.notes:
+    for note in plotted.notes:
         typer.echo(f"· {note}")
-    for fact in insight.facts():
+    for fact in plotted.summary():
         typer.echo(fact)
-    console.print(component_table(insight.variance))
-    if insight.asked is not None:
-        console.print(item_table(insight.asked))
-    for warning in insight.warnings:
+    console.print(component_table(plotted.components))
+    if plotted.neighbours is not None:
+        console.print(item_table(plotted.neighbours))
+    for warning in plotted.warnings:
         typer.echo(f"! {warning}")
-    if insight.caption:
-        typer.echo(insight.caption)
+    if plotted.caption:
+        typer.echo(plotted.caption)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from segue.data.vocabulary import Vocabulary
-    from segue.embeddings.variance import Variance
+    from segue.embeddings.diagnostics import PrincipalComponents
     from segue.evaluation.outcome import Evaluation
     from segue.experiment.results import ModelResult
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation
     from segue.models.summary import Step
-    from segue.tuning.outcome import TrialRow
+    from segue.tuning.result import TrialRecord
 
 _SIZES = ("events", "sessions", "items", "length_mean")
 
@@ -167,7 +167,7 @@ def parameter_table(config: type[BaseModel]) -> Table:
     return table
 
 
-def trial_table(trials: "Sequence[TrialRow]", metric: str) -> Table:
+def trial_table(trials: "Sequence[TrialRecord]", metric: str) -> Table:
     """Show trials of a search, one column each, with their parameters."""
     table = _table(Column("trial", no_wrap=True), *_right(*(str(trial.number) for trial in trials)))
     table.add_row(metric, *(Text(shown(trial.value), style="bold") for trial in trials))
@@ -198,13 +198,13 @@ def recommendation_table(answer: "Recommendation", vocabulary: "Vocabulary") -> 
     return table
 
 
-def component_table(variance: "Variance") -> Table:
+def component_table(components: "PrincipalComponents") -> Table:
     """Show the variance of the first components, and their correlation with popularity."""
     table = _table(*_right("component", "variance", "cumulative", "with popularity"))
-    for number in range(min(_COMPONENTS, len(variance.shares))):
-        correlation = f"{variance.correlations[number]:+.2f}{' !' if number in variance.flagged else '  '}"
+    for number in range(min(_COMPONENTS, len(components.shares))):
+        correlation = f"{components.correlations[number]:+.2f}{' !' if number in components.flagged else '  '}"
         table.add_row(
-            str(number + 1), f"{variance.shares[number]:.1%}", f"{variance.cumulative[number]:.1%}", correlation
+            str(number + 1), f"{components.shares[number]:.1%}", f"{components.cumulative[number]:.1%}", correlation
         )
     return table
 

@@ -12,7 +12,7 @@ from segue.cli.terminal import again, interruptible, program, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
-    from segue.tuning.outcome import Tuned
+    from segue.tuning.result import TuningResult
 
 _SHOWN = 5
 
@@ -44,7 +44,7 @@ def tune(
     items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with the options of segue run.")] = None,
     seed: options.Seed = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-tuned-1, -2, ...")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-result-1, -2, ...")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted search in the same folder, or join a running one.")
     ] = False,
@@ -76,7 +76,7 @@ def tune(
         "timeout": timeout,
         "workers": workers,
     }
-    plan = build(segue.Tuning, "tune", parameters={name: one for name, one in given.items() if one is not None})
+    tuning = build(segue.TuningConfig, "tune", parameters={name: one for name, one in given.items() if one is not None})
     run_config = load_config(
         config,
         {
@@ -93,19 +93,19 @@ def tune(
         interruptible(f"to continue: {again(folder, named=out is not None)}"),
         progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # A trial is one line.
     ):
-        tuned = segue.tune(run_config, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress)
-    _show(tuned, run_config.log)
+        result = segue.tune(run_config, folder, config=tuning, resume=resume, overwrite=overwrite, progress=progress)
+    _show(result, run_config.log)
 
 
-def _show(tuned: "Tuned", log: str | None) -> None:
+def _show(result: "TuningResult", log: str | None) -> None:
     """Print the best trials, and the command that trains the best one."""
     from segue.cli.tables import trial_table
 
-    terminal().print(trial_table(tuned.ranked()[:_SHOWN], tuned.metric))
-    typer.echo(f"{tuned.counts()}.")
-    if tuned.importance:
-        shares = (f"{name} {share:.0%}" for name, share in list(tuned.importance.items())[:_SHOWN])
-        typer.echo(f"What matters: {', '.join(shares)}.")
-    typer.echo(f"Wrote {tuned.folder / 'report.md'}. The test part has not been used; for its figures:\n")
-    command = ["run", log or "LOG", "--config", str(tuned.folder / "best.yaml")]
+    terminal().print(trial_table(result.ranked()[:_SHOWN], result.metric))
+    typer.echo(f"{result.counts()}.")
+    if result.importance:
+        shares = (f"{name} {share:.0%}" for name, share in list(result.importance.items())[:_SHOWN])
+        typer.echo(f"Importance: {', '.join(shares)}.")
+    typer.echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used; for its figures:\n")
+    command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
     typer.echo(f"  {shlex.join([program(), *command])}")

@@ -1,4 +1,4 @@
-"""What colours the items: their popularity, or a column of their metadata."""
+"""Colours of items: by popularity, or by a column of their metadata."""
 
 from dataclasses import dataclass
 
@@ -6,25 +6,27 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from segue.embeddings.cloud import Cloud
+from segue.charts import PALETTE, SHAPES
 from segue.embeddings.options import POPULARITY
+from segue.embeddings.vectors import ItemVectors
 from segue.errors import ParameterError
 
-HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
-"""Okabe and Ito's colours for the colour-blind, without yellow, which is too pale on white."""
-GREY = "#BBBBBB"
+_HUES = PALETTE[:7]
+"""Without grey."""
+_SHAPES = (SHAPES[0], SHAPES[3])
+UNKNOWN_GREY = "#BBBBBB"
 """Colour of the other categories, and of items of which nothing is known."""
 OTHER, UNKNOWN = "other", "not known"
 
-MOST = 2 * len(HUES)
-"""Categories that can be told apart: each hue in two shapes."""
-_IF_MORE = len(HUES)
-"""Categories that are shown where there are more: one per hue, for shapes cannot be told apart where items are many."""
+MAX_CATEGORIES = len(_SHAPES) * len(_HUES)
+"""Categories that can be distinguished: each colour in two shapes."""
+_IF_MORE = len(_HUES)
+"""Categories that are shown where there are more: one per colour, since shapes are hard to see among many items."""
 _SEPARATORS = ("|", ";", ",", " ")
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers:
+class NumericColours:
     """Items coloured by a number.
 
     Attributes:
@@ -41,7 +43,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, eq=False)
-class Categories:
+class CategoricalColours:
     """Items coloured by a category.
 
     Attributes:
@@ -70,39 +72,45 @@ class Categories:
         other = len(self.shown)
         return np.array([other + 1 if name is None else place.get(name, other) for name in self.values.to_list()])
 
+    def mark(self, code: int) -> tuple[str, str]:
+        """Return colour and shape of a code; other categories and unknown ones are grey."""
+        if code >= len(self.shown):
+            return UNKNOWN_GREY, _SHAPES[0]
+        return _HUES[code % len(_HUES)], _SHAPES[code // len(_HUES)]
 
-Colours = Numbers | Categories
+
+Colours = NumericColours | CategoricalColours
 
 
-def colours_of(cloud: Cloud, color: str) -> Colours:
+def colours_of(points: ItemVectors, color: str) -> Colours:
     """Return what colours the items.
 
     As in the features of a network, text, integers and booleans are categories and decimals numbers, unless the name
     ends in ``:number`` or ``:category``.
 
     Args:
-        cloud: the items.
+        points: the items.
         color: ``popularity``, or a column of the metadata.
 
     Raises:
-        ParameterError: there is no such column, or it holds no numbers where they are asked for.
+        ParameterError: there is no such column, or ``:number`` of a column without numbers.
     """
     if color == POPULARITY:
-        support = np.maximum(cloud.items["support"].to_numpy(), 1).astype(np.float64)
-        return Numbers("popularity (events in training)", support, logarithmic=True)
+        support = np.maximum(points.items["support"].to_numpy(), 1).astype(np.float64)
+        return NumericColours("popularity (events in training)", support, logarithmic=True)
     name, _, kind = color.rpartition(":") if color.endswith((":number", ":category")) else (color, "", "")
-    if name not in cloud.metadata:
-        known = ", ".join((POPULARITY, *cloud.metadata))
+    if name not in points.metadata:
+        known = ", ".join((POPULARITY, *points.metadata))
         raise ParameterError(
             f"color: must be one of {known}, got '{name}'; more columns come with a table of the items"
         )
-    column = cloud.items[name]
+    column = points.items[name]
     if kind == "number" or (not kind and column.dtype.is_float()):
         return _numbers(column)
     return _categories(column, whole=kind == "category")
 
 
-def _numbers(column: pl.Series) -> Numbers:
+def _numbers(column: pl.Series) -> NumericColours:
     values = column.cast(pl.Float64, strict=False)
     if values.is_finite().fill_null(value=False).sum() == 0:
         raise ParameterError(f"color: {column.name} must hold numbers to be read as such; write {column.name}:category")
@@ -110,16 +118,16 @@ def _numbers(column: pl.Series) -> Numbers:
     known = np.where(finite, values.fill_null(0.0).to_numpy(), np.nan)
     unread = int((~finite & column.is_not_null().to_numpy()).sum())
     notes = (f"{column.name}: {unread:,} values are no numbers and are drawn as not known",) if unread else ()
-    return Numbers(column.name, known, logarithmic=False, notes=notes)
+    return NumericColours(column.name, known, logarithmic=False, notes=notes)
 
 
-def _categories(column: pl.Series, *, whole: bool) -> Categories:
+def _categories(column: pl.Series, *, whole: bool) -> CategoricalColours:
     values, notes = _one_value_each(column, whole=whole)
     names = values.drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])[values.name]
-    shown = names.to_list() if len(names) <= MOST else names[:_IF_MORE].to_list()
+    shown = names.to_list() if len(names) <= MAX_CATEGORIES else names[:_IF_MORE].to_list()
     if len(shown) < len(names):
         notes = (*notes, f"{column.name}: {len(names):,} values, of which the {len(shown)} most frequent have a colour")
-    return Categories(column.name, values, tuple(shown), notes)
+    return CategoricalColours(column.name, values, tuple(shown), notes)
 
 
 def _one_value_each(column: pl.Series, *, whole: bool) -> tuple[pl.Series, tuple[str, ...]]:
@@ -137,7 +145,7 @@ def _one_value_each(column: pl.Series, *, whole: bool) -> tuple[pl.Series, tuple
         return _text(firsts), (f"{column.name}: coloured by the first value of each list",)
     text = _text(column)
     cells = text.drop_nulls().unique()
-    for separator in () if whole or len(cells) <= MOST else _SEPARATORS:
+    for separator in () if whole or len(cells) <= MAX_CATEGORIES else _SEPARATORS:
         parts = cells.str.split(separator)
         if 2 * parts.explode().n_unique() <= len(cells):
             note = (

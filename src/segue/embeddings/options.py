@@ -1,4 +1,4 @@
-"""What can be asked of a picture; nothing here is slow to import."""
+"""Options of a plot; nothing here is slow to import."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,23 +11,23 @@ Kind = Literal["pca", "tsne", "umap", "spectrum"]
 Similarity = Literal["cosine", "dot"]
 
 POPULARITY = "popularity"
-"""What colours items by how often the training holds them."""
+"""Colours items by their number of training events."""
 
-MOST_PERPLEXITIES = 4
+MAX_PERPLEXITIES = 4
 """Pictures that fit side by side."""
 
 SUFFIXES = (".png", ".svg", ".html")
-"""What a picture can be written as."""
+"""Formats of a plot."""
 
 
-def _few(perplexities: tuple[float, ...]) -> tuple[float, ...]:
-    if not 1 <= len(perplexities) <= MOST_PERPLEXITIES:
-        raise ValueError(f"one to {MOST_PERPLEXITIES} numbers")
+def _check_count(perplexities: tuple[float, ...]) -> tuple[float, ...]:
+    if not 1 <= len(perplexities) <= MAX_PERPLEXITIES:
+        raise ValueError(f"one to {MAX_PERPLEXITIES} numbers")
     return perplexities
 
 
 class PlotOptions(BaseModel):
-    """What a picture shows; each is an option of ``segue plot``."""
+    """What a plot shows; each field is an option of ``segue plot``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -36,25 +36,25 @@ class PlotOptions(BaseModel):
     color: str = POPULARITY
     """popularity, or a column of the items' metadata. Text and integers are categories and decimals numbers, unless the
     name ends in :number or :category."""
-    perplexity: Annotated[tuple[Annotated[float, Field(ge=2)], ...], AfterValidator(_few)] = (5, 30, 50)
-    """With tsne: how many neighbours count, one picture for each, side by side."""
+    perplexity: Annotated[tuple[Annotated[float, Field(ge=2)], ...], AfterValidator(_check_count)] = (5, 30, 50)
+    """With tsne: effective number of neighbours; one panel for each, side by side."""
     neighbours: str | None = None
     """An item, by its id or name: its ten nearest items are listed and marked."""
     similarity: Similarity = "cosine"
     """How the neighbours of that item are compared; dot prefers long vectors, those of popular items as a rule."""
     max_items: int = Field(50_000, ge=3)
-    """Items that are drawn; of more, a random part is."""
+    """Items that are drawn; of more, a random sample."""
     stage: Literal["retriever", "ranker"] | None = None
-    """Which of the two models, where the artifact holds two."""
+    """Which model of a two-stage artifact."""
     seed: int = Field(0, ge=0)
     """Seed of every random draw: the same seed gives the same picture."""
 
 
 def checked_suffix(path: Path) -> Path:
-    """Return a path that a picture can be written to.
+    """Return a path that a plot can be written to.
 
     Raises:
-        ParameterError: its name ends in something that no picture can be written as.
+        ParameterError: its name ends in something that is no format of a plot.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ParameterError(f"out: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got '{path}'")

@@ -1,142 +1,219 @@
-"""One panel of a picture each: items, the key to their colours, and principal components."""
+"""Vega-Lite panels of item plots: a map of the items, and charts of the principal components.
 
+No text from a log stands in an expression except as a quoted literal.
+"""
+
+import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
-from jaxtyping import Int64
 
-from segue.embeddings.cloud import Cloud
-from segue.embeddings.colours import GREY, HUES, Categories, Colours, Numbers
-from segue.embeddings.extra import library
-from segue.embeddings.maps import Map
-from segue.embeddings.variance import POPULARITY, Variance
+from segue.charts import ALARM, BLUE, CONFIG, INK, PALE, Spec, whole_ticks
+from segue.embeddings.colours import UNKNOWN_GREY, CategoricalColours, Colours, NumericColours
+from segue.embeddings.diagnostics import POPULARITY_CORRELATION, PrincipalComponents
+from segue.embeddings.projections import Projection
 
-INK, PALE, ALARM = "#222222", "#767676", "#B03A00"
-"""Colours of text, of what is beside the point, and of what is to be noticed; all readable on white."""
-
-SHAPES = ("o", "^")
-_COLOURED = "#0072B2"
-_FEW = 20
+SMALL_WIDTH = 270
+"""Pixels of a chart beside a map."""
+_DETAILED = 20
 """Components that are drawn one by one."""
-_DARK_ENOUGH = 0.93
-"""Share of viridis that can be seen on white."""
-_RASTER = 5_000
-"""Items above which an SVG holds them as one picture instead of a shape each."""
 
 
-def items_panel(axes: Any, drawn: Map, colours: Colours) -> Any:
-    """Draw the items; return what a colour bar is made of, None for categories."""
-    size = float(np.clip(14_000 / len(drawn.points), 1.5, 26))
-    style = {"s": size, "linewidths": 0, "rasterized": len(drawn.points) > _RASTER}
-    painted = None
-    if isinstance(colours, Numbers):
-        painted = _paint_numbers(axes, drawn, colours, style)
-    else:
-        _paint_categories(axes, drawn, colours, style)
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.set_title(drawn.title, fontsize=10, color=INK)
-    axes.set_xlabel(drawn.axes[0], fontsize=9, color=INK)
-    axes.set_ylabel(drawn.axes[1], fontsize=9, color=INK)
-    axes.tick_params(labelsize=8, colors=PALE)
-    if not any(drawn.axes):  # The coordinates of t-SNE and UMAP mean nothing.
-        axes.set_xticks([])
-        axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color("#D0D0D0")
-    return painted
+def domains_of(points: Any) -> list[list[float]]:
+    """Return domains of x and y of one length, so that distances are to scale on a square."""
+    low, high = points.min(0), points.max(0)
+    half = 0.53 * float((high - low).max()) or 1.0
+    return [[float(middle) - half, float(middle) + half] for middle in (low + high) / 2]
 
 
-def _paint_numbers(axes: Any, drawn: Map, colours: Numbers, style: dict[str, Any]) -> Any:
-    norms = library("matplotlib.colors")
-    known = np.isfinite(colours.values)
-    axes.scatter(*drawn.points[~known].T, color=GREY, **style)
-    values = colours.values[known]
-    low, high = float(values.min()), float(values.max())
-    high = high if high > low else low + 1
-    norm = norms.LogNorm(low, high) if colours.logarithmic else norms.Normalize(low, high)
-    order = np.argsort(values, kind="stable")  # The high ones on top.
-    return axes.scatter(*drawn.points[known][order].T, c=values[order], norm=norm, cmap=_viridis(), alpha=0.9, **style)
+def map_layers(
+    projection: Projection, colours: Colours, *, rings: tuple[int, float, int, float], legend_columns: int = 4
+) -> Spec:
+    """Return the layers of a map of items: the items, rings around neighbours, a ring around the chosen item.
+
+    The data of the items have fields ``x``, ``y`` and ``value``, a number or the code of a category.
+
+    Args:
+        projection: which axes there are.
+        colours: of the items.
+        rings: size and line width of the rings around neighbours, and of the ring around the chosen item.
+        legend_columns: columns of a legend of categories; 0 draws no legend at all.
+    """
+    marks = {
+        "mark": {"type": "point", "filled": True},
+        "encoding": {
+            "x": _position("x", projection.axes[0]),
+            "y": _position("y", projection.axes[1]),
+            **_colour_channels(colours, legend_columns),
+        },
+    }
+    return {"layer": [marks, _ring_layer("near", *rings[:2]), _ring_layer("chosen", *rings[2:])]}
 
 
-def _viridis() -> Any:
-    """Return viridis without its end, which is too pale on white."""
-    colours = library("matplotlib").colormaps["viridis"](np.linspace(0, _DARK_ENOUGH, 256))
-    return library("matplotlib.colors").ListedColormap(colours)
+def interactive(panel: Spec, colours: Colours, columns: Sequence[str]) -> Spec:
+    """Let a map zoom, show what it points at, and single out a category; a script adds size, domains and data.
+
+    Args:
+        panel: what ``map_layers`` returned.
+        colours: of the items.
+        columns: what is shown of an item; fields ``c0``, ``c1``, ... of the data.
+    """
+    marks = panel["layer"][0]
+    tooltip = [{"field": f"c{number}", "title": name, "type": "nominal"} for number, name in enumerate(columns)]
+    zoom = {"name": "zoom", "select": {"type": "interval", "zoom": "wheel![!event.shiftKey]"}, "bind": "scales"}
+    alone = {"name": "alone", "select": {"type": "point", "fields": ["value"]}, "bind": "legend"}
+    marks["data"] = {"name": "points"}
+    marks["mark"]["cursor"] = "pointer"
+    marks["encoding"]["tooltip"] = [{"field": "name", "title": "item", "type": "nominal"}, *tooltip]
+    marks["params"] = [zoom]
+    if isinstance(colours, CategoricalColours):
+        marks["params"] = [zoom, alone]
+        marks["encoding"]["opacity"] = {"condition": {"param": "alone", "value": 0.85}, "value": 0.06}
+    return {**panel, "autosize": {"type": "pad"}, "config": CONFIG}
 
 
-def _paint_categories(axes: Any, drawn: Map, colours: Categories, style: dict[str, Any]) -> None:
-    codes = colours.codes
-    for code in range(len(colours.shown) + 1, -1, -1):  # The grey ones below, the most frequent category on top.
-        hue, shape = look_of(code, colours)
-        axes.scatter(*drawn.points[codes == code].T, color=hue, marker=shape, alpha=0.85, **style)
+def _position(field: str, title: str) -> Spec:
+    """Return a channel of position; axes of t-SNE and UMAP have no numbers, which would mean nothing."""
+    axis: Spec = {"title": title, "grid": False} if title else {"title": None, "labels": False, "ticks": False}
+    axis |= {"grid": False, "domain": False}
+    return {"field": field, "type": "quantitative", "axis": axis, "scale": {"nice": False}}
 
 
-def look_of(code: int, colours: Categories) -> tuple[str, str]:
-    """Return hue and shape of a category; the other ones and those not known are grey."""
-    if code >= len(colours.shown):
-        return GREY, SHAPES[0]
-    return HUES[code % len(HUES)], SHAPES[code // len(HUES)]
+def _colour_channels(colours: Colours, columns: int) -> Spec:
+    if isinstance(colours, NumericColours):
+        return _numeric_channels(colours, with_legend=columns > 0)
+    present = sorted(set(colours.codes.tolist()))
+    marks = [colours.mark(code) for code in present]
+    names = {str(code): name for code, name in zip(present, colours.legend, strict=True)}
+    legend = {
+        **{"title": colours.title, "orient": "bottom", "columns": columns, "symbolSize": 90, "symbolOpacity": 1},
+        "labelExpr": f"{json.dumps(names)}[datum.value]",
+    }
+    field = {"field": "value", "type": "nominal", "legend": legend if columns else None}
+    return {
+        "color": {**field, "scale": {"domain": present, "range": [hue for hue, _ in marks]}},
+        "shape": {**field, "scale": {"domain": present, "range": [shape for _, shape in marks]}},
+        "opacity": {"value": 0.85},
+    }
 
 
-def mark(axes: Any, drawn: Map, cloud: Cloud, asked: pl.DataFrame) -> None:
-    """Put a ring around an item and smaller ones around its neighbours, if they are drawn."""
-    rows = _rows(cloud, asked["item"])
-    for chosen, size, width in ((rows[1:], 55, 0.8), (rows[:1], 150, 1.8)):
-        points = drawn.points[chosen[chosen >= 0]]
-        axes.scatter(*points.T, s=size, facecolors="none", edgecolors=INK, linewidths=width)
+def _numeric_channels(colours: NumericColours, *, with_legend: bool) -> Spec:
+    # The end of viridis is too pale on white.
+    scale = {"type": "log" if colours.logarithmic else "linear", "scheme": {"name": "viridis", "extent": [0, 0.93]}}
+    legend: Spec = {"title": colours.title, "orient": "bottom", "gradientLength": 300, "format": "~g"}
+    if colours.logarithmic:
+        legend |= {"format": ",d", "values": _powers(colours)}
+    color = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend if with_legend else None}
+    known = {"test": "isValid(datum.value)", **color}
+    return {"color": {"condition": known, "value": UNKNOWN_GREY}, "opacity": {"value": 0.85}}
 
 
-def _rows(cloud: Cloud, items: pl.Series) -> Int64[np.ndarray, "n"]:
-    """Return where items are in the cloud, -1 for those that are not drawn."""
-    numbered = cloud.items.select("item").with_row_index("row")
-    found = pl.DataFrame({"item": items}).join(numbered, on="item", how="left", maintain_order="left")
-    return found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+def _powers(colours: NumericColours) -> list[int]:
+    """Return the powers of ten among the values, or the ends of their range where there is no more than one."""
+    low, high = float(np.nanmin(colours.values)), float(np.nanmax(colours.values))
+    powers = [10**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    return powers if len(powers) > 1 else sorted({round(low), *powers, round(high)})
 
 
-def cumulative_panel(axes: Any, variance: Variance) -> None:
-    """Draw how much of the variance the first components hold together."""
-    half, places = variance.components_for(0.5), np.arange(1, len(variance.shares) + 1)
-    axes.plot(places, variance.cumulative, color=_COLOURED, linewidth=1.8)
-    axes.plot([0, half, half], [variance.cumulative[half - 1]] * 2 + [0], color=PALE, linewidth=0.9, linestyle=":")
-    axes.plot(half, variance.cumulative[half - 1], "o", color=_COLOURED, markersize=5)
-    axes.annotate(
-        f"half with {half}", (half, variance.cumulative[half - 1]), xytext=(8, -4), textcoords="offset points",
-        fontsize=8.5, color=INK, va="top",
-    )  # fmt: skip
-    axes.set(xlim=(0, len(places) + 0.5), ylim=(0, 1.02))
-    _finish(axes, "Variance explained, cumulative", percent=True)
+def _ring_layer(name: str, size: int, width: float) -> Spec:
+    return {
+        "data": {"name": name, "values": []},
+        "mark": {"type": "point", "filled": False, "size": size, "stroke": INK, "strokeWidth": width, "opacity": 1},
+        "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y", "type": "quantitative"}},
+    }
 
 
-def shares_panel(axes: Any, variance: Variance) -> None:
-    """Draw how much of the variance each component holds; those that are popularity in another colour."""
-    places = np.arange(1, len(variance.shares) + 1)
-    hues = [ALARM if component in variance.flagged else _COLOURED for component in range(len(places))]
-    axes.bar(places, variance.shares, color=hues, width=0.85)
-    axes.set_xlim(0.3, len(places) + 0.7)
-    title = "Variance explained by each component"
-    _finish(axes, f"{title} (red: popularity)" if variance.flagged else title, percent=True)
+def share_chart(components: PrincipalComponents) -> Spec:
+    """Return how much of the variance each component explains; those that follow popularity are red."""
+    title = "Variance explained by each component" + (" (red: popularity)" if components.flagged else "")
+    return _component_chart(components, title, [_bars(components, "share")])
 
 
-def correlations_panel(axes: Any, variance: Variance) -> None:
-    """Draw how much the first components go with popularity."""
-    values = variance.correlations[:_FEW]
-    hues = [ALARM if abs(value) > POPULARITY else _COLOURED for value in values]
-    axes.bar(np.arange(1, len(values) + 1), values, color=hues, width=0.75)
-    axes.axhline(0, color=PALE, linewidth=0.8)
-    for bound in (-POPULARITY, POPULARITY):
-        axes.axhline(bound, color=ALARM, linewidth=0.9, linestyle="--")
-    axes.set(ylim=(-1, 1), xlim=(0.3, len(values) + 0.7))
-    _finish(axes, "Rank correlation with popularity", percent=False)
+def cumulative_chart(components: PrincipalComponents) -> Spec:
+    """Return how much of the variance the first components explain together, and how many explain half."""
+    half = components.components_for(0.5)
+    at_half = {"component": half, "cumulative": float(components.cumulative[half - 1]), "label": f"half with {half}"}
+    channels = _channels(len(components.shares), "cumulative", [0, 1.02])
+    x, y = channels["x"], channels["y"]
+    dotted = {"type": "rule", "strokeDash": [2, 2], "color": PALE}
+    text = {"type": "text", "align": "left", "baseline": "top", "dx": 8, "dy": 3, "color": INK, "fontSize": 11.5}
+    marked: list[Spec] = [
+        {"mark": dotted, "encoding": {"x": x, "y": y, "y2": {"datum": 0}}},
+        {"mark": dotted, "encoding": {"x": x, "x2": {"datum": 0}, "y": y}},
+        {
+            "mark": {"type": "point", "filled": True, "size": 50, "color": BLUE, "opacity": 1},
+            "encoding": {"x": x, "y": y},
+        },
+        {"mark": text, "encoding": {"x": x, "y": y, "text": {"field": "label"}}},
+    ]
+    line = {"mark": {"type": "line", "color": BLUE, "point": {"size": 12, "color": BLUE}}, "encoding": channels}
+    layers = [line, *({"data": {"values": [at_half]}, **layer} for layer in marked)]
+    return _component_chart(components, "Variance explained, cumulative", layers)
 
 
-def _finish(axes: Any, title: str, *, percent: bool) -> None:
-    ticker = library("matplotlib.ticker")
-    axes.set_title(title, fontsize=9.5, color=INK, loc="left")
-    axes.set_xlabel("component", fontsize=9, color=INK)
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
-    if percent:
-        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=None))
-    axes.tick_params(labelsize=8, colors=PALE)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#B0B0B0")
+def correlation_chart(components: PrincipalComponents) -> Spec:
+    """Return how the first components correlate with popularity."""
+    bars = _bars(components, "correlation", [-1, 1], _DETAILED)
+    rules = [
+        {"data": {"values": [{"bound": bound}]}, "mark": {"type": "rule", **look}, "encoding": {"y": _y("bound")}}
+        for bound, look in (
+            (0, {"color": PALE}),
+            (POPULARITY_CORRELATION, {"color": ALARM, "strokeDash": [5, 3]}),
+            (-POPULARITY_CORRELATION, {"color": ALARM, "strokeDash": [5, 3]}),
+        )
+    ]
+    return _component_chart(components, "Rank correlation with popularity", [bars, *rules])
+
+
+def _bars(components: PrincipalComponents, field: str, domain: Sequence[float] = (), limit: int | None = None) -> Spec:
+    count = min(len(components.shares), limit or len(components.shares))
+    color = {"condition": {"test": "datum.flagged", "value": ALARM}, "value": BLUE}
+    return {
+        "transform": [{"filter": f"datum.component <= {count}"}],
+        "mark": {"type": "bar", "width": max(1, round(0.8 * SMALL_WIDTH / count))},
+        "encoding": {**_channels(count, field, domain), "color": color},
+    }
+
+
+def _channels(count: int, field: str, domain: Sequence[float] = ()) -> Spec:
+    """Return the channels of a chart with so many components along x."""
+    axis = {"values": whole_ticks(1, count), "format": "d", "grid": False}
+    scale = {"domain": [0.3, count + 0.7], "nice": False}
+    tooltip = [
+        {"field": "component", "type": "quantitative"},
+        {"field": "share", "type": "quantitative", "format": ".1%"},
+        {"field": "cumulative", "type": "quantitative", "format": ".1%"},
+        {"field": "correlation", "type": "quantitative", "title": "rank correlation with popularity", "format": ".2f"},
+    ]
+    return {
+        "x": {"field": "component", "type": "quantitative", "title": "component", "axis": axis, "scale": scale},
+        "y": _y(field, domain),
+        "tooltip": tooltip,
+    }
+
+
+def _y(field: str, domain: Sequence[float] = ()) -> Spec:
+    axis = {"format": "~g" if field in ("correlation", "bound") else "~%", "grid": False, "title": None}
+    y = {"field": field, "type": "quantitative", "title": None, "axis": axis}
+    return {**y, "scale": {"domain": list(domain), "nice": False}} if domain else y
+
+
+def _component_chart(components: PrincipalComponents, title: str, layers: Sequence[Spec]) -> Spec:
+    rows = [
+        {
+            "component": component + 1,
+            "share": float(components.shares[component]),
+            "cumulative": float(components.cumulative[component]),
+            "correlation": float(components.correlations[component]),
+            "flagged": component in components.flagged,
+        }
+        for component in range(len(components.shares))
+    ]
+    return {
+        "title": {"text": title, "anchor": "start", "fontSize": 12.5},
+        "data": {"values": rows},
+        "layer": list(layers),
+        "view": {"stroke": None},
+    }

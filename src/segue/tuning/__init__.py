@@ -4,8 +4,47 @@ Its libraries come with the extra ``tune``; without them the import says so.
 """
 
 from importlib.util import find_spec
+from typing import Any
 
-from segue.errors import MissingExtraError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-if find_spec("optuna") is None or find_spec("matplotlib") is None:
+from segue.errors import InputError, MissingExtraError
+from segue.metrics import CHOOSING_METRICS, MetricName
+
+if find_spec("optuna") is None or find_spec("vl_convert") is None:
     raise MissingExtraError("segue tune", "tune")
+
+
+class TuningConfig(BaseModel):
+    """Options of a search."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    trials: int = Field(50, ge=1)
+    """Configurations to try in total, including those of an interrupted search."""
+    metric: str | None = None
+    """Validation metric to maximise; None takes the first metric of the protocol."""
+    search: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Search spaces by name of the model and of the parameter, which replace or extend those that the model declares:
+    ``LOW..HIGH``, ``LOW..HIGH:log`` or a list of values."""
+    only: bool = False
+    """Search the parameters in ``search`` alone."""
+    prune: bool = True
+    """End a trial early whose validation is below the median of the others after the same epoch."""
+    timeout: float | None = Field(None, gt=0)
+    """Seconds after which no further trial starts; None sets no limit."""
+    workers: int = Field(1, ge=1)
+    """Processes that share the trials, each with its share of the cores."""
+
+    @field_validator("metric")
+    @classmethod
+    def _ranks(cls, metric: str | None) -> str | None:
+        if metric is None:
+            return None
+        try:
+            name = MetricName.parse(metric).name
+        except InputError as error:
+            raise ValueError(f"a metric ({error})") from None
+        if name not in CHOOSING_METRICS:
+            raise ValueError(f"a metric of ranks, one of {', '.join(sorted(CHOOSING_METRICS))}")
+        return metric

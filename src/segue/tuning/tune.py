@@ -1,4 +1,4 @@
-"""From a config to the best parameters for its model: begin or join a search, work, write down what was found."""
+"""Tune the model of a run configuration: start or join a search, run its trials, write the result."""
 
 import logging
 import math
@@ -17,145 +17,139 @@ from segue.experiment.run_folder import (
     read_settings,
     write_settings,
 )
-from segue.progress import Progress
-from segue.progress import Task as Bar
+from segue.progress import Progress, Task
 from segue.storage import make_folder, remove
-from segue.tuning.crew import Crew
-from segue.tuning.folder import DATA, JOURNAL, SEARCH, WORKERS
-from segue.tuning.journal import open_study
-from segue.tuning.outcome import TrialRow, Tuned
-from segue.tuning.pictures import draw
-from segue.tuning.plan import Tuning
-from segue.tuning.report import write_outcome
-from segue.tuning.task import Task
-from segue.tuning.team import work_together
-from segue.tuning.worker import Worker
+from segue.tuning import TuningConfig
+from segue.tuning.objective import Objective
+from segue.tuning.report import write_result
+from segue.tuning.result import TrialRecord, TuningResult
+from segue.tuning.study import DATA, JOURNAL, SEARCH, WORKERS, WorkerLocks, open_study
+from segue.tuning.workers import Worker, run_worker_pool
 
 logger = logging.getLogger(__name__)
 
 
 def tune(
-    config: RunConfig,
+    run_config: RunConfig,
     out: Path,
     *,
-    plan: Tuning | None = None,
+    config: TuningConfig | None = None,
     events: Events | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> Tuned:
-    """Search the parameters of one model for those that are best on the validation part; the test part is not used.
+) -> TuningResult:
+    """Search for the parameters of one model that are best on the validation part; the test part is not used.
 
     Args:
-        config: log (or the folder of a prepared data set), one model, protocol, parameters that are fixed, seed.
-        out: folder for best.yaml, trials.csv, report.md, the pictures, run.json and the study.
-        plan: how many trials, where to search, by what metric, how many processes.
-        events: the log itself, where it is not to be read; the config's ``log`` is its name then.
-        resume: go on with an interrupted search in ``out``, or join one that is at work there.
+        run_config: log (or the folder of a prepared data set), one model, protocol, parameters that are fixed, seed.
+        out: folder for best.yaml, trials.csv, report.md, the charts, run.json and the study.
+        config: number of trials, search space, metric, number of workers.
+        events: the log, if it is in memory; the run configuration's ``log`` is its name then.
+        resume: continue an interrupted search in ``out``, or join one that is running there.
         overwrite: replace an older search in ``out``.
         progress: receives progress updates.
 
     Raises:
-        InputError: the config, the plan, the protocol, the log or the folder breaks a rule, or no trial is finished.
+        InputError: a configuration, the protocol, the log or the folder breaks a rule, or no trial is finished.
         StorageError: the write failed.
-        SegueError: the processes of the search ended with an error.
+        SegueError: the workers ended with an error.
     """
-    progress, plan = progress or Progress(), plan or Tuning()
+    progress, config = progress or Progress(), config or TuningConfig()
     check_folder(out, resume=resume, overwrite=overwrite, kind=SEARCH)
-    task = Task.of(config, plan, events=events, progress=progress)
-    _begin(task, out, resume=resume, progress=progress)
-    study = open_study(out / JOURNAL, seed=config.seed, prune=plan.prune)
-    troubles = _work(task, out, study, progress)
-    for trouble in troubles:
-        logger.warning("a process of the search ended early: %s", trouble)
-    if troubles and not any(trial.state.is_finished() for trial in study.get_trials()):
-        raise SegueError(f"{out}: the processes of the search ended before any trial did: {troubles[0]}")
-    tuned = Tuned.of(task, study, out)
-    write_outcome(task, tuned)
-    draw(tuned)
-    _clear(tuned)
-    return tuned
+    objective = Objective.of(run_config, config, events=events, progress=progress)
+    _begin(objective, out, resume=resume, progress=progress)
+    study = open_study(out / JOURNAL, seed=run_config.seed, prune=config.prune)
+    errors = _run_trials(objective, out, study, progress)
+    for error in errors:
+        logger.warning("a worker ended early: %s", error)
+    if errors and not any(trial.state.is_finished() for trial in study.get_trials()):
+        raise SegueError(f"{out}: the workers ended before any trial did: {errors[0]}")
+    result = TuningResult.of(objective, study, out)
+    write_result(objective, result)
+    _clear(result)
+    return result
 
 
-def _begin(task: Task, out: Path, *, resume: bool, progress: Progress) -> None:
-    """Make the folder ready, or see that the search in it is this one."""
-    settings = task.settings()
+def _begin(objective: Objective, out: Path, *, resume: bool, progress: Progress) -> None:
+    """Prepare the folder, or check that the search in it is this one."""
+    settings = objective.settings()
     started = read_settings(out, SEARCH) if resume else None
     if started is not None:
         check_same(out, started, settings)
     elif resume:
         logger.info("%s: holds nothing to resume; starting from the beginning", out)
     make_folder(out)
-    crew = Crew(out)
-    with crew.alone():
-        others = crew.others()
+    locks = WorkerLocks(out)
+    with locks.exclusive():
+        others = locks.others()
     if others and not resume:
-        raise ParameterError(f"--out: a search is at work in {out}; add --resume to join it, or choose another folder")
+        raise ParameterError(f"--out: a search is running in {out}; add --resume to join it, or choose another folder")
     if not others:
         begin_folder(out, resume=resume, kind=SEARCH)
     if started is None:
         write_settings(out, settings)
 
 
-def _work(task: Task, out: Path, study: Study, progress: Progress) -> list[str]:
-    """Work alone or with others until all trials are taken; return what went wrong in the others."""
-    with progress.task("trials", task.plan.trials) as bar:
-        news = _News(task, study, progress, bar)
-        if task.plan.workers > 1:
-            return work_together(task, out, news.tell)
-        Worker(task, out, study, news.tell).run()
-        news.tell()
+def _run_trials(objective: Objective, out: Path, study: Study, progress: Progress) -> list[str]:
+    """Run trials in this process or in a worker pool until all are taken; return the errors of the workers."""
+    with progress.task("trials", objective.config.trials) as bar:
+        reporter = _TrialReporter(objective.metric, study, progress, bar)
+        if objective.config.workers > 1:
+            return run_worker_pool(objective, out, reporter.report)
+        Worker(objective, out, study, reporter.report).run()
+        reporter.report()
     return []
 
 
-class _News:
-    """Tells of each trial that ends, by whatever process."""
+class _TrialReporter:
+    """Reports each trial that ends, in whatever process."""
 
-    def __init__(self, task: Task, study: Study, progress: Progress, bar: Bar) -> None:
-        self._metric = task.metric
+    def __init__(self, metric: str, study: Study, progress: Progress, bar: Task) -> None:
+        self._metric = metric
         self._study = study
         self._progress = progress
         self._bar = bar
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._best = -math.inf
         self._last = ""
-        earlier = [self._note(row) for row in self._new()]
+        earlier = [self._line(row) for row in self._new()]
         if earlier:
-            logger.info("trials done already: %d, the best with %s %.4f", len(earlier), self._metric, self._best)
+            logger.info("trials finished already: %d, the best with %s %.4f", len(earlier), self._metric, self._best)
 
-    def tell(self, note: str = "") -> None:
-        """Say what has happened since it was asked last."""
+    def report(self, note: str = "") -> None:
+        """Report what has happened since the last call."""
         for row in self._new():
-            logger.info(self._note(row))
+            logger.info(self._line(row))
         note = note or (f"best {self._best:.4f}" if math.isfinite(self._best) else "")
         if note != self._last:
             self._last = note
             self._bar.advance(0, note)
 
-    def _new(self) -> list[TrialRow]:
-        rows = map(TrialRow.of, self._study.get_trials())
-        return [row for row in rows if row.state != "unfinished" and row.number not in self._told]
+    def _new(self) -> list[TrialRecord]:
+        rows = map(TrialRecord.of, self._study.get_trials())
+        return [row for row in rows if row.state != "unfinished" and row.number not in self._reported]
 
-    def _note(self, row: TrialRow) -> str:
-        """Count a trial, and say what came of it."""
-        self._told.add(row.number)
+    def _line(self, row: TrialRecord) -> str:
+        """Count a trial, and return a line about it."""
+        self._reported.add(row.number)
         self._bar.advance()
         if row.state == "failed":
             return f"trial {row.number}: failed, {row.reason}"
         value = row.value or 0.0
-        said = f"trial {row.number}: {self._metric} {value:.4f}"
+        line = f"trial {row.number}: {self._metric} {value:.4f}"
         if row.state == "pruned":
-            return f"{said}, ended after epoch {row.epochs}"
+            return f"{line}, pruned after epoch {row.epochs}"
         better, self._best = value > self._best, max(value, self._best)
-        return f"{said}, the best so far" if better else said
+        return f"{line}, the best so far" if better else line
 
 
-def _clear(tuned: Tuned) -> None:
-    """Remove what was only needed to go on, once nobody is at work and nothing is left to go on with."""
-    crew = Crew(tuned.folder)
-    with crew.alone():
-        if crew.others() or tuned.count("unfinished"):
+def _clear(result: TuningResult) -> None:
+    """Remove what only a resumed search needs, once no other worker is running and no trial is unfinished."""
+    locks = WorkerLocks(result.folder)
+    with locks.exclusive():
+        if locks.others() or result.count("unfinished"):
             return
         for name in (CHECKPOINTS, WORKERS, DATA):
-            if (tuned.folder / name).exists():
-                remove(tuned.folder / name)
+            if (result.folder / name).exists():
+                remove(result.folder / name)

@@ -1,4 +1,4 @@
-"""Pictures of a report: Vega-Lite specifications, drawn as SVG that takes its colours from the page around it."""
+"""Charts of a report as SVG that takes its colours from the page around it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,20 @@ from html import escape
 from math import isfinite, nan
 from typing import Any
 
-from segue.experiment.report.placing import Plane, log_ticks, padded
-from segue.experiment.report.wording import headed
+from segue.charts import (
+    PALETTE,
+    SHAPES,
+    LabelPlacer,
+    Spec,
+    label_layers,
+    log_ticks,
+    padded_domain,
+    render_svg,
+    whole_ticks,
+)
+from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
 from segue.metrics import lower_is_better
-
-Spec = dict[str, Any]
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
-"""Colours that the colour-blind can tell apart (Okabe and Ito 2008), on a light and on a dark page."""
-_SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-left", "triangle-right")
 
 _INK, _FAINT = "#012345", "#543210"
 """Stand for the colours of text and of lines in the page."""
@@ -27,16 +31,16 @@ _BY_KIND: Spec = {
     "legend": None,
 }
 _WIDTH = 420
-"""Pixels of a whole picture: little more than a phone is wide, so that its letters stay legible there."""
+"""Pixels of a whole chart: little more than a phone is wide, so that its letters stay legible there."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture.
+    """A chart of the page.
 
     Attributes:
         title: what it shows.
-        svg: the picture, to be put into a page as it is.
+        svg: the element, for a page to hold as it is.
         note: how to read it.
     """
 
@@ -46,7 +50,7 @@ class Chart:
 
 
 def leaderboard_charts(rows: Sequence[ModelResult], metrics: Sequence[str]) -> list[Chart]:
-    """Draw each model's value with its interval, one picture per metric."""
+    """Draw each model's value with its interval, one chart per metric."""
     order = [row.label for row in rows]
     axis = {"ticks": False, "domain": False, "labelPadding": 6}
     y = {"field": "model", "type": "nominal", "sort": order, "title": None, "axis": axis}
@@ -91,7 +95,7 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
                     "field": "epoch",
                     "type": "quantitative",
                     "title": "epoch",
-                    "axis": {"tickMinStep": 1, "format": "d"},
+                    "axis": {"values": whole_ticks(1, max(value["epoch"] for value in values)), "format": "d"},
                 },
                 "y": _value("value", ""),
                 "detail": {"field": "stage"},
@@ -105,7 +109,7 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
 
 
 def slice_charts(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
-    """Draw each model's value on the parts of the test cases, one picture per way of telling them apart."""
+    """Draw each model's value on the parts of the test cases, one chart per dimension."""
     sliced = [row for row in rows if row.slices][: len(PALETTE)]
     labels = [row.label for row in sliced]
     dimensions = list(dict.fromkeys(part.dimension for row in sliced for part in row.slices))
@@ -150,43 +154,36 @@ def _slice_chart(name: str, title: str, values: Sequence[Spec], labels: Sequence
 
 
 def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
-    """Draw what a model is worth against how long a visitor waits for it, each point beside its name."""
+    """Draw the first metric against the latency, each point with its label."""
     timed = [row for row in rows if row.latency_ms > 0 and isfinite(row.metrics[metric])]
     if len(timed) < 2:
         return []
-    waits, worths = [row.latency_ms for row in timed], [row.metrics[metric] for row in timed]
-    ticks = log_ticks(min(waits), max(waits))
-    plane = Plane((ticks[0], ticks[-1]), padded(worths), width=_WIDTH - 60, height=240)
+    latencies, qualities = [row.latency_ms for row in timed], [row.metrics[metric] for row in timed]
+    ticks = log_ticks(min(latencies), max(latencies))
+    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(qualities), width=_WIDTH - 60, height=240)
+    places = placer.place(latencies, qualities, [row.label for row in timed])
     values = [
-        {"model": row.label, "ms": row.latency_ms, "value": row.metrics[metric], "kind": _kind(row), **name}
-        for row, name in zip(timed, plane.names(waits, worths, [row.label for row in timed]), strict=True)
+        {"model": row.label, "ms": row.latency_ms, "value": row.metrics[metric], "kind": _kind(row), **place}
+        for row, place in zip(timed, places, strict=True)
     ]
     axis = {"values": ticks[:: max(1, len(ticks) // 6)], "format": "~g"}
-    scale = {"type": "log", "domain": list(plane.x), "nice": False}
+    scale = {"type": "log", "domain": list(placer.x), "nice": False}
     x = {"field": "ms", "type": "quantitative", "title": "milliseconds per session", "scale": scale, "axis": axis}
-    y = {**_value("value", metric), "scale": {"domain": list(plane.y), "nice": False}}
-    line = {"x2": {"field": "name_x"}, "y2": {"field": "name_y"}}
-    at = {"x": {**x, "field": "name_x"}, "y": {**y, "field": "name_y"}, "text": {"field": "model"}}
+    y = {**_value("value", metric), "scale": {"domain": list(placer.y), "nice": False}}
+    leader, *texts = label_layers(x, y, "model", ink=_INK, line=_FAINT)
     layers: list[Spec] = [
-        {"mark": {"type": "rule", "stroke": _FAINT}, "encoding": line, "transform": [{"filter": "datum.far"}]},
+        leader,
         {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"color": _BY_KIND}},
-        *(
-            {
-                "mark": {"type": "text", "fontSize": 11, "fill": _INK, "align": align, "baseline": "middle"},
-                "encoding": at,
-                "transform": [{"filter": f"datum.align == '{align}'"}],
-            }
-            for align in ("left", "right", "center")
-        ),
+        *texts,
     ]
-    spec = {"data": {"values": values}, "encoding": {"x": x, "y": y}, "layer": layers, "height": plane.height}
+    spec = {"data": {"values": values}, "encoding": {"x": x, "y": y}, "layer": layers, "height": placer.height}
     better = "Down" if lower_is_better(metric) else "Up"
     note = f"Median wait for the best 20 items, one session at a time. {better} and to the left is better."
     return [_drawn("latency", "Quality against the wait", spec, note)]
 
 
 def roc_chart(rows: Sequence[ModelResult]) -> list[Chart]:
-    """Draw the receiver operating characteristic, where an AUC was asked for."""
+    """Draw the receiver operating characteristic, where an AUC is among the metrics."""
     drawn = [row for row in rows if row.roc][: len(PALETTE)]
     if not drawn:
         return []
@@ -222,7 +219,7 @@ def _by_model(labels: Sequence[str]) -> Spec:
 
 
 def _shape_by_model(labels: Sequence[str]) -> Spec:
-    scale = {"domain": list(labels), "range": list(_SHAPES[: len(labels)])}
+    scale = {"domain": list(labels), "range": list(SHAPES[: len(labels)])}
     return {"field": "model", "type": "nominal", "scale": scale, "legend": _legend(labels)}
 
 
@@ -235,8 +232,6 @@ def _legend(labels: Sequence[str]) -> Spec:
 
 def _drawn(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Chart:
     """Draw a specification."""
-    import vl_convert  # noqa: PLC0415 (it takes time to load, and only reports need it)
-
     axis = {
         **{f"{part}Color": _INK for part in ("label", "title")},
         **{f"{part}Color": _FAINT for part in ("domain", "tick", "grid")},
@@ -252,12 +247,11 @@ def _drawn(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Ch
         "config": {"view": {"stroke": None}, "axis": axis, "legend": legend, "font": "sans-serif"},
         **spec,
     }
-    svg = vl_convert.vegalite_to_svg(whole)
-    return Chart(title, _of_the_page(svg, name, title), note)
+    return Chart(title, _inlined(render_svg(whole), name, title), note)
 
 
-def _of_the_page(svg: str, name: str, title: str) -> str:
-    """Let a picture scale with the page, take its colours, and share no names with other pictures."""
+def _inlined(svg: str, name: str, title: str) -> str:
+    """Let a chart scale with the page, take its colours, and share no ids with other charts."""
     sizes = re.match(r'<svg [^>]*?viewBox="([^"]+)"', svg)
     assert sizes is not None
     body = svg[svg.index(">") + 1 :]

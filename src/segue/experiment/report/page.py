@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+from segue.errors import MissingExtraError
 from segue.experiment.report import charts
+from segue.experiment.report.markdown import (
+    by_severity,
+    headed,
+    number,
+    part_sizes,
+    sampled_candidates,
+    shortened,
+    shown,
+)
 from segue.experiment.report.repeat import repeat
-from segue.experiment.report.wording import by_severity, few, headed, number, part_sizes, sampled, shown
 from segue.experiment.results import ModelResult, Results
 from segue.parameters import flatten, typed
 
@@ -18,7 +27,7 @@ def page(results: Results) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (only reports need it)
 
     environment = Environment(
-        loader=PackageLoader("segue.experiment.report", "templates"),
+        loader=PackageLoader("segue.experiment.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,37 +40,48 @@ def _content(results: Results) -> dict[str, Any]:
     rows, headline = results.models, list(results.protocol["headline"])
     decimals = results.protocol.get("decimals", 4)
     shown_rows = [row for row in rows if not row.baseline] + [row for row in rows if row.baseline][:1]
-    pictures = {
-        "board": charts.leaderboard_charts(rows, headline),
-        "curves": charts.curve_charts(rows),
-        "slices": charts.slice_charts(shown_rows, headline[0]),
-        "latency": charts.latency_chart(rows, headline[0]),
-        "roc": charts.roc_chart(rows),
-    }
+    drawn, no_charts = _draw(rows, shown_rows, headline)
     stages = [stage for stage in results.data["stages"] if stage["step"] != "encode" or stage["dropped"]]
     return {
         "results": results,
         "rows": rows,
         "headline": headline,
-        "pictures": pictures,
+        "charts": drawn,
+        "no_charts": no_charts,
         "stages": stages,
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
         "findings": by_severity(results.further_findings()),
-        "sampled": sampled(results),
+        "sampled": sampled_candidates(results),
         "slices": _slices(shown_rows, headline[0], decimals),
         "settings": [(row.label, flatten(row.config)) for row in rows if row.config],
         "repeat": repeat(results),
         "number": lambda value: number(value, decimals),
         "signed": lambda value: f"{value:+.{decimals}f}",
         "shown": shown,
-        "few": few,
+        "shortened": shortened,
         "headed": headed,
         "typed": typed,
     }
 
 
+def _draw(
+    rows: Sequence[ModelResult], shown_rows: Sequence[ModelResult], headline: Sequence[str]
+) -> tuple[dict[str, list[charts.Chart]], str]:
+    """Return the charts by place, and why there are none where vl-convert is not installed."""
+    try:
+        return {
+            "board": charts.leaderboard_charts(rows, headline),
+            "curves": charts.curve_charts(rows),
+            "slices": charts.slice_charts(shown_rows, headline[0]),
+            "latency": charts.latency_chart(rows, headline[0]),
+            "roc": charts.roc_chart(rows),
+        }, ""
+    except MissingExtraError as error:
+        return {name: [] for name in ("board", "curves", "slices", "latency", "roc")}, f"No charts: {error}."
+
+
 def _slices(rows: Sequence[ModelResult], metric: str, decimals: int) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return a table per way of telling cases apart: its name, its head, its lines."""
+    """Return a table per dimension: its name, its head, its lines."""
     sliced = [row for row in rows if row.slices]
     cases = part_sizes(sliced)
     found = {(row.label, part.dimension, part.label): part.metrics.get(metric) for row in sliced for part in row.slices}

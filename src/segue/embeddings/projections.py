@@ -1,4 +1,4 @@
-"""Two coordinates for each item: principal components, t-SNE, UMAP."""
+"""Projections of item vectors onto a plane: principal components, t-SNE, UMAP."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from segue.embeddings.cloud import Cloud
-from segue.embeddings.extra import library
-from segue.embeddings.neighbours import neighbours_of
-from segue.embeddings.variance import Variance
+from segue.embeddings import library
+from segue.embeddings.diagnostics import PrincipalComponents
+from segue.embeddings.vectors import ItemVectors, nearest_neighbours
 from segue.errors import ParameterError
 from segue.progress import Progress
 from segue.rng import generator
 
-FOR_TSNE = 100_000
+TSNE_MAX_ITEMS = 100_000
 """Items above which UMAP is advised."""
 
-NOT_TO_BE_READ = {
+CAPTIONS = {
     "tsne": (
         "What may not be read from t-SNE: distances between groups, sizes and densities of groups, and shapes that "
         "show at one perplexity alone. What may be read: which items are close neighbours."
@@ -32,23 +31,23 @@ NOT_TO_BE_READ = {
         "to be seen, so items that lie together here may be far apart."
     ),
 }
-"""What belongs under each picture."""
+"""How to read each kind of plot."""
 
 _PER_PERPLEXITY = 3
-"""Neighbours that t-SNE looks at, per unit of perplexity."""
+"""Neighbours that t-SNE considers, per unit of perplexity."""
 _UMAP_NEIGHBOURS = 15
 _TSNE_START, _UMAP_START = 1e-4, 5.0
 """Standard deviation of the coordinates that a layout starts from, as the libraries' own."""
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
-    """One picture of a cloud.
+class Projection:
+    """Items on a plane.
 
     Attributes:
-        title: what tells it from others beside it; empty for the only one.
+        title: tells several projections apart; empty for a single one.
         points: the coordinates of each item.
-        axes: what they are.
+        axes: titles of the axes; empty where coordinates have no meaning.
     """
 
     title: str
@@ -56,18 +55,18 @@ class Map:
     axes: tuple[str, str]
 
 
-def pca_map(variance: Variance, points: Float64[np.ndarray, "N 2"]) -> Map:
+def pca_projection(components: PrincipalComponents, points: Float64[np.ndarray, "N 2"]) -> Projection:
     """Return items on the first two principal components.
 
     Args:
-        variance: the components.
+        components: the principal components.
         points: the coordinates of the items that are drawn.
     """
-    shares = [*variance.shares[:2], 0.0]
-    return Map("", points, (f"component 1 ({shares[0]:.1%} of the variance)", f"component 2 ({shares[1]:.1%})"))
+    shares = [*components.shares[:2], 0.0]
+    return Projection("", points, (f"component 1 ({shares[0]:.1%} of the variance)", f"component 2 ({shares[1]:.1%})"))
 
 
-def fitting(perplexities: Sequence[float], items: int) -> tuple[list[float], list[str]]:
+def usable_perplexities(perplexities: Sequence[float], items: int) -> tuple[list[float], list[str]]:
     """Return the perplexities that a catalogue is large enough for, and what was changed.
 
     Raises:
@@ -88,33 +87,33 @@ def fitting(perplexities: Sequence[float], items: int) -> tuple[list[float], lis
     ]
 
 
-def tsne_maps(
-    cloud: Cloud,
+def tsne_projections(
+    points: ItemVectors,
     start: Float64[np.ndarray, "N 2"],
     perplexities: Sequence[float],
     *,
     seed: int,
     threads: int,
     progress: Progress,
-) -> list[Map]:
+) -> list[Projection]:
     """Lay the items out by t-SNE once per perplexity, all from the same exact neighbours by cosine.
 
     Args:
-        cloud: the items.
+        points: the items.
         start: where each layout begins: on the first two principal components, so that what is far apart stays roughly
             far apart (Kobak and Berens 2019, Nature Communications).
-        perplexities: as ``fitting`` returns them.
+        perplexities: as ``usable_perplexities`` returns them.
         seed: the same seed gives the same picture.
         threads: of openTSNE.
-        progress: told of each layout.
+        progress: advances with each layout.
     """
     tsne, affinity = library("openTSNE").TSNE, library("openTSNE.affinity").PerplexityBasedNN
     given = library("openTSNE.nearest_neighbors").PrecomputedNeighbors
-    found = neighbours_of(cloud, int(_PER_PERPLEXITY * max(perplexities)))
+    found = nearest_neighbours(points, int(_PER_PERPLEXITY * max(perplexities)))
     distances = np.sqrt(np.maximum(2 - 2 * found.similarities.astype(np.float64), 0))
     begin = _TSNE_START * _at_unit_width(start)
     begin += 0.01 * _TSNE_START * generator(seed, "t-SNE").standard_normal(begin.shape)  # No two at the same place.
-    maps = []
+    projections = []
     with progress.task("t-SNE", len(perplexities)) as task:
         for perplexity in perplexities:
             k = int(_PER_PERPLEXITY * perplexity)
@@ -122,18 +121,18 @@ def tsne_maps(
                 perplexity=perplexity, knn_index=given(found.rows[:, :k], distances[:, :k]), n_jobs=threads
             )
             layout = tsne(random_state=seed, n_jobs=threads).fit(affinities=pairs, initialization=begin.copy())
-            maps.append(Map(f"perplexity {perplexity:g}", np.asarray(layout), ("", "")))
+            projections.append(Projection(f"perplexity {perplexity:g}", np.asarray(layout), ("", "")))
             task.advance(1, f"perplexity {perplexity:g}")
-    return maps
+    return projections
 
 
-def umap_map(cloud: Cloud, start: Float64[np.ndarray, "N 2"], *, seed: int) -> Map:
+def umap_projection(points: ItemVectors, start: Float64[np.ndarray, "N 2"], *, seed: int) -> Projection:
     """Lay the items out by UMAP with 15 neighbours by cosine, from the first two principal components.
 
     A fixed seed makes UMAP run in one thread: in several, no two runs are alike.
 
     Args:
-        cloud: the items.
+        points: the items.
         start: the first two principal components.
         seed: the same seed gives the same picture.
     """
@@ -141,13 +140,13 @@ def umap_map(cloud: Cloud, start: Float64[np.ndarray, "N 2"], *, seed: int) -> M
         warnings.simplefilter("ignore")  # umap-learn and numba talk of tensorflow and of threads.
         kind = library("umap").UMAP
         layout = kind(
-            n_neighbors=min(_UMAP_NEIGHBOURS, len(cloud) - 1),
+            n_neighbors=min(_UMAP_NEIGHBOURS, len(points) - 1),
             metric="cosine",
             init=_UMAP_START * _at_unit_width(start).astype(np.float32),
             random_state=seed,
             n_jobs=1,
-        ).fit_transform(cloud.directions)
-    return Map("", np.asarray(layout), ("", ""))
+        ).fit_transform(points.unit_vectors)
+    return Projection("", np.asarray(layout), ("", ""))
 
 
 def _at_unit_width(points: Float64[np.ndarray, "N 2"]) -> Float64[np.ndarray, "N 2"]:

@@ -1,4 +1,4 @@
-"""What a search has found: its trials, the best of them, and the config that trains it."""
+"""The result of a search: its trials, the best of them, and the run configuration that trains it."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from segue.errors import ParameterError
 from segue.experiment.config import RunConfig
-from segue.tuning.crew import REASON
-from segue.tuning.task import Task
+from segue.tuning.objective import Objective
+from segue.tuning.study import REASON
 
 State = Literal["finished", "pruned", "failed", "unfinished"]
 
@@ -25,22 +25,22 @@ _STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
 }
 
-_LEAST_TRIALS = 4
-"""Finished trials below which nothing is said about what matters."""
+_MIN_TRIALS = 4
+"""Finished trials that importances need."""
 
 
 @dataclass(frozen=True)
-class TrialRow:
-    """One configuration that was tried.
+class TrialRecord:
+    """A trial: one configuration and its value.
 
     Attributes:
-        number: from 0; trial 0 has the values that the parameters have without a search.
-        state: finished, pruned (ended early), failed, or unfinished (at work elsewhere, or interrupted).
+        number: from 0; trial 0 has the values that the parameters have before the search.
+        state: finished, pruned (stopped early), failed, or unfinished (running elsewhere, or interrupted).
         value: the metric on the validation part, of a pruned trial after its last epoch.
         epochs: epochs that were validated.
         best_epoch: which of them was the best, from 1; None where the model itself validates no epochs.
         seconds: wall time, with that of an interruption.
-        parameters: what was tried, by dotted name.
+        parameters: values by dotted name.
         reason: why it failed.
     """
 
@@ -54,8 +54,8 @@ class TrialRow:
     reason: str | None
 
     @classmethod
-    def of(cls, trial: FrozenTrial) -> "TrialRow":
-        """Return the row of a trial of the study."""
+    def of(cls, trial: FrozenTrial) -> "TrialRecord":
+        """Return the record of a trial of the study."""
         return cls(
             number=trial.number,
             state=_STATES.get(trial.state, "unfinished"),
@@ -69,44 +69,43 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """The outcome of a search.
+class TuningResult:
+    """The result of a search.
 
     Attributes:
-        metric: what was looked for the best of, on the validation part.
+        metric: the validation metric that was maximised.
         best: the best finished trial; of equal ones the first.
-        config: trains the best configuration, and is best.yaml: ``segue.run(tuned.config, out)``.
+        run_config: trains the best configuration, and is best.yaml: ``segue.run(result.run_config, out)``.
         trials: all trials in their order.
-        importance: share of each parameter in what sets good trials apart from others, largest first; empty where too
-            few trials are finished.
-        folder: what was written.
+        importance: PED-ANOVA importance of each parameter, largest first; empty where too few trials are finished.
+        folder: where the files are.
     """
 
     metric: str
-    best: TrialRow
-    config: RunConfig
-    trials: tuple[TrialRow, ...]
+    best: TrialRecord
+    run_config: RunConfig
+    trials: tuple[TrialRecord, ...]
     importance: dict[str, float]
     folder: Path
 
     @classmethod
-    def of(cls, task: Task, study: Study, folder: Path) -> "Tuned":
-        """Read what came out of a study.
+    def of(cls, objective: Objective, study: Study, folder: Path) -> "TuningResult":
+        """Return the result of a study.
 
         Raises:
             ParameterError: no trial is finished.
         """
-        rows = tuple(TrialRow.of(trial) for trial in study.get_trials())
+        rows = tuple(TrialRecord.of(trial) for trial in study.get_trials())
         finished = [row for row in rows if row.state == "finished"]
         if not finished:
             raise ParameterError(f"{folder}: {_nothing_finished(rows)}")
         best = max(finished, key=lambda row: (row.value or 0.0, -row.number))
-        config = task.found(best.parameters)
+        run_config = objective.config_with(best.parameters)
         if best.best_epoch is not None:
-            config = config.model_copy(update={"chosen_epochs": {"training": best.best_epoch}})
-        return cls(task.metric, best, config, rows, _importance(study, len(finished)), folder)
+            run_config = run_config.model_copy(update={"chosen_epochs": {"training": best.best_epoch}})
+        return cls(objective.metric, best, run_config, rows, _importance(study, len(finished)), folder)
 
-    def ranked(self) -> list[TrialRow]:
+    def ranked(self) -> list[TrialRecord]:
         """Return the finished trials, best first."""
         finished = [row for row in self.trials if row.state == "finished"]
         return sorted(finished, key=lambda row: (-(row.value or 0.0), row.number))
@@ -116,7 +115,7 @@ class Tuned:
         return sum(row.state == state for row in self.trials)
 
     def counts(self) -> str:
-        """Say how many trials there are, and what became of them."""
+        """Return how many trials there are in each state."""
         found = (f"{self.count(state)} {state}" for state in get_args(State) if self.count(state))
         return f"{len(self.trials)} trials: {', '.join(found)}"
 
@@ -126,10 +125,10 @@ def _best_epoch(values: Mapping[int, float]) -> int | None:
     return 1 + max(values, key=lambda epoch: (values[epoch], -epoch)) if values else None
 
 
-def _nothing_finished(rows: tuple[TrialRow, ...]) -> str:
+def _nothing_finished(rows: tuple[TrialRecord, ...]) -> str:
     failed = [row for row in rows if row.state == "failed"]
     if not failed:
-        return f"no trial is finished of {len(rows)} begun; --resume goes on"
+        return f"none of {len(rows)} trials is finished; --resume continues"
     return (
         f"all {len(failed)} trials that ended failed, the first one because: {failed[0].reason}; "
         "narrow the spaces with --search, or fix a parameter with --set"
@@ -137,12 +136,12 @@ def _nothing_finished(rows: tuple[TrialRow, ...]) -> str:
 
 
 def _importance(study: Study, finished: int) -> dict[str, float]:
-    """Return what PED-ANOVA says (Watanabe et al. 2023, arXiv 2304.10255), or nothing where it has too little."""
-    if finished < _LEAST_TRIALS:
+    """Return PED-ANOVA importances (Watanabe et al. 2023, arXiv 2304.10255), or nothing for too few trials."""
+    if finished < _MIN_TRIALS:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.filterwarnings("error", message="Target and region quantiles")  # Of equal trials nothing can be said.
+        warnings.filterwarnings("error", message="Target and region quantiles")  # Equal trials have no importances.
         try:
             found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
         except (UserWarning, ValueError, RuntimeError):

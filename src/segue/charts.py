@@ -1,0 +1,258 @@
+"""Charts: Vega-Lite specifications, one palette, places for the labels of points; vl-convert renders them as files."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from pathlib import Path
+from struct import pack, unpack
+from typing import Any
+
+from segue.errors import import_extra
+from segue.storage import replacing_file
+
+Spec = dict[str, Any]
+"""A Vega-Lite specification, or a part of one."""
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
+"""Colours that the colour-blind can tell apart (Okabe and Ito 2008), on a light and on a dark page."""
+BLUE, VERMILION, _, _, ORANGE, _, _, GREY = PALETTE
+INK, PALE, LINE, ALARM = "#222222", "#767676", "#D0D0D0", "#B03A00"
+"""Colours of text, of secondary text, of frames, and of warnings; all texts are readable on white."""
+SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-left", "triangle-right")
+
+_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
+_SMALL = 11
+_PNG_SCALE = 1.5
+
+CONFIG: Spec = {
+    "font": _FONT,
+    "view": {"stroke": LINE},
+    "axis": {
+        **{"domainColor": "#B0B0B0", "tickColor": "#B0B0B0", "gridColor": "#F0F0F0", "labelColor": PALE},
+        **{"titleColor": INK, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8},
+        **{"labelFontSize": _SMALL, "tickCount": 6},
+    },
+    "legend": {
+        **{"columnPadding": 18, "labelColor": INK, "labelFontSize": 12.5, "labelLimit": 180, "offset": 16},
+        **{
+            "gradientOpacity": 1,
+            "rowPadding": 5,
+            "titleColor": INK,
+            "titleFontSize": 12.5,
+            "titleFontWeight": "normal",
+        },
+    },
+    "title": {"color": INK, "fontWeight": "normal"},
+}
+"""How charts look on a white page."""
+
+
+def vl_convert() -> Any:
+    """Import vl-convert, which takes time.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    return import_extra("vl_convert", "a chart", "report")
+
+
+def render_svg(spec: Spec) -> str:
+    """Return a chart as SVG; equal specifications give equal texts.
+
+    Raises:
+        MissingExtraError: vl-convert is not installed.
+    """
+    svg: str = vl_convert().vegalite_to_svg(spec)
+    return svg
+
+
+def render_png(spec: Spec, scale: float) -> bytes:
+    """Return a chart as PNG; equal specifications give equal bytes.
+
+    Args:
+        spec: the chart.
+        scale: pixels of the image per pixel of the chart.
+
+    Raises:
+        MissingExtraError: vl-convert is not installed.
+    """
+    return _compressed(vl_convert().vegalite_to_png(spec, scale=scale))
+
+
+def write_chart(spec: Spec, path: Path) -> None:
+    """Write a chart atomically, as PNG or SVG by the suffix of the path; equal specifications give equal files.
+
+    Raises:
+        MissingExtraError: vl-convert is not installed.
+        StorageError: the write failed.
+    """
+    content = render_svg(spec).encode() if path.suffix.lower() == ".svg" else render_png(spec, _PNG_SCALE)
+    with replacing_file(path) as scratch:
+        scratch.write_bytes(content)
+
+
+def _compressed(png: bytes) -> bytes:
+    """Compress a PNG again, which vl-convert does fast but badly: to less than half."""
+    header, body, at = png[:8], b"", 8
+    chunks: list[tuple[bytes, bytes]] = []
+    while at < len(png):
+        length, kind = unpack(">I4s", png[at : at + 8])
+        data = png[at + 8 : at + 8 + length]
+        at += length + 12
+        if kind == b"IDAT":
+            body += data
+        else:
+            chunks.append((kind, data))
+    chunks.insert(-1, (b"IDAT", zlib.compress(zlib.decompress(body))))
+    return header + b"".join(
+        pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def text_lines(lines: Sequence[tuple[str, str]], width: int) -> Spec:
+    """Return a view of left-aligned text, to stand below charts.
+
+    Args:
+        lines: text and colour of each line.
+        width: pixels.
+    """
+    rows = [{"top": 16 * number, "text": text, "color": color} for number, (text, color) in enumerate(lines)]
+    return {
+        "data": {"values": rows},
+        "width": width,
+        "height": 16 * len(rows),
+        "view": {"stroke": None},
+        "mark": {"type": "text", "align": "left", "baseline": "top", "fontSize": 12},
+        "encoding": {
+            "x": {"value": 0},
+            "y": {"field": "top", "type": "quantitative", "scale": None, "axis": None},
+            "text": {"field": "text"},
+            "color": {"field": "color", "type": "nominal", "scale": None},
+        },
+    }
+
+
+_LETTER, _LINE_HEIGHT, _GAP = 6.2, 14.0, 8.0
+"""Pixels: width of a letter, height of a line, distance between a point and its label."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
+
+
+@dataclass(frozen=True)
+class LabelPlacer:
+    """Places labels beside points so that none covers another, on a logarithmic x and a linear y axis.
+
+    Attributes:
+        x: domain of x, positive.
+        y: domain of y.
+        width: pixels.
+        height: pixels.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: int
+    height: int
+
+    def place(self, xs: Sequence[float], ys: Sequence[float], labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the place of each point's label: ``label_x``, ``label_y``, ``align``, and whether it is ``far``.
+
+        A label stands to the right, to the left, above or below its point, or further away where all of these are
+        taken. The highest points choose first.
+        """
+        points = [(self._to_pixels_x(x), self._to_pixels_y(y)) for x, y in zip(xs, ys, strict=True)]
+        taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+        placed: dict[int, dict[str, Any]] = {}
+        for number in sorted(range(len(points)), key=lambda number: points[number][1]):
+            placed[number], box = self._free_place(points[number], _LETTER * len(labels[number]), taken)
+            taken.append(box)
+        return [placed[number] for number in range(len(points))]
+
+    def _free_place(
+        self, point: tuple[float, float], length: float, taken: Sequence[Box]
+    ) -> tuple[dict[str, Any], Box]:
+        """Return the first place beside a point that is free, or the last one that was tried."""
+        for place in _candidate_places(len(taken)):
+            right, down, align, far = place
+            x, y = point[0] + right, point[1] + down
+            left = x - {"left": 0.0, "center": length / 2, "right": length}[align]
+            box = (left, y - _LINE_HEIGHT / 2, left + length, y + _LINE_HEIGHT / 2)
+            inside = box[0] >= 0 and box[1] >= 0 and box[2] <= self.width and box[3] <= self.height
+            if inside and not any(_overlap(box, other) for other in taken):
+                break
+        low, high = log10(self.x[0]), log10(self.x[1])
+        label_x = 10 ** (low + (high - low) * x / self.width)
+        label_y = self.y[1] - (self.y[1] - self.y[0]) * y / self.height
+        return {"label_x": label_x, "label_y": label_y, "align": align, "far": far}, box
+
+    def _to_pixels_x(self, x: float) -> float:
+        low, high = log10(self.x[0]), log10(self.x[1])
+        return self.width * (log10(x) - low) / (high - low)
+
+    def _to_pixels_y(self, y: float) -> float:
+        return self.height * (self.y[1] - y) / (self.y[1] - self.y[0])
+
+
+def _candidate_places(steps: int) -> list[tuple[float, float, str, bool]]:
+    """List places beside a point, best first: pixels right and down of it, alignment, whether it is far away."""
+    near = [(_GAP, 0.0, "left", False), (-_GAP, 0.0, "right", False)]
+    near += [(0.0, -_LINE_HEIGHT, "center", False), (0.0, _LINE_HEIGHT, "center", False)]
+    far = [
+        (side * 3 * _GAP, direction * step * _LINE_HEIGHT, align, True)
+        for step in range(1, steps + 1)
+        for side, align in ((1, "left"), (-1, "right"))
+        for direction in (-1, 1)
+    ]
+    return near + far
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def label_layers(x: Spec, y: Spec, text: str, *, ink: str = INK, line: str = LINE) -> list[Spec]:
+    """Return the layers that draw placed labels, with a line to those that are far from their point.
+
+    Args:
+        x: encoding of x of the points.
+        y: encoding of y of the points.
+        text: field of the label; the data hold what ``LabelPlacer.place`` returned, too.
+        ink: colour of the text.
+        line: colour of the lines.
+    """
+    at = {"x": {**x, "field": "label_x"}, "y": {**y, "field": "label_y"}, "text": {"field": text}}
+    leader = {"x2": {"field": "label_x"}, "y2": {"field": "label_y"}}
+    return [
+        {"mark": {"type": "rule", "stroke": line}, "encoding": leader, "transform": [{"filter": "datum.far"}]},
+        *(
+            {
+                "mark": {"type": "text", "fontSize": 11, "fill": ink, "align": align, "baseline": "middle"},
+                "encoding": at,
+                "transform": [{"filter": f"datum.align == '{align}'"}],
+            }
+            for align in ("left", "right", "center")
+        ),
+    ]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten, from clearly below the lowest value to clearly above the highest."""
+    powers = range(floor(log10(low)) - 1, ceil(log10(high)) + 2)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+    first = max(tick for tick in ticks if tick <= 0.8 * low)
+    last = min(tick for tick in ticks if tick >= 1.25 * high)
+    return [tick for tick in ticks if first <= tick <= last]
+
+
+def padded_domain(values: Sequence[float]) -> tuple[float, float]:
+    """Return a domain with some room around the values."""
+    low, high = min(values), max(values)
+    room = 0.12 * (high - low) or 0.1 * abs(high) or 0.1
+    return low - room, high + room
+
+
+def whole_ticks(low: int, high: int) -> list[int]:
+    """Return at most eleven ticks at equal distances from the lowest whole number on, as for epochs."""
+    return list(range(low, high + 1, max(1, ceil((high - low) / 10))))

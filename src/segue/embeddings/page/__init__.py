@@ -1,1 +1,0 @@
-"""The interactive page: one file that needs no network."""
