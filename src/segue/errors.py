@@ -18,6 +18,7 @@ Messages name the place, the rule, the value received and the remedy, in that or
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -81,21 +82,14 @@ class MissingExtraError(SegueError, ImportError):
         super().__init__(f"{feature} needs the extra '{extra}': pip install \"segue[{extra}]\"")
 
 
-def import_extra(module: str, feature: str, extra: str) -> Any:
-    """Import a module that an extra brings, when it is first needed.
-
-    Args:
-        module: its name.
-        feature: what needs it, for the message.
-        extra: the extra.
+def require_extra(modules: Iterable[str], feature: str, extra: str) -> None:
+    """Check that the modules of an extra are installed, without importing them.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: one is not.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(feature, extra) from error
+    if any(find_spec(module) is None for module in modules):
+        raise MissingExtraError(feature, extra)
 
 
 def import_extra(module: str, feature: str, extra: str) -> Any:
