@@ -125,7 +125,7 @@ def test_every_command_is_valid(page: Path) -> None:
 
 def test_every_extra_in_the_docs_exists() -> None:
     for page in PAGES:
-        for extras in re.findall(r"segue\[([\w,]+)\]", page.read_text(encoding="utf-8")):
+        for extras in re.findall(r"segue\[([a-z,]+)\]", page.read_text(encoding="utf-8")):
             check_pip(["install", f"segue[{extras}]"])
 
 
