@@ -41,7 +41,7 @@ def filled(name: str) -> str:
 
 def _head(name: str) -> str:
     kind = segue.model_class(name)
-    return f"{kind.summary()}\n\n`segue run LOG --model {name}` · `segue.{kind.__name__}` · Source: {kind.paper}\n"
+    return f"{kind.description()}\n\n`segue run LOG --model {name}` · `segue.{kind.__name__}` · Source: {kind.paper}\n"
 
 
 def _parameters(name: str) -> str:
@@ -90,7 +90,7 @@ def _models(_: str) -> str:
     for name, page in pages().items():
         if name != INDEX:
             kind, (family,) = segue.model_class(name), _FAMILY.findall(page.read_text(encoding="utf-8"))
-            rows.append([f"[`{name}`]({name}.md)", family, kind.summary(), kind.paper])
+            rows.append([f"[`{name}`]({name}.md)", family, kind.description(), kind.paper])
     return table(["model", "family", "what it does", "source"], rows, numbers=False) + "\n"
 
 

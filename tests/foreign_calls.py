@@ -33,8 +33,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "VSKNN": {},
     "STAN": {},
     "VSTAN": {},
-    "ALS": {"factors": 4},
-    "BPR": {"factors": 4, "training": {"epochs": 1}},
+    "ALS": {"embedding_size": 4},
+    "BPR": {"embedding_size": 4, "training": {"epochs": 1}},
     "GRU4Rec": {"hidden_size": 8, "training": {**SMALL, "loss": {"n_samples": 8}}},
     "ImprovedGRU4Rec": NETWORK,
     "FPMC": NETWORK,
@@ -139,11 +139,11 @@ def model_calls(name: str, model: segue.Model, train: Sessions, rng: np.random.G
         ),
     }
     if isinstance(model, segue.GRU4Rec):
-        state = model.start(3)
+        state = model.initial_state(3)
         calls["step"] = (lambda: model.step(state, np.array([1, 2, 3])), lambda: model.step(state, any_index(rng, 3)))
         calls["answer"] = (
-            lambda: model.answer(state, 5, exclude=[[1], [2], [3]]),
-            lambda: model.answer(state, 5, exclude=any_index(rng, 3, 4)),
+            lambda: model.top_k_of_state(state, 5, exclude=[[1], [2], [3]]),
+            lambda: model.top_k_of_state(state, 5, exclude=any_index(rng, 3, 4)),
         )
     return calls
 

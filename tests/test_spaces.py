@@ -3,8 +3,8 @@
 import pytest
 
 from segue.errors import ParameterError
-from segue.models.catalog import model_classes
 from segue.models.gru4rec import GRU4Rec
+from segue.models.registry import model_classes
 from segue.models.sasrec import SASRec
 from segue.parameters import nested
 from segue.spaces import Choice, Range, is_integer_parameter, parse_searches, parse_space, spaces_of

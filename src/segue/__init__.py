@@ -49,9 +49,6 @@ if TYPE_CHECKING:
     from segue.models.base import Model as Model
     from segue.models.bert4rec import BERT4Rec as BERT4Rec
     from segue.models.bpr import BPR as BPR
-    from segue.models.catalog import load as load
-    from segue.models.catalog import model_class as model_class
-    from segue.models.catalog import model_classes as model_classes
     from segue.models.esasrec import ESASRec as ESASRec
     from segue.models.fmlp_rec import FMLPRec as FMLPRec
     from segue.models.fpmc import FPMC as FPMC
@@ -64,13 +61,16 @@ if TYPE_CHECKING:
     from segue.models.narm import NARM as NARM
     from segue.models.popularity import Popularity as Popularity
     from segue.models.recommendation import Recommendation as Recommendation
+    from segue.models.registry import load as load
+    from segue.models.registry import model_class as model_class
+    from segue.models.registry import model_classes as model_classes
     from segue.models.sasrec import SASRec as SASRec
     from segue.models.sequential_rules import SequentialRules as SequentialRules
     from segue.models.session_popularity import SessionPopularity as SessionPopularity
     from segue.models.sr_gnn import SRGNN as SRGNN
     from segue.models.stamp import STAMP as STAMP
     from segue.models.stan import STAN as STAN
-    from segue.models.summary import anatomy as anatomy
+    from segue.models.summary import summary as summary
     from segue.models.two_stage import TwoStage as TwoStage
     from segue.models.v_sknn import VSKNN as VSKNN
     from segue.models.vstan import VSTAN as VSTAN
@@ -114,14 +114,14 @@ _HOMES = {
     "EmbeddingPlot": "embeddings.plot",
     "plot": "embeddings.plot",
     "ALS": "models.als",
-    "anatomy": "models.summary",
+    "summary": "models.summary",
     "Model": "models.base",
     "Recommendation": "models.recommendation",
     "BERT4Rec": "models.bert4rec",
     "BPR": "models.bpr",
-    "load": "models.catalog",
-    "model_class": "models.catalog",
-    "model_classes": "models.catalog",
+    "load": "models.registry",
+    "model_class": "models.registry",
+    "model_classes": "models.registry",
     "ESASRec": "models.esasrec",
     "FPMC": "models.fpmc",
     "GRU4Rec": "models.gru4rec",

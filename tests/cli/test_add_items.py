@@ -23,7 +23,7 @@ def data():
 
 
 def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
-    model = ALS(factors=2).fit(data.train).save(tmp_path / "als", protocol="kept")
+    model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als", protocol="kept")
     (tmp_path / "new.csv").write_text("item,group\n7,shoe\n8,tie\n1,hat\n")
     outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group")
     assert outcome.code == 0
@@ -37,7 +37,7 @@ def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
 
 
 def test_nothing_new_is_said_and_nothing_is_written(data, tmp_path: Path) -> None:
-    model = ALS(factors=2).fit(data.train).save(tmp_path / "als")
+    model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
     for content, said in (("1,hat\n", f"{model} knows all items of"), ("", "holds no items")):
         (tmp_path / "new.csv").write_text("item,group\n" + content)
         before = tree(tmp_path)
@@ -48,8 +48,8 @@ def test_nothing_new_is_said_and_nothing_is_written(data, tmp_path: Path) -> Non
 
 
 def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Path) -> None:
-    model = ALS(factors=2).fit(data.train).save(tmp_path / "als")
-    other = ALS(factors=3).fit(data.train).save(tmp_path / "other")
+    model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
+    other = ALS(embedding_size=3).fit(data.train).save(tmp_path / "other")
     (tmp_path / "new.csv").write_text("item,group\n7,shoe\n")
     before = tree(tmp_path)
     command = ("add-items", model, tmp_path / "new.csv", "--by", "group", "--to")
@@ -64,7 +64,7 @@ def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Pat
 
 def test_items_of_a_run_without_metadata_are_asked_for(tmp_path: Path) -> None:
     data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
-    model = ALS(factors=2).fit(data.train).save(tmp_path / "als")
+    model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
     (tmp_path / "new.csv").write_text("item,group\n7,shoe\n")
     assert segue("add-items", model, tmp_path / "new.csv", "--by", "group").err == (
         f"error: --by: must name metadata of the items that {model} was trained on (none), got 'group'; "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command import SMALL, Outcome, segue, tree, write_shop
 
-from segue.models.catalog import model_classes
+from segue.models.registry import model_classes
 
 HEADER = "session,item,time\n"
 FIX = "correct them or remove their rows"
@@ -447,7 +447,7 @@ def test_bad_artifacts(place: Path, finished: tuple[Path, Outcome], case: str) -
 
 
 def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, finished: tuple[Path, Outcome]) -> None:
-    from segue.models.catalog import load
+    from segue.models.registry import load
 
     model = load(finished[0] / "stan")
     model.about = {}

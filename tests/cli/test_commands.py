@@ -18,8 +18,8 @@ from segue.cli.main import COMMANDS
 from segue.cli.terminal import program
 from segue.data.synthetic import shop
 from segue.experiment.model_specs import BASELINES
-from segue.models.catalog import BUILT_IN, model_class, model_classes
 from segue.models.markov import Markov
+from segue.models.registry import BUILT_IN, model_class, model_classes
 from segue.parameters import describe
 from segue.protocols.prepare import prepare
 

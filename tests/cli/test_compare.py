@@ -16,7 +16,7 @@ from segue.evaluation.slices import DIMENSIONS
 from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.comparison.compare import compare
 
-BPR = ("--set", "bpr.factors=8", "--set", "bpr.training.epochs=5")
+BPR = ("--set", "bpr.embedding_size=8", "--set", "bpr.training.epochs=5")
 
 Runs = dict[str, Path]
 

@@ -29,7 +29,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = {"item": range(60), "support": range(1, 61), "name": [f"pan {row}" for row in range(60)]}
     items = pl.DataFrame({**table, "kind": [f"kind {kind}" for kind in kinds]})
     factors = np.vstack([np.zeros((1, 3)), vectors]).astype(np.float32)
-    model = ALS(factors=3).restore({"item_factors": factors}, Vocabulary(items))
+    model = ALS(embedding_size=3).restore({"item_factors": factors}, Vocabulary(items))
     return model.save(tmp_path_factory.mktemp("runs") / "shop")
 
 

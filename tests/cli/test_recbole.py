@@ -50,12 +50,12 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
     second.write_text("metrics: Hit\nseed: 5\n")
     outcome = segue(
         *("run", config.parent / "small" / "small.inter", "--recbole", f"{config},{second}", "--model", "ItemKNN"),
-        *("--set", "item-knn.n_successors=7", "--seed", 9, "--out", tmp_path / "run", "--no-baselines"),
+        *("--set", "item-knn.n_neighbours=7", "--seed", 9, "--out", tmp_path / "run", "--no-baselines"),
     )
     assert outcome.code == 0, outcome.err
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert [row["label"] for row in results["models"]] == ["item-knn"]
-    assert results["models"][0]["config"]["n_successors"] == 7
+    assert results["models"][0]["config"]["n_neighbours"] == 7
     assert (results["seed"], results["protocol"]["metrics"]) == (9, ["hit@5"])
 
 

@@ -13,7 +13,7 @@ from command import Outcome
 
 import segue.cli
 from segue.cli.main import COMMANDS
-from segue.models.catalog import BUILT_IN
+from segue.models.registry import BUILT_IN
 from segue.models.two_stage import TwoStage
 
 HEAVY = {"implicit", "numba", "numpy", "optuna", "polars", "scipy", "sklearn", "torch", "yaml"}
@@ -129,7 +129,7 @@ def test_a_wrong_name_is_answered_without_importing_models(code: str) -> None:
     found = modules_after(
         "from contextlib import suppress\nfrom segue.errors import UnknownNameError\n"
         "from segue.recbole.models import counterpart\n"
-        "from segue.models.catalog import model_class\nfrom segue.models.single import single_model\n"
+        "from segue.models.registry import model_class\nfrom segue.models.registry import single_model\n"
         f"with suppress(UnknownNameError):\n    {code}\n    raise SystemExit('no error')"
     )
     assert not model_modules(found)

@@ -36,7 +36,7 @@ def model_of(points: ItemVectors) -> ALS:
     """Return a fitted model whose items these are."""
     width = points.vectors.shape[1]
     factors = np.vstack([np.zeros((1, width), dtype=np.float32), points.vectors])
-    return ALS(factors=width).restore({"item_factors": factors}, Vocabulary(points.items))
+    return ALS(embedding_size=width).restore({"item_factors": factors}, Vocabulary(points.items))
 
 
 def artifact_of(points: ItemVectors, path: Path) -> Path:

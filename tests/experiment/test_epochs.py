@@ -49,7 +49,7 @@ def test_epochs_go_to_the_parameter_of_their_stage_and_changes_on_top() -> None:
 def test_a_pair_has_the_epochs_of_both_and_of_its_lists() -> None:
     training = {"epochs": 9, "fine_tuning": {"epochs": 9}}
     config = {
-        "retriever_parameters": {"factors": 8},
+        "retriever_parameters": {"embedding_size": 8},
         "ranker_parameters": {"training": training},
         "listwise": {"loss": "listnet", "epochs": 3},
     }

@@ -19,8 +19,8 @@ from segue.errors import ParameterError, SegueError
 from segue.evaluation.ranking import top_k
 from segue.manifest import DATASET
 from segue.models.base import Model
-from segue.models.catalog import load, model_class
 from segue.models.popularity import Popularity
+from segue.models.registry import load, model_class
 from segue.models.v_sknn import VSKNN
 from segue.rng import generator
 
@@ -142,6 +142,16 @@ class ModelContract:
         assert len(set(answer.items)) == 30
         read = getattr(fitted.config, "max_length", len(session))
         assert fitted.recommend(session[-read:], k=30) == answer
+
+    def test_a_fitted_model_hands_out_no_array_that_can_be_written_to(self, fitted: Model, tmp_path: Path) -> None:
+        for model in (fitted, load(fitted.save(tmp_path / "model"))):
+            arrays = {**model.arrays(), **{name: getattr(model, name) for name in model.array_names}}
+            if model.name != "two-stage" and model.item_vectors() is not None:
+                arrays["item_vectors"] = model.item_vectors()
+            for name, array in arrays.items():
+                assert not array.flags.writeable, name
+                with pytest.raises(ValueError, match="read-only"):
+                    array[...] = 0
 
     def test_it_recommends_ids_of_both_kinds(self, fitted: Model, task: Task) -> None:
         table = task.train.vocabulary.table.with_columns(pl.format("item {}", "item").alias("item"))
@@ -266,7 +276,7 @@ class ModelContract:
     def test_it_is_documented(self) -> None:
         assert model_class(self.model.name) is self.model
         assert self.model.paper
-        assert self.model.summary().endswith(".")
+        assert self.model.description().endswith(".")
         undocumented = [name for name, info in self.model.Config.model_fields.items() if not info.description]
         assert not undocumented
 

@@ -26,7 +26,7 @@ _CHILD = """
 import json, sys
 from pathlib import Path
 import chains
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 from segue.training.runtime import Runtime
 
 name, parameters, task, checkpoint = sys.argv[1:]

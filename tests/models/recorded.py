@@ -10,7 +10,7 @@ from chains import prefixes
 from torch import Tensor
 
 from segue.data.batches.windows import Window
-from segue.nn.encoders.sequence import PositionwiseEncoder
+from segue.nn.encoders.base import PositionwiseEncoder
 
 _FOLDER = Path(__file__).parent.parent / "fixtures"
 
@@ -27,7 +27,7 @@ def multi_head(weights: dict[str, Tensor], theirs: str, ours: str) -> dict[str, 
     renamed = {}
     for part in ("weight", "bias"):
         stacked = weights[f"{theirs}.in_proj_{part}"]
-        renamed[f"{ours}.queries.{part}"], renamed[f"{ours}.keys_values.{part}"] = stacked[:width], stacked[width:]
+        renamed[f"{ours}.query.{part}"], renamed[f"{ours}.key_value.{part}"] = stacked[:width], stacked[width:]
         renamed[f"{ours}.output.{part}"] = weights[f"{theirs}.out_proj.{part}"]
     return renamed
 

@@ -14,7 +14,7 @@ from segue.data.indices import index_lists
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.requests import running_sessions
+from segue.models.requests import encode_sessions
 from segue.protocols.candidates import Candidates
 
 N = 30
@@ -67,15 +67,15 @@ def test_what_holds_no_item_indices_is_refused(
     calls: dict[str, list[Callable[[], Any]]] = {
         "allowed": [
             lambda: model.top_k(asked, 5, allowed=given),
-            lambda: recurrent.answer(recurrent.start(), 5, allowed=given),
+            lambda: recurrent.top_k_of_state(recurrent.initial_state(), 5, allowed=given),
         ],
         "exclude": [
             lambda: model.top_k(asked, 5, exclude=[[1], given]),
-            lambda: recurrent.answer(recurrent.start(), 5, exclude=[given]),
+            lambda: recurrent.top_k_of_state(recurrent.initial_state(), 5, exclude=[given]),
         ],
         "items": [
             lambda: model.score_items(asked, [given, given]),
-            lambda: recurrent.step(recurrent.start(), given),
+            lambda: recurrent.step(recurrent.initial_state(), given),
         ],
         "lists": [lambda: index_lists([[1], given], "lists")],
     }
@@ -115,7 +115,7 @@ def test_integers_of_any_type_are_taken(model: segue.Popularity, recurrent: segu
             model.score_items(asked, [[1, 0], (2, 3)]),
         )
         assert Prefixes.from_lists([np.array([7], dtype=kind), []]).items.tolist() == [7]
-        recurrent.step(recurrent.start(), np.array([7], dtype=kind))
+        recurrent.step(recurrent.initial_state(), np.array([7], dtype=kind))
     np.testing.assert_array_equal(
         model.top_k(asked, 3, allowed=pl.Series([1, 2, 3]), exclude=((1,), range(0)))[0], expected
     )
@@ -134,7 +134,7 @@ def test_k_is_an_integer(model: segue.Popularity, recurrent: segue.GRU4Rec, aske
     for call in (
         lambda: model.top_k(asked, k),
         lambda: model.recommend([101], k=k),
-        lambda: recurrent.answer(recurrent.start(), k),
+        lambda: recurrent.top_k_of_state(recurrent.initial_state(), k),
     ):
         with pytest.raises(ParameterError, match=r"^k: must be an integer, got"):
             call()
@@ -207,7 +207,7 @@ def test_no_session_is_found_by_what_is_no_id(raw_id: Any, kind: Any) -> None:
 def told(values: Any, sizes: list[int]) -> list[int]:
     """Return the times that are read of running sessions with so many events."""
     vocabulary = Vocabulary.from_items(pl.Series([1, 2, 3]))
-    times = running_sessions([[1] * size for size in sizes], vocabulary, {"time": values}).times
+    times = encode_sessions([[1] * size for size in sizes], vocabulary, {"time": values}).times
     assert times is not None
     return times.tolist()
 

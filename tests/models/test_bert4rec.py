@@ -20,8 +20,7 @@ from segue.data.batches.cloze import Cloze
 from segue.data.batches.next_item import EveryPrefix
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.bert4rec import BERT4Rec
-from segue.nn.encoders.transformer import ClozeEncoder
+from segue.models.bert4rec import BERT4Rec, ClozeEncoder
 
 RECORDED, WEIGHTS = load_recorded("bert4rec")
 MASK = 13

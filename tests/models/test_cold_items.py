@@ -16,9 +16,9 @@ from segue.errors import LogError, ParameterError
 from segue.models.als import ALS
 from segue.models.base import Model
 from segue.models.bpr import BPR
-from segue.models.catalog import load
 from segue.models.gru4rec import GRU4Rec
 from segue.models.markov import Markov
+from segue.models.registry import load
 from segue.models.sasrec import SASRec
 
 TABLE = pl.DataFrame(
@@ -73,8 +73,8 @@ def task() -> Task:
 
 
 MODELS = {
-    ALS: {"factors": 8},
-    BPR: {"factors": 8},
+    ALS: {"embedding_size": 8},
+    BPR: {"embedding_size": 8},
     GRU4Rec: {"hidden_size": 24, "training": {"batch_size": 32, "epochs": 4, "learning_rate": 0.15}},
     SASRec: {"embedding_size": 16, "training": {"batch_size": 32, "epochs": 6}},
 }
@@ -107,7 +107,7 @@ def test_a_cold_item_is_recommended_with_its_like(kind: type[Model], task: Task,
 
 def test_items_are_added_while_others_ask(task: Task) -> None:
     """The model that answers stays as it is, so that no answer mixes the arrays of two catalogues."""
-    model, prefixes = ALS(factors=8).fit(task.train), task.cases.prefixes[:50]
+    model, prefixes = ALS(embedding_size=8).fit(task.train), task.cases.prefixes[:50]
     expected = model.top_k(prefixes, 10)[0]
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(model.top_k, prefixes, 10) for _ in range(100)]
@@ -122,7 +122,7 @@ def test_items_are_added_while_others_ask(task: Task) -> None:
 def test_metadata_may_be_called_cold(values: list[object], task: Task, tmp_path: Path) -> None:
     drinks = pl.Series("cold", values * 15)
     vocabulary = Vocabulary(task.train.vocabulary.table.with_columns(drinks))
-    model = ALS(factors=8).fit(replace(task.train, vocabulary=vocabulary))
+    model = ALS(embedding_size=8).fit(replace(task.train, vocabulary=vocabulary))
     assert model.recommend([111, 112], k=30).cold == {}
     new = pl.DataFrame({"item": [501], "cold": [values[0]]})
     loaded = load(model.add_items(new, by="cold").save(tmp_path / "model"))
@@ -133,7 +133,7 @@ def test_metadata_may_be_called_cold(values: list[object], task: Task, tmp_path:
 
 
 def test_a_session_may_hold_cold_items(task: Task) -> None:
-    model = ALS(factors=8).fit(task.train).add_items(FRESH, by=["group"])
+    model = ALS(embedding_size=8).fit(task.train).add_items(FRESH, by=["group"])
     of_its_group = set(range(111, 116)) | {501}
     assert len(of_its_group & set(model.recommend([501], k=6).items)) >= 5
     answer = model.recommend([502], k=33)
@@ -143,7 +143,7 @@ def test_a_session_may_hold_cold_items(task: Task) -> None:
 
 
 def test_what_cannot_be_compared_is_refused(task: Task) -> None:
-    model = ALS(factors=8).fit(task.train)
+    model = ALS(embedding_size=8).fit(task.train)
     with pytest.raises(
         ParameterError, match=r"by: must name metadata of the training items, got 'size'; there are: gr"
     ):

@@ -14,9 +14,9 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec
-from segue.models.catalog import load
 from segue.models.fmlp_rec import FMLPRec
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
+from segue.models.registry import load
 from segue.models.sasrec import SASRec
 from segue.models.sequence import SequenceModel
 from segue.models.sr_gnn import SRGNN

@@ -19,7 +19,7 @@ from segue.data.sessions import Sessions
 from segue.errors import DivergedError, ParameterError
 from segue.models.als import ALS
 from segue.models.bpr import BPR, BPRTraining, _remarks
-from segue.models.factors.least_squares import LeastSquares
+from segue.models.factorisation import LeastSquares
 from segue.progress import Progress
 from segue.rng import generator
 from segue.training.runtime import Runtime
@@ -27,13 +27,13 @@ from segue.training.runtime import Runtime
 
 class TestALS(ModelContract):
     model = ALS
-    parameters: ClassVar = {"factors": 8}
+    parameters: ClassVar = {"embedding_size": 8}
     make_task = staticmethod(blocks)
 
 
 class TestBPR(ModelContract):
     model = BPR
-    parameters: ClassVar = {"factors": 8}
+    parameters: ClassVar = {"embedding_size": 8}
     make_task = staticmethod(blocks)
 
 
@@ -60,7 +60,7 @@ def implicit_als(log: Sessions, weights: np.ndarray | None = None, **parameters:
 
 def test_als_folds_in_as_implicit_does() -> None:
     log, running = browsing()
-    model = ALS(factors=12, alpha=3.0, regularization=0.1).fit(log)
+    model = ALS(embedding_size=12, alpha=3.0, regularization=0.1).fit(log)
     oracle = AlternatingLeastSquares(factors=12, alpha=3.0, regularization=0.1, num_threads=1)
     oracle.item_factors = model.item_factors[1:]
     users = oracle.recalculate_user(np.arange(len(running)), dense([np.array(one) for one in running], 60))
@@ -86,7 +86,7 @@ def test_a_fold_in_with_items_added_later_solves_its_system(c: float, length: in
 
 def test_als_is_trained_as_by_implicit() -> None:
     log, _ = browsing()
-    model = ALS(preset="implicit", factors=12, alpha=2.0).fit(log)
+    model = ALS(preset="implicit", embedding_size=12, alpha=2.0).fit(log)
     oracle = implicit_als(log, factors=12, alpha=2.0, regularization=0.01, iterations=15)
     np.testing.assert_allclose(model.item_factors[1:], oracle.item_factors, rtol=1e-4, atol=1e-5)
 
@@ -94,7 +94,11 @@ def test_als_is_trained_as_by_implicit() -> None:
 def test_an_event_loses_half_its_confidence_in_the_half_life() -> None:
     log, _ = browsing()
     model = ALS(
-        factors=12, regularization=0.01, alpha=1.0, half_life_days=10, training={"iterations": 3, "tolerance": None}
+        embedding_size=12,
+        regularization=0.01,
+        alpha=1.0,
+        half_life_days=10,
+        training={"iterations": 3, "tolerance": None},
     ).fit(log)
     assert log.times is not None
     weights = 0.5 ** ((log.times[-1] - log.times) / (10 * 24 * 3600))
@@ -113,7 +117,7 @@ def test_a_half_life_needs_times() -> None:
 def test_bpr_is_trained_as_by_implicit(epochs: int) -> None:
     log, _ = browsing()
     training = {"epochs": epochs, "learning_rate": 0.05, "min_gain": None}
-    model = BPR(factors=12, regularization=0.01, training=training).fit(log)
+    model = BPR(embedding_size=12, regularization=0.01, training=training).fit(log)
     oracle = BayesianPersonalizedRanking(
         factors=12, regularization=0.01, iterations=epochs, learning_rate=0.05, random_state=generator(0, "bpr")
     )
@@ -128,7 +132,7 @@ def test_bpr_is_trained_as_by_implicit(epochs: int) -> None:
 
 def test_bpr_folds_in_the_mean_of_the_events() -> None:
     log, running = browsing()
-    model = BPR(factors=12).fit(log)
+    model = BPR(embedding_size=12).fit(log)
     for prefix, row in zip([*running[:20], []], model.score(prefixes(*running[:20], [])).numpy(), strict=True):
         mean = sum(model.item_factors[item] for item in prefix) / max(1, len(prefix)) + np.zeros(12)
         np.testing.assert_allclose(row, model.item_factors @ (model.scale * mean) + model.item_biases, atol=1e-5)
@@ -137,7 +141,7 @@ def test_bpr_folds_in_the_mean_of_the_events() -> None:
 @pytest.mark.parametrize("kind", [ALS, BPR])
 def test_counts_matter_and_their_order_does_not(kind: type[ALS | BPR]) -> None:
     log, _ = browsing()
-    one, turned, more = kind(factors=12).fit(log).score(prefixes([3, 9, 3], [9, 3, 3], [3, 9])).numpy()
+    one, turned, more = kind(embedding_size=12).fit(log).score(prefixes([3, 9, 3], [9, 3, 3], [3, 9])).numpy()
     np.testing.assert_allclose(one, turned, atol=1e-6)
     assert np.abs(one - more).max() > 1e-3
 
@@ -148,7 +152,7 @@ def test_threads_change_nothing(kind: type[ALS | BPR], monkeypatch: pytest.Monke
     fits = []
     for threads in (1, 3):
         monkeypatch.setattr("torch.get_num_threads", lambda threads=threads: threads)
-        fits.append(kind(factors=12).fit(log).item_factors)
+        fits.append(kind(embedding_size=12).fit(log).item_factors)
     np.testing.assert_array_equal(*fits)
 
 
@@ -156,7 +160,7 @@ def test_a_blas_with_threads_is_held_back_without_a_warning(monkeypatch: pytest.
     monkeypatch.setattr("implicit.utils._checked_blas_config", False)
     with threadpool_limits(2, "blas"), warnings.catch_warnings():
         warnings.simplefilter("error")
-        ALS(factors=2).fit(blocks().train)
+        ALS(embedding_size=2).fit(blocks().train)
 
 
 class Recorded(Progress):
@@ -176,14 +180,16 @@ class Recorded(Progress):
 
 def test_als_stops_when_the_loss_stays() -> None:
     log, progress = blocks().train, Recorded()
-    model = ALS(factors=8, training={"iterations": 50, "tolerance": 0.01}).fit(log, runtime=Runtime(progress=progress))
+    model = ALS(embedding_size=8, training={"iterations": 50, "tolerance": 0.01}).fit(
+        log, runtime=Runtime(progress=progress)
+    )
     losses = [float(note.removeprefix("loss ")) for note in progress.notes]
     gains = 1 - np.array(losses[1:]) / losses[:-1]
     assert len(losses) < progress.total == 50
     assert gains[-1] < 0.01 <= gains[:-1].min()
     assert model.notes[0].startswith(f"{len(losses)} of 50 iterations, the last of which lowered the loss by 0.")
     assert (
-        ALS(factors=8, training={"iterations": 2})
+        ALS(embedding_size=8, training={"iterations": 2})
         .fit(log)
         .notes[0]
         .endswith("a higher training.iterations may give more")
@@ -193,7 +199,7 @@ def test_als_stops_when_the_loss_stays() -> None:
 def test_bpr_stops_when_train_auc_stays() -> None:
     log, progress = browsing()[0], Recorded()
     training = {"epochs": 300, "check_epochs": 5, "min_gain": 0.005}
-    model = BPR(factors=8, training=training).fit(log, runtime=Runtime(progress=progress))
+    model = BPR(embedding_size=8, training=training).fit(log, runtime=Runtime(progress=progress))
     aucs = [float(note.split("%")[0].removeprefix("train_auc ")) for note in progress.notes]
     assert len(aucs) < progress.total == 300
     gains = np.diff(aucs[4::5])
@@ -223,4 +229,4 @@ def test_advice_follows_from_train_auc(auc: float, advice: str) -> None:
 
 def test_a_training_that_diverges_says_so() -> None:
     with pytest.raises(DivergedError, match=r"the item factors are no longer finite: lower training\.learning_rate"):
-        BPR(factors=4, training={"learning_rate": 1e9}).fit(blocks().train)
+        BPR(embedding_size=4, training={"learning_rate": 1e9}).fit(blocks().train)

@@ -17,9 +17,8 @@ from neural_contract import NeuralModelContract
 from torch import Tensor
 
 from segue.errors import ParameterError
-from segue.models.fmlp_rec import FMLPRec
-from segue.nn.encoders.filter import Filter, FilterBlock, FilterEncoder
-from segue.nn.encoders.transformer import FeedForward
+from segue.models.fmlp_rec import Filter, FilterBlock, FilterEncoder, FMLPRec
+from segue.nn.encoders.layers import FeedForward
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "fmlp_rec.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
@@ -88,14 +87,14 @@ def circular_convolution(values: Tensor, weight: Tensor) -> Tensor:
 @pytest.mark.parametrize("length", [1, 5, 6])
 def test_a_filter_is_a_circular_convolution(length: int) -> None:
     torch.manual_seed(0)
-    layer, values = Filter(length=length, width=3), torch.randn(2, length, 3)
+    layer, values = Filter(length=length, hidden_size=3), torch.randn(2, length, 3)
     torch.testing.assert_close(layer(values), circular_convolution(values, layer.weight))
 
 
 def test_the_last_position_alone_gives_what_all_positions_give_with_the_same_gradients() -> None:
     torch.manual_seed(0)
-    feed_forward = FeedForward(width=4, inner=8, activation="gelu")
-    block = FilterBlock(mixer=Filter(length=7, width=4), feed_forward=feed_forward, width=4, dropout=0.0)
+    feed_forward = FeedForward(hidden_size=4, inner_size=8, activation="gelu")
+    block = FilterBlock(mixer=Filter(length=7, hidden_size=4), feed_forward=feed_forward, hidden_size=4, dropout=0.0)
     values, gradient = torch.randn(3, 7, 4, requires_grad=True), torch.randn(3, 4)
     inputs = [values, *block.parameters()]
     whole, alone = block(values)[:, -1], block.last(values)

@@ -16,8 +16,8 @@ from segue.data.events import Events
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
-from segue.models.catalog import load
 from segue.models.fpmc import FPMC
+from segue.models.registry import load
 from segue.nn.sampling import PopularitySampler
 from segue.protocols.prepare import prepare
 from segue.training.runtime import Runtime
@@ -173,7 +173,7 @@ def test_what_the_log_does_not_have_is_refused_before_training() -> None:
     with pytest.raises(ParameterError) as caught:
         FPMC(user=True, basket="equal-times").fit(log)
     first, second = str(caught.value).splitlines()
-    assert first.startswith("fpmc.user: needs a log that says who each session is of, got one without a column 'user'")
+    assert first.startswith("fpmc.user: needs a log with a column 'user', got one without it")
     assert second == "fpmc.basket: 'equal-times' needs a log with times and this one has none; use 'last-event'"
 
 

@@ -46,14 +46,14 @@ def test_outputs_equal_those_of_the_authors() -> None:
         names = {
             f"{block}.norms.0": f"{theirs}.first_norm",
             f"{block}.norms.1": f"{theirs}.second_norm",
-            f"{block}.attention.queries": f"{theirs}.multihead_attention.query_proj",
+            f"{block}.attention.query": f"{theirs}.multihead_attention.query_proj",
             f"{block}.feed_forward.inner": f"{theirs}.dense1",
             f"{block}.feed_forward.outer": f"{theirs}.dense2",
         }
         weights |= rename(WEIGHTS, names)
         for part in ("weight", "bias"):
             both = [WEIGHTS[f"{theirs}.multihead_attention.{name}_proj.{part}"] for name in ("key", "val")]
-            weights[f"{block}.attention.keys_values.{part}"] = torch.cat(both)
+            weights[f"{block}.attention.key_value.{part}"] = torch.cat(both)
     network = GSASRec(embedding_size=8, inner_size=8, heads=2, max_length=6).build(12).eval()
     network.load_state_dict(weights)
     assert_equal_outputs(network, RECORDED["sessions"], RECORDED["states"], RECORDED["scores"])

@@ -17,8 +17,7 @@ from recorded import load_recorded, padded, rename
 
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
-from segue.models.hstu import HSTU
-from segue.nn.encoders.hstu import HSTUEncoder, time_buckets
+from segue.models.hstu import HSTU, HSTUEncoder, time_buckets
 
 RECORDED, WEIGHTS = load_recorded("hstu")
 SESSIONS, TIMES = RECORDED["sessions"], RECORDED["times_then_next"]
@@ -52,7 +51,7 @@ def network() -> HSTUEncoder:
         unit = f"_hstu._attention_layers.{layer}"
         weights |= rename(WEIGHTS, {f"blocks.{layer}.output": f"{unit}._o"})
         weights |= {
-            f"blocks.{layer}.gate_values_queries_keys.weight": WEIGHTS[f"{unit}._uvqk"].T,
+            f"blocks.{layer}.gate_value_query_key.weight": WEIGHTS[f"{unit}._uvqk"].T,
             f"blocks.{layer}.bias.times": WEIGHTS[f"{unit}._rel_attn_bias._ts_w"],
             f"blocks.{layer}.bias.positions": WEIGHTS[f"{unit}._rel_attn_bias._pos_w"][:7].flip(0),
         }

@@ -26,7 +26,7 @@ class TestMarkov(ModelContract):
 
 class TestPersonalMarkov(ModelContract):
     model = Markov
-    parameters: ClassVar = {"personal": 0.1, "smoothing": 1.0, "decay_days": 90, "n_successors": 10}
+    parameters: ClassVar = {"personal": 0.1, "smoothing": 1.0, "decay_days": 90, "n_neighbours": 10}
     make_task = staticmethod(markov_chain)
 
 
@@ -113,8 +113,8 @@ def test_sequential_rules_count_later_events_by_distance() -> None:
 
 def test_only_the_best_successors_are_kept_and_popular_ones_among_equals() -> None:
     log = sessions([[4, 1], [4, 2], [4, 3], [4, 3], [2, 5]], 5)
-    assert scores(SequentialRules(n_successors=1).fit(log), [4]).tolist() == [[0, 0, 0, 2, 0, 0]]
-    assert scores(SequentialRules(n_successors=2).fit(log), [4]).tolist() == [[0, 0, 1, 2, 0, 0]]
+    assert scores(SequentialRules(n_neighbours=1).fit(log), [4]).tolist() == [[0, 0, 0, 2, 0, 0]]
+    assert scores(SequentialRules(n_neighbours=2).fit(log), [4]).tolist() == [[0, 0, 1, 2, 0, 0]]
 
 
 def test_sequential_rules_equal_a_naive_loop() -> None:
@@ -147,7 +147,7 @@ def test_item_knn_equals_a_naive_loop(damping: float, alpha: float) -> None:
 
 def test_item_knn_keeps_the_most_similar_not_the_most_frequent() -> None:
     log = sessions([[1, 2], [1, 2], [2, 4], [2, 5], [2, 4], [2, 5], [1, 3]], 5)
-    assert np.flatnonzero(scores(ItemKNN(n_successors=1, damping=0, alpha=0).fit(log), [1])[0]).tolist() == [3]
+    assert np.flatnonzero(scores(ItemKNN(n_neighbours=1, damping=0, alpha=0).fit(log), [1])[0]).tolist() == [3]
 
 
 def test_bounds_are_named_together() -> None:

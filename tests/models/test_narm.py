@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
-from segue.models.narm import NARM
-from segue.nn.encoders.session_attention import AttentiveGRU
+from segue.models.narm import NARM, AttentiveGRU
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "narm.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
@@ -50,8 +49,8 @@ def recorded_network(attention: str = "paper") -> AttentiveGRU:
             "items": WEIGHTS["item_embedding.weight"],
             "gru.weight_ih_l0": WEIGHTS["gru.weight_ih_l0"],
             "gru.weight_hh_l0": WEIGHTS["gru.weight_hh_l0"],
-            "attention.keys.weight": WEIGHTS["a_1.weight"],
-            "attention.queries.weight": WEIGHTS["a_2.weight"],
+            "attention.key.weight": WEIGHTS["a_1.weight"],
+            "attention.query.weight": WEIGHTS["a_2.weight"],
             "attention.weights.weight": WEIGHTS["v_t.weight"],
             "decoder.weight": torch.cat((of_last, of_attention), dim=1),
         }

@@ -9,7 +9,7 @@ from chains import blocks
 
 import segue
 from segue.errors import PluginError, UnknownNameError
-from segue.models import catalog
+from segue.models import registry
 from segue.models.popularity import Popularity
 from segue.models.two_stage import TwoStage
 
@@ -44,13 +44,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 def test_a_model_of_another_package_is_imported_when_it_is_asked_for(site: Site, tmp_path: Path) -> None:
     site.install("fine_models", _MODEL.format("best"), "best")
-    assert catalog.model_names() == [*catalog.BUILT_IN, "best"]
+    assert registry.model_names() == [*registry.BUILT_IN, "best"]
     with pytest.raises(UnknownNameError, match="did you mean 'best'"):
-        catalog.model_class("bets")
+        registry.model_class("bets")
     assert "fine_models" not in sys.modules
-    best = catalog.model_class("best")
+    best = registry.model_class("best")
     assert best.__module__ == "fine_models"
-    assert catalog.model_classes()[-1] is best
+    assert registry.model_classes()[-1] is best
     folder = best().fit(blocks().train).save(tmp_path / "model")
     assert type(segue.load(folder)) is best
     assert type(TwoStage(retriever="best", ranker="markov").retriever) is best
@@ -81,31 +81,31 @@ BROKEN = {
 def test_a_broken_one_is_an_error_for_whom_asks_for_it_alone(site: Site, code: str, why: str) -> None:
     site.install("broken_models", code, "best")
     site.install("fine_models", _MODEL.format("good"), "good")
-    assert catalog.model_class("popularity") is Popularity
-    assert catalog.model_class("good").name == "good"
+    assert registry.model_class("popularity") is Popularity
+    assert registry.model_class("good").name == "good"
     with pytest.raises(PluginError) as caught:
-        catalog.model_class("best")
+        registry.model_class("best")
     message = str(caught.value)
     assert message.startswith("model 'best' (broken_models:Best) of package broken_models 1.2: ")
     assert why in message
     with pytest.warns(RuntimeWarning) as warned:
-        models = catalog.model_classes()
+        models = registry.model_classes()
     assert [str(one.message) for one in warned] == [message]
-    assert [model.name for model in models] == [*catalog.BUILT_IN, "good"]
+    assert [model.name for model in models] == [*registry.BUILT_IN, "good"]
 
 
 def test_the_cause_is_kept(site: Site) -> None:
     site.install("broken_models", "1 / 0", "best")
     with pytest.raises(PluginError) as caught:
-        catalog.model_class("best")
+        registry.model_class("best")
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_a_name_of_segue_means_the_model_of_segue(site: Site) -> None:
     site.install("impostors", _MODEL.format("popularity"), "popularity", "two-stage")
-    assert catalog.model_class("popularity") is Popularity
-    assert catalog.model_names() == list(catalog.BUILT_IN)
-    models, faults = catalog.usable_models()
+    assert registry.model_class("popularity") is Popularity
+    assert registry.model_names() == list(registry.BUILT_IN)
+    models, faults = registry.usable_models()
     assert Popularity in models
     assert faults == [
         f"model '{name}' (impostors:Best) of package impostors 1.2: is ignored, because segue has a model of this "
@@ -119,7 +119,7 @@ def test_a_name_that_two_packages_bring_is_ambiguous(site: Site) -> None:
     for package in ("first_models", "second_models"):
         site.install(package, _MODEL.format("best"), "best")
     with pytest.raises(PluginError) as caught:
-        catalog.model_class("best")
+        registry.model_class("best")
     assert all(f"of package {package} 1.2" in str(caught.value) for package in ("first_models", "second_models"))
     assert str(caught.value).endswith("have the same name; uninstall all packages but one")
     assert "first_models" not in sys.modules

@@ -16,7 +16,7 @@ from segue.models.sasrec import SASRec
 from segue.nn.encoders.transformer import TransformerEncoder
 
 RECORDED, WEIGHTS = load_recorded("sasrec")
-ARRANGEMENTS = {"query": "original", "post": "post_norm", "pre": "pre_norm"}
+NORM_ORDERS = {"query": "original", "post": "post_norm", "pre": "pre_norm"}
 
 
 class TestSASRec(NeuralModelContract):
@@ -35,9 +35,9 @@ class TestSASRec(NeuralModelContract):
     }
 
 
-def recorded_network(arrangement: str) -> TransformerEncoder:
+def recorded_network(norm_order: str) -> TransformerEncoder:
     """The recorded weights; they count positions from 1 at the left of a window of 6, we from 0 at its right."""
-    model = SASRec(embedding_size=8, inner_size=8, heads=2, max_length=6, arrangement=arrangement)
+    model = SASRec(embedding_size=8, inner_size=8, heads=2, max_length=6, norm_order=norm_order)
     weights = {
         "items": WEIGHTS["item_emb.weight"],
         "stack.positions.weight": WEIGHTS["pos_emb.weight"][1:].flip(0),
@@ -58,10 +58,10 @@ def recorded_network(arrangement: str) -> TransformerEncoder:
     return network
 
 
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-def test_outputs_equal_those_of_the_pytorch_port(arrangement: str) -> None:
-    expected = RECORDED["outputs"][ARRANGEMENTS[arrangement]]
-    assert_equal_outputs(recorded_network(arrangement), RECORDED["sessions"], expected["states"], expected["scores"])
+@pytest.mark.parametrize("norm_order", NORM_ORDERS)
+def test_outputs_equal_those_of_the_pytorch_port(norm_order: str) -> None:
+    expected = RECORDED["outputs"][NORM_ORDERS[norm_order]]
+    assert_equal_outputs(recorded_network(norm_order), RECORDED["sessions"], expected["states"], expected["scores"])
 
 
 def test_it_learns_from_the_whole_session_not_from_its_last_item() -> None:

@@ -9,10 +9,10 @@ from chains import sessions
 from torch.nn import functional
 
 from segue.data.vocabulary import PADDING
-from segue.models.catalog import model_classes
+from segue.models.registry import model_classes
 from segue.models.sequence import SequenceModel
-from segue.nn.encoders.sequence import SequenceEncoder
-from segue.nn.encoders.transformer import Positions
+from segue.nn.encoders.base import SequenceEncoder
+from segue.nn.encoders.layers import Positions
 
 KINDS = [kind for kind in model_classes() if issubclass(kind, SequenceModel)]
 SIMILARITIES = {kind: get_args(kind.Config.model_fields["similarity"].annotation) for kind in KINDS}

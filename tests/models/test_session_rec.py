@@ -26,7 +26,7 @@ from chains import browsing, every_next, prefixes
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.base import Model
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 
 EVERYTHING = 100_000
 BY_SUPPORT = {"tie_order": "popularity"}
@@ -86,12 +86,12 @@ DIGINETICA = {
     ),
     "sequential-rules": (
         "sequential-rules",
-        {"n_successors": EVERYTHING},
+        {"n_neighbours": EVERYTHING},
         "e78c2db28094a0d967d6bf41fb55b1739c4a38f01bafa8295854ba11225c8206",
     ),
     "markov": (
         "markov",
-        {"n_successors": EVERYTHING, "smoothing": 0},
+        {"n_neighbours": EVERYTHING, "smoothing": 0},
         "6364af19b6c26b1fc44f0cbffd6a83da1069c430206ea7a0981f5865f5761155",
     ),
 }

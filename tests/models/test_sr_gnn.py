@@ -17,8 +17,7 @@ from neural_contract import NeuralModelContract
 
 from segue.data.batches.windows import Window
 from segue.errors import ParameterError
-from segue.models.sr_gnn import SRGNN
-from segue.nn.encoders.session_graph import SessionGraphNetwork, session_graph
+from segue.models.sr_gnn import SRGNN, SessionGraphNetwork, session_graph
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "sr_gnn.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
@@ -58,9 +57,9 @@ def recorded_network(steps: int) -> SessionGraphNetwork:
             "step.cell.weight_hh": WEIGHTS["gnn.w_hh"] * SIGN[:, None],
             "step.cell.bias_ih": (WEIGHTS["gnn.b_ih"] + beside_input) * SIGN,
             "step.cell.bias_hh": WEIGHTS["gnn.b_hh"] * SIGN,
-            "attention.queries.weight": WEIGHTS["linear_one.weight"],
-            "attention.keys.weight": WEIGHTS["linear_two.weight"],
-            "attention.keys.bias": WEIGHTS["linear_one.bias"] + WEIGHTS["linear_two.bias"],
+            "attention.query.weight": WEIGHTS["linear_one.weight"],
+            "attention.key.weight": WEIGHTS["linear_two.weight"],
+            "attention.key.bias": WEIGHTS["linear_one.bias"] + WEIGHTS["linear_two.bias"],
             "attention.weights.weight": WEIGHTS["linear_three.weight"],
             "output.weight": torch.cat((of_last, of_attention), dim=1),
             "output.bias": WEIGHTS["linear_transform.bias"],

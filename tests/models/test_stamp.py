@@ -17,8 +17,7 @@ from neural_contract import NeuralModelContract
 from torch import Tensor
 
 from segue.data.batches.windows import Window
-from segue.models.stamp import STAMP
-from segue.nn.encoders.session_attention import AttentionMemory
+from segue.models.stamp import STAMP, AttentionMemory
 
 RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "stamp.json").read_text())
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
@@ -46,9 +45,9 @@ def recorded_network(attention: str) -> AttentionMemory:
     network.load_state_dict(
         {
             "items": WEIGHTS["item_embedding.weight"],
-            "attention.queries.weight": torch.cat((WEIGHTS["w2.weight"], WEIGHTS["w3.weight"]), dim=1),
-            "attention.keys.weight": WEIGHTS["w1.weight"],
-            "attention.keys.bias": WEIGHTS["b_a"],
+            "attention.query.weight": torch.cat((WEIGHTS["w2.weight"], WEIGHTS["w3.weight"]), dim=1),
+            "attention.key.weight": WEIGHTS["w1.weight"],
+            "attention.key.bias": WEIGHTS["b_a"],
             "attention.weights.weight": WEIGHTS["w0.weight"],
             "session.weight": WEIGHTS["mlp_a.weight"],
             "session.bias": WEIGHTS["mlp_a.bias"],

@@ -6,7 +6,7 @@ from chains import markov_chain, prefixes
 
 import segue
 from segue.errors import ParameterError, SegueError
-from segue.models.stateful import Stateful
+from segue.models.recommendation import Stateful
 
 SMALL = {"hidden_size": 16, "training": {"epochs": 2, "batch_size": 32, "loss": {"n_samples": 32}}}
 KINDS = {
@@ -27,9 +27,9 @@ def test_answers_equal_those_of_the_whole_sessions(kind: str) -> None:
     model = segue.GRU4Rec(**SMALL, **KINDS[kind]).fit(markov_chain(n_sessions=200).train)
     assert isinstance(model, Stateful)
     lists = np.array([[3, 9, 9, 27], [1, 2, 3, 4], [30, 30, 30, 30]])
-    state = model.start(3)
+    state = model.initial_state(3)
     for length in range(5):
-        items, scores = model.answer(state, 30)
+        items, scores = model.top_k_of_state(state, 30)
         expected, values = model.top_k(prefixes(*(row[:length] for row in lists)), 30)
         np.testing.assert_allclose(scores, values, rtol=1e-4, atol=1e-5)
         same = items == expected  # Rounding may swap neighbours whose scores all but agree.
@@ -39,32 +39,32 @@ def test_answers_equal_those_of_the_whole_sessions(kind: str) -> None:
 
 
 def test_a_state_is_not_changed_by_what_follows(model: segue.GRU4Rec) -> None:
-    before = model.step(model.start(), np.array([3]))
-    items, scores = model.answer(before, 10)
+    before = model.step(model.initial_state(), np.array([3]))
+    items, scores = model.top_k_of_state(before, 10)
     for item in range(1, 30):
         model.step(before, np.array([item]))
-    again, values = model.answer(before, 10)
+    again, values = model.top_k_of_state(before, 10)
     np.testing.assert_array_equal(again, items)
     np.testing.assert_array_equal(values, scores)
 
 
 def test_filters_act_as_on_lists(model: segue.GRU4Rec) -> None:
-    state = model.step(model.start(2), np.array([3, 4]))
+    state = model.step(model.initial_state(2), np.array([3, 4]))
     allowed, exclude = np.arange(1, 12), [[1, 2], [5]]
-    items, _ = model.answer(state, 11, allowed=allowed, exclude=exclude)
+    items, _ = model.top_k_of_state(state, 11, allowed=allowed, exclude=exclude)
     expected, _ = model.top_k(prefixes([3], [4]), 11, allowed=allowed, exclude=exclude)
     np.testing.assert_array_equal(items, expected)
 
 
 def test_mistakes_are_explained(model: segue.GRU4Rec) -> None:
     with pytest.raises(SegueError, match="gru4rec: the model is not fitted"):
-        segue.GRU4Rec().start()
+        segue.GRU4Rec().initial_state()
     with pytest.raises(ParameterError, match=r"items: must be item indices from 1 to 30, got 31 to 31"):
-        model.step(model.start(), np.array([31]))
+        model.step(model.initial_state(), np.array([31]))
     with pytest.raises(ParameterError, match="items: must be one item index per session, 1, got 2"):
-        model.step(model.start(), np.array([3, 4]))
+        model.step(model.initial_state(), np.array([3, 4]))
     with pytest.raises(ParameterError, match="k: must be at least 1, got 0"):
-        model.answer(model.start(), 0)
+        model.top_k_of_state(model.initial_state(), 0)
 
 
 def test_models_that_read_windows_are_not_stateful() -> None:

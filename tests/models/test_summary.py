@@ -9,7 +9,7 @@ from torch.nn import functional
 from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.models.gru4rec import GRU4Rec
-from segue.models.summary import Step, anatomy
+from segue.models.summary import LayerSummary, summary
 from segue.models.v_sknn import VSKNN
 from segue.nn.encoders.base import Encoder
 
@@ -22,14 +22,14 @@ def cell(inputs: int, hidden: int, gates: int) -> int:
 
 
 def test_gru4rec() -> None:
-    found = anatomy(GRU4Rec(hidden_size=16, layers=2), n_items=N, length=L)
+    found = summary(GRU4Rec(hidden_size=16, layers=2), n_items=N, length=L)
     assert found is not None
     table = (N + 1) * (16 + 1)  # embeddings and biases
-    assert found.steps == (
-        Step("cells.0", "GRUCell", (1, 16), L, cell(16, 16, gates=3)),
-        Step("cells.1", "GRUCell", (1, 16), L, cell(16, 16, gates=3)),
-        Step("encode", "RecurrentNetwork", (1, 16), 1, table),
-        Step("logits", "RecurrentNetwork", (1, N + 1), 1, 0),
+    assert found.layers == (
+        LayerSummary("cells.0", "GRUCell", (1, 16), L, cell(16, 16, gates=3)),
+        LayerSummary("cells.1", "GRUCell", (1, 16), L, cell(16, 16, gates=3)),
+        LayerSummary("encode", "GRU4RecEncoder", (1, 16), 1, table),
+        LayerSummary("logits", "GRU4RecEncoder", (1, N + 1), 1, 0),
     )
     assert found.parameters == table + 2 * cell(16, 16, gates=3)
     assert found.item_parameters == table
@@ -47,12 +47,12 @@ def test_gru4rec() -> None:
     ],
 )
 def test_cells_and_tables_of_gru4rec(parameters: dict[str, object], rest: int, items: int, flops: int) -> None:
-    found = anatomy(GRU4Rec(hidden_size=16, **parameters), n_items=N, length=L)
+    found = summary(GRU4Rec(hidden_size=16, **parameters), n_items=N, length=L)
     assert found is not None
     assert found.item_parameters == items * (N + 1)
     assert found.parameters - found.item_parameters == rest
     assert found.encoder_flops == L * flops
-    assert sum(step.parameters for step in found.steps) == found.parameters
+    assert sum(step.parameters for step in found.layers) == found.parameters
 
 
 class Pooled(Encoder):
@@ -80,11 +80,11 @@ class Pooled(Encoder):
 def test_attention_and_vectors_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GRU4Rec, "build", lambda self, n_items: Pooled(n_items))
     # The catalogue has as many rows as another parameter; the items are known by their growth all the same.
-    found = anatomy(GRU4Rec(), n_items=7, length=L)
+    found = summary(GRU4Rec(), n_items=7, length=L)
     assert found is not None
     assert found.item_parameters == 8 * 8
     assert found.encoder_flops == 2 * (2 * L * L * 8) + 2 * L * 8 + 2 * L * 8
-    assert [(step.name, step.shape, step.parameters) for step in found.steps] == [
+    assert [(step.name, step.shape, step.parameters) for step in found.layers] == [
         ("norm", (L, 8), 16),
         ("importance", (), 8),
         ("encode", (1, 8), 64),
@@ -96,15 +96,15 @@ def test_it_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    anatomy(GRU4Rec(hidden_size=4), n_items=5, length=2)
+    summary(GRU4Rec(hidden_size=4), n_items=5, length=2)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_a_model_without_a_network_has_none() -> None:
-    assert anatomy(VSKNN()) is None
+    assert summary(VSKNN()) is None
 
 
 @pytest.mark.parametrize(("sizes", "message"), [({"n_items": 0}, "items: must"), ({"length": 0}, "length: must")])
 def test_sizes_below_one_are_refused(sizes: dict[str, int], message: str) -> None:
     with pytest.raises(ParameterError, match=f"{message} be at least 1, got 0"):
-        anatomy(GRU4Rec(), **sizes)
+        summary(GRU4Rec(), **sizes)

@@ -17,10 +17,10 @@ from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
 from segue.experiment.config import parse_settings
 from segue.models.als import ALS
-from segue.models.catalog import load
 from segue.models.item_knn import ItemKNN
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
+from segue.models.registry import load
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
 from segue.training.objectives import ListwiseLoss
@@ -214,9 +214,12 @@ def test_settings_reach_both_models() -> None:
             ["two-stage.retriever: unknown model 'als2'", "two-stage.ranker: unknown model 'two-stage'"],
         ),
         (
-            {"retriever_parameters": {"factors": 0}, "ranker_parameters": {"training": {"epoch": 1, "epochs": -1}}},
+            {
+                "retriever_parameters": {"embedding_size": 0},
+                "ranker_parameters": {"training": {"epoch": 1, "epochs": -1}},
+            },
             [
-                "two-stage.retriever_parameters.factors: must be greater than or equal to 1, got 0",
+                "two-stage.retriever_parameters.embedding_size: must be greater than or equal to 1, got 0",
                 "two-stage.ranker_parameters.training.epochs: must be greater than or equal to 1, got -1",
                 "unknown parameter of two-stage.ranker_parameters 'training.epoch': did you mean 'training.epochs'",
             ],
@@ -277,7 +280,7 @@ def test_a_score_that_is_no_number_is_never_listed() -> None:
 
 def test_the_models_of_a_pair_are_not_changed_by_another_fit() -> None:
     task = blocks()
-    retriever = ALS(factors=4).fit(task.train)
+    retriever = ALS(embedding_size=4).fit(task.train)
     pair = TwoStage.of(retriever, SASRec(**SMALL_SASREC).fit(task.train), candidates=10)
     before = retriever.item_factors.copy()
     other = pair.fit(task.train, seed=7)

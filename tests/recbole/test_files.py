@@ -94,8 +94,10 @@ def test_models_of_both_kinds_run_apart(tmp_path):
 
 
 def test_options_go_on_top(translate):
-    config = translate("BPR", {"seed": 7, "use_gpu": False}, seed=3, set={"bpr": {"factors": 8}}, columns={"user": "u"})
-    assert (config.seed, config.device, config.set["bpr"]["factors"]) == (3, "cpu", 8)
+    config = translate(
+        "BPR", {"seed": 7, "use_gpu": False}, seed=3, set={"bpr": {"embedding_size": 8}}, columns={"user": "u"}
+    )
+    assert (config.seed, config.device, config.set["bpr"]["embedding_size"]) == (3, "cpu", 8)
     assert config.set["bpr"]["training"] == {"epochs": 300}
     assert config.columns == {"user": "u", "item": "item_id"}
     assert translate("BPR", {"gpu_id": ""}).device == "cpu"

@@ -25,7 +25,7 @@ def test_general_models_have_recboles_defaults(translate):
     config = translate("BPR")
     assert (config.models, config.seed, config.device, config.precision) == (["bpr"], 2020, "auto", "auto")
     assert config.columns == {"user": "user_id", "item": "item_id"}
-    assert config.set["bpr"] == {"factors": 64, "training": {"epochs": 300}}
+    assert config.set["bpr"] == {"embedding_size": 64, "training": {"epochs": 300}}
     found = protocol(config)
     assert (found.split, found.ratios, found.group_by, found.order) == (
         "event-ratio",
@@ -46,7 +46,7 @@ def test_sequential_models_have_recboles_defaults(translate):
         *("last-event", "valid_and_test", "every-next", False),
     )
     assert config.set["sasrec"] == {
-        "arrangement": "post",
+        "norm_order": "post",
         "max_length": 50,
         "layers": 2,
         "heads": 2,
@@ -169,9 +169,9 @@ def test_settings_of_training(translate, settings, changes):
 @pytest.mark.parametrize(
     ("model", "settings", "name", "changes"),
     [
-        ("BPR", {"embedding_size": 32}, "bpr", {"factors": 32}),
-        ("ItemKNN", {"k": 50, "shrink": 10.0}, "item-knn", {"n_successors": 50, "damping": 10.0}),
-        ("ItemKNN", {}, "item-knn", {"n_successors": 100, "damping": 0.0}),
+        ("BPR", {"embedding_size": 32}, "bpr", {"embedding_size": 32}),
+        ("ItemKNN", {"k": 50, "shrink": 10.0}, "item-knn", {"n_neighbours": 50, "damping": 10.0}),
+        ("ItemKNN", {}, "item-knn", {"n_neighbours": 100, "damping": 0.0}),
         ("Pop", {}, "popularity", {}),
         (
             "GRU4Rec",

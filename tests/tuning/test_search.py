@@ -15,7 +15,7 @@ from segue.data.synthetic import shop
 from segue.errors import ParameterError
 from segue.evaluation.evaluate import evaluate
 from segue.experiment.config import RunConfig, load_config
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
 from segue.protocols.prepare import prepare

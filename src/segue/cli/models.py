@@ -46,7 +46,7 @@ def models(
 
 def _list() -> None:
     from segue.cli.tables import model_table
-    from segue.models.catalog import usable_models
+    from segue.models.registry import usable_models
 
     found, faults = usable_models()
     console = terminal()
@@ -61,7 +61,7 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
     from segue.parameters import flatten, typed
 
     console = terminal()
-    console.print(f"{kind.name}: {kind.summary()}")
+    console.print(f"{kind.name}: {kind.description()}")
     console.print(f"Source: {kind.paper}")
     console.print(parameter_table(kind.Config))
     console.print(f"To set one: --set {kind.name}.NAME=VALUE")
@@ -71,21 +71,21 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
 
 
 def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
-    from segue.cli.tables import parameter_table, step_table
+    from segue.cli.tables import layer_table, parameter_table
 
     if isinstance(model, segue.TwoStage):
         for stage in (model.retriever, model.ranker):
             _show_network(stage, items=items, length=length)
         return
     console = terminal()
-    found = segue.anatomy(model, n_items=items, length=length)
+    found = segue.summary(model, n_items=items, length=length)
     if found is None:
-        learnt = ", ".join(model.learnt).replace("_", " ")
+        learnt = ", ".join(model.array_names).replace("_", " ")
         console.print(f"{model.name} has no network. The size of what it learns depends on the log: {learnt}.")
         console.print(parameter_table(type(model.config)))
         return
     console.print(f"{model.name}: {items:,} items, a session of {length:,} events")
-    console.print(step_table(found.steps))
+    console.print(layer_table(found.layers))
     rest = found.parameters - found.item_parameters
     console.print(f"Parameters: {found.parameters:,}; without the item tables {rest:,}")
     total = found.encoder_flops + found.logits_flops

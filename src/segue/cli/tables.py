@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segue.experiment.results import ModelResult
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation
-    from segue.models.summary import Step
+    from segue.models.summary import LayerSummary
     from segue.tuning.result import TrialRecord
 
 _SIZES = ("events", "sessions", "items", "length_mean")
@@ -152,7 +152,7 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
     """List the models."""
     table = _table("model", "what it does", "source")
     for model in models:
-        table.add_row(Text(model.name, style="bold"), model.summary(), model.paper)
+        table.add_row(Text(model.name, style="bold"), model.description(), model.paper)
     return table
 
 
@@ -177,13 +177,13 @@ def trial_table(trials: "Sequence[TrialRecord]", metric: str) -> Table:
     return table
 
 
-def step_table(steps: "Sequence[Step]") -> Table:
+def layer_table(layers: "Sequence[LayerSummary]") -> Table:
     """Show the layers of a network with their output shapes."""
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("output", "calls", "parameters"))
-    table = _table("step", "kind", *numbers)
-    for step in steps:
-        shape = " x ".join(map(shown, step.shape)) or "-"
-        table.add_row(step.name, step.kind, shape, shown(step.calls), shown(step.parameters))
+    table = _table("layer", "kind", *numbers)
+    for layer in layers:
+        shape = " x ".join(map(shown, layer.shape)) or "-"
+        table.add_row(layer.name, layer.kind, shape, shown(layer.calls), shown(layer.parameters))
     return table
 
 

@@ -24,9 +24,9 @@ from segue.experiment.source import read_log, with_prepared
 from segue.experiment.tracking.tracker import check_trackers
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.models.sequence import SequenceModel
-from segue.models.summary import anatomy
+from segue.models.summary import summary
 from segue.parameters import merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
@@ -166,7 +166,7 @@ def _share(part: float, whole: float) -> str:
 
 def _size_warning(student: SequenceModel, teacher: Model, catalogue: Vocabulary) -> str | None:
     """Return a warning if a student has more parameters than its teacher; those of features are not counted."""
-    found = anatomy(student, n_items=len(catalogue), length=1)
+    found = summary(student, n_items=len(catalogue), length=1)
     size = sum(array.size for array in teacher.arrays().values())
     if found is None or found.parameters <= size:
         return None

@@ -9,8 +9,8 @@ from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.models.base import Model
-from segue.models.catalog import model_class, model_names
 from segue.models.popularity import Popularity
+from segue.models.registry import model_class, model_names
 from segue.parameters import merge
 from segue.protocols.protocol import Protocol
 from segue.training.runtime import Runtime

@@ -17,7 +17,7 @@ from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.run_folder import RESULTS
 from segue.models.base import Model
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 from segue.parameters import flatten, merge, nested
 from segue.protocols.dataset import dataset_at
 from segue.protocols.prepare import WholeLog, prepare_whole

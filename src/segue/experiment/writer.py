@@ -26,7 +26,7 @@ from segue.experiment.run_folder import (
     write_settings,
 )
 from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
-from segue.models.catalog import load
+from segue.models.registry import load
 from segue.protocols.dataset import Dataset
 from segue.storage import remove, write_text
 from segue.strict_json import dumps

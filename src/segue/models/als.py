@@ -1,32 +1,35 @@
 """ALS: matrix factorisation of sessions x items by alternating least squares."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, import_extra
-from segue.models.base import ModelConfig
-from segue.models.embedding import EmbeddingModel
-from segue.models.factors.counts import running_matrix, training_matrix
-from segue.models.factors.least_squares import LeastSquares
-from segue.models.factors.training import Converged, train_factors
+from segue.models.factorisation import (
+    Converged,
+    FactorModel,
+    FactorTraining,
+    LeastSquares,
+    count_matrix,
+    train_factors,
+    training_matrix,
+)
+from segue.models.state import ModelConfig
 from segue.rng import generator
-from segue.spaces import Around, Choice, Range, Space
+from segue.spaces import Choice, Range
 from segue.training.runtime import Runtime
 
 
-class ALSTraining(BaseModel):
+class ALSTraining(FactorTraining):
     """How ALS is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     iterations: int = Field(15, ge=1)
     """Most times that the factors of all sessions, then those of all items, are solved for."""
@@ -37,7 +40,7 @@ class ALSTraining(BaseModel):
 class ALSConfig(ModelConfig):
     """Parameters of ``ALS``."""
 
-    factors: int = Field(128, ge=1)
+    embedding_size: int = Field(128, ge=1)
     """Width of the factors of sessions and items."""
     regularization: float = Field(10.0, gt=0)
     """Weight of the squared factors in the loss."""
@@ -49,19 +52,19 @@ class ALSConfig(ModelConfig):
     training: ALSTraining = ALSTraining()
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "implicit": {"factors": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},
+    presets = {
+        "implicit": {"embedding_size": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        "factors": Range(32, 256, log=True),
+    search = {
+        "embedding_size": Range(32, 256, log=True),
         "regularization": Range(0.1, 100.0, log=True),
         "alpha": Range(0.5, 200.0, log=True),
         "half_life_days": Choice((None, 7.0, 30.0, 180.0)),
     }
 
 
-class ALS(EmbeddingModel):
+class ALS(FactorModel):
     """Recommends items whose factors fit those of the session, learnt from which items sessions hold, in any order.
 
     The factors x of sessions and y of items minimise
@@ -75,26 +78,19 @@ class ALS(EmbeddingModel):
 
     Source: Hu et al. 2008 (ICDM), trained by implicit with conjugate gradients (Takacs et al. 2011, RecSys). Where we
     differ from the paper: ``c = alpha r`` as in implicit, not ``1 + alpha r``, so an event that has lost its
-    confidence tells neither that its item was wanted nor that it was not.
+    confidence counts neither for its item nor against it.
     """
 
     name = "als"
     paper = "Hu et al. 2008, ICDM"
     Config = ALSConfig
     config: ALSConfig
-    learnt = ("item_factors",)
-    embeddings = frozenset(learnt)
-
-    item_factors: Float32[np.ndarray, "N+1 D"]
-    """Factors y; row 0 is zero."""
+    array_names = ("item_factors",)
+    item_arrays = frozenset(array_names)
 
     def check(self, train: Sessions) -> None:
-        """Refuse a half-life where the log has no times; see ``Model.check``.
-
-        Raises:
-            MissingExtraError: implicit is not installed.
-        """
-        import_extra("implicit", self.name, "mf")
+        """Check that a half-life has times; see ``Model.check``."""
+        super().check(train)
         if self.config.half_life_days is not None and train.times is None:
             raise ParameterError(
                 f"{self.name}.half_life_days: needs a log with times and this one has none, got "
@@ -102,12 +98,12 @@ class ALS(EmbeddingModel):
             )
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train on the CPU, in as many threads as torch may use."""
         plan = self.config.training
-        limits = import_extra("threadpoolctl", self.name, "mf").threadpool_limits
+        implicit_als = import_extra("implicit.cpu.als", self.name, "mf")
+        threadpool_limits = import_extra("threadpoolctl", self.name, "mf").threadpool_limits
         losses: list[float] = []
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
-        with limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
+        with threadpool_limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
 
             def watch(iteration: int, seconds: float, loss: float) -> None:
                 losses.append(loss)
@@ -115,8 +111,8 @@ class ALS(EmbeddingModel):
                 if plan.tolerance is not None and _gain(losses) < plan.tolerance:
                     raise Converged
 
-            trainer = import_extra("implicit.cpu.als", self.name, "mf").AlternatingLeastSquares(
-                factors=self.config.factors,
+            trainer = implicit_als.AlternatingLeastSquares(
+                factors=self.config.embedding_size,
                 regularization=self.config.regularization,
                 alpha=self.config.alpha,
                 iterations=plan.iterations,
@@ -138,25 +134,18 @@ class ALS(EmbeddingModel):
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the factors, and prepare the part of the fold-in that all sessions share."""
         super().restore(arrays, vocabulary)
-        self._factors = torch.from_numpy(self.item_factors)
+        self._factors = torch.from_numpy(np.require(arrays["item_factors"], requirements="W"))
         self._least_squares = LeastSquares(self._factors, self.config.regularization, n_items=vocabulary.n_trained)
         return self
 
-    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
-        """Return the factors of the items; see ``Model.item_vectors``."""
-        return self.item_factors
-
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
-        """Fold the prefixes in."""
-        return self._least_squares.fold_in(self.config.alpha * running_matrix(prefixes, len(self.vocabulary)))
+        return self._least_squares.fold_in(self.config.alpha * count_matrix(prefixes, len(self.vocabulary)))
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], None]:
-        """Return the factors of the items, which have no biases."""
         return self._factors, None
 
 
 def _gain(losses: list[float]) -> float:
-    """Return the share of the loss that the last iteration took away."""
     return 1 - losses[-1] / losses[-2] if len(losses) > 1 else 1.0
 
 

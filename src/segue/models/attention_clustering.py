@@ -1,7 +1,7 @@
 """The attention-clustering network: gated attention, clusters of a session's events, attention over the clusters."""
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -9,11 +9,11 @@ from pydantic import Field
 
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
-from segue.models.base import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.state import ModelConfig
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
 from segue.nn.losses.config import NCE
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
 
@@ -21,7 +21,7 @@ class AttentionClusteringConfig(SequenceConfig):
     """Parameters of the attention-clustering network."""
 
     gate_input: Literal["hidden", "embedding"] = "hidden"
-    """What the gate of an event looks at: its hidden vector, or its embedding."""
+    """Input of the gate of an event: its hidden vector, or its embedding."""
     clustering: bool = True
     """Whether events form clusters; without them the session is the attention's weighted sum of its events."""
     clusters: int = Field(32, ge=1)
@@ -44,17 +44,13 @@ class AttentionClusteringConfig(SequenceConfig):
     """Whether both attentions to events learn how much an event's distance from the end of the session counts; the
     network as first described knows no order."""
     dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of the embedded events that is dropped in training."""
+    """Dropout rate of the embedded events."""
     training: SequenceTraining = SequenceTraining(
         epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss=NCE(n_samples=512, alpha=0.75)
     )
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SequenceConfig.search,
-        "clusters": Range(4, 64, log=True),
-        "dropout": Range(0.0, 0.6),
-    }
+    search = {**SequenceConfig.search, "clusters": Range(4, 64, log=True), "dropout": Range(0.0, 0.6)}
 
 
 class AttentionClustering(SequenceModel):
@@ -80,27 +76,25 @@ class AttentionClustering(SequenceModel):
 
     def build(self, n_items: int) -> ClusteringEncoder:
         """Return a network with fresh weights."""
-        width = self.config.embedding_size
+        size = self.config.embedding_size
         return ClusteringEncoder(
-            n_items=n_items,
-            embedding_size=width,
-            max_length=self.config.max_length,
-            attention=GatedAttention(width=width, gate_input=self.config.gate_input),
-            clusters=self._clusters(width) if self.config.clustering else None,
+            **self.sizes(n_items),
+            attention=GatedAttention(hidden_size=size, gate_input=self.config.gate_input),
+            clusters=self._clusters(size) if self.config.clustering else None,
             recency=self.config.recency,
             dropout=self.config.dropout,
         )
 
-    def _clusters(self, width: int) -> ClusterAttention:
+    def _clusters(self, hidden_size: int) -> ClusterAttention:
         return ClusterAttention(
             assignment=Assignment(
-                width=width,
+                hidden_size=hidden_size,
                 clusters=self.config.clusters,
                 straight_through=self.config.assignment == "straight-through",
                 final_temperature=self.config.temperature,
                 anneal=self.config.anneal,
             ),
-            width=width,
+            hidden_size=hidden_size,
             clusters=self.config.clusters,
             trained=self.config.vectors == "trained",
             combination=self.config.combination,

@@ -1,25 +1,25 @@
 """BERT4Rec: a transformer that looks both ways and fills in masked events."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Unpack
 
+import torch
+from jaxtyping import Float
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from segue.data.batches.cloze import Cloze
 from segue.data.batches.next_item import NextItemBatches
+from segue.data.batches.windows import Window
 from segue.data.sessions import Sessions
-from segue.models.sequence import Heads, SequenceConfig, SequenceModel
-from segue.nn.encoders.transformer import (
-    Activation,
-    Arrangement,
-    Attention,
-    ClozeEncoder,
-    FeedForward,
-    TransformerBlock,
-    TransformerStack,
-)
-from segue.spaces import Around, Choice, Range, Space
+from segue.data.vocabulary import PADDING
+from segue.models.transformer import Heads, TransformerConfig, TransformerModel
+from segue.nn.encoders.attention import attention_mask
+from segue.nn.encoders.base import PositionwiseEncoder, WindowSizes
+from segue.nn.encoders.layers import Activation
+from segue.nn.encoders.transformer import NormOrder, TransformerStack
+from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
 
@@ -32,27 +32,23 @@ class BERT4RecTraining(SequenceTraining):
     """Share of the windows in which the last event alone is masked; with positions 'auto'."""
 
 
-class BERT4RecConfig(SequenceConfig):
+class BERT4RecConfig(TransformerConfig):
     """Parameters of BERT4Rec."""
 
     max_length: int = Field(50, ge=2)
     """Events of a session that are read, the most recent ones; the mask that stands for the next one is among them."""
-    layers: int = Field(2, ge=1)
-    """Transformer blocks."""
     heads: Heads = 2
     """Attention heads; must divide embedding_size."""
     inner_size: int = Field(256, ge=1)
-    """Width of the feed-forward layer."""
+    """Width of the feed-forward layers."""
     activation: Activation = "gelu"
-    """Activation of the feed-forward layer."""
-    arrangement: Arrangement = "pre"
+    """Activation of the feed-forward layers."""
+    norm_order: NormOrder = "pre"
     """Where a block normalises: before (pre) its sub-layers, after them as in the paper (post), and further ways."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
     training: BERT4RecTraining = BERT4RecTraining(epochs=100, patience=10, metric="ndcg@10")
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "ml-1m": {
             "embedding_size": 128,
             "max_length": 100,
@@ -71,24 +67,51 @@ class BERT4RecConfig(SequenceConfig):
             "layers": 2,
             "heads": 2,
             "activation": "gelu",
-            "arrangement": "post",
+            "norm_order": "post",
             "dropout": 0.5,
             "max_length": 50,
             "training": {"mask_ratio": 0.2, "last_ratio": 0.5, "loss": "cross-entropy"},
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SequenceConfig.search,
-        "layers": Range(1, 4),
-        "heads": Choice((1, 2, 4)),
-        "inner_size": Choice((64, 128, 256, 512)),
-        "dropout": Range(0.0, 0.6),
-        "training.mask_ratio": Range(0.1, 0.6),
-    }
+    search = {**TransformerConfig.search, "training.mask_ratio": Range(0.1, 0.6)}
 
 
-class BERT4Rec(SequenceModel):
+class ClozeEncoder(PositionwiseEncoder):
+    """A transformer whose positions attend to all events, and which fills in masked ones.
+
+    In a window, the index N + 1 stands for a masked event, which has a vector of its own outside the item table.
+
+    Args:
+        stack: turns embedded events into states.
+        **sizes: see ``SequenceEncoder``; one event of ``max_length`` is the mask that stands for the next one.
+    """
+
+    def __init__(self, *, stack: TransformerStack, **sizes: Unpack[WindowSizes]) -> None:
+        super().__init__(**sizes)
+        self.mask = nn.Parameter(torch.empty(sizes["embedding_size"]))
+        nn.init.normal_(self.mask, std=0.02)
+        self.stack = stack
+
+    def states(self, window: Window) -> Float[Tensor, "B L D"]:
+        """Return the state at each position; that of a masked event predicts its item."""
+        masked = window.items == len(self.items)
+        embedded = self.embed(replace(window, items=window.items.masked_fill(masked, PADDING)))
+        embedded = torch.where(masked.unsqueeze(2), self.mask, embedded)
+        states: Tensor = self.stack(embedded, attention_mask(window.items, causal=False))
+        return states
+
+    def last(self, window: Window) -> Float[Tensor, "B D"]:
+        """Return the state at a mask after the last event of each session.
+
+        The oldest event makes room for the mask only in a session that fills the window.
+        """
+        window = window.map(lambda numbers: functional.pad(numbers[:, -(self.max_length - 1) :], (0, 1)))
+        window.items[:, -1] = len(self.items)
+        return self.states(window)[:, -1]
+
+
+class BERT4Rec(TransformerModel):
     """Bidirectional self-attention that learns to fill in masked events; the next event is one more mask at the end.
 
     Equal weights give the outputs of RecTools' code, whose blocks normalise before their sub-layers. Where we differ
@@ -105,21 +128,8 @@ class BERT4Rec(SequenceModel):
 
     def build(self, n_items: int) -> ClozeEncoder:
         """Return a network with fresh weights."""
-        width, length, dropout = self.config.embedding_size, self.config.max_length, self.config.dropout
-        inner, activation = self.config.inner_size, self.config.activation
-        blocks = [
-            TransformerBlock(
-                attention=Attention(width=width, heads=self.config.heads, dropout=dropout),
-                feed_forward=FeedForward(width=width, inner=inner, activation=activation, dropout=dropout),
-                width=width,
-                arrangement=self.config.arrangement,
-                dropout=dropout,
-                epsilon=1e-5,
-            )
-            for _ in range(self.config.layers)
-        ]
-        stack = TransformerStack(max_length=length, width=width, blocks=blocks, final=nn.Identity(), dropout=dropout)
-        return ClozeEncoder(n_items=n_items, embedding_size=width, max_length=length, stack=stack)
+        stack = self.stack(activation=self.config.activation, norm_order=self.config.norm_order)
+        return ClozeEncoder(**self.sizes(n_items), stack=stack)
 
     def _on_every_prefix(self) -> bool:
         return self.config.training.positions == "last"

@@ -1,12 +1,12 @@
 """BPR: matrix factorisation of sessions x items by pairwise ranking."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -14,12 +14,17 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import import_extra
-from segue.models.base import ModelConfig
-from segue.models.embedding import EmbeddingModel
-from segue.models.factors.counts import running_matrix, training_matrix
-from segue.models.factors.training import Converged, train_factors
+from segue.models.factorisation import (
+    Converged,
+    FactorModel,
+    FactorTraining,
+    count_matrix,
+    train_factors,
+    training_matrix,
+)
+from segue.models.state import ModelConfig
 from segue.rng import generator
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 _SCALE_SESSIONS = 100_000
@@ -39,13 +44,11 @@ _ADVICE = (
     ),
     (0.0, "the training failed; try another training.learning_rate and less regularization"),
 )
-"""What follows from a train_auc of at least so much."""
+"""Advice by the least train_auc that it applies to."""
 
 
-class BPRTraining(BaseModel):
+class BPRTraining(FactorTraining):
     """How BPR is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     epochs: int = Field(100, ge=1)
     """Most passes; each draws as many triples as there are pairs of a session and one of its items."""
@@ -60,29 +63,29 @@ class BPRTraining(BaseModel):
 class BPRConfig(ModelConfig):
     """Parameters of ``BPR``."""
 
-    factors: int = Field(64, ge=1)
+    embedding_size: int = Field(64, ge=1)
     """Width of the factors of sessions and items."""
     regularization: float = Field(0.001, ge=0)
     """Weight of the squared factors and biases in the loss."""
     training: BPRTraining = BPRTraining()
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "implicit": {
-            "factors": 64,
+            "embedding_size": 64,
             "regularization": 0.01,
             "training": {"epochs": 50, "learning_rate": 0.01, "min_gain": None},
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        "factors": Range(32, 256, log=True),
+    search = {
+        "embedding_size": Range(32, 256, log=True),
         "regularization": Range(1e-4, 0.1, log=True),
         "training.learning_rate": Range(0.005, 0.5, log=True),
     }
 
 
-class BPR(EmbeddingModel):
+class BPR(FactorModel):
     """Recommends items that rank high for the session, learnt from its items against those of others, in any order.
 
     Training draws triples of a session s, one of its items i and an item j of any event, and climbs
@@ -93,40 +96,29 @@ class BPR(EmbeddingModel):
 
         score(j) = scale x <mean of y_i, y_j> + b_j
 
-    Source: Rendle et al. 2009 (UAI), trained by implicit in one thread, for several would make no two fits alike. Where
+    Source: Rendle et al. 2009 (UAI), trained by implicit in one thread, since several make fits differ. Where
     we differ: negatives come by popularity, as in implicit; and ``scale`` stretches the means to the length that
-    training gave to the factors of its own sessions (by least squares), for the biases were learnt beside those.
+    training gave to the factors of its own sessions (by least squares), since the biases were learnt with those.
     """
 
     name = "bpr"
     paper = "Rendle et al. 2009, UAI"
     Config = BPRConfig
     config: BPRConfig
-    learnt = ("item_factors", "item_biases", "scale")
-    embeddings = frozenset({"item_factors", "item_biases"})
+    array_names = ("item_factors", "item_biases", "scale")
+    item_arrays = frozenset({"item_factors", "item_biases"})
 
-    item_factors: Float32[np.ndarray, "N+1 D"]
-    """Factors y; row 0 is zero."""
     item_biases: Float32[np.ndarray, "N+1"]
     """Biases b."""
     scale: Float32[np.ndarray, "1"]
     """Length of the training sessions' factors in relation to the means of their items'."""
 
-    def check(self, train: Sessions) -> None:
-        """Require implicit; see ``Model.check``.
-
-        Raises:
-            MissingExtraError: it is not installed.
-        """
-        import_extra("implicit", self.name, "mf")
-
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Train in one thread."""
         config, plan = self.config, self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
         trainer = import_extra("implicit.cpu.bpr", self.name, "mf").BayesianPersonalizedRanking(
-            factors=config.factors,
+            factors=config.embedding_size,
             learning_rate=plan.learning_rate,
             regularization=config.regularization,
             iterations=plan.epochs,
@@ -156,30 +148,24 @@ class BPR(EmbeddingModel):
         """Return true: its loss takes sigmoids of differences; see ``Model.scores_are_logits``."""
         return True
 
-    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
-        """Return the factors of the items; see ``Model.item_vectors``."""
-        return self.item_factors
-
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the factors and biases."""
         super().restore(arrays, vocabulary)
-        self._output = torch.from_numpy(self.item_factors), torch.from_numpy(self.item_biases)
+        factors, biases = (np.require(arrays[name], requirements="W") for name in ("item_factors", "item_biases"))
+        self._output = torch.from_numpy(factors), torch.from_numpy(biases)
         return self
 
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
-        """Fold the prefixes in."""
-        counts = running_matrix(prefixes, len(self.vocabulary))
+        counts = count_matrix(prefixes, len(self.vocabulary))
         return torch.from_numpy(self.scale * _means(counts, prefixes.lengths, self.item_factors))
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"]]:
-        """Return the factors and the biases of the items."""
         return self._output
 
 
 def _means(
     counts: csr_matrix, lengths: Int64[np.ndarray, "B"], factors: Float32[np.ndarray, "M D"]
 ) -> Float32[np.ndarray, "B D"]:
-    """Return the mean factors of the events of each session, zeros for an empty one."""
     means: np.ndarray = counts @ factors / np.maximum(lengths, 1)[:, None].astype(np.float32)
     return means
 
@@ -192,7 +178,6 @@ def _converged(aucs: list[float], plan: BPRTraining) -> bool:
 
 
 def _remarks(aucs: list[float], plan: BPRTraining) -> Iterator[str]:
-    """Say how the training ended, and what follows from its last train_auc."""
     advice = next(advice for least, advice in _ADVICE if aucs[-1] >= least)
     yield f"train_auc {aucs[-1]:.3f} after {len(aucs)} epochs: {advice}"
     if plan.min_gain is not None and not _converged(aucs, plan):

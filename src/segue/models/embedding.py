@@ -35,7 +35,6 @@ class EmbeddingModel(Model):
 
     @torch.no_grad()
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Multiply the states with the whole table."""
         embeddings, biases = self._table()
         states = self._states(prefixes)
         scores = states @ embeddings.T if biases is None else torch.addmm(biases, states, embeddings.T)
@@ -58,7 +57,6 @@ class EmbeddingModel(Model):
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the best items by their scores."""
         with torch.inference_mode():
             return self._list(self._states(prefixes), k, allowed, exclude)
 
@@ -69,7 +67,6 @@ class EmbeddingModel(Model):
         allowed: Bool[np.ndarray, "M"] | None,
         exclude: Prefixes | None,
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the best items for each state."""
         embeddings, biases = self._table()
         order = self.vocabulary.order
         if allowed is None or allowed.sum() * _FEW > len(allowed):

@@ -1,16 +1,22 @@
 """FPMC: a Markov chain and a matrix factorisation in one, learnt by pairs."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Literal
 
+import torch
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
 
+from segue.data.batches.windows import Window
 from segue.data.events import USER
 from segue.data.sessions import Sessions
+from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.encoders.factors import FactorisedChain
+from segue.nn.encoders.base import CausalEncoder
 from segue.nn.losses.config import Ranking
-from segue.spaces import Around, Choice, Space
+from segue.spaces import Choice
 from segue.training.config import SequenceTraining
 
 
@@ -20,7 +26,7 @@ class FPMCConfig(SequenceConfig):
     embedding_size: int = Field(64, ge=1)
     """Width of each of the factors: of items as the next one and as the last one, and of users."""
     user: bool = False
-    """Whether there is a user term; needs a log that says who each session is of."""
+    """Whether there is a user term; needs a log with a column of users."""
     basket: Literal["last-event", "equal-times"] = "last-event"
     """What came last: the last event alone, or all events of the session with the time of the last one."""
     training: SequenceTraining = SequenceTraining(
@@ -28,7 +34,7 @@ class FPMCConfig(SequenceConfig):
     )
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "recbole": {
             "embedding_size": 64,
             "training": {
@@ -40,10 +46,51 @@ class FPMCConfig(SequenceConfig):
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SequenceConfig.search,
-        "training.batch_size": Choice((128, 256, 512, 1024, 2048)),
-    }
+    search = {**SequenceConfig.search, "training.batch_size": Choice((128, 256, 512, 1024, 2048))}
+
+
+class FactorisedChain(CausalEncoder):
+    """Pairwise interactions of the next item with the user and with the items of the last basket.
+
+    The table holds the factors ``[i^UI | i^IL]`` of an item as the next one, a state is ``[u | mean of l^LI]``. The
+    user term is the sum of the context embeddings, of which the user is one; it is zero for an unknown user.
+
+    Args:
+        n_items: number of items N.
+        embedding_size: width D of each of the factors.
+        max_length: events of a session that are read.
+        in_context: whether there is a user term.
+        baskets: whether the events of equal time at the end of a session count together; else, and where times are
+            unknown, its last event alone counts.
+    """
+
+    def __init__(self, *, n_items: int, embedding_size: int, max_length: int, in_context: bool, baskets: bool) -> None:
+        width = 2 * embedding_size if in_context else embedding_size
+        super().__init__(n_items=n_items, embedding_size=width, max_length=max_length)
+        self.input_size = embedding_size
+        self.in_context = in_context
+        self.baskets = baskets
+        self.before = nn.Parameter(torch.empty(n_items + 1, embedding_size))
+        nn.init.normal_(self.before, std=0.02)
+        nn.init.zeros_(self.before.data[PADDING])
+
+    def states(self, window: Window) -> Float[Tensor, "B L W"]:
+        """Return the user and the last basket at each event, as it was then."""
+        last = functional.embedding(window.items, self.before, padding_idx=PADDING, sparse=self.sparse_gradients)
+        if self.baskets and window.times is not None:
+            last = _basket_shares(window) @ last
+        if not self.in_context:
+            return last
+        user = torch.zeros_like(last) if self.context is None else self.context(window)
+        return torch.cat((user, last), dim=2)
+
+
+def _basket_shares(window: Window) -> Float[Tensor, "B L L"]:
+    """Return the share of each event (column) in the basket as it was at each event (row); none at padding."""
+    assert window.times is not None
+    same = window.times.unsqueeze(2) == window.times.unsqueeze(1)
+    together = (same & (window.items != PADDING).unsqueeze(1)).tril().float()
+    return together / together.sum(2, keepdim=True).clamp(min=1.0)
 
 
 class FPMC(SequenceModel):
@@ -51,10 +98,10 @@ class FPMC(SequenceModel):
 
         score(i) = <u^UI, i^IU> + mean over the last basket of <i^IL, l^LI>
 
-    A user whom training has not seen, or who is not told, has no user term; ``recommend(..., context={"user": ...})``
-    tells it. Further ``features`` have factors beside those of the user. Where we differ from the paper: a negative of
-    S-BPR is shared by all targets of a step, and only the target itself is none; an item of a basket that is being
-    filled is predicted from what is in it so far, for that is what a running session tells.
+    The user of a session is given by ``recommend(..., context={"user": ...})``; an unknown user has no user term.
+    Further ``features`` have factors beside those of the user. Where we differ from the paper: a negative of S-BPR is
+    shared by all targets of a step, and only the target itself is none; an item of a basket that is being filled is
+    predicted from what is in it so far, as in a running session.
     """
 
     name = "fpmc"
@@ -71,11 +118,7 @@ class FPMC(SequenceModel):
     def build(self, n_items: int) -> FactorisedChain:
         """Return a network with fresh weights."""
         return FactorisedChain(
-            n_items=n_items,
-            embedding_size=self.config.embedding_size,
-            max_length=self.config.max_length,
-            in_context=bool(self.features),
-            baskets=self.config.basket == "equal-times",
+            **self.sizes(n_items), in_context=bool(self.features), baskets=self.config.basket == "equal-times"
         )
 
     def refusals(self, train: Sessions) -> Iterator[str]:
@@ -83,7 +126,7 @@ class FPMC(SequenceModel):
         yield from super().refusals(train)
         if self.config.user and (train.columns is None or USER not in train.columns.columns):
             yield (
-                f"{self.name}.user: needs a log that says who each session is of, got one without a column '{USER}'; "
+                f"{self.name}.user: needs a log with a column '{USER}', got one without it; "
                 "name the column when it is read (--columns user=NAME), or leave the user out"
             )
         if self.config.basket == "equal-times" and train.times is None:

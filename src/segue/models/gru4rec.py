@@ -1,9 +1,8 @@
 """GRU4Rec: recurrent layers trained on session-parallel mini-batches with sampled losses."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -15,16 +14,16 @@ from segue.data.batches.session_parallel import SessionParallel
 from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
-from segue.models.base import ModelConfig
-from segue.models.filters import Allowed, Excluded, filters
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.encoders.recurrent import RecurrentNetwork
+from segue.models.requests import Allowed, Excluded, item_filters
+from segue.models.state import ModelConfig
+from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.config import AccidentalHits, DrawnNegatives, LogQ, by_name
 from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max
 from segue.nn.losses.sampled import StepLoss, session_parallel
 from segue.nn.losses.softmax import Precision
 from segue.nn.sampling import SessionParallelNegatives
-from segue.spaces import Around, Range, Space
+from segue.spaces import Around, Range
 from segue.training.config import TrainingConfig
 from segue.training.objectives import SessionParallelObjective
 from segue.training.optimizers import RowAdagrad
@@ -118,7 +117,7 @@ class GRU4RecConfig(NeuralConfig):
     training: GRU4RecTraining = GRU4RecTraining()
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "authors": {"training": {"loss": {"accidental_hits": "keep"}}},
         "recbole": {
             "embedding": "separate",
@@ -129,7 +128,7 @@ class GRU4RecConfig(NeuralConfig):
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **NeuralConfig.search,
         "hidden_size": Range(50, 400, log=True),
         "dropout_embedding": Range(0.0, 0.5),
@@ -153,7 +152,7 @@ class GRU4Rec(NeuralModel):
     paper = "Hidasi et al. 2016, arXiv 1511.06939; Hidasi and Karatzoglou 2018, arXiv 1706.03847"
     Config = GRU4RecConfig
     config: GRU4RecConfig
-    network: RecurrentNetwork
+    network: GRU4RecEncoder
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
@@ -164,9 +163,9 @@ class GRU4Rec(NeuralModel):
                 "targets are the negatives"
             )
 
-    def build(self, n_items: int) -> RecurrentNetwork:
+    def build(self, n_items: int) -> GRU4RecEncoder:
         """Return a network with fresh weights."""
-        return RecurrentNetwork(
+        return GRU4RecEncoder(
             n_items=n_items,
             hidden_size=self.config.hidden_size,
             layers=self.config.layers,
@@ -177,10 +176,12 @@ class GRU4Rec(NeuralModel):
             dropout_hidden=self.config.dropout_hidden,
         )
 
-    def start(self, rows: int = 1) -> "GRUState":
+    def initial_state(self, rows: int = 1) -> "GRUState":
         """Return the state of sessions without events; see ``Stateful``."""
         self._require_fitted()
-        return GRUState(self.network.output.new_zeros(rows, self.config.hidden_size), tuple(self.network.start(rows)))
+        return GRUState(
+            self.network.output.new_zeros(rows, self.config.hidden_size), tuple(self.network.initial_state(rows))
+        )
 
     def step(self, state: "GRUState", items: Int[np.ndarray, "B"]) -> "GRUState":
         """Return the state after one more event of each session; see ``Stateful``.
@@ -195,14 +196,14 @@ class GRU4Rec(NeuralModel):
             output, carried = self.network.read(items, list(state.carried))
         return GRUState(output, tuple(carried))
 
-    def answer(
+    def top_k_of_state(
         self, state: "GRUState", k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items of each session; see ``Stateful``."""
         k = whole_number(k, "k", "must be at least 1", 1)
-        mask, barred = filters(self.vocabulary, len(state.output), allowed, exclude)
+        mask, excluded = item_filters(self.vocabulary, len(state.output), allowed, exclude)
         with torch.inference_mode():
-            return self._list(state.output, k, mask, barred)
+            return self._list(state.output, k, mask, excluded)
 
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> SessionParallelObjective:
         """Return the sampled loss over session-parallel batches."""

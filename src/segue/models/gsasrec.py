@@ -1,29 +1,15 @@
 """gSASRec: SASRec against the overconfidence that negative sampling brings."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
-from pydantic import Field
-from torch import nn
-
-from segue.models.sequence import Heads, SequenceConfig, SequenceModel
-from segue.nn.encoders.transformer import Attention, FeedForward, TransformerBlock, TransformerEncoder, TransformerStack
+from segue.models.transformer import TransformerConfig, TransformerModel
+from segue.nn.encoders.transformer import TransformerEncoder
 from segue.nn.losses.config import GBCE
-from segue.spaces import Around, Choice, Range, Space
+from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
 
-class GSASRecConfig(SequenceConfig):
+class GSASRecConfig(TransformerConfig):
     """Parameters of gSASRec."""
 
-    layers: int = Field(2, ge=1)
-    """Transformer blocks."""
-    heads: Heads = 1
-    """Attention heads; must divide embedding_size."""
-    inner_size: int = Field(64, ge=1)
-    """Width of the feed-forward layer."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of the input, of the attention weights and of each layer's output that is dropped in training."""
     training: SequenceTraining = SequenceTraining(
         epochs=30,
         batch_size=32,
@@ -32,7 +18,7 @@ class GSASRecConfig(SequenceConfig):
     )
     """How it is trained."""
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets = {
         "ml-1m": {
             "embedding_size": 128,
             "inner_size": 128,
@@ -54,17 +40,10 @@ class GSASRecConfig(SequenceConfig):
         },
     }
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SequenceConfig.search,
-        "layers": Range(1, 4),
-        "heads": Choice((1, 2, 4)),
-        "inner_size": Choice((64, 128, 256, 512)),
-        "dropout": Range(0.0, 0.6),
-        "training.loss.gbce_t": Range(0.0, 1.0),
-    }
+    search = {**TransformerConfig.search, "training.loss.gbce_t": Range(0.0, 1.0)}
 
 
-class GSASRec(SequenceModel):
+class GSASRec(TransformerModel):
     """SASRec trained with generalised binary cross-entropy and many negatives.
 
     Equal weights give the outputs of the authors' code where input and output share their item table, as in the
@@ -79,25 +58,9 @@ class GSASRec(SequenceModel):
     name = "gsasrec"
     paper = "Petrov and Macdonald 2023, arXiv 2308.07192"
     Config = GSASRecConfig
-    Network = TransformerEncoder
     config: GSASRecConfig
 
     def build(self, n_items: int) -> TransformerEncoder:
         """Return a network with fresh weights."""
-        width, length, dropout = self.config.embedding_size, self.config.max_length, self.config.dropout
-        inner = self.config.inner_size
-        blocks = [
-            TransformerBlock(
-                attention=Attention(width=width, heads=self.config.heads, dropout=dropout, mixed=False),
-                feed_forward=FeedForward(width=width, inner=inner, activation="relu", dropout=dropout),
-                width=width,
-                arrangement="query",
-                dropout=dropout,
-                epsilon=1e-5,
-            )
-            for _ in range(self.config.layers)
-        ]
-        stack = TransformerStack(
-            max_length=length, width=width, blocks=blocks, final=nn.LayerNorm(width), dropout=dropout
-        )
-        return TransformerEncoder(n_items=n_items, embedding_size=width, max_length=length, stack=stack)
+        stack = self.stack(activation="relu", norm_order="query", mix_heads=False, final_norm=1e-5)
+        return TransformerEncoder(**self.sizes(n_items), stack=stack)

@@ -1,14 +1,17 @@
 """Improved GRU4Rec: a recurrent network and the four recipes of Tan et al., which any sequence encoder can use."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import Unpack
 
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor, nn
 
+from segue.data.batches.windows import Window
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.encoders.gru import RecurrentEncoder
+from segue.nn.encoders.base import CausalEncoder, WindowSizes
+from segue.nn.encoders.layers import Dropout
 from segue.nn.losses.config import SampledSoftmax
-from segue.spaces import Around, Range, Space
+from segue.spaces import Around, Range
 from segue.training.config import SequenceTraining
 
 
@@ -24,7 +27,7 @@ class ImprovedGRU4RecConfig(SequenceConfig):
     layers: int = Field(1, ge=1)
     """Recurrent layers."""
     dropout: float = Field(0.25, ge=0, lt=1)
-    """Share of the embedded events and of the output that is dropped in training."""
+    """Dropout rate of the embedded events and of the output."""
     training: SequenceTraining = SequenceTraining(
         positions="last",
         epochs=5,
@@ -37,13 +40,44 @@ class ImprovedGRU4RecConfig(SequenceConfig):
     )
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **SequenceConfig.search,
         "hidden_size": Range(50, 400, log=True),
         "dropout": Range(0.0, 0.6),
         "training.table_learning_rate": Around(5),
         "training.click_dropout": Range(0.0, 0.3),
     }
+
+
+class GRUEncoder(CausalEncoder):
+    """Gated recurrent layers over the embedded events, and a linear layer back to the width of the items.
+
+    The layers have no biases: over padding, where the input is zero, a state of zero stays zero.
+
+    Args:
+        hidden_size: width H of the recurrent layers.
+        layers: recurrent layers.
+        dropout: dropout rate of the embedded events and of the last layer's output.
+        **sizes: see ``SequenceEncoder``.
+    """
+
+    def __init__(self, *, hidden_size: int, layers: int, dropout: float, **sizes: Unpack[WindowSizes]) -> None:
+        super().__init__(**sizes)
+        self.gru = nn.GRU(self.input_size, hidden_size, layers, bias=False, batch_first=True)
+        self.output = nn.Linear(hidden_size, self.input_size)
+        self.dropout = Dropout(dropout)
+
+    def states(self, window: Window) -> Float[Tensor, "B L D"]:
+        """Return the state after each event."""
+        return self._read_out(self.gru(self.dropout(self.embed(window)))[0])
+
+    def last(self, window: Window) -> Float[Tensor, "B D"]:
+        """Return the state after the last event of each session."""
+        return self._read_out(self.gru(self.dropout(self.embed(window)))[1][-1])
+
+    def _read_out(self, hidden: Float[Tensor, "*B H"]) -> Float[Tensor, "*B D"]:
+        state: Tensor = self.output(self.dropout(hidden))
+        return state
 
 
 class ImprovedGRU4Rec(SequenceModel):
@@ -58,15 +92,13 @@ class ImprovedGRU4Rec(SequenceModel):
     name = "improved-gru4rec"
     paper = "Tan et al. 2016, arXiv 1606.08117"
     Config = ImprovedGRU4RecConfig
-    Network = RecurrentEncoder
+    Network = GRUEncoder
     config: ImprovedGRU4RecConfig
 
-    def build(self, n_items: int) -> RecurrentEncoder:
+    def build(self, n_items: int) -> GRUEncoder:
         """Return a network with fresh weights."""
-        return RecurrentEncoder(
-            n_items=n_items,
-            embedding_size=self.config.embedding_size,
-            max_length=self.config.max_length,
+        return GRUEncoder(
+            **self.sizes(n_items),
             hidden_size=self.config.hidden_size,
             layers=self.config.layers,
             dropout=self.config.dropout,

@@ -1,19 +1,17 @@
 """Item-to-item neighbours by damped cosine of co-occurrence."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
 from segue.data.cases import Cases
 from segue.data.sessions import Sessions
-from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, pairs
-from segue.spaces import Around, Range, Space
+from segue.models.item_to_item.cooccurrence import count_cooccurrences
+from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
-class ItemKNNConfig(SuccessorConfig):
+class ItemKNNConfig(ItemToItemConfig):
     """Parameters of ``ItemKNN``."""
 
     damping: float = Field(20.0, ge=0)
@@ -21,14 +19,10 @@ class ItemKNNConfig(SuccessorConfig):
     alpha: float = Field(0.5, ge=0, le=1)
     """Share of the norm that the given item takes; 0.5 is the cosine, 1 the confidence of an association rule."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SuccessorConfig.search,
-        "damping": Range(1.0, 300.0, log=True),
-        "alpha": Range(0.0, 1.0),
-    }
+    search = {**ItemToItemConfig.search, "damping": Range(1.0, 300.0, log=True), "alpha": Range(0.0, 1.0)}
 
 
-class ItemKNN(SuccessorModel):
+class ItemKNN(ItemToItemModel):
     """Recommends the items that share most sessions with the last one, in relation to their popularity.
 
     ``sim(i, j) = n_ij / ((s_i + lambda)^alpha (s_j + lambda)^(1 - alpha))``: ``n_ij`` events on i in a session that
@@ -44,12 +38,11 @@ class ItemKNN(SuccessorModel):
     config: ItemKNNConfig
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
         support = np.bincount(train.items, np.repeat(weights, train.lengths), minlength=len(train.vocabulary) + 1)
         norm = np.where(support > 0, support, 1.0) + config.damping
-        table, _ = pairs(train, config.n_successors, session=weights, column=norm ** (config.alpha - 1))
+        table, _ = count_cooccurrences(train, config.n_neighbours, session=weights, column=norm ** (config.alpha - 1))
         source = np.repeat(np.arange(len(norm)), np.diff(table["offsets"]))
         similarities = (table["weights"] / norm[source] ** config.alpha).astype(np.float32)
         self.restore({**table, "weights": similarities}, train.vocabulary)

@@ -1,8 +1,5 @@
 """First-order Markov chain over items."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
@@ -11,12 +8,13 @@ from torch import Tensor
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
-from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, last_items, pairs
-from segue.spaces import Around, Range, Space
+from segue.models.item_to_item.cooccurrence import count_cooccurrences
+from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel, last_items
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
-class MarkovConfig(SuccessorConfig):
+class MarkovConfig(ItemToItemConfig):
     """Parameters of ``Markov``."""
 
     smoothing: float = Field(1.0, ge=0)
@@ -24,19 +22,15 @@ class MarkovConfig(SuccessorConfig):
     personal: float = Field(0.0, ge=0, lt=1)
     """Weight of the running history's own transitions, where it has left its last item before."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SuccessorConfig.search,
-        "smoothing": Range(0.01, 30.0, log=True),
-        "personal": Range(0.0, 0.9),
-    }
+    search = {**ItemToItemConfig.search, "smoothing": Range(0.01, 30.0, log=True), "personal": Range(0.0, 0.9)}
 
 
-class Markov(SuccessorModel):
+class Markov(ItemToItemModel):
     """Recommends what most often came directly after the last item.
 
     ``P(j | i) = (n_ij + a p_j) / (n_i + a)``: ``n_ij`` transitions from i to j inside sessions, each weighted by the
     recency of its session, ``n_i`` their sum over j, ``a`` the smoothing and ``p_j`` the popularity of j. Only the
-    best successors of an item keep their ``n_ij``.
+    best neighbours of an item keep their ``n_ij``.
 
     The personalised, unfactorised chain counts per user: with weight ``personal`` the score is the transition
     probability inside the running history, ``score = (1 - w) P(j | i) + w P_history(j | i)``, and backs off to
@@ -49,7 +43,7 @@ class Markov(SuccessorModel):
     paper = "Rendle et al. 2010, WWW (the chain under FPMC)"
     Config = MarkovConfig
     config: MarkovConfig
-    learnt = (*SuccessorModel.learnt, "popularity", "departures")
+    array_names = (*ItemToItemModel.array_names, "popularity", "departures")
 
     popularity: Float32[np.ndarray, "N+1"]
     """Share of the training events per item index."""
@@ -57,10 +51,11 @@ class Markov(SuccessorModel):
     """Weighted transitions away from each item."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         config = self.config
         weights = self.weigh_sessions(train)
-        table, departures = pairs(train, config.n_successors, distance=np.array([0.0, 1.0]), session=weights)
+        table, departures = count_cooccurrences(
+            train, config.n_neighbours, distance=np.array([0.0, 1.0]), session=weights
+        )
         source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
         popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))
         arrays = {
@@ -83,7 +78,6 @@ class Markov(SuccessorModel):
         return shares.astype(np.float32)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score by transition probability."""
         scores = super()._score(prefixes)
         if self.config.personal > 0:
             self._personalise(scores.numpy(), prefixes)
@@ -94,7 +88,7 @@ class Markov(SuccessorModel):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items; those of a personal chain by all scores."""
         personal = self.config.personal > 0
-        return (Model._top_k if personal else SuccessorModel._top_k)(self, prefixes, k, allowed, exclude)
+        return (Model._top_k if personal else ItemToItemModel._top_k)(self, prefixes, k, allowed, exclude)
 
     def _personalise(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
         """Mix the transitions inside each prefix into its row of ``scores``."""

@@ -1,25 +1,26 @@
-"""What all neural models share: building the network, training it in the one loop, scoring, arrays in and out."""
+"""The base of all neural models: build the network, train it, score with it, save and restore its weights."""
 
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Set
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from segue.data.arrays import read_only
 from segue.data.cases import Cases
 from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.models.base import ModelConfig
 from segue.models.embedding import EmbeddingModel
+from segue.models.state import ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.rng import derive
-from segue.spaces import Around, Choice, Space
+from segue.spaces import Around, Choice
 from segue.training.config import TrainingConfig, fine_tuning_sessions
 from segue.training.loop import Trainer
 from segue.training.objectives import Objective
@@ -35,10 +36,7 @@ class NeuralConfig(ModelConfig):
     training: TrainingConfig = TrainingConfig()
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        "training.learning_rate": Around(5),
-        "training.batch_size": Choice((32, 64, 128, 256, 512)),
-    }
+    search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
 
 class NeuralModel(EmbeddingModel):
@@ -56,11 +54,11 @@ class NeuralModel(EmbeddingModel):
         """Return a network with fresh weights for ``n_items`` items."""
 
     def observe(self, train: Sessions) -> None:
-        """Learn from the log what the network is built for."""
+        """Learn from the log what the network depends on, the vocabulary first."""
         self.vocabulary = train.vocabulary
 
     def assemble(self) -> Encoder:
-        """Return a network with fresh weights for the vocabulary, and for whatever else was learnt from the log."""
+        """Return a network with fresh weights for what ``observe`` learnt."""
         return self.build(len(self.vocabulary))
 
     @abstractmethod
@@ -82,21 +80,20 @@ class NeuralModel(EmbeddingModel):
         if self.config.training.fine_tuning.epochs:
             stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
         self.curve = tuple(record for curve in stages for record in curve)
-        self.notes = (*_on_the_curve(stages[0], self.config.training.epochs), *self.remarks(train))
-        self._freeze()
+        self.notes = (*_curve_notes(stages[0], self.config.training.epochs), *self.remarks(train))
+        self._cache_table()
 
     def check(self, train: Sessions) -> None:
-        """Refuse a fine-tuning that has nothing to learn from; see ``Model.check``."""
+        """Check that a fine-tuning has sessions to learn from; see ``Model.check``."""
         if self.config.training.fine_tuning.epochs:
             self._selection(train)
 
     def _selection(self, train: Sessions) -> Sessions:
-        """Return the sessions of the fine-tuning."""
         place = f"{self.name}.training.fine_tuning"
         return train.select(fine_tuning_sessions(train, self.config.training.fine_tuning, place))
 
     def remarks(self, train: Sessions) -> Iterator[str]:
-        """Say what a user should know of the network as it was fitted on ``train``."""
+        """Yield remarks on the fit for the reader of its results."""
         yield from ()
 
     def _train(
@@ -109,7 +106,7 @@ class NeuralModel(EmbeddingModel):
         *,
         further: bool = False,
     ) -> list[EpochRecord]:
-        """Train the network as it is; it is left with its best weights."""
+        """Train the network from its present weights to its best ones."""
 
         def validate() -> float:
             assert valid is not None
@@ -127,7 +124,7 @@ class NeuralModel(EmbeddingModel):
         ).run()
 
     def _fine_tune(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> list[EpochRecord]:
-        """Train on a selection of the sessions; the weights of before stay where validation finds them better."""
+        """Train on a selection of the sessions, unless validation prefers the weights from before."""
         tuning, plan = self.config.training.fine_tuning, self.config.training
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
         logger.info("fine-tuning")
@@ -135,7 +132,7 @@ class NeuralModel(EmbeddingModel):
         return self._train(train, plan, valid, seed, runtime.part("fine-tuning"), further=True)
 
     def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
-        """Say what a training is, so that no other one is resumed in its place."""
+        """Identify a training, so that no checkpoint of another one is resumed."""
         return {
             "model": self.name,
             "parameters": self.config.model_dump_json(),
@@ -151,11 +148,10 @@ class NeuralModel(EmbeddingModel):
         return True
 
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
-        """Encode the prefixes."""
         return self.network.encode(prefixes).float()
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:
-        """Return the network's output table; while it is trained that is another one at each step."""
+        """Return the output table, which is cached after the training."""
         return self._read_table() if self._output is None else self._output
 
     def _read_table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"] | None]:
@@ -163,15 +159,14 @@ class NeuralModel(EmbeddingModel):
         return (table[:, :-1], table[:, -1].contiguous()) if self.network.biased else (table, None)
 
     @torch.no_grad()
-    def _freeze(self) -> None:
-        """Make the trained network ready to answer."""
+    def _cache_table(self) -> None:
         self.network.eval()
         self._output = self._read_table()
 
     @torch.no_grad()
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Return the network's output embeddings; see ``Model.item_vectors``."""
-        return self.network.embeddings().float().cpu().numpy()
+        return read_only(self.network.embeddings().float().cpu().numpy())
 
     def to(self, device: torch.device) -> Self:
         """Return the model on a device; see ``Model.to``."""
@@ -179,7 +174,7 @@ class NeuralModel(EmbeddingModel):
             return self
         model = self._copy(self.arrays(), self.vocabulary)
         model.network.to(device)
-        model._freeze()
+        model._cache_table()
         return model
 
     @property
@@ -194,21 +189,20 @@ class NeuralModel(EmbeddingModel):
         return {name for name, tensor in one.items() if tensor.shape != two[name].shape}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the weights by name."""
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        """Return the weights by name; see ``Model.arrays``."""
+        return {name: read_only(tensor.cpu().numpy()) for name, tensor in self.network.state_dict().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Build the network and take its weights; see ``Model.restore``."""
+        """Build the network and load its weights; see ``Model.restore``."""
         self.vocabulary = vocabulary
         with torch.random.fork_rng(devices=[]):
             self.network = self.assemble()
-        self.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        self._freeze()
+        self.network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        self._cache_table()
         return self
 
 
-def _on_the_curve(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
-    """Say what the curve of a training gives cause to do."""
+def _curve_notes(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
     values = [record.validation for record in curve if record.validation is not None]
     if values and values.index(max(values)) == epochs - 1 > 0:
         yield f"the last of {epochs} epochs was the best one: a higher training.epochs may give more"

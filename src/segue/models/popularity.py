@@ -1,8 +1,5 @@
 """Popularity: the same list for everyone."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
@@ -12,8 +9,9 @@ from torch import Tensor
 from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.errors import ParameterError
-from segue.models.base import Model, ModelConfig
-from segue.spaces import Around, Choice, Space
+from segue.models.base import Model
+from segue.models.state import ModelConfig
+from segue.spaces import Choice
 from segue.training.runtime import Runtime
 
 
@@ -25,9 +23,7 @@ class PopularityConfig(ModelConfig):
     growth: bool = False
     """Score by how much the count has grown since the window before, which is as long; needs window_days."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        "window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0)),
-    }
+    search = {"window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0))}
 
 
 class Popularity(Model):
@@ -45,14 +41,14 @@ class Popularity(Model):
     paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline POP)"
     Config = PopularityConfig
     config: PopularityConfig
-    popular = True
-    learnt = ("counts",)
+    ranks_by_popularity = True
+    array_names = ("counts",)
 
     counts: Float32[np.ndarray, "N+1"]
     """Score per item index."""
 
     def check(self, train: Sessions) -> None:
-        """Refuse a window where the log has no times, and growth without a window; see ``Model.check``."""
+        """Check that a window has times, and growth a window; see ``Model.check``."""
         if self.config.growth and self.config.window_days is None:
             raise ParameterError(
                 f"{self.name}.growth: needs window_days, the length of the windows to compare, got window_days none"
@@ -64,14 +60,12 @@ class Popularity(Model):
             )
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
-        self.vocabulary = train.vocabulary
         counts = self._count(train, 0)
         if self.config.growth:
             before = self._count(train, 1)
             growth = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
             counts = np.where(counts + before > 0, growth, growth.min(initial=0.0) - 1.0)
-        self.counts = counts.astype(np.float32)
+        self.restore({"counts": counts.astype(np.float32)}, train.vocabulary)
 
     def _count(self, train: Sessions, window: int) -> Int64[np.ndarray, "N+1"]:
         """Count the events of a window: 0 is the most recent one, 1 the one before."""
@@ -84,5 +78,4 @@ class Popularity(Model):
         return np.bincount(items[inside], minlength=size)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Give every prefix the same scores."""
         return torch.from_numpy(np.tile(self.counts, (len(prefixes), 1)))

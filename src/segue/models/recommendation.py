@@ -1,26 +1,31 @@
-"""The answer to a running session."""
+"""Recommendations for running sessions, and models that follow a session event by event."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int, Int64
 
+from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
+from segue.models.requests import Allowed, EventContext, Excluded, encode_sessions
+
+TopK = Callable[[Prefixes, int, None, Prefixes | None], tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]]
+"""``Model._top_k``: prefixes, k, allowed and excluded items -> item indices and scores."""
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The answer to one running session.
+    """The recommended items of one running session.
 
     Attributes:
         items: raw item ids, best first.
         scores: their scores, on the model's own scale.
-        unknown: items of the session that training has not seen, and that were ignored.
-        source: ``"model"``, or ``"popularity"`` where no item of the session is known.
-        cold: the recommended items that were added after training, and what their score is taken from: ``"similar
-            items"``, or ``"fallback"`` for an item that is like no other, which comes behind all others.
+        unknown: items of the session that the model does not know, and ignored.
+        source: ``"model"``, or ``"popularity"`` if no item of the session is known.
+        cold: the recommended items that were added after training, and the source of their score: ``"similar
+            items"``, or ``"fallback"`` for an item without similar ones, which is ranked behind all others.
     """
 
     items: list[RawId]
@@ -30,37 +35,82 @@ class Recommendation:
     cold: dict[RawId, str] = field(default_factory=dict)
 
 
-def recommendations(
+def recommend_sessions(
     vocabulary: Vocabulary,
+    top_k: TopK,
     sessions: Sequence[Sequence[RawId]],
-    encoded: Sequence[Sequence[int]],
-    items: Int64[np.ndarray, "B k"],
-    scores: Float32[np.ndarray, "B k"],
-    empty: Bool[np.ndarray, "B"],
+    k: int,
+    *,
+    exclude_seen: bool,
+    context: EventContext,
 ) -> list[Recommendation]:
-    """Return lists of item indices as answers with raw ids.
+    """Recommend items for running sessions; the most popular ones where no item of a session is known.
 
     Args:
         vocabulary: the catalogue.
+        top_k: lists the best items of prefixes that are not empty.
         sessions: the raw ids of each session.
-        encoded: their item indices.
-        items: the lists; one that is shorter than k ends in padding.
-        scores: their scores.
-        empty: where nothing of a session is known, so that the list is that of the most popular items.
+        k: number of items.
+        exclude_seen: leave out the items of the session.
+        context: see ``encode_sessions``.
     """
+    encoded = [vocabulary.index(session) for session in sessions]
+    prefixes = encode_sessions(encoded, vocabulary, context)
+    seen = [[item for item in session if item] for session in encoded]
+    exclude = Prefixes.from_lists([np.array(one, dtype=np.int32) for one in seen]) if exclude_seen else None
+    empty = prefixes.lengths == 0
+    if empty.any():
+        items = np.zeros((len(prefixes), k), dtype=np.int64)
+        scores = np.zeros((len(prefixes), k), dtype=np.float32)
+        full = np.flatnonzero(~empty)
+        if len(full):
+            items[full], scores[full] = top_k(prefixes[full], k, None, None if exclude is None else exclude[full])
+        for place in np.flatnonzero(empty).tolist():
+            best = _most_popular(vocabulary, k, seen[place] if exclude_seen else [])
+            items[place, : len(best)], scores[place, : len(best)] = best, vocabulary.support[best]
+    else:
+        items, scores = top_k(prefixes, k, None, exclude)
     answers = []
     for session, indices, row, values, fallback in zip(
         sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
     ):
         listed = row[: row.index(PADDING)] if PADDING in row else row
-        known = zip(session, indices, strict=True)
         answers.append(
             Recommendation(
                 items=[vocabulary.raw_ids[item] for item in listed],
                 scores=values[: len(listed)],
-                unknown=[item for item, index in known if not vocabulary.is_known(index)],
+                unknown=[item for item, index in zip(session, indices, strict=True) if not vocabulary.is_known(index)],
                 source="popularity" if fallback else "model",
                 cold=vocabulary.cold(listed, fallback=fallback),
             )
         )
     return answers
+
+
+def _most_popular(vocabulary: Vocabulary, k: int, seen: Sequence[int]) -> list[int]:
+    leading: list[int] = vocabulary.order.items[: k + len(seen)].tolist()
+    return [item for item in leading if item not in seen][:k]
+
+
+State = Any
+"""What a recurrent model carries from event to event; opaque to its callers."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A model that reads a session event by event, and lists the best items at any moment without reading it again.
+
+    States are immutable: ``step`` returns a new one. ``top_k_of_state`` equals ``top_k`` of the whole session, up to
+    the rounding of float32.
+    """
+
+    def initial_state(self, rows: int = 1) -> State:
+        """Return the state of sessions without events."""
+
+    def step(self, state: State, items: Int[np.ndarray, "B"]) -> State:
+        """Return the state after one more event of each session."""
+
+    def top_k_of_state(
+        self, state: State, k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
+    ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+        """List the best items of each session; see ``Model.top_k``."""

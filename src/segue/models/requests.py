@@ -1,30 +1,38 @@
-"""Running sessions as a caller gives them -> prefixes."""
+"""What a caller passes to a model -> arrays: sessions, the context of their events, items to allow or exclude."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int64
+from jaxtyping import Bool, Int, Int64
 
+from segue.data.cases import Cases
 from segue.data.events import SECOND, TIME
+from segue.data.indices import as_array, index_lists, item_indices
 from segue.data.ingest.times import parse_times
-from segue.data.sessions import Prefixes
-from segue.data.vocabulary import RawId, Vocabulary
+from segue.data.sessions import Prefixes, Sessions
+from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError
 
 Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
-"""The raw ids of one session, oldest first. Not any sequence, for a text is a sequence of texts too."""
+"""The raw ids of one session, oldest first. Not any sequence, since a string is one, too."""
 
-Told = Mapping[str, Any]
-"""What a caller says of the events of sessions: values by the name of their column."""
+EventContext = Mapping[str, Any]
+"""Values of the events of sessions, by the name of their column."""
+
+Allowed = Bool[np.ndarray, "M"] | Int[np.ndarray, "_"] | Sequence[int]
+"""The items that may be listed: a mask over item indices (column 0 is padding), or a list of item indices."""
+
+Excluded = Prefixes | Sequence[Sequence[int] | Int[np.ndarray, "_"]]
+"""For each row the items that must not be listed: prefixes, or lists of item indices."""
 
 _LISTS = (list, tuple, np.ndarray)
 _COLUMNS = (*_LISTS, pl.Series)
 
 
 def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[RawId]], bool]:
-    """Return a list of sessions, and whether that is what was given; otherwise it holds the one session given.
+    """Return the sessions as a list, and whether a list was given; one session makes a list of one.
 
     Raises:
         ParameterError: it is neither a list of item ids nor a list of such lists.
@@ -35,22 +43,22 @@ def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[
         )
     nested = [_is_list(one) for one in sessions]
     if all(nested):
-        return [_plain(one) for one in sessions], True
+        return [_plain_ids(one) for one in sessions], True
     if any(nested):
         place = nested.index(not nested[0])
         raise ParameterError(
             "sessions: must hold item ids only (one session) or lists of item ids only (several sessions), got "
             f"{sessions[0]!r} at 0 and {sessions[place]!r} at {place}; write each session as a list"
         )
-    return [_plain(sessions)], False
+    return [_plain_ids(sessions)], False
 
 
 def _is_list(given: Any, kinds: tuple[type, ...] = _LISTS) -> bool:
-    """Tell if something is a list; an array of no dimensions is a single value."""
+    """Whether something is a list; an array of no dimensions is a single value."""
     return isinstance(given, kinds) and not (isinstance(given, np.ndarray) and given.ndim == 0)
 
 
-def _plain(session: Any) -> Sequence[RawId]:
+def _plain_ids(session: Any) -> Sequence[RawId]:
     ids: Sequence[RawId] = session.tolist() if isinstance(session, np.ndarray) else session
     for place, item in enumerate(ids):
         if item.__hash__ is None or isinstance(item, tuple):
@@ -58,27 +66,49 @@ def _plain(session: Any) -> Sequence[RawId]:
     return ids
 
 
-def running_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, told: Told) -> Prefixes:
+def event_context(context: EventContext | None, *, several: bool, model: str, known: Sequence[str]) -> EventContext:
+    """Return the context as one entry per session, by the name of its column.
+
+    Args:
+        context: as given to ``Model.recommend``.
+        several: whether it belongs to a list of sessions.
+        model: name of the model, for messages.
+        known: columns that the model reads besides the time.
+
+    Raises:
+        ParameterError: it is no mapping, or has a column that the model does not read.
+    """
+    if context is not None and not isinstance(context, Mapping):
+        raise ParameterError(f"context: must be values by the name of their column, got {context!r}")
+    for name in context or {}:
+        if name not in (TIME, *known):
+            raise ParameterError(
+                f"context: {model} can read {', '.join((TIME, *known))} of a session, got '{name}'; leave it out"
+            )
+    return {name: values if several else [values] for name, values in (context or {}).items()}
+
+
+def encode_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, context: EventContext) -> Prefixes:
     """Encode running sessions, without the events on items that a model cannot read.
 
     Args:
         sessions: the item indices of each, 0 for an unknown item.
         vocabulary: the catalogue of the model.
-        told: for each session the value of each event, or one value for all of them, by the name of the column: those
-            of ``time`` are dates, ISO 8601 texts or numbers since 1970, as in a log.
+        context: one entry per session by the name of the column: a value per event, or one value for all of them.
+            Those of ``time`` are dates, ISO 8601 texts or numbers since 1970, as in a log.
 
     Raises:
-        ParameterError: there is not one value per event, or a time is none.
+        ParameterError: there is not one value per event, or a time is invalid.
     """
-    read = [[item for item in one if vocabulary.is_known(item)] for one in sessions]
-    items = np.array([item for one in read for item in one], dtype=np.int32)
-    ends = np.cumsum([len(one) for one in read], dtype=np.int64)
+    read = [[item for item in session if vocabulary.is_known(item)] for session in sessions]
+    items = np.array([item for session in read for item in session], dtype=np.int32)
+    ends = np.cumsum([len(session) for session in read], dtype=np.int64)
     starts = np.concatenate([np.zeros(min(1, len(ends)), dtype=np.int64), ends[:-1]])
-    if not told:
+    if not context:
         return Prefixes(items, starts, ends, vocabulary=vocabulary)
-    kept = np.array([vocabulary.is_known(item) for one in sessions for item in one], dtype=bool)
-    sizes = [len(one) for one in sessions]
-    columns = {name: _flat(name, values, sizes) for name, values in told.items()}
+    kept = np.array([vocabulary.is_known(item) for session in sessions for item in session], dtype=bool)
+    sizes = [len(session) for session in sessions]
+    columns = {name: _flat(name, values, sizes) for name, values in context.items()}
     times = _seconds(columns.pop(TIME))[kept] if TIME in columns else None
     others = pl.DataFrame(columns).filter(kept) if columns else None
     return Prefixes(items, starts, ends, times, others, vocabulary=vocabulary)
@@ -97,18 +127,17 @@ def _flat(name: str, values: Any, sizes: list[int]) -> pl.Series:
     for value in flat:
         if value.__hash__ is None or isinstance(value, tuple):
             raise ParameterError(f"context.{name}: must hold one value per item of each session, got {value!r}")
-    return pl.Series(name, map(_dated, flat), strict=False)
+    return pl.Series(name, map(_plain_date, flat), strict=False)
 
 
 def _values(given: Any, size: int) -> Sequence[Any]:
-    """Return the values of the events of one session, which may be given as one value for all of them."""
     if not _is_list(given, _COLUMNS):
         return [given[()] if isinstance(given, np.ndarray) else given] * size
     return list(given)
 
 
-def _dated(value: Any) -> Any:
-    """Return a date of numpy as one of Python; Polars mistakes the unit of some."""
+def _plain_date(value: Any) -> Any:
+    # Polars mistakes the unit of some numpy dates.
     return value.astype("datetime64[us]").item() if isinstance(value, np.datetime64) else value
 
 
@@ -120,3 +149,66 @@ def _seconds(times: pl.Series) -> Int64[np.ndarray, "n"]:
         raise ParameterError(f"context.{TIME}: {rule}, got {times.to_list()}")
     seconds: np.ndarray = column.values.to_physical().to_numpy() // SECOND
     return seconds
+
+
+def item_filters(
+    vocabulary: Vocabulary, rows: int, allowed: Allowed | None, exclude: Excluded | None
+) -> tuple[Bool[np.ndarray, "M"] | None, Prefixes | None]:
+    """Return ``allowed`` as a mask over item indices and ``exclude`` as prefixes; None for what is not given.
+
+    Args:
+        vocabulary: the catalogue.
+        rows: number of lists.
+        allowed: the items that may be listed.
+        exclude: for each row the items that must not be listed.
+
+    Raises:
+        ParameterError: one of them is of another catalogue, has another number of rows, or holds anything but integers.
+    """
+    return (
+        None if allowed is None else _mask(vocabulary, allowed),
+        None if exclude is None else _excluded(vocabulary, rows, exclude),
+    )
+
+
+def _mask(vocabulary: Vocabulary, allowed: Allowed) -> Bool[np.ndarray, "M"]:
+    given, items = as_array(allowed, "allowed"), len(vocabulary)
+    if given.dtype == np.bool_:
+        if given.shape != (items + 1,):
+            raise ParameterError(
+                f"allowed: a mask must have {items + 1} columns, padding and the {items} items, got the shape "
+                f"{given.shape}"
+            )
+        mask = given.copy()
+    else:
+        listed = item_indices(allowed, "allowed", 1, (PADDING, items))
+        if len(listed) >= items > 1 >= listed.max():
+            raise ParameterError(f"allowed: a mask must be of booleans, got {given.dtype}; use array.astype(bool)")
+        mask = np.zeros(items + 1, dtype=bool)
+        mask[listed] = True
+    mask[PADDING] = False
+    return mask
+
+
+def _excluded(vocabulary: Vocabulary, rows: int, exclude: Excluded) -> Prefixes:
+    if not isinstance(exclude, Prefixes):
+        exclude = Prefixes(*index_lists(exclude, "exclude", (PADDING + 1, len(vocabulary))))
+    if len(exclude) != rows:
+        raise ParameterError(f"exclude: must have one list per prefix, {rows}, got {len(exclude)}")
+    exclude.require_valid(vocabulary, "exclude")
+    return exclude
+
+
+def check_training(train: object, valid: object) -> None:
+    """Check the arguments of ``Model.fit``.
+
+    Raises:
+        ParameterError: they are no sessions or cases, they are invalid, or their catalogues differ.
+    """
+    if not isinstance(train, Sessions):
+        raise ParameterError(f"train: must be Sessions, got {type(train).__name__}; of a data set, pass data.train")
+    if valid is not None and not isinstance(valid, Cases):
+        raise ParameterError(f"valid: must be Cases, got {type(valid).__name__}; of a data set, pass data.valid")
+    train.require_valid("train")
+    if valid is not None:
+        valid.require_valid(train.vocabulary, "valid")

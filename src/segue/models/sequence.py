@@ -3,24 +3,26 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import Field
 
+from segue.data.arrays import read_only
 from segue.data.batches.next_item import EveryPosition, EveryPrefix, NextItemBatches
 from segue.data.cases import Cases
 from segue.data.context import Context, check_features
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.base import ModelConfig
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.nn.encoders.context import ContextEmbedding
-from segue.nn.encoders.sequence import SequenceEncoder
-from segue.spaces import Around, Choice, Space
+from segue.models.requests import check_training
+from segue.models.state import ModelConfig
+from segue.nn.encoders.base import SequenceEncoder, WindowSizes
+from segue.nn.encoders.layers import ContextEmbedding
+from segue.spaces import Around, Choice
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.objectives import AuxiliaryLoss, DistillationLoss, NextItemObjective, Objective
 from segue.training.optimizers import Optimizer, RowAdagrad, SplitOptimizer
@@ -28,17 +30,6 @@ from segue.training.runtime import EpochRecord, Runtime
 from segue.training.soft_labels import SoftLabels, Teacher, predict_soft_labels, require_teacher
 
 logger = logging.getLogger(__name__)
-
-
-def _divides_the_width(heads: int, values: ValidationInfo) -> int:
-    width = values.data.get("embedding_size", heads)
-    if width % heads:
-        raise ValueError(f"a divisor of embedding_size, which is {width}")
-    return heads
-
-
-Heads = Annotated[int, Field(ge=1, validate_default=True), AfterValidator(_divides_the_width)]
-"""Attention heads, each of which reads an equal part of the width."""
 
 
 class SequenceConfig(NeuralConfig):
@@ -58,7 +49,7 @@ class SequenceConfig(NeuralConfig):
     training: SequenceTraining = SequenceTraining()
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **NeuralConfig.search,
         "embedding_size": Choice((32, 64, 128, 192, 256)),
         "training.loss.n_samples": Around(4),
@@ -66,27 +57,25 @@ class SequenceConfig(NeuralConfig):
 
 
 _FEATURES = "features/"
-"""Begins the names of the arrays that were learnt of the features."""
+"""Prefix of the names of the arrays of the features."""
 
 
 class SequenceModel(NeuralModel):
-    """A sequence encoder and how it learns; a subclass says what the network is."""
+    """A sequence encoder and how it learns; a subclass builds the network."""
 
     Network: ClassVar[type[SequenceEncoder]]
     config: SequenceConfig
     network: SequenceEncoder
     context: Context
-    """The features, as learnt."""
     _auxiliary: AuxiliaryLoss | None = None
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
-        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._misfits(self.config.training)]
+        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._conflicts(self.config.training)]
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
-    def _misfits(self, plan: SequenceTraining) -> Iterator[str]:
-        """Say which parameters of a training do not go together."""
+    def _conflicts(self, plan: SequenceTraining) -> Iterator[str]:
         usual = type(plan)()
         if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
             yield (
@@ -115,19 +104,19 @@ class SequenceModel(NeuralModel):
             )
 
     def check(self, train: Sessions) -> None:
-        """Refuse parameters that ask for what the log does not have; see ``Model.check``."""
+        """Check that the log has what the parameters need; see ``Model.check``."""
         super().check(train)
         mistakes = list(self.refusals(train))
         if mistakes:
             raise ParameterError("\n".join(mistakes))
 
     def refusals(self, train: Sessions) -> Iterator[str]:
-        """Say which parameters ask for what the log does not have."""
+        """Yield messages on parameters that need what the log does not have."""
         yield from (f"{self.name}.features: {mistake}" for mistake in check_features(self.config.features, train))
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What is read of an event besides its item."""
+        """Features of an event that are read besides its item."""
         return self.config.features
 
     def observe(self, train: Sessions) -> None:
@@ -136,9 +125,14 @@ class SequenceModel(NeuralModel):
         self.context = Context.fit(self.features, train)
 
     @property
-    def reads(self) -> Sequence[str]:
+    def context_columns(self) -> Sequence[str]:
         """Columns of the log that are features of events."""
         return self.context.columns
+
+    def sizes(self, n_items: int) -> WindowSizes:
+        """Return the sizes of the network for ``n_items`` items."""
+        config = self.config
+        return {"n_items": n_items, "embedding_size": config.embedding_size, "max_length": config.max_length}
 
     def assemble(self) -> SequenceEncoder:
         """Return a network with fresh weights that reads the features."""
@@ -148,12 +142,13 @@ class SequenceModel(NeuralModel):
         # A loss on directions leaves the lengths of the embeddings undetermined, so that items are ranked by direction.
         network.normalised = self.config.similarity == "cosine" or self.config.training.loss.name == "cosine"
         if self.context.encoders:
-            network.context = ContextEmbedding(reader=self.context, width=network.input_size)
+            network.context = ContextEmbedding(reader=self.context, embedding_size=network.input_size)
         return network
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights, and what was learnt of the features."""
-        return super().arrays() | {_FEATURES + name: array for name, array in self.context.arrays().items()}
+        features = {_FEATURES + name: read_only(array) for name, array in self.context.arrays().items()}
+        return super().arrays() | features
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take both back."""
@@ -192,9 +187,9 @@ class SequenceModel(NeuralModel):
             teacher: a fitted model whose catalogue is that of ``train``.
             train: the training sessions.
             plan: weight, temperature and number of the teacher's items.
-            valid: see ``Model.fit``.
-            seed: see ``Model.fit``.
-            runtime: see ``Model.fit``.
+            valid: validation cases, which pick the best epoch.
+            seed: seed of every random draw.
+            runtime: device, precision and progress.
 
         Raises:
             ParameterError: the teacher is no fitted model or knows another catalogue, the model has a teacher of its
@@ -202,7 +197,7 @@ class SequenceModel(NeuralModel):
         """
         runtime, plan = runtime or Runtime(), plan or Distillation()
         require_teacher(teacher)
-        self._require_training(train, valid)
+        check_training(train, valid)
         model = self._unfitted()
         model.check(train)
         if self.config.training.privileged.weight > 0:
@@ -213,7 +208,7 @@ class SequenceModel(NeuralModel):
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         labels = _soft_labels(teacher, train.prefixes(starts, events), events, train, plan, runtime)
-        with model._learning():
+        with model._fitting():
             model._fit_with(DistillationLoss(labels, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
 
@@ -245,7 +240,7 @@ class SequenceModel(NeuralModel):
         return super()._fine_tune(train, valid, seed, runtime)
 
     def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
-        """Say what a training is; see ``NeuralModel.identity``."""
+        """Identify a training; see ``NeuralModel.identity``."""
         identity = super().identity(train, valid, seed, runtime)
         return identity if self._auxiliary is None else {**identity, "teacher": self._auxiliary.fingerprint()}
 
@@ -305,7 +300,6 @@ def _soft_labels(
     plan: Distillation,
     runtime: Runtime,
 ) -> SoftLabels:
-    """Predict events of the training sessions from their prefixes with a teacher."""
     k = min(plan.top, len(train.vocabulary))
     return predict_soft_labels(
         teacher, prefixes, events, len(train.items), k=k, temperature=plan.temperature, progress=runtime.progress

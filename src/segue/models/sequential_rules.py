@@ -1,31 +1,26 @@
 """Sequential rules: whatever came later counts, near events more."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
 from segue.data.cases import Cases
 from segue.data.sessions import Sessions
-from segue.models.item_to_item.model import SuccessorConfig, SuccessorModel, pairs
-from segue.spaces import Around, Range, Space
+from segue.models.item_to_item.cooccurrence import count_cooccurrences
+from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel
+from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
-class SequentialRulesConfig(SuccessorConfig):
+class SequentialRulesConfig(ItemToItemConfig):
     """Parameters of ``SequentialRules``."""
 
     max_distance: int = Field(10, ge=1)
     """Largest distance, in events, between the two items of a rule."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SuccessorConfig.search,
-        "max_distance": Range(1, 30, log=True),
-    }
+    search = {**ItemToItemConfig.search, "max_distance": Range(1, 30, log=True)}
 
 
-class SequentialRules(SuccessorModel):
+class SequentialRules(ItemToItemModel):
     """Recommends what came after the last item, directly or some steps later, near events counting more.
 
     ``score(j | i) = sum of 1 / (y - x)`` over all pairs of events x < y of a session with item i at x and item j at y,
@@ -41,7 +36,8 @@ class SequentialRules(SuccessorModel):
     config: SequentialRulesConfig
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
-        table, _ = pairs(train, self.config.n_successors, distance=distance, session=self.weigh_sessions(train))
+        table, _ = count_cooccurrences(
+            train, self.config.n_neighbours, distance=distance, session=self.weigh_sessions(train)
+        )
         self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)

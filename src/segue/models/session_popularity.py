@@ -7,7 +7,8 @@ from torch import Tensor
 
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
-from segue.models.base import Model, ModelConfig
+from segue.models.base import Model
+from segue.models.state import ModelConfig
 from segue.training.runtime import Runtime
 
 
@@ -29,20 +30,17 @@ class SessionPopularity(Model):
     paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline S-POP)"
     Config = SessionPopularityConfig
     config: SessionPopularityConfig
-    popular = True
-    learnt = ("tie_breaker",)
+    ranks_by_popularity = True
+    array_names = ("tie_breaker",)
 
     tie_breaker: Float32[np.ndarray, "N+1"]
     """Popularity of each item, scaled to [0, 1)."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Count."""
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
-        self.vocabulary = train.vocabulary
-        self.tie_breaker = (counts / (1 + counts.max())).astype(np.float32)
+        self.restore({"tie_breaker": (counts / (1 + counts.max())).astype(np.float32)}, train.vocabulary)
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Count inside each prefix."""
         scores = np.tile(self.tie_breaker, (len(prefixes), 1))
         rows, events = prefixes.events()
         np.add.at(scores, (rows, prefixes.items[events]), np.float32(1))

@@ -1,14 +1,20 @@
 """STAMP: attention over the session's items, led by its last item and by their mean."""
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal, Unpack
 
+import torch
+from jaxtyping import Bool, Float
 from pydantic import Field
+from torch import Tensor, nn
 
+from segue.data.batches.windows import Window
+from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.encoders.session_attention import AttentionMemory
+from segue.nn.encoders.attention import SessionAttention, attention_mask
+from segue.nn.encoders.base import CausalEncoder, WindowSizes
+from segue.nn.encoders.layers import Dropout
 from segue.nn.losses.config import SampledSoftmax
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 from segue.training.config import SequenceTraining
 
 
@@ -18,24 +24,69 @@ class STAMPConfig(SequenceConfig):
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings and of all layers."""
     attention: Literal["paper", "authors"] = "authors"
-    """What the attention gives: the weighted sum of the events, or that plus their mean, as in the authors' code."""
+    """Output of the attention: the weighted sum of the events, or that plus their mean, as in the authors' code."""
     dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of the embedded events that is dropped in training; the paper drops none."""
+    """Dropout rate of the embedded events; the paper has none."""
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
     """How it is trained."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **SequenceConfig.search,
-        "dropout": Range(0.0, 0.6),
-    }
+    search = {**SequenceConfig.search, "dropout": Range(0.0, 0.6)}
+
+
+class AttentionMemory(CausalEncoder):
+    """Attention over the events themselves, and the last event, multiplied.
+
+    Args:
+        add_mean: whether the mean of the events is added to the attention's output, as in the authors' code.
+        dropout: dropout rate of the embedded events.
+        **sizes: see ``SequenceEncoder``.
+    """
+
+    def __init__(self, *, add_mean: bool, dropout: float, **sizes: Unpack[WindowSizes]) -> None:
+        super().__init__(**sizes)
+        size = self.input_size
+        self.attention = SessionAttention(query_size=2 * size, event_size=size, hidden_size=size, bias=True)
+        self.add_mean = add_mean
+        self.session = nn.Linear(size, size)
+        self.newest = nn.Linear(size, size)
+        self.dropout = Dropout(dropout)
+
+    def states(self, window: Window) -> Float[Tensor, "B L D"]:
+        """Return the product of both memories after each event."""
+        events, means = self._events_and_means(window)
+        return self._product(events, means, events, attention_mask(window.items, causal=True).squeeze(1))
+
+    def last(self, window: Window) -> Float[Tensor, "B D"]:
+        """Return the product of both memories after the last event of each session."""
+        events, means = self._events_and_means(window)
+        real = (window.items != PADDING).unsqueeze(1)
+        return self._product(events[:, -1:], means[:, -1:], events, real).squeeze(1)
+
+    def _events_and_means(self, window: Window) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B L D"]]:
+        """Return each event and the mean of the events up to it."""
+        events = self.dropout(self.embed(window))
+        counts = (window.items != PADDING).cumsum(dim=1).clamp(min=1)
+        return events, events.cumsum(dim=1) / counts.unsqueeze(2)
+
+    def _product(
+        self,
+        newest: Float[Tensor, "B Q D"],
+        means: Float[Tensor, "B Q D"],
+        events: Float[Tensor, "B L D"],
+        mask: Bool[Tensor, "B Q L"],
+    ) -> Float[Tensor, "B Q D"]:
+        memory = self.attention(torch.cat((newest, means), dim=2), events, mask)
+        if self.add_mean:
+            memory = memory + means
+        return torch.tanh(self.session(memory)) * torch.tanh(self.newest(newest))
 
 
 class STAMP(SequenceModel):
     """Product of the session's memory, found by attention, and of its last item.
 
-    What comes out after an event depends on no later event, so that one pass trains every prefix of a session. Three
+    The state after an event depends on no later event, so that one pass trains every prefix of a session. Three
     details of the authors' code are not followed: their layers have no biases, they cut the embeddings of the events
     to a norm of 1, and they start from narrower weights.
     """
@@ -49,9 +100,5 @@ class STAMP(SequenceModel):
     def build(self, n_items: int) -> AttentionMemory:
         """Return a network with fresh weights."""
         return AttentionMemory(
-            n_items=n_items,
-            embedding_size=self.config.embedding_size,
-            max_length=self.config.max_length,
-            attention=self.config.attention,
-            dropout=self.config.dropout,
+            **self.sizes(n_items), add_mean=self.config.attention == "authors", dropout=self.config.dropout
         )

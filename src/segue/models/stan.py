@@ -1,14 +1,11 @@
 """STAN: session neighbours with decays in the running session, in time and inside the neighbour."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
-from segue.models.neighbours.decay import exponential, exponential_positions
+from segue.models.decay import exponential, exponential_positions
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 
 
 class STANConfig(NeighbourConfig):
@@ -27,7 +24,7 @@ class STANConfig(NeighbourConfig):
     gap_scale: float = Field(4.0, gt=0)
     """lambda_3, in events: how fast an item of a neighbour counts less with its distance from the last match."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **NeighbourConfig.search,
         "position_scale": Range(0.5, 50.0, log=True),
         "age_scale_days": Range(1.0, 200.0, log=True),

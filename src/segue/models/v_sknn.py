@@ -1,14 +1,13 @@
 """V-SKNN: session neighbours with weights that fall with the distance from the end of the running session."""
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
-from segue.models.neighbours.decay import Decay, match_weights, position_weights
+from segue.models.decay import Decay, match_weights, position_weights
 from segue.models.neighbours.model import NeighbourConfig, NeighbourModel, Weights
-from segue.spaces import Around, Choice, Space
+from segue.spaces import Choice
 
 
 class VSKNNConfig(NeighbourConfig):
@@ -27,7 +26,7 @@ class VSKNNConfig(NeighbourConfig):
     decay_share: float | None = Field(None, gt=0)
     """The same for a log without times, as a share of all sessions."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         **NeighbourConfig.search,
         "position_decay": Choice(get_args(Decay)),
         "match_decay": Choice(get_args(Decay)),

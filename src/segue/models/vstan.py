@@ -1,14 +1,11 @@
 """VSTAN: STAN with the weights of V-SKNN."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from pydantic import Field
 
-from segue.models.neighbours.decay import exponential
+from segue.models.decay import exponential
 from segue.models.neighbours.model import Weights
 from segue.models.stan import STAN, STANConfig
-from segue.spaces import Around, Range, Space
+from segue.spaces import Range
 
 
 class VSTANConfig(STANConfig):
@@ -21,11 +18,7 @@ class VSTANConfig(STANConfig):
     idf_weight: float = Field(1.0, ge=0)
     """lambda_5: favour rare items, the vote for an item is multiplied by 1 + idf_weight x idf."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        **STANConfig.search,
-        "match_scale": Range(0.5, 50.0, log=True),
-        "idf_weight": Range(0.0, 10.0),
-    }
+    search = {**STANConfig.search, "match_scale": Range(0.5, 50.0, log=True), "idf_weight": Range(0.0, 10.0)}
 
 
 class VSTAN(STAN):

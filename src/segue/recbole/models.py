@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segue.errors import UnknownNameError
-from segue.models.catalog import model_names
+from segue.models.registry import model_names
 
 Kind = Literal["general", "sequential"]
 """General models are tested by user, with all held-out items at once; sequential ones event by event."""
@@ -59,7 +59,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "bpr",
         "general",
         "by triple",
-        {"embedding_size": ("factors", 64)},
+        {"embedding_size": ("embedding_size", 64)},
         unheard={
             "learning_rate": "bpr climbs by plain stochastic gradient descent, whose steps are larger than Adam's",
             "train_batch_size": "bpr learns from one triple at a time",
@@ -77,7 +77,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "item-knn",
         "general",
         "not",
-        {"k": ("n_successors", 100), "shrink": ("damping", 0.0)},
+        {"k": ("n_neighbours", 100), "shrink": ("damping", 0.0)},
         only={"knn_method": "item"},
         differs="it looks up the last item of a user, where RecBole adds up what all of them say",
     ),
@@ -101,7 +101,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "sequential",
         parameters={**_TRANSFORMER, "hidden_dropout_prob": ("dropout", 0.5)},
         same={"attn_dropout_prob": "hidden_dropout_prob"},
-        fixed={"arrangement": "post", "training": {"positions": "last"}},
+        fixed={"norm_order": "post", "training": {"positions": "last"}},
     ),
     Counterpart(
         "BERT4Rec",
@@ -114,7 +114,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "ft_ratio": ("training.last_ratio", 0.5),
         },
         same={"attn_dropout_prob": "hidden_dropout_prob"},
-        fixed={"arrangement": "post"},
+        fixed={"norm_order": "post"},
         differs="training goes over windows of events and not over every prefix, which batch_size counts",
     ),
     Counterpart(

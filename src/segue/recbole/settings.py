@@ -148,7 +148,7 @@ _EVALUATION = (
 )
 
 _OF_MODELS = (
-    _honoured("embedding_size", None, "`embedding_size`; of bpr `factors`"),
+    _honoured("embedding_size", None, "`embedding_size`"),
     _honoured("hidden_size", None, "`hidden_size`; of sasrec and bert4rec `embedding_size`"),
     _honoured("inner_size", None, "`inner_size`"),
     _honoured("n_layers", None, "`layers`"),
@@ -162,7 +162,7 @@ _OF_MODELS = (
     _honoured("mask_ratio", None, "`training.mask_ratio`"),
     _honoured("ft_ratio", None, "`training.last_ratio`"),
     _honoured("step", None, "`steps`"),
-    _honoured("k", None, "`n_successors`"),
+    _honoured("k", None, "`n_neighbours`"),
     _honoured("shrink", None, "`damping`"),
     _honoured("knn_method", None, "item is all there is"),
     *_idle("it is part of bert4rec", "transform"),

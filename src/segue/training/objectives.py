@@ -13,8 +13,9 @@ from torch.nn import functional
 from segue.data.batches.next_item import NextItemBatches
 from segue.data.batches.session_parallel import LaneBatch, SessionParallel
 from segue.data.vocabulary import PADDING
-from segue.nn.encoders.recurrent import RecurrentNetwork, State
-from segue.nn.encoders.sequence import PositionwiseEncoder, SequenceEncoder
+from segue.nn.encoders.base import PositionwiseEncoder, SequenceEncoder
+from segue.nn.encoders.cells import State
+from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.functions import lambda_rank, list_net
 from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.nn.losses.softmax import Precision, soft_cross_entropy
@@ -247,7 +248,7 @@ class SessionParallelObjective:
 
     def __init__(
         self,
-        network: RecurrentNetwork,
+        network: GRU4RecEncoder,
         lanes: SessionParallel,
         loss: StepLoss,
         negatives: NegativeSampler,
@@ -264,14 +265,14 @@ class SessionParallelObjective:
     def begin_epoch(self, epoch: int) -> int:
         """Start all lanes from zero; return the number of steps."""
         self._epoch = epoch
-        self._state = self.module.start(self._lanes.n_lanes)
+        self._state = self.module.initial_state(self._lanes.n_lanes)
         return self._lanes.n_steps
 
     def loss(self, step: int) -> Tensor:
         """Return the summed loss of the lanes, divided by their number at the start of the epoch."""
         batch, device = self._lanes.batch(step), self._state[0].device
         negatives = self._negatives.draw(batch.targets, self._epoch, step).to(device)
-        inputs, rows = self.module.look_up(torch.from_numpy(batch.inputs).to(device), negatives.ids)
+        inputs, rows = self.module.lookup(torch.from_numpy(batch.inputs).to(device), negatives.ids)
         with self._autocast:
             output, state = self.module.step(inputs, self._carry_over(batch))
         self._state = [part.detach() for part in state]

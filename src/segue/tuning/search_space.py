@@ -9,7 +9,7 @@ from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.experiment.config import RunConfig
 from segue.models.base import Model
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 from segue.parameters import field_of, flatten, merge, nested
 from segue.spaces import Choice, Space, is_integer_parameter, parse_space, spaces_of
 

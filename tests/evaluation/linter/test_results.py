@@ -89,7 +89,7 @@ def test_lint_looks_at_the_log_and_then_at_the_model():
     assert lint(data) == lint(data, Markov().fit(data.train)) == []
     assert lint(data, Popularity().fit(data.train)) == []
     disguised = Popularity().fit(data.train)
-    disguised.popular = False
+    disguised.ranks_by_popularity = False
     (finding,) = lint(data, disguised)
     assert (finding.code, finding.subject) == ("popularity-in-disguise", "popularity")
     assert str(finding).startswith("popularity: the lists do not depend on the session: ")

@@ -29,19 +29,19 @@ def encoder(assignment: str, vectors: str, combination: str, importance: str, ga
     torch.manual_seed(1)
     clusters = ClusterAttention(
         assignment=Assignment(
-            width=WIDTH,
+            hidden_size=WIDTH,
             clusters=CLUSTERS,
             straight_through=assignment == "straight-through",
             final_temperature=0.5,
             anneal=1.0,
         ),
-        width=WIDTH,
+        hidden_size=WIDTH,
         clusters=CLUSTERS,
         trained=vectors == "trained",
         combination=combination,
         own_importance=importance == "own",
     )
-    attention = GatedAttention(width=WIDTH, gate_input=gate)
+    attention = GatedAttention(hidden_size=WIDTH, gate_input=gate)
     network = ClusteringEncoder(
         n_items=6,
         embedding_size=WIDTH,
@@ -165,7 +165,7 @@ def test_without_clusters_the_state_is_that_of_a_single_one() -> None:
 
 
 def test_the_temperature_falls_in_training_and_is_final_outside_of_it() -> None:
-    assignment = Assignment(width=2, clusters=2, straight_through=False, final_temperature=0.01, anneal=0.5)
+    assignment = Assignment(hidden_size=2, clusters=2, straight_through=False, final_temperature=0.01, anneal=0.5)
     assignment.logits.weight.data = torch.eye(2)
     values = torch.tensor([1.0, 0.0])
 

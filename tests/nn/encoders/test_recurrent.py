@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from segue.data.sessions import Prefixes
-from segue.nn.encoders.recurrent import RecurrentNetwork
+from segue.nn.encoders.recurrent import GRU4RecEncoder
 
 N_ITEMS = 20
 KINDS = [
@@ -15,23 +15,23 @@ KINDS = [
 ]
 
 
-def network(**kind: object) -> RecurrentNetwork:
+def network(**kind: object) -> GRU4RecEncoder:
     torch.manual_seed(0)
-    network = RecurrentNetwork(n_items=N_ITEMS, hidden_size=6, embedding_size=4, **kind)
+    network = GRU4RecEncoder(n_items=N_ITEMS, hidden_size=6, embedding_size=4, **kind)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.uniform_(-0.5, 0.5)
     return network.eval()
 
 
-def take(network: RecurrentNetwork, items: list[int], state: list[torch.Tensor]) -> tuple:
-    inputs, _ = network.look_up(torch.tensor(items), torch.tensor([1]))
+def take(network: GRU4RecEncoder, items: list[int], state: list[torch.Tensor]) -> tuple:
+    inputs, _ = network.lookup(torch.tensor(items), torch.tensor([1]))
     return network.step(inputs, state)
 
 
-def walk(network: RecurrentNetwork, items: list[int]) -> torch.Tensor:
+def walk(network: GRU4RecEncoder, items: list[int]) -> torch.Tensor:
     """The output after one session, event by event."""
-    output, state = torch.zeros(1, 6), network.start(1)
+    output, state = torch.zeros(1, 6), network.initial_state(1)
     for item in items:
         output, state = take(network, [item], state)
     return output
@@ -82,8 +82,8 @@ def test_one_hot_lstm_equals_an_lstm_on_one_hot_vectors() -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_all_weights_get_a_gradient_and_padding_none(kind: dict) -> None:
     model = network(**kind).train()
-    inputs, rows = model.look_up(torch.tensor([1, 5]), torch.tensor([5, 7, 9]))
-    output, _ = model.step(inputs, [part.uniform_() for part in model.start(2)])
+    inputs, rows = model.lookup(torch.tensor([1, 5]), torch.tensor([5, 7, 9]))
+    output, _ = model.step(inputs, [part.uniform_() for part in model.initial_state(2)])
     (output.sum() + (output @ rows[:, :-1].T + rows[:, -1]).sum()).backward()
     for name, parameter in model.named_parameters():
         gradient = parameter.grad.to_dense()
@@ -94,7 +94,7 @@ def test_all_weights_get_a_gradient_and_padding_none(kind: dict) -> None:
 
 def test_fresh_tables_have_a_zero_row_for_padding_and_zero_biases() -> None:
     for embedding in ("shared", "separate", "one-hot"):
-        model = RecurrentNetwork(n_items=N_ITEMS, hidden_size=6, embedding=embedding, embedding_size=4)
+        model = GRU4RecEncoder(n_items=N_ITEMS, hidden_size=6, embedding=embedding, embedding_size=4)
         for name, parameter in model.named_parameters():
             if len(parameter) == N_ITEMS + 1:
                 assert not parameter[0].any(), name
@@ -104,19 +104,19 @@ def test_fresh_tables_have_a_zero_row_for_padding_and_zero_biases() -> None:
 
 def test_what_is_dropped_is_dropped_from_the_carried_state() -> None:
     model = network(dropout_hidden=0.5).train()
-    output, state = take(model, [4] * 50, model.start(50))
+    output, state = take(model, [4] * 50, model.initial_state(50))
     assert 0.3 < (output == 0).float().mean() < 0.7
     assert torch.equal(output, state[0])
     embedding = network(dropout_embedding=0.5).train()
-    outputs, _ = take(embedding, [4] * 50, embedding.start(50))
+    outputs, _ = take(embedding, [4] * 50, embedding.initial_state(50))
     assert len(outputs.unique(dim=0)) > 10
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_step_runs_in_bf16(kind: dict) -> None:
     model = network(**kind)
-    exact, _ = take(model, [3, 4, 5], model.start(3))
+    exact, _ = take(model, [3, 4, 5], model.initial_state(3))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = take(model, [3, 4, 5], model.start(3))
+        rough, _ = take(model, [3, 4, 5], model.initial_state(3))
     torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05)
     rough.float().sum().backward()

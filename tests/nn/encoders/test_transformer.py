@@ -9,24 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
-from segue.nn.encoders.dropout import Dropout
-from segue.nn.encoders.hstu import HSTUBlock, HSTUEncoder, RelativeBias
-from segue.nn.encoders.sequence import CausalEncoder
-from segue.nn.encoders.transformer import (
-    Arrangement,
-    Attention,
-    ClozeEncoder,
-    FeedForward,
-    SwiGLU,
-    TransformerBlock,
-    TransformerEncoder,
-    TransformerStack,
-    visible,
-)
+from segue.models.bert4rec import ClozeEncoder
+from segue.models.hstu import HSTUBlock, HSTUEncoder, RelativeBias
+from segue.nn.encoders.attention import Attention, attention_mask
+from segue.nn.encoders.base import CausalEncoder
+from segue.nn.encoders.layers import Dropout, FeedForward, SwiGLU
+from segue.nn.encoders.transformer import NormOrder, TransformerBlock, TransformerEncoder, TransformerStack
 
 WIDTH, HEADS, LENGTH, N_ITEMS = 6, 2, 5, 9
 ITEMS = torch.tensor([[0, 0, 3, 1, 3], [4, 5, 6, 7, 8], [0, 0, 0, 0, 9]])
-ARRANGEMENTS = get_args(Arrangement)
+NORM_ORDERS = get_args(NormOrder)
 
 
 def randomised(module: nn.Module) -> nn.Module:
@@ -39,21 +31,32 @@ def randomised(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def new_block(arrangement: str) -> TransformerBlock:
+def new_block(norm_order: str) -> TransformerBlock:
     return TransformerBlock(
-        attention=Attention(width=WIDTH, heads=HEADS, mixed=arrangement != "query"),
-        feed_forward=SwiGLU(width=WIDTH, inner=4)
-        if arrangement == "gated"
-        else FeedForward(width=WIDTH, inner=4, activation="tanh"),
-        width=WIDTH,
-        arrangement=arrangement,
+        attention=Attention(hidden_size=WIDTH, heads=HEADS, mix_heads=norm_order != "query"),
+        feed_forward=SwiGLU(hidden_size=WIDTH, inner_size=4)
+        if norm_order == "gated"
+        else FeedForward(hidden_size=WIDTH, inner_size=4, activation="tanh"),
+        hidden_size=WIDTH,
+        norm_order=norm_order,
         dropout=0.0,
     )
 
 
-def new_stack(arrangement: str) -> TransformerStack:
-    blocks = [new_block(arrangement) for _ in range(2)]
-    return TransformerStack(max_length=LENGTH, width=WIDTH, blocks=blocks, final=nn.LayerNorm(WIDTH), dropout=0.0)
+def new_stack(norm_order: str) -> TransformerStack:
+    return TransformerStack(
+        max_length=LENGTH,
+        hidden_size=WIDTH,
+        layers=2,
+        heads=HEADS,
+        inner_size=4,
+        activation="swiglu" if norm_order == "gated" else "tanh",
+        norm_order=norm_order,
+        dropout=0.0,
+        epsilon=1e-8,
+        mix_heads=norm_order != "query",
+        final_norm=1e-5,
+    )
 
 
 def new_encoder(kind: str) -> CausalEncoder:
@@ -61,27 +64,27 @@ def new_encoder(kind: str) -> CausalEncoder:
     if kind != "hstu":
         return randomised(TransformerEncoder(**sizes, stack=new_stack(kind), scale=2.0))
     bias = RelativeBias(max_length=LENGTH, buckets=9)
-    blocks = [HSTUBlock(width=WIDTH, heads=HEADS, bias=bias, length=LENGTH, dropout=0.0) for _ in range(2)]
+    blocks = [HSTUBlock(hidden_size=WIDTH, heads=HEADS, bias=bias, length=LENGTH, dropout=0.0) for _ in range(2)]
     return randomised(HSTUEncoder(**sizes, blocks=blocks, buckets=9, dropout=0.0, temperature=0.5))
 
 
 def attend(attention: Attention, queries: list[Tensor], memory: list[Tensor], position: int) -> Tensor:
     """The attention of one position to itself and those before it, one head and one number at a time."""
     size = WIDTH // HEADS
-    asked = attention.queries(queries[position])
-    known = [attention.keys_values(vector) for vector in memory[: position + 1]]
+    query = attention.query(queries[position])
+    key_values = [attention.key_value(vector) for vector in memory[: position + 1]]
     parts = []
     for head in range(HEADS):
         own = slice(head * size, (head + 1) * size)
-        logits = [sum(a * k for a, k in zip(asked[own], one[own], strict=True)) / math.sqrt(size) for one in known]
+        logits = [sum(q * k for q, k in zip(query[own], one[own], strict=True)) / math.sqrt(size) for one in key_values]
         total = sum(math.exp(logit) for logit in logits)
-        values = [one[WIDTH:][own] for one in known]
+        values = [one[WIDTH:][own] for one in key_values]
         parts.append(sum(math.exp(logit) / total * value for logit, value in zip(logits, values, strict=True)))
     return attention.output(torch.cat(parts))
 
 
 def by_hand(block: TransformerBlock, values: list[Tensor]) -> list[Tensor]:
-    """The definition of each arrangement for a sub-layer f and its norm n, in its own words."""
+    """The definition of each norm_order for a sub-layer f and its norm n, in its own words."""
     norm, attention, places = block.norms[0], block.attention, range(len(values))
     normed = [norm(value) for value in values]
 
@@ -92,9 +95,9 @@ def by_hand(block: TransformerBlock, values: list[Tensor]) -> list[Tensor]:
             "pre": lambda: value + f(n(value)),
             "query": lambda: n(value) + f(n(value)),
             "gated": lambda: value + torch.sigmoid(block.gates[1](value)) * f(n(value)),
-        }[block.arrangement]()
+        }[block.norm_order]()
 
-    match block.arrangement:
+    match block.norm_order:
         case "post":
             middle = [norm(values[t] + attend(attention, values, values, t)) for t in places]
         case "pre":
@@ -108,11 +111,11 @@ def by_hand(block: TransformerBlock, values: list[Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-def test_a_block_equals_a_loop(arrangement: str) -> None:
-    block = randomised(new_block(arrangement))
+@pytest.mark.parametrize("norm_order", NORM_ORDERS)
+def test_a_block_equals_a_loop(norm_order: str) -> None:
+    block = randomised(new_block(norm_order))
     values = torch.randn(len(ITEMS), LENGTH, WIDTH)
-    output = block(values, visible(ITEMS, causal=True))
+    output = block(values, attention_mask(ITEMS, causal=True))
     for row, items in enumerate(ITEMS):
         first = int((items == 0).sum())
         expected = torch.stack(by_hand(block, list(values[row, first:])))
@@ -120,7 +123,7 @@ def test_a_block_equals_a_loop(arrangement: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", [*ARRANGEMENTS, "hstu"])
+@pytest.mark.parametrize("kind", [*NORM_ORDERS, "hstu"])
 def test_a_state_depends_on_no_later_event_and_on_every_earlier_one(kind: str) -> None:
     encoder, items = new_encoder(kind), ITEMS[1:2]
     times = torch.tensor([[0, 60, 90, 4000, 5000]])
@@ -134,7 +137,7 @@ def test_a_state_depends_on_no_later_event_and_on_every_earlier_one(kind: str) -
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", [*ARRANGEMENTS, "hstu"])
+@pytest.mark.parametrize("kind", [*NORM_ORDERS, "hstu"])
 def test_wider_padding_changes_nothing(kind: str) -> None:
     encoder = new_encoder(kind)
     for items in ITEMS:

@@ -75,7 +75,7 @@ def score_sample(scorer: Scorer, cases: Cases) -> ScoredCases:
     popular = np.zeros(n_items + 1, dtype=bool)
     popular[scorer.vocabulary.order.items[: 2 * length]] = True
     return ScoredCases(
-        ranks_by_popularity=bool(getattr(scorer, "popular", False)),
+        ranks_by_popularity=bool(getattr(scorer, "ranks_by_popularity", False)),
         broken=broken,
         flat=flat,
         tied_best=tied_best,

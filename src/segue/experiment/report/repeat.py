@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from segue.errors import InputError
 from segue.experiment.results import Results
-from segue.models.catalog import model_class
+from segue.models.registry import model_class
 from segue.protocols.protocol import Protocol
 
 

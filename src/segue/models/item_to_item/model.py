@@ -1,75 +1,154 @@
-"""What Markov, SequentialRules and ItemKNN share: a sparse table of the best partners of each item."""
+"""Shared by Markov, SequentialRules and ItemKNN: scores looked up by the last item, in a sparse table."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from numba import njit
 from pydantic import Field
 from torch import Tensor
 
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
-from segue.evaluation.ranking.cpu import Excluded
-from segue.models.base import Model, ModelConfig
-from segue.models.item_to_item.kernels import Counting, Log, Table, count_pairs, list_rows, score_rows
-from segue.models.recency import notes_on_age, recency
-from segue.spaces import Around, Choice, Range, Space
+from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
+from segue.models.base import Model
+from segue.models.decay import age_notes, session_weights
+from segue.models.state import ModelConfig
+from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
-_LEAST_ROWS = 16
-"""Rows below which they are done before another thread has started."""
+_ROWS_PER_THREAD = 16
+"""Fewer prefixes than this are not worth another thread."""
 
 
-class SuccessorConfig(ModelConfig):
-    """Parameters of every model that looks up successors."""
+class ItemToItemConfig(ModelConfig):
+    """Parameters of every item-to-item model."""
 
-    n_successors: int = Field(100, ge=1)
-    """Best items kept per item."""
+    n_neighbours: int = Field(100, ge=1)
+    """Neighbours kept per item, the best ones."""
     decay_days: float | None = Field(None, gt=0)
     """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
     decay_share: float | None = Field(None, gt=0)
     """The same for a log without times, as a share of all sessions."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
-        "n_successors": Range(20, 500, log=True),
-        "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0)),
-    }
+    search = {"n_neighbours": Range(20, 500, log=True), "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0))}
 
 
-class SuccessorModel(Model):
-    """A model whose scores are a row of a sparse item x item table, chosen by the last item of the session."""
+class ScoreTable(NamedTuple):
+    """Scores of items after a last item: those of its row, on top of a background that all items have.
 
-    learnt: ClassVar[tuple[str, ...]] = ("offsets", "successors", "weights")
-    config: SuccessorConfig
+    Attributes:
+        offsets: row j is ``items[offsets[j]:offsets[j + 1]]``.
+        items: second items of each row.
+        weights: their weights.
+        background: score of each item before the weights are added, up to a factor.
+        order: items by falling background, then by ``places``.
+        places: the order of items with equal scores, lower first.
+    """
 
     offsets: Int64[np.ndarray, "N+2"]
-    """The successors of item j are ``successors[offsets[j]:offsets[j + 1]]``."""
-    successors: Int32[np.ndarray, "m"]
+    items: Int32[np.ndarray, "m"]
+    weights: Float32[np.ndarray, "m"]
+    background: Float32[np.ndarray, "N+1"]
+    order: Int32[np.ndarray, "N"]
+    places: Int32[np.ndarray, "N+1"]
+
+
+@njit(cache=True, nogil=True)
+def score_rows(
+    last: Int32[np.ndarray, "B"],
+    factors: Float32[np.ndarray, "B"],
+    table: ScoreTable,
+    out: Float32[np.ndarray, "B N+1"],
+) -> None:
+    """Score every item after each last item.
+
+    Args:
+        last: item indices, 0 for none.
+        factors: factor of the background in each row.
+        table: the rows.
+        out: receives the scores.
+    """
+    for b in range(len(last)):
+        for item in range(out.shape[1]):
+            out[b, item] = factors[b] * table.background[item]
+        for entry in range(table.offsets[last[b]], table.offsets[last[b] + 1]):
+            out[b, table.items[entry]] += table.weights[entry]
+
+
+@njit(cache=True, nogil=True)
+def list_rows(
+    last: Int32[np.ndarray, "B"],
+    factors: Float32[np.ndarray, "B"],
+    table: ScoreTable,
+    allowed: Bool[np.ndarray, "_"],
+    seen: Excluded,
+    items: Int64[np.ndarray, "B k"],
+    values: Float32[np.ndarray, "B k"],
+) -> None:
+    """List the best items after each last item, without scoring all items.
+
+    Args:
+        last: item indices, 0 for none.
+        factors: factor of the background in each row.
+        table: the rows.
+        allowed: mask of the items that may be listed; empty for all.
+        seen: items that must not be listed in a row.
+        items: receives the item indices; initially 0.
+        values: receives their scores; initially -inf.
+    """
+    k = items.shape[1]
+    for b in range(len(last)):
+        row = slice(table.offsets[last[b]], table.offsets[last[b] + 1])
+        own, weights = table.items[row], table.weights[row]
+        for entry in range(len(own)):
+            item = own[entry]
+            value = factors[b] * table.background[item] + weights[entry]
+            if value >= values[b, k - 1] and not is_excluded(item, seen, b, allowed):
+                insert(item, value, table.places, items[b], values[b])
+        for item in table.order:
+            value = factors[b] * table.background[item]
+            # With a factor of 0 the order is that of the places, so that no later item can come before the last one.
+            if value < values[b, k - 1] or (factors[b] == 0.0 and value == values[b, k - 1]):
+                break
+            if not (own == item).any() and not is_excluded(item, seen, b, allowed):
+                insert(item, value, table.places, items[b], values[b])
+
+
+class ItemToItemModel(Model):
+    """A model whose scores are a row of a sparse item x item table, chosen by the last item of the session."""
+
+    array_names: ClassVar[tuple[str, ...]] = ("offsets", "neighbours", "weights")
+    config: ItemToItemConfig
+
+    offsets: Int64[np.ndarray, "N+2"]
+    """The neighbours of item j are ``neighbours[offsets[j]:offsets[j + 1]]``."""
+    neighbours: Int32[np.ndarray, "m"]
     """Item indices, best first in each row."""
     weights: Float32[np.ndarray, "m"]
     """Their scores."""
 
     def weigh_sessions(self, train: Sessions) -> Float64[np.ndarray, "s"]:
-        """Return the weight of each session by its age, and note what became of the age where a log has no times."""
+        """Return the weight of each session by its age; a log without times is noted in ``notes``."""
         scales = {"days": self.config.decay_days, "share": self.config.decay_share}
-        self.notes = notes_on_age(train, **scales)
-        return recency(train, **scales)
+        self.notes = age_notes(train, **scales)
+        return session_weights(train, **scales)
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the arrays and make the look-up ready."""
         super().restore(arrays, vocabulary)
-        background, places = self.background(), vocabulary.order.places
+        background, places = read_only(self.background()), vocabulary.order.places
         vocabulary.require_rows(self.name, offsets=len(self.offsets) - 1, background=len(background))
         order = (1 + np.lexsort((places[1:], -background[1:]))).astype(np.int32)
         self._walk = ItemOrder.of(order)
-        self._table = Table(self.offsets, self.successors, self.weights, background, order, places)
+        self._table = ScoreTable(self.offsets, self.neighbours, self.weights, background, order, places)
         return self
 
     def background(self) -> Float32[np.ndarray, "N+1"]:
-        """Return the score that each item has whatever came last, up to a factor."""
+        """Return the score of each item that does not depend on the last item, up to a factor."""
         return np.zeros(len(self.vocabulary) + 1, dtype=np.float32)
 
     def background_factors(self, last: Int32[np.ndarray, "B"]) -> Float32[np.ndarray, "B"]:
@@ -82,14 +161,16 @@ class SuccessorModel(Model):
         last = last_items(prefixes)
         factors = self.background_factors(last)
         share_rows(
-            len(last), lambda part: score_rows(last[part], factors[part], self._table, scores[part]), least=_LEAST_ROWS
+            len(last),
+            lambda part: score_rows(last[part], factors[part], self._table, scores[part]),
+            least=_ROWS_PER_THREAD,
         )
         return torch.from_numpy(scores)
 
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the successors, and items of the background where these have a better score or are too few."""
+        """List the neighbours, and items of the background where these score better or fill the list."""
         items = np.zeros((len(prefixes), k), dtype=np.int64)
         values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
         last = last_items(prefixes)
@@ -101,7 +182,7 @@ class SuccessorModel(Model):
         def fill(part: slice) -> None:
             list_rows(last[part], factors[part], table, mask, excluded.rows(part), items[part], values[part])
 
-        share_rows(len(last), fill, least=_LEAST_ROWS)
+        share_rows(len(last), fill, least=_ROWS_PER_THREAD)
         return items, values
 
 
@@ -111,46 +192,3 @@ def last_items(prefixes: Prefixes) -> Int32[np.ndarray, "B"]:
     filled = prefixes.lengths > 0
     last[filled] = prefixes.items[prefixes.ends[filled] - 1]
     return last
-
-
-def pairs(
-    train: Sessions,
-    keep: int,
-    *,
-    distance: Float64[np.ndarray, "_"] | None = None,
-    session: Float64[np.ndarray, "s"] | None = None,
-    column: Float64[np.ndarray, "N+1"] | None = None,
-) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, "N+1"]]:
-    """Sum the weights of the pairs of events of each session, and keep the best second items of each item.
-
-    Args:
-        train: the sessions.
-        keep: second items kept per item; equal ones are kept by popularity, then by index.
-        distance: weight of a pair by its distance in events, from 0 on; pairs further apart do not count. None pairs
-            an event with each other item of its whole session, once, whatever the order and the distance.
-        session: weight of each session; None weights all alike.
-        column: factor by the second item, applied before the best are chosen; None is 1.
-
-    Returns:
-        The arrays ``offsets``, ``successors`` and ``weights`` (float64) of ``SuccessorModel``; and the sum of each
-        row before anything was dropped and without ``column``.
-    """
-    size = len(train.vocabulary) + 1
-    support = np.bincount(train.items, minlength=size)
-    log = Log(
-        items=read_only(train.items),
-        owners=np.repeat(np.arange(len(train), dtype=np.int32), train.lengths),
-        sessions=read_only(train.offsets),
-        positions=np.argsort(train.items, kind="stable"),
-        offsets=np.concatenate([[0], np.cumsum(support)]),
-    )
-    counting = Counting(
-        around=distance is None,
-        distance=np.ones(1) if distance is None else distance,
-        session=np.ones(len(train)) if session is None else session,
-        column=np.ones(size) if column is None else column,
-        priority=np.argsort(np.argsort(-support, kind="stable"), kind="stable"),
-        keep=keep,
-    )
-    offsets, successors, weights, totals = count_pairs(log, counting)
-    return {"offsets": offsets, "successors": successors, "weights": weights}, totals

@@ -1,11 +1,70 @@
-"""Building the VMIS index: the recent sessions of each item, and nothing that can never be a neighbour."""
+"""The VMIS index: the most recent sessions of each item, and nothing that can never be a neighbour."""
+
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int32, Int64
+from numba import njit
 
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
-from segue.models.neighbours.kernels import build_postings
+
+
+class Index(NamedTuple):
+    """The training sessions, and the recent sessions of each item.
+
+    Attributes:
+        postings: sessions that hold an item, the most recent first, each once.
+        posting_offsets: those of item j are ``postings[posting_offsets[j]:posting_offsets[j + 1]]``.
+        items: events of the sessions; a larger session number is a more recent session.
+        offsets: session ``s`` is ``items[offsets[s]:offsets[s + 1]]``.
+        weights: factor of the similarity to each session.
+    """
+
+    postings: Int32[np.ndarray, "p"]
+    posting_offsets: Int64[np.ndarray, "N+2"]
+    items: Int32[np.ndarray, "n"]
+    offsets: Int64[np.ndarray, "s+1"]
+    weights: Float64[np.ndarray, "s"]
+
+
+@njit(cache=True, nogil=True)
+def build_postings(
+    items: Int32[np.ndarray, "n"], offsets: Int64[np.ndarray, "s+1"], size: int, sample_size: int
+) -> tuple[Int32[np.ndarray, "p"], Int64[np.ndarray, "N+2"], Int64[np.ndarray, "s"]]:
+    """List the ``sample_size`` most recent sessions of each item, and count the different items of each session.
+
+    Args:
+        items: events of the sessions.
+        offsets: where each session starts; the last session is the most recent.
+        size: number of items + 1.
+        sample_size: sessions kept per item.
+
+    Returns:
+        ``postings`` and ``posting_offsets`` of ``Index``, and the number of different items per session.
+    """
+    n_sessions = len(offsets) - 1
+    last = np.full(size, -1)
+    held = np.zeros(size, dtype=np.int64)
+    distinct = np.zeros(n_sessions, dtype=np.int64)
+    for session in range(n_sessions):
+        for item in items[offsets[session] : offsets[session + 1]]:
+            if last[item] != session:
+                last[item] = session
+                held[item] += 1
+                distinct[session] += 1
+    posting_offsets = np.zeros(size + 1, dtype=np.int64)
+    posting_offsets[1:] = np.cumsum(np.minimum(held, sample_size))
+    postings = np.empty(posting_offsets[size], dtype=np.int32)
+    free = posting_offsets[:size].copy()
+    last[:] = -1
+    for session in range(n_sessions - 1, -1, -1):
+        for item in items[offsets[session] : offsets[session + 1]]:
+            if last[item] != session and free[item] < posting_offsets[item + 1]:
+                last[item] = session
+                postings[free[item]] = session
+                free[item] += 1
+    return postings, posting_offsets, distinct
 
 
 def build_index(
@@ -13,17 +72,17 @@ def build_index(
 ) -> tuple[dict[str, np.ndarray], Int64[np.ndarray, "kept"], Int64[np.ndarray, "s"]]:
     """Index the ``sample_size`` most recent sessions of each item.
 
-    A prefix looks at the ``sample_size`` most recent sessions that share any item with it; each of them is among the
-    ``sample_size`` most recent of every item it shares, so dropping older ones changes no answer. Sessions that no
-    item lists any more are dropped, too.
+    A prefix is compared with the ``sample_size`` most recent sessions that share any item with it; each of them is
+    among the ``sample_size`` most recent of every item it shares, so that dropping older ones changes no result.
+    Sessions that are in no posting list are dropped, too.
 
     Args:
         train: sessions in order of their end; the last is the most recent.
         sample_size: sessions kept per item.
 
     Returns:
-        The arrays ``postings``, ``posting_offsets``, ``items`` and ``offsets`` of ``kernels.Index``; the sessions of
-        ``train`` that were kept, in order; and the number of different items of every session of ``train``.
+        The arrays ``postings``, ``posting_offsets``, ``items`` and ``offsets`` of ``Index``; the sessions of ``train``
+        that were kept, in order; and the number of different items of every session of ``train``.
     """
     items, offsets = read_only(train.items), read_only(train.offsets)
     postings, posting_offsets, distinct = build_postings(items, offsets, len(train.vocabulary) + 1, sample_size)

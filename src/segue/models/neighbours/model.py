@@ -1,4 +1,4 @@
-"""What V-SKNN, STAN and VSTAN share: the index, the search and the vote; they differ in their weights only."""
+"""Shared by V-SKNN, STAN and VSTAN, which differ in their weights only: the index, the search and the votes."""
 
 from abc import abstractmethod
 from collections import deque
@@ -16,21 +16,21 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.ranking.cpu import Excluded
-from segue.models.base import Model, ModelConfig
-from segue.models.neighbours.index import build_index
-from segue.models.neighbours.kernels import (
-    Filters,
-    Index,
-    Order,
-    Rules,
-    Running,
-    Scratch,
+from segue.models.base import Model
+from segue.models.decay import age_notes, session_weights
+from segue.models.neighbours.index import Index, build_index
+from segue.models.neighbours.search import (
+    ListFilters,
+    SearchParameters,
+    SessionBatch,
+    TieOrder,
+    Workspace,
     list_best,
+    new_workspace,
     score_prefixes,
-    scratch,
 )
-from segue.models.recency import notes_on_age, recency
-from segue.spaces import Around, Range, Space
+from segue.models.state import ModelConfig
+from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime
 
@@ -52,7 +52,7 @@ class NeighbourConfig(ModelConfig):
     tie_order: Literal["neighbours", "popularity"] = "neighbours"
     """Which of two items with equal scores comes first: that of the more similar session, or the more popular one."""
 
-    search: ClassVar[Mapping[str, Space | Around]] = {
+    search = {
         "k": Range(30, 1500, log=True),
         "sample_size": Range(300, 10_000, log=True),
         "max_length": Range(2, 50, log=True),
@@ -60,7 +60,7 @@ class NeighbourConfig(ModelConfig):
 
 
 class Weights(NamedTuple):
-    """What tells one model from another; see ``kernels.Rules``."""
+    """The weights in which the models differ; see ``SearchParameters``."""
 
     position: Float64[np.ndarray, "M+1 M"]
     match: Float64[np.ndarray, "M"]
@@ -77,7 +77,7 @@ class NeighbourModel(Model):
         similarity x weight(most recent match) x weight(distance from the match) x weight(item).
     """
 
-    learnt: ClassVar[tuple[str, ...]] = ("postings", "posting_offsets", "items", "offsets", "session_weights", "idf")
+    array_names = ("postings", "posting_offsets", "items", "offsets", "session_weights", "idf")
     cosine: ClassVar[bool] = False
     """Divide a similarity by the norms of both sessions, not by the number of items of the running one."""
     config: NeighbourConfig
@@ -97,45 +97,43 @@ class NeighbourModel(Model):
 
     @abstractmethod
     def age_scales(self) -> tuple[float | None, float | None]:
-        """Return how fast a session counts less with its age: in days, and as a share of all; see ``recency``."""
+        """Return the scales of the decay with age, in days and as a share of all sessions; see ``session_weights``."""
 
     @abstractmethod
     def weights(self) -> Weights:
         """Return the weights of positions, matches, gaps and items."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        """Build the index."""
         days, share = self.age_scales()
         index, kept, distinct = build_index(train, self.config.sample_size)
         counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
         idf = np.maximum(0.0, np.log(max(1, len(train)) / np.maximum(counts, 1)))
-        session_weights = recency(train, days=days, share=share)[kept]
+        weights = session_weights(train, days=days, share=share)[kept]
         if self.cosine:
-            session_weights /= np.sqrt(distinct[kept])
-        self.notes = notes_on_age(train, days=days, share=share)
-        self.restore({**index, "session_weights": session_weights, "idf": idf}, train.vocabulary)
+            weights /= np.sqrt(distinct[kept])
+        self.notes = age_notes(train, days=days, share=share)
+        self.restore({**index, "session_weights": weights, "idf": idf}, train.vocabulary)
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the arrays and make the search ready."""
-        super().restore(
-            {name: np.require(array, requirements=["C", "W"]) for name, array in arrays.items()}, vocabulary
-        )
+        super().restore(arrays, vocabulary)
         config = self.config
-        self._idle: deque[Scratch] = deque()
+        self._idle: deque[Workspace] = deque()
         self._index = Index(self.postings, self.posting_offsets, self.items, self.offsets, self.session_weights)
         left_out = {"nothing": 0, "last": 1, "session": np.iinfo(np.int64).max}[config.leave_out]
         nearest_first = config.tie_order == "neighbours"
-        self._rules = Rules(config.k, config.sample_size, self.cosine, left_out, nearest_first, *self.weights())
+        self._parameters = SearchParameters(
+            config.k, config.sample_size, self.cosine, left_out, nearest_first, *self.weights()
+        )
         vocabulary.require_rows(self.name, posting_offsets=len(self.posting_offsets) - 1)
         return self
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Score every item, in as many threads as torch may use."""
         scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
 
         def score(part: slice) -> None:
-            with self._scratch() as memory:
-                score_prefixes(_running(prefixes[part]), self._index, self._rules, memory, scores[part])
+            with self._workspace() as memory:
+                score_prefixes(_batch(prefixes[part]), self._index, self._parameters, memory, scores[part])
 
         share_rows(len(prefixes), score, least=_ROWS_PER_THREAD)
         return torch.from_numpy(scores)
@@ -147,27 +145,27 @@ class NeighbourModel(Model):
         items = np.zeros((len(prefixes), k), dtype=np.int64)
         values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
-        order = Order(self.vocabulary.order.within(allowed), self.vocabulary.order.places)
-        excluded = Excluded.by(exclude, len(prefixes))
+        order = TieOrder(self.vocabulary.order.within(allowed), self.vocabulary.order.places)
+        seen = Excluded.by(exclude, len(prefixes))
 
         def fill(part: slice) -> None:
-            running, filters = _running(prefixes[part]), Filters(mask, excluded.rows(part))
-            with self._scratch() as memory:
-                list_best(running, self._index, self._rules, memory, order, filters, items[part], values[part])
+            batch, filters = _batch(prefixes[part]), ListFilters(mask, seen.rows(part))
+            with self._workspace() as memory:
+                list_best(batch, self._index, self._parameters, memory, order, filters, items[part], values[part])
 
         share_rows(len(prefixes), fill, least=_ROWS_PER_THREAD)
         return items, values
 
     @contextmanager
-    def _scratch(self) -> Iterator[Scratch]:
-        """Lend memory that no other thread uses; it is kept for later calls."""
+    def _workspace(self) -> Iterator[Workspace]:
+        """Lend memory that no other thread uses, and keep it for later calls."""
         try:
             memory = self._idle.pop()
         except IndexError:
-            memory = scratch(len(self.vocabulary), self.config.max_length, self.config.sample_size)
+            memory = new_workspace(len(self.vocabulary), self.config.max_length, self.config.sample_size)
         yield memory
         self._idle.append(memory)
 
 
-def _running(prefixes: Prefixes) -> Running:
-    return Running(prefixes.items, prefixes.starts, prefixes.ends)
+def _batch(prefixes: Prefixes) -> SessionBatch:
+    return SessionBatch(prefixes.items, prefixes.starts, prefixes.ends)

@@ -1,20 +1,29 @@
-"""The contract of every network: running sessions in, states out, and the score of every item from a state."""
+"""What a network is: an encoder of sessions, and one that reads a window of the most recent events."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, TypedDict
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional
 
+from segue.data.batches.windows import Window, window_of
 from segue.data.sessions import Prefixes
+from segue.data.vocabulary import PADDING
+from segue.nn.encoders.layers import ContextEmbedding
+
+_EVENTS_PER_BATCH = 16_384
+"""Events that are encoded at once when scoring."""
 
 
 class Encoder(nn.Module, ABC):
-    """A network that says in one vector what a session wants next; it knows no loss, no sampler, no optimiser.
+    """A network that turns a session into a state: one vector that predicts the next item.
 
     The score of an item is the dot product of the state and the item's embedding, plus the item's bias where the
-    network has one.
+    network has one. It knows no loss, no sampler, no optimiser.
     """
 
     biased: ClassVar[bool] = False
@@ -40,3 +49,110 @@ class Encoder(nn.Module, ABC):
         """Return the score of every item for each state; column 0 (padding) has no meaning."""
         table = self.table()
         return torch.addmm(table[:, -1], states, table[:, :-1].T) if self.biased else states @ table.T
+
+
+class WindowSizes(TypedDict):
+    """The sizes that every ``SequenceEncoder`` has; its arguments say more."""
+
+    n_items: int
+    embedding_size: int
+    max_length: int
+
+
+class SequenceEncoder(Encoder):
+    """A network that reads the most recent events of a session.
+
+    Input and output share one item table. Its row 0 (padding) is zero and stays so.
+
+    Args:
+        n_items: number of items N.
+        embedding_size: width D of the table.
+        max_length: events of a session that are read, the most recent ones.
+        init_std: standard deviation of the table's initial values.
+    """
+
+    causal: ClassVar[bool] = False
+    """Whether the state at a position depends on no later event, so that all positions can be trained at once."""
+    fixed_width: ClassVar[bool] = False
+    """Whether padding is part of the input, so that every window has ``max_length`` columns."""
+
+    def __init__(self, *, n_items: int, embedding_size: int, max_length: int, init_std: float = 0.02) -> None:
+        super().__init__()
+        self.max_length = max_length
+        self.input_size = embedding_size
+        """Width of what is read of an event."""
+        self.sparse_gradients = False
+        """Whether the gradient of the table names the rows in use, for an optimiser that touches no others."""
+        self.items = nn.Parameter(torch.empty(n_items + 1, embedding_size))
+        nn.init.normal_(self.items, std=init_std)
+        nn.init.zeros_(self.items.data[PADDING])
+        self.normalised = False
+        """Whether the item embeddings are normalised, so that scores are cosines times the norm of the state."""
+        self.context: ContextEmbedding | None = None
+        """Reads what is known of events besides items; set after construction."""
+
+    @abstractmethod
+    def last(self, window: Window) -> Float[Tensor, "B D"]:
+        """Return the state after the last event of each session."""
+
+    def embed(self, window: Window) -> Float[Tensor, "B L D"]:
+        """Return the embedding of each event, that of its item plus those of its context, zero at padding."""
+        embedded = self.lookup(window.items)
+        return embedded if self.context is None else embedded + self.context(window)
+
+    def table(self) -> Float[Tensor, "M D"]:
+        """Return the embedding of every item."""
+        return self._normalise(self.items)
+
+    def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
+        """Return the embedding of some items."""
+        return self._normalise(self.lookup(ids))
+
+    def _normalise(self, embeddings: Float[Tensor, "*K D"]) -> Float[Tensor, "*K D"]:
+        return functional.normalize(embeddings, dim=-1) if self.normalised else embeddings
+
+    def lookup(self, ids: Int64[Tensor, "*K"]) -> Float[Tensor, "*K D"]:
+        """Return the rows of the table as they are stored; see ``sparse_gradients``."""
+        return functional.embedding(ids, self.items, padding_idx=PADDING, sparse=self.sparse_gradients)
+
+    def encode(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
+        """Return the state after the last event of each prefix, zero for an empty one.
+
+        Prefixes of similar length are read together, whatever their order.
+        """
+        if len(prefixes) == 1 and prefixes.ends[0] > prefixes.starts[0]:
+            return self.last(self.window(prefixes)).to(self.items.dtype)
+        states = self.items.new_zeros(len(prefixes), self.items.shape[1])
+        lengths = np.minimum(prefixes.lengths, self.max_length)
+        order = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
+        for rows in np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // _EVENTS_PER_BATCH)) + 1):
+            if len(rows):
+                states[torch.from_numpy(rows)] = self.last(self.window(prefixes[rows])).to(states.dtype)
+        return states
+
+    def window(self, prefixes: Prefixes) -> Window:
+        """Return the events of each prefix that the network reads, on its device."""
+        width = self.max_length if self.fixed_width else None
+        if self.context is not None:
+            # One more event gives the time before the oldest one that is kept.
+            prefixes = prefixes.tail(self.max_length + 1)
+            prefixes = replace(prefixes, context=self.context.reader.transform(prefixes))
+        return window_of(prefixes, self.max_length, width=width).to(self.items.device)
+
+
+class PositionwiseEncoder(SequenceEncoder):
+    """A network with a state at every position of a window."""
+
+    @abstractmethod
+    def states(self, window: Window) -> Float[Tensor, "B L D"]:
+        """Return the state at each position; undefined at padding."""
+
+
+class CausalEncoder(PositionwiseEncoder):
+    """A network whose state at a position depends on no later event."""
+
+    causal = True
+
+    def last(self, window: Window) -> Float[Tensor, "B D"]:
+        """Return the state after the last event of each session."""
+        return self.states(window)[:, -1]

@@ -1,7 +1,7 @@
 """Gated attention and clusters of events inside a session: the layers of the attention-clustering network."""
 
 import math
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
-from segue.nn.encoders.dropout import Dropout
-from segue.nn.encoders.sequence import CausalEncoder
-from segue.nn.encoders.transformer import visible
+from segue.nn.encoders.attention import attention_mask
+from segue.nn.encoders.base import CausalEncoder, WindowSizes
+from segue.nn.encoders.layers import Dropout
 
 _LEAST = 1e-6
 """Share of the session's attention below which a cluster is empty."""
@@ -20,22 +20,22 @@ _TINY = 1e-30
 
 
 class GatedAttention(nn.Module):
-    """What an event says, and how much it matters, by a trained importance vector ``w``.
+    """A gated vector of each event, and its attention by a learnt importance vector ``w``.
 
     ``u = tanh(W e + b)``, gate ``g = sigma(q . w)``, ``h = g u``, where ``q`` is ``u`` or ``e``.
 
     Args:
-        width: width D.
-        gate_input: what the gate looks at: the hidden vector ``u``, or the embedding ``e``.
+        hidden_size: width D.
+        gate_input: input of the gate: the hidden vector ``u``, or the embedding ``e``.
     """
 
-    def __init__(self, *, width: int, gate_input: Literal["hidden", "embedding"] = "hidden") -> None:
+    def __init__(self, *, hidden_size: int, gate_input: Literal["hidden", "embedding"] = "hidden") -> None:
         super().__init__()
-        self.hidden = nn.Linear(width, width)
-        self.importance = nn.Parameter(torch.empty(width))
+        self.hidden = nn.Linear(hidden_size, hidden_size)
+        self.importance = nn.Parameter(torch.empty(hidden_size))
         self.gate_input = gate_input
         nn.init.zeros_(self.hidden.bias)
-        nn.init.normal_(self.importance, std=width**-0.5)
+        nn.init.normal_(self.importance, std=hidden_size**-0.5)
 
     def forward(self, events: Float[Tensor, "*B D"]) -> tuple[Float[Tensor, "*B D"], Float[Tensor, "*B"]]:
         """Return the gated vector ``h`` of each event, and ``u . w``, its attention before the softmax."""
@@ -49,7 +49,7 @@ class Assignment(nn.Module):
     """Which cluster an event belongs to: ``softmax(W h / temperature)``, or one-hot.
 
     Args:
-        width: width D.
+        hidden_size: width D.
         clusters: number of clusters K.
         straight_through: one-hot, with the gradient of the softmax at temperature 1; else a softmax whose
             temperature ``anneal`` lowers.
@@ -58,10 +58,10 @@ class Assignment(nn.Module):
     """
 
     def __init__(
-        self, *, width: int, clusters: int, straight_through: bool, final_temperature: float, anneal: float
+        self, *, hidden_size: int, clusters: int, straight_through: bool, final_temperature: float, anneal: float
     ) -> None:
         super().__init__()
-        self.logits = nn.Linear(width, clusters, bias=False)
+        self.logits = nn.Linear(hidden_size, clusters, bias=False)
         nn.init.normal_(self.logits.weight, std=2.0)  # wide: the clusters differ from the start
         self.straight_through = straight_through
         self.final_temperature = final_temperature
@@ -92,12 +92,12 @@ class ClusterAttention(nn.Module):
         product    sum_k a_k B_k c_k / sum_k a_k B_k,  B_k = sum_t b_t z_tk
         sum        sum_k a_k c_k + sum_t b_t e_t
 
-    Neither the pooled vectors nor the sessions' prefixes are ever laid out one by one: since ``c_k . w`` and the sum
-    over clusters are linear in the members, shares of clusters and weights of events are all that is computed.
+    Only shares of clusters and weights of events are computed, never the pooled vectors of each prefix: ``c_k . w``
+    and the sum over clusters are linear in the members.
 
     Args:
         assignment: gives events to clusters.
-        width: width D.
+        hidden_size: width D.
         clusters: number of clusters K.
         trained: whether the clusters' vectors are a trained table.
         combination: see above.
@@ -108,7 +108,7 @@ class ClusterAttention(nn.Module):
         self,
         *,
         assignment: Assignment,
-        width: int,
+        hidden_size: int,
         clusters: int,
         trained: bool,
         combination: Literal["product", "sum"],
@@ -117,10 +117,10 @@ class ClusterAttention(nn.Module):
         super().__init__()
         self.assignment = assignment
         self.combination = combination
-        self.vectors = nn.Parameter(torch.empty(clusters, width)) if trained else None
-        self.importance = nn.Parameter(torch.empty(width)) if own_importance else None
+        self.vectors = nn.Parameter(torch.empty(clusters, hidden_size)) if trained else None
+        self.importance = nn.Parameter(torch.empty(hidden_size)) if own_importance else None
         for parameter in self.parameters(recurse=False):
-            nn.init.normal_(parameter, std=width**-0.5)
+            nn.init.normal_(parameter, std=hidden_size**-0.5)
 
     def forward(
         self,
@@ -136,7 +136,7 @@ class ClusterAttention(nn.Module):
             events: embedding ``e`` of each event.
             gated: gated vector ``h`` of each event.
             weights: attention weights ``alpha`` of the events (columns) after each event (row).
-            mask: what is added to the attention of the events after each event: -inf where one takes no part.
+            mask: added to the attention of the events after each event: -inf where one is left out.
             importance: importance vector ``w``.
         """
         members = self.assignment(gated)  # [B, L, K]
@@ -169,15 +169,13 @@ class ClusteringEncoder(CausalEncoder):
     makes all items equally probable at the start.
 
     Args:
-        n_items: number of items N.
-        embedding_size: width D.
-        max_length: events of a session that are read.
         attention: gates the events and weighs them.
         clusters: the final attention; None leaves it at the weighted sum of the gated events, which is what a single
             cluster would give.
-        recency: whether a trained number for each distance from the end of the session is added to the attention of
+        recency: whether a learnt number for each distance from the end of the session is added to the attention of
             the events; else their order does not matter.
-        dropout: share of the embedded input that training drops.
+        dropout: dropout rate of the embedded input.
+        **sizes: see ``SequenceEncoder``.
     """
 
     biased = True
@@ -185,19 +183,18 @@ class ClusteringEncoder(CausalEncoder):
     def __init__(
         self,
         *,
-        n_items: int,
-        embedding_size: int,
-        max_length: int,
         attention: GatedAttention,
         clusters: ClusterAttention | None,
         recency: bool,
         dropout: float,
+        **sizes: Unpack[WindowSizes],
     ) -> None:
-        super().__init__(n_items=n_items, embedding_size=embedding_size, max_length=max_length, init_std=0.1)
+        super().__init__(**sizes, init_std=0.1)
+        n_items = sizes["n_items"]
         self.biases = nn.Parameter(torch.full((n_items + 1, 1), -math.log(n_items)))
         self.attention = attention
         self.clusters = clusters
-        self.recency = nn.Parameter(torch.zeros(max_length)) if recency else None
+        self.recency = nn.Parameter(torch.zeros(self.max_length)) if recency else None
         self.dropout = Dropout(dropout)
 
     def states(self, window: Window) -> Float[Tensor, "B L D"]:
@@ -214,13 +211,13 @@ class ClusteringEncoder(CausalEncoder):
         return states
 
     def _mask(self, window: Window) -> Float[Tensor, "B L L"]:
-        """Return what is added to the attention: -inf where an event (column) takes no part after another (row)."""
-        seen = visible(window.items, causal=True).squeeze(1)
-        offsets = self.items.new_zeros(seen.shape[1:])
+        """Return the offset of each event (column) in the attention after another (row): -inf for later ones."""
+        mask = attention_mask(window.items, causal=True).squeeze(1)
+        offsets = self.items.new_zeros(mask.shape[1:])
         if self.recency is not None:
-            places = torch.arange(seen.shape[1], device=seen.device)
+            places = torch.arange(mask.shape[1], device=mask.device)
             offsets = self.recency[(places.unsqueeze(1) - places).clamp(min=0)]
-        return offsets.masked_fill(~seen, -torch.inf)
+        return offsets.masked_fill(~mask, -torch.inf)
 
     def table(self) -> Float[Tensor, "M W"]:
         """Return the embedding and the bias of every item."""
@@ -231,7 +228,7 @@ class ClusteringEncoder(CausalEncoder):
         return torch.cat((super().rows(ids), self.biases[ids]), dim=-1)
 
     def anneal(self, progress: float) -> None:
-        """Harden the clusters as far as this share of the training calls for."""
+        """Lower the temperature of the clusters to that of this share of the training."""
         if self.clusters is not None:
             self.clusters.assignment.anneal(progress)
 

@@ -1,6 +1,5 @@
 """GRU4Rec's network: recurrent layers between an input and an output item table, one event at a time."""
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -12,119 +11,11 @@ from torch.nn import functional
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.base import Encoder
-from segue.nn.encoders.embedding import look_up
-from segue.nn.encoders.gru_cell import gru_cell
-
-State = list[Tensor]
-"""Carried from event to event: for each layer its hidden state [B, H], and for an LSTM its cell state after it."""
+from segue.nn.encoders.cells import GRUCell, LSTMCell, OneHotGRUCell, OneHotLSTMCell, State, glorot_
+from segue.nn.encoders.layers import sparse_lookup
 
 
-def glorot_(weight: Tensor, rows: int, columns: int) -> None:
-    """Fill a weight with Glorot's uniform draws for a matrix of the given size, which may be one block of it."""
-    bound = math.sqrt(6.0 / (rows + columns))
-    nn.init.uniform_(weight, -bound, bound)
-
-
-def _draw_gates(cell: nn.GRUCell | nn.LSTMCell) -> None:
-    """Draw each gate's matrices on their own, whatever their number; biases start at 0."""
-    glorot_(cell.weight_ih, cell.hidden_size, cell.input_size)
-    glorot_(cell.weight_hh, cell.hidden_size, cell.hidden_size)
-    nn.init.zeros_(cell.bias_ih)
-    nn.init.zeros_(cell.bias_hh)
-
-
-class GRUCell(nn.GRUCell):
-    """``torch.nn.GRUCell`` with a shorter way through a CPU."""
-
-    n_states = 1
-
-    def reset_parameters(self) -> None:
-        """Draw fresh weights."""
-        _draw_gates(self)
-
-    def forward(self, inputs: Float[Tensor, "B I"], state: State) -> State:  # type: ignore[override]
-        """Return the next state."""
-        if inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-            return [super().forward(inputs, state[0])]
-        return [gru_cell(inputs, state[0], self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)]
-
-
-class LSTMCell(nn.LSTMCell):
-    """``torch.nn.LSTMCell`` on a list of states."""
-
-    n_states = 2
-
-    def reset_parameters(self) -> None:
-        """Draw fresh weights."""
-        _draw_gates(self)
-
-    def forward(self, inputs: Float[Tensor, "B I"], state: State) -> State:  # type: ignore[override]
-        """Return the next state."""
-        return list(super().forward(inputs, (state[0], state[1])))
-
-
-class OneHotGRUCell(nn.Module):
-    """A GRU cell whose input is an item, so that its input weights are a row per item.
-
-    As in GRU4Rec's first layer, the reset gate acts before the matrix product (Cho et al., 2014), while
-    ``torch.nn.GRUCell`` resets after it; and an update gate of 1 takes the candidate, not the old state.
-
-    Args:
-        n_items: number of items N.
-        hidden_size: width H.
-    """
-
-    n_states = 1
-
-    def __init__(self, *, n_items: int, hidden_size: int) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.zeros(n_items + 1, 3 * hidden_size))
-        self.gates = nn.Parameter(torch.empty(hidden_size, 2 * hidden_size))
-        self.candidate = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
-        glorot_(self.table.data[PADDING + 1 :], n_items, hidden_size)
-        glorot_(self.gates, hidden_size, hidden_size)
-        glorot_(self.candidate, hidden_size, hidden_size)
-
-    def forward(self, items: Int64[Tensor, "B"], state: State) -> State:
-        """Return the next state; the columns of the table are candidate, reset and update."""
-        (hidden,) = state
-        by_item = look_up(self.table, items)[0] + self.bias
-        candidate, reset, update = by_item.chunk(3, dim=1)
-        of_reset, of_update = (hidden @ self.gates).chunk(2, dim=1)
-        reset, update = torch.sigmoid(reset + of_reset), torch.sigmoid(update + of_update)
-        candidate = torch.tanh((reset * hidden) @ self.candidate + candidate)
-        return [torch.lerp(hidden, candidate, update)]
-
-
-class OneHotLSTMCell(nn.Module):
-    """An LSTM cell whose input is an item, so that its input weights are a row per item.
-
-    Args:
-        n_items: number of items N.
-        hidden_size: width H.
-    """
-
-    n_states = 2
-
-    def __init__(self, *, n_items: int, hidden_size: int) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.zeros(n_items + 1, 4 * hidden_size))
-        self.gates = nn.Parameter(torch.empty(hidden_size, 4 * hidden_size))
-        self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
-        glorot_(self.table.data[PADDING + 1 :], n_items, hidden_size)
-        glorot_(self.gates, hidden_size, hidden_size)
-
-    def forward(self, items: Int64[Tensor, "B"], state: State) -> State:
-        """Return the next state; the columns of the table are input, forget, cell and output."""
-        hidden, cell = state
-        gates = look_up(self.table, items)[0] + torch.addmm(self.bias, hidden, self.gates)
-        entering, kept, candidate, leaving = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(kept) * cell + torch.sigmoid(entering) * torch.tanh(candidate)
-        return [torch.sigmoid(leaving) * torch.tanh(cell), cell]
-
-
-class RecurrentNetwork(Encoder):
+class GRU4RecEncoder(Encoder):
     """Recurrent layers over item embeddings, and a dot product with an output table.
 
     ``output`` holds the output embedding of each item and, in its last column, the item's bias; with a shared
@@ -177,18 +68,18 @@ class RecurrentNetwork(Encoder):
         self.hidden_size = hidden_size
         self._n_states = plain.n_states
 
-    def start(self, rows: int) -> State:
+    def initial_state(self, rows: int) -> State:
         """Return the state before the first event of ``rows`` sessions."""
         return [self.output.new_zeros(rows, self.hidden_size) for _ in range(self._n_states * len(self.cells))]
 
-    def look_up(
+    def lookup(
         self, items: Int64[Tensor, "B"], candidates: Int64[Tensor, "M"]
     ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M W"]]:
         """Return the input of ``step`` for some items, and the output embeddings and biases of others."""
         if self.embedding == "shared":
-            inputs, rows = look_up(self.output, items, candidates)
+            inputs, rows = sparse_lookup(self.output, items, candidates)
             return self._dropped(inputs[:, :-1]), rows
-        (rows,) = look_up(self.output, candidates)
+        (rows,) = sparse_lookup(self.output, candidates)
         return self._input(items), rows
 
     def step(
@@ -198,7 +89,7 @@ class RecurrentNetwork(Encoder):
 
         Args:
             inputs: the embedded items, or the items themselves where the first layer takes them one-hot.
-            state: what ``start`` or the step before returned.
+            state: what ``initial_state`` or the previous step returned.
 
         Returns:
             The output of the last layer, and the state after the event.
@@ -231,7 +122,7 @@ class RecurrentNetwork(Encoder):
         row = np.argsort(order)[run]
         by_length = np.argsort(prefixes.lengths, kind="stable")
         bounds = np.searchsorted(prefixes.lengths[by_length], np.arange(longest.max(initial=0) + 2))
-        state = self.start(len(starts))
+        state = self.initial_state(len(starts))
         outputs = self.output.new_zeros(len(prefixes), self.hidden_size)
         for into in range(longest.max(initial=0)):
             going = int((longest > into).sum())
@@ -242,7 +133,7 @@ class RecurrentNetwork(Encoder):
         return outputs
 
     def _encode_one(self, items: Int64[np.ndarray, "n"]) -> Float[Tensor, "1 H"]:
-        output, state = self.output.new_zeros(1, self.hidden_size), self.start(1)
+        output, state = self.output.new_zeros(1, self.hidden_size), self.initial_state(1)
         inputs = self._input(torch.from_numpy(items).to(output.device))
         for event in range(len(items)):
             output, state = self.step(inputs[event : event + 1], state)
@@ -254,13 +145,13 @@ class RecurrentNetwork(Encoder):
 
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
         """Return output embedding and bias of some items."""
-        return look_up(self.output, ids)[0]
+        return sparse_lookup(self.output, ids)[0]
 
     def _input(self, items: Int64[Tensor, "B"]) -> Float[Tensor, "B I"] | Int64[Tensor, "B"]:
         if self.embedding == "one-hot":
             return items
         table = self.output[:, :-1] if self.embedding == "shared" else self.input
-        return self._dropped(look_up(table, items)[0])
+        return self._dropped(sparse_lookup(table, items)[0])
 
     def _dropped(self, embedded: Float[Tensor, "B I"]) -> Float[Tensor, "B I"]:
         return functional.dropout(embedded, self.dropout_embedding, self.training)

@@ -11,31 +11,31 @@ from chains import blocks, prefixes
 
 import segue
 from segue.errors import ArtifactError, UnknownNameError
-from segue.models import catalog
+from segue.models import registry
 from segue.models.base import Model
 from segue.models.popularity import Popularity
 from segue.models.v_sknn import VSKNN
 
 
 def test_names_are_those_of_the_classes() -> None:
-    names = [model.name for model in catalog.model_classes()]
+    names = [model.name for model in registry.model_classes()]
     assert len(set(names)) == len(names)
     assert {"popularity", "session-popularity", "markov", "sequential-rules", "item-knn"} <= set(names)
     assert {"v-sknn", "stan", "vstan"} <= set(names)
-    assert all(catalog.model_class(model.name) is model for model in catalog.model_classes())
-    assert names[: len(catalog.BUILT_IN)] == list(catalog.BUILT_IN)
-    assert catalog.model_names() == names
+    assert all(registry.model_class(model.name) is model for model in registry.model_classes())
+    assert names[: len(registry.BUILT_IN)] == list(registry.BUILT_IN)
+    assert registry.model_names() == names
 
 
 def test_every_public_model_has_a_name() -> None:
     public = (getattr(segue, name) for name in segue.__all__)
     models = {one for one in public if isinstance(one, type) and issubclass(one, Model) and one is not Model}
-    assert {model.name for model in models} == catalog.BUILT_IN.keys()
+    assert {model.name for model in models} == registry.BUILT_IN.keys()
 
 
 def test_an_unknown_name_gets_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="unknown model 'v-skn': did you mean 'v-sknn'"):
-        catalog.model_class("v-skn")
+        registry.model_class("v-skn")
 
 
 def test_a_new_process_gives_identical_scores(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_new_process_gives_identical_scores(tmp_path: Path) -> None:
     model = VSKNN().fit(task.train)
     model.save(tmp_path / "model")
     program = (
-        "import sys, numpy as np; from segue.models.catalog import load; from segue.data.sessions import Prefixes;"
+        "import sys, numpy as np; from segue.models.registry import load; from segue.data.sessions import Prefixes;"
         "prefixes = Prefixes.from_lists([np.array([1, 2]), np.array([7]), np.array([], dtype=int)]);"
         "np.save(sys.argv[2], load(sys.argv[1]).score(prefixes).numpy())"
     )
@@ -55,8 +55,8 @@ def test_an_artifact_without_what_its_model_learns_is_refused(tmp_path: Path, mo
     model: Model = Popularity().fit(blocks().train)
     monkeypatch.setattr(model, "arrays", lambda: {"other": np.zeros(3)})
     model.save(tmp_path / "model")
-    with pytest.raises(ArtifactError, match="does not hold what a popularity model learns"):
-        catalog.load(tmp_path / "model")
+    with pytest.raises(ArtifactError, match="does not hold the arrays of a popularity model"):
+        registry.load(tmp_path / "model")
 
 
 def test_an_artifact_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
@@ -64,4 +64,4 @@ def test_an_artifact_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "model": "elsewhere"}))
     with pytest.raises(UnknownNameError, match="unknown model 'elsewhere'"):
-        catalog.load(folder)
+        registry.load(folder)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from segue.nn.encoders.gru_cell import gru_cell
+from segue.nn.encoders.cells import gru_cell
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

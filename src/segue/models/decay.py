@@ -1,9 +1,11 @@
-"""How the weight of an event falls with its distance from the end of the running session."""
+"""Weights that decay: of training sessions with their age, of events with their distance from the end of a session."""
 
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
+
+from segue.data.sessions import SECONDS_PER_DAY, Sessions
 
 Decay = Literal["linear", "div", "quadratic", "log", "same"]
 """With p the place of an event from the start of a running session of length l, and d = l - p the events after it,
@@ -59,3 +61,38 @@ def exponential_positions(scale: float, longest: int) -> Float64[np.ndarray, "M+
     """Weight the events of running sessions by ``exp(-d / scale)`` with d events after; see ``position_weights``."""
     inside = np.arange(longest)[None, :] < np.arange(longest + 1)[:, None]
     return np.where(inside, exponential(scale, longest), 0.0)
+
+
+def session_weights(train: Sessions, *, days: float | None, share: float | None) -> Float64[np.ndarray, "s"]:
+    """Weight every session by ``exp(-age / scale)``.
+
+    Ages count back from the end of training, not from the moment of a request: that would multiply all scores of a
+    request by one factor and change no list.
+
+    Args:
+        train: sessions in order of their end.
+        days: scale in days, used where the log has times; None weights all sessions alike.
+        share: scale as a share of all sessions, used where the log has no times: the rank of a session, counted from
+            the most recent one, replaces its age. None weights all sessions alike.
+
+    Returns:
+        Weights above 0 and up to 1, the weight of a session that ends with the training.
+    """
+    scale = days if train.times is not None else share
+    if scale is None:
+        return np.ones(len(train))
+    if train.times is not None:
+        ages = (train.times.max() - train.times[train.offsets[1:] - 1]) / SECONDS_PER_DAY
+    else:
+        ages = np.arange(len(train))[::-1] / len(train)
+    weights: np.ndarray = np.maximum(np.exp(-ages / scale), np.finfo(np.float64).tiny)
+    return weights
+
+
+def age_notes(train: Sessions, *, days: float | None, share: float | None) -> tuple[str, ...]:
+    """Return remarks on ``session_weights`` for a log without times."""
+    if train.times is not None or (days is None and share is None):
+        return ()
+    if share is None:
+        return ("the log has no times, so all its sessions weigh alike",)
+    return ("the log has no times, so the rank of a session takes the place of its age",)

@@ -1,6 +1,6 @@
 import torch
 
-from segue.nn.encoders.embedding import look_up
+from segue.nn.encoders.layers import sparse_lookup
 
 
 def test_rows_and_gradients_equal_those_of_indexing() -> None:
@@ -8,7 +8,7 @@ def test_rows_and_gradients_equal_those_of_indexing() -> None:
     ids = torch.tensor([4, 1, 4]), torch.tensor([1, 5])
     weights = torch.randn(3, 3, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
     gradients = []
-    for rows_of in (lambda table: look_up(table, *ids), lambda table: [table[one] for one in ids]):
+    for rows_of in (lambda table: sparse_lookup(table, *ids), lambda table: [table[one] for one in ids]):
         leaf = table.clone().requires_grad_()
         rows = rows_of(leaf)
         for part, one in zip(rows, ids, strict=True):

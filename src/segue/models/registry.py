@@ -1,13 +1,19 @@
-"""Model name -> class. A model's module is imported when its name is asked for."""
+"""Model name -> class: the models of segue, and those that other packages register as plugins.
+
+A model's module is imported when its class is requested.
+"""
 
 import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from inspect import isabstract
 from pathlib import Path
 
 from segue.artifact import Artifact
 from segue.errors import ArtifactError, PluginError, UnknownNameError
 from segue.models.base import Model
-from segue.models.plugins import find_plugins, load_plugin, origin
 from segue.parameters import build
 
 BUILT_IN = {
@@ -38,6 +44,14 @@ BUILT_IN = {
 }
 """Module below ``segue.models`` and class of each model of segue, in the order of its documentation."""
 
+COMPOSED = frozenset({"two-stage"})
+"""Models that are made of other models."""
+
+PLUGIN_GROUP = "segue.models"
+"""Entry points of other packages: model name -> class."""
+
+_DECLARED = ("name", "paper", "Config")
+
 
 def model_names() -> list[str]:
     """Return the names of all models, those of segue first, then those of other packages; nothing is imported."""
@@ -49,7 +63,7 @@ def model_class(name: str) -> type[Model]:
 
     Raises:
         UnknownNameError: there is none.
-        PluginError: another package brings it, and it cannot be used.
+        PluginError: another package provides it, and it cannot be used.
     """
     if name in BUILT_IN:
         module, kind = BUILT_IN[name]
@@ -59,6 +73,14 @@ def model_class(name: str) -> type[Model]:
     if name not in plugins:
         raise UnknownNameError("model", name, (*BUILT_IN, *plugins))
     return load_plugin(plugins[name])
+
+
+def single_model(name: str) -> type[Model]:
+    """Return the class of a model that is not made of other models; see ``model_class``."""
+    if name not in COMPOSED:
+        with suppress(UnknownNameError):
+            return model_class(name)
+    raise UnknownNameError("model", name, set(model_names()) - COMPOSED)
 
 
 def usable_models() -> tuple[list[type[Model]], list[str]]:
@@ -92,8 +114,8 @@ def load(path: str | Path) -> Model:
 
     Raises:
         ArtifactError: the folder is missing, foreign or damaged.
-        UnknownNameError: its model is not known here, for example because the package that brings it is not installed.
-        PluginError: another package brings its model, and it cannot be used.
+        UnknownNameError: its model is unknown, for example because its package is not installed.
+        PluginError: another package provides its model, and it cannot be used.
         ParameterError: its configuration breaks a rule of this version.
     """
     artifact = Artifact.read(Path(path))
@@ -104,5 +126,52 @@ def load(path: str | Path) -> Model:
         return model.restore(artifact.arrays, artifact.vocabulary)
     except (KeyError, RuntimeError) as error:
         raise ArtifactError(
-            f"{path}: does not hold what a {kind.name} model learns ({error}); train it again"
+            f"{path}: does not hold the arrays of a {kind.name} model ({error}); train it again"
         ) from error
+
+
+def find_plugins() -> dict[str, list[EntryPoint]]:
+    """Return the entry points by model name, without importing anything; several if packages share a name."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=PLUGIN_GROUP):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def load_plugin(entries: Sequence[EntryPoint]) -> type[Model]:
+    """Import the model of the entry points of one name.
+
+    Raises:
+        PluginError: there are several, the import fails, or the imported object is no model of that name.
+    """
+    if len(entries) > 1:
+        raise PluginError(f"{origin(entries)}: have the same name; uninstall all packages but one")
+    (entry,) = entries
+    try:
+        model = entry.load()
+    except Exception as error:
+        raise PluginError(
+            f"{origin(entries)}: cannot be imported ({type(error).__name__}: {error}); repair or uninstall the package"
+        ) from error
+    if not (isinstance(model, type) and issubclass(model, Model)) or isabstract(model):
+        raise PluginError(
+            f"{origin(entries)}: must be a subclass of segue.Model that implements its methods, got {model!r}; "
+            "correct the package"
+        )
+    if missing := [name for name in _DECLARED if not hasattr(model, name)]:
+        raise PluginError(f"{origin(entries)}: must declare {', '.join(missing)}; correct the package")
+    if model.name != entry.name:
+        raise PluginError(
+            f"{origin(entries)}: must be named as its entry point, '{entry.name}', got name = '{model.name}'; "
+            "correct the package"
+        )
+    return model
+
+
+def origin(entries: Sequence[EntryPoint]) -> str:
+    """Name entry points and their packages in messages."""
+    return " and ".join(f"model '{entry.name}' ({entry.value}) of {_package(entry)}" for entry in entries)
+
+
+def _package(entry: EntryPoint) -> str:
+    return "an unknown package" if entry.dist is None else f"package {entry.dist.name} {entry.dist.version}"

@@ -1,1 +1,0 @@
-"""What ALS and BPR share: sessions as a sparse matrix, the run of implicit's trainers, and the fold-in."""

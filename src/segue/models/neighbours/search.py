@@ -1,0 +1,299 @@
+"""The search on a VMIS index: the sessions most similar to a running one, and their votes for items."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from numba import njit
+
+from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
+from segue.models.neighbours.index import Index
+
+_SMALLEST_SCORE = np.float32(np.finfo(np.float32).tiny)
+"""Smaller scores count as 0, so that ties can be broken by single steps of float32."""
+
+_UNDERFLOW = 1e-30
+"""Scores are divided by the largest one if that is smaller than this; float32 ends at 1e-38."""
+
+
+class SessionBatch(NamedTuple):
+    """Running sessions: the b-th is ``items[starts[b]:ends[b]]``."""
+
+    items: Int32[np.ndarray, "n"]
+    starts: Int64[np.ndarray, "B"]
+    ends: Int64[np.ndarray, "B"]
+
+
+class SearchParameters(NamedTuple):
+    """How sessions are compared and items are scored.
+
+    Attributes:
+        k: neighbours that vote.
+        sample_size: most recent candidates that are compared.
+        cosine: divide a similarity by the norm of the running session's weights, not by its number of items.
+        left_out: events at the end of the running session whose items are not scored.
+        nearest_first: ties go to the item of the most similar session.
+        position: weight of an event of the running session, by the session's length and the events after it.
+        match: weight of a neighbour, by the events after its most recent match in the running session.
+        gap: weight of an item of a neighbour, by its distance from the match; the last entry holds for all larger.
+        item: weight of an item.
+    """
+
+    k: int
+    sample_size: int
+    cosine: bool
+    left_out: int
+    nearest_first: bool
+    position: Float64[np.ndarray, "M+1 M"]
+    match: Float64[np.ndarray, "M"]
+    gap: Float64[np.ndarray, "G"]
+    item: Float64[np.ndarray, "N+1"]
+
+
+class TieOrder(NamedTuple):
+    """The order of items with equal scores; see ``segue.data.vocabulary.ItemOrder``."""
+
+    items: Int32[np.ndarray, "N"]
+    places: Int32[np.ndarray, "N+1"]
+
+
+class ListFilters(NamedTuple):
+    """Items that may be listed: those ``allowed`` (an empty mask allows all) and not ``seen`` in the row."""
+
+    allowed: Bool[np.ndarray, "_"]
+    seen: Excluded
+
+
+class Workspace(NamedTuple):
+    """Memory of one thread, zeros at first; it serves any number of prefixes.
+
+    Attributes:
+        tags: numbers of the current prefix and of the current neighbour, counted from 1.
+        running: tag of the last prefix with the item.
+        seen: tag of the last neighbour with the item.
+        listed: tag of the last prefix for which the item had a score.
+        scores: zero between prefixes.
+        found: items with a score, those of the most similar session first.
+        values: their scores.
+        nearest: rank of the most similar session with each of them.
+        heads: next posting of each item of the prefix, the most recent item first.
+        tails: end of its postings.
+        steps: events of the prefix after it.
+        shares: its weight.
+        candidates: sessions to compare, the most recent first.
+        similarities: how similar they are.
+        matches: events of the prefix after the most recent match.
+    """
+
+    tags: Int64[np.ndarray, "2"]
+    running: Int64[np.ndarray, "N+1"]
+    seen: Int64[np.ndarray, "N+1"]
+    listed: Int64[np.ndarray, "N+1"]
+    scores: Float64[np.ndarray, "N+1"]
+    found: Int32[np.ndarray, "N+1"]
+    values: Float32[np.ndarray, "N+1"]
+    nearest: Int32[np.ndarray, "N+1"]
+    heads: Int64[np.ndarray, "M"]
+    tails: Int64[np.ndarray, "M"]
+    steps: Int64[np.ndarray, "M"]
+    shares: Float64[np.ndarray, "M"]
+    candidates: Int64[np.ndarray, "m"]
+    similarities: Float64[np.ndarray, "m"]
+    matches: Int64[np.ndarray, "m"]
+
+
+def new_workspace(n_items: int, longest: int, sample_size: int) -> Workspace:
+    """Return memory for prefixes of up to ``longest`` events."""
+    size = n_items + 1
+    return Workspace(
+        tags=np.zeros(2, np.int64),
+        running=np.zeros(size, np.int64),
+        seen=np.zeros(size, np.int64),
+        listed=np.zeros(size, np.int64),
+        scores=np.zeros(size),
+        found=np.zeros(size, np.int32),
+        values=np.zeros(size, np.float32),
+        nearest=np.zeros(size, np.int32),
+        heads=np.zeros(longest, np.int64),
+        tails=np.zeros(longest, np.int64),
+        steps=np.zeros(longest, np.int64),
+        shares=np.zeros(longest),
+        candidates=np.zeros(sample_size, np.int64),
+        similarities=np.zeros(sample_size),
+        matches=np.zeros(sample_size, np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchParameters, workspace: Workspace) -> int:
+    """Point at the postings of each item of the prefix, the most recent item first; return their number."""
+    n_items = 0
+    for step in range(len(prefix)):
+        item, weight = prefix[len(prefix) - 1 - step], params.position[len(prefix), step]
+        if workspace.running[item] == workspace.tags[0] or weight <= 0.0:
+            continue
+        workspace.running[item] = workspace.tags[0]
+        workspace.heads[n_items] = index.posting_offsets[item]
+        workspace.tails[n_items] = index.posting_offsets[item + 1]
+        workspace.steps[n_items] = step
+        workspace.shares[n_items] = weight
+        n_items += 1
+    return n_items
+
+
+@njit(cache=True, nogil=True)
+def _merge_postings(n_items: int, index: Index, params: SearchParameters, workspace: Workspace) -> int:
+    """Walk all postings at once from the most recent session back, and compare each session; return their number.
+
+    A similarity is summed from the most recent match back, so that equal matches give equal numbers.
+    """
+    shares = workspace.shares[:n_items]
+    norm = np.sqrt((shares * shares).sum()) if params.cosine else float(n_items)
+    for count in range(params.sample_size):
+        session = -1
+        for item in range(n_items):
+            if workspace.heads[item] < workspace.tails[item]:
+                session = max(session, index.postings[workspace.heads[item]])
+        if session < 0:
+            return count
+        similarity, match = 0.0, -1
+        for item in range(n_items):
+            if workspace.heads[item] < workspace.tails[item] and index.postings[workspace.heads[item]] == session:
+                workspace.heads[item] += 1
+                similarity += shares[item]
+                if match < 0:
+                    match = workspace.steps[item]
+        workspace.candidates[count] = session
+        workspace.similarities[count] = similarity / norm * index.weights[session]
+        workspace.matches[count] = match
+    return params.sample_size
+
+
+@njit(cache=True, nogil=True)
+def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchParameters, workspace: Workspace) -> None:
+    """Add what one neighbour says to the scores of its items; an item counts where it is last in the neighbour."""
+    workspace.tags[1] += 1
+    events = index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]
+    matched = len(events) - 1
+    while workspace.running[events[matched]] != workspace.tags[0]:
+        matched -= 1
+    for position in range(len(events) - 1, -1, -1):
+        item = events[position]
+        if workspace.seen[item] != workspace.tags[1]:
+            workspace.seen[item] = workspace.tags[1]
+            gap = min(abs(position - matched), len(params.gap) - 1)
+            workspace.scores[item] += similarity * params.gap[gap] * params.item[item]
+
+
+@njit(cache=True, nogil=True)
+def _score_candidates(
+    row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
+) -> int:
+    """Score the items of the neighbours of one running session; return how many have a score.
+
+    They are in ``workspace.found``, their scores in ``workspace.values``.
+    """
+    first = max(sessions.starts[row], sessions.ends[row] - len(params.match))
+    prefix = sessions.items[first : sessions.ends[row]]
+    workspace.tags[0] += 1
+    n_items = _open_postings(prefix, index, params, workspace)
+    count = _merge_postings(n_items, index, params, workspace)
+    order = np.argsort(-workspace.similarities[:count], kind="mergesort")  # stable: the more recent wins
+    chosen = order[: params.k]
+    for candidate in chosen:
+        similarity = workspace.similarities[candidate] * params.match[workspace.matches[candidate]]
+        _add_votes(workspace.candidates[candidate], similarity, index, params, workspace)
+    left_out = max(sessions.starts[row], sessions.ends[row] - params.left_out)
+    for item in sessions.items[left_out : sessions.ends[row]]:
+        workspace.scores[item] = 0.0
+    largest = 0.0
+    for candidate in chosen:
+        neighbour = workspace.candidates[candidate]
+        for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
+            largest = max(largest, workspace.scores[item])
+    # If all neighbours are very old, their votes would be 0 in float32.
+    scale = largest if 0.0 < largest < _UNDERFLOW else 1.0
+    found = 0
+    for number in range(len(chosen)):
+        neighbour = workspace.candidates[chosen[number]]
+        for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
+            if workspace.scores[item] != 0.0:
+                value = np.float32(workspace.scores[item] / scale)
+                workspace.scores[item] = 0.0
+                if value >= _SMALLEST_SCORE:
+                    workspace.listed[item] = workspace.tags[0]
+                    workspace.found[found] = item
+                    workspace.values[found] = value
+                    workspace.nearest[found] = number
+                    found += 1
+    if params.nearest_first:
+        _break_ties(found, workspace)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _break_ties(found: int, workspace: Workspace) -> None:
+    """Move equal scores apart by single steps of float32, in the order of the neighbours that hold the items.
+
+    The bits of positive floats, read as integers, are in the order of the floats.
+    """
+    bits = workspace.values[:found].view(np.int32)
+    keys = (bits.astype(np.int64) << 32) - workspace.nearest[:found]
+    above, level = np.int64(0), np.int64(0)
+    for place in np.argsort(-keys):
+        if above and keys[place] != level:
+            level, above = keys[place], min(np.int64(bits[place]), above - 1)
+        elif not above:
+            level, above = keys[place], np.int64(bits[place])
+        bits[place] = above
+
+
+@njit(cache=True, nogil=True)
+def score_prefixes(
+    sessions: SessionBatch,
+    index: Index,
+    params: SearchParameters,
+    workspace: Workspace,
+    out: Float32[np.ndarray, "B N+1"],
+) -> None:
+    """Score every item for each running session, into ``out``.
+
+    Each row is cleared just before it is filled, while it is in the cache.
+    """
+    for row in range(len(sessions.starts)):
+        out[row] = 0.0
+        for place in range(_score_candidates(row, sessions, index, params, workspace)):
+            out[row, workspace.found[place]] = workspace.values[place]
+
+
+@njit(cache=True, nogil=True)
+def list_best(
+    sessions: SessionBatch,
+    index: Index,
+    params: SearchParameters,
+    workspace: Workspace,
+    order: TieOrder,
+    filters: ListFilters,
+    items: Int64[np.ndarray, "B k"],
+    values: Float32[np.ndarray, "B k"],
+) -> None:
+    """List the best items for each running session: those with a score, then the most popular others.
+
+    ``items`` (initially 0) receives item indices, ``values`` (initially -inf) their scores.
+    """
+    k = items.shape[1]
+    for row in range(len(sessions.starts)):
+        for place in range(_score_candidates(row, sessions, index, params, workspace)):
+            item, value = workspace.found[place], workspace.values[place]
+            if value >= values[row, k - 1] and not is_excluded(item, filters.seen, row, filters.allowed):
+                insert(item, value, order.places, items[row], values[row])
+        listed = np.searchsorted(-values[row], 0.0)
+        for item in order.items:
+            if listed == k:
+                break
+            if workspace.listed[item] == workspace.tags[0]:
+                continue
+            if not is_excluded(item, filters.seen, row, filters.allowed):
+                items[row, listed] = item
+                values[row, listed] = 0.0
+                listed += 1

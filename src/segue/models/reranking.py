@@ -1,0 +1,66 @@
+"""Lists of re-ranked candidates: filters, and the retriever's next items where candidates are too few."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from segue.data.sessions import Prefixes
+from segue.data.vocabulary import PADDING
+from segue.models.base import Model
+
+
+def barred(
+    items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+) -> Bool[np.ndarray, "B C"]:
+    """Return which items must not be listed: padding, and those that a filter leaves out."""
+    mask: np.ndarray = items == PADDING
+    if allowed is not None:
+        mask |= ~allowed[items]
+    if exclude is not None:
+        rows, events = exclude.events()
+        excluded = exclude.items[events]
+        size = 1 + max(items.max(initial=0), excluded.max(initial=0))
+        keys = np.arange(len(items))[:, None] * size + items
+        mask |= np.isin(keys, rows * size + excluded)
+    return mask
+
+
+def fill_lists(
+    retriever: Model,
+    prefixes: Prefixes,
+    candidates: Int64[np.ndarray, "B C"],
+    below: Float32[np.ndarray, "B"],
+    allowed: Bool[np.ndarray, "M"] | None,
+    exclude: Prefixes | None,
+    items: Int64[np.ndarray, "B k"],
+    values: Float32[np.ndarray, "B k"],
+) -> None:
+    """Fill lists of fewer than k candidates with the retriever's next items, in place.
+
+    Args:
+        retriever: finds the items.
+        prefixes: the running sessions.
+        candidates: the re-ranked items of each.
+        below: the scores of further items start 1 below this number.
+        allowed: see ``Model.top_k``.
+        exclude: see ``Model.top_k``.
+        items: the lists, which end in padding.
+        values: their scores.
+    """
+    rows = np.flatnonzero((items == PADDING).any(axis=1))
+    n_items = len(retriever.vocabulary)
+    length = 2 * (items.shape[1] + candidates.shape[1])
+    while len(rows):
+        length = min(length, n_items)
+        lists, _ = retriever._top_k(prefixes[rows], length, None, None)
+        masks = barred(lists, allowed, None if exclude is None else exclude[rows])
+        for row, listed, mask in zip(rows, lists, masks, strict=True):
+            others = np.flatnonzero(~np.isin(listed, candidates[row]) & (listed != PADDING))
+            scores = float(below[row]) - 1 - np.arange(len(others))
+            kept = ~mask[others]
+            start = np.count_nonzero(np.isin(items[row], candidates[row]) & (items[row] != PADDING))
+            count = min(items.shape[1] - start, int(kept.sum()))
+            items[row, start : start + count] = listed[others[kept][:count]]
+            values[row, start : start + count] = scores[kept][:count]
+        if length == n_items:
+            return
+        rows, length = rows[(items[rows] == PADDING).any(axis=1)], 8 * length

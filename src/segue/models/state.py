@@ -1,0 +1,166 @@
+"""The state of a model: configuration, vocabulary and learnt arrays; how it is saved, moved and extended."""
+
+from abc import ABC
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from segue.artifact import Artifact
+from segue.data.arrays import read_only
+from segue.data.cold_items import ColdItems
+from segue.data.readers.read import read_items
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError, SegueError
+from segue.parameters import build
+from segue.spaces import Around, Space
+
+
+class ModelConfig(BaseModel):
+    """The parameters of a model, each declared once, with default, bounds and meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named sets of parameters, for example those of a paper."""
+    search: ClassVar[Mapping[str, Space | Around]] = {}
+    """Search spaces for tuning, by dotted name of a parameter; within its bounds."""
+
+
+class ModelState(ABC):
+    """What a model holds, before and after it is fitted."""
+
+    name: ClassVar[str]
+    """Name on the command line and in artifacts."""
+    paper: ClassVar[str]
+    """Source: authors, year, arXiv number or venue."""
+    Config: ClassVar[type[ModelConfig]]
+    array_names: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold the learnt arrays."""
+    item_arrays: ClassVar[Set[str]] = frozenset()
+    """Those of them with one row per item index: embeddings and biases."""
+    ranks_by_popularity: ClassVar[bool] = False
+    """Whether it ranks by popularity by design, so that the linter does not flag it as popularity in disguise."""
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    notes: tuple[str, ...] = ()
+    """Remarks on the last fit for the reader of its results."""
+    about: Mapping[str, Any] = {}
+    """Facts about the training, such as the protocol, from the manifest of a loaded model."""
+    diagnostics: Mapping[str, float] = {}
+    """Numbers about the last fit, such as ``train_auc``, which the linter checks."""
+
+    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
+        if config is not None and (preset is not None or parameters):
+            raise ParameterError(
+                f"{self.name}.config: is the whole configuration; give no preset or parameters with it"
+            )
+        if config is not None and type(config) is not self.Config:
+            raise ParameterError(
+                f"{self.name}.config: must be of type {self.Config.__name__}, got {type(config).__name__}"
+            )
+        self.config = config or build(self.Config, self.name, preset=preset, parameters=parameters)
+
+    @classmethod
+    def description(cls) -> str:
+        """Return the first sentence of the model's documentation."""
+        return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the learnt arrays by name; they are read-only."""
+        return {name: getattr(self, name) for name in self.array_names}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Make a new model a fitted one, from the ``arrays`` of another."""
+        self.vocabulary = vocabulary
+        for name in self.array_names:
+            setattr(self, name, read_only(arrays[name]))
+        return self
+
+    def save(self, path: str | Path, **about: Any) -> Path:
+        """Write an artifact folder atomically.
+
+        Args:
+            path: the folder; an existing artifact is replaced.
+            **about: further facts for the manifest, for example the protocol and its hash.
+
+        Raises:
+            ArtifactError: ``path`` exists and is no artifact.
+            StorageError: the write failed; an existing artifact is unchanged.
+        """
+        self._require_fitted()
+        facts = {**self.about, **about}
+        artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), facts)
+        return artifact.write(Path(path))
+
+    def to(self, device: torch.device) -> Self:
+        """Return the model on a device: itself, or a copy if it is a network on another device."""
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where scores are computed."""
+        return torch.device("cpu")
+
+    def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
+        """Return a model that also recommends items added to the catalogue after training, without further training.
+
+        A new item gets the mean embedding of the training items that share its values in all columns of ``by``; if
+        there are none, of those that share all but the last column, and so on. An item that shares no value is ranked
+        behind all others, by popularity. ``Recommendation.cold`` tells the two apart.
+
+        Args:
+            items: a file or a frame with one row per item: its id, the columns of ``by``, and any other metadata of
+                the training items. An optional column ``support`` is the number of events since. Known items are
+                left unchanged.
+            by: metadata columns of the training items, the most general one first.
+
+        Returns:
+            The new model.
+
+        Raises:
+            LogError: ``items`` cannot be read, or has no column of ids.
+            ParameterError: a column of ``by`` is missing, or the model learns no embeddings of items.
+        """
+        self._require_fitted()
+        cold = ColdItems.match(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
+        rows = self.rows_per_item()
+        if not rows:
+            raise ParameterError(
+                f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
+                "fit it again on a log that holds them, or use a model with embeddings"
+            )
+        arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
+        return self._copy(arrays, cold.vocabulary)
+
+    def rows_per_item(self) -> Set[str]:
+        """Return the names of the ``arrays`` that have one row per item, and so grow with the catalogue."""
+        return self.item_arrays
+
+    def _unfitted(self) -> Self:
+        """Return the model itself, or a new one of the same configuration if it is already fitted."""
+        return type(self)(self.config) if hasattr(self, "vocabulary") else self
+
+    def _copy(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        model = type(self)(self.config).restore(arrays, vocabulary)
+        model.about, model.notes, model.diagnostics = self.about, self.notes, self.diagnostics
+        return model
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Leave the model unfitted if the fit fails."""
+        self.about, self.notes, self.diagnostics = {}, (), {}
+        try:
+            yield
+        except BaseException:
+            self.__dict__.pop("vocabulary", None)
+            raise
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "vocabulary"):
+            raise SegueError(f"{self.name}: the model is not fitted; call fit first")

@@ -1,0 +1,74 @@
+"""The base of the SASRec family: parameters of a transformer, and the model that stacks its blocks."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.nn.encoders.base import SequenceEncoder
+from segue.nn.encoders.layers import Activation
+from segue.nn.encoders.transformer import NormOrder, TransformerEncoder, TransformerStack
+from segue.spaces import Choice, Range
+
+
+def _divides_embedding_size(heads: int, values: ValidationInfo) -> int:
+    size = values.data.get("embedding_size", heads)
+    if size % heads:
+        raise ValueError(f"a divisor of embedding_size, which is {size}")
+    return heads
+
+
+Heads = Annotated[int, Field(ge=1, validate_default=True), AfterValidator(_divides_embedding_size)]
+"""Attention heads, each of which attends over an equal part of the embedding."""
+
+
+class TransformerConfig(SequenceConfig):
+    """Parameters of every transformer."""
+
+    layers: int = Field(2, ge=1)
+    """Transformer blocks."""
+    heads: Heads = 1
+    """Attention heads; must divide embedding_size."""
+    inner_size: int = Field(64, ge=1)
+    """Width of the feed-forward layers."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Dropout rate of the input, of the attention weights and of the output of each layer."""
+
+    search = {
+        **SequenceConfig.search,
+        "layers": Range(1, 4),
+        "heads": Choice((1, 2, 4)),
+        "inner_size": Choice((64, 128, 256, 512)),
+        "dropout": Range(0.0, 0.6),
+    }
+
+
+class TransformerModel(SequenceModel):
+    """A transformer over the most recent events; a subclass chooses the details of its blocks."""
+
+    Network: ClassVar[type[SequenceEncoder]] = TransformerEncoder
+    config: TransformerConfig
+
+    def stack(
+        self,
+        *,
+        activation: Activation | Literal["swiglu"],
+        norm_order: NormOrder,
+        epsilon: float = 1e-5,
+        mix_heads: bool = True,
+        final_norm: float | None = None,
+    ) -> TransformerStack:
+        """Return fresh blocks of the configured size; see ``TransformerStack``."""
+        return TransformerStack(
+            max_length=self.config.max_length,
+            hidden_size=self.config.embedding_size,
+            layers=self.config.layers,
+            heads=self.config.heads,
+            inner_size=self.config.inner_size,
+            dropout=self.config.dropout,
+            activation=activation,
+            norm_order=norm_order,
+            epsilon=epsilon,
+            mix_heads=mix_heads,
+            final_norm=final_norm,
+        )

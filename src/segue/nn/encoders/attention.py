@@ -1,0 +1,99 @@
+"""Attention: scaled dot products for transformers, an additive form for session networks, and the masks of both."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segue.data.vocabulary import PADDING
+from segue.nn.encoders.layers import Dropout
+
+
+def attention_mask(items: Int64[Tensor, "B L"], *, causal: bool) -> Bool[Tensor, "B 1 L L"]:
+    """Return which position (column) each position (row) attends to: real events and, if causal, no later ones.
+
+    A position always attends to itself, so that the softmax of a padding row is defined.
+    """
+    length = items.shape[1]
+    mask = (items != PADDING)[:, None, None, :].expand(-1, -1, length, -1)
+    if causal:
+        mask = mask & torch.ones(length, length, dtype=torch.bool, device=items.device).tril()
+    return mask | torch.eye(length, dtype=torch.bool, device=items.device)
+
+
+def split_heads(values: Float[Tensor, "B L D"], heads: int) -> Float[Tensor, "B H L K"]:
+    """Return the share of each head, which is a run of neighbouring dimensions."""
+    batch, length, width = values.shape
+    return values.view(batch, length, heads, width // heads).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention of several heads.
+
+    Args:
+        hidden_size: width D of input and output.
+        heads: number of heads; divides D.
+        dropout: dropout rate of the attention weights.
+        mix_heads: whether one more projection mixes the outputs of the heads.
+    """
+
+    def __init__(self, *, hidden_size: int, heads: int, dropout: float = 0.0, mix_heads: bool = True) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size) if mix_heads else nn.Identity()
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, queries: Float[Tensor, "B L D"], memory: Float[Tensor, "B L D"], mask: Bool[Tensor, "B 1 L L"]
+    ) -> Float[Tensor, "B L D"]:
+        """Return, for each position of ``queries``, the attended values of ``memory``."""
+        projected = self.query(queries), *self.key_value(memory).chunk(2, dim=-1)
+        query, key, value = (split_heads(part, self.heads) for part in projected)
+        if self.training and self.dropout.rate > 0:
+            logits = (query @ key.mT) / math.sqrt(query.shape[-1])  # [B, heads, L, L]
+            pooled = self.dropout(logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)) @ value
+        else:
+            pooled = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        output: Tensor = self.output(pooled.transpose(1, 2).flatten(2))
+        return output
+
+
+class SessionAttention(nn.Module):
+    """Additive attention to the events of a session: ``sum_i a_i x_i``, ``a_i = v . sigmoid(Q q + K x_i + b)``.
+
+    The weights may have any size and sign. They do not sum to 1, so that a longer session may weigh more.
+
+    Args:
+        query_size: width of the queries.
+        event_size: width D of the events.
+        hidden_size: width of the layer that compares the two.
+        bias: whether that layer has a bias.
+        normalised: take the softmax of the weights, and a hard sigmoid (``x / 5 + 1 / 2`` between 0 and 1), as the
+            code of NARM's authors does.
+    """
+
+    def __init__(
+        self, *, query_size: int, event_size: int, hidden_size: int, bias: bool, normalised: bool = False
+    ) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, hidden_size, bias=False)
+        self.key = nn.Linear(event_size, hidden_size, bias=bias)
+        self.weights = nn.Linear(hidden_size, 1, bias=False)
+        self.normalised = normalised
+
+    def forward(
+        self, queries: Float[Tensor, "B Q E"], events: Float[Tensor, "B L D"], mask: Bool[Tensor, "B Q L"]
+    ) -> Float[Tensor, "B Q D"]:
+        """Return the weighted sum of the events that ``mask`` admits, for one or several queries per session."""
+        compared = self.query(queries).unsqueeze(2) + self.key(events).unsqueeze(1)  # [B, Q, L, H]
+        if not self.normalised:
+            weights = self.weights(compared.sigmoid_()).squeeze(3).masked_fill(~mask, 0.0)
+        else:
+            compared = (0.2 * compared + 0.5).clamp(0.0, 1.0)
+            weights = self.weights(compared).squeeze(3).masked_fill(~mask, -torch.inf).softmax(dim=2)
+        pooled: Tensor = weights @ events
+        return pooled
