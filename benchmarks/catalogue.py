@@ -30,7 +30,7 @@ from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.training.runtime import Precision, Runtime
 
 LENGTH = 21
-SAMPLED = {"loss": {"name": "sampled-softmax", "n_samples": 2048}}
+SAMPLED = {"loss": {"kind": "sampled-softmax", "n_samples": 2048}}
 EPOCHS = 2
 WAYS: Mapping[str, tuple[Precision, Mapping[str, Any]]] = {
     "plain": ("fp32", {}),

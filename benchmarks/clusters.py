@@ -28,7 +28,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Run the comparison."""
-    data = segue.prepare(shop(), "session-next", test_days=2)
+    data = segue.prepare(shop(), "session-next", split={"test_days": 2})
     categories = np.unique(data.train.vocabulary.table["category"].to_numpy(), return_inverse=True)[1]
     print(f"protocol {data.hash}, {len(data.train.vocabulary):,} items, {categories.max() + 1} categories")
     for name, settings in ROWS.items():

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     args = parser.parse_args()
     plan = segue.Distillation(weight=args.weight, temperature=args.temperature)
-    data = segue.prepare(segue.read(args.log), valid_share=0.0)
+    data = segue.prepare(segue.read(args.log), split={"valid_share": 0.0})
     sizes = {"width": args.width, "student_width": args.student_width, "epochs": args.epochs}
     folder = folder_for(args.folder, data, **sizes, plan=plan)
     artifact = folder / "teacher"

@@ -84,11 +84,11 @@ def main() -> None:
     table = pl.DataFrame({"item": np.arange(args.items), "support": np.arange(args.items)[::-1] // 10})
     scorer, metrics = Scoring(Vocabulary(table), args.size), METRICS[args.metrics]
     cases = random_cases(args.cases, args.items)
-    measure(scorer, cases[:10], metrics=metrics)  # compiles the kernels, or reads them from the cache
+    measure(scorer, cases[:10], {"metrics": metrics})  # compiles the kernels, or reads them from the cache
     scorer.seconds, before = 0.0, peak_mib()
     started = time.perf_counter()
     with progress_shown() as progress:
-        evaluation = measure(scorer, cases, metrics=metrics, progress=progress)
+        evaluation = measure(scorer, cases, {"metrics": metrics}, progress=progress)
     seconds = time.perf_counter() - started
     intervals_started = time.perf_counter()
     intervals = len(evaluation.confidence)

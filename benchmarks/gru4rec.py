@@ -71,7 +71,7 @@ def as_ours(args: argparse.Namespace, train: Sessions, arrays: dict[str, np.ndar
 
 def quality(model: GRU4Rec, data: Dataset) -> str:
     """Evaluate on the test cases."""
-    values = measure(model, data.test, metrics=METRICS).metrics
+    values = measure(model, data.test, {"metrics": METRICS}).metrics
     return "   ".join(f"{name} {values[name]:.4f}" for name in METRICS)
 
 

@@ -84,7 +84,7 @@ def measured(seen: Any, names: list[str]) -> tuple[Evaluation, Cases]:
         exclude_seen=True,
         offsets=np.concatenate([[0], np.cumsum(np.bincount(seen["rows"], minlength=count))]),
     )
-    return measure(Seen(seen), cases, metrics=names, ties="standard"), cases
+    return measure(Seen(seen), cases, {"metrics": names, "ties": "standard"}), cases
 
 
 def compared(seen: Any) -> Iterator[tuple[str, float, float, float]]:

@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     rows = {"plain": row({}, args.epochs, None)}
     rows |= {name: row(recipe, args.epochs, "plain") for name, recipe in RECIPES.items()}
-    data = segue.prepare(segue.read(args.log), valid_share=0.0)
+    data = segue.prepare(segue.read(args.log), split={"valid_share": 0.0})
     folder = folder_for(args.folder, data, epochs=args.epochs, plain=PLAIN, recipes=RECIPES)
     compare(rows, data, seeds=args.seeds, folder=folder, metrics=("recall@20", "mrr@20"))
 

@@ -16,7 +16,11 @@ def main() -> None:
     log, task = sys.argv[1], json.loads(sys.argv[2])
     name = task["model"]
     data = segue.prepare(
-        segue.read(log, columns={"session": "user"}), "leave-one-out", k_core=1, exclude_seen=True, valid_share=0.0
+        segue.read(log, columns={"session": "user"}),
+        "leave-one-out",
+        cleaning={"k_core": 1},
+        cases={"exclude_seen": True},
+        split={"valid_share": 0.0},
     )
     kind = segue.model_class(name)
     sizes = {**task, "hidden_size": task["embedding_size"]}

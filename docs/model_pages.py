@@ -47,7 +47,7 @@ def _head(name: str) -> str:
 def _parameters(name: str) -> str:
     config = segue.model_class(name).Config
     own_first = sorted(describe(config), key=lambda one: "." in one.name)
-    rows = [[f"`{one.name}`", typed(one.default), one.rule, one.meaning] for one in own_first]
+    rows = [[f"`{one.name}`", typed(one.default), one.rule, one.description] for one in own_first]
     if not rows:
         return "It has no parameters.\n"
     text = table(["parameter", "default", "rule", "meaning"], rows, numbers=False) + "\n"

@@ -124,9 +124,9 @@ def model_calls(name: str, model: segue.Model, train: Sessions, rng: np.random.G
             lambda: segue.measure(model, cases(foreign(rng), rng.integers(1, N + 1, 6))),
         ),
         "measure(targets)": (
-            lambda: segue.measure(model, cases(sound(rng), rng.integers(1, N + 1, 6)), candidates="uni7"),
+            lambda: segue.measure(model, cases(sound(rng), rng.integers(1, N + 1, 6)), {"candidates": "uni7"}),
             lambda: segue.measure(
-                model, cases(sound(rng), any_index(rng, 6)), candidates=str(rng.choice(["uni7", "full"]))
+                model, cases(sound(rng), any_index(rng, 6)), {"candidates": str(rng.choice(["uni7", "full"]))}
             ),
         ),
         "fit": (

@@ -81,7 +81,7 @@ def test_a_space_around_a_value_follows_it() -> None:
 
 def test_there_is_nothing_around_nothing() -> None:
     assert "training.loss.n_samples" not in spaces_of(SASRec().config)
-    assert "training.loss.n_samples" in spaces_of(SASRec(training={"loss": {"name": "bce", "n_samples": 8}}).config)
+    assert "training.loss.n_samples" in spaces_of(SASRec(training={"loss": {"kind": "bce", "n_samples": 8}}).config)
 
 
 def test_what_lies_in_a_space() -> None:

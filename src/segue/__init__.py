@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from segue.protocols.dataset import open_dataset as open_dataset
     from segue.protocols.prepare import prepare as prepare
     from segue.protocols.protocol import Protocol as Protocol
+    from segue.protocols.ranking import Ranking as Ranking
     from segue.recbole import load_recbole as load_recbole
     from segue.training.config import Distillation as Distillation
     from segue.training.runtime import Runtime as Runtime
@@ -102,6 +103,7 @@ _HOMES = {
     "open_dataset": "protocols.dataset",
     "prepare": "protocols.prepare",
     "Protocol": "protocols.protocol",
+    "Ranking": "protocols.ranking",
     "Distillation": "training.config",
     "Comparison": "experiment.comparison.compare",
     "compare": "experiment.comparison.compare",

@@ -49,8 +49,13 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = get_close_matches(name, names, n=1)
-        guess = f"did you mean '{close[0]}'? " if close else ""
+        by_last_part: dict[str, list[str]] = {}
+        for one in names:
+            by_last_part.setdefault(one.rpartition(".")[2], []).append(one)
+        close = by_last_part.get(name) or get_close_matches(name, names, n=1)
+        if not close:
+            close = [one for part in get_close_matches(name, by_last_part, n=1) for one in by_last_part[part]]
+        guess = "did you mean " + " or ".join(f"'{one}'" for one in close) + "? " if close else ""
         super().__init__(f"unknown {kind} '{name}': {guess}choose one of {', '.join(names)}")
 
 

@@ -2,57 +2,66 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from segue.errors import ParameterError, UnknownNameError
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
+KIND = "kind"
+"""Parameter of a section such as ``protocol.split`` or ``training.loss`` that says which class declares the others."""
+
+
 class Section(BaseModel):
-    """A section of a configuration: frozen, without unknown names, infinities or not-a-numbers."""
+    """A section of a configuration: frozen, with a docstring for each parameter, and without unknown parameters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-TAG = "name"
-"""Parameter of a tagged section, such as ``training.loss``, that says which of several classes declares the others."""
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any], config: type[BaseModel] | None = None) -> dict[str, Any]:
-    """Return ``base`` with ``changes`` on top, section by section; a bare name stands for the tag of a section.
+    """Return ``base`` updated by ``changes``, section by section; a bare name stands for the kind of a section.
 
-    Args:
-        base: values by name.
-        changes: values that replace them.
-        config: declares the values; a tagged section whose tag changes keeps the parameters that both classes have.
+    A section whose kind changes keeps the parameters that both kinds have; without ``config``, which declares them, it
+    keeps none.
     """
     merged = dict(base)
     for name, value in changes.items():
         old, info = merged.get(name), config.model_fields.get(name) if config else None
-        classes = tagged_classes(info)
-        if classes or config is None:
-            old = {TAG: old} if isinstance(old, str) and isinstance(value, Mapping) else old
-            value = {TAG: value} if isinstance(value, str) and isinstance(old, Mapping) else value  # noqa: PLW2901
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            chosen = classes.get(value.get(TAG, old.get(TAG)))
-            kept = {key: one for key, one in old.items() if key in chosen.model_fields} if chosen else old
-            merged[name] = merge(kept, value, _section(info))
-        else:
+        kinds = kinds_of(info)
+        if kinds or config is None:
+            old = {KIND: old} if isinstance(old, str) and isinstance(value, Mapping) else old
+            value = {KIND: value} if isinstance(value, str) and isinstance(old, Mapping) else value  # noqa: PLW2901
+        if not (isinstance(old, Mapping) and isinstance(value, Mapping)):
             merged[name] = value
+            continue
+        section = kinds.get(value.get(KIND, old.get(KIND))) or _section(info)
+        if kinds and section:
+            old = {key: one for key, one in old.items() if key in section.model_fields}
+        elif config is None and KIND in value and KIND in old:
+            old = {}
+        merged[name] = merge(old, value, section)
     return merged
 
 
-def tagged_classes(info: FieldInfo | None) -> dict[Any, type[BaseModel]]:
-    """Return the classes of a tagged section by tag; nothing for any other parameter."""
+def kinds_of(info: FieldInfo | None) -> dict[Any, type[BaseModel]]:
+    """Return the classes of a section that comes in several kinds, by kind; empty for any other parameter."""
     if info is None or info.discriminator is None:
         return {}
-    return {tag: one for one in get_args(info.annotation) for tag in get_args(one.model_fields[TAG].annotation)}
+    return {kind: one for one in get_args(info.annotation) for kind in get_args(one.model_fields[KIND].annotation)}
 
 
 def _section(info: FieldInfo | None) -> type[BaseModel] | None:
@@ -85,7 +94,7 @@ def field_of(config: type[BaseModel], name: str) -> FieldInfo | None:
     info = config.model_fields.get(first)
     if info is None or not rest:
         return info
-    sections = (*tagged_classes(info).values(), _section(info))
+    sections = (*kinds_of(info).values(), _section(info))
     return next((found for one in sections if one is not None and (found := field_of(one, rest)) is not None), None)
 
 
@@ -97,7 +106,12 @@ def typed(value: Any) -> str:
 
 
 def build(
-    config: type[ConfigT], owner: str, *, preset: str | None = None, parameters: Mapping[str, Any] | None = None
+    config: type[ConfigT],
+    owner: str,
+    *,
+    preset: str | None = None,
+    base: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> ConfigT:
     """Build a configuration from its defaults, a preset and single parameters, in that order.
 
@@ -105,23 +119,46 @@ def build(
         config: the class that declares the parameters, and their ``presets``.
         owner: prefix of a parameter in messages, for example ``"gru4rec"``.
         preset: name of a preset.
+        base: all values, instead of the defaults.
         parameters: values by name; a section is a mapping.
 
     Raises:
         UnknownNameError: there is no such preset.
         ParameterError: all invalid parameters with their rules and the values received.
     """
-    values: dict[str, Any] = config.model_construct().model_dump()
+    values: dict[str, Any] = dict(base) if base is not None else config.model_construct().model_dump()
     if preset is not None:
         presets: Mapping[str, Mapping[str, Any]] = getattr(config, "presets", {})
         if preset not in presets:
             raise UnknownNameError(f"preset of {owner}", preset, presets)
         values = merge(values, presets[preset], config)
+    given = parameters or {}
     try:
-        return config.model_validate(merge(values, parameters or {}, config))
+        return config.model_validate(merge(values, given, config))
     except ValidationError as error:
-        lines = [_explain(owner, config, detail) for detail in error.errors()]
-        raise ParameterError("\n".join(lines)) from None
+        details = error.errors()
+    # What the parameters leave without effect of the preset goes back to its default; they themselves are refused.
+    paths = [path for detail in details if detail["type"] == IDLE for path in _idle_paths(config, detail)]
+    if leftovers := [path for path in paths if not _holds(given, path) and _holds(values, path)]:
+        for path in leftovers:
+            values = _without(values, path)
+        return build(config, owner, base=values, parameters=given)
+    raise ParameterError("\n".join(_explain(owner, config, detail) for detail in details))
+
+
+def _idle_paths(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    place = tuple(_place(config, detail["loc"])[0].split("."))
+    return [(*place, name) for name in detail["ctx"]["rules"]] or [place]
+
+
+def _holds(values: Any, path: tuple[str, ...]) -> bool:
+    return not path or (isinstance(values, Mapping) and path[0] in values and _holds(values[path[0]], path[1:]))
+
+
+def _without(values: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    first, *rest = path
+    others = {name: value for name, value in values.items() if name != first}
+    return {**others, first: _without(values[first], tuple(rest))} if rest else others
 
 
 _RULES = {
@@ -135,50 +172,91 @@ _RULES = {
 """Expected types, by the first word of pydantic's error types (``int_parsing``, ``bool_type``)."""
 
 
+IDLE = "idle"
+
+
+def idle(rule: str = "", **rules: str) -> PydanticCustomError:
+    """Return the refusal of a parameter that has no effect, to raise in its validator.
+
+    Args:
+        rule: what the parameter must be, with the remedy.
+        **rules: the same by parameter, in a validator of a whole section.
+    """
+    return PydanticCustomError(IDLE, "{rule}", {"rule": rule, "rules": rules})
+
+
 def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
-    path, tag, classes = _located(config, detail["loc"])
-    where = ".".join([owner, *path])
+    name, kind_of_section = _place(config, detail["loc"])
+    where = f"{owner}.{name}" if name else owner
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    if detail["type"] == IDLE and context["rules"]:
+        return "\n".join(f"{where}.{one}: must be {rule}" for one, rule in context["rules"].items())
     if detail["type"] == "extra_forbidden":
-        users = [other for other, one in classes.items() if path[-1] in one.model_fields]
-        if users:
-            return (
-                f"{where}: must be left out with the {path[-2]} '{tag}', got {detail['input']!r}: "
-                f"it is used by {', '.join(users)}"
-            )
-        return str(UnknownNameError(f"parameter of {owner}", ".".join(path), [one.name for one in describe(config)]))
+        return _unknown(owner, config, name, kind_of_section)
     if detail["type"] == "union_tag_invalid":
-        return f"{where}: must be one of {detail['ctx']['expected_tags']}, got {detail['ctx']['tag']!r}"
+        return f"{where}: must be one of {context['expected_tags']}, got {context['tag']!r}"
     rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     kind, _, mistake = str(detail["type"]).partition("_")
-    if mistake in ("type", "parsing", "from_float", "attributes_type"):
+    if mistake in ("type", "attributes_type", "parsing", "from_float"):
         example = f" such as '[{detail['input']}]'" if isinstance(detail["input"], str) else ""
         rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
     return f"{where}: must be {rule}, got {detail['input']!r}"
 
 
-def _located(config: type[BaseModel], loc: Iterable[Any]) -> tuple[list[str], Any, dict[Any, type[BaseModel]]]:
-    """Return the path of a mistake without tags, and tag and classes of the tagged section that it is in."""
-    path: list[str] = []
+def _place(config: type[BaseModel], path: Iterable[Any]) -> tuple[str, str]:
+    """Return the dotted name of a parameter, and the kind of its section if there are several.
+
+    Args:
+        config: the class that declares the parameters.
+        path: where pydantic found a mistake; the kind of a section is part of it.
+    """
+    names, kind, kinds = [], "", kinds_of(None)
     section: type[BaseModel] | None = config
-    tag, classes, inner = None, tagged_classes(None), tagged_classes(None)
-    for part in loc:
-        if part in inner:
-            tag, classes, inner, section = part, inner, {}, inner[part]
+    for part in path:
+        if part in kinds:
+            section, kind, kinds = kinds[part], str(part), {}
         else:
-            path.append(str(part))
-            info = section.model_fields.get(part) if section else None
-            inner, section = tagged_classes(info), _section(info)
-    return path, tag, classes
+            names.append(str(part))
+            info = section.model_fields.get(str(part)) if section else None
+            kinds, section = kinds_of(info), _section(info)
+    return ".".join(names), kind
+
+
+def _unknown(owner: str, config: type[BaseModel], name: str, kind: str) -> str:
+    """Refuse a parameter that does not exist, or that another kind of its section has."""
+    known = describe(config)
+    kinds = [other for one in known if one.name == name for other in one.kinds]
+    if not kinds:
+        return str(UnknownNameError(f"parameter of {owner}", name, {one.name for one in known}))
+    section = name.rpartition(".")[0]
+    return (
+        f"{owner}.{name}: belongs to {section} {', '.join(map(repr, kinds))}, got {section} '{kind}'; "
+        f"leave it out, or set {owner}.{section}={kinds[0]}"
+    )
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as help and docs show it."""
+    """A parameter as help and docs show it.
+
+    Attributes:
+        name: its dotted name.
+        default: its default.
+        rule: its type and bounds.
+        meaning: its docstring.
+        kinds: the kinds of its section that have it, if not all of them do.
+    """
 
     name: str
     default: Any
     rule: str
     meaning: str
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """Its meaning, and the kinds that have it."""
+        return f"{self.meaning} Used by {', '.join(self.kinds)}." if self.kinds else self.meaning
 
 
 def describe(config: type[BaseModel]) -> list[Parameter]:
@@ -188,22 +266,27 @@ def describe(config: type[BaseModel]) -> list[Parameter]:
 
 def _parameters(defaults: BaseModel, prefix: str) -> Iterator[Parameter]:
     for name, info in type(defaults).model_fields.items():
-        default, classes = getattr(defaults, name, None), tagged_classes(info)
-        if classes:
-            yield Parameter(prefix + name, getattr(default, TAG), " | ".join(classes), _meaning(info))
-            yield from _tagged_parameters(default, classes, f"{prefix}{name}.")
+        default, kinds = getattr(defaults, name, None), kinds_of(info)
+        if kinds:
+            yield Parameter(prefix + name, getattr(default, KIND), " | ".join(kinds), _meaning(info))
+            yield from _parameters_of_kinds(default, kinds, f"{prefix}{name}.")
         elif isinstance(default, BaseModel):
             yield from _parameters(default, f"{prefix}{name}.")
         else:
             yield Parameter(prefix + name, default, _rule(info), _meaning(info))
 
 
-def _tagged_parameters(default: Any, classes: Mapping[str, type[BaseModel]], prefix: str) -> Iterator[Parameter]:
-    fields = {name: info for one in classes.values() for name, info in one.model_fields.items() if name != TAG}
-    for name, info in fields.items():
-        users = [tag for tag, one in classes.items() if name in one.model_fields]
-        by = f" Used by {', '.join(users)}." if len(users) < len(classes) else ""
-        yield Parameter(prefix + name, getattr(default, name, info.default), _rule(info), _meaning(info) + by)
+def _parameters_of_kinds(default: Any, kinds: Mapping[Any, type[BaseModel]], prefix: str) -> Iterator[Parameter]:
+    """Yield the parameters of a section that comes in several kinds; those that are alike in several once."""
+    found: dict[str, Parameter] = {}
+    for kind, section in kinds.items():
+        shared = {name: getattr(default, name) for name in section.model_fields if hasattr(default, name)}
+        for one in _parameters(section.model_construct(**shared), prefix):
+            if one.name != prefix + KIND:
+                earlier = found.setdefault(repr(one), one)
+                found[repr(one)] = replace(earlier, kinds=(*earlier.kinds, kind))
+    for one in found.values():
+        yield replace(one, kinds=()) if len(one.kinds) == len(kinds) else one
 
 
 def _meaning(info: FieldInfo) -> str:

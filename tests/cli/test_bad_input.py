@@ -110,18 +110,23 @@ BAD_OPTIONS = {
     ),
     "unknown parameter of the protocol": (
         ("--set", "protocol.kcore=5"),
-        "unknown parameter of protocol 'kcore': did you mean 'k_core'? choose one of ",
+        "unknown parameter of protocol 'kcore': did you mean 'cleaning.k_core'? choose one of ",
+    ),
+    "parameter of another split": (
+        ("--set", "protocol.split=ratio", "--set", "protocol.split.test_days=7"),
+        "protocol.split.test_days: belongs to split 'last-days', got split 'ratio'; leave it out, or set "
+        "protocol.split=last-days\n",
     ),
     "unknown metric": (
-        ("--set", "protocol.metrics=[recal@20]"),
-        "protocol.metrics: must be a list of metrics (unknown metric 'recal': did you mean 'recall'? choose one of ",
+        ("--set", "protocol.ranking.metrics=[recal@20]"),
+        "protocol.ranking.metrics: must be a list of metrics (unknown metric 'recal': did you mean 'recall'? choose ",
     ),
     "unknown preset": (
         ("--model", "gru4rec", "--preset", "gru4rec=author"),
         "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, recbole\n",
     ),
     "no session left": (
-        ("--set", "protocol.min_length=999"),
+        ("--set", "protocol.cleaning.min_length=999"),
         "step 'min-length' left nothing of ",
     ),
     "device that is not there": (
@@ -258,7 +263,10 @@ def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str
         ((), "--out: out holds a run already; add --resume to go on with it, --overwrite to replace it, or choose "),
         (("--resume", "--overwrite"), "--resume: goes on with what --overwrite would replace; give one of them\n"),
         (("--overwrite", "--model", "nobody"), "unknown model 'nobody': choose one of "),
-        (("--overwrite", "--set", "protocol.k_core=0"), "protocol.k_core: must be greater than or equal to 1, got 0\n"),
+        (
+            ("--overwrite", "--set", "protocol.cleaning.k_core=0"),
+            "protocol.cleaning.k_core: must be greater than or equal to 1, got 0\n",
+        ),
     ],
 )
 def test_an_older_run_survives_mistakes(
@@ -275,7 +283,10 @@ def test_an_older_run_survives_mistakes(
     [
         (("--seed", "8"), "out: was started with seed 3, got 8; resume with the same settings, "),
         (("--set", "gru4rec.layers=2"), "out: was started with gru4rec.layers 1, got 2; resume with "),
-        (("--set", "protocol.test_days=2"), "out: was started with protocol.test_days 1.0, got 2.0; resume with "),
+        (
+            ("--set", "protocol.split.test_days=2"),
+            "out: was started with protocol.split.test_days 1.0, got 2.0; resume ",
+        ),
         (("--no-baselines",), "out: was started with popularity, which is not requested now; markov, which "),
         (("other",), "out: was started with log shop, got other; fingerprint of the log "),
     ],

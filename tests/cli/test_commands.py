@@ -83,7 +83,7 @@ def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finis
     cases = f"{results(out)['data']['test_cases']:,}"
     assert f"shop  ·  {cases} cases  ·  session-next  ·  protocol " in outcome.out
     assert f"{cases} test cases, protocol `session-next`" in report
-    assert "| exclude_seen | false |" in report
+    assert "| cases.exclude_seen | false |" in report
     assert "None" not in report
 
 
@@ -96,7 +96,9 @@ def test_a_model_that_loses_to_a_baseline_is_said_so(finished: Finished) -> None
 
 
 def test_histories_are_tested_by_leave_one_out(histories: Path, tmp_path: Path) -> None:
-    outcome = segue("run", histories, "--model", "stan", "--set", "protocol.k_core=2", "--out", tmp_path / "out")
+    outcome = segue(
+        "run", histories, "--model", "stan", "--set", "protocol.cleaning.k_core=2", "--out", tmp_path / "out"
+    )
     assert outcome.code == 0, outcome.err
     found = results(tmp_path / "out")
     assert found["protocol"]["name"] == "leave-one-out"
@@ -120,10 +122,10 @@ def test_options_may_stand_in_a_file(finished: Finished, log: Path, tmp_path: Pa
     config = tmp_path / "run.yaml"
     config.write_text(
         f"log: {log}\nmodels: [gru4rec, stan]\nseed: 9\nbaselines: false\n"
-        "set:\n  gru4rec: {hidden_size: 8, training: {epochs: 1}}\n  protocol: {test_days: 2}\n"
+        "set:\n  gru4rec: {hidden_size: 8, training: {epochs: 1}}\n  protocol: {split: {test_days: 2}}\n"
     )
     out = tmp_path / "out"
-    assert segue("run", "--config", config, "--seed", 3, "--set", "protocol.test_days=1", "--out", out).code == 0
+    assert segue("run", "--config", config, "--seed", 3, "--set", "protocol.split.test_days=1", "--out", out).code == 0
     assert results(out)["protocol"]["hash"] == results(finished[0])["protocol"]["hash"]
     assert metrics(out) == {label: metrics(finished[0])[label] for label in ("gru4rec", "stan")}
 
@@ -299,8 +301,8 @@ def test_the_summary_of_a_model_shows_its_network() -> None:
 
 
 def test_a_log_is_shown_step_by_step(log: Path) -> None:
-    found = json.loads(segue("data", log, "--set", "protocol.min_support=9", "--json").out)
-    assert found["protocol"]["min_support"] == 9
+    found = json.loads(segue("data", log, "--set", "protocol.cleaning.min_support=9", "--json").out)
+    assert found["protocol"]["cleaning"]["min_support"] == 9
     assert {"sessions", "items", "events", "repeats", "equal_times"} <= found["data"]["stages"][0].keys()
     shown = segue("data", log).out
     assert "min-support, train: dropped items with fewer than 5 events\n" in shown
@@ -347,6 +349,11 @@ def test_help_fits_a_terminal_and_shows_examples(command: tuple[str, ...]) -> No
     if command:
         examples = outcome.out.split("Examples:")[1].split("╭")[0].splitlines()
         assert sum(line.startswith(f" segue {command[0]}") for line in examples) >= 2
+
+
+@pytest.mark.parametrize("command", ["run", "data", "prepare", "fit"])
+def test_help_names_a_parameter_of_a_part_of_the_protocol(command: str) -> None:
+    assert re.search(r"protocol\.(cleaning|split)\.\w+=\d", segue(command, "--help").out)
 
 
 def test_the_version_is_told() -> None:

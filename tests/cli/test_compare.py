@@ -30,7 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     for name, options in {
         "zero": (log, *both),
         "one": (log, *both, "--seed", 1),
-        "days": (log, "--model", "markov", "--no-baselines", "--set", "protocol.test_days=2"),
+        "days": (log, "--model", "markov", "--no-baselines", "--set", "protocol.split.test_days=2"),
         "elsewhere": (other, "--model", "markov", "--no-baselines"),
     }.items():
         outcome = segue("run", *options, "--out", folder / name)
@@ -114,7 +114,7 @@ def test_different_protocols_are_refused_and_it_is_said_what_differs(runs: Runs)
     outcome = segue("compare", runs["zero"], runs["days"])
     assert outcome.code == 2
     assert outcome.out == ""
-    text = f"protocol.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both alike"
+    text = f"protocol.split.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both alike"
     assert text in outcome.err
     assert outcome.err.count("protocol.") == 1
     outcome = segue("compare", runs["zero"], runs["elsewhere"])
@@ -227,7 +227,7 @@ def mark(run: Path) -> str:
     return json.loads((run / "results.json").read_text())["protocol"]["hash"]
 
 
-OTHER = ("--set", "protocol.metrics=[ndcg@5,recall@20,gini@10]", "--set", "protocol.decimals=3")
+OTHER = ("--set", "protocol.ranking.metrics=[ndcg@5,recall@20,gini@10]", "--set", "protocol.decimals=3")
 
 
 def test_runs_with_other_metrics_share_a_hash_and_compare_by_what_both_measured(runs: Runs, tmp_path: Path) -> None:
@@ -248,13 +248,21 @@ def test_runs_with_other_metrics_share_a_hash_and_compare_by_what_both_measured(
 
 def test_seeds_with_other_metrics_are_one_row_by_what_both_measured(runs: Runs, tmp_path: Path) -> None:
     log, other = runs["zero"].parent / "shop.csv", tmp_path / "other"
-    metrics = ("--set", "protocol.metrics=[coverage@20,ndcg@5]")
+    metrics = ("--set", "protocol.ranking.metrics=[coverage@20,ndcg@5]")
     segue("run", log, "--model", "bpr", "--no-baselines", *BPR, *metrics, "--seed", 1, "--out", other)
     found = compared(runs["zero"] / "bpr", other / "bpr")
     assert found["metrics"] == ["ndcg@5"]
     assert [row["seeds"] for row in found["rows"]] == [[0, 1]]
     segue(
-        "run", log, "--model", "markov", "--no-baselines", "--set", "protocol.metrics=[gauc]", "--out", tmp_path / "x"
+        "run",
+        log,
+        "--model",
+        "markov",
+        "--no-baselines",
+        "--set",
+        "protocol.ranking.metrics=[gauc]",
+        "--out",
+        tmp_path / "x",
     )
     assert "must share a metric to be compared by" in segue("compare", runs["zero"], tmp_path / "x").err
 
@@ -292,7 +300,7 @@ def test_resuming_with_other_metrics_measures_again_without_training(runs: Runs,
 
 def test_by_a_metric_of_which_lower_is_better_the_lowest_is_the_best(runs: Runs, tmp_path: Path) -> None:
     log, run = runs["zero"].parent / "shop.csv", tmp_path / "run"
-    metrics = ("--set", "protocol.metrics=[popularity@20,gini@20]")
+    metrics = ("--set", "protocol.ranking.metrics=[popularity@20,gini@20]")
     outcome = segue("run", log, "--model", "markov,bpr", *BPR, *metrics, "--out", run)
     assert outcome.code == 0, outcome.err
     found = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)

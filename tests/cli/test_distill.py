@@ -34,7 +34,11 @@ def test_mistakes_end_in_one_message_and_write_nothing(
             ("--set", "gru4rec.layers=2"),
             "--set: gru4rec is not the model that is trained here, sasrec; leave",
         ),
-        (finished[0] / "stan", ("--set", "protocol.k_core=3"), "error: protocol.k_core: is that of the teacher in a "),
+        (
+            finished[0] / "stan",
+            ("--set", "protocol.cleaning.k_core=3"),
+            "error: protocol.cleaning.k_core: is that of the teacher in a ",
+        ),
         (tmp_path / "nothing", (), "nothing"),
     ):
         outcome = segue("distill", teacher, log, *options, "--out", out)

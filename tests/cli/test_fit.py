@@ -68,11 +68,11 @@ def test_a_file_of_options_takes_the_place_of_a_model(
     monkeypatch.chdir(tmp_path)
     config = "models: [gru4rec]\nseed: 4\nchosen_epochs: {training: 2}\nset:\n  gru4rec: {hidden_size: 8}\n"
     Path("best.yaml").write_text(config, encoding="utf-8")
-    outcome = segue("fit", log, "--config", "best.yaml", "--set", "protocol.last_days=20")
+    outcome = segue("fit", log, "--config", "best.yaml", "--set", "protocol.cleaning.last_days=20")
     assert outcome.code == 0, outcome.err
     about = Artifact.read(Path("runs/shop-gru4rec-1")).about
     assert about["epochs"] == {"training": {"epochs": 2, "why": "best of the trial on validation"}}
-    assert (about["seed"], about["like"], about["protocol"]["last_days"]) == (4, None, 20)
+    assert (about["seed"], about["like"], about["protocol"]["cleaning"]["last_days"]) == (4, None, 20)
     assert segue("fit", log, "--config", "best.yaml", "--seed", 5, "--set", "gru4rec.training.epochs=1").code == 0
     second = Artifact.read(Path("runs/shop-gru4rec-2"))
     assert (second.about["seed"], second.about["epochs"]["training"]["epochs"]) == (5, 1)
@@ -92,7 +92,10 @@ def test_a_file_of_options_takes_the_place_of_a_model(
             "--set: stan is not the model that is trained here, gru4rec; leave",
         ),
         (("--like", "RUN/gru4rec", "--columns", "item=sku"), "shop.csv: "),
-        (("--like", "RUN/gru4rec", "--set", "protocol.value_among={type: [buy]}"), "protocol.value_among: must name"),
+        (
+            ("--like", "RUN/gru4rec", "--set", "protocol.cleaning.value_among={type: [buy]}"),
+            "protocol.cleaning.value_among: must name",
+        ),
         (("--like", "RUN/gru4rec", "--device", "gpu"), "device: must be"),
     ],
 )

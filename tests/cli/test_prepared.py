@@ -15,6 +15,7 @@ from segue.data.synthetic import shop
 from segue.errors import ParameterError
 from segue.protocols.dataset import MEASURING
 from segue.protocols.protocol import Protocol
+from segue.protocols.ranking import Ranking
 
 TIMINGS = {"fit_seconds", "evaluate_seconds", "latency_ms", "peak_memory_mb", "seconds"}
 STUDENT = ("--set", "sasrec.embedding_size=8", "--set", "sasrec.inner_size=16", "--set", "sasrec.training.epochs=1")
@@ -116,7 +117,7 @@ def test_the_protocol_of_the_folder_chooses_the_epochs(tmp_path: Path) -> None:
     folder = tmp_path / "prepared"
     assert segue("prepare", *log, "--out", folder).code == 0
     options = ("--model", "sasrec", *STUDENT, "--set", "sasrec.features=[device]", "--slices", "device")
-    options = (*options, "--set", "protocol.metrics=[recall@3,coverage@3]")
+    options = (*options, "--set", "protocol.ranking.metrics=[recall@3,coverage@3]")
     for source, out in ((log, "a"), ((folder,), "b")):
         outcome = segue("run", *source, *options, "--out", tmp_path / out)
         assert outcome.code == 0, outcome.err
@@ -142,12 +143,15 @@ def test_distillation_gives_the_results_of_the_log(
 def test_the_protocol_of_a_distillation_is_that_of_the_teacher(
     log: Path, finished: tuple[Path, Outcome], prepared: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
-    settings = ("--set", "protocol.k_core=3", "--set", "protocol.metrics=[recall@5]")
+    settings = ("--set", "protocol.cleaning.k_core=3", "--set", "protocol.ranking.metrics=[recall@5]")
     metric = ("--set", "protocol.valid_metric=mrr@5")
     rule = "is that of the teacher in a distillation; leave it out"
     for source in (log, prepared[0]):
         outcome = segue("distill", finished[0] / "stan", source, *settings, *metric, "--out", tmp_path / "out")
-        assert (outcome.code, outcome.err) == (2, f"error: protocol.k_core: {rule}\nprotocol.metrics: {rule}\n")
+        assert (outcome.code, outcome.err) == (
+            2,
+            f"error: protocol.cleaning.k_core: {rule}\nprotocol.ranking.metrics: {rule}\n",
+        )
         assert not (tmp_path / "out").exists()
     for source, out in ((log, "a"), (prepared[0], "b")):
         outcome = segue("distill", finished[0] / "stan", source, *STUDENT, *metric, "--out", tmp_path / out)
@@ -168,7 +172,7 @@ def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, 
 
 
 def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, tmp_path: Path) -> None:
-    cleaning = ("--set", "protocol.min_support=7", "--set", "protocol.drop_repeats=true")
+    cleaning = ("--set", "protocol.cleaning.min_support=7", "--set", "protocol.cleaning.drop_repeats=true")
     assert segue("prepare", log, *cleaning, "--out", tmp_path / "data").code == 0
     outcome = segue("tune", tmp_path / "data", "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / "search")
     assert outcome.code == 0, outcome.err
@@ -178,7 +182,10 @@ def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, t
     assert again.code == 0, again.err
     one, other = (library.load(tmp_path / name) for name in ("model", "same"))
     assert one.vocabulary.hash == other.vocabulary.hash
-    assert (one.about["protocol"]["min_support"], one.about["protocol"]["drop_repeats"]) == (7, True)
+    assert (one.about["protocol"]["cleaning"]["min_support"], one.about["protocol"]["cleaning"]["drop_repeats"]) == (
+        7,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,14 +195,14 @@ def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, t
         ("--format", "csv"),
         ("--columns", "item=sku"),
         ("--items", "goods.csv"),
-        ("--set", "protocol.k_core=5"),
+        ("--set", "protocol.cleaning.k_core=5"),
     ],
 )
 def test_how_to_prepare_is_no_option_any_more(
     prepared: tuple[Path, Outcome], tmp_path: Path, option: str, value: str
 ) -> None:
     folder = prepared[0]
-    named = option if option != "--set" else "--set protocol.k_core"
+    named = option if option != "--set" else "--set protocol.cleaning.k_core"
     expected = (
         f"error: {named}: cannot be used with {folder}, which is prepared already; leave it out, or name the log\n"
     )
@@ -207,9 +214,9 @@ def test_how_to_prepare_is_no_option_any_more(
 
 
 def test_every_other_parameter_of_the_protocol_is_measured_anew() -> None:
-    changing = {"metrics", "ties", "candidates", "candidate_seed", "valid_metric", "decimals"}
-    assert set(MEASURING) == changing
-    assert changing < Protocol.model_fields.keys()
+    assert set(MEASURING) == {"ranking", "valid_metric", "decimals"}
+    assert set(MEASURING) < Protocol.model_fields.keys()
+    assert set(Ranking.model_fields) == {"candidates", "seed", "ties", "metrics"}
 
 
 def test_mistakes_are_named(
@@ -222,7 +229,7 @@ def test_mistakes_are_named(
     model = finished[0] / "stan"
     shop(200, 7).frame.write_csv(tmp_path / "else.csv")
     assert segue("prepare", tmp_path / "else.csv", "--out", tmp_path / "else").code == 0
-    assert segue("prepare", log, "--set", "protocol.valid_days=2", "--out", tmp_path / "two-days").code == 0
+    assert segue("prepare", log, "--set", "protocol.split.valid_days=2", "--out", tmp_path / "two-days").code == 0
     told = {
         ("prepare", log, "--out", folder): f"--out: {folder} holds a data set already; add --overwrite to replace it",
         ("prepare", log, "--out", tmp_path / "other"): f"--out: {tmp_path / 'other'} holds other files; choose another",
@@ -284,7 +291,7 @@ def test_fit_and_prepare_need_the_log_itself(
 
 def test_another_protocol_is_noted(log: Path, finished: tuple[Path, Outcome], tmp_path: Path) -> None:
     model = finished[0] / "stan"
-    assert segue("prepare", log, "--set", "protocol.cases=last", "--out", tmp_path / "last").code == 0
+    assert segue("prepare", log, "--set", "protocol.cases.targets=last", "--out", tmp_path / "last").code == 0
     outcome = segue("evaluate", model, tmp_path / "last")
     assert outcome.code == 0, outcome.err
     assert (

@@ -56,7 +56,7 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert [row["label"] for row in results["models"]] == ["item-knn"]
     assert results["models"][0]["config"]["n_neighbours"] == 7
-    assert (results["seed"], results["protocol"]["metrics"]) == (9, ["hit@5"])
+    assert (results["seed"], results["protocol"]["ranking"]["metrics"]) == (9, ["hit@5"])
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,14 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
         (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
         (("--model", "BPR,SASRec"), "in different ways; run them apart"),
         (("--protocol", "leave-one-out"), "--protocol: the RecBole configuration says it"),
-        (("--set", "protocol.value_interval={colour: '[1,2]'}"), "must name columns of the log, got 'colour'; it has"),
-        (("--set", "protocol.value_interval={session: '[1,2]'}"), "must name columns of numbers, got 'session'"),
+        (
+            ("--set", "protocol.cleaning.value_interval={colour: '[1,2]'}"),
+            "must name columns of the log, got 'colour'; it has",
+        ),
+        (
+            ("--set", "protocol.cleaning.value_interval={session: '[1,2]'}"),
+            "must name columns of numbers, got 'session'",
+        ),
         (("--config", "other.yaml"), "--recbole: cannot be combined with --config; give one of them"),
     ],
 )

@@ -12,7 +12,7 @@ from segue.data.events import sort_events
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.protocols.encode import encode
+from segue.protocols.cases import encode
 
 
 def sessions_of(ids: list[object]) -> Sessions:
@@ -69,7 +69,7 @@ def test_a_split_that_numbers_each_part_from_1_keeps_the_ids_of_training() -> No
             "part": ["train"] * 4 + ["test"] * 2,
         }
     )
-    train = segue.prepare(segue.read(log), valid_share=0.0).train
+    train = segue.prepare(segue.read(log), split={"valid_share": 0.0}).train
     assert (train.ids.dtype, train.ids.to_list()) == (pl.Int64, [1, 2])
 
 

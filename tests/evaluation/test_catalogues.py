@@ -27,7 +27,13 @@ def log(prefix: str, n_items: int) -> segue.Events:
 
 
 def data(prefix: str, n_items: int, **parameters: object) -> segue.Dataset:
-    return segue.prepare(log(prefix, n_items), "session-next", min_support=1, test_days=20, valid_days=5, **parameters)
+    return segue.prepare(
+        log(prefix, n_items),
+        "session-next",
+        cleaning={"min_support": 1},
+        split={"test_days": 20, "valid_days": 5},
+        **parameters,
+    )
 
 
 def test_a_model_is_not_tested_on_the_indices_of_other_items() -> None:
@@ -53,7 +59,13 @@ def test_a_larger_catalogue_is_refused_before_any_kernel_sees_it() -> None:
 def test_yesterdays_model_is_tested_on_todays_log_as_the_message_says() -> None:
     model = segue.Markov().fit(data("a", 30).train)
     today = log("a", 40)
-    own = segue.prepare(today, "session-next", vocabulary=model.vocabulary, min_support=1, test_days=20, valid_days=5)
+    own = segue.prepare(
+        today,
+        "session-next",
+        vocabulary=model.vocabulary,
+        cleaning={"min_support": 1},
+        split={"test_days": 20, "valid_days": 5},
+    )
     assert segue.evaluate(model, own).metrics["recall@5"] > 0.9
 
 

@@ -11,7 +11,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.drawing import Drawn, Sample
 from segue.evaluation.measure import measure
-from segue.protocols.candidates import Candidates
+from segue.protocols.ranking import Ranking
 from segue.rng import generator
 
 ITEMS = 60
@@ -19,7 +19,7 @@ SUPPORT = np.concatenate([[0], np.arange(1, ITEMS + 1)])
 
 
 def sampled(text, support, seed):
-    return Sample.of(Candidates.parse(text), support, seed)
+    return Sample.of(Ranking(candidates=text, seed=seed), support)
 
 
 def random_cases(count, items=ITEMS):
@@ -121,17 +121,17 @@ def test_what_is_no_name_of_candidates_is_refused(text):
     scorer = Constant([0.0, 1.0, 2.0], [1, 1])
     cases = Cases(Prefixes.from_lists([np.array([1], np.int32)]), np.array([2], np.int32), np.zeros(1, int))
     with pytest.raises(ParameterError, match=f"candidates: must be full, labeled, uniN or popN .*, got '{text}'"):
-        measure(scorer, cases, candidates=text)
+        measure(scorer, cases, {"candidates": text})
 
 
 def test_candidates_and_metrics_must_be_of_one_kind():
     scorer = Constant([0.0, 1.0, 2.0], [1, 1])
     cases = Cases(Prefixes.from_lists([np.array([1], np.int32)]), np.array([2], np.int32), np.zeros(1, int))
     with pytest.raises(ParameterError, match="'labeled' is for metrics of values, got mrr; use 'full'"):
-        measure(scorer, cases, metrics=["mrr"], candidates="labeled")
+        measure(scorer, cases, {"metrics": ["mrr"], "candidates": "labeled"})
     labelled = Cases(cases.prefixes, cases.targets, cases.groups, labels=np.ones(1))
     with pytest.raises(ParameterError, match="'uni5' is for metrics of rankings, got rmse; use 'labeled'"):
-        measure(scorer, labelled, metrics=["rmse"], candidates="uni5")
+        measure(scorer, labelled, {"metrics": ["rmse"], "candidates": "uni5"})
 
 
 def test_no_more_is_drawn_than_there_is():

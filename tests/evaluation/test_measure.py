@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
-from segue.errors import EmptyDataError, ParameterError, UnknownNameError
+from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.drawing import Sample
 from segue.evaluation.measure import _cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
@@ -21,7 +21,7 @@ from segue.metrics.beyond_accuracy import gini_index, in_tail, shannon_entropy
 from segue.metrics.ranking import RANK_METRICS
 from segue.metrics.values import auc
 from segue.progress import Progress
-from segue.protocols.candidates import Candidates
+from segue.protocols.ranking import Ranking
 from segue.rng import generator
 
 
@@ -65,7 +65,7 @@ BY_HAND = np.array([[0, 0, 0, 0, 0], [9, 2, 3, 4, 1], [9, 3, 2, 1, 4], [9, 3, 2,
 def test_two_cases_by_hand():
     scorer = Table(BY_HAND, support=np.array([40, 30, 20, 10]))
     names = ("recall@1", "recall@2", "mrr", "ndcg@3", "coverage@1", "coverage@2", "popularity@1", "popularity@2")
-    evaluation = measure(scorer, cases_of([[2, 1], [3]], [2, 4]), metrics=names)
+    evaluation = measure(scorer, cases_of([[2, 1], [3]], [2, 4]), {"metrics": names})
     assert evaluation.ranks.tolist() == [2, 1]
     assert evaluation.metrics == pytest.approx(
         {
@@ -86,9 +86,9 @@ def test_two_cases_by_hand():
 def test_items_of_the_prefix_are_left_out_if_the_cases_say_so():
     lists, targets = [[3, 1], [4, 1]], [2, 4]
     names = ["mrr", "coverage@2"]
-    kept = measure(Table(BY_HAND), cases_of(lists, targets), metrics=names)
+    kept = measure(Table(BY_HAND), cases_of(lists, targets), {"metrics": names})
     assert kept.ranks.tolist() == [2, 4]
-    without = measure(Table(BY_HAND), cases_of(lists, targets, exclude_seen=True), metrics=names)
+    without = measure(Table(BY_HAND), cases_of(lists, targets, exclude_seen=True), {"metrics": names})
     assert without.ranks.tolist() == [1, np.inf]
     assert without.metrics == {"mrr": 1 / 2, "coverage@2": 3 / 4}
 
@@ -113,7 +113,7 @@ def test_it_never_scores_more_cases_than_a_chunk():
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 10_000))
 def test_equals_a_loop_over_sorted_lists(count, items, seed):
     scorer, cases = random_scorer(items, seed), random_cases(count, items)
-    evaluation = measure(scorer, cases, metrics=DEFAULT_METRICS)
+    evaluation = measure(scorer, cases, {"metrics": DEFAULT_METRICS})
     scores = scorer.score(cases.prefixes).numpy()
     lists = np.argsort(-scores[:, 1:], axis=1) + 1
     ranks = np.array([[shown.tolist().index(target) + 1.0] for shown, target in zip(lists, cases.targets, strict=True)])
@@ -132,24 +132,26 @@ def test_a_constant_scorer_does_not_look_good():
     cases = random_cases(300, 200)
     constant = Table(np.zeros((201, 201)))
     names = ["recall@20", "mrr@20"]
-    assert measure(constant, cases, metrics=names, ties="conservative").metrics == {"recall@20": 0, "mrr@20": 0}
-    assert measure(constant, cases, metrics=names, ties="median").metrics == {"recall@20": 0, "mrr@20": 0}
-    assert measure(constant, cases, metrics=names, ties="standard").metrics == {"recall@20": 1, "mrr@20": 1}
+    assert measure(constant, cases, {"metrics": names, "ties": "conservative"}).metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, {"metrics": names, "ties": "median"}).metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, {"metrics": names, "ties": "standard"}).metrics == {"recall@20": 1, "mrr@20": 1}
 
 
 def test_a_scorer_of_nan_does_not_look_good():
-    evaluation = measure(Table(np.full((31, 31), np.nan)), random_cases(20, 30), ties="standard")
+    evaluation = measure(Table(np.full((31, 31), np.nan)), random_cases(20, 30), {"ties": "standard"})
     assert set(evaluation.metrics.values()) == {0.0}
 
 
 def test_equal_scores_are_listed_by_support():
     scorer = Table(np.zeros((5, 5)), support=np.array([1, 5, 9, 3]))
-    evaluation = measure(scorer, cases_of([[1]], [1]), metrics=["popularity@2"])
+    evaluation = measure(scorer, cases_of([[1]], [1]), {"metrics": ["popularity@2"]})
     assert evaluation.metrics == {"popularity@2": 7}
 
 
 def test_a_catalogue_smaller_than_the_cutoff():
-    evaluation = measure(Table(BY_HAND), cases_of([[1]], [4]), metrics=["recall@20", "precision@20", "coverage@20"])
+    evaluation = measure(
+        Table(BY_HAND), cases_of([[1]], [4]), {"metrics": ["recall@20", "precision@20", "coverage@20"]}
+    )
     assert evaluation.metrics == {"recall@20": 1, "precision@20": 1 / 20, "coverage@20": 1}
 
 
@@ -171,7 +173,7 @@ def test_one_session_alone_gives_no_interval():
 def test_cases_of_a_session_share_its_events():
     items, ends = np.array([1, 3, 2, 4, 4], dtype=np.int32), np.array([1, 2, 4])
     cases = Cases(Prefixes(items, np.array([0, 0, 3]), ends), items[ends], np.array([0, 0, 1]))
-    evaluation = measure(Table(BY_HAND), cases, metrics=["recall@1"])
+    evaluation = measure(Table(BY_HAND), cases, {"metrics": ["recall@1"]})
     # 1 -> 3 and 4 -> 4 are the first of their lists, (1, 3) -> 2 is the third of its own.
     assert evaluation.ranks.tolist() == [1, 3, 1]
     assert evaluation.groups.tolist() == [0, 0, 1]
@@ -191,7 +193,7 @@ def several(count, items, seed=2):
 def test_several_relevant_items_equal_a_loop_over_sorted_lists(chunk):
     scorer, (cases, wanted) = random_scorer(50), several(80, 50)
     names = ("recall@10", "hit@10", "precision@10", "mrr@10", "ndcg@10", "map@10", "mrr")
-    evaluation = measure(scorer, cases, metrics=names, chunk=chunk)
+    evaluation = measure(scorer, cases, {"metrics": names}, chunk=chunk)
     scores = scorer.score(cases.prefixes).numpy()
     expected, all_ranks = {name: [] for name in names}, []
     for row, start, end, items in zip(scores, cases.prefixes.starts, cases.prefixes.ends, wanted, strict=True):
@@ -215,7 +217,7 @@ def test_liked_three_shown_five_by_hand():
     cases = Cases(
         Prefixes.from_lists([np.array([6])]), np.array([1, 2, 3], np.int32), np.zeros(1, int), offsets=np.array([0, 3])
     )
-    evaluation = measure(Table(table), cases, metrics=["recall@5", "precision@5", "mrr@5", "map@5"])
+    evaluation = measure(Table(table), cases, {"metrics": ["recall@5", "precision@5", "mrr@5", "map@5"]})
     expected = {"recall@5": 2 / 3, "precision@5": 2 / 5, "mrr@5": 1 / 2, "map@5": (1 / 2 + 2 / 4) / 3}
     assert evaluation.metrics == pytest.approx(expected)
 
@@ -223,9 +225,11 @@ def test_liked_three_shown_five_by_hand():
 @pytest.mark.parametrize("candidates", ["uni9", "pop9"])
 def test_drawn_candidates_equal_a_rank_among_them(candidates):
     scorer, cases = random_scorer(60), random_cases(100, 60)
-    evaluation = measure(scorer, cases, metrics=["mrr", "coverage@5"], candidates=candidates, candidate_seed=5, chunk=9)
+    evaluation = measure(
+        scorer, cases, {"metrics": ["mrr", "coverage@5"], "candidates": candidates, "seed": 5}, chunk=9
+    )
     assert evaluation.sampled
-    drawn = Sample.of(Candidates.parse(candidates), scorer.vocabulary.support, 5).draw(cases, 0)
+    drawn = Sample.of(Ranking(candidates=candidates, seed=5), scorer.vocabulary.support).draw(cases, 0)
     scores = scorer.score(cases.prefixes).numpy()
     own = np.take_along_axis(scores, cases.targets[:, None].astype(int), axis=1)
     among = np.take_along_axis(scores, drawn.astype(int), axis=1)
@@ -238,7 +242,10 @@ def test_with_all_items_drawn_the_ranks_are_those_of_the_catalogue():
     scorer, cases = random_scorer(30), random_cases(50, 30, exclude_seen=True)
     scorer.table = (scorer.table * 2).round()  # many ties
     for ties in TIES:
-        drawn, full = measure(scorer, cases, candidates="uni30", ties=ties), measure(scorer, cases, ties=ties)
+        drawn, full = (
+            measure(scorer, cases, {"candidates": "uni30", "ties": ties}),
+            measure(scorer, cases, {"ties": ties}),
+        )
         assert drawn.metrics == full.metrics
         assert (drawn.tied, drawn.tie_bounds) == (full.tied, full.tie_bounds)
 
@@ -246,11 +253,11 @@ def test_with_all_items_drawn_the_ranks_are_those_of_the_catalogue():
 def test_a_target_is_ranked_where_it_is_listed():
     scorer, cases = random_scorer(30), random_cases(80, 30)
     scorer.table = scorer.table.round()  # many ties
-    evaluation = measure(scorer, cases, metrics=["mrr", "recall@5"])
+    evaluation = measure(scorer, cases, {"metrics": ["mrr", "recall@5"]})
     lists, _ = top_k(scorer.score(cases.prefixes), 30, order=scorer.vocabulary.order)
     places = [1 + row.index(target) for row, target in zip(lists.tolist(), cases.targets.tolist(), strict=True)]
     assert evaluation.ranks.tolist() == places
-    others = {ties: measure(scorer, cases, metrics=["mrr", "recall@5"], ties=ties) for ties in TIES}
+    others = {ties: measure(scorer, cases, {"metrics": ["mrr", "recall@5"], "ties": ties}) for ties in TIES}
     assert others["conservative"].metrics["mrr"] < evaluation.metrics["mrr"] < others["standard"].metrics["mrr"]
     for name in ("mrr", "recall@5"):
         bounds = (others["conservative"].metrics[name], others["standard"].metrics[name])
@@ -265,7 +272,7 @@ def test_many_ties_are_noted_with_the_range_of_the_figures():
     scorer, cases = random_scorer(30), random_cases(80, 30)
     assert measure(scorer, cases).tie_note(["mrr@10"]) == ""
     scorer.table = scorer.table.round()
-    evaluation = measure(scorer, cases, metrics=["mrr@10", "coverage@5"])
+    evaluation = measure(scorer, cases, {"metrics": ["mrr@10", "coverage@5"]})
     worst, best = evaluation.tie_bounds["mrr@10"]
     assert worst < evaluation.metrics["mrr@10"] < best
     assert evaluation.tie_note(["mrr@10", "coverage@5"]) == (
@@ -307,7 +314,7 @@ def test_pairs_ranked_right_equal_a_loop_over_pairs(ties, exclude_seen):
     scorer, (cases, wanted) = random_scorer(30), several(60, 30)
     scorer.table = (scorer.table * 2).round()  # many ties
     cases = replace(cases, exclude_seen=exclude_seen)
-    evaluation = measure(scorer, cases, metrics=EVERYTHING, ties=ties, chunk=7)
+    evaluation = measure(scorer, cases, {"metrics": EVERYTHING, "ties": ties}, chunk=7)
     scores, half = scorer.score(cases.prefixes).numpy(), {"conservative": 0.0, "standard": 1.0, "median": 0.5}[ties]
     values = []
     for row, start, end, items in zip(scores, cases.prefixes.starts, cases.prefixes.ends, wanted, strict=True):
@@ -335,7 +342,7 @@ def test_pairs_ranked_right_equal_a_loop_over_pairs(ties, exclude_seen):
 
 def test_lists_equal_a_count_over_whole_lists():
     scorer, cases = random_scorer(40), random_cases(90, 40)
-    evaluation = measure(scorer, cases, metrics=EVERYTHING, chunk=11)
+    evaluation = measure(scorer, cases, {"metrics": EVERYTHING}, chunk=11)
     lists = np.argsort(-scorer.score(cases.prefixes).numpy()[:, 1:], axis=1)[:, :5] + 1
     counts = np.bincount(lists.ravel(), minlength=41)
     assert evaluation.metrics["gini@5"] == gini_index(counts)
@@ -347,7 +354,7 @@ def test_lists_equal_a_count_over_whole_lists():
 def test_a_cutoff_beyond_the_catalogue_costs_no_memory():
     scorer, cases = random_scorer(10), random_cases(20, 10)
     names = ("coverage@1000000000", "popularity@1000000000")
-    assert measure(scorer, cases, metrics=names).metrics["coverage@1000000000"] == 1
+    assert measure(scorer, cases, {"metrics": names}).metrics["coverage@1000000000"] == 1
 
 
 def test_a_pair_metric_that_one_session_decides_has_no_interval():
@@ -357,7 +364,7 @@ def test_a_pair_metric_that_one_session_decides_has_no_interval():
         np.arange(3),
         offsets=np.array([0, 1, 3, 3]),
     )
-    evaluation = measure(Table(np.array([[0, 0, 0], [0, 2, 1], [0, 1, 2]])), cases, metrics=["gauc", "hit@1"])
+    evaluation = measure(Table(np.array([[0, 0, 0], [0, 2, 1], [0, 1, 2]])), cases, {"metrics": ["gauc", "hit@1"]})
     assert evaluation.metrics["gauc"] == 0
     assert evaluation.confidence.keys() == {"hit@1"}
 
@@ -371,7 +378,7 @@ def test_values_against_labels():
     scorer, cases = random_scorer(20), labelled(80, 20, 2)
     scores = scorer.score(cases.prefixes).numpy()[np.arange(80), cases.targets].astype(float)
     names = ["auc", "mae", "rmse", "logloss"]
-    evaluation = measure(scorer, cases, metrics=names, chunk=7)
+    evaluation = measure(scorer, cases, {"metrics": names}, chunk=7)
     assert evaluation.metrics["auc"] == pytest.approx(auc(scores, cases.labels)(np.ones(80, dtype=np.int64)))
     assert evaluation.metrics["mae"] == pytest.approx(np.abs(scores - cases.labels).mean())
     assert evaluation.metrics["rmse"] == pytest.approx(np.sqrt(((scores - cases.labels) ** 2).mean()))
@@ -380,7 +387,7 @@ def test_values_against_labels():
         assert low < evaluation.metrics[name] < high
     scorer.scores_are_logits = True
     probabilities = 1 / (1 + np.exp(-scores))
-    as_logits = measure(scorer, cases, metrics=names)
+    as_logits = measure(scorer, cases, {"metrics": names})
     assert as_logits.metrics["auc"] == pytest.approx(evaluation.metrics["auc"])
     assert as_logits.metrics["mae"] == pytest.approx(np.abs(probabilities - cases.labels).mean())
     rates = np.array(evaluation.roc)
@@ -391,24 +398,26 @@ def test_values_that_are_no_probabilities_are_taken_as_they_are():
     scorer, cases = random_scorer(20), labelled(50, 20, 6)
     scorer.scores_are_logits = True
     scores = scorer.score(cases.prefixes).numpy()[np.arange(50), cases.targets].astype(float)
-    assert measure(scorer, cases, metrics=["mae"]).metrics["mae"] == pytest.approx(np.abs(scores - cases.labels).mean())
+    assert measure(scorer, cases, {"metrics": ["mae"]}).metrics["mae"] == pytest.approx(
+        np.abs(scores - cases.labels).mean()
+    )
 
 
 def test_rankings_of_labelled_cases_are_those_of_what_was_liked():
     scorer, cases = random_scorer(20), labelled(80, 20, 2)
     liked = cases[np.flatnonzero(cases.labels == 1)]
-    assert measure(scorer, cases, metrics=["mrr"]).metrics == measure(scorer, liked, metrics=["mrr"]).metrics
+    assert measure(scorer, cases, {"metrics": ["mrr"]}).metrics == measure(scorer, liked, {"metrics": ["mrr"]}).metrics
 
 
 def test_mistakes_about_labels_and_pairs_are_explained():
     scorer, cases = random_scorer(10), random_cases(5, 10)
-    with pytest.raises(ParameterError, match=r"these cases have none; set protocol\.candidates=labeled"):
-        measure(scorer, cases, metrics=["auc"])
+    with pytest.raises(ParameterError, match=r"these cases have none; set protocol\.ranking\.candidates=labeled"):
+        measure(scorer, cases, {"metrics": ["auc"]})
     with pytest.raises(ParameterError, match="needs both liked and other cases, and every label is 1"):
-        measure(scorer, replace(cases, labels=np.ones(5)), metrics=["auc"])
+        measure(scorer, replace(cases, labels=np.ones(5)), {"metrics": ["auc"]})
     alone = Table(np.zeros((2, 2)))
     with pytest.raises(ParameterError, match="metric 'gauc': no case has both a relevant and another candidate"):
-        measure(alone, cases_of([[1]], [1]), metrics=["gauc"])
+        measure(alone, cases_of([[1]], [1]), {"metrics": ["gauc"]})
 
 
 class _Recorder(Progress):
@@ -435,10 +444,14 @@ def test_mistakes_are_explained():
     scorer, cases = random_scorer(10), random_cases(5, 10)
     with pytest.raises(EmptyDataError, match="there is no test case"):
         measure(scorer, cases[:0])
-    with pytest.raises(UnknownNameError, match="unknown metric 'accuracy'"):
-        measure(scorer, cases, metrics=["accuracy@3"])
-    with pytest.raises(UnknownNameError, match="unknown tie rule 'worst'"):
-        measure(scorer, cases, ties="worst")
+    with pytest.raises(ParameterError, match=r"^ranking\.metrics: must be a list .*unknown metric 'accuracy'"):
+        measure(scorer, cases, {"metrics": ["accuracy@3"]})
+    with pytest.raises(ParameterError, match=r"^ranking\.ties: must be 'served', .* got 'worst'"):
+        measure(scorer, cases, {"ties": "worst"})
+    with pytest.raises(ParameterError, match=r"^ranking\.seed: must be left out with candidates 'full', .* got 3"):
+        measure(scorer, cases, {"seed": 3})
+    with pytest.raises(ParameterError, match="unknown parameter of ranking 'metric': did you mean 'metrics'"):
+        measure(scorer, cases, {"metric": ["mrr"]})
     with pytest.raises(ParameterError, match="chunk: must be at least 1, got 0"):
         measure(scorer, cases, chunk=0)
     with pytest.raises(ParameterError, match="cases: targets must be item indices from 1 to 4"):

@@ -85,7 +85,7 @@ def test_candidates_that_are_really_drawn_give_these_figures(model):
     numbers = np.arange(len(targets))
     nothing = np.zeros(len(targets), dtype=np.int64)
     cases = Cases(Prefixes(np.zeros(0, dtype=np.int32), nothing, nothing), targets, numbers)
-    drawn = measure(Descending(), cases, metrics=[*TOP, "user_auc"], candidates="uni99")
+    drawn = measure(Descending(), cases, {"metrics": [*TOP, "user_auc"], "candidates": "uni99"})
     assert drawn.sampled
     for metric in TOP:
         assert drawn.metrics[metric] == pytest.approx(expected(metric, 99)[model], abs=0.04)

@@ -23,7 +23,8 @@ def row(label: str, value: float, *, baseline: bool = False, **more: object) -> 
 def results(*rows: ModelResult, protocol: dict[str, object] | None = None, **more: object) -> Results:
     """A run whose optional fields are empty, but for those given."""
     stage = {"step": "read", "part": "log", "why": "", "dropped": 0, "events": 1234, "first_time": None}
-    told = {"name": "session-next", "hash": "0123456789ab", "headline": ["recall@20", "mrr@20"], **(protocol or {})}
+    told = {"name": "session-next", "hash": "0123456789ab", "headline": ["recall@20", "mrr@20"]}
+    told |= {"ranking": {"candidates": "full"}, **(protocol or {})}
     return Results(
         segue="0.1.0",
         log="clicks",

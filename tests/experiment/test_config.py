@@ -9,11 +9,11 @@ from segue.experiment.source import read_log
 
 def test_settings_become_a_tree_with_typed_values() -> None:
     tree = parse_settings(
-        ["gru4rec.hidden_size=128", "gru4rec.training.epochs=5", "protocol.test_days=2", "a.b=null", "a.c=none"]
+        ["gru4rec.hidden_size=128", "gru4rec.training.epochs=5", "protocol.split.test_days=2", "a.b=null", "a.c=none"]
     )
     assert tree == {
         "gru4rec": {"hidden_size": 128, "training": {"epochs": 5}},
-        "protocol": {"test_days": 2},
+        "protocol": {"split": {"test_days": 2}},
         "a": {"b": None, "c": None},
     }
 

@@ -48,7 +48,7 @@ def run(log: Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = segue.RunConfig(
         log="shop.csv",
         models=["sasrec", "two-stage", "v-sknn"],
-        set={"sasrec": SMALL, "two-stage": PAIR, "protocol": {"min_support": 3, "drop_repeats": True}},
+        set={"sasrec": SMALL, "two-stage": PAIR, "protocol": {"cleaning": {"min_support": 3, "drop_repeats": True}}},
         baselines=False,
         seed=3,
     )
@@ -72,7 +72,7 @@ def test_it_is_what_fitting_by_hand_with_the_epochs_of_the_best_validation_gives
     assert 1 < best < 8
     model = segue.fit(log, like=run / "sasrec", out=tmp_path / "model", log_name="shop")
     assert model.config.training.epochs == best
-    protocol = Protocol.named("session-next", {"min_support": 3, "drop_repeats": True})
+    protocol = Protocol.named("session-next", {"cleaning": {"min_support": 3, "drop_repeats": True}})
     everything = prepare_whole(log, protocol).train
     by_hand = segue.SASRec(**{**SMALL, "training": {**SMALL["training"], "epochs": best}}).fit(everything, seed=3)
     by_hand.save(tmp_path / "by-hand")
@@ -92,7 +92,7 @@ def test_the_manifest_says_what_it_was_trained_on(log: Events, run: Path, tmp_pa
     assert about["data"]["events"] == len(train.items)
     assert about["data"]["sessions"] == len(train)
     assert about["data"]["items"] == len(train.vocabulary)
-    assert (about["protocol"]["min_support"], about["protocol"]["drop_repeats"]) == (3, True)
+    assert (about["protocol"]["cleaning"]["min_support"], about["protocol"]["cleaning"]["drop_repeats"]) == (3, True)
     assert "hash" not in about["protocol"]  # No figure belongs to it.
     assert about["epochs"]["training"]["why"] == "best of 8 on validation"
     like = about["like"]
@@ -125,14 +125,14 @@ def test_a_model_without_epochs_is_simply_fitted(log: Events, run: Path, tmp_pat
 def test_parameters_the_seed_and_the_cleaning_can_be_changed(log: Events, run: Path, tmp_path: Path) -> None:
     settings = {
         "sasrec": {"training": {"epochs": 1}, "embedding_size": 4},
-        "protocol": {"min_support": 1, "last_days": 3},
+        "protocol": {"cleaning": {"min_support": 1, "last_days": 3}},
     }
     model = segue.fit(log, like=run / "sasrec", out=tmp_path / "model", settings=settings, seed=9)
     about = Artifact.read(tmp_path / "model").about
     assert (model.config.training.epochs, model.config.embedding_size, about["seed"]) == (1, 4, 9)
     assert about["epochs"]["training"] == {"epochs": 1, "why": "set by hand"}
     assert about["data"]["first_time"] > log.frame["time"].min().isoformat()
-    assert about["protocol"]["drop_repeats"]
+    assert about["protocol"]["cleaning"]["drop_repeats"]
 
 
 def test_a_production_model_is_trained_anew_on_a_later_log(log: Events, run: Path, tmp_path: Path) -> None:
@@ -151,12 +151,14 @@ def test_a_production_model_is_trained_anew_on_a_later_log(log: Events, run: Pat
 
 
 def test_a_recipe_trains_for_the_epochs_that_it_names(log: Events, tmp_path: Path) -> None:
-    config = segue.RunConfig(models=["sasrec"], set={"sasrec": SMALL, "protocol": {"min_support": 2}}, seed=5)
+    config = segue.RunConfig(
+        models=["sasrec"], set={"sasrec": SMALL, "protocol": {"cleaning": {"min_support": 2}}}, seed=5
+    )
     one = config.model_copy(update={"set": {**config.set, "sasrec": {**SMALL, "training": {"epochs": 2}}}})
     assert segue.fit(log, like=one, out=tmp_path / "a").config.training.epochs == 2
     about = Artifact.read(tmp_path / "a").about
     assert about["epochs"]["training"] == {"epochs": 2, "why": "of the configuration"}
-    assert (about["like"], about["seed"], about["protocol"]["min_support"]) == (None, 5, 2)
+    assert (about["like"], about["seed"], about["protocol"]["cleaning"]["min_support"]) == (None, 5, 2)
     tuned = tmp_path / "best.yaml"
     tuned.write_text(yaml.safe_dump({**config.model_dump(exclude_defaults=True), "chosen_epochs": {"training": 1}}))
     model = segue.fit(log, like=load_config(tuned, {}), out=tmp_path / "b")
@@ -175,7 +177,9 @@ def test_a_teacher_of_privileged_training_takes_the_epochs_of_its_student(log: E
 
 def test_a_run_without_validation_used_all_its_epochs(log: Events, tmp_path: Path) -> None:
     short = {**SMALL, "training": {"epochs": 2}}
-    config = segue.RunConfig(models=["sasrec"], set={"sasrec": short, "protocol": {"valid_days": 0}}, baselines=False)
+    config = segue.RunConfig(
+        models=["sasrec"], set={"sasrec": short, "protocol": {"split": {"valid_days": 0}}}, baselines=False
+    )
     segue.run(config, tmp_path / "run", events=log)
     assert segue.fit(log, like=tmp_path / "run" / "sasrec", out=tmp_path / "model").config.training.epochs == 2
     why = Artifact.read(tmp_path / "model").about["epochs"]["training"]["why"]
@@ -200,8 +204,8 @@ def test_mistakes_are_named_before_anything_is_written(log: Events, run: Path, t
     with pytest.raises(ParameterError, match=r"sasrec\.features: .*weather"):
         segue.fit(log, like=run / "sasrec", out=out, settings={"sasrec": {"features": ["weather"]}})
     untimed = Events(log.frame.drop("time"))
-    with pytest.raises(ParameterError, match=r"protocol.last_days: needs times and this log has none"):
-        segue.fit(untimed, like=run / "sasrec", out=out, settings={"protocol": {"last_days": 3}})
+    with pytest.raises(ParameterError, match=r"protocol.cleaning.last_days: needs times and this log has none"):
+        segue.fit(untimed, like=run / "sasrec", out=out, settings={"protocol": {"cleaning": {"last_days": 3}}})
     assert not out.exists()
 
 

@@ -9,7 +9,7 @@ from segue.experiment.run import run
 
 
 def test_the_recipe_in_the_report_repeats_the_run(tmp_path: Path) -> None:
-    protocol = {"test_days": 3, "min_support": 2}
+    protocol = {"split": {"test_days": 3}, "cleaning": {"min_support": 2}}
     config = RunConfig(log="shop", models=["stan"], seed=5, set={"protocol": protocol, "stan": {"k": 50}})
     events = shop(sessions=800)
     first = run(config, tmp_path / "first", events=events)

@@ -184,7 +184,7 @@ def test_decimal_places_are_those_of_the_protocol(full: Results) -> None:
 
 @pytest.mark.parametrize(("candidates", "warned"), [("uni100", True), ("full", False), ("labeled", False)])
 def test_figures_among_drawn_items_wear_a_badge(candidates: str, warned: bool) -> None:
-    drawn = results(protocol={"candidates": candidates})
+    drawn = results(protocol={"ranking": {"candidates": candidates}})
     assert (f"sampled: {candidates}" in page(drawn)) is warned
     assert (f"**Sampled ({candidates})" in markdown(drawn)) is warned
 

@@ -215,7 +215,9 @@ def test_predicted_values_by_hand():
         [math.log(4), math.log(4 / 3), -math.log(1e-15)]
     )
     for metric in (auc, log_loss):
-        with pytest.raises(ParameterError, match=r"needs labels of 0 and 1, got 5; set protocol\.label_threshold"):
+        with pytest.raises(
+            ParameterError, match=r"needs labels of 0 and 1, got 5; set protocol\.cases\.label_threshold"
+        ):
             metric(predictions, np.array([1.0, 0, 5, 1, 0]))
 
 

@@ -15,7 +15,6 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.requests import encode_sessions
-from segue.protocols.candidates import Candidates
 
 N = 30
 LISTS = [[3, 4], [5]]
@@ -140,25 +139,19 @@ def test_k_is_an_integer(model: segue.Popularity, recurrent: segue.GRU4Rec, aske
             call()
 
 
-@pytest.mark.parametrize(("kind", "size"), [("uni", 0), ("pop", 0), ("uni", -5), ("full", 3), ("uni", True)])
-def test_candidates_have_the_size_of_their_kind(kind: Any, size: int) -> None:
-    with pytest.raises(ParameterError, match=r"^candidates.*: must"):
-        Candidates(kind, size)
+@pytest.mark.parametrize("text", ["uni", "pop", "uni0", "uni-5", "full3", "uniTrue", "random", "random7"])
+def test_candidates_have_a_known_kind_and_its_size(text: str) -> None:
+    with pytest.raises(ParameterError, match=r"^ranking\.candidates: must be full, labeled, uniN or popN .* got"):
+        build(Ranking, "ranking", parameters={"candidates": text})
 
 
-def test_candidates_are_of_a_known_kind() -> None:
-    candidates = Candidates()
-    # Not by the constructor, whose types are checked while the tests run.
-    object.__setattr__(candidates, "kind", "random")
-    with pytest.raises(ParameterError, match=r"^candidates: must be full, labeled, .* got kind 'random' with size 0"):
-        candidates.__post_init__()
-
-
-@pytest.mark.parametrize("text", [None, 5, ["full"], "uni0", "uni-5"])
-def test_candidates_are_read_from_text(text: Any) -> None:
-    with pytest.raises(ParameterError, match=r"^candidates: must be full, labeled, uniN or popN .* got"):
-        Candidates.parse(text)
-    assert str(Candidates("uni", 7)) == "uni7"
+@pytest.mark.parametrize("text", [None, 5, ["full"]])
+def test_candidates_are_text(text: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^ranking\.candidates: must be text, got"):
+        build(Ranking, "ranking", parameters={"candidates": text})
+    assert Ranking(candidates="uni7").draw == ("uni", 7)
+    assert Ranking(candidates="pop9").draw == ("pop", 9)
+    assert Ranking().draw is None
 
 
 @pytest.mark.parametrize("item", [True, False, np.True_, 1.7, np.float32(2.5), np.inf, -np.inf, np.nan, None, "1_0"])

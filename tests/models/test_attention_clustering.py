@@ -65,7 +65,7 @@ def test_a_network_without_clusters_names_none() -> None:
 
 def test_clusters_match_the_categories_of_the_shop() -> None:
     """With a trained table a session is told by its clusters alone: they become the departments of the shop."""
-    data = prepare(shop(), "session-next", test_days=2)
+    data = prepare(shop(), "session-next", split={"test_days": 2})
     training = {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "loss": {"n_samples": 256}}
     model = AttentionClustering(vectors="trained", anneal=1.0, training=training).fit(data.train)
     categories = np.unique(data.train.vocabulary.table["category"].to_numpy(), return_inverse=True)[1]

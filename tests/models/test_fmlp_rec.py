@@ -114,7 +114,7 @@ def test_it_learns_from_one_negative(loss: str) -> None:
     """What the authors' code minimises, and what their paper writes."""
     log = sessions([[1 + start, 1 + (start + 1) % 6] for start in range(6)] * 20, 6)
     training = {
-        "loss": {"name": loss, "n_samples": 1, "alpha": 0.0},
+        "loss": {"kind": loss, "n_samples": 1, "alpha": 0.0},
         "batch_size": 8,
         "epochs": 30,
         "learning_rate": 0.02,
@@ -126,4 +126,4 @@ def test_it_learns_from_one_negative(loss: str) -> None:
 
 def test_the_preset_of_the_authors_is_their_training() -> None:
     training = FMLPRec(preset="authors").config.training
-    assert (training.loss.name, training.loss.n_samples, training.loss.alpha) == ("bce", 1, 0.0)
+    assert (training.loss.kind, training.loss.n_samples, training.loss.alpha) == ("bce", 1, 0.0)

@@ -135,8 +135,8 @@ def test_it_learns_what_each_user_likes_and_knows_them_again(tmp_path: Path) -> 
     odd = own[np.flatnonzero(own.targets <= 4)]
     alone = FPMC(**SMALL).fit(log)
     model = FPMC(**SMALL, user=True).fit(log)
-    assert measure(model, odd, metrics=["hit@1"]).metrics["hit@1"] > 0.98
-    assert measure(alone, odd, metrics=["hit@1"]).metrics["hit@1"] < 0.5
+    assert measure(model, odd, {"metrics": ["hit@1"]}).metrics["hit@1"] > 0.98
+    assert measure(alone, odd, {"metrics": ["hit@1"]}).metrics["hit@1"] < 0.5
 
     loaded = load(model.save(tmp_path / "model"))
     told = [loaded.recommend([110], k=1, context={"user": f"user {number}"}).items for number in range(4)]
@@ -159,7 +159,7 @@ def test_who_is_not_known_has_no_user_term() -> None:
 
 def test_the_histories_of_users_are_their_sessions() -> None:
     frame = pl.DataFrame({"session": np.repeat(np.arange(6), 5), "item": np.tile(np.arange(3), 10)})
-    data = prepare(Events(frame, unit="user"), "leave-one-out", k_core=1)
+    data = prepare(Events(frame, unit="user"), "leave-one-out", cleaning={"k_core": 1})
     model = FPMC(user=True, training={"epochs": 1}).fit(data.train)
     model.check(data.train)
     table = model.network.context.weights[0]
@@ -179,4 +179,4 @@ def test_what_the_log_does_not_have_is_refused_before_training() -> None:
 
 def test_the_preset_of_recbole() -> None:
     config = FPMC(preset="recbole").config
-    assert (config.embedding_size, config.training.loss.name, config.training.loss.alpha) == (64, "bpr", 0.0)
+    assert (config.embedding_size, config.training.loss.kind, config.training.loss.alpha) == (64, "bpr", 0.0)

@@ -10,7 +10,7 @@ from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.measure import measure
 from segue.models.gru4rec import GRU4Rec, GRU4RecTraining
-from segue.parameters import merge, tagged_classes
+from segue.parameters import kinds_of, merge
 from segue.training.runtime import Runtime
 
 SMALL: dict = {
@@ -42,9 +42,9 @@ def chain() -> Task:
     return markov_chain(n_items=20, n_sessions=500)
 
 
-@pytest.mark.parametrize("loss", tagged_classes(GRU4RecTraining.model_fields["loss"]))
+@pytest.mark.parametrize("loss", kinds_of(GRU4RecTraining.model_fields["loss"]))
 def test_every_loss_learns(loss: str, chain: Task) -> None:
-    options = {"name": loss, "activation": "elu"} if loss == "bpr-max" else loss
+    options = {"kind": loss, "activation": "elu"} if loss == "bpr-max" else loss
     model = small(training={"loss": options, "epochs": 8})
     assert hit_rate(model.fit(chain.train), chain) >= 0.8 * chain.optimum
 
@@ -63,7 +63,7 @@ def test_every_cell_and_input_learns(cell: str, embedding: str, chain: Task) -> 
         {"momentum": 0.2},
         {"loss": {"logq": 0.0, "accidental_hits": "keep"}},
         {"schedule": "cosine", "warmup": 0.1, "clip_norm": 1.0},
-        {"loss": {"name": "top1", "activation": "tanh"}},
+        {"loss": {"kind": "top1", "activation": "tanh"}},
     ],
     ids=str,
 )
@@ -81,7 +81,7 @@ def test_the_best_validated_epoch_is_kept(chain: Task) -> None:
     model = small(training={"epochs": 5, "metric": "mrr@5"}).fit(chain.train, valid=chain.cases[:300])
     values = [record.validation for record in model.curve]
     assert len(values) == 5
-    assert measure(model, chain.cases[:300], metrics=["mrr@5"]).metrics["mrr@5"] == max(values)
+    assert measure(model, chain.cases[:300], {"metrics": ["mrr@5"]}).metrics["mrr@5"] == max(values)
 
 
 def test_a_training_that_was_still_getting_better_says_so(chain: Task) -> None:
@@ -109,7 +109,7 @@ def test_presets() -> None:
     assert GRU4Rec(preset="authors").config.training == usual.model_copy(update={"loss": kept})
     recbole = GRU4Rec(preset="recbole").config
     assert (recbole.embedding, recbole.embedding_size, recbole.hidden_size, recbole.layers) == ("separate", 64, 128, 1)
-    assert (recbole.dropout_embedding, recbole.training.loss.name) == (0.3, "cross-entropy")
+    assert (recbole.dropout_embedding, recbole.training.loss.kind) == (0.3, "cross-entropy")
 
 
 def test_all_mistakes_come_together() -> None:
@@ -133,7 +133,7 @@ def test_all_mistakes_come_together() -> None:
             {"loss": {"activation": "tanh"}},
             r"loss\.activation: must be left out with the loss 'cross-entropy', got 'tanh'",
         ),
-        ({"loss": {"name": "bpr", "logq": 0.5}}, r"loss\.logq: must be left out with the loss 'bpr', got 0\.5"),
+        ({"loss": {"kind": "bpr", "logq": 0.5}}, r"loss\.logq: must be left out with the loss 'bpr', got 0\.5"),
     ],
 )
 def test_parameters_that_make_no_sense_together_are_refused(training: dict, message: str) -> None:

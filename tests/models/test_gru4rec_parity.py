@@ -91,7 +91,7 @@ def train_one_epoch(model: GRU4Rec, case: dict) -> list[float]:
         options["activation"] = "elu"
     if case.get("loss", "cross-entropy") == "cross-entropy":
         options["logq"] = case.get("logq", 0.0)
-    config = GRU4RecTraining(loss={"name": case.get("loss", "cross-entropy"), **options}).loss
+    config = GRU4RecTraining(loss={"kind": case.get("loss", "cross-entropy"), **options}).loss
     support = train.vocabulary.support
     negatives = SessionParallelNegatives(FixedSampler(support), support, reject_hits=False)
     lanes, loss = SessionParallel(train, LANES), config.loss(N_ITEMS, "fp32")

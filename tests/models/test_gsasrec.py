@@ -63,6 +63,6 @@ def test_it_is_trained_as_published() -> None:
     for preset in (None, "ml-1m", "authors"):
         plan = GSASRec(preset=preset).config.training
         loss = plan.loss
-        assert (loss.name, loss.n_samples, loss.alpha, loss.gbce_t) == ("gbce", 256, 0, 0.75)
+        assert (loss.kind, loss.n_samples, loss.alpha, loss.gbce_t) == ("gbce", 256, 0, 0.75)
     published = GSASRec(preset="authors").config
     assert (published.max_length, published.embedding_size, published.dropout) == (200, 128, 0.5)

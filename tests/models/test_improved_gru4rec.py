@@ -41,7 +41,7 @@ class TestImprovedGRU4Rec(NeuralModelContract):
     long: ClassVar = {
         **SMALL,
         "training": {
-            "loss": {"name": "sampled-softmax", "n_samples": 32},
+            "loss": {"kind": "sampled-softmax", "n_samples": 32},
             "epochs": 4,
             "batch_size": 32,
             "patience": None,

@@ -108,4 +108,4 @@ def test_the_preset_of_recbole() -> None:
     config = NARM(preset="recbole").config
     assert (config.embedding_size, config.hidden_size, config.layers) == (64, 128, 1)
     assert (config.dropout_embedding, config.dropout_context, config.attention) == (0.25, 0.5, "paper")
-    assert (config.training.loss.name, config.training.positions) == ("cross-entropy", "last")
+    assert (config.training.loss.kind, config.training.positions) == ("cross-entropy", "last")

@@ -81,4 +81,4 @@ def test_presets() -> None:
     )
     published = SASRec(preset="authors").config
     assert (published.embedding_size, published.max_length, published.dropout) == (50, 200, 0.2)
-    assert (published.training.loss.name, published.training.loss.n_samples) == ("bce", 1)
+    assert (published.training.loss.kind, published.training.loss.n_samples) == ("bce", 1)

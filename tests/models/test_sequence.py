@@ -44,7 +44,7 @@ def small(**training: object) -> SASRec:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns(loss: str, chain: Task) -> None:
     epochs = {"gbce": 15, "nce": 20}.get(loss, 6)
-    model = small(loss={"name": loss, **LOSSES[loss]}, epochs=epochs)
+    model = small(loss={"kind": loss, **LOSSES[loss]}, epochs=epochs)
     assert hit_rate(model.fit(chain.train), chain) >= 0.9 * chain.optimum
 
 
@@ -57,14 +57,14 @@ def test_every_loss_is_tried_here() -> None:
 @pytest.mark.parametrize(
     "training",
     [
-        {"loss": {"name": "sampled-softmax", "n_samples": 0, "in_batch": True}},
-        {"loss": {"name": "bpr", "n_samples": 16, "candidate_num": 4}},
+        {"loss": {"kind": "sampled-softmax", "n_samples": 0, "in_batch": True}},
+        {"loss": {"kind": "bpr", "n_samples": 16, "candidate_num": 4}},
         {"positions": "last"},
         {"windows": "recent"},
         {"optimizer": "adagrad", "learning_rate": 0.1},
-        {"optimizer": "adagrad", "learning_rate": 0.1, "loss": {"name": "sampled-softmax", "n_samples": 64}},
+        {"optimizer": "adagrad", "learning_rate": 0.1, "loss": {"kind": "sampled-softmax", "n_samples": 64}},
         {"optimizer": "mixed", "learning_rate": 0.01, "table_learning_rate": 0.1},
-        {"optimizer": "mixed", "learning_rate": 0.01, "loss": {"name": "sampled-softmax", "n_samples": 64}},
+        {"optimizer": "mixed", "learning_rate": 0.01, "loss": {"kind": "sampled-softmax", "n_samples": 64}},
     ],
 )
 def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
@@ -72,7 +72,7 @@ def test_every_way_of_training_learns(training: dict, chain: Task) -> None:
 
 
 def test_adagrad_leaves_items_alone_that_no_step_used(chain: Task) -> None:
-    loss = {"name": "sampled-softmax", "n_samples": 1, "alpha": 1.0}
+    loss = {"kind": "sampled-softmax", "n_samples": 1, "alpha": 1.0}
     model = small(optimizer="adagrad", loss=loss, epochs=1, batch_size=1000)
     model.vocabulary = chain.train.vocabulary
     model.observe(chain.train)
@@ -88,16 +88,16 @@ def test_another_loss_is_one_setting_where_the_usual_one_has_negatives(model: ty
     for loss in ("cross-entropy", "cosine"):
         model(embedding_size=8, max_length=8, training={"loss": loss, "epochs": 1}).fit(chain.train)
         plain = model(training={"loss": loss}).config
-        assert plain.training.loss.model_dump() == {"name": loss}
+        assert plain.training.loss.model_dump() == {"kind": loss}
         assert model(plain).config == plain
     rule = r"training\.loss\.n_samples: must be left out with the loss 'cross-entropy', got 7: it is used by sampled-"
     with pytest.raises(ParameterError, match=rule):
-        model(training={"loss": {"name": "cross-entropy", "n_samples": 7}})
+        model(training={"loss": {"kind": "cross-entropy", "n_samples": 7}})
 
 
 def test_another_loss_is_one_setting_on_top_of_a_preset(chain: Task) -> None:
     config = SASRec(preset="authors", training={"loss": "cross-entropy"}).config
-    assert config.training.loss.model_dump() == {"name": "cross-entropy"}
+    assert config.training.loss.model_dump() == {"kind": "cross-entropy"}
 
 
 @pytest.mark.parametrize("kind", [SASRec, GSASRec, ESASRec, BERT4Rec, HSTU])
@@ -116,10 +116,10 @@ def test_positions_that_would_show_the_target_are_refused() -> None:
 @pytest.mark.parametrize(
     ("training", "reason"),
     [
-        ({"loss": {"name": "cross-entropy", "n_samples": 5}}, "loss.n_samples"),
-        ({"loss": {"name": "bce", "n_samples": 0}}, "loss.in_batch"),
-        ({"loss": {"name": "bpr", "n_samples": 5, "logq": 0.5}}, "loss.logq"),
-        ({"loss": {"name": "sampled-softmax", "n_samples": 5, "candidate_num": 2}}, "loss.candidate_num"),
+        ({"loss": {"kind": "cross-entropy", "n_samples": 5}}, "loss.n_samples"),
+        ({"loss": {"kind": "bce", "n_samples": 0}}, "loss.in_batch"),
+        ({"loss": {"kind": "bpr", "n_samples": 5, "logq": 0.5}}, "loss.logq"),
+        ({"loss": {"kind": "sampled-softmax", "n_samples": 5, "candidate_num": 2}}, "loss.candidate_num"),
         ({"optimizer": "adagrad", "weight_decay": 0.1}, "weight_decay"),
         ({"positions": "last", "windows": "recent"}, "windows"),
         ({"click_dropout": 0.1}, "click_dropout"),

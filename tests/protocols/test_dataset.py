@@ -33,7 +33,9 @@ def histories() -> Dataset:
     rng = np.random.default_rng(0)
     users = [f"näme {user}" for user in np.repeat(np.arange(40), 10)]
     items = rng.permuted(np.tile(np.arange(20), (40, 1)), axis=1)[:, :10].ravel()
-    return segue.prepare(segue.read(pl.DataFrame({"user": users, "item": items})), "leave-one-out", k_core=2)
+    return segue.prepare(
+        segue.read(pl.DataFrame({"user": users, "item": items})), "leave-one-out", cleaning={"k_core": 2}
+    )
 
 
 def together() -> Dataset:
@@ -46,7 +48,13 @@ def labelled() -> Dataset:
     events = shop(300, 0)
     stars = pl.Series([1.0 + row % 5 for row in range(len(events))])
     log = replace(events, frame=events.frame.with_columns(rating=stars))
-    return segue.prepare(log, "session-next", candidates="labeled", label_threshold=4.0, valid_days=0.0)
+    return segue.prepare(
+        log,
+        "session-next",
+        ranking={"candidates": "labeled"},
+        cases={"label_threshold": 4.0},
+        split={"valid_days": 0.0},
+    )
 
 
 def divided() -> Dataset:
@@ -59,7 +67,7 @@ def divided() -> Dataset:
             "part": ["train"] * 4 + ["test"] * 2,
         }
     )
-    return segue.prepare(segue.read(log), valid_share=0.0)
+    return segue.prepare(segue.read(log), split={"valid_share": 0.0})
 
 
 def without_training() -> Dataset:
@@ -110,7 +118,7 @@ def test_everything_that_was_saved_is_opened(kind: str, tmp_path: Path) -> None:
     folder = data.save(tmp_path / "set")
     assert folder == tmp_path / "set"
     opened = segue.open_dataset(folder)
-    names = {"protocol", "fingerprint", "hash", "stages", "notes", "divided", "log", "items", "catalogue"}
+    names = {"protocol", "fingerprint", "hash", "stages", "notes", "overlapping_sessions", "log", "items", "catalogue"}
     for name in names:
         assert getattr(opened, name) == getattr(data, name), name
     assert names | {"train", "valid", "test"} == {field.name for field in fields(Dataset)}
@@ -138,7 +146,7 @@ def test_kinds_are_as_different_as_they_should_be() -> None:
     assert made["together"].test.offsets is not None
     assert made["labelled"].test.labels is not None
     assert made["labelled"].valid is None
-    assert made["divided"].divided == 1
+    assert made["divided"].overlapping_sessions == 1
     assert len(made["without_training"].train) == 0
 
 
@@ -223,8 +231,11 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     rewrite(copy, "about.json", {"hash": "0123456789ab"})
     with pytest.raises(ArtifactError, match=r"about\.json: has hash 0123456789ab, .*; prepare the log again"):
         segue.open_dataset(copy)
-    rewrite(copy, "about.json", {"protocol": {"split": "by-moon"}})
-    with pytest.raises(ArtifactError, match=r"about.json: cannot be read \(protocol.split: must be 'last-days'"):
+    rewrite(copy, "about.json", {"protocol": {"split": "last-days", "test_days": 1.0}})
+    with pytest.raises(ArtifactError, match=r"about.json: an earlier version of segue wrote it, .* prepare the log"):
+        segue.open_dataset(copy)
+    rewrite(copy, "about.json", {"protocol": {"split": {"kind": "by-moon"}}})
+    with pytest.raises(ArtifactError, match=r"about.json: cannot be read \(protocol.split: must be one of 'last-"):
         segue.open_dataset(copy)
     about = json.loads((copy / "about.json").read_text())
     rewrite(copy, "about.json", {"protocol": sessions().protocol.model_dump(mode="json")})
@@ -262,19 +273,24 @@ def test_pickled_objects_are_not_loaded(copy: Path) -> None:
 
 def test_a_data_set_can_be_measured_otherwise_but_not_prepared_otherwise() -> None:
     data = sessions()
-    other = data.measured_by({"metrics": ["recall@3"], "decimals": 2, "valid_metric": "mrr@5"})
-    assert other.protocol.metrics == ("recall@3",)
+    other = data.measured_by({"ranking": {"metrics": ["recall@3"]}, "decimals": 2, "valid_metric": "mrr@5"})
+    assert other.protocol.ranking.metrics == ("recall@3",)
     assert other.train is data.train
     assert other.hash == protocol_hash(other.protocol, data.fingerprint)
     assert data.measured_by({}).hash == data.hash
+    assert data.measured_by(data.protocol.model_dump()).hash == data.hash
+    assert list(data.prepared_otherwise({"split": "ratio", "cases": {"targets": "last"}, "decimals": 2})) == [
+        ("split", data.protocol.split.kind),
+        ("cases.targets", data.protocol.cases.targets),
+    ]
     with pytest.raises(ParameterError) as caught:
-        data.measured_by({"k_core": 5, "candidates": "labeled"})
+        data.measured_by({"cleaning": {"k_core": 5}, "ranking": {"candidates": "labeled"}})
     assert str(caught.value) == (
-        "protocol.k_core: is decided when a log is prepared, and this data set has 1; leave it out, or prepare the log "
-        "again\nprotocol.candidates: 'labeled' is decided when a log is prepared, and this data set has 'full'; "
-        "leave it out, or prepare the log again"
+        "protocol.cleaning.k_core: is decided when a log is prepared, and this data set has 1; leave it out, or "
+        "prepare the log again\nprotocol.ranking.candidates: 'labeled' is decided when a log is prepared, and this "
+        "data set has 'full'; leave it out, or prepare the log again"
     )
-    with pytest.raises(ParameterError, match=r"protocol\.metrics: rmse compare a score with a label"):
-        data.measured_by({"metrics": ["rmse"]})
-    with pytest.raises(ParameterError, match=r"protocol\.metrics: must be of auc, logloss, mae, rmse"):
-        labelled().measured_by({"metrics": ["recall@3"]})
+    with pytest.raises(ParameterError, match=r"protocol\.ranking\.metrics: rmse compare a score with a label"):
+        data.measured_by({"ranking": {"metrics": ["rmse"]}})
+    with pytest.raises(ParameterError, match=r"protocol\.ranking\.metrics: must be of auc, logloss, mae, rmse"):
+        labelled().measured_by({"ranking": {"metrics": ["recall@3"]}})

@@ -6,13 +6,15 @@ from pathlib import Path
 import segue
 from segue.data.synthetic import shop
 from segue.protocols.dataset import MEASURING
+from segue.protocols.ranking import Ranking
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
 
 
 def test_parameters_that_can_be_changed() -> None:
     table = TEXT.split("## What can still be changed\n")[1].split("\n## ")[0]
-    assert set(re.findall(r"`protocol\.(\w+)`", table)) == set(MEASURING)
+    names = [name for name in MEASURING if name != "ranking"] + [f"ranking.{name}" for name in Ranking.model_fields]
+    assert set(re.findall(r"`protocol\.([\w.]+)`", table)) == set(names)
 
 
 def test_every_file_is_explained(tmp_path: Path) -> None:

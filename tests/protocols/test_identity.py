@@ -6,141 +6,166 @@ import pytest
 
 from segue.data.readers.read import read
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
+from segue.parameters import describe, merge, nested
+from segue.protocols.cleaning import DEFAULT_ORDER, STEPS
 from segue.protocols.dataset import Dataset
 from segue.protocols.identity import differences, protocol_hash
 from segue.protocols.prepare import prepare
-from segue.protocols.protocol import ORDER, Protocol
-from segue.protocols.steps import CLEANING
+from segue.protocols.protocol import Protocol
 
 
-def mark(parameters):
-    return protocol_hash(Protocol.named("session-next", parameters), "data")
+def named(*parameters):
+    """``session-next`` with parameters by dotted name on top, those of later mappings above those of earlier ones."""
+    tree = {}
+    for some in parameters:
+        tree = merge(tree, nested(some))
+    return Protocol.named("session-next", tree)
 
 
-DRAWN, LABELED = {"candidates": "uni100"}, {"candidates": "labeled"}
-RANDOM = {"split": "last-event", "order": "random"}
-MOMENT = {"split": "global-time", "test_from": "2024-02-01"}
+def mark(*parameters):
+    return protocol_hash(named(*parameters), "data")
+
+
+DRAWN, LABELED = {"ranking.candidates": "uni100"}, {"ranking.candidates": "labeled"}
+MOMENT = {"split.kind": "global-time", "split.test_from": "2024-02-01"}
+
+
+def split(kind, **parameters):
+    return {"split.kind": kind, **{f"split.{name}": value for name, value in parameters.items()}}
 
 
 def without(*names):
-    return {"steps": [name for name in ORDER if name not in names]}
+    return {"cleaning.order": [name for name in DEFAULT_ORDER if name not in names]}
 
 
-ACTIVE = {
-    "drop_duplicates": (True, {}),
-    "last_days": (3, {}),
-    "since": ("2024-01-01", {}),
-    "until": ("2024-01-01", {}),
-    "session_gap": (30, {}),
-    "drop_repeats": (True, {}),
-    "revisits": ("last", {}),
-    "value_interval": ({"rating": "[3,inf)"}, {}),
-    "value_among": ({"type": ["buy"]}, {}),
-    "max_length": (50, {}),
-    "session_interval": ("[5,inf)", {}),
-    "item_interval": ("[5,inf)", {}),
-    "k_core": (2, {}),
-    "min_support": (2, {}),
-    "min_length": (3, {}),
-    "recent_share": (0.5, {}),
-    "steps": (["incomplete", "hold-out-test"], {}),
-    "split": ("ratio", {}),
-    "test_days": (2, {}),
-    "valid_days": (2, {}),
-    "test_share": (0.2, {"split": "ratio"}),
-    "valid_share": (0.2, {"split": "given"}),
-    "test_from": ("2024-01-01", {"split": "global-time"}),
-    "valid_from": ("2024-01-01", MOMENT),
-    "leave": ("test_only", {"split": "last-event"}),
-    "ratios": ((7, 1, 2), {"split": "event-ratio"}),
-    "group_by": ("none", {"split": "event-ratio"}),
-    "order": ("random", {"split": "event-ratio"}),
-    "split_seed": (1, RANDOM),
-    "cases": ("last", {}),
-    "feed_valid": (False, {"split": "last-event"}),
-    "exclude_seen": (True, {}),
-    "repeats": (False, {}),
-    "candidates": ("uni100", {}),
-    "candidate_seed": (1, DRAWN),
-    "label": ("stars", LABELED),
-    "label_threshold": (4, LABELED),
-    "ties": ("median", {}),
-}
+ACTIVE = [
+    ("cleaning.drop_duplicates", True, {}),
+    ("cleaning.last_days", 3, {}),
+    ("cleaning.since", "2024-01-01", {}),
+    ("cleaning.until", "2024-01-01", {}),
+    ("cleaning.session_gap", 30, {}),
+    ("cleaning.drop_repeats", True, {}),
+    ("cleaning.revisits", "last", {}),
+    ("cleaning.value_interval", {"rating": "[3,inf)"}, {}),
+    ("cleaning.value_among", {"type": ["buy"]}, {}),
+    ("cleaning.max_length", 50, {}),
+    ("cleaning.session_interval", "[5,inf)", {}),
+    ("cleaning.item_interval", "[5,inf)", {}),
+    ("cleaning.k_core", 2, {}),
+    ("cleaning.min_support", 2, {}),
+    ("cleaning.min_length", 3, {}),
+    ("cleaning.recent_share", 0.5, {}),
+    ("cleaning.order", ["incomplete", "hold-out-test"], {}),
+    ("split", "ratio", {}),
+    ("split.test_days", 2, {}),
+    ("split.valid_days", 2, {}),
+    ("split.test_share", 0.2, split("ratio")),
+    ("split.test_share", 0.2, split("global-time")),
+    ("split.valid_share", 0.2, split("ratio")),
+    ("split.valid_share", 0.2, split("global-time")),
+    ("split.valid_share", 0.2, split("given")),
+    ("split.test_from", "2024-01-01", split("global-time")),
+    ("split.valid_from", "2024-01-01", MOMENT),
+    ("split.leave", "test_only", split("last-event")),
+    ("split.ratios", (7, 1, 2), split("event-ratio")),
+    ("split.group_by", "none", split("event-ratio")),
+    ("split.order", "random", split("event-ratio")),
+    ("split.order", "random", split("last-event")),
+    ("split.seed", 1, split("last-event", order="random")),
+    ("split.seed", 1, split("event-ratio", order="random")),
+    ("cases.targets", "last", {}),
+    ("cases.feed_valid", False, split("last-event")),
+    ("cases.exclude_seen", True, {}),
+    ("cases.repeats", False, {}),
+    ("cases.label", "stars", LABELED),
+    ("cases.label_threshold", 4, LABELED),
+    ("ranking.candidates", "uni100", {}),
+    ("ranking.seed", 1, DRAWN),
+    ("ranking.ties", "median", {}),
+]
 """Another value of each parameter, and where it changes a figure."""
 
-IDLE = [
-    *[(name, without(step)) for step, kind in CLEANING.items() for name in kind.parameters],
-    ("steps", {"steps": ORDER}),
-    ("test_days", {"split": "ratio"}),
-    ("valid_days", {"split": "ratio"}),
-    ("valid_days", without("hold-out-valid")),
-    ("test_share", {}),
-    ("test_share", MOMENT),
-    ("valid_share", {}),
-    ("valid_share", MOMENT),
-    ("valid_share", {"split": "ratio", **without("hold-out-valid")}),
-    ("test_from", {}),
-    ("valid_from", {}),
-    ("leave", {}),
-    ("ratios", {"split": "last-event"}),
-    ("group_by", {"split": "last-event"}),
-    ("order", {"split": "ratio"}),
-    ("split_seed", {"split": "ratio", "order": "random"}),
-    ("split_seed", {"split": "event-ratio"}),
-    ("feed_valid", {}),
-    ("feed_valid", {"split": "ratio"}),
-    ("feed_valid", {"split": "last-event", "leave": "test_only"}),
-    ("feed_valid", {"split": "last-event", "leave": "valid_only"}),
-    ("feed_valid", {"split": "event-ratio", "ratios": (8, 0, 2)}),
-    ("feed_valid", {"split": "global-time", "valid_share": 0}),
-    ("feed_valid", MOMENT),
-    ("candidate_seed", {}),
-    ("candidate_seed", LABELED),
-    ("label", DRAWN),
-    ("label_threshold", {}),
-    ("ties", LABELED),
-    ("metrics", {}),
-    ("valid_metric", {}),
-    ("decimals", {}),
-    ("name", {}),
+OTHER = {name: value for name, value, _ in ACTIVE}
+
+REFUSED = [
+    *[(f"cleaning.{name}", without(step)) for step, kind in STEPS.items() for name in kind.parameters],
+    ("split.test_days", split("ratio")),
+    ("split.valid_days", split("ratio")),
+    ("split.valid_days", without("hold-out-valid")),
+    ("split.test_share", {}),
+    ("split.test_share", MOMENT),
+    ("split.valid_share", {}),
+    ("split.valid_share", MOMENT),
+    ("split.valid_share", {**split("ratio"), **without("hold-out-valid")}),
+    ("split.test_from", {}),
+    ("split.valid_from", {}),
+    ("split.leave", {}),
+    ("split.ratios", split("last-event")),
+    ("split.group_by", split("last-event")),
+    ("split.order", split("ratio")),
+    ("split.seed", split("ratio")),
+    ("split.seed", split("event-ratio")),
+    ("split.seed", split("last-event")),
+    ("cases.feed_valid", {}),
+    ("cases.feed_valid", split("ratio")),
+    ("cases.feed_valid", split("last-event", leave="test_only")),
+    ("cases.feed_valid", split("last-event", leave="valid_only")),
+    ("cases.feed_valid", split("event-ratio", ratios=(8, 0, 2))),
+    ("cases.feed_valid", split("global-time", valid_share=0)),
+    ("cases.feed_valid", MOMENT),
+    ("cases.label", DRAWN),
+    ("cases.label_threshold", {}),
+    ("ranking.seed", {}),
+    ("ranking.seed", LABELED),
+    ("ranking.ties", LABELED),
 ]
-"""Parameters with where they change no figure."""
+"""Parameters with where they would change no figure, so that they are refused."""
 
-OTHER = {
-    **{name: value for name, (value, _) in ACTIVE.items()},
-    "steps": [name for name in ORDER if name not in ("k-core", "values")],
-    "metrics": ("mrr@5",),
-    "valid_metric": "mrr@5",
-    "decimals": 6,
-    "name": "mine",
-}
-
-
-@pytest.mark.parametrize("name", ACTIVE)
-def test_the_hash_changes_with_a_parameter_that_changes_a_figure(name):
-    value, where = ACTIVE[name]
-    assert mark({**where, name: value}) != mark(where)
+IDLE = [
+    ("cleaning.order", [name for name in DEFAULT_ORDER if name not in ("k-core", "values")], {}),
+    ("cleaning.order", without("hold-out-valid")["cleaning.order"], {"split.valid_days": 0}),
+    ("split.test_days", 1.0, {}),
+    ("ranking.metrics", ("mrr@5",), {}),
+    ("valid_metric", "mrr@5", {}),
+    ("decimals", 6, {}),
+    ("name", "mine", {}),
+]
+"""Values that change no figure, and where."""
 
 
-@pytest.mark.parametrize(("name", "where"), IDLE, ids=[f"{name}-{number}" for number, (name, _) in enumerate(IDLE)])
-def test_the_hash_does_not_change_with_a_parameter_that_is_idle(name, where):
-    assert mark({**where, name: OTHER[name]}) == mark(where)
+@pytest.mark.parametrize(("name", "value", "where"), ACTIVE)
+def test_the_hash_changes_with_a_parameter_that_changes_a_figure(name, value, where):
+    assert mark(where, {name: value}) != mark(where)
+
+
+@pytest.mark.parametrize(("name", "where"), REFUSED)
+def test_a_parameter_that_would_change_no_figure_is_refused(name, where):
+    with pytest.raises(ParameterError, match=rf"^protocol\.{name}: (must be left out|belongs to)"):
+        named(where, {name: OTHER[name]})
+
+
+@pytest.mark.parametrize(("name", "value", "where"), IDLE)
+def test_the_hash_does_not_change_with_what_changes_no_figure(name, value, where):
+    assert mark(where, {name: value}) == mark(where)
 
 
 def test_every_parameter_is_known_to_change_figures_or_not_to():
-    never = {"name", "metrics", "valid_metric", "decimals"}
-    assert set(ACTIVE) == set(Protocol.model_fields) - never
-    always = {"split", "cases", "exclude_seen", "repeats", "candidates"}
-    assert {name for name, _ in IDLE} == set(Protocol.model_fields) - always
+    never = {"name", "ranking.metrics", "valid_metric", "decimals"}
+    everything = {one.name for one in describe(Protocol)}
+    assert set(OTHER) == everything - never
+    always = {"split", "cases.targets", "cases.exclude_seen", "cases.repeats", "ranking.candidates"}
+    assert {name for name, _ in REFUSED} | {name for name, _, _ in IDLE} == everything - always
 
 
 def test_known_items_make_the_least_length_count():
-    steps = {"steps": ["incomplete", "hold-out-test", "known-items"]}
-    assert mark({**steps, "min_length": 2}) != mark({**steps, "min_length": 3})
+    order = {"cleaning.order": ["incomplete", "hold-out-test", "known-items"]}
+    assert mark(order, {"cleaning.min_length": 2}) != mark(order, {"cleaning.min_length": 3})
 
 
 def test_a_validation_part_that_is_not_asked_for_is_a_step_that_is_not_there():
-    assert mark({"valid_days": 0}) == mark({"valid_days": 0, **without("hold-out-valid")}) != mark({})
+    none = {"split.valid_days": 0}
+    assert mark(none) == mark(none, without("hold-out-valid")) == mark(without("hold-out-valid")) != mark()
 
 
 def test_the_hash_depends_on_the_data_and_not_on_the_way_a_protocol_was_built():
@@ -150,10 +175,11 @@ def test_the_hash_depends_on_the_data_and_not_on_the_way_a_protocol_was_built():
     assert protocol_hash(same, "data") == protocol_hash(protocol, "data")
 
 
-def test_what_two_protocols_differ_by_is_told_without_what_is_idle():
-    one = Protocol.named("session-next", {"min_support": 1, "label": "a", "metrics": ["mrr@5"]})
-    other = Protocol.named("session-next", {"split": "ratio", "label": "b"})
-    assert differences(one, other) == {"min_support": (1, 5), "split": ("last-days", "ratio")}
+def test_what_two_protocols_differ_by_is_told_without_what_changes_no_figure():
+    one = named({"cleaning.min_support": 1, "ranking.metrics": ["mrr@5"]})
+    other = named({"split": "ratio", "decimals": 2})
+    assert differences(one, other) == {"cleaning.min_support": (1, 5), "split": ("last-days", "ratio")}
+    assert differences(named(), named({"split.test_days": 2})) == {"split.test_days": (1.0, 2.0)}
 
 
 @pytest.fixture(scope="module")
@@ -179,12 +205,10 @@ def arrays(data: Dataset):
         yield from (cases.offsets, cases.labels, np.array(cases.exclude_seen))
 
 
-@pytest.mark.parametrize(("name", "where"), IDLE, ids=[f"{name}-{number}" for number, (name, _) in enumerate(IDLE)])
-def test_data_sets_under_one_hash_are_the_same(log, name, where):
-    where = {"min_support": 1, "min_length": 1, "valid_days": 4, "test_days": 4, **where}
-    if where.get("candidates") == "labeled":
-        where = {"metrics": ["mae"], **where}
-    one, other = (prepare(log, Protocol.named("session-next", {**where, **more})) for more in ({}, {name: OTHER[name]}))
+@pytest.mark.parametrize(("name", "value", "where"), IDLE)
+def test_data_sets_under_one_hash_are_the_same(log, name, value, where):
+    usual = {"cleaning.min_support": 1, "cleaning.min_length": 1, "split.valid_days": 4, "split.test_days": 1.0}
+    one, other = (prepare(log, named(usual, where, more)) for more in ({}, {name: value}))
     assert one.hash == other.hash
     for left, right in zip(arrays(one), arrays(other), strict=True):
         if left is None or right is None:
@@ -194,19 +218,25 @@ def test_data_sets_under_one_hash_are_the_same(log, name, where):
 
 
 def test_shares_are_on_any_scale_and_values_in_any_order():
-    ratios = [protocol_hash(Protocol(split="event-ratio", ratios=one), "log") for one in ((8, 1, 1), (80, 10, 10))]
+    ratios = [
+        protocol_hash(Protocol(split={"kind": "event-ratio", "ratios": one}), "log")
+        for one in ((8, 1, 1), (80, 10, 10))
+    ]
     among = [
-        protocol_hash(Protocol(value_among={"type": kinds}), "log") for kinds in (["buy", "view"], ["view", "buy"])
+        protocol_hash(Protocol(cleaning={"value_among": {"type": kinds}}), "log")
+        for kinds in (["buy", "view"], ["view", "buy"])
     ]
     assert ratios[0] == ratios[1]
     assert among[0] == among[1]
 
 
 def test_a_catalogue_that_was_given_is_part_of_the_hash_where_it_is_another_one(log):
-    own = prepare(log, "session-next", min_support=1)
-    same = prepare(log, "session-next", min_support=1, vocabulary=own.vocabulary)
+    own = prepare(log, "session-next", cleaning={"min_support": 1})
+    same = prepare(log, "session-next", cleaning={"min_support": 1}, vocabulary=own.vocabulary)
     fewer = Vocabulary(own.vocabulary.table.head(len(own.vocabulary) - 1))
     counted = Vocabulary(own.vocabulary.table.with_columns(support=pl.col("support") + 1))
-    others = [prepare(log, "session-next", min_support=1, vocabulary=one).hash for one in (fewer, counted)]
+    others = [
+        prepare(log, "session-next", cleaning={"min_support": 1}, vocabulary=one).hash for one in (fewer, counted)
+    ]
     assert same.hash == own.hash
     assert len({own.hash, *others}) == 3

@@ -60,11 +60,11 @@ def test_what_is_no_log_and_no_data_set_is_refused_with_the_remedy():
     with pytest.raises(ParameterError, match="scorer: must be a model, got str"):
         evaluating("m", None)
     with pytest.raises(ParameterError, match=r"data: must be what segue\.prepare returns, got str"):
-        evaluating(Popularity().fit(prepare(log(SHOP), min_support=2).train), "clicks.csv")
+        evaluating(Popularity().fit(prepare(log(SHOP), cleaning={"min_support": 2}).train), "clicks.csv")
 
 
 def test_session_next_by_hand():
-    data = prepare(log(SHOP), min_support=2)
+    data = prepare(log(SHOP), cleaning={"min_support": 2})
     assert data.protocol.name == "session-next"
     assert decoded(data.train) == [["a", "b"], ["a", "b"]]
     assert listed(data.valid, data.vocabulary) == [(["b"], "a")]
@@ -74,7 +74,7 @@ def test_session_next_by_hand():
 
 
 def test_the_stages_say_what_each_step_left():
-    data = prepare(log(SHOP), min_support=2)
+    data = prepare(log(SHOP), cleaning={"min_support": 2})
     stages = [(stage.step, stage.part, stage.dropped, stage.statistics.events) for stage in data.stages]
     assert stages == [
         ("read", "log", 0, 14),
@@ -102,7 +102,7 @@ HISTORIES = [
 
 
 def test_leave_one_out_by_hand():
-    data = prepare(log(HISTORIES, unit="user"), k_core=1)
+    data = prepare(log(HISTORIES, unit="user"), cleaning={"k_core": 1})
     assert data.protocol.name == "leave-one-out"
     assert decoded(data.train) == [["a", "b"], ["c", "b"], ["d", "a"]]
     assert sorted(listed(data.valid, data.vocabulary)) == [(["a", "b"], "c"), (["c", "b"], "a")]
@@ -112,13 +112,13 @@ def test_leave_one_out_by_hand():
 
 
 def test_the_validation_event_is_fed_at_test_unless_told_otherwise():
-    data = prepare(log(HISTORIES, unit="user"), k_core=1, feed_valid=False)
+    data = prepare(log(HISTORIES, unit="user"), cleaning={"k_core": 1}, cases={"feed_valid": False})
     assert sorted(listed(data.test, data.vocabulary)) == [(["a", "b"], "d"), (["c", "b"], "c")]
 
 
 def test_targets_that_training_does_not_hold_are_dropped_and_counted():
     rows = [*HISTORIES, ("dan", "a", 0), ("dan", "b", 1), ("dan", "c", 2), ("dan", "unseen", 3)]
-    data = prepare(log(rows, unit="user"), k_core=1)
+    data = prepare(log(rows, unit="user"), cleaning={"k_core": 1})
     assert len(data.test) == 2
     assert "unseen" not in data.vocabulary.ids.to_list()
     assert any(note.startswith("1 test events are in no case") for note in data.notes)
@@ -134,15 +134,19 @@ def given_split(**columns):
 
 
 def test_a_given_split_is_taken_as_it_is_and_validation_comes_from_the_end_of_train():
-    data = prepare(given_split(), valid_share=0.25)
+    data = prepare(given_split(), split={"valid_share": 0.25})
     assert decoded(data.train) == [["a", "b"], ["b"], ["b", "a"]]
     assert listed(data.valid, data.vocabulary) == [(["a"], "b")]
     assert listed(data.test, data.vocabulary) == [(["a"], "b")]
-    assert (data.protocol.split, data.protocol.min_support, data.protocol.min_length) == ("given", 1, 1)
+    assert (data.protocol.split.kind, data.protocol.cleaning.min_support, data.protocol.cleaning.min_length) == (
+        "given",
+        1,
+        1,
+    )
 
 
 def test_a_given_split_is_filtered_if_asked():
-    data = prepare(given_split(), "session-next", valid_share=0, min_length=2)
+    data = prepare(given_split(), "session-next", split={"valid_share": 0}, cleaning={"min_length": 2})
     assert decoded(data.train) == [["a", "b"], ["b", "a"], ["a", "b"]]
     assert data.valid is None
     assert "nothing is held out for validation" in data.notes
@@ -162,20 +166,24 @@ def test_a_given_validation_part_is_used():
 
 def test_equal_session_ids_in_two_parts_are_two_sessions():
     events = log([(1, "a", 0), (1, "b", 1), (1, "b", 2), (1, "a", 3)], part=["train", "train", "test", "test"])
-    data = prepare(events, valid_share=0)
+    data = prepare(events, split={"valid_share": 0})
     assert listed(data.test, data.vocabulary) == [(["b"], "a")]
     assert any("1 session ids stand in several parts" in note for note in data.notes)
 
 
 def test_histories_that_go_on_in_a_given_test_part_are_fed():
     rows = [("ann", "a", 0), ("ann", "b", 1), ("bob", "b", 0), ("bob", "a", 1), ("ann", "a", 2), ("bob", "b", 2)]
-    data = prepare(log(rows, unit="user", part=["train"] * 4 + ["test"] * 2), exclude_seen=False)
+    data = prepare(log(rows, unit="user", part=["train"] * 4 + ["test"] * 2), cases={"exclude_seen": False})
     assert decoded(data.train) == [["a"], ["b"]]
     assert sorted(listed(data.test, data.vocabulary)) == [(["a", "b"], "a"), (["b", "a"], "b")]
 
 
 def test_another_split_than_the_given_one_can_be_asked_for():
-    data = prepare(given_split(), split="ratio", test_share=0.2, valid_share=0, min_support=1, min_length=1)
+    data = prepare(
+        given_split(),
+        split={"kind": "ratio", "test_share": 0.2, "valid_share": 0},
+        cleaning={"min_support": 1, "min_length": 1},
+    )
     assert any("own split is not used" in note for note in data.notes)
     assert len(data.train) == 4
 
@@ -186,19 +194,19 @@ def without_times(rows=SHOP, **kwargs):
 
 
 def test_a_log_without_times_is_split_by_its_order_and_that_is_said():
-    data = prepare(without_times(), min_support=1, min_length=1, test_share=0.2)
-    assert data.protocol.split == "ratio"
+    data = prepare(without_times(), cleaning={"min_support": 1, "min_length": 1}, split={"test_share": 0.2})
+    assert data.protocol.split.kind == "ratio"
     assert data.train.times is None
     assert any("no times, so the last 20% of its sessions" in note for note in data.notes)
 
 
 def test_what_needs_times_is_refused_on_a_log_without_them():
     with pytest.raises(ParameterError) as caught:
-        prepare(without_times(), "session-next", last_days=3, drop_duplicates=True)
+        prepare(without_times(), "session-next", cleaning={"last_days": 3, "drop_duplicates": True})
     message = str(caught.value)
     assert "protocol.split: 'last-days' needs times and this log has none" in message
-    assert "protocol.last_days: needs times" in message
-    assert "protocol.drop_duplicates: needs times" in message
+    assert "protocol.cleaning.last_days: needs times" in message
+    assert "protocol.cleaning.drop_duplicates: needs times" in message
 
 
 def test_a_split_that_the_log_does_not_have_is_refused():
@@ -214,11 +222,23 @@ def test_an_unknown_parameter_is_refused():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"min_support": 99}, "step 'min-support' left nothing of 6 events: .* change protocol.min_support .now 99."),
-        ({"k_core": 9}, "step 'k-core' left nothing of 14 events: .* change protocol.k_core .now 9."),
-        ({"test_days": 30}, "step 'hold-out-test' with split 'last-days' left nothing to train on of 14 events"),
-        ({"valid_days": 30}, "step 'hold-out-valid' with split 'last-days' left nothing to train on of 9 events"),
-        ({"min_support": 1, "recent_share": 0.01}, "step 'recent-share' left nothing"),
+        (
+            {"cleaning": {"min_support": 99}},
+            "step 'min-support' left nothing of 6 events: .* change protocol.cleaning.min_support .now 99.",
+        ),
+        (
+            {"cleaning": {"k_core": 9}},
+            "step 'k-core' left nothing of 14 events: .* change protocol.cleaning.k_core .now 9.",
+        ),
+        (
+            {"split": {"test_days": 30}},
+            "step 'hold-out-test' with split 'last-days' left nothing to train on of 14 events",
+        ),
+        (
+            {"split": {"valid_days": 30}},
+            "step 'hold-out-valid' with split 'last-days' left nothing to train on of 9 events",
+        ),
+        ({"cleaning": {"min_support": 1, "recent_share": 0.01}}, "step 'recent-share' left nothing"),
     ],
 )
 def test_the_step_that_leaves_nothing_is_named(parameters, message):
@@ -233,7 +253,7 @@ def test_an_empty_log_and_one_without_test_cases_are_refused():
         prepare(Events(log(SHOP).frame.with_columns(item=pl.lit(None, dtype=pl.String))))
     rows = [(1, "a", 0), (1, "b", 1), (2, "x", DAY + 5), (2, "y", DAY + 6)]
     with pytest.raises(EmptyDataError, match="no test case is left"):
-        prepare(log(rows), min_support=1, valid_days=0)
+        prepare(log(rows), cleaning={"min_support": 1}, split={"valid_days": 0})
 
 
 def test_the_order_of_steps_is_the_protocols():
@@ -248,16 +268,17 @@ def test_the_order_of_steps_is_the_protocols():
         (9, "a", 9 * DAY),
         (9, "b", 9 * DAY),
     ]
-    parameters = {"min_support": 2, "min_length": 2, "valid_days": 0}
+    filters = {"min_support": 2, "min_length": 2}
     first_support = ("incomplete", "hold-out-test", "min-support", "min-length")
     first_length = ("incomplete", "hold-out-test", "min-length", "min-support")
-    assert prepare(log(rows), steps=first_support, **parameters).vocabulary.ids.to_list() == ["a", "b", "c"]
-    assert prepare(log(rows), steps=first_length, **parameters).vocabulary.ids.to_list() == ["a", "b"]
+    for order, items in ((first_support, ["a", "b", "c"]), (first_length, ["a", "b"])):
+        data = prepare(log(rows), cleaning={"order": order, **filters})
+        assert data.vocabulary.ids.to_list() == items
 
 
 def test_a_user_log_can_be_cut_into_sessions():
     rows = [("ann", "a", 0), ("ann", "b", 5), ("ann", "a", 2 * DAY), ("ann", "b", 2 * DAY + 5)]
-    data = prepare(log(rows, unit="user"), session_gap=30, min_support=1, valid_days=0)
+    data = prepare(log(rows, unit="user"), cleaning={"session_gap": 30, "min_support": 1}, split={"valid_days": 0})
     assert data.protocol.name == "session-next"
     assert decoded(data.train) == [["a", "b"]]
     assert data.stages[-1].statistics.users == 1
@@ -266,7 +287,12 @@ def test_a_user_log_can_be_cut_into_sessions():
 def test_one_moment_for_everyone_with_the_first_event_after_it():
     events = log(HISTORIES, unit="user")
     test_from = START + timedelta(minutes=2)
-    data = prepare(events, k_core=1, split="global-time", test_from=test_from, cases="first", exclude_seen=False)
+    data = prepare(
+        events,
+        cleaning={"k_core": 1},
+        split={"kind": "global-time", "test_from": test_from},
+        cases={"targets": "first", "exclude_seen": False},
+    )
     assert sorted(decoded(data.train)) == [["a", "b"], ["c"], ["d"]]
     assert sorted(listed(data.test, data.vocabulary)) == [(["a", "b"], "c"), (["c"], "b"), (["d"], "a")]
 
@@ -274,23 +300,23 @@ def test_one_moment_for_everyone_with_the_first_event_after_it():
 def test_metadata_of_items_is_kept():
     events = log(SHOP)
     items = pl.DataFrame({"item": ["b", "a"], "title": ["Bow", "Arrow"]})
-    data = prepare(Events(events.frame, items=items), min_support=2)
+    data = prepare(Events(events.frame, items=items), cleaning={"min_support": 2})
     assert data.vocabulary.table["title"].to_list() == ["Arrow", "Bow"]
 
 
 def test_equal_requests_have_equal_hashes_and_others_do_not():
-    data = prepare(log(SHOP), min_support=2)
-    assert prepare(log(SHOP), "session-next", min_support=2).hash == data.hash
-    assert prepare(log(SHOP), Protocol.named("session-next", {"min_support": 2})).hash == data.hash
-    assert prepare(log(SHOP), min_support=1).hash != data.hash
-    assert prepare(log(SHOP[::-1]), min_support=2).hash != data.hash
+    data = prepare(log(SHOP), cleaning={"min_support": 2})
+    assert prepare(log(SHOP), "session-next", cleaning={"min_support": 2}).hash == data.hash
+    assert prepare(log(SHOP), Protocol.named("session-next", {"cleaning": {"min_support": 2}})).hash == data.hash
+    assert prepare(log(SHOP), cleaning={"min_support": 1}).hash != data.hash
+    assert prepare(log(SHOP[::-1]), cleaning={"min_support": 2}).hash != data.hash
     assert data.describe()["hash"] == data.hash
 
 
 def test_the_recent_share_is_taken_after_the_test_part_and_before_validation():
     rows = [(s, item, s * 60 + i) for s in range(40) for i, item in enumerate("ab")]
     rows += [(100 + s, item, 9 * DAY + s * 60 + i) for s in range(3) for i, item in enumerate("ab")]
-    data = prepare(log(rows), "yoochoose-1-4", valid_days=0.05)
+    data = prepare(log(rows), "yoochoose-1-4", split={"valid_days": 0.05})
     stages = {(stage.step, stage.part): stage.statistics for stage in data.stages}
     assert stages["hold-out-test", "train"].events == 80
     assert stages["recent-share", "train"].events == 20
@@ -307,7 +333,7 @@ VISITS = st.lists(VISIT, min_size=20, max_size=60)
 def test_the_future_never_leaks_into_training(visits):
     rows = [(s, item, start + i) for s, (start, items) in enumerate(visits) for i, item in enumerate(items)]
     try:
-        data = prepare(log(rows), min_support=2)
+        data = prepare(log(rows), cleaning={"min_support": 2})
     except EmptyDataError:
         assume(False)
     ends = data.train.times[data.train.offsets[1:] - 1]
@@ -365,7 +391,7 @@ EVENTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(0,
 @given(rows=EVENTS)
 def test_leave_one_out_uses_every_event_of_a_user_once(rows):
     try:
-        data = prepare(log(rows, unit="user"), k_core=1)
+        data = prepare(log(rows, unit="user"), cleaning={"k_core": 1})
     except EmptyDataError:
         assume(False)
     held = {stage.part: stage for stage in data.stages if stage.step.startswith("hold-out")}
@@ -378,7 +404,7 @@ def test_leave_one_out_uses_every_event_of_a_user_once(rows):
 
 @pytest.mark.real
 def test_diginetica_has_the_published_prefixes(real_data):
-    data = prepare(read(real_data / "diginetica"), valid_share=0)
+    data = prepare(read(real_data / "diginetica"), split={"valid_share": 0})
     assert data.statistics()["train_prefixes"] == 719_470
     assert len(data.test) == 60_858
     assert len(data.vocabulary) == 43_097
@@ -409,7 +435,7 @@ def test_movielens_leaves_one_case_per_user(real_data, name, users, items, event
 
 
 def test_a_trained_model_is_tested_on_all_of_a_log_with_its_own_catalogue():
-    trained = prepare(log(SHOP), min_support=2)
+    trained = prepare(log(SHOP), cleaning={"min_support": 2})
     other = log([(1, "b", 0), (1, "a", 1), (1, "zebra", 2), (1, "b", 3), (2, "zebra", 4)])
     data = prepare(other, trained.protocol.on_whole_log(), vocabulary=trained.vocabulary)
     assert data.vocabulary is trained.vocabulary
@@ -424,7 +450,7 @@ def test_a_protocol_that_trains_on_nothing_is_refused():
 
 
 def test_a_protocol_comes_back_from_its_description():
-    data = prepare(log(SHOP), min_support=2)
+    data = prepare(log(SHOP), cleaning={"min_support": 2})
     assert Protocol.of(data.describe()) == data.protocol
 
 
@@ -434,8 +460,13 @@ TASTES = [(user, str(item), 100 * user + 10 * place) for user in (1, 2, 3) for p
 
 def test_all_held_out_items_of_a_user_are_one_case():
     backwards = [(4, str(item), 500 - item) for item in range(10)]
-    parameters = {"split": "event-ratio", "cases": "together", "min_support": 1}
-    data = prepare(log([*TASTES, *backwards], unit="user"), "session-next", **parameters, ratios=(6, 2, 2))
+    parameters = {"cases": {"targets": "together"}, "cleaning": {"min_support": 1}}
+    data = prepare(
+        log([*TASTES, *backwards], unit="user"),
+        "session-next",
+        **parameters,
+        split={"kind": "event-ratio", "ratios": (6, 2, 2)},
+    )
     wanted = [set(data.vocabulary.decode(row)) for row in data.test.padded_targets()]
     assert wanted == [{"8", "9"}, {"8", "9"}, {"8", "9"}, {"0", "1"}]
     assert data.test.prefixes.lengths.tolist() == [8] * 4
@@ -445,9 +476,18 @@ def test_all_held_out_items_of_a_user_are_one_case():
 
 
 def test_random_shares_are_drawn_once_for_all():
-    parameters = {"split": "event-ratio", "order": "random", "cases": "together", "min_support": 1}
+    parameters = {
+        "cases": {"targets": "together"},
+        "cleaning": {"min_support": 1},
+    }
     one, same, other = (
-        prepare(log(TASTES, unit="user"), "session-next", **parameters, split_seed=seed) for seed in (0, 0, 1)
+        prepare(
+            log(TASTES, unit="user"),
+            "session-next",
+            **parameters,
+            split={"kind": "event-ratio", "order": "random", "seed": seed},
+        )
+        for seed in (0, 0, 1)
     )
     assert one.test.padded_targets().tolist() == same.test.padded_targets().tolist()
     assert one.test.padded_targets().tolist() != other.test.padded_targets().tolist()
@@ -461,7 +501,13 @@ def test_random_shares_are_drawn_once_for_all():
 def test_which_events_are_left_out(leave, train, valid, test):
     rows = [(user, str(item), 100 * user + item) for user in (1, 2) for item in range(10)]
     rows += [(3, str(item), 1000 - item) for item in range(10)]
-    data = prepare(log(rows, unit="user"), "leave-one-out", k_core=1, leave=leave, exclude_seen=False)
+    data = prepare(
+        log(rows, unit="user"),
+        "leave-one-out",
+        cleaning={"k_core": 1},
+        split={"leave": leave},
+        cases={"exclude_seen": False},
+    )
     assert data.train.lengths.tolist() == [train] * 3
     found = {raw for _, raw in listed(data.test, data.vocabulary)}
     assert found == {str(test), str(9 - test)}
@@ -476,7 +522,7 @@ def test_which_events_are_left_out(leave, train, valid, test):
 
 def test_global_time_cuts_once_for_everyone():
     rows = [(user, str(place % 5), 60 * place + user) for user in range(20) for place in range(10)]
-    data = prepare(log(rows, unit="user"), "global-time", min_support=1, exclude_seen=False)
+    data = prepare(log(rows, unit="user"), "global-time", cleaning={"min_support": 1}, cases={"exclude_seen": False})
     sizes = {(stage.step, stage.part): stage.statistics.events for stage in data.stages}
     assert sizes["hold-out-test", "test"] == 20  # the last tenth of 200 events, one of each user
     assert sizes["hold-out-valid", "valid"] == 9  # the last twentieth of the other 180
@@ -488,7 +534,11 @@ def test_global_time_cuts_once_for_everyone():
 def test_what_was_liked_is_a_label():
     stars = [float(item) for _ in (1, 2, 3) for item in range(10)]
     events = log(TASTES, unit="user", rating=stars)
-    parameters = {"split": "event-ratio", "ratios": (5, 0, 5), "min_support": 1, "candidates": "labeled"}
+    parameters = {
+        "split": {"kind": "event-ratio", "ratios": (5, 0, 5)},
+        "cleaning": {"min_support": 1},
+        "ranking": {"candidates": "labeled"},
+    }
     events = log(
         [*TASTES, (4, "9", 0), (4, "8", 1), (4, "0", 2), (4, "1", 3)], unit="user", rating=[*stars, 1, 1, 1, 5]
     )
@@ -497,26 +547,32 @@ def test_what_was_liked_is_a_label():
         ("0", 1),
         ("1", 5),
     ]
-    liked = prepare(events, "session-next", **parameters, label_threshold=5)
+    liked = prepare(events, "session-next", **parameters, cases={"label_threshold": 5})
     assert liked.test.labels.tolist() == [float(label >= 5) for label in data.test.labels]
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"candidates": "labeled", "metrics": ("mrr",)}, "protocol.metrics: must be of auc, logloss, mae, rmse with"),
-        ({"metrics": ("auc",)}, "protocol.metrics: auc compare a score with a label; set protocol.candidates=labeled"),
         (
-            {"candidates": "labeled", "cases": "together"},
-            "protocol.cases: must be every-next, first or last with candidates 'labeled', got 'together'",
+            {"ranking": {"candidates": "labeled", "metrics": ("mrr",)}},
+            "protocol.ranking.metrics: must be of auc, logloss, mae, rmse with",
         ),
         (
-            {"candidates": "labeled"},
-            r"protocol.label: must be a numeric column of the log, got 'rating' \(no such column\); there are: session",
+            {"ranking": {"metrics": ("auc",)}},
+            "protocol.ranking.metrics: auc compare a score with a label; set candidates to labeled",
         ),
         (
-            {"candidates": "labeled", "label": "item"},
-            r"protocol.label: must be a numeric column of the log, got 'item' \(String\)",
+            {"ranking": {"candidates": "labeled"}, "cases": {"targets": "together"}},
+            "protocol.cases.targets: must be every-next, first or last with candidates 'labeled', got 'together'",
+        ),
+        (
+            {"ranking": {"candidates": "labeled"}},
+            r"protocol.cases.label: must be a numeric column of the log, got 'rating' \(no such column\); there are: ",
+        ),
+        (
+            {"ranking": {"candidates": "labeled"}, "cases": {"label": "item"}},
+            r"protocol.cases.label: must be a numeric column of the log, got 'item' \(String\)",
         ),
     ],
 )
@@ -526,8 +582,10 @@ def test_labels_that_the_log_cannot_give_are_explained(parameters, message):
 
 
 def test_a_labelled_protocol_asks_for_metrics_of_values():
-    assert Protocol.named("leave-one-out", {"candidates": "labeled"}).metrics == ("mae", "rmse")
-    assert Protocol.named("leave-one-out", {"candidates": "labeled", "label_threshold": 4}).headline == (
+    assert Protocol.named("leave-one-out", {"ranking": {"candidates": "labeled"}}).ranking.metrics == ("mae", "rmse")
+    assert Protocol.named(
+        "leave-one-out", {"ranking": {"candidates": "labeled"}, "cases": {"label_threshold": 4}}
+    ).ranking.headline == (
         "auc",
         "logloss",
     )
@@ -539,30 +597,41 @@ RETURNS = [(user, str(place % 5), 100 * user + place) for user in (1, 2, 3) for 
 
 def test_labels_that_no_metric_can_use_are_refused_before_any_training():
     stars = log(RETURNS, unit="user", rating=[float(place) for _ in (1, 2, 3) for place in range(20)])
-    parameters = {"k_core": 1, "exclude_seen": False, "candidates": "labeled"}
+    cleaning, cases, ranking = {"k_core": 1}, {"exclude_seen": False}, {"candidates": "labeled"}
     with pytest.raises(ParameterError, match="metric 'auc': needs labels of 0 and 1, got 19"):
-        prepare(stars, "leave-one-out", **parameters, metrics=("auc",))
+        prepare(stars, "leave-one-out", cleaning=cleaning, cases=cases, ranking={**ranking, "metrics": ("auc",)})
     with pytest.raises(ParameterError, match="needs both liked and other cases, and every label is 1"):
-        prepare(stars, "leave-one-out", **parameters, label_threshold=5)
+        prepare(stars, "leave-one-out", cleaning=cleaning, cases={**cases, "label_threshold": 5}, ranking=ranking)
 
 
 def test_a_label_that_is_no_number_is_none():
     rows = [(user, str(place % 3), 100 * user + place) for user in (1, 2, 3) for place in range(5)]
     ratings = [float(place) if user < 3 else float("nan") for user in (1, 2, 3) for place in range(5)]
-    data = prepare(log(rows, unit="user", rating=ratings), "leave-one-out", k_core=1, candidates="labeled")
+    data = prepare(
+        log(rows, unit="user", rating=ratings),
+        "leave-one-out",
+        cleaning={"k_core": 1},
+        ranking={"candidates": "labeled"},
+    )
     assert data.test.labels.tolist() == [4, 4]
 
 
 def test_validation_takes_no_more_than_its_share_of_what_a_step_left():
-    shares = {"split": "event-ratio", "ratios": (2, 1, 1), "min_support": 1, "min_length": 1}
-    one = prepare(log(RETURNS, unit="user"), "session-next", **shares, group_by="none", recent_share=0.5)
+    split, cleaning = {"kind": "event-ratio", "ratios": (2, 1, 1)}, {"min_support": 1, "min_length": 1}
+    one = prepare(
+        log(RETURNS, unit="user"),
+        "session-next",
+        split={**split, "group_by": "none"},
+        cleaning={**cleaning, "recent_share": 0.5},
+    )
     sizes = {(stage.step, stage.part): stage.statistics.events for stage in one.stages}
     left = sizes["recent-share", "train"]
     assert 0 < sizes["hold-out-valid", "valid"] <= -(-left // 3)
     # The fourth user keeps one event of twenty, and gives nothing of the others' away.
     rare = [*((4, f"rare {place}", place) for place in range(19)), (4, "0", 19)]
     steps = ("incomplete", "hold-out-test", "min-support", "hold-out-valid")
-    other = prepare(log([*RETURNS, *rare], unit="user"), "session-next", **{**shares, "min_support": 2, "steps": steps})
-    alone = prepare(log(RETURNS, unit="user"), "session-next", **shares)
+    changed = {**cleaning, "min_support": 2, "order": steps}
+    other = prepare(log([*RETURNS, *rare], unit="user"), "session-next", split=split, cleaning=changed)
+    alone = prepare(log(RETURNS, unit="user"), "session-next", split=split, cleaning=cleaning)
     assert other.valid.groups.tolist() == alone.valid.groups.tolist()
     assert other.train.lengths.tolist() == alone.train.lengths.tolist()

@@ -11,7 +11,7 @@ from segue.protocols.protocol import Protocol
 
 def test_nothing_is_held_out_and_all_items_that_survive_are_the_catalogue():
     events = log(SHOP)
-    whole = prepare_whole(events, Protocol.named("session-next", {"min_support": 1}))
+    whole = prepare_whole(events, Protocol.named("session-next", {"cleaning": {"min_support": 1}}))
     assert decoded(whole.train) == [
         ["a", "b"],
         ["a", "b", "rare"],
@@ -32,7 +32,12 @@ def test_nothing_is_held_out_and_all_items_that_survive_are_the_catalogue():
 def test_steps_that_act_on_training_sessions_act_on_all_in_the_order_of_the_protocol():
     held_out = ("hold-out-test", "known-items", "recent-share", "hold-out-valid")
     protocol = Protocol(
-        steps=("incomplete", *held_out, "min-support", "min-length"), recent_share=0.6, min_support=2, min_length=2
+        cleaning={
+            "order": ("incomplete", *held_out, "min-support", "min-length"),
+            "recent_share": 0.6,
+            "min_support": 2,
+            "min_length": 2,
+        }
     )
     # The last three sessions have 8 of 14 events; "new" has one of them.
     assert decoded(prepare_whole(log(SHOP), protocol).train) == [["b", "a"], ["a", "b", "rare", "a"]]
@@ -48,7 +53,7 @@ def test_steps_that_act_on_training_sessions_act_on_all_in_the_order_of_the_prot
 def test_a_split_of_the_log_itself_is_not_used(unit: str):
     parts = ["train"] * 9 + ["test"] * 5
     events = log(SHOP, unit, part=parts)
-    whole = prepare_whole(events, Protocol.named("session-next", {"split": "given", "min_support": 1}))
+    whole = prepare_whole(events, Protocol.named("session-next", {"split": "given", "cleaning": {"min_support": 1}}))
     assert len(whole.train.items) == 12
     assert "new" in whole.train.vocabulary.ids.to_list()
     assert len(prepare(events, "session-next").train.items) < 12
@@ -57,20 +62,22 @@ def test_a_split_of_the_log_itself_is_not_used(unit: str):
 def test_a_log_needs_only_what_the_cleaning_reads():
     untimed = log(SHOP)
     untimed = type(untimed)(untimed.frame.drop("time"))
-    assert len(prepare_whole(untimed, Protocol.named("global-time", {"min_support": 1})).train) == 4
-    mistakes = Protocol.named("session-next", {"session_gap": 30, "last_days": 7, "value_among": {"type": ["buy"]}})
+    assert len(prepare_whole(untimed, Protocol.named("global-time", {"cleaning": {"min_support": 1}})).train) == 4
+    mistakes = Protocol.named(
+        "session-next", {"cleaning": {"session_gap": 30, "last_days": 7, "value_among": {"type": ["buy"]}}}
+    )
     with pytest.raises(ParameterError) as caught:
         prepare_whole(untimed, mistakes)
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
-        "protocol.last_days",
-        "protocol.session_gap",
-        "protocol.value_among",
+        "protocol.cleaning.last_days",
+        "protocol.cleaning.session_gap",
+        "protocol.cleaning.value_among",
     ]
 
 
 def test_a_log_of_which_nothing_is_left_is_refused():
     with pytest.raises(EmptyDataError, match="step 'min-support' left nothing of"):
-        prepare_whole(log(SHOP), Protocol(min_support=99))
+        prepare_whole(log(SHOP), Protocol(cleaning={"min_support": 99}))
     with pytest.raises(EmptyDataError, match="the log holds no event"):
         prepare_whole(type(log(SHOP))(log(SHOP).frame.clear()), Protocol())
 
@@ -78,7 +85,9 @@ def test_a_log_of_which_nothing_is_left_is_refused():
 def test_the_cleaning_is_that_of_the_run():
     rows = [(session, item, session * DAY + minute) for session in range(6) for minute, item in enumerate("aab" * 2)]
     events = log(rows)
-    protocol = Protocol.named("session-next", {"drop_repeats": True, "min_support": 1, "revisits": "first"})
+    protocol = Protocol.named(
+        "session-next", {"cleaning": {"drop_repeats": True, "min_support": 1, "revisits": "first"}}
+    )
     whole, data = prepare_whole(events, protocol), prepare(events, protocol)
     held = decoded(whole.train)[len(data.train) :]
     assert decoded(whole.train)[: len(data.train)] == decoded(data.train)

@@ -9,6 +9,7 @@ import yaml
 
 from segue.errors import ParameterError
 from segue.protocols.protocol import Protocol
+from segue.protocols.splits import EventRatioSplit, LastEventSplit
 from segue.recbole import load_recbole
 from segue.recbole.models import COUNTERPARTS
 from segue.recbole.settings import SETTINGS
@@ -27,24 +28,19 @@ def test_general_models_have_recboles_defaults(translate):
     assert config.columns == {"user": "user_id", "item": "item_id"}
     assert config.set["bpr"] == {"embedding_size": 64, "training": {"epochs": 300}}
     found = protocol(config)
-    assert (found.split, found.ratios, found.group_by, found.order) == (
-        "event-ratio",
-        (0.8, 0.1, 0.1),
-        "user",
-        "random",
-    )
-    assert (found.cases, found.exclude_seen, found.candidates, found.split_seed) == ("together", True, "full", 2020)
-    assert found.metrics == ("recall@10", "mrr@10", "ndcg@10", "hit@10", "precision@10")
-    assert (found.valid_metric, found.decimals, found.k_core, found.min_support) == ("mrr@10", 4, 1, 1)
+    assert found.split == EventRatioSplit(ratios=(0.8, 0.1, 0.1), group_by="user", order="random", seed=2020)
+    assert (found.cases.targets, found.cases.exclude_seen, found.ranking.candidates) == ("together", True, "full")
+    assert found.ranking.metrics == ("recall@10", "mrr@10", "ndcg@10", "hit@10", "precision@10")
+    assert (found.valid_metric, found.decimals) == ("mrr@10", 4)
+    assert (found.cleaning.k_core, found.cleaning.min_support) == (1, 1)
 
 
 def test_sequential_models_have_recboles_defaults(translate):
     config = translate("SASRec")
     assert config.columns == {"user": "user_id", "item": "item_id", "time": "timestamp"}
     found = protocol(config)
-    assert (found.split, found.leave, found.cases, found.exclude_seen) == (
-        *("last-event", "valid_and_test", "every-next", False),
-    )
+    assert found.split == LastEventSplit(leave="valid_and_test")
+    assert (found.cases.targets, found.cases.exclude_seen) == ("every-next", False)
     assert config.set["sasrec"] == {
         "norm_order": "post",
         "max_length": 50,
@@ -72,42 +68,58 @@ def test_sequential_models_have_recboles_defaults(translate):
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
-        ({"eval_args": {"split": {"RS": [8, 0, 2]}}}, {"ratios": (8, 0, 2)}),
-        ({"eval_args": {"group_by": None}}, {"group_by": "none"}),
-        ({"eval_args": {"group_by": "none"}}, {"group_by": "none"}),
-        ({"eval_args": {"order": "TO"}}, {"order": "time", "split_seed": 0}),
-        ({"eval_args": {"split": {"LS": "test_only"}, "order": "TO"}}, {"split": "last-event", "leave": "test_only"}),
+        ({"eval_args": {"split": {"RS": [8, 0, 2]}}}, {"split": {"ratios": (8, 0, 2)}}),
+        ({"eval_args": {"group_by": None}}, {"split": {"group_by": "none"}}),
+        ({"eval_args": {"group_by": "none"}}, {"split": {"group_by": "none"}}),
+        ({"eval_args": {"order": "TO"}}, {"split": {"order": "time", "seed": 0}}),
+        (
+            {"eval_args": {"split": {"LS": "test_only"}, "order": "TO"}},
+            {"split": {"kind": "last-event", "leave": "test_only"}},
+        ),
         (
             {"eval_args": {"split": {"LS": "valid_only"}}},
-            {"leave": "valid_only", "order": "random", "split_seed": 2020},
+            {"split": {"leave": "valid_only", "order": "random", "seed": 2020}},
         ),
-        ({"eval_args": {"split": {"TS": [7, 1, 2]}, "order": "TO"}}, {"split": "global-time", "test_share": 0.2}),
-        ({"eval_args": {"split": {"TS": [7, 1, 2]}, "order": "TO"}}, {"valid_share": 0.125}),
-        ({"eval_args": {"mode": "uni100"}}, {"candidates": "uni100", "candidate_seed": 2020}),
-        ({"eval_args": {"mode": {"valid": "uni100", "test": "pop50"}}}, {"candidates": "pop50"}),
-        ({"eval_args": {"mode": {"valid": "uni100"}}}, {"candidates": "uni100"}),
-        ({"seed": 7}, {"split_seed": 7}),
-        ({"repeatable": True}, {"exclude_seen": False}),
-        ({"metrics": "MAP", "topk": [1, 5]}, {"metrics": ("map@1", "map@5")}),
-        ({"metrics": ["ItemCoverage", "AveragePopularity"], "topk": 5}, {"metrics": ("coverage@5", "popularity@5")}),
+        (
+            {"eval_args": {"split": {"TS": [7, 1, 2]}, "order": "TO"}},
+            {"split": {"kind": "global-time", "test_share": 0.2}},
+        ),
+        ({"eval_args": {"split": {"TS": [7, 1, 2]}, "order": "TO"}}, {"split": {"valid_share": 0.125}}),
+        ({"eval_args": {"mode": "uni100"}}, {"ranking": {"candidates": "uni100", "seed": 2020}}),
+        ({"eval_args": {"mode": {"valid": "uni100", "test": "pop50"}}}, {"ranking": {"candidates": "pop50"}}),
+        ({"eval_args": {"mode": {"valid": "uni100"}}}, {"ranking": {"candidates": "uni100"}}),
+        ({"seed": 7}, {"split": {"seed": 7}}),
+        ({"repeatable": True}, {"cases": {"exclude_seen": False}}),
+        ({"metrics": "MAP", "topk": [1, 5]}, {"ranking": {"metrics": ("map@1", "map@5")}}),
+        (
+            {"metrics": ["ItemCoverage", "AveragePopularity"], "topk": 5},
+            {"ranking": {"metrics": ("coverage@5", "popularity@5")}},
+        ),
         ({"valid_metric": "NDCG@20"}, {"valid_metric": "ndcg@20"}),
         ({"metric_decimal_place": 6}, {"decimals": 6}),
-        ({"rm_dup_inter": "first"}, {"revisits": "first"}),
-        ({"val_interval": {"rating": "[3,inf)"}}, {"value_interval": {"rating": "[3,inf)"}}),
-        ({"val_interval": {"rating": [3, 5]}}, {"value_interval": {"rating": "[3, 5]"}}),
-        ({"val_interval": {"timestamp": "(5,9]"}}, {"value_interval": {"time": "(5,9]"}}),
-        ({"val_interval": {"user_id": ["a"], "shop": [1]}}, {"value_among": {"session": ("a",), "shop": ("1",)}}),
-        ({"val_interval": {"action": ["buy"]}}, {"value_among": {"type": ("buy",)}}),
-        ({"user_inter_num_interval": "[5,inf)"}, {"session_interval": "[5,inf)", "item_interval": None}),
-        ({"item_inter_num_interval": "(4,100]"}, {"session_interval": None, "item_interval": "(4,100]"}),
-        ({"user_inter_num_interval": "[0,inf)"}, {"session_interval": None}),
-        ({"benchmark_filename": ["train", "dev", "test"]}, {"split": "given"}),
-        ({"benchmark_filename": ["train", "dev", "test"], "rm_dup_inter": "first"}, {"revisits": "all"}),
+        ({"rm_dup_inter": "first"}, {"cleaning": {"revisits": "first"}}),
+        ({"val_interval": {"rating": "[3,inf)"}}, {"cleaning": {"value_interval": {"rating": "[3,inf)"}}}),
+        ({"val_interval": {"rating": [3, 5]}}, {"cleaning": {"value_interval": {"rating": "[3, 5]"}}}),
+        ({"val_interval": {"timestamp": "(5,9]"}}, {"cleaning": {"value_interval": {"time": "(5,9]"}}}),
+        (
+            {"val_interval": {"user_id": ["a"], "shop": [1]}},
+            {"cleaning": {"value_among": {"session": ("a",), "shop": ("1",)}}},
+        ),
+        ({"val_interval": {"action": ["buy"]}}, {"cleaning": {"value_among": {"type": ("buy",)}}}),
+        ({"user_inter_num_interval": "[5,inf)"}, {"cleaning": {"session_interval": "[5,inf)", "item_interval": None}}),
+        ({"item_inter_num_interval": "(4,100]"}, {"cleaning": {"session_interval": None, "item_interval": "(4,100]"}}),
+        ({"user_inter_num_interval": "[0,inf)"}, {"cleaning": {"session_interval": None}}),
+        ({"benchmark_filename": ["train", "dev", "test"]}, {"split": {"kind": "given"}}),
+        ({"benchmark_filename": ["train", "dev", "test"], "rm_dup_inter": "first"}, {"cleaning": {"revisits": "all"}}),
     ],
 )
 def test_settings_of_the_protocol(translate, settings, changes):
-    found = protocol(translate("BPR", settings))
-    assert {name: getattr(found, name) for name in changes} == changes
+    found = protocol(translate("BPR", settings)).model_dump()
+    for part, values in changes.items():
+        if isinstance(values, dict):
+            assert {name: found[part][name] for name in values} == values
+        else:
+            assert found[part] == values
 
 
 @pytest.mark.parametrize(
@@ -129,13 +141,14 @@ def test_labels_come_from_a_threshold_or_from_a_column(translate):
     labeled = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
     config = translate("BPR", {**labeled, "threshold": {"stars": 4}})
     found = protocol(config)
-    assert (found.candidates, found.label, found.label_threshold) == ("labeled", "rating", 4)
-    assert (found.metrics, found.valid_metric, found.cases) == (("auc", "logloss"), None, "every-next")
+    assert (found.ranking.candidates, found.cases.label, found.cases.label_threshold) == ("labeled", "rating", 4)
+    assert (found.ranking.metrics, found.valid_metric) == (("auc", "logloss"), None)
+    assert found.cases.targets == "every-next"
     assert config.columns["rating"] == "stars"
     assert any("valid_metric (AUC) is not honoured" in note for note in config.notes)
     config = translate("BPR", {**labeled, "LABEL_FIELD": "liked"})
     assert config.columns["rating"] == "liked"
-    assert protocol(config).label_threshold is None
+    assert protocol(config).cases.label_threshold is None
     with pytest.raises(ParameterError, match="threshold: must be one field with a number"):
         translate("BPR", {**labeled, "threshold": 3})
 
@@ -153,11 +166,11 @@ def test_labels_come_from_a_threshold_or_from_a_column(translate):
         ({"valid_metric": "GAUC"}, {"metric": "gauc"}),
         (
             {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity", "alpha": 0.75}},
-            {"loss": {"name": "bpr", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.75, "candidate_num": 1}},
+            {"loss": {"kind": "bpr", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.75, "candidate_num": 1}},
         ),
         (
             {"loss_type": "BPR", "train_neg_sample_args": {"sample_num": 4, "dynamic": True, "candidate_num": 8}},
-            {"loss": {"name": "bpr", "n_samples": 4, "targets_per_draw": 1, "alpha": 0.0, "candidate_num": 8}},
+            {"loss": {"kind": "bpr", "n_samples": 4, "targets_per_draw": 1, "alpha": 0.0, "candidate_num": 8}},
         ),
     ],
 )
@@ -219,9 +232,9 @@ def test_each_model_is_known_by_both_names_and_takes_recboles_defaults(translate
 def test_a_model_that_recbole_does_not_have_keeps_its_own_parameters(translate):
     config = translate("stan", {"epochs": 3})
     assert (config.models, list(config.set)) == (["stan"], ["protocol"])
-    assert config.set["protocol"]["cases"] == "every-next"
+    assert config.set["protocol"]["cases"]["targets"] == "every-next"
     assert "stan: RecBole has no such model; it has its own parameters" in config.notes
-    assert translate("als").set["protocol"]["cases"] == "together"
+    assert translate("als").set["protocol"]["cases"]["targets"] == "together"
 
 
 def test_every_setting_that_is_given_is_honoured_or_said(translate):

@@ -144,8 +144,8 @@ def test_another_search_is_not_gone_on_with(events: Events, tmp_path: Path) -> N
         r"gru4rec.search.training.learning_rate 0.005..0.5:log, got 0.01..0.1": {
             "plan": {"search": {"gru4rec": {"training.learning_rate": "0.01..0.1"}}}
         },
-        "protocol.test_days 1.0, got 2.0": {
-            "run_config": gru4rec(set={"gru4rec": SMALL, "protocol": {"test_days": 2}}),
+        "protocol.split.test_days 1.0, got 2.0": {
+            "run_config": gru4rec(set={"gru4rec": SMALL, "protocol": {"split": {"test_days": 2}}}),
         },
     }
     for message, options in others.items():
@@ -247,9 +247,9 @@ REFUSED = {
         "--search: gru4rec.layers: must be an integer, got 2.5",
     ),
     "no validation": (
-        gru4rec(set={"gru4rec": SMALL, "protocol": {"valid_days": 0}}),
+        gru4rec(set={"gru4rec": SMALL, "protocol": {"split": {"valid_days": 0}}}),
         {},
-        "protocol: must hold out a validation part to tune on, .* its split asks for: protocol.valid_days",
+        "protocol: must hold out a validation part to tune on, .* set valid_days, ",
     ),
     "two metrics": (
         gru4rec(set={"gru4rec": {"training": {"metric": "mrr@10"}}}),

@@ -18,11 +18,12 @@ def data(
     items: options.Items = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the statistics of a log before and after each step of its preparation.
+    r"""Show the statistics of a log before and after each step of its preparation.
 
     Examples:
     segue data clicks.csv
-    segue data ratings.inter --protocol leave-one-out --set protocol.k_core=10
+    segue data ratings.inter --protocol leave-one-out \
+        --set protocol.cleaning.k_core=10
     segue data clicks.parquet --columns session=sid,item=iid,time=ts --json
     segue data prepared/clicks
     """

@@ -21,7 +21,7 @@ _SHOP = "shop"
 """Folder of the log, within that of the run."""
 
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "protocol": {"test_days": 2},
+    "protocol": {"split": {"test_days": 2}},
     "gru4rec": {"hidden_size": 200, "dropout_hidden": 0.4, "training": {"loss": {"n_samples": 256}, "epochs": 8}},
 }
 """Settings for a small shop: two test days, and half the catalogue as negatives."""

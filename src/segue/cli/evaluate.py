@@ -37,7 +37,7 @@ def evaluate(
     facts = Artifact.read(options.model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
-    protocol = segue.Protocol.of(facts["protocol"])
+    protocol = segue.Protocol.of(facts["protocol"], artifact)
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
@@ -51,7 +51,7 @@ def evaluate(
         data = segue.prepare(source, protocol, vocabulary=model.vocabulary)
     with progress_shown() as progress:
         evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress)
-    ties = evaluation.tie_note(data.protocol.headline)
+    ties = evaluation.tie_note(data.protocol.ranking.headline)
     notes = [*data.notes, *([ties] if ties else []), *_comparison(facts, data, whole)]
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}

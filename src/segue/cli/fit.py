@@ -19,7 +19,7 @@ def fit(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.last_days=90."),
+        typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.cleaning.last_days=90."),
     ] = None,
     log_format: options.Format = None,
     columns: options.Columns = None,

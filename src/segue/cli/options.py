@@ -24,7 +24,7 @@ Format = Annotated[str | None, typer.Option("--format", help="Format of the log;
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
 Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
 Protocol = Annotated[str | None, typer.Option("--protocol", help="Evaluation protocol; default: by the kind of log.")]
-ProtocolSettings = Annotated[list[str] | None, typer.Option("--set", help="Set a parameter: protocol.k_core=5.")]
+ProtocolSettings = Annotated[list[str] | None, typer.Option("--set", help="Set one: protocol.cleaning.k_core=5.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed (0).")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the previous content of the folder.")]
@@ -72,7 +72,8 @@ def read_data(
     tree = parse_settings(settings or [])
     if others := sorted(tree.keys() - {PROTOCOL}):
         raise ParameterError(
-            f"--set: must name parameters of the protocol here, such as protocol.k_core=5, got {', '.join(others)}"
+            "--set: must name parameters of the protocol here, such as protocol.cleaning.k_core=5, got "
+            f"{', '.join(others)}"
         )
     config, opened = with_prepared(load_config(None, {**source, "protocol": protocol, "set": tree}))
     return config, opened or prepare_log(config)

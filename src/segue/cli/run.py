@@ -22,7 +22,8 @@ def run(
     protocol: options.Protocol = None,
     preset: Annotated[list[str] | None, typer.Option(help="Preset of a model: gru4rec=authors.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Set a parameter: gru4rec.hidden_size=128, protocol.k_core=5.")
+        list[str] | None,
+        typer.Option("--set", help="Set a parameter: gru4rec.hidden_size=128, protocol.cleaning.k_core=5."),
     ] = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
@@ -58,8 +59,8 @@ def run(
     segue run clicks.csv --items items.csv --model sasrec
     segue run clicks.parquet --columns session=sid,item=iid,time=ts \
         --model gru4rec --set gru4rec.training.epochs=5
-    segue run ratings.inter --protocol leave-one-out --set protocol.k_core=10 \
-        --model gru4rec --seed 7 --out runs/a
+    segue run ratings.inter --protocol leave-one-out --model gru4rec \
+        --set protocol.cleaning.k_core=10 --seed 7 --out runs/a
     segue run clicks.csv --model gru4rec,sasrec --seeds 0,1,2 --out runs/b
     segue run ml-100k --recbole bpr.yaml --model BPR
     segue run prepared/clicks --model gru4rec

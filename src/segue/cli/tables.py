@@ -46,7 +46,7 @@ def _right(*names: str) -> list[Column]:
 
 def title(log: str, cases: int, protocol: Mapping[str, Any]) -> str:
     """Name the log, the number of test cases and the protocol with its hash, and mark sampled metrics."""
-    candidates = protocol.get("candidates", "full")
+    candidates = protocol["ranking"]["candidates"]
     sampled = "" if candidates in ("full", "labeled") else f"  ·  SAMPLED: {candidates}, not all items"
     return f"{log}  ·  {cases:,} cases  ·  {protocol['name']}  ·  protocol {protocol['hash']}{sampled}"
 
@@ -162,7 +162,7 @@ def parameter_table(config: type[BaseModel]) -> Table:
     table = _table(Column("parameter", no_wrap=True), Column("default", no_wrap=True), "meaning")
     for parameter in describe(config):
         space = f"\ntuned in {spaces[parameter.name]}" if parameter.name in spaces else ""
-        meaning = Text.assemble(parameter.meaning, "\n", (parameter.rule + space, "dim"))
+        meaning = Text.assemble(parameter.description, "\n", (parameter.rule + space, "dim"))
         table.add_row(parameter.name, typed(parameter.default), meaning)
     return table
 

@@ -16,7 +16,7 @@ from segue.data.vocabulary import PADDING
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_items
 from segue.evaluation.weighted_draws import draw_rows
-from segue.protocols.candidates import Candidates
+from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.threads import share_rows
 
@@ -41,20 +41,20 @@ class Sample:
     seed: int
 
     @classmethod
-    def of(cls, candidates: Candidates, support: Int[np.ndarray, "M"], seed: int) -> "Sample | None":
+    def of(cls, ranking: Ranking, support: Int[np.ndarray, "M"]) -> "Sample | None":
         """Return what is drawn of a catalogue; None where all of it is ranked.
 
         Args:
-            candidates: what is asked for.
+            ranking: names the candidates and the seed of the draw.
             support: training events per item index.
-            seed: seed of the draw.
         """
-        if not candidates.drawn:
+        if ranking.draw is None:
             return None
+        law, size = ranking.draw
         # An item without an event (added after the training) can be drawn, too.
-        weights = np.ones(len(support), dtype=np.int64) if candidates.kind == "uni" else np.maximum(support, 1)
+        weights = np.ones(len(support), dtype=np.int64) if law == "uni" else np.maximum(support, 1)
         weights[PADDING] = 0
-        return cls(min(candidates.size, len(support) - 1), weights, seed)
+        return cls(min(size, len(support) - 1), weights, ranking.seed)
 
     def draw(self, cases: Cases, first: int) -> Int32[np.ndarray, "C n"]:
         """Draw the candidates of some cases, 0 behind the last one of a case.

@@ -19,7 +19,7 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a scorer on the test (or validation) cases, with the metrics and the tie rule of the protocol.
+    """Measure a scorer on the test (or validation) cases, ranked as the protocol says.
 
     Args:
         scorer: a model, or anything else with ``score`` and ``vocabulary``.
@@ -45,18 +45,8 @@ def evaluate(
     cases = data.test if part == "test" else data.valid
     if cases is None:
         raise EmptyDataError(
-            "evaluation: the protocol holds out nothing for validation; set what its split asks for: valid_days, "
-            "valid_share, valid_from, ratios or leave"
+            "evaluation: the protocol holds out nothing for validation; set valid_days, valid_share, valid_from, "
+            "ratios or leave of protocol.split, whichever it has"
         )
-    protocol = data.protocol
-    evaluation = measure(
-        scorer,
-        cases,
-        metrics=protocol.metrics,
-        ties=protocol.ties,
-        candidates=protocol.candidates,
-        candidate_seed=protocol.candidate_seed,
-        seed=seed,
-        progress=progress,
-    )
+    evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress)
     return replace(evaluation, hash=data.hash)

@@ -38,7 +38,7 @@ def measure_values(
     if cases.labels is None or cases.offsets is not None:
         raise ParameterError(
             f"metrics: {', '.join(names)} compare a score with a label, and these cases have none; set "
-            "protocol.candidates=labeled and name the column with protocol.label"
+            "protocol.ranking.candidates=labeled and name the column with protocol.cases.label"
         )
     labels, predictions = cases.labels, np.empty(len(cases))
     check_labels(labels, names)

@@ -1,6 +1,7 @@
 """Measure a scorer on test cases: over the full catalogue, streamed in chunks, with confidence intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +12,11 @@ from segue.evaluation.drawing import Sample
 from segue.evaluation.labels import measure_values
 from segue.evaluation.meters import METERS, Scored
 from segue.evaluation.outcome import Evaluation
-from segue.evaluation.ranking import tie_rule
 from segue.evaluation.scorer import Scorer, require_scorer
-from segue.metrics import DEFAULT_METRICS, MetricName, are_of_values
+from segue.metrics import MetricName, are_of_values
+from segue.parameters import build
 from segue.progress import Progress
-from segue.protocols.candidates import Candidates
+from segue.protocols.ranking import Ranking
 
 _CHUNK_SCORES = 6_000_000
 """Scores held at once on a CPU. Below 32 MiB glibc hands the same memory out again; above, every chunk is mapped and
@@ -31,11 +32,8 @@ _CHUNK_CASES = 1024
 def measure(
     scorer: Scorer,
     cases: Cases,
+    ranking: Ranking | Mapping[str, Any] | None = None,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    ties: str = "served",
-    candidates: str | Candidates = "full",
-    candidate_seed: int = 0,
     chunk: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -45,14 +43,9 @@ def measure(
     Args:
         scorer: what is measured.
         cases: the test cases; with ``exclude_seen`` the items of a prefix are no candidates of its case.
-        metrics: names such as ``"recall@20"``; see ``segue.metrics``. Those of values need cases with labels; of
-            labelled cases those of rankings take the ones with a label above 0.
-        ties: place of a target among items of equal score: ``"served"`` is its place in the list that
-            ``Model.top_k`` returns; ``"conservative"``, ``"standard"`` and ``"median"`` put it behind, before or in
-            the middle of them.
-        candidates: ``"full"`` for all items; ``"uni100"`` or ``"pop100"`` for the targets and so many items drawn
-            uniformly or by popularity; ``"labeled"`` for metrics of values, where nothing is ranked.
-        candidate_seed: seed of the draw.
+        ranking: candidates, ties and metrics, such as ``{"metrics": ["recall@20"], "candidates": "uni100"}``; None
+            takes the defaults. Metrics of values need cases with labels; of labelled cases those of rankings take the
+            ones with a label above 0.
         chunk: cases scored at once; None takes what keeps their scores under 24 MB, on a GPU what fits into half of
             its free memory. It changes no result.
         seed: seed of the confidence intervals.
@@ -60,16 +53,25 @@ def measure(
 
     Raises:
         EmptyDataError: there is no case.
-        UnknownNameError: a metric or the tie rule is unknown.
-        ParameterError: ``scorer`` is not fitted; a cut-off, ``candidates`` or ``chunk`` breaks its rule; or the cases
-            were encoded with another catalogue than that of the scorer.
+        ParameterError: ``scorer`` is not fitted; ``ranking`` or ``chunk`` breaks a rule; or the cases were encoded with
+            another catalogue than that of the scorer.
     """
     require_scorer(scorer)
-    names, rule, among = MetricName.parse_all(metrics), tie_rule(ties), Candidates.parse(candidates)
-    if among.kind == "labeled" and not are_of_values(names):
-        raise ParameterError(f"candidates: 'labeled' is for metrics of values, got {', '.join(names)}; use 'full'")
-    if among.drawn and are_of_values(names):
-        raise ParameterError(f"candidates: '{among}' is for metrics of rankings, got {', '.join(names)}; use 'labeled'")
+    if not isinstance(ranking, Ranking):
+        if not isinstance(ranking, Mapping | None):
+            raise ParameterError(
+                f"ranking: must be a Ranking or a mapping of its parameters, got {type(ranking).__name__}"
+            )
+        ranking = build(Ranking, "ranking", parameters=ranking)
+    names, candidates = MetricName.parse_all(ranking.metrics), ranking.candidates
+    if ranking.labeled and not are_of_values(names):
+        raise ParameterError(
+            f"ranking.candidates: 'labeled' is for metrics of values, got {', '.join(names)}; use 'full'"
+        )
+    if ranking.draw and are_of_values(names):
+        raise ParameterError(
+            f"ranking.candidates: '{candidates}' is for metrics of rankings, got {', '.join(names)}; use 'labeled'"
+        )
     cases.require_valid(scorer.vocabulary)
     if cases.labels is not None and not are_of_values(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
@@ -81,17 +83,17 @@ def measure(
     progress = progress or Progress()
     if are_of_values(names):
         return measure_values(scorer, cases, names, chunk=chunk, seed=seed, progress=progress)
-    sample = Sample.of(among, scorer.vocabulary.support, candidate_seed)
+    sample = Sample.of(ranking, scorer.vocabulary.support)
     meters = [kind(names, cases, scorer.vocabulary) for kind in METERS]
     with progress.task("evaluate", len(cases)) as task:
         for start in range(0, len(cases), chunk):
             part = cases[start : start + chunk]
-            scored = Scored.of(scorer, part, start, sample, rule)
+            scored = Scored.of(scorer, part, start, sample, ranking.ties)
             for meter in meters:
                 meter.add(scored)
             del scored  # Its memory is free before the next chunk is scored.
             task.advance(len(part))
-    found = [meter.found() for meter in meters]
+    found = [meter.result() for meter in meters]
     totals = {text: total for one in found for text, total in one.totals.items()}
     values = {text: column for one in found for text, column in one.values.items()}
     return Evaluation(

@@ -70,7 +70,7 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class MeterResult:
     """What a meter found: figures, their values and weights per case, ranks of the targets, ties, and a curve."""
 
     totals: dict[str, float] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Meter(Protocol):
     def add(self, scored: Scored) -> None:
         """Take some cases."""
 
-    def found(self) -> Found:
+    def result(self) -> MeterResult:
         """Return what all of them came to."""
 
 
@@ -118,12 +118,12 @@ class RankMeter:
         self._ranked += len(ranks)
         self._tied += tied
 
-    def found(self) -> Found:
+    def result(self) -> MeterResult:
         """Return the values."""
         means = {text: sums / len(self._values[text]) for text, sums in self._bounds.items()}
         bounds = {text: (float(worst), float(best)) for text, (worst, best) in means.items()}
         tied = self._tied / max(1, self._ranked)
-        return Found(_means(self._values), self._values, ranks=self._ranks, tied=tied, tie_bounds=bounds)
+        return MeterResult(_means(self._values), self._values, ranks=self._ranks, tied=tied, tie_bounds=bounds)
 
 
 class AucMeter:
@@ -151,10 +151,10 @@ class AucMeter:
         steps = np.ceil(wrong[there] * ROC_STEPS - 1e-9).astype(np.int64)
         self._steps += np.bincount(steps, np.repeat(per_target, counts), minlength=ROC_STEPS + 1)
 
-    def found(self) -> Found:
+    def result(self) -> MeterResult:
         """Return the values, and the curve of the first of the metrics: the mean of those of the cases."""
         if not self._names:
-            return Found()
+            return MeterResult()
         if not self._steps.any():
             raise ParameterError(
                 f"metric '{self._names[0]}': no case has both a relevant and another candidate; leave the metric out"
@@ -162,7 +162,7 @@ class AucMeter:
         totals = {text: float(np.average(self._values, weights=column)) for text, column in self._weights.items()}
         shares = np.cumsum(self._steps) / self._steps.sum()
         roc = [(0.0, 0.0), *((step / ROC_STEPS, float(share)) for step, share in enumerate(shares))]
-        return Found(totals, dict.fromkeys(self._names, self._values), self._weights, roc=roc)
+        return MeterResult(totals, dict.fromkeys(self._names, self._values), self._weights, roc=roc)
 
 
 class ListMeter:
@@ -189,10 +189,10 @@ class ListMeter:
         for text, name in self._weighed.items():
             self._values[text][scored.rows] = average_weight(items[:, : int(name.k)], self._weights[name.name])
 
-    def found(self) -> Found:
+    def result(self) -> MeterResult:
         """Return the values."""
         counted = {text: COUNT_METRICS[name.name](self._counts[int(name.k)]) for text, name in self._counted.items()}
-        return Found(_means(self._values) | counted, self._values)
+        return MeterResult(_means(self._values) | counted, self._values)
 
 
 METERS: tuple[type[Meter], ...] = (RankMeter, AucMeter, ListMeter)

@@ -34,7 +34,7 @@ class RunConfig(BaseModel):
     preset: dict[str, str] = Field(default_factory=dict)
     """Preset by model name."""
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Parameters by model name; those of the protocol stand under ``protocol``."""
+    """Parameters by model name, and by part under ``protocol``."""
     baselines: bool = True
     """Also train the baselines; models that lose to one of them are flagged."""
     slices: list[str] = Field(default_factory=list)
@@ -86,7 +86,8 @@ def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     """Turn ``["gru4rec.training.epochs=5"]`` into ``{"gru4rec": {"training": {"epochs": 5}}}``.
 
-    Values are read as YAML, so ``5``, ``0.1``, ``true`` and ``[1, 2]`` have their types; ``none`` is no value.
+    Values are read as YAML, so ``5``, ``0.1``, ``true`` and ``[1, 2]`` have their types; ``none`` is no value. The
+    order does not matter: ``protocol.split=ratio`` and ``protocol.split.test_share=0.2`` go together.
 
     Raises:
         ParameterError: an entry is not of the form owner.name=value.

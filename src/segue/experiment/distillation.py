@@ -27,7 +27,7 @@ from segue.models.base import Model
 from segue.models.registry import load
 from segue.models.sequence import SequenceModel
 from segue.models.summary import summary
-from segue.parameters import merge
+from segue.parameters import flatten, merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.protocols.identity import protocol_hash
@@ -120,9 +120,9 @@ def distill(
     def verdicts(results: Results) -> list[str]:
         rows = {row.label: row for row in results.models}
         test = next(iter(results.differences), None)
-        return compare(*(rows[label] for label in labels), metric=data.protocol.metrics[0], test=test)
+        return compare(*(rows[label] for label in labels), metric=data.protocol.ranking.metrics[0], test=test)
 
-    pairs = [(metric, labels[1], labels[2]) for metric in data.protocol.headline]
+    pairs = [(metric, labels[1], labels[2]) for metric in data.protocol.ranking.headline]
     return run_specs(specs, data, config, out, runtime, pairs=pairs, verdicts=verdicts)
 
 
@@ -182,7 +182,7 @@ def _check_protocol(config: RunConfig) -> None:
     Raises:
         ParameterError: the settings, all together.
     """
-    given = [f"{PROTOCOL}.{name}" for name in config.set.get(PROTOCOL, {}) if name != _VALID_METRIC]
+    given = [f"{PROTOCOL}.{name}" for name in flatten(config.set.get(PROTOCOL, {})) if name != _VALID_METRIC]
     mistakes = [*(["--protocol"] if config.protocol else []), *given]
     if mistakes:
         raise ParameterError(
@@ -202,7 +202,7 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
     Raises:
         ParameterError: it is another log, or a data set with another protocol or catalogue.
     """
-    protocol = Protocol.of(about)
+    protocol = Protocol.of(about, teacher)
     if isinstance(source, Dataset):
         data = source
     else:

@@ -131,7 +131,7 @@ def _figures(evaluation: Evaluation, data: Dataset) -> dict[str, Any]:
         "metrics": evaluation.metrics,
         "confidence": evaluation.confidence,
         "roc": evaluation.roc,
-        "ties": evaluation.tie_note(data.protocol.headline),
+        "ties": evaluation.tie_note(data.protocol.ranking.headline),
     }
 
 

@@ -41,8 +41,8 @@ def leaderboard(
         log_findings: findings of the linter in the log.
         pairs: differences to test, fixed before the results; None takes ``run_pairs``.
     """
-    protocol, headline = data.protocol, data.protocol.headline
-    ranked = sorted(tested, key=lambda one: one.row.order_key(protocol.metrics[0]))
+    protocol, headline = data.protocol, data.protocol.ranking.headline
+    ranked = sorted(tested, key=lambda one: one.row.order_key(protocol.ranking.metrics[0]))
     rows = [one.row for one in ranked]
     cases = {one.row.label: one.cases for one in ranked}
     picked, choices = (run_pairs(rows, headline), run_choices(rows)) if pairs is None else (pairs, None)

@@ -188,7 +188,7 @@ def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
     own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
     (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)
     changes = RunConfig(set={PROTOCOL: dict(settings.get(PROTOCOL, {}))})
-    return _Plan(spec, epochs, about["seed"], changes, Protocol.of(about["protocol"]), like)
+    return _Plan(spec, epochs, about["seed"], changes, Protocol.of(about["protocol"], folder), like)
 
 
 def _plan_of_config(config: RunConfig, settings: Settings) -> _Plan:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from segue.errors import ArtifactError
 from segue.evaluation.linter.checks import Finding
 from segue.metrics import order_key
+from segue.protocols.protocol import check_nested
 from segue.storage import write_text
 from segue.strict_json import Number, dumps
 
@@ -196,11 +197,13 @@ class Results(BaseModel):
         """Read results.json.
 
         Raises:
-            ArtifactError: the file is missing or damaged.
+            ArtifactError: the file is missing or damaged, or an incompatible version wrote it.
         """
         if not path.is_file():
             raise ArtifactError(f"{path}: does not exist; name the folder of a run that has ended")
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            results = cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path}: is no results file of segue, or a damaged one") from error
+        check_nested(results.protocol, path)
+        return results

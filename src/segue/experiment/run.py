@@ -130,7 +130,9 @@ def run_specs(
     tested = []
     for spec in specs:
         one = (writer.finished(spec) if runtime.resume else None) or _fitted(spec, data, config, runtime, writer)
-        tested.append(replace(one, cases=one.cases.only(data.protocol.headline)))  # The others need not stay in memory.
+        tested.append(
+            replace(one, cases=one.cases.only(data.protocol.ranking.headline))
+        )  # The others need not stay in memory.
     results = leaderboard(tested, data, config, log_findings=findings, pairs=pairs)
     if verdicts is not None:
         results = results.model_copy(update={"verdicts": verdicts(results)})
@@ -146,6 +148,6 @@ def _fitted(spec: ModelSpec, data: Dataset, config: RunConfig, runtime: Runtime,
         writer.write_model(spec, tested)
         trackers.result(tested.row)
     metrics, protocol = tested.row.metrics, data.protocol
-    headline = "  ".join(f"{name} {metrics[name]:.{protocol.decimals}f}" for name in protocol.headline)
+    headline = "  ".join(f"{name} {metrics[name]:.{protocol.decimals}f}" for name in protocol.ranking.headline)
     logger.info("%s: %s", spec.label, headline)
     return tested

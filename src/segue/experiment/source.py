@@ -9,8 +9,8 @@ from segue.data.readers.public_logs import find_log
 from segue.data.readers.read import read
 from segue.errors import ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
-from segue.parameters import merge
-from segue.protocols.dataset import MEASURING, Dataset, dataset_at, open_dataset
+from segue.parameters import KIND, merge
+from segue.protocols.dataset import Dataset, dataset_at, open_dataset
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
 
@@ -34,7 +34,7 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
     if folder is None:
         return config, None
     opened = open_dataset(folder)
-    settings = {name: value for name, value in config.set.get(PROTOCOL, {}).items() if not _is_own(opened, name, value)}
+    settings = config.set.get(PROTOCOL, {})
     protocol = None if config.protocol == opened.protocol.name else config.protocol
     mistakes = [
         f"{option}: cannot be used with {folder}, which is prepared already; leave it out, or name the log"
@@ -43,7 +43,7 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
             ("--format", config.format),
             ("--columns", config.columns),
             ("--items", config.items),
-            *((f"--set {PROTOCOL}.{name}", True) for name in settings if _is_of_preparation(name)),
+            *((f"--set {PROTOCOL}.{name}", True) for name, _ in opened.prepared_otherwise(settings)),
         )
         if given
     ]
@@ -59,23 +59,19 @@ def protocol_settings(protocol: Protocol) -> tuple[str | None, dict[str, Any]]:
     """Return a protocol as a configuration names it: its preset, and the parameters that differ from the preset."""
     name = protocol.name if protocol.name in Protocol.presets else None
     usual = (Protocol() if name is None else Protocol.named(name)).model_dump(mode="json")
-    values = protocol.model_dump(mode="json")
-    return name, {one: value for one, value in values.items() if one != "name" and value != usual[one]}
+    values = protocol.model_dump(mode="json", exclude={"name"})
+    return name, {
+        part: own for part, value in values.items() if (own := _changes(usual[part], value)) not in ({}, None)
+    }
 
 
-def _is_own(data: Dataset, name: str, value: Any) -> bool:
-    """Say whether a data set was prepared with this value of a parameter, so that it may be named again."""
-    if not _is_of_preparation(name):
-        return False
-    try:
-        return bool(getattr(data.protocol.changed({name: value}), name) == getattr(data.protocol, name))
-    except ParameterError:
-        return False
-
-
-def _is_of_preparation(name: str) -> bool:
-    """Say whether a parameter of the protocol decides what is prepared; one that does not exist decides nothing."""
-    return name in Protocol.model_fields and name not in MEASURING
+def _changes(usual: Any, value: Any) -> Any:
+    """Return what a part of a protocol has that the usual one has not; a split of another kind has everything."""
+    if not isinstance(value, dict):
+        return None if value == usual else value
+    if value.get(KIND) != usual.get(KIND):
+        return value
+    return {name: one for name, one in value.items() if one != usual[name]}
 
 
 def prepare_log(config: RunConfig, events: Events | None = None) -> Dataset:

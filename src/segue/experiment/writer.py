@@ -110,7 +110,7 @@ class RunWriter:
         self._say(f"{spec.label}: taken over from {folder}")
         row = ModelResult.model_validate(model.about["result"])
         cases = self._read_cases(spec.label, key)
-        other_metrics = tuple(row.metrics) != self._data.protocol.metrics
+        other_metrics = tuple(row.metrics) != self._data.protocol.ranking.metrics
         if cases is not None and not other_metrics:
             return TestedModel(model, row, cases)
         model, seed = model.to(self._runtime.torch_device()), self._config.seed
@@ -135,7 +135,7 @@ class RunWriter:
 
     def _read_cases(self, label: str, key: str) -> CaseValues | None:
         try:
-            cases = CaseValues.read(cases_file(self._out, label), self._data.protocol.headline)
+            cases = CaseValues.read(cases_file(self._out, label), self._data.protocol.ranking.headline)
         except ArtifactError:
             return None
         return cases if cases.key == key else None

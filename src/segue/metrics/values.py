@@ -76,7 +76,7 @@ def check_labels(labels: Column, metrics: Iterable[str]) -> None:
     if "auc" in wanted and len(np.unique(labels)) == 1:
         raise ParameterError(
             f"metric 'auc': needs both liked and other cases, and every label is {labels[0]:g}; change "
-            "protocol.label_threshold or leave the metric out"
+            "protocol.cases.label_threshold or leave the metric out"
         )
 
 
@@ -84,8 +84,8 @@ def _check_binary(labels: Column, metric: str) -> None:
     strange = labels[(labels != 0) & (labels != 1)]
     if len(strange):
         raise ParameterError(
-            f"metric '{metric}': needs labels of 0 and 1, got {strange[0]:g}; set protocol.label_threshold, from which "
-            "on an event is liked (1)"
+            f"metric '{metric}': needs labels of 0 and 1, got {strange[0]:g}; set protocol.cases.label_threshold, from "
+            "which on an event is liked (1)"
         )
 
 

@@ -46,7 +46,7 @@ class FMLPRecConfig(SequenceConfig):
                 "batch_size": 128,
                 "schedule": "linear",
                 "optimizer": "mixed",
-                "loss": {"name": "sampled-softmax", "n_samples": 2048},
+                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
             },
         },
         "authors": {
@@ -57,7 +57,7 @@ class FMLPRecConfig(SequenceConfig):
                 "patience": 10,
                 "batch_size": 256,
                 "learning_rate": 1e-3,
-                "loss": {"name": "bce", "n_samples": 1, "alpha": 0.0},
+                "loss": {"kind": "bce", "n_samples": 1, "alpha": 0.0},
                 "metric": "mrr@10",
             },
         },

@@ -15,7 +15,7 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.base import CausalEncoder
-from segue.nn.losses.config import Ranking
+from segue.nn.losses.config import RankingLoss
 from segue.spaces import Choice
 from segue.training.config import SequenceTraining
 
@@ -30,7 +30,7 @@ class FPMCConfig(SequenceConfig):
     basket: Literal["last-event", "equal-times"] = "last-event"
     """What came last: the last event alone, or all events of the session with the time of the last one."""
     training: SequenceTraining = SequenceTraining(
-        loss=Ranking(name="bpr", n_samples=512), batch_size=512, learning_rate=3e-3
+        loss=RankingLoss(kind="bpr", n_samples=512), batch_size=512, learning_rate=3e-3
     )
     """How it is trained."""
 
@@ -39,7 +39,7 @@ class FPMCConfig(SequenceConfig):
             "embedding_size": 64,
             "training": {
                 "positions": "last",
-                "loss": {"name": "bpr", "n_samples": 1024, "alpha": 0.0},
+                "loss": {"kind": "bpr", "n_samples": 1024, "alpha": 0.0},
                 "batch_size": 2048,
                 "learning_rate": 1e-3,
             },

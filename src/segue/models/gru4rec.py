@@ -23,6 +23,7 @@ from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max
 from segue.nn.losses.sampled import StepLoss, session_parallel
 from segue.nn.losses.softmax import Precision
 from segue.nn.sampling import SessionParallelNegatives
+from segue.parameters import KIND
 from segue.spaces import Around, Range
 from segue.training.config import TrainingConfig
 from segue.training.objectives import SessionParallelObjective
@@ -41,7 +42,7 @@ class LaneLossConfig(AccidentalHits, DrawnNegatives):
 class LaneCrossEntropy(LogQ, LaneLossConfig):
     """Softmax cross-entropy against the negatives of a step."""
 
-    name: Literal["cross-entropy"] = "cross-entropy"
+    kind: Literal["cross-entropy"] = "cross-entropy"
 
     def loss(self, n_items: int, precision: Precision) -> StepLoss:
         """Return the loss of a step."""
@@ -51,7 +52,7 @@ class LaneCrossEntropy(LogQ, LaneLossConfig):
 class LaneRanking(LaneLossConfig):
     """A loss on the scores of the target and of each negative."""
 
-    name: Literal["bpr", "top1", "top1-max"]
+    kind: Literal["bpr", "top1", "top1-max"]
     activation: Literal["linear", "elu", "tanh"] = "linear"
     """Final activation of the scores in training; the authors use elu with BPR-max."""
     elu: float = Field(0.5, gt=0)
@@ -63,13 +64,13 @@ class LaneRanking(LaneLossConfig):
 
     def score_loss(self) -> ScoreLoss:
         """Return the loss on scores."""
-        return LOSSES[self.name]
+        return LOSSES[self.kind]
 
 
 class LaneBPRMax(LaneRanking):
     """BPR-max."""
 
-    name: Literal["bpr-max"] = "bpr-max"  # type: ignore[assignment]
+    kind: Literal["bpr-max"] = "bpr-max"  # type: ignore[assignment]
     bpreg: float = Field(1.0, ge=0)
     """Weight of BPR-max's score regularisation."""
 
@@ -78,7 +79,7 @@ class LaneBPRMax(LaneRanking):
         return partial(bpr_max, regularisation=self.bpreg)
 
 
-LaneLoss = Annotated[LaneCrossEntropy | LaneRanking | LaneBPRMax, Field(discriminator="name"), BeforeValidator(by_name)]
+LaneLoss = Annotated[LaneCrossEntropy | LaneRanking | LaneBPRMax, Field(discriminator=KIND), BeforeValidator(by_name)]
 """Any loss of GRU4Rec; a bare name stands for the loss with its defaults."""
 
 

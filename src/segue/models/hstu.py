@@ -28,7 +28,7 @@ _EPSILON = 1e-6
 _AUTHORS: Mapping[str, Any] = {
     "windows": "recent",
     "epochs": 101,
-    "loss": {"name": "sampled-softmax", "n_samples": 128, "alpha": 0.0, "logq": 0.0},
+    "loss": {"kind": "sampled-softmax", "n_samples": 128, "alpha": 0.0, "logq": 0.0},
 }
 """Training of the authors' code; ours shares the negatives in a step."""
 

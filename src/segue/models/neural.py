@@ -19,6 +19,7 @@ from segue.evaluation.measure import measure
 from segue.models.embedding import EmbeddingModel
 from segue.models.state import ModelConfig
 from segue.nn.encoders.base import Encoder
+from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.spaces import Around, Choice
 from segue.training.config import TrainingConfig, fine_tuning_sessions
@@ -110,7 +111,7 @@ class NeuralModel(EmbeddingModel):
 
         def validate() -> float:
             assert valid is not None
-            return measure(self, valid, metrics=[plan.metric]).metrics[plan.metric]
+            return measure(self, valid, Ranking(metrics=(plan.metric,))).metrics[plan.metric]
 
         return Trainer(
             self.objective(train, seed, runtime),

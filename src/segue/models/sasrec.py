@@ -34,7 +34,7 @@ class SASRecConfig(TransformerConfig):
             "training": {
                 "windows": "recent",
                 "epochs": 201,
-                "loss": {"name": "bce", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.0},
+                "loss": {"kind": "bce", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.0},
             },
         },
         "beauty": {
@@ -53,7 +53,7 @@ class SASRecConfig(TransformerConfig):
                 "positions": "last",
                 "schedule": "linear",
                 "optimizer": "mixed",
-                "loss": {"name": "sampled-softmax", "n_samples": 2048},
+                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
                 "metric": "mrr@20",
             },
         },

@@ -140,7 +140,7 @@ class SequenceModel(NeuralModel):
         assert isinstance(network, SequenceEncoder)
         network.sparse_gradients = self.config.training.optimizer != "adamw"
         # A loss on directions leaves the lengths of the embeddings undetermined, so that items are ranked by direction.
-        network.normalised = self.config.similarity == "cosine" or self.config.training.loss.name == "cosine"
+        network.normalised = self.config.similarity == "cosine" or self.config.training.loss.kind == "cosine"
         if self.context.encoders:
             network.context = ContextEmbedding(reader=self.context, embedding_size=network.input_size)
         return network

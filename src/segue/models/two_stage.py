@@ -23,6 +23,7 @@ from segue.models.reranking import barred, fill_lists
 from segue.models.sequence import SequenceModel
 from segue.models.state import ModelConfig
 from segue.parameters import build
+from segue.protocols.ranking import Ranking
 from segue.spaces import Range
 from segue.training.config import ListTraining
 from segue.training.loop import Trainer
@@ -174,7 +175,7 @@ class TwoStage(Model):
 
         def validate() -> float:
             assert valid is not None
-            return measure(self, valid, metrics=[own.metric]).metrics[own.metric]
+            return measure(self, valid, Ranking(metrics=(own.metric,))).metrics[own.metric]
 
         Trainer(
             ranker.objective_of(auxiliary, train, seed, runtime),

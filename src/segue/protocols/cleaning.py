@@ -1,207 +1,197 @@
-"""Cleaning steps: pure functions from an ordered log to a smaller one that say what they dropped and why.
+"""The cleaning of a protocol: which steps run on a log, in which order and with which numbers."""
 
-Which steps run, in which order and with which numbers, is the protocol's business.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args
 
-import numpy as np
 import polars as pl
-from jaxtyping import Bool
+from pydantic import BeforeValidator, Field, field_validator
 
-from segue.data.events import DAY, ROW, SECOND, TIME, SessionBounds, is_first_event, sessions_by_end
-from segue.protocols.intervals import holds_any, parse_intervals
+from segue.errors import InputError
+from segue.parameters import Section, idle
+from segue.protocols import steps
+from segue.protocols.holdout import in_utc
+from segue.protocols.steps import Cleaned, parse_intervals
+
+StepName = Literal[
+    "incomplete",
+    "duplicates",
+    "window",
+    "sessionise",
+    "repeats",
+    "revisits",
+    "values",
+    "max-length",
+    "activity",
+    "k-core",
+    "hold-out-test",
+    "known-items",
+    "recent-share",
+    "hold-out-valid",
+    "min-support",
+    "min-length",
+]
+"""What can be done to a log; the steps after ``hold-out-test`` act on what is left for training."""
+
+DEFAULT_ORDER: tuple[StepName, ...] = tuple(name for name in get_args(StepName) if name != "known-items")
+"""The order of the steps, unless a preset or a user names another; ``known-items`` is part of published ones."""
+
+Text = Annotated[str, BeforeValidator(str)]
+"""A value that is compared as text: 5 may be written without quotes."""
 
 
-@dataclass(frozen=True, eq=False)
-class Cleaned:
-    """What a step leaves.
+@dataclass(frozen=True)
+class CleaningStep:
+    """A cleaning step.
 
     Attributes:
-        log: the ordered log that is left.
-        dropped: number of events that are gone.
-        why: what was dropped, or changed, in words.
+        run: a function of the log and of the parameters that are set.
+        parameters: the parameters that turn the step on; a step without any always runs.
+        needs_times: the step makes no sense on a log without times.
     """
 
-    log: pl.DataFrame
-    dropped: int
-    why: str
+    run: Callable[..., Cleaned]
+    parameters: tuple[str, ...] = ()
+    needs_times: bool = False
 
 
-def drop_incomplete(log: pl.DataFrame) -> Cleaned:
-    """Drop events without session, item or time."""
-    needed = [name for name in ("session", "item", "time") if name in log.columns]
-    return _left(log, log.drop_nulls(needed), f"events without {' or '.join(needed)}")
+STEPS: Mapping[str, CleaningStep] = {
+    "incomplete": CleaningStep(steps.drop_incomplete),
+    "duplicates": CleaningStep(steps.drop_duplicates, ("drop_duplicates",), needs_times=True),
+    "window": CleaningStep(steps.window, ("last_days", "since", "until"), needs_times=True),
+    "sessionise": CleaningStep(steps.sessionise, ("session_gap",), needs_times=True),
+    "repeats": CleaningStep(steps.drop_repeats, ("drop_repeats",)),
+    "revisits": CleaningStep(steps.drop_revisits, ("revisits",)),
+    "values": CleaningStep(steps.keep_values, ("value_interval", "value_among")),
+    "max-length": CleaningStep(steps.drop_long_sessions, ("max_length",)),
+    "activity": CleaningStep(steps.keep_active, ("session_interval", "item_interval")),
+    "k-core": CleaningStep(steps.drop_outside_core, ("k_core",)),
+    "recent-share": CleaningStep(steps.keep_recent, ("recent_share",)),
+    "min-support": CleaningStep(steps.drop_rare_items, ("min_support",)),
+    "min-length": CleaningStep(steps.drop_short_sessions, ("min_length",)),
+}
+"""Steps on the log, and, after the test part is held out, on what is left for training."""
+
+_STEP_OF = {parameter: name for name, step in STEPS.items() for parameter in step.parameters}
 
 
-def drop_duplicates(log: pl.DataFrame) -> Cleaned:
-    """Drop events that equal an earlier one in every column.
+class Cleaning(Section):
+    """What is dropped from a log. A parameter at its default turns its step off: ``Cleaning()`` filters nothing."""
 
-    Without times two equal rows are two visits, not a duplicate: such a log must not be given to this step.
-    """
-    columns = [name for name in log.columns if name != ROW]
-    return _left(log, log.unique(columns, keep="first", maintain_order=True), "exact duplicates of another event")
+    order: tuple[StepName, ...] = DEFAULT_ORDER
+    """The steps in their order. A step whose parameters are at their defaults is passed over."""
+    drop_duplicates: bool = False
+    """Drop events that equal another one in every column (step duplicates)."""
+    last_days: float | None = Field(None, gt=0)
+    """Keep the events of the last days of the log (step window)."""
+    since: datetime | None = None
+    """Keep the events at or after this time (step window; ISO 8601, UTC)."""
+    until: datetime | None = None
+    """Keep the events before this time (step window; ISO 8601, UTC)."""
+    session_gap: float | None = Field(None, gt=0)
+    """Minutes without an event after which a new session begins (step sessionise)."""
+    drop_repeats: bool = False
+    """Of consecutive events on one item keep the first (step repeats)."""
+    revisits: Literal["all", "first", "last"] = "all"
+    """Of several events of a session on one item keep all, the first or the last (step revisits)."""
+    value_interval: dict[str, str] = Field({})
+    """Keep the events whose number in a column is in an interval, for example {rating: "[3,inf)"} (step values);
+    several intervals are separated by semicolons, and the column time counts in seconds since 1970."""
+    value_among: dict[str, tuple[Text, ...]] = Field({})
+    """Keep the events whose value in a column is one of a list, for example {type: [buy]} (step values)."""
+    max_length: int | None = Field(None, ge=1)
+    """Drop sessions with more events (step max-length): over-active ones, such as bots."""
+    session_interval: str | None = None
+    """Drop sessions whose number of events is outside an interval such as [5,inf), and again until none is (step
+    activity)."""
+    item_interval: str | None = None
+    """The same for items, along with the sessions (step activity)."""
+    k_core: int = Field(1, ge=1)
+    """Drop sessions and items until each has this many distinct partners (step k-core); 1 drops nothing."""
+    min_support: int = Field(1, ge=1)
+    """Drop items with fewer events (step min-support); 1 drops nothing."""
+    min_length: int = Field(1, ge=1)
+    """Drop sessions with fewer events (step min-length); 1 drops nothing."""
+    recent_share: float = Field(1.0, gt=0, le=1)
+    """Keep the sessions that ended last, up to this share of the events (step recent-share)."""
 
+    _in_utc = field_validator("since", "until")(in_utc)
 
-def drop_repeats(log: pl.DataFrame) -> Cleaned:
-    """Keep the first of several consecutive events of a session on one item."""
-    other = log["item"] != log["item"].shift(1)
-    return _left(log, log.filter(is_first_event(log) | other), "repeats of the event before")
+    @field_validator("order")
+    @classmethod
+    def _possible_order(cls, order: tuple[StepName, ...]) -> tuple[StepName, ...]:
+        if not order or order[0] != "incomplete" or order.count("hold-out-test") != 1:
+            raise ValueError("a list that begins with 'incomplete' and holds 'hold-out-test' once")
+        test = order.index("hold-out-test")
+        if any(name in order[:test] for name in ("hold-out-valid", "known-items")) or order.count("hold-out-valid") > 1:
+            raise ValueError("a list with 'known-items' and one 'hold-out-valid' at most, after 'hold-out-test'")
+        return order
 
+    @field_validator("until")
+    @classmethod
+    def _until_after_since(cls, until: datetime | None, info: Any) -> datetime | None:
+        since = info.data.get("since")
+        if since is not None and until is not None and until <= since:
+            raise ValueError(f"a time after since ({since.isoformat()})")
+        return until
 
-def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:
-    """Keep the first or the last of several events of a session on one item."""
-    kept = log.unique(["session", "item"], keep=revisits, maintain_order=True)
-    other = "an earlier" if revisits == "first" else "a later"
-    return _left(log, kept, f"events on an item that the session has {other} event on")
+    @field_validator("value_interval")
+    @classmethod
+    def _known_intervals(cls, intervals: dict[str, str]) -> dict[str, str]:
+        for name, text in intervals.items():
+            _check_interval(text, f"names of columns with intervals; that of {name} must be ")
+        return intervals
 
+    @field_validator("session_interval", "item_interval")
+    @classmethod
+    def _known_interval(cls, text: str | None) -> str | None:
+        return text if text is None else _check_interval(text)
 
-def keep_values(
-    log: pl.DataFrame,
-    *,
-    value_interval: Mapping[str, str] | None = None,
-    value_among: Mapping[str, Sequence[str]] | None = None,
-) -> Cleaned:
-    """Keep the events whose values are in intervals, or among some; a value that is missing is not.
+    @field_validator(*_STEP_OF)
+    @classmethod
+    def _of_a_step_that_runs(cls, value: Any, info: Any) -> Any:
+        step, order = _STEP_OF[info.field_name], info.data.get("order")
+        if order is None or step in order or value == cls.model_fields[info.field_name].default:
+            return value
+        if info.field_name == "min_length" and "known-items" in order:
+            return value
+        raise idle(f"left out where cleaning.order has no step '{step}', or the step added")
 
-    Args:
-        log: an ordered log.
-        value_interval: intervals by numeric column (``segue.protocols.intervals``); times are seconds since 1970.
-        value_among: values by column, compared as text.
-    """
-    intervals, choices = value_interval or {}, value_among or {}
-    rules = [
-        *(holds_any(parse_intervals(text), _number(log, name)) for name, text in intervals.items()),
-        *(pl.col(name).cast(pl.String).is_in(list(values)) for name, values in choices.items()),
-    ]
-    said = [f"'{name}' in {text}" for name, text in intervals.items()]
-    said += [f"'{name}' among {', '.join(values)}" for name, values in choices.items()]
-    return _left(log, log.filter(pl.all_horizontal(rules)), f"events without {' and '.join(said)}")
+    def settings(self, step: str) -> dict[str, Any]:
+        """Return the parameters of a step that are set, that is, not at their defaults."""
+        values = {name: getattr(self, name) for name in STEPS[step].parameters}
+        return {name: value for name, value in values.items() if value != type(self).model_fields[name].default}
 
+    def runs(self, step: str) -> bool:
+        """Tell whether a step is in the order, and turned on if it is one of ``STEPS``."""
+        return step in self.order and (step not in STEPS or not STEPS[step].parameters or bool(self.settings(step)))
 
-def _number(log: pl.DataFrame, name: str) -> pl.Expr:
-    if name == TIME:
-        return pl.col(name).to_physical() / SECOND
-    return pl.col(name).fill_nan(None) if log.schema[name].is_float() else pl.col(name)
+    def clean(self, step: str, log: pl.DataFrame) -> Cleaned:
+        """Run a step on an ordered log."""
+        numbers = {name: value for name, value in self.settings(step).items() if value is not True}
+        return STEPS[step].run(log, **numbers)
 
+    def decisive(self) -> dict[str, Any]:
+        """Return the steps and parameters that change a figure, ready for JSON."""
+        names = {name for step in self.order if step in STEPS for name in self.settings(step)}
+        if "known-items" in self.order:
+            names.add("min_length")
+        values = self.model_dump(mode="json", include=names)
+        if "value_among" in values:
+            values["value_among"] = {name: sorted(among) for name, among in values["value_among"].items()}
+        return {"order": [step for step in self.order if self.runs(step)], **values}
 
-def keep_active(log: pl.DataFrame, *, session_interval: str | None = None, item_interval: str | None = None) -> Cleaned:
-    """Drop sessions and items whose numbers of events are outside intervals, until none is.
-
-    Both are counted before either is dropped, round after round, as RecBole does: where an interval has an upper end
-    the order matters.
-    """
-    rules = {"session": session_interval, "item": item_interval}
-    asked = {side: text for side, text in rules.items() if text is not None}
-    inside = pl.all_horizontal([holds_any(parse_intervals(text), pl.len().over(side)) for side, text in asked.items()])
-    kept, before = log, -1
-    while kept.height != before:
-        kept, before = kept.filter(inside), kept.height
-    said = " or ".join(f"{side}s without a number of events in {text}" for side, text in asked.items())
-    return _left(log, kept, said)
-
-
-def window(
-    log: pl.DataFrame,
-    *,
-    last_days: float | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Cleaned:
-    """Keep the events in a window of time.
-
-    Args:
-        log: an ordered log with times.
-        last_days: length of the window in days, ending at the last event.
-        since: first moment of the window.
-        until: first moment after it.
-    """
-    inside = pl.lit(value=True)
-    if last_days is not None:
-        age = (pl.col("time").max() - pl.col("time")).to_physical()
-        inside &= age < last_days * DAY
-    if since is not None:
-        inside &= pl.col("time") >= since
-    if until is not None:
-        inside &= pl.col("time") < until
-    return _left(log, log.filter(inside), "events outside the window of time")
-
-
-def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
-    """Start a new session wherever a user was away for more than ``session_gap`` minutes.
-
-    The sessions are numbered; what was the session before becomes the column ``user``, unless there is one.
-    """
-    away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
-    number = (is_first_event(log) | away).cum_sum().alias("session")
-    user = [] if "user" in log.columns else [log["session"].alias("user")]
-    return Cleaned(log.with_columns(*user, number), 0, f"new session after {session_gap:g} minutes without an event")
-
-
-def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
-    """Drop sessions of more than ``max_length`` events: nobody looks at so many items, a program does."""
-    runs = SessionBounds.of(log)
-    return _keep(log, runs.repeat(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
-
-
-def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
-    """Drop sessions of fewer than ``min_length`` events."""
-    runs = SessionBounds.of(log)
-    return _keep(log, runs.repeat(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
+    def timed_parameters(self) -> Iterator[str]:
+        """Return the parameters that are set and need a log with times."""
+        return (
+            name for step in self.order if step in STEPS and STEPS[step].needs_times for name in self.settings(step)
+        )
 
 
-def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
-    """Drop items with fewer than ``min_support`` events."""
-    counts = log["item"].value_counts(name="events")
-    known = counts.filter(pl.col("events") >= min_support)["item"]
-    kept = log.filter(pl.col("item").is_in(known.implode()))
-    return _left(log, kept, f"items with fewer than {min_support:,} events")
-
-
-def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
-    """Drop sessions and items until each has ``k_core`` distinct partners: items of a session, sessions of an item.
-
-    The result does not depend on the order of dropping: it is the largest such part of the log.
-    """
-    pairs = log.select("session", "item").unique()
-    before = -1
-    while before != pairs.height:
-        before = pairs.height
-        for side in ("session", "item"):
-            well_known = pairs.group_by(side).len().filter(pl.col("len") >= k_core)
-            pairs = pairs.join(well_known, on=side, how="semi")
-    kept = log.join(pairs, on=["session", "item"], how="semi", maintain_order="left")
-    return _left(log, kept, f"sessions or items with fewer than {k_core:,} distinct partners")
-
-
-def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
-    """Keep the sessions that ended last: as many whole ones as hold at most ``share`` of the events.
-
-    The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
-    just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.
-    """
-    runs = SessionBounds.of(log)
-    latest_first = sessions_by_end(log, runs)[::-1]
-    recent = np.empty(len(latest_first), dtype=bool)
-    recent[latest_first] = np.cumsum(runs.lengths[latest_first]) <= recent_share * log.height
-    return _keep(log, runs.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
-
-
-def keep_known_items(log: pl.DataFrame, items: pl.Series, min_length: int) -> Cleaned:
-    """Drop held-out events on other items than ``items``, then sessions of fewer than ``min_length`` events."""
-    known = log.filter(pl.col("item").is_in(items.implode()))
-    why = f"events on items that training does not hold, then sessions of fewer than {min_length:,} events"
-    return _left(log, drop_short_sessions(known, min_length).log, why)
-
-
-def _keep(log: pl.DataFrame, rows: Bool[np.ndarray, "n"], why: str) -> Cleaned:
-    return _left(log, log.filter(pl.Series(rows)), why)
-
-
-def _left(before: pl.DataFrame, after: pl.DataFrame, why: str) -> Cleaned:
-    """Report a step; a step that dropped nothing hands back the log it was given."""
-    dropped = before.height - after.height
-    return Cleaned(after if dropped else before, dropped, why)
+def _check_interval(text: str, place: str = "") -> str:
+    try:
+        parse_intervals(text)
+    except InputError as error:
+        raise ValueError(f"{place}{error}") from None
+    return text

@@ -25,14 +25,15 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
 from segue.metrics.values import check_labels
+from segue.parameters import Section
 from segue.protocols.identity import protocol_hash
 from segue.protocols.pipeline import Stage
-from segue.protocols.protocol import Protocol
+from segue.protocols.protocol import Protocol, check_nested
 from segue.protocols.selection import metric_mistakes
 from segue.storage import read_unchanged
 
-MEASURING = ("metrics", "ties", "candidates", "candidate_seed", "valid_metric", "decimals")
-"""Parameters of a protocol that decide how models are measured, not what is prepared."""
+MEASURING = ("ranking", "valid_metric", "decimals")
+"""Parts of a protocol that decide how models are measured, not what is prepared."""
 
 _ABOUT, _ITEMS, _TRAIN = "about.json", "items.parquet", "train"
 
@@ -50,7 +51,7 @@ class Dataset:
         test: the test cases.
         stages: what each step left, with statistics.
         notes: what was decided on the way, one sentence each; those of the reader come first.
-        divided: sessions of the log's own split with training and test events whose times mingle.
+        overlapping_sessions: sessions of the log's own split whose training and test events overlap in time.
         log: name of the log, if it is known.
         items: name of the table with the metadata of the items, if there was one.
         catalogue: hash of a catalogue that was given; None if it is that of the training part.
@@ -64,7 +65,7 @@ class Dataset:
     test: Cases
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
-    divided: int = 0
+    overlapping_sessions: int = 0
     log: str | None = None
     items: str | None = None
     catalogue: str | None = None
@@ -89,37 +90,52 @@ class Dataset:
         }
 
     def measured_by(self, parameters: Mapping[str, Any]) -> "Dataset":
-        """Return the same data with other parameters of ``MEASURING``, for example ``{"metrics": ["recall@5"]}``.
+        """Return the same data, measured in another way, for example ``{"ranking": {"metrics": ["recall@5"]}}``.
+
+        Parameters that decide what is prepared may be named with the values that the data set has.
 
         Raises:
             ParameterError: a parameter breaks its rule, or decides what is prepared; all are reported together.
         """
         protocol = self.protocol.changed(parameters)
-        mistakes = list(self._measuring_mistakes(parameters, protocol))
+        mistakes = [
+            f"protocol.{name}: is decided when a log is prepared, and this data set has {own}; leave it out, or "
+            "prepare the log again"
+            for name, own in self.prepared_otherwise(parameters)
+        ]
+        if protocol.ranking.labeled != self.protocol.ranking.labeled:
+            mistakes.append(
+                f"protocol.ranking.candidates: 'labeled' is decided when a log is prepared, and this data set has "
+                f"'{self.protocol.ranking.candidates}'; leave it out, or prepare the log again"
+            )
+        else:
+            mistakes += metric_mistakes(protocol.ranking)
         if mistakes:
             raise ParameterError("\n".join(mistakes))
         if self.test.labels is not None:
-            check_labels(self.test.labels, protocol.metrics)
+            check_labels(self.test.labels, protocol.ranking.metrics)
         return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))
 
     def measured_as(self, protocol: Protocol) -> "Dataset":
-        """Return the same data with the parameters of ``MEASURING`` that a protocol has; see ``measured_by``."""
+        """Return the same data, measured as a protocol says; see ``measured_by``."""
         return self.measured_by({name: getattr(protocol, name) for name in MEASURING})
 
-    def _measuring_mistakes(self, parameters: Mapping[str, Any], protocol: Protocol) -> Iterator[str]:
-        for name in parameters:
-            if name not in MEASURING:
-                yield (
-                    f"protocol.{name}: is decided when a log is prepared, and this data set has "
-                    f"{getattr(self.protocol, name)}; leave it out, or prepare the log again"
-                )
-        if (protocol.candidates == "labeled") != (self.protocol.candidates == "labeled"):
-            yield (
-                f"protocol.candidates: 'labeled' is decided when a log is prepared, and this data set has "
-                f"'{self.protocol.candidates}'; leave it out, or prepare the log again"
-            )
-        else:
-            yield from metric_mistakes(protocol)
+    def prepared_otherwise(self, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Return which parameters decide what is prepared and differ from those of the data set, and its own values.
+
+        Raises:
+            ParameterError: a parameter breaks its rule.
+        """
+        protocol = self.protocol.changed(parameters)
+        for part in (one for one in parameters if one not in MEASURING):
+            own, other = getattr(self.protocol, part), getattr(protocol, part)
+            if type(own) is not type(other):
+                yield part, own.kind
+            elif isinstance(own, Section):
+                names = (name for name in type(own).model_fields if getattr(own, name) != getattr(other, name))
+                yield from ((f"{part}.{name}", getattr(own, name)) for name in names)
+            elif own != other:
+                yield part, own
 
     def save(self, path: str | Path) -> Path:
         """Write the data set as a folder, atomically; an older data set at ``path`` is replaced.
@@ -147,7 +163,7 @@ class Dataset:
             "protocol": self.protocol.model_dump(mode="json"),
             "stages": [asdict(stage) for stage in self.stages],
             "notes": self.notes,
-            "divided": self.divided,
+            "overlapping_sessions": self.overlapping_sessions,
             "exclude_seen": {name: cases.exclude_seen for name, cases in parts.items()},
         }
         write_json(folder / _ABOUT, about)
@@ -179,6 +195,7 @@ def open_dataset(path: str | Path) -> Dataset:
 def _open(path: Path) -> Dataset:
     folder = DATASET.open(path)
     vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
+    check_nested(folder.read(_ABOUT, _read_protocol), folder.path / _ABOUT)
     about = folder.read(_ABOUT, _read_about)
     if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:
         raise ArtifactError(
@@ -197,6 +214,10 @@ def dataset_at(path: str | Path) -> Path | None:
     """Return the folder of a data set, also if it is named as in ``SEGUE_DATA``; None if there is something else."""
     folder = Path(path) if Path(path).exists() else find_log(str(path))
     return folder if folder is not None and DATASET.is_at(folder) else None
+
+
+def _read_protocol(file: Path) -> dict[str, Any]:
+    return dict(read_json(file)["protocol"])
 
 
 def _read_about(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Run the steps of a protocol on a log, and count what is there before and after each."""
+"""Run the steps of a protocol on a log, with statistics before and after each."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,10 +7,10 @@ import polars as pl
 
 from segue.data.statistics import Statistics, count_items, statistics
 from segue.errors import EmptyDataError
-from segue.protocols.cleaning import keep_known_items
+from segue.protocols.cleaning import STEPS
+from segue.protocols.holdout import SplitLog
 from segue.protocols.protocol import Protocol
-from segue.protocols.splits import HeldOut
-from segue.protocols.steps import CLEANING, SPLITS
+from segue.protocols.steps import keep_known_items
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class Pipeline:
         """
         self._begin(log)
         del log
-        for name in self.protocol.steps:
+        for name in self.protocol.cleaning.order:
             if name == "hold-out-test":
                 self._hold_out_test()
             elif name == "hold-out-valid":
                 self._hold_out_valid()
             elif name == "known-items":
                 self._keep_known_items()
-            elif CLEANING[name].asked(self.protocol):
+            elif self.protocol.cleaning.runs(name):
                 self._clean(name)
 
     def clean(self, log: pl.DataFrame) -> pl.DataFrame:
@@ -80,24 +80,24 @@ class Pipeline:
         """
         self._begin(log)
         del log
-        for name in self.protocol.steps:
-            if name in CLEANING and CLEANING[name].asked(self.protocol):
+        for name in self.protocol.cleaning.order:
+            if name in STEPS and self.protocol.cleaning.runs(name):
                 self._clean(name)
         return self.parts["log"]
 
     def _begin(self, log: pl.DataFrame) -> None:
         if log.is_empty():
             raise EmptyDataError("the log holds no event; check the file, its format and its columns")
-        self.put("log", log)
-        self.note("read", "log", "the log as it came")
+        self.replace_part("log", log)
+        self.record("read", "log", "the log as it came")
 
-    def put(self, part: str, log: pl.DataFrame) -> None:
+    def replace_part(self, part: str, log: pl.DataFrame) -> None:
         """Replace one part."""
         self.parts[part] = log
         self._counts[part] = count_items(log)
 
-    def note(self, step: str, part: str, why: str, dropped: int = 0) -> None:
-        """Write down what is in one part after a step."""
+    def record(self, step: str, part: str, why: str, dropped: int = 0) -> None:
+        """Add the statistics of one part after a step to ``stages``."""
         counts = self._counts
         all_items = pl.concat([table["item"] for table in counts.values()]).n_unique()
         training_items = None if part in ("log", "train") else counts["train"]["item"]
@@ -107,53 +107,56 @@ class Pipeline:
     def _clean(self, name: str) -> None:
         part = "train" if "train" in self.parts else "log"
         before = self.parts[part].height
-        cleaned = CLEANING[name](self.parts[part], self.protocol)
+        cleaned = self.protocol.cleaning.clean(name, self.parts[part])
         if cleaned.log.is_empty():
             raise EmptyDataError(
                 f"step '{name}' left nothing of {before:,} events: it drops {cleaned.why}; {self._remedy(name)}"
             )
         if cleaned.log is not self.parts[part]:
-            self.put(part, cleaned.log)
-            self.note(name, part, cleaned.why, cleaned.dropped)
+            self.replace_part(part, cleaned.log)
+            self.record(name, part, cleaned.why, cleaned.dropped)
 
     def _remedy(self, name: str) -> str:
-        settings = CLEANING[name].settings(self.protocol)
+        settings = self.protocol.cleaning.settings(name)
         if not settings:
             return "check which columns were read as session, item and time"
-        return "change " + " or ".join(f"protocol.{parameter} (now {value})" for parameter, value in settings.items())
+        return "change " + " or ".join(
+            f"protocol.cleaning.{parameter} (now {value})" for parameter, value in settings.items()
+        )
 
     def _hold_out_test(self) -> None:
         split = self.protocol.split
-        apart = SPLITS[split].test(self.parts["log"], self.protocol)
-        for purpose, log in (("to train on", apart.kept), ("to test on", apart.held)):
-            if log.is_empty() and not (split == "whole" and log is apart.kept):
+        result = split.test_part(self.parts["log"])
+        for purpose, log in (("to train on", result.train), ("to test on", result.holdout)):
+            if log.is_empty() and not (split.kind == "whole" and log is result.train):
                 raise EmptyDataError(
-                    f"step 'hold-out-test' with split '{split}' left nothing {purpose} of "
+                    f"step 'hold-out-test' with split '{split.kind}' left nothing {purpose} of "
                     f"{self.parts['log'].height:,} events; change protocol.split or its parameters"
                 )
         del self.parts["log"], self._counts["log"]
-        self._take_apart("hold-out-test", "test", apart)
+        self._hold_out("hold-out-test", "test", result)
 
     def _hold_out_valid(self) -> None:
         split = self.protocol.split
         before = self.parts["train"].height
-        apart = SPLITS[split].valid(self.parts["train"], self.protocol, self.parts["test"])
-        if apart.kept.is_empty():
+        result = split.validation_part(self.parts["train"], self.parts["test"])
+        if result.train.is_empty():
             raise EmptyDataError(
-                f"step 'hold-out-valid' with split '{split}' left nothing to train on of {before:,} events; "
-                "change the split's parameters or leave the step out of protocol.steps"
+                f"step 'hold-out-valid' with split '{split.kind}' left nothing to train on of {before:,} events; "
+                "change the split's parameters or leave the step out of protocol.cleaning.order"
             )
-        if not apart.held.is_empty():
-            self._take_apart("hold-out-valid", "valid", apart)
+        if not result.holdout.is_empty():
+            self._hold_out("hold-out-valid", "valid", result)
 
-    def _take_apart(self, step: str, part: str, apart: HeldOut) -> None:
-        self.put("train", apart.kept)
-        self.put(part, apart.held)
-        self.note(step, "train", f"the {part} part is held out")
-        self.note(step, part, f"held out by split '{self.protocol.split}'")
+    def _hold_out(self, step: str, part: str, result: SplitLog) -> None:
+        self.replace_part("train", result.train)
+        self.replace_part(part, result.holdout)
+        self.record(step, "train", f"the {part} part is held out")
+        self.record(step, part, f"held out by split '{self.protocol.split.kind}'")
 
     def _keep_known_items(self) -> None:
+        least = self.protocol.cleaning.min_length
         for part in [name for name in self.parts if name != "train"]:
-            cleaned = keep_known_items(self.parts[part], self._counts["train"]["item"], self.protocol.min_length)
-            self.put(part, cleaned.log)
-            self.note("known-items", part, cleaned.why, cleaned.dropped)
+            cleaned = keep_known_items(self.parts[part], self._counts["train"]["item"], least)
+            self.replace_part(part, cleaned.log)
+            self.record("known-items", part, cleaned.why, cleaned.dropped)

@@ -13,9 +13,9 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
 from segue.metrics.values import check_labels
+from segue.protocols.cases import count_seen_targets, encode, encode_cases
 from segue.protocols.dataset import Dataset
-from segue.protocols.encode import count_seen_targets, encode, encode_cases
-from segue.protocols.identity import catalogue_mark, protocol_hash
+from segue.protocols.identity import catalogue_hash, protocol_hash
 from segue.protocols.pipeline import Pipeline, Stage
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import check, check_cleaning, choose
@@ -31,40 +31,41 @@ def prepare(
         protocol: a protocol, its name, or None to pick one that fits the log.
         vocabulary: the catalogue of a trained model that is to be tested on this log; None learns it from the
             training part.
-        **parameters: single parameters of the protocol, for example ``k_core=5``.
+        **parameters: single parameters of the protocol by part, for example ``cleaning={"k_core": 5}`` and
+            ``split={"test_days": 7}``; ``split="ratio"`` chooses another split with its defaults.
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.
-        ParameterError: ``events`` is no log that was read, or parameters break their rules or do not fit the log; all
-            are reported together.
+        ParameterError: ``events`` is no log that was read, or parameters break their rules, have no effect or do not
+            fit the log; all are reported together.
         EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
     """
     if not isinstance(events, Events):
         raise ParameterError(f"events: must be a log, got {type(events).__name__}; read it first: segue.read(...)")
     chosen, notes = choose(events, protocol, parameters)
     check(events, chosen, trained=vocabulary is not None)
-    log, renamed, divided = _distinct_sessions(_with_users(events))
+    log, renamed, overlapping = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(chosen)
     pipeline.run(sort_events(log))
-    mark = fingerprint(events.frame)
-    catalogue = catalogue_mark(vocabulary, pipeline.parts["train"]["item"])
+    log_hash = fingerprint(events.frame)
+    catalogue = catalogue_hash(vocabulary, pipeline.parts["train"]["item"])
     vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
     train, _ = encode(pipeline.parts["train"], vocabulary)
-    if renamed and chosen.split == "given":
+    if renamed and chosen.split.kind == "given":
         train = _with_ids_of(train, events)
     cases = _cases(pipeline, vocabulary)
     if cases["test"].labels is not None:
-        check_labels(cases["test"].labels, chosen.metrics)
+        check_labels(cases["test"].labels, chosen.ranking.metrics)
     return Dataset(
         protocol=chosen,
-        fingerprint=mark,
-        hash=protocol_hash(chosen, mark, catalogue),
+        fingerprint=log_hash,
+        hash=protocol_hash(chosen, log_hash, catalogue),
         train=train,
         valid=cases.get("valid"),
         test=cases["test"],
         stages=tuple(pipeline.stages),
         notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
-        divided=divided,
+        overlapping_sessions=overlapping,
         catalogue=catalogue,
     )
 
@@ -122,7 +123,7 @@ def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     """Tell apart visits that have one id in several parts of a given split: each file may count from 1.
 
     Returns:
-        The log, what was done to it, and how many of those visits are one that was torn apart, as their times say.
+        The log, what was done to it, and how many of those ids are one visit that the split cut, as the times show.
     """
     frame = events.frame
     if events.unit == "user" or not events.has_parts:
@@ -131,8 +132,8 @@ def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     if shared.is_empty():
         return frame, [], 0
     note = f"{len(shared):,} session ids stand in several parts of the split and are taken as different sessions"
-    divided = _mingled(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
-    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], divided
+    overlapping = _overlapping(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
+    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], overlapping
 
 
 def _with_ids_of(train: Sessions, events: Events) -> Sessions:
@@ -142,7 +143,7 @@ def _with_ids_of(train: Sessions, events: Events) -> Sessions:
     return replace(train, keys=ids.to_frame())
 
 
-def _mingled(frame: pl.DataFrame) -> int:
+def _overlapping(frame: pl.DataFrame) -> int:
     """Count the session ids whose span of training events overlaps their span of test events."""
     spans = frame.group_by("session", "part").agg(first=pl.col("time").min(), last=pl.col("time").max())
     train, test = (spans.filter(pl.col("part") == part) for part in ("train", "test"))
@@ -159,20 +160,20 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             parts[part],
             [parts[name] for name in earlier if name in parts],
             vocabulary,
-            which=protocol.cases,
-            exclude_seen=protocol.exclude_seen,
-            repeats=protocol.repeats,
-            label=protocol.label if protocol.candidates == "labeled" else None,
+            targets=protocol.cases.targets,
+            exclude_seen=protocol.cases.exclude_seen,
+            repeats=protocol.cases.repeats,
+            label=protocol.cases.label if protocol.ranking.labeled else None,
         )
         for part, earlier in (("valid", ("train",)), ("test", before_test))
         if part in parts
     }
     dropped = {part: parts[part].height - left.height for part, (_, left) in encoded.items()}
     for part, (_, left) in encoded.items():
-        pipeline.put(part, left)
+        pipeline.replace_part(part, left)
     for part in encoded:
         why = "events on items that training does not hold, and sessions without a case"
-        pipeline.note("encode", part, why, dropped[part])
+        pipeline.record("encode", part, why, dropped[part])
     if not len(encoded["test"][0]):
         raise EmptyDataError(
             "no test case is left: no test event is on an item that training holds and has an event before it; "
@@ -183,9 +184,10 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
 
 def _labelled(cases: Cases, protocol: Protocol) -> Cases:
     """Turn what the log says of each target into 1 for liked and 0 for not, where the protocol says how."""
-    if cases.labels is None or protocol.label_threshold is None:
+    threshold = protocol.cases.label_threshold
+    if cases.labels is None or threshold is None:
         return cases
-    return replace(cases, labels=(cases.labels >= protocol.label_threshold).astype(np.float64))
+    return replace(cases, labels=(cases.labels >= threshold).astype(np.float64))
 
 
 def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
@@ -196,18 +198,18 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
     if lost:
         counts = " and ".join(f"{events:,} {part} events" for part, events in lost.items())
         notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
-    if events.has_parts and protocol.split != "given":
-        notes.append(f"the log's own split is not used; split '{protocol.split}' makes another")
-    if not protocol.tests_apart:
+    if events.has_parts and protocol.split.kind != "given":
+        notes.append(f"the log's own split is not used; split '{protocol.split.kind}' makes another")
+    if not protocol.split.tests_apart:
         notes.append(
             "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
         )
     if "valid" not in cases:
         notes.append("nothing is held out for validation")
     for part, some in cases.items():
-        if protocol.exclude_seen and some.labels is None and (seen := count_seen_targets(some)):
+        if protocol.cases.exclude_seen and some.labels is None and (seen := count_seen_targets(some)):
             notes.append(
                 f"{part}: {seen:,} of {len(some.targets):,} targets were seen before and can never be found; "
-                "protocol.exclude_seen=false makes them candidates"
+                "protocol.cases.exclude_seen=false makes them candidates"
             )
     return notes

@@ -1,164 +1,296 @@
-"""Splits: pure functions that hold out a part of an ordered log.
-
-Each takes what is left for training and returns what it keeps and what it holds out, so that one function makes
-the test part first and the validation part from the rest: validation lies before the test in time.
-"""
+"""The splits of a protocol: how test and validation are held out, each with its own parameters."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int64
+from pydantic import Field, field_validator
 
-from segue.data.arrays import concatenate_ranges
-from segue.data.events import DAY, ROW, SessionBounds, end_times, sessions_by_end
-
-GroupBy = Literal["user", "none"]
-"""Whether shares are taken of each user's events, or of all events."""
-
-Sizes = Callable[[Int64[np.ndarray, "g"]], Int64[np.ndarray, "g"]]
-"""From the numbers of events of groups to how many of each are held out."""
+from segue.parameters import KIND, Section, idle
+from segue.protocols import holdout
+from segue.protocols.holdout import GroupBy, SplitLog
+from segue.rng import generator
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """An ordered log in two parts.
+class BaseSplit(Section):
+    """A rule that holds out the test part, and the validation part from the rest.
 
-    Attributes:
-        kept: what is left for training.
-        held: what is held out.
+    Parameters whose names begin with ``valid_`` matter only where a validation part is held out.
     """
 
-    kept: pl.DataFrame
-    held: pl.DataFrame
+    needs_times: ClassVar[bool] = False
+    """Whether the rule makes no sense on a log without times."""
+    divides_sessions: ClassVar[bool] = False
+    """Whether a session can have events in several parts, so that a test case is fed those of earlier parts."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether a validation part is held out."""
+        return True
+
+    @property
+    def tests_apart(self) -> bool:
+        """Whether the events of the test are others than those of validation."""
+        return True
+
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out the test part of an ordered log."""
+        raise NotImplementedError
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out the validation part of what is left for training, ``log``; ``test`` is the test part."""
+        raise NotImplementedError
+
+    def decisive(self, *, validated: bool) -> dict[str, Any]:
+        """Return the parameters that change a figure, ready for JSON, where a validation part is held out or not."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if validated or not name.startswith("valid_")}
 
 
-def last_days(log: pl.DataFrame, days: float) -> HeldOut:
-    """Hold out the sessions that end in the last ``days`` of the log.
+class DrawnSplit(BaseSplit):
+    """A split that holds out the last events, or any."""
 
-    The last day is the 24 hours before the last event, as in the preparation of Hidasi et al. 2016
-    (arXiv:1511.06939), not the last date. 0 days hold out nothing.
-    """
-    runs = SessionBounds.of(log)
-    ends = end_times(log, runs)
-    late = (ends >= ends.max(initial=0) - days * DAY) & (days > 0)
-    return _apart(log, runs.repeat(late))
+    divides_sessions: ClassVar[bool] = True
 
+    order: Literal["time", "random"] = "time"
+    """The last events are held out, or any, which lets a model learn from the future."""
+    seed: int = Field(0, ge=0)
+    """Seed of the draw in random order."""
 
-def last_share(log: pl.DataFrame, share: float) -> HeldOut:
-    """Hold out the ``share`` of the sessions that end last; without times, that stand last in the file."""
-    runs = SessionBounds.of(log)
-    count = math.ceil(share * len(runs.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
-    late = np.zeros(len(runs.starts), dtype=bool)
-    late[sessions_by_end(log, runs)[len(late) - count :]] = True
-    return _apart(log, runs.repeat(late))
+    @field_validator("seed")
+    @classmethod
+    def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
+        if seed and info.data.get("order") == "time":
+            raise idle("left out with order=time, where nothing is drawn, or set order=random")
+        return seed
 
-
-def last_event(
-    log: pl.DataFrame, least: int, among: pl.Series | None = None, rng: np.random.Generator | None = None
-) -> HeldOut:
-    """Hold out the last event, or any one, of each session of at least ``least`` events.
-
-    Args:
-        log: an ordered log.
-        least: sessions that are shorter are left whole.
-        among: if given, only sessions with these ids are touched.
-        rng: draws which event is held out; None takes the last one.
-    """
-    runs = SessionBounds.of(log)
-    touched = runs.lengths >= least
-    if among is not None:
-        touched &= log["session"].gather(runs.starts).is_in(among.implode()).to_numpy()
-    ends = runs.ends[touched]
-    back = 1 if rng is None else 1 + rng.integers(runs.lengths[touched])
-    left_out = np.zeros(log.height, dtype=bool)
-    left_out[ends - back] = True
-    return _apart(log, left_out)
+    def _draw(self, part: str) -> np.random.Generator | None:
+        """Return what draws the events to hold out; None where they are the last ones."""
+        return generator(self.seed, "split", part) if self.order == "random" else None
 
 
-def from_moment(log: pl.DataFrame, moment: datetime | None) -> HeldOut:
-    """Hold out the events at or after one moment in time, the same for everyone; None holds out nothing."""
-    if moment is None:
-        return HeldOut(log, log.clear())
-    return HeldOut(log.filter(pl.col("time") < moment), log.filter(pl.col("time") >= moment))
+class LastDaysSplit(BaseSplit):
+    """Hold out the sessions that end in the last days of the log."""
+
+    needs_times: ClassVar[bool] = True
+
+    kind: Literal["last-days"] = "last-days"
+    test_days: float = Field(1.0, gt=0)
+    """Length of the test part in days of 24 hours."""
+    valid_days: float = Field(1.0, ge=0)
+    """Length of the validation part, which lies before it; 0 holds out none."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether the validation part has any length."""
+        return self.valid_days > 0
+
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out the sessions that end in the last ``test_days``."""
+        return holdout.last_days(log, self.test_days)
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out those of the rest that end in its last ``valid_days``."""
+        return holdout.last_days(log, self.valid_days)
 
 
-def last_events(log: pl.DataFrame, share: float) -> HeldOut:
-    """Hold out the events from the moment on after which the last ``share`` of them lie.
+class LastEventSplit(DrawnSplit):
+    """Hold out one or two events of each session."""
 
-    Events at one moment stay together; 0 holds out nothing.
-    """
-    times = log["time"].sort()
-    kept = math.floor((1 - share) * log.height + 1e-9)
-    return from_moment(log, times[kept] if kept < log.height else None)
+    kind: Literal["last-event"] = "last-event"
+    leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
+    """The last event is for the test and the one before for validation; or the last is for validation alone, whose
+    figures are then reported; or for the test alone, and nothing is for validation."""
 
+    @property
+    def validates(self) -> bool:
+        """Whether an event is left for validation."""
+        return self.leave != "test_only"
 
-def share_of_events(
-    log: pl.DataFrame,
-    counts: Callable[[Int64[np.ndarray, "g"]], Int64[np.ndarray, "g"]],
-    by: GroupBy,
-    rng: np.random.Generator | None,
-) -> HeldOut:
-    """Hold out the last events of each group, or any of them.
+    @property
+    def tests_apart(self) -> bool:
+        """Whether test and validation have an event each."""
+        return self.leave != "valid_only"
 
-    Args:
-        log: an ordered log.
-        counts: how many events to hold out of groups of given sizes, one number per group.
-        by: ``"user"`` makes a group of each session (a user's history), ``"none"`` one of the whole log.
-        rng: draws which events are held out; None takes the last ones by time, equal times in the order of the file.
-    """
-    if log.is_empty():
-        return HeldOut(log, log)
-    if by == "user":
-        runs = SessionBounds.of(log)
-        sizes, order = runs.lengths, np.arange(log.height)
-    else:
-        sizes = np.array([log.height])
-        keys = ["time", ROW] if "time" in log.columns else [ROW]
-        order = log.select(pl.arg_sort_by(*keys).cast(pl.Int64)).to_series().to_numpy()
-    starts = np.cumsum(sizes) - sizes
-    if rng is not None:
-        groups = np.repeat(np.arange(len(sizes)), sizes)
-        order = order[np.lexsort((rng.random(log.height), groups))]
-    held = np.zeros(log.height, dtype=bool)
-    number = counts(sizes)
-    held[order[concatenate_ranges(starts + sizes - number, number)]] = True
-    return _apart(log, held)
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out an event of each session that keeps one for training; shorter sessions are trained on only."""
+        return holdout.last_event(log, 3 if self.leave == "valid_and_test" else 2, rng=self._draw("test"))
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out the event before the tested one; or the tested one, or none, where only one event is left out."""
+        if self.leave == "valid_and_test":
+            return holdout.last_event(log, 2, test["session"], self._draw("valid"))
+        return SplitLog(log, test if self.leave == "valid_only" else log.clear())
 
 
-def share_sizes(
-    totals: Int64[np.ndarray, "g"], ratios: tuple[float, float, float]
-) -> tuple[Int64[np.ndarray, "g"], Int64[np.ndarray, "g"]]:
-    """Return how many events of groups of given sizes are for validation and for the test.
+class RatioSplit(BaseSplit):
+    """Hold out a share of the sessions."""
 
-    Shares are rounded down, and what is left over is for training; a group that would get none for the test, and then
-    for validation, gives one as long as it keeps one for training. This is RecBole's rule (1.2.1).
-    """
-    scale = sum(ratios)
-    wanted = [share / scale * totals for share in ratios]
-    sizes = [np.floor(share + 1e-9).astype(np.int64) for share in wanted]
-    left = totals - sizes[1] - sizes[2]
-    for part in (2, 1):
-        extra = (left > 1) & (wanted[part] > 0) & (sizes[part] == 0)
-        sizes[part] += extra
-        left = left - extra
-    return sizes[1], sizes[2]
+    kind: Literal["ratio"] = "ratio"
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Share of the sessions that are held out for the test, those that end last."""
+    valid_share: float = Field(0.05, ge=0, lt=1)
+    """Share of the remaining sessions that are held out for validation; 0 holds out none."""
 
+    @property
+    def validates(self) -> bool:
+        """Whether any share is held out for validation."""
+        return self.valid_share > 0
 
-def continues(log: pl.DataFrame, held: pl.DataFrame) -> bool:
-    """Tell whether sessions of ``log`` go on in ``held``, as users' histories do."""
-    return not held.select("session").join(log.select("session"), on="session", how="semi").is_empty()
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out the last ``test_share`` of the sessions."""
+        return holdout.last_share(log, self.test_share)
 
-
-def given(log: pl.DataFrame, part: str) -> HeldOut:
-    """Hold out the events that the log itself assigns to ``part``."""
-    return HeldOut(log.filter(pl.col("part") != part), log.filter(pl.col("part") == part))
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out the last ``valid_share`` of the remaining sessions."""
+        return holdout.last_share(log, self.valid_share)
 
 
-def _apart(log: pl.DataFrame, rows: Bool[np.ndarray, "n"]) -> HeldOut:
-    mask = pl.Series(rows, dtype=pl.Boolean)
-    return HeldOut(log.filter(~mask), log.filter(mask))
+class EventRatioSplit(DrawnSplit):
+    """Hold out shares of the events."""
+
+    kind: Literal["event-ratio"] = "event-ratio"
+    ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
+    """Shares of the events for training, validation and test, on any scale; 0 holds out none."""
+    group_by: GroupBy = "user"
+    """Whether shares are taken of the events of each user (or session), or of all events together."""
+
+    @field_validator("ratios")
+    @classmethod
+    def _something_held_out(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not all(map(math.isfinite, ratios)) or min(ratios) < 0 or ratios[0] == 0 or ratios[2] == 0:
+            raise ValueError("three shares of 0 or more, those of training and test above 0")
+        return ratios
+
+    @field_validator("group_by", mode="before")
+    @classmethod
+    def _none_is_a_choice(cls, group_by: object) -> object:
+        """On a command line ``none`` means no value everywhere else."""
+        return "none" if group_by is None else group_by
+
+    @property
+    def validates(self) -> bool:
+        """Whether any share is held out for validation."""
+        return self.ratios[1] > 0
+
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out the third share of each group."""
+        return holdout.share_of_events(
+            log, lambda sizes: holdout.share_sizes(sizes, self.ratios)[1], self.group_by, self._draw("test")
+        )
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out the second share of each group, by its size before the test was held out."""
+        number = holdout.validation_sizes(log, test, self.ratios, self.group_by)
+        return holdout.share_of_events(log, lambda _: number, self.group_by, self._draw("valid"))
+
+    def decisive(self, *, validated: bool) -> dict[str, Any]:
+        """Return the parameters that change a figure, the ratios on one scale."""
+        shares = [round(share / sum(self.ratios), 12) for share in self.ratios]
+        return {**super().decisive(validated=validated), "ratios": shares}
+
+
+class GlobalTimeSplit(BaseSplit):
+    """Hold out the events after one moment, the same for everyone."""
+
+    needs_times: ClassVar[bool] = True
+    divides_sessions: ClassVar[bool] = True
+
+    kind: Literal["global-time"] = "global-time"
+    test_from: datetime | None = None
+    """The first moment of the test part (ISO 8601, UTC); none takes the last test_share of the events."""
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Share of the events that are held out for the test, unless test_from says from when on."""
+    valid_from: datetime | None = None
+    """With test_from: the first moment of the validation part; none holds out nothing for it."""
+    valid_share: float = Field(0.05, ge=0, lt=1)
+    """Without test_from: share of the remaining events that are held out for validation; 0 holds out none."""
+
+    _in_utc = field_validator("test_from", "valid_from")(holdout.in_utc)
+
+    @field_validator("test_share", "valid_share")
+    @classmethod
+    def _share_or_moment(cls, share: float, info: Any) -> float:
+        if info.data.get("test_from") is not None and share != cls.model_fields[info.field_name].default:
+            raise idle("left out where test_from is, which says what is held out")
+        return share
+
+    @field_validator("valid_from")
+    @classmethod
+    def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
+        test = info.data.get("test_from")
+        if moment is not None and test is None and "test_from" in info.data:
+            raise idle("left out where test_from is; valid_share says how much is held out then")
+        if moment is not None and test is not None and moment >= test:
+            raise ValueError(f"a time before test_from ({test.isoformat()})")
+        return moment
+
+    @property
+    def validates(self) -> bool:
+        """Whether a moment, or a share, of validation is named."""
+        return self.valid_share > 0 if self.test_from is None else self.valid_from is not None
+
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out the events from ``test_from`` on, or the last ``test_share`` of them."""
+        if self.test_from is None:
+            return holdout.last_events(log, self.test_share)
+        return holdout.from_moment(log, self.test_from)
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out the events from ``valid_from`` on, or the last ``valid_share`` of the rest."""
+        if self.test_from is None:
+            return holdout.last_events(log, self.valid_share)
+        return holdout.from_moment(log, self.valid_from)
+
+
+class GivenSplit(BaseSplit):
+    """Take the parts that the log itself names."""
+
+    divides_sessions: ClassVar[bool] = True
+
+    kind: Literal["given"] = "given"
+    valid_share: float = Field(0.05, ge=0, lt=1)
+    """Where the log has no validation part, and no session goes on in the test part: share of the training sessions
+    that are held out for validation; 0 holds out none."""
+
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Take the log's own test part."""
+        return holdout.given(log, "test")
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Take the log's own validation part; without one, the end of each tested history or the last sessions."""
+        return holdout.given_validation(log, test, self.valid_share)
+
+
+class WholeSplit(BaseSplit):
+    """Test on everything; for a model that is trained already."""
+
+    kind: Literal["whole"] = "whole"
+
+    @property
+    def validates(self) -> bool:
+        """There is no validation part."""
+        return False
+
+    def test_part(self, log: pl.DataFrame) -> SplitLog:
+        """Hold out all there is."""
+        return SplitLog(log.clear(), log)
+
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+        """Hold out nothing."""
+        return SplitLog(log, log.clear())
+
+
+Split = Annotated[
+    LastDaysSplit | LastEventSplit | RatioSplit | EventRatioSplit | GlobalTimeSplit | GivenSplit | WholeSplit,
+    Field(discriminator=KIND),
+]
+"""Any of the splits, told apart by ``kind``."""
+
+SPLITS: Mapping[str, type[BaseSplit]] = {
+    split.model_fields[KIND].default: split for split in get_args(get_args(Split)[0])
+}
+"""The splits by kind."""

@@ -1,202 +1,261 @@
-"""The tables of steps: what each name in a protocol does, and which parameters ask for it."""
+"""Cleaning steps: pure functions from an ordered log to a smaller one that say what they dropped and why.
 
-from collections.abc import Callable, Mapping
+Which steps run, in which order and with which numbers, is the protocol's business.
+
+Intervals of numbers are written as text: ``[3,inf)`` holds 3 and all above it, ``[0,5);(7,9]`` is two in one. A square
+bracket includes its end, a round one does not.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import polars as pl
+from jaxtyping import Bool
 
-from segue.data.events import SessionBounds
-from segue.protocols import cleaning as clean
-from segue.protocols import splits as split
-from segue.protocols.cleaning import Cleaned
-from segue.protocols.protocol import Protocol, SplitName
-from segue.protocols.splits import HeldOut
-from segue.rng import generator
+from segue.data.events import DAY, ROW, SECOND, TIME, SessionBounds, is_first_event, sessions_by_end
+from segue.errors import ParameterError
+
+_INTERVAL = re.compile(r"([\[(])\s*([^,]+?)\s*,\s*([^,]+?)\s*([\])])")
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """What a step leaves.
+
+    Attributes:
+        log: the ordered log that is left.
+        dropped: number of events that are gone.
+        why: what was dropped, or changed, in words.
+    """
+
+    log: pl.DataFrame
+    dropped: int
+    why: str
+
+
+def drop_incomplete(log: pl.DataFrame) -> Cleaned:
+    """Drop events without session, item or time."""
+    needed = [name for name in ("session", "item", "time") if name in log.columns]
+    return _cleaned(log, log.drop_nulls(needed), f"events without {' or '.join(needed)}")
+
+
+def drop_duplicates(log: pl.DataFrame) -> Cleaned:
+    """Drop events that equal an earlier one in every column.
+
+    Without times two equal rows are two visits, not a duplicate: such a log must not be given to this step.
+    """
+    columns = [name for name in log.columns if name != ROW]
+    return _cleaned(log, log.unique(columns, keep="first", maintain_order=True), "exact duplicates of another event")
+
+
+def drop_repeats(log: pl.DataFrame) -> Cleaned:
+    """Keep the first of several consecutive events of a session on one item."""
+    other = log["item"] != log["item"].shift(1)
+    return _cleaned(log, log.filter(is_first_event(log) | other), "repeats of the event before")
+
+
+def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:
+    """Keep the first or the last of several events of a session on one item."""
+    kept = log.unique(["session", "item"], keep=revisits, maintain_order=True)
+    other = "an earlier" if revisits == "first" else "a later"
+    return _cleaned(log, kept, f"events on an item that the session has {other} event on")
+
+
+def keep_values(
+    log: pl.DataFrame,
+    *,
+    value_interval: Mapping[str, str] | None = None,
+    value_among: Mapping[str, Sequence[str]] | None = None,
+) -> Cleaned:
+    """Keep the events whose values are in intervals, or among some; a value that is missing is not.
+
+    Args:
+        log: an ordered log.
+        value_interval: intervals by numeric column; times are seconds since 1970.
+        value_among: values by column, compared as text.
+    """
+    intervals, choices = value_interval or {}, value_among or {}
+    rules = [
+        *(holds_any(parse_intervals(text), _number(log, name)) for name, text in intervals.items()),
+        *(pl.col(name).cast(pl.String).is_in(list(values)) for name, values in choices.items()),
+    ]
+    conditions = [f"'{name}' in {text}" for name, text in intervals.items()]
+    conditions += [f"'{name}' among {', '.join(values)}" for name, values in choices.items()]
+    return _cleaned(log, log.filter(pl.all_horizontal(rules)), f"events without {' and '.join(conditions)}")
+
+
+def _number(log: pl.DataFrame, name: str) -> pl.Expr:
+    if name == TIME:
+        return pl.col(name).to_physical() / SECOND
+    return pl.col(name).fill_nan(None) if log.schema[name].is_float() else pl.col(name)
+
+
+def keep_active(log: pl.DataFrame, *, session_interval: str | None = None, item_interval: str | None = None) -> Cleaned:
+    """Drop sessions and items whose numbers of events are outside intervals, until none is.
+
+    Both are counted before either is dropped, round after round, as RecBole does: where an interval has an upper end
+    the order matters.
+    """
+    given = {"session": session_interval, "item": item_interval}
+    rules = {side: text for side, text in given.items() if text is not None}
+    inside = pl.all_horizontal([holds_any(parse_intervals(text), pl.len().over(side)) for side, text in rules.items()])
+    kept, before = log, -1
+    while kept.height != before:
+        kept, before = kept.filter(inside), kept.height
+    why = " or ".join(f"{side}s without a number of events in {text}" for side, text in rules.items())
+    return _cleaned(log, kept, why)
+
+
+def window(
+    log: pl.DataFrame,
+    *,
+    last_days: float | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Cleaned:
+    """Keep the events in a window of time.
+
+    Args:
+        log: an ordered log with times.
+        last_days: length of the window in days, ending at the last event.
+        since: first moment of the window.
+        until: first moment after it.
+    """
+    inside = pl.lit(value=True)
+    if last_days is not None:
+        age = (pl.col("time").max() - pl.col("time")).to_physical()
+        inside &= age < last_days * DAY
+    if since is not None:
+        inside &= pl.col("time") >= since
+    if until is not None:
+        inside &= pl.col("time") < until
+    return _cleaned(log, log.filter(inside), "events outside the window of time")
+
+
+def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
+    """Start a new session wherever a user was away for more than ``session_gap`` minutes.
+
+    The sessions are numbered; what was the session before becomes the column ``user``, unless there is one.
+    """
+    away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
+    number = (is_first_event(log) | away).cum_sum().alias("session")
+    user = [] if "user" in log.columns else [log["session"].alias("user")]
+    return Cleaned(log.with_columns(*user, number), 0, f"new session after {session_gap:g} minutes without an event")
+
+
+def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
+    """Drop sessions of more than ``max_length`` events: nobody looks at so many items, a program does."""
+    runs = SessionBounds.of(log)
+    return _keep_rows(log, runs.repeat(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
+
+
+def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
+    """Drop sessions of fewer than ``min_length`` events."""
+    runs = SessionBounds.of(log)
+    return _keep_rows(log, runs.repeat(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
+
+
+def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
+    """Drop items with fewer than ``min_support`` events."""
+    counts = log["item"].value_counts(name="events")
+    known = counts.filter(pl.col("events") >= min_support)["item"]
+    kept = log.filter(pl.col("item").is_in(known.implode()))
+    return _cleaned(log, kept, f"items with fewer than {min_support:,} events")
+
+
+def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
+    """Drop sessions and items until each has ``k_core`` distinct partners: items of a session, sessions of an item.
+
+    The result does not depend on the order of dropping: it is the largest such part of the log.
+    """
+    pairs = log.select("session", "item").unique()
+    before = -1
+    while before != pairs.height:
+        before = pairs.height
+        for side in ("session", "item"):
+            well_known = pairs.group_by(side).len().filter(pl.col("len") >= k_core)
+            pairs = pairs.join(well_known, on=side, how="semi")
+    kept = log.join(pairs, on=["session", "item"], how="semi", maintain_order="left")
+    return _cleaned(log, kept, f"sessions or items with fewer than {k_core:,} distinct partners")
+
+
+def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
+    """Keep the sessions that ended last: as many whole ones as hold at most ``share`` of the events.
+
+    The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
+    just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.
+    """
+    runs = SessionBounds.of(log)
+    latest_first = sessions_by_end(log, runs)[::-1]
+    recent = np.empty(len(latest_first), dtype=bool)
+    recent[latest_first] = np.cumsum(runs.lengths[latest_first]) <= recent_share * log.height
+    return _keep_rows(log, runs.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
+
+
+def keep_known_items(log: pl.DataFrame, items: pl.Series, min_length: int) -> Cleaned:
+    """Drop held-out events on other items than ``items``, then sessions of fewer than ``min_length`` events."""
+    known = log.filter(pl.col("item").is_in(items.implode()))
+    why = f"events on items that training does not hold, then sessions of fewer than {min_length:,} events"
+    return _cleaned(log, drop_short_sessions(known, min_length).log, why)
+
+
+def _keep_rows(log: pl.DataFrame, rows: Bool[np.ndarray, "n"], why: str) -> Cleaned:
+    return _cleaned(log, log.filter(pl.Series(rows)), why)
+
+
+def _cleaned(before: pl.DataFrame, after: pl.DataFrame, why: str) -> Cleaned:
+    """Report a step; a step that dropped nothing hands back the log it was given."""
+    dropped = before.height - after.height
+    return Cleaned(after if dropped else before, dropped, why)
 
 
 @dataclass(frozen=True)
-class Step:
-    """A cleaning step.
+class Interval:
+    """Numbers between two ends.
 
     Attributes:
-        run: a function of the log and of the parameters that are set.
-        parameters: the parameters of the protocol that ask for the step; a step without any always runs.
-        needs_time: the step makes no sense on a log without times.
+        low: the lower end.
+        high: the upper end.
+        with_low: whether the lower end itself is inside.
+        with_high: whether the upper end itself is inside.
     """
 
-    run: Callable[..., Cleaned]
-    parameters: tuple[str, ...] = ()
-    needs_time: bool = False
+    low: float
+    high: float
+    with_low: bool
+    with_high: bool
 
-    def settings(self, protocol: Protocol) -> dict[str, Any]:
-        """Return the parameters that are set, that is, not at the default which asks for nothing."""
-        values = {name: getattr(protocol, name) for name in self.parameters}
-        return {name: value for name, value in values.items() if value != Protocol.model_fields[name].default}
-
-    def asked(self, protocol: Protocol) -> bool:
-        """Tell whether the protocol asks for the step."""
-        return not self.parameters or bool(self.settings(protocol))
-
-    def __call__(self, log: pl.DataFrame, protocol: Protocol) -> Cleaned:
-        """Run the step; a switch asks for it and is no argument of it."""
-        settings = self.settings(protocol)
-        return self.run(log, **{name: value for name, value in settings.items() if value is not True})
+    def holds(self, numbers: pl.Expr) -> pl.Expr:
+        """Return which numbers are inside; for one that is missing, null."""
+        above = numbers >= self.low if self.with_low else numbers > self.low
+        return above & (numbers <= self.high if self.with_high else numbers < self.high)
 
 
-CLEANING: Mapping[str, Step] = {
-    "incomplete": Step(clean.drop_incomplete),
-    "duplicates": Step(clean.drop_duplicates, ("drop_duplicates",), needs_time=True),
-    "window": Step(clean.window, ("last_days", "since", "until"), needs_time=True),
-    "sessionise": Step(clean.sessionise, ("session_gap",), needs_time=True),
-    "repeats": Step(clean.drop_repeats, ("drop_repeats",)),
-    "revisits": Step(clean.drop_revisits, ("revisits",)),
-    "values": Step(clean.keep_values, ("value_interval", "value_among")),
-    "max-length": Step(clean.drop_long_sessions, ("max_length",)),
-    "activity": Step(clean.keep_active, ("session_interval", "item_interval")),
-    "k-core": Step(clean.drop_outside_core, ("k_core",)),
-    "recent-share": Step(clean.keep_recent, ("recent_share",)),
-    "min-support": Step(clean.drop_rare_items, ("min_support",)),
-    "min-length": Step(clean.drop_short_sessions, ("min_length",)),
-}
-"""Steps on the log, and, after the test part is held out, on what is left for training."""
+def parse_intervals(text: str) -> tuple[Interval, ...]:
+    """Read intervals separated by semicolons.
 
-
-@dataclass(frozen=True)
-class Split:
-    """A rule that holds out test and validation.
-
-    Attributes:
-        test: from the log to the test part and the rest.
-        valid: from the rest, and the test part, to the validation part and what is left for training.
-        parameters: the parameters of the protocol that the test part depends on.
-        valid_parameters: those that matter only where a validation part is held out.
-        validates: tells whether the protocol asks for a validation part.
-        needs_time: the rule makes no sense on a log without times.
+    Raises:
+        ParameterError: one of them is none, or holds nothing.
     """
-
-    test: Callable[[pl.DataFrame, Protocol], HeldOut]
-    valid: Callable[[pl.DataFrame, Protocol, pl.DataFrame], HeldOut]
-    parameters: tuple[str, ...] = ()
-    valid_parameters: tuple[str, ...] = ()
-    validates: Callable[[Protocol], bool] = lambda _: True
-    needs_time: bool = False
+    return tuple(_parse_interval(part.strip()) for part in text.split(";"))
 
 
-def _draw(protocol: Protocol, part: str) -> np.random.Generator | None:
-    """Return what draws the events to hold out; None where they are the last ones."""
-    return generator(protocol.split_seed, "split", part) if protocol.order == "random" else None
+def holds_any(intervals: tuple[Interval, ...], numbers: pl.Expr) -> pl.Expr:
+    """Return which numbers are in at least one interval; for one that is missing, null."""
+    return pl.any_horizontal([interval.holds(numbers) for interval in intervals])
 
 
-def _given_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
-    """Take the log's own validation part; without one, the end of each tested history or the last sessions."""
-    own = split.given(log, "valid")
-    if not own.held.is_empty():
-        return own
-    if split.continues(log, test):
-        return split.last_event(log, 2, test["session"])
-    return split.last_share(log, protocol.valid_share)
-
-
-def _last_event_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
-    """Take the event before the tested one; or the tested one, or none, where only one event is left out."""
-    if protocol.leave == "valid_and_test":
-        return split.last_event(log, 2, test["session"], _draw(protocol, "valid"))
-    return HeldOut(log, test if protocol.leave == "valid_only" else log.clear())
-
-
-def _from_moment_valid(log: pl.DataFrame, protocol: Protocol, _test: pl.DataFrame) -> HeldOut:
-    if protocol.test_from is None:
-        return split.last_events(log, protocol.valid_share)
-    return split.from_moment(log, protocol.valid_from)
-
-
-def _event_share_test(log: pl.DataFrame, protocol: Protocol) -> HeldOut:
-    return split.share_of_events(
-        log,
-        lambda sizes: split.share_sizes(sizes, protocol.ratios)[1],
-        protocol.group_by,
-        _draw(protocol, "test"),
-    )
-
-
-def _event_share_valid(log: pl.DataFrame, protocol: Protocol, test: pl.DataFrame) -> HeldOut:
-    """Hold out of each group what its size before the test was held out says."""
-    if protocol.group_by == "none":
-        sizes, before = np.array([log.height]), np.array([log.height + test.height])
-    else:
-        tested = dict(test.group_by("session").len().iter_rows())
-        runs = SessionBounds.of(log)
-        sizes, sessions = runs.lengths, log["session"].gather(runs.starts)
-        before = sizes + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
-    # A step that dropped events since the test was held out must not leave validation with more than its share.
-    most = np.ceil(protocol.ratios[1] / sum(protocol.ratios[:2]) * sizes - 1e-9).astype(np.int64)
-    number = np.minimum(split.share_sizes(before, protocol.ratios)[0], np.minimum(most, np.maximum(sizes - 1, 0)))
-    return split.share_of_events(
-        log,
-        lambda _: number,
-        protocol.group_by,
-        _draw(protocol, "valid"),
-    )
-
-
-SPLITS: Mapping[SplitName, Split] = {
-    "last-days": Split(
-        test=lambda log, protocol: split.last_days(log, protocol.test_days),
-        valid=lambda log, protocol, _: split.last_days(log, protocol.valid_days),
-        parameters=("test_days",),
-        valid_parameters=("valid_days",),
-        validates=lambda protocol: protocol.valid_days > 0,
-        needs_time=True,
-    ),
-    # One event at least stays for training, so whoever has too few is never tested, and trained on only.
-    "last-event": Split(
-        test=lambda log, protocol: split.last_event(
-            log, 3 if protocol.leave == "valid_and_test" else 2, rng=_draw(protocol, "test")
-        ),
-        valid=_last_event_valid,
-        parameters=("leave", "order", "split_seed"),
-        valid_parameters=("feed_valid",),
-        validates=lambda protocol: protocol.leave != "test_only",
-    ),
-    "ratio": Split(
-        test=lambda log, protocol: split.last_share(log, protocol.test_share),
-        valid=lambda log, protocol, _: split.last_share(log, protocol.valid_share),
-        parameters=("test_share",),
-        valid_parameters=("valid_share",),
-        validates=lambda protocol: protocol.valid_share > 0,
-    ),
-    "event-ratio": Split(
-        test=_event_share_test,
-        valid=_event_share_valid,
-        parameters=("ratios", "group_by", "order", "split_seed"),
-        valid_parameters=("feed_valid",),
-        validates=lambda protocol: protocol.ratios[1] > 0,
-    ),
-    "global-time": Split(
-        test=lambda log, protocol: (
-            split.last_events(log, protocol.test_share)
-            if protocol.test_from is None
-            else split.from_moment(log, protocol.test_from)
-        ),
-        valid=_from_moment_valid,
-        parameters=("test_share", "test_from"),
-        valid_parameters=("valid_share", "valid_from", "feed_valid"),
-        validates=lambda protocol: (
-            protocol.valid_share > 0 if protocol.test_from is None else protocol.valid_from is not None
-        ),
-        needs_time=True,
-    ),
-    "given": Split(
-        test=lambda log, _: split.given(log, "test"),
-        valid=_given_valid,
-        valid_parameters=("valid_share", "feed_valid"),
-    ),
-    "whole": Split(
-        test=lambda log, _: HeldOut(log.clear(), log),
-        valid=lambda log, _protocol, _test: HeldOut(log, log.clear()),
-        validates=lambda _: False,
-    ),
-}
-"""How test and validation are held out."""
+def _parse_interval(text: str) -> Interval:
+    match = _INTERVAL.fullmatch(text)
+    try:
+        low, high = (float(match[2]), float(match[3])) if match else (math.nan, math.nan)
+    except ValueError:
+        low = high = math.nan
+    if match is None or math.isnan(low) or math.isnan(high) or low > high:
+        raise ParameterError(f"an interval such as [3,inf) or (0,5], several separated by semicolons; got '{text}'")
+    return Interval(low, high, match[1] == "[", match[4] == "]")

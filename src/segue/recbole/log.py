@@ -46,7 +46,7 @@ class Log:
         return dict(self._fields)
 
     def label(self) -> dict[str, Any]:
-        """Return what labels an event: the parameters of a protocol whose candidates are labeled.
+        """Return what labels an event: parameters of the cases of a protocol whose candidates are labeled.
 
         Raises:
             ParameterError: the threshold names more than one field.
@@ -62,7 +62,7 @@ class Log:
         return {"label": RATING, "label_threshold": value}
 
     def filters(self) -> dict[str, Any]:
-        """Return the filters of a protocol; with a given split RecBole filters nothing.
+        """Return the cleaning of a protocol; with a given split RecBole filters nothing.
 
         Raises:
             ParameterError: a filter and the labels want different columns in one role.

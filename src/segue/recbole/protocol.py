@@ -6,7 +6,7 @@ from typing import Any
 
 from segue.errors import ParameterError, UnknownNameError
 from segue.metrics import CHOOSING_METRICS
-from segue.parameters import typed
+from segue.parameters import KIND, typed
 from segue.recbole.log import Log
 from segue.recbole.models import Kind
 from segue.recbole.settings import Given
@@ -52,14 +52,13 @@ def protocol_of(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
             f"eval_args.mode: must be labeled for the metrics of values, and only for them, got {mode} with "
             f"{', '.join(metrics)}; RecBole refuses it, too"
         )
+    label = log.label() if mode == "labeled" else {}
+    drawn = {"seed": given.take("seed")} if mode not in ("full", "labeled") else {}
     return {
-        **(log.label() if mode == "labeled" else {}),
-        **log.filters(),
-        **_split(given, log, kind),
-        **_cases(given, kind, mode),
-        **({"candidate_seed": given.take("seed")} if mode not in ("full", "labeled") else {}),
-        "candidates": mode,
-        "metrics": metrics,
+        "cleaning": log.filters(),
+        "split": _split(given, log, kind),
+        "cases": {**_cases(given, kind, mode), **label},
+        "ranking": {"candidates": mode, "metrics": metrics, **drawn},
         "valid_metric": choosing_metric(given.take("valid_metric")),
         "decimals": given.take("metric_decimal_place"),
     }
@@ -111,20 +110,20 @@ def _split(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
                 "benchmark_filename: holds sequences that are cut already where the model is sequential, which cannot "
                 "be read; split the events themselves, with eval_args"
             )
-        return {"split": "given"}
+        return {KIND: "given"}
     ((name, value),) = _rule(given, kind).items()
     order = _order(given, kind)
     if name == "LS":
         if value not in _LEAVES:
             raise ParameterError(f"eval_args.split.LS: must be one of {', '.join(_LEAVES)}, got {typed(value)}")
-        return {"split": "last-event", "leave": value, **order}
+        return {KIND: "last-event", "leave": value, **order}
     if not isinstance(value, list) or len(value) != _SHARES or not all(isinstance(one, int | float) for one in value):
         raise ParameterError(f"eval_args.split.{name}: must be a list of three shares, got {typed(value)}")
     if name == "TS":
         train, valid, test = value
-        return {"split": "global-time", "test_share": test / sum(value), "valid_share": valid / (train + valid)}
+        return {KIND: "global-time", "test_share": test / sum(value), "valid_share": valid / (train + valid)}
     return {
-        "split": "event-ratio",
+        KIND: "event-ratio",
         "ratios": tuple(value),
         "group_by": _group_by(given),
         **order,
@@ -137,7 +136,7 @@ def _order(given: Given, kind: Kind) -> dict[str, Any]:
         raise ParameterError(f"eval_args.order: must be RO or TO, got {typed(order)}")
     if kind == "sequential" and order != "TO":
         raise ParameterError("eval_args.order: must be TO for sequential models, got RO; RecBole refuses it, too")
-    return {"order": "random", "split_seed": given.take("seed")} if order == "RO" else {"order": "time"}
+    return {"order": "random", "seed": given.take("seed")} if order == "RO" else {"order": "time"}
 
 
 def _group_by(given: Given) -> str:
@@ -154,7 +153,7 @@ def _cases(given: Given, kind: Kind, mode: str) -> dict[str, Any]:
         raise ParameterError("repeatable: must be on for sequential models, got false; RecBole refuses it, too")
     together = kind == "general" and mode != "labeled"
     return {
-        "cases": "together" if together else "every-next",
+        "targets": "together" if together else "every-next",
         "exclude_seen": together and not repeatable,
     }
 

@@ -43,7 +43,7 @@ _ENVIRONMENT = (
     _honoured("model", None, "the model, unless `--model` names others"),
     _honoured("dataset", None, "the log `data_path/dataset/dataset.inter`, or the one of this name in `$SEGUE_DATA`"),
     _honoured("data_path", "dataset/", "see `dataset`"),
-    _honoured("seed", 2020, "`seed`, `protocol.split_seed` and `protocol.candidate_seed`"),
+    _honoured("seed", 2020, "`seed`, `protocol.split.seed` and `protocol.ranking.seed`"),
     _honoured("use_gpu", True, "`device`: cpu if it is off"),
     _honoured("gpu_id", "0", "`device`: cpu if it is empty; the first device otherwise, unless `--device` names one"),
     _honoured(
@@ -64,23 +64,27 @@ _DATA = (
     _honoured("ITEM_ID_FIELD", "item_id", "`columns.item`"),
     _honoured("TIME_FIELD", "timestamp", "`columns.time`, where order, filters or `load_col` ask for it"),
     _honoured("RATING_FIELD", "rating", "`columns.rating`, where filters, labels or `load_col` ask for it"),
-    _honoured("LABEL_FIELD", "label", "`columns.rating` and `protocol.label`, with mode labeled and no threshold"),
     _honoured(
-        "threshold", None, "`protocol.label_threshold` and, for its field, `protocol.label`, with mode labeled alone"
+        "LABEL_FIELD", "label", "`columns.rating` and `protocol.cases.label`, with mode labeled and no threshold"
+    ),
+    _honoured(
+        "threshold",
+        None,
+        "`protocol.cases.label_threshold` and, for its field, `protocol.cases.label`, with mode labeled alone",
     ),
     _honoured(
         "load_col",
         {"inter": ["user_id", "item_id"]},
         "which of the columns above are looked for; all others are read as well, and used by filters alone",
     ),
-    _honoured("rm_dup_inter", None, "`protocol.revisits`"),
+    _honoured("rm_dup_inter", None, "`protocol.cleaning.revisits`"),
     _honoured(
         "val_interval",
         None,
-        "`protocol.value_interval`, and `protocol.value_among` for lists; columns of the log alone",
+        "`protocol.cleaning.value_interval`, and `protocol.cleaning.value_among` for lists; columns of the log alone",
     ),
-    _honoured("user_inter_num_interval", "[0,inf)", "`protocol.session_interval`"),
-    _honoured("item_inter_num_interval", "[0,inf)", "`protocol.item_interval`"),
+    _honoured("user_inter_num_interval", "[0,inf)", "`protocol.cleaning.session_interval`"),
+    _honoured("item_inter_num_interval", "[0,inf)", "`protocol.cleaning.item_interval`"),
     _honoured("MAX_ITEM_LIST_LENGTH", 50, "`max_length` of sequential models"),
     _honoured("benchmark_filename", None, "`protocol.split=given`: files called train, valid and test, or the like"),
     _honoured("field_separator", "\t", "must be a tab"),
@@ -134,11 +138,17 @@ _EVALUATION = (
         "`protocol.split`: RS is event-ratio with `ratios`, LS is last-event with `leave`, TS is global-time with "
         "`test_share` and `valid_share`; sequential models have LS by default",
     ),
-    _honoured("eval_args.group_by", "user", "`protocol.group_by`"),
-    _honoured("eval_args.order", "RO", "`protocol.order`: RO is random, TO is time, as sequential models must have it"),
-    _honoured("eval_args.mode", "full", "`protocol.candidates`; that of the test, if it is a mapping"),
-    _honoured("repeatable", False, "`protocol.exclude_seen`, which is off if it is on, and for sequential models"),
-    _honoured("metrics", ["Recall", "MRR", "NDCG", "Hit", "Precision"], "`protocol.metrics`, each with each of topk"),
+    _honoured("eval_args.group_by", "user", "`protocol.split.group_by`"),
+    _honoured(
+        "eval_args.order", "RO", "`protocol.split.order`: RO is random, TO is time, as sequential models must have it"
+    ),
+    _honoured("eval_args.mode", "full", "`protocol.ranking.candidates`; that of the test, if it is a mapping"),
+    _honoured(
+        "repeatable", False, "`protocol.cases.exclude_seen`, which is off if it is on, and for sequential models"
+    ),
+    _honoured(
+        "metrics", ["Recall", "MRR", "NDCG", "Hit", "Precision"], "`protocol.ranking.metrics`, each with each of topk"
+    ),
     _honoured("topk", [10], "see `metrics`"),
     _honoured("valid_metric", "MRR@10", "`protocol.valid_metric` and `training.metric`"),
     _honoured("metric_decimal_place", 4, "`protocol.decimals`"),

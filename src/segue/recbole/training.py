@@ -85,7 +85,7 @@ def _loss(given: Given, usual: str) -> dict[str, Any]:
         return {"loss": _LOSSES[asked]}
     if _NEGATIVES in given.sections and negatives in (None, "None"):
         raise ParameterError(f"{_NEGATIVES}: must say how negatives are drawn with the loss_type BPR, got ~")
-    return {"loss": {"name": _LOSSES[asked], "targets_per_draw": 1, **_negatives(given)}}
+    return {"loss": {"kind": _LOSSES[asked], "targets_per_draw": 1, **_negatives(given)}}
 
 
 def _negatives(given: Given) -> dict[str, Any]:

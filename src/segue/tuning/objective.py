@@ -18,6 +18,7 @@ from segue.models.neural import NeuralConfig
 from segue.parameters import flatten, merge, nested
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
+from segue.protocols.ranking import Ranking
 from segue.spaces import Space
 from segue.training.runtime import Runtime
 from segue.tuning import TuningConfig
@@ -109,7 +110,7 @@ class Objective:
     def value(self, model: Model) -> float:
         """Return the metric on the validation part, ranked among all items, as a training measures it."""
         assert self.data.valid is not None
-        return measure(model, self.data.valid, metrics=[self.metric]).metrics[self.metric]
+        return measure(model, self.data.valid, Ranking(metrics=(self.metric,))).metrics[self.metric]
 
 
 def _with_protocol(run_config: RunConfig, data: Dataset) -> RunConfig:
@@ -120,16 +121,16 @@ def _with_protocol(run_config: RunConfig, data: Dataset) -> RunConfig:
 
 
 def _check_validation(data: Dataset) -> None:
-    if not data.protocol.tests_apart:
+    if not data.protocol.split.tests_apart:
         raise ParameterError(
-            "protocol.leave: must be 'valid_and_test' to tune, got 'valid_only': there the events of validation are "
-            "those of the test, and what is best on them looks better than it is"
+            "protocol.split.leave: must be 'valid_and_test' to tune, got 'valid_only': there the events of validation "
+            "are those of the test, and what is best on them looks better than it is"
         )
     if data.valid is None:
         raise ParameterError(
             f"protocol: must hold out a validation part to tune on, and '{data.protocol.name}' with the split "
-            f"'{data.protocol.split}' holds out none here; set what its split asks for: protocol.valid_days, "
-            "valid_share, valid_from, ratios or leave"
+            f"'{data.protocol.split.kind}' holds out none here; set valid_days, valid_share, valid_from, ratios or "
+            "leave of protocol.split, whichever it has"
         )
 
 
@@ -142,7 +143,7 @@ def _metric(run_config: RunConfig, config: TuningConfig, data: Dataset) -> str:
             f"--metric: must be {name}.training.metric, which is {given}, got {config.metric}: "
             "a trial is judged by the metric that selects its best epoch; give one of them"
         )
-    metric: str = config.metric or given or data.protocol.valid_metric or data.protocol.metrics[0]
+    metric: str = config.metric or given or data.protocol.valid_metric or data.protocol.ranking.metrics[0]
     if MetricName.parse(metric).name not in CHOOSING_METRICS:
         raise ParameterError(
             f"--metric: must be a metric of ranks, got {metric}; name one of {', '.join(sorted(CHOOSING_METRICS))}"

@@ -53,7 +53,13 @@ def random_events() -> Dataset:
 
 
 def random_histories() -> Dataset:
-    return histories(clicks(), "leave-one-out", split="event-ratio", order="random", k_core=1, cases="every-next")
+    return histories(
+        clicks(),
+        "leave-one-out",
+        split={"kind": "event-ratio", "order": "random"},
+        cleaning={"k_core": 1},
+        cases={"targets": "every-next"},
+    )
 
 
 def swapped_validation() -> Dataset:
@@ -88,7 +94,7 @@ def repeated_sessions(*, timed: bool = True) -> Dataset:
     copies = frame.filter(pl.col("session").is_in(chosen.implode()))
     copies = copies.with_columns(pl.col("time") - timedelta(days=5), pl.col("session") + 1_000_000)
     log = pl.concat([frame, copies]).sort("time")
-    return visits(log) if timed else visits(log.drop("time"), split="ratio", valid_share=0.0)
+    return visits(log) if timed else visits(log.drop("time"), split={"kind": "ratio", "valid_share": 0.0})
 
 
 def input_with_target() -> Dataset:
@@ -103,7 +109,7 @@ def training_with_test() -> Dataset:
     frame = clicks()
     last = sort_events(frame).group_by("session", maintain_order=True).last().select(frame.columns)
     whole = pl.concat([frame.with_columns(part=pl.lit("train")), last.with_columns(part=pl.lit("test"))])
-    return histories(whole, "leave-one-out", valid_share=0.0)
+    return histories(whole, "leave-one-out", split={"valid_share": 0.0})
 
 
 def target_first() -> Dataset:

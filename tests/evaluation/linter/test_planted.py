@@ -116,7 +116,7 @@ def test_clean_visits_of_a_given_split_raise_nothing():
 
 def test_clean_histories_raise_the_overlap_of_leave_one_out_alone():
     assert codes(histories(clicks(), "global-time")) == []
-    (finding,) = lint_log(histories(clicks(), "leave-one-out", k_core=1))
+    (finding,) = lint_log(histories(clicks(), "leave-one-out", cleaning={"k_core": 1}))
     assert (finding.code, finding.severity, finding.subject) == ("overlap-in-time", "note", "log")
     assert "the protocol 'global-time' avoids it" in finding.message
 
@@ -130,7 +130,7 @@ def test_the_numbers_of_an_overlap():
     parts = ["train"] * 4 + ["test"] * 2 + ["train"] * 2
     frame = pl.DataFrame({"session": [1, 1, 2, 2, 3, 3, 4, 4], "item": [1, 2] * 4, "part": parts})
     frame = frame.with_columns(time=pl.Series([0, 60, 120, 180, 240, 300, 330, 390], dtype=pl.Int64))
-    (finding,) = lint_log(visits(frame, valid_share=0.0))
+    (finding,) = lint_log(visits(frame, split={"valid_share": 0.0}))
     assert finding.message.startswith(
         "2 of 6 training events (33.3%) come after the first test session ended (1970-01-01 00:05), "
         "and 1 of 1 test sessions ended before training does"
@@ -171,7 +171,7 @@ def test_a_shop_whose_visitors_return_to_items_leaks_nothing():
 def test_ids_counted_from_one_in_each_file_are_not_divided_sessions():
     frame = visits_apart()
     assert codes(visits(frame)) == []
-    assert visits(frame).divided == 0
+    assert visits(frame).overlapping_sessions == 0
 
 
 def visits_apart() -> pl.DataFrame:
@@ -183,7 +183,7 @@ def visits_apart() -> pl.DataFrame:
 
 def test_a_torn_visit_is_counted_once():
     data = visits(parted(clicks(), np.random.default_rng(0), by="event"))
-    assert 0 < data.divided < 1_500
+    assert 0 < data.overlapping_sessions < 1_500
 
 
 def test_what_is_prepared_for_a_trained_model_has_nothing_to_leak_from():
@@ -193,7 +193,7 @@ def test_what_is_prepared_for_a_trained_model_has_nothing_to_leak_from():
 
 @pytest.mark.parametrize("cases", ["first", "last", "together"])
 def test_clean_cases_of_each_kind_raise_nothing(cases):
-    assert codes(histories(clicks(), "global-time", cases=cases, exclude_seen=False)) == []
+    assert codes(histories(clicks(), "global-time", cases={"targets": cases, "exclude_seen": False})) == []
 
 
 def test_sound_scores_raise_nothing():

@@ -76,11 +76,11 @@ def test_a_factorisation_that_learnt_is_no_finding():
 
 
 def test_validation_is_measured_on_cases_of_all_of_it():
-    data = visits(clicks(), valid_days=4)
+    data = visits(clicks(), split={"valid_days": 4})
     evaluation = evaluate_validation(Popularity().fit(data.train), data)
     assert evaluation is not None
     assert data.valid is not None
-    assert tuple(evaluation.metrics) == data.protocol.headline
+    assert tuple(evaluation.metrics) == data.protocol.ranking.headline
     assert len(evaluation.groups) == len(data.valid) < MAX_VALIDATION_CASES
 
 
@@ -113,7 +113,7 @@ def test_errors_are_better_when_they_are_lower():
 
 def test_labels_that_are_all_equal_tell_nothing_of_validation():
     frame = clicks().with_columns(rating=(pl.int_range(pl.len()) % 2).cast(pl.Float64))
-    data = visits(frame, candidates="labeled", label_threshold=1.0)
+    data = visits(frame, ranking={"candidates": "labeled"}, cases={"label_threshold": 1.0})
     data = replace(data, valid=replace(data.valid, labels=np.ones(len(data.valid))))
     assert evaluate_validation(Popularity().fit(data.train), data) is None
 

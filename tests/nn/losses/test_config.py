@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segue.errors import ParameterError
 from segue.nn.encoders.base import Encoder
-from segue.nn.losses.config import GBCE, NCE, Loss, LossConfig, Ranking, SampledSoftmax
+from segue.nn.losses.config import GBCE, NCE, Loss, LossConfig, RankingLoss, SampledSoftmax
 from segue.nn.losses.functions import LOSSES
 from segue.nn.losses.sampled import LossInput
 from segue.nn.losses.softmax import Precision, full_cross_entropy
@@ -27,7 +27,7 @@ class Training(Section):
     loss: Loss = NCE()
 
 
-NAMES = [name for kind in get_args(get_args(Loss)[0]) for name in get_args(kind.model_fields["name"].annotation)]
+NAMES = [name for kind in get_args(get_args(Loss)[0]) for name in get_args(kind.model_fields["kind"].annotation)]
 
 
 class Table(Encoder):
@@ -59,7 +59,7 @@ def random(*shape: int, seed: int) -> Tensor:
 
 def options(name: str, **chosen: object) -> LossConfig:
     drawn = {} if name in ("cross-entropy", "cosine") else {"n_samples": 20}
-    return Training(loss={"name": name, **drawn, **chosen}).loss
+    return Training(loss={"kind": name, **drawn, **chosen}).loss
 
 
 class Step:
@@ -149,7 +149,7 @@ def test_scores_and_hits_equal_a_loop(name: str, in_batch: bool, bias: bool) -> 
         random(5, WIDTH, seed=1),
     )
     targets, weights = torch.tensor([3, 7, 3, 1, 9]), torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0])
-    loss = Step(Ranking(name=name, n_samples=40, in_batch=in_batch), seed=4)
+    loss = Step(RankingLoss(kind=name, n_samples=40, in_batch=in_batch), seed=4)
     drawn = PopularitySampler(SUPPORT, 0.5, 40, 4).draw(2, 5).tolist()
     expected = 0.0
     for row, own in enumerate(targets.tolist()):
@@ -171,7 +171,7 @@ def test_negatives_of_a_few_rows_equal_a_loop(name: str, bias: bool) -> None:
     )
     targets = torch.tensor([3, 7, 3, 1, 9])
     config = options(name, n_samples=40, targets_per_draw=2)
-    assert isinstance(config, Ranking)
+    assert isinstance(config, RankingLoss)
     loss = Step(config, seed=4)
     drawn = PopularitySampler(SUPPORT, 0.5, 40, 4).draw_groups(2, 5, 3).tolist()
     assert drawn[0] != drawn[1]
@@ -298,18 +298,18 @@ COMPARED = "bce, bpr, bpr-max, top1, top1-max, gbce"
 )
 def test_a_pair_that_makes_no_sense_is_refused_with_the_reason(name: str, chosen: dict, reason: str) -> None:
     with pytest.raises(ParameterError, match=rf"^training\.loss[.:] ?{reason}"):
-        build(Training, "training", parameters={"loss": {"name": name, **chosen}})
+        build(Training, "training", parameters={"loss": {"kind": name, **chosen}})
 
 
 def test_a_misspelt_parameter_is_answered_with_those_of_all_losses() -> None:
     for name in ("bce", "cosine"):
         with pytest.raises(ParameterError, match=r"training 'loss\.n_smaples': did you mean 'loss\.n_samples'"):
-            build(Training, "training", parameters={"loss": {"name": name, "n_smaples": 5}})
+            build(Training, "training", parameters={"loss": {"kind": name, "n_smaples": 5}})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bare_name_is_the_loss_with_its_defaults(name: str) -> None:
-    assert Training(loss=name).loss == Training(loss={"name": name}).loss
+    assert Training(loss=name).loss == Training(loss={"kind": name}).loss
     assert Training.model_validate(Training(loss=name).model_dump()) == Training(loss=name)
 
 
@@ -318,9 +318,9 @@ def test_another_loss_keeps_the_parameters_that_both_have() -> None:
         presets: ClassVar = {"drawn": {"loss": {"n_samples": 9}}}
         loss: Loss = GBCE(n_samples=7, alpha=0.0, gbce_t=0.5)
 
-    for given in ("sampled-softmax", {"name": "sampled-softmax"}):
+    for given in ("sampled-softmax", {"kind": "sampled-softmax"}):
         assert build(Usual, "u", parameters={"loss": given}).loss == SampledSoftmax(n_samples=7, alpha=0.0)
     assert build(Usual, "u", preset="drawn", parameters={"loss": "nce"}).loss == NCE(n_samples=9, alpha=0.0)
     assert build(Usual, "u", parameters={"loss": {"n_samples": 3}}).loss == GBCE(n_samples=3, alpha=0.0, gbce_t=0.5)
     with pytest.raises(ParameterError, match=r"u\.loss\.gbce_t: must be left out with the loss 'bpr', got 0\.5"):
-        build(Usual, "u", parameters={"loss": {"name": "bpr", "gbce_t": 0.5}})
+        build(Usual, "u", parameters={"loss": {"kind": "bpr", "gbce_t": 0.5}})

@@ -71,4 +71,4 @@ def lint(data: Dataset, scorer: "Scorer | None" = None, *, seed: int = 0) -> lis
     from segue.evaluation.linter.scores import lint_scores  # noqa: PLC0415
 
     row = row_of(scorer, data, seed)
-    return [*found, *lint_scores(scorer, data, row.label), *lint_results([row], data.protocol.headline)]
+    return [*found, *lint_scores(scorer, data, row.label), *lint_results([row], data.protocol.ranking.headline)]

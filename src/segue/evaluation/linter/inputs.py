@@ -59,8 +59,8 @@ def future_in_input(data: Dataset) -> Issue | None:
         return None
     return Issue(
         f"in {count:,} of {len(data.test):,} test cases ({count / len(data.test):.1%}) the input holds events after "
-        "the target: a model sees the future; hold out the last events of a history, by protocol.order=time or the "
-        "protocol 'global-time'"
+        "the target: a model sees the future; hold out the last events of a history, by "
+        "protocol.split.order=time or the protocol 'global-time'"
     )
 
 
@@ -100,7 +100,8 @@ def double_events(data: Dataset) -> Issue | None:
         return None
     return Issue(
         f"{int(same.sum()):,} of {len(cases):,} targets ({share:.1%}) repeat the event before in the same second: "
-        "clicks were logged twice, so every second target is known; set protocol.drop_duplicates or drop_repeats"
+        "clicks were logged twice, so every second target is known; set protocol.cleaning.drop_duplicates or "
+        "drop_repeats"
     )
 
 

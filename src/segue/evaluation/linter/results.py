@@ -93,21 +93,13 @@ def evaluate_validation(scorer: Scorer, data: Dataset, *, seed: int = 0) -> Eval
 
     Returns None without a validation part, or if all its labels are equal. ``seed`` is that of the intervals.
     """
-    protocol, cases = data.protocol, data.valid
+    ranking, cases = data.protocol.ranking, data.valid
     if cases is None:
         return None
     cases = cases[evenly_spaced(len(cases), MAX_VALIDATION_CASES)]
     if cases.labels is not None and len(np.unique(cases.labels)) < 2:
         return None
-    return measure(
-        scorer,
-        cases,
-        metrics=protocol.headline,
-        ties=protocol.ties,
-        candidates=protocol.candidates,
-        candidate_seed=protocol.candidate_seed,
-        seed=seed,
-    )
+    return measure(scorer, cases, ranking.model_copy(update={"metrics": ranking.headline}), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -185,7 +177,7 @@ def order_in_list(entry: LeaderboardEntry) -> Issue | None:
                 f"mrr@{k} {row.metrics[f'mrr@{k}']:.4f} is below the {by_chance:.4f} of the same lists in random order "
                 f"(recall@{k} {row.metrics[f'recall@{k}']:.4f}): the order inside the lists is wrong; check the sign "
                 "of the scores, and what sorts them; where the session's own items come first and nobody returns to "
-                "them, set protocol.exclude_seen"
+                "them, set protocol.cases.exclude_seen"
             )
     names = ("recall", "ndcg", "map")
     found = [(better, k) for k in _cutoffs(row, *names) if (better := _better_order(entry, k))]

@@ -86,7 +86,7 @@ def overlap_in_time(data: Dataset) -> Issue | None:
         f"{later:,} of {len(train):,} training events ({later / len(train):.1%}) come after the first test session "
         f"ended ({_date(first)}), and {early:,} of {len(ends):,} test sessions ended before training does: models "
         f"learn from the future; {_remedy(data)}",
-        "note" if data.protocol.split == "last-event" else None,
+        "note" if data.protocol.split.kind == "last-event" else None,
     )
 
 
@@ -108,7 +108,7 @@ def _too_early(
     before_times: Int64[np.ndarray, "_"] | None,
 ) -> Issue | None:
     """Find sessions of a part that ended before the part before it does."""
-    if ends is None or before_times is None or data.protocol.split == "last-event":
+    if ends is None or before_times is None or data.protocol.split.kind == "last-event":
         return None
     end = int(before_times.max())
     if (early := _count_early(ends, end)) is None:
@@ -153,17 +153,17 @@ def duplicate_sessions(data: Dataset) -> Issue | None:
 
 def divided_sessions(data: Dataset) -> Issue | None:
     """Find visits of a given split that have events in training and in the test at the same time."""
-    if data.protocol.split != "given" or not data.divided:
+    if data.protocol.split.kind != "given" or not data.overlapping_sessions:
         return None
     return Issue(
-        f"{data.divided:,} sessions have events in the training part and in the test part of the given split at "
-        "overlapping times: visits are split in two, and training holds the other half of what is tested; split by "
+        f"{data.overlapping_sessions:,} sessions have events in the training part and in the test part of the given "
+        "split at overlapping times: visits are split in two, and training holds the other half of what is tested; split by "
         "whole sessions: protocol.split=last-days"
     )
 
 
 def _remedy(data: Dataset) -> str:
-    return _REMEDY.get(data.protocol.split, _DEFAULT_REMEDY)
+    return _REMEDY.get(data.protocol.split.kind, _DEFAULT_REMEDY)
 
 
 def _end_times(cases: Cases | None) -> Int64[np.ndarray, "G"] | None:

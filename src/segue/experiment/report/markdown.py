@@ -7,7 +7,7 @@ from segue.evaluation.linter.checks import Finding
 from segue.experiment.results import Difference, Example, ModelResult, Results
 from segue.markdown import escaped, section, table
 from segue.metrics import lower_is_better
-from segue.parameters import typed
+from segue.parameters import flatten, typed
 
 _SEVERITIES = ("error", "warning", "note")
 _MAX_NAMES = 10
@@ -15,7 +15,7 @@ _MAX_NAMES = 10
 
 def sampled_candidates(results: Results) -> str | None:
     """Return the name of the sampled candidates; None if all items were ranked."""
-    candidates: str = results.protocol.get("candidates", "full")
+    candidates: str = results.protocol["ranking"]["candidates"]
     return None if candidates in ("full", "labeled") else candidates
 
 
@@ -76,7 +76,7 @@ def markdown(results: Results) -> str:
         *section("The log, step by step", _statistics(results)),
         *section(
             "Protocol",
-            table(["parameter", "value"], [[name, typed(value)] for name, value in results.protocol.items()]),
+            table(["parameter", "value"], [[name, typed(value)] for name, value in flatten(results.protocol).items()]),
         ),
         *section("All metrics", _all_metrics(rows)),
     ]

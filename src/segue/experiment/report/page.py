@@ -54,6 +54,7 @@ def _content(results: Results) -> dict[str, Any]:
         "sampled": sampled_candidates(results),
         "slices": _slices(shown_rows, headline[0], decimals),
         "settings": [(row.label, flatten(row.config)) for row in rows if row.config],
+        "protocol": flatten(results.protocol),
         "repeat": repeat(results),
         "number": lambda value: number(value, decimals),
         "signed": lambda value: f"{value:+.{decimals}f}",

@@ -6,7 +6,9 @@ import yaml
 from pydantic import BaseModel
 
 from segue.errors import InputError
+from segue.experiment.config import PROTOCOL
 from segue.experiment.results import Results
+from segue.experiment.source import protocol_settings
 from segue.models.registry import model_class
 from segue.protocols.protocol import Protocol
 
@@ -23,22 +25,21 @@ def repeat(results: Results) -> str | None:
     settable = [row for row in results.models if row.label == row.model]
     try:
         settings = {row.label: _changes(model_class(row.model)(**row.config).config) for row in settable}
-        named = Protocol.named(results.protocol["name"]) if results.protocol["name"] in Protocol.presets else Protocol()
-        protocol = Protocol.of(results.protocol)
+        name, own = protocol_settings(Protocol.of(results.protocol))
     except InputError:  # Another version's results: its parameters are not ours.
         return None
-    settings = {"protocol": _changes(protocol, named), **settings}
-    recipe: dict[str, Any] = {
+    settings = {PROTOCOL: own, **settings}
+    config: dict[str, Any] = {
         "log": results.log,
         "items": results.items,
         "models": [row.label for row in asked],
         "baselines": any(row.baseline for row in results.models),
-        "protocol": results.protocol["name"] if results.protocol["name"] in Protocol.presets else None,
+        "protocol": name,
         "seed": results.seed,
         "set": {owner: values for owner, values in settings.items() if values},
     }
-    recipe = {name: value for name, value in recipe.items() if value not in (None, {}, [])}
-    text: str = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100)
+    config = {name: value for name, value in config.items() if value not in (None, {}, [])}
+    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
@@ -51,6 +52,6 @@ def _changes(config: BaseModel, usual: BaseModel | None = None) -> dict[str, Any
         if isinstance(value, BaseModel):
             if section := _changes(value, other if isinstance(other, type(value)) else None):
                 changes[name] = section
-        elif value != other and name != "name":
+        elif value != other:
             changes[name] = config.model_dump(mode="json", include={name})[name]
     return changes

@@ -12,13 +12,13 @@ from segue.nn.losses.functions import LOSSES, ScoreLoss, gbce
 from segue.nn.losses.sampled import StepLoss, full_softmax, output_embedding, sampled_scores, sampled_softmax
 from segue.nn.losses.softmax import Precision
 from segue.nn.sampling import GroupedNegatives, NegativeSampler, PopularitySampler, SharedNegatives
-from segue.parameters import Section
+from segue.parameters import KIND, Section
 
 
 class LossConfig(Section):
     """A loss and its parameters."""
 
-    name: str
+    kind: str
     """What is minimised."""
 
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler | None:
@@ -43,7 +43,7 @@ class LossConfig(Section):
 class FullCrossEntropy(LossConfig):
     """Softmax cross-entropy over all items."""
 
-    name: Literal["cross-entropy"] = "cross-entropy"
+    kind: Literal["cross-entropy"] = "cross-entropy"
 
     def loss(self, n_items: int, precision: Precision) -> StepLoss:
         """Return the loss of a step."""
@@ -53,7 +53,7 @@ class FullCrossEntropy(LossConfig):
 class Cosine(LossConfig):
     """Cosine distance to the embedding of the target."""
 
-    name: Literal["cosine"] = "cosine"
+    kind: Literal["cosine"] = "cosine"
 
     def loss(self, n_items: int, precision: Precision) -> StepLoss:
         """Return the loss of a step."""
@@ -127,27 +127,27 @@ class SharedDraw(DrawnNegatives):
 class NCE(SharedDraw):
     """Noise-contrastive estimation, whose noise may be the target by definition."""
 
-    name: Literal["nce"] = "nce"
+    kind: Literal["nce"] = "nce"
 
     def loss(self, n_items: int, precision: Precision) -> StepLoss:
         """Return the loss of a step."""
-        return partial(sampled_scores, loss=LOSSES[self.name], subtract_log_counts=True)
+        return partial(sampled_scores, loss=LOSSES[self.kind], subtract_log_counts=True)
 
 
 class SampledSoftmax(LogQ, AccidentalHits, SharedDraw):
     """Softmax cross-entropy against the negatives of a step."""
 
-    name: Literal["sampled-softmax"] = "sampled-softmax"
+    kind: Literal["sampled-softmax"] = "sampled-softmax"
 
     def loss(self, n_items: int, precision: Precision) -> StepLoss:
         """Return the loss of a step."""
         return partial(sampled_softmax, logq=self.logq, precision=precision)
 
 
-class Ranking(AccidentalHits, SharedDraw):
+class RankingLoss(AccidentalHits, SharedDraw):
     """A loss on the scores of the target and of each negative."""
 
-    name: Literal["bce", "bpr", "bpr-max", "top1", "top1-max"]
+    kind: Literal["bce", "bpr", "bpr-max", "top1", "top1-max"]
     targets_per_draw: int = Field(0, ge=0)
     """Draw n_samples negatives anew for so many consecutive targets; 0 shares one draw among all targets of a step."""
     candidate_num: int = Field(1, ge=1)
@@ -181,13 +181,13 @@ class Ranking(AccidentalHits, SharedDraw):
 
     def score_loss(self, n_items: int) -> ScoreLoss:
         """Return the loss on scores."""
-        return LOSSES[self.name]
+        return LOSSES[self.kind]
 
 
-class GBCE(Ranking):
+class GBCE(RankingLoss):
     """Generalised binary cross-entropy."""
 
-    name: Literal["gbce"] = "gbce"  # type: ignore[assignment]
+    kind: Literal["gbce"] = "gbce"  # type: ignore[assignment]
     gbce_t: float = Field(0.75, ge=0, le=1)
     """Calibration t of gBCE: 0 is BCE, 1 undoes the overconfidence that sampling brings."""
 
@@ -198,12 +198,12 @@ class GBCE(Ranking):
 
 def by_name(value: Any) -> Any:
     """Return a bare name as the section of a loss with its defaults."""
-    return {"name": value} if isinstance(value, str) else value
+    return {KIND: value} if isinstance(value, str) else value
 
 
 Loss = Annotated[
-    FullCrossEntropy | SampledSoftmax | Ranking | GBCE | NCE | Cosine,
-    Field(discriminator="name"),
+    FullCrossEntropy | SampledSoftmax | RankingLoss | GBCE | NCE | Cosine,
+    Field(discriminator=KIND),
     BeforeValidator(by_name),
 ]
 """Any loss of a sequence encoder; a bare name stands for the loss with its defaults."""

@@ -1,4 +1,4 @@
-"""From an ordered log to flat arrays of item indices."""
+"""From an ordered log to flat arrays of item indices: training sessions, and test cases by the rules of a protocol."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,13 +12,33 @@ from segue.data.cases import Cases
 from segue.data.events import ITEM, PART, ROW, SECOND, SESSION, TIME, SessionBounds, sessions_by_end
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
+from segue.parameters import Section
 
-Which = Literal["every-next", "first", "last", "together"]
+Targets = Literal["every-next", "first", "last", "together"]
 """The held-out events of a session that become test cases; together they are one case, whose targets they all are."""
 
-_HELD = "__held__"
-_TAKEN = (SESSION, ITEM, TIME, PART, ROW, _HELD)
+_HELD_OUT = "__held_out__"
+_NOT_FREE = (SESSION, ITEM, TIME, PART, ROW, _HELD_OUT)
 """Columns that sessions hold in a form of their own, or that are ours."""
+
+
+class CaseRules(Section):
+    """Which held-out events are predicted, from what, and what is no candidate."""
+
+    targets: Targets = "every-next"
+    """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
+    all of them together, as one case with several relevant items, from what is not held out."""
+    repeats: bool = True
+    """An event on an item that its session holds before is predicted like any other; else it is no test case."""
+    feed_valid: bool = True
+    """Where a session has training, validation and test events: the validation events are fed at test time."""
+    exclude_seen: bool = False
+    """Items that the session holds already are no candidates."""
+    label: str = "rating"
+    """With ranking.candidates=labeled: numeric column of the log that labels each event."""
+    label_threshold: float | None = None
+    """With ranking.candidates=labeled: an event with at least this value is liked (1), any other is not (0); none takes
+    the value itself as the label."""
 
 
 def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[np.ndarray, "n"]]:
@@ -40,18 +60,18 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     times = log["time"].to_physical().to_numpy()[rows] if "time" in log.columns else None
     if times is not None:
         np.floor_divide(times, SECOND, out=times)
-    free = [name for name in log.columns if name not in _TAKEN]
+    free = [name for name in log.columns if name not in _NOT_FREE]
     columns = log.select(free)[rows] if free else None
     keys = log.select(SESSION)[runs.starts[order]]
     return Sessions(index[rows], offsets, times, vocabulary, columns, keys=keys), rows
 
 
 def encode_cases(
-    held: pl.DataFrame,
+    held_out: pl.DataFrame,
     earlier: Sequence[pl.DataFrame],
     vocabulary: Vocabulary,
     *,
-    which: Which = "every-next",
+    targets: Targets = "every-next",
     exclude_seen: bool = False,
     repeats: bool = True,
     label: str | None = None,
@@ -61,38 +81,40 @@ def encode_cases(
     Events on unknown items are left out, as targets and in what comes before; so are targets with nothing before.
 
     Args:
-        held: the events to predict.
+        held_out: the events to predict.
         earlier: logs whose events come before them, oldest first; only those of the same sessions are used.
         vocabulary: the known items.
-        which: every held-out event is a target, or only the first or last of each session, or all of them together
+        targets: every held-out event is a target, or only the first or last of each session, or all of them together
             are the targets of one case, given what is not held out.
         exclude_seen: items of the prefix are no candidates.
         repeats: an event on an item that its session holds before can be a target, too.
-        label: numeric column of ``held`` whose value labels each target; events without one are left out.
+        label: numeric column of ``held_out`` whose value labels each target; events without one are left out.
 
     Returns:
-        The cases, and the rows of ``held`` that are left: known items, in sessions with a case.
+        The cases, and the rows of ``held_out`` that are left: known items, in sessions with a case.
     """
     if label is not None:
-        held = held.filter(pl.col(label).cast(pl.Float64).is_finite())
-    sessions = held.select("session").unique()
+        held_out = held_out.filter(pl.col(label).cast(pl.Float64).is_finite())
+    sessions = held_out.select("session").unique()
     history = [log.join(sessions, on="session", how="semi", maintain_order="left") for log in earlier]
-    parts = [log.with_columns(pl.lit(value=False).alias(_HELD)) for log in history]
-    whole = pl.concat([*parts, held.with_columns(pl.lit(value=True).alias(_HELD))]).sort("session", maintain_order=True)
+    parts = [log.with_columns(pl.lit(value=False).alias(_HELD_OUT)) for log in history]
+    whole = pl.concat([*parts, held_out.with_columns(pl.lit(value=True).alias(_HELD_OUT))]).sort(
+        "session", maintain_order=True
+    )
     encoded, rows = encode(whole, vocabulary)
-    is_held = whole[_HELD].to_numpy()[rows]
+    predicted = whole[_HELD_OUT].to_numpy()[rows]
     groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    wanted = is_held if repeats else is_held & _new(encoded.items, groups)
-    if which == "together":
-        cases = _together(encoded, is_held, wanted, groups, exclude_seen)
+    wanted = predicted if repeats else predicted & _new(encoded.items, groups)
+    if targets == "together":
+        cases = _together(encoded, predicted, wanted, groups, exclude_seen)
     else:
-        targets = _targets(encoded, wanted, which)
-        prefixes = encoded.prefixes(encoded.offsets[groups[targets]], targets)
-        labels = None if label is None else whole[label].cast(pl.Float64).to_numpy()[rows[targets]]
-        cases = Cases(prefixes, encoded.items[targets], groups[targets], exclude_seen, labels=labels)
+        events = _target_events(encoded, wanted, targets)
+        prefixes = encoded.prefixes(encoded.offsets[groups[events]], events)
+        labels = None if label is None else whole[label].cast(pl.Float64).to_numpy()[rows[events]]
+        cases = Cases(prefixes, encoded.items[events], groups[events], exclude_seen, labels=labels)
     tested = np.zeros(len(encoded), dtype=bool)
     tested[cases.groups] = True
-    left = whole[np.sort(rows[tested[groups]])].filter(_HELD).drop(_HELD)
+    left = whole[np.sort(rows[tested[groups]])].filter(_HELD_OUT).drop(_HELD_OUT)
     return cases, left
 
 
@@ -104,13 +126,13 @@ def _new(items: Int32[np.ndarray, "n"], sessions: Int64[np.ndarray, "n"]) -> Boo
 
 def _together(
     sessions: Sessions,
-    held: Bool[np.ndarray, "n"],
+    held_out: Bool[np.ndarray, "n"],
     wanted: Bool[np.ndarray, "n"],
     groups: Int64[np.ndarray, "n"],
     exclude_seen: bool,
 ) -> Cases:
     """Return one case per session that has events before those held out; its targets are the items of the latter."""
-    kept = sessions.lengths - np.bincount(groups, weights=held, minlength=len(sessions)).astype(np.int64)
+    kept = sessions.lengths - np.bincount(groups, weights=held_out, minlength=len(sessions)).astype(np.int64)
     pairs = pl.DataFrame({"session": groups, "item": sessions.items})
     pairs = pairs.filter(pl.Series(wanted & (kept > 0)[groups])).unique(maintain_order=True)
     tested, counts = np.unique(pairs["session"].to_numpy(), return_counts=True)
@@ -124,20 +146,20 @@ def _together(
     )
 
 
-def _targets(
-    sessions: Sessions, wanted: Bool[np.ndarray, "n"], which: Literal["every-next", "first", "last"]
+def _target_events(
+    sessions: Sessions, wanted: Bool[np.ndarray, "n"], targets: Literal["every-next", "first", "last"]
 ) -> Int64[np.ndarray, "C"]:
     """Return the positions of the events to predict."""
     first = np.zeros(len(wanted), dtype=bool)
     first[sessions.offsets[:-1]] = True
-    targets = np.flatnonzero(wanted & ~first)
-    groups = np.searchsorted(sessions.offsets, targets, side="right")
+    events = np.flatnonzero(wanted & ~first)
+    groups = np.searchsorted(sessions.offsets, events, side="right")
     chosen = {
-        "every-next": np.ones(len(targets), dtype=bool),
+        "every-next": np.ones(len(events), dtype=bool),
         "first": np.diff(groups, prepend=-1) != 0,
         "last": np.diff(groups, append=-1) != 0,
     }
-    return targets.compress(chosen[which])
+    return events.compress(chosen[targets])
 
 
 def count_seen_targets(cases: Cases) -> int:

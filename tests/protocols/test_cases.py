@@ -8,7 +8,7 @@ import pytest
 
 from segue.data.events import sort_events
 from segue.data.vocabulary import Vocabulary
-from segue.protocols.encode import count_seen_targets, encode, encode_cases
+from segue.protocols.cases import count_seen_targets, encode, encode_cases
 
 START = datetime(1970, 1, 1)
 
@@ -92,7 +92,7 @@ def test_what_a_session_holds_earlier_is_fed_but_not_predicted(vocabulary):
 )
 def test_which_events_are_predicted(vocabulary, which, expected):
     held = log((1, "a", 0), (1, "b", 1), (1, "c", 2), (2, "d", 3), (2, "a", 4), (2, "a", 5))
-    assert listed(encode_cases(held, [], vocabulary, which=which)[0]) == expected
+    assert listed(encode_cases(held, [], vocabulary, targets=which)[0]) == expected
 
 
 def test_targets_that_were_seen_before_are_counted(vocabulary):
@@ -104,7 +104,7 @@ def test_targets_that_were_seen_before_are_counted(vocabulary):
 def test_all_that_is_held_out_together_is_one_case(vocabulary):
     train = log((1, "a", 0), (1, "b", 1), (2, "c", 2), (3, "x", 3))
     held = log((1, "c", 9), (1, "d", 8), (1, "c", 7), (1, "x", 6), (1, "a", 10), (2, "c", 5), (3, "a", 4), (4, "b", 5))
-    cases, left = encode_cases(held, [train], vocabulary, which="together", exclude_seen=True)
+    cases, left = encode_cases(held, [train], vocabulary, targets="together", exclude_seen=True)
     spans = zip(cases.prefixes.starts, cases.prefixes.ends, strict=True)
     assert [cases.prefixes.items[start:end].tolist() for start, end in spans] == [[3], [1, 2]]
     assert cases.padded_targets().tolist() == [[3, 0, 0], [3, 4, 1]]
@@ -134,7 +134,7 @@ def test_labels_go_with_the_targets(vocabulary):
 )
 def test_repeats_are_no_targets_if_told_so(vocabulary, which, targets):
     train, held = log((1, "a", 0), (1, "b", 1)), log((1, "b", 2), (1, "c", 3), (1, "d", 4), (1, "c", 5), (1, "a", 6))
-    cases, _ = encode_cases(held, [train], vocabulary, which=which, repeats=False)
+    cases, _ = encode_cases(held, [train], vocabulary, targets=which, repeats=False)
     assert cases.targets.tolist() == targets
     # What is no target is still seen, but not by a case of all targets together.
     lengths = {"every-next": [3, 4], "first": [3], "last": [4], "together": [2]}

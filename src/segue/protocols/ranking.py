@@ -1,0 +1,90 @@
+"""What the targets of a test case are ranked among, and what is measured of the ranks."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from segue.errors import InputError
+from segue.metrics import DEFAULT_METRICS, MetricName
+from segue.metrics.ranking import Ties
+from segue.parameters import Section, idle
+
+SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
+USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))
+"""The default metrics, with those of sessions or of users' histories as the headline."""
+
+_DRAWN = re.compile(r"(uni|pop)([1-9]\d{0,8})")
+
+
+class Ranking(Section):
+    """How the targets of the test cases are ranked and measured. It changes nothing that is prepared."""
+
+    candidates: str = "full"
+    """What a target is ranked among: the whole catalogue (full); 100, or any other number of, items drawn uniformly
+    (uni100) or by their training events (pop100), never of the session itself, which marks all figures as sampled; or
+    nothing, where the log labels each held-out event and its score alone is measured (labeled)."""
+    seed: int = Field(0, ge=0)
+    """Seed of the drawn candidates; they are the same for every model."""
+    ties: Ties = "served"
+    """Rank of a target among items of equal score: its place in the served list, where more training events come first
+    (served), or behind all of them (conservative), before them (standard), or in the middle (median)."""
+    metrics: tuple[str, ...] = Field(SESSION_METRICS, min_length=1)
+    """Metrics with their cut-offs; the first two are the headline. They are not part of the hash."""
+
+    @field_validator("candidates")
+    @classmethod
+    def _known_candidates(cls, text: str) -> str:
+        if text not in ("full", "labeled") and not _DRAWN.fullmatch(text):
+            raise ValueError("full, labeled, uniN or popN with a number N such as uni100")
+        return text
+
+    @field_validator("seed")
+    @classmethod
+    def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
+        candidates = info.data.get("candidates", "")
+        if seed and candidates in ("full", "labeled"):
+            raise idle(f"left out with candidates '{candidates}', where nothing is drawn, or set uniN or popN")
+        return seed
+
+    @field_validator("ties")
+    @classmethod
+    def _ties_of_ranks(cls, ties: Ties, info: Any) -> Ties:
+        if ties != "served" and info.data.get("candidates") == "labeled":
+            raise idle("left out with candidates 'labeled', where nothing is ranked")
+        return ties
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        check_metrics(metrics, "a list of metrics")
+        return metrics
+
+    @property
+    def labeled(self) -> bool:
+        """Whether scores are measured against labels, and nothing is ranked."""
+        return self.candidates == "labeled"
+
+    @property
+    def draw(self) -> tuple[Literal["uni", "pop"], int] | None:
+        """How candidates are drawn, uniformly or by their training events, and how many; None where none are."""
+        drawn = _DRAWN.fullmatch(self.candidates)
+        return None if drawn is None else ("uni" if drawn[1] == "uni" else "pop", int(drawn[2]))
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The metrics by which models are compared."""
+        return self.metrics[:2]
+
+
+def check_metrics(metrics: Sequence[str], rule: str) -> None:
+    """Refuse metrics that do not exist or do not go together.
+
+    Raises:
+        ValueError: ``rule``, and why they break it.
+    """
+    try:
+        MetricName.parse_all(metrics)
+    except InputError as error:
+        raise ValueError(f"{rule} ({error})") from None
