@@ -1,28 +1,50 @@
-# Both commands set up everything they need in .venv; they want Python 3.11 or newer, pip and make.
+# Each command installs what it needs into .venv: `make demo` the product, all others the development tools as well.
+# Requires Python 3.11+ with pip, and make.
 PYTHON ?= python3
 BIN := .venv/bin
+QUICK := tests/data tests/protocols tests/nn tests/metrics/test_metrics.py tests/test_parameters.py tests/test_spaces.py
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check clean
+.PHONY: demo test quick soak check docs wheel clean
 
-demo: .venv/ready
+demo: .venv/product
 	$(BIN)/segue demo
 
+# What CI runs: linters, types, docs, the tests, and the built wheel in an environment of its own.
 test: check
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not soak"
 
-check: .venv/ready
+# Fast tests of the core: logs, protocols, networks, losses and metrics.
+quick: .venv/dev
+	$(BIN)/pytest -n 2 -m "not soak" $(QUICK)
+
+# Long checks: fuzzing, killed processes, many seeds, an empty environment.
+soak: .venv/dev
+	$(BIN)/pytest -n 2 -m soak
+
+check: .venv/dev docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.venv/ready: pyproject.toml constraints.txt
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# dist/: the wheel and the source distribution.
+wheel: .venv/dev
+	$(BIN)/python -m hatchling build
+
+.venv/product: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "segue needs Python 3.11 or newer; name one with: make PYTHON=python3.12 demo"; exit 1; }
+		|| { echo "segue requires Python 3.11 or newer; choose one with: make PYTHON=python3.12 demo"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(INSTALL) --no-compile -e .
+	@touch $@
+
+.venv/dev: .venv/product
+	$(INSTALL) -e '.[dev]'
 	@touch $@
 
 clean:
-	rm -rf .venv segue-demo
+	rm -rf .venv dist site segue-demo

@@ -1,6 +1,7 @@
 """Shapes in signatures are checked while the tests run; real logs are found through SEGUE_DATA."""
 
 import os
+import re
 from pathlib import Path
 
 # Workers share the cores, and a thread of OpenMP that waits for another one's core burns its own.
@@ -36,3 +37,19 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("SEGUE_DATA names no folder with real logs")
     return Path(folder)
+
+
+LONG = {
+    r"tests/models/(?!test_gru4rec|test_sasrec).*::test_killed_and_resumed": "GRU4Rec and SASRec",
+    r"tests/tuning/test_search.py::test_interrupted_and_resumed.*\[2\]": "the first epoch",
+    r"tests/docs/.*test_commands_run.*\[docs/(?!get-started)": "the README and the first page",
+    r"tests/docs/.*test_python_blocks_run.*\[(?!docs/get-started)": "the first page",
+}
+"""Tests of ``make soak`` by what their names match, and their short forms in ``make test``."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the long tests."""
+    for item in items:
+        if any(re.search(pattern, item.nodeid) for pattern in LONG):
+            item.add_marker(pytest.mark.soak)

@@ -46,7 +46,7 @@ def test_ticks_of_whole_numbers_are_few_and_whole() -> None:
 
 def test_an_absent_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(MissingExtraError, match=r"a chart needs the extra 'report': pip install 'segue\[report\]'"):
+    with pytest.raises(MissingExtraError, match=r'a chart needs the extra .report.: pip install "segue\[report\]"'):
         render_svg({"mark": "point"})
 
 

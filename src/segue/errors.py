@@ -18,6 +18,7 @@ Messages name the place, the rule, the value received and the remedy, in that or
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -83,7 +84,17 @@ class MissingExtraError(SegueError, ImportError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the extra '{extra}': pip install 'segue[{extra}]'")
+        super().__init__(f"{feature} needs the extra '{extra}': pip install \"segue[{extra}]\"")
+
+
+def require_extra(modules: Iterable[str], feature: str, extra: str) -> None:
+    """Check that the modules of an extra are installed, without importing them.
+
+    Raises:
+        MissingExtraError: one is not.
+    """
+    if any(find_spec(module) is None for module in modules):
+        raise MissingExtraError(feature, extra)
 
 
 def import_extra(module: str, feature: str, extra: str) -> Any:

@@ -1,8 +1,6 @@
 """``segue add-items``, and what ``segue recommend`` says of such items and of context."""
 
 import json
-import re
-import shlex
 from pathlib import Path
 
 import polars as pl
@@ -13,26 +11,6 @@ from segue import prepare
 from segue.data.readers.read import read
 from segue.models.als import ALS
 from segue.models.sasrec import SASRec
-
-README = Path(__file__).parents[2] / "README.md"
-FOREIGN = ("log.parquet", "ratings.inter", "config.yaml", "segue-demo/", "recommend production")
-
-
-def commands_of_the_readme() -> list[str]:
-    """Return the commands of "On your own log" and "Models", but for those on logs of other kinds."""
-    sections = re.findall(
-        r"^## (?:On your own log|Models)\n(.*?)(?=^## )", README.read_text(), re.DOTALL | re.MULTILINE
-    )
-    lines = "".join(sections).replace("\\\n", "").splitlines()
-    return [line for line in lines if line.startswith("segue ") and not any(name in line for name in FOREIGN)]
-
-
-def quickly(words: list[str]) -> list[str]:
-    """Make the networks that a command trains small, and its search short."""
-    training = words[0] in ("run", "distill", "tune") and "--config" not in words
-    trained = [name for name in ("gru4rec", "sasrec") if training and name in " ".join(words)]
-    words = ["1" if before == "--trials" else word for before, word in zip(["", *words], words, strict=False)]
-    return [*words, *(text for name in trained for text in ("--set", f"{name}.training.epochs=1"))]
 
 
 @pytest.fixture(scope="module")
@@ -92,25 +70,6 @@ def test_items_of_a_run_without_metadata_are_asked_for(tmp_path: Path) -> None:
         f"error: --by: must name metadata of the items that {model} was trained on (none), got 'group'; "
         "give --items to segue run, or items= to segue.read\n"
     )
-
-
-def test_the_commands_of_the_readme_follow_each_other(
-    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    events = pl.read_csv(log)
-    shop = pl.when(pl.col("session") % 2 == 0).then(pl.lit("north")).otherwise(pl.lit("south"))
-    events.with_columns(shop=shop).write_csv("clicks.csv")
-    ids = [*events["item"].unique().sort(), 99_999]
-    table = {"item": ids, "category": [number % 4 for number in ids], "brand": [number % 9 for number in ids]}
-    pl.DataFrame(table).write_csv("items.csv")
-    lines = commands_of_the_readme()
-    assert len(lines) >= 8
-    for line in lines:
-        outcome = segue(*quickly(shlex.split(line, comments=True)[1:]))
-        assert outcome.code == 0, (line, outcome.err)
-    assert json.loads(Path("runs/context/results.json").read_text(encoding="utf-8"))["items"] == "items.csv"
-    assert "99999" in segue("recommend", "runs/context/sasrec", "--items", "1001", "-k", 450).out
 
 
 def test_the_context_of_a_session_can_be_told(data, tmp_path: Path) -> None:

@@ -91,10 +91,10 @@ def test_an_absent_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
     found = plot(model_of(groups()))
     monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
-    with pytest.raises(MissingExtraError, match=r"needs the extra 'plot': pip install 'segue\[plot\]'"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra .plot.: pip install "segue\[plot\]"'):
         plot(model_of(groups()))
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     for suffix in ("png", "svg", "html"):
-        with pytest.raises(MissingExtraError, match=r"needs the extra 'report': pip install 'segue\[report\]'"):
+        with pytest.raises(MissingExtraError, match=r'needs the extra .report.: pip install "segue\[report\]"'):
             found.write(tmp_path / f"a.{suffix}")
     assert not list(tmp_path.iterdir())

@@ -277,7 +277,7 @@ def test_without_vl_convert_the_page_has_no_charts_and_names_the_extra(
     write_reports(full, tmp_path)
     assert (tmp_path / "report.md").read_text() == markdown(full)
     seen = Tags((tmp_path / "report.html").read_text())
-    assert "No charts: a chart needs the extra 'report': pip install 'segue[report]'." in seen.texts
+    assert "No charts: a chart needs the extra 'report': pip install \"segue[report]\"." in seen.texts
     assert {"leaderboard", "slices", "protocol"} <= set(seen.headings)
     assert {"svg", "figure"}.isdisjoint({tag for tag, _ in seen.tags})
     assert "0.3142" in seen.texts

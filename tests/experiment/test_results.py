@@ -52,9 +52,9 @@ def test_the_paired_test_says_whether_a_loss_is_real() -> None:
         )
         return verdicts_of(rows, ["mrr@20"], [test])[0]
 
-    assert said(0.0004).endswith("on mrr@20: 0.2900 against 0.3000 (real, p < 0.001)")
-    assert said(0.2104).endswith(" (may be chance, p = 0.210)")
-    assert said(0.2104, one="m", other="b").endswith(" (may be chance, p = 0.210)")
+    assert said(0.0004).endswith("on mrr@20: 0.2900 against 0.3000 (significant, p < 0.001)")
+    assert said(0.2104).endswith(" (not significant, p = 0.210)")
+    assert said(0.2104, one="m", other="b").endswith(" (not significant, p = 0.210)")
     assert said(0.2104, other="a").endswith(" (the intervals overlap, which leaves it open)")
 
 

@@ -75,9 +75,9 @@ class Difference(BaseModel):
     """Whether ``adjusted`` is below 0.05."""
 
     def verdict(self) -> str:
-        """Say whether the difference is real, such as ``real, p < 0.001`` or ``may be chance, p = 0.210``."""
+        """Return the outcome in words, such as ``significant, p < 0.001`` or ``not significant, p = 0.210``."""
         p_value = "p < 0.001" if self.adjusted < 0.001 else f"p = {self.adjusted:.3f}"
-        return f"{'real' if self.real else 'may be chance'}, {p_value}"
+        return f"{'significant' if self.real else 'not significant'}, {p_value}"
 
 
 class Example(BaseModel):

@@ -5,16 +5,14 @@ from typing import Self
 
 import numpy as np
 import torch
-from implicit.cpu.als import AlternatingLeastSquares
 from jaxtyping import Float32
 from pydantic import Field
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.errors import ParameterError
+from segue.errors import ParameterError, import_extra
 from segue.models.factorisation import (
     Converged,
     FactorModel,
@@ -92,6 +90,7 @@ class ALS(FactorModel):
 
     def check(self, train: Sessions) -> None:
         """Check that a half-life has times; see ``Model.check``."""
+        super().check(train)
         if self.config.half_life_days is not None and train.times is None:
             raise ParameterError(
                 f"{self.name}.half_life_days: needs a log with times and this one has none, got "
@@ -100,6 +99,8 @@ class ALS(FactorModel):
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         plan = self.config.training
+        implicit_als = import_extra("implicit.cpu.als", self.name, "mf")
+        threadpool_limits = import_extra("threadpoolctl", self.name, "mf").threadpool_limits
         losses: list[float] = []
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
         with threadpool_limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
@@ -110,7 +111,7 @@ class ALS(FactorModel):
                 if plan.tolerance is not None and _gain(losses) < plan.tolerance:
                     raise Converged
 
-            trainer = AlternatingLeastSquares(
+            trainer = implicit_als.AlternatingLeastSquares(
                 factors=self.config.embedding_size,
                 regularization=self.config.regularization,
                 alpha=self.config.alpha,

@@ -5,7 +5,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from implicit.cpu.bpr import BayesianPersonalizedRanking
 from jaxtyping import Float32, Int64
 from pydantic import Field
 from scipy.sparse import csr_matrix
@@ -14,6 +13,7 @@ from torch import Tensor
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.errors import import_extra
 from segue.models.factorisation import (
     Converged,
     FactorModel,
@@ -117,7 +117,7 @@ class BPR(FactorModel):
         config, plan = self.config, self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
-        trainer = BayesianPersonalizedRanking(
+        trainer = import_extra("implicit.cpu.bpr", self.name, "mf").BayesianPersonalizedRanking(
             factors=config.embedding_size,
             learning_rate=plan.learning_rate,
             regularization=config.regularization,

@@ -6,14 +6,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from implicit.recommender_base import ModelFitError
 from jaxtyping import Float32, Float64, Int64
 from pydantic import BaseModel, ConfigDict
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
-from segue.errors import DivergedError
+from segue.errors import DivergedError, import_extra, require_extra
 from segue.models.embedding import EmbeddingModel
 
 _ROWS_PER_SOLVE = 64
@@ -31,6 +30,10 @@ class FactorModel(EmbeddingModel):
 
     item_factors: Float32[np.ndarray, "N+1 D"]
     """Factors y; row 0 is zero."""
+
+    def check(self, train: Sessions) -> None:
+        """Check that implicit is installed; see ``Model.check``."""
+        require_extra(("implicit", "threadpoolctl"), self.name, "mf")
 
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Return the factors of the items; see ``Model.item_vectors``."""
@@ -86,7 +89,8 @@ def train_factors(trainer: Trainer, matrix: csr_matrix, watch: Callable[..., Non
     Raises:
         DivergedError: the factors are no longer finite.
     """
-    with suppress(Converged, ModelFitError):  # The latter means that factors are not finite, which is checked below.
+    not_finite = import_extra("implicit.recommender_base", "matrix factorisation", "mf").ModelFitError
+    with suppress(Converged, not_finite):  # The latter means that factors are not finite, which is checked below.
         trainer.fit(matrix, show_progress=False, callback=watch)
     factors = np.vstack([np.zeros_like(trainer.item_factors[:1]), trainer.item_factors])
     if not np.isfinite(factors).all():

@@ -1,18 +1,16 @@
 """Search for the parameters that are best on the validation part, with Optuna.
 
-Its libraries come with the extra ``tune``; without them the import says so.
+Importing it requires the extra ``tune``.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from segue.errors import InputError, MissingExtraError
+from segue.errors import InputError, require_extra
 from segue.metrics import CHOOSING_METRICS, MetricName
 
-if find_spec("optuna") is None or find_spec("vl_convert") is None:
-    raise MissingExtraError("segue tune", "tune")
+require_extra(("optuna", "vl_convert"), "segue tune", "tune")
 
 
 class TuningConfig(BaseModel):

@@ -157,8 +157,8 @@ def divided_sessions(data: Dataset) -> Issue | None:
         return None
     return Issue(
         f"{data.overlapping_sessions:,} sessions have events in the training part and in the test part of the given "
-        "split at overlapping times: visits are split in two, and training holds the other half of what is tested; split by "
-        "whole sessions: protocol.split=last-days"
+        "split at overlapping times: visits are split in two, and training holds the other half of what is tested; "
+        "split by whole sessions: protocol.split=last-days"
     )
 
 

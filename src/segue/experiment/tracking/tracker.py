@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from segue.errors import MissingExtraError
+from segue.errors import require_extra
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.run_folder import CURVES
 from segue.storage import append_line, make_folder, remove
@@ -122,8 +121,7 @@ def check_trackers(names: Sequence[str]) -> None:
         MissingExtraError: there is one.
     """
     for name in names:
-        if any(find_spec(library) is None for library in _TRACKERS[name][1]):
-            raise MissingExtraError(f"--track {name}", "track")
+        require_extra(_TRACKERS[name][1], f"--track {name}", "track")
 
 
 def _tracker(name: str, fit: TrackedFit) -> Tracker:
