@@ -133,7 +133,10 @@ def test_all_mistakes_come_together() -> None:
             {"loss": {"activation": "tanh"}},
             r"loss\.activation: belongs to training\.loss 'bpr', 'top1', 'top1-max', 'bpr-max', got training\.loss 'cross-entropy'",
         ),
-        ({"loss": {"kind": "bpr", "logq": 0.5}}, r"loss\.logq: belongs to training\.loss 'cross-entropy', got training\.loss 'bpr'"),
+        (
+            {"loss": {"kind": "bpr", "logq": 0.5}},
+            r"loss\.logq: belongs to training\.loss 'cross-entropy', got training\.loss 'bpr'",
+        ),
     ],
 )
 def test_parameters_that_make_no_sense_together_are_refused(training: dict, message: str) -> None:

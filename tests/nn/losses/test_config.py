@@ -239,8 +239,8 @@ def test_bf16_sampled_softmax_is_off_by_less_than_a_hundredth() -> None:
         assert (exact - short).norm() < 0.01 * exact.norm()
 
 
-DRAWN = "sampled-softmax, bce, bpr, bpr-max, top1, top1-max, gbce, nce"
-COMPARED = "bce, bpr, bpr-max, top1, top1-max, gbce"
+DRAWN = "'sampled-softmax', 'bce', 'bpr', 'bpr-max', 'top1', 'top1-max', 'gbce', 'nce'"
+COMPARED = "'bce', 'bpr', 'bpr-max', 'top1', 'top1-max', 'gbce'"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,11 @@ COMPARED = "bce, bpr, bpr-max, top1, top1-max, gbce"
             {"n_samples": 5, "accidental_hits": "keep"},
             "accidental_hits: belongs to loss 'sampled-softmax', ",
         ),
-        ("bce", {"n_samples": 5, "gbce_t": 0.5}, "gbce_t: belongs to loss 'gbce', got loss 'bce'; leave it out, or set training.loss=gbce$"),
+        (
+            "bce",
+            {"n_samples": 5, "gbce_t": 0.5},
+            "gbce_t: belongs to loss 'gbce', got loss 'bce'; leave it out, or set training.loss=gbce$",
+        ),
         (
             "bce",
             {"n_samples": 0},
@@ -322,5 +326,8 @@ def test_another_loss_keeps_the_parameters_that_both_have() -> None:
         assert build(Usual, "u", parameters={"loss": given}).loss == SampledSoftmax(n_samples=7, alpha=0.0)
     assert build(Usual, "u", preset="drawn", parameters={"loss": "nce"}).loss == NCE(n_samples=9, alpha=0.0)
     assert build(Usual, "u", parameters={"loss": {"n_samples": 3}}).loss == GBCE(n_samples=3, alpha=0.0, gbce_t=0.5)
-    with pytest.raises(ParameterError, match=r"u\.loss\.gbce_t: belongs to loss 'gbce', got loss 'bpr'; leave it out, or set u\.loss=gbce"):
+    with pytest.raises(
+        ParameterError,
+        match=r"u\.loss\.gbce_t: belongs to loss 'gbce', got loss 'bpr'; leave it out, or set u\.loss=gbce",
+    ):
         build(Usual, "u", parameters={"loss": {"kind": "bpr", "gbce_t": 0.5}})
