@@ -90,9 +90,7 @@ def test_another_loss_is_one_setting_where_the_usual_one_has_negatives(model: ty
         plain = model(training={"loss": loss}).config
         assert plain.training.loss.model_dump() == {"kind": loss}
         assert model(plain).config == plain
-    rule = (
-        r"training\.loss\.n_samples: belongs to training\.loss 'sampled-softmax', .* got training\.loss 'cross-entropy'"
-    )
+    rule = r"loss\.n_samples: belongs to training\.loss 'sampled-softmax', .* got training\.loss 'cross-entropy'"
     with pytest.raises(ParameterError, match=rule):
         model(training={"loss": {"kind": "cross-entropy", "n_samples": 7}})
 
