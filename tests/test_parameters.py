@@ -5,7 +5,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from segue.errors import ParameterError, UnknownNameError
-from segue.parameters import build, describe, flatten, merge
+from segue.parameters import describe, flatten, merge
+from segue.validation import build
 
 
 class Inner(BaseModel):

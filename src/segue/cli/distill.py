@@ -42,7 +42,7 @@ def distill(
     from segue.cli.run import show
     from segue.experiment.config import load_config, parse_settings
     from segue.experiment.run_folder import next_folder
-    from segue.parameters import build
+    from segue.validation import build
 
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")

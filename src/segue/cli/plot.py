@@ -42,8 +42,8 @@ def plot(
     from segue.cli.progress import progress_shown
     from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
-    from segue.parameters import build
     from segue.strict_json import dumps
+    from segue.validation import build
 
     given: dict[str, Any] = {
         "kind": kind,

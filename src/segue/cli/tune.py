@@ -64,8 +64,8 @@ def tune(
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config
     from segue.experiment.run_folder import next_folder
-    from segue.parameters import build
     from segue.spaces import parse_searches
+    from segue.validation import build
 
     given = {
         "trials": trials,

@@ -34,8 +34,8 @@ from segue.embeddings.projections import (
 )
 from segue.embeddings.vectors import ItemVectors, K, category_purity, item_vectors, nearest_neighbours
 from segue.models.base import Model
-from segue.parameters import build
 from segue.progress import Progress
+from segue.validation import build
 
 _TITLES = {"pca": "principal components", "tsne": "t-SNE", "umap": "UMAP", "spectrum": "variance of the components"}
 

@@ -14,9 +14,9 @@ from segue.evaluation.meters import METERS, Scored
 from segue.evaluation.outcome import Evaluation
 from segue.evaluation.scorer import Scorer, require_scorer
 from segue.metrics import MetricName, are_of_values
-from segue.parameters import build
 from segue.progress import Progress
 from segue.protocols.ranking import Ranking
+from segue.validation import build
 
 _CHUNK_SCORES = 6_000_000
 """Scores held at once on a CPU. Below 32 MiB glibc hands the same memory out again; above, every chunk is mapped and

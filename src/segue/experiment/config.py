@@ -8,7 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from segue.errors import ParameterError
-from segue.parameters import build, merge, nested
+from segue.parameters import merge, nested
+from segue.validation import build
 
 PROTOCOL = "protocol"
 """Owner of the protocol's parameters, beside the names of the models."""

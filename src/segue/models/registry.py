@@ -14,7 +14,7 @@ from pathlib import Path
 from segue.artifact import Artifact
 from segue.errors import ArtifactError, PluginError, UnknownNameError
 from segue.models.base import Model
-from segue.parameters import build
+from segue.validation import build
 
 BUILT_IN = {
     "popularity": ("popularity", "Popularity"),

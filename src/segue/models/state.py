@@ -16,8 +16,8 @@ from segue.data.cold_items import ColdItems
 from segue.data.readers.read import read_items
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError
-from segue.parameters import build
 from segue.spaces import Around, Space
+from segue.validation import build
 
 
 class ModelConfig(BaseModel):

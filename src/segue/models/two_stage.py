@@ -22,7 +22,6 @@ from segue.models.registry import single_model
 from segue.models.reranking import barred, fill_lists
 from segue.models.sequence import SequenceModel
 from segue.models.state import ModelConfig
-from segue.parameters import build
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
 from segue.training.config import ListTraining
@@ -30,6 +29,7 @@ from segue.training.loop import Trainer
 from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import best_items
+from segue.validation import build
 
 logger = logging.getLogger(__name__)
 

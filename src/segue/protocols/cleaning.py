@@ -9,10 +9,11 @@ import polars as pl
 from pydantic import BeforeValidator, Field, field_validator
 
 from segue.errors import InputError
-from segue.parameters import Section, idle
+from segue.parameters import Section
 from segue.protocols import steps
 from segue.protocols.holdout import in_utc
 from segue.protocols.steps import Cleaned, parse_intervals
+from segue.validation import idle
 
 StepName = Literal[
     "incomplete",

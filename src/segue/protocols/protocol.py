@@ -7,11 +7,12 @@ from pydantic import Field, field_validator
 
 from segue.errors import ArtifactError, UnknownNameError
 from segue.metrics import CHOOSING_METRICS, VALUE_METRICS, MetricName
-from segue.parameters import KIND, Section, build, idle, merge
+from segue.parameters import KIND, Section, merge
 from segue.protocols.cases import CaseRules
 from segue.protocols.cleaning import Cleaning
 from segue.protocols.ranking import USER_METRICS, Ranking, check_metrics
 from segue.protocols.splits import LastDaysSplit, Split
+from segue.validation import build, idle
 
 _NOT_PARAMETERS = ("hash", "fingerprint", "headline")
 """What results and artifacts hold beside the parameters."""

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 from segue.errors import InputError
 from segue.metrics import DEFAULT_METRICS, MetricName
 from segue.metrics.ranking import Ties
-from segue.parameters import Section, idle
+from segue.parameters import Section
+from segue.validation import idle
 
 SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
 USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))

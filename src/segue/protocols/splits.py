@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from segue.parameters import KIND, Section, idle
+from segue.parameters import KIND, Section
 from segue.protocols import holdout
 from segue.protocols.holdout import GroupBy, SplitLog
 from segue.rng import generator
+from segue.validation import idle
 
 
 class BaseSplit(Section):

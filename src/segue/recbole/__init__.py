@@ -13,12 +13,13 @@ import yaml
 
 from segue.errors import ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
-from segue.parameters import build, merge, typed
+from segue.parameters import merge, typed
 from segue.recbole.log import Log, place
 from segue.recbole.models import COUNTERPARTS, Counterpart, Kind, counterpart
 from segue.recbole.protocol import protocol_of, remarks_on_protocol
 from segue.recbole.settings import GROUPS, SETTINGS, Given, Setting
 from segue.recbole.training import parameters_of, remarks_on
+from segue.validation import build
 
 __all__ = ["COUNTERPARTS", "GROUPS", "SETTINGS", "Counterpart", "Setting", "load_recbole"]
 

@@ -24,7 +24,6 @@ from optuna.trial import Trial, TrialState
 from segue.errors import ArtifactError, SegueError, StorageError
 from segue.experiment.config import RunConfig
 from segue.experiment.run_folder import CHECKPOINTS
-from segue.parameters import build
 from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
 from segue.storage import remove, write_errors
@@ -34,6 +33,7 @@ from segue.tuning import TuningConfig
 from segue.tuning.objective import Objective
 from segue.tuning.search_space import build_model, suggest
 from segue.tuning.study import ATTEMPTS, DATA, JOURNAL, REASON, WorkerLocks, open_study, take_trial
+from segue.validation import build
 
 _POLL_SECONDS = 0.5
 

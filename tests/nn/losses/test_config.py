@@ -15,7 +15,8 @@ from segue.nn.losses.functions import LOSSES
 from segue.nn.losses.sampled import LossInput
 from segue.nn.losses.softmax import Precision, full_cross_entropy
 from segue.nn.sampling import PopularitySampler
-from segue.parameters import Section, build
+from segue.parameters import Section
+from segue.validation import build
 
 N_ITEMS, WIDTH = 30, 4
 SUPPORT = np.concatenate(([0], np.random.default_rng(0).integers(1, 8, N_ITEMS)))

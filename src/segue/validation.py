@@ -1,0 +1,141 @@
+"""Build a configuration from names and values given by a user, and explain every mistake in them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from segue.errors import ParameterError, UnknownNameError
+from segue.parameters import describe, kinds_of, merge, section_of
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+IDLE = "idle"
+
+
+def build(
+    config: type[ConfigT],
+    owner: str,
+    *,
+    preset: str | None = None,
+    base: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> ConfigT:
+    """Build a configuration from its defaults, a preset and single parameters, in that order.
+
+    Args:
+        config: the class that declares the parameters, and their ``presets``.
+        owner: prefix of a parameter in messages, for example ``"gru4rec"``.
+        preset: name of a preset.
+        base: all values, instead of the defaults.
+        parameters: values by name; a section is a mapping.
+
+    Raises:
+        UnknownNameError: there is no such preset.
+        ParameterError: all invalid parameters with their rules and the values received.
+    """
+    values: dict[str, Any] = dict(base) if base is not None else config.model_construct().model_dump()
+    if preset is not None:
+        presets: Mapping[str, Mapping[str, Any]] = getattr(config, "presets", {})
+        if preset not in presets:
+            raise UnknownNameError(f"preset of {owner}", preset, presets)
+        values = merge(values, presets[preset], config)
+    given = parameters or {}
+    try:
+        return config.model_validate(merge(values, given, config))
+    except ValidationError as error:
+        details = error.errors()
+    # What the parameters leave without effect of the preset goes back to its default; they themselves are refused.
+    paths = [path for detail in details if detail["type"] == IDLE for path in _idle_paths(config, detail)]
+    if leftovers := [path for path in paths if not _holds(given, path) and _holds(values, path)]:
+        for path in leftovers:
+            values = _without(values, path)
+        return build(config, owner, base=values, parameters=given)
+    raise ParameterError("\n".join(_explain(owner, config, detail) for detail in details))
+
+
+def _idle_paths(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    place = tuple(_place(config, detail["loc"])[0].split("."))
+    return [(*place, name) for name in detail["ctx"]["rules"]] or [place]
+
+
+def _holds(values: Any, path: tuple[str, ...]) -> bool:
+    return not path or (isinstance(values, Mapping) and path[0] in values and _holds(values[path[0]], path[1:]))
+
+
+def _without(values: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    first, *rest = path
+    others = {name: value for name, value in values.items() if name != first}
+    return {**others, first: _without(values[first], tuple(rest))} if rest else others
+
+
+_RULES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "dict": "names and values",
+    "model": "names and values",
+}
+"""Expected types, by the first word of pydantic's error types (``int_parsing``, ``bool_type``)."""
+
+
+def idle(rule: str = "", **rules: str) -> PydanticCustomError:
+    """Return the refusal of a parameter that has no effect, to raise in its validator.
+
+    Args:
+        rule: what the parameter must be, with the remedy.
+        **rules: the same by parameter, in a validator of a whole section.
+    """
+    return PydanticCustomError(IDLE, "{rule}", {"rule": rule, "rules": rules})
+
+
+def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
+    name, kind_of_section = _place(config, detail["loc"])
+    where = f"{owner}.{name}" if name else owner
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    if detail["type"] == IDLE and context["rules"]:
+        return "\n".join(f"{where}.{one}: must be {rule}" for one, rule in context["rules"].items())
+    if detail["type"] == "extra_forbidden":
+        return _unknown(owner, config, name, kind_of_section)
+    if detail["type"] == "union_tag_invalid":
+        return f"{where}: must be one of {context['expected_tags']}, got {context['tag']!r}"
+    rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    kind, _, mistake = str(detail["type"]).partition("_")
+    if mistake in ("type", "attributes_type", "parsing", "from_float"):
+        example = f" such as '[{detail['input']}]'" if isinstance(detail["input"], str) else ""
+        rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
+    return f"{where}: must be {rule}, got {detail['input']!r}"
+
+
+def _place(config: type[BaseModel], path: Iterable[Any]) -> tuple[str, str]:
+    """Return the dotted name of a parameter, and the kind of its section if there are several.
+
+    Args:
+        config: the class that declares the parameters.
+        path: where pydantic found a mistake; the kind of a section is part of it.
+    """
+    names, kind, kinds = [], "", kinds_of(None)
+    section: type[BaseModel] | None = config
+    for part in path:
+        if part in kinds:
+            section, kind, kinds = kinds[part], str(part), {}
+        else:
+            names.append(str(part))
+            info = section.model_fields.get(str(part)) if section else None
+            kinds, section = kinds_of(info), section_of(info)
+    return ".".join(names), kind
+
+
+def _unknown(owner: str, config: type[BaseModel], name: str, kind: str) -> str:
+    """Refuse a parameter that does not exist, or that another kind of its section has."""
+    known = describe(config)
+    kinds = [other for one in known if one.name == name for other in one.kinds]
+    if not kinds:
+        return str(UnknownNameError(f"parameter of {owner}", name, {one.name for one in known}))
+    section = name.rpartition(".")[0]
+    return (
+        f"{owner}.{name}: belongs to {section} {', '.join(map(repr, kinds))}, got {section} '{kind}'; "
+        f"leave it out, or set {owner}.{section}={kinds[0]}"
+    )
