@@ -81,8 +81,7 @@ def check_log(log: str | Path) -> None:
     """
     if (folder := dataset_at(log)) is not None:
         raise ParameterError(
-            f"LOG: must be the log itself, for a model is trained on all of it and {folder} holds parts out; "
-            "name the log"
+            f"LOG: must be the log itself, since a model trains on all of it and {folder} holds parts out; name the log"
         )
 
 

@@ -71,8 +71,7 @@ class SequenceModel(NeuralModel):
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
-        mistakes = [f"{self.name}.training.{mistake}" for mistake in self._conflicts(self.config.training)]
-        if mistakes:
+        if mistakes := [f"{self.name}.training.{mistake}" for mistake in self._conflicts(self.config.training)]:
             raise ParameterError("\n".join(mistakes))
 
     def _conflicts(self, plan: SequenceTraining) -> Iterator[str]:
@@ -98,16 +97,12 @@ class SequenceModel(NeuralModel):
                 "in a whole window an event that is left out would be missing as a target, too"
             )
         if plan.windows == "recent" and self._on_every_prefix():
-            yield (
-                f"windows: must be 'all' with the positions '{plan.positions}', got 'recent': every prefix is an "
-                "example of its own, and no session is cut into windows"
-            )
+            yield f"windows: must be 'all' with the positions '{plan.positions}', got 'recent': there are no windows"
 
     def check(self, train: Sessions) -> None:
         """Check that the log has what the parameters need; see ``Model.check``."""
         super().check(train)
-        mistakes = list(self.refusals(train))
-        if mistakes:
+        if mistakes := list(self.refusals(train)):
             raise ParameterError("\n".join(mistakes))
 
     def refusals(self, train: Sessions) -> Iterator[str]:
@@ -298,9 +293,7 @@ def _soft_labels(
     events: Int64[np.ndarray, "R"],
     train: Sessions,
     plan: Distillation,
-    runtime: Runtime,
+    run: Runtime,
 ) -> SoftLabels:
-    k = min(plan.top, len(train.vocabulary))
-    return predict_soft_labels(
-        teacher, prefixes, events, len(train.items), k=k, temperature=plan.temperature, progress=runtime.progress
-    )
+    k, size, progress = min(plan.top, len(train.vocabulary)), len(train.items), run.progress
+    return predict_soft_labels(teacher, prefixes, events, size, k=k, temperature=plan.temperature, progress=progress)

@@ -172,6 +172,8 @@ class TwoStage(Model):
         logger.info("the ranker, on the retriever's lists")
         auxiliary, own = self._listwise_loss(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
+        identity = ranker.identity(train, valid, seed, runtime)
+        identity |= {"parameters": self.config.model_dump_json(), "lists": auxiliary.fingerprint()}
 
         def validate() -> float:
             assert valid is not None
@@ -183,11 +185,7 @@ class TwoStage(Model):
             own.model_copy(update=changes),
             validate=None if valid is None else validate,
             seed=seed,
-            identity={
-                **ranker.identity(train, valid, seed, runtime),
-                "parameters": self.config.model_dump_json(),
-                "lists": auxiliary.fingerprint(),
-            },
+            identity=identity,
             runtime=runtime,
             further=True,
         ).run()
@@ -211,13 +209,12 @@ class TwoStage(Model):
         chosen[np.arange(len(candidates))[:, None], candidates] = True
         chosen[:, PADDING] = False
         within = torch.from_numpy(chosen).to(scores.device)
-        finite = within & scores.isfinite()
         lists, _ = self.retriever._top_k(prefixes, len(self.vocabulary), None, None)
         listed = ~np.take_along_axis(chosen, lists, axis=1) & (lists != PADDING)
         others, counts = lists[listed], listed.sum(axis=1)  # Row after row, best first.
         place = np.arange(len(others)) - np.repeat(np.cumsum(counts) - counts, counts)
         # Whole numbers, which float32 holds exactly where items have neighbouring places.
-        below = scores.masked_fill(~finite, 0.0).amin(1).floor().cpu().numpy()
+        below = scores.masked_fill(~(within & scores.isfinite()), 0.0).amin(1).floor().cpu().numpy()
         rows = np.repeat(np.arange(len(counts)), counts)
         numbers = torch.from_numpy((below.astype(np.float64)[rows] - 1 - place).astype(np.float32)).to(scores.device)
         scores = scores.masked_fill(~within, -torch.inf)
@@ -225,9 +222,8 @@ class TwoStage(Model):
         return scores
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
-        if self.config.candidates >= len(self.vocabulary):
-            return self.ranker._score_items(prefixes, items)
-        return super()._score_items(prefixes, items)
+        ranks_all = self.config.candidates >= len(self.vocabulary)
+        return self.ranker._score_items(prefixes, items) if ranks_all else super()._score_items(prefixes, items)
 
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
@@ -274,10 +270,10 @@ class TwoStage(Model):
 
     def to(self, device: torch.device) -> Self:
         """Return the pair on a device; see ``Model.to``."""
-        moved = {stage: model.to(device) for stage, model in self._stages()}
-        if all(moved[stage] is model for stage, model in self._stages()):
+        retriever, ranker = (model.to(device) for _, model in self._stages())
+        if retriever is self.retriever and ranker is self.ranker:
             return self
-        pair = type(self).of(moved["retriever"], moved["ranker"], candidates=self.config.candidates)
+        pair = type(self).of(retriever, ranker, candidates=self.config.candidates)
         pair.config, pair.about, pair.notes, pair.diagnostics = self.config, self.about, self.notes, self.diagnostics
         return pair
 
@@ -289,9 +285,7 @@ class TwoStage(Model):
     def rows_per_item(self) -> Set[str]:
         """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""
         found = {stage: model.rows_per_item() for stage, model in self._stages()}
-        if not all(found.values()):
-            return frozenset()
-        return {f"{stage}/{name}" for stage, names in found.items() for name in names}
+        return {f"{stage}/{name}" for stage, names in found.items() for name in names if all(found.values())}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of both models, named by their stage."""
