@@ -18,8 +18,8 @@ def test_a_run_reports_its_steps_at_the_level_info(tmp_path: Path, caplog: pytes
     told = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     epochs = [message for name, level, message in told if (name, level) == ("segue.training.loop", "INFO")]
     assert [epoch.split("  ")[0] for epoch in epochs] == ["epoch 1/2", "epoch 2/2"]
-    runner = [message for name, level, message in told if (name, level) == ("segue.experiment.runner", "INFO")]
-    assert any(message.startswith("gru4rec: recall@20 0.") for message in runner)
+    run = [message for name, level, message in told if (name, level) == ("segue.experiment.run", "INFO")]
+    assert any(message.startswith("gru4rec: recall@20 0.") for message in run)
     assert {name.partition(".")[0] for name, _, _ in told} == {"segue"}
 
 
