@@ -19,6 +19,7 @@ import torch
 import segue
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
+from segue.data.vocabulary import ItemOrder
 from segue.evaluation.ranking import top_k
 from segue.models.v_sknn import VSKNN
 
@@ -52,11 +53,11 @@ def run_peer(args: argparse.Namespace, train: Sessions, cases: Cases, folder: Pa
 
 def peer_lists(answer: dict[str, np.ndarray], support: np.ndarray) -> np.ndarray:
     """Order the peer's scores like ours: in single precision, equal ones by support, then by index."""
-    lists = []
+    lists, order = [], ItemOrder.descending(support)
     for start, end in pairwise(answer["offsets"]):
         scores = np.zeros((1, len(support)), dtype=np.float32)
         scores[0, answer["items"][start:end]] = answer["scores"][start:end]
-        lists.append(top_k(torch.from_numpy(scores), LIST, prior=support)[0])
+        lists.append(top_k(torch.from_numpy(scores), LIST, order=order)[0])
     return np.concatenate(lists)
 
 
@@ -75,13 +76,13 @@ def batch_seconds(model: VSKNN, cases: Cases) -> float:
 
 def single_seconds(model: VSKNN, cases: Cases, listed: bool) -> np.ndarray:
     """Score the cases one by one, as a shop does; ``listed`` adds the top list."""
-    seconds = np.zeros(len(cases))
+    seconds, order = np.zeros(len(cases)), ItemOrder.descending(model.vocabulary.support)
     for row in range(len(cases)):
         prefix = cases.prefixes[row : row + 1]
         started = time.perf_counter()
         scores = model.score(prefix)
         if listed:
-            top_k(scores, LIST, prior=model.vocabulary.support)
+            top_k(scores, LIST, order=order)
         seconds[row] = time.perf_counter() - started
     return seconds
 
@@ -110,7 +111,8 @@ def main() -> None:
     model = VSKNN(**parameters, position_decay="div", match_decay="div").fit(data.train)
     single_seconds(model, cases[:10], listed=True)  # compiles the kernels, or reads them from the cache
     support = model.vocabulary.support
-    ours = [top_k(model.score(prefixes), LIST, prior=support)[0] for prefixes in chunks(cases)]
+    order = ItemOrder.descending(support)
+    ours = [top_k(model.score(prefixes), LIST, order=order)[0] for prefixes in chunks(cases)]
     equal = (np.concatenate(ours) == peer_lists(answer, support)).all(axis=1).sum()
     batch = min(batch_seconds(model, cases) for _ in range(3))
     single, listed = single_seconds(model, cases, listed=False), single_seconds(model, cases, listed=True)

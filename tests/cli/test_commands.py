@@ -289,7 +289,7 @@ def test_the_summary_of_a_model_shows_its_network() -> None:
     small = ("--items", 500, "--length", 7, "--set", "gru4rec.hidden_size=16")
     shown = segue("models", "gru4rec", "--summary", *small).out
     assert "gru4rec: 500 items, a session of 7 events\n" in shown
-    assert "cells.0  GRUCell            1 x 16      7       1,632" in shown
+    assert "cells.0  GRUCell          1 x 16      7       1,632" in shown
     assert "Parameters: 10,149; without the item tables 1,632\n" in shown
     assert "FLOPs per scored session: 37,536; 21,504 to read it, 16,032 to score all items\n" in shown
     assert "--summary" in segue("models", "gru4rec", *small).err

@@ -214,7 +214,7 @@ def test_resuming_measures_again_what_left_no_values(runs: Runs, tmp_path: Path)
     log = runs["zero"].parent / "shop.csv"
     outcome = segue("run", log, "--model", "markov,bpr", "--no-baselines", *BPR, "--out", run, "--resume")
     assert outcome.code == 0, outcome.err
-    assert outcome.err.count("it is measured again") == 2
+    assert outcome.err.count("it is tested again") == 2
     assert outcome.err.count("taken over from") == 2
     assert {name: file.read_bytes() for name, file in files.items()} == before
 
@@ -278,7 +278,7 @@ def test_resuming_with_other_metrics_measures_again_without_training(runs: Runs,
     command = ("run", log, "--model", "markov,bpr", "--no-baselines", *BPR, "--out", run, "--resume")
     outcome = segue(*command, *OTHER)
     assert outcome.code == 0, outcome.err
-    assert outcome.err.count("taken over from") == outcome.err.count("it is measured again") == 2
+    assert outcome.err.count("taken over from") == outcome.err.count("it is tested again") == 2
     fresh = segue(*command[:-3], *OTHER, "--out", tmp_path / "fresh")
     assert fresh.code == 0, fresh.err
     for label, row in rows(run).items():
@@ -291,7 +291,7 @@ def test_resuming_with_other_metrics_measures_again_without_training(runs: Runs,
         assert kept.values.keys() == {"ndcg@5", "recall@20"}
         weights = [(folder / label / "arrays.safetensors").read_bytes() for folder in (run, runs["zero"])]
         assert weights[0] == weights[1]
-    assert segue(*command, *OTHER).err.count("it is measured again") == 0
+    assert segue(*command, *OTHER).err.count("it is tested again") == 0
     assert segue(*command).code == 0
     assert {label: row["metrics"] for label, row in rows(run).items()} == {
         label: row["metrics"] for label, row in rows(runs["zero"]).items()

@@ -11,10 +11,10 @@ import pytest
 from command import Outcome, segue, tree
 
 from segue import prepare
+from segue.cli.plot import plot
 from segue.data.readers.read import read
 from segue.data.vocabulary import Vocabulary
 from segue.embeddings.options import PlotOptions
-from segue.embeddings.plot import plot
 from segue.models.als import ALS
 from segue.models.popularity import Popularity
 

@@ -16,7 +16,7 @@ from command import segue, write_shop
 PROGRAM = "from segue.cli.main import main; main()"
 OPTIONS = (
     *("--model", "gru4rec", "--only", "--search", "gru4rec.training.learning_rate=0.005..0.5:log"),
-    *("--set", "gru4rec.hidden_size=8", "--set", "gru4rec.training.n_samples=64"),
+    *("--set", "gru4rec.hidden_size=8", "--set", "gru4rec.training.loss.n_samples=64"),
 )
 KILLED = (*OPTIONS, "--trials", 3, "--set", "gru4rec.training.epochs=4", "--out")
 

@@ -26,7 +26,7 @@ from segue.tuning.study import DATA
 from segue.tuning.tune import tune
 from segue.tuning.workers import shared_data
 
-SMALL = {"hidden_size": 8, "training": {"epochs": 3, "n_samples": 32}}
+SMALL = {"hidden_size": 8, "training": {"epochs": 3, "loss": {"n_samples": 32}}}
 SEARCH = {"gru4rec": {"training.learning_rate": "0.005..0.5:log", "dropout_hidden": [0.0, 0.2, 0.4]}}
 
 
@@ -75,7 +75,7 @@ class StopAt(Progress):
             raise KeyboardInterrupt
 
 
-def test_the_best_trial_is_what_its_recipe_trains(events: Events, tuned: TuningResult) -> None:
+def test_the_best_trial_is_what_its_config_trains(events: Events, tuned: TuningResult) -> None:
     assert [row.number for row in tuned.trials] == list(range(7))
     assert tuned.metric == "recall@20"
     assert tuned.best.value == max(row.value for row in tuned.trials if row.state == "finished")
@@ -173,7 +173,9 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_
 
 
 def test_where_all_trials_fail_the_search_says_so(events: Events, tmp_path: Path) -> None:
-    run_config = gru4rec(set={"gru4rec": {**SMALL, "training": {"epochs": 1, "n_samples": 32, "loss": "top1"}}})
+    run_config = gru4rec(
+        set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"name": "top1", "n_samples": 32}}}}
+    )
     plan = {"search": {"gru4rec": {"training.learning_rate": "1e30..1e38:log"}}, "trials": 2}
     with pytest.raises(ParameterError, match="all 2 trials that ended failed, the first one because: the loss became"):
         sought(events, tmp_path / "a", run_config, plan=plan)
