@@ -62,7 +62,7 @@ def test_als_folds_in_as_implicit_does() -> None:
     log, running = browsing()
     model = ALS(embedding_size=12, alpha=3.0, regularization=0.1).fit(log)
     oracle = AlternatingLeastSquares(factors=12, alpha=3.0, regularization=0.1, num_threads=1)
-    oracle.item_factors = model.item_factors[1:]
+    oracle.item_factors = model.item_factors[1:].copy()
     users = oracle.recalculate_user(np.arange(len(running)), dense([np.array(one) for one in running], 60))
     scores = model.score(prefixes(*running, [])).numpy()
     np.testing.assert_allclose(scores[:-1, 1:], users @ oracle.item_factors.T, atol=1e-5)
