@@ -45,7 +45,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any], config: type[Base
         section = kinds.get(value.get(KIND, old.get(KIND))) or section_of(info)
         if kinds and section:
             old = {key: one for key, one in old.items() if key in section.model_fields}
-        elif config is None and KIND in value and KIND in old:
+        elif config is None and KIND in value:
             old = {}
         merged[name] = merge(old, value, section)
     return merged

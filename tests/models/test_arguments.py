@@ -15,6 +15,8 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.requests import encode_sessions
+from segue.protocols.ranking import Ranking
+from segue.validation import build
 
 N = 30
 LISTS = [[3, 4], [5]]

@@ -39,19 +39,20 @@ def test_parameters_go_on_top_of_the_named_protocol():
     assert protocol.cleaning.k_core == 10
 
 
-def test_a_name_chooses_a_split_with_its_defaults_and_parameters_change_the_one_there_is():
+def test_a_name_chooses_a_split_and_keeps_the_parameters_that_both_have():
     weeks = Protocol.named("session-next", {"split": {"test_days": 7}})
     assert weeks.split == LastDaysSplit(test_days=7)
     assert weeks.changed({"split": {"valid_days": 2}}).split == LastDaysSplit(test_days=7, valid_days=2)
-    assert weeks.changed({"split": "last-days"}).split == LastDaysSplit()
-    assert weeks.changed({"split": {"kind": "last-days", "valid_days": 2}}).split == LastDaysSplit(valid_days=2)
+    assert weeks.changed({"split": "last-days"}).split == weeks.split
+    named = weeks.changed({"split": {"kind": "last-days", "valid_days": 2}})
+    assert named.split == LastDaysSplit(test_days=7, valid_days=2)
     assert weeks.changed({"split": "ratio"}).split == RatioSplit()
     assert weeks.changed({"split": {"kind": "ratio", "test_share": 0.3}}).split == RatioSplit(test_share=0.3)
     assert weeks.changed({"split": RatioSplit(test_share=0.3)}).split == RatioSplit(test_share=0.3)
     assert Protocol(split="ratio").split == RatioSplit()
     assert Protocol.named("recbole").split.order == "random"
     assert Protocol.named("recbole", {"split": {"ratios": (7, 1, 2)}}).split.order == "random"
-    assert Protocol.named("recbole", {"split": "event-ratio"}).split.order == "time"
+    assert Protocol.named("recbole", {"split": "last-event"}).split.order == "random"
 
 
 def test_command_line_yaml_and_python_name_parameters_alike(tmp_path):
@@ -126,7 +127,7 @@ def test_all_mistakes_are_reported_together():
         ),
         (
             {"split": {"test_share": 0.2}},
-            "split.test_share: belongs to split 'ratio' and 'global-time', got split 'last",
+            "split.test_share: belongs to split 'ratio', 'global-time', got split 'last",
         ),
         ({"split": {"kind": "last-event", "ratios": (8, 1, 1)}}, "split.ratios: belongs to split 'event-ratio', got"),
         ({"split": {"kind": "last-event", "seed": 3}}, "split.seed: must be left out with order=time, .* got 3"),

@@ -32,7 +32,7 @@ def prepare(
         vocabulary: the catalogue of a trained model that is to be tested on this log; None learns it from the
             training part.
         **parameters: single parameters of the protocol by part, for example ``cleaning={"k_core": 5}`` and
-            ``split={"test_days": 7}``; ``split="ratio"`` chooses another split with its defaults.
+            ``split={"test_days": 7}``; ``split="ratio"`` chooses another split.
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.

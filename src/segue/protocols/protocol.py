@@ -135,7 +135,7 @@ class Protocol(Section):
         Args:
             name: one of ``presets``.
             parameters: values by part, such as ``{"split": {"test_days": 7}}``; ``{"split": "ratio"}`` chooses another
-                split with its defaults.
+                split, which keeps the parameters that both have.
 
         Raises:
             UnknownNameError: there is no such protocol, or no such parameter.
