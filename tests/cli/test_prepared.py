@@ -277,8 +277,9 @@ def test_fit_and_prepare_need_the_log_itself(
     finished: tuple[Path, Outcome], prepared: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
     outcome = segue("fit", prepared[0], "--like", finished[0] / "stan", "--out", tmp_path / "out")
-    rule = f"LOG: must be the log itself, for a model is trained on all of it and {prepared[0]} holds parts out; "
-    assert (outcome.code, outcome.err) == (2, f"error: {rule}name the log\n")
+    rule = f"LOG: must be a raw log, got {prepared[0]}, a prepared data set with held-out parts; "
+    remedy = "segue fit trains on everything: pass the original log\n"
+    assert (outcome.code, outcome.err) == (2, f"error: {rule}{remedy}")
     with pytest.raises(ParameterError, match=re.escape(rule)):
         library.fit(prepared[0], like=finished[0] / "stan", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -60,7 +60,7 @@ def test_the_paired_test_says_whether_a_loss_is_real() -> None:
 
 def test_a_model_gets_one_line_for_all_metrics() -> None:
     def two(one: ModelResult, value: float) -> ModelResult:
-        return one.model_copy(update={"ranking": {"metrics": {**one.metrics, "recall@20": value}}})
+        return one.model_copy(update={"metrics": {**one.metrics, "recall@20": value}})
 
     rows = [
         two(row("m", 0.2, 0.01, baseline=False), 0.4),

@@ -174,7 +174,7 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_
 
 def test_where_all_trials_fail_the_search_says_so(events: Events, tmp_path: Path) -> None:
     run_config = gru4rec(
-        set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"name": "top1", "n_samples": 32}}}}
+        set={"gru4rec": {**SMALL, "training": {"epochs": 1, "loss": {"kind": "top1", "n_samples": 32}}}}
     )
     plan = {"search": {"gru4rec": {"training.learning_rate": "1e30..1e38:log"}}, "trials": 2}
     with pytest.raises(ParameterError, match="all 2 trials that ended failed, the first one because: the loss became"):

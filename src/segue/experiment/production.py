@@ -80,9 +80,8 @@ def check_log(log: str | Path) -> None:
         ParameterError: ``log`` is one.
     """
     if (folder := dataset_at(log)) is not None:
-        raise ParameterError(
-            f"LOG: must be the log itself, since a model trains on all of it and {folder} holds parts out; name the log"
-        )
+        reason = "a prepared data set with held-out parts; segue fit trains on everything: pass the original log"
+        raise ParameterError(f"LOG: must be a raw log, got {folder}, {reason}")
 
 
 def fit(
