@@ -90,7 +90,7 @@ BAD_OPTIONS = {
         ("--set", "gru4rec.layers"),
         "--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got 'gru4rec.layers'\n",
     ),
-    "setting that is no YAML": (
+    "setting that is not YAML": (
         ("--set", "gru4rec.layers=[1"),
         "--set: the value in 'gru4rec.layers=[1' cannot be read; quote it if it is text\n",
     ),
@@ -146,7 +146,7 @@ BAD_OPTIONS = {
     "nothing to train": (("--no-baselines",), "--model: names no model and the baselines are off; name one "),
     "resuming nowhere": (("--resume",), "--resume: needs the folder of the interrupted run; name it with --out\n"),
     "no configuration": (("--config", "no.yaml"), "--config: no.yaml cannot be read (No such file or directory)\n"),
-    "configuration that is no YAML": (("--config", "bad.yaml"), "--config: bad.yaml is no YAML: "),
+    "configuration that is not YAML": (("--config", "bad.yaml"), "--config: bad.yaml is no YAML: "),
     "configuration of another shape": (
         ("--config", "list.yaml"),
         "--config: list.yaml must hold names and values, got list\n",
@@ -261,7 +261,7 @@ def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str
     ("options", "message"),
     [
         ((), "--out: out holds a run already; add --resume to go on with it, --overwrite to replace it, or choose "),
-        (("--resume", "--overwrite"), "--resume: goes on with what --overwrite would replace; give one of them\n"),
+        (("--resume", "--overwrite"), "--resume: cannot be combined with --overwrite; give one of them\n"),
         (("--overwrite", "--model", "nobody"), "unknown model 'nobody': choose one of "),
         (
             ("--overwrite", "--set", "protocol.cleaning.k_core=0"),

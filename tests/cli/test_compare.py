@@ -159,9 +159,9 @@ def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
     shutil.copytree(runs["zero"] / "bpr", tmp_path / "whole" / "stranger")
     shutil.copy(runs["zero"] / "results.json", tmp_path / "whole")
     for arguments, message in (
-        ((tmp_path / "empty",), "is no run of segue (it has no results.json)"),
-        ((tmp_path / "none",), "is no run of segue"),
-        ((tmp_path / "bpr",), "is a model that stands in no run"),
+        ((tmp_path / "empty",), "is not a run of segue (it has no results.json)"),
+        ((tmp_path / "none",), "is not a run of segue"),
+        ((tmp_path / "bpr",), "is a model that does not belong to a run"),
         ((tmp_path / "begun",), "is a run that is not finished; go on with it (--resume)"),
         ((tmp_path / "whole" / "stranger",), "is not in the table of"),
         ((runs["days"],), "must hold at least two models to compare"),

@@ -36,5 +36,5 @@ def test_a_failed_write_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"])
 def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state").write_bytes(content)
-    with pytest.raises(ArtifactError, match="state: is no checkpoint of segue or is damaged"):
+    with pytest.raises(ArtifactError, match="state: is not a checkpoint of segue, or is damaged"):
         load_checkpoint(tmp_path / "state")

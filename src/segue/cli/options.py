@@ -24,7 +24,9 @@ Format = Annotated[str | None, typer.Option("--format", help="Format of the log;
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
 Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
 Protocol = Annotated[str | None, typer.Option("--protocol", help="Evaluation protocol; default: by the kind of log.")]
-ProtocolSettings = Annotated[list[str] | None, typer.Option("--set", help="Set one: protocol.cleaning.k_core=5.")]
+ProtocolSettings = Annotated[
+    list[str] | None, typer.Option("--set", help="Protocol parameter: protocol.cleaning.k_core=5.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Random seed (0).")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the previous content of the folder.")]

@@ -27,8 +27,7 @@ def prepare(
 
     Examples:
     segue prepare clicks.csv --out prepared/clicks
-    segue prepare ratings.inter --protocol leave-one-out \
-        --set protocol.cleaning.k_core=10 --out prepared/ratings
+    segue prepare ratings.inter --protocol leave-one-out --out prepared/ratings
     segue run prepared/clicks --model gru4rec
     """
     from dataclasses import replace

@@ -44,7 +44,7 @@ def tune(
     items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with the options of segue run.")] = None,
     seed: options.Seed = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-result-1, -2, ...")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-tuned-1, -2, ...")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted search in the same folder, or join a running one.")
     ] = False,

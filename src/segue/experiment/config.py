@@ -124,7 +124,7 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise ParameterError(f"--config: {path} cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--config: {path} is no YAML: {error}") from error
+        raise ParameterError(f"--config: {path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ParameterError(f"--config: {path} must hold names and values, got {type(content).__name__}")
     return content

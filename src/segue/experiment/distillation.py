@@ -245,8 +245,8 @@ def _about(teacher: Path) -> Mapping[str, Any]:
     added = len(artifact.vocabulary) - artifact.vocabulary.n_trained
     if added:
         raise ArtifactError(
-            f"{teacher}: must know the items of its training alone, or its student would count others as trained, and "
-            f"{added:,} were added later; distil from the model as it was trained, then add the items to the student"
+            f"{teacher}: must contain only items that it was trained on, and {added:,} were added later; distil from "
+            "the model as it was trained, then add the items to the student"
         )
     return artifact.about
 
@@ -259,7 +259,7 @@ def _students(config: RunConfig) -> tuple[SequenceModel, SequenceModel]:
     one, other = (build_specs(config, alone=True)[0].model for _ in range(2))
     if not (isinstance(one, SequenceModel) and isinstance(other, SequenceModel)):
         raise ParameterError(
-            f"--student: must be a sequence encoder, got '{one.name}': it has no loss that could take a teacher's "
-            "shares; take sasrec, narm, improved-gru4rec, ..."
+            f"--student: must be a sequence encoder, got '{one.name}': it cannot learn from a teacher's "
+            "soft labels; use sasrec, narm, improved-gru4rec, ..."
         )
     return one, other

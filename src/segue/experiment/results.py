@@ -204,6 +204,6 @@ class Results(BaseModel):
         try:
             results = cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path}: is no results file of segue, or a damaged one") from error
+            raise ArtifactError(f"{path}: is not a results file of segue, or is damaged") from error
         check_nested(results.protocol, path)
         return results

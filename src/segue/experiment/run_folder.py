@@ -49,7 +49,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool, kind: FolderKind =
         ParameterError: the folder holds something.
     """
     if resume and overwrite:
-        raise ParameterError("--resume: goes on with what --overwrite would replace; give one of them")
+        raise ParameterError("--resume: cannot be combined with --overwrite; give one of them")
     if out.exists() and not out.is_dir():
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
     if not out.exists() or not any(out.iterdir()):

@@ -45,8 +45,8 @@ class ALSConfig(ModelConfig):
     regularization: float = Field(10.0, gt=0)
     """Weight of the squared factors in the loss."""
     alpha: float = Field(10.0, gt=0)
-    """Confidence in an event, where an item that is not in a session is held to be unwanted with confidence 1. Long
-    histories over few items want about 1, short sessions over many items 100."""
+    """Confidence weight of observed events; unobserved items have weight 1. Typical values: about 1 for long histories
+    over few items, about 100 for short sessions over many items."""
     half_life_days: float | None = Field(None, gt=0)
     """Days in which an event of the training log loses half of its confidence; none weights all alike."""
     training: ALSTraining = ALSTraining()

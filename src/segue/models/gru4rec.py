@@ -87,7 +87,7 @@ class GRU4RecTraining(TrainingConfig):
     """How GRU4Rec is trained."""
 
     epochs: int = Field(10, ge=1)
-    """Most passes over the training data."""
+    """Maximum number of epochs."""
     batch_size: int = Field(64, ge=1)
     """Lanes: sessions that are walked through side by side."""
     learning_rate: float = Field(0.05, gt=0)

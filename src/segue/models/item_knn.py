@@ -23,7 +23,7 @@ class ItemKNNConfig(ItemToItemConfig):
 
 
 class ItemKNN(ItemToItemModel):
-    """Recommends the items that share most sessions with the last one, in relation to their popularity.
+    """Recommends the items that co-occur most with the last item, normalised by popularity.
 
     ``sim(i, j) = n_ij / ((s_i + lambda)^alpha (s_j + lambda)^(1 - alpha))``: ``n_ij`` events on i in a session that
     also holds j, ``s`` events per item, both weighted by the recency of their sessions. An item is no neighbour of

@@ -18,9 +18,9 @@ class MarkovConfig(ItemToItemConfig):
     """Parameters of ``Markov``."""
 
     smoothing: float = Field(1.0, ge=0)
-    """Transitions that every item is given in advance, spread over the catalogue in proportion to popularity."""
+    """Number of pseudo-transitions added per item, distributed by popularity."""
     personal: float = Field(0.0, ge=0, lt=1)
-    """Weight of the running history's own transitions, where it has left its last item before."""
+    """Weight of the session's own transitions; applies if its last item occurred earlier in the session."""
 
     search = {**ItemToItemConfig.search, "smoothing": Range(0.01, 30.0, log=True), "personal": Range(0.0, 0.9)}
 

@@ -27,7 +27,7 @@ class PopularityConfig(ModelConfig):
 
 
 class Popularity(Model):
-    """Recommends what most events of the training log are about, in all of it or in its most recent days.
+    """Recommends the items with the most training events, over the whole log or its most recent days.
 
     ``score(j) = n_j``, the number of training events on item j. An item without an event in the window scores 0. With
     ``growth`` and ``m_j`` events in the window before, ``score(j) = (n_j - m_j) / sqrt(n_j + m_j)``: how many standard

@@ -44,8 +44,8 @@ class SequenceConfig(NeuralConfig):
     log or of its items. Text and integers are categories and decimals numbers, unless the name ends in :number or
     :category."""
     similarity: Literal["dot", "cosine"] = "dot"
-    """Score of an item: dot product of state and embedding, or of state and direction of the embedding, which orders
-    items by their cosine; the loss cosine always takes the latter."""
+    """Score of an item. dot: dot product of state and item embedding. cosine: the embedding is normalised first, which
+    ranks items by cosine similarity; the loss cosine always uses it."""
     training: SequenceTraining = SequenceTraining()
     """How it is trained."""
 

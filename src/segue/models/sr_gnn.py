@@ -27,7 +27,7 @@ class SRGNNConfig(SequenceConfig):
     max_length: int = Field(20, ge=1)
     """Events of a session that are read, the most recent ones."""
     steps: int = Field(1, ge=1)
-    """Steps in which the items of a session read from their neighbours."""
+    """Number of message-passing steps."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the embedded items; the paper has none."""
     training: SequenceTraining = SequenceTraining(

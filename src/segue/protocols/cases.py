@@ -29,7 +29,7 @@ class CaseRules(Section):
     """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
     all of them together, as one case with several relevant items, from what is not held out."""
     repeats: bool = True
-    """An event on an item that its session holds before is predicted like any other; else it is no test case."""
+    """Whether events on items that occurred earlier in the session are test cases, too."""
     feed_valid: bool = True
     """Where a session has training, validation and test events: the validation events are fed at test time."""
     exclude_seen: bool = False

@@ -85,9 +85,9 @@ def from_moment(log: pl.DataFrame, moment: datetime | None) -> SplitLog:
 
 
 def last_events(log: pl.DataFrame, share: float) -> SplitLog:
-    """Hold out the events from the moment on after which the last ``share`` of them lie.
+    """Hold out the most recent ``share`` of the events.
 
-    Events at one moment stay together; 0 holds out nothing.
+    The cut is a single time, so events with equal times stay together; 0 holds out nothing.
     """
     times = log["time"].sort()
     kept = math.floor((1 - share) * log.height + 1e-9)

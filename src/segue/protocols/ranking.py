@@ -23,9 +23,9 @@ class Ranking(Section):
     """How the targets of the test cases are ranked and measured. It changes nothing that is prepared."""
 
     candidates: str = "full"
-    """What a target is ranked among: the whole catalogue (full); 100, or any other number of, items drawn uniformly
-    (uni100) or by their training events (pop100), never of the session itself, which marks all figures as sampled; or
-    nothing, where the log labels each held-out event and its score alone is measured (labeled)."""
+    """Items that each target is ranked against. full: the whole catalogue. uniN or popN: N sampled items, uniform or in
+    proportion to training events, without those of the session; figures are marked as sampled. labeled: nothing is
+    ranked; scores are compared with labels in the log."""
     seed: int = Field(0, ge=0)
     """Seed of the drawn candidates; they are the same for every model."""
     ties: Ties = "served"

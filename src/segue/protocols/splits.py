@@ -57,7 +57,7 @@ class DrawnSplit(BaseSplit):
     divides_sessions: ClassVar[bool] = True
 
     order: Literal["time", "random"] = "time"
-    """The last events are held out, or any, which lets a model learn from the future."""
+    """time: the last events are held out. random: random events are, which leaks future events into training."""
     seed: int = Field(0, ge=0)
     """Seed of the draw in random order."""
 
@@ -103,8 +103,8 @@ class LastEventSplit(DrawnSplit):
 
     kind: Literal["last-event"] = "last-event"
     leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
-    """The last event is for the test and the one before for validation; or the last is for validation alone, whose
-    figures are then reported; or for the test alone, and nothing is for validation."""
+    """valid_and_test: the last event is for the test, the one before it for validation. valid_only: the last event is
+    for both. test_only: the last event is for the test, and there is no validation part."""
 
     @property
     def validates(self) -> bool:

@@ -143,7 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ParameterError(f"--recbole: {path} cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--recbole: {path} is no YAML: {error}") from error
+        raise ParameterError(f"--recbole: {path} is not YAML: {error}") from error
     if not isinstance(content, dict | None) or not all(isinstance(name, str) for name in content or {}):
         raise ParameterError(f"--recbole: {path} must hold names and values, got {type(content).__name__}")
     return content or {}

@@ -107,8 +107,8 @@ def _split(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
     if log.benchmark:
         if kind == "sequential":
             raise ParameterError(
-                "benchmark_filename: holds sequences that are cut already where the model is sequential, which cannot "
-                "be read; split the events themselves, with eval_args"
+                "benchmark_filename: pre-split sequences are not supported for sequential models; "
+                "split the events themselves, with eval_args"
             )
         return {KIND: "given"}
     ((name, value),) = _rule(given, kind).items()

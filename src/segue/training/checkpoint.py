@@ -43,7 +43,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, json.loads(metadata["state"])
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise ArtifactError(
-            f"{path}: is no checkpoint of segue or is damaged ({error}); delete it to start over"
+            f"{path}: is not a checkpoint of segue, or is damaged ({error}); delete it to start over"
         ) from error
 
 

@@ -17,13 +17,13 @@ class FineTuning(Section):
     """Training that goes on with a selection of the sessions, to follow a taste that changes (Tan et al. 2016)."""
 
     epochs: int = Field(0, ge=0)
-    """Most passes over the selection, after the training on all sessions; 0 is no fine-tuning."""
+    """Maximum number of epochs on the selection, after the training on all sessions; 0: no fine-tuning."""
     recent_share: float = Field(0.25, gt=0, le=1)
     """Share of the sessions that is selected, the most recent ones."""
     last_days: float | None = Field(None, gt=0)
-    """Of these, only sessions that ended in the last days of the log; None selects by no time."""
+    """Of these, only sessions that ended in the last days of the log; None: no time limit."""
     longest: int | None = Field(None, ge=2)
-    """Of these, only sessions of at most so many events; None selects by no length."""
+    """Of these, only sessions of at most so many events; None: no length limit."""
     learning_rate: float | None = Field(None, gt=0)
     """Step size; None takes that of the training before."""
 
@@ -32,7 +32,7 @@ class TrainingConfig(Section):
     """The training section of a model's configuration."""
 
     epochs: int = Field(10, ge=1)
-    """Most passes over the training data."""
+    """Maximum number of epochs."""
     batch_size: int = Field(128, ge=1)
     """Sessions (or session-parallel lanes) per step."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -92,11 +92,11 @@ class SequenceTraining(TrainingConfig):
     """How a sequence encoder is trained."""
 
     optimizer: Literal["adamw", "adagrad", "mixed"] = "adamw"
-    """AdamW; Adagrad, with a learning_rate of about 0.07, which touches only the items in use and learns faster where
-    they are many; or mixed: Adagrad for whatever has a row per item, AdamW for all else."""
+    """adamw; adagrad (sparse updates, faster for large catalogues; use a learning_rate near 0.07); or mixed (Adagrad
+    for the item embeddings, AdamW for all else)."""
     table_learning_rate: float = Field(0.07, gt=0)
-    """Step size of Adagrad where the optimizer is 'mixed', and learning_rate that of AdamW; a further training with
-    another learning_rate changes both by the same factor."""
+    """Learning rate of Adagrad if the optimizer is 'mixed'; learning_rate is then that of AdamW. Fine-tuning with
+    another learning_rate scales both."""
     weight_decay: float = Field(0.0, ge=0)
     """Decay of AdamW; Adagrad has none."""
     positions: Literal["auto", "all", "last"] = "auto"
@@ -105,7 +105,7 @@ class SequenceTraining(TrainingConfig):
     windows: Literal["all", "recent"] = "all"
     """Sessions longer than a window, trained at all positions: cut into windows, or only the most recent one used."""
     loss: Loss = FullCrossEntropy()
-    """What is minimised, by name; another loss keeps the values of the parameters that it shares with the usual one."""
+    """The loss, by name; switching it keeps the parameters that both losses have."""
     click_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the events of a prefix that training leaves out; needs positions 'last'."""
     privileged: Privileged = Privileged()
@@ -116,12 +116,12 @@ class ListTraining(Section):
     """How a model that re-ranks goes on to learn from whole lists."""
 
     loss: Literal["listnet", "lambdarank"] | None = None
-    """Loss over a retrieved list that a sequence encoder as ranker goes on with, once it is trained by its own; None
-    leaves it as it is."""
+    """Listwise loss for a second training phase of the ranker (sequence encoders only), on lists from the retriever;
+    None skips it."""
     length: int = Field(50, ge=1)
     """Items of a training list, the retriever's best ones; the item that followed is put beside them."""
     epochs: int = Field(3, ge=1)
-    """Most passes over the training data."""
+    """Maximum number of epochs."""
     learning_rate: float | None = Field(None, gt=0)
     """Step size; None takes that of the ranker's own training."""
 

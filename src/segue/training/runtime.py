@@ -17,7 +17,7 @@ from segue.progress import Progress
 Precision = Literal["auto", "fp32", "bf16"]
 
 _SLOWER = 1.2
-"""How many times as long as fp32 bf16 takes where it is refused; less may be the load of the machine."""
+"""bf16 is refused on a CPU if it is slower than fp32 by more than this factor; less may be noise."""
 _ROWS, _ITEMS, _WIDTH = 128, 2048, 68
 """Part of a chunk of the softmax over items, with the columns that are added to an embedding of 64."""
 _REPEATS = 3

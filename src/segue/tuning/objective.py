@@ -123,8 +123,8 @@ def _with_protocol(run_config: RunConfig, data: Dataset) -> RunConfig:
 def _check_validation(data: Dataset) -> None:
     if not data.protocol.split.tests_apart:
         raise ParameterError(
-            "protocol.split.leave: must be 'valid_and_test' to tune, got 'valid_only': there the events of validation "
-            "are those of the test, and what is best on them looks better than it is"
+            "protocol.split.leave: must be 'valid_and_test' to tune, got 'valid_only': with it, validation and "
+            "test are the same events, so the tuned result would be too optimistic"
         )
     if data.valid is None:
         raise ParameterError(

@@ -130,12 +130,12 @@ def _run_of(path: Path) -> tuple[Path, str | None]:
         if (here.parent / RESULTS).is_file():
             return here.parent, here.name
         raise ArtifactError(
-            f"{path}: is a model that stands in no run (there is no {here.parent / RESULTS}); "
+            f"{path}: is a model that does not belong to a run (there is no {here.parent / RESULTS}); "
             "name a run, or a model in one"
         )
     if (path / SETTINGS).is_file():
         raise ArtifactError(f"{path}: is a run that is not finished; go on with it (--resume), then compare")
-    raise ArtifactError(f"{path}: is no run of segue (it has no {RESULTS}); name a folder that segue run wrote")
+    raise ArtifactError(f"{path}: is not a run of segue (it has no {RESULTS}); name a folder that segue run wrote")
 
 
 def check_comparable(models: Sequence[ComparedModel]) -> None:

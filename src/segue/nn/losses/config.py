@@ -149,7 +149,7 @@ class RankingLoss(AccidentalHits, SharedDraw):
 
     kind: Literal["bce", "bpr", "bpr-max", "top1", "top1-max"]
     targets_per_draw: int = Field(0, ge=0)
-    """Draw n_samples negatives anew for so many consecutive targets; 0 shares one draw among all targets of a step."""
+    """Number of consecutive targets that share one draw of n_samples negatives; 0: all targets of a step."""
     candidate_num: int = Field(1, ge=1)
     """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
 
