@@ -13,7 +13,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.drawing import Sample
+from segue.evaluation.candidate_sampling import Sample
 from segue.evaluation.measure import _cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
 from segue.metrics import DEFAULT_METRICS, MetricName

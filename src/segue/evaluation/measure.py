@@ -1,20 +1,25 @@
-"""Measure a scorer on test cases: over the full catalogue, streamed in chunks, with confidence intervals."""
+"""Measure a scorer on test cases: over the full catalogue, streamed in chunks, with confidence intervals.
+
+``evaluate`` takes the cases and their ranking from a prepared data set, ``measure`` takes any cases and ranking.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from segue.data.cases import Cases
-from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.drawing import Sample
-from segue.evaluation.labels import measure_values
-from segue.evaluation.meters import METERS, Scored
-from segue.evaluation.outcome import Evaluation
+from segue.errors import EmptyDataError, ParameterError, UnknownNameError
+from segue.evaluation.accumulators import METERS, Scored
+from segue.evaluation.candidate_sampling import Sample
+from segue.evaluation.rating_prediction import measure_values
+from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer, require_scorer
 from segue.metrics import MetricName, are_of_values
 from segue.progress import Progress
+from segue.protocols.dataset import Dataset
 from segue.protocols.ranking import Ranking
 from segue.validation import build
 
@@ -27,6 +32,47 @@ _DEVICE_CASES, _DEVICE_BYTES = 16_384, 64
 
 _CHUNK_CASES = 1024
 """Most cases scored at once on a CPU, which bounds what a scorer itself holds on the way."""
+
+
+def evaluate(
+    scorer: Scorer,
+    data: Dataset,
+    *,
+    part: Literal["valid", "test"] = "test",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a scorer on the test (or validation) cases, ranked as the protocol says.
+
+    Args:
+        scorer: a model, or anything else with ``score`` and ``vocabulary``.
+        data: the prepared data set.
+        part: which cases.
+        seed: seed of the confidence intervals.
+        progress: receives progress updates.
+
+    Returns:
+        The values and their intervals, with the hash of protocol and data.
+
+    Raises:
+        ParameterError: ``scorer`` cannot score or is not fitted, ``data`` is not prepared, or the two have different
+            catalogues: then prepare the log with ``vocabulary=model.vocabulary``.
+        EmptyDataError: the protocol holds out nothing for validation, and that was asked for.
+    """
+    require_scorer(scorer)
+    if not isinstance(data, Dataset):
+        raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
+    if part not in ("valid", "test"):
+        raise UnknownNameError("part of the data", part, ("valid", "test"))
+    scorer.vocabulary.require_same(data.vocabulary, "data")
+    cases = data.test if part == "test" else data.valid
+    if cases is None:
+        raise EmptyDataError(
+            "evaluation: the protocol holds out nothing for validation; set valid_days, valid_share, valid_from, "
+            "ratios or leave of protocol.split, whichever it has"
+        )
+    evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress)
+    return replace(evaluation, hash=data.hash)
 
 
 def measure(

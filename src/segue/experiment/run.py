@@ -14,11 +14,11 @@ from segue.experiment.config import RunConfig
 from segue.experiment.fit_and_test import TestedModel, fit_and_test
 from segue.experiment.leaderboard import leaderboard
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs, recent_popularity_specs
+from segue.experiment.prepared_data import prepare_log, with_prepared
 from segue.experiment.results import Results
 from segue.experiment.run_folder import check_folder
-from segue.experiment.source import prepare_log, with_prepared
+from segue.experiment.run_writer import RunWriter
 from segue.experiment.tracking.tracker import check_trackers
-from segue.experiment.writer import RunWriter
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime

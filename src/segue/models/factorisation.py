@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import DivergedError, import_extra, require_extra
-from segue.models.embedding import EmbeddingModel
+from segue.models.dot_product import EmbeddingModel
 
 _ROWS_PER_SOLVE = 64
 """Sessions solved at once: their systems stay in the cache, and sessions of similar length need little padding."""

@@ -15,8 +15,8 @@ from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.persistence import ModelConfig
 from segue.models.requests import Allowed, Excluded, item_filters
-from segue.models.state import ModelConfig
 from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.config import AccidentalHits, DrawnNegatives, LogQ, by_name
 from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max

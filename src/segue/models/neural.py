@@ -16,8 +16,8 @@ from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.models.embedding import EmbeddingModel
-from segue.models.state import ModelConfig
+from segue.models.dot_product import EmbeddingModel
+from segue.models.persistence import ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
 from segue.rng import derive

@@ -18,8 +18,8 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.persistence import ModelConfig
 from segue.models.requests import check_training
-from segue.models.state import ModelConfig
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import ContextEmbedding
 from segue.spaces import Around, Choice

@@ -18,10 +18,10 @@ from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
 from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
+from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
 from segue.models.reranking import barred, fill_lists
 from segue.models.sequence import SequenceModel
-from segue.models.state import ModelConfig
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
 from segue.training.config import ListTraining

@@ -16,17 +16,17 @@ from typing import Any
 
 import polars as pl
 
+from segue.data.array_files import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
 from segue.data.sessions import Sessions
 from segue.data.statistics import Statistics
-from segue.data.stored import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
 from segue.metrics.values import check_labels
 from segue.parameters import Section
-from segue.protocols.identity import protocol_hash
+from segue.protocols.hashing import protocol_hash
 from segue.protocols.pipeline import Stage
 from segue.protocols.protocol import Protocol, check_nested
 from segue.protocols.selection import metric_mistakes

@@ -15,7 +15,7 @@ from segue.errors import EmptyDataError, ParameterError
 from segue.metrics.values import check_labels
 from segue.protocols.cases import count_seen_targets, encode, encode_cases
 from segue.protocols.dataset import Dataset
-from segue.protocols.identity import catalogue_hash, protocol_hash
+from segue.protocols.hashing import catalogue_hash, protocol_hash
 from segue.protocols.pipeline import Pipeline, Stage
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import check, check_cleaning, choose

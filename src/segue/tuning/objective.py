@@ -10,8 +10,8 @@ from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs
+from segue.experiment.prepared_data import prepare_log, protocol_settings, with_prepared
 from segue.experiment.run_folder import settings_of
-from segue.experiment.source import prepare_log, protocol_settings, with_prepared
 from segue.metrics import CHOOSING_METRICS, MetricName
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig

@@ -8,10 +8,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced, run_checks
-from segue.evaluation.measure import measure
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.measure import evaluate, measure
+from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer
 from segue.metrics import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
 from segue.protocols.dataset import Dataset

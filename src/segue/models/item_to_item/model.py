@@ -16,7 +16,7 @@ from segue.data.vocabulary import ItemOrder, Vocabulary
 from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.base import Model
 from segue.models.decay import age_notes, session_weights
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.spaces import Choice, Range
 from segue.threads import share_rows
 

@@ -29,7 +29,7 @@ from segue.models.neighbours.search import (
     new_workspace,
     score_prefixes,
 )
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime

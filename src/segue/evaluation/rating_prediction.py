@@ -1,4 +1,4 @@
-"""Measure predicted values against labels, where nothing is ranked."""
+"""Rating prediction: measure predicted values against labels, where nothing is ranked."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ from jaxtyping import Float64
 
 from segue.data.cases import Cases
 from segue.errors import ParameterError
-from segue.evaluation.meters import ROC_STEPS
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.accumulators import ROC_STEPS
+from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer, score_items
 from segue.metrics import MetricName
 from segue.metrics.values import CASE_VALUES, WHOLE_VALUES, Figure, check_labels

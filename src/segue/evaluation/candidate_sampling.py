@@ -15,7 +15,7 @@ from segue.data.cases import Cases
 from segue.data.vocabulary import PADDING
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_items
-from segue.evaluation.weighted_draws import draw_rows
+from segue.evaluation.weighted_sampling import draw_rows
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.threads import share_rows

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from segue.data.cases import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.drawing import Drawn, Sample, barred_items
+from segue.evaluation.candidate_sampling import Drawn, Sample, barred_items
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
 from segue.metrics import LIST_METRICS, MetricName

@@ -9,7 +9,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.drawing import Drawn, Sample
+from segue.evaluation.candidate_sampling import Drawn, Sample
 from segue.evaluation.measure import measure
 from segue.protocols.ranking import Ranking
 from segue.rng import generator
