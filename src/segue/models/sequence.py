@@ -114,9 +114,9 @@ class SequenceModel(NeuralModel):
         """Features of an event that are read besides its item."""
         return self.config.features
 
-    def observe(self, train: Sessions) -> None:
+    def fit_preprocessing(self, train: Sessions) -> None:
         """Learn the vocabulary and the features."""
-        super().observe(train)
+        super().fit_preprocessing(train)
         self.context = Context.fit(self.features, train)
 
     @property

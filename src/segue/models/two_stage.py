@@ -20,7 +20,7 @@ from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
-from segue.models.reranking import barred, fill_lists
+from segue.models.reranking import excluded_mask, fill_lists
 from segue.models.sequence import SequenceModel
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
@@ -28,7 +28,7 @@ from segue.training.config import ListTraining
 from segue.training.loop import Trainer
 from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import best_items
+from segue.training.soft_labels import predict_top_k
 from segue.validation import build
 
 logger = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class TwoStage(Model):
             seed=seed,
             identity=identity,
             runtime=runtime,
-            further=True,
+            warm_start=True,
         ).run()
         ranker._cache_table()
 
@@ -195,7 +195,7 @@ class TwoStage(Model):
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
         prefixes, progress = train.prefixes(starts, events), runtime.progress
-        lists, _ = best_items(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
+        lists, _ = predict_top_k(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
         rows = np.full(len(train.items), -1)
         rows[events] = np.arange(len(events))
         return ListwiseLoss(rows, lists, train.items, loss)
@@ -234,7 +234,7 @@ class TwoStage(Model):
         scores = self.ranker._score_items(prefixes, candidates).cpu().numpy()
         finite = np.isfinite(scores) & (candidates != PADDING)
         below = np.floor(np.where(finite, scores, 0.0).min(axis=1, initial=0.0))
-        scores = np.where(np.isnan(scores) | barred(candidates, allowed, exclude), -np.inf, scores)
+        scores = np.where(np.isnan(scores) | excluded_mask(candidates, allowed, exclude), -np.inf, scores)
         columns = np.lexsort((self.vocabulary.order.places[candidates], -scores), axis=1)[:, :k]
         items = np.zeros((len(candidates), k), dtype=np.int64)
         values = np.full((len(candidates), k), -np.inf, dtype=np.float32)

@@ -173,7 +173,7 @@ class Cleaning(Section):
         numbers = {name: value for name, value in self.settings(step).items() if value is not True}
         return STEPS[step].run(log, **numbers)
 
-    def decisive(self) -> dict[str, Any]:
+    def hashed_parameters(self) -> dict[str, Any]:
         """Return the steps and parameters that change a figure, ready for JSON."""
         names = {name for step in self.order if step in STEPS for name in self.settings(step)}
         if "known-items" in self.order:

@@ -200,7 +200,7 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
         notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
     if events.has_parts and protocol.split.kind != "given":
         notes.append(f"the log's own split is not used; split '{protocol.split.kind}' makes another")
-    if not protocol.split.tests_apart:
+    if not protocol.split.test_is_disjoint:
         notes.append(
             "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
-from segue.metrics import VALUE_METRICS, MetricName, are_of_values
+from segue.metrics import VALUE_METRICS, MetricName, are_value_metrics
 from segue.parameters import KIND, merge
 from segue.protocols.protocol import Protocol
 from segue.protocols.ranking import Ranking
@@ -128,7 +128,7 @@ def _missing_columns(events: Events, protocol: Protocol) -> Iterator[str]:
 
 def metric_mistakes(ranking: Ranking) -> Iterator[str]:
     """Report metrics that do not fit the candidates: those of values need labels, the others need ranks."""
-    if are_of_values(MetricName.parse_all(ranking.metrics)) != ranking.labeled:
+    if are_value_metrics(MetricName.parse_all(ranking.metrics)) != ranking.labeled:
         got = ", ".join(ranking.metrics)
         yield (
             f"protocol.ranking.metrics: must be of {', '.join(VALUE_METRICS)} with candidates 'labeled', got {got}"
