@@ -183,10 +183,10 @@ def _check_protocol(config: RunConfig) -> None:
         ParameterError: the settings, all together.
     """
     given = [f"{PROTOCOL}.{name}" for name in flatten(config.set.get(PROTOCOL, {})) if name != _VALID_METRIC]
-    mistakes = [*(["--protocol"] if config.protocol else []), *given]
-    if mistakes:
+    problems = [*(["--protocol"] if config.protocol else []), *given]
+    if problems:
         raise ParameterError(
-            "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in mistakes)
+            "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in problems)
         )
 
 

@@ -83,14 +83,14 @@ def run_seeds(
         check_folder(out, resume=resume, overwrite=overwrite)
     check_trackers(config.track)
     config, opened = with_prepared(config, events)
-    build_specs(config)  # Refuses mistakes, as the next line does, before the log is read.
+    build_specs(config)  # Raises every problem, as the next line does, before the log is read.
     runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
     runtime.check()
     data = opened or prepare_log(config, events)
     for note in (*config.notes, *data.notes):
         logger.info(note)
-    if mistakes := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
-        raise ParameterError("\n".join(mistakes))
+    if problems := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
+        raise ParameterError("\n".join(problems))
     results = []
     for seed, out in folders.items():
         if len(folders) > 1:

@@ -42,7 +42,7 @@ class Model(ModelState):
         **parameters: single parameters, on top of the preset.
 
     Raises:
-        ParameterError: a parameter is unknown or breaks its rule; all mistakes are reported together.
+        ParameterError: a parameter is unknown or breaks its rule; all problems are reported together.
     """
 
     def check(self, train: Sessions) -> None:

@@ -76,20 +76,20 @@ class TwoStage(Model):
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         super().__init__(config, preset=preset, **parameters)
-        mistakes = []
+        problems = []
         for stage in _STAGES:
             try:
                 setattr(self, stage, self._build(stage))
             except InputError as error:
-                mistakes.append(str(error))
+                problems.append(str(error))
         loss = self.config.listwise.loss
-        if not mistakes and loss is not None and not isinstance(self.ranker, SequenceModel):
-            mistakes.append(
+        if not problems and loss is not None and not isinstance(self.ranker, SequenceModel):
+            problems.append(
                 f"{self.name}.listwise.loss: must be none with the ranker '{self.ranker.name}', got '{loss}': only "
                 "sequence encoders, such as sasrec or narm, learn an order by gradient from any list"
             )
-        if mistakes:
-            raise ParameterError("\n".join(mistakes))
+        if problems:
+            raise ParameterError("\n".join(problems))
         whole = {f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in self._stages()}
         if any(getattr(self.config, name) != values for name, values in whole.items()):
             # All parameters are kept, so that an artifact does not depend on the defaults of a later version.
@@ -147,14 +147,14 @@ class TwoStage(Model):
 
     def check(self, train: Sessions) -> None:
         """Check the training sessions for both models; see ``Model.check``."""
-        mistakes = []
+        problems = []
         for stage, model in self._stages():
             try:
                 model.check(train)
             except (ParameterError, EmptyDataError) as error:
-                mistakes.append(self._placed(error, stage, model.name))
-        if mistakes:
-            raise ParameterError("\n".join(mistakes))
+                problems.append(self._placed(error, stage, model.name))
+        if problems:
+            raise ParameterError("\n".join(problems))
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         for stage, model in self._stages():
