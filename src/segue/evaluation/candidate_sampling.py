@@ -1,4 +1,4 @@
-"""Candidates that are drawn once for all models, and the ranking of targets among them.
+"""Sampled candidates, the same for all models, and the ranking of targets among them.
 
 A figure on drawn candidates is no estimate of the same figure on all items, and may order models otherwise (Krichene
 and Rendle 2020). It exists here to compare with papers that used it, and says that it is sampled.
@@ -26,7 +26,7 @@ _LEAST_ROWS = 16
 
 @dataclass(frozen=True, eq=False)
 class CandidateSampler:
-    """Candidates that are drawn for each case: a pure function of seed and number of the case.
+    """Draws candidates for each case: a pure function of the seed and the number of the case.
 
     Neither the targets of a case nor the items of its prefix are drawn, and no item twice.
 
@@ -42,7 +42,7 @@ class CandidateSampler:
 
     @classmethod
     def from_ranking(cls, ranking: Ranking, support: Int[np.ndarray, "M"]) -> "CandidateSampler | None":
-        """Return what is drawn of a catalogue; None where all of it is ranked.
+        """Return the sampler that a ranking names; None where all items are ranked.
 
         Args:
             ranking: names the candidates and the seed of the draw.
@@ -50,9 +50,9 @@ class CandidateSampler:
         """
         if ranking.draw is None:
             return None
-        law, size = ranking.draw
+        distribution, size = ranking.draw
         # An item without an event (added after the training) can be drawn, too.
-        weights = np.ones(len(support), dtype=np.int64) if law == "uni" else np.maximum(support, 1)
+        weights = np.ones(len(support), dtype=np.int64) if distribution == "uni" else np.maximum(support, 1)
         weights[PADDING] = 0
         return cls(min(size, len(support) - 1), weights, ranking.seed)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import DivergedError, import_extra, require_extra
-from segue.models.dot_product import EmbeddingModel
+from segue.models.dot_product import DotProductModel
 
 _ROWS_PER_SOLVE = 64
 """Sessions solved at once: their systems stay in the cache, and sessions of similar length need little padding."""
@@ -25,7 +25,7 @@ class FactorTraining(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class FactorModel(EmbeddingModel):
+class FactorModel(DotProductModel):
     """A model that is a factorisation of sessions x items."""
 
     item_factors: Float32[np.ndarray, "N+1 D"]

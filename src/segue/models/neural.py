@@ -16,7 +16,7 @@ from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.models.dot_product import EmbeddingModel
+from segue.models.dot_product import DotProductModel
 from segue.models.persistence import ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
@@ -40,7 +40,7 @@ class NeuralConfig(ModelConfig):
     search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
 
-class NeuralModel(EmbeddingModel):
+class NeuralModel(DotProductModel):
     """A model that is a network, trained by gradient descent."""
 
     config: NeuralConfig

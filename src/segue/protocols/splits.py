@@ -52,7 +52,7 @@ class BaseSplit(Section):
 
 
 class OrderedSplit(BaseSplit):
-    """A split that holds out the last events, or any."""
+    """A split that holds out the last events, in order of time, or random ones."""
 
     divides_sessions: ClassVar[bool] = True
 

@@ -84,7 +84,7 @@ class SampledLoss(LossConfig):
 
 
 class AccidentalHitsMixin(Section):
-    """A loss that may leave out negatives that are the target itself."""
+    """Mixin of a loss that may leave out negatives that are the target itself."""
 
     accidental_hits: Literal["reject", "keep"] = "reject"
     """What becomes of a negative that is the target itself."""
@@ -96,7 +96,7 @@ class AccidentalHitsMixin(Section):
 
 
 class LogQMixin(Section):
-    """A sampled softmax with a correction."""
+    """Mixin of a sampled softmax with logQ correction."""
 
     logq: float = Field(1.0, ge=0)
     """Strength of the logQ correction, for how often each negative is expected: 1 is all of it, 0 none."""
