@@ -32,9 +32,9 @@ from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
 from segue.evaluation.measure import measure
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.result import Evaluation
 from segue.experiment.config import PROTOCOL
-from segue.experiment.source import read_log
+from segue.experiment.prepared_data import read_log
 from segue.metrics import MetricName
 from segue.recbole import load_recbole
 from segue.recbole.protocol import metric_name

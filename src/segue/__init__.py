@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from segue.embeddings.plot import EmbeddingPlot as EmbeddingPlot
     from segue.embeddings.plot import plot as plot
     from segue.errors import SegueError as SegueError
-    from segue.evaluation.evaluate import evaluate as evaluate
     from segue.evaluation.linter import lint as lint
     from segue.evaluation.linter.checks import Finding as Finding
+    from segue.evaluation.measure import evaluate as evaluate
     from segue.evaluation.measure import measure as measure
-    from segue.evaluation.outcome import Evaluation as Evaluation
+    from segue.evaluation.result import Evaluation as Evaluation
     from segue.experiment.comparison.compare import Comparison as Comparison
     from segue.experiment.comparison.compare import compare as compare
     from segue.experiment.config import RunConfig as RunConfig
@@ -94,10 +94,10 @@ _HOMES = {
     "Sessions": "data.sessions",
     "Vocabulary": "data.vocabulary",
     "SegueError": "errors",
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "evaluation.measure",
     "Finding": "evaluation.linter.checks",
     "lint": "evaluation.linter",
-    "Evaluation": "evaluation.outcome",
+    "Evaluation": "evaluation.result",
     "measure": "evaluation.measure",
     "Dataset": "protocols.dataset",
     "open_dataset": "protocols.dataset",

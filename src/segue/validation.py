@@ -1,4 +1,4 @@
-"""Build a configuration from names and values given by a user, and explain every mistake in them."""
+"""Build a configuration from names and values given by a user, and explain every problem in them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -102,8 +102,8 @@ def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> 
     if detail["type"] == "union_tag_invalid":
         return f"{where}: must be one of {context['expected_tags']}, got {context['tag']!r}"
     rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    kind, _, mistake = str(detail["type"]).partition("_")
-    if mistake in ("type", "attributes_type", "parsing", "from_float"):
+    kind, _, problem = str(detail["type"]).partition("_")
+    if problem in ("type", "attributes_type", "parsing", "from_float"):
         example = f" such as '[{detail['input']}]'" if isinstance(detail["input"], str) else ""
         rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
     return f"{where}: must be {rule}, got {detail['input']!r}"
@@ -114,7 +114,7 @@ def _place(config: type[BaseModel], path: Iterable[Any]) -> tuple[str, str]:
 
     Args:
         config: the class that declares the parameters.
-        path: where pydantic found a mistake; the kind of a section is part of it.
+        path: where pydantic found a problem; the kind of a section is part of it.
     """
     names, kind, kinds = [], "", kinds_of(None)
     section: type[BaseModel] | None = config

@@ -382,7 +382,7 @@ def test_an_interrupt_says_how_to_go_on(
     assert segue("distill", model, log) == Outcome(
         130, "", f"interrupted; to continue: segue distill {model} {log} --out runs/shop-distilled-1 --resume\n"
     )
-    monkeypatch.setattr("segue.experiment.source.prepare", interrupt)
+    monkeypatch.setattr("segue.experiment.prepared_data.prepare", interrupt)
     monkeypatch.setattr("segue.experiment.production.prepare_whole", interrupt)
     for options in (("fit", log, "--like", model), ("prepare", log, "--out", "prepared")):
         assert segue(*options) == Outcome(130, "", "interrupted; nothing was written\n")

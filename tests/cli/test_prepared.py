@@ -96,7 +96,7 @@ def test_evaluate_gives_the_results_of_the_log(
 def test_seeds_share_one_preparation(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = []
     prepare = library.prepare
-    monkeypatch.setattr("segue.experiment.source.prepare", lambda *a, **k: times.append(1) or prepare(*a, **k))
+    monkeypatch.setattr("segue.experiment.prepared_data.prepare", lambda *a, **k: times.append(1) or prepare(*a, **k))
     options = ("--model", "gru4rec", *SMALL, "--no-baselines")
     outcome = segue("run", log, *options, "--seeds", "0,1", "--out", tmp_path / "both")
     assert outcome.code == 0, outcome.err

@@ -10,8 +10,8 @@ import pytest
 from clouds import HOSTILE, cloud, groups, model_of
 
 from segue import plot
-from segue.embeddings import page as module
 from segue.embeddings.page import embedded, page
+from segue.embeddings.page import page as module
 from segue.embeddings.vectors import nearest_neighbours
 
 

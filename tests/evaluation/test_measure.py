@@ -13,7 +13,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.drawing import Sample
+from segue.evaluation.candidate_sampling import CandidateSampler
 from segue.evaluation.measure import _cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
 from segue.metrics import DEFAULT_METRICS, MetricName
@@ -229,7 +229,8 @@ def test_drawn_candidates_equal_a_rank_among_them(candidates):
         scorer, cases, {"metrics": ["mrr", "coverage@5"], "candidates": candidates, "seed": 5}, chunk=9
     )
     assert evaluation.sampled
-    drawn = Sample.of(Ranking(candidates=candidates, seed=5), scorer.vocabulary.support).draw(cases, 0)
+    ranking = Ranking(candidates=candidates, seed=5)
+    drawn = CandidateSampler.from_ranking(ranking, scorer.vocabulary.support).draw(cases, 0)
     scores = scorer.score(cases.prefixes).numpy()
     own = np.take_along_axis(scores, cases.targets[:, None].astype(int), axis=1)
     among = np.take_along_axis(scores, drawn.astype(int), axis=1)

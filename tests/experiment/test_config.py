@@ -4,7 +4,7 @@ import pytest
 
 from segue.errors import ParameterError
 from segue.experiment.config import RunConfig, load_config, parse_assignments, parse_settings
-from segue.experiment.source import read_log
+from segue.experiment.prepared_data import read_log
 
 
 def test_settings_become_a_tree_with_typed_values() -> None:

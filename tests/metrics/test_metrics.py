@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.confidence import RESAMPLES
 from segue.metrics import (
-    CHOOSING_METRICS,
     LIST_METRICS,
     OPTIONAL_CUTOFF,
     ORIENTATION,
     RANKING_METRICS,
+    SELECTION_METRICS,
     VALUE_METRICS,
     MetricName,
     is_better,
@@ -26,7 +26,14 @@ from segue.metrics import (
 )
 from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
 from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc
-from segue.metrics.values import CASE_VALUES, WHOLE_VALUES, absolute_error, auc, log_loss, root_mean_squared_error
+from segue.metrics.values import (
+    CASE_VALUE_METRICS,
+    GLOBAL_VALUE_METRICS,
+    absolute_error,
+    auc,
+    log_loss,
+    root_mean_squared_error,
+)
 
 INF = math.inf
 
@@ -242,7 +249,7 @@ def test_names_are_read():
 
 
 def test_metrics_of_values_and_of_rankings_are_not_mixed():
-    assert set(VALUE_METRICS) == CASE_VALUES.keys() | WHOLE_VALUES.keys()
+    assert set(VALUE_METRICS) == CASE_VALUE_METRICS.keys() | GLOBAL_VALUE_METRICS.keys()
     assert list(MetricName.parse_all(["auc", "mae"])) == ["auc", "mae"]
     with pytest.raises(ParameterError, match=r"those of values \(auc\) and of rankings \(mrr, gauc\) cannot be mixed"):
         MetricName.parse_all(["mrr", "auc", "gauc"])
@@ -281,7 +288,7 @@ def test_every_metric_and_tie_rule_is_documented():
 
 def test_every_metric_says_which_of_its_values_are_better():
     assert set(ORIENTATION) == {*RANKING_METRICS, *VALUE_METRICS}
-    assert {ORIENTATION[name] for name in CHOOSING_METRICS} == {"higher"}
+    assert {ORIENTATION[name] for name in SELECTION_METRICS} == {"higher"}
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     for orientation in ("higher", "lower"):
         (row,) = re.findall(rf"^\| {orientation} \| (.*) \|$", page, re.MULTILINE)

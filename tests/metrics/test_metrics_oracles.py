@@ -19,7 +19,7 @@ from segue.errors import ParameterError
 from segue.evaluation.ranking import target_ranks
 from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
 from segue.metrics.ranking import RANK_METRICS, case_auc
-from segue.metrics.values import CASE_VALUES, WHOLE_VALUES
+from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 INF, NAN = math.inf, math.nan
 MEASURES = {"recall": "R", "hit": "Success", "precision": "P", "mrr": "RR", "ndcg": "nDCG", "map": "AP"}
@@ -148,31 +148,35 @@ predicted = st.lists(st.tuples(probabilities, st.integers(0, 1), st.integers(0, 
 def test_value_metrics_equal_scikit_learn(rows):
     predictions, labels, times = (np.array(column) for column in zip(*rows, strict=True))
     labels = labels.astype(np.float64)
-    assert CASE_VALUES["mae"](predictions, labels).mean() == pytest.approx(mean_absolute_error(labels, predictions))
+    assert CASE_VALUE_METRICS["mae"](predictions, labels).mean() == pytest.approx(
+        mean_absolute_error(labels, predictions)
+    )
     expected = log_loss(labels, predictions, labels=[0, 1])
-    assert CASE_VALUES["logloss"](predictions, labels).mean() == pytest.approx(expected)
+    assert CASE_VALUE_METRICS["logloss"](predictions, labels).mean() == pytest.approx(expected)
     for weights in (np.ones(len(labels), dtype=np.int64), times):
         if weights.any():
             rmse = root_mean_squared_error(labels, predictions, sample_weight=weights)
-            assert WHOLE_VALUES["rmse"](predictions, labels)(weights) == pytest.approx(rmse)
+            assert GLOBAL_VALUE_METRICS["rmse"](predictions, labels)(weights) == pytest.approx(rmse)
         if len(set(labels[weights > 0])) == 2:
             auc = roc_auc_score(labels, predictions, sample_weight=weights)
-            assert WHOLE_VALUES["auc"](predictions, labels)(weights) == pytest.approx(auc)
+            assert GLOBAL_VALUE_METRICS["auc"](predictions, labels)(weights) == pytest.approx(auc)
         else:
-            assert math.isnan(WHOLE_VALUES["auc"](predictions, labels)(weights))
+            assert math.isnan(GLOBAL_VALUE_METRICS["auc"](predictions, labels)(weights))
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=20))
 def test_errors_of_any_values_equal_scikit_learn(rows):
     predictions, labels = (np.array(column) for column in zip(*rows, strict=True))
-    assert CASE_VALUES["mae"](predictions, labels).mean() == pytest.approx(mean_absolute_error(labels, predictions))
-    assert WHOLE_VALUES["rmse"](predictions, labels)(np.ones(len(labels), dtype=np.int64)) == pytest.approx(
+    assert CASE_VALUE_METRICS["mae"](predictions, labels).mean() == pytest.approx(
+        mean_absolute_error(labels, predictions)
+    )
+    assert GLOBAL_VALUE_METRICS["rmse"](predictions, labels)(np.ones(len(labels), dtype=np.int64)) == pytest.approx(
         root_mean_squared_error(labels, predictions)
     )
 
 
 def test_certain_and_wrong_probabilities_are_clipped():
-    values = CASE_VALUES["logloss"](np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0]))
+    values = CASE_VALUE_METRICS["logloss"](np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0]))
     np.testing.assert_allclose(values, [-math.log(1e-15), -math.log(1e-15), 0, 0], atol=2e-15)
     # scikit-learn clips at the precision of the number type.
     assert log_loss([1.0], [0.0], labels=[0, 1]) == pytest.approx(-math.log(np.finfo(np.float64).eps))
@@ -180,21 +184,23 @@ def test_certain_and_wrong_probabilities_are_clipped():
 
 @pytest.mark.parametrize("scores", [[0.5] * 4, [-INF, -INF, -INF, -INF], [INF, INF, INF, INF]])
 def test_auc_of_a_constant_is_a_half(scores):
-    assert WHOLE_VALUES["auc"](np.array(scores), np.array([0.0, 1.0, 0.0, 1.0]))(np.ones(4, dtype=np.int64)) == 0.5
+    assert (
+        GLOBAL_VALUE_METRICS["auc"](np.array(scores), np.array([0.0, 1.0, 0.0, 1.0]))(np.ones(4, dtype=np.int64)) == 0.5
+    )
 
 
 def test_no_value_metric_makes_a_figure_of_nan():
     predictions, labels = np.array([NAN, 0.1, 0.2]), np.array([1.0, 0.0, 0.0])
-    for metric in WHOLE_VALUES.values():
+    for metric in GLOBAL_VALUE_METRICS.values():
         assert math.isnan(metric(predictions, labels)(np.ones(3, dtype=np.int64)))
-    for metric in CASE_VALUES.values():
+    for metric in CASE_VALUE_METRICS.values():
         assert math.isnan(metric(predictions, labels).mean())
 
 
 @pytest.mark.parametrize("name", ["auc", "logloss"])
 @pytest.mark.parametrize("labels", [[1.0, 4.0], [0.5, 1.0], [NAN, 1.0]])
 def test_labels_other_than_0_and_1_are_refused(name, labels):
-    metric = {**CASE_VALUES, **WHOLE_VALUES}[name]
+    metric = {**CASE_VALUE_METRICS, **GLOBAL_VALUE_METRICS}[name]
     with pytest.raises(ParameterError, match=f"metric '{name}': needs labels of 0 and 1, got "):
         metric(np.array([0.5, 0.5]), np.array(labels))
 

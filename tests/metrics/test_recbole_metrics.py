@@ -17,7 +17,7 @@ from segue.evaluation.ranking import target_ranks, top_k
 from segue.metrics import RANKING_METRICS, VALUE_METRICS
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
 from segue.metrics.ranking import RANK_METRICS, case_auc
-from segue.metrics.values import CASE_VALUES, WHOLE_VALUES
+from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "benchmarks" / "metrics_scores.py"))
@@ -142,9 +142,9 @@ def labelled():
 
 def test_errors_and_auc_of_values_are_equal(labelled):
     recorded, once = RECORDED["values"], np.ones(len(labelled[0]), dtype=np.int64)
-    assert CASE_VALUES["mae"](*labelled).mean() == pytest.approx(recorded["mae"], **SINGLE)
-    assert WHOLE_VALUES["rmse"](*labelled)(once) == pytest.approx(recorded["rmse"], **SINGLE)
-    assert WHOLE_VALUES["auc"](*labelled)(once) == pytest.approx(recorded["auc"], **DOUBLE)
+    assert CASE_VALUE_METRICS["mae"](*labelled).mean() == pytest.approx(recorded["mae"], **SINGLE)
+    assert GLOBAL_VALUE_METRICS["rmse"](*labelled)(once) == pytest.approx(recorded["rmse"], **SINGLE)
+    assert GLOBAL_VALUE_METRICS["auc"](*labelled)(once) == pytest.approx(recorded["auc"], **DOUBLE)
 
 
 def test_recbole_clips_a_certain_and_wrong_probability_to_what_rounding_leaves(labelled):
@@ -152,7 +152,7 @@ def test_recbole_clips_a_certain_and_wrong_probability_to_what_rounding_leaves(l
     sure, denied = (predictions == 1) & (labels == 0), (predictions == 0) & (labels == 1)
     assert sure.any()
     assert denied.any()
-    values = CASE_VALUES["logloss"](predictions, labels)
+    values = CASE_VALUE_METRICS["logloss"](predictions, labels)
     assert np.allclose(values[sure | denied], -np.log(1e-15), rtol=1e-12)
     values[sure] = -np.log(1 - (1 - 1e-15))
     assert values.mean() == pytest.approx(RECORDED["values"]["logloss"], **DOUBLE)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from chains import Task, hit_rate, prefixes
 
+from segue.data.array_files import read_sessions, write_sessions
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
-from segue.data.stored import read_sessions, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, SegueError
 from segue.evaluation.ranking import top_k

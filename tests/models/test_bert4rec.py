@@ -104,7 +104,7 @@ def test_a_masked_event_hides_its_context() -> None:
     log = sessions([[1, 2, 3, 4], [4, 3, 2, 1]], 4)
     table = log.vocabulary.table.with_columns(colour=pl.Series(["red", "blue", "red", "green"]))
     model = BERT4Rec(embedding_size=8, dropout=0.0, features=["colour"])
-    model.observe(replace(log, vocabulary=Vocabulary(table)))
+    model.fit_preprocessing(replace(log, vocabulary=Vocabulary(table)))
     network = model.assemble().eval()
     window = network.window(log.as_prefixes())
     window.items[:, 2] = 5

@@ -75,7 +75,7 @@ def test_adagrad_leaves_items_alone_that_no_step_used(chain: Task) -> None:
     loss = {"kind": "sampled-softmax", "n_samples": 1, "alpha": 1.0}
     model = small(optimizer="adagrad", loss=loss, epochs=1, batch_size=1000)
     model.vocabulary = chain.train.vocabulary
-    model.observe(chain.train)
+    model.fit_preprocessing(chain.train)
     before = model.assemble()
     used = {"table": before.items, "rows": before.rows(before.items.new_tensor([3, 4, 0]).long())}
     used["rows"].sum().backward()

@@ -23,7 +23,7 @@ EXACT = {"rtol": 0.0, "atol": 1e-5}
 def randomised(kind: type[SequenceModel], **parameters: object) -> SequenceEncoder:
     """Return a network with weights of all sizes; padding has a row of zeros in each of its tables."""
     model = kind(embedding_size=8, max_length=10, **parameters)
-    model.observe(LOG)
+    model.fit_preprocessing(LOG)
     network = model.assemble()
     torch.manual_seed(0)
     for weight in network.parameters():

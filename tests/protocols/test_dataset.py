@@ -17,7 +17,7 @@ from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.synthetic import shop
 from segue.errors import ArtifactError, LogError, ParameterError
 from segue.protocols.dataset import Dataset
-from segue.protocols.identity import protocol_hash
+from segue.protocols.hashing import protocol_hash
 
 
 def sessions() -> Dataset:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.evaluate import evaluate
+from segue.evaluation.measure import evaluate
 from segue.models.popularity import Popularity
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol

@@ -9,11 +9,11 @@ import yaml
 
 from segue.errors import ArtifactError, ParameterError, UnknownNameError
 from segue.experiment.config import load_config, parse_settings
-from segue.experiment.source import protocol_settings
+from segue.experiment.prepared_data import protocol_settings
 from segue.parameters import describe, flatten, nested, typed
 from segue.protocols.cases import CaseRules
 from segue.protocols.cleaning import DEFAULT_ORDER, STEPS, Cleaning, StepName
-from segue.protocols.identity import protocol_hash
+from segue.protocols.hashing import protocol_hash
 from segue.protocols.protocol import Protocol
 from segue.protocols.ranking import Ranking
 from segue.protocols.splits import SPLITS, BaseSplit, LastDaysSplit, RatioSplit

@@ -13,7 +13,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.experiment.source import read_log
+from segue.experiment.prepared_data import read_log
 from segue.protocols.prepare import prepare
 from segue.recbole import load_recbole
 from segue.recbole.protocol import metric_name

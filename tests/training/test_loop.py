@@ -59,7 +59,7 @@ def train(
     validate: Callable[[], float] | None = None,
     runtime: Runtime | None = None,
     identity: Mapping[str, str] | None = None,
-    further: bool = False,
+    warm_start: bool = False,
     **plan: object,
 ) -> list[EpochRecord]:
     trainer = Trainer(
@@ -70,7 +70,7 @@ def train(
         seed=5,
         identity=identity or {"model": "pull"},
         runtime=runtime or Runtime(device="cpu"),
-        further=further,
+        warm_start=warm_start,
     )
     return trainer.run()
 
@@ -136,7 +136,7 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     train(Pull(), runtime=Runtime(device="cpu", checkpoint=tmp_path / "state"), identity={"model": "a", "seed": "1"})
     runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", resume=True)
     for other in ({"model": "a", "seed": "2"}, {"model": "a"}, {"model": "a", "seed": "1", "teacher": "b"}):
-        with pytest.raises(ArtifactError, match=r"is the checkpoint of another training \(its (seed|teacher) differ"):
+        with pytest.raises(ArtifactError, match=r"is the checkpoint of another training \(different (seed|teacher)"):
             train(Pull(), runtime=runtime, identity=other)
 
 
@@ -221,19 +221,19 @@ def test_a_second_training_keeps_what_was_there_unless_an_epoch_is_better(tmp_pa
     pull = Pull()
     before = pull.module.weight.clone()
     values = iter([0.5, 0.4, 0.5, 0.3])
-    curve = train(pull, validate=lambda: next(values), further=True)
+    curve = train(pull, validate=lambda: next(values), warm_start=True)
     assert [record.validation for record in curve] == [0.4, 0.5, 0.3]
     assert torch.equal(pull.module.weight, before)
     values = iter([0.5, 0.4, 0.6, 0.3])
-    train(pull, validate=lambda: next(values), further=True)
+    train(pull, validate=lambda: next(values), warm_start=True)
     assert not torch.equal(pull.module.weight, before)
 
     values = iter([0.9, 0.4, 0.6, 0.3])
     runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", checkpoint_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
-        train(Pull(stop_at=STEPS + 10), validate=lambda: next(values), further=True, runtime=runtime)
+        train(Pull(stop_at=STEPS + 10), validate=lambda: next(values), warm_start=True, runtime=runtime)
     resumed = Pull()
-    train(resumed, validate=lambda: next(values), further=True, runtime=replace(runtime, resume=True))
+    train(resumed, validate=lambda: next(values), warm_start=True, runtime=replace(runtime, resume=True))
     assert torch.equal(resumed.module.weight, torch.ones(1, 4))
 
 
@@ -244,17 +244,17 @@ def test_what_anneals_stays_where_it_came_to_in_a_second_training() -> None:
         def anneal(self, progress: float) -> None:
             self.seen.append(progress)
 
-    for further in (False, True):
+    for warm_start in (False, True):
         pull = Pull()
         pull.module = Cooling(4, 1, bias=False)
         pull.module.seen = []
-        train(pull, epochs=1, further=further)
-        assert pull.module.seen == [1.0 if further else step / STEPS for step in range(STEPS)]
+        train(pull, epochs=1, warm_start=warm_start)
+        assert pull.module.seen == [1.0 if warm_start else step / STEPS for step in range(STEPS)]
 
 
 def test_an_observer_is_told_of_every_epoch_also_by_a_resumed_training(tmp_path: Path) -> None:
     told: list[tuple[str, EpochRecord]] = []
-    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", observe=lambda *epoch: told.append(epoch))
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", on_epoch_end=lambda *epoch: told.append(epoch))
     with pytest.raises(KeyboardInterrupt):
         train(Pull(stop_at=2 * STEPS + 10), runtime=runtime)
     assert [record.epoch for _, record in told] == [0, 1]
@@ -271,14 +271,14 @@ def test_what_an_observer_raises_ends_the_training_behind_its_checkpoint(tmp_pat
         if record.epoch == 1:
             raise ZeroDivisionError
 
-    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", observe=stop)
+    runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", on_epoch_end=stop)
     ended, resumed, whole = Pull(), Pull(), Pull()
     before = torch.get_rng_state()
     with pytest.raises(ZeroDivisionError):
         train(ended, runtime=runtime)
     assert ended.taken == 2 * STEPS
     assert torch.equal(torch.get_rng_state(), before)
-    curve = train(resumed, runtime=replace(runtime, resume=True, observe=None))
+    curve = train(resumed, runtime=replace(runtime, resume=True, on_epoch_end=None))
     assert resumed.taken == STEPS
     assert facts(curve) == facts(train(whole))
     assert torch.equal(resumed.module.weight, whole.module.weight)
@@ -299,4 +299,4 @@ def test_the_curve_says_which_epochs_were_kept() -> None:
     assert [one.kept for one in train(Pull(), validate=validate, epochs=4)] == [True, True, False, False]
     assert [one.kept for one in train(Pull(), epochs=2)] == [True, True]
     values = iter([0.5, 0.4, 0.6])  # Of a module that was trained before, and then after each epoch.
-    assert [one.kept for one in train(Pull(), validate=validate, epochs=2, further=True)] == [False, True]
+    assert [one.kept for one in train(Pull(), validate=validate, epochs=2, warm_start=True)] == [False, True]

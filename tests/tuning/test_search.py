@@ -13,7 +13,7 @@ import yaml
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.evaluation.evaluate import evaluate
+from segue.evaluation.measure import evaluate
 from segue.experiment.config import RunConfig, load_config
 from segue.models.registry import model_class
 from segue.progress import Progress

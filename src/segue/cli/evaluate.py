@@ -31,7 +31,7 @@ def evaluate(
     from segue.cli.progress import progress_shown
     from segue.cli.tables import evaluation_table, title
     from segue.experiment.config import load_config
-    from segue.experiment.source import read_log, with_prepared
+    from segue.experiment.prepared_data import read_log, with_prepared
     from segue.strict_json import dumps
 
     facts = Artifact.read(options.model_folder(artifact)).about

@@ -42,9 +42,9 @@ def fit(
     from segue.artifact import Artifact
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config, parse_settings
+    from segue.experiment.prepared_data import read_log
     from segue.experiment.production import check_log, check_target
     from segue.experiment.run_folder import next_folder
-    from segue.experiment.source import read_log
     from segue.training.runtime import Runtime
 
     if (like is None) == (config is None):

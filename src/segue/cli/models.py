@@ -48,11 +48,11 @@ def _list() -> None:
     from segue.cli.tables import model_table
     from segue.models.registry import usable_models
 
-    found, faults = usable_models()
+    found, problems = usable_models()
     console = terminal()
     console.print(model_table(found))
-    for fault in faults:
-        console.print(f"! {fault}", soft_wrap=True)
+    for problem in problems:
+        console.print(f"! {problem}", soft_wrap=True)
     console.print("Parameters of a model: segue models NAME")
 
 

@@ -69,7 +69,7 @@ def read_data(
 ) -> "tuple[RunConfig, Dataset]":
     """Prepare the log, or open the prepared data set, that ``log_options`` names; ``--set`` sets the protocol."""
     from segue.experiment.config import PROTOCOL, load_config, parse_settings
-    from segue.experiment.source import prepare_log, with_prepared
+    from segue.experiment.prepared_data import prepare_log, with_prepared
 
     tree = parse_settings(settings or [])
     if others := sorted(tree.keys() - {PROTOCOL}):

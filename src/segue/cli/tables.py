@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from segue.data.vocabulary import Vocabulary
     from segue.embeddings.diagnostics import PrincipalComponents
-    from segue.evaluation.outcome import Evaluation
+    from segue.evaluation.result import Evaluation
     from segue.experiment.results import ModelResult
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation

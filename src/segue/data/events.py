@@ -72,21 +72,21 @@ class Events:
         required = [("events", self.frame, SESSION), ("events", self.frame, ITEM)]
         required += [("items", self.items, ITEM)] if self.items is not None else []
         required += [("users", self.users, USER)] if self.users is not None else []
-        mistakes = [
+        problems = [
             f"{table}: has no column '{name}'; segue.read makes one"
             for table, frame, name in required
             if name not in frame.columns
         ]
         ids = (pl.Int64(), pl.String())
         types = {SESSION: ids, ITEM: ids, USER: ids, TIME: (TIME_DTYPE,), PART: (pl.String(),)}
-        mistakes += [
+        problems += [
             f"events, column '{name}': must be {' or '.join(map(str, allowed))}, got {self.frame.schema[name]}; "
             "segue.read converts it"
             for name, allowed in types.items()
             if name in self.frame.columns and self.frame.schema[name] not in allowed
         ]
-        if mistakes:
-            raise LogError("\n".join(mistakes))
+        if problems:
+            raise LogError("\n".join(problems))
 
     def __len__(self) -> int:
         """Number of events."""

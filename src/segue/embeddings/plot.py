@@ -92,7 +92,7 @@ def plot(
     chosen = build(PlotOptions, "plot", parameters={"kind": kind, **options})
     every = item_vectors(model, items, stage=chosen.stage)
     row = None if chosen.neighbours is None else every.find(chosen.neighbours)
-    colours_of(every, chosen.color)  # Mistakes come before anything is computed.
+    colours_of(every, chosen.color)  # Problems come before anything is computed.
     components = principal_components(every, chosen.seed)
     rows = every.sample(chosen.max_items, chosen.seed)
     points = every.select(rows)

@@ -1,20 +1,25 @@
-"""Measure a scorer on test cases: over the full catalogue, streamed in chunks, with confidence intervals."""
+"""Measure a scorer on test cases: over the full catalogue, streamed in chunks, with confidence intervals.
+
+``evaluate`` takes the cases and their ranking from a prepared data set, ``measure`` takes any cases and ranking.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from segue.data.cases import Cases
-from segue.errors import EmptyDataError, ParameterError
-from segue.evaluation.drawing import Sample
-from segue.evaluation.labels import measure_values
-from segue.evaluation.meters import METERS, Scored
-from segue.evaluation.outcome import Evaluation
+from segue.errors import EmptyDataError, ParameterError, UnknownNameError
+from segue.evaluation.accumulators import ACCUMULATORS, RankedCases
+from segue.evaluation.candidate_sampling import CandidateSampler
+from segue.evaluation.rating_prediction import measure_values
+from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer, require_scorer
-from segue.metrics import MetricName, are_of_values
+from segue.metrics import MetricName, are_value_metrics
 from segue.progress import Progress
+from segue.protocols.dataset import Dataset
 from segue.protocols.ranking import Ranking
 from segue.validation import build
 
@@ -27,6 +32,47 @@ _DEVICE_CASES, _DEVICE_BYTES = 16_384, 64
 
 _CHUNK_CASES = 1024
 """Most cases scored at once on a CPU, which bounds what a scorer itself holds on the way."""
+
+
+def evaluate(
+    scorer: Scorer,
+    data: Dataset,
+    *,
+    part: Literal["valid", "test"] = "test",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a scorer on the test (or validation) cases, ranked as the protocol says.
+
+    Args:
+        scorer: a model, or anything else with ``score`` and ``vocabulary``.
+        data: the prepared data set.
+        part: which cases.
+        seed: seed of the confidence intervals.
+        progress: receives progress updates.
+
+    Returns:
+        The values and their intervals, with the hash of protocol and data.
+
+    Raises:
+        ParameterError: ``scorer`` cannot score or is not fitted, ``data`` is not prepared, or the two have different
+            catalogues: then prepare the log with ``vocabulary=model.vocabulary``.
+        EmptyDataError: the protocol holds out nothing for validation, and that was asked for.
+    """
+    require_scorer(scorer)
+    if not isinstance(data, Dataset):
+        raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
+    if part not in ("valid", "test"):
+        raise UnknownNameError("part of the data", part, ("valid", "test"))
+    scorer.vocabulary.require_same(data.vocabulary, "data")
+    cases = data.test if part == "test" else data.valid
+    if cases is None:
+        raise EmptyDataError(
+            "evaluation: the protocol holds out nothing for validation; set valid_days, valid_share, valid_from, "
+            "ratios or leave of protocol.split, whichever it has"
+        )
+    evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress)
+    return replace(evaluation, hash=data.hash)
 
 
 def measure(
@@ -64,16 +110,16 @@ def measure(
             )
         ranking = build(Ranking, "ranking", parameters=ranking)
     names, candidates = MetricName.parse_all(ranking.metrics), ranking.candidates
-    if ranking.labeled and not are_of_values(names):
+    if ranking.labeled and not are_value_metrics(names):
         raise ParameterError(
             f"ranking.candidates: 'labeled' is for metrics of values, got {', '.join(names)}; use 'full'"
         )
-    if ranking.draw and are_of_values(names):
+    if ranking.draw and are_value_metrics(names):
         raise ParameterError(
             f"ranking.candidates: '{candidates}' is for metrics of rankings, got {', '.join(names)}; use 'labeled'"
         )
     cases.require_valid(scorer.vocabulary)
-    if cases.labels is not None and not are_of_values(names):
+    if cases.labels is not None and not are_value_metrics(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):
         raise EmptyDataError("evaluation: there is no test case; check what the protocol's steps dropped")
@@ -81,19 +127,19 @@ def measure(
     if chunk < 1:
         raise ParameterError(f"chunk: must be at least 1, got {chunk}")
     progress = progress or Progress()
-    if are_of_values(names):
+    if are_value_metrics(names):
         return measure_values(scorer, cases, names, chunk=chunk, seed=seed, progress=progress)
-    sample = Sample.of(ranking, scorer.vocabulary.support)
-    meters = [kind(names, cases, scorer.vocabulary) for kind in METERS]
+    sampler = CandidateSampler.from_ranking(ranking, scorer.vocabulary.support)
+    accumulators = [kind(names, cases, scorer.vocabulary) for kind in ACCUMULATORS]
     with progress.task("evaluate", len(cases)) as task:
         for start in range(0, len(cases), chunk):
             part = cases[start : start + chunk]
-            scored = Scored.of(scorer, part, start, sample, ranking.ties)
-            for meter in meters:
-                meter.add(scored)
-            del scored  # Its memory is free before the next chunk is scored.
+            ranked = RankedCases.score(scorer, part, start, sampler, ranking.ties)
+            for accumulator in accumulators:
+                accumulator.update(ranked)
+            del ranked  # Its memory is free before the next chunk is scored.
             task.advance(len(part))
-    found = [meter.result() for meter in meters]
+    found = [accumulator.compute() for accumulator in accumulators]
     totals = {text: total for one in found for text, total in one.totals.items()}
     values = {text: column for one in found for text, column in one.values.items()}
     return Evaluation(
@@ -104,7 +150,7 @@ def measure(
         seed=seed,
         weights={text: weights for one in found for text, weights in one.weights.items()},
         roc=[point for one in found for point in one.roc],
-        sampled=sample is not None,
+        sampled=sampler is not None,
         tied=max(one.tied for one in found),
         tie_bounds={text: bounds for one in found for text, bounds in one.tie_bounds.items()},
     )

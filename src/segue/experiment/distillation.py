@@ -17,10 +17,10 @@ from segue.errors import ArtifactError, ParameterError
 from segue.experiment.comparison.verdicts import certainty
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
+from segue.experiment.prepared_data import read_log, with_prepared
 from segue.experiment.results import Difference, ModelResult, Results
 from segue.experiment.run import run_specs
 from segue.experiment.run_folder import check_folder
-from segue.experiment.source import read_log, with_prepared
 from segue.experiment.tracking.tracker import check_trackers
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
@@ -30,7 +30,7 @@ from segue.models.summary import summary
 from segue.parameters import flatten, merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
-from segue.protocols.identity import protocol_hash
+from segue.protocols.hashing import protocol_hash
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
 from segue.training.config import Distillation
@@ -183,10 +183,10 @@ def _check_protocol(config: RunConfig) -> None:
         ParameterError: the settings, all together.
     """
     given = [f"{PROTOCOL}.{name}" for name in flatten(config.set.get(PROTOCOL, {})) if name != _VALID_METRIC]
-    mistakes = [*(["--protocol"] if config.protocol else []), *given]
-    if mistakes:
+    problems = [*(["--protocol"] if config.protocol else []), *given]
+    if problems:
         raise ParameterError(
-            "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in mistakes)
+            "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in problems)
         )
 
 

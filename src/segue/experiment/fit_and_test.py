@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.results import evaluate_validation
 from segue.evaluation.linter.scores import lint_scores
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.measure import evaluate
+from segue.evaluation.result import Evaluation
 from segue.experiment.comparison.case_values import CaseValues
 from segue.experiment.environment import median_latency_ms, peak_memory_mb, reset_peak_memory
 from segue.experiment.model_specs import ModelSpec
@@ -55,7 +55,7 @@ def fit_and_test(
     """
     curve: list[Epoch] = []
 
-    def observe(stage: str, record: EpochRecord) -> None:
+    def on_epoch_end(stage: str, record: EpochRecord) -> None:
         epoch = Epoch(
             epoch=len(curve) + 1,
             stage=stage,
@@ -71,7 +71,7 @@ def fit_and_test(
     model = spec.model
     reset_peak_memory()
     started = time.perf_counter()
-    spec.fit(data.train, data.valid, seed, replace(runtime, observe=observe))
+    spec.fit(data.train, data.valid, seed, replace(runtime, on_epoch_end=on_epoch_end))
     fitted = time.perf_counter()
     evaluation = evaluate(model, data, seed=seed, progress=runtime.progress)
     row = ModelResult(

@@ -59,16 +59,16 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
         if alone
         else "is not trained in this run; add it to --model"
     )
-    specs, mistakes = [], _unused("--set", config.set, [PROTOCOL, *names], remedy)
-    mistakes += _unused("--preset", config.preset, names, remedy)
+    specs, problems = [], _unused("--set", config.set, [PROTOCOL, *names], remedy)
+    problems += _unused("--preset", config.preset, names, remedy)
     for name in names:
         try:
             kind = model_class(name)
             model = kind(preset=config.preset.get(name), **_parameters(kind, config))
             specs.append(ModelSpec(name, model, baseline=name not in requested))
         except InputError as error:
-            mistakes.append(str(error))
-    _raise(mistakes)
+            problems.append(str(error))
+    _raise(problems)
     return specs
 
 
@@ -96,13 +96,13 @@ def check_specs(specs: Sequence[ModelSpec], train: Sessions) -> None:
     Raises:
         ParameterError: the parameters that do not suit it, all together.
     """
-    mistakes = []
+    problems = []
     for spec in specs:
         try:
             spec.model.check(train)
         except ParameterError as error:
-            mistakes.append(str(error))
-    _raise(mistakes)
+            problems.append(str(error))
+    _raise(problems)
 
 
 def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:
@@ -117,6 +117,6 @@ def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: st
     ]
 
 
-def _raise(mistakes: Sequence[str]) -> None:
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+def _raise(problems: Sequence[str]) -> None:
+    if problems:
+        raise ParameterError("\n".join(problems))

@@ -14,11 +14,11 @@ from segue.experiment.config import RunConfig
 from segue.experiment.fit_and_test import TestedModel, fit_and_test
 from segue.experiment.leaderboard import leaderboard
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs, recent_popularity_specs
+from segue.experiment.prepared_data import prepare_log, with_prepared
 from segue.experiment.results import Results
 from segue.experiment.run_folder import check_folder
-from segue.experiment.source import prepare_log, with_prepared
+from segue.experiment.run_writer import RunWriter
 from segue.experiment.tracking.tracker import check_trackers
-from segue.experiment.writer import RunWriter
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
@@ -83,14 +83,14 @@ def run_seeds(
         check_folder(out, resume=resume, overwrite=overwrite)
     check_trackers(config.track)
     config, opened = with_prepared(config, events)
-    build_specs(config)  # Refuses mistakes, as the next line does, before the log is read.
+    build_specs(config)  # Raises every problem, as the next line does, before the log is read.
     runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
     runtime.check()
     data = opened or prepare_log(config, events)
     for note in (*config.notes, *data.notes):
         logger.info(note)
-    if mistakes := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
-        raise ParameterError("\n".join(mistakes))
+    if problems := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
+        raise ParameterError("\n".join(problems))
     results = []
     for seed, out in folders.items():
         if len(folders) > 1:

@@ -13,7 +13,7 @@ from segue.experiment.config import RunConfig
 from segue.experiment.model_specs import ModelSpec
 from segue.parameters import flatten, typed
 from segue.protocols.dataset import Dataset
-from segue.protocols.identity import differences
+from segue.protocols.hashing import differences
 from segue.protocols.protocol import Protocol
 from segue.storage import make_folder, remove, write_text
 from segue.storage.scratch import is_unfinished

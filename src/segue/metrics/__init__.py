@@ -8,11 +8,12 @@ from typing import Literal
 from segue.errors import ParameterError, UnknownNameError
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS
 from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Cutoff
+from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)
 """Beyond-accuracy metrics of the lists."""
 
-VALUE_METRICS = ("auc", "logloss", "mae", "rmse")
+VALUE_METRICS = tuple(sorted((*CASE_VALUE_METRICS, *GLOBAL_VALUE_METRICS)))
 """Metrics of predicted values, which need a label for each held-out event."""
 
 RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
@@ -21,7 +22,7 @@ RANKING_METRICS = (*RANK_METRICS, *AUC_METRICS, *LIST_METRICS)
 OPTIONAL_CUTOFF = ("mrr", "ndcg", "map")
 """Metrics whose cut-off is optional: without one they cover the whole ranking."""
 
-CHOOSING_METRICS = (*RANK_METRICS, *AUC_METRICS)
+SELECTION_METRICS = (*RANK_METRICS, *AUC_METRICS)
 """Metrics that can select an epoch or hyperparameters: those of ranks, of which higher is better."""
 
 Orientation = Literal["higher", "lower"]
@@ -116,6 +117,6 @@ def is_better(metric: str, value: float, other: float) -> bool:
     return order_key(metric, value) < order_key(metric, other)
 
 
-def are_of_values(names: Mapping[str, MetricName]) -> bool:
+def are_value_metrics(names: Mapping[str, MetricName]) -> bool:
     """Return whether the metrics of an evaluation, which are of one kind, are value metrics."""
     return any(name.name in VALUE_METRICS for name in names.values())

@@ -13,7 +13,7 @@ from segue.errors import ParameterError
 
 Column = Float64[np.ndarray, "C"]
 
-Figure = Callable[[Int64[np.ndarray, "C"]], float]
+WeightedStatistic = Callable[[Int64[np.ndarray, "C"]], float]
 """A metric of all cases together, from how often each of them counts."""
 
 CLIP = 1e-15
@@ -36,13 +36,13 @@ def log_loss(predictions: Column, labels: Column) -> Column:
     return np.asarray(-np.log(probability))
 
 
-def root_mean_squared_error(predictions: Column, labels: Column) -> Figure:
+def root_mean_squared_error(predictions: Column, labels: Column) -> WeightedStatistic:
     """Return the root of the mean of the squared errors, of cases that each count so many times."""
     errors = (predictions - labels) ** 2
     return lambda times: float(np.sqrt(np.average(errors, weights=times)))
 
 
-def auc(predictions: Column, labels: Column) -> Figure:
+def auc(predictions: Column, labels: Column) -> WeightedStatistic:
     """Return the share of the pairs of a liked and another case in which the liked one is predicted higher.
 
     A tie counts half. It is NaN if all cases are liked or none is, and, as the other metrics, if a prediction is NaN.
@@ -89,8 +89,11 @@ def _check_binary(labels: Column, metric: str) -> None:
         )
 
 
-CASE_VALUES: Mapping[str, Callable[[Column, Column], Column]] = {"mae": absolute_error, "logloss": log_loss}
+CASE_VALUE_METRICS: Mapping[str, Callable[[Column, Column], Column]] = {"mae": absolute_error, "logloss": log_loss}
 """Means over the cases, by name."""
 
-WHOLE_VALUES: Mapping[str, Callable[[Column, Column], Figure]] = {"rmse": root_mean_squared_error, "auc": auc}
+GLOBAL_VALUE_METRICS: Mapping[str, Callable[[Column, Column], WeightedStatistic]] = {
+    "rmse": root_mean_squared_error,
+    "auc": auc,
+}
 """Metrics of all cases together, by name."""

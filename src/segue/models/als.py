@@ -22,7 +22,7 @@ from segue.models.factorisation import (
     train_factors,
     training_matrix,
 )
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.rng import generator
 from segue.spaces import Choice, Range
 from segue.training.runtime import Runtime

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
+from segue.models.persistence import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.state import ModelConfig
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
 from segue.nn.losses.config import NCE
 from segue.spaces import Range

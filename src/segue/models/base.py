@@ -15,6 +15,7 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
+from segue.models.persistence import ModelState
 from segue.models.recommendation import Recommendation, recommend_sessions
 from segue.models.requests import (
     Allowed,
@@ -26,7 +27,6 @@ from segue.models.requests import (
     item_filters,
     session_lists,
 )
-from segue.models.state import ModelState
 from segue.training.runtime import Runtime
 
 
@@ -42,7 +42,7 @@ class Model(ModelState):
         **parameters: single parameters, on top of the preset.
 
     Raises:
-        ParameterError: a parameter is unknown or breaks its rule; all mistakes are reported together.
+        ParameterError: a parameter is unknown or breaks its rule; all problems are reported together.
     """
 
     def check(self, train: Sessions) -> None:

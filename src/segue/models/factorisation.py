@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import DivergedError, import_extra, require_extra
-from segue.models.embedding import EmbeddingModel
+from segue.models.dot_product import DotProductModel
 
 _ROWS_PER_SOLVE = 64
 """Sessions solved at once: their systems stay in the cache, and sessions of similar length need little padding."""
@@ -25,7 +25,7 @@ class FactorTraining(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class FactorModel(EmbeddingModel):
+class FactorModel(DotProductModel):
     """A model that is a factorisation of sessions x items."""
 
     item_factors: Float32[np.ndarray, "N+1 D"]
@@ -65,7 +65,7 @@ class Converged(Exception):  # noqa: N818 (it is no error)
     """Raised in a callback to end the training; implicit offers no other way."""
 
 
-class Trainer(Protocol):
+class ImplicitModel(Protocol):
     """A factorisation of implicit."""
 
     item_factors: Float32[np.ndarray, "M D"]
@@ -75,11 +75,11 @@ class Trainer(Protocol):
         """Learn, and call ``callback`` after every pass."""
 
 
-def train_factors(trainer: Trainer, matrix: csr_matrix, watch: Callable[..., None]) -> Float32[np.ndarray, "M D"]:
+def train_factors(model: ImplicitModel, matrix: csr_matrix, watch: Callable[..., None]) -> Float32[np.ndarray, "M D"]:
     """Train for all passes, or until ``watch`` raises ``Converged``.
 
     Args:
-        trainer: a factorisation of implicit.
+        model: a factorisation of implicit.
         matrix: sessions x items.
         watch: called after every pass with the arguments of implicit's callback.
 
@@ -91,8 +91,8 @@ def train_factors(trainer: Trainer, matrix: csr_matrix, watch: Callable[..., Non
     """
     not_finite = import_extra("implicit.recommender_base", "matrix factorisation", "mf").ModelFitError
     with suppress(Converged, not_finite):  # The latter means that factors are not finite, which is checked below.
-        trainer.fit(matrix, show_progress=False, callback=watch)
-    factors = np.vstack([np.zeros_like(trainer.item_factors[:1]), trainer.item_factors])
+        model.fit(matrix, show_progress=False, callback=watch)
+    factors = np.vstack([np.zeros_like(model.item_factors[:1]), model.item_factors])
     if not np.isfinite(factors).all():
         raise DivergedError(
             "the item factors are no longer finite: lower training.learning_rate or raise regularization"

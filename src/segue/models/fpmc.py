@@ -121,9 +121,9 @@ class FPMC(SequenceModel):
             **self.sizes(n_items), in_context=bool(self.features), baskets=self.config.basket == "equal-times"
         )
 
-    def refusals(self, train: Sessions) -> Iterator[str]:
+    def data_problems(self, train: Sessions) -> Iterator[str]:
         """Say which parameters ask for what the log does not have."""
-        yield from super().refusals(train)
+        yield from super().data_problems(train)
         if self.config.user and (train.columns is None or USER not in train.columns.columns):
             yield (
                 f"{self.name}.user: needs a log with a column '{USER}', got one without it; "

@@ -15,13 +15,13 @@ from segue.data.indices import item_indices, whole_number
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.persistence import ModelConfig
 from segue.models.requests import Allowed, Excluded, item_filters
-from segue.models.state import ModelConfig
 from segue.nn.encoders.recurrent import GRU4RecEncoder
-from segue.nn.losses.config import AccidentalHits, DrawnNegatives, LogQ, by_name
+from segue.nn.losses.config import AccidentalHitsMixin, LogQMixin, SampledLoss, by_name
 from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max
 from segue.nn.losses.sampled import StepLoss, session_parallel
-from segue.nn.losses.softmax import Precision
+from segue.nn.losses.softmax import ProductPrecision
 from segue.nn.sampling import SessionParallelNegatives
 from segue.parameters import KIND
 from segue.spaces import Around, Range
@@ -31,7 +31,7 @@ from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
 
 
-class LaneLossConfig(AccidentalHits, DrawnNegatives):
+class LaneLossConfig(AccidentalHitsMixin, SampledLoss):
     """A loss against the targets of all lanes and drawn items."""
 
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> SessionParallelNegatives:
@@ -39,12 +39,12 @@ class LaneLossConfig(AccidentalHits, DrawnNegatives):
         return SessionParallelNegatives(self.sampler(support, seed), support, reject_hits=self.reject_hits)
 
 
-class LaneCrossEntropy(LogQ, LaneLossConfig):
+class LaneCrossEntropy(LogQMixin, LaneLossConfig):
     """Softmax cross-entropy against the negatives of a step."""
 
     kind: Literal["cross-entropy"] = "cross-entropy"
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return partial(session_parallel, logq=self.logq)
 
@@ -58,7 +58,7 @@ class LaneRanking(LaneLossConfig):
     elu: float = Field(0.5, gt=0)
     """Weight of the negative part of the activation elu."""
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return partial(session_parallel, loss=activated(self.score_loss(), self.activation, self.elu))
 

@@ -16,8 +16,8 @@ from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
-from segue.models.embedding import EmbeddingModel
-from segue.models.state import ModelConfig
+from segue.models.dot_product import DotProductModel
+from segue.models.persistence import ModelConfig
 from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
@@ -40,7 +40,7 @@ class NeuralConfig(ModelConfig):
     search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
 
-class NeuralModel(EmbeddingModel):
+class NeuralModel(DotProductModel):
     """A model that is a network, trained by gradient descent."""
 
     config: NeuralConfig
@@ -54,12 +54,12 @@ class NeuralModel(EmbeddingModel):
     def build(self, n_items: int) -> Encoder:
         """Return a network with fresh weights for ``n_items`` items."""
 
-    def observe(self, train: Sessions) -> None:
+    def fit_preprocessing(self, train: Sessions) -> None:
         """Learn from the log what the network depends on, the vocabulary first."""
         self.vocabulary = train.vocabulary
 
     def assemble(self) -> Encoder:
-        """Return a network with fresh weights for what ``observe`` learnt."""
+        """Return a network with fresh weights for what ``fit_preprocessing`` learnt."""
         return self.build(len(self.vocabulary))
 
     @abstractmethod
@@ -73,7 +73,7 @@ class NeuralModel(EmbeddingModel):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train. Without ``valid`` all epochs are run and the last one is kept."""
         self._output = None
-        self.observe(train)
+        self.fit_preprocessing(train)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
             self.network = self.assemble().to(runtime.torch_device())
@@ -105,7 +105,7 @@ class NeuralModel(EmbeddingModel):
         seed: int,
         runtime: Runtime,
         *,
-        further: bool = False,
+        warm_start: bool = False,
     ) -> list[EpochRecord]:
         """Train the network from its present weights to its best ones."""
 
@@ -121,7 +121,7 @@ class NeuralModel(EmbeddingModel):
             seed=seed,
             identity=self.identity(train, valid, seed, runtime) if runtime.checkpoint is not None else {},
             runtime=runtime,
-            further=further,
+            warm_start=warm_start,
         ).run()
 
     def _fine_tune(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> list[EpochRecord]:
@@ -130,7 +130,7 @@ class NeuralModel(EmbeddingModel):
         changes = {"epochs": tuning.epochs, "learning_rate": tuning.learning_rate or plan.learning_rate}
         logger.info("fine-tuning")
         plan = plan.model_copy(update=changes)
-        return self._train(train, plan, valid, seed, runtime.part("fine-tuning"), further=True)
+        return self._train(train, plan, valid, seed, runtime.part("fine-tuning"), warm_start=True)
 
     def identity(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> dict[str, str]:
         """Identify a training, so that no checkpoint of another one is resumed."""

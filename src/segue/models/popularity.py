@@ -10,7 +10,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.spaces import Choice
 from segue.training.runtime import Runtime
 

@@ -89,23 +89,23 @@ def usable_models() -> tuple[list[type[Model]], list[str]]:
     Returns:
         The models, and for each model of another package that is left out a message why.
     """
-    models, faults = [model_class(name) for name in BUILT_IN], []
+    models, problems = [model_class(name) for name in BUILT_IN], []
     for name, entries in find_plugins().items():
         if name in BUILT_IN:
-            faults.append(f"{origin(entries)}: is ignored, because segue has a model of this name; rename it")
+            problems.append(f"{origin(entries)}: is ignored, because segue has a model of this name; rename it")
             continue
         try:
             models.append(load_plugin(entries))
         except PluginError as error:
-            faults.append(str(error))
-    return models, faults
+            problems.append(str(error))
+    return models, problems
 
 
 def model_classes() -> list[type[Model]]:
     """Return every model, as ``usable_models`` does; a warning is issued for each that is left out."""
-    models, faults = usable_models()
-    for fault in faults:
-        warnings.warn(fault, RuntimeWarning, stacklevel=2)
+    models, problems = usable_models()
+    for problem in problems:
+        warnings.warn(problem, RuntimeWarning, stacklevel=2)
     return models
 
 

@@ -8,7 +8,7 @@ from segue.data.vocabulary import PADDING
 from segue.models.base import Model
 
 
-def barred(
+def excluded_mask(
     items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
 ) -> Bool[np.ndarray, "B C"]:
     """Return which items must not be listed: padding, and those that a filter leaves out."""
@@ -52,7 +52,7 @@ def fill_lists(
     while len(rows):
         length = min(length, n_items)
         lists, _ = retriever._top_k(prefixes[rows], length, None, None)
-        masks = barred(lists, allowed, None if exclude is None else exclude[rows])
+        masks = excluded_mask(lists, allowed, None if exclude is None else exclude[rows])
         for row, listed, mask in zip(rows, lists, masks, strict=True):
             others = np.flatnonzero(~np.isin(listed, candidates[row]) & (listed != PADDING))
             scores = float(below[row]) - 1 - np.arange(len(others))

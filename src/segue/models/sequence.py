@@ -18,8 +18,8 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.persistence import ModelConfig
 from segue.models.requests import check_training
-from segue.models.state import ModelConfig
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import ContextEmbedding
 from segue.spaces import Around, Choice
@@ -71,10 +71,10 @@ class SequenceModel(NeuralModel):
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
-        if mistakes := [f"{self.name}.training.{mistake}" for mistake in self._conflicts(self.config.training)]:
-            raise ParameterError("\n".join(mistakes))
+        if problems := [f"{self.name}.training.{problem}" for problem in self._config_problems(self.config.training)]:
+            raise ParameterError("\n".join(problems))
 
-    def _conflicts(self, plan: SequenceTraining) -> Iterator[str]:
+    def _config_problems(self, plan: SequenceTraining) -> Iterator[str]:
         usual = type(plan)()
         if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
             yield (
@@ -102,21 +102,21 @@ class SequenceModel(NeuralModel):
     def check(self, train: Sessions) -> None:
         """Check that the log has what the parameters need; see ``Model.check``."""
         super().check(train)
-        if mistakes := list(self.refusals(train)):
-            raise ParameterError("\n".join(mistakes))
+        if problems := list(self.data_problems(train)):
+            raise ParameterError("\n".join(problems))
 
-    def refusals(self, train: Sessions) -> Iterator[str]:
+    def data_problems(self, train: Sessions) -> Iterator[str]:
         """Yield messages on parameters that need what the log does not have."""
-        yield from (f"{self.name}.features: {mistake}" for mistake in check_features(self.config.features, train))
+        yield from (f"{self.name}.features: {problem}" for problem in check_features(self.config.features, train))
 
     @property
     def features(self) -> tuple[str, ...]:
         """Features of an event that are read besides its item."""
         return self.config.features
 
-    def observe(self, train: Sessions) -> None:
+    def fit_preprocessing(self, train: Sessions) -> None:
         """Learn the vocabulary and the features."""
-        super().observe(train)
+        super().fit_preprocessing(train)
         self.context = Context.fit(self.features, train)
 
     @property

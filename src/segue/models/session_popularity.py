@@ -8,7 +8,7 @@ from torch import Tensor
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.training.runtime import Runtime
 
 

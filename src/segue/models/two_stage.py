@@ -18,17 +18,17 @@ from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
 from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
+from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
-from segue.models.reranking import barred, fill_lists
+from segue.models.reranking import excluded_mask, fill_lists
 from segue.models.sequence import SequenceModel
-from segue.models.state import ModelConfig
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
 from segue.training.config import ListTraining
 from segue.training.loop import Trainer
 from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import best_items
+from segue.training.soft_labels import predict_top_k
 from segue.validation import build
 
 logger = logging.getLogger(__name__)
@@ -76,20 +76,20 @@ class TwoStage(Model):
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         super().__init__(config, preset=preset, **parameters)
-        mistakes = []
+        problems = []
         for stage in _STAGES:
             try:
                 setattr(self, stage, self._build(stage))
             except InputError as error:
-                mistakes.append(str(error))
+                problems.append(str(error))
         loss = self.config.listwise.loss
-        if not mistakes and loss is not None and not isinstance(self.ranker, SequenceModel):
-            mistakes.append(
+        if not problems and loss is not None and not isinstance(self.ranker, SequenceModel):
+            problems.append(
                 f"{self.name}.listwise.loss: must be none with the ranker '{self.ranker.name}', got '{loss}': only "
                 "sequence encoders, such as sasrec or narm, learn an order by gradient from any list"
             )
-        if mistakes:
-            raise ParameterError("\n".join(mistakes))
+        if problems:
+            raise ParameterError("\n".join(problems))
         whole = {f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in self._stages()}
         if any(getattr(self.config, name) != values for name, values in whole.items()):
             # All parameters are kept, so that an artifact does not depend on the defaults of a later version.
@@ -147,14 +147,14 @@ class TwoStage(Model):
 
     def check(self, train: Sessions) -> None:
         """Check the training sessions for both models; see ``Model.check``."""
-        mistakes = []
+        problems = []
         for stage, model in self._stages():
             try:
                 model.check(train)
             except (ParameterError, EmptyDataError) as error:
-                mistakes.append(self._placed(error, stage, model.name))
-        if mistakes:
-            raise ParameterError("\n".join(mistakes))
+                problems.append(self._placed(error, stage, model.name))
+        if problems:
+            raise ParameterError("\n".join(problems))
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         for stage, model in self._stages():
@@ -187,7 +187,7 @@ class TwoStage(Model):
             seed=seed,
             identity=identity,
             runtime=runtime,
-            further=True,
+            warm_start=True,
         ).run()
         ranker._cache_table()
 
@@ -195,7 +195,7 @@ class TwoStage(Model):
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
         prefixes, progress = train.prefixes(starts, events), runtime.progress
-        lists, _ = best_items(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
+        lists, _ = predict_top_k(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
         rows = np.full(len(train.items), -1)
         rows[events] = np.arange(len(events))
         return ListwiseLoss(rows, lists, train.items, loss)
@@ -234,7 +234,7 @@ class TwoStage(Model):
         scores = self.ranker._score_items(prefixes, candidates).cpu().numpy()
         finite = np.isfinite(scores) & (candidates != PADDING)
         below = np.floor(np.where(finite, scores, 0.0).min(axis=1, initial=0.0))
-        scores = np.where(np.isnan(scores) | barred(candidates, allowed, exclude), -np.inf, scores)
+        scores = np.where(np.isnan(scores) | excluded_mask(candidates, allowed, exclude), -np.inf, scores)
         columns = np.lexsort((self.vocabulary.order.places[candidates], -scores), axis=1)[:, :k]
         items = np.zeros((len(candidates), k), dtype=np.int64)
         values = np.full((len(candidates), k), -np.inf, dtype=np.float32)

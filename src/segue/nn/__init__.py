@@ -1,1 +1,1 @@
-"""Parts of models and measures: encoders, losses, samplers, ranking, metrics."""
+"""Networks and the losses that they are trained with."""

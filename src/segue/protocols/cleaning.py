@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from segue.errors import InputError
 from segue.parameters import Section
-from segue.protocols import steps
+from segue.protocols import cleaning_steps
+from segue.protocols.cleaning_steps import Cleaned, parse_intervals
 from segue.protocols.holdout import in_utc
-from segue.protocols.steps import Cleaned, parse_intervals
 from segue.validation import idle
 
 StepName = Literal[
@@ -58,19 +58,19 @@ class CleaningStep:
 
 
 STEPS: Mapping[str, CleaningStep] = {
-    "incomplete": CleaningStep(steps.drop_incomplete),
-    "duplicates": CleaningStep(steps.drop_duplicates, ("drop_duplicates",), needs_times=True),
-    "window": CleaningStep(steps.window, ("last_days", "since", "until"), needs_times=True),
-    "sessionise": CleaningStep(steps.sessionise, ("session_gap",), needs_times=True),
-    "repeats": CleaningStep(steps.drop_repeats, ("drop_repeats",)),
-    "revisits": CleaningStep(steps.drop_revisits, ("revisits",)),
-    "values": CleaningStep(steps.keep_values, ("value_interval", "value_among")),
-    "max-length": CleaningStep(steps.drop_long_sessions, ("max_length",)),
-    "activity": CleaningStep(steps.keep_active, ("session_interval", "item_interval")),
-    "k-core": CleaningStep(steps.drop_outside_core, ("k_core",)),
-    "recent-share": CleaningStep(steps.keep_recent, ("recent_share",)),
-    "min-support": CleaningStep(steps.drop_rare_items, ("min_support",)),
-    "min-length": CleaningStep(steps.drop_short_sessions, ("min_length",)),
+    "incomplete": CleaningStep(cleaning_steps.drop_incomplete),
+    "duplicates": CleaningStep(cleaning_steps.drop_duplicates, ("drop_duplicates",), needs_times=True),
+    "window": CleaningStep(cleaning_steps.window, ("last_days", "since", "until"), needs_times=True),
+    "sessionise": CleaningStep(cleaning_steps.sessionise, ("session_gap",), needs_times=True),
+    "repeats": CleaningStep(cleaning_steps.drop_repeats, ("drop_repeats",)),
+    "revisits": CleaningStep(cleaning_steps.drop_revisits, ("revisits",)),
+    "values": CleaningStep(cleaning_steps.keep_values, ("value_interval", "value_among")),
+    "max-length": CleaningStep(cleaning_steps.drop_long_sessions, ("max_length",)),
+    "activity": CleaningStep(cleaning_steps.keep_active, ("session_interval", "item_interval")),
+    "k-core": CleaningStep(cleaning_steps.drop_outside_core, ("k_core",)),
+    "recent-share": CleaningStep(cleaning_steps.keep_recent, ("recent_share",)),
+    "min-support": CleaningStep(cleaning_steps.drop_rare_items, ("min_support",)),
+    "min-length": CleaningStep(cleaning_steps.drop_short_sessions, ("min_length",)),
 }
 """Steps on the log, and, after the test part is held out, on what is left for training."""
 
@@ -173,7 +173,7 @@ class Cleaning(Section):
         numbers = {name: value for name, value in self.settings(step).items() if value is not True}
         return STEPS[step].run(log, **numbers)
 
-    def decisive(self) -> dict[str, Any]:
+    def hashed_parameters(self) -> dict[str, Any]:
         """Return the steps and parameters that change a figure, ready for JSON."""
         names = {name for step in self.order if step in STEPS for name in self.settings(step)}
         if "known-items" in self.order:

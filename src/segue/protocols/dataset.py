@@ -16,20 +16,20 @@ from typing import Any
 
 import polars as pl
 
+from segue.data.array_files import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
 from segue.data.sessions import Sessions
 from segue.data.statistics import Statistics
-from segue.data.stored import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
 from segue.metrics.values import check_labels
 from segue.parameters import Section
-from segue.protocols.identity import protocol_hash
+from segue.protocols.hashing import protocol_hash
 from segue.protocols.pipeline import Stage
 from segue.protocols.protocol import Protocol, check_nested
-from segue.protocols.selection import metric_mistakes
+from segue.protocols.selection import metric_problems
 from segue.storage import read_unchanged
 
 MEASURING = ("ranking", "valid_metric", "decimals")
@@ -98,20 +98,20 @@ class Dataset:
             ParameterError: a parameter breaks its rule, or decides what is prepared; all are reported together.
         """
         protocol = self.protocol.changed(parameters)
-        mistakes = [
+        problems = [
             f"protocol.{name}: is decided when a log is prepared, and this data set has {own}; leave it out, or "
             "prepare the log again"
             for name, own in self.prepared_otherwise(parameters)
         ]
         if protocol.ranking.labeled != self.protocol.ranking.labeled:
-            mistakes.append(
+            problems.append(
                 f"protocol.ranking.candidates: 'labeled' is decided when a log is prepared, and this data set has "
                 f"'{self.protocol.ranking.candidates}'; leave it out, or prepare the log again"
             )
         else:
-            mistakes += metric_mistakes(protocol.ranking)
-        if mistakes:
-            raise ParameterError("\n".join(mistakes))
+            problems += metric_problems(protocol.ranking)
+        if problems:
+            raise ParameterError("\n".join(problems))
         if self.test.labels is not None:
             check_labels(self.test.labels, protocol.ranking.metrics)
         return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))

@@ -8,9 +8,9 @@ import polars as pl
 from segue.data.statistics import Statistics, count_items, statistics
 from segue.errors import EmptyDataError
 from segue.protocols.cleaning import STEPS
+from segue.protocols.cleaning_steps import keep_known_items
 from segue.protocols.holdout import SplitLog
 from segue.protocols.protocol import Protocol
-from segue.protocols.steps import keep_known_items
 
 
 @dataclass(frozen=True)

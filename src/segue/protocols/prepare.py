@@ -15,7 +15,7 @@ from segue.errors import EmptyDataError, ParameterError
 from segue.metrics.values import check_labels
 from segue.protocols.cases import count_seen_targets, encode, encode_cases
 from segue.protocols.dataset import Dataset
-from segue.protocols.identity import catalogue_hash, protocol_hash
+from segue.protocols.hashing import catalogue_hash, protocol_hash
 from segue.protocols.pipeline import Pipeline, Stage
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import check, check_cleaning, choose
@@ -200,7 +200,7 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
         notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
     if events.has_parts and protocol.split.kind != "given":
         notes.append(f"the log's own split is not used; split '{protocol.split.kind}' makes another")
-    if not protocol.split.tests_apart:
+    if not protocol.split.test_is_disjoint:
         notes.append(
             "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
         )

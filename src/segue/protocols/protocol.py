@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from segue.errors import ArtifactError, UnknownNameError
-from segue.metrics import CHOOSING_METRICS, VALUE_METRICS, MetricName
+from segue.metrics import SELECTION_METRICS, VALUE_METRICS, MetricName
 from segue.parameters import KIND, Section, merge
 from segue.protocols.cases import CaseRules
 from segue.protocols.cleaning import Cleaning
@@ -93,7 +93,7 @@ class Protocol(Section):
     @classmethod
     def _validation_is_held_out(cls, split: Split, info: Any) -> Split:
         cleaning = info.data.get("cleaning")
-        if cleaning is not None and "hold-out-valid" not in cleaning.order and split.validates:
+        if cleaning is not None and "hold-out-valid" not in cleaning.order and split.has_validation:
             rule = "left out where cleaning.order has no step 'hold-out-valid', or the step added"
             values = split.model_dump(exclude_defaults=True)
             if rules := {name: f"{rule}, got {value}" for name, value in values.items() if name.startswith("valid_")}:
@@ -109,7 +109,7 @@ class Protocol(Section):
             values = cases.model_dump(include={"label", "label_threshold"}, exclude_defaults=True)
             rule = f"left out with ranking.candidates '{ranking.candidates}', for it belongs to 'labeled'"
             rules |= {name: f"{rule}, got {value!r}" for name, value in values.items()}
-        fed = split is None or (split.divides_sessions and split.validates and split.tests_apart)
+        fed = split is None or (split.divides_sessions and split.has_validation and split.test_is_disjoint)
         if not cases.feed_valid and not fed:
             rules["feed_valid"] = (
                 f"left out with split '{split.kind}', where no session has events for both validation and the test, "
@@ -124,8 +124,8 @@ class Protocol(Section):
     def _known_valid_metric(cls, metric: str | None) -> str | None:
         if metric is not None:
             check_metrics([metric], "a metric")
-            if MetricName.parse(metric).name not in CHOOSING_METRICS:
-                raise ValueError(f"a metric of ranks ({', '.join(CHOOSING_METRICS)}), of which more is better")
+            if MetricName.parse(metric).name not in SELECTION_METRICS:
+                raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
         return metric
 
     @classmethod
@@ -187,16 +187,16 @@ class Protocol(Section):
     @property
     def feeds_valid(self) -> bool:
         """Whether validation events come before those of the test; not where they are the very same events."""
-        return self.cases.feed_valid and self.split.tests_apart
+        return self.cases.feed_valid and self.split.test_is_disjoint
 
-    def decisive(self) -> dict[str, Any]:
+    def hashed_parameters(self) -> dict[str, Any]:
         """Return the parameters that change a figure, ready for JSON; of the steps those that do something."""
-        cleaning = self.cleaning.decisive()
-        if not self.split.validates:
+        cleaning = self.cleaning.hashed_parameters()
+        if not self.split.has_validation:
             cleaning["order"] = [step for step in cleaning["order"] if step != "hold-out-valid"]
         return {
             "cleaning": cleaning,
-            "split": self.split.decisive(validated="hold-out-valid" in cleaning["order"]),
+            "split": self.split.hashed_parameters(validated="hold-out-valid" in cleaning["order"]),
             "cases": self.cases.model_dump(mode="json"),
             "ranking": self.ranking.model_dump(mode="json", exclude={"metrics"}),
         }

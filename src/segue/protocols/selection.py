@@ -5,7 +5,7 @@ from typing import Any
 
 from segue.data.events import Events
 from segue.errors import ParameterError
-from segue.metrics import VALUE_METRICS, MetricName, are_of_values
+from segue.metrics import VALUE_METRICS, MetricName, are_value_metrics
 from segue.parameters import KIND, merge
 from segue.protocols.protocol import Protocol
 from segue.protocols.ranking import Ranking
@@ -73,21 +73,21 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
     Raises:
         ParameterError: a split or a step needs what the log does not have; all of it is reported together.
     """
-    mistakes = []
+    problems = []
     if protocol.split.kind == "given" and not events.has_parts:
         remedy = "test on all of it (--all)" if trained else "choose another split"
-        mistakes.append(f"protocol.split: 'given' needs a log with train and test parts; {remedy}")
+        problems.append(f"protocol.split: 'given' needs a log with train and test parts; {remedy}")
     if protocol.split.kind == "whole" and not trained:
-        mistakes.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
-    mistakes += _label_mistakes(events, protocol)
+        problems.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
+    problems += _label_problems(events, protocol)
     if not events.has_time and protocol.split.needs_times:
-        mistakes.append(
+        problems.append(
             f"protocol.split: '{protocol.split.kind}' needs times and this log has none; "
             "choose ratio or last-event, or map the column with the times"
         )
-    mistakes += _cleaning_mistakes(events, protocol)
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+    problems += _cleaning_problems(events, protocol)
+    if problems:
+        raise ParameterError("\n".join(problems))
 
 
 def check_cleaning(events: Events, protocol: Protocol) -> None:
@@ -96,12 +96,12 @@ def check_cleaning(events: Events, protocol: Protocol) -> None:
     Raises:
         ParameterError: all of them, reported together.
     """
-    mistakes = list(_cleaning_mistakes(events, protocol))
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+    problems = list(_cleaning_problems(events, protocol))
+    if problems:
+        raise ParameterError("\n".join(problems))
 
 
-def _cleaning_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
+def _cleaning_problems(events: Events, protocol: Protocol) -> Iterator[str]:
     if not events.has_time:
         yield from (
             f"protocol.cleaning.{parameter}: needs times and this log has none; leave it out, or map the column with "
@@ -126,9 +126,9 @@ def _missing_columns(events: Events, protocol: Protocol) -> Iterator[str]:
                 )
 
 
-def metric_mistakes(ranking: Ranking) -> Iterator[str]:
+def metric_problems(ranking: Ranking) -> Iterator[str]:
     """Report metrics that do not fit the candidates: those of values need labels, the others need ranks."""
-    if are_of_values(MetricName.parse_all(ranking.metrics)) != ranking.labeled:
+    if are_value_metrics(MetricName.parse_all(ranking.metrics)) != ranking.labeled:
         got = ", ".join(ranking.metrics)
         yield (
             f"protocol.ranking.metrics: must be of {', '.join(VALUE_METRICS)} with candidates 'labeled', got {got}"
@@ -137,9 +137,9 @@ def metric_mistakes(ranking: Ranking) -> Iterator[str]:
         )
 
 
-def _label_mistakes(events: Events, protocol: Protocol) -> Iterator[str]:
+def _label_problems(events: Events, protocol: Protocol) -> Iterator[str]:
     """Report what keeps held-out events from being measured against their labels."""
-    yield from metric_mistakes(protocol.ranking)
+    yield from metric_problems(protocol.ranking)
     if not protocol.ranking.labeled:
         return
     if protocol.cases.targets == "together":

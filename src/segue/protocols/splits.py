@@ -28,12 +28,12 @@ class BaseSplit(Section):
     """Whether a session can have events in several parts, so that a test case is fed those of earlier parts."""
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether a validation part is held out."""
         return True
 
     @property
-    def tests_apart(self) -> bool:
+    def test_is_disjoint(self) -> bool:
         """Whether the events of the test are others than those of validation."""
         return True
 
@@ -45,14 +45,14 @@ class BaseSplit(Section):
         """Hold out the validation part of what is left for training, ``log``; ``test`` is the test part."""
         raise NotImplementedError
 
-    def decisive(self, *, validated: bool) -> dict[str, Any]:
+    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
         """Return the parameters that change a figure, ready for JSON, where a validation part is held out or not."""
         values = self.model_dump(mode="json")
         return {name: value for name, value in values.items() if validated or not name.startswith("valid_")}
 
 
-class DrawnSplit(BaseSplit):
-    """A split that holds out the last events, or any."""
+class OrderedSplit(BaseSplit):
+    """A split that holds out the last events, in order of time, or random ones."""
 
     divides_sessions: ClassVar[bool] = True
 
@@ -85,7 +85,7 @@ class LastDaysSplit(BaseSplit):
     """Length of the validation part, which lies before it; 0 holds out none."""
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether the validation part has any length."""
         return self.valid_days > 0
 
@@ -98,7 +98,7 @@ class LastDaysSplit(BaseSplit):
         return holdout.last_days(log, self.valid_days)
 
 
-class LastEventSplit(DrawnSplit):
+class LastEventSplit(OrderedSplit):
     """Hold out one or two events of each session."""
 
     kind: Literal["last-event"] = "last-event"
@@ -107,12 +107,12 @@ class LastEventSplit(DrawnSplit):
     for both. test_only: the last event is for the test, and there is no validation part."""
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether an event is left for validation."""
         return self.leave != "test_only"
 
     @property
-    def tests_apart(self) -> bool:
+    def test_is_disjoint(self) -> bool:
         """Whether test and validation have an event each."""
         return self.leave != "valid_only"
 
@@ -137,7 +137,7 @@ class RatioSplit(BaseSplit):
     """Share of the remaining sessions that are held out for validation; 0 holds out none."""
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether any share is held out for validation."""
         return self.valid_share > 0
 
@@ -150,7 +150,7 @@ class RatioSplit(BaseSplit):
         return holdout.last_share(log, self.valid_share)
 
 
-class EventRatioSplit(DrawnSplit):
+class EventRatioSplit(OrderedSplit):
     """Hold out shares of the events."""
 
     kind: Literal["event-ratio"] = "event-ratio"
@@ -173,7 +173,7 @@ class EventRatioSplit(DrawnSplit):
         return "none" if group_by is None else group_by
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether any share is held out for validation."""
         return self.ratios[1] > 0
 
@@ -188,10 +188,10 @@ class EventRatioSplit(DrawnSplit):
         number = holdout.validation_sizes(log, test, self.ratios, self.group_by)
         return holdout.share_of_events(log, lambda _: number, self.group_by, self._draw("valid"))
 
-    def decisive(self, *, validated: bool) -> dict[str, Any]:
+    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
         """Return the parameters that change a figure, the ratios on one scale."""
         shares = [round(share / sum(self.ratios), 12) for share in self.ratios]
-        return {**super().decisive(validated=validated), "ratios": shares}
+        return {**super().hashed_parameters(validated=validated), "ratios": shares}
 
 
 class GlobalTimeSplit(BaseSplit):
@@ -230,7 +230,7 @@ class GlobalTimeSplit(BaseSplit):
         return moment
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether a moment, or a share, of validation is named."""
         return self.valid_share > 0 if self.test_from is None else self.valid_from is not None
 
@@ -272,7 +272,7 @@ class WholeSplit(BaseSplit):
     kind: Literal["whole"] = "whole"
 
     @property
-    def validates(self) -> bool:
+    def has_validation(self) -> bool:
         """There is no validation part."""
         return False
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from segue.errors import ParameterError, UnknownNameError
-from segue.metrics import CHOOSING_METRICS
+from segue.metrics import SELECTION_METRICS
 from segue.parameters import KIND, typed
 from segue.recbole.log import Log
 from segue.recbole.models import Kind
@@ -177,7 +177,7 @@ def choosing_metric(text: Any) -> str | None:
         UnknownNameError: there is no such metric.
     """
     name = metric_name(text, "valid_metric")
-    return name if name.partition("@")[0] in CHOOSING_METRICS else None
+    return name if name.partition("@")[0] in SELECTION_METRICS else None
 
 
 def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:

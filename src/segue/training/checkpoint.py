@@ -61,8 +61,8 @@ def require_same_training(path: Path, saved: Mapping[str, str], identity: Mappin
     for name in {**identity, **saved}:
         if saved.get(name) != identity.get(name):
             raise ArtifactError(
-                f"{path}: is the checkpoint of another training (its {name} differ); "
-                "delete it to start over, or resume with what it was begun with"
+                f"{path}: is the checkpoint of another training (different {name}); "
+                "delete it to start over, or resume with the settings it was started with"
             )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import EmptyDataError, InputError, ParameterError
-from segue.metrics import CHOOSING_METRICS, MetricName
+from segue.metrics import SELECTION_METRICS, MetricName
 from segue.nn.losses.config import FullCrossEntropy, Loss
 from segue.parameters import Section
 
@@ -57,8 +57,8 @@ class TrainingConfig(Section):
             name = MetricName.parse(metric).name
         except InputError as error:
             raise ValueError(f"a metric ({error})") from None
-        if name not in CHOOSING_METRICS:
-            raise ValueError(f"a metric of ranks ({', '.join(CHOOSING_METRICS)}), of which more is better")
+        if name not in SELECTION_METRICS:
+            raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
         return metric
 
 

@@ -59,7 +59,7 @@ class Trainer:
         seed: seed of the dropout masks.
         identity: values that tell this training from others, by name; a checkpoint of another one is refused.
         runtime: checkpoints and progress.
-        further: the module has been trained before: what anneals stays as at the end of a training, an epoch has to
+        warm_start: the module has been trained before: what anneals stays as at the end of a training, an epoch has to
             beat the weights of before on validation, or these are kept, and they are part of the identity.
     """
 
@@ -73,7 +73,7 @@ class Trainer:
         seed: int,
         identity: Mapping[str, str],
         runtime: Runtime,
-        further: bool = False,
+        warm_start: bool = False,
     ) -> None:
         self._objective = objective
         self._module = objective.module
@@ -83,9 +83,9 @@ class Trainer:
         self._plan = plan
         self._validate = validate
         self._seed = seed
-        self._identity = {**identity, "first weights": weights_hash(self._module)} if further else dict(identity)
+        self._identity = {**identity, "first weights": weights_hash(self._module)} if warm_start else dict(identity)
         self._runtime = runtime
-        self._further = further
+        self._warm_start = warm_start
         self._position = _Position()
         self._best_value = -math.inf
         self._best: dict[str, Tensor] = {}
@@ -104,8 +104,8 @@ class Trainer:
         if self._runtime.resume and self._runtime.checkpoint and self._runtime.checkpoint.exists():
             self._restore()
             for record in self._curve:
-                self._runtime.tell(record)
-        elif self._further and self._validate is not None:
+                self._runtime.end_epoch(record)
+        elif self._warm_start and self._validate is not None:
             self._keep(self._validated())
         while self._position.epoch < self._plan.epochs and not self._out_of_patience():
             self._run_epoch()
@@ -144,7 +144,7 @@ class Trainer:
     def _step(self, step: int, done: int, total: int) -> Tensor:
         self._set_learning_rate(done / total)
         if isinstance(self._module, Annealed):
-            self._module.anneal(1.0 if self._further else done / total)
+            self._module.anneal(1.0 if self._warm_start else done / total)
         for parameter in self._parameters:
             parameter.grad = None
         loss = self._objective.loss(step)
@@ -184,7 +184,7 @@ class Trainer:
         self._position = _Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
         if self._runtime.checkpoint is not None:
             self._save()
-        self._runtime.tell(self._curve[-1])
+        self._runtime.end_epoch(self._curve[-1])
 
     def _validated(self) -> float:
         assert self._validate is not None

@@ -18,7 +18,7 @@ from segue.nn.encoders.cells import State
 from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.functions import lambda_rank, list_net
 from segue.nn.losses.sampled import LossInput, StepLoss
-from segue.nn.losses.softmax import Precision, soft_cross_entropy
+from segue.nn.losses.softmax import ProductPrecision, soft_cross_entropy
 from segue.nn.sampling import NegativeSampler
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
@@ -89,11 +89,11 @@ class DistillationLoss:
         precision: precision of the matrix products.
     """
 
-    def __init__(self, labels: SoftLabels, plan: Distillation, precision: Precision) -> None:
+    def __init__(self, labels: SoftLabels, plan: Distillation, precision: ProductPrecision) -> None:
         self._labels = labels
         self._weight = plan.weight
         self._temperature = plan.temperature
-        self._precision: Precision = precision
+        self._precision: ProductPrecision = precision
 
     def fingerprint(self) -> str:
         """Return a hash of labels, weight and temperature."""

@@ -42,8 +42,8 @@ class EpochRecord:
     kept: bool = True
 
 
-Observer = Callable[[str, EpochRecord], None]
-"""Is told the stage of a fit and each of its epochs; what it raises ends the fit."""
+EpochCallback = Callable[[str, EpochRecord], None]
+"""Called with the stage of a fit and each of its epochs; an error that it raises ends the fit."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Runtime:
         checkpoint_seconds: least time between two checkpoints inside an epoch.
         resume: go on from ``checkpoint`` if it exists.
         progress: receives progress updates.
-        observe: who is told of each epoch, in order; one that resumes hears of the epochs before it, too. It is asked
-            after the epoch's checkpoint, so that it may end the training by what it raises.
+        on_epoch_end: called after each epoch, in order; a resumed training calls it for the epochs before, too. It runs
+            after the checkpoint of the epoch, so that it may end the training by raising an error.
         stage: which training of a fit this is, for models that have several.
     """
 
@@ -75,7 +75,7 @@ class Runtime:
     checkpoint_seconds: float = 60.0
     resume: bool = False
     progress: Progress = field(default_factory=Progress)
-    observe: Observer | None = None
+    on_epoch_end: EpochCallback | None = None
     stage: str = "training"
 
     def part(self, name: str) -> Self:
@@ -83,10 +83,10 @@ class Runtime:
         checkpoint = self.checkpoint and self.checkpoint.with_name(f"{self.checkpoint.name}.{name}")
         return replace(self, checkpoint=checkpoint, stage=name if self.stage == "training" else f"{self.stage}, {name}")
 
-    def tell(self, record: EpochRecord) -> None:
-        """Tell the observer of an epoch."""
-        if self.observe is not None:
-            self.observe(self.stage, record)
+    def end_epoch(self, record: EpochRecord) -> None:
+        """Call ``on_epoch_end``."""
+        if self.on_epoch_end is not None:
+            self.on_epoch_end(self.stage, record)
 
     def torch_device(self) -> torch.device:
         """Return the device to use.

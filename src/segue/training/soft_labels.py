@@ -85,7 +85,7 @@ def predict_soft_labels(
             its inverse.
         progress: receives progress updates.
     """
-    items, scores = best_items(teacher, prefixes, k, task="asking the teacher", progress=progress)
+    items, scores = predict_top_k(teacher, prefixes, k, task="asking the teacher", progress=progress)
     logits = torch.from_numpy(scores)
     if not teacher.scores_are_logits:
         logits = logits.clamp_(min=0.0).log_()
@@ -95,7 +95,7 @@ def predict_soft_labels(
     return SoftLabels(rows, items, shares)
 
 
-def best_items(
+def predict_top_k(
     model: Teacher, prefixes: Prefixes, k: int, *, task: str, progress: Progress
 ) -> tuple[Int32[np.ndarray, "R k"], Float32[np.ndarray, "R k"]]:
     """Return the best items of many prefixes, and their scores.

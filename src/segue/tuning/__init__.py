@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from segue.errors import InputError, require_extra
-from segue.metrics import CHOOSING_METRICS, MetricName
+from segue.metrics import SELECTION_METRICS, MetricName
 
 require_extra(("optuna", "vl_convert"), "segue tune", "tune")
 
@@ -43,6 +43,6 @@ class TuningConfig(BaseModel):
             name = MetricName.parse(metric).name
         except InputError as error:
             raise ValueError(f"a metric ({error})") from None
-        if name not in CHOOSING_METRICS:
-            raise ValueError(f"a metric of ranks, one of {', '.join(sorted(CHOOSING_METRICS))}")
+        if name not in SELECTION_METRICS:
+            raise ValueError(f"a metric of ranks, one of {', '.join(sorted(SELECTION_METRICS))}")
         return metric

@@ -10,9 +10,9 @@ from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs
+from segue.experiment.prepared_data import prepare_log, protocol_settings, with_prepared
 from segue.experiment.run_folder import settings_of
-from segue.experiment.source import prepare_log, protocol_settings, with_prepared
-from segue.metrics import CHOOSING_METRICS, MetricName
+from segue.metrics import SELECTION_METRICS, MetricName
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig
 from segue.parameters import flatten, merge, nested
@@ -121,7 +121,7 @@ def _with_protocol(run_config: RunConfig, data: Dataset) -> RunConfig:
 
 
 def _check_validation(data: Dataset) -> None:
-    if not data.protocol.split.tests_apart:
+    if not data.protocol.split.test_is_disjoint:
         raise ParameterError(
             "protocol.split.leave: must be 'valid_and_test' to tune, got 'valid_only': with it, validation and "
             "test are the same events, so the tuned result would be too optimistic"
@@ -144,9 +144,9 @@ def _metric(run_config: RunConfig, config: TuningConfig, data: Dataset) -> str:
             "a trial is judged by the metric that selects its best epoch; give one of them"
         )
     metric: str = config.metric or given or data.protocol.valid_metric or data.protocol.ranking.metrics[0]
-    if MetricName.parse(metric).name not in CHOOSING_METRICS:
+    if MetricName.parse(metric).name not in SELECTION_METRICS:
         raise ParameterError(
-            f"--metric: must be a metric of ranks, got {metric}; name one of {', '.join(sorted(CHOOSING_METRICS))}"
+            f"--metric: must be a metric of ranks, got {metric}; name one of {', '.join(sorted(SELECTION_METRICS))}"
         )
     return metric
 

@@ -31,7 +31,7 @@ def search_space(
     """Return the search space of the one model of a run configuration.
 
     What ``--set`` gives is not searched. A declared space whose ends the model refuses beside the other parameters
-    is left out; an override of that kind is a mistake.
+    is left out; an override of that kind is a problem.
 
     Args:
         run_config: with one model.
@@ -39,12 +39,12 @@ def search_space(
         only: whether declared spaces are left out.
 
     Raises:
-        ParameterError: all mistakes of the overrides together, or nothing is left to search.
+        ParameterError: all problems of the overrides together, or nothing is left to search.
     """
     (name,) = run_config.models
     model = build_model(run_config)
     fixed = flatten(run_config.set.get(name, {}))
-    mistakes = [
+    problems = [
         f"--search: {owner} is not what is tuned, which is {name}; leave it out" for owner in overrides if owner != name
     ]
     own: dict[str, Space] = {}
@@ -52,14 +52,14 @@ def search_space(
         try:
             own[parameter] = parse_space(f"--search: {name}.{parameter}", text)
         except ParameterError as error:
-            mistakes.append(str(error))
-    mistakes += [f"--search: {name}.{one} has one value by --set; give one of them" for one in own if one in fixed]
-    mistakes += violations(run_config, {parameter: one for parameter, one in own.items() if parameter not in fixed})
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+            problems.append(str(error))
+    problems += [f"--search: {name}.{one} has one value by --set; give one of them" for one in own if one in fixed]
+    problems += space_problems(run_config, {parameter: one for parameter, one in own.items() if parameter not in fixed})
+    if problems:
+        raise ParameterError("\n".join(problems))
     declared = {} if only else {one: space for one, space in spaces_of(model.config).items() if one not in fixed}
     return _non_empty(
-        name, {one: space for one, space in declared.items() if not any(violations(run_config, {one: space}))} | own
+        name, {one: space for one, space in declared.items() if not any(space_problems(run_config, {one: space}))} | own
     )
 
 
@@ -71,13 +71,15 @@ def applicable(
     Raises:
         ParameterError: an override does not fit it, or nothing is left to search.
     """
-    mistakes = list(violations(run_config, {name: space for name, space in spaces.items() if name in overrides}, train))
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+    problems = list(
+        space_problems(run_config, {name: space for name, space in spaces.items() if name in overrides}, train)
+    )
+    if problems:
+        raise ParameterError("\n".join(problems))
     suits = {
         name: space
         for name, space in spaces.items()
-        if name in overrides or not any(violations(run_config, {name: space}, train))
+        if name in overrides or not any(space_problems(run_config, {name: space}, train))
     }
     return _non_empty(run_config.models[0], suits)
 
@@ -91,7 +93,7 @@ def _non_empty(name: str, spaces: dict[str, Space]) -> dict[str, Space]:
     return spaces
 
 
-def violations(run_config: RunConfig, spaces: Mapping[str, Space], train: Sessions | None = None) -> Iterator[str]:
+def space_problems(run_config: RunConfig, spaces: Mapping[str, Space], train: Sessions | None = None) -> Iterator[str]:
     """Yield the rules that the ends of each space break, the other parameters being as they are."""
     for name, space in spaces.items():
         for value in space.ends:

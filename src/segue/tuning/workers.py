@@ -102,8 +102,8 @@ class Worker:
     def _value(self, trial: Trial, values: dict[str, Any]) -> float:
         objective, model = self._objective, build_model(self._objective.run_config, values)
         checkpoint = self._out / CHECKPOINTS / _checkpoint(trial)
-        observe = _EpochObserver(self._study, trial, self._callback)
-        runtime = replace(objective.runtime, checkpoint=checkpoint, resume=True, observe=observe)
+        on_epoch_end = _EpochCallback(self._study, trial, self._callback)
+        runtime = replace(objective.runtime, checkpoint=checkpoint, resume=True, on_epoch_end=on_epoch_end)
         data = objective.data
         model.fit(data.train, valid=data.valid, seed=objective.run_config.seed, runtime=runtime)
         return objective.value(model)
@@ -113,7 +113,7 @@ def _checkpoint(trial: Trial) -> str:
     return f"trial-{trial.number}.safetensors"
 
 
-class _EpochObserver:
+class _EpochCallback:
     """Reports the validation of each epoch, and prunes the trial.
 
     Only of a model's own training: its teacher, its fine-tuning or the stages of a pair have other curves.

@@ -13,7 +13,7 @@ from segue.nn.encoders.base import Encoder
 from segue.nn.losses.config import GBCE, NCE, Loss, LossConfig, RankingLoss, SampledSoftmax
 from segue.nn.losses.functions import LOSSES
 from segue.nn.losses.sampled import LossInput
-from segue.nn.losses.softmax import Precision, full_cross_entropy
+from segue.nn.losses.softmax import ProductPrecision, full_cross_entropy
 from segue.nn.sampling import PopularitySampler
 from segue.parameters import Section
 from segue.validation import build
@@ -67,7 +67,7 @@ class Step:
     """A loss with its negatives."""
 
     def __init__(
-        self, config: LossConfig, support: np.ndarray = SUPPORT, *, seed: int = 0, precision: Precision = "fp32"
+        self, config: LossConfig, support: np.ndarray = SUPPORT, *, seed: int = 0, precision: ProductPrecision = "fp32"
     ) -> None:
         self.loss, self.negatives = config.loss(len(support) - 1, precision), config.negatives(support, seed)
 

@@ -1,1 +1,1 @@
-"""A table of raw values -> ``Events``: finds the columns, converts the values and reports all mistakes together."""
+"""A table of raw values -> ``Events``: finds the columns, converts the values and reports all problems together."""

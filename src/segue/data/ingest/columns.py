@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER, Unit
-from segue.data.ingest.mistakes import Mistakes, Source
+from segue.data.ingest.problems import Problems, Source
 from segue.errors import UnknownNameError
 
 COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -52,24 +52,24 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
         LogError: all missing or ambiguous columns.
         UnknownNameError: ``given`` names an unknown role.
     """
-    mistakes = Mistakes(source)
+    problems = Problems(source)
     for role, name in given.items():
         if role not in COLUMN_ALIASES:
             raise UnknownNameError("column role", role, COLUMN_ALIASES)
         if name not in names:
-            mistakes.add(f"has no column '{name}', which was given for the {role}; it has {quoted(names)}")
+            problems.add(f"has no column '{name}', which was given for the {role}; it has {quoted(names)}")
     free = [name for name in names if name not in given.values()]
     candidates = {role: [given[role]] if role in given else _matches(role, free) for role in COLUMN_ALIASES}
     for role, found in candidates.items():
         if len(found) > 1 and role not in _MAY_REPEAT:
-            mistakes.add(f"columns {quoted(found)} all look like the {role}; {_how_to_choose(role, found[0])}")
+            problems.add(f"columns {quoted(found)} all look like the {role}; {_how_to_choose(role, found[0])}")
     for needed in ((SESSION, USER), (ITEM,)):
         if not any(candidates[role] for role in needed):
             roles = " or ".join(needed)
-            mistakes.add(
+            problems.add(
                 f"has no column for the {roles}; it has {quoted(names)}; {_how_to_choose(needed[0], names[0])}"
             )
-    mistakes.raise_if_any()
+    problems.raise_if_any()
     columns = {role: found[0] for role, found in candidates.items() if found}
     by_user = SESSION not in columns or (unit == USER and USER in columns)
     if by_user:  # A session is the whole history of a user.
@@ -88,9 +88,9 @@ def find_column(names: Sequence[str], role: str, given: Mapping[str, str], sourc
         return given[role]
     matches = _matches(role, names)
     if not matches:
-        mistakes = Mistakes(source)
-        mistakes.add(f"has no column for the {role}; it has {quoted(names)}; rename one of them to '{role}'")
-        mistakes.raise_if_any()
+        problems = Problems(source)
+        problems.add(f"has no column for the {role}; it has {quoted(names)}; rename one of them to '{role}'")
+        problems.raise_if_any()
     return matches[0]
 
 

@@ -1,4 +1,4 @@
-"""Convert what a reader returns into ``Events`` or metadata, or report all its mistakes at once."""
+"""Convert what a reader returns into ``Events`` or metadata, or report all its problems at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ import polars as pl
 
 from segue.data.events import ITEM, PARTS, SESSION, USER, Events, Unit
 from segue.data.ingest.columns import COLUMN_ALIASES, find_column, quoted, resolve_columns
-from segue.data.ingest.mistakes import Mistakes, Source
+from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.times import TIME_UNITS, TimeUnit, parse_times
 from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
 from segue.errors import LogError, UnknownNameError
@@ -63,21 +63,21 @@ def ingest(table: RawTable, options: ReadOptions) -> Events:
     """Validate and convert a table.
 
     A missing value becomes null; the cleaning later drops it and reports that. A value that is present but cannot be
-    parsed is a mistake. Blank lines are skipped.
+    parsed is a problem. Blank lines are skipped.
 
     Raises:
         LogError: the missing columns, or else all invalid values.
     """
-    mistakes = Mistakes(table.source)
+    problems = Problems(table.source)
     if table.frame.is_empty():
-        mistakes.add("has no events; a log needs at least one row of them")
-        mistakes.raise_if_any()
+        problems.add("has no events; a log needs at least one row of them")
+        problems.raise_if_any()
     roles = resolve_columns(table.frame.columns, options.columns, options.unit, table.source)
     notes, columns, found = list(table.notes), [], []
     for role, name in roles.columns.items():
         column = _parse(role, table, table.frame[name], options.time_unit)
         found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))
-        columns.append(mistakes.check(column, table.frame[name]).alias(role))
+        columns.append(problems.check(column, table.frame[name]).alias(role))
     if found != [f"{role} is '{role}'" for role in roles.columns]:  # Names assigned by a reader are no news.
         notes.append("columns: " + ", ".join(found))
     free = [raw for raw in table.frame.get_columns() if raw.name not in roles.columns.values()]
@@ -89,8 +89,8 @@ def ingest(table: RawTable, options: ReadOptions) -> Events:
     features = [raw for raw in free if raw.name not in COLUMN_ALIASES]
     if features:
         notes.append(f"features: {quoted([raw.name for raw in features])}")
-    columns += _parse_features(table, features, mistakes)
-    mistakes.raise_if_any()
+    columns += _parse_features(table, features, problems)
+    problems.raise_if_any()
     frame = pl.DataFrame(columns)
     if frame[SESSION].null_count():
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
@@ -106,14 +106,14 @@ def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> p
         columns: the user's column by role.
 
     Raises:
-        LogError: all mistakes in the table.
+        LogError: all problems in the table.
     """
     key = find_column(table.frame.columns, role, columns, table.source)
-    mistakes = Mistakes(table.source)
-    ids = mistakes.check(parse_ids(table.frame[key], text=table.is_text), table.frame[key]).alias(role)
+    problems = Problems(table.source)
+    ids = problems.check(parse_ids(table.frame[key], text=table.is_text), table.frame[key]).alias(role)
     others = [raw for raw in table.frame.get_columns() if raw.name not in (key, role)]
-    features = _parse_features(table, others, mistakes)
-    mistakes.raise_if_any()
+    features = _parse_features(table, others, problems)
+    problems.raise_if_any()
     return pl.DataFrame([ids, *features]).drop_nulls(role).unique(role, keep="first", maintain_order=True)
 
 
@@ -121,7 +121,7 @@ def attach_metadata(events: Events, table: RawTable, role: str, columns: Mapping
     """Add metadata to a log; a note counts the ids of the log that it describes.
 
     Raises:
-        LogError: the table has mistakes, or describes no id of the log.
+        LogError: the table has problems, or describes no id of the log.
     """
     metadata = ingest_metadata(table, role, columns)
     key = SESSION if role == USER and events.unit == USER else role
@@ -156,5 +156,5 @@ def _parse(role: str, table: RawTable, raw: pl.Series, time_unit: TimeUnit | Non
     return parse_feature(raw, table.types.get(raw.name))
 
 
-def _parse_features(table: RawTable, columns: list[pl.Series], mistakes: Mistakes) -> list[pl.Series]:
-    return [mistakes.check(parse_feature(raw, table.types.get(raw.name)), raw).alias(raw.name) for raw in columns]
+def _parse_features(table: RawTable, columns: list[pl.Series], problems: Problems) -> list[pl.Series]:
+    return [problems.check(parse_feature(raw, table.types.get(raw.name)), raw).alias(raw.name) for raw in columns]

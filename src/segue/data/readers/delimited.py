@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 
 from segue.data.ingest.columns import is_alias, quoted
-from segue.data.ingest.mistakes import MAX_SHOWN, Source, format_rows
+from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
 from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.text import TextFile
 from segue.errors import LogError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from segue.data.ingest.mistakes import Source
+from segue.data.ingest.problems import Source
 from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.delimited import is_header, is_recbole_header, read_delimited, read_recbole, split_fields
 from segue.data.readers.lines import (

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Int, Shaped
 
 from segue.data.events import ITEM, SESSION, USER
-from segue.data.ingest.mistakes import MAX_SHOWN, Source, format_rows
+from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
 from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.delimited import header_names, is_header
 from segue.data.readers.public_logs import public_log

@@ -8,7 +8,7 @@ import polars as pl
 
 from segue.data.events import ITEM, RATING, SESSION, USER, Unit
 from segue.data.ingest.columns import quoted
-from segue.data.ingest.mistakes import Source
+from segue.data.ingest.problems import Source
 from segue.data.ingest.tables import RawTable
 from segue.errors import LogError
 
@@ -55,22 +55,22 @@ def from_mapping(columns: Mapping[Any, Any]) -> RawTable:
     Raises:
         LogError: a column has no name, columns differ in length, or values in type.
     """
-    mistakes, found = [], []
+    problems, found = [], []
     for name, values in columns.items():
         if not isinstance(name, str):
-            mistakes.append(f"the dict: column names must be text, got {name!r}")
+            problems.append(f"the dict: column names must be text, got {name!r}")
             continue
         try:
             found.append(_to_series(name, values))
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = " ".join(str(error).split())
-            mistakes.append(f"the dict, column '{name}': must be a list or one-dimensional array ({reason})")
+            problems.append(f"the dict, column '{name}': must be a list or one-dimensional array ({reason})")
     lengths = {series.name: len(series) for series in found}
     if len(set(lengths.values())) > 1:
         got = ", ".join(f"'{name}' {length:,}" for name, length in lengths.items())
-        mistakes.append(f"the dict: columns must have the same length, got {got}")
-    if mistakes:
-        raise LogError("\n".join(mistakes))
+        problems.append(f"the dict: columns must have the same length, got {got}")
+    if problems:
+        raise LogError("\n".join(problems))
     return RawTable(pl.DataFrame(found), Source("the dict"), is_text=False)
 
 

@@ -45,7 +45,7 @@ def read(
         All events in their original order; only blank lines are dropped. ``notes`` lists what was detected.
 
     Raises:
-        LogError: the source cannot be read or breaks a rule; lists all mistakes with their lines.
+        LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
         UnknownNameError: there is no such format, role or unit.
 
     Examples:
@@ -75,7 +75,7 @@ def read_items(source: object) -> pl.DataFrame:
         source: a file, a polars or pandas frame, or a dictionary of arrays.
 
     Raises:
-        LogError: the source cannot be read or breaks a rule; lists all mistakes with their lines.
+        LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
     """
     return ingest_metadata(_items_table(source), ITEM, {})
 
@@ -130,16 +130,16 @@ def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Eve
 
 
 def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: ReadOptions) -> dict[str, Events]:
-    """Read every part; the mistakes of all files are reported together."""
-    parts, mistakes = {}, []
+    """Read every part; the problems of all files are reported together."""
+    parts, problems = {}, []
     for part, paths in files.parts.items():
         try:
             table = read_parquet(path, paths) if len(paths) > 1 else read_table(paths[0], format_name, options)
             parts[part] = ingest(table, options)
         except LogError as error:
-            mistakes.append(str(error))
-    if mistakes:
-        raise LogError("\n".join(mistakes))
+            problems.append(str(error))
+    if problems:
+        raise LogError("\n".join(problems))
     return parts
 
 

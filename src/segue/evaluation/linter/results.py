@@ -8,12 +8,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from segue.evaluation.evaluate import evaluate
 from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced, run_checks
-from segue.evaluation.measure import measure
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.measure import evaluate, measure
+from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer
-from segue.metrics import CHOOSING_METRICS, MetricName, is_better, lower_is_better, order_key
+from segue.metrics import SELECTION_METRICS, MetricName, is_better, lower_is_better, order_key
 from segue.protocols.dataset import Dataset
 
 MAX_VALIDATION_CASES = 5_000
@@ -151,7 +150,7 @@ def validation_above_test(entry: LeaderboardEntry) -> Issue | None:
     """Find metrics that are much better on validation than on the test, beyond the ratio of the baselines."""
     row = entry.row
     for name, value in row.validation.items():
-        if row.baseline or MetricName.parse(name).name not in (*CHOOSING_METRICS, "auc"):
+        if row.baseline or MetricName.parse(name).name not in (*SELECTION_METRICS, "auc"):
             continue  # Metrics of lists depend on the number of cases.
         tested, usual = row.metrics[name], _usual_ratio(entry.baselines, name)
         low, _ = row.validation_confidence.get(name, (value, value))

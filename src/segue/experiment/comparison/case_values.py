@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Float64, Int64
 
 from segue.errors import ArtifactError
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.result import Evaluation
 from segue.experiment.run_folder import CASES
 from segue.storage import replacing_file
 from segue.strict_json import dumps

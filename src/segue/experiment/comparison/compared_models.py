@@ -13,7 +13,7 @@ from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.results import ModelResult, Results
 from segue.experiment.run_folder import RESULTS, SETTINGS, read_settings
 from segue.parameters import typed
-from segue.protocols.identity import differences
+from segue.protocols.hashing import differences
 from segue.protocols.protocol import Protocol
 from segue.strict_json import dumps
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from segue.errors import InputError
 from segue.experiment.config import PROTOCOL
+from segue.experiment.prepared_data import protocol_settings
 from segue.experiment.results import Results
-from segue.experiment.source import protocol_settings
 from segue.models.registry import model_class
 from segue.protocols.protocol import Protocol
 

@@ -16,7 +16,7 @@ from segue.data.vocabulary import ItemOrder, Vocabulary
 from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.base import Model
 from segue.models.decay import age_notes, session_weights
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
@@ -85,7 +85,7 @@ def list_rows(
     factors: Float32[np.ndarray, "B"],
     table: ScoreTable,
     allowed: Bool[np.ndarray, "_"],
-    seen: Excluded,
+    excluded: Excluded,
     items: Int64[np.ndarray, "B k"],
     values: Float32[np.ndarray, "B k"],
 ) -> None:
@@ -96,7 +96,7 @@ def list_rows(
         factors: factor of the background in each row.
         table: the rows.
         allowed: mask of the items that may be listed; empty for all.
-        seen: items that must not be listed in a row.
+        excluded: items that must not be listed in a row.
         items: receives the item indices; initially 0.
         values: receives their scores; initially -inf.
     """
@@ -107,14 +107,14 @@ def list_rows(
         for entry in range(len(own)):
             item = own[entry]
             value = factors[b] * table.background[item] + weights[entry]
-            if value >= values[b, k - 1] and not is_excluded(item, seen, b, allowed):
+            if value >= values[b, k - 1] and not is_excluded(item, excluded, b, allowed):
                 insert(item, value, table.places, items[b], values[b])
         for item in table.order:
             value = factors[b] * table.background[item]
             # With a factor of 0 the order is that of the places, so that no later item can come before the last one.
             if value < values[b, k - 1] or (factors[b] == 0.0 and value == values[b, k - 1]):
                 break
-            if not (own == item).any() and not is_excluded(item, seen, b, allowed):
+            if not (own == item).any() and not is_excluded(item, excluded, b, allowed):
                 insert(item, value, table.places, items[b], values[b])
 
 

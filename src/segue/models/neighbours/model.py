@@ -29,7 +29,7 @@ from segue.models.neighbours.search import (
     new_workspace,
     score_prefixes,
 )
-from segue.models.state import ModelConfig
+from segue.models.persistence import ModelConfig
 from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime
@@ -146,10 +146,10 @@ class NeighbourModel(Model):
         values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
         order = TieOrder(self.vocabulary.order.within(allowed), self.vocabulary.order.places)
-        seen = Excluded.by(exclude, len(prefixes))
+        excluded = Excluded.by(exclude, len(prefixes))
 
         def fill(part: slice) -> None:
-            batch, filters = _batch(prefixes[part]), ListFilters(mask, seen.rows(part))
+            batch, filters = _batch(prefixes[part]), ListFilters(mask, excluded.rows(part))
             with self._workspace() as memory:
                 list_best(batch, self._index, self._parameters, memory, order, filters, items[part], values[part])
 

@@ -58,10 +58,10 @@ class TieOrder(NamedTuple):
 
 
 class ListFilters(NamedTuple):
-    """Items that may be listed: those ``allowed`` (an empty mask allows all) and not ``seen`` in the row."""
+    """Items that may be listed: those ``allowed`` (an empty mask allows all) and not ``excluded`` in the row."""
 
     allowed: Bool[np.ndarray, "_"]
-    seen: Excluded
+    excluded: Excluded
 
 
 class Workspace(NamedTuple):
@@ -285,7 +285,7 @@ def list_best(
     for row in range(len(sessions.starts)):
         for place in range(_score_candidates(row, sessions, index, params, workspace)):
             item, value = workspace.found[place], workspace.values[place]
-            if value >= values[row, k - 1] and not is_excluded(item, filters.seen, row, filters.allowed):
+            if value >= values[row, k - 1] and not is_excluded(item, filters.excluded, row, filters.allowed):
                 insert(item, value, order.places, items[row], values[row])
         listed = np.searchsorted(-values[row], 0.0)
         for item in order.items:
@@ -293,7 +293,7 @@ def list_best(
                 break
             if workspace.listed[item] == workspace.tags[0]:
                 continue
-            if not is_excluded(item, filters.seen, row, filters.allowed):
+            if not is_excluded(item, filters.excluded, row, filters.allowed):
                 items[row, listed] = item
                 values[row, listed] = 0.0
                 listed += 1

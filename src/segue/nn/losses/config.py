@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from segue.nn.losses.functions import LOSSES, ScoreLoss, gbce
 from segue.nn.losses.sampled import StepLoss, full_softmax, output_embedding, sampled_scores, sampled_softmax
-from segue.nn.losses.softmax import Precision
+from segue.nn.losses.softmax import ProductPrecision
 from segue.nn.sampling import GroupedNegatives, NegativeSampler, PopularitySampler, SharedNegatives
 from segue.parameters import KIND, Section
 
@@ -31,7 +31,7 @@ class LossConfig(Section):
         return None
 
     @abstractmethod
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step.
 
         Args:
@@ -45,7 +45,7 @@ class FullCrossEntropy(LossConfig):
 
     kind: Literal["cross-entropy"] = "cross-entropy"
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return partial(full_softmax, precision=precision)
 
@@ -55,12 +55,12 @@ class Cosine(LossConfig):
 
     kind: Literal["cosine"] = "cosine"
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return output_embedding
 
 
-class DrawnNegatives(LossConfig):
+class SampledLoss(LossConfig):
     """A loss with drawn negatives."""
 
     n_samples: int = Field(256, ge=0)
@@ -83,8 +83,8 @@ class DrawnNegatives(LossConfig):
         return PopularitySampler(support, self.alpha, self.n_drawn, seed) if self.n_drawn else None
 
 
-class AccidentalHits(Section):
-    """A loss that may leave out negatives that are the target itself."""
+class AccidentalHitsMixin(Section):
+    """Mixin of a loss that may leave out negatives that are the target itself."""
 
     accidental_hits: Literal["reject", "keep"] = "reject"
     """What becomes of a negative that is the target itself."""
@@ -95,14 +95,14 @@ class AccidentalHits(Section):
         return self.accidental_hits == "reject"
 
 
-class LogQ(Section):
-    """A sampled softmax with a correction."""
+class LogQMixin(Section):
+    """Mixin of a sampled softmax with logQ correction."""
 
     logq: float = Field(1.0, ge=0)
     """Strength of the logQ correction, for how often each negative is expected: 1 is all of it, 0 none."""
 
 
-class SharedDraw(DrawnNegatives):
+class SharedNegativesLoss(SampledLoss):
     """A loss whose negatives are drawn items, the other targets of the step, or both."""
 
     in_batch: bool = Field(False, validate_default=True)
@@ -124,27 +124,27 @@ class SharedDraw(DrawnNegatives):
         return SharedNegatives(sampler, support, in_batch=self.in_batch, reject_hits=self.reject_hits)
 
 
-class NCE(SharedDraw):
+class NCE(SharedNegativesLoss):
     """Noise-contrastive estimation, whose noise may be the target by definition."""
 
     kind: Literal["nce"] = "nce"
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return partial(sampled_scores, loss=LOSSES[self.kind], subtract_log_counts=True)
 
 
-class SampledSoftmax(LogQ, AccidentalHits, SharedDraw):
+class SampledSoftmax(LogQMixin, AccidentalHitsMixin, SharedNegativesLoss):
     """Softmax cross-entropy against the negatives of a step."""
 
     kind: Literal["sampled-softmax"] = "sampled-softmax"
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return partial(sampled_softmax, logq=self.logq, precision=precision)
 
 
-class RankingLoss(AccidentalHits, SharedDraw):
+class RankingLoss(AccidentalHitsMixin, SharedNegativesLoss):
     """A loss on the scores of the target and of each negative."""
 
     kind: Literal["bce", "bpr", "bpr-max", "top1", "top1-max"]
@@ -175,7 +175,7 @@ class RankingLoss(AccidentalHits, SharedDraw):
             return super().negatives(support, seed)
         return GroupedNegatives(sampler, len(support) - 1, group_size=size, reject_hits=self.reject_hits)
 
-    def loss(self, n_items: int, precision: Precision) -> StepLoss:
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
         return partial(sampled_scores, loss=self.score_loss(n_items), candidate_num=self.candidate_num)
 

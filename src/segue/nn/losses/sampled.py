@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from segue.nn.encoders.base import Encoder
 from segue.nn.losses.functions import ScoreLoss, cosine, row_shares
-from segue.nn.losses.softmax import Precision, SharedSoftmax, full_cross_entropy
+from segue.nn.losses.softmax import ProductPrecision, SharedSoftmax, full_cross_entropy
 from segue.nn.sampling import Negatives, Pairs
 
 _TINY = 1e-24
@@ -32,7 +32,7 @@ class LossInput:
         targets: item index of what followed.
         encoder: holds the item table.
         negatives: the drawn negatives; None for losses without any.
-        rows: embedding, and bias where W = D + 1, of each of ``negatives.ids``.
+        candidate_embeddings: embedding, and bias where W = D + 1, of each of ``negatives.ids``.
         weights: weight of each row in the mean; None weights all alike.
     """
 
@@ -40,23 +40,23 @@ class LossInput:
     targets: Int64[Tensor, "T"]
     encoder: Encoder
     negatives: Negatives | None = None
-    rows: Float[Tensor, "R W"] | None = None
+    candidate_embeddings: Float[Tensor, "R W"] | None = None
     weights: Float[Tensor, "T"] | None = None
 
     def row_shares(self) -> Float[Tensor, "T"]:
         """Return the share of each row in the mean."""
         return row_shares(self.states, self.weights)
 
-    def drawn(self) -> tuple[Negatives, Float[Tensor, "R W"]]:
-        """Return negatives and rows of a loss that has some."""
+    def candidates(self) -> tuple[Negatives, Float[Tensor, "R W"]]:
+        """Return the negatives of a loss that has some, and the embeddings of its candidates."""
         assert self.negatives is not None
-        assert self.rows is not None
-        return self.negatives, self.rows
+        assert self.candidate_embeddings is not None
+        return self.negatives, self.candidate_embeddings
 
     def own_scores(self) -> Float[Tensor, "T"]:
         """Return the score of each row's target."""
-        _, rows = self.drawn()
-        size, own = self.states.shape[1], rows[: len(self.states)]
+        _, embeddings = self.candidates()
+        size, own = self.states.shape[1], embeddings[: len(self.states)]
         return (self.states * own[:, :size]).sum(1) + own[:, size:].sum(1)
 
 
@@ -64,7 +64,7 @@ StepLoss = Callable[[LossInput], Float[Tensor, ""]]
 """The loss of a step: the weighted mean over its rows."""
 
 
-def full_softmax(step: LossInput, *, precision: Precision = "fp32") -> Float[Tensor, ""]:
+def full_softmax(step: LossInput, *, precision: ProductPrecision = "fp32") -> Float[Tensor, ""]:
     """Cross-entropy of each target among all items."""
     return full_cross_entropy(step.states, step.encoder.table(), step.targets, step.row_shares(), precision=precision)
 
@@ -75,7 +75,7 @@ def output_embedding(step: LossInput) -> Float[Tensor, ""]:
     return cosine(step.states, embeddings) @ step.row_shares()
 
 
-def sampled_softmax(step: LossInput, *, logq: float = 1.0, precision: Precision = "fp32") -> Float[Tensor, ""]:
+def sampled_softmax(step: LossInput, *, logq: float = 1.0, precision: ProductPrecision = "fp32") -> Float[Tensor, ""]:
     """Cross-entropy of each target against itself and negatives that all rows of a step share.
 
     From the score of a negative, the correction subtracts the logarithm of how often it is expected among the
@@ -88,10 +88,10 @@ def sampled_softmax(step: LossInput, *, logq: float = 1.0, precision: Precision 
         logq: strength of the correction; 1 is all of it, 0 none.
         precision: precision of the matrix products.
     """
-    negatives, rows = step.drawn()
+    negatives, embeddings = step.candidates()
     assert negatives.log_counts is not None
     log_counts, shares = logq * negatives.log_counts[negatives.first :], step.row_shares()
-    return shared_cross_entropy(step.states, rows, shares, log_counts, negatives.excluded, precision=precision)
+    return shared_cross_entropy(step.states, embeddings, shares, log_counts, negatives.excluded, precision=precision)
 
 
 def sampled_scores(
@@ -109,7 +109,7 @@ def sampled_scores(
     """
     own, (scores, excluded) = step.own_scores(), _negative_scores(step)
     if subtract_log_counts:
-        negatives, _ = step.drawn()
+        negatives, _ = step.candidates()
         assert negatives.log_counts is not None
         own = own - negatives.log_counts[: len(own)]
         scores = scores - negatives.log_counts[negatives.first :]
@@ -131,11 +131,11 @@ def session_parallel(step: LossInput, *, loss: ScoreLoss | None = None, logq: fl
         loss: applied to the scores; None is the cross-entropy.
         logq: strength of the correction of the cross-entropy; 1 is all of it, 0 none.
     """
-    negatives, rows = step.drawn()
+    negatives, embeddings = step.candidates()
     if loss is None:
         assert negatives.log_counts is not None
-        return sampled_cross_entropy(step.states, rows, logq * negatives.log_counts, negatives.excluded).sum()
-    scores = torch.addmm(rows[:, -1], step.states, rows[:, :-1].T)
+        return sampled_cross_entropy(step.states, embeddings, logq * negatives.log_counts, negatives.excluded).sum()
+    scores = torch.addmm(embeddings[:, -1], step.states, embeddings[:, :-1].T)
     excluded = torch.zeros_like(scores, dtype=torch.bool)
     excluded[negatives.excluded] = True
     return loss(scores, torch.arange(len(scores), device=scores.device), excluded).sum()
@@ -159,13 +159,13 @@ def hardest(
 
 def _negative_scores(step: LossInput) -> tuple[Float[Tensor, "T M"], Bool[Tensor, "T M"]]:
     """Return the scores of the negatives of each row, and which of them are left out."""
-    negatives, rows = step.drawn()
-    (n_rows, size), group_size, rows = step.states.shape, negatives.group_size, rows[negatives.first :]
+    negatives, embeddings = step.candidates()
+    (n_rows, size), group_size, embeddings = step.states.shape, negatives.group_size, embeddings[negatives.first :]
     if group_size == 0:
-        scores = step.states @ rows[:, :size].T + rows[:, size:].sum(1)
+        scores = step.states @ embeddings[:, :size].T + embeddings[:, size:].sum(1)
     else:
         groups = -(-n_rows // group_size)
-        shared = rows.view(groups, -1, rows.shape[1])  # [G, S, W]
+        shared = embeddings.view(groups, -1, embeddings.shape[1])  # [G, S, W]
         grouped = functional.pad(step.states, (0, 0, 0, groups * group_size - n_rows)).view(groups, group_size, size)
         scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
         scores = scores.flatten(0, 1)[:n_rows]
@@ -200,7 +200,7 @@ def shared_cross_entropy(
     log_counts: Float[Tensor, "M"],
     excluded: Pairs,
     *,
-    precision: Precision = "fp32",
+    precision: ProductPrecision = "fp32",
 ) -> Float[Tensor, ""]:
     """Return the weighted sum of ``-log softmax`` of each row's target against itself and the shared negatives.
 
@@ -230,14 +230,14 @@ class _SampledCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         states, candidates, gradient = ctx.saved_tensors
-        weight = of_loss.unsqueeze(1)
-        of_states = torch.mm(gradient, candidates[:, :-1]).mul_(weight)
-        of_candidates = torch.empty_like(candidates)
-        torch.mm(gradient.T, states * weight, out=of_candidates[:, :-1])
-        of_candidates[:, -1] = torch.mv(gradient.T, of_loss)
-        return of_states, of_candidates, None, None
+        weight = grad_loss.unsqueeze(1)
+        grad_states = torch.mm(gradient, candidates[:, :-1]).mul_(weight)
+        grad_candidates = torch.empty_like(candidates)
+        torch.mm(gradient.T, states * weight, out=grad_candidates[:, :-1])
+        grad_candidates[:, -1] = torch.mv(gradient.T, grad_loss)
+        return grad_states, grad_candidates, None, None
 
 
 class _SharedCrossEntropy(torch.autograd.Function):
@@ -249,19 +249,19 @@ class _SharedCrossEntropy(torch.autograd.Function):
         weights: Tensor,
         log_counts: Tensor,
         excluded: Pairs,
-        precision: Precision,
+        precision: ProductPrecision,
     ) -> Tensor:
         first = len(rows) - len(log_counts)
         softmax = SharedSoftmax(rows[first:], log_counts=log_counts, excluded=excluded, precision=precision)
-        terms = softmax.terms(states, rows[: len(states)], weights)
-        of_rows = torch.zeros_like(rows)
-        of_rows[: len(states)] = terms.of_own
-        of_rows[first:] += terms.of_items
-        ctx.save_for_backward(terms.of_states, of_rows)
-        return terms.loss
+        result = softmax.loss_and_gradients(states, rows[: len(states)], weights)
+        grad_rows = torch.zeros_like(rows)
+        grad_rows[: len(states)] = result.grad_targets
+        grad_rows[first:] += result.grad_items
+        ctx.save_for_backward(result.grad_states, grad_rows)
+        return result.loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        of_states, of_rows = ctx.saved_tensors
-        return of_states * of_loss, of_rows * of_loss, None, None, None, None
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        grad_states, grad_rows = ctx.saved_tensors
+        return grad_states * grad_loss, grad_rows * grad_loss, None, None, None, None

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from segue.nn.sampling import Pairs
 
-Precision = Literal["fp32", "bf16"]
+ProductPrecision = Literal["fp32", "bf16"]
 """Precision of the matrix products with the items; inputs and outputs keep their own type."""
 
 _BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 27}
@@ -39,7 +39,7 @@ def full_cross_entropy(
     targets: Int64[Tensor, "T"],
     weights: Float[Tensor, "T"] | None = None,
     *,
-    precision: Precision = "fp32",
+    precision: ProductPrecision = "fp32",
     budget: int | None = None,
 ) -> Float[Tensor, ""]:
     """Return the weighted sum of ``-log softmax(states @ embeddings.T + biases)`` at the targets.
@@ -69,7 +69,7 @@ def soft_cross_entropy(
     weights: Float[Tensor, "T"],
     *,
     temperature: float = 1.0,
-    precision: Precision = "fp32",
+    precision: ProductPrecision = "fp32",
 ) -> Float[Tensor, ""]:
     """Return the weighted sum of ``-temperature ** 2 * sum_k shares_k log softmax(scores / temperature)_k``.
 
@@ -101,44 +101,48 @@ class _FullCrossEntropy(torch.autograd.Function):
         table: Tensor,
         targets: Tensor,
         weights: Tensor,
-        precision: Precision,
+        precision: ProductPrecision,
         budget: int | None,
     ) -> Tensor:
-        terms = SharedSoftmax(table[1:], precision=precision, budget=budget).terms(states, table[targets], weights)
-        of_table = torch.empty_like(table)
-        of_table[0], of_table[1:] = 0.0, terms.of_items
-        of_table.index_add_(0, targets, terms.of_own)
-        ctx.save_for_backward(terms.of_states, of_table)
-        return terms.loss
+        result = SharedSoftmax(table[1:], precision=precision, budget=budget).loss_and_gradients(
+            states, table[targets], weights
+        )
+        grad_table = torch.empty_like(table)
+        grad_table[0], grad_table[1:] = 0.0, result.grad_items
+        grad_table.index_add_(0, targets, result.grad_targets)
+        ctx.save_for_backward(result.grad_states, grad_table)
+        return result.loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        of_states, of_table = ctx.saved_tensors
-        return of_states * of_loss, of_table * of_loss, None, None, None, None
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        grad_states, grad_table = ctx.saved_tensors
+        return grad_states * grad_loss, grad_table * grad_loss, None, None, None, None
 
 
 class _SoftCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, items: Tensor, own: Tensor, weights: Tensor, precision: Precision) -> Tensor:
-        terms = SharedSoftmax(items, precision=precision).terms(states, own, weights)
-        ctx.save_for_backward(terms.of_states, terms.of_items, terms.of_own)
-        return terms.loss
+    def forward(
+        ctx: Any, states: Tensor, items: Tensor, own: Tensor, weights: Tensor, precision: ProductPrecision
+    ) -> Tensor:
+        result = SharedSoftmax(items, precision=precision).loss_and_gradients(states, own, weights)
+        ctx.save_for_backward(result.grad_states, result.grad_items, result.grad_targets)
+        return result.loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        of_states, of_items, of_own = (tensor * of_loss for tensor in ctx.saved_tensors)
-        return of_states, of_items, of_own, None, None
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        grad_states, grad_items, grad_targets = (tensor * grad_loss for tensor in ctx.saved_tensors)
+        return grad_states, grad_items, grad_targets, None, None
 
 
-class SoftmaxTerms(NamedTuple):
+class LossAndGradients(NamedTuple):
     """A weighted sum of ``-log softmax``, and its gradients by the states, the rows' own targets, and the items."""
 
     loss: Float[Tensor, ""]
-    of_states: Float[Tensor, "T D"]
-    of_own: Float[Tensor, "T W"]
-    of_items: Float[Tensor, "M W"]
+    grad_states: Float[Tensor, "T D"]
+    grad_targets: Float[Tensor, "T W"]
+    grad_items: Float[Tensor, "M W"]
 
 
 class SharedSoftmax:
@@ -159,7 +163,7 @@ class SharedSoftmax:
         *,
         log_counts: Float[Tensor, "M"] | None = None,
         excluded: Pairs | None = None,
-        precision: Precision = "fp32",
+        precision: ProductPrecision = "fp32",
         budget: int | None = None,
     ) -> None:
         self._items = items
@@ -169,9 +173,9 @@ class SharedSoftmax:
         budget = budget or _BUDGETS.get(items.device.type, _BUDGETS["cuda"])
         self._rows = max(_LEAST, budget // max(len(items), 1))
 
-    def terms(
+    def loss_and_gradients(
         self, states: Float[Tensor, "T D"], own: Float[Tensor, "T W"], weights: Float[Tensor, "T"]
-    ) -> SoftmaxTerms:
+    ) -> LossAndGradients:
         """Return the weighted sum of the rows' losses and its gradients.
 
         Args:
@@ -181,10 +185,11 @@ class SharedSoftmax:
         """
         (n_rows, size), width = states.shape, own.shape[1]
         keys = self._keys(size)
-        of_keys = states.new_zeros(keys.shape[1], len(keys))
+        grad_keys = states.new_zeros(keys.shape[1], len(keys))
         buffer = keys.new_empty(min(self._rows, n_rows), len(keys))
         target = (self._rounded(states) * self._rounded(own[:, :size])).sum(1) + own[:, size:].sum(1)
-        losses, of_target, of_states = torch.empty_like(target), torch.empty_like(target), torch.empty_like(states)
+        losses, grad_target_scores = torch.empty_like(target), torch.empty_like(target)
+        grad_states = torch.empty_like(states)
         for rows, pairs in self._chunks(n_rows):
             scores = buffer[: len(target[rows])]
             queries, sums, base = self._exponentials(states[rows], target[rows], keys, pairs, scores)
@@ -192,12 +197,12 @@ class SharedSoftmax:
             total = sums[:, -1] + own_term
             losses[rows] = torch.log(total) + base - target[rows]
             scale = (weights[rows] / total).unsqueeze(1)
-            of_target[rows] = weights[rows] * (own_term / total - 1.0)
-            of_states[rows] = sums[:, :size] * scale
-            of_keys += torch.mm((queries * scale).to(self._type).T, scores)
-        of_states += of_target.unsqueeze(1) * own[:, :size]
-        of_own = of_target.unsqueeze(1) * functional.pad(states, (0, width - size), value=1.0)
-        return SoftmaxTerms(losses @ weights, of_states, of_own, of_keys[:width].T)
+            grad_target_scores[rows] = weights[rows] * (own_term / total - 1.0)
+            grad_states[rows] = sums[:, :size] * scale
+            grad_keys += torch.mm((queries * scale).to(self._type).T, scores)
+        grad_states += grad_target_scores.unsqueeze(1) * own[:, :size]
+        grad_targets = grad_target_scores.unsqueeze(1) * functional.pad(states, (0, width - size), value=1.0)
+        return LossAndGradients(losses @ weights, grad_states, grad_targets, grad_keys[:width].T)
 
     def _chunks(self, n_rows: int) -> Iterator[tuple[slice, Pairs | None]]:
         starts = range(0, n_rows, self._rows)

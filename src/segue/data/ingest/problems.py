@@ -1,4 +1,4 @@
-"""Collects the mistakes of one source, so that they are reported together."""
+"""Collects the problems of one source, so that they are reported together."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -47,14 +47,14 @@ def format_rows(word: str, shown: Sequence[int], total: int) -> str:
 
 
 @dataclass
-class Mistakes:
-    """The mistakes found in one source."""
+class Problems:
+    """The problems found in one source."""
 
     source: Source
     found: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        """Add a mistake that concerns the whole source."""
+        """Add a problem that concerns the whole source."""
         self.found.append(f"{self.source.name}: {text}")
 
     def check(self, column: ParsedColumn, raw: pl.Series) -> pl.Series:
@@ -73,10 +73,10 @@ class Mistakes:
         return column.values
 
     def raise_if_any(self) -> None:
-        """Raise all mistakes as one error.
+        """Raise all problems as one error.
 
         Raises:
-            LogError: there is a mistake.
+            LogError: there is a problem.
         """
         if self.found:
             raise LogError("\n".join(self.found))

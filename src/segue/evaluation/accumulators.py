@@ -1,4 +1,4 @@
-"""Meters take scored cases, chunk after chunk, and keep what their metrics need; never the scores."""
+"""Accumulators take ranked cases, chunk after chunk, and keep what their metrics need; never the scores."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from segue.data.cases import Cases
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.drawing import Drawn, Sample, barred_items
+from segue.evaluation.candidate_sampling import CandidateSampler, SampledCandidates, excluded_items
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
 from segue.metrics import LIST_METRICS, MetricName
@@ -22,7 +22,7 @@ ROC_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class RankedCases:
     """Some cases, scored and ranked.
 
     Attributes:
@@ -42,10 +42,12 @@ class Scored:
     lists: Callable[[int], Int64[np.ndarray, "B k"]]
 
     @classmethod
-    def of(cls, scorer: Scorer, cases: Cases, start: int, sample: Sample | None, ties: Ties) -> "Scored":
+    def score(
+        cls, scorer: Scorer, cases: Cases, start: int, sampler: CandidateSampler | None, ties: Ties
+    ) -> "RankedCases":
         """Score some cases, and rank their targets among all items, or among those of a sample."""
-        if sample is not None:
-            drawn = Drawn.score(scorer, cases, sample.draw(cases, start))
+        if sampler is not None:
+            drawn = SampledCandidates.score(scorer, cases, sampler.draw(cases, start))
             counts = drawn.counts()
             return cls(start, cases, counts, counts.ranks(ties), drawn.others, drawn.lists)
         scores, order = score_all(scorer, cases.prefixes), scorer.vocabulary.order
@@ -53,7 +55,7 @@ class Scored:
         counts = count_targets(scores, cases.padded_targets(), order=order, exclude=exclude)
         taken = cases.counts
         if exclude is not None:
-            taken = np.bincount(barred_items(cases)["case"].to_numpy(), minlength=len(cases))
+            taken = np.bincount(excluded_items(cases)["case"].to_numpy(), minlength=len(cases))
         return cls(
             start,
             cases,
@@ -70,8 +72,8 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False)
-class MeterResult:
-    """What a meter found: figures, their values and weights per case, ranks of the targets, ties, and a curve."""
+class AccumulatedMetrics:
+    """What an accumulator computed: metrics, values and weights per case, ranks of the targets, ties, and a curve."""
 
     totals: dict[str, float] = field(default_factory=dict)
     values: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
@@ -82,19 +84,19 @@ class MeterResult:
     roc: list[tuple[float, float]] = field(default_factory=list)
 
 
-class Meter(Protocol):
-    """What takes scored cases."""
+class MetricAccumulator(Protocol):
+    """Accumulates metrics over chunks of ranked cases."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None: ...
 
-    def add(self, scored: Scored) -> None:
+    def update(self, ranked: RankedCases) -> None:
         """Take some cases."""
 
-    def result(self) -> MeterResult:
+    def compute(self) -> AccumulatedMetrics:
         """Return what all of them came to."""
 
 
-class RankMeter:
+class RankAccumulator:
     """The ranks of the targets, the metrics of them, and what these would be if ties were decided otherwise."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
@@ -104,29 +106,29 @@ class RankMeter:
         self._ranks = np.empty(len(cases.targets))
         self._ranked = self._tied = 0
 
-    def add(self, scored: Scored) -> None:
+    def update(self, ranked: RankedCases) -> None:
         """Take some cases."""
-        counts = scored.cases.counts
-        tied = int((scored.counts.tied > 0).sum())
-        worst, best = (scored.counts.ranks(ties) if tied else scored.ranks for ties in ("conservative", "standard"))
+        counts = ranked.cases.counts
+        tied = int((ranked.counts.tied > 0).sum())
+        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("conservative", "standard"))
         for text, name in self._names.items():
             metric = RANK_METRICS[name.name]
-            self._values[text][scored.rows] = metric(scored.ranks, counts, name.k)
+            self._values[text][ranked.rows] = metric(ranked.ranks, counts, name.k)
             self._bounds[text] += [metric(ranks, counts, name.k).sum() for ranks in (worst, best)]
-        ranks = scored.ranks[np.arange(scored.ranks.shape[1]) < counts[:, None]]
+        ranks = ranked.ranks[np.arange(ranked.ranks.shape[1]) < counts[:, None]]
         self._ranks[self._ranked : self._ranked + len(ranks)] = ranks
         self._ranked += len(ranks)
         self._tied += tied
 
-    def result(self) -> MeterResult:
+    def compute(self) -> AccumulatedMetrics:
         """Return the values."""
         means = {text: sums / len(self._values[text]) for text, sums in self._bounds.items()}
         bounds = {text: (float(worst), float(best)) for text, (worst, best) in means.items()}
         tied = self._tied / max(1, self._ranked)
-        return MeterResult(_means(self._values), self._values, ranks=self._ranks, tied=tied, tie_bounds=bounds)
+        return AccumulatedMetrics(_means(self._values), self._values, ranks=self._ranks, tied=tied, tie_bounds=bounds)
 
 
-class AucMeter:
+class AucAccumulator:
     """The share of pairs of a relevant and another item that are ranked right, and its curve."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
@@ -135,26 +137,26 @@ class AucMeter:
         self._weights = {text: np.zeros(len(cases)) for text in self._names}
         self._steps = np.zeros(ROC_STEPS + 1)
 
-    def add(self, scored: Scored) -> None:
+    def update(self, ranked: RankedCases) -> None:
         """Take some cases."""
         if not self._names:
             return
-        counts, others = scored.cases.counts, scored.others
-        values = case_auc(scored.ranks, counts, counts + others)
+        counts, others = ranked.cases.counts, ranked.others
+        values = case_auc(ranked.ranks, counts, counts + others)
         defined = np.isfinite(values)
-        self._values[scored.rows] = np.where(defined, values, 0.0)
+        self._values[ranked.rows] = np.where(defined, values, 0.0)
         for text, weights in self._weights.items():
-            weights[scored.rows] = np.where(defined, counts if text == "gauc" else 1, 0)
-        wrong = wrong_before(scored.ranks, counts, others) / np.maximum(others, 1)[:, None]
-        per_target = self._weights[self._names[0]][scored.rows] / np.maximum(counts, 1)
+            weights[ranked.rows] = np.where(defined, counts if text == "gauc" else 1, 0)
+        wrong = wrong_before(ranked.ranks, counts, others) / np.maximum(others, 1)[:, None]
+        per_target = self._weights[self._names[0]][ranked.rows] / np.maximum(counts, 1)
         there = np.arange(wrong.shape[1]) < counts[:, None]
         steps = np.ceil(wrong[there] * ROC_STEPS - 1e-9).astype(np.int64)
         self._steps += np.bincount(steps, np.repeat(per_target, counts), minlength=ROC_STEPS + 1)
 
-    def result(self) -> MeterResult:
+    def compute(self) -> AccumulatedMetrics:
         """Return the values, and the curve of the first of the metrics: the mean of those of the cases."""
         if not self._names:
-            return MeterResult()
+            return AccumulatedMetrics()
         if not self._steps.any():
             raise ParameterError(
                 f"metric '{self._names[0]}': no case has both a relevant and another candidate; leave the metric out"
@@ -162,10 +164,10 @@ class AucMeter:
         totals = {text: float(np.average(self._values, weights=column)) for text, column in self._weights.items()}
         shares = np.cumsum(self._steps) / self._steps.sum()
         roc = [(0.0, 0.0), *((step / ROC_STEPS, float(share)) for step, share in enumerate(shares))]
-        return MeterResult(totals, dict.fromkeys(self._names, self._values), self._weights, roc=roc)
+        return AccumulatedMetrics(totals, dict.fromkeys(self._names, self._values), self._weights, roc=roc)
 
 
-class ListMeter:
+class ListAccumulator:
     """How often each item is listed, and what each list weighs."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
@@ -179,24 +181,24 @@ class ListMeter:
         self._weights = {name.name: LIST_WEIGHTS[name.name](self._support) for name in self._weighed.values()}
         self._values = {text: np.empty(len(cases)) for text in self._weighed}
 
-    def add(self, scored: Scored) -> None:
+    def update(self, ranked: RankedCases) -> None:
         """Take the lists of some cases."""
         if not self._longest:
             return
-        items = scored.lists(self._longest)
+        items = ranked.lists(self._longest)
         for k, counts in self._counts.items():
             np.add.at(counts, items[:, :k], 1)
         for text, name in self._weighed.items():
-            self._values[text][scored.rows] = average_weight(items[:, : int(name.k)], self._weights[name.name])
+            self._values[text][ranked.rows] = average_weight(items[:, : int(name.k)], self._weights[name.name])
 
-    def result(self) -> MeterResult:
+    def compute(self) -> AccumulatedMetrics:
         """Return the values."""
         counted = {text: COUNT_METRICS[name.name](self._counts[int(name.k)]) for text, name in self._counted.items()}
-        return MeterResult(_means(self._values) | counted, self._values)
+        return AccumulatedMetrics(_means(self._values) | counted, self._values)
 
 
-METERS: tuple[type[Meter], ...] = (RankMeter, AucMeter, ListMeter)
-"""All that take rankings."""
+ACCUMULATORS: tuple[type[MetricAccumulator], ...] = (RankAccumulator, AucAccumulator, ListAccumulator)
+"""The accumulators of all metrics of rankings."""
 
 
 def _means(values: Mapping[str, Float64[np.ndarray, "C"]]) -> dict[str, float]:

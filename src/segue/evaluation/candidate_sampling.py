@@ -1,4 +1,4 @@
-"""Candidates that are drawn once for all models, and the ranking of targets among them.
+"""Sampled candidates, the same for all models, and the ranking of targets among them.
 
 A figure on drawn candidates is no estimate of the same figure on all items, and may order models otherwise (Krichene
 and Rendle 2020). It exists here to compare with papers that used it, and says that it is sampled.
@@ -15,7 +15,7 @@ from segue.data.cases import Cases
 from segue.data.vocabulary import PADDING
 from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_items
-from segue.evaluation.weighted_draws import draw_rows
+from segue.evaluation.weighted_sampling import draw_rows
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.threads import share_rows
@@ -25,8 +25,8 @@ _LEAST_ROWS = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Candidates that are drawn for each case: a pure function of seed and number of the case.
+class CandidateSampler:
+    """Draws candidates for each case: a pure function of the seed and the number of the case.
 
     Neither the targets of a case nor the items of its prefix are drawn, and no item twice.
 
@@ -41,8 +41,8 @@ class Sample:
     seed: int
 
     @classmethod
-    def of(cls, ranking: Ranking, support: Int[np.ndarray, "M"]) -> "Sample | None":
-        """Return what is drawn of a catalogue; None where all of it is ranked.
+    def from_ranking(cls, ranking: Ranking, support: Int[np.ndarray, "M"]) -> "CandidateSampler | None":
+        """Return the sampler that a ranking names; None where all items are ranked.
 
         Args:
             ranking: names the candidates and the seed of the draw.
@@ -50,9 +50,9 @@ class Sample:
         """
         if ranking.draw is None:
             return None
-        law, size = ranking.draw
+        distribution, size = ranking.draw
         # An item without an event (added after the training) can be drawn, too.
-        weights = np.ones(len(support), dtype=np.int64) if law == "uni" else np.maximum(support, 1)
+        weights = np.ones(len(support), dtype=np.int64) if distribution == "uni" else np.maximum(support, 1)
         weights[PADDING] = 0
         return cls(min(size, len(support) - 1), weights, ranking.seed)
 
@@ -66,15 +66,15 @@ class Sample:
         seeds = np.uint64(derive(self.seed, "candidates")) + _STRIDE * np.arange(
             first, first + len(cases), dtype=np.uint64
         )
-        barred = barred_items(cases)
-        ends = np.cumsum(np.bincount(barred["case"].to_numpy(), minlength=len(cases)))
-        items, cumulative = barred["item"].to_numpy(), np.cumsum(self.weights, dtype=np.float64)
+        excluded = excluded_items(cases)
+        ends = np.cumsum(np.bincount(excluded["case"].to_numpy(), minlength=len(cases)))
+        items, cumulative = excluded["item"].to_numpy(), np.cumsum(self.weights, dtype=np.float64)
         drawn = np.zeros((len(cases), self.size), dtype=np.int32)
 
         def fill(part: slice) -> None:
             begin = ends[part.start - 1] if part.start else 0
-            closed = items[begin : ends[part.stop - 1]]
-            draw_rows(seeds[part], cumulative, closed, ends[part] - begin, drawn[part])
+            part_excluded = items[begin : ends[part.stop - 1]]
+            draw_rows(seeds[part], cumulative, part_excluded, ends[part] - begin, drawn[part])
 
         share_rows(len(cases), fill, least=_LEAST_ROWS)
         return drawn
@@ -84,7 +84,7 @@ _STRIDE = np.uint64(0xD1342543DE82EF95)
 """Spreads the numbers of cases over the seeds."""
 
 
-def barred_items(cases: Cases) -> pl.DataFrame:
+def excluded_items(cases: Cases) -> pl.DataFrame:
     """Return the distinct items of the prefix and the targets of each case: columns ``case`` and ``item``, sorted."""
     rows, events = cases.prefixes.events()
     case = np.concatenate([rows, np.repeat(np.arange(len(cases)), cases.counts)])
@@ -93,7 +93,7 @@ def barred_items(cases: Cases) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class SampledCandidates:
     """Targets and drawn items of B cases, in columns such that of equal scores the first column leads.
 
     Attributes:
@@ -109,7 +109,7 @@ class Drawn:
     others: Int64[np.ndarray, "B"]
 
     @classmethod
-    def score(cls, scorer: Scorer, cases: Cases, drawn: Int32[np.ndarray, "B n"]) -> "Drawn":
+    def score(cls, scorer: Scorer, cases: Cases, drawn: Int32[np.ndarray, "B n"]) -> "SampledCandidates":
         """Score the targets of some cases, and what was drawn for them."""
         wanted = cases.padded_targets()
         items = np.concatenate([wanted, drawn], axis=1).astype(np.int64)
@@ -140,6 +140,6 @@ class Drawn:
 def _in_prefix(cases: Cases, wanted: Int32[np.ndarray, "B R"]) -> Bool[np.ndarray, "B R"]:
     """Tell which targets stand in the prefix of their case."""
     rows, events = cases.prefixes.events()
-    seen = np.stack([rows, cases.prefixes.items[events]])
-    size = 1 + max(seen[1].max(initial=0), wanted.max(initial=0))
-    return np.isin(np.arange(len(wanted))[:, None] * size + wanted, seen[0] * size + seen[1])
+    in_prefix = np.stack([rows, cases.prefixes.items[events]])
+    size = 1 + max(in_prefix[1].max(initial=0), wanted.max(initial=0))
+    return np.isin(np.arange(len(wanted))[:, None] * size + wanted, in_prefix[0] * size + in_prefix[1])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from segue.evaluation.confidence import interval_of, intervals
-from segue.metrics.values import Figure
+from segue.metrics.values import WeightedStatistic
 
 _MANY_TIES = 0.01
 """Share of tied targets above which a reader should know what ties decide."""
@@ -29,7 +29,7 @@ class Evaluation:
         groups: the session (or user) of each case.
         seed: seed of the bootstrap.
         weights: how much each case counts in a metric that is a weighted mean (gauc, user_auc).
-        figures: metrics of all cases together that are no mean (auc, rmse), from how often each case counts.
+        statistics: metrics of all cases together that are no mean (auc, rmse), from how often each case counts.
         roc: false and true positive rates, from (0, 0) to (1, 1), where an AUC was asked for.
         sampled: the targets were ranked among drawn items: the figures are not those of the whole catalogue.
         tied: share of the targets that have the score of another candidate.
@@ -43,7 +43,7 @@ class Evaluation:
     groups: Int64[np.ndarray, "C"]
     seed: int
     weights: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
+    statistics: dict[str, WeightedStatistic] = field(default_factory=dict)
     roc: list[tuple[float, float]] = field(default_factory=list)
     sampled: bool = False
     tied: float = 0.0
@@ -82,6 +82,6 @@ class Evaluation:
                     self.values[name][counted, None], self.groups[counted], weights=weights[counted], seed=self.seed
                 )
                 found[name] = (float(low), float(high))
-        for name, figure in self.figures.items():
-            found[name] = interval_of(figure, self.groups, seed=self.seed)
+        for name, statistic in self.statistics.items():
+            found[name] = interval_of(statistic, self.groups, seed=self.seed)
         return {name: found[name] for name in self.metrics if name in found}

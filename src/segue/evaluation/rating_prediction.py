@@ -1,4 +1,4 @@
-"""Measure predicted values against labels, where nothing is ranked."""
+"""Rating prediction: measure predicted values against labels, where nothing is ranked."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ from jaxtyping import Float64
 
 from segue.data.cases import Cases
 from segue.errors import ParameterError
-from segue.evaluation.meters import ROC_STEPS
-from segue.evaluation.outcome import Evaluation
+from segue.evaluation.accumulators import ROC_STEPS
+from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer, score_items
 from segue.metrics import MetricName
-from segue.metrics.values import CASE_VALUES, WHOLE_VALUES, Figure, check_labels
+from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS, WeightedStatistic, check_labels
 from segue.progress import Progress
 
 
@@ -50,20 +50,20 @@ def measure_values(
             task.advance(len(part))
     if getattr(scorer, "scores_are_logits", False) and np.isin(labels, (0, 1)).all():
         predictions = torch.sigmoid(torch.from_numpy(predictions)).numpy()
-    values = {text: CASE_VALUES[text](predictions, labels) for text in names if text in CASE_VALUES}
-    figures: dict[str, Figure] = {
-        text: WHOLE_VALUES[text](predictions, labels) for text in names if text in WHOLE_VALUES
+    values = {text: CASE_VALUE_METRICS[text](predictions, labels) for text in names if text in CASE_VALUE_METRICS}
+    statistics: dict[str, WeightedStatistic] = {
+        text: GLOBAL_VALUE_METRICS[text](predictions, labels) for text in names if text in GLOBAL_VALUE_METRICS
     }
     once = np.ones(len(cases), dtype=np.int64)
     totals = {text: float(column.mean()) for text, column in values.items()}
-    totals |= {text: figure(once) for text, figure in figures.items()}
+    totals |= {text: statistic(once) for text, statistic in statistics.items()}
     return Evaluation(
         metrics={text: totals[text] for text in names},
         values=values,
         ranks=np.empty(0),
         groups=cases.groups.astype(np.int64),
         seed=seed,
-        figures=figures,
+        statistics=statistics,
         roc=_roc(predictions, labels) if "auc" in names else [],
     )
 

@@ -25,13 +25,13 @@ def draw_rows(
     """
     begin = 0
     for b in range(len(seeds)):
-        closed = excluded[begin : ends[b]]
+        row_excluded = excluded[begin : ends[b]]
         begin = ends[b]
-        free = len(cumulative) - 1 - len(closed)
+        free = len(cumulative) - 1 - len(row_excluded)
         if drawn.shape[1] * _REJECTION_SHARE > free:
-            _draw_by_keys(seeds[b], cumulative, closed, drawn[b])
+            _draw_by_keys(seeds[b], cumulative, row_excluded, drawn[b])
         else:
-            _draw_by_rejection(seeds[b], cumulative, closed, drawn[b])
+            _draw_by_rejection(seeds[b], cumulative, row_excluded, drawn[b])
 
 
 @njit(cache=True)
@@ -49,28 +49,28 @@ def _holds(ascending: np.ndarray, item: int) -> bool:
 
 
 @njit(cache=True)
-def _draw_by_rejection(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, drawn: np.ndarray) -> None:
+def _draw_by_rejection(state: np.uint64, cumulative: np.ndarray, excluded: np.ndarray, drawn: np.ndarray) -> None:
     """Draw until all items are distinct."""
     chosen = set([np.int64(0)])  # noqa: C405 (a compiled set needs the type of what it will hold)
     count = 0
     while count < len(drawn):
         state += _GOLDEN
         item = np.searchsorted(cumulative, _unit(state) * cumulative[-1], side="right")
-        if item < len(cumulative) and item not in chosen and not _holds(closed, item):
+        if item < len(cumulative) and item not in chosen and not _holds(excluded, item):
             chosen.add(item)
             drawn[count] = item
             count += 1
 
 
 @njit(cache=True)
-def _draw_by_keys(state: np.uint64, cumulative: np.ndarray, closed: np.ndarray, drawn: np.ndarray) -> None:
+def _draw_by_keys(state: np.uint64, cumulative: np.ndarray, excluded: np.ndarray, drawn: np.ndarray) -> None:
     """Take the items with the lowest random keys: the same distribution (Efraimidis and Spirakis 2006)."""
     keys = np.full(len(cumulative), np.inf)
     for item in range(1, len(cumulative)):
         state += _GOLDEN
         keys[item] = -np.log(1.0 - _unit(state)) / (cumulative[item] - cumulative[item - 1])
-    for item in closed:
+    for item in excluded:
         keys[item] = np.inf
     order = np.argsort(keys)
-    count = min(len(drawn), len(cumulative) - 1 - len(closed))
+    count = min(len(drawn), len(cumulative) - 1 - len(excluded))
     drawn[:count] = order[:count]

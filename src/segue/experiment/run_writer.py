@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segue.artifact import Artifact
 from segue.errors import ArtifactError
-from segue.evaluation.evaluate import evaluate
+from segue.evaluation.measure import evaluate
 from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.config import RunConfig
 from segue.experiment.environment import environment

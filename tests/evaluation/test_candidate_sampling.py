@@ -9,7 +9,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.evaluation.drawing import Drawn, Sample
+from segue.evaluation.candidate_sampling import CandidateSampler, SampledCandidates
 from segue.evaluation.measure import measure
 from segue.protocols.ranking import Ranking
 from segue.rng import generator
@@ -19,7 +19,7 @@ SUPPORT = np.concatenate([[0], np.arange(1, ITEMS + 1)])
 
 
 def sampled(text, support, seed):
-    return Sample.of(Ranking(candidates=text, seed=seed), support)
+    return CandidateSampler.from_ranking(Ranking(candidates=text, seed=seed), support)
 
 
 def random_cases(count, items=ITEMS):
@@ -92,7 +92,7 @@ class Constant:
 def test_only_targets_and_drawn_items_are_ranked():
     scorer = Constant([9.0, 1.0, 2.0, 3.0, 4.0, 5.0], [1, 1, 1, 1, 1])
     cases = Cases(Prefixes.from_lists([np.zeros(0, np.int32)] * 2), np.array([1, 2], np.int32), np.arange(2))
-    drawn = Drawn.score(scorer, cases, np.array([[3, 5], [4, 0]], dtype=np.int32))
+    drawn = SampledCandidates.score(scorer, cases, np.array([[3, 5], [4, 0]], dtype=np.int32))
     assert drawn.lists(5).tolist() == [[5, 3, 1, 0, 0], [4, 2, 0, 0, 0]]
     assert drawn.counts().ranks("served")[:, 0].tolist() == [3, 2]
     assert drawn.others.tolist() == [2, 1]
@@ -101,7 +101,7 @@ def test_only_targets_and_drawn_items_are_ranked():
 def test_equal_candidates_stand_in_order_of_popularity():
     scorer = Constant([9.0, 1.0, 1.0, 1.0, 1.0, 2.0], [5, 40, 5, 30, 1])
     cases = Cases(Prefixes.from_lists([np.zeros(0, np.int32)]), np.array([3], np.int32), np.zeros(1, int))
-    drawn = Drawn.score(scorer, cases, np.array([[4, 5, 2, 1]], dtype=np.int32))
+    drawn = SampledCandidates.score(scorer, cases, np.array([[4, 5, 2, 1]], dtype=np.int32))
     assert drawn.lists(5).tolist() == [[5, 2, 4, 1, 3]]
     counts = drawn.counts()
     ranks = {rule: counts.ranks(rule)[0, 0] for rule in ("served", "conservative", "standard", "median")}
@@ -112,7 +112,7 @@ def test_a_target_that_was_seen_is_no_candidate():
     scorer = Constant([9.0, 1.0, 2.0, 3.0], [1, 1, 1])
     prefixes = Prefixes.from_lists([np.array([3], np.int32), np.array([1], np.int32)])
     cases = Cases(prefixes, np.array([3, 2], np.int32), np.arange(2), exclude_seen=True)
-    ranks = Drawn.score(scorer, cases, np.array([[1], [3]], dtype=np.int32)).counts().ranks("served")
+    ranks = SampledCandidates.score(scorer, cases, np.array([[1], [3]], dtype=np.int32)).counts().ranks("served")
     assert ranks[:, 0].tolist() == [np.inf, 2]
 
 

@@ -10,7 +10,7 @@ from segue.errors import ParameterError
 from segue.parameters import describe, merge, nested
 from segue.protocols.cleaning import DEFAULT_ORDER, STEPS
 from segue.protocols.dataset import Dataset
-from segue.protocols.identity import differences, protocol_hash
+from segue.protocols.hashing import differences, protocol_hash
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
 

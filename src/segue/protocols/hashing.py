@@ -26,7 +26,7 @@ def protocol_hash(protocol: Protocol, fingerprint: str, catalogue: str | None = 
         fingerprint: hash of the raw log.
         catalogue: what ``catalogue_hash`` returned.
     """
-    content = {"protocol": protocol.decisive(), "data": fingerprint}
+    content = {"protocol": protocol.hashed_parameters(), "data": fingerprint}
     return digest(content if catalogue is None else {**content, "catalogue": catalogue})
 
 
@@ -50,12 +50,12 @@ def differences(one: Protocol, other: Protocol) -> dict[str, tuple[Any, Any]]:
 
     Of two splits of different kinds only the kinds are returned, as ``split``.
     """
-    deciding = flatten(one.decisive()), flatten(other.decisive())
+    hashed = flatten(one.hashed_parameters()), flatten(other.hashed_parameters())
     values = flatten(one.model_dump(mode="json")), flatten(other.model_dump(mode="json"))
     found = {
         name: (values[0].get(name), values[1].get(name))
-        for name in {**deciding[0], **deciding[1]}
-        if deciding[0].get(name) != deciding[1].get(name) and values[0].get(name) != values[1].get(name)
+        for name in {**hashed[0], **hashed[1]}
+        if hashed[0].get(name) != hashed[1].get(name) and values[0].get(name) != values[1].get(name)
     }
     if one.split.kind == other.split.kind:
         return found

@@ -36,7 +36,7 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
     opened = open_dataset(folder)
     settings = config.set.get(PROTOCOL, {})
     protocol = None if config.protocol == opened.protocol.name else config.protocol
-    mistakes = [
+    problems = [
         f"{option}: cannot be used with {folder}, which is prepared already; leave it out, or name the log"
         for option, given in (
             ("--protocol", protocol),
@@ -47,8 +47,8 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
         )
         if given
     ]
-    if mistakes:
-        raise ParameterError("\n".join(mistakes))
+    if problems:
+        raise ParameterError("\n".join(problems))
     data = opened.measured_by(settings)
     metric = data.protocol.valid_metric
     chosen = config.set if metric is None else merge(config.set, {PROTOCOL: {"valid_metric": metric}})

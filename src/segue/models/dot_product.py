@@ -18,7 +18,7 @@ _ROW_NUMBERS = 8_000_000
 """Numbers of the table that are copied at once for given items."""
 
 
-class EmbeddingModel(Model):
+class DotProductModel(Model):
     """A model whose score is the dot product of a state and the item's embedding, plus the item's bias if it has one.
 
     Given items are scored by their own rows of the table alone. Items of which the model knows nothing come behind all
