@@ -156,7 +156,7 @@ def quickly(words: list[str]) -> list[str]:
 
 def write_files(folder: Path) -> None:
     """Write the files that the docs name."""
-    events = shop(700, 0)
+    events = shop(2000, 0)
     frame = events.frame.select("session", "item", "time")
     where = pl.when(pl.col("session") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
     frame.with_columns(shop=where, day=where).write_csv(folder / "clicks.csv")
@@ -172,7 +172,7 @@ def write_files(folder: Path) -> None:
     ids = [*frame["item"].unique().sort(), 99_999]
     table = {"item": ids, "category": [number % 4 for number in ids], "brand": [number % 9 for number in ids]}
     pl.DataFrame({**table, "name": [f"Pan {number}" for number in ids]}).write_csv(folder / "items.csv")
-    sequences = frame.group_by("session", maintain_order=True).agg(pl.col("item").cast(str)).head(60)
+    sequences = frame.group_by("session", maintain_order=True).agg(pl.col("item").cast(str)).head(1000)
     lines = [f"{session} {' '.join(items)}" for session, items in sequences.iter_rows()]
     (folder / "visits.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "ratings").mkdir()
