@@ -146,7 +146,7 @@ BAD_OPTIONS = {
     "nothing to train": (("--no-baselines",), "--model: names no model and the baselines are off; name one "),
     "resuming nowhere": (("--resume",), "--resume: needs the folder of the interrupted run; name it with --out\n"),
     "no configuration": (("--config", "no.yaml"), "--config: no.yaml cannot be read (No such file or directory)\n"),
-    "configuration that is not YAML": (("--config", "bad.yaml"), "--config: bad.yaml is no YAML: "),
+    "configuration that is not YAML": (("--config", "bad.yaml"), "--config: bad.yaml is not YAML: "),
     "configuration of another shape": (
         ("--config", "list.yaml"),
         "--config: list.yaml must hold names and values, got list\n",

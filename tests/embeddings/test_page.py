@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from clouds import HOSTILE, cloud, groups, model_of
 
+import segue.embeddings.page as module
 from segue import plot
 from segue.embeddings.page import embedded, page
-from segue.embeddings.page import page as module
 from segue.embeddings.vectors import nearest_neighbours
 
 

@@ -104,7 +104,9 @@ def test_a_teacher_with_added_items_is_refused(log: "segue.Events", tmp_path: Pa
     about = Artifact.read(teacher).about
     new = pl.DataFrame({"item": [100, 101], "group": ["a", "c"]})
     segue.load(teacher).add_items(new, by="group").save(teacher, **about)
-    with pytest.raises(ArtifactError, match=r"als: must know .* and 2 were added later; distil from the model as it"):
+    with pytest.raises(
+        ArtifactError, match=r"als: must contain only .* and 2 were added later; distil from the model as it"
+    ):
         segue.distill(teacher, segue.RunConfig(models=["sasrec"]), out, events=log)
     assert not out.exists()
 

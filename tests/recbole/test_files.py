@@ -25,7 +25,7 @@ CE = {"train_neg_sample_args": None}
         ("SASRec", {"eval_args": {"order": "RO"}}, "eval_args.order: must be TO for sequential models"),
         ("SASRec", {"repeatable": False}, "repeatable: must be on for sequential models"),
         ("SASRec", {"load_col": {"inter": ["user_id", "item_id"]}}, "must hold the TIME_FIELD 'timestamp'"),
-        ("SASRec", {"benchmark_filename": ["train", "valid", "test"]}, "sequences that are cut already"),
+        ("SASRec", {"benchmark_filename": ["train", "valid", "test"]}, "pre-split sequences are not supported"),
         ("SASRec", {"n_heads": 5}, "sasrec.heads: must be a divisor of embedding_size"),
         ("NARM", {"dropout_probs": 0.5}, "dropout_probs: must be a list of 2 numbers, got 0.5"),
         ("BPR", {"eval_args": "RS"}, "eval_args: must hold names and values, got RS"),
@@ -121,7 +121,7 @@ def test_files_are_read_as_recbole_reads_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "is no YAML"), ("- a", "must hold names and values, got list"), ("1: 2", "must hold names and values")],
+    [("a: [1", "is not YAML"), ("- a", "must hold names and values, got list"), ("1: 2", "must hold names and values")],
 )
 def test_files_that_are_none_are_refused(tmp_path, text, message):
     file = tmp_path / "a.yaml"
