@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from segue import storage
 from segue.errors import ArtifactError, StorageError
@@ -378,3 +379,23 @@ def test_a_full_disk_leaves_no_half_artifact(tmp_path: Path) -> None:
     assert f"{target}: cannot be written" in done.stdout
     assert "Free some disk space" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_vanishes_while_it_is_opened_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer removes the folder, which it takes for abandoned, just when its lock file is opened."""
+    acquire, folders = FileLock.acquire, []
+
+    def vanishing(lock: FileLock, *args: object, **options: object) -> object:
+        folders.append(Path(lock.lock_file).parent)
+        if len(folders) == 1:
+            folders[0].rmdir()
+            raise FileExistsError
+        return acquire(lock, *args, **options)
+
+    monkeypatch.setattr(FileLock, "acquire", vanishing)
+    write_text(tmp_path / "a", "text")
+    assert (tmp_path / "a").read_text() == "text"
+    assert len(set(folders)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -50,7 +50,7 @@ class Artifact:
     """What a fitted model leaves behind.
 
     Attributes:
-        model: name of the model in the catalog.
+        model: name of the model in the registry.
         config: its parameters.
         vocabulary: the items it can recommend.
         arrays: what it learnt.
@@ -67,7 +67,7 @@ class Artifact:
         """Write the folder atomically; an artifact that is already there is replaced.
 
         Raises:
-            ArtifactError: ``path`` exists and is no artifact.
+            ArtifactError: ``path`` exists and is not an artifact.
             StorageError: the write failed; what was at ``path`` is still there.
         """
         return _ARTIFACT.write(path, {"model": self.model, "about": self.about}, self._write_files)
@@ -84,7 +84,7 @@ class Artifact:
         """Return ``about`` of a folder, without reading or checking the rest of it.
 
         Raises:
-            ArtifactError: it is no artifact, or its manifest is damaged.
+            ArtifactError: it is not an artifact, or its manifest is damaged.
         """
         return _ARTIFACT.read_manifest(path).about
 

@@ -57,7 +57,7 @@ def build(
 
 def _idle_paths(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
     place = tuple(_place(config, detail["loc"])[0].split("."))
-    return [(*place, name) for name in detail["ctx"]["rules"]] or [place]
+    return [(*place, name) for name in detail["ctx"]["parameters"]] or [place]
 
 
 def _holds(values: Any, path: tuple[str, ...]) -> bool:
@@ -81,22 +81,31 @@ _RULES = {
 """Expected types, by the first word of pydantic's error types (``int_parsing``, ``bool_type``)."""
 
 
-def idle(rule: str = "", **rules: str) -> PydanticCustomError:
-    """Return the refusal of a parameter that has no effect, to raise in its validator.
+NoEffect = tuple[str, str]
+"""Why a parameter has no effect, and the remedy."""
 
-    Args:
-        rule: what the parameter must be, with the remedy.
-        **rules: the same by parameter, in a validator of a whole section.
-    """
-    return PydanticCustomError(IDLE, "{rule}", {"rule": rule, "rules": rules})
+
+def idle(reason: str, remedy: str = "remove it") -> PydanticCustomError:
+    """Return the error of a parameter that has no effect, to raise in its validator."""
+    return PydanticCustomError(IDLE, "{reason}", {"reason": reason, "remedy": remedy, "parameters": {}})
+
+
+def idle_parameters(section: BaseModel, parameters: Mapping[str, NoEffect]) -> PydanticCustomError:
+    """Return the error of parameters of a section that have no effect, to raise in a validator of the section."""
+    found = {name: (*no_effect, getattr(section, name)) for name, no_effect in parameters.items()}
+    return PydanticCustomError(IDLE, "{parameters}", {"parameters": found})
 
 
 def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
     name, kind_of_section = _place(config, detail["loc"])
     where = f"{owner}.{name}" if name else owner
     context: Mapping[str, Any] = detail.get("ctx", {})
-    if detail["type"] == IDLE and context["rules"]:
-        return "\n".join(f"{where}.{one}: must be {rule}" for one, rule in context["rules"].items())
+    if detail["type"] == IDLE:
+        own = {where: (context.get("reason"), context.get("remedy"), detail["input"])}
+        found = {f"{where}.{one}": no_effect for one, no_effect in context["parameters"].items()} or own
+        return "\n".join(
+            f"{one}: has no effect {reason}, got {value!r}; {remedy}" for one, (reason, remedy, value) in found.items()
+        )
     if detail["type"] == "extra_forbidden":
         return _unknown(owner, config, name, kind_of_section)
     if detail["type"] == "union_tag_invalid":

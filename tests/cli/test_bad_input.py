@@ -149,7 +149,7 @@ BAD_OPTIONS = {
     "configuration that is not YAML": (("--config", "bad.yaml"), "--config: bad.yaml is not YAML: "),
     "configuration of another shape": (
         ("--config", "list.yaml"),
-        "--config: list.yaml must hold names and values, got list\n",
+        "--config: list.yaml must contain names and values, got list\n",
     ),
     "unknown name in the configuration": (
         ("--config", "name.yaml"),

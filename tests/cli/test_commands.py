@@ -14,14 +14,17 @@ import polars as pl
 import pytest
 from command import SMALL, Outcome, segue, tree, write_shop
 
+from segue.cli import options as cli_options
 from segue.cli.main import COMMANDS
 from segue.cli.terminal import program
+from segue.data.readers.formats import FORMATS
 from segue.data.synthetic import shop
 from segue.experiment.model_specs import BASELINES
 from segue.models.markov import Markov
 from segue.models.registry import BUILT_IN, model_class, model_classes
 from segue.parameters import describe
 from segue.protocols.prepare import prepare
+from segue.protocols.protocol import Protocol
 
 HEADLINE = {"recall@20", "mrr@20", "hit@10", "ndcg@10"}
 WRITTEN = {"results.json", "report.md", "report.html", "run.json", "environment.json", "cases"}
@@ -418,3 +421,11 @@ def test_a_finished_run_is_not_touched_by_looking_at_it(finished: Finished, log:
     segue("evaluate", finished[0] / "stan", log)
     segue("recommend", finished[0] / "stan", "--items", "1001")
     assert tree(finished[0]) == before
+
+
+def test_help_lists_the_formats_and_the_protocols() -> None:
+    """They are written out in the options, since the help imports no table."""
+    options = {name: one for name, one in vars(cli_options).items() if name in ("Format", "Protocol")}
+    said = {name: one.__metadata__[0].help.split(": ")[1].rstrip(".") for name, one in options.items()}
+    listed = {name: tuple(text.replace(" or ", ", ").split(", ")) for name, text in said.items()}
+    assert listed == {"Format": FORMATS, "Protocol": tuple(Protocol.presets)}

@@ -164,7 +164,7 @@ def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
         ((tmp_path / "bpr",), "is a model that does not belong to a run"),
         ((tmp_path / "begun",), "is a run that is not finished; go on with it (--resume)"),
         ((tmp_path / "whole" / "stranger",), "is not in the table of"),
-        ((runs["days"],), "must hold at least two models to compare"),
+        ((runs["days"],), "must contain at least two models to compare"),
     ):
         outcome = segue("compare", *arguments)
         assert (outcome.code, outcome.out) == (2, "")

@@ -64,7 +64,7 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
     [
         (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
         (("--model", "BPR,SASRec"), "in different ways; run them apart"),
-        (("--protocol", "leave-one-out"), "--protocol: the RecBole configuration says it"),
+        (("--protocol", "leave-one-out"), "--protocol: cannot be combined with --recbole"),
         (
             ("--set", "protocol.cleaning.value_interval={colour: '[1,2]'}"),
             "must name columns of the log, got 'colour'; it has",

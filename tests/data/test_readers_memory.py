@@ -93,9 +93,9 @@ def test_sessions_survive_the_way_through_a_matrix() -> None:
 
 
 def test_a_matrix_that_is_no_log_is_refused() -> None:
-    with pytest.raises(LogError, match="the matrix: must hold finite numbers"):
+    with pytest.raises(LogError, match="the matrix: must contain finite numbers"):
         segue.read(sparse.csr_matrix([[1.0, np.nan]]))
-    with pytest.raises(LogError, match="the matrix: must hold finite numbers, got complex128"):
+    with pytest.raises(LogError, match="the matrix: must contain finite numbers, got complex128"):
         segue.read(sparse.csr_matrix([[1j]]))
     with pytest.raises(LogError, match="the matrix: has no events"):
         segue.read(sparse.csr_matrix((3, 3)))

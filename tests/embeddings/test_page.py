@@ -87,7 +87,7 @@ def test_a_hostile_log_cannot_add_anything_to_the_page() -> None:
         skeleton = [(tag, attributes) for tag, attributes, _ in parsed(hostile) if tag != "li"]
         assert skeleton == [(tag, attributes) for tag, attributes, _ in parsed(harmless) if tag != "li"]
         content = content_of(hostile)
-        # Two items share each name, so that the id follows; a line separator is no name.
+        # Two items share each name, so that the id follows; a line separator is not a name.
         assert content["items"]["names"][:7] == [
             "105" if text == "\u2028" else f"{text} ({number})" for number, text in enumerate(texts, start=100)
         ]

@@ -77,7 +77,7 @@ def test_metadata_can_come_later() -> None:
     found = item_vectors(model, table)
     assert found.items["kind"].to_list()[:3] == ["own", "new", None]
     assert found.items["support"].to_list()[:3] == [1, 2, 3]
-    with pytest.raises(ParameterError, match="items: must hold ids that the model was trained on"):
+    with pytest.raises(ParameterError, match="items: must contain ids that the model was trained on"):
         item_vectors(model, pl.DataFrame({"item": ["x"], "kind": ["y"]}))
 
 

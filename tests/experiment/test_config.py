@@ -58,7 +58,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
     assert "did you mean 'seed'" in str(caught.value)
     assert "config.seed: must be greater than or equal to 0, got -1" in str(caught.value)
     file.write_text("- a\n")
-    with pytest.raises(ParameterError, match="must hold names and values, got list"):
+    with pytest.raises(ParameterError, match="must contain names and values, got list"):
         load_config(file, {})
     file.write_text("a: [1\n")
     with pytest.raises(ParameterError, match="is not YAML"):

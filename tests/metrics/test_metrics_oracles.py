@@ -99,7 +99,7 @@ def test_ranking_metrics_of_many_random_cases_equal_trec_eval(name):
 
 
 def pairs_right(row, liked, excluded, tie):
-    """Share of the pairs that are right, one by one; a target that is no candidate is behind all."""
+    """Share of the pairs that are right, one by one; a target that is not a candidate is behind all."""
     good = [-INF if item in excluded or math.isnan(row[item - 1]) else row[item - 1] for item in liked]
     good = [-2 * 10**9 if score == -INF else score for score in good]
     others = [row[item - 1] for item in range(1, len(row) + 1) if item not in liked | excluded]

@@ -99,10 +99,12 @@ def test_a_mask_holds_truth_values(model: segue.Popularity, asked: Prefixes, kin
     """Numbers are no mask: read as item indices, ones and zeros would name item 1 alone."""
     column = np.ones(N + 1, dtype=kind)
     for given in (column, column[1:], column[None], column.tolist()):
-        with pytest.raises(ParameterError, match=r"^allowed: must hold item indices|^allowed: a mask must be of bool"):
+        with pytest.raises(
+            ParameterError, match=r"^allowed: must contain item indices|^allowed: a mask must be of bool"
+        ):
             model.top_k(asked, 5, allowed=given)
     assert model.top_k(asked, 5, allowed=column.astype(bool))[0].all()
-    with pytest.raises(ParameterError, match=r"^exclude: must hold item indices"):
+    with pytest.raises(ParameterError, match=r"^exclude: must contain item indices"):
         model.top_k(asked, 5, exclude=[np.ones(N + 1, dtype=bool)] * 2)
 
 
@@ -176,7 +178,7 @@ def test_whole_numbers_are_ids_of_any_type() -> None:
     "sessions", [[{"a": 1}], [[101], [{"a": 1}]], [[[1], [1, 2]]], [[[1, 2]]], [[101, [102]]], [{1}]]
 )
 def test_what_cannot_be_an_id_is_refused(model: segue.Popularity, sessions: Any) -> None:
-    with pytest.raises(ParameterError, match=r"^sessions: must hold item ids, got .* at \d of a session"):
+    with pytest.raises(ParameterError, match=r"^sessions: must contain item ids, got .* at \d of a session"):
         model.recommend(sessions, k=3)
 
 
@@ -209,13 +211,13 @@ def told(values: Any, sizes: list[int]) -> list[int]:
 
 @pytest.mark.parametrize("values", ["20", 20, None, {"a": 1, "b": 2}, np.array(20), {1, 2}, [20]])
 def test_several_sessions_have_an_entry_each(values: Any) -> None:
-    with pytest.raises(ParameterError, match=r"^context\.time: must hold one entry per session, 2, got"):
+    with pytest.raises(ParameterError, match=r"^context\.time: must contain one entry per session, 2, got"):
         told(values, [1, 1])
 
 
 @pytest.mark.parametrize("values", [[[[20], [30]]], [np.array([[20], [30]])], [{"a": 1}], [[20, (30, 40)]], [[20]]])
 def test_an_event_has_one_value(values: Any) -> None:
-    with pytest.raises(ParameterError, match=r"^context\.time: must hold one value per item of each session"):
+    with pytest.raises(ParameterError, match=r"^context\.time: must contain one value per item of each session"):
         told(values, [2])
 
 

@@ -192,7 +192,7 @@ def test_features_that_are_not_there_are_refused(features: list[str], message: s
 def test_a_context_that_does_not_fit_is_refused(fitted: SequenceModel) -> None:
     with pytest.raises(ParameterError, match=r"context: sasrec can read time, shop, price of a session, got 'size'"):
         fitted.recommend([101], k=5, context={"size": [1]})
-    with pytest.raises(ParameterError, match=r"context\.shop: must hold one value per item .* \[2\], got \[1\]"):
+    with pytest.raises(ParameterError, match=r"context\.shop: must contain one value per item .* \[2\], got \[1\]"):
         fitted.recommend([101, 102], k=5, context={"shop": ["a"]})
     with pytest.raises(ParameterError, match=r"context\.time: must be a number or an ISO 8601 time"):
         fitted.recommend([101], k=5, context={"time": ["noon"]})

@@ -1,4 +1,4 @@
-"""Splits on logs worked by hand, and what must hold on every log."""
+"""Splits on logs worked by hand, and what must contain on every log."""
 
 from datetime import datetime, timedelta
 

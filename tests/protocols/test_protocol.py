@@ -114,7 +114,7 @@ def test_all_mistakes_are_reported_together():
     assert "protocol.split: must be one of 'last-days', 'last-event', " in message
     assert "unknown parameter of protocol 'cleaning.kcore': did you mean 'cleaning.k_core'?" in message
     assert "unknown parameter of protocol 'k_core': did you mean 'cleaning.k_core'?" in message
-    assert "protocol.ranking.seed: must be left out with candidates 'full', where nothing is drawn" in message
+    assert "protocol.ranking.seed: has no effect with candidates 'full', where nothing is drawn" in message
 
 
 @pytest.mark.parametrize(
@@ -130,36 +130,36 @@ def test_all_mistakes_are_reported_together():
             "split.test_share: belongs to split 'ratio', 'global-time', got split 'last",
         ),
         ({"split": {"kind": "last-event", "ratios": (8, 1, 1)}}, "split.ratios: belongs to split 'event-ratio', got"),
-        ({"split": {"kind": "last-event", "seed": 3}}, "split.seed: must be left out with order=time, .* got 3"),
+        ({"split": {"kind": "last-event", "seed": 3}}, "split.seed: has no effect with order=time, .* got 3"),
         (
             {"split": {"kind": "global-time", "test_from": "2024-02-01", "test_share": 0.2}},
-            "split.test_share: must be left out where test_from is, which says what is held out, got 0.2",
+            "split.test_share: has no effect beside test_from, which decides what is held out, got 0.2",
         ),
         (
             {"cases": {"label": "stars", "label_threshold": 4}},
-            "cases.label: must be left out with ranking.candidates 'full', for it belongs to 'labeled', got 'stars'\n"
-            "protocol.cases.label_threshold: must be left out with ranking.candidates 'full', .* got 4.0",
+            "cases.label: has no effect with ranking.candidates 'full', as it belongs to 'labeled', got 'stars'; .*\n"
+            "protocol.cases.label_threshold: has no effect with ranking.candidates 'full', .* got 4.0",
         ),
-        ({"cases": {"feed_valid": False}}, "cases.feed_valid: must be left out with split 'last-days', .* got False"),
+        ({"cases": {"feed_valid": False}}, "cases.feed_valid: has no effect with split 'last-days', .* got False"),
         (
             {"cases": {"feed_valid": False}, "split": {"kind": "last-event", "leave": "test_only"}},
-            "cases.feed_valid: must be left out with split 'last-event', where no session has events for both",
+            "cases.feed_valid: has no effect with split 'last-event', where no session has events for both",
         ),
         (
             {"ranking": {"seed": 3}},
-            "ranking.seed: must be left out with candidates 'full', .* or set uniN or popN, got 3",
+            "ranking.seed: has no effect with candidates 'full', .* got 3; remove it, or set uniN or popN",
         ),
         (
             {"ranking": {"candidates": "labeled", "ties": "median"}},
-            "ranking.ties: must be left out with candidates 'lab",
+            "ranking.ties: has no effect with candidates 'lab",
         ),
         (
             {"cleaning": {"k_core": 5, "order": ["incomplete", "hold-out-test"]}},
-            "cleaning.k_core: must be left out where cleaning.order has no step 'k-core', or the step added, got 5",
+            "cleaning.k_core: has no effect because cleaning.order has no step 'k-core', got 5; .* add the step",
         ),
         (
             {"split": {"valid_days": 3}, "cleaning": {"order": ["incomplete", "hold-out-test"]}},
-            "split.valid_days: must be left out where cleaning.order has no step 'hold-out-valid', .* got 3.0",
+            "split.valid_days: has no effect because cleaning.order has no step 'hold-out-valid', got 3.0",
         ),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_protocol_on_one_level_is_refused(described):
         ),
         (
             {"split": {"kind": "global-time", "valid_from": "2024-01-01"}},
-            "protocol.split.valid_from: must be left out where test_from is; valid_share says",
+            "protocol.split.valid_from: has no effect without test_from, ",
         ),
         (
             {"split": {"kind": "event-ratio", "ratios": (8, 2, 0)}},

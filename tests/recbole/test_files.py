@@ -24,11 +24,11 @@ CE = {"train_neg_sample_args": None}
         ("SASRec", {"loss_type": "NLL"}, "loss_type: must be CE or BPR, got NLL"),
         ("SASRec", {"eval_args": {"order": "RO"}}, "eval_args.order: must be TO for sequential models"),
         ("SASRec", {"repeatable": False}, "repeatable: must be on for sequential models"),
-        ("SASRec", {"load_col": {"inter": ["user_id", "item_id"]}}, "must hold the TIME_FIELD 'timestamp'"),
+        ("SASRec", {"load_col": {"inter": ["user_id", "item_id"]}}, "must contain the TIME_FIELD 'timestamp'"),
         ("SASRec", {"benchmark_filename": ["train", "valid", "test"]}, "pre-split sequences are not supported"),
         ("SASRec", {"n_heads": 5}, "sasrec.heads: must be a divisor of embedding_size"),
         ("NARM", {"dropout_probs": 0.5}, "dropout_probs: must be a list of 2 numbers, got 0.5"),
-        ("BPR", {"eval_args": "RS"}, "eval_args: must hold names and values, got RS"),
+        ("BPR", {"eval_args": "RS"}, "eval_args: must contain names and values, got RS"),
         ("BPR", {"eval_args": {"split": "RS"}}, "eval_args.split: must be one of RS, LS and TS"),
         ("BPR", {"eval_args": {"split": {"RS": [8, 2]}}}, "eval_args.split.RS: must be a list of three shares"),
         ("BPR", {"eval_args": {"split": {"LS": "all"}}}, "eval_args.split.LS: must be one of valid_and_test"),
@@ -102,7 +102,7 @@ def test_options_go_on_top(translate):
     assert config.columns == {"user": "u", "item": "item_id"}
     assert translate("BPR", {"gpu_id": ""}).device == "cpu"
     assert translate("BPR", {"enable_amp": True}).precision == "bf16"
-    with pytest.raises(ParameterError, match="--protocol: the RecBole configuration says it"):
+    with pytest.raises(ParameterError, match="--protocol: cannot be combined with --recbole"):
         translate("BPR", protocol="leave-one-out")
 
 
@@ -121,7 +121,11 @@ def test_files_are_read_as_recbole_reads_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "is not YAML"), ("- a", "must hold names and values, got list"), ("1: 2", "must hold names and values")],
+    [
+        ("a: [1", "is not YAML"),
+        ("- a", "must contain names and values, got list"),
+        ("1: 2", "must contain names and values"),
+    ],
 )
 def test_files_that_are_none_are_refused(tmp_path, text, message):
     file = tmp_path / "a.yaml"

@@ -15,7 +15,9 @@ def distill(
     teacher: Annotated[Path, typer.Argument(help="Folder of a trained model of any kind, as a run writes it.")],
     log: options.Log,
     student: Annotated[str, typer.Option(help="Model that learns from the teacher: a sequence encoder.")] = "sasrec",
-    preset: Annotated[list[str] | None, typer.Option(help="Preset of the student: sasrec=recbole.")] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(help="Preset of the student: sasrec=recbole; segue models NAME lists them.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Set a parameter: sasrec.embedding_size=32, distillation.weight=0.7."),

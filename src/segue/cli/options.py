@@ -17,13 +17,30 @@ Log = Annotated[
 ]
 OptionalLog = Annotated[
     str | None,
-    typer.Argument(help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set."),
+    typer.Argument(
+        help="File or folder of the log, the name of one in $SEGUE_DATA, or a prepared data set; "
+        "a configuration file may name it instead."
+    ),
 ]
 PlainLog = Annotated[str, typer.Argument(help="File or folder of the log, or the name of one in $SEGUE_DATA.")]
-Format = Annotated[str | None, typer.Option("--format", help="Format of the log; detected by default.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Format of the log, detected by default: csv, tsv, semicolon, bar, space, dat, sequences, pairs, jsonl, "
+        "otto, recbole, yoochoose, diginetica or parquet.",
+    ),
+]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
 Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
-Protocol = Annotated[str | None, typer.Option("--protocol", help="Evaluation protocol; default: by the kind of log.")]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        help="Evaluation protocol, chosen by the kind of log by default: session-next, leave-one-out, global-time, "
+        "recbole, gru4rec-2015, yoochoose-1-64 or yoochoose-1-4.",
+    ),
+]
 ProtocolSettings = Annotated[
     list[str] | None, typer.Option("--set", help="Protocol parameter: protocol.cleaning.k_core=5.")
 ]
@@ -42,7 +59,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def log_options(
     log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
 ) -> dict[str, Any]:
-    """Return the options of a log by their names in a config; None for options that were not given."""
+    """Return the options of a log by their names in ``RunConfig``; None for options that were not given."""
     from segue.experiment.config import parse_assignments
 
     parsed = parse_assignments("--columns", columns) if columns else None
@@ -52,7 +69,7 @@ def log_options(
 def training_options(
     preset: list[str] | None, settings: list[str] | None, seed: int | None, device: str | None, precision: str | None
 ) -> dict[str, Any]:
-    """Return the options of a training by their names in a config; None for options that were not given."""
+    """Return the options of a training by their names in ``RunConfig``; None for options that were not given."""
     from segue.experiment.config import parse_assignments, parse_settings
 
     return {

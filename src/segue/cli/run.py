@@ -20,7 +20,9 @@ def run(
     log: options.OptionalLog = None,
     model: Annotated[list[str] | None, typer.Option(help="Models to train, separated by commas.")] = None,
     protocol: options.Protocol = None,
-    preset: Annotated[list[str] | None, typer.Option(help="Preset of a model: gru4rec=authors.")] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(help="Preset of a model: gru4rec=authors; segue models NAME lists them.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Set a parameter: gru4rec.hidden_size=128, protocol.cleaning.k_core=5."),

@@ -35,7 +35,9 @@ def tune(
     timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial starts.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes (1).")] = None,
     protocol: options.Protocol = None,
-    preset: Annotated[list[str] | None, typer.Option(help="Preset to start from: gru4rec=authors.")] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(help="Preset to start from: gru4rec=authors; segue models NAME lists them.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Fix a parameter: gru4rec.training.epochs=5.")
     ] = None,

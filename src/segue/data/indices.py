@@ -94,7 +94,7 @@ def _integers(given: Any, name: str, dimensions: int, row: int | None = None) ->
             return array.astype(np.int64)
     shape = "a list" if dimensions == 1 else f"an array of {dimensions} dimensions"
     where = "" if row is None else f" in row {row}"
-    raise ParameterError(f"{name}: must hold item indices, {shape} of integers, got {given!r}{where}")
+    raise ParameterError(f"{name}: must contain item indices, {shape} of integers, got {given!r}{where}")
 
 
 def _within(array: np.ndarray, name: str, limits: tuple[int, int]) -> np.ndarray:

@@ -19,12 +19,12 @@ TSNE_MAX_ITEMS = 100_000
 
 CAPTIONS = {
     "tsne": (
-        "What may not be read from t-SNE: distances between groups, sizes and densities of groups, and shapes that "
-        "show at one perplexity alone. What may be read: which items are close neighbours."
+        "t-SNE shows which items are close neighbours. Do not interpret distances between groups, sizes and densities "
+        "of groups, or shapes that appear at one perplexity only."
     ),
     "umap": (
-        "What may not be read from UMAP: distances between groups, sizes and densities of groups. "
-        "What may be read: which items are close neighbours, and roughly which groups touch."
+        "UMAP shows which items are close neighbours and roughly which groups touch. Do not interpret distances "
+        "between groups, or sizes and densities of groups."
     ),
     "pca": (
         "Distances are those of the vectors as far as these two components go; what the other components hold is not "

@@ -141,8 +141,8 @@ def _with_metadata(items: pl.DataFrame, metadata: pl.DataFrame) -> pl.DataFrame:
     known = known.unique("item", keep="first", maintain_order=True)
     if not known.join(items, on="item", how="semi").height:
         raise ParameterError(
-            f"items: must hold ids that the model was trained on, and none of these {metadata.height:,} is one; give "
-            "the file that belongs to its log"
+            f"items: must contain ids that the model was trained on, and none of these {metadata.height:,} is one; "
+            "give the file that belongs to its log"
         )
     kept = items.drop([name for name in known.columns if name != "item"], strict=False)
     return kept.join(known, on="item", how="left", maintain_order="left")

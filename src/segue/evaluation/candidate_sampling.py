@@ -1,7 +1,7 @@
 """Sampled candidates, the same for all models, and the ranking of targets among them.
 
-A figure on drawn candidates is no estimate of the same figure on all items, and may order models otherwise (Krichene
-and Rendle 2020). It exists here to compare with papers that used it, and says that it is sampled.
+A metric on sampled candidates does not estimate the same metric on all items, and may rank models differently (Krichene
+and Rendle 2020). It is here to compare with papers that used it, and its values are marked as sampled.
 """
 
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class SampledCandidates:
 
     Attributes:
         items: item indices, column 0 and what is behind the last candidate of a row are padding.
-        scores: their scores; minus infinity for what is no candidate.
+        scores: their scores; minus infinity for what is not a candidate.
         targets: columns of the targets, 0 behind the last one of a row.
         others: how many items were drawn for each case.
     """

@@ -72,7 +72,7 @@ def intervals(
 def interval_of(
     statistic: Callable[[Int64[np.ndarray, "C"]], float], groups: Int[np.ndarray, "C"], *, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the percentile interval of a statistic that is no mean over the cases.
+    """Return the percentile interval of a statistic that is not a mean over the cases.
 
     Args:
         statistic: computes it from how often each case counts; may be NaN.

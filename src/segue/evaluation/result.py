@@ -24,8 +24,8 @@ class Evaluation:
 
     Attributes:
         metrics: value of each metric over all cases.
-        values: the same per case; a metric that is no mean over cases (coverage) has none.
-        ranks: ranks at which the T targets stand, ascending within each case; infinity for one that is no candidate.
+        values: the same per case; a metric that is not a mean over cases (coverage) has none.
+        ranks: ranks at which the T targets stand, ascending within each case; infinity for one that is not a candidate.
         groups: the session (or user) of each case.
         seed: seed of the bootstrap.
         weights: how much each case counts in a metric that is a weighted mean (gauc, user_auc).
@@ -54,7 +54,7 @@ class Evaluation:
         """Say how much the order of equal scores decides, where more than 1% of the targets are tied; else ``""``.
 
         Args:
-            metrics: names of metrics; those that are not of ranks are passed over.
+            metrics: names of metrics; those that are not of ranks are skipped.
         """
         bounds = [(name, *self.tie_bounds[name]) for name in metrics if name in self.tie_bounds]
         ranges = [f"{name} {worst:.4f} to {best:.4f}" for name, worst, best in bounds if best - worst >= _SHOWN]

@@ -41,7 +41,7 @@ def require_scorer(scorer: Any, place: str = "scorer") -> None:
 
 
 def no_model(given: Any, place: str) -> ParameterError:
-    """Return the refusal of what is no model."""
+    """Return the refusal of what is not a model."""
     kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
     return ParameterError(f"{place}: must be a model, got {kind}; segue.load(...) reads a saved one")
 

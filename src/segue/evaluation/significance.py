@@ -106,8 +106,8 @@ def permutation_p_values(
 def holm(p_values: Float64[np.ndarray, "M"], *, among: int | None = None) -> Float64[np.ndarray, "M"]:
     """Adjust p-values for multiple comparisons: controls the family-wise error rate (Holm 1979).
 
-    Comparisons that were selected by the results, such as all with the best model, are the extreme ones of those that
-    could have been selected, and are corrected for the number of the latter, as if the others had larger p-values.
+    Comparisons that were selected by looking at the results, such as all with the best model, are corrected for the
+    number of comparisons that could have been selected, as if the others had larger p-values.
 
     Args:
         p_values: of M comparisons.

@@ -126,5 +126,5 @@ def _read_yaml(path: Path | None) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"--config: {path} is not YAML: {error}") from error
     if not isinstance(content, dict):
-        raise ParameterError(f"--config: {path} must hold names and values, got {type(content).__name__}")
+        raise ParameterError(f"--config: {path} must contain names and values, got {type(content).__name__}")
     return content

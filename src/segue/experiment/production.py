@@ -114,7 +114,7 @@ def fit(
         log_name: name of the log for the manifest; None takes the name of the file.
 
     Raises:
-        ArtifactError: ``like`` is no model of a run.
+        ArtifactError: ``like`` is not a model of a run.
         InputError: a parameter, the log or ``out`` breaks a rule; nothing has been written.
         StorageError: the write failed.
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segue.errors import ParameterError, UnknownNameError
+from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS
 from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Cutoff
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
@@ -98,6 +98,22 @@ class MetricName:
                 "evaluation; choose one kind"
             )
         return names
+
+
+def selection_metric(metric: str | None) -> str | None:
+    """Return a metric by which an epoch or a set of parameters can be chosen, for a pydantic validator.
+
+    Raises:
+        ValueError: it is unknown, or not one of ``SELECTION_METRICS``.
+    """
+    if metric is not None:
+        try:
+            name = MetricName.parse(metric).name
+        except InputError as error:
+            raise ValueError(f"a metric ({error})") from None
+        if name not in SELECTION_METRICS:
+            raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
+    return metric
 
 
 def lower_is_better(metric: str) -> bool:

@@ -3,8 +3,8 @@
 Every rank metric has the signature ``metric(ranks, relevant, k)``:
 
     ranks: [C, R], the 1-based ranks of the relevant items of each case, ascending, infinity where there is no further
-        one or where it is no candidate. A median tie rule may give halves; such an item is in the list if its rank is
-        at most k.
+        one or where it is not a candidate. A median tie rule may give halves; such an item is in the list if its rank
+        is at most k.
     relevant: [C], how many relevant items each case has.
     k: the cut-off, infinity for none.
 
@@ -24,7 +24,7 @@ Values = Float64[np.ndarray, "C"]
 Cutoff = int | float
 
 Ties = Literal["served", "conservative", "standard", "median"]
-"""Rank of a relevant item among the items with its score: the last, the first, the middle."""
+"""Rank of a relevant item among the items with its score: as served, the last, the first or the middle one."""
 
 
 class RankMetric(Protocol):
@@ -109,7 +109,7 @@ def case_auc(ranks: Ranks, relevant: Counts, candidates: Counts) -> Values:
 
 
 def _hits(ranks: Ranks, k: Cutoff) -> Bool[np.ndarray, "C R"]:
-    # An infinite rank is no hit, not even without a cut-off.
+    # An infinite rank is not a hit, not even without a cut-off.
     return np.asarray((ranks <= k) & np.isfinite(ranks))
 
 

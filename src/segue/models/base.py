@@ -124,8 +124,8 @@ class Model(ModelState):
             Item indices, best first, and their scores. A row with fewer than k candidates ends in item 0 with -inf.
 
         Raises:
-            ParameterError: ``k`` is no integer or below 1, or an argument is of another catalogue, has another number
-                of rows, or holds anything but integers.
+            ParameterError: ``k`` is not an integer or below 1, or an argument is of another catalogue, has another
+                number of rows, or holds anything but integers.
         """
         k = whole_number(k, "k", "must be at least 1", 1)
         self._require_prefixes(prefixes)

@@ -51,7 +51,7 @@ class BPRTraining(FactorTraining):
     """How BPR is trained."""
 
     epochs: int = Field(100, ge=1)
-    """Most passes; each draws as many triples as there are pairs of a session and one of its items."""
+    """Maximum number of epochs; each draws as many triples as there are pairs of a session and one of its items."""
     learning_rate: float = Field(0.05, gt=0)
     """Step size of the stochastic gradient descent."""
     check_epochs: int = Field(10, ge=1)

@@ -61,7 +61,7 @@ def count_matrix(prefixes: Prefixes, n_items: int) -> csr_matrix:
     return csr_matrix((ones, (rows, prefixes.items[events])), shape=(len(prefixes), n_items + 1))
 
 
-class Converged(Exception):  # noqa: N818 (it is no error)
+class Converged(Exception):  # noqa: N818 (it is not an error)
     """Raised in a callback to end the training; implicit offers no other way."""
 
 

@@ -26,7 +26,7 @@ class ItemKNN(ItemToItemModel):
     """Recommends the items that co-occur most with the last item, normalised by popularity.
 
     ``sim(i, j) = n_ij / ((s_i + lambda)^alpha (s_j + lambda)^(1 - alpha))``: ``n_ij`` events on i in a session that
-    also holds j, ``s`` events per item, both weighted by the recency of their sessions. An item is no neighbour of
+    also holds j, ``s`` events per item, both weighted by the recency of their sessions. An item is not a neighbour of
     itself.
 
     Source: the Item-KNN baseline of Hidasi et al. 2016 (arXiv 1511.06939) with its default lambda 20 and alpha 0.5.

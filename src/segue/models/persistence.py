@@ -90,7 +90,7 @@ class ModelState(ABC):
             **about: further facts for the manifest, for example the protocol and its hash.
 
         Raises:
-            ArtifactError: ``path`` exists and is no artifact.
+            ArtifactError: ``path`` exists and is not an artifact.
             StorageError: the write failed; an existing artifact is unchanged.
         """
         self._require_fitted()

@@ -142,7 +142,7 @@ def load_plugin(entries: Sequence[EntryPoint]) -> type[Model]:
     """Import the model of the entry points of one name.
 
     Raises:
-        PluginError: there are several, the import fails, or the imported object is no model of that name.
+        PluginError: there are several, the import fails, or the imported object is not a model of that name.
     """
     if len(entries) > 1:
         raise PluginError(f"{origin(entries)}: have the same name; uninstall all packages but one")

@@ -47,7 +47,7 @@ def session_lists(sessions: Session | Sequence[Session]) -> tuple[list[Sequence[
     if any(nested):
         place = nested.index(not nested[0])
         raise ParameterError(
-            "sessions: must hold item ids only (one session) or lists of item ids only (several sessions), got "
+            "sessions: must contain item ids only (one session) or lists of item ids only (several sessions), got "
             f"{sessions[0]!r} at 0 and {sessions[place]!r} at {place}; write each session as a list"
         )
     return [_plain_ids(sessions)], False
@@ -62,7 +62,7 @@ def _plain_ids(session: Any) -> Sequence[RawId]:
     ids: Sequence[RawId] = session.tolist() if isinstance(session, np.ndarray) else session
     for place, item in enumerate(ids):
         if item.__hash__ is None or isinstance(item, tuple):
-            raise ParameterError(f"sessions: must hold item ids, got {item!r} at {place} of a session")
+            raise ParameterError(f"sessions: must contain item ids, got {item!r} at {place} of a session")
     return ids
 
 
@@ -76,7 +76,7 @@ def event_context(context: EventContext | None, *, several: bool, model: str, kn
         known: columns that the model reads besides the time.
 
     Raises:
-        ParameterError: it is no mapping, or has a column that the model does not read.
+        ParameterError: it is not a mapping, or has a column that the model does not read.
     """
     if context is not None and not isinstance(context, Mapping):
         raise ParameterError(f"context: must be values by the name of their column, got {context!r}")
@@ -118,15 +118,15 @@ def _flat(name: str, values: Any, sizes: list[int]) -> pl.Series:
     listed = _is_list(values, _COLUMNS)
     if not listed or len(values) != len(sizes):
         got = len(values) if listed else repr(values)
-        raise ParameterError(f"context.{name}: must hold one entry per session, {len(sizes)}, got {got}")
+        raise ParameterError(f"context.{name}: must contain one entry per session, {len(sizes)}, got {got}")
     spread = [_values(one, size) for one, size in zip(values, sizes, strict=True)]
     lengths = [len(one) for one in spread]
     if lengths != sizes:
-        raise ParameterError(f"context.{name}: must hold one value per item of each session, {sizes}, got {lengths}")
+        raise ParameterError(f"context.{name}: must contain one value per item of each session, {sizes}, got {lengths}")
     flat = [value for one in spread for value in one]
     for value in flat:
         if value.__hash__ is None or isinstance(value, tuple):
-            raise ParameterError(f"context.{name}: must hold one value per item of each session, got {value!r}")
+            raise ParameterError(f"context.{name}: must contain one value per item of each session, got {value!r}")
     return pl.Series(name, map(_plain_date, flat), strict=False)
 
 

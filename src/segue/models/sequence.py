@@ -187,7 +187,7 @@ class SequenceModel(NeuralModel):
             runtime: device, precision and progress.
 
         Raises:
-            ParameterError: the teacher is no fitted model or knows another catalogue, the model has a teacher of its
+            ParameterError: the teacher is not a fitted model or knows another catalogue, the model has a teacher of its
                 own, or ``Model.fit`` would refuse the sessions.
         """
         runtime, plan = runtime or Runtime(), plan or Distillation()

@@ -77,7 +77,7 @@ def summary(model: Model, *, n_items: int = 10_000, length: int = 50) -> Network
     Raises:
         ParameterError: ``n_items`` or ``length`` is below 1.
     """
-    for name, value in (("items", n_items), ("length", length)):
+    for name, value in (("n_items", n_items), ("length", length)):
         if value < 1:
             raise ParameterError(f"{name}: must be at least 1, got {value}")
     if not isinstance(model, NeuralModel):

@@ -105,7 +105,7 @@ class TwoStage(Model):
             candidates: items that the retriever finds for the ranker.
 
         Raises:
-            ParameterError: one is no fitted model, their catalogues differ, or a parameter breaks its rule.
+            ParameterError: one is not a fitted model, their catalogues differ, or a parameter breaks its rule.
         """
         for stage, model in zip(_STAGES, (retriever, ranker), strict=True):
             if not isinstance(model, Model):

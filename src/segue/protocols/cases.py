@@ -23,7 +23,7 @@ _NOT_FREE = (SESSION, ITEM, TIME, PART, ROW, _HELD_OUT)
 
 
 class CaseRules(Section):
-    """Which held-out events are predicted, from what, and what is no candidate."""
+    """Which held-out events are predicted, from what, and what is not a candidate."""
 
     targets: Targets = "every-next"
     """Which held-out events of a session are to be predicted, each from all known events of the session before it; or

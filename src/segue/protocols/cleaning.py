@@ -81,7 +81,7 @@ class Cleaning(Section):
     """What is dropped from a log. A parameter at its default turns its step off: ``Cleaning()`` filters nothing."""
 
     order: tuple[StepName, ...] = DEFAULT_ORDER
-    """The steps in their order. A step whose parameters are at their defaults is passed over."""
+    """The steps in their order. A step whose parameters are at their defaults is skipped."""
     drop_duplicates: bool = False
     """Drop events that equal another one in every column (step duplicates)."""
     last_days: float | None = Field(None, gt=0)
@@ -157,7 +157,7 @@ class Cleaning(Section):
             return value
         if info.field_name == "min_length" and "known-items" in order:
             return value
-        raise idle(f"left out where cleaning.order has no step '{step}', or the step added")
+        raise idle(f"because cleaning.order has no step '{step}'", "remove it, or add the step")
 
     def settings(self, step: str) -> dict[str, Any]:
         """Return the parameters of a step that are set, that is, not at their defaults."""

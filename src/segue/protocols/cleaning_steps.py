@@ -185,7 +185,7 @@ def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
 
 
 def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
-    """Keep the sessions that ended last: as many whole ones as hold at most ``share`` of the events.
+    """Keep the sessions that ended last: as many whole ones as hold at most ``recent_share`` of the events.
 
     The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
     just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.

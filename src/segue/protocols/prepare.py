@@ -36,7 +36,7 @@ def prepare(
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.
-        ParameterError: ``events`` is no log that was read, or parameters break their rules, have no effect or do not
+        ParameterError: ``events`` is not a log that was read, or parameters break their rules, have no effect or do not
             fit the log; all are reported together.
         EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
     """

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from segue.errors import ArtifactError, UnknownNameError
-from segue.metrics import SELECTION_METRICS, VALUE_METRICS, MetricName
+from segue.metrics import VALUE_METRICS, selection_metric
 from segue.parameters import KIND, Section, merge
 from segue.protocols.cases import CaseRules
 from segue.protocols.cleaning import Cleaning
-from segue.protocols.ranking import USER_METRICS, Ranking, check_metrics
+from segue.protocols.ranking import USER_METRICS, Ranking
 from segue.protocols.splits import LastDaysSplit, Split
-from segue.validation import build, idle
+from segue.validation import NoEffect, build, idle_parameters
 
 _NOT_PARAMETERS = ("hash", "fingerprint", "headline")
 """What results and artifacts hold beside the parameters."""
@@ -34,7 +34,7 @@ class Protocol(Section):
     """Cleaning, split, test cases and ranking of an experiment.
 
     ``Protocol()`` filters nothing; the named protocols set what they need (``Protocol.named``). A parameter that has no
-    effect, because of another one, must be left out.
+    effect, because of another one, is refused.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -94,39 +94,30 @@ class Protocol(Section):
     def _validation_is_held_out(cls, split: Split, info: Any) -> Split:
         cleaning = info.data.get("cleaning")
         if cleaning is not None and "hold-out-valid" not in cleaning.order and split.has_validation:
-            rule = "left out where cleaning.order has no step 'hold-out-valid', or the step added"
-            values = split.model_dump(exclude_defaults=True)
-            if rules := {name: f"{rule}, got {value}" for name, value in values.items() if name.startswith("valid_")}:
-                raise idle(**rules)
+            no_effect = "because cleaning.order has no step 'hold-out-valid'", "remove it, or add the step"
+            names = split.model_dump(exclude_defaults=True)
+            if found := {name: no_effect for name in names if name.startswith("valid_")}:
+                raise idle_parameters(split, found)
         return split
 
     @field_validator("cases")
     @classmethod
     def _cases_with_effect(cls, cases: CaseRules, info: Any) -> CaseRules:
         ranking, split = info.data.get("ranking"), info.data.get("split")
-        rules: dict[str, str] = {}
+        found: dict[str, NoEffect] = {}
         if ranking is not None and not ranking.labeled:
-            values = cases.model_dump(include={"label", "label_threshold"}, exclude_defaults=True)
-            rule = f"left out with ranking.candidates '{ranking.candidates}', for it belongs to 'labeled'"
-            rules |= {name: f"{rule}, got {value!r}" for name, value in values.items()}
+            names = cases.model_dump(include={"label", "label_threshold"}, exclude_defaults=True)
+            reason = f"with ranking.candidates '{ranking.candidates}', as it belongs to 'labeled'"
+            found |= dict.fromkeys(names, (reason, "remove it, or set ranking.candidates=labeled"))
         fed = split is None or (split.divides_sessions and split.has_validation and split.test_is_disjoint)
         if not cases.feed_valid and not fed:
-            rules["feed_valid"] = (
-                f"left out with split '{split.kind}', where no session has events for both validation and the test, "
-                "got False"
-            )
-        if rules:
-            raise idle(**rules)
+            reason = f"with split '{split.kind}', where no session has events for both validation and the test"
+            found["feed_valid"] = reason, "remove it"
+        if found:
+            raise idle_parameters(cases, found)
         return cases
 
-    @field_validator("valid_metric")
-    @classmethod
-    def _known_valid_metric(cls, metric: str | None) -> str | None:
-        if metric is not None:
-            check_metrics([metric], "a metric")
-            if MetricName.parse(metric).name not in SELECTION_METRICS:
-                raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
-        return metric
+    _selects_epochs = field_validator("valid_metric")(selection_metric)
 
     @classmethod
     def named(cls, name: str, parameters: Mapping[str, Any] | None = None) -> "Protocol":
@@ -176,9 +167,9 @@ class Protocol(Section):
         return build(type(self), "protocol", base=self.model_dump(), parameters=parameters)
 
     def on_whole_log(self) -> "Protocol":
-        """Return the protocol that tests a trained model on all of a log, which nothing is dropped from.
+        """Return a protocol for testing a trained model on an entire log, with all filters off.
 
-        Cases that are all held-out items together, from what is not held out, become cases of every next event.
+        Cases of ``targets="together"`` become ``"every-next"``, because no events remain as their input.
         """
         targets = "every-next" if self.cases.targets == "together" else self.cases.targets
         order = ("incomplete", "hold-out-test")

@@ -46,14 +46,14 @@ class Ranking(Section):
     def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
         candidates = info.data.get("candidates", "")
         if seed and candidates in ("full", "labeled"):
-            raise idle(f"left out with candidates '{candidates}', where nothing is drawn, or set uniN or popN")
+            raise idle(f"with candidates '{candidates}', where nothing is drawn", "remove it, or set uniN or popN")
         return seed
 
     @field_validator("ties")
     @classmethod
     def _ties_of_ranks(cls, ties: Ties, info: Any) -> Ties:
         if ties != "served" and info.data.get("candidates") == "labeled":
-            raise idle("left out with candidates 'labeled', where nothing is ranked")
+            raise idle("with candidates 'labeled', where nothing is ranked")
         return ties
 
     @field_validator("metrics")

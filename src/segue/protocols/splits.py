@@ -1,6 +1,7 @@
 """The splits of a protocol: how test and validation are held out, each with its own parameters."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -16,7 +17,7 @@ from segue.rng import generator
 from segue.validation import idle
 
 
-class BaseSplit(Section):
+class BaseSplit(Section, ABC):
     """A rule that holds out the test part, and the validation part from the rest.
 
     Parameters whose names begin with ``valid_`` matter only where a validation part is held out.
@@ -37,13 +38,13 @@ class BaseSplit(Section):
         """Whether the events of the test are others than those of validation."""
         return True
 
+    @abstractmethod
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out the test part of an ordered log."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
         """Hold out the validation part of what is left for training, ``log``; ``test`` is the test part."""
-        raise NotImplementedError
 
     def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
         """Return the parameters that change a figure, ready for JSON, where a validation part is held out or not."""
@@ -65,7 +66,7 @@ class OrderedSplit(BaseSplit):
     @classmethod
     def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
         if seed and info.data.get("order") == "time":
-            raise idle("left out with order=time, where nothing is drawn, or set order=random")
+            raise idle("with order=time, where nothing is drawn", "remove it, or set order=random")
         return seed
 
     def _draw(self, part: str) -> np.random.Generator | None:
@@ -204,7 +205,7 @@ class GlobalTimeSplit(BaseSplit):
     test_from: datetime | None = None
     """The first moment of the test part (ISO 8601, UTC); none takes the last test_share of the events."""
     test_share: float = Field(0.1, gt=0, lt=1)
-    """Share of the events that are held out for the test, unless test_from says from when on."""
+    """Share of the events that are held out for the test, unless test_from is set."""
     valid_from: datetime | None = None
     """With test_from: the first moment of the validation part; none holds out nothing for it."""
     valid_share: float = Field(0.05, ge=0, lt=1)
@@ -216,7 +217,7 @@ class GlobalTimeSplit(BaseSplit):
     @classmethod
     def _share_or_moment(cls, share: float, info: Any) -> float:
         if info.data.get("test_from") is not None and share != cls.model_fields[info.field_name].default:
-            raise idle("left out where test_from is, which says what is held out")
+            raise idle("beside test_from, which decides what is held out", "remove one of them")
         return share
 
     @field_validator("valid_from")
@@ -224,7 +225,7 @@ class GlobalTimeSplit(BaseSplit):
     def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
         test = info.data.get("test_from")
         if moment is not None and test is None and "test_from" in info.data:
-            raise idle("left out where test_from is; valid_share says how much is held out then")
+            raise idle("without test_from", "set test_from too, or valid_share instead")
         if moment is not None and test is not None and moment >= test:
             raise ValueError(f"a time before test_from ({test.isoformat()})")
         return moment

@@ -1,7 +1,7 @@
 """RecBole's configuration files and atomic files: read as they are, and run here.
 
-A configuration becomes a config. A setting that nothing here asks for is said, with the reason; one that contradicts
-another is refused.
+``load_recbole`` turns a RecBole configuration into a ``RunConfig``. Settings that are ignored are noted with the
+reason; settings that contradict each other are refused.
 """
 
 import re
@@ -25,11 +25,11 @@ __all__ = ["COUNTERPARTS", "GROUPS", "SETTINGS", "Counterpart", "Setting", "load
 
 
 def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig:
-    """Build a config from RecBole's configuration files and options on top of them.
+    """Build a run configuration from RecBole's configuration files and options on top of them.
 
     Args:
         paths: the files; later ones go on top of earlier ones.
-        options: fields of a config; one that is None was not given. Models may have RecBole's names.
+        options: fields of ``RunConfig``; one that is None was not given. Models may have RecBole's names.
 
     Raises:
         ParameterError: a file cannot be read, settings contradict each other, or a value breaks its rule.
@@ -37,7 +37,9 @@ def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig
     """
     wishes = {name: value for name, value in options.items() if value is not None}
     if "protocol" in wishes:
-        raise ParameterError("--protocol: the RecBole configuration says it; change it by --set protocol.NAME=VALUE")
+        raise ParameterError(
+            "--protocol: cannot be combined with --recbole; change its parameters with --set protocol.NAME=VALUE"
+        )
     given = Given(_read_files(paths))
     named = given.take("model")
     asked = wishes.pop("models", None) or ([named] if named else [])
@@ -49,7 +51,7 @@ def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig
 
 
 def _translated(given: Given, models: Sequence[Counterpart], asked: str | None) -> dict[str, Any]:
-    """Return the fields of the config."""
+    """Return the fields of the run configuration."""
     kind = _kind(models)
     path, form = place(given, asked)
     log = Log(given, kind)
@@ -129,7 +131,7 @@ def _read_files(paths: Sequence[Path]) -> dict[str, Any]:
     """Return the settings of all files; one that several files hold is taken whole from the last of them.
 
     Raises:
-        ParameterError: a file cannot be read, or is no list of names and values.
+        ParameterError: a file cannot be read, or is not a list of names and values.
     """
     settings: dict[str, Any] = {}
     for path in paths:
@@ -145,5 +147,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"--recbole: {path} is not YAML: {error}") from error
     if not isinstance(content, dict | None) or not all(isinstance(name, str) for name in content or {}):
-        raise ParameterError(f"--recbole: {path} must hold names and values, got {type(content).__name__}")
+        raise ParameterError(f"--recbole: {path} must contain names and values, got {type(content).__name__}")
     return content or {}

@@ -86,7 +86,7 @@ class Log:
         name = self._given.take("TIME_FIELD")
         if self._loaded is not None and name not in self._loaded:
             raise ParameterError(
-                f"load_col.inter: must hold the TIME_FIELD '{name}', for events are put in the order of time, got "
+                f"load_col.inter: must contain the TIME_FIELD '{name}', for events are put in the order of time, got "
                 f"{typed(sorted(self._loaded))}"
             )
         self._fields[TIME] = name

@@ -214,7 +214,7 @@ class Given:
             if isinstance(section, Mapping):
                 self._values |= {f"{name}.{key}": value for key, value in section.items()}
             elif section not in (None, "None"):
-                raise ParameterError(f"{name}: must hold names and values, got {typed(section)}")
+                raise ParameterError(f"{name}: must contain names and values, got {typed(section)}")
 
     def has(self, name: str) -> bool:
         """Tell whether the files hold a setting."""

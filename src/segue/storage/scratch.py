@@ -63,7 +63,7 @@ def _create(path: Path) -> tuple[Path, FileLock | None]:
         lock = FileLock(folder / _LOCK)
         try:
             lock.acquire(blocking=False)
-        except (Timeout, FileNotFoundError):
+        except (Timeout, FileNotFoundError, FileExistsError):  # The latter: the lock file vanished while it was opened.
             continue
         except (OSError, NotImplementedError):  # A file system without locks: nobody can remove the folder, either.
             return folder, None

@@ -7,8 +7,8 @@ from jaxtyping import Int64
 from pydantic import Field, field_validator
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
-from segue.errors import EmptyDataError, InputError, ParameterError
-from segue.metrics import SELECTION_METRICS, MetricName
+from segue.errors import EmptyDataError, ParameterError
+from segue.metrics import selection_metric
 from segue.nn.losses.config import FullCrossEntropy, Loss
 from segue.parameters import Section
 
@@ -50,16 +50,7 @@ class TrainingConfig(Section):
     fine_tuning: FineTuning = FineTuning()
     """A second training, on a selection of the sessions."""
 
-    @field_validator("metric")
-    @classmethod
-    def _known_metric(cls, metric: str) -> str:
-        try:
-            name = MetricName.parse(metric).name
-        except InputError as error:
-            raise ValueError(f"a metric ({error})") from None
-        if name not in SELECTION_METRICS:
-            raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
-        return metric
+    _selects = field_validator("metric")(selection_metric)
 
 
 class Distillation(Section):

@@ -31,10 +31,10 @@ class Teacher(Protocol):
 
 
 def require_teacher(teacher: Any) -> None:
-    """Refuse a teacher that is no fitted model.
+    """Refuse a teacher that is not a fitted model.
 
     Raises:
-        ParameterError: it is no model, or it is not fitted.
+        ParameterError: it is not a model, or it is not fitted.
     """
     if not hasattr(teacher, "top_k") or not hasattr(teacher, "scores_are_logits"):
         raise no_model(teacher, "teacher")

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from segue.errors import InputError, require_extra
-from segue.metrics import SELECTION_METRICS, MetricName
+from segue.errors import require_extra
+from segue.metrics import selection_metric
 
 require_extra(("optuna", "vl_convert"), "segue tune", "tune")
 
@@ -34,15 +34,4 @@ class TuningConfig(BaseModel):
     workers: int = Field(1, ge=1)
     """Processes that share the trials, each with its share of the cores."""
 
-    @field_validator("metric")
-    @classmethod
-    def _ranks(cls, metric: str | None) -> str | None:
-        if metric is None:
-            return None
-        try:
-            name = MetricName.parse(metric).name
-        except InputError as error:
-            raise ValueError(f"a metric ({error})") from None
-        if name not in SELECTION_METRICS:
-            raise ValueError(f"a metric of ranks, one of {', '.join(sorted(SELECTION_METRICS))}")
-        return metric
+    _selects = field_validator("metric")(selection_metric)

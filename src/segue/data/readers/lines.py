@@ -114,7 +114,7 @@ def read_nested_json_lines(file: TextFile, options: ReadOptions) -> RawTable:
     frame = _read_objects(file)
     dtype = frame.schema.get(EVENTS)
     if not (isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct)):
-        raise LogError(f"{file.path}: each line must hold a list of objects under '{EVENTS}', got {dtype}")
+        raise LogError(f"{file.path}: each line must contain a list of objects under '{EVENTS}', got {dtype}")
     outer = {name for name in frame.columns if name != EVENTS}
     if repeated := sorted(outer & {field.name for field in dtype.inner.fields}):
         raise LogError(

@@ -91,9 +91,9 @@ def from_sparse(matrix: "csr_matrix", unit: Unit | None) -> RawTable:
     rows.eliminate_zeros()
     values = rows.data.astype(np.int8) if rows.dtype == bool else rows.data
     if values.dtype.kind not in "iuf":
-        raise LogError(f"the matrix: must hold finite numbers, got {values.dtype}; convert it")
+        raise LogError(f"the matrix: must contain finite numbers, got {values.dtype}; convert it")
     if invalid := np.count_nonzero(~np.isfinite(values)):
-        raise LogError(f"the matrix: must hold finite numbers, got {invalid:,} others; remove or correct them")
+        raise LogError(f"the matrix: must contain finite numbers, got {invalid:,} others; remove or correct them")
     owner = SESSION if unit == "session" else USER
     owners = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     frame = pl.DataFrame({owner: owners, ITEM: rows.indices.astype(np.int64), RATING: values})

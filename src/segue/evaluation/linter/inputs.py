@@ -67,7 +67,7 @@ def future_in_input(data: Dataset) -> Issue | None:
 def target_in_input(data: Dataset) -> Issue | None:
     """Find targets that occur in their prefix more often than the log repeats itself.
 
-    A visitor may return to an item, so a single repeat is no sign of a leak; what counts is the share of cases with
+    A visitor may return to an item, so a single repeat is not a sign of a leak; what counts is the share of cases with
     their target in the prefix beyond that of the training sessions.
     """
     cases, groups = data.test, len(np.unique(data.test.groups))

@@ -22,7 +22,7 @@ MAX_RATIO = 1.25
 """Tolerated ratio of a validation value to the test value, beyond that of the baselines."""
 
 EQUAL, LOWER = 0.98, 0.9
-"""Share of another model's value from which on a value counts as equal to it, and below which as lower."""
+"""Share of another model's value at or above which a value counts as equal to it, and below which as lower."""
 
 MIN_TRAIN_AUC = 0.8
 """train_auc below which a factorisation has not learnt."""

@@ -27,13 +27,13 @@ FLAT = 1e-6
 """Range of the scores of a case, relative to their size, up to which all items count as equal."""
 
 MAX_TIED = 0.5
-"""Share of the cases from which on ties are reported."""
+"""Minimum share of the cases for ties to be reported."""
 
 MAX_OVERLAP = 0.9
-"""Mean share of items that the lists of two sessions have in common, from which on they ignore the session."""
+"""Mean share of items that the lists of two sessions have in common above which lists ignore the session."""
 
 MAX_POPULAR = 0.9
-"""Mean share of the lists of k items that are among the 2 k most popular ones, from which on they are popularity."""
+"""Mean share of lists of k items among the 2 k most popular ones, above which lists are those of popularity."""
 
 
 @dataclass(frozen=True, eq=False)

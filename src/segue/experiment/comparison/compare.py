@@ -85,15 +85,17 @@ def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False)
         force: show runs of different protocols or logs, too, without a test across them.
 
     Raises:
-        ArtifactError: a folder is no run or a damaged one.
-        ParameterError: hashes differ, there is only one model, the runs share no metric, or ``metrics`` is no list.
+        ArtifactError: a folder is not a run or a damaged one.
+        ParameterError: hashes differ, there is only one model, the runs share no metric, or ``metrics`` is not a list.
         UnknownNameError: a metric was not measured by all of them.
     """
     if isinstance(metrics, str):
         raise ParameterError(f"metrics: must be a list of names, got '{metrics}'; write ['{metrics}']")
     models = over_seeds(read_models([Path(run) for run in runs]))
     if sum(len(one.runs) for one in models) < 2:
-        raise ParameterError("RUN: must hold at least two models to compare; name another run, or a run with several")
+        raise ParameterError(
+            "RUN: must contain at least two models to compare; name a further run, or one with several"
+        )
     if not force:
         check_comparable(models)
     names = _metrics(models, metrics)

@@ -13,7 +13,7 @@ negatives ``j``, and ``s`` the softmax over the negatives alone:
     bpr-max         -log sum_j s_j sigma(r_i - r_j) + regularisation * sum_j s_j r_j^2
 
 BPR, TOP1: Hidasi et al. 2016 (arXiv 1511.06939); their max variants: Hidasi and Karatzoglou 2018 (arXiv 1706.03847).
-The papers' TOP1 averages over the whole mini-batch, target included; here the target is no negative of itself.
+The papers' TOP1 averages over the whole mini-batch, target included; here the target is not a negative of itself.
 BCE: Kang and McAuley 2018 (arXiv 1808.09781), who draw one negative: more of them have the same mean. gBCE: Petrov and
 Macdonald 2023 (arXiv 2308.07192). NCE: Gutmann and Hyvarinen 2010; Mnih and Teh 2012.
 """

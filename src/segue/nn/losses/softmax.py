@@ -1,12 +1,12 @@
 """Softmax losses over many items that all rows share, computed with their gradients in chunks of rows.
 
 Training with a softmax costs three matrix products and the work on T x M scores between them. Here one chunk of the
-scores exists at a time, and next to nothing is done to it but ``exp``, in place. Columns added to both factors of the
-products do the rest: they subtract the score of the row's own target, add the items' biases, and sum the exponentials
-up. These are never normalised, for the sum of a row can as well scale the small factor of the product that follows.
+scores exists at a time, and the only elementwise operation on it is ``exp``, in place. Extra columns in both factors of
+the products subtract the score of the row's target, add the items' biases and sum the exponentials. The exponentials
+are not normalised: the sum of a row scales the smaller factor of the next product instead.
 
-The subtraction also makes bf16 products exact enough. A bf16 number has 8 bits, and what is rounded is how far an item
-is from the target: what matters most is rounded least.
+Subtracting the target's score also keeps bf16 products accurate. A bf16 number has 8 significant bits, and the rounded
+quantity is the difference to the target, so the items closest to the target are rounded least.
 """
 
 from collections.abc import Iterator
