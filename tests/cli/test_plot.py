@@ -64,7 +64,7 @@ def test_tsne_lowers_its_perplexities_and_says_so(artifact: Path, here: Path) ->
     outcome = segue("plot", artifact, "--kind", "tsne", "--perplexity", "2, 30", "--colour", "kind")
     assert outcome.code == 0
     assert "perplexity 30: lowered to 19, for 60 items have no more than 3 x 19 neighbours" in outcome.out
-    assert "What may not be read from t-SNE: distances between groups, sizes" in outcome.out
+    assert "t-SNE shows which items are close neighbours. Do not interpret" in outcome.out
     assert list(tree(here)) == ["shop-tsne.png"]
 
 

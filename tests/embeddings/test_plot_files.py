@@ -39,9 +39,9 @@ def test_numbers_and_warnings_stand_in_the_picture() -> None:
     assert "! no structure" in "\n".join(texts(plot(model_of(cloud(noise)))))
 
 
-def test_tsne_says_what_may_not_be_read_under_each_perplexity() -> None:
+def test_tsne_says_what_not_to_interpret_under_each_perplexity() -> None:
     shown = texts(plot(model_of(groups(count=2)), "tsne", perplexity=[2, 5]))
-    assert "What may not be read from t-SNE: distances between groups" in " ".join(shown)
+    assert "t-SNE shows which items are close neighbours" in " ".join(shown)
     assert {"perplexity 2", "perplexity 5"} <= set(shown)
 
 

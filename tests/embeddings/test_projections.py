@@ -72,7 +72,7 @@ def test_of_many_items_a_part_is_drawn_and_the_variance_is_that_of_all() -> None
     assert part.purity.items == 30
 
 
-def test_what_may_not_be_read_is_said() -> None:
+def test_captions_say_what_not_to_interpret() -> None:
     for kind in ("tsne", "umap"):
-        assert "may not be read" in CAPTIONS[kind]
-        assert "distances between groups, sizes" in CAPTIONS[kind]
+        assert "Do not interpret distances between groups" in CAPTIONS[kind]
+        assert "sizes and densities of groups" in CAPTIONS[kind]
