@@ -58,7 +58,7 @@ def test_one_run_is_a_table_of_its_models(runs: Runs) -> None:
     assert (behind["one"], behind["other"]) == ("markov", "bpr")
     assert behind["difference"] == pytest.approx(best["value"] - rows["recall@20", "bpr"]["value"])
     assert behind["interval"][0] < behind["difference"] < behind["interval"][1]
-    assert behind["real"]
+    assert behind["significant"]
     assert behind["p_value"] < behind["adjusted"] < 0.05
     # The same pair under the same correction stands in the results of the run.
     assert behind in results["differences"]
@@ -239,7 +239,7 @@ def test_runs_with_other_metrics_share_a_hash_and_compare_by_what_both_measured(
     assert found["metrics"] == ["recall@20"]
     values = {row["label"]: row["value"] for row in found["rows"]}
     assert values["zero/bpr"] == values["other/bpr"] == rows(other)["bpr"]["metrics"]["recall@20"]
-    assert next(row for row in found["rows"] if row["label"] == "other/bpr")["to_best"]["real"]
+    assert next(row for row in found["rows"] if row["label"] == "other/bpr")["to_best"]["significant"]
     assert compared(other, runs["zero"])["metrics"] == ["ndcg@5", "recall@20"]
     refused = segue("compare", runs["zero"], other, "--metric", "mrr@20")
     assert refused.code == 2

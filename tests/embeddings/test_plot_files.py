@@ -45,6 +45,16 @@ def test_tsne_says_what_not_to_interpret_under_each_perplexity() -> None:
     assert {"perplexity 2", "perplexity 5"} <= set(shown)
 
 
+@pytest.mark.parametrize(
+    ("first", "step", "tick"), [(1930.0, 1.7, "1950"), (0.0, 0.001, "0.02"), (1e6, 2e5, "2000000")]
+)
+def test_the_legend_writes_numbers_out(first: float, step: float, tick: str) -> None:
+    points = cloud(np.random.default_rng(0).standard_normal((40, 4)), year=[first + step * row for row in range(40)])
+    shown = texts(plot(model_of(points), color="year"))
+    assert tick in shown
+    assert not [text for text in shown if "e+" in text]
+
+
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     kinds = ["$x^2$", HOSTILE, "品名", None] * 10
     names = [f"$\\frac{{{number}$" for number in range(40)]

@@ -48,7 +48,7 @@ def test_the_paired_test_says_whether_a_loss_is_real() -> None:
             interval=(0.0, 0.02),
             p_value=adjusted / 2,
             adjusted=adjusted,
-            real=adjusted < 0.05,
+            significant=adjusted < 0.05,
         )
         return verdicts_of(rows, ["mrr@20"], [test])[0]
 
@@ -137,7 +137,7 @@ def test_what_is_no_number_is_written_as_null_and_read_as_nan(tmp_path: Path) ->
         interval=(math.nan, math.nan),
         p_value=math.nan,
         adjusted=math.nan,
-        real=False,
+        significant=False,
     )
     results = Results(
         segue="1",

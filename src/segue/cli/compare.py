@@ -131,7 +131,7 @@ def _values(row: "ComparisonRow", decimals: int) -> Iterator[str]:
     yield f"{0.0 - behind.difference:+.{decimals}f}"
     yield _between(0.0 - high, 0.0 - low, f"+.{decimals}f")
     yield "<0.001" if behind.adjusted < 0.001 else f"{behind.adjusted:.3f}"
-    yield "yes" if behind.real else "no"
+    yield "yes" if behind.significant else "no"
 
 
 def _between(low: float, high: float, form: str) -> str:

@@ -102,7 +102,7 @@ def _colour_channels(colours: Colours, columns: int) -> Spec:
 def _numeric_channels(colours: NumericColours, *, with_legend: bool) -> Spec:
     # The end of viridis is too pale on white.
     scale = {"type": "log" if colours.logarithmic else "linear", "scheme": {"name": "viridis", "extent": [0, 0.93]}}
-    legend: Spec = {"title": colours.title, "orient": "bottom", "gradientLength": 300, "format": "~g"}
+    legend: Spec = {"title": colours.title, "orient": "bottom", "gradientLength": 300, "format": "~f"}
     if colours.logarithmic:
         legend |= {"format": ",d", "values": _powers(colours)}
     color = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend if with_legend else None}

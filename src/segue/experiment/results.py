@@ -71,13 +71,13 @@ class Difference(BaseModel):
     """Two-sided, of a paired permutation test."""
     adjusted: Number
     """The p-value after Holm's correction for all comparisons that the table was picked from."""
-    real: bool
+    significant: bool
     """Whether ``adjusted`` is below 0.05."""
 
     def verdict(self) -> str:
         """Return the outcome in words, such as ``significant, p < 0.001`` or ``not significant, p = 0.210``."""
         p_value = "p < 0.001" if self.adjusted < 0.001 else f"p = {self.adjusted:.3f}"
-        return f"{'significant' if self.real else 'not significant'}, {p_value}"
+        return f"{'significant' if self.significant else 'not significant'}, {p_value}"
 
 
 class Example(BaseModel):

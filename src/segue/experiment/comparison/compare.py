@@ -65,7 +65,7 @@ class Comparison(BaseModel):
     rows: tuple[ComparisonRow, ...]
     """By metric and hash, best first."""
     lines: tuple[str, ...]
-    """What is real, in words."""
+    """Which differences are significant, in words."""
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -211,8 +211,8 @@ def words(rows: Sequence[ComparisonRow]) -> list[str]:
     lines = []
     for (metric, mark), (best, *others) in tables.items():
         place = f"{metric}, protocol {mark}" if several else metric
-        behind = [one.label for one in others if one.to_best is not None and one.to_best.real]
-        level = [one.label for one in others if one.to_best is not None and not one.to_best.real]
+        behind = [one.label for one in others if one.to_best is not None and one.to_best.significant]
+        level = [one.label for one in others if one.to_best is not None and not one.to_best.significant]
         untested = [one.label for one in others if one.to_best is None]
         said = [f"is significantly better than {_listed(behind)}"] if behind else []
         said += [f"is not significantly better than {_listed(level)}"] if level else []

@@ -101,7 +101,7 @@ def _difference(pair: Pair, test: PairedTest, adjusted: float) -> Difference:
         interval=test.interval,
         p_value=test.p_value,
         adjusted=adjusted,
-        real=adjusted < ALPHA,
+        significant=adjusted < ALPHA,
     )
 
 

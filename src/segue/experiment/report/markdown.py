@@ -84,14 +84,14 @@ def markdown(results: Results) -> str:
 
 
 def _differences(differences: Sequence[Difference], decimals: int) -> str:
-    head = ["", "metric", "difference", "p, corrected", "real"]
+    head = ["", "metric", "difference", "p, corrected", "significant"]
     lines = [
         [
             escaped(f"{one.one} - {one.other}"),
             escaped(one.metric),
             f"{one.difference:+.{decimals}f} [{one.interval[0]:+.{decimals}f}, {one.interval[1]:+.{decimals}f}]",
             f"{one.adjusted:.4f}",
-            "yes" if one.real else "may be chance",
+            "yes" if one.significant else "no",
         ]
         for one in differences
     ]
