@@ -70,7 +70,7 @@ def markdown(results: Results) -> str:
         *section("Verdicts", map(escaped, results.verdicts)),
         *section("Findings", _findings(results.further_findings())),
         *section("Notes", map(escaped, [*results.notes, *_model_notes(rows)])),
-        *section("Significant differences", _differences(results.differences, decimals)),
+        *section("Differences between models", _differences(results.differences, decimals)),
         *section("Slices of the test cases", _slices(rows, metrics, decimals)),
         *section("Examples", _examples(results.examples)),
         *section("The log, step by step", _statistics(results)),
