@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from segue.errors import ParameterError, UnknownNameError
-from segue.parameters import describe, flatten, merge
+from segue.parameters import describe, flatten, merge, nested
 from segue.validation import build
 
 
@@ -97,3 +97,10 @@ def test_a_description_holds_default_rule_and_meaning() -> None:
         "inner.rate": (0.1, "float, > 0, ≤ 1", "Step size."),
         "inner.rounds": (5, "int | none", "How often."),
     }
+
+
+@pytest.mark.parametrize("names", [("a.loss.n", "a.loss.kind", "a.k"), ("a.k", "a.loss.kind", "a.loss.n")])
+def test_the_kind_of_a_section_is_set_before_its_parameters(names: tuple[str, ...]) -> None:
+    values = {"a.loss.n": 5, "a.loss.kind": "bpr", "a.k": 1}
+    assert nested({name: values[name] for name in names}) == {"a": {"loss": {"kind": "bpr", "n": 5}, "k": 1}}
+    assert nested({"a.loss.n": 5, "a.loss": "bpr"}) == {"a": {"loss": {"kind": "bpr", "n": 5}}}

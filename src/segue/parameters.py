@@ -73,9 +73,12 @@ def flatten(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted name as nested mappings: the inverse of ``flatten``."""
+    """Return values by dotted name as nested mappings: the inverse of ``flatten``.
+
+    The kind of a section is set before its parameters, in whatever order they are given.
+    """
     tree: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=lambda one: (one[0].count("."), not one[0].endswith(f".{KIND}"))):
         for part in reversed(name.split(".")):
             value = {part: value}  # noqa: PLW2901 (the value is wrapped from the inside out)
         tree = merge(tree, value)

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from segue.errors import ParameterError
-from segue.parameters import KIND, merge, nested
+from segue.parameters import merge, nested
 from segue.validation import build
 
 PROTOCOL = "protocol"
@@ -93,18 +93,14 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     Raises:
         ParameterError: an entry is not of the form owner.name=value.
     """
-    found: list[tuple[list[str], Any]] = []
+    found: dict[str, Any] = {}
     for entry in settings:
         name, separator, text = entry.partition("=")
         path = name.strip().split(".")
         if not separator or len(path) < 2 or not all(path):
             raise ParameterError(f"--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got '{entry}'")
-        found.append((path, _yaml_value(entry, text)))
-    tree: dict[str, Any] = {}
-    # The kind of a section comes before its parameters, in whatever order they were typed.
-    for path, value in sorted(found, key=lambda one: (len(one[0]), one[0][-1] != KIND)):
-        tree = merge(tree, nested({".".join(path): value}))
-    return tree
+        found[".".join(path)] = _yaml_value(entry, text)
+    return nested(found)
 
 
 def _yaml_value(entry: str, text: str) -> Any:
