@@ -8,7 +8,7 @@ import pytest
 from segue.data.ingest.columns import COLUMN_ALIASES
 from segue.data.readers.folder import LOG_NAMES, PART_NAMES
 from segue.data.readers.formats import FORMATS
-from segue.data.readers.public_logs import MOVIELENS, PUBLIC_LOGS
+from segue.data.readers.public_logs import MOVIELENS
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
 
@@ -35,13 +35,3 @@ def test_names_of_files():
     words = set(re.findall(r"`([^`]+)`", section("Folders")))
     assert {name for names in PART_NAMES.values() for name in names} | set(LOG_NAMES) <= words
     assert set(MOVIELENS) <= set(re.findall(r"`([^`]+)`", section("Metadata")))
-
-
-@pytest.mark.parametrize("name", PUBLIC_LOGS)
-def test_public_logs(name):
-    log = PUBLIC_LOGS[name]
-    assert rows("Public logs")[name] == f"[{log.title}]({log.home}) | {log.unit} | {log.licence}"
-
-
-def test_public_logs_are_all_there():
-    assert set(rows("Public logs")) == set(PUBLIC_LOGS)

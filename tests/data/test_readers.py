@@ -202,7 +202,7 @@ def test_latin_1_is_read_and_said(tmp_path):
     path.write_bytes(b"session,item\n" + b"1,a\n" * 300 + "2,café\n".encode("latin-1"))
     events = read(path)
     assert events.frame["item"][-1] == "café"
-    assert events.notes[0] == "encoding: the file is not UTF-8, so it is read as Latin-1"
+    assert events.notes[0] == "encoding: line 302 is not UTF-8, so the file is read as Latin-1"
 
 
 def test_sequences_of_one_length_are_read_when_named(tmp_path):

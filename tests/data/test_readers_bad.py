@@ -13,6 +13,7 @@ from segue.errors import LogError
 
 HEADER = "session,item,time\n"
 FIX = "correct them or remove their rows"
+QUOTES = "if quotes are plain text, add --quoting none (in Python quoting='none')"
 RAGGED = "correct the line, or give another format if all lines are like that"
 FIELDS = "must have 3 fields ('session', 'item', 'time') separated by comma"
 ZIPPED = gzip.compress(
@@ -52,7 +53,25 @@ CASES = {
     ),
     "long row": (HEADER + "1,2,3\n1,2,3,4\n", f"line 3: {FIELDS}, got 4; {RAGGED}"),
     "short row": (HEADER + "1,2,3\n1,2,\n1,2\n1,2,3\n", f"line 4: {FIELDS}, got 2; {RAGGED}"),
-    "open quote": (HEADER + '1,"2,3\n' + "1,2,3\n" * 5, f"line 2: {FIELDS}, got 2; {RAGGED}"),
+    "open quote": (HEADER + '1,"2,3\n' + "1,2,3\n" * 5, f"line 2: a quote opens here and is never closed; {QUOTES}"),
+    "quote that swallows rows": (
+        HEADER + '1,2,3\n1,"Heroes (live),3\n' + "1,2,3\n" * 5 + '1,ashes to ashes",3\n',
+        "lines 3 to 9: a quote opens on line 3 and closes on line 9, but each of these lines is a row of 3 fields by "
+        f"itself; {QUOTES}, or --quoting double if the field does hold all these lines",
+    ),
+    "header in the middle": (
+        HEADER + "1,2,3\n" + HEADER + "1,2,3\n\ufeff" + HEADER + "1,2,3\n",
+        "lines 3 and 5: repeats the header, as joined files do; remove it",
+    ),
+    "header in the middle of quoted rows": (
+        HEADER + '1,"a",3\n1,a 24" b,3\n' + HEADER,
+        "line 4: repeats the header, as joined files do; remove it",
+    ),
+    "prefixes of RecBole": (
+        "session_id:token\titem_id_list:token_seq\titem_id:token\n1\t5 6\t7\n",
+        "line 1: has the column 'item_id_list', so a row is a prefix with its next item and not an event; "
+        "give the log that the prefixes were made from",
+    ),
     "blank first line": ("\n" + HEADER + "1,2,3\n", f"line 1: {FIELDS}, got 0; {RAGGED}"),
     "duplicate header": (
         "session,item,time,item\n1,2,3,4\n",
@@ -93,17 +112,17 @@ CASES = {
     "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
     "compressed binary file": (
         gzip.compress(b"ab\0\n" * 9),
-        "holds a binary file; save its rows as CSV or Parquet",
+        "is a binary file; save its rows as CSV or Parquet",
     ),
     "zip archive": (b"PK\x03\x04rest", "is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
     "UTF-16": (HEADER.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
     "cut gzip": (
         ZIPPED[: len(ZIPPED) // 2],
-        "cannot be decompressed (unexpected end of file); it is damaged, get it again",
+        "cannot be decompressed (Compressed file ended before the end-of-stream marker was reached); it is damaged, get it again",
     ),
     "garbled gzip": (
         ZIPPED[:-8] + b"12345678",
-        "cannot be decompressed (corrupt gzip stream does not have a matching checksum); it is damaged, get it again",
+        "cannot be decompressed (CRC check failed 0x34333231 != 0x604da06c); it is damaged, get it again",
     ),
     "broken JSON": (
         '{"session":1,"item":2}\n\n{"session":1,\nnope\n',

@@ -5,7 +5,6 @@ import re
 import polars as pl
 import pytest
 
-from segue.data.readers.public_logs import PUBLIC_LOGS, public_log
 from segue.data.readers.read import read
 from segue.errors import LogError
 
@@ -115,8 +114,11 @@ def test_the_log_among_other_files(tmp_path):
 def test_folders_that_do_not_decide(tmp_path):
     with pytest.raises(LogError, match=re.escape(f"{tmp_path}: holds no file that can be a log; name the file itself")):
         read(tmp_path)
-    fill(tmp_path, a__csv="session,item\n1,2\n", b__csv="session,item\n1,2\n")
-    expected = f"{tmp_path}: holds several files that can be a log ('a.csv', 'b.csv'); name one of them"
+    fill(tmp_path, a__csv="session,item\n1,2\n", b__csv="session,item,time\n1,2,3\n")
+    expected = (
+        f"{tmp_path}: holds several files that can be a log ('a.csv', 'b.csv'); name one of them, or the pieces of one "
+        f"log by a pattern such as '{tmp_path}/*.csv'"
+    )
     with pytest.raises(LogError, match=re.escape(expected)):
         read(tmp_path)
 
@@ -143,19 +145,41 @@ def test_a_name_is_looked_up_in_the_folder_of_logs(tmp_path, monkeypatch):
     assert len(read("mylog")) == 1
 
 
-def test_known_logs_say_what_a_line_is(tmp_path):
-    fill(tmp_path, beauty__txt="1 5 6\n2 5\n", lines__txt="1 5 6\n2 5\n")
-    events = read(tmp_path / "beauty.txt")
-    assert events.unit == "user"
-    assert events.notes[0].endswith("; a line is one user, as in Amazon Beauty reviews")
-    assert read(tmp_path / "beauty.txt", unit="session").unit == "session"
-    assert read(tmp_path / "lines.txt").unit == "session"
+@pytest.mark.parametrize("pattern", ["", "clicks-*.csv"])
+def test_files_with_one_header_are_pieces_of_a_log(tmp_path, pattern):
+    header = "session,item,time\n"
+    files = {f"clicks-0{day}__csv": f"{header}{day},5,{day}0\n{day},007,{day}5\n" for day in (2, 1, 3)}
+    fill(tmp_path, **files)
+    events = read(tmp_path / pattern)
+    assert events.frame["session"].to_list() == [1, 1, 2, 2, 3, 3]
+    assert events.frame["item"].to_list() == ["5", "007"] * 3
+    assert events.notes[0] == "pieces: 3 files read as one log, clicks-01.csv to clicks-03.csv"
+    fill(tmp_path, **{"clicks-02__csv": f"{header}2,5,20\n2,6,noon\n", "clicks-03__csv": f"{header}3,5,never\n"})
+    with pytest.raises(LogError, match=r"clicks-02.csv line 3, clicks-03.csv line 2, column 'time': must be a number"):
+        read(tmp_path / pattern)
 
 
-def test_public_logs_are_found_by_the_first_word(tmp_path):
-    assert public_log(tmp_path / "ml-1m") is PUBLIC_LOGS["ml"]
-    assert public_log(tmp_path / "YooChoose_100k.csv.gz") is PUBLIC_LOGS["yoochoose"]
-    assert public_log(tmp_path / "mlx") is None
+def test_pieces_have_the_same_columns(tmp_path):
+    fill(tmp_path, a1__csv="session,item\n1,2\n", a2__csv="session,item,time\n1,2,3\n")
+    with pytest.raises(LogError, match=r"a2.csv: must have the columns of a1.csv \('session', 'item'\), got"):
+        read(tmp_path / "a*.csv")
+
+
+def test_a_name_does_not_change_what_is_read(tmp_path):
+    lines = "1 5 6 5\n2 5\n"
+    for folder in ("retailrocket", "beauty", "ml-1m", "shopclicks"):
+        (tmp_path / folder).mkdir()
+        events = read(fill(tmp_path / folder, train__txt=lines, test__txt=lines))
+        assert events.unit == "session"
+        assert events.notes[1] == (
+            "format: one sequence per line, an id and its items in order; "
+            "a line is one session, add --unit user if it is a user's whole history"
+        )
+    assert read(tmp_path / "beauty" / "train.txt", unit="user").unit == "user"
+    row = "1,2014-04-07T10:51:09.277Z,214536502,0\n"
+    fill(tmp_path, **{"yoochoose-clicks__dat": row, "clicks__dat": row})
+    notes = [read(tmp_path / name).notes for name in ("yoochoose-clicks.dat", "clicks.dat")]
+    assert notes[0] == notes[1]
 
 
 REAL = {
@@ -163,7 +187,7 @@ REAL = {
     "diginetica": (982_961, 186_670 + 15_963, 43_097, "session", {"train": 906_140, "test": 76_821}),
     "ml-1m": (999_611, 6_040, 3_416, "user", {}),
     "ml-100k": (100_000, 943, 1_682, "user", {}),
-    "beauty": (198_502, 22_363, 12_101, "user", {}),
+    "beauty": (198_502, 22_363, 12_101, "session", {}),
 }
 
 

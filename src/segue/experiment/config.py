@@ -1,6 +1,7 @@
 """Configuration of a run, from command line options, a YAML file or Python."""
 
 from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,13 +71,13 @@ def load_config(path: Path | None, options: Mapping[str, Any]) -> RunConfig:
 
 
 def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
-    """Turn ``["a=1", "b=2"]``, or ``["a=1,b=2"]``, into a mapping.
+    """Turn ``["a=1", "b=2"]``, or ``["a=1,b=2"]``, into a mapping; other commas belong to the values.
 
     Raises:
         ParameterError: an entry is not of the form name=value.
     """
     pairs = {}
-    for entry in (part for text in assignments for part in text.split(",")):
+    for entry in (part for text in assignments for part in re.split(r",(?=[^,=]*=)", text)):
         name, separator, value = entry.partition("=")
         if not (separator and name.strip() and value.strip()):
             raise ParameterError(f"{option}: must be name=value, got '{entry}'")

@@ -1,6 +1,7 @@
 """Finds the session, item, time and other columns of a source."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
 
     Args:
         names: columns of the source.
-        given: the user's column by role; takes precedence over the aliases.
+        given: the user's column by role, its name or its number from 1; takes precedence over the aliases.
         unit: the requested unit of a session, if the source has a column for it.
         source: the source.
 
@@ -53,6 +54,7 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
         UnknownNameError: ``given`` names an unknown role.
     """
     problems = Problems(source)
+    given = {role: names[int(name) - 1] if _is_number_of(name, names) else name for role, name in given.items()}
     for role, name in given.items():
         if role not in COLUMN_ALIASES:
             raise UnknownNameError("column role", role, COLUMN_ALIASES)
@@ -94,9 +96,10 @@ def find_column(names: Sequence[str], role: str, given: Mapping[str, str], sourc
     return matches[0]
 
 
-def is_alias(name: str) -> bool:
-    """Whether a name is a common column name of any role."""
-    return any(_normalize(name) in map(_normalize, aliases) for aliases in COLUMN_ALIASES.values())
+def is_alias(name: str, role: str | None = None) -> bool:
+    """Whether a name is a common column name of a role, or of any; a session may be called like a user."""
+    roles = COLUMN_ALIASES if role is None else (SESSION, USER) if role in (SESSION, USER) else (role,)
+    return any(_matches(one, [name]) for one in roles if one in COLUMN_ALIASES)
 
 
 def quoted(names: Sequence[str]) -> str:
@@ -111,8 +114,16 @@ def _matches(role: str, names: Sequence[str]) -> list[str]:
     return sorted(found, key=lambda name: aliases.index(_normalize(name)))
 
 
+def _is_number_of(name: str, names: Sequence[str]) -> bool:
+    """Whether a column is given by its number."""
+    return name not in names and name.isdigit() and 0 < int(name) <= len(names)
+
+
 def _how_to_choose(role: str, name: str) -> str:
-    return f"say which one it is, for example columns={{'{role}': '{name}'}} or --columns {role}={name}"
+    """Say how to choose a column, as commands that can be pasted."""
+    return (
+        f"say which one it is, for example columns={{'{role}': {name!r}}} or --columns {shlex.quote(f'{role}={name}')}"
+    )
 
 
 def _normalize(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -31,6 +32,30 @@ class Source:
     def describe_rows(self, rows: Int[np.ndarray, "_"]) -> str:
         """Format row numbers, for example as ``"lines 4, 7 and 2 more"``."""
         return format_rows(self.row_word, self.locate(rows[:MAX_SHOWN].tolist()), len(rows))
+
+
+@dataclass(frozen=True)
+class JoinedSource(Source):
+    """Several sources, one after the other.
+
+    Attributes:
+        pieces: the sources, each with its number of rows.
+    """
+
+    pieces: Sequence[tuple[Source, int]] = ()
+
+    def describe_rows(self, rows: Int[np.ndarray, "_"]) -> str:
+        """Format row numbers by file, for example as ``"a.csv lines 4 and 7, b.csv line 2"``."""
+        ends = np.cumsum([height for _, height in self.pieces])
+        piece = np.searchsorted(ends, rows, side="right")
+        starts = np.append(0, ends)
+        named = [
+            f"{Path(self.pieces[number][0].name).name} "
+            + self.pieces[number][0].describe_rows(rows[piece == number] - starts[number])
+            for number in np.unique(piece)
+        ]
+        more = f" and {len(named) - MAX_SHOWN:,} more files" if len(named) > MAX_SHOWN else ""
+        return ", ".join(named[:MAX_SHOWN]) + more
 
 
 def format_rows(word: str, shown: Sequence[int], total: int) -> str:

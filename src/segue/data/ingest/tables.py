@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -12,6 +13,14 @@ from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.times import TIME_UNITS, TimeUnit, parse_times
 from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
 from segue.errors import LogError, UnknownNameError
+
+
+Quoting = Literal["auto", "double", "none"]
+QUOTINGS: tuple[Quoting, ...] = get_args(Quoting)
+
+
+_MOST_SHARED = 0.1
+"""Share of session ids with several users up to which the ids count as unique."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,6 @@ class RawTable:
         is_text: whether integers in ``frame`` may be text.
         notes: what the reader detected.
         types: types of columns (``"number"``, ``"category"``, ``"numbers"``), if the format declares them.
-        unit: what one session is, if the format or the public log determines it.
     """
 
     frame: pl.DataFrame
@@ -32,7 +40,6 @@ class RawTable:
     is_text: bool = True
     notes: tuple[str, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
-    unit: Unit | None = None
 
 
 @dataclass(frozen=True)
@@ -43,20 +50,24 @@ class ReadOptions:
         columns: column by role; other roles are found by their common names.
         time_unit: unit of numeric times; detected from their magnitude if None.
         unit: what one session is; detected from the columns if None.
+        quoting: how double quotes in delimited text are read.
 
     Raises:
-        UnknownNameError: a unit is not known.
+        UnknownNameError: a unit or a way of quoting is not known.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     time_unit: TimeUnit | None = None
     unit: Unit | None = None
+    quoting: Quoting = "auto"
 
     def __post_init__(self) -> None:
         if self.time_unit is not None and self.time_unit not in TIME_UNITS:
             raise UnknownNameError("time unit", self.time_unit, TIME_UNITS)
         if self.unit is not None and self.unit not in (SESSION, USER):
             raise UnknownNameError("unit", self.unit, (SESSION, USER))
+        if self.quoting not in QUOTINGS:
+            raise UnknownNameError("quoting", self.quoting, QUOTINGS)
 
 
 def ingest(table: RawTable, options: ReadOptions) -> Events:
@@ -94,7 +105,33 @@ def ingest(table: RawTable, options: ReadOptions) -> Events:
     frame = pl.DataFrame(columns)
     if frame[SESSION].null_count():
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    return Events(frame, unit=options.unit or table.unit or roles.unit, notes=tuple(notes))
+    if roles.unit == SESSION and USER in frame.columns:
+        frame, note = _qualify_visits(frame, roles.columns)
+        notes += [note] if note else []
+    return Events(frame, unit=options.unit or roles.unit, notes=tuple(notes))
+
+
+def _qualify_visits(frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
+    """Make a session of a user and a visit where visits are numbered anew for each user.
+
+    A session id with several users is such a number if it is common; a few may be visitors that logged in.
+    """
+    pairs = frame.select(SESSION, USER).drop_nulls().unique()
+    users = pairs.group_by(SESSION).len("users")
+    shared, total = int((users["users"] > 1).sum()), len(users)
+    if not shared:
+        return frame, ""
+    visit, user = f"'{columns[SESSION]}'", f"'{columns[USER]}'"
+    if shared <= _MOST_SHARED * total:
+        return frame, f"sessions: {shared:,} of {total:,} have events of several users; they are one session each"
+    qualified = pl.format("{}/{}", USER, SESSION).alias(SESSION)
+    note = (
+        f"sessions: {shared:,} of {total:,} values of {visit} occur with several users, so a session is a {user} and "
+        f"a {visit}: {len(pairs):,} sessions"
+    )
+    return frame.with_columns(
+        pl.when(pl.col(USER).is_null()).then(pl.col(SESSION).cast(pl.String)).otherwise(qualified).alias(SESSION)
+    ), note
 
 
 def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> pl.DataFrame:

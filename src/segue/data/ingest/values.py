@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int64
 
-_MISSING_NUMBERS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-"""Text for a missing value in a column of numbers. In a column of text ids, it is an ordinary id."""
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
+"""Text for a missing value in a column of ids or numbers."""
+_DECIMAL = r"^-?\d+(\.0+)?$"
+"""Integers as a column of floats writes them."""
 _PADDED = r"^(\+|-?0\d|-0$)"
 """Text that a number would not preserve exactly."""
-_INTEGER_OR_MISSING = rf"^\s*([-+]?\d+|{'|'.join(_MISSING_NUMBERS)})\s*$"
 _BLANK = r"^\s|\s$|^$"
 
 
@@ -57,7 +58,24 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
     strings = raw.cast(pl.String)
     if text and (numbers := _text_to_integers(strings)) is not None:
         return ParsedColumn(numbers)
-    return ParsedColumn(strip_blanks(strings))
+    present = remove_missing(strings)
+    note = _missing_note(strings, present)
+    if text and (numbers := _text_to_integers(present)) is not None:
+        return ParsedColumn(numbers, note=note)
+    if text and present.str.contains(_DECIMAL).all() and present.null_count() < len(present):
+        integers = present.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
+        if integers.null_count() == present.null_count() and not _is_padded(present):
+            return ParsedColumn(integers, note="; ".join(filter(None, ("decimals such as 3.0 read as integers", note))))
+    return ParsedColumn(present, note=note)
+
+
+def _missing_note(strings: pl.Series, present: pl.Series) -> str:
+    """Count the words that stand for a missing id; empty fields are reported where they are dropped."""
+    words = strings.filter(present.is_null() & strings.is_not_null()).str.strip_chars()
+    words = words.filter(words != "")
+    if words.is_empty():
+        return ""
+    return f"{len(words):,} missing, written {', '.join(map(repr, words.unique().sort().to_list()))}"
 
 
 def parse_numbers(raw: pl.Series) -> ParsedColumn:
@@ -105,9 +123,10 @@ def strip_blanks(strings: pl.Series) -> pl.Series:
 
 
 def remove_missing(strings: pl.Series) -> pl.Series:
-    """Strip strings; text that stands for a missing number, such as ``NA``, becomes null."""
-    stripped = strings.str.strip_chars()
-    return stripped.set(stripped.is_in(_MISSING_NUMBERS), None)
+    """Strip strings; an empty one, or one that stands for a missing value such as ``NA``, becomes null."""
+    stripped = strip_blanks(strings)
+    missing = stripped.is_in(_MISSING).fill_null(False)
+    return stripped.set(missing, None) if missing.any() else stripped
 
 
 def rows_where(mask: pl.Series) -> Int64[np.ndarray, "_"]:
@@ -124,11 +143,6 @@ def text_to_numbers(strings: pl.Series) -> pl.Series | None:
 def _text_to_integers(strings: pl.Series) -> pl.Series | None:
     """Convert text to integers; None if any value is not an integer, or none is present."""
     integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
-    if integers is None:
-        if not strings.str.contains(_INTEGER_OR_MISSING).all():
-            return None
-        strings = remove_missing(strings)
-        integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
     has_any = integers is not None and integers.null_count() < len(integers)
     return integers if has_any and not _is_padded(strings) else None
 

@@ -2,75 +2,104 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from segue.data.ingest.columns import is_alias, quoted
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
-from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.ingest.tables import Quoting, RawTable, ReadOptions
 from segue.data.readers.text import TextFile
 from segue.errors import LogError
 
 SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "space"}
 
+_PLAIN_QUOTES = "if quotes are plain text, add --quoting none (in Python quoting='none')"
+
 RECBOLE_TYPES = {"token": "category", "token_seq": "category", "float": "number", "float_seq": "numbers"}
 """RecBole's column types -> ours. A sequence of tokens stays one text, so that a title remains readable."""
-
-_VALUE = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")
 
 
 @dataclass(frozen=True)
 class DelimitedFile:
-    """A delimited text file.
+    """A delimited text file, whose fields may be enclosed in double quotes as Python's ``csv`` module reads them.
 
     Attributes:
         file: the file.
         separator: the character between two fields.
         names: column names.
-        has_header: whether the first line holds the names.
-        quoted: whether a field may be enclosed in double quotes.
+        header: the fields of the first line if they are the names, else None.
+        quoting: ``"double"``; ``"none"`` if quotes are plain text, so that each line is one row; ``"auto"`` is
+            ``"double"``, but refuses a quoted field that holds whole rows.
     """
 
     file: TextFile
     separator: str
     names: Sequence[str]
-    has_header: bool
-    quoted: bool = True
+    header: Sequence[str] | None
+    quoting: Quoting = "auto"
 
     def read(self) -> RawTable:
         """Read the rows, every value as text.
 
         Raises:
-            LogError: a line does not have one field per column.
+            LogError: a line does not have one field per column, repeats the header, or has a quote that is not closed.
         """
         kind = f"fields separated by {SEPARATORS[self.separator]}"
+        source = Source(str(self.file.path), "line", self._locate)
+        if not self._needs_csv():
+            frame = self._read_lines(kind)
+        else:
+            frame = self._read_records()
+        if self.header is not None:
+            self._check_header(frame, source)
+            frame = frame[1:]
+        note = f"format: {kind}, {'without' if self.header is None else 'with'} a header"
+        return RawTable(frame, source, notes=(*self.file.notes, note))
+
+    @property
+    def _quoted(self) -> bool:
+        return self.quoting != "none" and self.file.has_quotes
+
+    def _needs_csv(self) -> bool:
+        """Whether a quote is not simply at both ends of a field on one line, which is all that polars reads."""
+        if not self._quoted:
+            return False
+        field = rf'(?:"(?:[^"]|"")*"|[^"{re.escape(self.separator)}]*)'
+        simple = rf"^{field}(?:{re.escape(self.separator)}{field})*\r?$"
+        lines = pl.col("line")
+        unusual = lines.str.contains('"', literal=True) & ~lines.str.contains(simple)
+        return bool(self.file.parse(lambda source: pl.scan_lines(source).select(unusual.any()).collect()).item())
+
+    def _read_lines(self, kind: str) -> pl.DataFrame:
+        """Read rows of one line each, with the header as a row, so that its number of fields is checked."""
+        schema = dict.fromkeys(self.names, pl.String)
+        quote = '"' if self._quoted else None
         try:
-            frame = self.file.parse(self._read_frame)
+            frame = self.file.parse(
+                lambda source: pl.read_csv(
+                    source, has_header=False, separator=self.separator, quote_char=quote, schema=schema
+                )
+            )
         except pl.exceptions.PolarsError as error:
             self._check_widths()
             reason = str(error).splitlines()[0]
-            raise LogError(f"{self.file.path}: cannot be read as {kind} ({reason}); check its quotes") from error
+            raise LogError(f"{self.file.path}: cannot be read as {kind} ({reason})") from error
         if self._may_have_short_lines(frame):
             self._check_widths()
-        source = Source(str(self.file.path), "line", self._locate)
-        note = f"format: {kind}, {'with' if self.has_header else 'without'} a header"
-        return RawTable(frame, source, notes=(*self.file.notes, note))
+        return frame
 
-    def _read_frame(self, source: Path | bytes) -> pl.DataFrame:
-        """Read all lines, the header as a row that is dropped afterwards, so that its number of fields is checked."""
-        frame = pl.read_csv(
-            source,
-            has_header=False,
-            separator=self.separator,
-            quote_char='"' if self.quoted else None,
-            schema=dict.fromkeys(self.names, pl.String),
-        )
-        return frame[1:] if self.has_header else frame
+    def _read_records(self) -> pl.DataFrame:
+        """Read rows of any number of lines, slowly."""
+        self._check_widths()
+        blank = [None] * len(self.names)
+        rows = [[field or None for field in fields] or blank for _, _, fields in self._records()]
+        return pl.DataFrame(rows, schema=dict.fromkeys(self.names, pl.String), orient="row")
 
     def _may_have_short_lines(self, frame: pl.DataFrame) -> bool:
         """Whether a line may lack its last fields, which polars silently reads as null."""
@@ -79,41 +108,77 @@ class DelimitedFile:
             return False
         line = pl.col("line").str.strip_suffix("\r")
         unfinished = ((line != "") & ~line.str.ends_with(self.separator)).sum()
-        count = self.file.parse(
-            lambda source: pl.scan_lines(source).slice(self.has_header).select(unfinished).collect()
-        )
+        count = self.file.parse(lambda source: pl.scan_lines(source).select(unfinished).collect())
         return int(count.item()) > len(last) - last.null_count()
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the first line (a quoted field may span lines) and the fields of each record, slowly."""
-        records = csv.reader(self.file.lines(), delimiter=self.separator, quoting=_quoting(self.quoted))
+    def _records(self) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield the first line, the last line and the fields of each record, slowly."""
+        lines = self.file.lines()
+        records = csv.reader((f"{line}\n" for line in lines), delimiter=self.separator, quoting=_csv(self._quoted))
         start = 1
         try:
             for fields in records:
-                yield start, fields
-                start = records.line_num + 1
+                end = records.line_num
+                if end > start:
+                    self._check_span(lines[start - 1 : end].to_list(), start)
+                yield start, end, fields
+                start = end + 1
         except csv.Error as error:
-            raise LogError(f"{self.file.path}: line {start}: cannot be read ({error}); check its quotes") from error
+            raise LogError(f"{self.file.path}: line {start}: cannot be read ({error}); {_PLAIN_QUOTES}") from error
+
+    def _check_span(self, lines: Sequence[str], start: int) -> None:
+        """Refuse a quoted field that is never closed, or that holds lines which are rows themselves.
+
+        Args:
+            lines: the lines of one record.
+            start: number of the first.
+        """
+        end = start + len(lines) - 1
+        if not re.search(rf'"({re.escape(self.separator)}|$)', lines[-1]):
+            raise LogError(f"{self.file.path}: line {start}: a quote opens here and is never closed; {_PLAIN_QUOTES}")
+        if self.quoting == "auto" and all(self._is_row(line) for line in lines):
+            raise LogError(
+                f"{self.file.path}: lines {start} to {end}: a quote opens on line {start} and closes on line {end}, but "
+                f"each of these lines is a row of {len(self.names)} fields by itself; {_PLAIN_QUOTES}, or "
+                "--quoting double if the field does hold all these lines"
+            )
+
+    def _is_row(self, line: str) -> bool:
+        widths = {len(split_fields(line, self.separator, quoted=quoted)) for quoted in (False, True)}
+        return len(self.names) in widths
 
     def _locate(self, rows: Sequence[int]) -> list[int]:
-        wanted = {row + self.has_header for row in rows}
+        wanted = {row + (self.header is not None) for row in rows}
         records = islice(self._records(), max(wanted) + 1)
-        return [line for record, (line, _) in enumerate(records) if record in wanted]
+        return [line for record, (line, _, _) in enumerate(records) if record in wanted]
+
+    def _check_header(self, frame: pl.DataFrame, source: Source) -> None:
+        """Refuse lines that repeat the header."""
+        assert self.header is not None
+        rows = frame[1:].with_row_index("row")
+        for name, cell in zip(self.names, self.header, strict=True):
+            rows = rows.filter(pl.col(name).str.strip_chars() == cell.strip()) if cell.strip() else rows
+        if len(rows):
+            found = rows["row"].to_numpy().astype(np.int64)
+            raise LogError(
+                f"{self.file.path}: {source.describe_rows(found)}: repeats the header, as joined files do; remove it"
+            )
 
     def _check_widths(self) -> None:
         """Report the first lines whose number of fields differs from that of the columns, if there are any."""
         width = len(self.names)
-        counted = ((line, len(fields)) for line, fields in self._records())
+        counted = ((line, len(fields)) for line, _, fields in self._records())
         wrong = ((line, count) for line, count in counted if count != width and (count or line == 1))
         found = list(islice(wrong, MAX_SHOWN))
         if found:
             lines, counts = zip(*found, strict=True)
             more = " (and maybe more)" if len(found) == MAX_SHOWN else ""
+            quotes = "; if quotes are plain text, add --quoting none" if self._quoted else ""
             raise LogError(
                 f"{self.file.path}: {format_rows('line', lines, len(lines))}{more}: must have {width} fields "
                 f"({quoted(self.names)}) separated by {SEPARATORS[self.separator]}, got "
                 f"{', '.join(map(str, dict.fromkeys(counts)))}; correct the line, or give another format if all lines "
-                "are like that"
+                f"are like that{quotes}"
             )
 
 
@@ -124,15 +189,16 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
         LogError: the first line does not have at least two fields, a name is repeated, or lines differ in their number
             of fields.
     """
-    cells = split_fields(file.head[0], separator)
+    rows = [split_fields(line, separator, quoted=options.quoting != "none") for line in file.head]
+    cells = rows[0]
     if len(cells) < 2:
         raise LogError(
             f"{file.path}: line 1: must have several fields separated by {SEPARATORS[separator]}, "
             f"got {file.head[0][:60]!r}; leave format out to have the separator detected"
         )
-    has_header = is_header(cells, options.columns.values())
-    names = header_names(cells, file.path) if has_header else [str(number) for number in range(1, len(cells) + 1)]
-    return DelimitedFile(file, separator, names, has_header).read()
+    header = cells if is_header(rows, options.columns) else None
+    names = header_names(cells, file.path) if header else [str(number) for number in range(1, len(cells) + 1)]
+    return DelimitedFile(file, separator, names, header, options.quoting).read()
 
 
 def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:
@@ -148,8 +214,13 @@ def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:
         )
     cells = split_fields(file.head[0], "\t", quoted=False)
     names = header_names([cell.rpartition(":")[0] for cell in cells], file.path)
+    if lists := [name for name in names if name.endswith("_list") and name.removesuffix("_list") in names]:
+        raise LogError(
+            f"{file.path}: line 1: has the column '{lists[0]}', so a row is a prefix with its next item and not an "
+            "event; give the log that the prefixes were made from"
+        )
     types = {name: RECBOLE_TYPES[cell.rpartition(":")[2]] for name, cell in zip(names, cells, strict=True)}
-    table = DelimitedFile(file, "\t", names, has_header=True, quoted=False).read()
+    table = DelimitedFile(file, "\t", names, cells, quoting="none").read()
     return replace(table, types=types, notes=(*file.notes, "format: RecBole atomic file"))
 
 
@@ -161,18 +232,39 @@ def is_recbole_header(line: str) -> bool:
 
 def split_fields(line: str, separator: str, *, quoted: bool = True) -> list[str]:
     """Split a line into its fields."""
-    return next(csv.reader([line], delimiter=separator, quoting=_quoting(quoted)))
+    return next(csv.reader([line], delimiter=separator, quoting=_csv(quoted)))
 
 
-def _quoting(quoted: bool) -> Literal[0, 3]:
+def _csv(quoted: bool) -> Literal[0, 3]:
     return csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
 
 
-def is_header(cells: Sequence[str], wanted: Collection[str]) -> bool:
-    """Whether fields are column names rather than values."""
-    names = {name for name in wanted if not name.isdigit()}
-    known = any(is_alias(cell) or cell.strip() in names for cell in cells)
-    return known or not any(_VALUE.fullmatch(cell.strip()) for cell in cells)
+def is_header(rows: Sequence[Sequence[str]], columns: Mapping[str, str]) -> bool:
+    """Whether the first row holds column names rather than values.
+
+    Args:
+        rows: the fields of the first rows.
+        columns: the user's column by role.
+    """
+    cells = [cell.strip() for cell in rows[0]]
+    if columns and all(name.isdigit() for name in columns.values()):
+        by_number = [(role, cells[int(n) - 1]) for role, n in columns.items() if 0 < int(n) <= len(cells)]
+        return any(is_alias(cell, role) for role, cell in by_number)
+    named = sum(is_alias(cell) for cell in cells) > 1 or bool(set(columns.values()) & set(cells))
+    return named or not any(map(_is_value, cells)) or differs_from_rest(rows)
+
+
+def differs_from_rest(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a column begins with a word and continues with numbers or dates."""
+    first, *others = rows
+    rest = [row for row in others if len(row) == len(first)]
+    columns = zip(first, *rest, strict=True)
+    return bool(rest) and any(not _is_value(cell) and all(map(_is_value, values)) for cell, *values in columns)
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a field is a number, a date or the like, which no column is called."""
+    return re.match(r"\s*[-+]?\d", cell) is not None
 
 
 def header_names(cells: Sequence[str], path: Path) -> list[str]:

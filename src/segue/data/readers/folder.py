@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segue.data.events import ITEM, PARTS, USER
-from segue.data.ingest.columns import quoted
+from segue.data.ingest.columns import is_alias, quoted
 from segue.data.readers.formats import is_parquet
+from segue.data.readers.text import TextFile
 from segue.errors import LogError
 
 PART_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +22,7 @@ after ``. _ -``."""
 LOG_NAMES = ("events", "interactions", "clicks", "ratings", "item-views")
 """File names of a log among other files, matched in the same way."""
 
+_MAX_NAMES = 5
 _FULL_TRAINING = "train_full"
 _COMPRESSED = {".gz", ".zst", ".zstd"}
 _OTHER_NAMES = {"movies.dat", "users.dat", "movies.csv", "links.csv", "tags.csv"}
@@ -52,7 +54,8 @@ def find_log_files(folder: Path) -> LogFiles:
 
     1. Files called train and test (or valid) are a given split. ``train_full`` is the whole training part; smaller
        parts of it (``train_tr``, ``train_valid``) are ignored then.
-    2. Otherwise, if all files are Parquet, they are the pieces of one log, in order of their names.
+    2. Otherwise, files that are all Parquet, or all begin with the same header, are the pieces of one log, in order of
+       their names.
     3. Otherwise, the log is the only file that is neither metadata nor documentation, or the only one called like a
        log.
 
@@ -65,11 +68,15 @@ def find_log_files(folder: Path) -> LogFiles:
     matches = {part: _first_match(files, names) for part, names in PART_NAMES.items()}
     if matches["train"] and (matches["test"] or matches["valid"]):
         return _given_split(folder, files, matches)
-    if len(files) > 1 and all(is_parquet(path) for path in files):
+    if _are_pieces(files):
         return LogFiles({"": files})
     logs = files if len(files) == 1 else _first_match(files, LOG_NAMES)
     if len(logs) != 1:
-        raise LogError(f"{folder}: holds several files that can be a log ({_names(files)}); name one of them")
+        raise LogError(
+            f"{folder}: holds several files that can be a log ({_names(files[:_MAX_NAMES])}"
+            + (f" and {len(files) - _MAX_NAMES:,} more" if len(files) > _MAX_NAMES else "")
+            + f"); name one of them, or the pieces of one log by a pattern such as '{folder}/*{files[0].suffix}'"
+        )
     used = {logs[0], *(path for path, _ in find_metadata_files(logs[0]))}
     unused = sorted(path for path in folder.iterdir() if path.is_file() and path not in used)
     return LogFiles({"": logs}, (f"folder: the log is {logs[0].name}{_not_read(unused)}",))
@@ -88,6 +95,34 @@ def find_metadata_files(log: Path) -> Iterator[tuple[Path, str]]:
         path = log.with_name(name)
         if path.is_file():
             yield path, role
+
+
+def find_pieces(pattern: Path) -> LogFiles | None:
+    """Return the files that match a pattern such as ``logs/2026-*.csv``, as the pieces of one log; None without one."""
+    if not any(mark in pattern.name for mark in "*?["):
+        return None
+    files = sorted(path for path in pattern.parent.glob(pattern.name) if path.is_file())
+    return LogFiles({"": files}) if files else None
+
+
+def _are_pieces(files: Sequence[Path]) -> bool:
+    """Whether several files are all Parquet, or text that begins with the same names of columns."""
+    if len(files) < 2:
+        return False
+    parquet = [is_parquet(path) for path in files]
+    if any(parquet):
+        return all(parquet)
+    first, *others = map(_first_line, files)
+    named = sum(map(is_alias, re.split(r"::|[,;\t|]", first))) > 1
+    return named and all(line == first for line in others)
+
+
+def _first_line(path: Path) -> str:
+    """Return the first line of a file; nothing of a file that is not text."""
+    try:
+        return TextFile(path).head[0].strip()
+    except LogError:
+        return ""
 
 
 def _given_split(folder: Path, files: Sequence[Path], matches: Mapping[str, Sequence[Path]]) -> LogFiles:

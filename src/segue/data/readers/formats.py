@@ -1,15 +1,24 @@
 """The table of file formats, and how a format is detected."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from segue.data.ingest.problems import Source
+from segue.data.ingest.columns import is_alias, quoted
+from segue.data.ingest.problems import JoinedSource, Source
 from segue.data.ingest.tables import RawTable, ReadOptions
-from segue.data.readers.delimited import is_header, is_recbole_header, read_delimited, read_recbole, split_fields
+from segue.data.readers.delimited import (
+    differs_from_rest,
+    is_recbole_header,
+    read_delimited,
+    read_recbole,
+    split_fields,
+)
 from segue.data.readers.lines import (
     EVENTS,
     read_double_colons,
@@ -50,15 +59,13 @@ _SIGNATURES: Sequence[tuple[str, Callable[[TextFile, str], bool]]] = (
     ("otto", lambda file, first: _holds_events(first)),
     ("jsonl", lambda file, first: first.startswith("{")),
     ("recbole", lambda file, first: is_recbole_header(first)),
-    ("dat", lambda file, first: "::" in first),
     ("yoochoose", lambda file, first: is_yoochoose(file)),
     ("diginetica", lambda file, first: is_diginetica(file)),
-    ("tsv", lambda file, first: "\t" in first),
-    ("semicolon", lambda file, first: ";" in first),
-    ("bar", lambda file, first: "|" in first),
-    ("csv", lambda file, first: "," in first and not first.startswith("[")),
 )
 """How to recognise each format by the file and its first line; the first match wins."""
+
+_SEPARATED: Mapping[str, str] = {"dat": "::", "tsv": "\t", "semicolon": ";", "csv": ",", "bar": "|"}
+"""Separator by format; the first of two that fit equally well wins."""
 
 
 def read_table(path: Path, format_name: str | None, options: ReadOptions) -> RawTable:
@@ -76,6 +83,44 @@ def read_table(path: Path, format_name: str | None, options: ReadOptions) -> Raw
         return read_parquet(path, [path])
     file = TextFile(path)
     return TEXT_FORMATS[format_name or detect_format(file, options)](file, options)
+
+
+def read_tables(path: Path, files: Sequence[Path], format_name: str | None, options: ReadOptions) -> RawTable:
+    """Read the pieces of one log, in the order given.
+
+    Args:
+        path: what the user named, for messages.
+        files: the files.
+        format_name: their format; detected from their content if None.
+        options: the user's description of the log.
+
+    Raises:
+        LogError: a file cannot be read, or the files have different columns; all problems are reported together.
+    """
+    if len(files) == 1:
+        return read_table(files[0], format_name, options)
+    if format_name == PARQUET or (format_name is None and is_parquet(files[0])):
+        return read_parquet(path, files)
+    tables, problems = [], []
+    for file in files:
+        try:
+            tables.append(read_table(file, format_name, options))
+        except LogError as error:
+            problems.append(str(error))
+    names = tables[0].frame.columns if tables else []
+    problems += [
+        f"{table.source.name}: must have the columns of {files[0].name} ({quoted(names)}), got "
+        f"{quoted(table.frame.columns)}; it is not a piece of the same log"
+        for table in tables
+        if set(table.frame.columns) != set(names)
+    ]
+    if problems:
+        raise LogError("\n".join(problems))
+    source = JoinedSource(str(path), pieces=[(table.source, table.frame.height) for table in tables])
+    frame = pl.concat([table.frame.select(names) for table in tables], how="vertical_relaxed")
+    notes = dict.fromkeys(note for table in tables for note in table.notes)
+    joined = f"pieces: {len(files)} files read as one log, {files[0].name} to {files[-1].name}"
+    return replace(tables[0], frame=frame, source=source, notes=(joined, *notes))
 
 
 def read_metadata(path: Path) -> RawTable:
@@ -137,14 +182,23 @@ def detect_format(file: TextFile, options: ReadOptions) -> str:
     for name, matches in _SIGNATURES:
         if matches(file, first):
             return name
+    if re.match(r"\[\s*(\{|$)", first):
+        raise LogError(f"{file.path}: is a JSON array; write one object per line (JSON Lines)")
+    if separated := [name for name, separator in _SEPARATED.items() if separator in first]:
+        return max(separated, key=lambda name: _fit(file.head, _SEPARATED[name]))
     if " " in first:
         return _detect_spaces(file, options)
-    if first.startswith("["):
-        raise LogError(f"{file.path}: is a JSON array; write one object per line (JSON Lines)")
     raise LogError(
         f"{file.path}: line 1: has no separator (comma, tab, semicolon, bar, '::' or space), got {first[:60]!r}; "
         "a log needs at least a session and an item on each line"
     )
+
+
+def _fit(lines: Sequence[str], separator: str) -> tuple[bool, float, int]:
+    """Return how well a separator fits: common column names, the share of lines of equal width, the width."""
+    rows = [line.split(separator) if separator == "::" else split_fields(line, separator) for line in lines]
+    width = len(rows[0])
+    return any(map(is_alias, rows[0])), sum(len(row) == width for row in rows) / len(rows), width
 
 
 def _holds_events(line: str) -> bool:
@@ -157,12 +211,14 @@ def _holds_events(line: str) -> bool:
 
 def _detect_spaces(file: TextFile, options: ReadOptions) -> str:
     """Distinguish a table with a header, pairs (two words on every line) and sequences (lines of different lengths)."""
-    if is_header(split_fields(file.head[0], " "), options.columns.values()):
+    rows = [line.split() for line in file.head]
+    lengths = set(map(len, rows))
+    named = any(map(is_alias, rows[0])) or bool(set(options.columns.values()) & set(rows[0]))
+    if named or (len(lengths) == 1 and differs_from_rest(rows)):
         return "space"
-    lengths = {len(line.split()) for line in file.head}
     if lengths == {2}:
         return "pairs"
-    if len(lengths) > 1 or len(file.head) == 1:
+    if len(lengths) > 1 or len(rows) == 1:
         return "sequences"
     raise LogError(
         f"{file.path}: every line has {lengths.pop()} words, so it may be a table or sequences of one length; "

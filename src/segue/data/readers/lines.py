@@ -12,7 +12,6 @@ from segue.data.events import ITEM, SESSION, USER
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
 from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.delimited import header_names, is_header
-from segue.data.readers.public_logs import public_log
 from segue.data.readers.text import TextFile, non_blank
 from segue.errors import LogError
 
@@ -35,11 +34,10 @@ def read_sequences(file: TextFile, options: ReadOptions) -> RawTable:
     sessions = words.list.first().gather(np.repeat(np.arange(len(words)), lengths))
     frame = pl.DataFrame([sessions.alias(SESSION), items.explode().alias(ITEM)])
     note = "format: one sequence per line, an id and its items in order"
-    log = public_log(file.path) or public_log(file.path.parent)
-    if log:
-        note += f"; a line is one {log.unit}, as in {log.title}"
+    if options.unit is None:
+        note += "; a line is one session, add --unit user if it is a user's whole history"
     source = _source(file, np.repeat(numbers, lengths))
-    return RawTable(frame, source, notes=(*file.notes, note), unit=log.unit if log else None)
+    return RawTable(frame, source, notes=(*file.notes, note))
 
 
 def read_pairs(file: TextFile, options: ReadOptions) -> RawTable:
@@ -61,8 +59,9 @@ def read_double_colons(file: TextFile, options: ReadOptions) -> RawTable:
     Raises:
         LogError: lines differ in their number of fields, or have other fields than a rating.
     """
-    cells = file.head[0].split("::")
-    if is_header(cells, options.columns.values()):
+    rows = [line.split("::") for line in file.head]
+    cells = rows[0]
+    if is_header(rows, options.columns):
         return read_double_colons_as(file, header_names(cells, file.path), skip=1)
     if any(name.isdigit() for name in options.columns.values()):
         return read_double_colons_as(file, [str(number) for number in range(1, len(cells) + 1)])

@@ -1,17 +1,17 @@
-"""Public logs: where their owners publish them, and readers for those that are more than a plain table.
+"""Public logs: where they are found, and readers for those that are more than a plain table.
 
 The logs are not part of segue; most owners forbid redistribution. The environment variable ``SEGUE_DATA`` names a
-folder that holds them, one sub-folder each; ``segue.read`` finds a log by the name of its sub-folder.
+folder that holds them, one sub-folder each; ``segue.read`` finds a log by the name of its sub-folder. A name never
+changes how a log is read.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from segue.data.events import Unit
 from segue.data.ingest.columns import quoted
 from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.delimited import DelimitedFile, read_delimited, split_fields
@@ -21,49 +21,6 @@ from segue.errors import LogError
 FOLDER_VARIABLE = "SEGUE_DATA"
 
 
-@dataclass(frozen=True)
-class PublicLog:
-    """A published log.
-
-    Attributes:
-        title: its full name.
-        home: the owner's web page.
-        licence: its terms of use.
-        unit: what one session is, for files that do not tell.
-    """
-
-    title: str
-    home: str
-    licence: str
-    unit: Unit
-
-
-PUBLIC_LOGS: Mapping[str, PublicLog] = {
-    "yoochoose": PublicLog(
-        "YooChoose, RecSys Challenge 2015", "https://recsys.acm.org/recsys15/challenge", "CC BY-NC-ND 4.0", "session"
-    ),
-    "diginetica": PublicLog(
-        "Diginetica, CIKM Cup 2016 track 2",
-        "https://competitions.codalab.org/competitions/11161",
-        "terms of the cup",
-        "session",
-    ),
-    "otto": PublicLog("OTTO multi-objective log", "https://github.com/otto-de/recsys-dataset", "CC BY 4.0", "session"),
-    "retailrocket": PublicLog(
-        "Retailrocket e-commerce log",
-        "https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset",
-        "CC BY-NC-SA 4.0",
-        "user",
-    ),
-    "ml": PublicLog(
-        "MovieLens", "https://grouplens.org/datasets/movielens", "research only, not to be passed on", "user"
-    ),
-    "beauty": PublicLog(
-        "Amazon Beauty reviews", "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html", "research only", "user"
-    ),
-}
-"""Public logs by the first word of their file or folder name: ``ml-1m`` is a MovieLens log."""
-
 MOVIELENS = {
     "movies.dat": ("item", "title", "genres"),
     "users.dat": ("user", "gender", "age", "occupation", "zip"),
@@ -72,11 +29,6 @@ MOVIELENS = {
 
 _YOOCHOOSE = ("session", "time", "item", "category")
 _DAY, _OFFSET = "eventdate", "timeframe"
-
-
-def public_log(path: Path) -> PublicLog | None:
-    """Return the public log that a file or folder is named after."""
-    return PUBLIC_LOGS.get(path.name.lower().replace("_", "-").partition(".")[0].partition("-")[0])
 
 
 def find_log(name: str) -> Path | None:
@@ -90,7 +42,7 @@ def find_log(name: str) -> Path | None:
 
 def is_yoochoose(file: TextFile) -> bool:
     """Whether a file looks like ``yoochoose-clicks.dat`` or ``yoochoose-test.dat``."""
-    return file.path.name.startswith("yoochoose-") and len(split_fields(file.head[0], ",")) == len(_YOOCHOOSE)
+    return re.fullmatch(r"\d+,\d{4}-\d\d-\d\dT[\d:.]+Z,\d+,\w+", file.head[0]) is not None
 
 
 def read_yoochoose(file: TextFile, options: ReadOptions) -> RawTable:
@@ -99,7 +51,7 @@ def read_yoochoose(file: TextFile, options: ReadOptions) -> RawTable:
     Raises:
         LogError: a line does not have these four fields.
     """
-    table = DelimitedFile(file, ",", _YOOCHOOSE, has_header=False).read()
+    table = DelimitedFile(file, ",", _YOOCHOOSE, header=None).read()
     return replace(table, notes=(*file.notes, f"format: YooChoose as published, {', '.join(_YOOCHOOSE)}"))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from segue.data.events import ITEM, PART, TIME, Events, Unit
-from segue.data.ingest.tables import RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
+from segue.data.ingest.tables import Quoting, RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
 from segue.data.ingest.times import TimeUnit
-from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files
-from segue.data.readers.formats import check_format, read_metadata, read_parquet, read_table
+from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files, find_pieces
+from segue.data.readers.formats import check_format, read_metadata, read_tables
 from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
 from segue.data.readers.public_logs import FOLDER_VARIABLE, find_log
 from segue.errors import LogError, ParameterError
@@ -25,13 +25,14 @@ def read(
     columns: Mapping[str, str] | None = None,
     time_unit: TimeUnit | None = None,
     unit: Unit | None = None,
+    quoting: Quoting = "auto",
     items: str | Path | pl.DataFrame | Any | None = None,
 ) -> Events:
     """Read a log.
 
     Args:
-        source: a file, a folder, the name of a file or folder in the folder that ``SEGUE_DATA`` names, a polars or
-            pandas frame, a dictionary of arrays, or a scipy sparse matrix. The rows of a matrix are users (sessions
+        source: a file, a folder, a pattern such as ``logs/2026-*.csv``, the name of a file or folder in the folder that
+            ``SEGUE_DATA`` names, a polars or pandas frame, a dictionary of arrays, or a scipy sparse matrix. The rows of a matrix are users (sessions
             with ``unit="session"``), its columns items; each non-zero entry is one event with that rating.
         format: format of the files; detected from their content if None.
         columns: column by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``; common names are
@@ -39,6 +40,8 @@ def read(
         time_unit: unit of numeric times; detected from their magnitude if None.
         unit: what one session is, a visit (``"session"``) or a whole history (``"user"``); detected from the columns
             if None.
+        quoting: how double quotes in delimited text are read: ``"double"`` as Python's ``csv`` module does, ``"none"``
+            as plain text; ``"auto"`` is ``"double"``, but refuses a quoted field that holds whole rows.
         items: metadata of items, a file or a frame.
 
     Returns:
@@ -46,7 +49,7 @@ def read(
 
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
-        UnknownNameError: there is no such format, role or unit.
+        UnknownNameError: there is no such format, role, unit or way of quoting.
 
     Examples:
         >>> import polars as pl
@@ -55,7 +58,7 @@ def read(
         (2, 1, 2)
     """
     check_format(format)
-    options = ReadOptions(columns or {}, time_unit, unit)
+    options = ReadOptions(columns or {}, time_unit, unit, quoting)
     if isinstance(source, str | Path):
         events = _read_path(_resolve_path(source), format, options)
     elif format is not None:
@@ -87,6 +90,8 @@ def _items_table(source: object) -> RawTable:
 def _resolve_path(source: str | Path) -> Path:
     path = Path(source)
     found = path if path.exists() else find_log(str(source))
+    if found is None and find_pieces(path):
+        return path
     if found is None:
         raise LogError(
             f"{source}: no such file or folder, neither here nor in the folder that {FOLDER_VARIABLE} names; "
@@ -120,7 +125,7 @@ def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
 
 
 def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Events:
-    files = find_log_files(path) if path.is_dir() else LogFiles({"": [path]})
+    files = find_log_files(path) if path.is_dir() else find_pieces(path) or LogFiles({"": [path]})
     parts = _read_parts(path, files, format_name, options)
     events = parts[""] if "" in parts else _concatenate(parts)
     events = _with_time_note(replace(events, notes=(*files.notes, *events.notes)))
@@ -134,8 +139,7 @@ def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: R
     parts, problems = {}, []
     for part, paths in files.parts.items():
         try:
-            table = read_parquet(path, paths) if len(paths) > 1 else read_table(paths[0], format_name, options)
-            parts[part] = ingest(table, options)
+            parts[part] = ingest(read_tables(path, paths, format_name, options), options)
         except LogError as error:
             problems.append(str(error))
     if problems:
