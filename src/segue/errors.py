@@ -15,7 +15,8 @@
 Messages name the place, the rule, the value received and the remedy, in that order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +25,18 @@ from typing import Any
 
 class SegueError(Exception):
     """Base class of all errors that segue raises."""
+
+
+@contextmanager
+def noted(notes: Iterable[str]) -> Iterator[None]:
+    """Add notes on what was recognised so far to an error of segue (PEP 678); the command line prints them first."""
+    try:
+        yield
+    except SegueError as error:
+        for note in notes:
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+        raise
 
 
 class InputError(SegueError, ValueError):

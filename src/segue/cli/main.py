@@ -83,5 +83,7 @@ def main() -> None:
     try:
         app()
     except SegueError as error:
+        for note in getattr(error, "__notes__", ()):
+            typer.echo(f"· {note}", err=True)
         typer.secho(f"error: {error}", err=True, fg="red", bold=True)
         sys.exit(2)

@@ -118,6 +118,8 @@ def show(results: "Results", folder: Path) -> None:
     from segue.experiment.run_folder import PAGE, REPORT, RESULTS
 
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
+    for finding in results.doubts():
+        typer.echo(f"! {finding}")
     terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")

@@ -61,7 +61,7 @@ def leaderboard(
         notes=[*config.notes, *data.notes],
         models=[row.model_copy(update={"slices": slices[row.label]}) for row in rows],
         verdicts=verdicts_of(rows, headline, differences),
-        findings=[*log_findings, *(one for row in rows for one in row.findings), *lint_results(rows, headline)],
+        findings=[*log_findings, *(one for row in rows for one in row.findings), *lint_results(rows, data)],
         differences=differences,
         examples=examples({one.row.label: one.model for one in shown}, data.test, data.vocabulary),
     )

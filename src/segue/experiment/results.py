@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from segue.errors import ArtifactError
-from segue.evaluation.linter.checks import Finding
+from segue.evaluation.linter.checks import LOG, Finding
 from segue.metrics import order_key
 from segue.protocols.protocol import check_nested
 from segue.storage import write_text
@@ -179,6 +179,10 @@ class Results(BaseModel):
     """Paired tests between the models."""
     examples: list[Example] = []
     """A few test sessions with the lists of the models."""
+
+    def doubts(self) -> list[Finding]:
+        """Return the findings about the log that make all metrics doubtful; they stand above the leaderboard."""
+        return [finding for finding in self.findings if finding.subject == LOG and finding.severity != "note"]
 
     def further_findings(self) -> list[Finding]:
         """Return the findings that the verdicts do not cover."""

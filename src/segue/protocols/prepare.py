@@ -11,9 +11,9 @@ from segue.data.events import SESSION, USER, Events, sort_events
 from segue.data.fingerprint import fingerprint
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
-from segue.errors import EmptyDataError, ParameterError
+from segue.errors import EmptyDataError, ParameterError, noted
 from segue.metrics.values import check_labels
-from segue.protocols.cases import count_seen_targets, encode, encode_cases
+from segue.protocols.cases import encode, encode_cases
 from segue.protocols.dataset import Dataset
 from segue.protocols.hashing import catalogue_hash, protocol_hash
 from segue.protocols.pipeline import Pipeline, Stage
@@ -42,7 +42,12 @@ def prepare(
     """
     if not isinstance(events, Events):
         raise ParameterError(f"events: must be a log, got {type(events).__name__}; read it first: segue.read(...)")
-    chosen, notes = choose(events, protocol, parameters)
+    with noted(events.notes):
+        chosen, notes = choose(events, protocol, parameters)
+        return _prepare(events, chosen, notes, vocabulary)
+
+
+def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Vocabulary | None) -> Dataset:
     check(events, chosen, trained=vocabulary is not None)
     log, renamed, overlapping = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(chosen)
@@ -103,6 +108,11 @@ def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
         ParameterError: a step needs what the log does not have.
         EmptyDataError: a step left nothing.
     """
+    with noted(events.notes):
+        return _prepare_whole(events, protocol)
+
+
+def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
     check_cleaning(events, protocol)
     log, renamed, _ = _distinct_sessions(_with_users(events))
     pipeline = Pipeline(protocol)
@@ -206,10 +216,4 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
         )
     if "valid" not in cases:
         notes.append("nothing is held out for validation")
-    for part, some in cases.items():
-        if protocol.cases.exclude_seen and some.labels is None and (seen := count_seen_targets(some)):
-            notes.append(
-                f"{part}: {seen:,} of {len(some.targets):,} targets were seen before and can never be found; "
-                "protocol.cases.exclude_seen=false makes them candidates"
-            )
     return notes

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from segue.data.events import Events
+from segue.data.events import ITEM, SESSION, Events
 from segue.errors import ParameterError
 from segue.metrics import VALUE_METRICS, MetricName, are_value_metrics
 from segue.parameters import KIND, merge
@@ -19,13 +19,18 @@ _OWN_SPLIT: Mapping[str, Any] = {
 """A log's own split is taken without filters; whoever wants a filter asks for it."""
 
 
+_RARE_REPEATS = 0.01
+"""Share of repeated events up to which items seen before are excluded, where nobody decides."""
+
+
 def choose(
     events: Events, protocol: Protocol | str | None, parameters: Mapping[str, Any]
 ) -> tuple[Protocol, list[str]]:
     """Return the protocol that fits a log and a request, and what was decided.
 
     A ``Protocol`` is taken as it is. A name, or None, is fitted to the log: a given split replaces the protocol's own
-    and turns its filters off, unless they are asked for by parameters.
+    and turns its filters off, unless they are asked for by parameters. With None, items seen before are excluded only
+    if the log hardly repeats items.
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.
@@ -34,6 +39,28 @@ def choose(
     if isinstance(protocol, Protocol):
         return protocol.changed(parameters), []
     name = protocol or default_protocol(events, parameters)
+    chosen, notes = _split_of(events, protocol, name, parameters)
+    if protocol is None and chosen.cases.exclude_seen and "exclude_seen" not in parameters.get("cases", {}):
+        share = _repeated_share(events)
+        keep = share > _RARE_REPEATS
+        chosen = chosen.changed({"cases": {"exclude_seen": not keep}})
+        notes.append(
+            f"items seen before are {'' if keep else 'no '}candidates: {share:.1%} of the events repeat an item of "
+            f"their {events.unit}"
+        )
+    return chosen, notes
+
+
+def _repeated_share(events: Events) -> float:
+    """Return the share of events on an item that their session or user has had before."""
+    pairs = events.frame.select(SESSION, ITEM).drop_nulls()
+    return 1 - pairs.n_unique() / max(len(pairs), 1)
+
+
+def _split_of(
+    events: Events, protocol: str | None, name: str, parameters: Mapping[str, Any]
+) -> tuple[Protocol, list[str]]:
+    """Return the protocol of a name with the split that fits the log, and what was decided."""
     if _names_split(parameters):
         return Protocol.named(name, parameters), []
     if events.has_parts:

@@ -12,7 +12,7 @@ from segue.data.ingest.columns import COLUMN_ALIASES, find_column, quoted, resol
 from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.times import TIME_UNITS, TimeUnit, parse_times
 from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
-from segue.errors import LogError, UnknownNameError
+from segue.errors import LogError, UnknownNameError, noted
 
 
 Quoting = Literal["auto", "double", "none"]
@@ -79,12 +79,18 @@ def ingest(table: RawTable, options: ReadOptions) -> Events:
     Raises:
         LogError: the missing columns, or else all invalid values.
     """
+    notes = list(table.notes)
+    with noted(notes):
+        return _ingest(table, options, notes)
+
+
+def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     problems = Problems(table.source)
     if table.frame.is_empty():
         problems.add("has no events; a log needs at least one row of them")
         problems.raise_if_any()
     roles = resolve_columns(table.frame.columns, options.columns, options.unit, table.source)
-    notes, columns, found = list(table.notes), [], []
+    columns, found = [], []
     for role, name in roles.columns.items():
         column = _parse(role, table, table.frame[name], options.time_unit)
         found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))

@@ -14,7 +14,7 @@ from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_fi
 from segue.data.readers.formats import check_format, read_metadata, read_tables
 from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
 from segue.data.readers.public_logs import FOLDER_VARIABLE, find_log
-from segue.errors import LogError, ParameterError
+from segue.errors import LogError, ParameterError, noted
 from segue.manifest import DATASET
 
 
@@ -126,7 +126,8 @@ def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
 
 def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Events:
     files = find_log_files(path) if path.is_dir() else find_pieces(path) or LogFiles({"": [path]})
-    parts = _read_parts(path, files, format_name, options)
+    with noted(files.notes):
+        parts = _read_parts(path, files, format_name, options)
     events = parts[""] if "" in parts else _concatenate(parts)
     events = _with_time_note(replace(events, notes=(*files.notes, *events.notes)))
     for file, role in find_metadata_files(next(iter(files.parts.values()))[0]):
@@ -141,9 +142,10 @@ def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: R
         try:
             parts[part] = ingest(read_tables(path, paths, format_name, options), options)
         except LogError as error:
-            problems.append(str(error))
+            problems.append(error)
     if problems:
-        raise LogError("\n".join(problems))
+        with noted(dict.fromkeys(note for one in problems for note in getattr(one, "__notes__", ()))):
+            raise LogError("\n".join(map(str, problems)))
     return parts
 
 

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 from segue.errors import ParameterError
 from segue.evaluation.linter.checks import LOG, Check, Finding, run_checks
 from segue.evaluation.linter.inputs import (
+    cutoff_above_catalogue,
     double_events,
+    equal_times,
+    excluded_targets,
+    few_sessions,
     future_in_input,
     target_in_column,
     target_in_input,
@@ -34,6 +38,10 @@ LOG_CHECKS: tuple[Check[Dataset], ...] = (
     Check("target-in-input", "error", target_in_input),
     Check("double-events", "warning", double_events),
     Check("target-in-column", "warning", target_in_column),
+    Check("excluded-targets", "warning", excluded_targets),
+    Check("equal-times", "warning", equal_times),
+    Check("cutoff-above-catalogue", "warning", cutoff_above_catalogue),
+    Check("few-test-sessions", "warning", few_sessions),
 )
 """Checks of a prepared log."""
 
@@ -71,4 +79,4 @@ def lint(data: Dataset, scorer: "Scorer | None" = None, *, seed: int = 0) -> lis
     from segue.evaluation.linter.scores import lint_scores  # noqa: PLC0415
 
     row = row_of(scorer, data, seed)
-    return [*found, *lint_scores(scorer, data, row.label), *lint_results([row], data.protocol.ranking.headline)]
+    return [*found, *lint_scores(scorer, data, row.label), *lint_results([row], data)]

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 Severity = Literal["error", "warning", "note"]
 """An error makes the metrics wrong, a warning makes them doubtful; a note is a known property of the protocol."""
 
+MIN_TEST_SESSIONS = 30
+"""Test sessions below which models are not judged by their metrics: intervals of so few mean little."""
+
 LOG = "log"
 """Subject of a finding about the prepared log."""
 

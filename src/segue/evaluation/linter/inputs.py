@@ -7,8 +7,10 @@ import polars as pl
 from jaxtyping import Int32, Int64
 
 from segue.data.sessions import Prefixes, Sessions
-from segue.evaluation.linter.checks import Issue, evenly_spaced
+from segue.evaluation.linter.checks import MIN_TEST_SESSIONS, Issue, evenly_spaced
 from segue.evaluation.linter.split import first_targets, follows_prefix
+from segue.metrics import MetricName
+from segue.protocols.cases import count_seen_targets
 from segue.protocols.dataset import Dataset
 
 _SAMPLED_CASES = 20_000
@@ -23,6 +25,12 @@ prefix, above which the target leaks."""
 
 MAX_DOUBLE = 0.05
 """Tolerated share of targets that repeat the event before in the same second."""
+
+MAX_EXCLUDED = 0.01
+"""Share of targets that are excluded above which the metrics are doubtful."""
+
+MAX_ONE_MOMENT = 0.25
+"""Tolerated share of training sessions whose events have one time."""
 
 MAX_NAMED = 0.9
 """Tolerated share of events whose column names the next item."""
@@ -85,6 +93,65 @@ def target_in_input(data: Dataset) -> Issue | None:
                 f"{habit}, and {misplaced}: the answer is in the input; {remedy}"
             )
     return None
+
+
+def few_sessions(data: Dataset) -> Issue | None:
+    """Find test parts that are too small to compare models on."""
+    sessions = len(np.unique(data.test.groups))
+    if sessions >= MIN_TEST_SESSIONS:
+        return None
+    return Issue(
+        f"only {sessions:,} test sessions: too few to compare models or to judge their lists; hold out more, "
+        "for example by protocol.split.test_share=0.5"
+    )
+
+
+def cutoff_above_catalogue(data: Dataset) -> Issue | None:
+    """Find metrics whose list holds all candidates, so that every model finds every target."""
+    n = len(data.vocabulary)
+    ks = sorted(
+        {
+            k
+            for metric in MetricName.parse_all(data.protocol.ranking.metrics).values()
+            if math.isfinite(k := metric.k) and k >= n
+        }
+    )
+    if not ks:
+        return None
+    return Issue(
+        f"the catalogue has {n:,} items, so lists of {', '.join(map(str, ks))} hold all of them: recall is 1 for every "
+        f"model; set protocol.ranking.metrics to cut-offs below {n:,}"
+    )
+
+
+def excluded_targets(data: Dataset) -> Issue | None:
+    """Find targets that are no candidates, because their session or user has had them before."""
+    if not data.protocol.cases.exclude_seen or data.test.labels is not None:
+        return None
+    seen, total = count_seen_targets(data.test), len(data.test.targets)
+    if not seen:
+        return None
+    message = (
+        f"{seen:,} of {total:,} targets ({seen / total:.1%}) were seen before and can never be found, since seen items "
+        "are excluded; --set protocol.cases.exclude_seen=false makes them candidates"
+    )
+    return Issue(message, None if seen > MAX_EXCLUDED * total else "note")
+
+
+def equal_times(data: Dataset) -> Issue | None:
+    """Find sessions whose events share one moment, so that their order is only that of the file: baskets."""
+    train, several = data.train, data.train.lengths > 1
+    if train.times is None or not several.any():
+        return None
+    first, last = train.offsets[:-1][several], train.offsets[1:][several] - 1
+    same, total = int((train.times[first] == train.times[last]).sum()), int(several.sum())
+    if same <= MAX_ONE_MOMENT * total:
+        return None
+    return Issue(
+        f"in {same:,} of {total:,} training sessions of two events or more, all events have the same time: the order "
+        "of the file is taken as the order of the events, which it may not be; "
+        "if they are baskets, choose models that ignore the order (item-knn, als, bpr)"
+    )
 
 
 def double_events(data: Dataset) -> Issue | None:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced, run_checks
+from segue.evaluation.linter.checks import MIN_TEST_SESSIONS, Check, Finding, Issue, evenly_spaced, run_checks
 from segue.evaluation.measure import evaluate, measure
 from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer
@@ -219,20 +219,25 @@ def training_failed(entry: LeaderboardEntry) -> Issue | None:
     )
 
 
+TRAINING_CHECKS: tuple[Check[LeaderboardEntry], ...] = (Check("training-failed", "warning", training_failed),)
+"""Those that do not depend on the test."""
+
 RESULT_CHECKS: tuple[Check[LeaderboardEntry], ...] = (
     Check("loses-to-baseline", "warning", loses_to_baseline),
     Check("validation-above-test", "warning", validation_above_test),
     Check("order-in-list", "warning", order_in_list),
     Check("precision-without-recall", "warning", precision_without_recall),
-    Check("training-failed", "warning", training_failed),
+    *TRAINING_CHECKS,
 )
 """Checks of the metrics of one model among others."""
 
 
-def lint_results(rows: Sequence[ResultRow], headline: Sequence[str]) -> list[Finding]:
-    """Check the metrics of models that were tested on the same cases; ``headline`` are those that compare them."""
-    entries = (LeaderboardEntry(row, rows, headline) for row in rows)
-    return [finding for entry in entries for finding in run_checks(RESULT_CHECKS, entry.row.label, entry)]
+def lint_results(rows: Sequence[ResultRow], data: Dataset) -> list[Finding]:
+    """Check the metrics of models that were tested on a data set; few test sessions say nothing about a model."""
+    enough = len(np.unique(data.test.groups)) >= MIN_TEST_SESSIONS
+    checks = RESULT_CHECKS if enough else TRAINING_CHECKS
+    entries = (LeaderboardEntry(row, rows, data.protocol.ranking.headline) for row in rows)
+    return [finding for entry in entries for finding in run_checks(checks, entry.row.label, entry)]
 
 
 def _usual_ratio(baselines: Sequence[ResultRow], metric: str) -> float:

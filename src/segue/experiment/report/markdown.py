@@ -64,6 +64,7 @@ def markdown(results: Results) -> str:
         f"hash `{results.protocol['hash']}`, seed {results.seed}, "
         f"segue {results.segue}. Figures with another hash are not comparable.\n",
         *([f"**Sampled ({mark}): targets are ranked among drawn items, not among all.**\n"] if mark else []),
+        *(f"**{escaped(str(finding))}**\n" for finding in results.doubts()),
         "## Leaderboard\n",
         _leaderboard(rows, metrics, decimals),
         "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",

@@ -52,6 +52,7 @@ def _content(results: Results) -> dict[str, Any]:
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
         "findings": by_severity(results.further_findings()),
         "sampled": sampled_candidates(results),
+        "doubts": results.doubts(),
         "slices": _slices(shown_rows, headline[0], decimals),
         "settings": [(row.label, flatten(row.config)) for row in rows if row.config],
         "protocol": flatten(results.protocol),
