@@ -15,6 +15,7 @@ def data(
     settings: options.ProtocolSettings = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     items: options.Items = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -30,7 +31,7 @@ def data(
     from segue.cli.tables import statistics_tables, title
     from segue.strict_json import dumps
 
-    source = options.log_options(log, log_format, columns, items)
+    source = options.log_options(log, log_format, columns, time_format, items)
     config, dataset = options.read_data(source, protocol, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:

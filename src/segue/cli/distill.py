@@ -24,6 +24,7 @@ def distill(
     ] = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     items: options.Items = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-distilled-1, -2, ...")] = None,
@@ -53,7 +54,7 @@ def distill(
     config = load_config(
         None,
         {
-            **options.log_options(log, log_format, columns, items),
+            **options.log_options(log, log_format, columns, time_format, items),
             **options.training_options(preset, None, seed, device, precision),
             "models": [student],
             "set": given or None,

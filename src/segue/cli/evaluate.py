@@ -18,6 +18,7 @@ def evaluate(
     whole: Annotated[bool, typer.Option("--all", help="Evaluate on the whole log instead of its test part.")] = False,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model under its own protocol, on the test part of a log or on all of it.
@@ -41,7 +42,7 @@ def evaluate(
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    config, opened = with_prepared(load_config(None, options.log_options(log, log_format, columns)))
+    config, opened = with_prepared(load_config(None, options.log_options(log, log_format, columns, time_format)))
     source = opened or read_log(config)
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))

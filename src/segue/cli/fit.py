@@ -23,6 +23,7 @@ def fit(
     ] = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     items: options.Items = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: that of the run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-MODEL-1, -2, ...")] = None,
@@ -53,7 +54,7 @@ def fit(
     changes = parse_settings(settings or [])
     run_config = load_config(
         config,
-        {**options.log_options(log, log_format, columns, items), "device": device, "precision": precision},
+        {**options.log_options(log, log_format, columns, time_format, items), "device": device, "precision": precision},
     )
     model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
     folder = out or next_folder(f"{run_config.log_name}-{model}")

@@ -32,6 +32,14 @@ Format = Annotated[
     ),
 ]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        help="Format of the times, detected by default: s, ms, us, ns (numbers since 1970), yyyymmdd, mmdd, excel, or "
+        'strptime codes: "%d/%m/%Y %H:%M".',
+    ),
+]
 Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
 Protocol = Annotated[
     str | None,
@@ -57,13 +65,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def log_options(
-    log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
+    log: str | None,
+    log_format: str | None,
+    columns: list[str] | None,
+    time_format: str | None,
+    items: str | None = None,
 ) -> dict[str, Any]:
     """Return the options of a log by their names in ``RunConfig``; None for options that were not given."""
     from segue.experiment.config import parse_assignments
 
     parsed = parse_assignments("--columns", columns) if columns else None
-    return {"log": log, "format": log_format, "columns": parsed, "items": items}
+    return {"log": log, "format": log_format, "columns": parsed, "time_format": time_format, "items": items}
 
 
 def training_options(

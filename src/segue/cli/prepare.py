@@ -18,6 +18,7 @@ def prepare(
     settings: options.ProtocolSettings = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     items: options.Items = None,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -51,7 +52,7 @@ def prepare(
         raise ParameterError(
             f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
         )
-    source = options.log_options(log, log_format, columns, items)
+    source = options.log_options(log, log_format, columns, time_format, items)
     with interruptible("nothing was written"):
         config, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=config.log_name, items=config.items).save(out)

@@ -29,6 +29,7 @@ def run(
     ] = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
     recbole: Annotated[
@@ -79,7 +80,7 @@ def run(
         config,
         options.split_names(recbole or []),
         {
-            **options.log_options(log, log_format, columns, items),
+            **options.log_options(log, log_format, columns, time_format, items),
             **options.training_options(preset, settings, seed, device, precision),
             "models": options.split_names(model) if model else None,
             "protocol": protocol,

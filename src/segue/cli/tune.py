@@ -43,6 +43,7 @@ def tune(
     ] = None,
     log_format: options.Format = None,
     columns: options.Columns = None,
+    time_format: options.TimeFormat = None,
     items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with the options of segue run.")] = None,
     seed: options.Seed = None,
@@ -82,7 +83,7 @@ def tune(
     run_config = load_config(
         config,
         {
-            **options.log_options(log, log_format, columns, items),
+            **options.log_options(log, log_format, columns, time_format, items),
             **options.training_options(preset, settings, seed, device, precision),
             "models": [model] if model else None,
             "protocol": protocol,

@@ -26,6 +26,8 @@ class RunConfig(BaseModel):
     """Format of the log; recognised from the file where it is not given."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Column names by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``."""
+    time_format: str | None = None
+    """Format of the times: s, ms, us, ns, yyyymmdd, mmdd, excel or strptime codes; recognised where it is not given."""
     items: str | None = None
     """Table of the items, their ids and metadata; a file, or the name of one beside the logs in ``SEGUE_DATA``."""
     models: list[str] = Field(default_factory=list)

@@ -1,4 +1,8 @@
-"""Parses raw values as ids, numbers or features."""
+"""Parses raw values as ids, numbers or features.
+
+A comma is the decimal sign of a column of numbers if every value is a number then, and not every comma is followed by
+groups of three digits, as in 1,234.
+"""
 
 from dataclasses import dataclass, field
 
@@ -12,6 +16,9 @@ _PADDED = r"^(\+|-?0\d|-0$)"
 """Text that a number would not preserve exactly."""
 _INTEGER_OR_MISSING = rf"^\s*([-+]?\d+|{'|'.join(_MISSING_NUMBERS)})\s*$"
 _BLANK = r"^\s|\s$|^$"
+_DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
+_THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+$"
+DECIMAL_COMMAS = "with decimal commas"
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class ParsedColumn:
         rule: what a value must be.
         remedy: how to fix invalid values.
         note: how the column was interpreted, if that had to be detected.
+        warning: what is doubtful about that; a sentence without its end.
     """
 
     values: pl.Series
@@ -31,6 +39,7 @@ class ParsedColumn:
     rule: str = ""
     remedy: str = "correct them or remove their rows"
     note: str = ""
+    warning: str = ""
 
 
 def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
@@ -61,7 +70,7 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
 
 
 def parse_numbers(raw: pl.Series) -> ParsedColumn:
-    """Parse numbers; integers stay integers."""
+    """Parse numbers, also with decimal commas; integers stay integers."""
     if raw.dtype.is_numeric():
         return ParsedColumn(raw)
     if raw.dtype != pl.String:
@@ -72,6 +81,9 @@ def parse_numbers(raw: pl.Series) -> ParsedColumn:
         numbers = text_to_numbers(raw)
     if numbers is not None:
         return ParsedColumn(numbers)
+    numbers = from_decimal_commas(raw)
+    if numbers is not None:
+        return ParsedColumn(numbers, note=DECIMAL_COMMAS)
     numbers = raw.cast(pl.Float64, strict=False)
     return ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
 
@@ -119,6 +131,16 @@ def text_to_numbers(strings: pl.Series) -> pl.Series | None:
     """Convert text to numbers, integers if possible; None if any value is not a number."""
     integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
     return integers if integers is not None else _if_complete(strings.cast(pl.Float64, strict=False), strings)
+
+
+def from_decimal_commas(strings: pl.Series) -> pl.Series | None:
+    """Convert text such as ``3,5``; None if any value is not such a number, or all commas may separate thousands."""
+    commas = strings.str.contains(",", literal=True)
+    if not commas.any() or not strings.str.contains(_DECIMAL_COMMA).all():
+        return None
+    if strings.filter(commas.fill_null(False)).str.contains(_THOUSANDS).all():
+        return None
+    return strings.str.replace(",", ".", literal=True).cast(pl.Float64)
 
 
 def _text_to_integers(strings: pl.Series) -> pl.Series | None:

@@ -9,7 +9,6 @@ import polars as pl
 
 from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.ingest.tables import RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
-from segue.data.ingest.times import TimeUnit
 from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files
 from segue.data.readers.formats import check_format, read_metadata, read_parquet, read_table
 from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
@@ -23,7 +22,7 @@ def read(
     *,
     format: str | None = None,  # noqa: A002
     columns: Mapping[str, str] | None = None,
-    time_unit: TimeUnit | None = None,
+    time_format: str | None = None,
     unit: Unit | None = None,
     items: str | Path | pl.DataFrame | Any | None = None,
 ) -> Events:
@@ -36,7 +35,9 @@ def read(
         format: format of the files; detected from their content if None.
         columns: column by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``; common names are
             found without it. Columns without a name are called ``"1"``, ``"2"``, ...
-        time_unit: unit of numeric times; detected from their magnitude if None.
+        time_format: format of the times, detected from their values if None: the unit of numbers since 1970 (``"s"``,
+            ``"ms"``, ``"us"``, ``"ns"``), ``"yyyymmdd"``, ``"mmdd"``, ``"excel"``, or strptime codes such as
+            ``"%d/%m/%Y %H:%M"``.
         unit: what one session is, a visit (``"session"``) or a whole history (``"user"``); detected from the columns
             if None.
         items: metadata of items, a file or a frame.
@@ -46,6 +47,7 @@ def read(
 
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
+        ParameterError: there is no such format of times.
         UnknownNameError: there is no such format, role or unit.
 
     Examples:
@@ -55,7 +57,7 @@ def read(
         (2, 1, 2)
     """
     check_format(format)
-    options = ReadOptions(columns or {}, time_unit, unit)
+    options = ReadOptions(columns or {}, time_format, unit)
     if isinstance(source, str | Path):
         events = _read_path(_resolve_path(source), format, options)
     elif format is not None:
@@ -77,7 +79,7 @@ def read_items(source: object) -> pl.DataFrame:
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
     """
-    return ingest_metadata(_items_table(source), ITEM, {})
+    return ingest_metadata(_items_table(source), ITEM, {})[0]
 
 
 def _items_table(source: object) -> RawTable:
@@ -113,7 +115,7 @@ def _from_frame(source: object) -> RawTable:
 
 
 def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
-    for name, given in (("columns", options.columns), ("time_unit", options.time_unit)):
+    for name, given in (("columns", options.columns), ("time_format", options.time_format)):
         if given:
             raise ParameterError(f"{name}: a matrix has no named columns and no times, got {given}; leave it out")
     return from_sparse(source, options.unit)
