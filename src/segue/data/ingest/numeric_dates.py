@@ -36,6 +36,8 @@ _SHORT: Mapping[str, str] = {
 _EXCEL_1970 = 25_569
 _EXCEL_END = 2_958_466
 _DAY_SECONDS = 86_400
+_WITH_YEAR = 10_000
+"""Numbers below have no digits for a year, if two digits are the month and two the day."""
 _ENOUGH = 20
 """Different values of which a third would be a day by chance, so that all of them are days for a reason."""
 
@@ -104,9 +106,10 @@ def _all_dates(numbers: pl.Series, codes: str) -> pl.Series | None:
     times = from_format(numbers, codes)
     if times.null_count() > numbers.null_count() or times.null_count() == len(times):
         return None
-    years = times.dt.year()
+    if "%y" in codes and (numbers < _WITH_YEAR).any():
+        return None
     has_year = "y" in codes.lower()
-    return times if not has_year or years.is_between(_YEARS[0], _YEARS[1] - 1).all() else None
+    return times if not has_year or times.dt.year().is_between(_YEARS[0], _YEARS[1] - 1).all() else None
 
 
 def _is_month_and_day(numbers: pl.Series, times: pl.Series, text: pl.Series | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from segue.data.events import TIME, TIME_DTYPE
-from segue.data.ingest.columns import columns_for, how_to_choose
+from segue.data.ingest.columns import columns_for
 from segue.data.ingest.times import parse_times
 from segue.data.ingest.values import ParsedColumn
 
@@ -68,8 +68,10 @@ def unused_times(features: Sequence[pl.Series], times: pl.Series | None) -> list
             found = "holds times that are finer than the dates in use"
         else:
             continue
-        choice = how_to_choose(TIME, raw.name)
-        warnings.append(f"column '{raw.name}' {found}; if an event happened then, {choice}")
+        warnings.append(
+            f"column '{raw.name}' {found}; to use it, give --columns \"time={raw.name}\" "
+            f"(columns={{'time': '{raw.name}'}} in Python)"
+        )
     return warnings
 
 

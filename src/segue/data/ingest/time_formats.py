@@ -25,12 +25,14 @@ _CODE = re.compile(r"%(\.f|[369]f|#z|[A-Za-z])")
 _CODES = frozenset(
     ["Y", "y", "m", "d", "e", "j", "b", "B", "a", "A", "H", "I", "M", "S", "p", "z", "#z", "T", "R", "F"]
 )
+_DATE_CODES = frozenset("YymbBdejF")
 _FRACTIONS = frozenset([".f", "3f", "6f", "9f"])
 _FIRST_YEAR = 1900
 _NO_YEAR = "2000"
 """Year of dates without one: a leap year, so that 29 February is one of its days."""
 
 _CLOCK = re.compile(r"(?<!\d)\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d+)?(?P<half> ?[AP]M\b)?", re.IGNORECASE)
+_COMPACT_CLOCK = re.compile(r"(?<=\d{8})(?P<gap>[T ])\d{4}(?P<seconds>\d\d)?(?!\d)")
 _HOUR = re.compile(r"(?<=[\dA-Za-z])(?P<gap>[ T])\d{1,2}(?P<half> ?[AP]M\b)?(?= ?[+-]|$)", re.IGNORECASE)
 _ZONE = re.compile(r"(?<=%[MSpH]|\.f)(?P<gap> ?)[+-]\d\d(?P<minutes>:?\d\d)?(?!\d)")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -49,7 +51,7 @@ def check_time_format(time_format: str) -> None:
     if time_format in NAMES:
         return
     codes = _CODE.findall(chrono_codes(time_format))
-    if not codes or "%" in _CODE.sub("", chrono_codes(time_format)):
+    if not _DATE_CODES & set(codes) or "%" in _CODE.sub("", chrono_codes(time_format)):
         raise ParameterError(
             f"time_format: must be one of {', '.join(NAMES)}, or strptime codes such as '%d/%m/%Y %H:%M', "
             f"got '{time_format}'"
@@ -154,7 +156,7 @@ def formats_of(value: str) -> list[str]:
     template = re.sub(rf"\b({_abbreviated(_MONTHS)})\b", "%b", template, flags=re.IGNORECASE)
     template = re.sub(rf"^({_WEEKDAYS})\b", "%A", template, flags=re.IGNORECASE)
     template = re.sub(rf"^({_abbreviated(_WEEKDAYS)})\b", "%a", template, flags=re.IGNORECASE)
-    with_clock = _CLOCK.sub(_clock_codes, template, count=1)
+    with_clock = _COMPACT_CLOCK.sub(_compact_codes, _CLOCK.sub(_clock_codes, template, count=1))
     found = _with_date(_ZONE.sub(_zone_code, with_clock))
     if not found and with_clock == template:
         found = _with_date(_ZONE.sub(_zone_code, _HOUR.sub(_hour_code, template)))
@@ -171,6 +173,10 @@ def _clock_codes(found: re.Match[str]) -> str:
     seconds = ":%S" if found["seconds"] else ""
     fraction = "%.f" if found["fraction"] else ""
     return ("%I:%M" if half else "%H:%M") + seconds + fraction + half[:-2] + ("%p" if half else "")
+
+
+def _compact_codes(found: re.Match[str]) -> str:
+    return found["gap"] + "%H%M" + ("%S" if found["seconds"] else "")
 
 
 def _hour_code(found: re.Match[str]) -> str:
@@ -216,5 +222,4 @@ def _orders(lengths: Sequence[int], *, named_month: bool, dotted: bool) -> list[
             day_first, month_first = ("%d", "%m", year), ("%m", "%d", year)
             year_first = [] if years[2] else [("%y", "%m", "%d")]
             return [day_first] if dotted else [day_first, month_first, *year_first]
-    compact = {(8,): ("%Y%m%d",), (8, 6): ("%Y%m%d", "%H%M%S"), (8, 4): ("%Y%m%d", "%H%M")}
-    return [compact[tuple(lengths)]] if tuple(lengths) in compact else []
+    return [("%Y%m%d",)] if tuple(lengths) == (8,) else []

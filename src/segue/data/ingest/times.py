@@ -27,7 +27,6 @@ from segue.data.ingest.time_formats import (
     recognize,
 )
 from segue.data.ingest.values import (
-    DECIMAL_COMMAS,
     ParsedColumn,
     from_decimal_commas,
     remove_missing,
@@ -93,7 +92,7 @@ def _from_other_text(text: pl.Series) -> ParsedColumn:
     numbers = from_decimal_commas(text)
     if numbers is not None:
         column = _from_numbers(numbers)
-        return replace(column, note=f"{column.note}, {DECIMAL_COMMAS}")
+        return replace(column, note=f"{column.note}, with decimal commas")
     cleaned = clean(text)
     found = recognize(cleaned)
     complete = [(codes, times) for codes, times in found if times.null_count() == text.null_count()]
@@ -199,7 +198,7 @@ def _doubtful(numbers: pl.Series, index: int | None, text: pl.Series | None) -> 
         numbers,
         rows_where(numbers.is_not_null()),
         f"must lie between 1991 and 2100, these do not as {_NAMES[index]} since 1970",
-        f"say what they are, for example {ask_for(UNITS[index], '%Y%m%d')}",
+        f"convert them, or accept them with {ask_for(UNITS[index])}",
     )
 
 

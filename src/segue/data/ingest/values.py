@@ -4,7 +4,7 @@ A comma is the decimal sign of a column of numbers if every value is a number th
 groups of three digits, as in 1,234.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ _INTEGER_OR_MISSING = rf"^\s*([-+]?\d+|{'|'.join(_MISSING_NUMBERS)})\s*$"
 _BLANK = r"^\s|\s$|^$"
 _DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
 _THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+$"
-DECIMAL_COMMAS = "with decimal commas"
+_FIX_COMMAS = "write decimals with a point, and thousands without a comma"
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,11 @@ def parse_numbers(raw: pl.Series) -> ParsedColumn:
         return ParsedColumn(numbers)
     numbers = from_decimal_commas(raw)
     if numbers is not None:
-        return ParsedColumn(numbers, note=DECIMAL_COMMAS)
+        return ParsedColumn(numbers, note="numbers with decimal commas")
     numbers = raw.cast(pl.Float64, strict=False)
-    return ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
+    column = ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
+    has_commas = raw.gather(column.invalid).str.contains(_THOUSANDS).any()
+    return replace(column, remedy=_FIX_COMMAS) if has_commas else column
 
 
 def parse_feature(raw: pl.Series, declared: str | None) -> ParsedColumn:
