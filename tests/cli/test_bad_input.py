@@ -33,7 +33,7 @@ BAD_LOGS = {
     "mixed s and ms": (
         HEADER + "1,2,1700000000\n1,3,1700000001\n1,2,1700000000000\n",
         "line 4, column 'time': must have one unit, 2 values look like seconds but 1 like milliseconds, "
-        "got '1700000000000'; correct them or, if all are in one unit, name it: time_unit='s' (or ms, us, ns)",
+        "got '1700000000000'; correct them or, if all are in one unit, name it: --time-format s (time_format= in Python), or ms, us, ns",
     ),
     "duplicate header": (
         "session,item,time,item\n1,2,3,4\n",
@@ -104,6 +104,15 @@ BAD_OPTIONS = {
         "unknown column role 'itme': did you mean 'time'? choose one of item, ",
     ),
     "unknown format": (("--format", "cvs"), "unknown format 'cvs': did you mean 'csv'? choose one of "),
+    "unknown format of times": (
+        ("--time-format", "min"),
+        "time_format: must be one of s, ms, us, ns, excel, yyyymmdd, mmdd, or strptime codes such as '%d/%m/%Y %H:%M', "
+        "got 'min'\n",
+    ),
+    "format of times that are numbers": (
+        ("--time-format", "%d/%m/%Y"),
+        "shop.csv: lines 2, 3, 4, 5, 6 and ",
+    ),
     "unknown protocol": (
         ("--protocol", "session-nxt"),
         "unknown protocol 'session-nxt': did you mean 'session-next'? choose one of ",
@@ -159,8 +168,11 @@ BAD_OPTIONS = {
 
 
 def refused(outcome: Outcome, message: str) -> None:
-    """Check that a command ended as the mistake of its user does, with nothing but its message."""
-    assert outcome.err.startswith(f"error: {message}")
+    """Check that a command ended as the mistake of its user does, with what was recognised before and its message."""
+    recognised, separator, error = outcome.err.partition("error: ")
+    assert separator
+    assert all(note.startswith("· ") for note in recognised.splitlines())
+    assert error.startswith(message)
     assert outcome.code == 2
     assert outcome.out == ""
 

@@ -194,6 +194,7 @@ def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, t
         ("--protocol", "leave-one-out"),
         ("--format", "csv"),
         ("--columns", "item=sku"),
+        ("--time-format", "ms"),
         ("--items", "goods.csv"),
         ("--set", "protocol.cleaning.k_core=5"),
     ],

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from segue.data.ingest.columns import COLUMN_ALIASES
 from segue.data.readers.folder import LOG_NAMES, PART_NAMES
 from segue.data.readers.formats import FORMATS

@@ -86,16 +86,65 @@ CASES = {
         f"line 3, column 'time': must be an ISO 8601 time, got '2026-02-31T12:00:00'; {FIX}",
     ),
     "times that are neither": (
-        HEADER + "1,2,07/04/2014\n",
-        "line 2, column 'time': must be a number or an ISO 8601 time such as 2026-01-31T12:00:00, "
-        f"got '07/04/2014'; {FIX}",
+        HEADER + "1,2,noon\n",
+        "line 2, column 'time': must be a number or an ISO 8601 time such as 2026-01-31T12:00:00, got 'noon'; correct "
+        'them, or describe all of them, for example --time-format "%d.%m.%Y %H:%M" (time_format= in Python)',
+    ),
+    "day or month first": (
+        HEADER + "1,2,12/1/2010 8:26\n1,3,12/1/2010 8:27\n",
+        "lines 2 and 3, column 'time': may begin with the day or the month, every value is a date either way, got "
+        "'12/1/2010 8:26', '12/1/2010 8:27'; say which: --time-format \"%d/%m/%Y %H:%M\" or "
+        '--time-format "%m/%d/%Y %H:%M" (time_format= in Python)',
+    ),
+    "day and month first": (
+        HEADER + "1,2,13/1/2010\n1,3,14/1/2010\n1,4,1/14/2010\n",
+        f"line 4, column 'time': must be a date in the format %d/%m/%Y, got '1/14/2010'; {FIX}",
+    ),
+    "no such day": (
+        HEADER + "1,2,20220430\n1,3,20220431\n1,4,0\n1,5,20220401\n",
+        f"lines 3 and 4, column 'time': must be a date in the format yyyymmdd, got '20220431', '0'; {FIX}",
+    ),
+    "months and days, or anything": (
+        HEADER + "1,2,511\n1,3,1111\n",
+        "lines 2 and 3, column 'time': may be dates, or numbers that count from any start, got '511', '1111'; "
+        "say which: --time-format mmdd or --time-format s (time_format= in Python)",
+    ),
+    "Excel, or anything": (
+        HEADER + "1,2,44659\n1,3,44660\n",
+        "lines 2 and 3, column 'time': may be dates, or numbers that count from any start, got '44659', '44660'; "
+        "say which: --time-format excel or --time-format s (time_format= in Python)",
+    ),
+    "zero for no time": (
+        HEADER + "1,2,1700000000\n1,3,0\n1,4,1700000000\n",
+        "line 3, column 'time': must lie between 1991 and 2100 like the other 2, as seconds since 1970, got '0'; "
+        "correct them or leave them empty, or accept them with --time-format s (time_format= in Python)",
+    ),
+    "ticks of .NET": (
+        HEADER + "1,2,637134336000000000\n",
+        "line 2, column 'time': must lie between 1991 and 2100, these do not as nanoseconds since 1970, got "
+        "'637134336000000000'; convert them, or accept them with --time-format ns (time_format= in Python)",
+    ),
+    "name of a zone": (
+        HEADER + "1,2,2012-04-03 18:00:00 EST\n1,2,2012-07-03 18:00:00 EDT\n",
+        "lines 2 and 3, column 'time': must have an offset from UTC, not the name of a time zone, got "
+        "'2012-04-03 18:00:00 EST', '2012-07-03 18:00:00 EDT'; write offsets such as +0200",
+    ),
+    "zone in some rows": (
+        HEADER + "1,2,2012-04-03 18:00:00Z\n1,2,2012-04-03 18:00:00Z\n1,2,2012-04-03 18:00:00\n",
+        "line 4, column 'time': must be an ISO 8601 time, with a zone in every row or in none, got "
+        f"'2012-04-03 18:00:00'; {FIX}",
+    ),
+    "comma of decimals or thousands": (
+        "session;item;rating\n1;2;3,500\n1;3;4,000\n",
+        "lines 2 and 3, column 'rating': must be a number, got '3,500', '4,000'; write decimals with a point, and "
+        "thousands without a comma",
     ),
     "time without end": (HEADER + "1,2,inf\n", f"line 2, column 'time': must be finite, got 'inf'; {FIX}"),
     "seconds and milliseconds": (
         HEADER + "1,2,1700000000\n" * 8 + "1,2,1700000000000\n" * 7,
         "lines 10, 11, 12, 13, 14 and 2 more, column 'time': must have one unit, 8 values look like seconds but 7 like "
-        "milliseconds, got '1700000000000'; correct them or, if all are in one unit, name it: time_unit='s' "
-        "(or ms, us, ns)",
+        "milliseconds, got '1700000000000'; correct them or, if all are in one unit, name it: --time-format s "
+        "(time_format= in Python), or ms, us, ns",
     ),
     "line numbers after a field of two lines": (
         HEADER + '"1\n2",3,4\n1,2,noon\n',

@@ -1,4 +1,4 @@
-"""Times: their unit is detected from their magnitude, dates are ISO 8601, and all end in UTC microseconds."""
+"""Times: their unit is detected from their magnitude, and all end in UTC microseconds."""
 
 from datetime import date, datetime, timedelta, timezone
 
@@ -51,6 +51,15 @@ def test_absent_times_are_null():
     assert parse_times(pl.Series("time", [None, None])).values.to_list() == [None, None]
 
 
+def test_numbers_that_are_no_dates_are_in_doubt():
+    for raw in ([0, 1, 2], [-1, 5], [1.5, 2.5]):
+        column = parse_times(pl.Series("time", raw))
+        assert column.warning.startswith("numbers too small for dates are read as seconds counted from 1970; ")
+        assert (column.values.to_physical() / 1_000_000).to_list() == raw
+        assert not parse_times(pl.Series("time", raw), "s").warning
+    assert not parse_times(pl.Series("time", [SECONDS])).warning
+
+
 def test_the_few_are_named_among_the_many():
     column = parse_times(pl.Series("time", [SECONDS, None, SECONDS * 1000, SECONDS]))
     assert column.invalid.tolist() == [2]
@@ -66,3 +75,5 @@ def test_a_given_unit_is_not_guessed():
     impossible = parse_times(pl.Series("time", [5, SECONDS * 1000]), "s")
     assert impossible.invalid.tolist() == [1]
     assert impossible.rule == "must be seconds since 1970"
+    dates = parse_times(pl.Series("time", [NOON]), "s")
+    assert (dates.invalid.tolist(), dates.remedy) == ([0], "leave --time-format (time_format=) out")

@@ -1,6 +1,7 @@
 """`segue data`: statistics of a log before and after each step of its preparation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -9,14 +10,14 @@ from segue.cli import options
 from segue.cli.terminal import terminal
 
 
+@options.with_log_options
 def data(
     log: options.Log,
     protocol: options.Protocol = None,
     settings: options.ProtocolSettings = None,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
-    items: options.Items = None,
     as_json: options.AsJson = False,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     r"""Show the statistics of a log before and after each step of its preparation.
 
@@ -30,7 +31,7 @@ def data(
     from segue.cli.tables import statistics_tables, title
     from segue.strict_json import dumps
 
-    source = options.log_options(log, log_format, columns, items)
+    source = {"log": log, **log_options}
     config, dataset = options.read_data(source, protocol, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:

@@ -1,7 +1,7 @@
 """`segue distill`: distil a model into a smaller one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from segue.cli.terminal import again, interruptible
 from segue.errors import ParameterError
 
 
+@options.with_log_options
 def distill(
     teacher: Annotated[Path, typer.Argument(help="Folder of a trained model of any kind, as a run writes it.")],
     log: options.Log,
@@ -22,15 +23,14 @@ def distill(
         list[str] | None,
         typer.Option("--set", help="Set a parameter: sasrec.embedding_size=32, distillation.weight=0.7."),
     ] = None,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
-    items: options.Items = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-distilled-1, -2, ...")] = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     """Train a student with and without a teacher; compare the three in quality, size and latency.
 
@@ -53,7 +53,8 @@ def distill(
     config = load_config(
         None,
         {
-            **options.log_options(log, log_format, columns, items),
+            "log": log,
+            **log_options,
             **options.training_options(preset, None, seed, device, precision),
             "models": [student],
             "set": given or None,

@@ -12,13 +12,14 @@ from segue.cli.terminal import terminal
 from segue.errors import ArtifactError, ParameterError
 
 
+@options.with_log_options
 def evaluate(
     artifact: options.ModelFolder,
     log: options.Log,
     whole: Annotated[bool, typer.Option("--all", help="Evaluate on the whole log instead of its test part.")] = False,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
     as_json: options.AsJson = False,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     """Evaluate a model under its own protocol, on the test part of a log or on all of it.
 
@@ -41,7 +42,7 @@ def evaluate(
     model = segue.load(artifact)
     if whole:
         protocol = protocol.on_whole_log()
-    config, opened = with_prepared(load_config(None, options.log_options(log, log_format, columns)))
+    config, opened = with_prepared(load_config(None, {"log": log, **log_options}))
     source = opened or read_log(config)
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))

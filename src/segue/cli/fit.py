@@ -1,7 +1,7 @@
 """`segue fit`: train a model for production."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
 
+@options.with_log_options
 def fit(
     log: options.PlainLog,
     like: Annotated[Path | None, typer.Option(help="Folder of a tested model: use its configuration.")] = None,
@@ -21,14 +22,13 @@ def fit(
         list[str] | None,
         typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.cleaning.last_days=90."),
     ] = None,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
-    items: options.Items = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: that of the run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-MODEL-1, -2, ...")] = None,
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     """Train a tested configuration on a whole log for production, without holding anything out.
 
@@ -53,7 +53,7 @@ def fit(
     changes = parse_settings(settings or [])
     run_config = load_config(
         config,
-        {**options.log_options(log, log_format, columns, items), "device": device, "precision": precision},
+        {"log": log, **log_options, "device": device, "precision": precision},
     )
     model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
     folder = out or next_folder(f"{run_config.log_name}-{model}")

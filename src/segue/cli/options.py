@@ -1,6 +1,8 @@
 """Options that several commands share, and how their values are read."""
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +34,26 @@ Format = Annotated[
     ),
 ]
 Columns = Annotated[list[str] | None, typer.Option("--columns", help="Column names: session=sid,item=iid,time=ts.")]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        help="Format of the times, detected by default: s, ms, us, ns (numbers since 1970), yyyymmdd, mmdd, excel, or "
+        'strptime codes: "%d/%m/%Y %H:%M".',
+    ),
+]
+Quoting = Annotated[
+    str | None,
+    typer.Option(
+        "--quoting",
+        help="Double quotes in delimited text: double (as Python's csv module reads them), none (plain text), or auto: "
+        "double, but a quoted field that holds whole rows is refused.",
+    ),
+]
+Unit = Annotated[
+    str | None,
+    typer.Option("--unit", help="What one session is, detected by default: session (a visit) or user (a history)."),
+]
 Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
 Protocol = Annotated[
     str | None,
@@ -56,14 +78,42 @@ ModelFolder = Annotated[Path, typer.Argument(help="Folder of a trained model, as
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def log_options(
-    log: str | None, log_format: str | None, columns: list[str] | None, items: str | None = None
-) -> dict[str, Any]:
-    """Return the options of a log by their names in ``RunConfig``; None for options that were not given."""
-    from segue.experiment.config import parse_assignments
+_LOG_OPTIONS: Mapping[str, Any] = {
+    "log_format": Format,
+    "columns": Columns,
+    "quoting": Quoting,
+    "time_format": TimeFormat,
+    "unit": Unit,
+    "items": Items,
+}
+"""How a log is read: options that every command on a log has."""
 
-    parsed = parse_assignments("--columns", columns) if columns else None
-    return {"log": log, "format": log_format, "columns": parsed, "items": items}
+
+def with_log_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how a log is read.
+
+    The command has a parameter ``log_options``, which receives them by their names in ``RunConfig``; those that were
+    not given are None.
+    """
+    signature = inspect.signature(command)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "log_options"]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _LOG_OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def with_options(*args: Any, **values: Any) -> None:
+        from segue.experiment.config import parse_assignments
+
+        given = {name: values.pop(name) for name in _LOG_OPTIONS}
+        given["format"] = given.pop("log_format")
+        given["columns"] = parse_assignments("--columns", given["columns"]) if given["columns"] else None
+        command(*args, **values, log_options=given)
+
+    with_options.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {one.name: one.annotation for one in (*own, *shared)}
+    return with_options
 
 
 def training_options(

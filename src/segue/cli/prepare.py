@@ -1,7 +1,7 @@
 """`segue prepare`: clean, split and encode a log once, for any number of runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,15 +11,15 @@ from segue.cli.terminal import interruptible, program
 from segue.errors import ParameterError
 
 
+@options.with_log_options
 def prepare(
     log: options.PlainLog,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     protocol: options.Protocol = None,
     settings: options.ProtocolSettings = None,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
-    items: options.Items = None,
     overwrite: options.Overwrite = False,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     """Prepare a log once and save the data set, which other commands accept in place of the log.
 
@@ -51,7 +51,7 @@ def prepare(
         raise ParameterError(
             f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
         )
-    source = options.log_options(log, log_format, columns, items)
+    source = {"log": log, **log_options}
     with interruptible("nothing was written"):
         config, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=config.log_name, items=config.items).save(out)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segue.experiment.results import Results
 
 
+@options.with_log_options
 def run(
     log: options.OptionalLog = None,
     model: Annotated[list[str] | None, typer.Option(help="Models to train, separated by commas.")] = None,
@@ -27,9 +28,6 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Set a parameter: gru4rec.hidden_size=128, protocol.cleaning.k_core=5."),
     ] = None,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
-    items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
     recbole: Annotated[
         list[str] | None,
@@ -53,6 +51,8 @@ def run(
     device: options.Device = None,
     precision: options.Precision = None,
     track: Annotated[list[str] | None, typer.Option(help="Also log the run to tensorboard or mlflow.")] = None,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     r"""Train models on a log, test them, and print a leaderboard.
 
@@ -79,7 +79,8 @@ def run(
         config,
         options.split_names(recbole or []),
         {
-            **options.log_options(log, log_format, columns, items),
+            "log": log,
+            **log_options,
             **options.training_options(preset, settings, seed, device, precision),
             "models": options.split_names(model) if model else None,
             "protocol": protocol,

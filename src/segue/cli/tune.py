@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
+@options.with_log_options
 def tune(
     log: options.OptionalLog = None,
     model: Annotated[str | None, typer.Option(help="The model to tune.")] = None,
@@ -41,9 +42,6 @@ def tune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Fix a parameter: gru4rec.training.epochs=5.")
     ] = None,
-    log_format: options.Format = None,
-    columns: options.Columns = None,
-    items: options.Items = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with the options of segue run.")] = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-tuned-1, -2, ...")] = None,
@@ -53,6 +51,8 @@ def tune(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    *,
+    log_options: dict[str, Any],
 ) -> None:
     r"""Tune the parameters of a model on the validation part of a log.
 
@@ -82,7 +82,8 @@ def tune(
     run_config = load_config(
         config,
         {
-            **options.log_options(log, log_format, columns, items),
+            "log": log,
+            **log_options,
             **options.training_options(preset, settings, seed, device, precision),
             "models": [model] if model else None,
             "protocol": protocol,

@@ -1,7 +1,7 @@
 """Configuration of a run, from command line options, a YAML file or Python."""
 
-from collections.abc import Mapping
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,12 @@ class RunConfig(BaseModel):
     """Format of the log; recognised from the file where it is not given."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Column names by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``."""
+    time_format: str | None = None
+    """Format of the times: s, ms, us, ns, yyyymmdd, mmdd, excel or strptime codes; recognised where it is not given."""
+    unit: Literal["session", "user"] | None = None
+    """What one session is, ``session`` (a visit) or ``user`` (a history); recognised where it is not given."""
+    quoting: Literal["auto", "double", "none"] = "auto"
+    """How double quotes in delimited text are read: auto, double or none."""
     items: str | None = None
     """Table of the items, their ids and metadata; a file, or the name of one beside the logs in ``SEGUE_DATA``."""
     models: list[str] = Field(default_factory=list)

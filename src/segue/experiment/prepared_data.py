@@ -42,6 +42,9 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
             ("--protocol", protocol),
             ("--format", config.format),
             ("--columns", config.columns),
+            ("--quoting", config.quoting != "auto"),
+            ("--time-format", config.time_format),
+            ("--unit", config.unit),
             ("--items", config.items),
             *((f"--set {PROTOCOL}.{name}", True) for name, _ in opened.prepared_otherwise(settings)),
         )
@@ -92,7 +95,15 @@ def read_log(config: RunConfig) -> Events:
     """
     if config.log is None:
         raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
-    return read(config.log, format=config.format, columns=config.columns, items=_items(config.items))
+    return read(
+        config.log,
+        format=config.format,
+        columns=config.columns,
+        quoting=config.quoting,
+        time_format=config.time_format,
+        unit=config.unit,
+        items=_items(config.items),
+    )
 
 
 def _items(name: str | None) -> Path | None:

@@ -74,6 +74,13 @@ def shifted_test(days: int = 5) -> Dataset:
     return replace(data, test=replace(data.test, prefixes=earlier(data.test.prefixes, days)))
 
 
+def few_test_sessions() -> Dataset:
+    """All but 29 test sessions are left out."""
+    data = visits(clicks())
+    first = np.unique(data.test.groups)[:29]
+    return replace(data, test=data.test[np.flatnonzero(np.isin(data.test.groups, first))])
+
+
 def earlier(prefixes: Prefixes, days: int) -> Prefixes:
     assert prefixes.times is not None
     return replace(prefixes, times=prefixes.times - days * 86_400)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from planted import Line, clicks, entry, visits
+from planted import Line, clicks, entry, few_test_sessions, visits
 
 from segue.errors import ParameterError
 from segue.evaluation.linter import lint
@@ -32,7 +32,16 @@ def test_a_loss_within_the_intervals_is_a_note():
 
 def test_baselines_and_winners_lose_to_nobody():
     rows = [Line("m", {"mrr@20": 0.4}), Line("a", {"mrr@20": 0.1}, baseline=True), Line("b", {"mrr@20": 0.3}, True)]
-    assert lint_results(rows, ["mrr@20"]) == []
+    assert lint_results(rows, visits(clicks(), ranking={"metrics": ["mrr@20"]})) == []
+
+
+def test_few_test_sessions_are_no_ground_for_a_verdict():
+    row = Line("m", {"recall@20": 1.0, "mrr@20": 0.06}, width=0.0)
+    data = visits(clicks(), ranking={"metrics": ["mrr@20"]})
+    assert [one.code for one in lint_results([row], data)] == ["order-in-list"]
+    assert lint_results([row], few_test_sessions()) == []
+    failed = Line("m", {"recall@20": 1.0, "mrr@20": 0.06}, width=0.0, diagnostics={"train_auc": 0.6})
+    assert [one.code for one in lint_results([failed], few_test_sessions())] == ["training-failed"]
 
 
 def test_days_that_are_easier_for_everyone_are_no_sign_of_a_bad_model():

@@ -16,7 +16,14 @@ COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
         *("item", "item_id", "iid", "aid", "product", "product_id", "article", "article_id", "movie", "movie_id"),
         *("track", "track_id", "song_id", "news_id", "video_id", "business_id", "parent_asin", "asin", "sku"),
     ),
-    TIME: ("time", "timestamp", "ts", "datetime", "date", "event_time", "event_date", "unix_review_time", "t_dat"),
+    TIME: (
+        *("time", "timestamp", "ts", "datetime", "date", "event_time", "event_date", "unix_review_time", "t_dat"),
+        *("time_ms", "time_us", "timestamp_ms", "timestamp_us", "ts_ms", "event_time_ms", "event_time_us", "event_ts"),
+        *("event_timestamp", "event_datetime", "unix_time", "unix_timestamp", "utc_time", "created_at", "created"),
+        *("occurred_at", "viewed_at", "clicked_at", "rated_at", "listened_at", "played_at", "purchased_at"),
+        *("ordered_at", "click_time", "action_time", "review_date", "order_date", "order_time", "purchase_date"),
+        *("purchase_time", "transaction_date", "transaction_time", "invoice_date"),
+    ),
     PART: ("part",),
     RATING: ("rating", "score", "stars", "overall", "label"),
     TYPE: ("type", "event_type", "event", "action", "behavior", "behaviour", "behavior_type"),
@@ -61,16 +68,14 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
         if name not in names:
             problems.add(f"has no column '{name}', which was given for the {role}; it has {quoted(names)}")
     free = [name for name in names if name not in given.values()]
-    candidates = {role: [given[role]] if role in given else _matches(role, free) for role in COLUMN_ALIASES}
+    candidates = {role: [given[role]] if role in given else columns_for(role, free) for role in COLUMN_ALIASES}
     for role, found in candidates.items():
         if len(found) > 1 and role not in _MAY_REPEAT:
-            problems.add(f"columns {quoted(found)} all look like the {role}; {_how_to_choose(role, found[0])}")
+            problems.add(f"columns {quoted(found)} all look like the {role}; {how_to_choose(role, found[0])}")
     for needed in ((SESSION, USER), (ITEM,)):
         if not any(candidates[role] for role in needed):
             roles = " or ".join(needed)
-            problems.add(
-                f"has no column for the {roles}; it has {quoted(names)}; {_how_to_choose(needed[0], names[0])}"
-            )
+            problems.add(f"has no column for the {roles}; it has {quoted(names)}; {how_to_choose(needed[0], names[0])}")
     problems.raise_if_any()
     columns = {role: found[0] for role, found in candidates.items() if found}
     by_user = SESSION not in columns or (unit == USER and USER in columns)
@@ -88,7 +93,7 @@ def find_column(names: Sequence[str], role: str, given: Mapping[str, str], sourc
     """
     if given.get(role) in names:
         return given[role]
-    matches = _matches(role, names)
+    matches = columns_for(role, names)
     if not matches:
         problems = Problems(source)
         problems.add(f"has no column for the {role}; it has {quoted(names)}; rename one of them to '{role}'")
@@ -96,10 +101,17 @@ def find_column(names: Sequence[str], role: str, given: Mapping[str, str], sourc
     return matches[0]
 
 
+def columns_for(role: str, names: Sequence[str]) -> list[str]:
+    """Return the columns with an alias of a role, best alias first."""
+    aliases = [_normalize(name) for name in COLUMN_ALIASES[role]]
+    found = [name for name in names if _normalize(name) in aliases]
+    return sorted(found, key=lambda name: aliases.index(_normalize(name)))
+
+
 def is_alias(name: str, role: str | None = None) -> bool:
     """Whether a name is a common column name of a role, or of any; a session may be called like a user."""
     roles = COLUMN_ALIASES if role is None else (SESSION, USER) if role in (SESSION, USER) else (role,)
-    return any(_matches(one, [name]) for one in roles if one in COLUMN_ALIASES)
+    return any(columns_for(one, [name]) for one in roles if one in COLUMN_ALIASES)
 
 
 def quoted(names: Sequence[str]) -> str:
@@ -107,19 +119,12 @@ def quoted(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def _matches(role: str, names: Sequence[str]) -> list[str]:
-    """Return the columns with an alias of a role, best alias first."""
-    aliases = [_normalize(name) for name in COLUMN_ALIASES[role]]
-    found = [name for name in names if _normalize(name) in aliases]
-    return sorted(found, key=lambda name: aliases.index(_normalize(name)))
-
-
 def _is_number_of(name: str, names: Sequence[str]) -> bool:
     """Whether a column is given by its number."""
     return name not in names and name.isdigit() and 0 < int(name) <= len(names)
 
 
-def _how_to_choose(role: str, name: str) -> str:
+def how_to_choose(role: str, name: str) -> str:
     """Say how to choose a column, as commands that can be pasted."""
     return (
         f"say which one it is, for example columns={{'{role}': {name!r}}} or --columns {shlex.quote(f'{role}={name}')}"

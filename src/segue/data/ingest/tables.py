@@ -7,13 +7,14 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from segue.data.events import ITEM, PARTS, SESSION, USER, Events, Unit
-from segue.data.ingest.columns import COLUMN_ALIASES, find_column, quoted, resolve_columns
+from segue.data.events import ITEM, PARTS, SESSION, TIME, USER, Events, Unit
+from segue.data.ingest.columns import COLUMN_ALIASES, find_column, how_to_choose, quoted, resolve_columns
 from segue.data.ingest.problems import Problems, Source
-from segue.data.ingest.times import TIME_UNITS, TimeUnit, parse_times
+from segue.data.ingest.time_columns import finest_time, unused_times
+from segue.data.ingest.time_formats import check_time_format
+from segue.data.ingest.times import parse_times
 from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
 from segue.errors import LogError, UnknownNameError, noted
-
 
 Quoting = Literal["auto", "double", "none"]
 QUOTINGS: tuple[Quoting, ...] = get_args(Quoting)
@@ -48,22 +49,23 @@ class ReadOptions:
 
     Attributes:
         columns: column by role; other roles are found by their common names.
-        time_unit: unit of numeric times; detected from their magnitude if None.
+        time_format: format of the times, a name of ``time_formats.NAMES`` or strptime codes; detected if None.
         unit: what one session is; detected from the columns if None.
         quoting: how double quotes in delimited text are read.
 
     Raises:
+        ParameterError: the format of the times is not known.
         UnknownNameError: a unit or a way of quoting is not known.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    time_unit: TimeUnit | None = None
+    time_format: str | None = None
     unit: Unit | None = None
     quoting: Quoting = "auto"
 
     def __post_init__(self) -> None:
-        if self.time_unit is not None and self.time_unit not in TIME_UNITS:
-            raise UnknownNameError("time unit", self.time_unit, TIME_UNITS)
+        if self.time_format is not None:
+            check_time_format(self.time_format)
         if self.unit is not None and self.unit not in (SESSION, USER):
             raise UnknownNameError("unit", self.unit, (SESSION, USER))
         if self.quoting not in QUOTINGS:
@@ -89,11 +91,20 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     if table.frame.is_empty():
         problems.add("has no events; a log needs at least one row of them")
         problems.raise_if_any()
-    roles = resolve_columns(table.frame.columns, options.columns, options.unit, table.source)
-    columns, found = [], []
+    finest = finest_time(table.frame, options.columns)
+    given = {**options.columns, TIME: finest} if finest else options.columns
+    roles = resolve_columns(table.frame.columns, given, options.unit, table.source)
+    if options.time_format and TIME not in roles.columns:
+        problems.add(
+            f"has no column for the time, which --time-format (time_format=) describes; it has "
+            f"{quoted(table.frame.columns)}; {how_to_choose(TIME, table.frame.columns[0])}"
+        )
+        problems.raise_if_any()
+    columns, found, warnings = [], [], []
     for role, name in roles.columns.items():
-        column = _parse(role, table, table.frame[name], options.time_unit)
+        column = _parse(role, table, table.frame[name], options.time_format)
         found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))
+        warnings += [f"column '{name}': {column.warning}"] if column.warning else []
         columns.append(problems.check(column, table.frame[name]).alias(role))
     if found != [f"{role} is '{role}'" for role in roles.columns]:  # Names assigned by a reader are no news.
         notes.append("columns: " + ", ".join(found))
@@ -106,9 +117,10 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     features = [raw for raw in free if raw.name not in COLUMN_ALIASES]
     if features:
         notes.append(f"features: {quoted([raw.name for raw in features])}")
-    columns += _parse_features(table, features, problems)
+    parsed, remarks = _parse_features(table, features, problems)
     problems.raise_if_any()
-    frame = pl.DataFrame(columns)
+    frame = pl.DataFrame(columns + parsed)
+    notes += remarks + warnings + unused_times(features, frame[TIME] if TIME in frame.columns else None)
     if frame[SESSION].null_count():
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
     if roles.unit == SESSION and USER in frame.columns:
@@ -140,13 +152,16 @@ def _qualify_visits(frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[pl
     ), note
 
 
-def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> pl.DataFrame:
+def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
     """Validate and convert a table of metadata: one row per id, the first if an id is repeated.
 
     Args:
         table: the rows.
         role: ``"item"`` or ``"user"``, the name of the id column in the result.
         columns: the user's column by role.
+
+    Returns:
+        The metadata, and notes on how columns were interpreted.
 
     Raises:
         LogError: all problems in the table.
@@ -155,9 +170,10 @@ def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> p
     problems = Problems(table.source)
     ids = problems.check(parse_ids(table.frame[key], text=table.is_text), table.frame[key]).alias(role)
     others = [raw for raw in table.frame.get_columns() if raw.name not in (key, role)]
-    features = _parse_features(table, others, problems)
+    features, remarks = _parse_features(table, others, problems)
     problems.raise_if_any()
-    return pl.DataFrame([ids, *features]).drop_nulls(role).unique(role, keep="first", maintain_order=True)
+    frame = pl.DataFrame([ids, *features]).drop_nulls(role)
+    return frame.unique(role, keep="first", maintain_order=True), remarks
 
 
 def attach_metadata(events: Events, table: RawTable, role: str, columns: Mapping[str, str]) -> Events:
@@ -166,7 +182,7 @@ def attach_metadata(events: Events, table: RawTable, role: str, columns: Mapping
     Raises:
         LogError: the table has problems, or describes no id of the log.
     """
-    metadata = ingest_metadata(table, role, columns)
+    metadata, remarks = ingest_metadata(table, role, columns)
     key = SESSION if role == USER and events.unit == USER else role
     ids = events.frame[key].drop_nulls().unique()
     metadata = metadata.with_columns(pl.col(role).cast(ids.dtype, strict=False)).drop_nulls(role)
@@ -177,18 +193,18 @@ def attach_metadata(events: Events, table: RawTable, role: str, columns: Mapping
             "log; pass the file with the same ids as the log"
         )
     note = f"metadata: {Path(table.source.name).name} describes {known:,} of {len(ids):,} {role}s"
-    notes = (*events.notes, note)
+    notes = (*events.notes, note, *remarks)
     if role == ITEM:
         return replace(events, items=metadata, notes=notes)
     return replace(events, users=metadata, notes=notes)
 
 
-def _parse(role: str, table: RawTable, raw: pl.Series, time_unit: TimeUnit | None) -> ParsedColumn:
+def _parse(role: str, table: RawTable, raw: pl.Series, time_format: str | None) -> ParsedColumn:
     match role:
         case "session" | "user" | "item":
             return parse_ids(raw, text=table.is_text)
         case "time":
-            return parse_times(raw, time_unit)
+            return parse_times(raw, time_format)
         case "rating":
             return parse_numbers(raw)
         case "part":
@@ -199,5 +215,8 @@ def _parse(role: str, table: RawTable, raw: pl.Series, time_unit: TimeUnit | Non
     return parse_feature(raw, table.types.get(raw.name))
 
 
-def _parse_features(table: RawTable, columns: list[pl.Series], problems: Problems) -> list[pl.Series]:
-    return [problems.check(parse_feature(raw, table.types.get(raw.name)), raw).alias(raw.name) for raw in columns]
+def _parse_features(table: RawTable, columns: list[pl.Series], problems: Problems) -> tuple[list[pl.Series], list[str]]:
+    parsed = [parse_feature(raw, table.types.get(raw.name)) for raw in columns]
+    values = [problems.check(column, raw).alias(raw.name) for column, raw in zip(parsed, columns, strict=True)]
+    notes = [f"column '{raw.name}': {one.note}" for one, raw in zip(parsed, columns, strict=True) if one.note]
+    return values, notes

@@ -1,6 +1,10 @@
-"""Parses raw values as ids, numbers or features."""
+"""Parses raw values as ids, numbers or features.
 
-from dataclasses import dataclass, field
+A comma is the decimal sign of a column of numbers if every value is a number then, and not every comma is followed by
+groups of three digits, as in 1,234.
+"""
+
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -13,6 +17,9 @@ _DECIMAL = r"^-?\d+(\.0+)?$"
 _PADDED = r"^(\+|-?0\d|-0$)"
 """Text that a number would not preserve exactly."""
 _BLANK = r"^\s|\s$|^$"
+_DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
+_THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+$"
+_FIX_COMMAS = "write decimals with a point, and thousands without a comma"
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class ParsedColumn:
         rule: what a value must be.
         remedy: how to fix invalid values.
         note: how the column was interpreted, if that had to be detected.
+        warning: what is doubtful about that; a sentence without its end.
     """
 
     values: pl.Series
@@ -32,6 +40,7 @@ class ParsedColumn:
     rule: str = ""
     remedy: str = "correct them or remove their rows"
     note: str = ""
+    warning: str = ""
 
 
 def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
@@ -55,7 +64,10 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
         return ParsedColumn(integers, invalid, "must be an integer or text")
     if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Boolean, pl.Object):
         return ParsedColumn(raw, rows_where(raw.is_not_null()), f"must be an integer or text, not {raw.dtype}")
-    strings = raw.cast(pl.String)
+    return _parse_text_ids(raw.cast(pl.String), text=text)
+
+
+def _parse_text_ids(strings: pl.Series, *, text: bool) -> ParsedColumn:
     if text and (numbers := _text_to_integers(strings)) is not None:
         return ParsedColumn(numbers)
     present = remove_missing(strings)
@@ -79,7 +91,7 @@ def _missing_note(strings: pl.Series, present: pl.Series) -> str:
 
 
 def parse_numbers(raw: pl.Series) -> ParsedColumn:
-    """Parse numbers; integers stay integers."""
+    """Parse numbers, also with decimal commas; integers stay integers."""
     if raw.dtype.is_numeric():
         return ParsedColumn(raw)
     if raw.dtype != pl.String:
@@ -90,8 +102,13 @@ def parse_numbers(raw: pl.Series) -> ParsedColumn:
         numbers = text_to_numbers(raw)
     if numbers is not None:
         return ParsedColumn(numbers)
+    numbers = from_decimal_commas(raw)
+    if numbers is not None:
+        return ParsedColumn(numbers, note="numbers with decimal commas")
     numbers = raw.cast(pl.Float64, strict=False)
-    return ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
+    column = ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
+    has_commas = raw.gather(column.invalid).str.contains(_THOUSANDS).any()
+    return replace(column, remedy=_FIX_COMMAS) if has_commas else column
 
 
 def parse_feature(raw: pl.Series, declared: str | None) -> ParsedColumn:
@@ -138,6 +155,16 @@ def text_to_numbers(strings: pl.Series) -> pl.Series | None:
     """Convert text to numbers, integers if possible; None if any value is not a number."""
     integers = _if_complete(strings.cast(pl.Int64, strict=False), strings)
     return integers if integers is not None else _if_complete(strings.cast(pl.Float64, strict=False), strings)
+
+
+def from_decimal_commas(strings: pl.Series) -> pl.Series | None:
+    """Convert text such as ``3,5``; None if any value is not such a number, or all commas may separate thousands."""
+    commas = strings.str.contains(",", literal=True)
+    if not commas.any() or not strings.str.contains(_DECIMAL_COMMA).all():
+        return None
+    if strings.filter(commas.fill_null(False)).str.contains(_THOUSANDS).all():
+        return None
+    return strings.str.replace(",", ".", literal=True).cast(pl.Float64)
 
 
 def _text_to_integers(strings: pl.Series) -> pl.Series | None:

@@ -52,10 +52,7 @@ class DelimitedFile:
         """
         kind = f"fields separated by {SEPARATORS[self.separator]}"
         source = Source(str(self.file.path), "line", self._locate)
-        if not self._needs_csv():
-            frame = self._read_lines(kind)
-        else:
-            frame = self._read_records()
+        frame = self._read_records() if self._needs_csv() else self._read_lines(kind)
         if self.header is not None:
             self._check_header(frame, source)
             frame = frame[1:]
@@ -138,8 +135,8 @@ class DelimitedFile:
             raise LogError(f"{self.file.path}: line {start}: a quote opens here and is never closed; {_PLAIN_QUOTES}")
         if self.quoting == "auto" and all(self._is_row(line) for line in lines):
             raise LogError(
-                f"{self.file.path}: lines {start} to {end}: a quote opens on line {start} and closes on line {end}, but "
-                f"each of these lines is a row of {len(self.names)} fields by itself; {_PLAIN_QUOTES}, or "
+                f"{self.file.path}: lines {start} to {end}: a quote opens on line {start} and closes on line {end}, "
+                f"but each of these lines is a row of {len(self.names)} fields by itself; {_PLAIN_QUOTES}, or "
                 "--quoting double if the field does hold all these lines"
             )
 

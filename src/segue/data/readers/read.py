@@ -9,7 +9,6 @@ import polars as pl
 
 from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.ingest.tables import Quoting, RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
-from segue.data.ingest.times import TimeUnit
 from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files, find_pieces
 from segue.data.readers.formats import check_format, read_metadata, read_tables
 from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
@@ -23,7 +22,7 @@ def read(
     *,
     format: str | None = None,  # noqa: A002
     columns: Mapping[str, str] | None = None,
-    time_unit: TimeUnit | None = None,
+    time_format: str | None = None,
     unit: Unit | None = None,
     quoting: Quoting = "auto",
     items: str | Path | pl.DataFrame | Any | None = None,
@@ -32,12 +31,15 @@ def read(
 
     Args:
         source: a file, a folder, a pattern such as ``logs/2026-*.csv``, the name of a file or folder in the folder that
-            ``SEGUE_DATA`` names, a polars or pandas frame, a dictionary of arrays, or a scipy sparse matrix. The rows of a matrix are users (sessions
-            with ``unit="session"``), its columns items; each non-zero entry is one event with that rating.
+            ``SEGUE_DATA`` names, a polars or pandas frame, a dictionary of arrays, or a scipy sparse matrix. The rows
+            of a matrix are users (sessions with ``unit="session"``), its columns items; each non-zero entry is one
+            event with that rating.
         format: format of the files; detected from their content if None.
         columns: column by role, for example ``{"session": "sid", "item": "iid", "time": "ts"}``; common names are
             found without it. Columns without a name are called ``"1"``, ``"2"``, ...
-        time_unit: unit of numeric times; detected from their magnitude if None.
+        time_format: format of the times, detected from their values if None: the unit of numbers since 1970 (``"s"``,
+            ``"ms"``, ``"us"``, ``"ns"``), ``"yyyymmdd"``, ``"mmdd"``, ``"excel"``, or strptime codes such as
+            ``"%d/%m/%Y %H:%M"``.
         unit: what one session is, a visit (``"session"``) or a whole history (``"user"``); detected from the columns
             if None.
         quoting: how double quotes in delimited text are read: ``"double"`` as Python's ``csv`` module does, ``"none"``
@@ -49,6 +51,7 @@ def read(
 
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
+        ParameterError: there is no such format of times.
         UnknownNameError: there is no such format, role, unit or way of quoting.
 
     Examples:
@@ -58,7 +61,7 @@ def read(
         (2, 1, 2)
     """
     check_format(format)
-    options = ReadOptions(columns or {}, time_unit, unit, quoting)
+    options = ReadOptions(columns or {}, time_format, unit, quoting)
     if isinstance(source, str | Path):
         events = _read_path(_resolve_path(source), format, options)
     elif format is not None:
@@ -80,7 +83,7 @@ def read_items(source: object) -> pl.DataFrame:
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
     """
-    return ingest_metadata(_items_table(source), ITEM, {})
+    return ingest_metadata(_items_table(source), ITEM, {})[0]
 
 
 def _items_table(source: object) -> RawTable:
@@ -118,7 +121,7 @@ def _from_frame(source: object) -> RawTable:
 
 
 def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
-    for name, given in (("columns", options.columns), ("time_unit", options.time_unit)):
+    for name, given in (("columns", options.columns), ("time_format", options.time_format)):
         if given:
             raise ParameterError(f"{name}: a matrix has no named columns and no times, got {given}; leave it out")
     return from_sparse(source, options.unit)

@@ -105,9 +105,8 @@ class TextFile:
         if self._first_bytes.startswith(_ZSTD):
             yield "\n".join(self.lines().to_list()).encode()
             return
-        opened = gzip.open(self.path) if self._first_bytes.startswith(_GZIP) else self.path.open("rb")
         try:
-            with opened as stream:
+            with gzip.open(self.path) if self._first_bytes.startswith(_GZIP) else self.path.open("rb") as stream:
                 while block := stream.read(_BLOCK):
                     yield block + stream.readline() if block[-1:] in b"\r" + _MARK else block
         except (OSError, EOFError, zlib.error) as error:

@@ -101,7 +101,7 @@ def few_sessions(data: Dataset) -> Issue | None:
     if sessions >= MIN_TEST_SESSIONS:
         return None
     return Issue(
-        f"only {sessions:,} test sessions: too few to compare models or to judge their lists; hold out more, "
+        f"{sessions:,} test {'session is' if sessions == 1 else 'sessions are'} too few to compare models or to judge their lists; hold out more, "
         "for example by protocol.split.test_share=0.5"
     )
 
