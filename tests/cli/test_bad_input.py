@@ -33,7 +33,8 @@ BAD_LOGS = {
     "mixed s and ms": (
         HEADER + "1,2,1700000000\n1,3,1700000001\n1,2,1700000000000\n",
         "line 4, column 'time': must have one unit, 2 values look like seconds but 1 like milliseconds, "
-        "got '1700000000000'; correct them or, if all are in one unit, name it: --time-format s (time_format= in Python), or ms, us, ns",
+        "got '1700000000000'; correct them or, if all are in one unit, name it: --time-format s "
+        "(time_format= in Python), or ms, us, ns",
     ),
     "duplicate header": (
         "session,item,time,item\n1,2,3,4\n",

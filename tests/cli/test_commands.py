@@ -17,6 +17,7 @@ from command import SMALL, Outcome, segue, tree, write_shop
 from segue.cli import options as cli_options
 from segue.cli.main import COMMANDS
 from segue.cli.terminal import program
+from segue.data.ingest.time_formats import NAMES
 from segue.data.readers.formats import FORMATS
 from segue.data.synthetic import shop
 from segue.experiment.model_specs import BASELINES
@@ -315,6 +316,20 @@ def test_a_log_is_shown_step_by_step(log: Path) -> None:
     assert re.search(rf"^shop  ·  [\d,]+ cases  ·  session-next  ·  protocol {mark}$", shown, re.MULTILINE)
 
 
+def test_the_remedy_for_an_ambiguous_log_can_be_pasted(tmp_path: Path) -> None:
+    early = pl.col("time").dt.replace(day=pl.col("time").dt.day() % 12 + 1)
+    table = shop(600).frame.with_columns(early.dt.strftime("%m/%d/%Y %H:%M"))
+    table.write_csv(tmp_path / "log.csv")
+    refused = segue("data", tmp_path / "log.csv")
+    assert refused.code == 2
+    options = re.findall(r'--time-format "[^"]*"', refused.err)
+    assert len(options) == 2
+    for option in options:
+        shown = segue("data", tmp_path / "log.csv", *shlex.split(option))
+        assert shown.code == 0, shown.err
+        assert f"(dates in the format {shlex.split(option)[1]}, as requested)" in shown.out
+
+
 def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,3 +444,4 @@ def test_help_lists_the_formats_and_the_protocols() -> None:
     said = {name: one.__metadata__[0].help.split(": ")[1].rstrip(".") for name, one in options.items()}
     listed = {name: tuple(text.replace(" or ", ", ").split(", ")) for name, text in said.items()}
     assert listed == {"Format": FORMATS, "Protocol": tuple(Protocol.presets)}
+    assert all(name in cli_options.TimeFormat.__metadata__[0].help for name in NAMES)

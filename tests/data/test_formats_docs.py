@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from segue.data.ingest.columns import COLUMN_ALIASES
+from segue.data.ingest.time_formats import NAMES
 from segue.data.readers.folder import LOG_NAMES, PART_NAMES
 from segue.data.readers.formats import FORMATS
 from segue.data.readers.public_logs import MOVIELENS
@@ -27,6 +28,13 @@ def test_formats():
 def test_names_of_columns():
     documented = {role: tuple(re.findall(r"`([^`]+)`", names)) for role, names in rows("Columns").items()}
     assert documented == dict(COLUMN_ALIASES)
+
+
+def test_formats_of_times():
+    documented = re.findall(
+        r"`([^`]+)`", "".join(re.findall(r"^\| (`\w+`.*?) \|", section("Time").split("| format |")[1], re.M))
+    )
+    assert sorted(documented) == sorted(NAMES)
 
 
 def test_names_of_files():

@@ -35,8 +35,8 @@ def test_a_given_split(tmp_path):
         "format: fields separated by comma, with a header",
         "columns: session is 'session', item is 'item', "
         "time is 'time' (seconds since 1970, detected from their magnitude)",
-        "column 'time': numbers too small for dates are read as seconds counted from 1970; if they are dates, give their "
-        'format, for example --time-format "%y%m%d" (time_format= in Python)',
+        "column 'time': numbers too small for dates are read as seconds counted from 1970; if they are dates, give "
+        'their format, for example --time-format "%y%m%d" (time_format= in Python)',
         "test: features: 'shop'",
         "time: from 1970-01-01 00:00 to 1970-01-01 00:00 UTC",
     )

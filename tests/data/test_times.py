@@ -60,6 +60,17 @@ def test_numbers_that_are_no_dates_are_in_doubt():
     assert not parse_times(pl.Series("time", [SECONDS])).warning
 
 
+@pytest.mark.parametrize("placeholder", ["1970-01-01 00:00:00", "0001-01-01 00:00:00", "9999-12-31 00:00:00"])
+def test_dates_that_stand_for_no_time_are_in_doubt(placeholder):
+    text = pl.Series("time", ["2026-01-31 12:00:00", None, placeholder])
+    warning = f"1 of the times before 1991 or after 2100, such as {placeholder[:-3]}"
+    for raw in (text, text.str.to_datetime()):
+        column = parse_times(raw)
+        assert not len(column.invalid)
+        assert column.warning == warning
+    assert not parse_times(pl.Series("time", ["1985-01-31", "1985-02-01"])).warning
+
+
 def test_the_few_are_named_among_the_many():
     column = parse_times(pl.Series("time", [SECONDS, None, SECONDS * 1000, SECONDS]))
     assert column.invalid.tolist() == [2]

@@ -163,6 +163,7 @@ def write_files(folder: Path) -> None:
     frame.with_columns(pl.col("time") + pl.duration(days=7)).write_csv(folder / "next-week.csv")
     frame.rename({"session": "basket", "item": "sku", "time": "when"}).write_parquet(folder / "log.parquet")
     frame.select("session", "time", "item").write_csv(folder / "raw.csv", include_header=False)
+    frame.with_columns(pl.col("time").dt.strftime("%d/%m/%Y %H:%M")).write_csv(folder / "orders.csv")
     users = frame.select(
         pl.col("session").alias("user_id:token") // 3,
         pl.col("item").alias("item_id:token"),

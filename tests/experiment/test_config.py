@@ -65,6 +65,15 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
         load_config(file, {})
 
 
+def test_the_format_of_times_is_given(tmp_path: Path) -> None:
+    (tmp_path / "clicks.csv").write_text("session,item,time\n1,2,1/2/2014 8:26\n")
+    log, file = str(tmp_path / "clicks.csv"), tmp_path / "config.yaml"
+    for codes, month in (("%d/%m/%Y %H:%M", 2), ("%m/%d/%Y %H:%M", 1)):
+        file.write_text(f"log: {log}\ntime_format: '{codes}'\n")
+        for config in (load_config(file, {}), load_config(None, {"log": log, "time_format": codes})):
+            assert read_log(config).frame["time"].dt.month().to_list() == [month]
+
+
 def test_the_items_are_found_where_the_log_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clicks.csv").write_text("session,item\n1,2\n1,3\n")
     (tmp_path / "items.csv").write_text("item,colour\n3,red\n")

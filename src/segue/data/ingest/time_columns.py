@@ -12,6 +12,7 @@ from segue.data.ingest.values import ParsedColumn
 _STEPS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000)
 """Microseconds of a day, an hour, a minute, a second and a millisecond."""
 _SAMPLE = 100
+_LARGE_SAMPLE = 10_000
 _MISSING = 0.05
 """Share of rows without a value that a column of times may have: blank lines are among them."""
 _TWO_DAYS = pl.duration(days=2)
@@ -60,7 +61,10 @@ def unused_times(features: Sequence[pl.Series], times: pl.Series | None) -> list
         return []
     warnings = []
     for raw in features:
-        if not _holds_times(parse_times(raw.head(_SAMPLE))) or not _holds_times(column := parse_times(raw)):
+        if not _holds_times(parse_times(raw.head(_SAMPLE))):
+            continue
+        column = parse_times(raw.gather_every(1 + len(raw) // _LARGE_SAMPLE))
+        if not _holds_times(column):
             continue
         if step is None:
             found = "holds times but is not used, so the order of the file counts"

@@ -56,7 +56,7 @@ def parse_times(raw: pl.Series, time_format: str | None = None) -> ParsedColumn:
         time_format: a name of ``time_formats.NAMES`` or strptime codes; detected if None.
     """
     if raw.dtype in (pl.Datetime, pl.Date):
-        return _from_dates(raw, time_format)
+        return _with_odd_years(_from_dates(raw, time_format))
     if raw.dtype.is_numeric():
         return _from_numbers(raw, time_format)
     if raw.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -68,7 +68,19 @@ def parse_times(raw: pl.Series, time_format: str | None = None) -> ParsedColumn:
     if found is None:
         present = remove_missing(text)
         found = _from_text(present) or _from_other_text(present)
-    return found
+    return _with_odd_years(found)
+
+
+def _with_odd_years(column: ParsedColumn) -> ParsedColumn:
+    """Warn of single dates that stand for a missing time, such as 1970-01-01; numbers are refused then."""
+    if column.values.dtype != TIME_DTYPE or len(column.invalid) or column.warning:
+        return column
+    usual = column.values.to_physical().is_between(EARLIEST * _MICROSECONDS[0], LATEST * _MICROSECONDS[0])
+    if usual.all() or not usual.any():
+        return column
+    odd = column.values.filter(~usual)
+    example = odd[0].isoformat(" ", "minutes")
+    return replace(column, warning=f"{len(odd):,} of the times before 1991 or after 2100, such as {example}")
 
 
 def _from_dates(raw: pl.Series, time_format: str | None) -> ParsedColumn:
