@@ -167,7 +167,8 @@ CASES = {
     "UTF-16": (HEADER.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
     "cut gzip": (
         ZIPPED[: len(ZIPPED) // 2],
-        "cannot be decompressed (Compressed file ended before the end-of-stream marker was reached); it is damaged, get it again",
+        "cannot be decompressed (Compressed file ended before the end-of-stream marker was reached); it is damaged, "
+        "get it again",
     ),
     "garbled gzip": (
         ZIPPED[:-8] + b"12345678",
