@@ -100,9 +100,10 @@ def few_sessions(data: Dataset) -> Issue | None:
     sessions = len(np.unique(data.test.groups))
     if sessions >= MIN_TEST_SESSIONS:
         return None
+    verb = "session is" if sessions == 1 else "sessions are"
     return Issue(
-        f"{sessions:,} test {'session is' if sessions == 1 else 'sessions are'} too few to compare models or to judge their lists; hold out more, "
-        "for example by protocol.split.test_share=0.5"
+        f"{sessions:,} test {verb} too few to compare models or to judge their lists; hold out more, for example by "
+        "protocol.split.test_share=0.5"
     )
 
 
