@@ -88,3 +88,12 @@ def test_a_given_unit_is_not_guessed():
     assert impossible.rule == "must be seconds since 1970"
     dates = parse_times(pl.Series("time", [NOON]), "s")
     assert (dates.invalid.tolist(), dates.remedy) == ([0], "leave --time-format (time_format=) out")
+
+
+@pytest.mark.parametrize("unit", [None, "s", "ms", "us", "ns", "excel", "yyyymmdd"])
+@pytest.mark.parametrize("raw", [pl.Series([2**63 + 5], dtype=pl.UInt64), pl.Series([1e30]), pl.Series(["-1e30"])])
+def test_numbers_of_any_size_are_refused_or_read(raw, unit):
+    column = parse_times(raw, unit)
+    is_read = unit == "ns" and raw.dtype == pl.UInt64
+    assert column.invalid.tolist() == ([] if is_read else [0])
+    assert not is_read or column.values.dt.year().to_list() == [2262]

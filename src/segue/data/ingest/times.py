@@ -38,7 +38,7 @@ from segue.data.ingest.values import (
 # year 9000, how many there are in a second, and the microseconds in one.
 _THRESHOLDS = (1e11, 1e14, 1e17)
 _NAMES = ("seconds", "milliseconds", "microseconds", "nanoseconds")
-_TOO_LARGE = (2.5e11, 2.5e14, 2.5e17, float("inf"))
+_TOO_LARGE = (2.5e11, 2.5e14, 2.5e17, 2.5e20)
 _PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _MICROSECONDS = (1_000_000, 1_000, 1)
 _CERTAIN = 1_988_150_400
@@ -175,7 +175,11 @@ def _from_iso(text: pl.Series) -> pl.Series:
 
 
 def _from_numbers(numbers: pl.Series, time_format: str | None = None, text: pl.Series | None = None) -> ParsedColumn:
-    numbers = numbers.cast(pl.Int64) if numbers.dtype.is_integer() else numbers.cast(pl.Float64).fill_nan(None)
+    integers = numbers.cast(pl.Int64, strict=False) if numbers.dtype.is_integer() else None
+    if integers is not None and integers.null_count() == numbers.null_count():
+        numbers = integers
+    else:
+        numbers = numbers.cast(pl.Float64).fill_nan(None)
     if numbers.dtype.is_float() and numbers.is_infinite().any():
         return ParsedColumn(numbers, rows_where(numbers.is_infinite()), "must be finite")
     if time_format == EXCEL:
