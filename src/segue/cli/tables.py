@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from segue.data.vocabulary import Vocabulary
+    from segue.doctor.verdict import Verdict
     from segue.embeddings.diagnostics import PrincipalComponents
     from segue.evaluation.result import Evaluation
     from segue.experiment.results import ModelResult
@@ -206,6 +207,15 @@ def component_table(components: "PrincipalComponents") -> Table:
         table.add_row(
             str(number + 1), f"{components.shares[number]:.1%}", f"{components.cumulative[number]:.1%}", correlation
         )
+    return table
+
+
+def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
+    """Show a checklist: verdict, rule, and what was found."""
+    styles = {"ok": "green", "look": "bold yellow", "cannot tell": "dim"}
+    table = _table(Column("verdict", no_wrap=True), Column("rule", no_wrap=True), "what was found")
+    for one in verdicts:
+        table.add_row(Text(one.status, style=styles[one.status]), one.rule, Text("\n".join(one.found)))
     return table
 
 
