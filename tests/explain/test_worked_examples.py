@@ -155,6 +155,20 @@ EXPECTED: dict[str, list[str]] = {
         row("`median`", 0.0, 1 / 50.5),
     ],
     "seeds": ["| 0.096 |", "| 0.030 |", "| 0.010 |"],
+    "learning-curves": [
+        # 0.19 > 1.01 * 0.17; 0.20 = 0.20; 0.16 < 0.95 * 0.20.
+        "| still rising | 0.10 0.14 0.17 0.19 | look | ok |",
+        "| converged | 0.10 0.18 0.20 0.20 | ok | ok |",
+        "| over-fitted | 0.10 0.20 0.18 0.16 | ok | look |",
+        "= 12%",
+        "= 20%",
+    ],
+    "leaks": [
+        # User 0 is tested on its event of hour 9, while user 19 begins at hour 19 and trains until hour 26.
+        "| random order | overlap-in-time (warning), validation-overlaps-training (warning), future-in-input (error) |",
+        "| order of time, per user | overlap-in-time (warning), validation-overlaps-training (warning) |",
+        "| one cut in time for all users | nothing |",
+    ],
     "projections": [
         "| 64 equal dimensions | 3.1% | 64.00 |",
         "| 8 equal dimensions | 25.0% | 8.00 |",

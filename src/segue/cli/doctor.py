@@ -35,8 +35,3 @@ def doctor(
     console, counts = terminal(), Counter(one.status for one in verdicts)
     console.print(verdict_table(verdicts))
     console.print(f"{counts['look']} to look at, {counts['ok']} ok, {counts['cannot tell']} cannot tell")
-    topics = dict.fromkeys(one.topic for one in verdicts if one.status == "look")
-    if topics:
-        console.print("Explained by:")
-        for topic in topics:
-            console.print(f"  segue explain {topic}")

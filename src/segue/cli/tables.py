@@ -211,11 +211,14 @@ def component_table(components: "PrincipalComponents") -> Table:
 
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
-    """Show a checklist: verdict, rule, and what was found."""
+    """Show a checklist: verdict, rule, what was found and, unless all is well, what explains it."""
     styles = {"ok": "green", "look": "bold yellow", "cannot tell": "dim"}
     table = _table(Column("verdict", no_wrap=True), Column("rule", no_wrap=True), "what was found")
     for one in verdicts:
-        table.add_row(Text(one.status, style=styles[one.status]), one.rule, Text("\n".join(one.found)))
+        found = Text("\n".join(one.found))
+        if one.status != "ok":
+            found.append(f"\nsegue explain {one.topic}", style="dim")
+        table.add_row(Text(one.status, style=styles[one.status]), one.rule, found)
     return table
 
 

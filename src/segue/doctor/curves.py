@@ -44,8 +44,8 @@ def train_auc(run: FinishedRun) -> Answer:
             )
         elif value >= HIGH_TRAIN_AUC and beaten is not None:
             lines.append(
-                f"{row.label}: train_auc {value:.3f}, and yet it loses to a baseline: it has learnt the training "
-                "sessions by heart; raise regularization or lower embedding_size"
+                f"{row.label}: train_auc {value:.3f}, and yet it loses to a baseline: it over-fits (raise "
+                "regularization or lower embedding_size), or the pairs it is trained on are too easy"
             )
     if not known:
         return cannot_tell("no model records train_auc; bpr does")

@@ -7,6 +7,7 @@ from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
 from segue.evaluation.linter.checks import Issue
 from segue.evaluation.linter.results import (
+    RESULT_CHECKS,
     LeaderboardEntry,
     loses_to_baseline,
     order_in_list,
@@ -23,8 +24,9 @@ SATURATED = 0.98
 
 
 def linter_findings(run: FinishedRun) -> Answer:
-    """Repeat what the linter found in the log, the scores and the figures."""
-    findings = run.results.findings
+    """Repeat what the linter found in the log and the scores; what it checks in the figures has rules of its own."""
+    own_rules = {check.code for check in RESULT_CHECKS}
+    findings = [one for one in run.results.findings if one.code not in own_rules]
     serious = [one for one in findings if one.severity != "note"]
     codes = ", ".join(dict.fromkeys(f"{one.code} ({one.severity}, {one.subject})" for one in serious))
     notes = len(findings) - len(serious)

@@ -32,7 +32,7 @@ def collapsed_vectors(run: FinishedRun) -> Answer:
         points = item_vectors(model)
         largest = min(points.vectors.shape[1], len(points) - 1)
         rank, cosine = effective_rank(variance_shares(points)), mean_cosine(points)
-        found = f"{row.label}: effective rank {rank:.1f} of {largest}, mean cosine {cosine:.2f}"
+        found = f"{row.label}: effective rank {rank:.1f} of {largest}, mean cosine {round(cosine, 2) + 0.0:.2f}"
         if cosine > COLLAPSED_COSINE or rank < MIN_RANK_SHARE * largest:
             lines.append(f"{found}; train longer, or with another loss or more negatives (segue plot {folder})")
         else:
@@ -50,8 +50,8 @@ def several_seeds(run: FinishedRun) -> Answer:
     if not seeded:
         return ok("no model of this run depends on the seed")
     lines = [
-        f"{', '.join(seeded)}: trained with seed {run.results.seed} only; a difference may be the seed's: segue run "
-        "--seeds 0,1,2"
+        f"{', '.join(seeded)}: trained with seed {run.results.seed} only, and small differences may be due to it; "
+        "segue run --seeds 0,1,2 trains with three"
     ]
     return look(
         lines if len(run.seeds) < 2 else [], f"seeds {', '.join(map(str, run.seeds))}: segue compare joins them"
@@ -64,10 +64,10 @@ def repeatability(run: FinishedRun) -> Answer:
         return cannot_tell("environment.json, with the device and the precision, is missing or damaged")
     device, arithmetic = str(run.environment["device"]), str(run.environment["arithmetic"])
     deterministic = run.environment.get("deterministic")
-    recorded = f"seed {run.results.seed}, {device}, {arithmetic}"
+    recorded = f"seed {run.results.seed}, {', '.join(dict.fromkeys((device, *arithmetic.split(', '))))}"
     lines = []
     if device != "cpu" and deterministic is not True:
         lines.append(f"{recorded}: on a GPU, sums are taken in varying order, so figures repeat up to rounding only")
-    if run.trained and arithmetic != "fp32":
+    if run.trained and "fp32" not in arithmetic:
         lines.append(f"{recorded}: figures may differ from those in fp32; compare models of one precision only")
     return look(lines, f"{recorded}: the same command gives the same figures")

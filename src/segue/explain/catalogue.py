@@ -1,7 +1,7 @@
 """All topics by name."""
 
 from segue.errors import UnknownNameError
-from segue.explain import counts, data, evaluation, losses, networks, training, vectors
+from segue.explain import counts, data, diagnosis, evaluation, losses, networks, training, vectors
 from segue.explain.topic import Chapter, Topic
 
 CHAPTERS: tuple[Chapter, ...] = (
@@ -11,6 +11,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     losses.CHAPTER,
     training.CHAPTER,
     evaluation.CHAPTER,
+    diagnosis.CHAPTER,
     vectors.CHAPTER,
 )
 """The chapters in the order of reading."""

@@ -1,4 +1,4 @@
-"""Topics on evaluation: metrics, sampled candidates, ties, seeds, learning curves."""
+"""Topics on evaluation: metrics, sampled candidates, ties."""
 
 from typing import TYPE_CHECKING
 
@@ -122,26 +122,6 @@ def _tie_rules() -> str:
 puts each target before all its equals and calls the constant model perfect; `median` gives each the rank 50.5."""
 
 
-def _spread() -> str:
-    import numpy as np
-
-    from segue.evaluation.confidence import intervals
-
-    rows = []
-    for cases in (100, 1_000, 10_000):
-        hits = (np.arange(cases) % 10 < 6).astype(np.float64)[:, None]
-        low, high = intervals(hits, np.arange(cases), seed=0)[0]
-        rows.append(
-            [f"{cases:,}", *decimals([float(hits.mean()), low, high], 3), f"{1.96 * (0.24 / cases) ** 0.5:.3f}"]
-        )
-    return f"""A recall of 0.6, each case in a session of its own; the last column is 1.96 sqrt(0.6 x 0.4 / cases):
-
-{table(["test cases", "recall", "from", "to", "half width by formula"], rows)}
-
-With 100 cases, models at 0.55 and 0.65 are within one interval; a hundred times as many cases make it ten times as
-narrow. No number of cases covers the second source of chance, the seed of the training."""
-
-
 CHAPTER = Chapter(
     "evaluation",
     "Evaluation",
@@ -230,35 +210,6 @@ CHAPTER = Chapter(
                 "presence of tied scores, ECIR",
             ),
             also=("tied-scores", "tie-rules"),
-        ),
-        Topic(
-            name="seeds",
-            title="Seeds, intervals and repeatability",
-            idea="""
-            A figure has two sources of chance: which sessions happened to be in the test, and the seed of the training
-            (initial weights, order of batches, negatives, dropout). The first is measured by a bootstrap over
-            sessions, and for two models by a paired test on the same cases; the second only by training several
-            times. Equal seeds give equal models in segue on a CPU, so a difference between two runs has a reason.
-            A paired test of two runs says whether these two models differ, not whether the method is better.
-            """,
-            formula="""
-            interval    2.5% and 97.5% quantiles of the mean over 1,000 resamples of whole sessions
-            p           share of random sign flips of the differences per session that are as large as the observed sum
-            seeds       mean and standard deviation over runs
-            """,
-            example=_spread,
-            options=("run.seed", "run.device", "run.precision"),
-            pitfall="""
-            The best of five seeds is not a result, and neither is the best of fifty trials measured on the test part:
-            choose on validation, report the test once. Figures from a GPU or in bf16 repeat up to rounding
-            only. Cases of one session depend on each other, so an interval over cases is too narrow;
-            segue resamples sessions. `segue run --seeds 0,1,2` trains once per seed and compares.
-            """,
-            sources=(
-                "Efron 1979, Bootstrap methods: another look at the jackknife, Annals of Statistics 7",
-                "Bouthillier et al. 2021, Accounting for variance in machine learning benchmarks, MLSys",
-            ),
-            also=("seed", "determinism", "confidence", "intervals", "significance", "reproducibility"),
         ),
     ),
 )
