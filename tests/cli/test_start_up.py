@@ -75,6 +75,11 @@ def test_the_list_of_commands_is_that_of_their_modules() -> None:
         assert COMMANDS[command] == inspect.getdoc(getattr(module, name)).splitlines()[0]
 
 
+def test_topics_are_listed_without_what_their_examples_need() -> None:
+    assert not (HEAVY - {"yaml"}) & modules_after_command("explain")
+    assert "torch" not in modules_after_command("explain", "k-core")
+
+
 def test_segue_alone_imports_nothing() -> None:
     found = modules_after("import segue")
     assert of_segue(found) == {"segue"}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from segue.data.vocabulary import Vocabulary
+    from segue.doctor.verdict import Verdict
     from segue.embeddings.diagnostics import PrincipalComponents
     from segue.evaluation.result import Evaluation
     from segue.experiment.results import ModelResult
@@ -206,6 +207,18 @@ def component_table(components: "PrincipalComponents") -> Table:
         table.add_row(
             str(number + 1), f"{components.shares[number]:.1%}", f"{components.cumulative[number]:.1%}", correlation
         )
+    return table
+
+
+def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
+    """Show a checklist: verdict, rule, what was found and, unless all is well, what explains it."""
+    styles = {"ok": "green", "look": "bold yellow", "cannot tell": "dim"}
+    table = _table(Column("verdict", no_wrap=True), Column("rule", no_wrap=True), "what was found")
+    for one in verdicts:
+        found = Text("\n".join(one.found))
+        if one.status != "ok":
+            found.append(f"\nsegue explain {one.topic}", style="dim")
+        table.add_row(Text(one.status, style=styles[one.status]), one.rule, found)
     return table
 
 

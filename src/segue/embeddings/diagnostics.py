@@ -55,12 +55,8 @@ class PrincipalComponents:
 
     @cached_property
     def effective_rank(self) -> float:
-        """The exponential of the entropy of the shares: K where all components are equal, 1 where one holds all.
-
-        Roy and Vetterli 2007 (EUSIPCO), who take it of the singular values; here it is that of their squares.
-        """
-        present = self.shares[self.shares > 0]
-        return float(np.exp(-(present * np.log(present)).sum()))
+        """How many components the variance is spread over; see ``effective_rank``."""
+        return effective_rank(self.shares)
 
     @property
     def flagged(self) -> list[int]:
@@ -74,6 +70,27 @@ class PrincipalComponents:
                 f"component {component + 1} follows popularity: rank correlation {self.correlations[component]:.2f}, "
                 f"flagged above {POPULARITY_CORRELATION} in size"
             )
+
+
+def effective_rank(shares: Float64[np.ndarray, "K"]) -> float:
+    """Return the exponential of the entropy of shares: K where all are equal, 1 where one holds all.
+
+    Roy and Vetterli 2007 (EUSIPCO), who take it of the singular values; here it is that of their squares.
+    """
+    present = shares[shares > 0]
+    return float(np.exp(-(present * np.log(present)).sum()))
+
+
+def variance_shares(points: ItemVectors) -> Float64[np.ndarray, "D"]:
+    """Return the share of the variance in each principal component, largest first; zeros if all points are equal.
+
+    It needs no extra; ``principal_components`` also returns the coordinates.
+    """
+    centred = points.vectors.astype(np.float64) - points.vectors.mean(0, dtype=np.float64)
+    variances = np.maximum(np.linalg.eigvalsh(centred.T @ centred)[::-1], 0.0)
+    total = variances.sum()
+    shares: np.ndarray = variances / total if total > 0 else np.zeros_like(variances)
+    return shares
 
 
 def principal_components(points: ItemVectors, seed: int = 0) -> PrincipalComponents:

@@ -1,0 +1,197 @@
+"""Topics on layers: dropout, residual connections, normalisation."""
+
+from typing import TYPE_CHECKING
+
+from segue.explain.topic import Topic, decimals
+from segue.markdown import table
+
+if TYPE_CHECKING:
+    from segue.nn.encoders.transformer import NormOrder, TransformerBlock
+
+
+def _dropout() -> str:
+    import torch
+
+    from segue.nn.encoders.layers import Dropout
+
+    rows = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for rate in (0.25, 0.5):
+            layer, ones = Dropout(rate), torch.ones(1_000_000)
+            trained, served = layer.train()(ones), layer.eval()(ones)
+            share = float((trained == 0).float().mean())
+            values = [share, float(trained.max()), float(trained.mean()), float(served.mean())]
+            rows.append([f"{rate:g}", *decimals(values, 2)])
+    head = ["rate p", "share set to 0", "value of the others", "mean in training", "mean when serving"]
+    return f"""A million ones through a dropout layer:
+
+{table(head, rows)}
+
+What is left is multiplied by 1 / (1 - p), so that the mean stays 1 and nothing has to change when the model serves."""
+
+
+def _block(order: "NormOrder") -> "TransformerBlock":
+    """Return a transformer block of width 2 with random weights."""
+    from segue.nn.encoders.attention import Attention
+    from segue.nn.encoders.layers import FeedForward
+    from segue.nn.encoders.transformer import TransformerBlock
+
+    return TransformerBlock(
+        attention=Attention(hidden_size=2, heads=1),
+        feed_forward=FeedForward(hidden_size=2, inner_size=2, activation="relu"),
+        hidden_size=2,
+        norm_order=order,
+        dropout=0.0,
+    ).eval()
+
+
+def _orders() -> str:
+    import torch
+    from torch import nn
+
+    sums: dict[NormOrder, str] = {
+        "pre": "x + f(n(x))",
+        "gated": "x + gate * f(n(x))",
+        "post": "n(x + f(x))",
+        "query": "n(x) + f(n(x))",
+    }
+    rows, mask = [], torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    for order, meaning in sums.items():
+        block = _block(order)
+        with torch.no_grad():
+            for name, weight in block.named_parameters():
+                if name.startswith(("attention.output", "feed_forward.outer")):
+                    nn.init.zeros_(weight)
+            output = block(torch.tensor([[[1.0, 3.0]]]), mask)[0, 0].tolist()
+        rows.append([f"`{order}`", meaning, f"({', '.join(decimals(output, 1))})"])
+    return f"""A transformer block whose sub-layers f output zero, applied to x = (1, 3), in the four orders that segue
+has:
+
+{table(["norm_order", "sub-layer", "output"], rows, numbers=False)}
+
+In `pre` and `gated` the block is the identity until it has learnt something: x passes all blocks unchanged. In `post`
+and `query` every block normalises what passes through it, here to (-1, 1). Of the gradient, ten layers with
+f' = 0.1 pass on 0.1^10 = {0.1**10:.0e} without the sum, and 1.1^10 = {1.1**10:.2f} times of it with the sum."""
+
+
+def _norms() -> str:
+    import torch
+    from torch import nn
+
+    layer, batch = _block("pre").norms[0], nn.BatchNorm1d(2, eps=1e-8, track_running_stats=False)
+    events = torch.tensor([[1.0, 3.0], [10.0, 30.0]])
+    padded = torch.cat([events, torch.zeros(1, 2)])
+    with torch.no_grad():
+        normalised = {
+            "layer norm": layer(events)[0],
+            "layer norm, with a row of padding in the batch": layer(padded)[0],
+            "batch norm": batch(events)[0],
+            "batch norm, with a row of padding in the batch": batch(padded)[0],
+        }
+    rows = [[name, f"({', '.join(decimals(values.tolist()))})"] for name, values in normalised.items()]
+    return f"""The event (1, 3) in a batch with the event (10, 30):
+
+{table(["", "the event (1, 3) becomes"], rows)}
+
+Layer normalisation uses the two numbers of the event: mean 2, deviation 1. Batch normalisation uses the first numbers
+of all events, 1 and 10, and the second ones; a row of padding in the batch changes the result for the other
+events."""
+
+
+TOPICS = (
+    Topic(
+        name="dropout",
+        title="Dropout",
+        idea="""
+        Dropout sets random values to zero in training, different ones at every step, and leaves them alone when
+        the model serves. The network cannot rely on any single value, so it learns redundant features and
+        overfits less. In sequence models it acts at three places with different meanings: on the values of
+        embeddings and states, on the attention weights, and on whole clicks of a session (click dropout), which
+        simulates a visitor who did not click everything. Small logs need much of it (0.3 to 0.5), large ones
+        little.
+        """,
+        formula="""
+        y = m x / (1 - p)       m = 0 with probability p, else 1;  the mean of y is x
+        """,
+        example=_dropout,
+        options=(
+            "sasrec.dropout",
+            "gru4rec.dropout_embedding",
+            "gru4rec.dropout_hidden",
+            "narm.dropout_context",
+            "improved-gru4rec.training.click_dropout",
+        ),
+        pitfall="""
+        The training loss is computed with dropout, the validation without. A training loss above the
+        validation loss is therefore no mistake, and the two must not be compared to find overfitting; look at
+        the course of the validation metric. More dropout also needs more epochs: a run with twice the dropout and
+        the same number of epochs is often under-trained, not regularised.
+        """,
+        sources=(
+            "Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting, JMLR 15",
+            "Tan, Xu and Liu 2016, Improved recurrent neural networks for session-based recommendations, "
+            "arXiv 1606.08117 (click dropout)",
+        ),
+        also=("regularisation", "regularization", "overfitting"),
+    ),
+    Topic(
+        name="residual-connections",
+        title="Residual connections",
+        idea="""
+        A residual connection adds the input of a layer to its output, so the layer learns a correction instead
+        of a whole new representation. The gradient reaches the first layer through the sums, without being
+        multiplied by every layer in between; deep stacks can be trained at all because of this. It also keeps the
+        embedding of the last item, the strongest single feature, within reach of the output. Where the
+        normalisation stands relative to the sum decides whether that direct path exists.
+        """,
+        formula="""
+        y = x + f(x)          dy/dx = 1 + f'(x)
+        pre-norm   x + f(n(x))       post-norm  n(x + f(x))
+        """,
+        example=_orders,
+        options=("sasrec.norm_order", "bert4rec.norm_order", "sasrec.layers"),
+        pitfall="""
+        Post-norm, the order of the original transformer, has no identity path: a deep stack needs a learning rate
+        that rises slowly from zero (`training.warmup`), or it does not learn. Pre-norm trains without that, but
+        the sum grows from block to block and needs a final normalisation before the scores. The code of SASRec's
+        authors does neither (`query`): it adds the layer to its normalised input.
+        """,
+        sources=(
+            "He et al. 2016, Deep residual learning for image recognition, arXiv 1512.03385",
+            "Xiong et al. 2020, On layer normalization in the transformer architecture, arXiv 2002.04745",
+        ),
+        also=("residual", "skip-connections", "pre-norm", "post-norm", "resnet"),
+    ),
+    Topic(
+        name="normalisation",
+        title="Layer against batch normalisation",
+        idea="""
+        Normalisation brings values to mean 0 and deviation 1, then scales and shifts them by learnt numbers, so
+        that layers keep receiving values of the size that they were trained for. Layer normalisation does so
+        over the D values of one event; batch normalisation does so for each dimension over all events of the
+        batch. Sequence models use layer normalisation: sessions differ in length, padding would count in the
+        statistics of a batch, and a single session must be served as it was trained. Batch normalisation needs
+        running averages for serving, which is a second behaviour that may differ from training.
+        """,
+        formula="""
+        y = g (x - mean) / sqrt(variance + epsilon) + b
+        layer norm: mean and variance over the D values of an event
+        batch norm: over the events of the batch, for each of the D dimensions
+        """,
+        example=_norms,
+        options=("sasrec.norm_order", "bert4rec.norm_order"),
+        pitfall="""
+        Layer normalisation discards the length of a vector: two events whose vectors are multiples of each other
+        become equal, as (1, 3) and (10, 30) do here. If the length carries
+        information, such as how sure a model is, it must be passed around the normalisation by a residual
+        connection. Epsilon matters in parity tests: 1e-8 and 1e-12 give visibly different outputs for small
+        embeddings.
+        """,
+        sources=(
+            "Ba, Kiros and Hinton 2016, Layer normalization, arXiv 1607.06450",
+            "Ioffe and Szegedy 2015, Batch normalization, arXiv 1502.03167",
+        ),
+        also=("layer-norm", "batch-norm", "layernorm", "batchnorm", "normalization", "layer-normalisation"),
+    ),
+)

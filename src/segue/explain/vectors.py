@@ -1,0 +1,139 @@
+"""Topics on item vectors: PCA, t-SNE and UMAP, and collapsed embeddings."""
+
+from typing import TYPE_CHECKING
+
+from segue.explain.topic import Chapter, Topic, decimals
+from segue.markdown import table
+
+if TYPE_CHECKING:
+    from segue.embeddings.vectors import ItemVectors
+
+
+def _items(vectors: list[list[float]]) -> "ItemVectors":
+    import numpy as np
+    import polars as pl
+
+    from segue.embeddings.vectors import ItemVectors
+
+    return ItemVectors(np.array(vectors, dtype=np.float32), pl.DataFrame({"item": range(len(vectors))}))
+
+
+def _along_axes(*deviations: float) -> "ItemVectors":
+    """Return two items per dimension, at plus and minus a distance from the origin."""
+    vectors = []
+    for place, deviation in enumerate(deviations):
+        for sign in (1.0, -1.0):
+            vectors.append([sign * deviation if column == place else 0.0 for column in range(len(deviations))])
+    return _items(vectors)
+
+
+def _shown_variance() -> str:
+    from segue.embeddings.diagnostics import effective_rank, variance_shares
+
+    clouds = {
+        "64 equal dimensions": _along_axes(*[1.0] * 64),
+        "8 equal dimensions": _along_axes(*[1.0] * 8),
+        "deviations 3, 2, 1, 1, 1, 1, 1, 1": _along_axes(3, 2, 1, 1, 1, 1, 1, 1),
+        "deviations 10, 1": _along_axes(10, 1),
+    }
+    rows = []
+    for name, points in clouds.items():
+        shares = variance_shares(points)
+        rows.append([name, f"{shares[:2].sum():.1%}", *decimals([effective_rank(shares)], 2)])
+    return f"""Two items per dimension, at plus and minus the deviation from the origin:
+
+{table(["item vectors", "shown by two components", "effective rank"], rows)}
+
+In the third row, the variances are 9, 4 and six times 1, so two components hold 13/19. A trained model with D = 64 is
+close to the first row: a picture that shows 5% is normal. It means that the width is used, not that the model is
+bad."""
+
+
+def _cosines() -> str:
+    from segue.embeddings.diagnostics import effective_rank, mean_cosine, variance_shares
+
+    clouds = {
+        "spread: (1, 0), (0, 1), (-1, 0), (0, -1)": [[1, 0], [0, 1], [-1, 0], [0, -1]],
+        "collapsed to a direction: (10, 1), (10, -1), (10, 0)": [[10, 1], [10, -1], [10, 0]],
+        "collapsed to a line: (1, 1), (-1, -1), (2, 2), (-2, -2)": [[1, 1], [-1, -1], [2, 2], [-2, -2]],
+    }
+    rows = []
+    for name, vectors in clouds.items():
+        points = _items([[float(number) for number in vector] for vector in vectors])
+        rows.append([name, *decimals([mean_cosine(points), effective_rank(variance_shares(points))], 2)])
+    return f"""Three sets of item vectors with two dimensions:
+
+{table(["vectors", "mean cosine", "effective rank"], rows)}
+
+The mean cosine finds the second set, whose vectors all point the same way; the effective rank finds the third as well,
+which uses one of its two dimensions. The cosine of opposite vectors is -1, so the third set has a mean of -1/3."""
+
+
+CHAPTER = Chapter(
+    "vectors",
+    "Item vectors",
+    (
+        Topic(
+            name="projections",
+            title="PCA, t-SNE and UMAP",
+            idea="""
+            A picture of item vectors squeezes 64 or 128 dimensions into two. PCA rotates the cloud and shows the two
+            directions of largest variance; distances are true as far as these two go. t-SNE and UMAP give up
+            distances and try to keep neighbours: items close in the full space should be close in the picture.
+            The variance that two components explain is low for a good model, because training spreads the items over
+            all dimensions; if two components held 90%, the other 62 would be wasted. So a low percentage
+            is a limit of the picture, not a fault of the model: judge by the neighbours in the full space.
+            """,
+            formula="""
+            PCA     share of component k = l_k / sum of l,   l: eigenvalues of the covariance matrix
+            rank    effective rank = exp( - sum_k share_k log share_k )       D if all are equal, 1 if one has all
+            t-SNE   minimise  KL( neighbours in the full space | neighbours in the picture )
+                    perplexity: how many neighbours an item effectively has
+            """,
+            example=_shown_variance,
+            options=("plot.kind", "plot.perplexity", "plot.color", "plot.similarity"),
+            pitfall="""
+            Do not read sizes, densities and distances of groups in a t-SNE or UMAP picture: the methods make
+            dense groups wide and put groups where there is room. Random vectors form clumps, too, at low perplexity;
+            believe a group that several perplexities show and that a category or the purity of the neighbours
+            confirms. In PCA, the first component often is popularity, not taste; `segue plot` prints that correlation.
+            """,
+            sources=(
+                "van der Maaten and Hinton 2008, Visualizing data using t-SNE, JMLR 9",
+                "McInnes, Healy and Melville 2018, UMAP, arXiv 1802.03426",
+                "Wattenberg, Viegas and Johnson 2016, How to use t-SNE effectively, Distill",
+                "Kobak and Berens 2019, The art of using t-SNE, Nature Communications 10",
+            ),
+            also=("pca", "t-sne", "tsne", "umap", "variance", "embeddings", "plots"),
+        ),
+        Topic(
+            name="collapsed-embeddings",
+            title="Collapsed embeddings",
+            idea="""
+            Item vectors have collapsed if they use far fewer directions than they have numbers. All items then look
+            alike, scores differ by little, and popularity decides most lists. It happens if nothing pushes items
+            apart: too few or too easy negatives, a loss that only pulls (`cosine`), too short a training. Two
+            numbers show it. The mean cosine of two items is near 0 for spread vectors and near 1 if all point in one
+            direction. The effective rank counts the directions that the variance is spread over.
+            """,
+            formula="""
+            mean cosine     mean over pairs i != j of  e_i . e_j / (|e_i| |e_j|)
+            effective rank  exp( - sum_k share_k log share_k ),   share_k: share of the variance in component k
+            """,
+            example=_cosines,
+            options=("sasrec.embedding_size", "sasrec.training.loss", "sasrec.training.loss.n_samples"),
+            pitfall="""
+            A high mean cosine alone is no proof: if all vectors share a constant part, the softmax ignores it, and
+            the lists may be fine. Look at the centred vectors, whose variance the effective rank measures. And a low
+            effective rank is expected where the log itself is simple: a shop with twelve categories does not need
+            64 directions.
+            """,
+            sources=(
+                "Roy and Vetterli 2007, The effective rank: a measure of effective dimensionality, EUSIPCO",
+                "Wang and Isola 2020, Understanding contrastive representation learning through alignment and "
+                "uniformity on the hypersphere, ICML",
+            ),
+            also=("collapse", "effective-rank", "mean-cosine", "anisotropy"),
+        ),
+    ),
+)
