@@ -11,7 +11,8 @@ from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.persistence import ModelConfig
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.nn.encoders.attention import GatedAttention, GateInput
+from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder
 from segue.nn.losses.config import NCE
 from segue.spaces import Range
 from segue.training.config import SequenceTraining
@@ -20,8 +21,10 @@ from segue.training.config import SequenceTraining
 class AttentionClusteringConfig(SequenceConfig):
     """Parameters of the attention-clustering network."""
 
-    gate_input: Literal["hidden", "embedding"] = "hidden"
-    """Input of the gate of an event: its hidden vector, or its embedding."""
+    gate_input: GateInput = "hidden"
+    """What the gate of an event is computed from: the product of the importance vector with its hidden vector or with
+    its embedding, or a linear layer of its embedding. The linear layer gates each component, and the attention then
+    scores the gated vector."""
     clustering: bool = True
     """Whether events form clusters; without them the session is the attention's weighted sum of its events."""
     clusters: int = Field(32, ge=1)
@@ -49,6 +52,15 @@ class AttentionClusteringConfig(SequenceConfig):
         epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss=NCE(n_samples=512, alpha=0.75)
     )
     """How it is trained."""
+
+    presets = {
+        "described": {
+            "gate_input": "linear",
+            "assignment": "straight-through",
+            "combination": "sum",
+            "recency": False,
+        },
+    }
 
     search = {**SequenceConfig.search, "clusters": Range(4, 64, log=True), "dropout": Range(0.0, 0.6)}
 
