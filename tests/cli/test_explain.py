@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from command import Outcome, segue, tree, write_shop
+from command import Outcome, segue, tree
 
 from segue import AttentionClustering, load, prepare
 from segue.data.synthetic import shop

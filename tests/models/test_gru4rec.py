@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from chains import Task, blocks, hit_rate, markov_chain, prefixes
-from largest_tensor import LargestTensor
 from neural_contract import NeuralModelContract
 from torch import nn
 from torch.nn import functional
 
+from largest_tensor import LargestTensor
 from segue.data.batches.session_parallel import SessionParallel
 from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError, ParameterError

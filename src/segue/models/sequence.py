@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from pydantic import Field
 

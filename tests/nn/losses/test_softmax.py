@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from largest_tensor import LargestTensor
 from torch import Tensor
 from torch.nn import functional
 
+from largest_tensor import LargestTensor
 from segue.nn.losses.softmax import full_cross_entropy, soft_cross_entropy
 
 ROWS, ITEMS, WIDTH = 150, 40, 6

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from largest_tensor import LargestTensor
 from test_softmax import gradients, inputs, plain
 
+from largest_tensor import LargestTensor
 from segue.nn.losses.wide_softmax import wide_cross_entropy
 
 
