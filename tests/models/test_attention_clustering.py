@@ -182,3 +182,12 @@ def test_many_clusters_of_a_session_have_a_colour_each_or_are_grey() -> None:
     scale = SessionAttention(events, clusters).chart()["hconcat"][0]["encoding"]["color"]["scale"]
     assert (len(set(scale["range"][:7])), scale["range"][7:]) == (7, [GREY, GREY])
     assert scale["domain"] == list(range(n))
+
+
+def test_the_context_of_events_is_read() -> None:
+    model = AttentionClustering(**SMALL | {"features": ("hour",), "training": {"epochs": 1}}).fit(blocks().train)
+    night, noon = (model.attention([101, 102], context={"time": f"2026-01-31T{hour}:00"}) for hour in ("03", "12"))
+    assert night.events["item"].equals(noon.events["item"])
+    assert not night.events["gate"].equals(noon.events["gate"])
+    with pytest.raises(ParameterError, match="context: attention-clustering can read time of a session, got 'shop'"):
+        model.attention([101], context={"shop": ["a"]})
