@@ -8,7 +8,7 @@ from pathlib import Path
 from struct import pack, unpack
 from typing import Any
 
-from segue.errors import import_extra
+from segue.errors import ParameterError, import_extra
 from segue.storage import replacing_file
 
 Spec = dict[str, Any]
@@ -78,6 +78,17 @@ def render_png(spec: Spec, scale: float) -> bytes:
         MissingExtraError: vl-convert is not installed.
     """
     return _compressed(vl_convert().vegalite_to_png(spec, scale=scale))
+
+
+def checked_picture(path: Path) -> Path:
+    """Return the path of a picture.
+
+    Raises:
+        ParameterError: its name does not end in .png or .svg.
+    """
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise ParameterError(f"out: must end in .png or .svg, got '{path}'")
+    return path
 
 
 def write_chart(spec: Spec, path: Path) -> None:

@@ -5,12 +5,18 @@ import pytest
 import torch
 from chains import Task, blocks, hit_rate, markov_chain, prefixes
 from neural_contract import NeuralModelContract
+from torch import nn
+from torch.nn import functional
 
+from largest_tensor import LargestTensor
+from segue.data.batches.session_parallel import SessionParallel
 from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.measure import measure
 from segue.models.gru4rec import GRU4Rec, GRU4RecTraining
+from segue.nn.losses.wide_softmax import _BUDGETS
 from segue.parameters import kinds_of, merge
+from segue.training.optimizers import AdamW
 from segue.training.runtime import Runtime
 
 SMALL: dict = {
@@ -34,6 +40,24 @@ class TestGRU4Rec(NeuralModelContract):
         "dropout_embedding": 0.1,
         "dropout_hidden": 0.1,
         "training": {"batch_size": 32, "loss": {"n_samples": 64}, "epochs": 6, "patience": None, "clip_norm": 5.0},
+    }
+
+
+class TestFullSoftmax(NeuralModelContract):
+    """One-hot items, the softmax over all items and Adam: what the preset ``movielens`` sets."""
+
+    model = GRU4Rec
+    parameters: ClassVar = {
+        "preset": "movielens",
+        "hidden_size": 24,
+        "dropout_embedding": 0.0,
+        "training": {"batch_size": 32, "learning_rate": 0.01, "epochs": 5},
+    }
+    make_task = staticmethod(markov_chain)
+    long: ClassVar = {
+        "preset": "movielens",
+        "hidden_size": 24,
+        "training": {"batch_size": 32, "epochs": 6, "patience": None},
     }
 
 
@@ -64,6 +88,10 @@ def test_every_cell_and_input_learns(cell: str, embedding: str, chain: Task) -> 
         {"loss": {"logq": 0.0, "accidental_hits": "keep"}},
         {"schedule": "cosine", "warmup": 0.1, "clip_norm": 1.0},
         {"loss": {"kind": "top1", "activation": "tanh"}},
+        {"optimizer": "adamw", "learning_rate": 0.01},
+        {"optimizer": "mixed", "learning_rate": 0.01, "table_learning_rate": 0.15, "momentum": 0.2},
+        {"optimizer": "adamw", "learning_rate": 0.01, "loss": "full-cross-entropy"},
+        {"optimizer": "mixed", "learning_rate": 0.01, "loss": "full-cross-entropy", "clip_norm": 1.0},
     ],
     ids=str,
 )
@@ -103,7 +131,68 @@ def test_a_log_without_pairs_is_refused(chain: Task) -> None:
         small().fit(single)
 
 
+@pytest.mark.parametrize("embedding", ["shared", "separate", "one-hot"])
+def test_the_softmax_over_all_items_equals_the_naive_one(embedding: str, chain: Task) -> None:
+    """The loss of some steps and the gradient of every parameter, where each lane is one row of all scores."""
+    model = small(embedding=embedding, training={"batch_size": 7, "loss": "full-cross-entropy"})
+    model.vocabulary = chain.train.vocabulary
+    model.network = network = model.assemble()
+    objective = model.objective(chain.train, 0, Runtime(device="cpu"))
+    lanes = SessionParallel(chain.train, 7)
+    objective.begin_epoch(0)
+    state = network.initial_state(7)
+    for step in range(9):
+        batch = lanes.batch(step)
+        state = [part * torch.from_numpy(~batch.starts).unsqueeze(1) for part in state]
+        items = torch.from_numpy(batch.inputs)
+        inputs = {"shared": network.output[items, :-1], "one-hot": items}.get(embedding)
+        output, state = network.step(network.input[items] if inputs is None else inputs, state)
+        state = [part.detach() for part in state]
+        naive = functional.cross_entropy(network.logits(output)[:, 1:], torch.from_numpy(batch.targets) - 1)
+        loss = objective.loss(step)
+        torch.testing.assert_close(loss, naive)
+        network.zero_grad()
+        loss.backward()
+        ours = {name: one.grad.to_dense().clone() for name, one in network.named_parameters()}
+        network.zero_grad()
+        naive.backward()
+        for name, one in network.named_parameters():
+            torch.testing.assert_close(ours[name], one.grad.to_dense(), rtol=1e-4, atol=1e-7)
+
+
+def test_a_step_never_holds_the_scores_of_all_lanes_and_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_items, budget = 3_000, 32 * 500
+    monkeypatch.setitem(_BUDGETS, "cpu", budget)
+    task = markov_chain(n_items=n_items, n_sessions=64)
+    model = small(hidden_size=4, training={"batch_size": 32, "loss": "full-cross-entropy"})
+    model.vocabulary = task.train.vocabulary
+    model.network = model.assemble()
+    objective = model.objective(task.train, 0, Runtime(device="cpu"))
+    objective.begin_epoch(0)
+    with LargestTensor() as largest:
+        objective.loss(0).backward()
+    n_items = len(task.train.vocabulary)
+    assert largest.numel == max(budget, 5 * (n_items + 1))
+    assert 32 * n_items > 2 * budget
+
+
+def test_adam_takes_the_steps_of_torch_on_dense_gradients() -> None:
+    def trained(sparse: bool) -> torch.Tensor:
+        table = nn.Parameter(torch.arange(12.0).view(4, 3))
+        optimizer = AdamW([table], 0.1)
+        for ids in ([1, 2, 1], [3, 1, 3]):
+            optimizer.zero_grad()
+            (functional.embedding(torch.tensor(ids), table, sparse=sparse).square().sum()).backward()
+            optimizer.step()
+        return table.detach()
+
+    assert torch.equal(trained(sparse=True), trained(sparse=False))
+
+
 def test_presets() -> None:
+    movielens = GRU4Rec(preset="movielens").config
+    assert (movielens.embedding, movielens.hidden_size, movielens.layers) == ("one-hot", 100, 1)
+    assert (movielens.training.loss.kind, movielens.training.optimizer) == ("full-cross-entropy", "adamw")
     usual = GRU4Rec().config.training
     kept = usual.loss.model_copy(update={"accidental_hits": "keep"})
     assert GRU4Rec(preset="authors").config.training == usual.model_copy(update={"loss": kept})
@@ -133,6 +222,13 @@ def test_all_mistakes_come_together() -> None:
             {"loss": {"activation": "tanh"}},
             r"loss\.activation: belongs to training\.loss 'bpr', .*'bpr-max', got training\.loss 'cross-entropy'",
         ),
+        (
+            {"loss": {"kind": "full-cross-entropy", "n_samples": 9}},
+            r"loss\.n_samples: belongs to training\.loss .*, got training\.loss 'full-cross-entropy'",
+        ),
+        ({"optimizer": "adamw", "momentum": 0.1}, r"momentum: must be 0 with the optimizer 'adamw', got 0\.1"),
+        ({"weight_decay": 0.1}, r"weight_decay: must be 0 with the optimizer 'adagrad', got 0\.1"),
+        ({"table_learning_rate": 0.1}, r"table_learning_rate: must be 0\.07 with the optimizer 'adagrad', got 0\.1"),
         (
             {"loss": {"kind": "bpr", "logq": 0.5}},
             r"loss\.logq: belongs to training\.loss 'cross-entropy', got training\.loss 'bpr'",

@@ -22,8 +22,8 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.models.gru4rec import GRU4Rec, GRU4RecTraining
 from segue.nn.sampling import SessionParallelNegatives
-from segue.training.objectives import SessionParallelObjective
 from segue.training.runtime import Runtime
+from segue.training.session_parallel import SessionParallelObjective
 
 LOG = [[1, 2, 3], [2, 4], [5, 1, 1, 6], [3, 7], [7, 2, 5, 8, 9], [9, 9], [4, 6, 2, 1], [8, 3]]
 ENDS_TOGETHER = [*LOG, [5, 3, 8]]

@@ -17,7 +17,8 @@ def plot(
     artifact: options.ModelFolder,
     kind: Annotated[str, typer.Option(help="pca, tsne, umap or spectrum.")] = "pca",
     color: Annotated[
-        str | None, typer.Option("--color", "--colour", help="popularity, or a column of the items' metadata.")
+        str | None,
+        typer.Option("--color", "--colour", help="popularity, cluster, or a column of the items' metadata."),
     ] = None,
     out: Annotated[
         list[Path] | None,

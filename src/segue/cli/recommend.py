@@ -1,7 +1,8 @@
 """`segue recommend`: recommend items for a session."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +10,10 @@ import segue
 from segue.cli import options
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
+
+if TYPE_CHECKING:
+    from segue.models.base import Model
+    from segue.models.session_attention import SessionAttention
 
 
 def recommend(
@@ -27,6 +32,12 @@ def recommend(
         list[str] | None,
         typer.Option(help="Further values of each event, for models that read them: shop=a,b or user=anna."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show gate, attention and cluster of each event (attention-clustering).")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --explain: chart to write (.png or .svg).", show_default=False)
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Recommend the next items for a session.
@@ -35,18 +46,30 @@ def recommend(
     segue recommend runs/shop-1/gru4rec --items 17,204,31
     segue recommend runs/shop-1/v-sknn --item "Pan, 24 cm" --item "Glass lid" -k 5
     segue recommend runs/shop-1/sasrec --items 17,204 --context time=2026-01-31T20:00,2026-01-31T20:05
+    segue recommend runs/shop-1/attention-clustering --items 17,204,31 --explain --out session.svg
     """
-    from segue.cli.tables import recommendation_table
+    from segue.charts import checked_picture
+    from segue.cli.tables import attention_tables, recommendation_table
     from segue.strict_json import dumps
 
-    session = _session(items, item or [])
+    session, values = _session(items, item or []), _context(context or [])
+    if out is not None and not explain:
+        raise ParameterError(f"--out: needs --explain, whose chart it is, got '{out}'")
+    if out is not None:
+        checked_picture(out)
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    answer = model.recommend(session, k, exclude_seen=exclude_seen, context=_context(context or []))
+    answer = model.recommend(session, k, exclude_seen=exclude_seen, context=values)
+    attention = _attention(model, session, values) if explain else None
+    if out is not None and attention is not None:
+        attention.write(out)
     if as_json:
-        typer.echo(dumps(asdict(answer)))
+        typer.echo(dumps({**asdict(answer), **({} if attention is None else {"attention": attention.to_dict()})}))
         return
     terminal().print(recommendation_table(answer, vocabulary))
+    if attention is not None:
+        for table in attention_tables(attention):
+            terminal().print(table)
     for unknown in answer.unknown:
         guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.did_you_mean(str(unknown))
         typer.echo(f"Ignored, as it is not in the training data: '{unknown}'{guess}")
@@ -54,6 +77,18 @@ def recommend(
         typer.echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")
     if answer.source == "popularity":
         typer.echo("No item of the session is known: these are the most popular items.")
+    if out is not None:
+        typer.echo(f"Wrote {out}.")
+
+
+def _attention(model: "Model", session: list[str], context: dict[str, Any]) -> "SessionAttention":
+    from segue.models.attention_clustering import AttentionClustering
+
+    if not isinstance(model, AttentionClustering):
+        raise ParameterError(
+            f"--explain: needs a model that gates and clusters events, {AttentionClustering.name}, got {model.name}"
+        )
+    return model.attention(session, context=context)
 
 
 def _session(items: str | None, each: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segue.experiment.results import ModelResult
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation
+    from segue.models.session_attention import SessionAttention
     from segue.models.summary import LayerSummary
     from segue.tuning.result import TrialRecord
 
@@ -231,6 +232,20 @@ def item_table(items: "pl.DataFrame") -> Table:
         cells = [shown(cell) if isinstance(cell, float) else typed(cell) if cell is not None else "-" for cell in row]
         table.add_row(*cells, style="bold" if place == 0 else "")
     return table
+
+
+def attention_tables(attention: "SessionAttention") -> list[Table]:
+    """Show the gates, attention weights and clusters of the events of a session, and the weights of its clusters."""
+    tables = []
+    for frame in (attention.events, attention.clusters):
+        if frame is not None:
+            left = {"item", "name"} & set(frame.columns)
+            heads = ((name.replace("_", " "), "left" if name in left else "right") for name in frame.columns)
+            table = _table(*(Column(head, justify=side) for head, side in heads))  # type: ignore[arg-type]
+            for row in frame.iter_rows():
+                table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+            tables.append(table)
+    return tables
 
 
 def _minute(time: str | None) -> str:

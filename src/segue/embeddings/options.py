@@ -13,6 +13,9 @@ Similarity = Literal["cosine", "dot"]
 POPULARITY = "popularity"
 """Colours items by their number of training events."""
 
+CLUSTER = "cluster"
+"""Colours items by the cluster that their network assigns to them."""
+
 MAX_PERPLEXITIES = 4
 """Pictures that fit side by side."""
 
@@ -34,8 +37,8 @@ class PlotOptions(BaseModel):
     kind: Kind = "pca"
     """The first two principal components, t-SNE, UMAP, or the variance of all components."""
     color: str = POPULARITY
-    """popularity, or a column of the items' metadata. Text and integers are categories and decimals numbers, unless the
-    name ends in :number or :category."""
+    """popularity; cluster, that of the network attention-clustering; or a column of the items' metadata. Text and
+    integers are categories and decimals numbers, unless the name ends in :number or :category."""
     perplexity: Annotated[tuple[Annotated[float, Field(ge=2)], ...], AfterValidator(_check_count)] = (5, 30, 50)
     """With tsne: effective number of neighbours; one panel for each, side by side."""
     neighbours: str | None = None

@@ -13,7 +13,7 @@ import torch
 from segue.charts import ALARM, CONFIG, INK, PALE, Spec, render_png, text_lines, write_chart
 from segue.embeddings.colours import CategoricalColours, Colours, colours_of
 from segue.embeddings.diagnostics import PrincipalComponents, diagnose, principal_components
-from segue.embeddings.options import PlotOptions, checked_suffix
+from segue.embeddings.options import CLUSTER, PlotOptions, checked_suffix
 from segue.embeddings.page import write_page
 from segue.embeddings.panels import (
     SMALL_WIDTH,
@@ -32,7 +32,14 @@ from segue.embeddings.projections import (
     umap_projection,
     usable_perplexities,
 )
-from segue.embeddings.vectors import ItemVectors, K, category_purity, item_vectors, nearest_neighbours
+from segue.embeddings.vectors import (
+    ItemVectors,
+    K,
+    category_purity,
+    item_vectors,
+    nearest_neighbours,
+    with_clusters,
+)
 from segue.models.base import Model
 from segue.progress import Progress
 from segue.validation import build
@@ -91,6 +98,8 @@ def plot(
     """
     chosen = build(PlotOptions, "plot", parameters={"kind": kind, **options})
     every = item_vectors(model, items, stage=chosen.stage)
+    if chosen.color == CLUSTER:
+        every = with_clusters(every, model, stage=chosen.stage)
     row = None if chosen.neighbours is None else every.find(chosen.neighbours)
     colours_of(every, chosen.color)  # Problems come before anything is computed.
     components = principal_components(every, chosen.seed)

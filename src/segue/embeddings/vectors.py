@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float32, Int64
 
 from segue.data.vocabulary import COLD, PADDING, Vocabulary
-from segue.embeddings.options import Similarity
+from segue.embeddings.options import CLUSTER, POPULARITY, Similarity
 from segue.errors import ParameterError
+from segue.models.attention_clustering import AttentionClustering
 from segue.models.base import Model
 from segue.models.two_stage import TwoStage
 from segue.rng import generator
@@ -122,6 +123,35 @@ def item_vectors(model: Model, metadata: pl.DataFrame | None = None, *, stage: s
     vectors = np.ascontiguousarray(table[PADDING + 1 : trained + 1], dtype=np.float32)
     items = model.vocabulary.table[:trained].drop(COLD, strict=False)
     return ItemVectors(vectors, items if metadata is None else _with_metadata(items, metadata))
+
+
+def with_clusters(points: ItemVectors, model: Model, *, stage: str | None = None) -> ItemVectors:
+    """Return the items of a model with a column of the cluster that the network assigns to each.
+
+    Args:
+        points: what ``item_vectors`` returned of the model; a column of that name is taken where a model has no
+            clusters.
+        model: the fitted model.
+        stage: which of two models of a two-stage model.
+
+    Raises:
+        ParameterError: the model has no clusters, or both it and the metadata have some.
+    """
+    model, listed = _single_model(model, stage), CLUSTER in points.metadata
+    if not isinstance(model, AttentionClustering):
+        if listed:
+            return points
+        raise ParameterError(
+            f"color: '{CLUSTER}' needs a network that assigns items to clusters, {AttentionClustering.name}, got "
+            f"{model.name}; write {POPULARITY} or a column of the items' metadata"
+        )
+    if listed:
+        raise ParameterError(
+            f"color: '{CLUSTER}' is both the network's clusters and a column of the items' metadata; rename the "
+            f"column, or write {CLUSTER}:category for it"
+        )
+    clusters = pl.Series(CLUSTER, model.clusters()[: len(points)])
+    return ItemVectors(points.vectors, points.items.with_columns(clusters))
 
 
 def _single_model(model: Model, stage: str | None) -> Model:

@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from jaxtyping import Int64
 from pydantic import Field
+from torch import Tensor
 
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.persistence import ModelConfig
+from segue.models.requests import EventContext, Session, encode_sessions, event_context, session_lists
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.models.session_attention import SessionAttention
+from segue.nn.encoders.attention import GatedAttention, GateInput
+from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder
 from segue.nn.losses.config import NCE
 from segue.spaces import Range
 from segue.training.config import SequenceTraining
@@ -20,8 +25,10 @@ from segue.training.config import SequenceTraining
 class AttentionClusteringConfig(SequenceConfig):
     """Parameters of the attention-clustering network."""
 
-    gate_input: Literal["hidden", "embedding"] = "hidden"
-    """Input of the gate of an event: its hidden vector, or its embedding."""
+    gate_input: GateInput = "hidden"
+    """What the gate of an event is computed from: the product of the importance vector with its hidden vector or with
+    its embedding, or a linear layer of its embedding. The linear layer gates each component, and the attention then
+    scores the gated vector."""
     clustering: bool = True
     """Whether events form clusters; without them the session is the attention's weighted sum of its events."""
     clusters: int = Field(32, ge=1)
@@ -49,6 +56,15 @@ class AttentionClusteringConfig(SequenceConfig):
         epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss=NCE(n_samples=512, alpha=0.75)
     )
     """How it is trained."""
+
+    presets = {
+        "described": {
+            "gate_input": "linear",
+            "assignment": "straight-through",
+            "combination": "sum",
+            "recency": False,
+        },
+    }
 
     search = {**SequenceConfig.search, "clusters": Range(4, 64, log=True), "dropout": Range(0.0, 0.6)}
 
@@ -117,6 +133,50 @@ class AttentionClustering(SequenceModel):
         chosen: np.ndarray = self.network.members()[1:].argmax(1).cpu().numpy()
         return chosen
 
+    def attention(self, session: Session, *, context: EventContext | None = None) -> SessionAttention:
+        """Return how the network reads one session: gates, attention weights and clusters of its events.
+
+        Args:
+            session: item ids or unique item names, oldest first.
+            context: further values of each event; see ``Model.recommend``.
+
+        Raises:
+            ParameterError: it is not one session, or holds no item that the model knows.
+        """
+        self._require_fitted()
+        lists, several = session_lists(session)
+        if several:
+            raise ParameterError(f"session: must be the item ids of one session, got {session!r}")
+        indices = self.vocabulary.index(lists[0])
+        columns = event_context(context, several=False, model=self.name, known=self.context_columns)
+        prefixes = encode_sessions([indices], self.vocabulary, columns)
+        if not prefixes.lengths[0]:
+            raise ParameterError(f"session: must contain an item that the model knows, got {list(lists[0])!r}")
+        window = self.network.window(prefixes)
+        gated, weights, final = self.network.explain(window)
+        rows = window.items[0].cpu().numpy() - 1
+        names = {"name": pl.Series(self.vocabulary.names.names[1:])} if self.vocabulary.names.column else {}
+        events = pl.DataFrame({"item": self.vocabulary.ids, **names})[rows].with_columns(
+            gate=_column(gated.gates[0].mean(-1)), attention=_column(weights[0, -1])
+        )
+        clusters = None
+        if final is not None:
+            members = final.members[0]
+            events = events.with_columns(
+                cluster=_column(members.argmax(-1)),
+                membership=_column(members.amax(-1)),
+                final_attention=_column(final.events[0, -1]),
+            )
+            clusters = pl.DataFrame({"share": _column(final.shares[0, -1]), "weight": _column(final.clusters[0, -1])})
+            clusters = clusters.with_row_index("cluster").filter(pl.col("weight") > 0).cast({"cluster": pl.Int64})
+            clusters = clusters.sort("weight", descending=True, maintain_order=True)
+        unknown = (raw for raw, index in zip(lists[0], indices, strict=True) if not self.vocabulary.is_known(index))
+        return SessionAttention(events, clusters, tuple(unknown))
+
     def share_in_use(self) -> float:
         """Return the share of the clusters that hold at least one item."""
         return len(np.unique(self.clusters())) / self.config.clusters
+
+
+def _column(values: Tensor) -> pl.Series:
+    return pl.Series(values.cpu().numpy())

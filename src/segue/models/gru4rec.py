@@ -1,5 +1,6 @@
-"""GRU4Rec: recurrent layers trained on session-parallel mini-batches with sampled losses."""
+"""GRU4Rec: recurrent layers trained on session-parallel mini-batches, with sampled losses or over all items."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int, Int64
 from pydantic import BeforeValidator, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from segue.data.batches.session_parallel import SessionParallel
 from segue.data.indices import item_indices, whole_number
@@ -18,17 +19,17 @@ from segue.models.neural import NeuralConfig, NeuralModel
 from segue.models.persistence import ModelConfig
 from segue.models.requests import Allowed, Excluded, item_filters
 from segue.nn.encoders.recurrent import GRU4RecEncoder
-from segue.nn.losses.config import AccidentalHitsMixin, LogQMixin, SampledLoss, by_name
+from segue.nn.losses.config import AccidentalHitsMixin, LogQMixin, LossConfig, SampledLoss, by_name
 from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max
-from segue.nn.losses.sampled import StepLoss, session_parallel
+from segue.nn.losses.sampled import StepLoss, full_session_parallel, session_parallel
 from segue.nn.losses.softmax import ProductPrecision
 from segue.nn.sampling import SessionParallelNegatives
 from segue.parameters import KIND
 from segue.spaces import Around, Range
 from segue.training.config import TrainingConfig
-from segue.training.objectives import SessionParallelObjective
 from segue.training.optimizers import RowAdagrad
 from segue.training.runtime import Runtime
+from segue.training.session_parallel import SessionParallelObjective
 
 
 class LaneLossConfig(AccidentalHitsMixin, SampledLoss):
@@ -37,6 +38,11 @@ class LaneLossConfig(AccidentalHitsMixin, SampledLoss):
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> SessionParallelNegatives:
         """Return what draws the negatives."""
         return SessionParallelNegatives(self.sampler(support, seed), support, reject_hits=self.reject_hits)
+
+    @property
+    def min_lanes(self) -> int:
+        """Lanes that a step needs: the targets of the others are the only negatives where none are drawn."""
+        return 1 if self.n_samples else 2
 
 
 class LaneCrossEntropy(LogQMixin, LaneLossConfig):
@@ -79,7 +85,26 @@ class LaneBPRMax(LaneRanking):
         return partial(bpr_max, regularisation=self.bpreg)
 
 
-LaneLoss = Annotated[LaneCrossEntropy | LaneRanking | LaneBPRMax, Field(discriminator=KIND), BeforeValidator(by_name)]
+class LaneFullCrossEntropy(LossConfig):
+    """Softmax cross-entropy over all items, in chunks of items."""
+
+    kind: Literal["full-cross-entropy"] = "full-cross-entropy"
+
+    def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
+        """Return the loss of a step."""
+        return full_session_parallel
+
+    @property
+    def min_lanes(self) -> int:
+        """Lanes that a step needs."""
+        return 1
+
+
+LaneLoss = Annotated[
+    LaneCrossEntropy | LaneFullCrossEntropy | LaneRanking | LaneBPRMax,
+    Field(discriminator=KIND),
+    BeforeValidator(by_name),
+]
 """Any loss of GRU4Rec; a bare name stands for the loss with its defaults."""
 
 
@@ -91,9 +116,12 @@ class GRU4RecTraining(TrainingConfig):
     batch_size: int = Field(64, ge=1)
     """Lanes: sessions that are walked through side by side."""
     learning_rate: float = Field(0.05, gt=0)
-    """Step size of Adagrad."""
+    """Step size of the optimiser, before the schedule."""
+    optimizer: Literal["adagrad", "adamw", "mixed"] = "adagrad"
+    """adagrad (sparse updates of the items in use); adamw (Adam, which moves all items; use a learning_rate near
+    0.001); or mixed (Adagrad for the item tables, AdamW for all else)."""
     momentum: float = Field(0.0, ge=0, lt=1)
-    """Share of a parameter's last step that is added to its next one."""
+    """Share of a parameter's last step that Adagrad adds to its next one."""
     loss: LaneLoss = LaneCrossEntropy(n_samples=2048)
     """What is minimised, by name; another loss keeps the values of the parameters that it shares with the usual one."""
 
@@ -127,6 +155,11 @@ class GRU4RecConfig(NeuralConfig):
             "dropout_embedding": 0.3,
             "training": {"loss": "cross-entropy"},
         },
+        "movielens": {
+            "embedding": "one-hot",
+            "dropout_embedding": 0.25,
+            "training": {"learning_rate": 0.001, "optimizer": "adamw", "loss": "full-cross-entropy"},
+        },
     }
 
     search = {
@@ -158,10 +191,20 @@ class GRU4Rec(NeuralModel):
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
         plan = self.config.training
-        if plan.loss.n_samples == 0 and plan.batch_size == 1:
+        if plan.batch_size < plan.loss.min_lanes:
             raise ParameterError(
                 f"{self.name}.training.batch_size: must be at least 2 with loss.n_samples 0, got 1: the other lanes' "
                 "targets are the negatives"
+            )
+
+    def config_problems(self) -> Iterator[str]:
+        """Yield what is wrong with the training section; see ``NeuralModel.config_problems``."""
+        yield from super().config_problems()
+        plan = self.config.training
+        if plan.optimizer == "adamw" and plan.momentum > 0:
+            yield (
+                f"momentum: must be 0 with the optimizer 'adamw', got {plan.momentum:g}: AdamW has a momentum of its "
+                "own; use 'adagrad' or 'mixed'"
             )
 
     def build(self, n_items: int) -> GRU4RecEncoder:
@@ -207,17 +250,16 @@ class GRU4Rec(NeuralModel):
             return self._list(state.output, k, mask, excluded)
 
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> SessionParallelObjective:
-        """Return the sampled loss over session-parallel batches."""
+        """Return the loss over session-parallel batches."""
         plan, section = self.config.training, self.config.training.loss
-        lanes = SessionParallel(train, plan.batch_size, min_lanes=1 if section.n_samples else 2)
+        lanes = SessionParallel(train, plan.batch_size, min_lanes=section.min_lanes)
         loss = section.loss(len(train.vocabulary), runtime.product_precision())
         negatives = section.negatives(train.vocabulary.support, seed)
         return SessionParallelObjective(self.network, lanes, loss, negatives, runtime)
 
-    def optimizer(self) -> RowAdagrad:
-        """Return Adagrad on the rows in use."""
-        plan = self.config.training
-        return RowAdagrad(self.network.parameters(), plan.learning_rate, plan.momentum)
+    def adagrad(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> RowAdagrad:
+        """Return Adagrad with momentum."""
+        return RowAdagrad(parameters, learning_rate, self.config.training.momentum)
 
 
 @dataclass(frozen=True, eq=False)

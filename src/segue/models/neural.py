@@ -2,19 +2,20 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from torch import Tensor
+from torch import Tensor, nn
 
 from segue.data.arrays import read_only
 from segue.data.cases import Cases
 from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.models.dot_product import DotProductModel
 from segue.models.persistence import ModelConfig
@@ -25,7 +26,7 @@ from segue.spaces import Around, Choice
 from segue.training.config import TrainingConfig, fine_tuning_sessions
 from segue.training.loop import Trainer
 from segue.training.objectives import Objective
-from segue.training.optimizers import Optimizer
+from segue.training.optimizers import AdamW, Optimizer, RowAdagrad, SplitOptimizer
 from segue.training.runtime import EpochRecord, Runtime
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,26 @@ class NeuralModel(DotProductModel):
     _output: tuple[Tensor, Tensor | None] | None = None
     """The output table of the trained network: embeddings and biases."""
 
+    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
+        super().__init__(config, preset=preset, **parameters)
+        if problems := [f"{self.name}.training.{problem}" for problem in self.config_problems()]:
+            raise ParameterError("\n".join(problems))
+
+    def config_problems(self) -> Iterator[str]:
+        """Yield what is wrong with the training section, each problem beginning with the name of the parameter."""
+        plan = self.config.training
+        usual = type(plan)()
+        if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
+            yield (
+                f"table_learning_rate: must be {usual.table_learning_rate} with the optimizer '{plan.optimizer}', got "
+                f"{plan.table_learning_rate:g}: only 'mixed' has a step size of its own for the tables"
+            )
+        if plan.optimizer == "adagrad" and plan.weight_decay > 0:
+            yield (
+                f"weight_decay: must be 0 with the optimizer 'adagrad', got {plan.weight_decay:g}: it touches only "
+                "the items in use and decays none; use 'adamw' or 'mixed'"
+            )
+
     @abstractmethod
     def build(self, n_items: int) -> Encoder:
         """Return a network with fresh weights for ``n_items`` items."""
@@ -66,9 +87,24 @@ class NeuralModel(DotProductModel):
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
         """Return what ``self.network`` minimises on ``train``."""
 
-    @abstractmethod
     def optimizer(self) -> Optimizer:
-        """Return the optimiser of ``self.network``."""
+        """Return the optimiser of ``self.network`` that the training section names."""
+        plan, parameters = self.config.training, dict(self.network.named_parameters())
+        if plan.optimizer == "adagrad":
+            return self.adagrad(parameters.values(), plan.learning_rate)
+        names = self.rows_per_item() if plan.optimizer == "mixed" else set()
+        others = [parameter for name, parameter in parameters.items() if name not in names]
+        tables = self.adagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate) if names else None
+        for group in tables.param_groups if tables is not None else ():
+            group["scale"] = plan.table_learning_rate / plan.learning_rate
+        if tables is not None and not others:
+            return tables
+        adamw = AdamW(others, plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True)
+        return adamw if tables is None else SplitOptimizer(tables, adamw)
+
+    def adagrad(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> RowAdagrad:
+        """Return Adagrad as the model uses it."""
+        return RowAdagrad(parameters, learning_rate)
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train. Without ``valid`` all epochs are run and the last one is kept."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from pydantic import Field
 
@@ -18,14 +17,12 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
-from segue.models.persistence import ModelConfig
 from segue.models.requests import check_training
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import ContextEmbedding
 from segue.spaces import Around, Choice
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.objectives import AuxiliaryLoss, DistillationLoss, NextItemObjective, Objective
-from segue.training.optimizers import Optimizer, RowAdagrad, SplitOptimizer
 from segue.training.runtime import EpochRecord, Runtime
 from segue.training.soft_labels import SoftLabels, Teacher, predict_soft_labels, require_teacher
 
@@ -69,23 +66,10 @@ class SequenceModel(NeuralModel):
     context: Context
     _auxiliary: AuxiliaryLoss | None = None
 
-    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
-        super().__init__(config, preset=preset, **parameters)
-        if problems := [f"{self.name}.training.{problem}" for problem in self._config_problems(self.config.training)]:
-            raise ParameterError("\n".join(problems))
-
-    def _config_problems(self, plan: SequenceTraining) -> Iterator[str]:
-        usual = type(plan)()
-        if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
-            yield (
-                f"table_learning_rate: must be {usual.table_learning_rate} with the optimizer '{plan.optimizer}', got "
-                f"{plan.table_learning_rate:g}: only 'mixed' has a step size of its own for the tables"
-            )
-        if plan.optimizer == "adagrad" and plan.weight_decay > 0:
-            yield (
-                f"weight_decay: must be 0 with the optimizer 'adagrad', got {plan.weight_decay:g}: it touches only "
-                "the items in use and decays none; use 'adamw' or 'mixed'"
-            )
+    def config_problems(self) -> Iterator[str]:
+        """Yield what is wrong with the training section; see ``NeuralModel.config_problems``."""
+        yield from super().config_problems()
+        plan = self.config.training
         if plan.positions == "all" and not self.Network.causal:
             yield (
                 f"positions: must be 'last' (or 'auto'), got 'all': a state of {self.name} depends on later events of "
@@ -268,23 +252,6 @@ class SequenceModel(NeuralModel):
             return EveryPosition(train, plan.batch_size, longest, seed, recent_only=plan.windows == "recent")
         width = longest if self.Network.fixed_width else None
         return EveryPrefix(train, plan.batch_size, longest, seed, width=width, click_dropout=plan.click_dropout)
-
-    def optimizer(self) -> Optimizer:
-        """Return the optimiser that the training section names."""
-        plan, parameters = self.config.training, dict(self.network.named_parameters())
-        if plan.optimizer == "adagrad":
-            return RowAdagrad(parameters.values(), plan.learning_rate)
-        names = self.rows_per_item() if plan.optimizer == "mixed" else set()
-        others = [parameter for name, parameter in parameters.items() if name not in names]
-        tables = RowAdagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate) if names else None
-        for group in tables.param_groups if tables is not None else ():
-            group["scale"] = plan.table_learning_rate / plan.learning_rate
-        if tables is not None and not others:
-            return tables
-        adamw = torch.optim.AdamW(
-            others, plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True
-        )
-        return adamw if tables is None else SplitOptimizer(tables, adamw)
 
 
 def _soft_labels(

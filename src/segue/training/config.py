@@ -49,6 +49,14 @@ class TrainingConfig(Section):
     """Validation metric that picks the best epoch."""
     fine_tuning: FineTuning = FineTuning()
     """A second training, on a selection of the sessions."""
+    optimizer: Literal["adamw", "adagrad", "mixed"] = "adamw"
+    """adamw; adagrad (sparse updates, faster for large catalogues; use a learning_rate near 0.07); or mixed (Adagrad
+    for the item embeddings, AdamW for all else)."""
+    table_learning_rate: float = Field(0.07, gt=0)
+    """Learning rate of Adagrad if the optimizer is 'mixed'; learning_rate is then that of AdamW. Fine-tuning with
+    another learning_rate scales both."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decay of AdamW; Adagrad has none."""
 
     _selects = field_validator("metric")(selection_metric)
 
@@ -82,14 +90,6 @@ class Privileged(Distillation):
 class SequenceTraining(TrainingConfig):
     """How a sequence encoder is trained."""
 
-    optimizer: Literal["adamw", "adagrad", "mixed"] = "adamw"
-    """adamw; adagrad (sparse updates, faster for large catalogues; use a learning_rate near 0.07); or mixed (Adagrad
-    for the item embeddings, AdamW for all else)."""
-    table_learning_rate: float = Field(0.07, gt=0)
-    """Learning rate of Adagrad if the optimizer is 'mixed'; learning_rate is then that of AdamW. Fine-tuning with
-    another learning_rate scales both."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Decay of AdamW; Adagrad has none."""
     positions: Literal["auto", "all", "last"] = "auto"
     """Where the next item is predicted: at all positions of a window (causal encoders only), or after the last event
     of every prefix; auto takes all where it can."""

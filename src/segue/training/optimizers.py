@@ -123,6 +123,19 @@ class RowAdagrad(torch.optim.Optimizer):
         parameter.add_(step)
 
 
+class AdamW(torch.optim.AdamW):
+    """``torch.optim.AdamW`` that reads a sparse gradient as the dense one it stands for."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and parameter.grad.is_sparse:
+                    parameter.grad = parameter.grad.to_dense()
+        super().step()
+
+
 class SplitOptimizer:
     """Two optimisers for one network: one for the tables with a row per item, one for all other parameters.
 

@@ -1,6 +1,7 @@
 """The clustering layer against its definition, written as loops over prefixes, clusters and events, in each mode."""
 
 import math
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 
 from segue.data.batches.windows import Window
-from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder, GatedAttention
+from segue.nn.encoders.attention import GatedAttention
+from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder
 
 WIDTH, CLUSTERS = 3, 4
 SESSIONS = torch.tensor([[0, 0, 5, 2], [1, 4, 1, 3], [0, 0, 0, 6]])
@@ -19,7 +21,7 @@ MODES = [
         ("pooled", "trained"),
         ("product", "sum"),
         ("shared", "own"),
-        ("hidden", "embedding"),
+        ("hidden", "embedding", "linear"),
     )
     if mode[1:3] != ("trained", "sum")  # refused by the model: the assignment would have no gradient
 ]
@@ -73,32 +75,52 @@ def assigned(network: ClusteringEncoder, gated: Tensor, temperature: float) -> l
     return [float(k == best) + (share - share.detach()) for k, share in enumerate(softmax(logits))]
 
 
-def by_definition(network: ClusteringEncoder, session: list[int], temperature: float) -> Tensor:
-    """The state after one session, by the equations of the design."""
+@dataclass
+class Parts:
+    """The state after one session, and what it is made of: by event and, of clusters that are not empty, by cluster."""
+
+    state: Tensor
+    gates: list[Tensor]
+    attention: list[Tensor]
+    members: list[list[Tensor]]
+    shares: dict[int, Tensor]
+    clusters: dict[int, Tensor]
+    events: list[Tensor]
+
+
+def by_definition(network: ClusteringEncoder, session: list[int], temperature: float) -> Parts:
+    """One session, by the equations of the design."""
     attention, clusters = network.attention, network.clusters
     w = attention.importance
     of_events = w if clusters.importance is None else clusters.importance
     e = [network.items[item] for item in session]
     u = [torch.tanh(attention.hidden.weight @ one + attention.hidden.bias) for one in e]
-    q = u if attention.gate_input == "hidden" else e
-    h = [torch.sigmoid(q[t] @ w) * u[t] for t in range(len(e))]
-    near = [network.recency[len(e) - 1 - t] for t in range(len(e))]
-    alpha = softmax([u[t] @ w + near[t] for t in range(len(e))])
+    if attention.gate_input == "linear":
+        g = [torch.sigmoid(attention.gate.weight @ one + attention.gate.bias) for one in e]
+    else:
+        g = [torch.sigmoid(one @ w) for one in (u if attention.gate_input == "hidden" else e)]
+    h = [g[t] * u[t] for t in range(len(e))]
+    scored = h if attention.gate_input == "linear" else u
+    near = [0.0 if network.recency is None else network.recency[len(e) - 1 - t] for t in range(len(e))]
+    alpha = softmax([scored[t] @ w + near[t] for t in range(len(e))])
     z = [assigned(network, one, temperature) for one in h]
     b = softmax([e[t] @ of_events + near[t] for t in range(len(e))])
-    vectors, held, shares = [], [], []
+    vectors, attended, mass = {}, {}, {}
     for k in range(CLUSTERS):
-        mass = sum(alpha[t] * z[t][k] for t in range(len(e)))
-        if mass > 1e-6:
-            pooled = sum(alpha[t] * z[t][k] * h[t] for t in range(len(e))) / mass
-            vectors.append(pooled if clusters.vectors is None else clusters.vectors[k])
-            shares.append(sum(b[t] * z[t][k] for t in range(len(e))))
-            held.append(k)
-    a = softmax([vector @ w for vector in vectors])
+        share = sum(alpha[t] * z[t][k] for t in range(len(e)))
+        if share > 1e-6:
+            mass[k] = share
+            pooled = sum(alpha[t] * z[t][k] * h[t] for t in range(len(e))) / share
+            vectors[k] = pooled if clusters.vectors is None else clusters.vectors[k]
+            attended[k] = sum(b[t] * z[t][k] for t in range(len(e)))
+    a = dict(zip(vectors, softmax([vector @ w for vector in vectors.values()]), strict=True))
+    if clusters.combination == "product":
+        total = sum(a[k] * attended[k] for k in a)
+        a = {k: a[k] * attended[k] / total for k in a}
+    state = sum(a[k] * vectors[k] for k in a)
     if clusters.combination == "sum":
-        return sum(a[k] * vectors[k] for k in range(len(held))) + sum(b[t] * e[t] for t in range(len(e)))
-    weights = [a[k] * shares[k] for k in range(len(held))]
-    return sum(weights[k] / sum(weights) * vectors[k] for k in range(len(held)))
+        state = state + sum(b[t] * e[t] for t in range(len(e)))
+    return Parts(state, g, alpha, z, mass, a, b)
 
 
 def close(one: Tensor, other: Tensor) -> None:
@@ -115,7 +137,7 @@ def test_forward_and_backward_equal_the_definition(
     states = network.states(Window(SESSIONS))
     real = SESSIONS > 0
     expected = [
-        by_definition(network, [item for item in row[: end + 1].tolist() if item], temperature)
+        by_definition(network, [item for item in row[: end + 1].tolist() if item], temperature).state
         for row in SESSIONS
         for end in range(SESSIONS.shape[1])
         if row[end] > 0
@@ -127,6 +149,26 @@ def test_forward_and_backward_equal_the_definition(
     theirs = torch.autograd.grad(torch.stack(expected), parameters, gradient)
     for one, other in zip(ours, theirs, strict=True):
         close(one, other)
+
+
+@pytest.mark.parametrize(("assignment", "vectors", "combination", "importance", "gate"), MODES[::5])
+def test_what_a_state_is_made_of_equals_the_definition(
+    assignment: str, vectors: str, combination: str, importance: str, gate: str
+) -> None:
+    network = encoder(assignment, vectors, combination, importance, gate).eval()
+    for row in SESSIONS:
+        session = [item for item in row.tolist() if item]
+        parts = by_definition(network, session, 0.5)
+        gated, weights, final = network.explain(Window(row[None]))
+        real = slice(len(row) - len(session), None)
+        close(gated.gates[0, real], torch.stack(parts.gates).view(len(session), -1))
+        close(weights[0, -1, real], torch.stack(parts.attention))
+        close(final.events[0, -1, real], torch.stack(parts.events))
+        close(final.members[0, real], torch.stack([torch.stack(one) for one in parts.members]))
+        kept = list(parts.clusters)
+        close(final.clusters[0, -1, kept], torch.stack(list(parts.clusters.values())))
+        close(final.shares[0, -1, kept], torch.stack(list(parts.shares.values())))
+        assert final.clusters[0, -1].sum().item() == pytest.approx(1)
 
 
 def test_two_events_by_hand() -> None:

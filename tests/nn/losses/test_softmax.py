@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from largest_tensor import LargestTensor
 from segue.nn.losses.softmax import full_cross_entropy, soft_cross_entropy
 
 ROWS, ITEMS, WIDTH = 150, 40, 6
@@ -69,19 +69,6 @@ def test_targets_far_below_and_far_above_the_rest_stay_finite(precision: str) ->
     loss = full_cross_entropy(states, table, targets, weights, precision=precision)
     torch.testing.assert_close(loss, expected, rtol=0.01, atol=0)
     torch.testing.assert_close(gradients(loss, states, table), gradients(expected, states, table), rtol=0.02, atol=0.01)
-
-
-class LargestTensor(TorchDispatchMode):
-    """Watches the size of every tensor that is made."""
-
-    numel = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, (tuple, list)) else (made,):
-            if isinstance(tensor, Tensor):
-                self.numel = max(self.numel, tensor.numel())
-        return made
 
 
 def test_all_scores_never_exist_at_once() -> None:

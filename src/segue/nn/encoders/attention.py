@@ -1,6 +1,7 @@
-"""Attention: scaled dot products for transformers, an additive form for session networks, and the masks of both."""
+"""Attention: scaled dot products for transformers, additive and gated forms for session networks, and their masks."""
 
 import math
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -97,3 +98,57 @@ class SessionAttention(nn.Module):
             weights = self.weights(compared).squeeze(3).masked_fill(~mask, -torch.inf).softmax(dim=2)
         pooled: Tensor = weights @ events
         return pooled
+
+
+GateInput = Literal["hidden", "embedding", "linear"]
+
+
+class Gated(NamedTuple):
+    """Events as a gate lets them through.
+
+    Attributes:
+        gates: the gate of each event, G = 1, or of each component of it, G = D.
+        vectors: gated vector ``h`` of each event.
+        attention: its attention before the softmax.
+    """
+
+    gates: Float[Tensor, "*B G"]
+    vectors: Float[Tensor, "*B D"]
+    attention: Float[Tensor, "*B"]
+
+
+class GatedAttention(nn.Module):
+    """A gated vector of each event, and its attention by a learnt importance vector ``w``.
+
+    With ``u = tanh(W e + b)`` and the gate ``g``, the gated vector is ``h = g u``:
+
+        hidden      g = sigma(u . w)      attention u . w
+        embedding   g = sigma(e . w)      attention u . w
+        linear      g = sigma(V e + c)    attention h . w  (Ilse et al. 2018, arXiv 1802.04712)
+
+    Args:
+        hidden_size: width D.
+        gate_input: what the gate is computed from, see above; with ``linear`` each component has its own.
+    """
+
+    def __init__(self, *, hidden_size: int, gate_input: GateInput = "hidden") -> None:
+        super().__init__()
+        self.hidden = nn.Linear(hidden_size, hidden_size)
+        self.importance = nn.Parameter(torch.empty(hidden_size))
+        self.gate = nn.Linear(hidden_size, hidden_size) if gate_input == "linear" else None
+        self.gate_input = gate_input
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.normal_(self.importance, std=hidden_size**-0.5)
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.bias)
+
+    def forward(self, events: Float[Tensor, "*B D"]) -> Gated:
+        """Return gate, gated vector and attention of each event."""
+        hidden = torch.tanh(self.hidden(events))
+        if self.gate is not None:
+            gates = torch.sigmoid(self.gate(events))
+            vectors = gates * hidden
+            return Gated(gates, vectors, vectors @ self.importance)
+        attention = hidden @ self.importance
+        gate = torch.sigmoid(attention if self.gate_input == "hidden" else events @ self.importance).unsqueeze(-1)
+        return Gated(gate, gate * hidden, attention)

@@ -1,7 +1,7 @@
-"""Gated attention and clusters of events inside a session: the layers of the attention-clustering network."""
+"""Clusters of events inside a session: the layers of the attention-clustering network."""
 
 import math
-from typing import Literal, Unpack
+from typing import Literal, NamedTuple, Unpack
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
-from segue.nn.encoders.attention import attention_mask
+from segue.nn.encoders.attention import Gated, GatedAttention, attention_mask
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
 
@@ -17,32 +17,6 @@ _LEAST = 1e-6
 """Share of the session's attention below which a cluster is empty."""
 _TINY = 1e-30
 """Keeps the logarithm of a cluster's share of the events finite."""
-
-
-class GatedAttention(nn.Module):
-    """A gated vector of each event, and its attention by a learnt importance vector ``w``.
-
-    ``u = tanh(W e + b)``, gate ``g = sigma(q . w)``, ``h = g u``, where ``q`` is ``u`` or ``e``.
-
-    Args:
-        hidden_size: width D.
-        gate_input: input of the gate: the hidden vector ``u``, or the embedding ``e``.
-    """
-
-    def __init__(self, *, hidden_size: int, gate_input: Literal["hidden", "embedding"] = "hidden") -> None:
-        super().__init__()
-        self.hidden = nn.Linear(hidden_size, hidden_size)
-        self.importance = nn.Parameter(torch.empty(hidden_size))
-        self.gate_input = gate_input
-        nn.init.zeros_(self.hidden.bias)
-        nn.init.normal_(self.importance, std=hidden_size**-0.5)
-
-    def forward(self, events: Float[Tensor, "*B D"]) -> tuple[Float[Tensor, "*B D"], Float[Tensor, "*B"]]:
-        """Return the gated vector ``h`` of each event, and ``u . w``, its attention before the softmax."""
-        hidden = torch.tanh(self.hidden(events))
-        attention = hidden @ self.importance
-        gate = torch.sigmoid(attention if self.gate_input == "hidden" else events @ self.importance)
-        return gate.unsqueeze(-1) * hidden, attention
 
 
 class Assignment(nn.Module):
@@ -80,6 +54,22 @@ class Assignment(nn.Module):
         hard = functional.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
         soft = logits.softmax(-1)
         return hard + (soft - soft.detach())
+
+
+class ClusterWeights(NamedTuple):
+    """What the final attention gives to clusters and events, after each event of a session.
+
+    Attributes:
+        members: how much of each event belongs to each cluster.
+        shares: share of each cluster in the attention to the events.
+        clusters: weight of each cluster in the state; 0 where it is empty.
+        events: weight of each event (column) after another (row).
+    """
+
+    members: Float[Tensor, "B L K"]
+    shares: Float[Tensor, "B L K"]
+    clusters: Float[Tensor, "B L K"]
+    events: Float[Tensor, "B L L"]
 
 
 class ClusterAttention(nn.Module):
@@ -130,7 +120,24 @@ class ClusterAttention(nn.Module):
         mask: Float[Tensor, "B L L"],
         importance: Float[Tensor, "D"],
     ) -> Float[Tensor, "B L D"]:
-        """Return the state after each event.
+        """Return the state after each event; the arguments are those of ``weigh``."""
+        members, shares, chosen, attended = self.weigh(events, gated, weights, mask, importance)
+        if self.vectors is None:
+            of_events = (chosen / shares.clamp(min=_LEAST)) @ members.mT  # [B, L, L]
+            states: Tensor = (weights * of_events) @ gated
+        else:
+            states = chosen @ self.vectors
+        return states if self.combination == "product" else states + attended @ events
+
+    def weigh(
+        self,
+        events: Float[Tensor, "B L D"],
+        gated: Float[Tensor, "B L D"],
+        weights: Float[Tensor, "B L L"],
+        mask: Float[Tensor, "B L L"],
+        importance: Float[Tensor, "D"],
+    ) -> ClusterWeights:
+        """Return the weights of clusters and events.
 
         Args:
             events: embedding ``e`` of each event.
@@ -140,21 +147,16 @@ class ClusterAttention(nn.Module):
             importance: importance vector ``w``.
         """
         members = self.assignment(gated)  # [B, L, K]
-        share = weights @ members  # [B, L, K]
+        shares = weights @ members  # [B, L, K]
         attended = prefix_softmax(events @ (importance if self.importance is None else self.importance), mask)
         if self.vectors is None:
-            keys = weights @ (members * (gated @ importance).unsqueeze(-1)) / share.clamp(min=_LEAST)
+            keys = weights @ (members * (gated @ importance).unsqueeze(-1)) / shares.clamp(min=_LEAST)
         else:
-            keys = (self.vectors @ importance).expand_as(share)
+            keys = (self.vectors @ importance).expand_as(shares)
         if self.combination == "product":
             keys = keys + torch.log((attended @ members).clamp(min=_TINY))
-        chosen = keys.masked_fill(share < _LEAST, -torch.inf).softmax(-1)
-        if self.vectors is None:
-            of_events = (chosen / share.clamp(min=_LEAST)) @ members.mT  # [B, L, L]
-            states: Tensor = (weights * of_events) @ gated
-        else:
-            states = chosen @ self.vectors
-        return states if self.combination == "product" else states + attended @ events
+        chosen = keys.masked_fill(shares < _LEAST, -torch.inf).softmax(-1)
+        return ClusterWeights(members, shares, chosen, attended)
 
 
 def prefix_softmax(logits: Float[Tensor, "B L"], mask: Float[Tensor, "B L L"]) -> Float[Tensor, "B L L"]:
@@ -200,15 +202,29 @@ class ClusteringEncoder(CausalEncoder):
     def states(self, window: Window) -> Float[Tensor, "B L D"]:
         """Return the state after each event."""
         events = self.dropout(self.embed(window))
-        gated, attention = self.attention(events)
-        mask = self._mask(window)
-        weights = prefix_softmax(attention, mask)
-        states: Tensor
+        gated, mask, weights = self._attend(events, window)
         if self.clusters is None:
-            states = weights @ gated
-        else:
-            states = self.clusters(events, gated, weights, mask, self.attention.importance)
+            states: Tensor = weights @ gated.vectors
+            return states
+        states = self.clusters(events, gated.vectors, weights, mask, self.attention.importance)
         return states
+
+    @torch.no_grad()
+    def explain(self, window: Window) -> tuple[Gated, Float[Tensor, "B L L"], ClusterWeights | None]:
+        """Return what ``states`` is made of: gates, attention weights, and weights of clusters and events."""
+        events = self.embed(window)
+        gated, mask, weights = self._attend(events, window)
+        if self.clusters is None:
+            return gated, weights, None
+        final = self.clusters.weigh(events, gated.vectors, weights, mask, self.attention.importance)
+        return gated, weights, final
+
+    def _attend(
+        self, events: Float[Tensor, "B L D"], window: Window
+    ) -> tuple[Gated, Float[Tensor, "B L L"], Float[Tensor, "B L L"]]:
+        """Return the gated events, the mask of the attention, and the attention weights."""
+        gated, mask = self.attention(events), self._mask(window)
+        return gated, mask, prefix_softmax(gated.attention, mask)
 
     def _mask(self, window: Window) -> Float[Tensor, "B L L"]:
         """Return the offset of each event (column) in the attention after another (row): -inf for later ones."""
@@ -236,5 +252,5 @@ class ClusteringEncoder(CausalEncoder):
     def members(self) -> Float[Tensor, "M K"]:
         """Return how much of each item belongs to each cluster; row 0 (padding) has no meaning."""
         assert self.clusters is not None
-        members: Tensor = self.clusters.assignment(self.attention(self.items)[0])
+        members: Tensor = self.clusters.assignment(self.attention(self.items).vectors)
         return members

@@ -73,14 +73,14 @@ class GRU4RecEncoder(Encoder):
         return [self.output.new_zeros(rows, self.hidden_size) for _ in range(self._n_states * len(self.cells))]
 
     def lookup(
-        self, items: Int64[Tensor, "B"], candidates: Int64[Tensor, "M"]
-    ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M W"]]:
-        """Return the input of ``step`` for some items, and the output embeddings and biases of others."""
+        self, items: Int64[Tensor, "B"], candidates: Int64[Tensor, "M"] | None
+    ) -> tuple[Float[Tensor, "B I"] | Int64[Tensor, "B"], Float[Tensor, "M W"] | None]:
+        """Return the input of ``step`` for some items, and the output embeddings and biases of others, if any."""
+        others = () if candidates is None else (candidates,)
         if self.embedding == "shared":
-            inputs, rows = sparse_lookup(self.output, items, candidates)
-            return self._dropped(inputs[:, :-1]), rows
-        (rows,) = sparse_lookup(self.output, candidates)
-        return self._input(items), rows
+            inputs, *rows = sparse_lookup(self.output, items, *others)
+            return self._dropped(inputs[:, :-1]), rows[0] if rows else None
+        return self._input(items), None if candidates is None else self.rows(candidates)
 
     def step(
         self, inputs: Float[Tensor, "B I"] | Int64[Tensor, "B"], state: State

@@ -17,6 +17,7 @@ from torch.nn import functional
 from segue.nn.encoders.base import Encoder
 from segue.nn.losses.functions import ScoreLoss, cosine, row_shares
 from segue.nn.losses.softmax import ProductPrecision, SharedSoftmax, full_cross_entropy
+from segue.nn.losses.wide_softmax import wide_cross_entropy
 from segue.nn.sampling import Negatives, Pairs
 
 _TINY = 1e-24
@@ -139,6 +140,11 @@ def session_parallel(step: LossInput, *, loss: ScoreLoss | None = None, logq: fl
     excluded = torch.zeros_like(scores, dtype=torch.bool)
     excluded[negatives.excluded] = True
     return loss(scores, torch.arange(len(scores), device=scores.device), excluded).sum()
+
+
+def full_session_parallel(step: LossInput) -> Float[Tensor, ""]:
+    """Sum over the lanes of the cross-entropy of each target among all items."""
+    return wide_cross_entropy(step.states, step.encoder.table(), step.targets)
 
 
 def hardest(
