@@ -29,6 +29,8 @@ class SASRecConfig(TransformerConfig):
             "activation": "gelu",
             "norm_order": "post",
             "dropout": 0.5,
+            "layer_norm_eps": 1e-12,
+            "initializer_range": 0.02,
             "training": {"positions": "last"},
         },
         "authors": {
