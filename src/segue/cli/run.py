@@ -162,9 +162,7 @@ def show(results: "Results", folder: Path) -> None:
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
-def _load_config(
-    config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]
-) -> "RunConfig":
+def _load_config(config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]) -> "RunConfig":
     """Read the run_config from the YAML files and options."""
     from segue.experiment.config import load_config
 

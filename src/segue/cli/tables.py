@@ -76,9 +76,7 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
     return table
 
 
-def metric_tables(
-    rows: "Sequence[ModelResult]", metrics: Sequence[str], width: int, decimals: int = 4
-) -> list[Table]:
+def metric_tables(rows: "Sequence[ModelResult]", metrics: Sequence[str], width: int, decimals: int = 4) -> list[Table]:
     """Show all metrics of the models, one column per model.
 
     Args:

@@ -63,7 +63,7 @@ class BPRTraining(FactorTraining):
     n_samples: int = Field(1, ge=1)
     """Negatives per pair of a session and one of its items."""
     alpha: float = Field(1.0, ge=0, le=1)
-    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
+    """Negatives are drawn by (sessions that hold the item) ** alpha: 0 is uniform, 1 is popularity."""
     candidate_num: int = Field(1, ge=1)
     """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
 
@@ -124,7 +124,7 @@ class BPR(FactorModel):
     """Length of the training sessions' factors in relation to the means of their items'."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        config, plan = self.config, self.config.training
+        plan = self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
         trainer, n_triples = self._trainer(generator(seed, self.name)), matrix.nnz * plan.n_samples

@@ -48,7 +48,9 @@ class PairwiseRanking:
         self.rng = rng
         self.user_factors = self.item_factors = np.zeros((0, factors + 1), dtype=np.float32)
 
-    def fit(self, user_items: csr_matrix, *, show_progress: bool, callback: Callable[[int, float, int, int], None]) -> None:
+    def fit(
+        self, user_items: csr_matrix, *, show_progress: bool, callback: Callable[[int, float, int, int], None]
+    ) -> None:
         """Learn, and call ``callback`` after every epoch with its number, seconds, pairs ranked right and skipped ones.
 
         Args:
@@ -62,7 +64,7 @@ class PairwiseRanking:
         counts = np.bincount(user_items.indices, minlength=user_items.shape[1])
         drawn = np.flatnonzero(counts)
         sampler = drawn, *alias_table(counts[drawn] ** float(self.alpha))
-        self.user_factors, self.item_factors = (self._initial(np.diff(one.indptr)) for one in (user_items, user_items.tocsc()))
+        self.user_factors, self.item_factors = self._initial(np.diff(user_items.indptr)), self._initial(counts)
         self.user_factors[:, -1] = 1.0
         for epoch in range(self.iterations):
             start, order = perf_counter(), self.rng.permutation(user_items.nnz)

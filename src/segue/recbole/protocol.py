@@ -198,10 +198,9 @@ def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:
     texts: Sequence[str] = [metrics] if isinstance(metrics, str) else list(metrics or [])
     cutoffs = [topk] if type(topk) is int else topk
     if not isinstance(cutoffs, list) or not cutoffs or not all(type(k) is int and k >= 1 for k in cutoffs):
+        rule = "must be a whole number of at least 1, or a list of them such as [5, 10, 20]"
         also = "; RecBole refuses it, too, though its documentation lists None" if topk in (None, "None") else ""
-        raise ParameterError(
-            f"topk: must be a whole number of at least 1, or a list of them such as [5, 10, 20], got {typed(topk)}{also}"
-        )
+        raise ParameterError(f"topk: {rule}, got {typed(topk)}{also}")
     names = [metric_name(text, "metrics") for text in texts]
     of_values = [name for name in names if name in _VALUES.values()]
     if of_values and len(of_values) < len(names):
