@@ -59,9 +59,47 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
     assert (results["seed"], results["protocol"]["ranking"]["metrics"]) == (9, ["hit@5"])
 
 
+def test_settings_follow_as_on_recboles_command_line(config: Path, tmp_path: Path) -> None:
+    outcome = segue(
+        *("run", "--recbole", config, "--model=ItemKNN", "--k=7", "--topk=[5,10]", "--shape=round"),
+        *("--out", tmp_path / "run", "--no-baselines"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert "RecBole's colour (green), shape (round): no counterpart" in outcome.out + outcome.err
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    (row,) = results["models"]
+    assert row["config"]["n_neighbours"] == 7
+    assert list(row["metrics"]) == ["ndcg@5", "ndcg@10", "recall@5", "recall@10"]
+
+
+def test_all_metrics_that_the_file_names_are_printed(config: Path, tmp_path: Path) -> None:
+    names = ["Recall", "MRR", "NDCG", "Hit", "Precision", "MAP", "GAUC"]
+    outcome = segue("run", "--recbole", config, f"--metrics={names}", "--topk=[1,5,10]", "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    rows = [line.split() for line in outcome.out.splitlines()]
+    for row in results["models"]:
+        assert len(row["metrics"]) == 6 * 3 + 1
+        tables = [i for i, cells in enumerate(rows) if cells[:1] == ["metric"] and row["label"] in cells]
+        column = rows[tables[0]].index(row["label"])
+        printed = {cells[0]: cells[column] for cells in rows[tables[0] + 2 : tables[0] + 2 + len(row["metrics"])]}
+        assert printed == {name: f"{value:.4f}" for name, value in row["metrics"].items()}
+    assert max(map(len, outcome.out.split("!")[0].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("option", ["--learning_rate=0.01", "--recbole-setting=learning_rate=0.01"])
+def test_settings_of_recbole_need_a_file_of_recbole(tmp_path: Path, option: str) -> None:
+    outcome = segue("run", tmp_path / "log.csv", option)
+    assert outcome.code == 2
+    assert "No such option: --learning_rate" in outcome.err or "which needs --recbole FILE" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--k=7", "--k=8"), "--k: must be given once, got 7 and 8"),
+        (("--topk=None",), "topk: must be a whole number of at least 1, or a list of them such as [5, 10, 20], got"),
+        (("--learning_rate", "0.01"), "No such option: --learning_rate"),
         (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
         (("--model", "BPR,SASRec"), "in different ways; run them apart"),
         (("--protocol", "leave-one-out"), "--protocol: cannot be combined with --recbole"),

@@ -131,4 +131,4 @@ def test_it_is_trained_on_masks_or_on_prefixes_but_not_at_all_positions() -> Non
 def test_the_preset_of_recbole() -> None:
     config = BERT4Rec(preset="recbole").config
     assert (config.embedding_size, config.inner_size, config.layers, config.heads) == (64, 256, 2, 2)
-    assert (config.dropout, config.activation, config.max_length, config.training.mask_ratio) == (0.5, "gelu", 50, 0.2)
+    assert (config.dropout, config.activation, config.max_length, config.training.mask_ratio) == (0.2, "gelu", 50, 0.2)

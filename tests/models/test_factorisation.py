@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from chains import blocks, browsing, prefixes, sessions
+from chains import blocks, browsing, prefixes, sessions, skewed
 from contract import ModelContract
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
@@ -20,6 +20,8 @@ from segue.errors import DivergedError, ParameterError
 from segue.models.als import ALS
 from segue.models.bpr import BPR, BPRTraining, _remarks
 from segue.models.factorisation import LeastSquares
+from segue.models.pairwise_ranking import climb, draw_negative
+from segue.nn.sampling import alias_table
 from segue.progress import Progress
 from segue.rng import generator
 from segue.training.runtime import Runtime
@@ -230,3 +232,72 @@ def test_advice_follows_from_train_auc(auc: float, advice: str) -> None:
 def test_a_training_that_diverges_says_so() -> None:
     with pytest.raises(DivergedError, match=r"the item factors are no longer finite: lower training\.learning_rate"):
         BPR(embedding_size=4, training={"learning_rate": 1e9}).fit(blocks().train)
+
+
+class TestBPRWithUniformNegatives(ModelContract):
+    model = BPR
+    parameters: ClassVar = {"embedding_size": 8, "training": {"alpha": 0.0, "n_samples": 2, "candidate_num": 2}}
+    make_task = staticmethod(blocks)
+
+
+def table(weights: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.arange(len(weights)), *alias_table(np.array(weights, dtype=np.float64))
+
+
+def drawn(own: list[int], weights: list[float], candidate_num: int = 1, scores: list[float] | None = None) -> list[int]:
+    rng, factors = np.random.default_rng(0), np.array(scores or [0.0] * len(weights), dtype=np.float32)[:, None]
+    user, owned, sampler = np.ones(1, dtype=np.float32), np.array(own, dtype=np.int64), table(weights)
+    return [draw_negative(rng, owned, sampler, user, factors, candidate_num) for _ in range(20_000)]
+
+
+def test_negatives_come_by_their_weights_and_never_from_the_session() -> None:
+    shares = np.bincount(drawn([1, 3], [1, 1, 1, 1, 1, 1]), minlength=6) / 20_000
+    np.testing.assert_allclose(shares, [0.25, 0, 0.25, 0, 0.25, 0.25], atol=0.02)
+    shares = np.bincount(drawn([0], [5, 1, 2, 3]), minlength=4) / 20_000
+    np.testing.assert_allclose(shares, [0, 1 / 6, 2 / 6, 3 / 6], atol=0.02)
+
+
+def test_of_several_candidates_the_best_scored_one_is_the_negative() -> None:
+    """Of two uniform draws among three items, the best one is item 2 in 5 of 9 cases and item 1 in 1 of 9."""
+    shares = np.bincount(drawn([], [1, 1, 1], 2, [0.5, 0.1, 0.9]), minlength=3) / 20_000
+    np.testing.assert_allclose(shares, [3 / 9, 1 / 9, 5 / 9], atol=0.02)
+
+
+@pytest.mark.parametrize("n_samples", [1, 3])
+def test_the_steps_of_pairwise_ranking_are_those_of_its_formulas(n_samples: int) -> None:
+    """One session holds items 0 and 1 of three, so that each negative is item 2."""
+    rng = np.random.default_rng(3)
+    user, items = rng.normal(size=(1, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    user[:, -1] = 1.0
+    x, y, right = user[0].astype(float), items.astype(float), 0
+    for item in [1] * n_samples + [0] * n_samples:
+        margin = x @ (y[item] - y[2])
+        right += margin > 0
+        pull = 1 / (1 + np.exp(margin))
+        slope = np.append(pull * (y[item] - y[2])[:3] - 0.1 * x[:3], 0.0)
+        x, y[item], y[2] = (
+            x + 0.5 * slope,
+            y[item] + 0.5 * (pull * x - 0.1 * y[item]),
+            y[2] + 0.5 * (-pull * x - 0.1 * y[2]),
+        )
+    held = np.array([0, 1]), np.array([0, 2])
+    arguments = np.array([1, 0]), np.zeros(2, dtype=np.int64), held, table([1, 1, 1]), user, items
+    step = np.float32(0.5), np.float32(0.1)
+    assert climb(rng, *arguments, (n_samples, 1), step) == (right, 0)
+    np.testing.assert_allclose(user[0], x, rtol=1e-4)
+    np.testing.assert_allclose(items, y, rtol=1e-4)
+
+
+def test_a_session_that_holds_all_items_has_no_negatives() -> None:
+    everything = sessions([[1, 2, 3], [1, 2], [3, 1]], 3)
+    progress = Recorded()
+    BPR(embedding_size=2, training={"alpha": 0.0, "epochs": 2}).fit(everything, runtime=Runtime(progress=progress))
+    assert [note.split("skipped ")[1] for note in progress.notes] == ["42.9%"] * 2
+
+
+def test_uniform_negatives_give_popular_items_larger_biases() -> None:
+    log = skewed().train
+    popular, uniform = (BPR(embedding_size=4, training={"alpha": alpha}).fit(log) for alpha in (1.0, 0.0))
+    support = log.vocabulary.support[1:]
+    by_popularity, uniformly = (np.corrcoef(support, one.item_biases[1:])[0, 1] for one in (popular, uniform))
+    assert uniformly > 0.8 > by_popularity

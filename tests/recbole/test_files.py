@@ -21,8 +21,15 @@ CE = {"train_neg_sample_args": None}
             "train_neg_sample_args: must be ~ with the loss_type CE",
         ),
         ("SASRec", {"loss_type": "BPR", **CE}, "must say how negatives are drawn"),
+        ("BPR", CE, "must say how negatives are drawn with the loss BPR, got ~; leave it out for one uniform negative"),
+        ("BPR", {"train_neg_sample_args": {"distribution": "none"}}, "distribution: must be uniform or popularity"),
+        ("BPR", {"train_neg_sample_args": {"dynamic": True}}, "candidate_num: must be at least 1 where dynamic is on"),
+        ("BPR", {"train_neg_sample_args": {"sample_num": 0}}, "bpr.training.n_samples: must be greater than or equal"),
         ("SASRec", {"loss_type": "NLL"}, "loss_type: must be CE or BPR, got NLL"),
-        ("SASRec", {"eval_args": {"order": "RO"}}, "eval_args.order: must be TO for sequential models"),
+        ("SASRec", {"eval_args": {"order": "RO"}}, "eval_args.order: must be TO for sequential models, got RO; set"),
+        ("SASRec", {"eval_args": {"mode": "uni9"}}, "got RO, the default where eval_args have no order; set it to TO"),
+        ("BPR", {"eval_args": None}, "eval_args: must contain names and values, got none"),
+        ("BPR", {"eval_args.mode": "uni9"}, "must stand inside of eval_args, where RecBole reads it: eval_args: {mode"),
         ("SASRec", {"repeatable": False}, "repeatable: must be on for sequential models"),
         ("SASRec", {"load_col": {"inter": ["user_id", "item_id"]}}, "must contain the TIME_FIELD 'timestamp'"),
         ("SASRec", {"benchmark_filename": ["train", "valid", "test"]}, "pre-split sequences are not supported"),
@@ -39,7 +46,10 @@ CE = {"train_neg_sample_args": None}
         ("BPR", {"metrics": ["AUC"]}, "must be labeled for the metrics of values"),
         ("BPR", {"metrics": ["AUC", "Recall"]}, "must be of ranks or of values, got both"),
         ("BPR", {"topk": 0}, "topk: must be a whole number of at least 1"),
-        ("BPR", {"topk": None}, "topk: must be a whole number of at least 1"),
+        ("BPR", {"topk": None}, "got none; RecBole refuses it, too, though its documentation lists None"),
+        ("BPR", {"topk": "None"}, "got None; RecBole refuses it, too"),
+        ("BPR", {"topk": []}, "topk: must be a whole number of at least 1"),
+        ("BPR", {"topk": True}, "topk: must be a whole number of at least 1"),
         ("BPR", {"field_separator": ","}, "field_separator: must be a tab"),
         ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "benchmark_filename: must be three names"),
         ("BPR", {"val_interval": {"rating": "3 or more"}}, "that of rating must be an interval"),
@@ -98,7 +108,7 @@ def test_options_go_on_top(translate):
         "BPR", {"seed": 7, "use_gpu": False}, seed=3, set={"bpr": {"embedding_size": 8}}, columns={"user": "u"}
     )
     assert (config.seed, config.device, config.set["bpr"]["embedding_size"]) == (3, "cpu", 8)
-    assert config.set["bpr"]["training"] == {"epochs": 300}
+    assert config.set["bpr"]["training"]["epochs"] == 300
     assert config.columns == {"user": "u", "item": "item_id"}
     assert translate("BPR", {"gpu_id": ""}).device == "cpu"
     assert translate("BPR", {"enable_amp": True}).precision == "bf16"
@@ -150,3 +160,43 @@ def test_the_log_is_found_by_folder_and_name(tmp_path, monkeypatch):
         "other",
         None,
     )
+
+
+def test_settings_override_those_of_the_files_as_on_recboles_command_line(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("model: SASRec\nlearning_rate: 0.1\nepochs: 9\ntopk: 10\nloss_type: BPR\n")
+    settings = {
+        **{"learning_rate": "1e-3", "topk": "[5, 20]", "use_gpu": "False", "hidden_act": "relu", "metrics": "Hit"},
+        **{"train_neg_sample_args": "{'distribution': 'popularity', 'alpha': 0.5}", "clip_grad_norm": "None"},
+    }
+    config = load_recbole([file], {"log": "log.inter"}, settings)
+    training = config.set["sasrec"]["training"]
+    assert (training["learning_rate"], training["epochs"], training["clip_norm"]) == (0.001, 9, None)
+    assert training["loss"] == {
+        "kind": "bpr",
+        "targets_per_draw": 1,
+        "n_samples": 1,
+        "alpha": 0.5,
+        "candidate_num": 1,
+    }
+    assert (config.device, config.set["sasrec"]["activation"]) == ("cpu", "relu")
+    assert config.set["protocol"]["ranking"]["metrics"] == ("hit@5", "hit@20")
+    notes = load_recbole([file], {"log": "log.inter"}, {"colour": "red", "seed": 3}).notes
+    assert "RecBole's colour (red): no counterpart, nothing is known here of such a setting" in notes
+    with pytest.raises(ParameterError, match="config_files: name the files after --recbole"):
+        load_recbole([file], {}, {"config_files": "b.yaml"})
+
+
+@pytest.mark.parametrize("text", ["[0,inf)", "uni100", "~", "{1, 2}", "__import__('os')", "1 + 1", "(" * 5000])
+def test_text_that_is_no_literal_stays_text(tmp_path, text):
+    file = tmp_path / "a.yaml"
+    file.write_text("model: Pop\n")
+    (note,) = load_recbole([file], {"log": "log.inter"}, {"colour": text}).notes
+    assert f"colour ({text})" in note
+
+
+def test_eval_args_of_a_file_replace_all_defaults_of_sequential_models(translate):
+    """RecBole fills in a random split by shares where the file has eval_args without one."""
+    split = translate("SASRec", {"eval_args": {"order": "TO"}}).set["protocol"]["split"]
+    assert split == {"kind": "event-ratio", "ratios": (0.8, 0.1, 0.1), "group_by": "user", "order": "time"}
+    assert translate("SASRec").set["protocol"]["split"]["kind"] == "last-event"

@@ -1,6 +1,5 @@
 """RecBole's settings -> a config, worked by hand."""
 
-import re
 import runpy
 from pathlib import Path
 
@@ -8,6 +7,11 @@ import pytest
 import yaml
 
 from segue.errors import ParameterError
+from segue.models.bert4rec import BERT4Rec
+from segue.models.fpmc import FPMC
+from segue.models.improved_gru4rec import ImprovedGRU4Rec
+from segue.models.sasrec import SASRec
+from segue.parameters import merge
 from segue.protocols.protocol import Protocol
 from segue.protocols.splits import EventRatioSplit, LastEventSplit
 from segue.recbole import load_recbole
@@ -26,7 +30,8 @@ def test_general_models_have_recboles_defaults(translate):
     config = translate("BPR")
     assert (config.models, config.seed, config.device, config.precision) == (["bpr"], 2020, "auto", "auto")
     assert config.columns == {"user": "user_id", "item": "item_id"}
-    assert config.set["bpr"] == {"embedding_size": 64, "training": {"epochs": 300}}
+    training = {"epochs": 300, "n_samples": 1, "alpha": 0.0, "candidate_num": 1}
+    assert config.set["bpr"] == {"embedding_size": 64, "training": training}
     found = protocol(config)
     assert found.split == EventRatioSplit(ratios=(0.8, 0.1, 0.1), group_by="user", order="random", seed=2020)
     assert (found.cases.targets, found.cases.exclude_seen, found.ranking.candidates) == ("together", True, "full")
@@ -50,6 +55,9 @@ def test_sequential_models_have_recboles_defaults(translate):
         "inner_size": 256,
         "activation": "gelu",
         "dropout": 0.5,
+        "attention_dropout": 0.5,
+        "layer_norm_eps": 1e-12,
+        "initializer_range": 0.02,
         "training": {
             "epochs": 300,
             "batch_size": 2048,
@@ -198,6 +206,15 @@ def test_settings_of_training(translate, settings, changes):
             "sasrec",
             {"layers": 3, "heads": 4, "embedding_size": 32, "inner_size": 99, "activation": "relu"},
         ),
+        *(
+            (
+                model,
+                {"attn_dropout_prob": 0.1, "layer_norm_eps": 1e-5, "initializer_range": 0.1},
+                name,
+                {"attention_dropout": 0.1, "layer_norm_eps": 1e-5, "initializer_range": 0.1, "dropout": dropout},
+            )
+            for model, name, dropout in (("SASRec", "sasrec", 0.5), ("BERT4Rec", "bert4rec", 0.2))
+        ),
         (
             "NARM",
             {"n_layers": 2, "dropout_probs": [0.1, 0.2]},
@@ -229,6 +246,34 @@ def test_each_model_is_known_by_both_names_and_takes_recboles_defaults(translate
     assert parameters.set[one.segue] == translate(one.recbole).set[one.segue]
 
 
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({"distribution": "popularity"}, {"n_samples": 1, "alpha": 1.0, "candidate_num": 1}),
+        ({"sample_num": 3, "distribution": "popularity", "alpha": 0.5}, {"n_samples": 3, "alpha": 0.5}),
+        ({"dynamic": True, "candidate_num": 8}, {"alpha": 0.0, "candidate_num": 8}),
+        ({"alpha": 0.5, "candidate_num": 8}, {"alpha": 0.0, "candidate_num": 1}),
+    ],
+)
+def test_negatives_of_bpr(translate, settings, changes):
+    training = translate("BPR", {"train_neg_sample_args": settings}).set["bpr"]["training"]
+    assert {name: training[name] for name in changes} == changes
+
+
+@pytest.mark.parametrize(("model", "kind"), [("GRU4Rec", ImprovedGRU4Rec), ("FPMC", FPMC)])
+def test_presets_are_what_recboles_defaults_become(translate, model, kind):
+    assert kind(preset="recbole").config == kind(**translate(model).set[kind.name]).config
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "free"), [("SASRec", SASRec, {"positions"}), ("BERT4Rec", BERT4Rec, {"mask_ratio", "last_ratio"})]
+)
+def test_presets_of_transformers_are_recboles_networks(translate, model, kind, free):
+    preset, config = kind(preset="recbole").config, kind(**translate(model).set[kind.name]).config
+    assert preset == config.model_copy(update={"attention_dropout": None, "training": preset.training})
+    assert all(getattr(preset.training, name) == getattr(config.training, name) for name in free)
+
+
 def test_a_model_that_recbole_does_not_have_keeps_its_own_parameters(translate):
     config = translate("stan", {"epochs": 3})
     assert (config.models, list(config.set)) == (["stan"], ["protocol"])
@@ -245,12 +290,11 @@ def test_every_setting_that_is_given_is_honoured_or_said(translate):
     notes = "\n".join(translate("BPR", settings).notes)
     assert "RecBole's eval_batch_size (512): no effect, cases are scored in chunks that change no figure" in notes
     assert "RecBole's log_wandb (true): not honoured, Weights & Biases is not written to" in notes
-    assert "RecBole's my_own ([1, 2]): no counterpart, nothing is known here of such a setting" in notes
+    assert "RecBole's my_own ([1, 2]), train_neg_sample_args.odd (1): no counterpart, nothing is known here" in notes
     assert "RecBole's hidden_size (3): no effect, nothing in a run of bpr depends on it" in notes
     assert "RecBole's LIST_SUFFIX (_l): no effect, sequences have no fields" in notes
     assert "RecBole's train_batch_size (4096): not honoured, bpr learns from one triple at a time" in notes
     assert "RecBole's learning_rate (0.01): not honoured, bpr climbs by plain" in notes
-    assert re.search(r"train_neg_sample_args.odd \(1\).*: not honoured, bpr draws one negative", notes)
 
 
 LABELED = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}
@@ -263,6 +307,9 @@ WITH = {
     "RATING_FIELD": {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}},
     "LABEL_FIELD": LABELED,
     "threshold": LABELED,
+    "eval_args.split": {"eval_args": {"order": "TO"}},
+    "eval_args.group_by": {"eval_args": {"order": "TO"}},
+    "eval_args.mode": {"eval_args": {"order": "TO"}},
 }
 """What a setting needs beside it to have an effect."""
 VALUES = {
@@ -270,6 +317,8 @@ VALUES = {
     **{"eval_args.order": "TO", "load_col": None, "dropout_probs": [0.1, 0.2], "hidden_act": "relu"},
     **{
         "attn_dropout_prob": 0.5,
+        "layer_norm_eps": 1e-12,
+        "initializer_range": 0.02,
         "knn_method": "item",
         "loss_type": "CE",
         "benchmark_filename": ["train", "valid", "test"],
@@ -284,19 +333,17 @@ def test_each_setting_that_is_honoured_is_taken_and_each_other_one_is_said(tmp_p
     file = tmp_path / "config.yaml"
     section, _, key = name.rpartition(".")
     value = VALUES.get(name, 1 if SETTINGS[name].default is None else SETTINGS[name].default)
-    file.write_text(yaml.safe_dump({**WITH.get(name, {}), **({section: {key: value}} if section else {name: value})}))
-    models = ["BPR"] if (name in WITH and "loss_type" not in WITH[name]) or name == "benchmark_filename" else ALL
+    file.write_text(yaml.safe_dump(merge(WITH.get(name, {}), {section: {key: value}} if section else {name: value})))
+    models = ["BPR"] if WITH.get(name) is LABELED or name in ("RATING_FIELD", "benchmark_filename") else ALL
     notes = [load_recbole([file], {"models": [model], "log": "log.inter"}).notes for model in models]
     said = [any(f"{name} (" in note for note in some) for some in notes]
     assert not all(said) if SETTINGS[name].fate == "honoured" else all(said)
 
 
 def test_what_is_honoured_in_part_is_said(translate):
-    notes = translate("SASRec", {"attn_dropout_prob": 0.1, "learner": "rmsprop", "eval_step": 0}).notes
-    assert any("attn_dropout_prob (0.1) is not honoured" in note for note in notes)
+    notes = translate("SASRec", {"learner": "rmsprop", "eval_step": 0}).notes
     assert any("learner (rmsprop) is not honoured" in note for note in notes)
     assert any("eval_step is not honoured" in note for note in notes)
-    assert not any("attn" in note for note in translate("SASRec", {"attn_dropout_prob": 0.5}).notes)
     notes = translate("BPR", {"eval_args": {"mode": {"valid": "uni10", "test": "full"}}}).notes
     assert any("honoured for the test (full)" in note for note in notes)
     notes = translate("SASRec", {"eval_args": {"split": {"RS": [8, 1, 1]}, "order": "TO"}}).notes

@@ -48,7 +48,8 @@ def import_command(name: str) -> Any:
     """Import the module of a command and return the command."""
     function = name.replace("-", "_")
     alone = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
-    alone.command(name)(getattr(import_module(f"segue.cli.{function}"), function))
+    module = import_module(f"segue.cli.{function}")
+    alone.command(name, cls=getattr(module, "Command", None))(getattr(module, function))
     return get_command(alone)
 
 

@@ -1,10 +1,12 @@
 """`segue run`: train, evaluate, compare, save."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 import segue
 from segue.cli import options
@@ -14,6 +16,26 @@ from segue.errors import ParameterError
 if TYPE_CHECKING:
     from segue.experiment.config import RunConfig
     from segue.experiment.results import Results
+
+
+_SETTING = "--recbole-setting"
+"""Hidden option that collects settings of RecBole such as ``--learning_rate=0.01``, which are no options of segue."""
+
+
+class Command(TyperCommand):
+    """The command ``run``, which accepts any ``--NAME=VALUE`` together with ``--recbole``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Hand what RecBole's command line would read to the hidden option."""
+        if any(arg.partition("=")[0] == "--recbole" for arg in args):
+            known = {name for parameter in self.params for name in parameter.opts}
+            args = [
+                f"{_SETTING}={arg.removeprefix('--')}"
+                if re.match(r"--[A-Za-z_][\w.]*=", arg) and arg.partition("=")[0] not in known
+                else arg
+                for arg in args
+            ]
+        return super().parse_args(ctx, args)
 
 
 @options.with_log_options
@@ -31,7 +53,10 @@ def run(
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
     recbole: Annotated[
         list[str] | None,
-        typer.Option(help="YAML files of RecBole, separated by commas; later ones override earlier ones."),
+        typer.Option(
+            help="YAML files of RecBole, separated by commas; later ones override earlier ones, and settings such as "
+            "--learning_rate=0.01 override all."
+        ),
     ] = None,
     slices: Annotated[
         list[str] | None,
@@ -51,6 +76,7 @@ def run(
     device: options.Device = None,
     precision: options.Precision = None,
     track: Annotated[list[str] | None, typer.Option(help="Also log the run to tensorboard or mlflow.")] = None,
+    recbole_settings: Annotated[list[str] | None, typer.Option(_SETTING, hidden=True)] = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -64,7 +90,7 @@ def run(
     segue run ratings.inter --protocol leave-one-out --model gru4rec \
         --set protocol.cleaning.k_core=10 --seed 7 --out runs/a
     segue run clicks.csv --model gru4rec,sasrec --seeds 0,1,2 --out runs/b
-    segue run ml-100k --recbole bpr.yaml --model BPR
+    segue run ml-100k --recbole bpr.yaml --model BPR --embedding_size=32
     segue run prepared/clicks --model gru4rec
     """
     from segue.cli.compare import show_comparison
@@ -78,6 +104,7 @@ def run(
     run_config = _load_config(
         config,
         options.split_names(recbole or []),
+        recbole_settings or [],
         {
             "log": log,
             **log_options,
@@ -114,14 +141,19 @@ def _seeds(texts: list[str]) -> list[int]:
 
 def show(results: "Results", folder: Path) -> None:
     """Print the leaderboard, the verdicts and the files written."""
-    from segue.cli.tables import leaderboard, title
+    from segue.cli.tables import leaderboard, metric_tables, title
     from segue.evaluation.linter.checks import LOG
     from segue.experiment.run_folder import PAGE, REPORT, RESULTS
 
     typer.echo(title(results.log, results.data["test_cases"], results.protocol))
     for finding in results.doubts():
         typer.echo(f"! {finding}")
-    terminal().print(leaderboard(results.models, results.protocol["headline"], results.protocol.get("decimals", 4)))
+    console, decimals = terminal(), results.protocol.get("decimals", 4)
+    console.print(leaderboard(results.models, results.protocol["headline"], decimals))
+    metrics = results.protocol["ranking"]["metrics"]
+    if results.protocol["name"] == "recbole" and len(metrics) > len(results.protocol["headline"]):
+        for table in metric_tables(results.models, metrics, console.width, decimals):  # As RecBole prints them.
+            console.print(table)
     for verdict in results.verdicts:
         typer.echo(f"! {verdict}")
     for finding in results.further_findings():
@@ -133,12 +165,28 @@ def show(results: "Results", folder: Path) -> None:
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
-def _load_config(config: Path | None, recbole: list[str], given: Mapping[str, Any]) -> "RunConfig":
+def _load_config(config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]) -> "RunConfig":
     """Read the run_config from the YAML files and options."""
     from segue.experiment.config import load_config
 
+    if settings and not recbole:
+        raise ParameterError(f"--{settings[0]}: is a setting of RecBole, which needs --recbole FILE")
     if not recbole:
         return load_config(config, given)
     if config is not None:
         raise ParameterError("--recbole: cannot be combined with --config; give one of them")
-    return segue.load_recbole([Path(file) for file in recbole], given)
+    return segue.load_recbole([Path(file) for file in recbole], given, _settings(settings))
+
+
+def _settings(texts: list[str]) -> dict[str, str]:
+    """Return settings of RecBole by name.
+
+    Raises:
+        ParameterError: a setting has two values.
+    """
+    settings: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if settings.setdefault(name, value) != value:
+            raise ParameterError(f"--{name}: must be given once, got {settings[name]} and {value}")
+    return settings

@@ -78,6 +78,31 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
     return table
 
 
+def metric_tables(rows: "Sequence[ModelResult]", metrics: Sequence[str], width: int, decimals: int = 4) -> list[Table]:
+    """Show all metrics of the models, one column per model.
+
+    Args:
+        rows: the models, best first.
+        metrics: the metrics, in this order.
+        width: characters per line; models that do not fit go into further tables.
+        decimals: decimal places of the values.
+    """
+    heads = [headed(metric) for metric in metrics]
+    left, tables = max(map(len, heads)), []
+    parts: list[list[ModelResult]] = [[]]
+    for row in rows:
+        taken = sum(max(len(one.label), decimals + 2) + 2 for one in (*parts[-1], row))
+        if parts[-1] and left + taken + 2 > width:
+            parts.append([])
+        parts[-1].append(row)
+    for part in parts:
+        table = _table(Column("metric", no_wrap=True), *_right(*(row.label for row in part)))
+        for head, metric in zip(heads, metrics, strict=True):
+            table.add_row(head, *(f"{row.metrics[metric]:.{decimals}f}" for row in part))
+        tables.append(table)
+    return tables
+
+
 def headed(metric: str) -> str:
     """Return a metric as the head of a column, with an arrow if lower values are better."""
     from segue.metrics import lower_is_better

@@ -1,7 +1,7 @@
 """BPR: matrix factorisation of sessions x items by pairwise ranking."""
 
 from collections.abc import Iterator, Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from segue.models.factorisation import (
     Converged,
     FactorModel,
     FactorTraining,
+    ImplicitModel,
     count_matrix,
     train_factors,
     training_matrix,
 )
+from segue.models.pairwise_ranking import PairwiseRanking
 from segue.models.persistence import ModelConfig
 from segue.rng import generator
 from segue.spaces import Range
@@ -51,13 +53,19 @@ class BPRTraining(FactorTraining):
     """How BPR is trained."""
 
     epochs: int = Field(100, ge=1)
-    """Maximum number of epochs; each draws as many triples as there are pairs of a session and one of its items."""
+    """Maximum number of epochs; each draws n_samples triples per pair of a session and one of its items."""
     learning_rate: float = Field(0.05, gt=0)
     """Step size of the stochastic gradient descent."""
     check_epochs: int = Field(10, ge=1)
     """Epochs between two checks of the convergence."""
     min_gain: float | None = Field(0.005, ge=0, lt=1)
     """Training stops once train_auc gained less than this since the check before; None never stops early."""
+    n_samples: int = Field(1, ge=1)
+    """Negatives per pair of a session and one of its items."""
+    alpha: float = Field(1.0, ge=0, le=1)
+    """Negatives are drawn by (sessions that hold the item) ** alpha: 0 is uniform, 1 is popularity."""
+    candidate_num: int = Field(1, ge=1)
+    """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
 
 
 class BPRConfig(ModelConfig):
@@ -99,6 +107,8 @@ class BPR(FactorModel):
     Source: Rendle et al. 2009 (UAI), trained by implicit in one thread, since several make fits differ. Where
     we differ: negatives come by popularity, as in implicit; and ``scale`` stretches the means to the length that
     training gave to the factors of its own sessions (by least squares), since the biases were learnt with those.
+    With other negatives (``n_samples``, ``alpha``, ``candidate_num``), the updates are the same, an epoch takes each
+    pair once, and a j that the session holds is drawn again; ``alpha=0`` is the paper's uniform distribution.
     """
 
     name = "bpr"
@@ -114,22 +124,15 @@ class BPR(FactorModel):
     """Length of the training sessions' factors in relation to the means of their items'."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        config, plan = self.config, self.config.training
+        plan = self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
-        trainer = import_extra("implicit.cpu.bpr", self.name, "mf").BayesianPersonalizedRanking(
-            factors=config.embedding_size,
-            learning_rate=plan.learning_rate,
-            regularization=config.regularization,
-            iterations=plan.epochs,
-            num_threads=1,
-            random_state=generator(seed, self.name),
-        )
+        trainer, n_triples = self._trainer(generator(seed, self.name)), matrix.nnz * plan.n_samples
         with runtime.progress.task(self.name, plan.epochs) as task:
 
             def watch(epoch: int, seconds: float, correct: int, skipped: int) -> None:
-                aucs.append(correct / max(1, matrix.nnz - skipped))
-                task.advance(1, f"train_auc {aucs[-1]:.1%}  skipped {skipped / matrix.nnz:.1%}")
+                aucs.append(correct / max(1, n_triples - skipped))
+                task.advance(1, f"train_auc {aucs[-1]:.1%}  skipped {skipped / n_triples:.1%}")
                 if _converged(aucs, plan):
                     raise Converged
 
@@ -142,6 +145,22 @@ class BPR(FactorModel):
         learnt = trainer.user_factors[recent, :-1]
         scale = (learnt * means).sum() / max((means * means).sum(), np.finfo(np.float32).tiny)
         self.restore({**arrays, "scale": np.array([scale], dtype=np.float32)}, train.vocabulary)
+
+    def _trainer(self, rng: np.random.Generator) -> ImplicitModel:
+        """Return implicit's trainer, or ours for negatives that it does not draw."""
+        config, plan = self.config, self.config.training
+        sizes: dict[str, Any] = {
+            "factors": config.embedding_size,
+            "learning_rate": plan.learning_rate,
+            "regularization": config.regularization,
+            "iterations": plan.epochs,
+        }
+        draws: dict[str, Any] = {"n_samples": plan.n_samples, "alpha": plan.alpha, "candidate_num": plan.candidate_num}
+        if any(value != 1 for value in draws.values()):
+            return PairwiseRanking(**sizes, **draws, rng=rng)
+        implicit = import_extra("implicit.cpu.bpr", self.name, "mf")
+        trainer: ImplicitModel = implicit.BayesianPersonalizedRanking(**sizes, num_threads=1, random_state=rng)
+        return trainer
 
     @property
     def scores_are_logits(self) -> bool:

@@ -68,6 +68,8 @@ class Converged(Exception):  # noqa: N818 (it is not an error)
 class ImplicitModel(Protocol):
     """A factorisation of implicit."""
 
+    user_factors: Float32[np.ndarray, "s D"]
+    """One row per session."""
     item_factors: Float32[np.ndarray, "M D"]
     """Row ``j - 1`` is item index ``j``."""
 

@@ -37,9 +37,13 @@ class FPMCConfig(SequenceConfig):
     presets = {
         "recbole": {
             "embedding_size": 64,
+            "user": True,
             "training": {
+                "epochs": 300,
+                "patience": 11,
+                "metric": "mrr@10",
                 "positions": "last",
-                "loss": {"kind": "bpr", "n_samples": 1024, "alpha": 0.0},
+                "loss": {"kind": "bpr", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.0},
                 "batch_size": 2048,
                 "learning_rate": 1e-3,
             },

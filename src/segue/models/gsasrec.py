@@ -62,5 +62,5 @@ class GSASRec(TransformerModel):
 
     def build(self, n_items: int) -> TransformerEncoder:
         """Return a network with fresh weights."""
-        stack = self.stack(activation="relu", norm_order="query", mix_heads=False, final_norm=1e-5)
+        stack = self.stack(activation="relu", norm_order="query", mix_heads=False, final_norm=True)
         return TransformerEncoder(**self.sizes(n_items), stack=stack)

@@ -40,6 +40,27 @@ class ImprovedGRU4RecConfig(SequenceConfig):
     )
     """How it is trained."""
 
+    presets = {
+        "recbole": {
+            "embedding_size": 64,
+            "hidden_size": 128,
+            "layers": 1,
+            "dropout": 0.3,
+            "max_length": 50,
+            "training": {
+                "epochs": 300,
+                "patience": 11,
+                "metric": "mrr@10",
+                "batch_size": 2048,
+                "optimizer": "adamw",
+                "learning_rate": 1e-3,
+                "schedule": "constant",
+                "loss": "cross-entropy",
+                "click_dropout": 0.0,
+            },
+        },
+    }
+
     search = {
         **SequenceConfig.search,
         "hidden_size": Range(50, 400, log=True),

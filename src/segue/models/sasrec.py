@@ -2,6 +2,8 @@
 
 import math
 
+from pydantic import Field
+
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.layers import Activation
 from segue.nn.encoders.transformer import NormOrder, TransformerEncoder
@@ -15,6 +17,8 @@ class SASRecConfig(TransformerConfig):
     """Activation of the feed-forward layers."""
     norm_order: NormOrder = "query"
     """Where a block normalises: as the authors do (query), before (pre) or after (post) its sub-layers, or gated."""
+    layer_norm_eps: float = Field(1e-8, gt=0)
+    """Epsilon of the layer normalisations."""
     training: SequenceTraining = SequenceTraining(epochs=30, learning_rate=1e-3, metric="ndcg@10")
     """How it is trained."""
 
@@ -25,6 +29,8 @@ class SASRecConfig(TransformerConfig):
             "activation": "gelu",
             "norm_order": "post",
             "dropout": 0.5,
+            "layer_norm_eps": 1e-12,
+            "initializer_range": 0.02,
             "training": {"positions": "last"},
         },
         "authors": {
@@ -89,7 +95,5 @@ class SASRec(TransformerModel):
 
     def build(self, n_items: int) -> TransformerEncoder:
         """Return a network with fresh weights."""
-        stack = self.stack(
-            activation=self.config.activation, norm_order=self.config.norm_order, epsilon=1e-8, final_norm=1e-8
-        )
+        stack = self.stack(activation=self.config.activation, norm_order=self.config.norm_order, final_norm=True)
         return TransformerEncoder(**self.sizes(n_items), stack=stack, scale=math.sqrt(self.config.embedding_size))

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.base import SequenceEncoder
 from segue.nn.encoders.layers import Activation
-from segue.nn.encoders.transformer import NormOrder, TransformerEncoder, TransformerStack
+from segue.nn.encoders.transformer import NormOrder, TransformerEncoder, TransformerStack, initialize_normal
 from segue.spaces import Choice, Range
 
 
@@ -33,6 +33,13 @@ class TransformerConfig(SequenceConfig):
     """Width of the feed-forward layers."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the input, of the attention weights and of the output of each layer."""
+    attention_dropout: float | None = Field(None, ge=0, lt=1)
+    """Dropout rate of the attention weights; None takes that of the rest."""
+    layer_norm_eps: float = Field(1e-5, gt=0)
+    """Epsilon of the layer normalisations."""
+    initializer_range: float | None = Field(None, gt=0)
+    """Standard deviation of the initial weights, with biases of zero, as in BERT; None takes 0.02 for embeddings and
+    PyTorch's defaults for linear layers."""
 
     search = {
         **SequenceConfig.search,
@@ -49,26 +56,34 @@ class TransformerModel(SequenceModel):
     Network: ClassVar[type[SequenceEncoder]] = TransformerEncoder
     config: TransformerConfig
 
+    def assemble(self) -> SequenceEncoder:
+        """Return a network with fresh weights that reads the features."""
+        network = super().assemble()
+        if self.config.initializer_range is not None:
+            initialize_normal(network, self.config.initializer_range)
+        return network
+
     def stack(
         self,
         *,
         activation: Activation | Literal["swiglu"],
         norm_order: NormOrder,
-        epsilon: float = 1e-5,
         mix_heads: bool = True,
-        final_norm: float | None = None,
+        final_norm: bool = False,
     ) -> TransformerStack:
         """Return fresh blocks of the configured size; see ``TransformerStack``."""
+        config = self.config
         return TransformerStack(
-            max_length=self.config.max_length,
-            hidden_size=self.config.embedding_size,
-            layers=self.config.layers,
-            heads=self.config.heads,
-            inner_size=self.config.inner_size,
-            dropout=self.config.dropout,
+            max_length=config.max_length,
+            hidden_size=config.embedding_size,
+            layers=config.layers,
+            heads=config.heads,
+            inner_size=config.inner_size,
+            dropout=config.dropout,
+            attention_dropout=config.dropout if config.attention_dropout is None else config.attention_dropout,
             activation=activation,
             norm_order=norm_order,
-            epsilon=epsilon,
+            epsilon=config.layer_norm_eps,
             mix_heads=mix_heads,
-            final_norm=final_norm,
+            final_norm=config.layer_norm_eps if final_norm else None,
         )

@@ -4,6 +4,7 @@
 reason; settings that contradict each other are refused.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,12 +25,16 @@ from segue.validation import build
 __all__ = ["COUNTERPARTS", "GROUPS", "SETTINGS", "Counterpart", "Setting", "load_recbole"]
 
 
-def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig:
-    """Build a run configuration from RecBole's configuration files and options on top of them.
+def load_recbole(
+    paths: Sequence[Path], options: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Build a run configuration from RecBole's configuration files, and settings and options on top of them.
 
     Args:
         paths: the files; later ones go on top of earlier ones.
         options: fields of ``RunConfig``; one that is None was not given. Models may have RecBole's names.
+        settings: settings of RecBole, which override those of the files. Text such as ``"0.01"`` or ``"[5, 10]"`` that
+            is a Python literal is taken as its value, as in RecBole's ``config_dict`` and on its command line.
 
     Raises:
         ParameterError: a file cannot be read, settings contradict each other, or a value breaks its rule.
@@ -40,7 +45,9 @@ def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig
         raise ParameterError(
             "--protocol: cannot be combined with --recbole; change its parameters with --set protocol.NAME=VALUE"
         )
-    given = Given(_read_files(paths))
+    given = Given(_read_files(paths) | {name: _typed(value) for name, value in (settings or {}).items()})
+    if given.has("config_files"):
+        raise ParameterError("config_files: name the files after --recbole, separated by commas")
     named = given.take("model")
     asked = wishes.pop("models", None) or ([named] if named else [])
     models = [counterpart(name) for name in dict.fromkeys(asked)]
@@ -115,6 +122,19 @@ def _fate(name: str, unheard: Mapping[str, str], models: Sequence[Counterpart]) 
     if SETTINGS[name].fate == "honoured":
         return f"no effect, nothing in a run of {', '.join(model.segue for model in models)} depends on it"
     return f"{SETTINGS[name].fate}, {SETTINGS[name].becomes}"
+
+
+def _typed(value: Any) -> Any:
+    """Return the value of a Python literal, or of true and false in any case; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        literal = ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return value
+    return literal if isinstance(literal, str | int | float | list | tuple | dict | None) else value
 
 
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+")

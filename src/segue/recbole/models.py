@@ -22,7 +22,6 @@ class Counterpart:
         trained: which parameters its training section has.
         parameters: parameter here, RecBole's default, by RecBole's setting; several parameters for a list of values.
         loss: RecBole's default of loss_type.
-        same: settings that have no parameter of their own here, and the one that they must equal.
         only: settings that have one value alone here.
         fixed: parameters that make it RecBole's model.
         unheard: why single settings are not honoured.
@@ -35,7 +34,6 @@ class Counterpart:
     trained: Literal["by prefix", "by triple", "not"] = "by prefix"
     parameters: Mapping[str, tuple[str | tuple[str, ...], Any]] = field(default_factory=dict)
     loss: Literal["CE", "BPR"] = "CE"
-    same: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     unheard: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +48,8 @@ _TRANSFORMER: dict[str, tuple[str | tuple[str, ...], Any]] = {
     "hidden_size": ("embedding_size", 64),
     "inner_size": ("inner_size", 256),
     "hidden_act": ("activation", "gelu"),
+    "layer_norm_eps": ("layer_norm_eps", 1e-12),
+    "initializer_range": ("initializer_range", 0.02),
 }
 _EVERY_PREFIX = {"training": {"positions": "last", "schedule": "constant", "click_dropout": 0.0}}
 
@@ -64,12 +64,13 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "learning_rate": "bpr climbs by plain stochastic gradient descent, whose steps are larger than Adam's",
             "train_batch_size": "bpr learns from one triple at a time",
             "weight_decay": "bpr has a penalty of its own: bpr.regularization",
-            "train_neg_sample_args": "bpr draws one negative per triple, by popularity",
             "eval_step": "bpr stops by its train_auc",
             "stopping_step": "bpr stops by its train_auc",
         },
+        loss="BPR",
         differs="users are known by their items alone, those of validation too, and have no factors of their own; "
-        "training ends when its own triples are learnt, not by validation, and no later than after `epochs`",
+        "items have biases; training ends when its own triples are learnt, not by validation, and no later than after "
+        "`epochs`",
     ),
     Counterpart("Pop", "popularity", "general", "not"),
     Counterpart(
@@ -99,9 +100,13 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "SASRec",
         "sasrec",
         "sequential",
-        parameters={**_TRANSFORMER, "hidden_dropout_prob": ("dropout", 0.5)},
-        same={"attn_dropout_prob": "hidden_dropout_prob"},
+        parameters={
+            **_TRANSFORMER,
+            "hidden_dropout_prob": ("dropout", 0.5),
+            "attn_dropout_prob": ("attention_dropout", 0.5),
+        },
         fixed={"norm_order": "post", "training": {"positions": "last"}},
+        differs="RecBole normalises the input of the first block as well, and not the output of the last one",
     ),
     Counterpart(
         "BERT4Rec",
@@ -110,12 +115,13 @@ COUNTERPARTS: Sequence[Counterpart] = (
         parameters={
             **_TRANSFORMER,
             "hidden_dropout_prob": ("dropout", 0.2),
+            "attn_dropout_prob": ("attention_dropout", 0.2),
             "mask_ratio": ("training.mask_ratio", 0.2),
             "ft_ratio": ("training.last_ratio", 0.5),
         },
-        same={"attn_dropout_prob": "hidden_dropout_prob"},
         fixed={"norm_order": "post"},
-        differs="training goes over windows of events and not over every prefix, which batch_size counts",
+        differs="training goes over windows of events and not over every prefix, which batch_size counts; RecBole "
+        "normalises the input as well, and has a further layer and item biases at the output",
     ),
     Counterpart(
         "NARM",

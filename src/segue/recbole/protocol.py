@@ -95,7 +95,7 @@ def _name(given: Given, kind: Kind) -> str:
 
 
 def _rule(given: Given, kind: Kind) -> Mapping[str, Any]:
-    usual = {"LS": "valid_and_test"} if kind == "sequential" else None
+    usual = {"LS": "valid_and_test"} if _has_defaults(given, kind) else None
     split = given.take("eval_args.split", usual)
     if not isinstance(split, Mapping) or len(split) != 1 or next(iter(split)) not in ("RS", "LS", "TS"):
         raise ParameterError(f"eval_args.split: must be one of RS, LS and TS with its value, got {typed(split)}")
@@ -130,12 +130,20 @@ def _split(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
     }
 
 
+def _has_defaults(given: Given, kind: Kind) -> bool:
+    """Tell whether RecBole's defaults of sequential models hold: eval_args of a file replace all of them."""
+    return kind == "sequential" and "eval_args" not in given.sections
+
+
 def _order(given: Given, kind: Kind) -> dict[str, Any]:
-    order = given.take("eval_args.order", "TO" if kind == "sequential" else "RO")
+    order = given.take("eval_args.order", "TO" if _has_defaults(given, kind) else "RO")
     if order not in ("RO", "TO"):
         raise ParameterError(f"eval_args.order: must be RO or TO, got {typed(order)}")
     if kind == "sequential" and order != "TO":
-        raise ParameterError("eval_args.order: must be TO for sequential models, got RO; RecBole refuses it, too")
+        usual = "" if given.has("eval_args.order") else ", the default where eval_args have no order"
+        raise ParameterError(
+            f"eval_args.order: must be TO for sequential models, got RO{usual}; set it to TO (RecBole refuses RO, too)"
+        )
     return {"order": "random", "seed": given.take("seed")} if order == "RO" else {"order": "time"}
 
 
@@ -188,9 +196,11 @@ def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:
         ParameterError: ranks and values are to be measured at once, or a cut-off is none.
     """
     texts: Sequence[str] = [metrics] if isinstance(metrics, str) else list(metrics or [])
-    cutoffs = [topk] if isinstance(topk, int) else topk
-    if not isinstance(cutoffs, list) or not all(isinstance(k, int) and k >= 1 for k in cutoffs):
-        raise ParameterError(f"topk: must be a whole number of at least 1, or a list of them, got {typed(topk)}")
+    cutoffs = [topk] if type(topk) is int else topk
+    if not isinstance(cutoffs, list) or not cutoffs or not all(type(k) is int and k >= 1 for k in cutoffs):
+        rule = "must be a whole number of at least 1, or a list of them such as [5, 10, 20]"
+        also = "; RecBole refuses it, too, though its documentation lists None" if topk in (None, "None") else ""
+        raise ParameterError(f"topk: {rule}, got {typed(topk)}{also}")
     names = [metric_name(text, "metrics") for text in texts]
     of_values = [name for name in names if name in _VALUES.values()]
     if of_values and len(of_values) < len(names):

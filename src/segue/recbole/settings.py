@@ -119,7 +119,11 @@ _TRAINING = (
     _honoured("eval_step", 1, "`training.patience` = (stopping_step + 1) x eval_step; every epoch is validated"),
     _honoured("stopping_step", 10, "see `eval_step`"),
     _honoured("loss_type", None, "`training.loss`: CE is cross-entropy, BPR is bpr"),
-    _honoured("train_neg_sample_args.distribution", "uniform", "`training.loss.alpha`: 0 if uniform"),
+    _honoured(
+        "train_neg_sample_args.distribution",
+        "uniform",
+        "`training.loss.alpha`: 0 if uniform; of bpr `training.alpha`, and the next ones likewise",
+    ),
     _honoured(
         "train_neg_sample_args.sample_num", 1, "`training.loss.n_samples`, drawn for each target (`targets_per_draw=1`)"
     ),
@@ -168,7 +172,9 @@ _OF_MODELS = (
     _honoured("dropout_prob", None, "`dropout`"),
     _honoured("dropout_probs", None, "`dropout_embedding` and `dropout_context`"),
     _honoured("hidden_dropout_prob", None, "`dropout`"),
-    _honoured("attn_dropout_prob", None, "`dropout`, if it equals hidden_dropout_prob"),
+    _honoured("attn_dropout_prob", None, "`attention_dropout`"),
+    _honoured("layer_norm_eps", None, "`layer_norm_eps`"),
+    _honoured("initializer_range", None, "`initializer_range`"),
     _honoured("mask_ratio", None, "`training.mask_ratio`"),
     _honoured("ft_ratio", None, "`training.last_ratio`"),
     _honoured("step", None, "`steps`"),
@@ -176,8 +182,6 @@ _OF_MODELS = (
     _honoured("shrink", None, "`damping`"),
     _honoured("knn_method", None, "item is all there is"),
     *_idle("it is part of bert4rec", "transform"),
-    *_open("layers are normalised with an epsilon of their own", "layer_norm_eps"),
-    *_open("weights start as each network wants them", "initializer_range"),
 )
 
 GROUPS: Mapping[str, tuple[Setting, ...]] = {
@@ -210,10 +214,17 @@ class Given:
         self._values = {name: value for name, value in values.items() if name not in SECTIONS}
         self._taken: set[str] = set()
         self.sections = {name: values[name] for name in SECTIONS if name in values}
+        for name in self._values:
+            section, dot, key = name.partition(".")
+            if dot and section in SECTIONS:
+                raise ParameterError(
+                    f"{name}: must stand inside of {section}, where RecBole reads it: "
+                    f"{section}: {{{key}: {typed(values[name])}}}"
+                )
         for name, section in self.sections.items():
             if isinstance(section, Mapping):
                 self._values |= {f"{name}.{key}": value for key, value in section.items()}
-            elif section not in (None, "None"):
+            elif section not in (None, "None") or name == "eval_args":
                 raise ParameterError(f"{name}: must contain names and values, got {typed(section)}")
 
     def has(self, name: str) -> bool:

@@ -20,10 +20,11 @@ def parameters_of(model: Counterpart, given: Given) -> dict[str, Any]:
     Raises:
         ParameterError: settings contradict each other, or are none of RecBole's.
     """
+    training: dict[str, Any] = {}
     if model.trained == "by prefix":
         training = _by_prefix(given, model.loss)
-    else:
-        training = {"epochs": given.take("epochs")} if model.trained == "by triple" else {}
+    elif model.trained == "by triple":
+        training = {"epochs": given.take("epochs"), **_negatives(given)}
     tree = merge({"training": training} if training else {}, model.fixed)
     for setting, (target, default) in model.parameters.items():
         value = given.take(setting, default)
@@ -39,8 +40,7 @@ def remarks_on(model: Counterpart, given: Given) -> Iterator[str]:
         yield f"{model.segue} for RecBole's {model.recbole}: {model.differs}"
     if not model.recbole:
         yield f"{model.segue}: RecBole has no such model; it has its own parameters"
-    equal = {setting: given.take(other, model.parameters[other][1]) for setting, other in model.same.items()}
-    for setting, wanted in {**equal, **model.only}.items():
+    for setting, wanted in model.only.items():
         if (value := given.take(setting, wanted)) != wanted:
             yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} has {typed(wanted)} there"
     if model.trained == "by prefix":
@@ -83,13 +83,16 @@ def _loss(given: Given, usual: str) -> dict[str, Any]:
                 "all items, and RecBole refuses it, too; leave it out, or set loss_type to BPR"
             )
         return {"loss": _LOSSES[asked]}
-    if _NEGATIVES in given.sections and negatives in (None, "None"):
-        raise ParameterError(f"{_NEGATIVES}: must say how negatives are drawn with the loss_type BPR, got ~")
     return {"loss": {"kind": _LOSSES[asked], "targets_per_draw": 1, **_negatives(given)}}
 
 
 def _negatives(given: Given) -> dict[str, Any]:
     """Return how negatives are drawn."""
+    if _NEGATIVES in given.sections and given.sections[_NEGATIVES] in (None, "None"):
+        raise ParameterError(
+            f"{_NEGATIVES}: must say how negatives are drawn with the loss BPR, got ~; leave it out for one uniform "
+            "negative, which is RecBole's default"
+        )
     names = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
     distribution, number, alpha, dynamic, candidates = (given.take(f"{_NEGATIVES}.{name}") for name in names)
     if distribution not in ("uniform", "popularity"):

@@ -53,6 +53,7 @@ def new_stack(norm_order: str) -> TransformerStack:
         activation="swiglu" if norm_order == "gated" else "tanh",
         norm_order=norm_order,
         dropout=0.0,
+        attention_dropout=0.0,
         epsilon=1e-8,
         mix_heads=norm_order != "query",
         final_norm=1e-5,

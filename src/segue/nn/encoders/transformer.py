@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
+from segue.data.vocabulary import PADDING
 from segue.nn.encoders.attention import Attention, attention_mask
-from segue.nn.encoders.base import CausalEncoder, WindowSizes
+from segue.nn.encoders.base import CausalEncoder, SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import Activation, Dropout, FeedForward, Positions, SwiGLU
 
 NormOrder = Literal["post", "pre", "query", "gated"]
@@ -85,7 +86,8 @@ class TransformerStack(nn.Module):
         inner_size: width of the feed-forward layers.
         activation: activation of the feed-forward layers, or ``"swiglu"``.
         norm_order: see ``NormOrder``.
-        dropout: dropout rate of the embedded events, the attention weights and the layers' outputs.
+        dropout: dropout rate of the embedded events and of the layers' outputs.
+        attention_dropout: dropout rate of the attention weights.
         epsilon: epsilon of the layer normalisations in the blocks.
         mix_heads: whether a projection mixes the attention heads.
         final_norm: epsilon of the layer normalisation after the last block; None for none.
@@ -102,6 +104,7 @@ class TransformerStack(nn.Module):
         activation: Activation | Literal["swiglu"],
         norm_order: NormOrder,
         dropout: float,
+        attention_dropout: float,
         epsilon: float = 1e-5,
         mix_heads: bool = True,
         final_norm: float | None = None,
@@ -115,7 +118,9 @@ class TransformerStack(nn.Module):
 
         blocks = [
             TransformerBlock(
-                attention=Attention(hidden_size=hidden_size, heads=heads, dropout=dropout, mix_heads=mix_heads),
+                attention=Attention(
+                    hidden_size=hidden_size, heads=heads, dropout=attention_dropout, mix_heads=mix_heads
+                ),
                 feed_forward=feed_forward(),
                 hidden_size=hidden_size,
                 norm_order=norm_order,
@@ -156,3 +161,18 @@ class TransformerEncoder(CausalEncoder):
         """Return the state after each event."""
         states: Tensor = self.stack(self.scale * self.embed(window), attention_mask(window.items, causal=True))
         return states
+
+
+def initialize_normal(network: SequenceEncoder, std: float) -> None:
+    """Draw all weights of a transformer from ``N(0, std ** 2)``, as BERT does; biases and padding are zero.
+
+    Layer normalisations and the embeddings of context features keep their values.
+    """
+    for module in network.modules():
+        if not isinstance(module, nn.LayerNorm | nn.ParameterList):
+            for name, parameter in module.named_parameters(recurse=False):
+                if name == "bias":
+                    nn.init.zeros_(parameter)
+                else:
+                    nn.init.normal_(parameter, std=std)
+    nn.init.zeros_(network.items.data[PADDING])
