@@ -1,9 +1,8 @@
 """How well a factorisation ranks the items of its own training sessions: train_auc, and how to read it."""
 
-from typing import Protocol
-
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32
+from scipy.sparse import csr_matrix
 
 from segue.rng import generator
 
@@ -12,14 +11,6 @@ BANDS = ((0.95, "excellent"), (0.90, "good"), (0.80, "weak"), (0.0, "poor"))
 
 _TRIPLES = 20_000
 """Triples that are drawn: train_auc is off by less than a point."""
-
-
-class PairMatrix(Protocol):
-    """A sparse matrix [s, N] of sessions and their items, such as scipy's ``csr_matrix``."""
-
-    indptr: Int64[np.ndarray, "s+1"]
-    indices: Int64[np.ndarray, "n"]
-    shape: tuple[int, int]
 
 
 def band(train_auc: float) -> str:
@@ -36,10 +27,10 @@ class SampledAUC:
     of the model.
 
     Args:
-        pairs: the sessions of training and their items; column ``j`` is row ``j`` of the item factors.
+        pairs: the sessions of training and their items [s, N]; column ``j`` is row ``j`` of the item factors.
     """
 
-    def __init__(self, pairs: PairMatrix) -> None:
+    def __init__(self, pairs: csr_matrix) -> None:
         rng, n_items = generator(0, "train_auc"), pairs.shape[1]
         lengths = np.diff(pairs.indptr)
         events = rng.integers(len(pairs.indices), size=(2, _TRIPLES))
@@ -50,7 +41,7 @@ class SampledAUC:
         starts, sizes = pairs.indptr[drawn].astype(np.int64), lengths[drawn].astype(np.int64)
         places = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
         held = np.repeat(drawn, sizes) * n_items + pairs.indices[places]
-        kept: Bool[np.ndarray, "t"] = ~np.isin(sessions * n_items + others, held)
+        kept = ~np.isin(sessions * n_items + others, held)
         self._sessions, self._wanted, self._others = sessions[kept], wanted[kept], others[kept]
 
     def __call__(self, sessions: Float32[np.ndarray, "s D"], items: Float32[np.ndarray, "N D"]) -> float | None:

@@ -23,8 +23,8 @@ from segue.models.factorisation import (
     count_matrix,
     standing,
     train_factors,
-    with_padding,
     training_matrix,
+    with_padding,
 )
 from segue.models.persistence import ModelConfig
 from segue.rng import generator
@@ -111,9 +111,9 @@ class ALS(FactorModel):
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
         with threadpool_limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
 
-            def as_it_is() -> Self:
+            def as_it_is() -> ALS:
                 factors = with_padding(trainer.item_factors)
-                return type(self)(self.config).restore({"item_factors": factors}, train.vocabulary)
+                return ALS(self.config).restore({"item_factors": factors}, train.vocabulary)
 
             def watch(iteration: int, seconds: float, loss: float) -> None:
                 losses.append(loss)

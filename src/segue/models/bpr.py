@@ -131,9 +131,9 @@ class BPR(FactorModel):
         )
         with runtime.progress.task(self.name, plan.epochs) as task:
 
-            def as_it_is() -> Self:
+            def as_it_is() -> BPR:
                 arrays = _arrays(with_padding(trainer.item_factors), trainer.user_factors, matrix, train)
-                return type(self)(config).restore(arrays, train.vocabulary)
+                return BPR(config).restore(arrays, train.vocabulary)
 
             def watch(epoch: int, seconds: float, correct: int, skipped: int) -> None:
                 aucs.append(correct / max(1, matrix.nnz - skipped))
