@@ -64,8 +64,8 @@ def test_prepare_says_what_it_found_and_wrote(log: Path, prepared: tuple[Path, O
     assert f"protocol {data.hash}" in outcome.out
     train = data.train
     assert (
-        f"Wrote {folder}: {len(train.items):,} training events in {len(train):,} sessions on "
-        f"{len(data.vocabulary):,} items. To train on it: "
+        f"\nSaved the data set to {folder}: {len(train.items):,} training events in {len(train):,} sessions on "
+        f"{len(data.vocabulary):,} items.\nTo train on it: "
     ) in outcome.out
     assert not [path for path in tree(folder.parent) if not path.startswith("some-name")]
 

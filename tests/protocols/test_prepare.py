@@ -325,6 +325,28 @@ def test_the_recent_share_is_taken_after_the_test_part_and_before_validation():
     assert (len(data.train), len(data.valid)) == (8, 2)
 
 
+def short_sample(**parameters):
+    """Prepare a log of forty days whose most recent 1/4 of the training events spans minutes."""
+    rows = [(s, item, s * DAY + i) for s in range(30) for i, item in enumerate("ab")]
+    rows += [(50 + s, item, 30 * DAY + s + i) for s in range(20) for i, item in enumerate("ab")]
+    rows += [(100 + s, item, 40 * DAY + s * 60 + i) for s in range(3) for i, item in enumerate("ab")]
+    return prepare(log(rows), "yoochoose-1-4", **parameters)
+
+
+def test_a_sample_shorter_than_the_validation_part_is_trained_on_whole():
+    data = short_sample()
+    assert (len(data.train), data.valid, len(data.test)) == (12, None, 3)
+    (note,) = [note for note in data.notes if "held out for validation" in note]
+    assert note == (
+        "all 24 events that step 'recent-share' left for training belong to the validation part of split 'last-days', "
+        "so all are trained on and nothing is held out for validation; lower protocol.split.valid_days (now 1) to "
+        "hold some out"
+    )
+    data = short_sample(split={"valid_days": 0.003})
+    assert (len(data.train), len(data.valid)) == (7, 5)
+    assert not [note for note in data.notes if "validation" in note]
+
+
 VISIT = st.tuples(st.integers(0, 4 * DAY), st.lists(st.integers(0, 5), min_size=1, max_size=5))
 VISITS = st.lists(VISIT, min_size=20, max_size=60)
 

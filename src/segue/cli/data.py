@@ -1,13 +1,14 @@
 """`segue data`: statistics of a log before and after each step of its preparation."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 import segue
 from segue.cli import options
 from segue.cli.terminal import terminal
+from segue.errors import ParameterError
 
 
 @options.with_log_options
@@ -15,6 +16,9 @@ def data(
     log: options.Log,
     protocol: options.Protocol = None,
     settings: options.ProtocolSettings = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Only the sizes: train, test, and the most recent 1/64 and 1/4 of train.")
+    ] = False,
     as_json: options.AsJson = False,
     *,
     log_options: dict[str, Any],
@@ -27,11 +31,15 @@ def data(
         --set protocol.cleaning.k_core=10
     segue data clicks.parquet --columns session=sid,item=iid,time=ts --json
     segue data prepared/clicks
+    segue data yoochoose-clicks.dat --summary
     """
     from segue.cli.tables import statistics_tables, title
     from segue.strict_json import dumps
 
     source = {"log": log, **log_options}
+    if summary:
+        _summarise(source, protocol, settings, as_json=as_json)
+        return
     config, dataset = options.read_data(source, protocol, settings)
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
@@ -46,6 +54,38 @@ def data(
     for stage in statistics["stages"]:
         if stage["dropped"]:
             typer.echo(f"{stage['step']}, {stage['part']}: dropped {stage['why']}")
+
+
+def _summarise(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None, *, as_json: bool) -> None:
+    """Print the sizes of a log, and of the most recent shares of its training part."""
+    from segue.cli.tables import part_table, share_table
+    from segue.experiment.config import PROTOCOL
+    from segue.experiment.prepared_data import read_log
+    from segue.protocols.dataset import dataset_at
+    from segue.protocols.summary import summarise
+    from segue.strict_json import dumps
+
+    if dataset_at(source["log"]) is not None:
+        raise ParameterError(
+            f"--summary: cuts the log anew, and {source['log']} is prepared already; name the log, or leave --summary "
+            "out"
+        )
+    config = options.log_config(source, protocol, settings)
+    found = summarise(read_log(config), config.protocol, config.set.get(PROTOCOL, {}))
+    if as_json:
+        typer.echo(dumps({"log": config.log_name, **found.to_dict()}))
+        return
+    for note in found.notes:
+        typer.echo(f"· {note}")
+    typer.echo(f"{config.log_name}  ·  {found.protocol}")
+    console = terminal()
+    console.print(part_table({"train": found.train, "test, after filtering": found.test}))
+    if found.shares:
+        console.print(share_table(found.shares))
+    for share, problem in found.problems.items():
+        typer.echo(f"! {share}: {problem}")
+    if found.holds_out_validation:
+        typer.echo("Train includes the part that a run of this protocol holds out for validation.")
 
 
 def show_remarks(dataset: "segue.Dataset", findings: Sequence["segue.Finding"]) -> None:

@@ -131,12 +131,9 @@ def training_options(
     }
 
 
-def read_data(
-    source: Mapping[str, Any], protocol: str | None, settings: list[str] | None
-) -> "tuple[RunConfig, Dataset]":
-    """Prepare the log, or open the prepared data set, that ``log_options`` names; ``--set`` sets the protocol."""
+def log_config(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None) -> "RunConfig":
+    """Return the configuration of a command that only prepares the log that ``log_options`` names."""
     from segue.experiment.config import PROTOCOL, load_config, parse_settings
-    from segue.experiment.prepared_data import prepare_log, with_prepared
 
     tree = parse_settings(settings or [])
     if others := sorted(tree.keys() - {PROTOCOL}):
@@ -144,7 +141,16 @@ def read_data(
             "--set: must name parameters of the protocol here, such as protocol.cleaning.k_core=5, got "
             f"{', '.join(others)}"
         )
-    config, opened = with_prepared(load_config(None, {**source, "protocol": protocol, "set": tree}))
+    return load_config(None, {**source, "protocol": protocol, "set": tree})
+
+
+def read_data(
+    source: Mapping[str, Any], protocol: str | None, settings: list[str] | None
+) -> "tuple[RunConfig, Dataset]":
+    """Prepare the log, or open the prepared data set, that ``log_options`` names; ``--set`` sets the protocol."""
+    from segue.experiment.prepared_data import prepare_log, with_prepared
+
+    config, opened = with_prepared(log_config(source, protocol, settings))
     return config, opened or prepare_log(config)
 
 

@@ -59,6 +59,7 @@ def prepare(
     typer.echo(title(config.log_name, len(dataset.test), dataset.describe()))
     train = dataset.train
     typer.echo(
-        f"Wrote {out}: {len(train.items):,} training events in {len(train):,} sessions on "
-        f"{len(dataset.vocabulary):,} items. To train on it: {program()} run {out}"
+        f"Saved the data set to {out}: {len(train.items):,} training events in {len(train):,} sessions on "
+        f"{len(dataset.vocabulary):,} items."
     )
+    typer.echo(f"To train on it: {program()} run {out}")

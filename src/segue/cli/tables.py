@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from segue.data.vocabulary import Vocabulary
     from segue.doctor.verdict import Verdict
-    from segue.embeddings.diagnostics import PrincipalComponents
+    from segue.embeddings.components import PrincipalComponents
     from segue.evaluation.result import Evaluation
     from segue.experiment.results import ModelResult
     from segue.models.base import Model
     from segue.models.recommendation import Recommendation
     from segue.models.session_attention import SessionAttention
     from segue.models.summary import LayerSummary
+    from segue.protocols.summary import PartSize, ShareSize
     from segue.tuning.result import TrialRecord
 
 _SIZES = ("events", "sessions", "items", "length_mean")
@@ -162,6 +163,24 @@ def size_table(stages: Sequence[Mapping[str, Any]]) -> Table:
         if part in final:
             cells = (shown(final[part][name]) for name in _SIZES)
             table.add_row(part, *cells, _minute(final[part]["first_time"]), _minute(final[part]["last_time"]))
+    return table
+
+
+def part_table(parts: "Mapping[str, PartSize]") -> Table:
+    """Show the sizes of the parts of a log."""
+    table = _table("", *_right("sessions", "clicks", "items"))
+    for name, size in parts.items():
+        table.add_row(name, shown(size.sessions), shown(size.clicks), shown(size.items))
+    return table
+
+
+def share_table(shares: "Sequence[ShareSize]") -> Table:
+    """Show the sizes of the most recent shares of a training part."""
+    table = _table("share", *_right("train clicks", "test clicks", "total clicks", "item indices", "items"))
+    for size in shares:
+        clicks = map(shown, (size.train_clicks, size.test_clicks, size.total_clicks))
+        first, last = map(shown, size.item_indices)
+        table.add_row(size.share, *clicks, f"{first} to {last}", shown(size.items))
     return table
 
 

@@ -3,7 +3,8 @@
 from segue.artifact import is_artifact
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
-from segue.embeddings.diagnostics import COLLAPSED_COSINE, effective_rank, mean_cosine, variance_shares
+from segue.embeddings.components import effective_rank, variance_shares
+from segue.embeddings.diagnostics import COLLAPSED_COSINE, mean_cosine
 from segue.embeddings.vectors import MIN_ITEMS, item_vectors
 from segue.errors import SegueError
 from segue.models.registry import load

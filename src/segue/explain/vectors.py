@@ -28,7 +28,7 @@ def _along_axes(*deviations: float) -> "ItemVectors":
 
 
 def _shown_variance() -> str:
-    from segue.embeddings.diagnostics import effective_rank, variance_shares
+    from segue.embeddings.components import effective_rank, variance_shares
 
     clouds = {
         "64 equal dimensions": _along_axes(*[1.0] * 64),
@@ -50,7 +50,8 @@ bad."""
 
 
 def _cosines() -> str:
-    from segue.embeddings.diagnostics import effective_rank, mean_cosine, variance_shares
+    from segue.embeddings.components import effective_rank, variance_shares
+    from segue.embeddings.diagnostics import mean_cosine
 
     clouds = {
         "spread: (1, 0), (0, 1), (-1, 0), (0, -1)": [[1, 0], [0, 1], [-1, 0], [0, -1]],

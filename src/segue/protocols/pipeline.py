@@ -47,11 +47,13 @@ class Pipeline:
         protocol: says what is done.
         parts: the ordered log as ``"log"``; once the test part is held out ``"train"``, ``"test"``, and ``"valid"``.
         stages: what happened so far.
+        notes: what a reader of the results should know of it, one sentence each.
     """
 
     protocol: Protocol
     parts: dict[str, pl.DataFrame] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _counts: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def run(self, log: pl.DataFrame) -> None:
@@ -140,6 +142,16 @@ class Pipeline:
         split = self.protocol.split
         before = self.parts["train"].height
         result = split.validation_part(self.parts["train"], self.parts["test"])
+        if result.train.is_empty() and self.protocol.cleaning.runs("recent-share"):
+            # A sample of a small log may be shorter than the validation part, which belongs to the whole log.
+            sizes = {name: value for name, value in split.model_dump().items() if name.startswith("valid_")}
+            shorter = " or ".join(f"protocol.split.{name} (now {value:g})" for name, value in sizes.items() if value)
+            remedy = f"; lower {shorter} to hold some out" if shorter else ""
+            self.notes.append(
+                f"all {before:,} events that step 'recent-share' left for training belong to the validation part of "
+                f"split '{split.kind}', so all are trained on and nothing is held out for validation{remedy}"
+            )
+            return
         if result.train.is_empty():
             raise EmptyDataError(
                 f"step 'hold-out-valid' with split '{split.kind}' left nothing to train on of {before:,} events; "

@@ -214,6 +214,7 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
         notes.append(
             "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
         )
-    if "valid" not in cases:
+    notes += pipeline.notes
+    if "valid" not in cases and not pipeline.notes:
         notes.append("nothing is held out for validation")
     return notes
