@@ -1,13 +1,19 @@
 """`segue doctor`: a checklist for a finished run."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segue.cli import options
 from segue.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from segue.doctor.verdict import Verdict
 
 
 def doctor(
@@ -30,8 +36,23 @@ def doctor(
     if as_json:
         typer.echo(dumps({"run": str(run), "verdicts": [one.model_dump(mode="json") for one in verdicts]}))
         return
-    from segue.cli.tables import verdict_table
-
     console, counts = terminal(), Counter(one.status for one in verdicts)
-    console.print(verdict_table(verdicts))
+    console.print(_verdict_table(verdicts))
     console.print(f"{counts['look']} to look at, {counts['ok']} ok, {counts['cannot tell']} cannot tell")
+
+
+def _verdict_table(verdicts: "Sequence[Verdict]") -> "Table":
+    """Show a checklist: verdict, rule, what was found and, unless all is well, what explains it."""
+    from rich.table import Column
+    from rich.text import Text
+
+    from segue.cli.tables import plain_table
+
+    styles = {"ok": "green", "look": "bold yellow", "cannot tell": "dim"}
+    table = plain_table(Column("verdict", no_wrap=True), Column("rule", no_wrap=True), "what was found")
+    for one in verdicts:
+        found = Text("\n".join(one.found))
+        if one.status != "ok":
+            found.append(f"\nsegue explain {one.topic}", style="dim")
+        table.add_row(Text(one.status, style=styles[one.status]), one.rule, found)
+    return table

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from segue.data.vocabulary import Vocabulary
-    from segue.doctor.verdict import Verdict
     from segue.embeddings.components import PrincipalComponents
     from segue.evaluation.result import Evaluation
     from segue.experiment.results import ModelResult
@@ -39,7 +38,8 @@ _BAR_WIDTH = 20
 """Characters of an interval bar."""
 
 
-def _table(*columns: Column | str) -> Table:
+def plain_table(*columns: Column | str) -> Table:
+    """Return an empty table in the one style of the command line."""
     return Table(*columns, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
@@ -65,7 +65,7 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
     low, high = _span(rows, metrics[0])
     bar = f"{low:.3f} ─●─ {high:.3f}".center(_BAR_WIDTH)
     first, *others = map(headed, metrics)
-    table = _table(
+    table = plain_table(
         Column("model", no_wrap=True),
         *_right(first),
         Column(bar, no_wrap=True, min_width=_BAR_WIDTH),
@@ -97,7 +97,7 @@ def metric_tables(rows: "Sequence[ModelResult]", metrics: Sequence[str], width: 
             parts.append([])
         parts[-1].append(row)
     for part in parts:
-        table = _table(Column("metric", no_wrap=True), *_right(*(row.label for row in part)))
+        table = plain_table(Column("metric", no_wrap=True), *_right(*(row.label for row in part)))
         for head, metric in zip(heads, metrics, strict=True):
             table.add_row(head, *(f"{row.metrics[metric]:.{decimals}f}" for row in part))
         tables.append(table)
@@ -148,7 +148,9 @@ def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[T
 
 def _statistics_table(stages: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
     heads = (f"{stage['step'].replace('-', ' ')}, {stage['part']}" for stage in stages)  # Heads break at spaces.
-    table = _table(Column("", no_wrap=True), *(Column(head, justify="right", width=_STAGE_WIDTH) for head in heads))
+    table = plain_table(
+        Column("", no_wrap=True), *(Column(head, justify="right", width=_STAGE_WIDTH) for head in heads)
+    )
     for name in names:
         cells = (_minute(stage[name]) if name.endswith("_time") else shown(stage[name]) for stage in stages)
         table.add_row(name.replace("_", " "), *cells)
@@ -158,7 +160,7 @@ def _statistics_table(stages: Sequence[Mapping[str, Any]], names: Sequence[str])
 def size_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     """Show the sizes of the parts of a prepared log."""
     final = {stage["part"]: stage for stage in stages}
-    table = _table("part", *_right(*(name.replace("_", " ") for name in _SIZES)), "from", "to")
+    table = plain_table("part", *_right(*(name.replace("_", " ") for name in _SIZES)), "from", "to")
     for part in ("train", "valid", "test"):
         if part in final:
             cells = (shown(final[part][name]) for name in _SIZES)
@@ -168,7 +170,7 @@ def size_table(stages: Sequence[Mapping[str, Any]]) -> Table:
 
 def part_table(parts: "Mapping[str, PartSize]") -> Table:
     """Show the sizes of the parts of a log."""
-    table = _table("", *_right("sessions", "clicks", "items"))
+    table = plain_table("", *_right("sessions", "clicks", "items"))
     for name, size in parts.items():
         table.add_row(name, shown(size.sessions), shown(size.clicks), shown(size.items))
     return table
@@ -176,7 +178,7 @@ def part_table(parts: "Mapping[str, PartSize]") -> Table:
 
 def share_table(shares: "Sequence[ShareSize]") -> Table:
     """Show the sizes of the most recent shares of a training part."""
-    table = _table("share", *_right("train clicks", "test clicks", "total clicks", "item indices", "items"))
+    table = plain_table("share", *_right("train clicks", "test clicks", "total clicks", "item indices", "items"))
     for size in shares:
         clicks = map(shown, (size.train_clicks, size.test_clicks, size.total_clicks))
         first, last = map(shown, size.item_indices)
@@ -186,7 +188,7 @@ def share_table(shares: "Sequence[ShareSize]") -> Table:
 
 def evaluation_table(evaluation: "Evaluation", decimals: int = 4) -> Table:
     """Show every metric with its 95% interval."""
-    table = _table("metric", *_right("value"), "95% interval")
+    table = plain_table("metric", *_right("value"), "95% interval")
     for name, value in evaluation.metrics.items():
         interval = evaluation.confidence.get(name)
         bounds = [f"{bound:.{decimals}f}" for bound in interval or ()]
@@ -196,7 +198,7 @@ def evaluation_table(evaluation: "Evaluation", decimals: int = 4) -> Table:
 
 def model_table(models: "Sequence[type[Model]]") -> Table:
     """List the models."""
-    table = _table("model", "what it does", "source")
+    table = plain_table("model", "what it does", "source")
     for model in models:
         table.add_row(Text(model.name, style="bold"), model.description(), model.paper)
     return table
@@ -205,7 +207,7 @@ def model_table(models: "Sequence[type[Model]]") -> Table:
 def parameter_table(config: type[BaseModel]) -> Table:
     """List the parameters of a configuration with default, meaning, rule and search space."""
     spaces = spaces_of(config.model_construct())
-    table = _table(Column("parameter", no_wrap=True), Column("default", no_wrap=True), "meaning")
+    table = plain_table(Column("parameter", no_wrap=True), Column("default", no_wrap=True), "meaning")
     for parameter in describe(config):
         space = f"\ntuned in {spaces[parameter.name]}" if parameter.name in spaces else ""
         meaning = Text.assemble(parameter.description, "\n", (parameter.rule + space, "dim"))
@@ -215,7 +217,7 @@ def parameter_table(config: type[BaseModel]) -> Table:
 
 def trial_table(trials: "Sequence[TrialRecord]", metric: str) -> Table:
     """Show trials of a search, one column each, with their parameters."""
-    table = _table(Column("trial", no_wrap=True), *_right(*(str(trial.number) for trial in trials)))
+    table = plain_table(Column("trial", no_wrap=True), *_right(*(str(trial.number) for trial in trials)))
     table.add_row(metric, *(Text(shown(trial.value), style="bold") for trial in trials))
     for name in trials[0].parameters:
         values = (trial.parameters.get(name) for trial in trials)
@@ -226,7 +228,7 @@ def trial_table(trials: "Sequence[TrialRecord]", metric: str) -> Table:
 def layer_table(layers: "Sequence[LayerSummary]") -> Table:
     """Show the layers of a network with their output shapes."""
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("output", "calls", "parameters"))
-    table = _table("layer", "kind", *numbers)
+    table = plain_table("layer", "kind", *numbers)
     for layer in layers:
         shape = " x ".join(map(shown, layer.shape)) or "-"
         table.add_row(layer.name, layer.kind, shape, shown(layer.calls), shown(layer.parameters))
@@ -238,7 +240,7 @@ def recommendation_table(answer: "Recommendation", vocabulary: "Vocabulary") -> 
     columns = vocabulary.metadata[:3]
     listed = vocabulary.table.filter(vocabulary.ids.is_in(answer.items))
     rows = {row["item"]: row for row in listed.iter_rows(named=True)}
-    table = _table(*_right("#"), "item", *columns, *_right("score"))
+    table = plain_table(*_right("#"), "item", *columns, *_right("score"))
     for rank, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True), start=1):
         table.add_row(str(rank), str(item), *(typed(rows[item][name]) for name in columns), f"{score:.4g}")
     return table
@@ -246,7 +248,7 @@ def recommendation_table(answer: "Recommendation", vocabulary: "Vocabulary") -> 
 
 def component_table(components: "PrincipalComponents") -> Table:
     """Show the variance of the first components, and their correlation with popularity."""
-    table = _table(*_right("component", "variance", "cumulative", "with popularity"))
+    table = plain_table(*_right("component", "variance", "cumulative", "with popularity"))
     for number in range(min(_COMPONENTS, len(components.shares))):
         correlation = f"{components.correlations[number]:+.2f}{' !' if number in components.flagged else '  '}"
         table.add_row(
@@ -255,23 +257,11 @@ def component_table(components: "PrincipalComponents") -> Table:
     return table
 
 
-def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
-    """Show a checklist: verdict, rule, what was found and, unless all is well, what explains it."""
-    styles = {"ok": "green", "look": "bold yellow", "cannot tell": "dim"}
-    table = _table(Column("verdict", no_wrap=True), Column("rule", no_wrap=True), "what was found")
-    for one in verdicts:
-        found = Text("\n".join(one.found))
-        if one.status != "ok":
-            found.append(f"\nsegue explain {one.topic}", style="dim")
-        table.add_row(Text(one.status, style=styles[one.status]), one.rule, found)
-    return table
-
-
 def item_table(items: "pl.DataFrame") -> Table:
     """Show an item, its nearest neighbours, and their metadata."""
     items = items[:, :_METADATA]
     numeric = {name for name in items.columns if name != "item" and items[name].dtype.is_numeric()}
-    table = _table(*(Column(name, justify="right" if name in numeric else "left") for name in items.columns))
+    table = plain_table(*(Column(name, justify="right" if name in numeric else "left") for name in items.columns))
     for place, row in enumerate(items.iter_rows()):
         cells = [shown(cell) if isinstance(cell, float) else typed(cell) if cell is not None else "-" for cell in row]
         table.add_row(*cells, style="bold" if place == 0 else "")
@@ -285,7 +275,7 @@ def attention_tables(attention: "SessionAttention") -> list[Table]:
         if frame is not None:
             left = {"item", "name"} & set(frame.columns)
             heads = ((name.replace("_", " "), "left" if name in left else "right") for name in frame.columns)
-            table = _table(*(Column(head, justify=side) for head, side in heads))  # type: ignore[arg-type]
+            table = plain_table(*(Column(head, justify=side) for head, side in heads))  # type: ignore[arg-type]
             for row in frame.iter_rows():
                 table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
             tables.append(table)

@@ -1,1 +1,1 @@
-"""A checklist for a finished run: what the figures, curves and models in its folder say about common mistakes."""
+"""A checklist for a finished run: what the metrics, curves and models in its folder say about common mistakes."""

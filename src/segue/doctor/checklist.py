@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from segue.doctor import curves, figures, models
+from segue.doctor import curves, metrics, models
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Rule, Verdict
 
 RULES: tuple[Rule, ...] = (
-    Rule("linter", "leaks", figures.linter_findings),
-    Rule("candidates", "sampled-metrics", figures.candidates),
-    Rule("cutoff", "ranking-metrics", figures.cutoffs),
-    Rule("ties", "ties", figures.ties),
-    Rule("order-in-list", "loss-and-metric", figures.order_of_lists),
-    Rule("precision-and-recall", "ranking-metrics", figures.precision_and_recall),
-    Rule("baselines", "markov-chains", figures.baselines),
+    Rule("linter", "leaks", metrics.linter_findings),
+    Rule("candidates", "sampled-metrics", metrics.candidates),
+    Rule("cutoff", "ranking-metrics", metrics.cutoffs),
+    Rule("ties", "ties", metrics.ties),
+    Rule("order-in-list", "loss-and-metric", metrics.order_of_lists),
+    Rule("precision-and-recall", "ranking-metrics", metrics.precision_and_recall),
+    Rule("baselines", "markov-chains", metrics.baselines),
     Rule("train-auc", "pointwise-pairwise-listwise", curves.train_auc),
     Rule("under-trained", "learning-curves", curves.under_trained),
     Rule("loss-and-validation", "loss-and-metric", curves.loss_and_validation),

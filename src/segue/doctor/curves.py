@@ -2,12 +2,9 @@
 
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look
-from segue.evaluation.linter.results import (
-    MIN_TRAIN_AUC,
-    LeaderboardEntry,
-    loses_to_baseline,
-    validation_above_test,
-)
+from segue.evaluation.linter.entries import LeaderboardEntry
+from segue.evaluation.linter.results import loses_to_baseline, validation_above_test
+from segue.evaluation.linter.training import MIN_TRAIN_AUC
 from segue.experiment.results import ModelResult
 
 RISING = 0.01
@@ -113,6 +110,7 @@ def over_fitted(run: FinishedRun) -> Answer:
         if issue is not None:
             lines.append(f"{row.label}: {issue.message}")
         seen += bool(row.validation)
-    if not seen:
+    overfitting = [f"{one.subject}: {one.message}" for one in run.results.findings if one.code == "overfitting"]
+    if not seen and not overfitting:
         return cannot_tell("the protocol holds out no validation part")
-    return look(lines, "validation did not fall again, and is not far above the test")
+    return look([*lines, *overfitting], "validation did not fall again, and is not far above the test")

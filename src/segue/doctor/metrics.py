@@ -1,4 +1,4 @@
-"""Rules on the figures of the test: the protocol, the order inside lists, baselines, ties."""
+"""Rules on the metrics of the test: the protocol, the order inside lists, baselines, ties."""
 
 from collections.abc import Callable
 from itertools import chain
@@ -6,13 +6,8 @@ from itertools import chain
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
 from segue.evaluation.linter.checks import Issue
-from segue.evaluation.linter.results import (
-    RESULT_CHECKS,
-    LeaderboardEntry,
-    loses_to_baseline,
-    order_in_list,
-    precision_without_recall,
-)
+from segue.evaluation.linter.entries import LeaderboardEntry
+from segue.evaluation.linter.results import RESULT_CHECKS, loses_to_baseline, order_in_list, precision_without_recall
 from segue.metrics import MetricName
 from segue.protocols.ranking import Ranking
 
