@@ -15,12 +15,16 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from segue.data.sessions import Sessions
+from segue.data.cases import Cases
+from segue.data.sessions import Prefixes, Sessions
 from segue.errors import DivergedError, ParameterError
+from segue.evaluation.measure import measure
+from segue.evaluation.train_auc import SampledAUC, band
 from segue.models.als import ALS
 from segue.models.bpr import BPR, BPRTraining, _remarks
 from segue.models.factorisation import LeastSquares
 from segue.progress import Progress
+from segue.protocols.ranking import Ranking
 from segue.rng import generator
 from segue.training.runtime import Runtime
 
@@ -207,24 +211,99 @@ def test_bpr_stops_when_train_auc_stays() -> None:
     assert gains[-1] < 0.5 + 0.11  # The notes are rounded to a tenth of a point.
     assert gains[:-1].min() >= 0.5 - 0.11
     assert all(0 < float(note.split("skipped ")[1].removesuffix("%")) < 50 for note in progress.notes)
-    assert model.notes[0].startswith(f"train_auc {aucs[-1] / 100:.3f} after {len(aucs)} epochs: ")
+    band = "excellent" if aucs[-1] >= 95 else "good" if aucs[-1] >= 90 else "weak"
+    assert model.notes[0].startswith(f"train_auc {aucs[-1] / 100:.3f} ({band}) on a dense log (density 0.")
+    assert f") after {len(aucs)} epochs: " in model.notes[0]
 
 
 @pytest.mark.parametrize(
     ("auc", "advice"),
     [
-        (0.95, "good; with low figures on the test it is overfitting"),
-        (0.94, "check the figures on the test"),
+        (0.95, "with low figures on the test it is overfitting, which more regularization helps against"),
+        (0.94, "with low figures on the test it is overfitting"),
         (0.89, "more training.epochs or another training.learning_rate may help, though sparse logs normally end betw"),
         (0.79, "the training failed; try another training.learning_rate"),
     ],
 )
 def test_advice_follows_from_train_auc(auc: float, advice: str) -> None:
     plan = BPRTraining(epochs=3, check_epochs=1)
-    (note,) = _remarks([0.5, 0.6, auc, auc], plan)
-    assert note.startswith(f"train_auc {auc:.3f} after 4 epochs: {advice}")
-    _, more = _remarks([0.5, 0.6, auc], plan)
+    (note,) = _remarks([0.5, 0.6, auc, auc], plan, "train_auc")
+    assert note.startswith(f"train_auc after 4 epochs: {advice}")
+    _, more = _remarks([0.5, 0.6, auc], plan, "train_auc")
     assert more == "train_auc still rose when the 3 epochs were used up: a higher training.epochs may give more"
+
+
+def validated(log: Sessions) -> Cases:
+    """Cases of 40 sessions of the log: the last event is wanted, those before it are known."""
+    starts, ends = log.offsets[:40], log.offsets[1:41] - 1
+    return Cases(Prefixes(log.items, starts, ends, vocabulary=log.vocabulary), log.items[ends], np.arange(40))
+
+
+@pytest.mark.parametrize("kind", [ALS, BPR])
+def test_each_pass_is_reported_and_validation_changes_nothing(kind: type[ALS | BPR]) -> None:
+    log, curve = browsing()[0], []
+    passes = {"iterations": 12, "tolerance": None} if kind is ALS else {"epochs": 12, "min_gain": None}
+    runtime = Runtime(on_epoch_end=lambda stage, record: curve.append((stage, record)))
+    model = kind(embedding_size=8, training=passes).fit(log, valid=validated(log), runtime=runtime)
+    plain = kind(embedding_size=8, training=passes).fit(log)
+    np.testing.assert_array_equal(model.item_factors, plain.item_factors)
+    assert {stage for stage, _ in curve} == {"factorisation"}
+    assert [record.epoch for _, record in curve] == list(range(12))
+    last = curve[-1][1]
+    assert last.validation == measure(model, validated(log), Ranking(metrics=("mrr@20",))).metrics["mrr@20"]
+    values = [record.validation for _, record in curve if record.validation is not None]
+    assert len(values) == (12 if kind is ALS else 2)  # BPR validates where it checks its convergence.
+    expected = {"train_auc": last.train_auc, "validation_best": max(values), "validation_last": values[-1]}
+    assert model.diagnostics == expected | {"validation_cases": 40} | ({} if kind is ALS else {"skipped": last.skipped})
+    assert plain.diagnostics["train_auc"] == last.train_auc
+    assert all(0 < record.train_auc <= 1 for _, record in curve)
+    assert all((record.skipped is None) == (kind is ALS) for _, record in curve)
+    assert all(np.isnan(record.loss) == (kind is BPR) for _, record in curve)
+    assert curve[-1][1].train_auc > curve[0][1].train_auc
+
+
+def test_sampled_auc_is_that_of_all_triples() -> None:
+    """Against a loop over every session, item that it holds, and event whose item it does not hold."""
+    log, rng = browsing()[0], np.random.default_rng(0)
+    pairs = matrix(log)
+    pairs.sort_indices()
+    users, items = rng.normal(size=(len(log), 4)).astype(np.float32), rng.normal(size=(60, 4)).astype(np.float32)
+    users += pairs @ items  # Better than chance.
+    scores, held = users @ items.T, pairs.toarray() > 0
+    weights, right, total = held.sum(axis=0), 0, 0
+    for session, row in enumerate(scores):
+        for item in np.flatnonzero(held[session]):
+            others = np.where(held[session], 0, weights)
+            right += others[row[item] > row].sum()
+            total += others.sum()
+    found = SampledAUC(pairs)(users, items)
+    assert found == SampledAUC(pairs)(users, items)
+    assert abs(found - right / total) < 0.01
+    assert right / total > 0.6
+
+
+def test_a_session_that_holds_everything_has_no_auc() -> None:
+    log = sessions([[1, 2, 3]] * 4, 3)
+    assert SampledAUC(matrix(log))(np.ones((4, 2), np.float32), np.ones((3, 2), np.float32)) is None
+    model = ALS(embedding_size=2).fit(log)
+    assert "train_auc" not in model.diagnostics
+    assert len(model.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("auc", "name"),
+    [
+        (1.0, "excellent"),
+        (0.95, "excellent"),
+        (0.949, "good"),
+        (0.9, "good"),
+        (0.8, "weak"),
+        (0.79, "poor"),
+        (0.0, "poor"),
+    ],
+)
+def test_the_bands_of_train_auc(auc: float, name: str) -> None:
+    assert band(auc) == name
 
 
 def test_a_training_that_diverges_says_so() -> None:

@@ -62,6 +62,20 @@ class Statistics:
         return asdict(self)
 
 
+DENSITY_CLASSES = ((0.01, "dense"), (0.0001, "sparse"), (0.0, "very sparse"))
+"""Classes of density, by the least value of each."""
+
+
+def density(events: int, users: int, items: int) -> float:
+    """Return the events per pair of a user (or session) and an item, which may exceed 1 where pairs repeat."""
+    return events / (users * items) if users and items else 0.0
+
+
+def density_class(value: float) -> str:
+    """Return the class of a density: dense from 1%, sparse from 0.01%, else very sparse."""
+    return next(name for least, name in DENSITY_CLASSES if value >= least)
+
+
 def count_items(log: pl.DataFrame) -> pl.DataFrame:
     """Return the distinct items (column ``item``) and the number of complete events of each (column ``events``)."""
     counts = log.drop_nulls(["session", "item"])["item"].value_counts(name="events")

@@ -63,6 +63,8 @@ def fit_and_test(
             validation=record.validation,
             seconds=round(record.seconds, 3),
             kept=record.kept,
+            train_auc=record.train_auc,
+            skipped=record.skipped,
         )
         curve.append(epoch)
         if on_epoch is not None:

@@ -1,10 +1,10 @@
 """Results of a run, as they are written to results.json."""
 
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from segue.errors import ArtifactError
 from segue.evaluation.linter.checks import Finding
@@ -14,6 +14,8 @@ from segue.storage import write_text
 from segue.strict_json import Number, dumps
 
 _IN_VERDICTS = frozenset({"loses-to-baseline"})
+_OF_FACTORISATIONS = frozenset({"train_auc", "skipped"})
+"""Figures of an epoch that other models leave out."""
 
 
 class Slice(BaseModel):
@@ -43,13 +45,27 @@ class Epoch(BaseModel):
     stage: str = "training"
     """Training stage, where a fit has several: fine-tuning, the teacher, the stages of a pair."""
     loss: Number
-    """Mean training loss."""
+    """Mean training loss; null for BPR, whose training does not tell it."""
     validation: float | None = None
     """Validation metric, where there is a validation part."""
     seconds: float
     """Wall time."""
     kept: bool = True
     """Whether its weights were kept: validation found nothing better before; always without validation."""
+    train_auc: float | None = None
+    """Share of the sampled triples of training that a factorisation ranks right; only ALS and BPR have it."""
+    skipped: float | None = None
+    """Share of the triples that BPR skipped, since the session holds the negative; only BPR has it."""
+
+    def figures(self) -> dict[str, float]:
+        """Return loss, validation, train_auc, skipped and seconds, without those that are missing or NaN."""
+        found = {name: getattr(self, name) for name in ("loss", "validation", "train_auc", "skipped", "seconds")}
+        return {name: value for name, value in found.items() if value is not None and not isnan(value)}
+
+    @model_serializer(mode="wrap")
+    def _without_figures_of_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {name: one for name, one in values.items() if one is not None or name not in _OF_FACTORISATIONS}
 
 
 class Difference(BaseModel):

@@ -13,14 +13,18 @@ from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError, import_extra
+from segue.evaluation.train_auc import SampledAUC
 from segue.models.factorisation import (
     Converged,
+    Course,
     FactorModel,
     FactorTraining,
     LeastSquares,
     count_matrix,
+    standing,
     train_factors,
     training_matrix,
+    with_padding,
 )
 from segue.models.persistence import ModelConfig
 from segue.rng import generator
@@ -101,13 +105,21 @@ class ALS(FactorModel):
         plan = self.config.training
         implicit_als = import_extra("implicit.cpu.als", self.name, "mf")
         threadpool_limits = import_extra("threadpoolctl", self.name, "mf").threadpool_limits
+        matrix = training_matrix(train, self._event_weights(train))
         losses: list[float] = []
+        course, auc = Course(runtime, valid), SampledAUC(matrix)
         # Many small systems are solved at once: threads of the BLAS itself would only get in the way.
         with threadpool_limits(1, "blas"), runtime.progress.task(self.name, plan.iterations) as task:
+
+            def as_it_is() -> ALS:
+                factors = with_padding(trainer.item_factors)
+                return ALS(self.config).restore({"item_factors": factors}, train.vocabulary)
 
             def watch(iteration: int, seconds: float, loss: float) -> None:
                 losses.append(loss)
                 task.advance(1, f"loss {loss:.6f}")
+                train_auc = auc(trainer.user_factors, trainer.item_factors)
+                course.end_pass(seconds, train_auc, loss=loss, model=as_it_is)
                 if plan.tolerance is not None and _gain(losses) < plan.tolerance:
                     raise Converged
 
@@ -120,8 +132,10 @@ class ALS(FactorModel):
                 num_threads=torch.get_num_threads(),
                 random_state=generator(seed, self.name),
             )
-            factors = train_factors(trainer, training_matrix(train, self._event_weights(train)), watch)
-        self.notes = (_remark(losses, plan),)
+            factors = train_factors(trainer, matrix, watch)
+        self.diagnostics = course.diagnostics()
+        known = (standing(self.diagnostics[name], train) for name in ("train_auc",) if name in self.diagnostics)
+        self.notes = (_remark(losses, plan), *known)
         self.restore({"item_factors": factors}, train.vocabulary)
 
     def _event_weights(self, train: Sessions) -> Float32[np.ndarray, "n"]:

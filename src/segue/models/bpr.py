@@ -16,11 +16,14 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import import_extra
 from segue.models.factorisation import (
     Converged,
+    Course,
     FactorModel,
     FactorTraining,
     count_matrix,
+    standing,
     train_factors,
     training_matrix,
+    with_padding,
 )
 from segue.models.persistence import ModelConfig
 from segue.rng import generator
@@ -35,8 +38,8 @@ _LEARNING = 0.6
 near chance, for dozens of epochs if the learning rate is low."""
 
 _ADVICE = (
-    (0.95, "good; with low figures on the test it is overfitting, which more regularization helps against"),
-    (0.90, "check the figures on the test; with low ones it is overfitting"),
+    (0.95, "with low figures on the test it is overfitting, which more regularization helps against"),
+    (0.90, "with low figures on the test it is overfitting"),
     (
         0.80,
         "more training.epochs or another training.learning_rate may help, though sparse logs normally end between "
@@ -117,6 +120,7 @@ class BPR(FactorModel):
         config, plan = self.config, self.config.training
         matrix = training_matrix(train, np.ones(len(train.items), dtype=np.float32))
         aucs: list[float] = []
+        course = Course(runtime, valid)
         trainer = import_extra("implicit.cpu.bpr", self.name, "mf").BayesianPersonalizedRanking(
             factors=config.embedding_size,
             learning_rate=plan.learning_rate,
@@ -127,21 +131,23 @@ class BPR(FactorModel):
         )
         with runtime.progress.task(self.name, plan.epochs) as task:
 
+            def as_it_is() -> BPR:
+                arrays = _arrays(with_padding(trainer.item_factors), trainer.user_factors, matrix, train)
+                return BPR(config).restore(arrays, train.vocabulary)
+
             def watch(epoch: int, seconds: float, correct: int, skipped: int) -> None:
                 aucs.append(correct / max(1, matrix.nnz - skipped))
                 task.advance(1, f"train_auc {aucs[-1]:.1%}  skipped {skipped / matrix.nnz:.1%}")
+                checked = len(aucs) % plan.check_epochs == 0 or len(aucs) == plan.epochs
+                model = as_it_is if checked else None
+                course.end_pass(seconds, aucs[-1], skipped=skipped / matrix.nnz, model=model)
                 if _converged(aucs, plan):
                     raise Converged
 
             factors = train_factors(trainer, matrix, watch)
-        self.notes = tuple(_remarks(aucs, plan))
-        self.diagnostics = {"train_auc": aucs[-1]}
-        arrays = {"item_factors": np.ascontiguousarray(factors[:, :-1]), "item_biases": factors[:, -1].copy()}
-        recent = slice(-_SCALE_SESSIONS, None)
-        means = _means(matrix[recent], train.lengths[recent], arrays["item_factors"][1:])
-        learnt = trainer.user_factors[recent, :-1]
-        scale = (learnt * means).sum() / max((means * means).sum(), np.finfo(np.float32).tiny)
-        self.restore({**arrays, "scale": np.array([scale], dtype=np.float32)}, train.vocabulary)
+        self.notes = tuple(_remarks(aucs, plan, standing(aucs[-1], train)))
+        self.diagnostics = course.diagnostics()
+        self.restore(_arrays(factors, trainer.user_factors, matrix, train), train.vocabulary)
 
     @property
     def scores_are_logits(self) -> bool:
@@ -163,6 +169,16 @@ class BPR(FactorModel):
         return self._output
 
 
+def _arrays(
+    items: Float32[np.ndarray, "N+1 K"], sessions: Float32[np.ndarray, "s K"], matrix: csr_matrix, train: Sessions
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a model with these factors, whose last column is the bias."""
+    factors, recent = np.ascontiguousarray(items[:, :-1]), slice(-_SCALE_SESSIONS, None)
+    means = _means(matrix[recent], train.lengths[recent], factors[1:])
+    scale = (sessions[recent, :-1] * means).sum() / max((means * means).sum(), np.finfo(np.float32).tiny)
+    return {"item_factors": factors, "item_biases": items[:, -1].copy(), "scale": np.array([scale], dtype=np.float32)}
+
+
 def _means(
     counts: csr_matrix, lengths: Int64[np.ndarray, "B"], factors: Float32[np.ndarray, "M D"]
 ) -> Float32[np.ndarray, "B D"]:
@@ -177,8 +193,8 @@ def _converged(aucs: list[float], plan: BPRTraining) -> bool:
     return aucs[-1] >= _LEARNING and aucs[-1] - aucs[-1 - plan.check_epochs] < plan.min_gain
 
 
-def _remarks(aucs: list[float], plan: BPRTraining) -> Iterator[str]:
+def _remarks(aucs: list[float], plan: BPRTraining, standing: str) -> Iterator[str]:
     advice = next(advice for least, advice in _ADVICE if aucs[-1] >= least)
-    yield f"train_auc {aucs[-1]:.3f} after {len(aucs)} epochs: {advice}"
+    yield f"{standing} after {len(aucs)} epochs: {advice}"
     if plan.min_gain is not None and not _converged(aucs, plan):
         yield f"train_auc still rose when the {plan.epochs} epochs were used up: a higher training.epochs may give more"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import nan
 from typing import Protocol
 
 import numpy as np
@@ -11,12 +12,25 @@ from pydantic import BaseModel, ConfigDict
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
+from segue.data.statistics import density, density_class
 from segue.errors import DivergedError, import_extra, require_extra
+from segue.evaluation.linter.checks import evenly_spaced
+from segue.evaluation.measure import measure
+from segue.evaluation.train_auc import band
 from segue.models.dot_product import DotProductModel
+from segue.protocols.ranking import Ranking
+from segue.training.config import TrainingConfig
+from segue.training.runtime import EpochRecord, Runtime
 
 _ROWS_PER_SOLVE = 64
 """Sessions solved at once: their systems stay in the cache, and sessions of similar length need little padding."""
+
+_VALIDATION_CASES = 1_000
+"""Validation cases that are measured during the training: enough to see a model get worse."""
+_METRIC: str = TrainingConfig.model_fields["metric"].default
+"""What is measured on them: what chooses the best epoch of a network, unless its configuration says otherwise."""
 
 
 class FactorTraining(BaseModel):
@@ -38,6 +52,61 @@ class FactorModel(DotProductModel):
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Return the factors of the items; see ``Model.item_vectors``."""
         return self.item_factors
+
+
+class Course:
+    """Reports the passes of a fit. Validation decides nothing here; it only shows where a model gets worse.
+
+    Args:
+        runtime: of the fit.
+        valid: the validation cases, of which a thousand are measured.
+    """
+
+    def __init__(self, runtime: Runtime, valid: Cases | None) -> None:
+        self._runtime = runtime.part("factorisation")
+        self._valid = None if valid is None else valid[evenly_spaced(len(valid), _VALIDATION_CASES)]
+        self._curve: list[EpochRecord] = []
+
+    def end_pass(
+        self,
+        seconds: float,
+        train_auc: float | None,
+        *,
+        loss: float = nan,
+        skipped: float | None = None,
+        model: Callable[[], DotProductModel] | None = None,
+    ) -> None:
+        """Report a pass.
+
+        Args:
+            seconds: wall time.
+            train_auc: share of its triples that were ranked right.
+            loss: mean loss.
+            skipped: share of the triples that were skipped.
+            model: returns the model as it is now; None measures no validation after this pass.
+        """
+        value = None
+        if model is not None and self._valid is not None:
+            value = measure(model(), self._valid, Ranking(metrics=(_METRIC,))).metrics[_METRIC]
+        record = EpochRecord(len(self._curve), loss, value, seconds, train_auc=train_auc, skipped=skipped)
+        self._curve.append(record)
+        self._runtime.end_epoch(record)
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return the figures of the last pass, and the best and the last value of validation."""
+        last = self._curve[-1]
+        found = {"train_auc": last.train_auc, "skipped": last.skipped}
+        if values := [one.validation for one in self._curve if one.validation is not None]:
+            assert self._valid is not None
+            found |= {"validation_best": max(values), "validation_last": values[-1]}
+            found["validation_cases"] = float(len(self._valid))
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def standing(train_auc: float, train: Sessions) -> str:
+    """Return a train_auc with its band and the density of the log, which it depends on."""
+    spread = density(len(train.items), len(train), len(train.vocabulary))
+    return f"train_auc {train_auc:.3f} ({band(train_auc)}) on a {density_class(spread)} log (density {spread:.2g})"
 
 
 def training_matrix(train: Sessions, weights: Float32[np.ndarray, "n"]) -> csr_matrix:
@@ -92,12 +161,17 @@ def train_factors(model: ImplicitModel, matrix: csr_matrix, watch: Callable[...,
     not_finite = import_extra("implicit.recommender_base", "matrix factorisation", "mf").ModelFitError
     with suppress(Converged, not_finite):  # The latter means that factors are not finite, which is checked below.
         model.fit(matrix, show_progress=False, callback=watch)
-    factors = np.vstack([np.zeros_like(model.item_factors[:1]), model.item_factors])
+    factors = with_padding(model.item_factors)
     if not np.isfinite(factors).all():
         raise DivergedError(
             "the item factors are no longer finite: lower training.learning_rate or raise regularization"
         )
     return factors
+
+
+def with_padding(factors: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N+1 D"]:
+    """Return the factors with a row of zeros for padding before them."""
+    return np.vstack([np.zeros_like(factors[:1]), factors])
 
 
 class LeastSquares:

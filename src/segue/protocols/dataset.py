@@ -20,7 +20,7 @@ from segue.data.array_files import read_cases, read_sessions, write_cases, write
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
 from segue.data.sessions import Sessions
-from segue.data.statistics import Statistics
+from segue.data.statistics import Statistics, density, density_class
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
@@ -81,11 +81,14 @@ class Dataset:
 
     def statistics(self) -> dict[str, Any]:
         """Return the numbers of the data before and after each step, ready for JSON."""
+        spread = density(len(self.train.items), len(self.train), len(self.vocabulary))
         return {
             "train_prefixes": len(self.train.items) - len(self.train),
             "valid_cases": 0 if self.valid is None else len(self.valid),
             "test_cases": len(self.test),
             "item_indices": [1, len(self.vocabulary)],
+            "density": spread,
+            "density_class": density_class(spread),
             "stages": [stage.describe() for stage in self.stages],
         }
 

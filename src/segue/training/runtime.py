@@ -29,10 +29,12 @@ class EpochRecord:
 
     Attributes:
         epoch: its number, from 0.
-        loss: mean training loss.
+        loss: mean training loss; NaN where the training does not know it.
         validation: value of the validation metric, None without validation.
         seconds: wall time.
         kept: whether its weights were kept: validation found nothing better before; always without validation.
+        train_auc: share of the sampled triples of training that a factorisation ranks right; None for other models.
+        skipped: share of its triples that BPR skipped, since the session holds the negative; None for other models.
     """
 
     epoch: int
@@ -40,6 +42,8 @@ class EpochRecord:
     validation: float | None
     seconds: float
     kept: bool = True
+    train_auc: float | None = None
+    skipped: float | None = None
 
 
 EpochCallback = Callable[[str, EpochRecord], None]

@@ -11,7 +11,13 @@ from planted import Line, clicks, entry, visits
 from segue.errors import ParameterError
 from segue.evaluation.linter import lint
 from segue.evaluation.linter.checks import run_checks
-from segue.evaluation.linter.results import MAX_VALIDATION_CASES, RESULT_CHECKS, evaluate_validation, lint_results
+from segue.evaluation.linter.results import (
+    MAX_VALIDATION_CASES,
+    RESULT_CHECKS,
+    evaluate_validation,
+    lint_results,
+    row_of,
+)
 from segue.models.bpr import BPR
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
@@ -73,6 +79,61 @@ def test_a_low_recall_with_a_low_precision_is_just_a_bad_model():
 
 def test_a_factorisation_that_learnt_is_no_finding():
     assert found(Line("bpr", {"mrr@20": 0.1}, diagnostics={"train_auc": 0.8})) == []
+
+
+def overfitting(diagnostics: dict[str, float], **baselines: float) -> list[str]:
+    """Messages on a factorisation with a recall of 0.2."""
+    row = Line("bpr", {"recall@20": 0.2}, diagnostics=diagnostics)
+    rows = [Line(label.replace("_", "-"), {"recall@20": value}, baseline=True) for label, value in baselines.items()]
+    return [finding.message for finding in found(row, *rows) if finding.code == "overfitting"]
+
+
+def test_a_high_train_auc_with_a_low_test_is_overfitting():
+    (message,) = overfitting({"train_auc": 0.972}, popularity=0.3)
+    assert message == (
+        "train_auc 0.972 is excellent, but recall@20 0.2000 is below the 0.3000 of the baseline popularity: bpr "
+        "overfits the training sessions; raise regularization, or lower embedding_size or training.epochs (als: "
+        "training.iterations)"
+    )
+    (message,) = overfitting({"train_auc": 0.972}, popularity_7d=0.1, sequential_rules=0.41)
+    assert "recall@20 0.2000 is below half of the 0.4100 of the baseline sequential-rules" in message
+    assert overfitting({"train_auc": 0.972}, popularity=0.21) == []  # The intervals overlap.
+    assert overfitting({"train_auc": 0.972}, popularity=0.1, markov=0.39) == []
+    assert overfitting({"train_auc": 0.89}, popularity=0.3) == []
+    assert overfitting({}, popularity=0.3) == []
+    assert overfitting({"train_auc": 0.972}) == []
+
+
+def test_a_validation_that_falls_is_overfitting():
+    course = {"train_auc": 0.93, "validation_best": 0.2, "validation_cases": 1000.0}
+    # The noise is 2 x sqrt(0.2 x 0.8 / 1000) = 0.0253, above a tenth of 0.2.
+    (message,) = overfitting(course | {"validation_last": 0.174}, popularity=0.1)
+    assert "is good, but validation fell from 0.2000 to 0.1740 in the course of the training: bpr overfits" in message
+    assert overfitting(course | {"validation_last": 0.175}) == []
+    assert overfitting(course | {"validation_last": 0.2}) == []
+    many = course | {"validation_cases": 1e6}
+    assert overfitting(many | {"validation_last": 0.181}) == []
+    assert len(overfitting(many | {"validation_last": 0.179})) == 1
+
+
+def test_overfitting_is_found_where_it_happens_and_nowhere_else():
+    """Preferences that a factorisation can learn, and sessions of single, random items that it can only memorise."""
+    rng = np.random.default_rng(0)
+    sessions, length = np.repeat(np.arange(400), 8), 8
+    taste = np.repeat(rng.integers(5, size=400), length)
+    draws = {"taste": 20 * taste + rng.integers(20, size=3200), "noise": (100 * rng.random(3200) ** 3).astype(int)}
+    outcome = {}
+    for name, items in draws.items():
+        frame = pl.DataFrame({"session": sessions, "item": items, "time": np.arange(3200) * 300})
+        data = visits(frame, split={"valid_days": 2, "test_days": 2})
+        model = BPR(embedding_size=64, regularization=0.0, training={"epochs": 300, "min_gain": None})
+        rows = [
+            replace(row_of(one.fit(data.train, valid=data.valid), data, 0), baseline=one.name != "bpr")
+            for one in (model, Popularity())
+        ]
+        findings = lint_results(rows, data.protocol.ranking.headline)
+        outcome[name] = [finding.code for finding in findings if finding.code == "overfitting"]
+    assert outcome == {"taste": [], "noise": ["overfitting"]}
 
 
 def test_validation_is_measured_on_cases_of_all_of_it():

@@ -37,6 +37,9 @@ from segue.evaluation.linter.results import RESULT_CHECKS
 from segue.evaluation.linter.scores import SCORE_CHECKS
 from segue.protocols.prepare import prepare
 
+COURSE = {"train_auc": 0.99, "validation_best": 0.2, "validation_cases": 1000}
+"""The course of a training whose validation was best before the end."""
+
 PLANTED = {
     "overlap-in-time": (random_sessions, random_events, shifted_test),
     "validation-overlaps-training": (random_sessions,),
@@ -78,6 +81,18 @@ PLANTED = {
         ),
     ),
     "training-failed": (lambda: entry(Line("bpr", {"mrr@20": 0.1}, diagnostics={"train_auc": 0.61})),),
+    "overfitting": (
+        lambda: entry(
+            Line("bpr", {"recall@20": 0.1, "ndcg@20": 0.05}, diagnostics={"train_auc": 0.97}),
+            Line("popularity", {"recall@20": 0.2, "ndcg@20": 0.1}, baseline=True),
+        ),
+        lambda: entry(
+            Line("als", {"recall@20": 0.2}, diagnostics={"train_auc": 0.93}),
+            Line("popularity", {"recall@20": 0.1}, baseline=True),
+            Line("markov", {"recall@20": 0.5}, baseline=True),
+        ),
+        lambda: entry(Line("bpr", {"mrr@20": 0.2}, diagnostics=COURSE | {"validation_last": 0.15})),
+    ),
 }
 
 CHECKS = {check.code: check for check in (*LOG_CHECKS, *SCORE_CHECKS, *RESULT_CHECKS)}

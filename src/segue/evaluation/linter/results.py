@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan
 from statistics import median
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced, run_checks
+from segue.evaluation.linter.entries import LeaderboardEntry, ResultRow, is_clearly_worse, lower_end, upper_end
+from segue.evaluation.linter.training import overfitting, training_failed
 from segue.evaluation.measure import evaluate, measure
 from segue.evaluation.result import Evaluation
 from segue.evaluation.scorer import Scorer
-from segue.metrics import SELECTION_METRICS, MetricName, is_better, lower_is_better, order_key
+from segue.metrics import SELECTION_METRICS, MetricName, is_better, order_key
 from segue.protocols.dataset import Dataset
 
 MAX_VALIDATION_CASES = 5_000
@@ -23,42 +23,6 @@ MAX_RATIO = 1.25
 
 EQUAL, LOWER = 0.98, 0.9
 """Share of another model's value at or above which a value counts as equal to it, and below which as lower."""
-
-MIN_TRAIN_AUC = 0.8
-"""train_auc below which a factorisation has not learnt."""
-
-
-@runtime_checkable
-class ResultRow(Protocol):
-    """The metrics of a model, as a row of a leaderboard has them."""
-
-    @property
-    def label(self) -> str:
-        """Name of the model."""
-
-    @property
-    def baseline(self) -> bool:
-        """Whether the others are compared with it."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Test metrics."""
-
-    @property
-    def confidence(self) -> Mapping[str, tuple[float, float]]:
-        """Their 95% intervals."""
-
-    @property
-    def validation(self) -> Mapping[str, float]:
-        """Validation metrics, if any."""
-
-    @property
-    def validation_confidence(self) -> Mapping[str, tuple[float, float]]:
-        """Their 95% intervals."""
-
-    @property
-    def diagnostics(self) -> Mapping[str, float]:
-        """Figures of its training, such as ``train_auc``."""
 
 
 @dataclass(frozen=True)
@@ -101,31 +65,6 @@ def evaluate_validation(scorer: Scorer, data: Dataset, *, seed: int = 0) -> Eval
     return measure(scorer, cases, ranking.model_copy(update={"metrics": ranking.headline}), seed=seed)
 
 
-@dataclass(frozen=True)
-class LeaderboardEntry:
-    """A model among others.
-
-    Attributes:
-        row: the model.
-        rows: all models that were tested on the same cases, this one among them.
-        headline: the metrics by which they are compared.
-    """
-
-    row: ResultRow
-    rows: Sequence[ResultRow]
-    headline: Sequence[str]
-
-    @property
-    def others(self) -> list[ResultRow]:
-        """The other models."""
-        return [row for row in self.rows if row.label != self.row.label]
-
-    @property
-    def baselines(self) -> list[ResultRow]:
-        """The baselines among them."""
-        return [row for row in self.others if row.baseline]
-
-
 def loses_to_baseline(entry: LeaderboardEntry) -> Issue | None:
     """Find headline metrics that are worse than the best baseline's; only a note where intervals overlap."""
     row, baselines = entry.row, entry.baselines
@@ -141,7 +80,7 @@ def loses_to_baseline(entry: LeaderboardEntry) -> Issue | None:
         for name in lost
     )
     remedy = "tune it (segue tune), train it longer, or use the baseline"
-    if any(_is_clearly_worse(row, best[name], name) for name in lost):
+    if any(is_clearly_worse(row, best[name], name) for name in lost):
         return Issue(f"{comparisons}: {remedy}")
     return Issue(f"{comparisons}, and the intervals overlap: {remedy}", "note")
 
@@ -154,7 +93,7 @@ def validation_above_test(entry: LeaderboardEntry) -> Issue | None:
             continue  # Metrics of lists depend on the number of cases.
         tested, usual = row.metrics[name], _usual_ratio(entry.baselines, name)
         low, _ = row.validation_confidence.get(name, (value, value))
-        if low > _high(row, name) and value > MAX_RATIO * max(usual, 1.0) * tested:
+        if low > upper_end(row, name) and value > MAX_RATIO * max(usual, 1.0) * tested:
             times = f"{value / tested:.2f} times the {tested:.4f}" if tested else "above the 0"
             baselines = f" (the baselines': {usual:.2f} times)" if entry.baselines else ""
             return Issue(
@@ -170,8 +109,8 @@ def order_in_list(entry: LeaderboardEntry) -> Issue | None:
     if row.baseline:
         return None
     for k in _cutoffs(row, "recall", "mrr"):
-        by_chance = _low(row, f"recall@{k}") * sum(1 / place for place in range(1, k + 1)) / k
-        if row.metrics[f"recall@{k}"] > 0 and _high(row, f"mrr@{k}") < by_chance:
+        by_chance = lower_end(row, f"recall@{k}") * sum(1 / place for place in range(1, k + 1)) / k
+        if row.metrics[f"recall@{k}"] > 0 and upper_end(row, f"mrr@{k}") < by_chance:
             return Issue(
                 f"mrr@{k} {row.metrics[f'mrr@{k}']:.4f} is below the {by_chance:.4f} of the same lists in random order "
                 f"(recall@{k} {row.metrics[f'recall@{k}']:.4f}): the order inside the lists is wrong; check the sign "
@@ -197,7 +136,7 @@ def precision_without_recall(entry: LeaderboardEntry) -> Issue | None:
         return None
     for k in _cutoffs(row, "precision", "recall"):
         precision, recall = f"precision@{k}", f"recall@{k}"
-        lowest = _high(row, recall) < min(_low(one, recall) for one in others)
+        lowest = upper_end(row, recall) < min(lower_end(one, recall) for one in others)
         middle = median(one.metrics[precision] for one in entry.rows)
         if lowest and row.metrics[precision] >= middle:
             return Issue(
@@ -208,23 +147,13 @@ def precision_without_recall(entry: LeaderboardEntry) -> Issue | None:
     return None
 
 
-def training_failed(entry: LeaderboardEntry) -> Issue | None:
-    """Find a factorisation that ranks the items of its own training sessions badly."""
-    auc = entry.row.diagnostics.get("train_auc", 1.0)
-    if auc >= MIN_TRAIN_AUC:
-        return None
-    return Issue(
-        f"train_auc {auc:.3f} is below {MIN_TRAIN_AUC}: the training failed; try another training.learning_rate, more "
-        "training.epochs and less regularization"
-    )
-
-
 RESULT_CHECKS: tuple[Check[LeaderboardEntry], ...] = (
     Check("loses-to-baseline", "warning", loses_to_baseline),
     Check("validation-above-test", "warning", validation_above_test),
     Check("order-in-list", "warning", order_in_list),
     Check("precision-without-recall", "warning", precision_without_recall),
     Check("training-failed", "warning", training_failed),
+    Check("overfitting", "warning", overfitting),
 )
 """Checks of the metrics of one model among others."""
 
@@ -255,7 +184,7 @@ def _better_order(entry: LeaderboardEntry, k: int) -> ResultRow | None:
         for one in entry.rows
         if all(row.metrics[name] >= EQUAL * one.metrics[name] for name in found)
         and all(row.metrics[name] < LOWER * one.metrics[name] for name in ranked)
-        and _high(row, ranked[0]) < _low(one, ranked[0])
+        and upper_end(row, ranked[0]) < lower_end(one, ranked[0])
     ]
     return max(better, key=lambda one: one.metrics[ranked[0]], default=None)
 
@@ -266,22 +195,3 @@ def _cutoffs(row: ResultRow, *names: str) -> Iterator[int]:
         name, _, k = text.partition("@")
         if name == names[0] and k and all(f"{other}@{k}" in row.metrics for other in names):
             yield int(k)
-
-
-def _is_clearly_worse(row: ResultRow, other: ResultRow, metric: str) -> bool:
-    """Return whether a value is worse and the intervals do not overlap; NaN is worse than any value."""
-    if isnan(row.metrics[metric]):
-        return True
-    if lower_is_better(metric):
-        return _low(row, metric) > _high(other, metric)
-    return _high(row, metric) < _low(other, metric)
-
-
-def _low(row: ResultRow, metric: str) -> float:
-    value = row.metrics[metric]
-    return row.confidence.get(metric, (value, value))[0]
-
-
-def _high(row: ResultRow, metric: str) -> float:
-    value = row.metrics[metric]
-    return row.confidence.get(metric, (value, value))[1]

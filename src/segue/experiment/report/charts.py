@@ -18,6 +18,7 @@ from segue.charts import (
     render_svg,
     whole_ticks,
 )
+from segue.experiment.report.factorisations import band_layers
 from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
 from segue.metrics import lower_is_better
@@ -79,33 +80,52 @@ def leaderboard_charts(rows: Sequence[ModelResult], metrics: Sequence[str]) -> l
 
 
 def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
-    """Draw loss and validation over the epochs, where models learn in epochs."""
-    learnt = [row for row in rows if len(row.curve) > 1]
+    """Draw loss and validation over the epochs, and train_auc of factorisations, where models learn in epochs.
+
+    The loss of a factorisation is on a scale of its own and is left out.
+    """
+    learnt = [row for row in rows if len(row.curve) > 1][: len(PALETTE)]
+    networks = [row for row in learnt if "train_auc" not in row.diagnostics]
     charts = []
-    for name, title in (("loss", "Training loss"), ("validation", "Validation metric")):
+    for name, title, drawn in (
+        ("loss", "Training loss", networks),
+        ("validation", "Validation metric", learnt),
+        ("train_auc", "train_auc of factorisations", learnt),
+    ):
         values = [
             {"model": row.label, "epoch": one.epoch, "value": value, "stage": one.stage}
-            for row in learnt
+            for row in drawn
             for one in row.curve
             if (value := getattr(one, name)) is not None and isfinite(value)
         ]
         if values:
-            encoding = {
-                "x": {
-                    "field": "epoch",
-                    "type": "quantitative",
-                    "title": "epoch",
-                    "axis": {"values": whole_ticks(1, max(value["epoch"] for value in values)), "format": "d"},
-                },
-                "y": _value("value", ""),
-                "detail": {"field": "stage"},
-                "color": _by_model([row.label for row in learnt]),
-                "shape": _shape_by_model([row.label for row in learnt]),
-            }
-            mark = {"type": "line", "point": {"size": 45}, "strokeWidth": 2}
-            spec = {"data": {"values": values}, "mark": mark, "encoding": encoding, "height": 220}
-            charts.append(_drawn(f"curve-{name}", title, spec))
+            charts.append(_curve_chart(f"curve-{name}", title, values, [row.label for row in learnt]))
     return charts
+
+
+def _curve_chart(name: str, title: str, values: Sequence[Spec], labels: Sequence[str]) -> Chart:
+    """Draw values by epoch; those of train_auc before its bands."""
+    present = [label for label in labels if any(value["model"] == label for value in values)]
+    last = max(value["epoch"] for value in values)
+    encoding: Spec = {
+        "x": {
+            "field": "epoch",
+            "type": "quantitative",
+            "title": "epoch",
+            "axis": {"values": whole_ticks(1, last), "format": "d"},
+        },
+        "y": _value("value", ""),
+        "detail": {"field": "stage"},
+        "color": _by_model(present, labels),
+        "shape": _shape_by_model(present, labels),
+    }
+    layers: list[Spec] = []
+    if name == "curve-train_auc":
+        layers, scale = band_layers(values, _INK)
+        encoding["y"] = {**encoding["y"], "scale": scale, "axis": {"format": ".0%", "tickCount": 6}}
+    mark = {"type": "line", "point": {"size": 45 if last <= 30 else 15}, "strokeWidth": 2}
+    line = {"data": {"values": values}, "mark": mark, "encoding": encoding}
+    return _drawn(name, title, {**({"layer": [*layers, line]} if layers else line), "height": 220})
 
 
 def slice_charts(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
@@ -213,13 +233,18 @@ def _value(field: str, title: str, *, zero: bool = False) -> Spec:
     return {"field": field, "type": "quantitative", "title": title or None, "scale": {"zero": zero}, "axis": axis}
 
 
-def _by_model(labels: Sequence[str]) -> Spec:
-    scale = {"domain": list(labels), "range": list(PALETTE[: len(labels)])}
-    return {"field": "model", "type": "nominal", "scale": scale, "legend": _legend(labels)}
+def _by_model(labels: Sequence[str], among: Sequence[str] = ()) -> Spec:
+    return _channel(labels, among or labels, PALETTE)
 
 
-def _shape_by_model(labels: Sequence[str]) -> Spec:
-    scale = {"domain": list(labels), "range": list(SHAPES[: len(labels)])}
+def _shape_by_model(labels: Sequence[str], among: Sequence[str] = ()) -> Spec:
+    return _channel(labels, among or labels, SHAPES)
+
+
+def _channel(labels: Sequence[str], among: Sequence[str], looks: Sequence[str]) -> Spec:
+    """Return a channel that gives each model its look ``among`` all that are drawn on the page."""
+    look = dict(zip(among, looks, strict=False))
+    scale = {"domain": list(labels), "range": [look[label] for label in labels if label in look]}
     return {"field": "model", "type": "nominal", "scale": scale, "legend": _legend(labels)}
 
 

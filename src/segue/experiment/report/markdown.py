@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from segue.evaluation.linter.checks import Finding
+from segue.experiment.report.factorisations import HEAD, training_note, training_rows
 from segue.experiment.results import Difference, Example, ModelResult, Results
 from segue.markdown import escaped, section, table
 from segue.metrics import lower_is_better
@@ -71,6 +72,7 @@ def markdown(results: Results) -> str:
         *section("Findings", _findings(results.further_findings())),
         *section("Notes", map(escaped, [*results.notes, *_model_notes(rows)])),
         *section("Differences between models", _differences(results.differences, decimals)),
+        *section("Training of the factorisations", _training(results)),
         *section("Slices of the test cases", _slices(rows, metrics, decimals)),
         *section("Examples", _examples(results.examples)),
         *section("The log, step by step", _statistics(results)),
@@ -96,6 +98,11 @@ def _differences(differences: Sequence[Difference], decimals: int) -> str:
         for one in differences
     ]
     return table(head, lines) if lines else ""
+
+
+def _training(results: Results) -> str:
+    lines = [[escaped(cells[0]), *cells[1:]] for cells in training_rows(results.models)]
+    return f"{training_note(results.data)}\n\n{table(HEAD, lines)}" if lines else ""
 
 
 def _slices(rows: Sequence[ModelResult], metrics: Sequence[str], decimals: int) -> str:

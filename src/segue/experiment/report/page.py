@@ -5,6 +5,7 @@ from typing import Any
 
 from segue.errors import MissingExtraError
 from segue.experiment.report import charts
+from segue.experiment.report.factorisations import HEAD, training_note, training_rows
 from segue.experiment.report.markdown import (
     by_severity,
     headed,
@@ -52,6 +53,9 @@ def _content(results: Results) -> dict[str, Any]:
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
         "findings": by_severity(results.further_findings()),
         "sampled": sampled_candidates(results),
+        "trained": training_rows(rows),
+        "trained_head": HEAD,
+        "trained_note": training_note(results.data),
         "slices": _slices(shown_rows, headline[0], decimals),
         "settings": [(row.label, flatten(row.config)) for row in rows if row.config],
         "protocol": flatten(results.protocol),

@@ -47,15 +47,14 @@ class MLflow:
             self._run: str = run
             self._client.update_run(run, status="RUNNING")
             self._describe(fit)
-            history = self._client.get_metric_history(run, "loss")
+            history = self._client.get_metric_history(run, "seconds")
             self._last = max((metric.step for metric in history), default=0)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Log loss, validation and seconds, unless they are logged already."""
+        """Log the figures of an epoch, unless they are logged already."""
         if epoch.epoch > self._last:
             self._last = epoch.epoch
-            found = {name: getattr(epoch, name) for name in ("loss", "validation", "seconds")}
-            self._log({name: value for name, value in found.items() if value is not None})
+            self._log(epoch.figures())
 
     def result(self, row: ModelResult) -> None:
         """Log test metrics and costs, and end the run."""

@@ -23,12 +23,10 @@ class TensorBoard:
         self._writer.add_text("protocol", f"{fit.log}, {fit.protocol['name']}, {fit.protocol['hash']}")
 
     def epoch(self, epoch: Epoch) -> None:
-        """Add loss, validation and seconds."""
+        """Add the figures of an epoch."""
         self._last = epoch.epoch
-        for name in ("loss", "validation", "seconds"):
-            value = getattr(epoch, name)
-            if value is not None:
-                self._writer.add_scalar(f"{epoch.stage}/{name}", value, epoch.epoch)
+        for name, value in epoch.figures().items():
+            self._writer.add_scalar(f"{epoch.stage}/{name}", value, epoch.epoch)
 
     def result(self, row: ModelResult) -> None:
         """Add the metrics of the test, at the last epoch."""
