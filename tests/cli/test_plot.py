@@ -68,6 +68,25 @@ def test_tsne_lowers_its_perplexities_and_says_so(artifact: Path, here: Path) ->
     assert list(tree(here)) == ["shop-tsne.png"]
 
 
+def test_tsne_takes_iterations_learning_rate_and_seed(artifact: Path, here: Path) -> None:
+    options = ("--kind", "tsne", "--perplexity", "5", "--iterations", "60", "--learning-rate", "50", "--seed", "4")
+    outcome = segue("plot", artifact, *options, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    shown = json.loads(outcome.out)["options"]
+    assert (shown["iterations"], shown["learning_rate"], shown["seed"]) == (60, 50.0, 4)
+    assert json.loads(segue("plot", artifact, "--json").out)["options"]["learning_rate"] == "auto"
+
+
+def test_the_plane_is_compared_with_random_vectors(artifact: Path, here: Path) -> None:
+    outcome = segue("plot", artifact)
+    remark = r"^First two components: [\d.]+% of the variance, above the usual 10% to 25%"
+    assert re.search(remark, outcome.out, re.MULTILINE)
+    assert " in 60 random vectors of the same width\n" in outcome.out
+    found = json.loads(segue("plot", artifact, "--json").out)["variance"]
+    assert found["first_two"] == pytest.approx(sum(found["shares"][:2]))
+    assert 0 < found["first_two_random"] <= 1
+
+
 def test_metadata_can_come_from_a_table(artifact: Path, here: Path) -> None:
     (here / "items.csv").write_text("item,brand\n" + "".join(f"{row},b{row % 2}\n" for row in range(60)))
     outcome = segue("plot", artifact, "--items", "items.csv", "--color", "brand", "--json")
@@ -79,6 +98,8 @@ REFUSED = {
     "unknown item": (("--neighbours", "pam 7"), "an item that training has seen, got 'pam 7'; did you mean 'pan 7' ("),
     "unknown kind": (("--kind", "isomap"), "plot.kind: must be 'pca', 'tsne', 'umap' or 'spectrum', got 'isomap'"),
     "wrong perplexity": (("--perplexity", "1,x"), "plot.perplexity.0: must be greater than or equal to 2, got '1'\n"),
+    "no iterations": (("--iterations", "0"), "plot.iterations: must be greater than or equal to 1, got 0"),
+    "wrong rate": (("--learning-rate", "0"), "plot.learning_rate: must be auto, or a number above 0, got '0'"),
     "no perplexity": (("--perplexity", "5,5,5,5,5"), "plot.perplexity: must be one to 4 numbers, got"),
     "wrong similarity": (("--similarity", "near"), "plot.similarity: must be 'cosine' or 'dot', got 'near'"),
     "too few items": (("--max-items", "2"), "plot.max_items: must be greater than or equal to 3, got 2"),

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from segue.data.events import sort_events
-from segue.data.statistics import count_items, statistics
+from segue.data.statistics import count_items, density, density_class, statistics
 
 START = datetime(2024, 1, 1)
 
@@ -55,6 +55,22 @@ def test_the_gini_index_equals_its_definition():
     numbers = statistics(sort_events(pl.DataFrame({"session": [1] * len(items), "item": items})))
     differences = sum(abs(a - b) for a in support for b in support)
     assert numbers.gini == pytest.approx(differences / (2 * len(support) * sum(support)))
+
+
+@pytest.mark.parametrize(
+    ("events", "users", "items", "value", "name"),
+    [
+        (100, 100, 100, 0.01, "dense"),
+        (99, 100, 100, 0.0099, "sparse"),
+        (1, 100, 100, 0.0001, "sparse"),
+        (1, 100, 101, 1 / 10_100, "very sparse"),
+        (30, 5, 3, 2.0, "dense"),
+        (0, 0, 0, 0.0, "very sparse"),
+    ],
+)
+def test_density_is_events_per_pair_and_has_a_class(events, users, items, value, name):
+    assert density(events, users, items) == pytest.approx(value)
+    assert density_class(density(events, users, items)) == name
 
 
 def test_the_share_of_events_on_unknown_items(log):

@@ -6,15 +6,13 @@ import pytest
 from clouds import cloud, groups
 from scipy.stats import spearmanr
 
-from segue.embeddings.diagnostics import (
-    Diagnostics,
+from segue.embeddings.components import (
     PrincipalComponents,
-    diagnose,
-    mean_cosine,
     principal_components,
+    random_plane_share,
     rank_correlations,
-    repeated_share,
 )
+from segue.embeddings.diagnostics import Diagnostics, diagnose, mean_cosine, repeated_share
 from segue.embeddings.vectors import ItemVectors
 
 RNG = np.random.default_rng(0)
@@ -163,3 +161,74 @@ def test_support_may_be_the_same_for_all() -> None:
     points = groups()
     same = type(points)(points.vectors, points.items.with_columns(support=pl.lit(3)))
     assert principal_components(same).flagged == []
+
+
+def smooth(share: float) -> ItemVectors:
+    """Return a Gaussian cloud, in which neighbours are no closer than by chance; its first axes decide the category."""
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((1200, 6)) * [3, 2, 1, 1, 1, 1]
+    kinds = 2 * (vectors[:, 0] > 0) + (vectors[:, 1] > 0)
+    kinds = np.where(rng.random(1200) < share, kinds, rng.integers(4, size=1200))
+    names = [f"item {number}" for number in range(1200)]
+    return cloud(vectors, name=names, kind=[f"kind {kind}" for kind in kinds], price=rng.random(1200).tolist())
+
+
+def test_a_smooth_cloud_with_the_right_neighbours_is_not_called_shapeless() -> None:
+    found = measured(smooth(1.0))
+    assert found.neighbour_distance_ratio is not None
+    assert found.neighbour_distance_ratio > 0.97
+    assert list(found.warnings()) == []
+    (note,) = found.notes()
+    assert note.startswith(f"smooth cloud: neighbours are {found.neighbour_distance_ratio:.2f} times as far away as")
+    assert found.neighbours is not None
+    assert found.neighbours.column == "kind"
+    assert note.endswith(
+        f"but neighbours are right: {found.neighbours.purity.value:.2f} of the 10 nearest share their kind (by chance "
+        f"{found.neighbours.purity.chance:.2f})"
+    )
+    assert found.neighbours.purity.value > 0.6
+    assert found.neighbours.purity.chance == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_smooth_cloud_with_the_wrong_neighbours_has_no_structure() -> None:
+    found = measured(smooth(0.0))
+    assert list(found.notes()) == []
+    (warning,) = found.warnings()
+    assert warning.startswith("no structure: neighbours are ")
+    assert f"and {found.neighbours.purity.value:.2f} of the 10 nearest share their kind, by chance 0.25" in warning
+    assert not found.neighbours.is_right
+
+
+def test_without_categories_nothing_checks_the_neighbours() -> None:
+    found = measured(cloud(NOISE, name=[f"item {number}" for number in range(300)], price=RNG.random(300).tolist()))
+    assert found.neighbours is None
+    (warning,) = found.warnings()
+    assert "the items have no categories to check neighbours by (--items)" in warning
+
+
+def test_groups_need_no_check_of_their_neighbours() -> None:
+    assert measured(groups()).neighbours is None
+
+
+@pytest.mark.parametrize("shape", [(2000, 64), (500, 128), (5000, 32), (300, 400)])
+def test_random_vectors_have_the_share_of_the_plane_that_is_expected(shape: tuple[int, int]) -> None:
+    points = cloud(np.random.default_rng(0).standard_normal(shape))
+    found = principal_components(points)
+    assert found.plane_share == pytest.approx(random_plane_share(*shape), rel=0.06)
+    assert found.plane_share < random_plane_share(*shape)  # The edge is reached from below.
+
+
+def test_the_plane_of_two_numbers_is_all_there_is() -> None:
+    assert random_plane_share(1000, 2) == random_plane_share(3, 3) == 1.0
+    assert random_plane_share(101, 400) == pytest.approx(2 * 9 / 400)
+
+
+@pytest.mark.parametrize(("spread", "where"), [(1.0, "below"), (2.2, "within"), (9.0, "above")])
+def test_the_remark_on_the_plane_says_what_is_usual(spread: float, where: str) -> None:
+    scales = np.ones(64)
+    scales[:2] = spread
+    found = principal_components(cloud(np.random.default_rng(0).standard_normal((2000, 64)) * scales))
+    assert found.plane_remark(64) == (
+        f"First two components: {found.plane_share:.1%} of the variance, {where} the usual 10% to 25% of learnt "
+        "vectors, which use many directions at once; 4.3% in 2,000 random vectors of the same width"
+    )

@@ -37,6 +37,30 @@ def test_tsne_keeps_groups_together_and_repeats_itself() -> None:
     np.testing.assert_array_equal(again.points, first[0].points)
 
 
+def tsne(**options: object) -> np.ndarray:
+    (drawn,) = plot(model_of(groups()), "tsne", perplexity=[5], **options).projections
+    return drawn.points
+
+
+def test_iterations_learning_rate_and_seed_of_tsne_change_the_layout_and_repeat_it() -> None:
+    usual = tsne()
+    np.testing.assert_array_equal(usual, tsne(iterations=500, learning_rate="auto", seed=0))
+    for options in ({"iterations": 50}, {"learning_rate": 30.0}, {"seed": 1}):
+        other = tsne(**options)
+        assert np.abs(other - usual).max() > 1e-3, options
+        np.testing.assert_array_equal(other, tsne(**options))
+
+
+def test_a_learning_rate_that_is_too_high_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(*arguments: object, **parameters: object) -> np.ndarray:
+        return np.full((120, 2), np.nan)
+
+    monkeypatch.setattr("openTSNE.TSNE.fit", diverge)
+    message = r"learning_rate: must be so small that t-SNE converges, and with 1e\+09 at perplexity 5 it does not"
+    with pytest.raises(ParameterError, match=message):
+        tsne(learning_rate=1e9)
+
+
 def test_equal_vectors_can_be_laid_out() -> None:
     (drawn,) = plot(model_of(cloud(np.ones((20, 3)))), "tsne", perplexity=[5]).projections
     assert np.isfinite(drawn.points).all()

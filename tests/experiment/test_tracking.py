@@ -46,11 +46,11 @@ def whole(events: Events, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return out, run(config(track=["tensorboard", "mlflow"]), out, events=events)
 
 
-def scalars(out: Path) -> dict[str, list[tuple[int, float]]]:
+def scalars(out: Path, label: str = "gru4rec") -> dict[str, list[tuple[int, float]]]:
     """Read TensorBoard's event files back."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(str(out / "tensorboard" / "gru4rec"))
+    found = EventAccumulator(str(out / "tensorboard" / label))
     found.Reload()
     return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
@@ -72,6 +72,31 @@ def test_the_curve_has_a_line_per_epoch_and_stands_in_the_results(whole: tuple[P
     assert [epoch.epoch for epoch in row.curve] == list(range(1, EPOCHS + 1))
     assert {epoch.stage for epoch in row.curve} == {"training"}
     assert Results.read(out / "results.json").models == results.models
+
+
+def test_a_factorisation_has_a_curve_of_train_auc(events: Events, tmp_path: Path) -> None:
+    passes = {"als": {"training": {"iterations": 3, "tolerance": None}}, "bpr": {"training": {"epochs": 4}}}
+    asked = config(models=["als", "bpr"], set=passes, track=["tensorboard", "mlflow"])
+    results = run(asked, tmp_path, events=events)
+    rows = {row.label: row for row in results.models}
+    als, bpr = lines(tmp_path, "als"), lines(tmp_path, "bpr")
+    assert [line["train_auc"] for line in bpr] == [epoch.train_auc for epoch in rows["bpr"].curve]
+    assert (len(als), len(bpr)) == (3, 4)
+    assert all("skipped" not in line and line["loss"] > 0 for line in als)
+    assert all(0 <= line["skipped"] < 1 and line["loss"] is None for line in bpr)
+    for label, curve in (("als", als), ("bpr", bpr)):
+        assert rows[label].diagnostics["train_auc"] == curve[-1]["train_auc"]
+        assert rows[label].diagnostics["validation_last"] == curve[-1]["validation"]
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert {row["label"]: row["curve"] for row in stored["models"]} == {"als": als, "bpr": bpr}
+    assert results.data["density_class"] == "dense"
+    assert [value for _, value in scalars(tmp_path, "bpr")["factorisation/train_auc"]] == pytest.approx(
+        [line["train_auc"] for line in bpr]
+    )
+    report = (tmp_path / "report.md").read_text()
+    assert "## Training of the factorisations" in report
+    assert f"| bpr | 4 | {bpr[-1]['train_auc']:.1%} | " in report
+    assert "The log is dense: its density, events / (users x items) of training, is 0.0" in report
 
 
 def test_interrupted_and_resumed_leaves_what_an_uninterrupted_run_leaves(

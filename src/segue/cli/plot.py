@@ -24,6 +24,10 @@ def plot(
         typer.Option(help="File to write (.png, .svg or .html); repeat for several; default: NAME-KIND.png."),
     ] = None,
     perplexity: Annotated[str | None, typer.Option(help="With tsne: 5,30,50 or others, side by side.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="With tsne: steps after the early exaggeration (500).")] = None,
+    learning_rate: Annotated[
+        str | None, typer.Option(help="With tsne: size of a step, or auto, by the number of items.")
+    ] = None,
     neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest neighbours of this item.")] = None,
     similarity: Annotated[str | None, typer.Option(help="Similarity for --neighbours: cosine or dot.")] = None,
     items: options.Items = None,
@@ -49,6 +53,8 @@ def plot(
         "kind": kind,
         "color": color,
         "perplexity": None if perplexity is None else [part.strip() for part in perplexity.split(",")],
+        "iterations": iterations,
+        "learning_rate": learning_rate,
         "neighbours": neighbours,
         "similarity": similarity,
         "stage": stage,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from segue.data.vocabulary import Vocabulary
-    from segue.embeddings.diagnostics import PrincipalComponents
+    from segue.embeddings.components import PrincipalComponents
     from segue.evaluation.result import Evaluation
     from segue.experiment.results import ModelResult
     from segue.models.base import Model

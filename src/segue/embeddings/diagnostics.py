@@ -1,24 +1,24 @@
-"""Whether item vectors can be trusted: principal components, their correlation with popularity, and warnings."""
+"""Whether item vectors can be trusted: how they are distributed, whether neighbours are right, and warnings."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, Shaped
+from jaxtyping import Float32
 
-from segue.embeddings import library
-from segue.embeddings.vectors import ItemVectors, K, nearest_neighbours
+from segue.embeddings.colours import CategoricalColours, colours_of
+from segue.embeddings.components import PrincipalComponents
+from segue.embeddings.vectors import ItemVectors, K, Purity, category_purity, nearest_neighbours
 from segue.rng import generator
 
-POPULARITY_CORRELATION = 0.6
-"""Absolute rank correlation with popularity above which a component is flagged."""
 COLLAPSED_COSINE = 0.95
 """Mean cosine of two items above which all of them point in one direction."""
 COLLAPSED_SHARE = 0.9
 """Share of the variance in one component above which the items lie on a line."""
 UNSTRUCTURED_RATIO = 0.97
 """Distance to the nearest neighbours, divided by that in a Gaussian cloud, above which there are no groups."""
+RIGHT_SHARE, RIGHT_SIGMAS = 0.05, 5.0
+"""Neighbours are right if their purity is this share of the way from chance to 1, and so many standard errors off."""
 REPEATED_SHARE = 0.5
 """Share of the coordinates that some other item has too, above which the vectors are quantised."""
 
@@ -28,83 +28,53 @@ _MIN_ITEMS = 50
 """Items below which neighbourhoods tell nothing."""
 
 
-@dataclass(frozen=True, eq=False)
-class PrincipalComponents:
-    """The principal components of item vectors, by decreasing variance.
+@dataclass(frozen=True)
+class NeighbourCheck:
+    """Whether the nearest neighbours of the items are right, as the categories of their metadata tell.
 
     Attributes:
-        shares: share of the variance that each component explains; zeros where all points are equal.
-        correlations: Spearman's rank correlation of each component with the support of the items; 0 where either is
-            constant. A correlation of ranks is the same whether support is counted or its logarithm taken.
-        points: coordinates of each item on the first two components; 0 on the second where there is only one.
+        column: the column of the metadata that tells most.
+        purity: how often neighbours share its category.
     """
 
-    shares: Float64[np.ndarray, "K"]
-    correlations: Float64[np.ndarray, "K"]
-    points: Float64[np.ndarray, "N 2"]
-
-    @cached_property
-    def cumulative(self) -> Float64[np.ndarray, "K"]:
-        """Share of the variance that each component and those before it explain together."""
-        return np.cumsum(self.shares)
-
-    def components_for(self, share: float) -> int:
-        """Return how many components explain at least a share of the variance."""
-        reached = np.flatnonzero(self.cumulative >= share - 1e-9)
-        return int(reached[0]) + 1 if len(reached) else len(self.shares)
-
-    @cached_property
-    def effective_rank(self) -> float:
-        """The exponential of the entropy of the shares: K where all components are equal, 1 where one holds all.
-
-        Roy and Vetterli 2007 (EUSIPCO), who take it of the singular values; here it is that of their squares.
-        """
-        present = self.shares[self.shares > 0]
-        return float(np.exp(-(present * np.log(present)).sum()))
+    column: str
+    purity: Purity
 
     @property
-    def flagged(self) -> list[int]:
-        """Components, from 0, that correlate with popularity."""
-        return np.flatnonzero(np.abs(self.correlations) > POPULARITY_CORRELATION).tolist()
+    def strength(self) -> float:
+        """How far the purity is on the way from chance (0) to 1."""
+        return (self.purity.value - self.purity.chance) / max(1 - self.purity.chance, 1e-9)
 
-    def warnings(self) -> Iterator[str]:
-        """Yield a warning for each flagged component."""
-        for component in self.flagged:
-            yield (
-                f"component {component + 1} follows popularity: rank correlation {self.correlations[component]:.2f}, "
-                f"flagged above {POPULARITY_CORRELATION} in size"
-            )
+    @property
+    def is_right(self) -> bool:
+        """Whether neighbours share the category clearly more often than by chance."""
+        chance = self.purity.chance
+        error = np.sqrt(chance * (1 - chance) / self.purity.items)  # As if the neighbours of an item were one.
+        return self.strength > RIGHT_SHARE and self.purity.value - chance > RIGHT_SIGMAS * error
 
 
-def principal_components(points: ItemVectors, seed: int = 0) -> PrincipalComponents:
-    """Find all principal components of the vectors, centred but not scaled.
-
-    All components are wanted, so scikit-learn finds them exactly, by way of the covariance matrix where items are many.
+def check_neighbours(points: ItemVectors, seed: int = 0) -> NeighbourCheck | None:
+    """Compare the categories of neighbours with chance, by the column that tells most.
 
     Args:
-        points: the items.
-        seed: of scikit-learn, should it draw random numbers.
+        points: the items, of which a random sample is compared if they are many.
+        seed: of that sample.
+
+    Returns:
+        None if the items have no categories, or each has its own, as names have.
     """
-    vectors = points.vectors.astype(np.float64)
-    if np.ptp(vectors, axis=0).max(initial=0.0) == 0:
-        width = min(vectors.shape)
-        return PrincipalComponents(np.zeros(width), np.zeros(width), np.zeros((len(points), 2)))
-    pca = library("sklearn.decomposition").PCA(random_state=seed).fit(vectors)
-    coordinates = pca.transform(vectors)
-    correlations = rank_correlations(coordinates, points.items["support"].to_numpy())
-    plane = np.zeros((len(points), 2))
-    plane[:, : coordinates.shape[1]] = coordinates[:, :2]
-    return PrincipalComponents(pca.explained_variance_ratio_, correlations, plane)
-
-
-def rank_correlations(columns: Float64[np.ndarray, "N K"], with_: Shaped[np.ndarray, "N"]) -> Float64[np.ndarray, "K"]:
-    """Return Spearman's correlation of each column with one other; 0 where one of the two is constant."""
-    stats = library("scipy.stats")
-    ranks, other = stats.rankdata(columns, axis=0), stats.rankdata(with_)
-    ranks, other = ranks - ranks.mean(0), other - other.mean()
-    scale = np.sqrt((ranks**2).sum(0) * (other**2).sum())
-    correlations: np.ndarray = np.divide(other @ ranks, scale, out=np.zeros(ranks.shape[1]), where=scale > 0)
-    return correlations
+    sample, found = points.select(points.sample(_SAMPLE, seed)), []
+    for column in sample.metadata:
+        if sample.items[column].dtype.is_float() or column == sample.name_column:
+            continue
+        colours = colours_of(sample, column)
+        assert isinstance(colours, CategoricalColours)
+        known = colours.values.drop_nulls()
+        if len(known) >= _MIN_ITEMS and 1 < known.n_unique() <= len(known) // 2:
+            purity = category_purity(sample, colours.values)
+            assert purity is not None
+            found.append(NeighbourCheck(column, purity))
+    return max(found, key=lambda check: check.strength, default=None)
 
 
 @dataclass(frozen=True)
@@ -119,12 +89,31 @@ class Diagnostics:
             for fewer than 50 items, for vectors of one number, and for vectors that are all equal.
         repeated_share: share of the coordinates that some other item has too, exactly: near 0 for learnt numbers, near
             1 for quantised ones.
+        neighbours: whether neighbours are right, where the ratio says that there are no groups and the items have
+            categories; else None.
     """
 
     mean_cosine: float
     first_component_share: float
     neighbour_distance_ratio: float | None
     repeated_share: float
+    neighbours: NeighbourCheck | None = None
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether neighbours are closer than in a cloud without groups, or are too few to tell."""
+        return self.neighbour_distance_ratio is None or self.neighbour_distance_ratio <= UNSTRUCTURED_RATIO
+
+    def notes(self) -> Iterator[str]:
+        """Yield what is no fault: a cloud without groups, as that of ALS often is, whose neighbours are right."""
+        check = self.neighbours
+        if not self.has_groups and check is not None and check.is_right:
+            yield (
+                f"smooth cloud: neighbours are {self.neighbour_distance_ratio:.2f} times as far away as among random "
+                f"vectors of the same covariance, so there are no separate groups, but neighbours are right: "
+                f"{check.purity.value:.2f} of the {check.purity.k} nearest share their {check.column} (by chance "
+                f"{check.purity.chance:.2f})"
+            )
 
     def warnings(self) -> Iterator[str]:
         """Yield what a reader should know before reading a plot of the vectors."""
@@ -138,10 +127,18 @@ class Diagnostics:
                 f"collapsed vectors: one component holds {self.first_component_share:.0%} of the variance, so the "
                 "items lie on a line; train longer, or with another loss or more negatives"
             )
-        if self.neighbour_distance_ratio is not None and self.neighbour_distance_ratio > UNSTRUCTURED_RATIO:
+        check = self.neighbours
+        if not self.has_groups and not (check is not None and check.is_right):
+            checked = (
+                "the items have no categories to check neighbours by (--items)"
+                if check is None
+                else f"{check.purity.value:.2f} of the {check.purity.k} nearest share their {check.column}, by chance "
+                f"{check.purity.chance:.2f}"
+            )
             yield (
                 f"no structure: neighbours are {self.neighbour_distance_ratio:.2f} times as far away as among random "
-                "vectors of the same covariance, so groups in the picture are chance; train longer, or on more sessions"
+                f"vectors of the same covariance, and {checked}, so groups in the picture are chance; train longer, or "
+                "on more sessions"
             )
         if self.repeated_share > REPEATED_SHARE:
             yield (
@@ -160,12 +157,13 @@ def diagnose(points: ItemVectors, components: PrincipalComponents, seed: int = 0
     """
     several = points.vectors.shape[1] > 1
     varied = len(points) >= _MIN_ITEMS and several and bool(components.shares.any())
-    return Diagnostics(
+    found = Diagnostics(
         mean_cosine=mean_cosine(points),
         first_component_share=float(components.shares[0]) if several else 0.0,
         neighbour_distance_ratio=neighbour_distance_ratio(points, seed) if varied else None,
         repeated_share=repeated_share(points.vectors),
     )
+    return found if found.has_groups else replace(found, neighbours=check_neighbours(points, seed))
 
 
 def mean_cosine(points: ItemVectors) -> float:

@@ -1,9 +1,10 @@
 """Options of a plot; nothing here is slow to import."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from segue.errors import ParameterError
 
@@ -26,6 +27,18 @@ def _check_count(perplexities: tuple[float, ...]) -> tuple[float, ...]:
     return perplexities
 
 
+def _check_rate(rate: object) -> object:
+    if rate == "auto":
+        return rate
+    try:
+        number = float(str(rate))
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError("auto, or a number above 0")
+    return number
+
+
 class PlotOptions(BaseModel):
     """What a plot shows; each field is an option of ``segue plot``."""
 
@@ -38,6 +51,10 @@ class PlotOptions(BaseModel):
     name ends in :number or :category."""
     perplexity: Annotated[tuple[Annotated[float, Field(ge=2)], ...], AfterValidator(_check_count)] = (5, 30, 50)
     """With tsne: effective number of neighbours; one panel for each, side by side."""
+    iterations: int = Field(500, ge=1)
+    """With tsne: steps after the 250 of the early exaggeration."""
+    learning_rate: Annotated[float | Literal["auto"], BeforeValidator(_check_rate)] = "auto"
+    """With tsne: size of a step; auto is the number of items, and a twelfth of it during the early exaggeration."""
     neighbours: str | None = None
     """An item, by its id or name: its ten nearest items are listed and marked."""
     similarity: Similarity = "cosine"

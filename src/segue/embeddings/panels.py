@@ -12,7 +12,7 @@ import numpy as np
 
 from segue.charts import ALARM, BLUE, CONFIG, INK, PALE, Spec, whole_ticks
 from segue.embeddings.colours import UNKNOWN_GREY, CategoricalColours, Colours, NumericColours
-from segue.embeddings.diagnostics import POPULARITY_CORRELATION, PrincipalComponents
+from segue.embeddings.components import POPULARITY_CORRELATION, PrincipalComponents
 from segue.embeddings.projections import Projection
 
 SMALL_WIDTH = 270

@@ -12,7 +12,8 @@ import torch
 
 from segue.charts import ALARM, CONFIG, INK, PALE, Spec, render_png, text_lines, write_chart
 from segue.embeddings.colours import CategoricalColours, Colours, colours_of
-from segue.embeddings.diagnostics import PrincipalComponents, diagnose, principal_components
+from segue.embeddings.components import PrincipalComponents, principal_components
+from segue.embeddings.diagnostics import diagnose
 from segue.embeddings.options import PlotOptions, checked_suffix
 from segue.embeddings.page import write_page
 from segue.embeddings.panels import (
@@ -96,7 +97,7 @@ def plot(
     components = principal_components(every, chosen.seed)
     rows = every.sample(chosen.max_items, chosen.seed)
     points = every.select(rows)
-    colours = colours_of(points, chosen.color)
+    colours, diagnostics = colours_of(points, chosen.color), diagnose(every, components, chosen.seed)
     projections, notes = _project(chosen, points, components, components.points[rows], progress or Progress())
     return EmbeddingPlot(
         model=model.name if chosen.stage is None else f"{model.name}, {chosen.stage}",
@@ -104,12 +105,12 @@ def plot(
         total=len(every),
         points=points,
         components=components,
-        diagnostics=diagnose(every, components, chosen.seed),
+        diagnostics=diagnostics,
         colours=colours,
         projections=projections,
         purity=category_purity(points, colours.values) if isinstance(colours, CategoricalColours) else None,
         neighbours=None if row is None else _neighbour_table(every, row, chosen),
-        notes=(*size_notes(chosen, len(every)), *colours.notes, *notes),
+        notes=(*size_notes(chosen, len(every)), *colours.notes, *notes, *diagnostics.notes()),
     )
 
 
@@ -126,7 +127,16 @@ def _project(
         return (umap_projection(points, start, seed=options.seed),), [note]
     perplexities, notes = usable_perplexities(options.perplexity, len(points))
     threads = torch.get_num_threads()
-    found = tsne_projections(points, start, perplexities, seed=options.seed, threads=threads, progress=progress)
+    found = tsne_projections(
+        points,
+        start,
+        perplexities,
+        iterations=options.iterations,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        threads=threads,
+        progress=progress,
+    )
     return tuple(found), notes
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 
 from segue.embeddings.colours import Colours
-from segue.embeddings.diagnostics import Diagnostics, PrincipalComponents
+from segue.embeddings.components import PrincipalComponents, random_plane_share
+from segue.embeddings.diagnostics import Diagnostics
 from segue.embeddings.options import PlotOptions
 from segue.embeddings.projections import CAPTIONS, Projection
 from segue.embeddings.vectors import ItemVectors, Purity
@@ -59,6 +60,8 @@ class PlotData:
             f"{half} of {len(components.shares)} components hold half of the variance, the first two "
             f"{components.shares[:2].sum():.1%}; effective rank {components.effective_rank:.1f}"
         ]
+        if self.options.kind in ("pca", "spectrum") and components.shares.any():
+            lines.append(components.plane_remark(self.points.vectors.shape[1]))
         if self.purity is not None:
             lines.append(
                 f"{self.purity.k} nearest neighbours of the same {self.colours.title}: {self.purity.value:.2f} "
@@ -81,6 +84,8 @@ class PlotData:
             "variance": {
                 "shares": components.shares.tolist(),
                 "cumulative": components.cumulative.tolist(),
+                "first_two": components.plane_share,
+                "first_two_random": random_plane_share(self.total, self.points.vectors.shape[1]),
                 "components_for_half": components.components_for(0.5),
                 "effective_rank": components.effective_rank,
                 "popularity_correlations": components.correlations.tolist(),

@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from segue.embeddings import library
-from segue.embeddings.diagnostics import PrincipalComponents
+from segue.embeddings.components import PrincipalComponents
 from segue.embeddings.vectors import ItemVectors, nearest_neighbours
 from segue.errors import ParameterError
 from segue.progress import Progress
@@ -92,6 +93,8 @@ def tsne_projections(
     start: Float64[np.ndarray, "N 2"],
     perplexities: Sequence[float],
     *,
+    iterations: int = 500,
+    learning_rate: float | Literal["auto"] = "auto",
     seed: int,
     threads: int,
     progress: Progress,
@@ -103,9 +106,15 @@ def tsne_projections(
         start: where each layout begins: on the first two principal components, so that what is far apart stays roughly
             far apart (Kobak and Berens 2019, Nature Communications).
         perplexities: as ``usable_perplexities`` returns them.
+        iterations: steps after the 250 of the early exaggeration.
+        learning_rate: size of a step; auto is the number of items, and a twelfth of it during the early exaggeration
+            (Belkina et al. 2019, Nature Communications).
         seed: the same seed gives the same picture.
         threads: of openTSNE.
         progress: advances with each layout.
+
+    Raises:
+        ParameterError: the coordinates are no longer finite.
     """
     tsne, affinity = library("openTSNE").TSNE, library("openTSNE.affinity").PerplexityBasedNN
     given = library("openTSNE.nearest_neighbors").PrecomputedNeighbors
@@ -120,7 +129,15 @@ def tsne_projections(
             pairs = affinity(
                 perplexity=perplexity, knn_index=given(found.rows[:, :k], distances[:, :k]), n_jobs=threads
             )
-            layout = tsne(random_state=seed, n_jobs=threads).fit(affinities=pairs, initialization=begin.copy())
+            layout = tsne(n_iter=iterations, learning_rate=learning_rate, random_state=seed, n_jobs=threads).fit(
+                affinities=pairs, initialization=begin.copy()
+            )
+            if not np.isfinite(layout).all():
+                shown = learning_rate if learning_rate == "auto" else f"{learning_rate:g}"
+                raise ParameterError(
+                    f"learning_rate: must be so small that t-SNE converges, and with {shown} at perplexity "
+                    f"{perplexity:g} it does not; lower it, or take auto"
+                )
             projections.append(Projection(f"perplexity {perplexity:g}", np.asarray(layout), ("", "")))
             task.advance(1, f"perplexity {perplexity:g}")
     return projections
