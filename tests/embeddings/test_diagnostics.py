@@ -229,6 +229,6 @@ def test_the_remark_on_the_plane_says_what_is_usual(spread: float, where: str) -
     scales[:2] = spread
     found = principal_components(cloud(np.random.default_rng(0).standard_normal((2000, 64)) * scales))
     assert found.plane_remark(64) == (
-        f"First two components: {found.plane_share:.1%} of the variance, {where} the usual 10% to 25% of learnt "
-        "vectors, which use many directions at once; 4.3% in 2,000 random vectors of the same width"
+        f"First two components: {found.plane_share:.1%} of the variance, {where} the 10% to 25% that are usual for "
+        "learnt vectors, which use many directions at once; 2,000 random vectors of the same width would have 4.3%"
     )

@@ -47,9 +47,9 @@ class PrincipalComponents:
         share, random = self.plane_share, random_plane_share(len(self.points), width)
         where = "above" if share > high else "below" if share < low else "within"
         return (
-            f"First two components: {share:.1%} of the variance, {where} the usual {low:.0%} to {high:.0%} of learnt "
-            f"vectors, which use many directions at once; {random:.1%} in {len(self.points):,} random vectors of the "
-            "same width"
+            f"First two components: {share:.1%} of the variance, {where} the {low:.0%} to {high:.0%} that are usual "
+            f"for learnt vectors, which use many directions at once; {len(self.points):,} random vectors of the same "
+            f"width would have {random:.1%}"
         )
 
     @cached_property
