@@ -19,7 +19,6 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import DivergedError, ParameterError
 from segue.evaluation.measure import measure
-from segue.evaluation.train_auc import SampledAUC, band
 from segue.models.als import ALS
 from segue.models.bpr import BPR, BPRTraining, _remarks
 from segue.models.factorisation import LeastSquares
@@ -260,50 +259,6 @@ def test_each_pass_is_reported_and_validation_changes_nothing(kind: type[ALS | B
     assert all((record.skipped is None) == (kind is ALS) for _, record in curve)
     assert all(np.isnan(record.loss) == (kind is BPR) for _, record in curve)
     assert curve[-1][1].train_auc > curve[0][1].train_auc
-
-
-def test_sampled_auc_is_that_of_all_triples() -> None:
-    """Against a loop over every session, item that it holds, and event whose item it does not hold."""
-    log, rng = browsing()[0], np.random.default_rng(0)
-    pairs = matrix(log)
-    pairs.sort_indices()
-    users, items = rng.normal(size=(len(log), 4)).astype(np.float32), rng.normal(size=(60, 4)).astype(np.float32)
-    users += pairs @ items  # Better than chance.
-    scores, held = users @ items.T, pairs.toarray() > 0
-    weights, right, total = held.sum(axis=0), 0, 0
-    for session, row in enumerate(scores):
-        for item in np.flatnonzero(held[session]):
-            others = np.where(held[session], 0, weights)
-            right += others[row[item] > row].sum()
-            total += others.sum()
-    found = SampledAUC(pairs)(users, items)
-    assert found == SampledAUC(pairs)(users, items)
-    assert abs(found - right / total) < 0.01
-    assert right / total > 0.6
-
-
-def test_a_session_that_holds_everything_has_no_auc() -> None:
-    log = sessions([[1, 2, 3]] * 4, 3)
-    assert SampledAUC(matrix(log))(np.ones((4, 2), np.float32), np.ones((3, 2), np.float32)) is None
-    model = ALS(embedding_size=2).fit(log)
-    assert "train_auc" not in model.diagnostics
-    assert len(model.notes) == 1
-
-
-@pytest.mark.parametrize(
-    ("auc", "name"),
-    [
-        (1.0, "excellent"),
-        (0.95, "excellent"),
-        (0.949, "good"),
-        (0.9, "good"),
-        (0.8, "weak"),
-        (0.79, "poor"),
-        (0.0, "poor"),
-    ],
-)
-def test_the_bands_of_train_auc(auc: float, name: str) -> None:
-    assert band(auc) == name
 
 
 def test_a_training_that_diverges_says_so() -> None:
