@@ -1,18 +1,9 @@
 """Rules on the figures of the test: the protocol, the order inside lists, baselines, ties."""
 
-from collections.abc import Callable
 from itertools import chain
 
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
-from segue.evaluation.linter.checks import Issue
-from segue.evaluation.linter.results import (
-    RESULT_CHECKS,
-    LeaderboardEntry,
-    loses_to_baseline,
-    order_in_list,
-    precision_without_recall,
-)
 from segue.metrics import MetricName
 from segue.protocols.ranking import Ranking
 
@@ -22,11 +13,15 @@ LARGE_K = 0.1
 SATURATED = 0.98
 """Recall of the worst model from which on a metric no longer tells models apart: the rest is noise."""
 
+_WITH_A_RULE = frozenset(
+    ("loses-to-baseline", "validation-above-test", "order-in-list", "precision-without-recall", "training-failed")
+)
+"""Checks of the linter that a rule of the doctor repeats."""
+
 
 def linter_findings(run: FinishedRun) -> Answer:
     """Repeat what the linter found in the log and the scores; what it checks in the figures has rules of its own."""
-    own_rules = {check.code for check in RESULT_CHECKS}
-    findings = [one for one in run.results.findings if one.code not in own_rules]
+    findings = [one for one in run.results.findings if one.code not in _WITH_A_RULE]
     serious = [one for one in findings if one.severity != "note"]
     codes = ", ".join(dict.fromkeys(f"{one.code} ({one.severity}, {one.subject})" for one in serious))
     notes = len(findings) - len(serious)
@@ -80,7 +75,7 @@ def order_of_lists(run: FinishedRun) -> Answer:
         return cannot_tell("there is one model; add another or the baselines")
     if not _has(run, "recall", "ndcg", "map") and not _has(run, "recall", "mrr"):
         return cannot_tell("needs recall with mrr, or with ndcg and map, at one k; set protocol.ranking.metrics")
-    return look(_issues(run, order_in_list), "no model finds as many targets as another one and ranks them lower")
+    return look(run.messages("order-in-list"), "no model finds as many targets as another one and ranks them lower")
 
 
 def precision_and_recall(run: FinishedRun) -> Answer:
@@ -89,7 +84,7 @@ def precision_and_recall(run: FinishedRun) -> Answer:
         return ok("each case has one target, so precision@k is recall@k / k and cannot disagree with it")
     if len(run.rows) < 3 or not _has(run, "precision", "recall"):
         return cannot_tell("needs precision and recall at one k, and three models to compare")
-    return look(_issues(run, precision_without_recall), "no model has a good precision beside the worst recall")
+    return look(run.messages("precision-without-recall"), "no model has a good precision beside the worst recall")
 
 
 def baselines(run: FinishedRun) -> Answer:
@@ -98,7 +93,7 @@ def baselines(run: FinishedRun) -> Answer:
     if len(others) == len(run.rows):
         return cannot_tell("the run has no baselines; leave out --no-baselines")
     return look(
-        _issues(run, loses_to_baseline), f"none of {len(others)} models loses to a baseline on a headline metric"
+        run.messages("loses-to-baseline"), f"none of {len(others)} models loses to a baseline on a headline metric"
     )
 
 
@@ -112,12 +107,6 @@ def ties(run: FinishedRun) -> Answer:
     counting = [row.label for row in run.rows if row.ties and not row.curve]
     expected = f"; those of {', '.join(counting)} are expected of models that count" if counting else ""
     return look(lines, f"no network ties more than 1% of its targets{expected}")
-
-
-def _issues(run: FinishedRun, check: Callable[[LeaderboardEntry], Issue | None]) -> list[str]:
-    headline = run.results.protocol["headline"]
-    found = ((row.label, check(LeaderboardEntry(row, run.rows, headline))) for row in run.rows)
-    return [f"{label}: {issue.message}" for label, issue in found if issue is not None]
 
 
 def _has(run: FinishedRun, *names: str) -> bool:
