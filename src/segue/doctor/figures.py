@@ -18,6 +18,8 @@ _WITH_A_RULE = frozenset(
 )
 """Checks of the linter that a rule of the doctor repeats."""
 
+_NOT_RANKED = "nothing is ranked: predicted values are compared with labels"
+
 
 def linter_findings(run: FinishedRun) -> Answer:
     """Repeat what the linter found in the log and the scores; what it checks in the figures has rules of its own."""
@@ -34,7 +36,7 @@ def candidates(run: FinishedRun) -> Answer:
     """Check that all items are ranked."""
     kind = run.results.protocol["ranking"]["candidates"]
     if kind == "labeled":
-        return ok("predicted values are compared with labels; nothing is ranked")
+        return ok(_NOT_RANKED)
     lines = [
         f"each target is ranked among {kind} sampled items: figures do not estimate those on all items and may order "
         "models differently; set protocol.ranking.candidates=full"
@@ -44,6 +46,8 @@ def candidates(run: FinishedRun) -> Answer:
 
 def cutoffs(run: FinishedRun) -> Answer:
     """Check the lengths of the lists that are measured against the number of candidates, and show several."""
+    if _is_labeled(run):
+        return cannot_tell(_NOT_RANKED)
     names = [MetricName.parse(name) for name in run.rows[0].metrics] if run.rows else []
     family = next((one for one in ("recall", "hit", "ndcg") if any(name.name == one for name in names)), None)
     if family is None:
@@ -71,6 +75,8 @@ def cutoffs(run: FinishedRun) -> Answer:
 
 def order_of_lists(run: FinishedRun) -> Answer:
     """Find models that find as many targets as another one and order them worse."""
+    if _is_labeled(run):
+        return cannot_tell(_NOT_RANKED)
     if len(run.rows) < 2:
         return cannot_tell("there is one model; add another or the baselines")
     if not _has(run, "recall", "ndcg", "map") and not _has(run, "recall", "mrr"):
@@ -80,6 +86,8 @@ def order_of_lists(run: FinishedRun) -> Answer:
 
 def precision_and_recall(run: FinishedRun) -> Answer:
     """Find the lowest recall beside a good precision, which says that relevant items are counted wrongly."""
+    if _is_labeled(run):
+        return cannot_tell(_NOT_RANKED)
     if run.results.protocol["cases"]["targets"] != "together":
         return ok("each case has one target, so precision@k is recall@k / k and cannot disagree with it")
     if len(run.rows) < 3 or not _has(run, "precision", "recall"):
@@ -116,9 +124,13 @@ def _has(run: FinishedRun, *names: str) -> bool:
     return bool(set.intersection(*lengths))
 
 
+def _is_labeled(run: FinishedRun) -> bool:
+    return bool(run.results.protocol["ranking"]["candidates"] == "labeled")
+
+
 def _n_candidates(run: FinishedRun) -> int | None:
     kind = run.results.protocol["ranking"]["candidates"]
-    if kind == "labeled" or run.n_items is None:
+    if run.n_items is None:
         return None
     draw = Ranking(candidates=kind).draw
     return run.n_items if draw is None else min(run.n_items, draw[1] + 1)
