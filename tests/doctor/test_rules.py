@@ -1,5 +1,6 @@
 """Every rule of the doctor, with a planted fault and without."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,14 @@ def test_one_cutoff_and_saturated_lists_are_found() -> None:
 
 def test_the_cutoff_is_compared_with_the_sampled_candidates() -> None:
     assert "among 100 candidates" in verdict("cutoff", run(candidates="uni99")).found[0]
+
+
+def test_nothing_is_asked_of_lists_where_nothing_is_ranked() -> None:
+    labelled = row("markov").model_copy(update={"metrics": {"auc": 0.5}, "confidence": {}})
+    of = run(labelled, row("popularity").model_copy(update={"metrics": {"auc": 0.6}}), candidates="labeled")
+    of = replace(of, results=of.results.model_copy(update={"protocol": {**of.results.protocol, "headline": ["auc"]}}))
+    for name in ("cutoff", "order-in-list", "precision-and-recall"):
+        assert verdict(name, of).found == ["nothing is ranked: predicted values are compared with labels"]
 
 
 def test_the_tie_rule_standard_is_found() -> None:

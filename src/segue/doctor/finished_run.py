@@ -4,11 +4,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from segue.errors import ArtifactError
+from segue.evaluation.linter.checks import Finding
+from segue.evaluation.linter.results import lint_results
 from segue.experiment.results import Epoch, ModelResult, Results
 from segue.experiment.run_folder import ENVIRONMENT, RESULTS
 
@@ -66,6 +69,15 @@ class FinishedRun:
         """Number of items of the training part; None if the results do not tell."""
         sizes = [stage["items"] for stage in self.results.data.get("stages", ()) if stage.get("part") == "train"]
         return int(sizes[-1]) if sizes else None
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What the linter finds in the figures."""
+        return lint_results(self.rows, self.results.protocol["headline"])
+
+    def messages(self, code: str) -> list[str]:
+        """Return what one check of the linter finds in the figures, with the model in front."""
+        return [f"{one.subject}: {one.message}" for one in self.findings if one.code == code]
 
     def stages(self) -> Iterator[tuple[str, list[Epoch], list[float]]]:
         """Yield each training stage that was validated: what it is called, its epochs and their validation metrics."""

@@ -1,13 +1,15 @@
 """Rules on the metrics of the test: the protocol, the order inside lists, baselines, ties."""
 
-from collections.abc import Callable
 from itertools import chain
 
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
+<<<<<<< HEAD:src/segue/doctor/metrics.py
 from segue.evaluation.linter.checks import Issue
 from segue.evaluation.linter.entries import LeaderboardEntry
 from segue.evaluation.linter.results import RESULT_CHECKS, loses_to_baseline, order_in_list, precision_without_recall
+=======
+>>>>>>> explain:src/segue/doctor/figures.py
 from segue.metrics import MetricName
 from segue.protocols.ranking import Ranking
 
@@ -17,11 +19,17 @@ LARGE_K = 0.1
 SATURATED = 0.98
 """Recall of the worst model from which on a metric no longer tells models apart: the rest is noise."""
 
+_WITH_A_RULE = frozenset(
+    ("loses-to-baseline", "validation-above-test", "order-in-list", "precision-without-recall", "training-failed")
+)
+"""Checks of the linter that a rule of the doctor repeats."""
+
+_NOT_RANKED = "nothing is ranked: predicted values are compared with labels"
+
 
 def linter_findings(run: FinishedRun) -> Answer:
     """Repeat what the linter found in the log and the scores; what it checks in the figures has rules of its own."""
-    own_rules = {check.code for check in RESULT_CHECKS}
-    findings = [one for one in run.results.findings if one.code not in own_rules]
+    findings = [one for one in run.results.findings if one.code not in _WITH_A_RULE]
     serious = [one for one in findings if one.severity != "note"]
     codes = ", ".join(dict.fromkeys(f"{one.code} ({one.severity}, {one.subject})" for one in serious))
     notes = len(findings) - len(serious)
@@ -34,7 +42,7 @@ def candidates(run: FinishedRun) -> Answer:
     """Check that all items are ranked."""
     kind = run.results.protocol["ranking"]["candidates"]
     if kind == "labeled":
-        return ok("predicted values are compared with labels; nothing is ranked")
+        return ok(_NOT_RANKED)
     lines = [
         f"each target is ranked among {kind} sampled items: figures do not estimate those on all items and may order "
         "models differently; set protocol.ranking.candidates=full"
@@ -44,6 +52,8 @@ def candidates(run: FinishedRun) -> Answer:
 
 def cutoffs(run: FinishedRun) -> Answer:
     """Check the lengths of the lists that are measured against the number of candidates, and show several."""
+    if _is_labeled(run):
+        return cannot_tell(_NOT_RANKED)
     names = [MetricName.parse(name) for name in run.rows[0].metrics] if run.rows else []
     family = next((one for one in ("recall", "hit", "ndcg") if any(name.name == one for name in names)), None)
     if family is None:
@@ -71,20 +81,24 @@ def cutoffs(run: FinishedRun) -> Answer:
 
 def order_of_lists(run: FinishedRun) -> Answer:
     """Find models that find as many targets as another one and order them worse."""
+    if _is_labeled(run):
+        return cannot_tell(_NOT_RANKED)
     if len(run.rows) < 2:
         return cannot_tell("there is one model; add another or the baselines")
     if not _has(run, "recall", "ndcg", "map") and not _has(run, "recall", "mrr"):
         return cannot_tell("needs recall with mrr, or with ndcg and map, at one k; set protocol.ranking.metrics")
-    return look(_issues(run, order_in_list), "no model finds as many targets as another one and ranks them lower")
+    return look(run.messages("order-in-list"), "no model finds as many targets as another one and ranks them lower")
 
 
 def precision_and_recall(run: FinishedRun) -> Answer:
     """Find the lowest recall beside a good precision, which says that relevant items are counted wrongly."""
+    if _is_labeled(run):
+        return cannot_tell(_NOT_RANKED)
     if run.results.protocol["cases"]["targets"] != "together":
         return ok("each case has one target, so precision@k is recall@k / k and cannot disagree with it")
     if len(run.rows) < 3 or not _has(run, "precision", "recall"):
         return cannot_tell("needs precision and recall at one k, and three models to compare")
-    return look(_issues(run, precision_without_recall), "no model has a good precision beside the worst recall")
+    return look(run.messages("precision-without-recall"), "no model has a good precision beside the worst recall")
 
 
 def baselines(run: FinishedRun) -> Answer:
@@ -93,7 +107,7 @@ def baselines(run: FinishedRun) -> Answer:
     if len(others) == len(run.rows):
         return cannot_tell("the run has no baselines; leave out --no-baselines")
     return look(
-        _issues(run, loses_to_baseline), f"none of {len(others)} models loses to a baseline on a headline metric"
+        run.messages("loses-to-baseline"), f"none of {len(others)} models loses to a baseline on a headline metric"
     )
 
 
@@ -109,12 +123,6 @@ def ties(run: FinishedRun) -> Answer:
     return look(lines, f"no network ties more than 1% of its targets{expected}")
 
 
-def _issues(run: FinishedRun, check: Callable[[LeaderboardEntry], Issue | None]) -> list[str]:
-    headline = run.results.protocol["headline"]
-    found = ((row.label, check(LeaderboardEntry(row, run.rows, headline))) for row in run.rows)
-    return [f"{label}: {issue.message}" for label, issue in found if issue is not None]
-
-
 def _has(run: FinishedRun, *names: str) -> bool:
     """Return whether all of some metrics were measured at one cut-off."""
     parsed = list(map(MetricName.parse, chain.from_iterable(row.metrics for row in run.rows[:1])))
@@ -122,9 +130,13 @@ def _has(run: FinishedRun, *names: str) -> bool:
     return bool(set.intersection(*lengths))
 
 
+def _is_labeled(run: FinishedRun) -> bool:
+    return bool(run.results.protocol["ranking"]["candidates"] == "labeled")
+
+
 def _n_candidates(run: FinishedRun) -> int | None:
     kind = run.results.protocol["ranking"]["candidates"]
-    if kind == "labeled" or run.n_items is None:
+    if run.n_items is None:
         return None
     draw = Ranking(candidates=kind).draw
     return run.n_items if draw is None else min(run.n_items, draw[1] + 1)

@@ -104,7 +104,7 @@ CHAPTER = Chapter(
     (
         Topic(
             name="learning-curves",
-            title="Learning curves: under- and over-fitting",
+            title="Learning curves",
             idea="""
             The loss on the training sessions falls for as long as one trains; the validation metric rises, stays,
             and falls. While it still rises, the model is under-trained: more epochs help. When it falls, the model has

@@ -140,7 +140,7 @@ def test_overfitting_is_found_where_it_happens_and_nowhere_else():
             replace(row_of(one.fit(data.train, valid=data.valid), data, 0), baseline=one.name != "bpr")
             for one in (model, Popularity())
         ]
-        findings = lint_results(rows, data.protocol.ranking.headline)
+        findings = lint_results(rows, data)
         outcome[name] = [finding.code for finding in findings if finding.code == "overfitting"]
     assert outcome == {"taste": [], "noise": ["overfitting"]}
 
