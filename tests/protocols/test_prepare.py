@@ -107,8 +107,25 @@ def test_leave_one_out_by_hand():
     assert decoded(data.train) == [["a", "b"], ["c", "b"], ["d", "a"]]
     assert sorted(listed(data.valid, data.vocabulary)) == [(["a", "b"], "c"), (["c", "b"], "a")]
     assert sorted(listed(data.test, data.vocabulary)) == [(["a", "b", "c"], "d"), (["c", "b", "a"], "c")]
+    assert not data.test.exclude_seen
+    assert "items seen before are candidates: 16.7% of the events repeat an item of their user" in data.notes
+
+
+@pytest.mark.parametrize(
+    ("protocol", "cases", "expected"),
+    [("leave-one-out", {}, True), (None, {"exclude_seen": True}, True), (None, {"exclude_seen": False}, False)],
+)
+def test_seen_items_are_excluded_where_it_is_asked_for(protocol, cases, expected):
+    data = prepare(log(HISTORIES, unit="user"), protocol, cleaning={"k_core": 1}, cases=cases)
+    assert data.test.exclude_seen == expected
+    assert not any("items seen before" in note for note in data.notes)
+
+
+def test_seen_items_are_excluded_where_nobody_returns_to_them():
+    rows = [(user, item, time) for user in "uvw" for time, item in enumerate("abcd")]
+    data = prepare(log(rows, unit="user"), cleaning={"k_core": 1})
     assert data.test.exclude_seen
-    assert any("1 of 2 targets were seen before" in note for note in data.notes)
+    assert "items seen before are no candidates: 0.0% of the events repeat an item of their user" in data.notes
 
 
 def test_the_validation_event_is_fed_at_test_unless_told_otherwise():

@@ -2,12 +2,6 @@
 
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look
-<<<<<<< HEAD
-from segue.evaluation.linter.entries import LeaderboardEntry
-from segue.evaluation.linter.results import loses_to_baseline, validation_above_test
-from segue.evaluation.linter.training import MIN_TRAIN_AUC
-=======
->>>>>>> explain
 from segue.experiment.results import ModelResult
 
 RISING = 0.01
@@ -110,19 +104,8 @@ def over_fitted(run: FinishedRun) -> Answer:
                 f"{name}: validation fell from {best:.4f} in epoch {epochs[values.index(best)].epoch} to "
                 f"{values[-1]:.4f}; the best epoch was kept, but more dropout or a smaller network may do better"
             )
-<<<<<<< HEAD
-    headline = run.results.protocol["headline"]
-    for row in run.rows:
-        issue = validation_above_test(LeaderboardEntry(row, run.rows, headline))
-        if issue is not None:
-            lines.append(f"{row.label}: {issue.message}")
-        seen += bool(row.validation)
-    overfitting = [f"{one.subject}: {one.message}" for one in run.results.findings if one.code == "overfitting"]
-    if not seen and not overfitting:
-=======
-    lines += run.messages("validation-above-test")
+    lines += [*run.messages("validation-above-test"), *run.messages("overfitting")]
     seen += sum(bool(row.validation) for row in run.rows)
     if not seen:
->>>>>>> explain
         return cannot_tell("the protocol holds out no validation part")
-    return look([*lines, *overfitting], "validation did not fall again, and is not far above the test")
+    return look(lines, "validation did not fall again, and is not far above the test")

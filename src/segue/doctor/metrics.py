@@ -4,12 +4,6 @@ from itertools import chain
 
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
-<<<<<<< HEAD:src/segue/doctor/metrics.py
-from segue.evaluation.linter.checks import Issue
-from segue.evaluation.linter.entries import LeaderboardEntry
-from segue.evaluation.linter.results import RESULT_CHECKS, loses_to_baseline, order_in_list, precision_without_recall
-=======
->>>>>>> explain:src/segue/doctor/figures.py
 from segue.metrics import MetricName
 from segue.protocols.ranking import Ranking
 
@@ -20,7 +14,10 @@ SATURATED = 0.98
 """Recall of the worst model from which on a metric no longer tells models apart: the rest is noise."""
 
 _WITH_A_RULE = frozenset(
-    ("loses-to-baseline", "validation-above-test", "order-in-list", "precision-without-recall", "training-failed")
+    (
+        *("loses-to-baseline", "validation-above-test", "overfitting"),
+        *("order-in-list", "precision-without-recall", "training-failed"),
+    )
 )
 """Checks of the linter that a rule of the doctor repeats."""
 
