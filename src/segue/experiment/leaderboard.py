@@ -7,6 +7,7 @@ import numpy as np
 from segue.data.cases import Cases
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.evaluation.linter.checks import Finding
+from segue.evaluation.linter.inputs import has_enough_sessions
 from segue.evaluation.linter.results import lint_results
 from segue.evaluation.scorer import Scorer, best_items
 from segue.evaluation.slices import partitions
@@ -51,6 +52,7 @@ def leaderboard(
     best_baseline = next((row.label for row in rows if row.baseline), None)
     shown = [one for one in ranked if not one.row.baseline or one.row.label == best_baseline]
     shown.sort(key=lambda one: one.row.baseline)
+    judged = lint_results(rows, headline, enough_sessions=has_enough_sessions(data))
     return Results(
         segue=__version__,
         log=config.log_name,
@@ -61,7 +63,7 @@ def leaderboard(
         notes=[*config.notes, *data.notes],
         models=[row.model_copy(update={"slices": slices[row.label]}) for row in rows],
         verdicts=verdicts_of(rows, headline, differences),
-        findings=[*log_findings, *(one for row in rows for one in row.findings), *lint_results(rows, data)],
+        findings=[*log_findings, *(one for row in rows for one in row.findings), *judged],
         differences=differences,
         examples=examples({one.row.label: one.model for one in shown}, data.test, data.vocabulary),
     )

@@ -11,6 +11,7 @@ from planted import Line, clicks, entry, few_test_sessions, visits
 from segue.errors import ParameterError
 from segue.evaluation.linter import lint
 from segue.evaluation.linter.checks import run_checks
+from segue.evaluation.linter.inputs import has_enough_sessions
 from segue.evaluation.linter.results import (
     MAX_VALIDATION_CASES,
     RESULT_CHECKS,
@@ -38,16 +39,23 @@ def test_a_loss_within_the_intervals_is_a_note():
 
 def test_baselines_and_winners_lose_to_nobody():
     rows = [Line("m", {"mrr@20": 0.4}), Line("a", {"mrr@20": 0.1}, baseline=True), Line("b", {"mrr@20": 0.3}, True)]
-    assert lint_results(rows, visits(clicks(), ranking={"metrics": ["mrr@20"]})) == []
+    assert lint_results(rows, ["mrr@20"]) == []
 
 
 def test_few_test_sessions_are_no_ground_for_a_verdict():
     row = Line("m", {"recall@20": 1.0, "mrr@20": 0.06}, width=0.0)
-    data = visits(clicks(), ranking={"metrics": ["mrr@20"]})
-    assert [one.code for one in lint_results([row], data)] == ["order-in-list"]
-    assert lint_results([row], few_test_sessions()) == []
+    assert [one.code for one in lint_results([row], ["mrr@20"])] == ["order-in-list"]
+    assert lint_results([row], ["mrr@20"], enough_sessions=False) == []
     failed = Line("m", {"recall@20": 1.0, "mrr@20": 0.06}, width=0.0, diagnostics={"train_auc": 0.6})
-    assert [one.code for one in lint_results([failed], few_test_sessions())] == ["training-failed"]
+    assert [one.code for one in lint_results([failed], ["mrr@20"], enough_sessions=False)] == ["training-failed"]
+
+
+def test_a_model_is_not_judged_by_few_test_sessions():
+    data = few_test_sessions()
+    assert has_enough_sessions(visits(clicks()))
+    assert not has_enough_sessions(data)
+    model = Popularity().fit(data.train)
+    assert [one.code for one in lint(data, model)] == ["few-test-sessions"]
 
 
 def test_days_that_are_easier_for_everyone_are_no_sign_of_a_bad_model():
@@ -140,7 +148,7 @@ def test_overfitting_is_found_where_it_happens_and_nowhere_else():
             replace(row_of(one.fit(data.train, valid=data.valid), data, 0), baseline=one.name != "bpr")
             for one in (model, Popularity())
         ]
-        findings = lint_results(rows, data)
+        findings = lint_results(rows, data.protocol.ranking.headline)
         outcome[name] = [finding.code for finding in findings if finding.code == "overfitting"]
     assert outcome == {"taste": [], "noise": ["overfitting"]}
 

@@ -11,6 +11,7 @@ from segue.evaluation.linter.inputs import (
     excluded_targets,
     few_sessions,
     future_in_input,
+    has_enough_sessions,
     target_in_column,
     target_in_input,
     vocabulary_from_test,
@@ -79,4 +80,6 @@ def lint(data: Dataset, scorer: "Scorer | None" = None, *, seed: int = 0) -> lis
     from segue.evaluation.linter.scores import lint_scores  # noqa: PLC0415
 
     row = row_of(scorer, data, seed)
-    return [*found, *lint_scores(scorer, data, row.label), *lint_results([row], data)]
+    headline, enough = data.protocol.ranking.headline, has_enough_sessions(data)
+    found_in_row = lint_results([row], headline, enough_sessions=enough)
+    return [*found, *lint_scores(scorer, data, row.label), *found_in_row]

@@ -95,10 +95,15 @@ def target_in_input(data: Dataset) -> Issue | None:
     return None
 
 
+def has_enough_sessions(data: Dataset) -> bool:
+    """Whether the test part can tell models apart."""
+    return len(np.unique(data.test.groups)) >= MIN_TEST_SESSIONS
+
+
 def few_sessions(data: Dataset) -> Issue | None:
     """Find test parts that are too small to compare models on."""
     sessions = len(np.unique(data.test.groups))
-    if sessions >= MIN_TEST_SESSIONS:
+    if has_enough_sessions(data):
         return None
     verb = "session is" if sessions == 1 else "sessions are"
     return Issue(

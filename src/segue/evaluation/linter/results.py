@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from segue.evaluation.linter.checks import MIN_TEST_SESSIONS, Check, Finding, Issue, evenly_spaced, run_checks
+from segue.evaluation.linter.checks import Check, Finding, Issue, evenly_spaced, run_checks
 from segue.evaluation.linter.entries import LeaderboardEntry, ResultRow, is_clearly_worse, lower_end, upper_end
 from segue.evaluation.linter.training import overfitting, training_failed
 from segue.evaluation.measure import evaluate, measure
@@ -161,11 +161,16 @@ RESULT_CHECKS: tuple[Check[LeaderboardEntry], ...] = (
 """Checks of the metrics of one model among others."""
 
 
-def lint_results(rows: Sequence[ResultRow], data: Dataset) -> list[Finding]:
-    """Check the metrics of models that were tested on a data set; few test sessions say nothing about a model."""
-    enough = len(np.unique(data.test.groups)) >= MIN_TEST_SESSIONS
-    checks = RESULT_CHECKS if enough else TRAINING_CHECKS
-    entries = (LeaderboardEntry(row, rows, data.protocol.ranking.headline) for row in rows)
+def lint_results(rows: Sequence[ResultRow], headline: Sequence[str], *, enough_sessions: bool = True) -> list[Finding]:
+    """Check the metrics of models that were tested on the same cases.
+
+    Args:
+        rows: the models.
+        headline: the metrics that compare them.
+        enough_sessions: False for test parts of few sessions (``few-test-sessions``), which say nothing about a model.
+    """
+    checks = RESULT_CHECKS if enough_sessions else TRAINING_CHECKS
+    entries = (LeaderboardEntry(row, rows, headline) for row in rows)
     return [finding for entry in entries for finding in run_checks(checks, entry.row.label, entry)]
 
 
