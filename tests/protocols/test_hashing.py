@@ -82,7 +82,7 @@ ACTIVE = [
     ("cases.label_threshold", 4, LABELED),
     ("ranking.candidates", "uni100", {}),
     ("ranking.seed", 1, DRAWN),
-    ("ranking.ties", "median", {}),
+    ("ranking.ties", "average", {}),
 ]
 """Another value of each parameter, and where it changes a figure."""
 

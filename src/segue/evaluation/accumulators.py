@@ -15,7 +15,7 @@ from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
 from segue.metrics import LIST_METRICS, MetricName
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""
@@ -110,7 +110,7 @@ class RankAccumulator:
         """Take some cases."""
         counts = ranked.cases.counts
         tied = int((ranked.counts.tied > 0).sum())
-        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("conservative", "standard"))
+        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("pessimistic", "optimistic"))
         for text, name in self._names.items():
             metric = RANK_METRICS[name.name]
             self._values[text][ranked.rows] = metric(ranked.ranks, counts, name.k)

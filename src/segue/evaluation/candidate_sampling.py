@@ -20,9 +20,6 @@ from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.threads import share_rows
 
-_LEAST_ROWS = 16
-"""Rows below which they are done before another thread has started."""
-
 
 @dataclass(frozen=True, eq=False)
 class CandidateSampler:
@@ -76,7 +73,7 @@ class CandidateSampler:
             part_excluded = items[begin : ends[part.stop - 1]]
             draw_rows(seeds[part], cumulative, part_excluded, ends[part] - begin, drawn[part])
 
-        share_rows(len(cases), fill, least=_LEAST_ROWS)
+        share_rows(len(cases), fill)
         return drawn
 
 

@@ -68,8 +68,8 @@ def evaluate(
     cases = data.test if part == "test" else data.valid
     if cases is None:
         raise EmptyDataError(
-            "evaluation: the protocol holds out nothing for validation; set valid_days, valid_share, valid_from, "
-            "ratios or leave of protocol.split, whichever it has"
+            "evaluation: the protocol holds out nothing for validation; set "
+            f"protocol.split.{data.protocol.split.validation_parameter} to hold out a validation part"
         )
     evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress)
     return replace(evaluation, hash=data.hash)

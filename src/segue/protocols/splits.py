@@ -14,7 +14,7 @@ from segue.parameters import KIND, Section
 from segue.protocols import holdout
 from segue.protocols.holdout import GroupBy, SplitLog
 from segue.rng import generator
-from segue.validation import idle
+from segue.validation import without_effect
 
 
 class BaseSplit(Section, ABC):
@@ -27,6 +27,12 @@ class BaseSplit(Section, ABC):
     """Whether the rule makes no sense on a log without times."""
     divides_sessions: ClassVar[bool] = False
     """Whether a session can have events in several parts, so that a test case is fed those of earlier parts."""
+    validation_parameter: ClassVar[str] = "valid_share"
+    """The parameter that says what is held out for validation."""
+    overlaps_in_time: ClassVar[bool] = False
+    """Whether parts overlap in time by design, as each user has a last event of their own."""
+    overlap_remedy: ClassVar[str] = "check the times of the log, or choose another protocol.split"
+    """What to do where parts overlap in time."""
 
     @property
     def has_validation(self) -> bool:
@@ -66,7 +72,7 @@ class OrderedSplit(BaseSplit):
     @classmethod
     def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
         if seed and info.data.get("order") == "time":
-            raise idle("with order=time, where nothing is drawn", "remove it, or set order=random")
+            raise without_effect("with order=time, where nothing is drawn", "remove it, or set order=random")
         return seed
 
     def _draw(self, part: str) -> np.random.Generator | None:
@@ -77,6 +83,7 @@ class OrderedSplit(BaseSplit):
 class LastDaysSplit(BaseSplit):
     """Hold out the sessions that end in the last days of the log."""
 
+    validation_parameter: ClassVar[str] = "valid_days"
     needs_times: ClassVar[bool] = True
 
     kind: Literal["last-days"] = "last-days"
@@ -102,6 +109,12 @@ class LastDaysSplit(BaseSplit):
 class LastEventSplit(OrderedSplit):
     """Hold out one or two events of each session."""
 
+    validation_parameter: ClassVar[str] = "leave"
+    overlaps_in_time: ClassVar[bool] = True
+    overlap_remedy: ClassVar[str] = (
+        "this is inherent in leave-one-out, where each user's last event has its own time; the protocol 'global-time' "
+        "avoids it"
+    )
     kind: Literal["last-event"] = "last-event"
     leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
     """valid_and_test: the last event is for the test, the one before it for validation. valid_only: the last event is
@@ -154,6 +167,11 @@ class RatioSplit(BaseSplit):
 class EventRatioSplit(OrderedSplit):
     """Hold out shares of the events."""
 
+    validation_parameter: ClassVar[str] = "ratios"
+    overlap_remedy: ClassVar[str] = (
+        "shares of each user's events, or randomly drawn events, are not separated in time; the protocol 'global-time' "
+        "avoids it"
+    )
     kind: Literal["event-ratio"] = "event-ratio"
     ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
     """Shares of the events for training, validation and test, on any scale; 0 holds out none."""
@@ -217,7 +235,7 @@ class GlobalTimeSplit(BaseSplit):
     @classmethod
     def _share_or_moment(cls, share: float, info: Any) -> float:
         if info.data.get("test_from") is not None and share != cls.model_fields[info.field_name].default:
-            raise idle("beside test_from, which decides what is held out", "remove one of them")
+            raise without_effect("beside test_from, which decides what is held out", "remove one of them")
         return share
 
     @field_validator("valid_from")
@@ -225,7 +243,7 @@ class GlobalTimeSplit(BaseSplit):
     def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
         test = info.data.get("test_from")
         if moment is not None and test is None and "test_from" in info.data:
-            raise idle("without test_from", "set test_from too, or valid_share instead")
+            raise without_effect("without test_from", "set test_from too, or valid_share instead")
         if moment is not None and test is not None and moment >= test:
             raise ValueError(f"a time before test_from ({test.isoformat()})")
         return moment
@@ -251,6 +269,10 @@ class GlobalTimeSplit(BaseSplit):
 class GivenSplit(BaseSplit):
     """Take the parts that the log itself names."""
 
+    overlap_remedy: ClassVar[str] = (
+        "check how the split was made, or make another one: protocol.split=last-days for visits, global-time for "
+        "users' histories"
+    )
     divides_sessions: ClassVar[bool] = True
 
     kind: Literal["given"] = "given"

@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from segue.errors import SegueError, StorageError
 from segue.storage.filesystem import exchange, sync_directory, sync_file, sync_tree
 from segue.storage.scratch import NEW, OLD, scratch_beside
-from segue.storage.scratch import is_unfinished as is_unfinished
 
 T = TypeVar("T")
 

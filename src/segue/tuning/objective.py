@@ -129,8 +129,8 @@ def _check_validation(data: Dataset) -> None:
     if data.valid is None:
         raise ParameterError(
             f"protocol: must hold out a validation part to tune on, and '{data.protocol.name}' with the split "
-            f"'{data.protocol.split.kind}' holds out none here; set valid_days, valid_share, valid_from, ratios or "
-            "leave of protocol.split, whichever it has"
+            f"'{data.protocol.split.kind}' holds out none here; set "
+            f"protocol.split.{data.protocol.split.validation_parameter} to hold one out"
         )
 
 

@@ -26,16 +26,6 @@ MIN_TIMED_EVENTS, MIN_UNTIMED_EVENTS = 3, 4
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
-_REMEDY = {
-    "last-event": "this is inherent in leave-one-out, where each user's last event has its own time; the protocol "
-    "'global-time' avoids it",
-    "event-ratio": "shares of each user's events, or randomly drawn events, are not separated in time; the protocol "
-    "'global-time' avoids it",
-    "given": "check how the split was made, or make another one: protocol.split=last-days for visits, global-time for "
-    "users' histories",
-}
-_DEFAULT_REMEDY = "check the times of the log, or choose another protocol.split"
-
 
 def first_targets(cases: Cases) -> Int32[np.ndarray, "C"]:
     """Return the (first) target of each case."""
@@ -85,8 +75,8 @@ def overlap_in_time(data: Dataset) -> Issue | None:
     return Issue(
         f"{later:,} of {len(train):,} training events ({later / len(train):.1%}) come after the first test session "
         f"ended ({_date(first)}), and {early:,} of {len(ends):,} test sessions ended before training does: models "
-        f"learn from the future; {_remedy(data)}",
-        "note" if data.protocol.split.kind == "last-event" else None,
+        f"learn from the future; {data.protocol.split.overlap_remedy}",
+        "note" if data.protocol.split.overlaps_in_time else None,
     )
 
 
@@ -108,14 +98,14 @@ def _too_early(
     before_times: Int64[np.ndarray, "_"] | None,
 ) -> Issue | None:
     """Find sessions of a part that ended before the part before it does."""
-    if ends is None or before_times is None or data.protocol.split.kind == "last-event":
+    if ends is None or before_times is None or data.protocol.split.overlaps_in_time:
         return None
     end = int(before_times.max())
     if (early := _count_early(ends, end)) is None:
         return None
     return Issue(
         f"{early:,} of {len(ends):,} {part} sessions ended before {before} does ({_date(end)}): the best epoch is "
-        f"chosen with knowledge of the future; {_remedy(data)}"
+        f"chosen with knowledge of the future; {data.protocol.split.overlap_remedy}"
     )
 
 
@@ -160,10 +150,6 @@ def divided_sessions(data: Dataset) -> Issue | None:
         "split at overlapping times: visits are split in two, and training holds the other half of what is tested; "
         "split by whole sessions: protocol.split=last-days"
     )
-
-
-def _remedy(data: Dataset) -> str:
-    return _REMEDY.get(data.protocol.split.kind, _DEFAULT_REMEDY)
 
 
 def _end_times(cases: Cases | None) -> Int64[np.ndarray, "G"] | None:

@@ -20,9 +20,6 @@ from segue.models.persistence import ModelConfig
 from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
-_ROWS_PER_THREAD = 16
-"""Fewer prefixes than this are not worth another thread."""
-
 
 class ItemToItemConfig(ModelConfig):
     """Parameters of every item-to-item model."""
@@ -160,11 +157,7 @@ class ItemToItemModel(Model):
         scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
         last = last_items(prefixes)
         factors = self.background_factors(last)
-        share_rows(
-            len(last),
-            lambda part: score_rows(last[part], factors[part], self._table, scores[part]),
-            least=_ROWS_PER_THREAD,
-        )
+        share_rows(len(last), lambda part: score_rows(last[part], factors[part], self._table, scores[part]))
         return torch.from_numpy(scores)
 
     def _top_k(
@@ -182,7 +175,7 @@ class ItemToItemModel(Model):
         def fill(part: slice) -> None:
             list_rows(last[part], factors[part], table, mask, excluded.rows(part), items[part], values[part])
 
-        share_rows(len(last), fill, least=_ROWS_PER_THREAD)
+        share_rows(len(last), fill)
         return items, values
 
 

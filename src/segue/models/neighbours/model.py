@@ -34,9 +34,6 @@ from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime
 
-_ROWS_PER_THREAD = 16
-"""Fewer prefixes than this are not worth another thread."""
-
 
 class NeighbourConfig(ModelConfig):
     """Parameters of every session-neighbour model."""
@@ -135,7 +132,7 @@ class NeighbourModel(Model):
             with self._workspace() as memory:
                 score_prefixes(_batch(prefixes[part]), self._index, self._parameters, memory, scores[part])
 
-        share_rows(len(prefixes), score, least=_ROWS_PER_THREAD)
+        share_rows(len(prefixes), score)
         return torch.from_numpy(scores)
 
     def _top_k(
@@ -153,7 +150,7 @@ class NeighbourModel(Model):
             with self._workspace() as memory:
                 list_best(batch, self._index, self._parameters, memory, order, filters, items[part], values[part])
 
-        share_rows(len(prefixes), fill, least=_ROWS_PER_THREAD)
+        share_rows(len(prefixes), fill)
         return items, values
 
     @contextmanager

@@ -23,7 +23,7 @@ Counts = Int[np.ndarray, "C"]
 Values = Float64[np.ndarray, "C"]
 Cutoff = int | float
 
-Ties = Literal["served", "conservative", "standard", "median"]
+Ties = Literal["served", "pessimistic", "optimistic", "average"]
 """Rank of a relevant item among the items with its score: as served, the last, the first or the middle one."""
 
 
