@@ -122,7 +122,7 @@ REFUSED = [
 ]
 """Parameters with where they would change no figure, so that they are refused."""
 
-IDLE = [
+NO_EFFECT = [
     ("cleaning.order", [name for name in DEFAULT_ORDER if name not in ("k-core", "values")], {}),
     ("cleaning.order", without("hold-out-valid")["cleaning.order"], {"split.valid_days": 0}),
     ("split.test_days", 1.0, {}),
@@ -145,7 +145,7 @@ def test_a_parameter_that_would_change_no_figure_is_refused(name, where):
         named(where, {name: OTHER[name]})
 
 
-@pytest.mark.parametrize(("name", "value", "where"), IDLE)
+@pytest.mark.parametrize(("name", "value", "where"), NO_EFFECT)
 def test_the_hash_does_not_change_with_what_changes_no_figure(name, value, where):
     assert mark(where, {name: value}) == mark(where)
 
@@ -155,7 +155,7 @@ def test_every_parameter_is_known_to_change_figures_or_not_to():
     everything = {one.name for one in describe(Protocol)}
     assert set(OTHER) == everything - never
     always = {"split", "cases.targets", "cases.exclude_seen", "cases.repeats", "ranking.candidates"}
-    assert {name for name, _ in REFUSED} | {name for name, _, _ in IDLE} == everything - always
+    assert {name for name, _ in REFUSED} | {name for name, _, _ in NO_EFFECT} == everything - always
 
 
 def test_known_items_make_the_least_length_count():
@@ -205,7 +205,7 @@ def arrays(data: Dataset):
         yield from (cases.offsets, cases.labels, np.array(cases.exclude_seen))
 
 
-@pytest.mark.parametrize(("name", "value", "where"), IDLE)
+@pytest.mark.parametrize(("name", "value", "where"), NO_EFFECT)
 def test_data_sets_under_one_hash_are_the_same(log, name, value, where):
     usual = {"cleaning.min_support": 1, "cleaning.min_length": 1, "split.valid_days": 4, "split.test_days": 1.0}
     one, other = (prepare(log, named(usual, where, more)) for more in ({}, {name: value}))

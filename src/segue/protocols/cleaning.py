@@ -13,7 +13,7 @@ from segue.parameters import Section
 from segue.protocols import cleaning_steps
 from segue.protocols.cleaning_steps import Cleaned, parse_intervals
 from segue.protocols.holdout import in_utc
-from segue.validation import idle
+from segue.validation import without_effect
 
 StepName = Literal[
     "incomplete",
@@ -157,7 +157,7 @@ class Cleaning(Section):
             return value
         if info.field_name == "min_length" and "known-items" in order:
             return value
-        raise idle(f"because cleaning.order has no step '{step}'", "remove it, or add the step")
+        raise without_effect(f"because cleaning.order has no step '{step}'", "remove it, or add the step")
 
     def settings(self, step: str) -> dict[str, Any]:
         """Return the parameters of a step that are set, that is, not at their defaults."""

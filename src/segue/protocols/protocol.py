@@ -12,7 +12,7 @@ from segue.protocols.cases import CaseRules
 from segue.protocols.cleaning import Cleaning
 from segue.protocols.ranking import USER_METRICS, Ranking
 from segue.protocols.splits import LastDaysSplit, Split
-from segue.validation import NoEffect, build, idle_parameters
+from segue.validation import NoEffect, build, parameters_without_effect
 
 _NOT_PARAMETERS = ("hash", "fingerprint", "headline")
 """What results and artifacts hold beside the parameters."""
@@ -97,7 +97,7 @@ class Protocol(Section):
             no_effect = "because cleaning.order has no step 'hold-out-valid'", "remove it, or add the step"
             names = split.model_dump(exclude_defaults=True)
             if found := {name: no_effect for name in names if name.startswith("valid_")}:
-                raise idle_parameters(split, found)
+                raise parameters_without_effect(split, found)
         return split
 
     @field_validator("cases")
@@ -114,7 +114,7 @@ class Protocol(Section):
             reason = f"with split '{split.kind}', where no session has events for both validation and the test"
             found["feed_valid"] = reason, "remove it"
         if found:
-            raise idle_parameters(cases, found)
+            raise parameters_without_effect(cases, found)
         return cases
 
     _selects_epochs = field_validator("valid_metric")(selection_metric)

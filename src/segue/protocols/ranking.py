@@ -10,7 +10,7 @@ from segue.errors import InputError
 from segue.metrics import DEFAULT_METRICS, MetricName
 from segue.metrics.ranking import Ties
 from segue.parameters import Section
-from segue.validation import idle
+from segue.validation import without_effect
 
 SESSION_METRICS = tuple(dict.fromkeys(("recall@20", "mrr@20", *DEFAULT_METRICS)))
 USER_METRICS = tuple(dict.fromkeys(("hit@10", "ndcg@10", "mrr@10", *DEFAULT_METRICS)))
@@ -46,14 +46,16 @@ class Ranking(Section):
     def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
         candidates = info.data.get("candidates", "")
         if seed and candidates in ("full", "labeled"):
-            raise idle(f"with candidates '{candidates}', where nothing is drawn", "remove it, or set uniN or popN")
+            raise without_effect(
+                f"with candidates '{candidates}', where nothing is drawn", "remove it, or set uniN or popN"
+            )
         return seed
 
     @field_validator("ties")
     @classmethod
     def _ties_of_ranks(cls, ties: Ties, info: Any) -> Ties:
         if ties != "served" and info.data.get("candidates") == "labeled":
-            raise idle("with candidates 'labeled', where nothing is ranked")
+            raise without_effect("with candidates 'labeled', where nothing is ranked")
         return ties
 
     @field_validator("metrics")

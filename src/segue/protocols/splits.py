@@ -14,7 +14,7 @@ from segue.parameters import KIND, Section
 from segue.protocols import holdout
 from segue.protocols.holdout import GroupBy, SplitLog
 from segue.rng import generator
-from segue.validation import idle
+from segue.validation import without_effect
 
 
 class BaseSplit(Section, ABC):
@@ -66,7 +66,7 @@ class OrderedSplit(BaseSplit):
     @classmethod
     def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
         if seed and info.data.get("order") == "time":
-            raise idle("with order=time, where nothing is drawn", "remove it, or set order=random")
+            raise without_effect("with order=time, where nothing is drawn", "remove it, or set order=random")
         return seed
 
     def _draw(self, part: str) -> np.random.Generator | None:
@@ -217,7 +217,7 @@ class GlobalTimeSplit(BaseSplit):
     @classmethod
     def _share_or_moment(cls, share: float, info: Any) -> float:
         if info.data.get("test_from") is not None and share != cls.model_fields[info.field_name].default:
-            raise idle("beside test_from, which decides what is held out", "remove one of them")
+            raise without_effect("beside test_from, which decides what is held out", "remove one of them")
         return share
 
     @field_validator("valid_from")
@@ -225,7 +225,7 @@ class GlobalTimeSplit(BaseSplit):
     def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
         test = info.data.get("test_from")
         if moment is not None and test is None and "test_from" in info.data:
-            raise idle("without test_from", "set test_from too, or valid_share instead")
+            raise without_effect("without test_from", "set test_from too, or valid_share instead")
         if moment is not None and test is not None and moment >= test:
             raise ValueError(f"a time before test_from ({test.isoformat()})")
         return moment
