@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 from scipy.stats import hypergeom
 
-from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.rank_metrics import RANK_METRICS, case_auc
 
 ITEMS = 10_000
 RANKS = {"A": (100, 100, 100, 100, 100), "B": (40, 40, 8437, 9266, 4482), "C": (212, 2, 743, 5342, 1548)}

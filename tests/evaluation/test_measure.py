@@ -18,7 +18,7 @@ from segue.evaluation.measure import _cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
 from segue.metrics import DEFAULT_METRICS, MetricName
 from segue.metrics.beyond_accuracy import gini_index, in_tail, shannon_entropy
-from segue.metrics.ranking import RANK_METRICS
+from segue.metrics.rank_metrics import RANK_METRICS
 from segue.metrics.values import auc
 from segue.progress import Progress
 from segue.protocols.ranking import Ranking

@@ -25,7 +25,7 @@ from segue.metrics import (
     order_key,
 )
 from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Ties, case_auc
 from segue.metrics.values import (
     CASE_VALUE_METRICS,
     GLOBAL_VALUE_METRICS,

@@ -18,7 +18,7 @@ from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.evaluation.ranking import target_ranks
 from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
-from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.rank_metrics import RANK_METRICS, case_auc
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 INF, NAN = math.inf, math.nan

@@ -16,7 +16,7 @@ import torch
 from segue.evaluation.ranking import target_ranks, top_k
 from segue.metrics import RANKING_METRICS, VALUE_METRICS
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
-from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.rank_metrics import RANK_METRICS, case_auc
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
 from segue.metrics import LIST_METRICS, MetricName
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""

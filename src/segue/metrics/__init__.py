@@ -7,7 +7,7 @@ from typing import Literal
 
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Cutoff
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Cutoff
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from segue.errors import InputError
 from segue.metrics import DEFAULT_METRICS, MetricName
-from segue.metrics.ranking import Ties
+from segue.metrics.rank_metrics import Ties
 from segue.parameters import Section
 from segue.validation import without_effect
 

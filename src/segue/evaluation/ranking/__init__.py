@@ -16,7 +16,7 @@ from segue.data.sessions import Prefixes
 from segue.data.vocabulary import ItemOrder
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.ranking import cpu, gpu
-from segue.metrics.ranking import Ties
+from segue.metrics.rank_metrics import Ties
 from segue.threads import share_rows
 
 TIES: tuple[Ties, ...] = get_args(Ties)
