@@ -45,7 +45,7 @@ ACTIVE = [
     ("cleaning.since", "2024-01-01", {}),
     ("cleaning.until", "2024-01-01", {}),
     ("cleaning.session_gap", 30, {}),
-    ("cleaning.drop_repeats", True, {}),
+    ("cleaning.drop_consecutive_repeats", True, {}),
     ("cleaning.revisits", "last", {}),
     ("cleaning.value_interval", {"rating": "[3,inf)"}, {}),
     ("cleaning.value_among", {"type": ["buy"]}, {}),
@@ -77,12 +77,12 @@ ACTIVE = [
     ("cases.targets", "last", {}),
     ("cases.feed_valid", False, split("last-event")),
     ("cases.exclude_seen", True, {}),
-    ("cases.repeats", False, {}),
+    ("cases.repeat_targets", False, {}),
     ("cases.label", "stars", LABELED),
     ("cases.label_threshold", 4, LABELED),
     ("ranking.candidates", "uni100", {}),
     ("ranking.seed", 1, DRAWN),
-    ("ranking.ties", "median", {}),
+    ("ranking.ties", "average", {}),
 ]
 """Another value of each parameter, and where it changes a figure."""
 
@@ -154,7 +154,7 @@ def test_every_parameter_is_known_to_change_figures_or_not_to():
     never = {"name", "ranking.metrics", "valid_metric", "decimals"}
     everything = {one.name for one in describe(Protocol)}
     assert set(OTHER) == everything - never
-    always = {"split", "cases.targets", "cases.exclude_seen", "cases.repeats", "ranking.candidates"}
+    always = {"split", "cases.targets", "cases.exclude_seen", "cases.repeat_targets", "ranking.candidates"}
     assert {name for name, _ in REFUSED} | {name for name, _, _ in NO_EFFECT} == everything - always
 
 

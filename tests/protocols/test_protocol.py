@@ -150,7 +150,7 @@ def test_all_mistakes_are_reported_together():
             "ranking.seed: has no effect with candidates 'full', .* got 3; remove it, or set uniN or popN",
         ),
         (
-            {"ranking": {"candidates": "labeled", "ties": "median"}},
+            {"ranking": {"candidates": "labeled", "ties": "average"}},
             "ranking.ties: has no effect with candidates 'lab",
         ),
         (

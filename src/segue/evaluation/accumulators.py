@@ -110,7 +110,7 @@ class RankAccumulator:
         """Take some cases."""
         counts = ranked.cases.counts
         tied = int((ranked.counts.tied > 0).sum())
-        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("conservative", "standard"))
+        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("pessimistic", "optimistic"))
         for text, name in self._names.items():
             metric = RANK_METRICS[name.name]
             self._values[text][ranked.rows] = metric(ranked.ranks, counts, name.k)

@@ -30,7 +30,7 @@ class Ranking(Section):
     """Seed of the drawn candidates; they are the same for every model."""
     ties: Ties = "served"
     """Rank of a target among items of equal score: its place in the served list, where more training events come first
-    (served), or behind all of them (conservative), before them (standard), or in the middle (median)."""
+    (served), or behind all of them (pessimistic), before them (optimistic), or in the middle (average)."""
     metrics: tuple[str, ...] = Field(SESSION_METRICS, min_length=1)
     """Metrics with their cut-offs; the first two are the headline. They are not part of the hash."""
 

@@ -43,7 +43,7 @@ class TargetCounts(NamedTuple):
 
     def ranks(self, ties: Ties) -> Float64[np.ndarray, "B R"]:
         """Return the ranks of the targets of each row, ascending; infinity for one that is not a candidate."""
-        among = {"served": self.before, "conservative": self.tied, "standard": 0, "median": 0.5 * self.tied}[ties]
+        among = {"served": self.before, "pessimistic": self.tied, "optimistic": 0, "average": 0.5 * self.tied}[ties]
         # A better target has no more other items before it, so that each one's place among the targets is its place.
         others = np.sort(np.where(self.ahead < 0, np.inf, self.ahead + among), axis=1)
         ranks: Float64[np.ndarray, "B R"] = 1.0 + others + np.arange(others.shape[1])
@@ -143,8 +143,8 @@ def target_ranks(
     Args:
         scores: [B, N+1], column ``j`` is the score of item index ``j``; column 0 is ignored.
         targets: item index of each row, 1..N; or several distinct ones, with 0 behind the last one of a row.
-        ties: ``"served"`` gives a target its place in the list of ``top_k``; ``"conservative"`` puts it behind all
-            other items with its score, ``"standard"`` before them, ``"median"`` in the middle, which may end in a
+        ties: ``"served"`` gives a target its place in the list of ``top_k``; ``"pessimistic"`` puts it behind all
+            other items with its score, ``"optimistic"`` before them, ``"average"`` in the middle, which may end in a
             half. Targets of equal score take consecutive ranks.
         order: decides between equal scores, for ``"served"``.
         exclude: one prefix per row, whose items are not candidates. A target among them is never recommended, so
