@@ -307,7 +307,7 @@ def test_the_summary_of_a_model_shows_its_network() -> None:
 def test_a_log_is_shown_step_by_step(log: Path) -> None:
     found = json.loads(segue("data", log, "--set", "protocol.cleaning.min_support=9", "--json").out)
     assert found["protocol"]["cleaning"]["min_support"] == 9
-    assert {"sessions", "items", "events", "repeats", "equal_times"} <= found["data"]["stages"][0].keys()
+    assert {"sessions", "items", "events", "consecutive_repeats", "equal_times"} <= found["data"]["stages"][0].keys()
     shown = segue("data", log).out
     assert "min-support, train: dropped items with fewer than 5 events\n" in shown
     assert "columns: session is 'session'" in shown

@@ -172,7 +172,7 @@ def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, 
 
 
 def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, tmp_path: Path) -> None:
-    cleaning = ("--set", "protocol.cleaning.min_support=7", "--set", "protocol.cleaning.drop_repeats=true")
+    cleaning = ("--set", "protocol.cleaning.min_support=7", "--set", "protocol.cleaning.drop_consecutive_repeats=true")
     assert segue("prepare", log, *cleaning, "--out", tmp_path / "data").code == 0
     outcome = segue("tune", tmp_path / "data", "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / "search")
     assert outcome.code == 0, outcome.err
@@ -182,7 +182,8 @@ def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, t
     assert again.code == 0, again.err
     one, other = (library.load(tmp_path / name) for name in ("model", "same"))
     assert one.vocabulary.hash == other.vocabulary.hash
-    assert (one.about["protocol"]["cleaning"]["min_support"], one.about["protocol"]["cleaning"]["drop_repeats"]) == (
+    cleaning = one.about["protocol"]["cleaning"]
+    assert (cleaning["min_support"], cleaning["drop_consecutive_repeats"]) == (
         7,
         True,
     )

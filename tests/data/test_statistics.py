@@ -32,7 +32,7 @@ def test_what_is_in_a_log(log):
     assert (numbers.length_min, numbers.length_median, numbers.length_max) == (1, 1.0, 4)
     assert numbers.length_mean == 2.5
     assert numbers.length_p95 == 4.0
-    assert (numbers.repeats, numbers.equal_times) == (1, 1)
+    assert (numbers.consecutive_repeats, numbers.equal_times) == (1, 1)
     assert (numbers.first_time, numbers.last_time) == ("2024-01-01T00:00:00", "2024-01-01T00:09:00")
     assert (numbers.item_min, numbers.item_max) == (3, 9)
     assert numbers.unknown is None

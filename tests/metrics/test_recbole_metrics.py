@@ -38,7 +38,7 @@ def ranks_of(task, ties="pessimistic"):
 
 
 def gauc(name):
-    """Ours, by the median rule; cases without a pair do not count."""
+    """Ours, by the average rule; cases without a pair do not count."""
     task = SCRIPT["ranking"](**SCRIPT["TASKS"][name])
     ranks, relevant = ranks_of(task, ties="average")
     values = case_auc(ranks, relevant, np.isfinite(task["scores"]).sum(axis=1))

@@ -134,7 +134,7 @@ def test_labels_go_with_the_targets(vocabulary):
 )
 def test_repeats_are_no_targets_if_told_so(vocabulary, which, targets):
     train, held = log((1, "a", 0), (1, "b", 1)), log((1, "b", 2), (1, "c", 3), (1, "d", 4), (1, "c", 5), (1, "a", 6))
-    cases, _ = encode_cases(held, [train], vocabulary, targets=which, repeats=False)
+    cases, _ = encode_cases(held, [train], vocabulary, targets=which, repeat_targets=False)
     assert cases.targets.tolist() == targets
     # What is no target is still seen, but not by a case of all targets together.
     lengths = {"every-next": [3, 4], "first": [3], "last": [4], "together": [2]}

@@ -52,7 +52,7 @@ def test_a_duplicate_equals_another_event_in_every_column():
 
 
 def test_only_the_first_of_consecutive_repeats_stays_and_sessions_do_not_mix():
-    cleaned = clean.drop_repeats(log((1, 5), (1, 5), (1, 6), (1, 5), (1, 5), (2, 5)))
+    cleaned = clean.drop_consecutive_repeats(log((1, 5), (1, 5), (1, 6), (1, 5), (1, 5), (2, 5)))
     assert left(cleaned) == [(1, 5), (1, 6), (1, 5), (2, 5)]
 
 
@@ -131,7 +131,7 @@ def test_held_out_events_on_unknown_items_go_and_then_short_sessions():
 
 STEPS = [
     clean.drop_incomplete,
-    clean.drop_repeats,
+    clean.drop_consecutive_repeats,
     lambda log: clean.drop_long_sessions(log, 3),
     lambda log: clean.drop_short_sessions(log, 2),
     lambda log: clean.drop_rare_items(log, 2),

@@ -86,7 +86,7 @@ def test_the_cleaning_is_that_of_the_run():
     rows = [(session, item, session * DAY + minute) for session in range(6) for minute, item in enumerate("aab" * 2)]
     events = log(rows)
     protocol = Protocol.named(
-        "session-next", {"cleaning": {"drop_repeats": True, "min_support": 1, "revisits": "first"}}
+        "session-next", {"cleaning": {"drop_consecutive_repeats": True, "min_support": 1, "revisits": "first"}}
     )
     whole, data = prepare_whole(events, protocol), prepare(events, protocol)
     held = decoded(whole.train)[len(data.train) :]

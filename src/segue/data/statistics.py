@@ -26,7 +26,7 @@ class Statistics:
         top_1_percent: share of the events on the most popular 1% of the items.
         top_10_percent: the same for 10%.
         gini: Gini coefficient of the events per item: 0 if all items are equally popular, near 1 if a few have all.
-        repeats: events with the same item as the previous event of the session.
+        consecutive_repeats: events with the same item as the previous event of the session.
         equal_times: events with the same time as the previous event of the session, None without times.
         first_time: time of the first event (ISO 8601, UTC), None without times.
         last_time: time of the last event.
@@ -49,7 +49,7 @@ class Statistics:
     top_1_percent: float
     top_10_percent: float
     gini: float
-    repeats: int
+    consecutive_repeats: int
     equal_times: int | None
     first_time: str | None
     last_time: str | None
@@ -146,9 +146,9 @@ def _neighbours(log: pl.DataFrame) -> dict[str, Any]:
     inside = ~is_first_event(log)
     repeats = (log["item"] == log["item"].shift(1)) & inside
     if "time" not in log.columns:
-        return {"repeats": int(repeats.sum()), "equal_times": None}
+        return {"consecutive_repeats": int(repeats.sum()), "equal_times": None}
     equal = (log["time"] == log["time"].shift(1)) & inside
-    return {"repeats": int(repeats.sum()), "equal_times": int(equal.sum())}
+    return {"consecutive_repeats": int(repeats.sum()), "equal_times": int(equal.sum())}
 
 
 def _range(log: pl.DataFrame) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class CaseRules(Section):
     targets: Targets = "every-next"
     """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
     all of them together, as one case with several relevant items, from what is not held out."""
-    repeats: bool = True
+    repeat_targets: bool = True
     """Whether events on items that occurred earlier in the session are test cases, too."""
     feed_valid: bool = True
     """Where a session has training, validation and test events: the validation events are fed at test time."""
@@ -73,7 +73,7 @@ def encode_cases(
     *,
     targets: Targets = "every-next",
     exclude_seen: bool = False,
-    repeats: bool = True,
+    repeat_targets: bool = True,
     label: str | None = None,
 ) -> tuple[Cases, pl.DataFrame]:
     """Turn held-out events into test cases, each with all that its session holds before it.
@@ -87,7 +87,7 @@ def encode_cases(
         targets: every held-out event is a target, or only the first or last of each session, or all of them together
             are the targets of one case, given what is not held out.
         exclude_seen: items of the prefix are no candidates.
-        repeats: an event on an item that its session holds before can be a target, too.
+        repeat_targets: an event on an item that its session holds before can be a target, too.
         label: numeric column of ``held_out`` whose value labels each target; events without one are left out.
 
     Returns:
@@ -104,7 +104,7 @@ def encode_cases(
     encoded, rows = encode(whole, vocabulary)
     predicted = whole[_HELD_OUT].to_numpy()[rows]
     groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    wanted = predicted if repeats else predicted & _new(encoded.items, groups)
+    wanted = predicted if repeat_targets else predicted & _new(encoded.items, groups)
     if targets == "together":
         cases = _together(encoded, predicted, wanted, groups, exclude_seen)
     else:

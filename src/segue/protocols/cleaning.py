@@ -20,7 +20,7 @@ StepName = Literal[
     "duplicates",
     "window",
     "sessionise",
-    "repeats",
+    "consecutive-repeats",
     "revisits",
     "values",
     "max-length",
@@ -62,7 +62,7 @@ STEPS: Mapping[str, CleaningStep] = {
     "duplicates": CleaningStep(cleaning_steps.drop_duplicates, ("drop_duplicates",), needs_times=True),
     "window": CleaningStep(cleaning_steps.window, ("last_days", "since", "until"), needs_times=True),
     "sessionise": CleaningStep(cleaning_steps.sessionise, ("session_gap",), needs_times=True),
-    "repeats": CleaningStep(cleaning_steps.drop_repeats, ("drop_repeats",)),
+    "consecutive-repeats": CleaningStep(cleaning_steps.drop_consecutive_repeats, ("drop_consecutive_repeats",)),
     "revisits": CleaningStep(cleaning_steps.drop_revisits, ("revisits",)),
     "values": CleaningStep(cleaning_steps.keep_values, ("value_interval", "value_among")),
     "max-length": CleaningStep(cleaning_steps.drop_long_sessions, ("max_length",)),
@@ -92,8 +92,8 @@ class Cleaning(Section):
     """Keep the events before this time (step window; ISO 8601, UTC)."""
     session_gap: float | None = Field(None, gt=0)
     """Minutes without an event after which a new session begins (step sessionise)."""
-    drop_repeats: bool = False
-    """Of consecutive events on one item keep the first (step repeats)."""
+    drop_consecutive_repeats: bool = False
+    """Of consecutive events on one item keep the first (step consecutive-repeats)."""
     revisits: Literal["all", "first", "last"] = "all"
     """Of several events of a session on one item keep all, the first or the last (step revisits)."""
     value_interval: dict[str, str] = Field({})

@@ -53,10 +53,10 @@ def drop_duplicates(log: pl.DataFrame) -> Cleaned:
     return _cleaned(log, log.unique(columns, keep="first", maintain_order=True), "exact duplicates of another event")
 
 
-def drop_repeats(log: pl.DataFrame) -> Cleaned:
+def drop_consecutive_repeats(log: pl.DataFrame) -> Cleaned:
     """Keep the first of several consecutive events of a session on one item."""
     other = log["item"] != log["item"].shift(1)
-    return _cleaned(log, log.filter(is_first_event(log) | other), "repeats of the event before")
+    return _cleaned(log, log.filter(is_first_event(log) | other), "consecutive repeats")
 
 
 def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:

@@ -172,7 +172,7 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             vocabulary,
             targets=protocol.cases.targets,
             exclude_seen=protocol.cases.exclude_seen,
-            repeats=protocol.cases.repeats,
+            repeat_targets=protocol.cases.repeat_targets,
             label=protocol.cases.label if protocol.ranking.labeled else None,
         )
         for part, earlier in (("valid", ("train",)), ("test", before_test))

@@ -174,7 +174,7 @@ def double_events(data: Dataset) -> Issue | None:
     return Issue(
         f"{int(same.sum()):,} of {len(cases):,} targets ({share:.1%}) repeat the event before in the same second: "
         "clicks were logged twice, so every second target is known; set protocol.cleaning.drop_duplicates or "
-        "drop_repeats"
+        "drop_consecutive_repeats"
     )
 
 
