@@ -29,6 +29,7 @@ def distill(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -55,7 +56,7 @@ def distill(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, None, seed, device, precision),
+            **options.training_options(preset, None, seed, device, precision, deterministic),
             "models": [student],
             "set": given or None,
             "baselines": False,

@@ -27,6 +27,7 @@ def fit(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -53,13 +54,19 @@ def fit(
     changes = parse_settings(settings or [])
     run_config = load_config(
         config,
-        {"log": log, **log_options, "device": device, "precision": precision},
+        {
+            "log": log,
+            **log_options,
+            "device": device,
+            "precision": precision,
+            "deterministic": deterministic,
+        },
     )
     model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
     folder = out or next_folder(f"{run_config.log_name}-{model}")
     check_target(folder, overwrite=overwrite)
     check_log(log)
-    runtime = Runtime(device=run_config.device, precision=run_config.precision)
+    runtime = Runtime(device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic)
     runtime.check()
     with interruptible("nothing was written"), progress_shown() as progress:
         segue.fit(

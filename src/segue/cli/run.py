@@ -76,6 +76,7 @@ def run(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     track: Annotated[list[str] | None, typer.Option(help="Also log the run to tensorboard or mlflow.")] = None,
     recbole_settings: Annotated[list[str] | None, typer.Option(_SETTING, hidden=True)] = None,
     *,
@@ -109,7 +110,7 @@ def run(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, settings, seed, device, precision),
+            **options.training_options(preset, settings, seed, device, precision, deterministic),
             "models": options.split_names(model) if model else None,
             "protocol": protocol,
             "baselines": baselines,

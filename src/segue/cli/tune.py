@@ -51,6 +51,7 @@ def tune(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -84,7 +85,7 @@ def tune(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, settings, seed, device, precision),
+            **options.training_options(preset, settings, seed, device, precision, deterministic),
             "models": [model] if model else None,
             "protocol": protocol,
         },

@@ -102,7 +102,13 @@ def distill(
     config, opened = with_prepared(config.model_copy(update={"set": merge(metric, config.set)}), events)
     student, alone = _students(config)
     teaching = load(teacher)
-    runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
+    runtime = Runtime(
+        device=config.device,
+        precision=config.precision,
+        deterministic=config.deterministic,
+        resume=resume,
+        progress=progress,
+    )
     runtime.check()
     teaching = teaching.to(runtime.torch_device())  # On the device of the students, so that times are comparable.
     data = _data_for(teacher, about["protocol"], teaching.vocabulary, opened or events or read_log(config))

@@ -45,6 +45,7 @@ def environment(runtime: Runtime) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "cuda": torch.version.cuda if on_gpu else None,
         "arithmetic": runtime.arithmetic(),
+        "deterministic": runtime.deterministic,
     }
 
 

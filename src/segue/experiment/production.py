@@ -138,7 +138,8 @@ def fit(
         logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     plan.spec.fit(whole.train, None, seed, runtime)
     name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
-    model.save(out, log=name, seed=seed, precision=runtime.arithmetic(), **_facts(plan, whole))
+    how = {"seed": seed, "precision": runtime.arithmetic(), "deterministic": runtime.deterministic}
+    model.save(out, log=name, **how, **_facts(plan, whole))
     return model
 
 

@@ -84,7 +84,13 @@ def run_seeds(
     check_trackers(config.track)
     config, opened = with_prepared(config, events)
     build_specs(config)  # Raises every problem, as the next line does, before the log is read.
-    runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
+    runtime = Runtime(
+        device=config.device,
+        precision=config.precision,
+        deterministic=config.deterministic,
+        resume=resume,
+        progress=progress,
+    )
     runtime.check()
     data = opened or prepare_log(config, events)
     for note in (*config.notes, *data.notes):

@@ -92,6 +92,7 @@ class RunWriter:
             self._out / spec.label,
             log=self._config.log_name,
             seed=self._config.seed,
+            deterministic=self._runtime.deterministic,
             protocol=self._data.describe(),
             key=tested.cases.key,
             extra=dict(spec.extra),

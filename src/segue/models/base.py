@@ -60,7 +60,7 @@ class Model(ModelState):
         Args:
             train: the training sessions.
             valid: validation cases; models that learn in epochs keep the best epoch on them.
-            seed: equal seeds give equal models.
+            seed: equal seeds give equal models; on a GPU, with ``runtime.deterministic``.
             runtime: device, precision, checkpoints and progress.
 
         Returns:
@@ -73,8 +73,9 @@ class Model(ModelState):
         check_training(train, valid)
         model = self._unfitted()
         model.check(train)
-        with model._fitting():
-            model._fit(train, valid, seed, runtime or Runtime())
+        runtime = runtime or Runtime()
+        with model._fitting(), runtime.algorithms():
+            model._fit(train, valid, seed, runtime)
         return model
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:

@@ -187,7 +187,7 @@ class SequenceModel(NeuralModel):
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         labels = _soft_labels(teacher, train.prefixes(starts, events), events, train, plan, runtime)
-        with model._fitting():
+        with model._fitting(), runtime.algorithms():
             model._fit_with(DistillationLoss(labels, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
 

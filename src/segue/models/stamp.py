@@ -68,7 +68,7 @@ class AttentionMemory(CausalEncoder):
         """Return each event and the mean of the events up to it."""
         events = self.dropout(self.embed(window))
         counts = (window.items != PADDING).cumsum(dim=1).clamp(min=1)
-        return events, events.cumsum(dim=1) / counts.unsqueeze(2)
+        return events, _running_sum(events) / counts.unsqueeze(2)
 
     def _product(
         self,
@@ -81,6 +81,14 @@ class AttentionMemory(CausalEncoder):
         if self.add_mean:
             memory = memory + means
         return torch.tanh(self.session(memory)) * torch.tanh(self.newest(newest))
+
+
+def _running_sum(events: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+    """Sum the events up to each one; by a product where algorithms must be deterministic, as no other is on a GPU."""
+    if events.is_cpu or not torch.are_deterministic_algorithms_enabled():
+        return events.cumsum(dim=1)
+    length = events.shape[1]
+    return events.new_ones(length, length).tril() @ events
 
 
 class STAMP(SequenceModel):

@@ -51,7 +51,7 @@ _ENVIRONMENT = (
         False,
         "`precision`: bf16 (a CPU on which it is slower refuses it) or fp32, else auto",
     ),
-    *_idle("every run here can be repeated", reproducibility=True),
+    *_idle("every run on a CPU can be repeated; on a GPU, with `--deterministic`", reproducibility=True),
     *_idle("it changes no figure", worker=0, state="INFO", show_progress=True, loss_decimal_place=4),
     *_idle("it changes no figure", "enable_scaler", "nproc", "ip", "port", "world_size", "group_offset"),
     *_idle("a run writes one folder: `--out`", checkpoint_dir="saved", save_dataset=False, save_dataloaders=False),

@@ -76,7 +76,9 @@ class Objective:
             run_config, data = with_prepared(run_config, events)
         build_specs(run_config, alone=True)
         spaces = search_space(run_config, config.search, only=config.only)
-        runtime = Runtime(device=run_config.device, precision=run_config.precision)
+        runtime = Runtime(
+            device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic
+        )
         runtime.check()
         data = data or prepare_log(run_config, events)
         run_config = _with_protocol(run_config, data)
