@@ -16,7 +16,7 @@ from segue.models.item_to_item.cooccurrence import count_cooccurrences
 from segue.models.item_to_item.model import last_items
 from segue.spaces import Range
 from segue.training.runtime import Runtime
-from segue.validation import idle
+from segue.validation import without_effect
 
 
 class MarkovConfig(BasketConfig):
@@ -31,7 +31,9 @@ class MarkovConfig(BasketConfig):
     @classmethod
     def _personal_of_events(cls, personal: float, info: Any) -> float:
         if personal and info.data.get("baskets"):
-            raise idle("with baskets=true, as it counts transitions from event to event", "remove one of them")
+            raise without_effect(
+                "with baskets=true, as it counts transitions from event to event", "remove one of them"
+            )
         return personal
 
     search = {**BasketConfig.search, "smoothing": Range(0.01, 30.0, log=True), "personal": Range(0.0, 0.9)}

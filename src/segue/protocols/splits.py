@@ -16,7 +16,6 @@ from segue.protocols.holdout import GroupBy, SplitLog
 from segue.rng import generator
 from segue.validation import without_effect
 
-
 class BaseSplit(Section, ABC):
     """A rule that holds out the test part, and the validation part from the rest.
 
@@ -31,13 +30,13 @@ class BaseSplit(Section, ABC):
     """The parameter that says what is held out for validation."""
     overlaps_in_time: ClassVar[bool] = False
     """Whether parts overlap in time by design, as each user has a last event of their own."""
-    overlap_remedy: ClassVar[str] = "check the times of the log, or choose another protocol.split"
+    overlap_remedy: ClassVar[str] = "check the times of the log and how it was split, or choose another protocol.split"
     """What to do where parts overlap in time."""
 
     @property
     def has_validation(self) -> bool:
-        """Whether a validation part is held out."""
-        return True
+        """Whether a validation part is held out: the parameter for it is there and not 0."""
+        return bool(getattr(self, self.validation_parameter, 0))
 
     @property
     def test_is_disjoint(self) -> bool:
@@ -62,6 +61,7 @@ class OrderedSplit(BaseSplit):
     """A split that holds out the last events, in order of time, or random ones."""
 
     divides_sessions: ClassVar[bool] = True
+    overlap_remedy: ClassVar[str] = "users have their last events at different times; the protocol 'global-time' avoids it"
 
     order: Literal["time", "random"] = "time"
     """time: the last events are held out. random: random events are, which leaks future events into training."""
@@ -92,11 +92,6 @@ class LastDaysSplit(BaseSplit):
     valid_days: float = Field(1.0, ge=0)
     """Length of the validation part, which lies before it; 0 holds out none."""
 
-    @property
-    def has_validation(self) -> bool:
-        """Whether the validation part has any length."""
-        return self.valid_days > 0
-
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out the sessions that end in the last ``test_days``."""
         return holdout.last_days(log, self.test_days)
@@ -111,10 +106,6 @@ class LastEventSplit(OrderedSplit):
 
     validation_parameter: ClassVar[str] = "leave"
     overlaps_in_time: ClassVar[bool] = True
-    overlap_remedy: ClassVar[str] = (
-        "this is inherent in leave-one-out, where each user's last event has its own time; the protocol 'global-time' "
-        "avoids it"
-    )
     kind: Literal["last-event"] = "last-event"
     leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
     """valid_and_test: the last event is for the test, the one before it for validation. valid_only: the last event is
@@ -150,11 +141,6 @@ class RatioSplit(BaseSplit):
     valid_share: float = Field(0.05, ge=0, lt=1)
     """Share of the remaining sessions that are held out for validation; 0 holds out none."""
 
-    @property
-    def has_validation(self) -> bool:
-        """Whether any share is held out for validation."""
-        return self.valid_share > 0
-
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out the last ``test_share`` of the sessions."""
         return holdout.last_share(log, self.test_share)
@@ -168,10 +154,6 @@ class EventRatioSplit(OrderedSplit):
     """Hold out shares of the events."""
 
     validation_parameter: ClassVar[str] = "ratios"
-    overlap_remedy: ClassVar[str] = (
-        "shares of each user's events, or randomly drawn events, are not separated in time; the protocol 'global-time' "
-        "avoids it"
-    )
     kind: Literal["event-ratio"] = "event-ratio"
     ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
     """Shares of the events for training, validation and test, on any scale; 0 holds out none."""
@@ -269,9 +251,6 @@ class GlobalTimeSplit(BaseSplit):
 class GivenSplit(BaseSplit):
     """Take the parts that the log itself names."""
 
-    overlap_remedy: ClassVar[str] = (
-        "check how the split was made, or make another one: protocol.split=last-days for visits, global-time for "
-        "users' histories"
     )
     divides_sessions: ClassVar[bool] = True
 
@@ -293,11 +272,6 @@ class WholeSplit(BaseSplit):
     """Test on everything; for a model that is trained already."""
 
     kind: Literal["whole"] = "whole"
-
-    @property
-    def has_validation(self) -> bool:
-        """There is no validation part."""
-        return False
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out all there is."""
