@@ -16,6 +16,7 @@ from segue.protocols.holdout import GroupBy, SplitLog
 from segue.rng import generator
 from segue.validation import without_effect
 
+
 class BaseSplit(Section, ABC):
     """A rule that holds out the test part, and the validation part from the rest.
 
@@ -61,7 +62,9 @@ class OrderedSplit(BaseSplit):
     """A split that holds out the last events, in order of time, or random ones."""
 
     divides_sessions: ClassVar[bool] = True
-    overlap_remedy: ClassVar[str] = "users have their last events at different times; the protocol 'global-time' avoids it"
+    overlap_remedy: ClassVar[str] = (
+        "users have their last events at different times; the protocol 'global-time' avoids it"
+    )
 
     order: Literal["time", "random"] = "time"
     """time: the last events are held out. random: random events are, which leaks future events into training."""
@@ -251,7 +254,6 @@ class GlobalTimeSplit(BaseSplit):
 class GivenSplit(BaseSplit):
     """Take the parts that the log itself names."""
 
-    )
     divides_sessions: ClassVar[bool] = True
 
     kind: Literal["given"] = "given"
