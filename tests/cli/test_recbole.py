@@ -71,7 +71,7 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
         ),
         (
             ("--set", "protocol.cleaning.value_interval={session: '[1,2]'}"),
-            "must name columns of numbers, got 'session'",
+            "must name numeric columns, got 'session'",
         ),
         (("--config", "other.yaml"), "--recbole: cannot be combined with --config; give one of them"),
     ],
