@@ -65,7 +65,7 @@ def tables() -> dict[str, str]:
     """Return the tables by what they show."""
     return {
         "exact": table("among all items", [row(f"`{metric}`", metric, ITEMS - 1) for metric in METRICS]),
-        "sampled": table("among 99 drawn", [row(f"`{metric}`", metric, 99) for metric in METRICS]),
+        "sampled": table("among 99 sampled", [row(f"`{metric}`", metric, 99) for metric in METRICS]),
         "sizes": table("`recall@10` among", [row(f"{drawn:,}", "recall@10", drawn) for drawn in DRAWN]),
     }
 
