@@ -286,7 +286,7 @@ def test_a_data_set_can_be_measured_otherwise_but_not_prepared_otherwise() -> No
     with pytest.raises(ParameterError) as caught:
         data.measured_by({"cleaning": {"k_core": 5}, "ranking": {"candidates": "labeled"}})
     assert str(caught.value) == (
-        "protocol.cleaning.k_core: is fixed when a log is prepared, and this data set has 1; leave it out, or "
+        "protocol.cleaning.k_core: is fixed when a log is prepared, and this data set has 1; remove it, or "
         "prepare the log again\nprotocol.ranking.candidates: 'labeled' is fixed when a log is prepared, and this "
         "data set has 'full'; remove it, or prepare the log again"
     )
