@@ -137,7 +137,8 @@ def test_all_mistakes_are_reported_together():
         ),
         (
             {"cases": {"label": "stars", "label_threshold": 4}},
-            "cases.label: has no effect with ranking.candidates 'full', because it belongs to 'labeled', got 'stars'; .*\n"
+            "cases.label: has no effect with ranking.candidates 'full', because it belongs to 'labeled', got 'stars'; "
+            ".*\n"
             "protocol.cases.label_threshold: has no effect with ranking.candidates 'full', .* got 4.0",
         ),
         ({"cases": {"feed_valid": False}}, "cases.feed_valid: has no effect with split 'last-days', .* got False"),
@@ -182,7 +183,7 @@ def test_what_a_change_leaves_without_effect_goes_back_to_its_default():
 
 @pytest.mark.parametrize("described", [{"steps": ["incomplete"]}, {"name": "session-next", "split": "last-days"}])
 def test_a_protocol_on_one_level_is_refused(described):
-    with pytest.raises(ArtifactError, match=r"about: was written by an earlier version of segue, .* again with this version"):
+    with pytest.raises(ArtifactError, match=r"about: was written by an earlier version of segue, .* this version"):
         Protocol.of(described, "about")
 
 
