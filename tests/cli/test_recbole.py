@@ -63,7 +63,7 @@ def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> No
     ("options", "message"),
     [
         (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
-        (("--model", "BPR,SASRec"), "in different ways; run them apart"),
+        (("--model", "BPR,SASRec"), "differently; run them separately"),
         (("--protocol", "leave-one-out"), "--protocol: cannot be combined with --recbole"),
         (
             ("--set", "protocol.cleaning.value_interval={colour: '[1,2]'}"),

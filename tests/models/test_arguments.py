@@ -202,7 +202,7 @@ def test_no_session_is_found_by_what_is_no_id(raw_id: Any, kind: Any) -> None:
 
 
 def told(values: Any, sizes: list[int]) -> list[int]:
-    """Return the times that are read of running sessions with so many events."""
+    """Return the times that are read of current sessions with so many events."""
     vocabulary = Vocabulary.from_items(pl.Series([1, 2, 3]))
     times = encode_sessions([[1] * size for size in sizes], vocabulary, {"time": values}).times
     assert times is not None

@@ -56,11 +56,11 @@ def _version(package: str) -> str | None:
 
 
 def median_latency_ms(model: Model, prefixes: Prefixes) -> float:
-    """Return the median milliseconds from one running session to its best 20 items, one session at a time.
+    """Return the median milliseconds from one current session to its best 20 items, one session at a time.
 
     Args:
         model: a fitted model.
-        prefixes: running sessions, of which a hundred are taken at even distances.
+        prefixes: current sessions, of which a hundred are taken at even distances.
     """
     chosen = np.unique(np.linspace(0, len(prefixes) - 1, _LATENCY_CASES).astype(np.int64))
     k = min(_K, len(model.vocabulary))

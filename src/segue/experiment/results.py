@@ -119,7 +119,7 @@ class ModelResult(BaseModel):
     parameters: int = 0
     """Numbers that the model has learnt."""
     latency_ms: float = 0.0
-    """Median milliseconds from one running session to its best 20 items, one session at a time."""
+    """Median milliseconds from one current session to its best 20 items, one session at a time."""
     validation: dict[str, Number] = {}
     """Headline metrics on validation, on 5,000 cases at most, where the protocol holds out a validation part."""
     validation_confidence: dict[str, tuple[Number, Number]] = {}

@@ -93,7 +93,7 @@ class Model(ModelState):
         """Score given items as the next event of each prefix: selected columns of ``score``.
 
         Args:
-            prefixes: B running sessions.
+            prefixes: B current sessions.
             items: item indices, C for each prefix; the score of padding (0) is minus infinity.
 
         Raises:
@@ -115,7 +115,7 @@ class Model(ModelState):
         Items are in order of ``score``; ties go to the item with more training events, then to the lower index.
 
         Args:
-            prefixes: B running sessions.
+            prefixes: B current sessions.
             k: length of the lists.
             allowed: the items that may be listed, a mask [N+1] or a list of item indices; None for all.
             exclude: items that must not be listed, for each row: prefixes, or lists of item indices.
@@ -190,13 +190,13 @@ class Model(ModelState):
         exclude_seen: bool = False,
         context: EventContext | None = None,
     ) -> Recommendation | list[Recommendation]:
-        """Recommend the next items of running sessions, which need not occur in the training log.
+        """Recommend the next items of current sessions, which need not occur in the training log.
 
         Args:
             sessions: item ids or unique item names, oldest first: one session, or a list of sessions. ``[]`` is a
                 list of no sessions; a session without events is ``[[]]``.
             k: number of items.
-            exclude_seen: leave out the items of the running session.
+            exclude_seen: leave out the items of the current session.
             context: further values of each event, for models that read them: ``time`` and columns of the log, each
                 a list as long as the session or one value for all its events; for a list of sessions, one of these
                 per session. Missing values are unknown and contribute nothing.

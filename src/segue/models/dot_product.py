@@ -1,4 +1,4 @@
-"""Models that compare one vector of the running session with one vector of each item."""
+"""Models that compare one vector of the current session with one vector of each item."""
 
 from abc import abstractmethod
 

@@ -1,4 +1,4 @@
-"""Recommendations for running sessions, and models that follow a session event by event."""
+"""Recommendations for current sessions, and models that follow a session event by event."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ TopK = Callable[[Prefixes, int, None, Prefixes | None], tuple[Int64[np.ndarray, 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The recommended items of one running session.
+    """The recommended items of one current session.
 
     Attributes:
         items: raw item ids, best first.
@@ -44,7 +44,7 @@ def recommend_sessions(
     exclude_seen: bool,
     context: EventContext,
 ) -> list[Recommendation]:
-    """Recommend items for running sessions; the most popular ones where no item of a session is known.
+    """Recommend items for current sessions; the most popular ones where no item of a session is known.
 
     Args:
         vocabulary: the catalogue.

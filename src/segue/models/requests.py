@@ -89,7 +89,7 @@ def event_context(context: EventContext | None, *, several: bool, model: str, kn
 
 
 def encode_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, context: EventContext) -> Prefixes:
-    """Encode running sessions, without the events on items that a model cannot read.
+    """Encode current sessions, without the events on items that a model cannot read.
 
     Args:
         sessions: the item indices of each, 0 for an unknown item.
