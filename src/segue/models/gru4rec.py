@@ -142,11 +142,11 @@ class GRU4RecConfig(NeuralConfig):
 
 
 class GRU4Rec(NeuralModel):
-    """Recurrent network over the current session, the state carried from event to event.
+    """Recurrent network over the current session; carries its state from event to event.
 
-    With the preset ``authors`` a training step is that of their PyTorch code, but for two details: with momentum, the
-    bias of an item moves on whenever its row is in use, also as a shared input; and when the last sessions leave the
-    batch smaller, the logQ correction still takes only the targets for in-batch items.
+    With the preset ``authors``, a training step equals that of their PyTorch code, with two exceptions. With momentum,
+    the bias of an item is updated whenever its row is used, including as a shared input. When the batch becomes smaller
+    at the end of an epoch, the logQ correction treats only the remaining targets as in-batch items.
     """
 
     name = "gru4rec"
@@ -160,8 +160,8 @@ class GRU4Rec(NeuralModel):
         plan = self.config.training
         if plan.loss.n_samples == 0 and plan.batch_size == 1:
             raise ParameterError(
-                f"{self.name}.training.batch_size: must be at least 2 with loss.n_samples 0, got 1: the other lanes' "
-                "targets are the negatives"
+                f"{self.name}.training.batch_size: must be at least 2 with loss.n_samples 0, got 1: the negatives are "
+                "the targets of the other sessions in the batch"
             )
 
     def build(self, n_items: int) -> GRU4RecEncoder:
@@ -222,7 +222,7 @@ class GRU4Rec(NeuralModel):
 
 @dataclass(frozen=True, eq=False)
 class GRUState:
-    """Where sessions stand after their last event.
+    """State of sessions after their last event.
 
     Attributes:
         output: output of the last layer, zero before the first event.
