@@ -260,7 +260,7 @@ def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "--out: out holds a run already; add --resume to go on with it, --overwrite to replace it, or choose "),
+        ((), "--out: out already contains a run; add --resume to continue it, --overwrite to replace it, or choose "),
         (("--resume", "--overwrite"), "--resume: cannot be combined with --overwrite; give one of them\n"),
         (("--overwrite", "--model", "nobody"), "unknown model 'nobody': choose one of "),
         (

@@ -151,7 +151,7 @@ def test_an_interrupted_run_takes_over_what_is_finished(finished: Finished, log:
     command = ("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", out)
     refused = segue(*command)
     assert refused.code == 2
-    assert "holds a run already; add --resume to go on with it" in refused.err
+    assert "already contains a run; add --resume to continue it" in refused.err
     resumed = segue(*command, "--resume")
     assert resumed.code == 0, resumed.err
     assert resumed.err.count("taken over from") == len(metrics(out)) - 2

@@ -162,7 +162,7 @@ def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
         ((tmp_path / "empty",), "is not a run of segue (it has no results.json)"),
         ((tmp_path / "none",), "is not a run of segue"),
         ((tmp_path / "bpr",), "is a model that does not belong to a run"),
-        ((tmp_path / "begun",), "is a run that is not finished; go on with it (--resume)"),
+        ((tmp_path / "begun",), "is an unfinished run; finish it with --resume"),
         ((tmp_path / "whole" / "stranger",), "is not in the table of"),
         ((runs["days"],), "must contain at least two models to compare"),
     ):
@@ -181,7 +181,7 @@ def test_other_cases_under_the_same_hash_are_refused(runs: Runs, tmp_path: Path)
     for others in ((runs["zero"],), (runs["zero"] / "markov",)):
         outcome = segue("compare", *others, run)
         assert outcome.code == 2
-        assert f"{run}: was tested on other cases than {runs['zero']} under the same protocol" in outcome.err
+        assert f"{run}: was tested on different cases than {runs['zero']} under the same protocol" in outcome.err
 
 
 def test_missing_damaged_and_foreign_values_are_named(runs: Runs, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ CE = {"train_neg_sample_args": None}
         ("BPR", {"topk": 0}, "topk: must be a whole number of at least 1"),
         ("BPR", {"topk": None}, "topk: must be a whole number of at least 1"),
         ("BPR", {"field_separator": ","}, "field_separator: must be a tab"),
-        ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "benchmark_filename: must be the names of training"),
+        ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "must be the names of training"),
         ("BPR", {"val_interval": {"rating": "3 or more"}}, "the interval of rating must be an interval"),
         ("BPR", {"user_inter_num_interval": 5}, "protocol.cleaning.session_interval: must be an interval"),
         ("BPR", {"load_col": ["user_id"]}, "load_col: must name the columns of inter"),

@@ -243,7 +243,7 @@ def test_every_setting_that_is_given_is_honoured_or_said(translate):
         **{"train_batch_size": 4096, "learning_rate": 0.01, "train_neg_sample_args": {"sample_num": 2, "odd": 1}},
     }
     notes = "\n".join(translate("BPR", settings).notes)
-    assert "RecBole's eval_batch_size (512): no effect, cases are scored in chunks, which does not affect results" in notes
+    assert "RecBole's eval_batch_size (512): no effect, cases are scored in chunks" in notes
     assert "RecBole's log_wandb (true): not honoured, Weights & Biases is not supported" in notes
     assert "RecBole's my_own ([1, 2]): no counterpart, the setting is unknown" in notes
     assert "RecBole's hidden_size (3): no effect on a run of bpr" in notes

@@ -195,9 +195,9 @@ class WorkerLocks:
 
 
 def take_trial(study: Study, locks: WorkerLocks, total: int, first: dict[str, Any]) -> Trial | None:
-    """Take the next trial, in ``locks.exclusive``; None if all have been taken.
+    """Take the next trial, in ``locks.exclusive``; None if all trials have been taken.
 
-    A trial whose worker is gone comes first, with the parameters that it has and its checkpoint.
+    A trial whose worker has died comes first, with its parameters and its checkpoint.
 
     Args:
         study: the study.
@@ -221,7 +221,7 @@ def _take_over(study: Study, locks: WorkerLocks, orphan: FrozenTrial) -> Trial |
     trial, attempts = Trial(study, orphan._trial_id), orphan.user_attrs.get(ATTEMPTS, 0) + 1
     if attempts <= _MAX_ATTEMPTS:
         return _assigned(trial, locks, attempts)
-    trial.set_user_attr(REASON, f"its process ended {_MAX_ATTEMPTS} times without a word, as when memory runs out")
+    trial.set_user_attr(REASON, f"its process was killed {_MAX_ATTEMPTS} times, for example because memory ran out")
     study.tell(trial, state=TrialState.FAIL)
     return None
 
