@@ -172,7 +172,7 @@ def test_resuming_nothing_starts_from_the_beginning_and_says_so(log: Path, tmp_p
     out = tmp_path / "out"
     outcome = segue("run", log, "--model", "markov", "--no-baselines", "--out", out, "--resume")
     assert outcome.code == 0
-    assert f"{out}: holds nothing to resume; starting from the beginning\n" in outcome.err
+    assert f"{out}: contains nothing to resume; starting from the beginning\n" in outcome.err
 
 
 def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, log: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_evaluating_on_more_says_how_the_figures_stand_to_the_table(
     assert whole["cases"] > json.loads(segue("evaluate", finished[0] / "stan", log, "--json").out)["cases"]
     assert whole["notes"][-1].endswith("metrics on all of it are too optimistic")
     other = segue("evaluate", finished[0] / "stan", write_shop(tmp_path / "other.csv", 1000, seed=0), "--all")
-    assert "this is not the log that the model was trained on" in other.out
+    assert "this is not the log of the run" in other.out
 
 
 def test_recommending(finished: Finished) -> None:

@@ -114,7 +114,9 @@ def test_different_protocols_are_refused_and_it_is_said_what_differs(runs: Runs)
     outcome = segue("compare", runs["zero"], runs["days"])
     assert outcome.code == 2
     assert outcome.out == ""
-    text = f"protocol.split.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both alike"
+    text = (
+        f"protocol.split.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both with the same settings"
+    )
     assert text in outcome.err
     assert outcome.err.count("protocol.") == 1
     outcome = segue("compare", runs["zero"], runs["elsewhere"])
@@ -137,7 +139,7 @@ def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Run
     for name in ("zero", "days"):
         mark = json.loads((runs[name] / "results.json").read_text())["protocol"]["hash"]
         assert f"recall@20, protocol {mark}: " in shown
-    assert "days/markov stands alone" in shown
+    assert "days/markov is the only model" in shown
 
 
 def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
@@ -352,8 +354,8 @@ def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
         assert written["models"][0]["metrics"] == before
     assert [row["seeds"] for row in found["rows"]] == [[0, 1], [0, 1]]
     assert f"{found['rows'][0]['value']:.4f} ±{found['rows'][0]['deviation']:.4f}" in outcome.out
-    assert "recall@20: bpr stands alone\n" in outcome.out
-    assert "holds a run already; add --resume" in segue(*command).err
+    assert "recall@20: bpr is the only model\n" in outcome.out
+    assert "already contains a run; add --resume" in segue(*command).err
     assert segue(*command, "--resume").err.count("taken over from") == 2
 
 

@@ -38,7 +38,7 @@ CASES = {
         "for example columns={'time': 'time'} or --columns time=time",
     ),
     "empty file": ("", "is empty; a log needs at least one event"),
-    "blank lines": ("\n  \n", "holds blank lines only; a log needs at least one event"),
+    "blank lines": ("\n  \n", "contains only blank lines; a log needs at least one event"),
     "header only": (HEADER, "has no events; a log needs at least one row of them"),
     "no separator": (
         "session#item\n1#2\n",
@@ -93,7 +93,7 @@ CASES = {
     "binary file": (bytes(range(256)) * 9, "is a binary file; save its rows as CSV or Parquet"),
     "compressed binary file": (
         gzip.compress(b"ab\0\n" * 9),
-        "holds a binary file; save its rows as CSV or Parquet",
+        "is a binary file; save its rows as CSV or Parquet",
     ),
     "zip archive": (b"PK\x03\x04rest", "is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
     "UTF-16": (HEADER.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),

@@ -24,7 +24,7 @@ def fit(
     log_format: options.Format = None,
     columns: options.Columns = None,
     items: options.Items = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: that of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: the seed of the run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-MODEL-1, -2, ...")] = None,
     overwrite: options.Overwrite = False,
     device: options.Device = None,

@@ -17,18 +17,18 @@ def plot(
     artifact: options.ModelFolder,
     kind: Annotated[str, typer.Option(help="pca, tsne, umap or spectrum.")] = "pca",
     color: Annotated[
-        str | None, typer.Option("--color", "--colour", help="popularity, or a column of the items' metadata.")
+        str | None, typer.Option("--color", "--colour", help="popularity, or a column of the item metadata.")
     ] = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(help="File to write (.png, .svg or .html); repeat for several; default: NAME-KIND.png."),
     ] = None,
-    perplexity: Annotated[str | None, typer.Option(help="With tsne: 5,30,50 or others, side by side.")] = None,
+    perplexity: Annotated[str | None, typer.Option(help="Perplexities of t-SNE, side by side (5,30,50).")] = None,
     neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest neighbours of this item.")] = None,
     similarity: Annotated[str | None, typer.Option(help="Similarity for --neighbours: cosine or dot.")] = None,
     items: options.Items = None,
     stage: Annotated[str | None, typer.Option(help="Stage of a two-stage model: retriever or ranker.")] = None,
-    max_items: Annotated[int | None, typer.Option(help="Maximum number of items drawn (50,000).")] = None,
+    max_items: Annotated[int | None, typer.Option(help="Maximum number of plotted items (50,000).")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
 ) -> None:
@@ -71,7 +71,7 @@ def plot(
 
 
 def _show(plotted: "EmbeddingPlot") -> None:
-    """Print the measures behind the picture."""
+    """Print the numbers of the plot."""
     from segue.cli.tables import component_table, item_table
 
     console = terminal()

@@ -46,10 +46,10 @@ def prepare(
             f"--out: {out} is a prepared data set whose {DATASET.file} is missing; remove it, or choose another folder"
         )
     if out.exists() and any(out.iterdir()) and not DATASET.is_at(out):
-        raise ParameterError(f"--out: {out} holds other files; choose another folder")
+        raise ParameterError(f"--out: {out} contains other files; choose another folder")
     if DATASET.is_at(out) and not overwrite:
         raise ParameterError(
-            f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
+            f"--out: {out} already contains a data set; add --overwrite to replace it, or choose another folder"
         )
     source = options.log_options(log, log_format, columns, items)
     with interruptible("nothing was written"):

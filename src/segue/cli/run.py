@@ -33,7 +33,7 @@ def run(
     config: Annotated[Path | None, typer.Option(help="YAML file with any of these options.")] = None,
     recbole: Annotated[
         list[str] | None,
-        typer.Option(help="YAML files of RecBole, separated by commas; later ones override earlier ones."),
+        typer.Option(help="YAML files of RecBole, separated by commas; later files override earlier files."),
     ] = None,
     slices: Annotated[
         list[str] | None,

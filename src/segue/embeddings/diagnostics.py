@@ -135,7 +135,7 @@ class Diagnostics:
             )
         if self.first_component_share > COLLAPSED_SHARE:
             yield (
-                f"collapsed vectors: one component holds {self.first_component_share:.0%} of the variance, so the "
+                f"collapsed vectors: one component has {self.first_component_share:.0%} of the variance, so the "
                 "items lie on a line; train longer, or with another loss or more negatives"
             )
         if self.neighbour_distance_ratio is not None and self.neighbour_distance_ratio > UNSTRUCTURED_RATIO:

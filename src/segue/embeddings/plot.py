@@ -144,8 +144,8 @@ def size_notes(options: PlotOptions, total: int) -> list[str]:
         )
     if total > options.max_items and options.kind != "spectrum":
         notes.append(
-            f"{options.max_items:,} of {total:,} items are drawn, at random, and purity is that among them; the "
-            "variance is that of all items (more: --max-items)"
+            f"a random sample of {options.max_items:,} of {total:,} items is plotted; purity is computed on the "
+            "sample, the variance on all items (for more items, set --max-items)"
         )
     return notes
 
@@ -174,7 +174,7 @@ def figure(plot: PlotData, *, rasterise: bool = False) -> Spec:
     rows: list[Spec] = [{"hconcat": panels, "spacing": 24, "resolve": _resolve("shared")}]
     if caption or warnings:
         rows.append(text_lines([*caption, *warnings], width))
-    drawn = "" if len(plot.points) == plot.total else f" ({len(plot.points):,} drawn)"
+    drawn = "" if len(plot.points) == plot.total else f" ({len(plot.points):,} plotted)"
     title = {
         "text": f"{plot.model}  ·  {plot.total:,} items{drawn}  ·  {_TITLES[plot.options.kind]}",
         **{"fontSize": 17, "fontWeight": "bold", "anchor": "start", "offset": 22},

@@ -56,7 +56,7 @@ class PlotData:
         """Return the measures that belong to the plot, a line each."""
         components, half = self.components, self.components.components_for(0.5)
         lines = [
-            f"{half} of {len(components.shares)} components hold half of the variance, the first two "
+            f"{half} of {len(components.shares)} components explain half of the variance, the first two "
             f"{components.shares[:2].sum():.1%}; effective rank {components.effective_rank:.1f}"
         ]
         if self.purity is not None:

@@ -27,7 +27,7 @@ CAPTIONS = {
         "between groups, or sizes and densities of groups."
     ),
     "pca": (
-        "Distances are those of the vectors as far as these two components go; what the other components hold is not "
+        "Distances are those of the vectors in these two components only; the content of the other components is not "
         "to be seen, so items that lie together here may be far apart."
     ),
 }
@@ -75,7 +75,7 @@ def usable_perplexities(perplexities: Sequence[float], items: int) -> tuple[list
     most = (items - 1) // _PER_PERPLEXITY
     if most < 2:
         raise ParameterError(
-            f"t-SNE: needs at least {2 * _PER_PERPLEXITY + 1} items, got {items}; draw the kind pca instead"
+            f"t-SNE: needs at least {2 * _PER_PERPLEXITY + 1} items, got {items}; use --kind pca instead"
         )
     kept = list(dict.fromkeys(min(perplexity, most) for perplexity in perplexities))
     lowered = [f"{perplexity:g}" for perplexity in perplexities if perplexity > most]

@@ -113,7 +113,7 @@ def item_vectors(model: Model, metadata: pl.DataFrame | None = None, *, stage: s
     table = model.item_vectors()
     if table is None:
         raise ParameterError(
-            f"{model.name}: learns no vector per item, so there is nothing to draw; take a model that does, such as "
+            f"{model.name}: has no item vectors, so there is nothing to plot; use a model with item vectors, such as "
             "als, bpr or any network"
         )
     trained = model.vocabulary.n_trained

@@ -122,7 +122,7 @@ def measure(
     if cases.labels is not None and not are_value_metrics(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):
-        raise EmptyDataError("evaluation: there is no test case; check what the protocol's steps dropped")
+        raise EmptyDataError("evaluation: there are no test cases; check which events the protocol's steps dropped")
     chunk = _cases_at_once(scorer) if chunk is None else chunk
     if chunk < 1:
         raise ParameterError(f"chunk: must be at least 1, got {chunk}")

@@ -139,7 +139,7 @@ def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
         return {"run": dict(content["run"]), "models": dict(content["models"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParameterError(
-            f"{out}: holds a {kind.noun} whose settings are unknown ({SETTINGS} is missing or damaged); "
+            f"{out}: contains a {kind.noun} whose settings are unknown ({SETTINGS} is missing or damaged); "
             "choose another folder, or replace it"
         ) from error
 

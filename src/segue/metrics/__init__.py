@@ -94,7 +94,7 @@ class MetricName:
         if of_values and len(of_values) < len(names):
             others = ", ".join(text for text in names if text not in of_values)
             raise ParameterError(
-                f"metrics: those of values ({', '.join(of_values)}) and of rankings ({others}) cannot be mixed in one "
+                f"metrics: value metrics ({', '.join(of_values)}) and ranking metrics ({others}) cannot be mixed in one "
                 "evaluation; choose one kind"
             )
         return names

@@ -133,7 +133,7 @@ class ModelState(ABC):
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
-                "fit it again on a log that holds them, or use a model with embeddings"
+                "fit it again on a log that contains them, or use a model with embeddings"
             )
         arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
         return self._copy(arrays, cold.vocabulary)

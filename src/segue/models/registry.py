@@ -126,7 +126,7 @@ def load(path: str | Path) -> Model:
         return model.restore(artifact.arrays, artifact.vocabulary)
     except (KeyError, RuntimeError) as error:
         raise ArtifactError(
-            f"{path}: does not hold the arrays of a {kind.name} model ({error}); train it again"
+            f"{path}: does not contain the arrays of a {kind.name} model ({error}); train it again"
         ) from error
 
 

@@ -61,7 +61,7 @@ def find_log_files(folder: Path) -> LogFiles:
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not _is_other(path))
     if not files:
-        raise LogError(f"{folder}: holds no file that can be a log; name the file itself")
+        raise LogError(f"{folder}: contains no file that can be a log; name the file itself")
     matches = {part: _first_match(files, names) for part, names in PART_NAMES.items()}
     if matches["train"] and (matches["test"] or matches["valid"]):
         return _given_split(folder, files, matches)
@@ -69,7 +69,7 @@ def find_log_files(folder: Path) -> LogFiles:
         return LogFiles({"": files})
     logs = files if len(files) == 1 else _first_match(files, LOG_NAMES)
     if len(logs) != 1:
-        raise LogError(f"{folder}: holds several files that can be a log ({_names(files)}); name one of them")
+        raise LogError(f"{folder}: contains several files that can be a log ({_names(files)}); name one of them")
     used = {logs[0], *(path for path, _ in find_metadata_files(logs[0]))}
     unused = sorted(path for path in folder.iterdir() if path.is_file() and path not in used)
     return LogFiles({"": logs}, (f"folder: the log is {logs[0].name}{_not_read(unused)}",))
@@ -95,10 +95,10 @@ def _given_split(folder: Path, files: Sequence[Path], matches: Mapping[str, Sequ
     parts = {part: paths for part, paths in matches.items() if paths and not (full and part == "valid")}
     for part, paths in parts.items():
         if len(paths) > 1:
-            raise LogError(f"{folder}: holds several files for the part {part} ({_names(paths)}); keep one of them")
+            raise LogError(f"{folder}: contains several files for the part {part} ({_names(paths)}); keep one of them")
     selected = ", ".join(f"{part} is {paths[0].name}" for part, paths in parts.items())
     unused = [path for path in files if all(path not in paths for paths in parts.values())]
-    return LogFiles(parts, (f"folder: a given split, {selected}{_not_read(unused)}",))
+    return LogFiles(parts, (f"folder: a predefined split, {selected}{_not_read(unused)}",))
 
 
 def _first_match(files: Sequence[Path], names: Sequence[str]) -> list[Path]:

@@ -82,13 +82,13 @@ class TextFile:
         if b"\0" in self._first_bytes and not self._first_bytes.startswith((_GZIP, _ZSTD)):
             raise LogError(f"{self.path}: is a binary file; save its rows as CSV or Parquet")
         if not self.head:
-            raise LogError(f"{self.path}: holds blank lines only; a log needs at least one event")
+            raise LogError(f"{self.path}: contains only blank lines; a log needs at least one event")
         if any("\0" in line for line in self.head):
-            raise LogError(f"{self.path}: holds a binary file; save its rows as CSV or Parquet")
+            raise LogError(f"{self.path}: is a binary file; save its rows as CSV or Parquet")
 
     def _from_latin_1(self) -> bytes:
         if self._first_bytes.startswith(_ZSTD):
-            raise LogError(f"{self.path}: holds text that is not UTF-8; save it as UTF-8")
+            raise LogError(f"{self.path}: contains text that is not UTF-8; save it as UTF-8")
         raw = self.path.read_bytes()
         return (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("latin-1").encode()
 

@@ -37,7 +37,7 @@ class ComparisonRow(BaseModel):
     hash: str
     """Hash of protocol and data."""
     value: Number
-    """The figure; over several seeds, their mean."""
+    """The value of the metric; over several seeds, its mean."""
     interval: tuple[Number, Number] | None
     """Its 95% interval, over the sessions of the test; over several seeds, that of the mean."""
     seeds: tuple[int, ...]
@@ -217,7 +217,7 @@ def words(rows: Sequence[ComparisonRow]) -> list[str]:
         said = [f"is significantly better than {_listed(behind)}"] if behind else []
         said += [f"is not significantly better than {_listed(level)}"] if level else []
         said += [f"is not tested against {_listed(untested)}"] if untested else []
-        lines.append(f"{place}: {best.label} {'; it '.join(said) or 'stands alone'}")
+        lines.append(f"{place}: {best.label} {'; it '.join(said) or 'is the only model'}")
     return lines
 
 
