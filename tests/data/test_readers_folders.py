@@ -48,7 +48,8 @@ def test_the_whole_training_part_is_preferred(tmp_path):
     events = read(tmp_path)
     assert events.frame["part"].to_list() == ["train", "train", "test"]
     assert events.notes[0] == (
-        "folder: a predefined split, train is train_full.tsv, test is test.tsv; 'train_tr.tsv', 'train_valid.tsv' not read"
+        "folder: a predefined split, train is train_full.tsv, test is test.tsv; 'train_tr.tsv', 'train_valid.tsv' "
+        "not read"
     )
 
 

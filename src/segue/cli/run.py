@@ -131,7 +131,7 @@ def show(results: "Results", folder: Path) -> None:
 
 
 def _load_config(config: Path | None, recbole: list[str], given: Mapping[str, Any]) -> "RunConfig":
-    """Read the run_config from the YAML files and options."""
+    """Return the run configuration from the YAML files and options."""
     from segue.experiment.config import load_config
 
     if not recbole:

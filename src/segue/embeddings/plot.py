@@ -131,7 +131,7 @@ def _project(
 
 
 def size_notes(options: PlotOptions, total: int) -> list[str]:
-    """Return what a large catalogue means for a plot.
+    """Return notes on plots of large catalogues.
 
     Args:
         options: of the plot.
@@ -257,7 +257,7 @@ def _place(point: Any, value: float | None = None) -> dict[str, float | None]:
 
 
 def _rows(plot: PlotData, items: pl.Series) -> list[int]:
-    """Return the rows of items among those that are drawn, -1 for the others."""
+    """Return the rows of items among the plotted items, -1 for other items."""
     numbered = plot.points.items.select("item").with_row_index("row")
     found = pl.DataFrame({"item": items}).join(numbered, on="item", how="left", maintain_order="left")
     return found["row"].cast(pl.Int64).fill_null(-1).to_list()

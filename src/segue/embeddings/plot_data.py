@@ -1,4 +1,4 @@
-"""What a plot of items shows, and what is measured of them."""
+"""The content and the diagnostics of a plot of items."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,10 +20,10 @@ class PlotData:
         model: name of the model.
         options: the options of the plot.
         total: number of items N.
-        points: the items that are drawn.
+        points: the plotted items.
         components: the principal components of all items.
         diagnostics: how the vectors of all items are distributed.
-        colours: of the items that are drawn.
+        colours: colours of the plotted items.
         projections: the items on a plane, one per panel; none of a spectrum.
         purity: of the categories among nearest neighbours; None unless the colours are categories.
         neighbours: the item of the option ``neighbours`` and its nearest items, a row each; the item itself first.
@@ -44,7 +44,7 @@ class PlotData:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader should know before reading the plot."""
+        """Notes on the plot."""
         return [*self.diagnostics.warnings(), *self.components.warnings()]
 
     @property

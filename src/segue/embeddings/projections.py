@@ -60,7 +60,7 @@ def pca_projection(components: PrincipalComponents, points: Float64[np.ndarray, 
 
     Args:
         components: the principal components.
-        points: the coordinates of the items that are drawn.
+        points: the coordinates of the plotted items.
     """
     shares = [*components.shares[:2], 0.0]
     return Projection("", points, (f"component 1 ({shares[0]:.1%} of the variance)", f"component 2 ({shares[1]:.1%})"))

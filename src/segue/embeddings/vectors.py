@@ -107,7 +107,7 @@ def item_vectors(model: Model, metadata: pl.DataFrame | None = None, *, stage: s
         stage: which of two models, ``retriever`` or ``ranker``, of a two-stage model.
 
     Raises:
-        ParameterError: the model has no vectors, too few, or a stage does not fit it.
+        ParameterError: the model has no vectors or too few, or a stage does not fit the model.
     """
     model = _single_model(model, stage)
     table = model.item_vectors()
@@ -187,11 +187,11 @@ def nearest_neighbours(
 
 @dataclass(frozen=True)
 class Purity:
-    """How often the nearest neighbours of an item share its category.
+    """The share of the nearest neighbours of an item with the same category.
 
     Attributes:
         value: mean share, over the items and their neighbours.
-        chance: what neighbours drawn at random would give.
+        chance: the value for random neighbours.
         k: neighbours of each item.
         items: number of items whose category is known; the others are left out.
         categories: number of categories.

@@ -88,7 +88,7 @@ def measure(
 
     Args:
         scorer: what is measured.
-        cases: the test cases; with ``exclude_seen`` the items of a prefix are no candidates of its case.
+        cases: the test cases; with ``exclude_seen``, items of a prefix are not candidates of its case.
         ranking: candidates, ties and metrics, such as ``{"metrics": ["recall@20"], "candidates": "uni100"}``; None
             takes the defaults. Metrics of values need cases with labels; of labelled cases those of rankings take the
             ones with a label above 0.

@@ -1,4 +1,4 @@
-"""What can be evaluated."""
+"""The contract of scorers."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from segue.evaluation.ranking import top_k
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What can be evaluated: a model, or any other object with these two.
+    """A scorer that can be evaluated: a model, or any other object with these two attributes.
 
     ``score_items`` and ``top_k`` of a model are used where the object has them.
     """

@@ -1,4 +1,4 @@
-"""What a run was computed with, and what it cost: environment.json, peak memory, latency.
+"""The environment and the cost of a run: environment.json, peak memory, latency.
 
 environment.json names no user, no machine and no path.
 """
@@ -21,7 +21,7 @@ from segue.training.runtime import Runtime
 from segue.version import __version__
 
 _PACKAGES = ("torch", "numpy", "polars", "numba", "scipy", "implicit", "pydantic", "safetensors")
-"""Those that figures may depend on."""
+"""Libraries that results may depend on."""
 
 _LATENCY_CASES = 100
 _K = 20

@@ -32,7 +32,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
 _FURTHER = (_FINE_TUNING, _LISTS)
-"""Stages that go on with a trained model: validation may keep none of their epochs."""
+"""Stages that continue the training of a model; validation may reject all their epochs."""
 _PAIR = ("retriever", "ranker")
 
 
@@ -42,14 +42,14 @@ class Epochs(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     epochs: int
-    """How many; 0 leaves the stage out."""
+    """Number of epochs; 0 skips the stage."""
     why: str
     """Where the number comes from, for example ``best of 7 on validation``."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is trained.
+    """A training plan.
 
     Attributes:
         spec: the model.

@@ -17,12 +17,12 @@ _IN_VERDICTS = frozenset({"loses-to-baseline"})
 
 
 class Slice(BaseModel):
-    """Figures of one model on a slice of the test cases."""
+    """Metrics of one model on a slice of the test cases."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     dimension: str
-    """How the cases are sliced, such as ``session length``."""
+    """Name of the slicing, such as ``session length``."""
     label: str
     """Name of the slice, such as ``2-4``."""
     cases: int
@@ -135,7 +135,7 @@ class ModelResult(BaseModel):
     findings: list[Finding] = []
     """Findings of the linter in its scores."""
     ties: str = ""
-    """How much the order of equal scores decides, where more than 1% of the targets are tied."""
+    """Note on the effect of ties, if more than 1% of the targets are tied."""
     notes: list[str] = []
     """Remarks for the reader, for example how the model treats a log without times."""
 
@@ -174,7 +174,7 @@ class Results(BaseModel):
     verdicts: list[str]
     """Models that lose to a baseline."""
     findings: list[Finding] = []
-    """Findings of the linter in the log and its split, in the scores of the models, and in their figures."""
+    """Findings of the linter on the log and its split, and on the scores and metrics of the models."""
     differences: list[Difference] = []
     """Paired tests between the models."""
     examples: list[Example] = []

@@ -127,7 +127,7 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
 
 
 def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
-    """Return what the run in a folder was started with, or None if the folder holds no run.
+    """Return the settings of the run in a folder, or None if the folder contains no run.
 
     Raises:
         ParameterError: run.json is missing or damaged.
@@ -147,7 +147,7 @@ def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
 def check_same(out: Path, started: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Refuse to resume a run with other settings.
 
-    Further models and other metrics are allowed, and so are parameters of the protocol that change no figure.
+    Further models, other metrics, and parameters of the protocol that do not affect results are allowed.
 
     Raises:
         ParameterError: the differences.

@@ -50,7 +50,7 @@ class ALSConfig(ModelConfig):
     half_life_days: float | None = Field(None, gt=0)
     """Half-life, in days, of the confidence of a training event; none means no decay."""
     training: ALSTraining = ALSTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "implicit": {"embedding_size": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},

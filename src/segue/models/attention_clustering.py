@@ -49,7 +49,7 @@ class AttentionClusteringConfig(SequenceConfig):
     training: SequenceTraining = SequenceTraining(
         epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss=NCE(n_samples=512, alpha=0.75)
     )
-    """How it is trained."""
+    """Training parameters."""
 
     search = {**SequenceConfig.search, "clusters": Range(4, 64, log=True), "dropout": Range(0.0, 0.6)}
 

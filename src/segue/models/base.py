@@ -67,7 +67,7 @@ class Model(ModelState):
             The model itself, or a new one of the same configuration if it was fitted before.
 
         Raises:
-            ParameterError: ``train`` or ``valid`` are no sessions or cases, their catalogues differ, or ``check``
+            ParameterError: ``train`` or ``valid`` are not sessions or cases, their catalogues differ, or ``check``
                 fails.
         """
         check_training(train, valid)
@@ -194,7 +194,7 @@ class Model(ModelState):
 
         Args:
             sessions: item ids or unique item names, oldest first: one session, or a list of sessions. ``[]`` is a
-                list of no sessions; a session without events is ``[[]]``.
+                list without sessions; a session without events is ``[[]]``.
             k: number of items.
             exclude_seen: leave out the items of the current session.
             context: further values of each event, for models that read them: ``time`` and columns of the log, each

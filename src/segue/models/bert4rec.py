@@ -47,7 +47,7 @@ class BERT4RecConfig(TransformerConfig):
     """Layer normalisation: before each sub-layer (pre), after each sub-layer as in the paper (post), or as in SASRec
     (query) or eSASRec (gated)."""
     training: BERT4RecTraining = BERT4RecTraining(epochs=100, patience=10, metric="ndcg@10")
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {
@@ -85,7 +85,7 @@ class ClozeEncoder(PositionwiseEncoder):
 
     Args:
         stack: turns embedded events into states.
-        **sizes: see ``SequenceEncoder``; one event of ``max_length`` is the mask that stands for the next one.
+        **sizes: see ``SequenceEncoder``; one event of ``max_length`` is the mask for the next event.
     """
 
     def __init__(self, *, stack: TransformerStack, **sizes: Unpack[WindowSizes]) -> None:
@@ -118,7 +118,8 @@ class BERT4Rec(TransformerModel):
     Equal weights give the outputs of RecTools' code, whose blocks normalise before their sub-layers. Where we differ
     from the paper: so do ours by default; a state is compared with the item embeddings as it is, without a further
     layer and without item biases; positions count back from the end. Where we differ from RecTools: a masked event is
-    always replaced by the mask, as in the paper, and some windows mask the last event alone. It needs long training.
+    always replaced by the mask, as in the paper, and in some windows only the last event is masked. It needs long
+    training.
     """
 
     name = "bert4rec"

@@ -68,7 +68,7 @@ class BPRConfig(ModelConfig):
     regularization: float = Field(0.001, ge=0)
     """Weight of the squared factors and biases in the loss."""
     training: BPRTraining = BPRTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "implicit": {

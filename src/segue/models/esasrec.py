@@ -18,7 +18,7 @@ class ESASRecConfig(TransformerConfig):
     training: SequenceTraining = SequenceTraining(
         epochs=30, batch_size=32, metric="ndcg@10", loss=SampledSoftmax(n_samples=512, alpha=0.0)
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {

@@ -33,7 +33,7 @@ class FMLPRecConfig(SequenceConfig):
     dropout: float = Field(0.5, ge=0, lt=1)
     """Dropout rate of the input and of the output of each layer."""
     training: SequenceTraining = SequenceTraining(batch_size=256)
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "sessions": {

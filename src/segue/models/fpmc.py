@@ -32,7 +32,7 @@ class FPMCConfig(SequenceConfig):
     training: SequenceTraining = SequenceTraining(
         loss=RankingLoss(kind="bpr", n_samples=512), batch_size=512, learning_rate=3e-3
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {

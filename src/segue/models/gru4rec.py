@@ -116,7 +116,7 @@ class GRU4RecConfig(NeuralConfig):
     dropout_hidden: float = Field(0.0, ge=0, lt=1)
     """Dropout rate of each layer's output."""
     training: GRU4RecTraining = GRU4RecTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "authors": {"training": {"loss": {"accidental_hits": "keep"}}},

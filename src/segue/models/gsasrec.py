@@ -16,7 +16,7 @@ class GSASRecConfig(TransformerConfig):
         metric="ndcg@10",
         loss=GBCE(n_samples=256, targets_per_draw=20, alpha=0.0, gbce_t=0.75),
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {

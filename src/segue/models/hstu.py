@@ -47,7 +47,7 @@ class HSTUConfig(SequenceConfig):
     temperature: float = Field(0.05, gt=0)
     """Temperature: divides the cosine similarity of a state and an item."""
     training: SequenceTraining = SequenceTraining(epochs=30, metric="ndcg@10")
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {

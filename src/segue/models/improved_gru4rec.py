@@ -38,7 +38,7 @@ class ImprovedGRU4RecConfig(SequenceConfig):
         loss=SampledSoftmax(n_samples=2048),
         click_dropout=0.1,
     )
-    """How it is trained."""
+    """Training parameters."""
 
     search = {
         **SequenceConfig.search,

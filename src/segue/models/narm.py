@@ -38,7 +38,7 @@ class NARMConfig(SequenceConfig):
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {

@@ -35,7 +35,7 @@ class NeuralConfig(ModelConfig):
     """Parameters of every neural model."""
 
     training: TrainingConfig = TrainingConfig()
-    """How it is trained."""
+    """Training parameters."""
 
     search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
@@ -64,7 +64,7 @@ class NeuralModel(DotProductModel):
 
     @abstractmethod
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
-        """Return what ``self.network`` minimises on ``train``."""
+        """Return the training objective of ``self.network`` on ``train``."""
 
     @abstractmethod
     def optimizer(self) -> Optimizer:

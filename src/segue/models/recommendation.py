@@ -93,7 +93,7 @@ def _most_popular(vocabulary: Vocabulary, k: int, seen: Sequence[int]) -> list[i
 
 
 State = Any
-"""What a recurrent model carries from event to event; opaque to its callers."""
+"""The state that a recurrent model carries from event to event; opaque to its callers."""
 
 
 @runtime_checkable

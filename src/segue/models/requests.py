@@ -1,4 +1,4 @@
-"""What a caller passes to a model -> arrays: sessions, the context of their events, items to allow or exclude."""
+"""Convert the arguments of a model to arrays: sessions, the context of their events, items to allow or exclude."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError
 
 Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
-"""The raw ids of one session, oldest first. Not any sequence, since a string is one, too."""
+"""The raw ids of one session, oldest first. Not any sequence, because a string is also a sequence."""
 
 EventContext = Mapping[str, Any]
 """Values of the events of sessions, by the name of their column."""
@@ -203,7 +203,7 @@ def check_training(train: object, valid: object) -> None:
     """Check the arguments of ``Model.fit``.
 
     Raises:
-        ParameterError: they are no sessions or cases, they are invalid, or their catalogues differ.
+        ParameterError: they are not sessions or cases, they are invalid, or their catalogues differ.
     """
     if not isinstance(train, Sessions):
         raise ParameterError(f"train: must be Sessions, got {type(train).__name__}; of a data set, pass data.train")

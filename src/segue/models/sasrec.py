@@ -17,7 +17,7 @@ class SASRecConfig(TransformerConfig):
     """Layer normalisation: of the query only, as in the authors' code (query), before (pre) or after (post) each
     sub-layer, or gated as in eSASRec (gated)."""
     training: SequenceTraining = SequenceTraining(epochs=30, learning_rate=1e-3, metric="ndcg@10")
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {

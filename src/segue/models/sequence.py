@@ -47,7 +47,7 @@ class SequenceConfig(NeuralConfig):
     """Score of an item. dot: dot product of state and item embedding. cosine: cosine similarity (the embedding is
     normalised first); the loss cosine always uses it."""
     training: SequenceTraining = SequenceTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     search = {
         **NeuralConfig.search,
@@ -176,7 +176,7 @@ class SequenceModel(NeuralModel):
         seed: int = 0,
         runtime: Runtime | None = None,
     ) -> Self:
-        """Train on labels and on the soft labels of a teacher; fine-tuning, where it is set, goes by the labels alone.
+        """Train on labels and on the soft labels of a teacher; fine-tuning uses only the labels.
 
         Args:
             teacher: a fitted model whose catalogue is that of ``train``.
@@ -258,7 +258,7 @@ class SequenceModel(NeuralModel):
         return replace(train, context=self.context.transform(train.as_prefixes())) if self.context.encoders else train
 
     def batches(self, train: Sessions, seed: int) -> NextItemBatches:
-        """Return what each step predicts."""
+        """Return the batches of the training steps."""
         return self.next_items(train, seed)
 
     def next_items(self, train: Sessions, seed: int) -> NextItemBatches:

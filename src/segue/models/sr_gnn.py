@@ -33,7 +33,7 @@ class SRGNNConfig(SequenceConfig):
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.05, epochs=5
     )
-    """How it is trained."""
+    """Training parameters."""
 
     search = {**SequenceConfig.search, "steps": Range(1, 3), "dropout": Range(0.0, 0.6)}
 

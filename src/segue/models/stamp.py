@@ -30,7 +30,7 @@ class STAMPConfig(SequenceConfig):
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
-    """How it is trained."""
+    """Training parameters."""
 
     search = {**SequenceConfig.search, "dropout": Range(0.0, 0.6)}
 

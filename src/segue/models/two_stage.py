@@ -283,7 +283,7 @@ class TwoStage(Model):
         return self.ranker.device
 
     def rows_per_item(self) -> Set[str]:
-        """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""
+        """Return the arrays with one row per item; none unless both models have some. See ``Model.rows_per_item``."""
         found = {stage: model.rows_per_item() for stage, model in self._stages()}
         return {f"{stage}/{name}" for stage, names in found.items() for name in names if all(found.values())}
 

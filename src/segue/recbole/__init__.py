@@ -1,4 +1,4 @@
-"""RecBole's configuration files and atomic files: read as they are, and run here.
+"""RecBole's configuration files, converted to run configurations of segue.
 
 ``load_recbole`` turns a RecBole configuration into a ``RunConfig``. Settings that are ignored are noted with the
 reason; settings that contradict each other are refused.
@@ -28,12 +28,12 @@ def load_recbole(paths: Sequence[Path], options: Mapping[str, Any]) -> RunConfig
     """Build a run configuration from RecBole's configuration files and options on top of them.
 
     Args:
-        paths: the files; later ones go on top of earlier ones.
-        options: fields of ``RunConfig``; one that is None was not given. Models may have RecBole's names.
+        paths: the files; later files override earlier files.
+        options: fields of ``RunConfig``; None means not given. Models may have RecBole's names.
 
     Raises:
         ParameterError: a file cannot be read, settings contradict each other, or a value breaks its rule.
-        UnknownNameError: a model or a metric has no counterpart here.
+        UnknownNameError: a model or a metric has no counterpart in segue.
     """
     wishes = {name: value for name, value in options.items() if value is not None}
     if "protocol" in wishes:

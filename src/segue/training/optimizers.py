@@ -1,4 +1,4 @@
-"""Optimisers for networks with large item tables: Adagrad on the rows in use, alone or next to another optimiser."""
+"""Optimizers for networks with large item tables: Adagrad on the rows in use, for all weights or the tables only."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -19,7 +19,7 @@ _AHEAD = 8
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """What the training loop needs of an optimiser, as those of torch have it."""
+    """The contract of an optimizer in the training loop; torch's optimizers satisfy it."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ prefetch: Any = intrinsic(_prefetch)
 
 
 class Rule(NamedTuple):
-    """How gradients become steps; numbers of the parameters' own precision.
+    """Parameters of an Adagrad step, in the precision of the weights.
 
     Attributes:
         rate: learning rate.

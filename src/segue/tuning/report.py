@@ -1,4 +1,4 @@
-"""What a search writes: trials.csv, best.yaml, report.md, and charts."""
+"""The files of a search: trials.csv, best.yaml, report.md, and charts."""
 
 from itertools import accumulate
 from pathlib import Path

@@ -94,7 +94,7 @@ def _cut_unfinished_line(path: Path) -> None:
 
 
 class SeededSampler(BaseSampler):
-    """TPE whose draws depend only on the seed, the number of the trial and the trials before it.
+    """TPE whose samples depend only on the seed, the number of the trial and the trials before it.
 
     So an interrupted search resumes as if it had not been interrupted.
 
@@ -114,7 +114,7 @@ class SeededSampler(BaseSampler):
             self._tpe = TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the parameters that are drawn jointly."""
+        """Return the parameters that are sampled jointly."""
         return self._tpe.infer_relative_search_space(study, trial)
 
     def sample_relative(

@@ -1,4 +1,4 @@
-"""Selects the files of a folder: the log, the parts of a given split, and the metadata of a log."""
+"""Selects the files of a folder: the log, the parts of a predefined split, and the metadata of a log."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ class LogFiles:
 def find_log_files(folder: Path) -> LogFiles:
     """Select the files of the log in a folder.
 
-    1. Files called train and test (or valid) are a given split. ``train_full`` is the whole training part; smaller
+    1. Files called train and test (or valid) are a predefined split. ``train_full`` is the whole training part; smaller
        parts of it (``train_tr``, ``train_valid``) are ignored then.
     2. Otherwise, if all files are Parquet, they are the pieces of one log, in order of their names.
     3. Otherwise, the log is the only file that is neither metadata nor documentation, or the only one called like a

@@ -1,4 +1,4 @@
-"""Checks of the metrics of a model: on validation beside the test, and beside those of other models."""
+"""Checks of the metrics of a model, compared with its validation metrics and with other models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -74,7 +74,7 @@ def build_index(
 
     A prefix is compared with the ``sample_size`` most recent sessions that share any item with it; each of them is
     among the ``sample_size`` most recent of every item it shares, so that dropping older ones changes no result.
-    Sessions that are in no posting list are dropped, too.
+    Sessions that are in no posting list are also dropped.
 
     Args:
         train: sessions in order of their end; the last is the most recent.

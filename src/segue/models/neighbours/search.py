@@ -25,7 +25,7 @@ class SessionBatch(NamedTuple):
 
 
 class SearchParameters(NamedTuple):
-    """How sessions are compared and items are scored.
+    """Parameters of the comparison of sessions and the scoring of items.
 
     Attributes:
         k: neighbours that vote.
