@@ -70,7 +70,7 @@ def _as_prepared(
     """Return a prepared data set with the metrics and ranking of the model's protocol.
 
     Raises:
-        ParameterError: its catalogue is not that of the model, or ``--all`` was given.
+        ParameterError: its catalogue differs from the catalogue of the model, or ``--all`` was given.
     """
     if whole:
         raise ParameterError(f"--all: needs the log, and {log} is prepared already; name the log")

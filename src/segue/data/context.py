@@ -1,7 +1,7 @@
 """Context features of events: from the time, the columns of the log, or the metadata of the item.
 
 Encoders are fitted on training events only. A feature is one number per event: the code of a category, counted from 1,
-or a standardised value. 0 stands for a missing or unknown value in both, and contributes nothing to a network.
+or a standardised value. In both, 0 means a missing or unknown value, and contributes nothing to a network.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

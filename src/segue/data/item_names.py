@@ -33,7 +33,7 @@ class ItemNames:
         metadata: N rows in the same order.
 
     Attributes:
-        column: the column that holds the names; None if there is none.
+        column: the column with the names; None if there is none.
     """
 
     def __init__(self, ids: pl.Series, metadata: pl.DataFrame) -> None:

@@ -43,7 +43,7 @@ _SIDES = {1: 560, 2: 430, 3: 330, 4: 275}
 """Pixels of each panel beside so many."""
 _PCA_SIDE, _CHART_WIDTH = 480, 400
 _RASTER = 5_000
-"""Items above which an SVG holds them as one image instead of a shape each."""
+"""Number of items above which an SVG contains one image instead of one shape per item."""
 _LEGEND_COLUMN = 150
 _LETTER = 6.1
 """Pixels of a letter, to break lines."""

@@ -70,7 +70,7 @@ class PlotData:
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything that was measured, as JSON can hold it."""
+        """Return all measurements, ready for JSON."""
         components = self.components
         return {
             "model": self.model,

@@ -169,7 +169,7 @@ def nearest_neighbours(
     Args:
         points: the items.
         k: neighbours of each, at most N - 1.
-        similarity: cosine, or dot product, which prefers long vectors: those of popular items, as a rule.
+        similarity: cosine, or dot product, which prefers long vectors (usually of popular items).
         of: rows of the items whose neighbours are wanted; None takes all.
     """
     k = min(k, len(points) - 1)

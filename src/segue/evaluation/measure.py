@@ -31,7 +31,7 @@ _DEVICE_CASES, _DEVICE_BYTES = 16_384, 64
 """Most cases scored at once on a GPU, and the bytes that scoring and ranking take there per score."""
 
 _CHUNK_CASES = 1024
-"""Most cases scored at once on a CPU, which bounds what a scorer itself holds on the way."""
+"""Maximum number of cases scored at once on a CPU, which bounds the memory of a scorer."""
 
 
 def evaluate(
@@ -100,7 +100,7 @@ def measure(
     Raises:
         EmptyDataError: there is no case.
         ParameterError: ``scorer`` is not fitted; ``ranking`` or ``chunk`` breaks a rule; or the cases were encoded with
-            another catalogue than that of the scorer.
+            a different catalogue than the scorer.
     """
     require_scorer(scorer)
     if not isinstance(ranking, Ranking):

@@ -25,7 +25,7 @@ class Evaluation:
     Attributes:
         metrics: value of each metric over all cases.
         values: the same per case; a metric that is not a mean over cases (coverage) has none.
-        ranks: ranks at which the T targets stand, ascending within each case; infinity for one that is not a candidate.
+        ranks: ranks of the T targets, ascending within each case; infinity for a target that is not a candidate.
         groups: the session (or user) of each case.
         seed: seed of the bootstrap.
         weights: how much each case counts in a metric that is a weighted mean (gauc, user_auc).

@@ -46,7 +46,7 @@ class NeuralModel(DotProductModel):
     config: NeuralConfig
     network: Encoder
     curve: tuple[EpochRecord, ...] = ()
-    """Loss and validation of each epoch of the last fit; artifacts do not hold it."""
+    """Loss and validation of each epoch of the last fit; artifacts do not contain it."""
     _output: tuple[Tensor, Tensor | None] | None = None
     """The output table of the trained network: embeddings and biases."""
 

@@ -40,7 +40,7 @@ class ModelState(ABC):
     """Source: authors, year, arXiv number or venue."""
     Config: ClassVar[type[ModelConfig]]
     array_names: ClassVar[tuple[str, ...]] = ()
-    """Attributes that hold the learnt arrays."""
+    """Names of the attributes with the learnt arrays."""
     item_arrays: ClassVar[Set[str]] = frozenset()
     """Names of the learnt arrays with one row per item index: embeddings and biases."""
     ranks_by_popularity: ClassVar[bool] = False

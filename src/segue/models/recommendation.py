@@ -22,7 +22,7 @@ class Recommendation:
     Attributes:
         items: raw item ids, best first.
         scores: their scores, on the model's own scale.
-        unknown: items of the session that the model does not know, and ignored.
+        unknown: unknown items of the session, which are ignored.
         source: ``"model"``, or ``"popularity"`` if no item of the session is known.
         cold: the recommended items that were added after training, and the source of their score: ``"similar
             items"``, or ``"fallback"`` for an item without similar ones, which is ranked behind all others.
@@ -44,14 +44,14 @@ def recommend_sessions(
     exclude_seen: bool,
     context: EventContext,
 ) -> list[Recommendation]:
-    """Recommend items for current sessions; the most popular ones where no item of a session is known.
+    """Recommend items for current sessions; the most popular items if no item of a session is known.
 
     Args:
         vocabulary: the catalogue.
         top_k: lists the best items of prefixes that are not empty.
         sessions: the raw ids of each session.
         k: number of items.
-        exclude_seen: leave out the items of the session.
+        exclude_seen: whether to exclude the items of the session.
         context: see ``encode_sessions``.
     """
     encoded = [vocabulary.index(session) for session in sessions]

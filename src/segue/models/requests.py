@@ -163,7 +163,8 @@ def item_filters(
         exclude: for each row the items that must not be listed.
 
     Raises:
-        ParameterError: one of them is of another catalogue, has another number of rows, or holds anything but integers.
+        ParameterError: one of them is of another catalogue, has another number of rows, or contains values that are not
+            integers.
     """
     return (
         None if allowed is None else _mask(vocabulary, allowed),

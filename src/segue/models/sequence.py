@@ -40,9 +40,9 @@ class SequenceConfig(NeuralConfig):
     max_length: int = Field(50, ge=1)
     """Number of most recent events of a session to use."""
     features: tuple[str, ...] = ()
-    """Inputs of an event besides its item: hour, weekday, gap (time since the previous event), and columns of the log
-    or of the item metadata. Text and integers are categories and decimals are numbers, unless the name ends in :number
-    or :category."""
+    """Inputs of an event in addition to its item: hour, weekday, gap (time since the previous event), and columns of
+    the log or of the item metadata. Text and integers are categories and decimals are numbers, unless the name ends in
+    :number or :category."""
     similarity: Literal["dot", "cosine"] = "dot"
     """Score of an item. dot: dot product of state and item embedding. cosine: cosine similarity (the embedding is
     normalised first); the loss cosine always uses it."""

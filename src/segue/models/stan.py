@@ -44,9 +44,9 @@ class STAN(NeighbourModel):
         w_i       = exp(-d_i / lambda_1)
         sim(s, n) = sum over the shared items of w_i / (sqrt(sum over s of w_i^2) sqrt(different items of n))
                     x exp(-a_n / lambda_2)
-        score(j)  = sum over the k neighbours that hold j of sim(s, n) x exp(-|p_n(j) - p_n*| / lambda_3)
+        score(j)  = sum over the k neighbours that contain j of sim(s, n) x exp(-|p_n(j) - p_n*| / lambda_3)
 
-    where p_n* is the last place in n of an item that s holds.
+    where p_n* is the last position in n of an item of s.
 
     Source: Garg et al., SIGIR 2019. The lists equal those of session-rec for equal parameters and "now" at the end of
     training. Where we differ: ages count back from the end of training, which multiplies all scores of a prefix by one

@@ -41,7 +41,7 @@ class VSKNN(NeighbourModel):
     With current session s, its item i last at d_i events before the end, and neighbour n:
 
         sim(s, n) = sum over the shared items of w(d_i) / number of different items of s x recency of n
-        score(j)  = sum over the k neighbours that hold j of sim(s, n) x v(min d_i over the shared items) x f(idf_j)
+        score(j)  = sum over the k neighbours that contain j of sim(s, n) x v(min d_i over the shared items) x f(idf_j)
 
     Source: V-SKNN of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``similarity="vec"``; lists
     are equal for equal parameters where the more recent of two equally similar sessions is preferred. The index is that

@@ -82,7 +82,7 @@ def encode_cases(
 
     Args:
         held_out: the events to predict.
-        earlier: logs whose events come before them, oldest first; only those of the same sessions are used.
+        earlier: logs with earlier events, oldest first; only events of the same sessions are used.
         vocabulary: the known items.
         targets: every held-out event is a target, or only the first or last of each session, or all of them together
             are the targets of one case, given what is not held out.

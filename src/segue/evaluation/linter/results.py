@@ -165,7 +165,7 @@ def validation_above_test(entry: LeaderboardEntry) -> Issue | None:
 
 
 def order_in_list(entry: LeaderboardEntry) -> Issue | None:
-    """Find lists that hold the targets in a bad order, which for a baseline is expected."""
+    """Find lists that contain the targets in a bad order; baselines are skipped."""
     row = entry.row
     if row.baseline:
         return None

@@ -99,5 +99,5 @@ class CaseValues:
 
 
 def cases_file(run: Path, label: str) -> Path:
-    """Return the file of a run that holds the values of a model."""
+    """Return the file of a run with the values of a model."""
     return run / CASES / f"{label}.parquet"

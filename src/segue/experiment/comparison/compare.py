@@ -39,7 +39,7 @@ class ComparisonRow(BaseModel):
     value: Number
     """The value of the metric; over several seeds, its mean."""
     interval: tuple[Number, Number] | None
-    """Its 95% interval, over the sessions of the test; over several seeds, that of the mean."""
+    """The 95% interval over the sessions of the test; over several seeds, the interval of the mean."""
     seeds: tuple[int, ...]
     """Seeds of the runs behind it."""
     deviation: Number | None

@@ -14,7 +14,7 @@ class Index(NamedTuple):
     """The training sessions, and the recent sessions of each item.
 
     Attributes:
-        postings: sessions that hold an item, the most recent first, each once.
+        postings: sessions that contain an item, the most recent first, each once.
         posting_offsets: those of item j are ``postings[posting_offsets[j]:posting_offsets[j + 1]]``.
         items: events of the sessions; a larger session number is a more recent session.
         offsets: session ``s`` is ``items[offsets[s]:offsets[s + 1]]``.
