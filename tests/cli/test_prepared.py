@@ -244,12 +244,12 @@ def test_mistakes_are_named(
             tmp_path / "other",
         ): f"--out: {tmp_path / 'other'} contains other files; choose another",
         ("prepare", log, "--out", log): f"--out: must be a folder, and {log} is a file",
-        ("prepare", folder, "--out", tmp_path / "x"): f"LOG: must be a log, and {folder} is prepared already",
+        ("prepare", folder, "--out", tmp_path / "x"): f"LOG: must be a log, got the prepared data set {folder}",
         ("prepare", log, "--set", "stan.k=5", "--out", tmp_path / "x"): "--set: must name parameters of the protocol",
         ("evaluate", model, folder, "--all"): f"--all: needs the log, and {folder} is prepared already",
         ("evaluate", model, tmp_path / "else"): "LOG: must be prepared with the catalogue of the model, ",
         ("distill", model, tmp_path / "else"): f"LOG: must be the log that {model} was trained on",
-        ("distill", model, tmp_path / "two-days"): f"LOG: must be prepared as it was for {model}",
+        ("distill", model, tmp_path / "two-days"): f"LOG: must be prepared as for {model}",
     }
     for command, message in told.items():
         options = () if command[0] != "distill" else ("--out", tmp_path / "out")

@@ -80,5 +80,5 @@ def test_names_are_not_cut() -> None:
 def test_an_unknown_column_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ParameterError, match=r"color: must be one of popularity, name, kind, price, got 'brand'"):
         colours_of(groups(), "brand")
-    with pytest.raises(ParameterError, match=r"color: kind must contain numbers, and has none; write kind:category"):
+    with pytest.raises(ParameterError, match=r"color: kind must contain numbers, got none; use kind:category"):
         colours_of(groups(), "kind:number")

@@ -128,7 +128,7 @@ def test_what_is_of_the_wrong_kind_is_named() -> None:
         check=True,
         timeout=120,
     )
-    unfitted = "scorer: must be fitted, and markov is not (it has no vocabulary); call fit first"
+    unfitted = "scorer: must be fitted, got markov without a vocabulary; call fit first"
     assert child.stdout.splitlines() == [
         unfitted,
         unfitted,

@@ -254,7 +254,7 @@ def test_what_is_no_model_neither_teaches_nor_is_a_stage(model: segue.Popularity
 
 def test_a_teacher_and_a_stage_are_fitted(model: segue.Popularity) -> None:
     train = markov_chain(n_sessions=60).train
-    with pytest.raises(ParameterError, match=r"^teacher: must be fitted, and popularity is not"):
+    with pytest.raises(ParameterError, match=r"^teacher: must be fitted, got popularity without"):
         segue.SASRec().learn_from(segue.Popularity(), train)
-    with pytest.raises(ParameterError, match=r"^ranker: must be fitted, and sasrec is not"):
+    with pytest.raises(ParameterError, match=r"^ranker: must be fitted, got sasrec without"):
         segue.TwoStage.of(model, segue.SASRec())

@@ -38,7 +38,7 @@ def prepare(
     from segue.protocols.dataset import dataset_at
 
     if dataset_at(log) is not None:
-        raise ParameterError(f"LOG: must be a log, and {log} is prepared already; use it as it is, or name the log")
+        raise ParameterError(f"LOG: must be a log, got the prepared data set {log}; use it directly, or name the log")
     if out.exists() and not out.is_dir():
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
     if DATASET.is_without_manifest(out):

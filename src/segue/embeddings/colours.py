@@ -111,7 +111,7 @@ def colours_of(points: ItemVectors, color: str) -> Colours:
 def _numbers(column: pl.Series) -> NumericColours:
     values = column.cast(pl.Float64, strict=False)
     if values.is_finite().fill_null(value=False).sum() == 0:
-        raise ParameterError(f"color: {column.name} must contain numbers, and has none; write {column.name}:category")
+        raise ParameterError(f"color: {column.name} must contain numbers, got none; use {column.name}:category")
     finite = values.is_finite().fill_null(value=False).to_numpy()
     known = np.where(finite, values.fill_null(0.0).to_numpy(), np.nan)
     unread = int((~finite & column.is_not_null().to_numpy()).sum())

@@ -141,7 +141,7 @@ def _with_metadata(items: pl.DataFrame, metadata: pl.DataFrame) -> pl.DataFrame:
     known = known.unique("item", keep="first", maintain_order=True)
     if not known.join(items, on="item", how="semi").height:
         raise ParameterError(
-            f"items: must contain ids that the model was trained on, and none of these {metadata.height:,} is one; "
+            f"items: must contain ids that the model was trained on, got {metadata.height:,} other ids; "
             "give the file that belongs to its log"
         )
     kept = items.drop([name for name in known.columns if name != "item"], strict=False)

@@ -37,7 +37,7 @@ def require_scorer(scorer: Any, place: str = "scorer") -> None:
         raise no_model(scorer, place)
     if not isinstance(getattr(scorer, "vocabulary", None), Vocabulary):
         name = getattr(scorer, "name", type(scorer).__name__)
-        raise ParameterError(f"{place}: must be fitted, and {name} is not (it has no vocabulary); call fit first")
+        raise ParameterError(f"{place}: must be fitted, got {name} without a vocabulary; call fit first")
 
 
 def no_model(given: Any, place: str) -> ParameterError:

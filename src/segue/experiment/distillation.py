@@ -209,7 +209,7 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
         data = prepare(source, protocol, vocabulary=_catalogue(catalogue, source.items))
     if data.fingerprint != about["fingerprint"]:
         raise ParameterError(
-            f"LOG: must be the log that {teacher} was trained on, and it is another one (its fingerprint differs); "
+            f"LOG: must be the log that {teacher} was trained on, got another log (its fingerprint differs); "
             "a teacher that has seen the test part would make the student look better than it is"
         )
     if data is not source:
@@ -217,7 +217,7 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
     data = data.measured_as(protocol)
     if data.hash != protocol_hash(protocol, data.fingerprint) or data.vocabulary.hash != catalogue.hash:
         raise ParameterError(
-            f"LOG: must be prepared as it was for {teacher}, and this data set has another protocol or catalogue; "
+            f"LOG: must be prepared as for {teacher}, got a data set with another protocol or catalogue; "
             "name the log itself, or prepare it with the same protocol"
         )
     return data
