@@ -127,7 +127,7 @@ BAD_OPTIONS = {
     ),
     "no session left": (
         ("--set", "protocol.cleaning.min_length=999"),
-        "step 'min-length' left nothing of ",
+        "step 'min-length' dropped all ",
     ),
     "device that is not there": (
         ("--model", "gru4rec", "--device", "gpu"),

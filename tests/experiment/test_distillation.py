@@ -43,7 +43,7 @@ def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_pa
     assert rows["sasrec-taught"].config == rows["sasrec-alone"].config
     assert rows["sasrec-taught"].metrics != rows["sasrec-alone"].metrics
     assert all(row.parameters > 0 and row.latency_ms > 0 for row in rows.values())
-    assert "keeps" in results.verdicts[0]
+    assert "reaches" in results.verdicts[0]
     assert "the same model trained without a teacher" in results.verdicts[1]
     first = results.protocol["headline"][0]
     tested = [(test.metric, test.one, test.other) for test in results.differences]

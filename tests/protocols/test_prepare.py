@@ -59,7 +59,7 @@ def test_what_is_no_log_and_no_data_set_is_refused_with_the_remedy():
         preparing("clicks.csv")
     with pytest.raises(ParameterError, match="scorer: must be a model, got str"):
         evaluating("m", None)
-    with pytest.raises(ParameterError, match=r"data: must be what segue\.prepare returns, got str"):
+    with pytest.raises(ParameterError, match=r"data: must be a Dataset, got str"):
         evaluating(Popularity().fit(prepare(log(SHOP), cleaning={"min_support": 2}).train), "clicks.csv")
 
 

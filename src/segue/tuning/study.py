@@ -221,7 +221,7 @@ def _take_over(study: Study, locks: WorkerLocks, orphan: FrozenTrial) -> Trial |
     trial, attempts = Trial(study, orphan._trial_id), orphan.user_attrs.get(ATTEMPTS, 0) + 1
     if attempts <= _MAX_ATTEMPTS:
         return _assigned(trial, locks, attempts)
-    trial.set_user_attr(REASON, f"its process was killed {_MAX_ATTEMPTS} times, for example because memory ran out")
+    trial.set_user_attr(REASON, f"its process died {_MAX_ATTEMPTS} times, for example because memory ran out")
     study.tell(trial, state=TrialState.FAIL)
     return None
 
