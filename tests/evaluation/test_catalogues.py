@@ -134,7 +134,7 @@ def test_what_is_of_the_wrong_kind_is_named() -> None:
         unfitted,
         unfitted,
         "scorer: must be a model, got str; segue.load(...) reads a saved one",
-        "data: must be a Dataset, got Cases",
+        "data: must be a Dataset, got Cases; prepare the log first: segue.prepare(...)",
         "unknown part of the data 'tset': did you mean 'test'? choose one of test, valid",
         "train: must be Sessions, got Dataset; of a data set, pass data.train",
         "valid: must be Cases, got Dataset; of a data set, pass data.valid",

@@ -61,7 +61,9 @@ def evaluate(
     """
     require_scorer(scorer)
     if not isinstance(data, Dataset):
-        raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
+        raise ParameterError(
+            f"data: must be a Dataset, got {type(data).__name__}; prepare the log first: segue.prepare(...)"
+        )
     if part not in ("valid", "test"):
         raise UnknownNameError("part of the data", part, ("valid", "test"))
     scorer.vocabulary.require_same(data.vocabulary, "data")
