@@ -52,7 +52,7 @@ def test_it_is_not_tested_on_what_it_has_seen(
     other = write_shop(tmp_path / "other.csv", 1000, seed=1)
     outcome = segue("evaluate", folder, other)
     assert outcome.code == 2
-    assert "error: --all: must be given, for " in outcome.err
+    assert "error: --all: is required, because " in outcome.err
     outcome = segue("evaluate", folder, other, "--all")
     assert "it may have seen some\n" in outcome.out
     later = tmp_path / "later.csv"

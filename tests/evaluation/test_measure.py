@@ -443,7 +443,7 @@ def test_progress_counts_cases():
 
 def test_mistakes_are_explained():
     scorer, cases = random_scorer(10), random_cases(5, 10)
-    with pytest.raises(EmptyDataError, match="there is no test case"):
+    with pytest.raises(EmptyDataError, match="there are no test cases"):
         measure(scorer, cases[:0])
     with pytest.raises(ParameterError, match=r"^ranking\.metrics: must be a list .*unknown metric 'accuracy'"):
         measure(scorer, cases, {"metrics": ["accuracy@3"]})

@@ -145,7 +145,7 @@ def test_a_production_model_is_trained_anew_on_a_later_log(log: Events, run: Pat
     segue.fit(log, like=run / "sasrec", out=out)
     first = Artifact.read(out)
     later = shop(1400, 1)
-    with pytest.raises(ParameterError, match="holds a model already; add --overwrite"):
+    with pytest.raises(ParameterError, match="already contains a model; add --overwrite"):
         segue.fit(later, like=out, out=out)
     segue.fit(later, like=out, out=out, overwrite=True)
     second = Artifact.read(out)
@@ -196,7 +196,7 @@ def test_mistakes_are_named_before_anything_is_written(log: Events, run: Path, t
     with pytest.raises(ArtifactError, match="nowhere: does not exist; name the folder of a model that a run wrote"):
         segue.fit(log, like=tmp_path / "nowhere", out=out)
     segue.Popularity().fit(segue.prepare(log).train).save(tmp_path / "alone")
-    with pytest.raises(ArtifactError, match="alone: names no protocol, so it was not written by a run"):
+    with pytest.raises(ArtifactError, match="alone: has no protocol, so it was not written by a run"):
         segue.fit(log, like=tmp_path / "alone", out=out)
     with pytest.raises(ParameterError, match="--config: must name one model, got sasrec, stan"):
         segue.fit(log, like=segue.RunConfig(models=["sasrec", "stan"]), out=out)
@@ -220,7 +220,7 @@ def test_no_other_folder_is_written_over(log: Events, run: Path, tmp_path: Path)
     for out, message in (
         (run / "sasrec", "is in the folder of a run"),
         (run / "new", "is in the folder of a run"),
-        (tmp_path, "holds other files"),
+        (tmp_path, "contains other files"),
         (tmp_path / "file", "must be a folder"),
     ):
         with pytest.raises(ParameterError, match=message):

@@ -251,7 +251,9 @@ def test_names_are_read():
 def test_metrics_of_values_and_of_rankings_are_not_mixed():
     assert set(VALUE_METRICS) == CASE_VALUE_METRICS.keys() | GLOBAL_VALUE_METRICS.keys()
     assert list(MetricName.parse_all(["auc", "mae"])) == ["auc", "mae"]
-    with pytest.raises(ParameterError, match=r"those of values \(auc\) and of rankings \(mrr, gauc\) cannot be mixed"):
+    with pytest.raises(
+        ParameterError, match=r"value metrics \(auc\) and ranking metrics \(mrr, gauc\) cannot be mixed"
+    ):
         MetricName.parse_all(["mrr", "auc", "gauc"])
 
 

@@ -54,7 +54,7 @@ class ModelContract:
 
     @pytest.fixture
     def some(self, task: Task) -> Prefixes:
-        """A few running sessions of different lengths, one of them empty."""
+        """A few current sessions of different lengths, one of them empty."""
         lists = [
             task.train.items[start : start + length] for start, length in ((0, 1), (3, 2), (9, 5), (20, 0), (30, 8))
         ]

@@ -91,7 +91,7 @@ def test_clusters_match_the_categories_of_the_shop() -> None:
     categories = np.unique(data.train.vocabulary.table["category"].to_numpy(), return_inverse=True)[1]
     assert cluster_purity(model.clusters(), categories) >= 0.6
     assert model.share_in_use() >= 0.5
-    assert model.notes == (f"{model.share_in_use():.0%} of 32 clusters hold items",)
+    assert model.notes == (f"{model.share_in_use():.0%} of 32 clusters contain items",)
 
 
 def test_purity_by_hand() -> None:

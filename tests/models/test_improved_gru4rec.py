@@ -107,7 +107,7 @@ def test_the_selection_is_recent_short_and_of_the_last_days(chain: Task) -> None
     with pytest.raises(EmptyDataError, match="selects 0 of 300 sessions"):
         fine_tuning_sessions(train, FineTuning(recent_share=1.0, longest=7))
     timeless = Sessions(train.items, train.offsets, None, train.vocabulary)
-    with pytest.raises(ParameterError, match=r"fine_tuning\.last_days: needs a log with times, got 2"):
+    with pytest.raises(ParameterError, match=r"fine_tuning\.last_days: needs a log with times .* got 2"):
         fine_tuning_sessions(timeless, FineTuning(last_days=2.0))
 
 

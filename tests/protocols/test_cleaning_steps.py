@@ -155,7 +155,7 @@ def test_of_the_events_on_one_item_the_first_or_the_last_stays():
     frame = log((1, 5, 0), (1, 6, 1), (1, 5, 2), (2, 5, 3))
     assert clean.drop_revisits(frame, "first").log["time"].dt.minute().to_list() == [0, 1, 3]
     assert clean.drop_revisits(frame, "last").log["time"].dt.minute().to_list() == [1, 2, 3]
-    assert "has a later event on" in clean.drop_revisits(frame, "last").why
+    assert "with a later event of the session" in clean.drop_revisits(frame, "last").why
 
 
 def test_values_are_kept_by_intervals_and_by_lists():

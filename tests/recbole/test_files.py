@@ -18,7 +18,7 @@ CE = {"train_neg_sample_args": None}
         (
             "SASRec",
             {"train_neg_sample_args": {"sample_num": 1}},
-            "train_neg_sample_args: must be ~ with the loss_type CE",
+            "train_neg_sample_args: must be ~ with loss_type CE",
         ),
         ("SASRec", {"loss_type": "BPR", **CE}, "must say how negatives are drawn"),
         ("BPR", CE, "must say how negatives are drawn with the loss BPR, got ~; leave it out for one uniform negative"),
@@ -42,17 +42,17 @@ CE = {"train_neg_sample_args": None}
         ("BPR", {"eval_args": {"order": "XO"}}, "eval_args.order: must be RO or TO, got XO"),
         ("BPR", {"eval_args": {"group_by": "item"}}, "eval_args.group_by: must be user or none"),
         ("BPR", {"eval_args": {"mode": "uni"}}, "eval_args.mode: must be full, uniN, popN or labeled, got uni"),
-        ("BPR", {"eval_args": {"mode": "labeled"}}, "must be labeled for the metrics of values, and only for them"),
-        ("BPR", {"metrics": ["AUC"]}, "must be labeled for the metrics of values"),
-        ("BPR", {"metrics": ["AUC", "Recall"]}, "must be of ranks or of values, got both"),
+        ("BPR", {"eval_args": {"mode": "labeled"}}, "must be labeled for value metrics, and only for them"),
+        ("BPR", {"metrics": ["AUC"]}, "must be labeled for value metrics"),
+        ("BPR", {"metrics": ["AUC", "Recall"]}, "must be ranking metrics or value metrics, got both"),
         ("BPR", {"topk": 0}, "topk: must be a whole number of at least 1"),
         ("BPR", {"topk": None}, "got none; RecBole refuses it, too, though its documentation lists None"),
         ("BPR", {"topk": "None"}, "got None; RecBole refuses it, too"),
         ("BPR", {"topk": []}, "topk: must be a whole number of at least 1"),
         ("BPR", {"topk": True}, "topk: must be a whole number of at least 1"),
         ("BPR", {"field_separator": ","}, "field_separator: must be a tab"),
-        ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "benchmark_filename: must be three names"),
-        ("BPR", {"val_interval": {"rating": "3 or more"}}, "that of rating must be an interval"),
+        ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "must be the names of training"),
+        ("BPR", {"val_interval": {"rating": "3 or more"}}, "the interval of rating must be an interval"),
         ("BPR", {"user_inter_num_interval": 5}, "protocol.cleaning.session_interval: must be an interval"),
         ("BPR", {"load_col": ["user_id"]}, "load_col: must name the columns of inter"),
         ("BPR", {"epochs": "many"}, "bpr.training.epochs: must be an integer"),
@@ -65,7 +65,7 @@ CE = {"train_neg_sample_args": None}
         (
             "SASRec",
             {"loss_type": "BPR", "train_neg_sample_args": {"dynamic": True}},
-            "candidate_num: must be at least 1 where dynamic is on",
+            "candidate_num: must be at least 1 if dynamic is true",
         ),
     ],
 )
@@ -78,7 +78,7 @@ def test_labels_and_filters_want_one_column_each(tmp_path):
     file = tmp_path / "config.yaml"
     settings = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC", "LABEL_FIELD": "liked"}
     file.write_text(yaml.safe_dump({**settings, "val_interval": {"rating": "[3,5]"}}))
-    with pytest.raises(ParameterError, match="cannot filter by 'rating' where the rating is 'liked'"):
+    with pytest.raises(ParameterError, match="cannot filter by 'rating' because the rating column is 'liked'"):
         load_recbole([file], {"models": ["BPR"]})
 
 
@@ -96,7 +96,7 @@ def test_models_of_both_kinds_run_apart(tmp_path):
     file.write_text("model: BPR\n")
     assert load_recbole([file], {}).models == ["bpr"]
     assert load_recbole([file], {"models": ["SASRec", "NARM"]}).models == ["sasrec", "narm"]
-    with pytest.raises(ParameterError, match="run them apart"):
+    with pytest.raises(ParameterError, match="run them separately"):
         load_recbole([file], {"models": ["BPR", "SASRec"]})
     file.write_text("epochs: 3\n")
     with pytest.raises(ParameterError, match="names no model"):

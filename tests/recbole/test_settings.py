@@ -278,7 +278,7 @@ def test_a_model_that_recbole_does_not_have_keeps_its_own_parameters(translate):
     config = translate("stan", {"epochs": 3})
     assert (config.models, list(config.set)) == (["stan"], ["protocol"])
     assert config.set["protocol"]["cases"]["targets"] == "every-next"
-    assert "stan: RecBole has no such model; it has its own parameters" in config.notes
+    assert "stan: has no counterpart in RecBole; it keeps segue's parameters" in config.notes
     assert translate("als").set["protocol"]["cases"]["targets"] == "together"
 
 

@@ -49,7 +49,9 @@ def demo(
 
     started = read_settings(out)
     if started is not None and started["run"]["log"] != _LOG:
-        raise ParameterError(f"--out: {out} holds a run on another log, {started['run']['log']}; choose another folder")
+        raise ParameterError(
+            f"--out: {out} contains a run on another log, {started['run']['log']}; choose another folder"
+        )
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
     chosen = options.split_names([models])

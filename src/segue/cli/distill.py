@@ -15,7 +15,7 @@ from segue.errors import ParameterError
 def distill(
     teacher: Annotated[Path, typer.Argument(help="Folder of a trained model of any kind, as a run writes it.")],
     log: options.Log,
-    student: Annotated[str, typer.Option(help="Model that learns from the teacher: a sequence encoder.")] = "sasrec",
+    student: Annotated[str, typer.Option(help="Model to train with the teacher: a sequence encoder.")] = "sasrec",
     preset: Annotated[
         list[str] | None, typer.Option(help="Preset of the student: sasrec=recbole; segue models NAME lists them.")
     ] = None,
@@ -35,7 +35,7 @@ def distill(
 ) -> None:
     """Train a student with and without a teacher; compare the three in quality, size and latency.
 
-    The protocol is that of the teacher, except for protocol.valid_metric, which selects the epoch.
+    The protocol of the teacher is used; only protocol.valid_metric, which selects the epoch, can be changed.
 
     Examples:
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32

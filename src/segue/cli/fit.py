@@ -22,7 +22,7 @@ def fit(
         list[str] | None,
         typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.cleaning.last_days=90."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: that of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: the seed of the run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-MODEL-1, -2, ...")] = None,
     overwrite: options.Overwrite = False,
     device: options.Device = None,

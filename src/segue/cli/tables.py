@@ -59,7 +59,7 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
 
     Args:
         rows: the models.
-        metrics: the metrics to show; an arrow marks those of which lower is better.
+        metrics: the metrics to show; an arrow marks lower-is-better metrics.
         decimals: decimal places of their values.
     """
     low, high = _span(rows, metrics[0])

@@ -73,7 +73,7 @@ class RankedCases:
 
 @dataclass(frozen=True, eq=False)
 class AccumulatedMetrics:
-    """What an accumulator computed: metrics, values and weights per case, ranks of the targets, ties, and a curve."""
+    """Results of an accumulator: metrics, values and weights per case, ranks of the targets, ties, and a curve."""
 
     totals: dict[str, float] = field(default_factory=dict)
     values: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class MetricAccumulator(Protocol):
         """Take some cases."""
 
     def compute(self) -> AccumulatedMetrics:
-        """Return what all of them came to."""
+        """Return the combined results."""
 
 
 class RankAccumulator:
@@ -168,7 +168,7 @@ class AucAccumulator:
 
 
 class ListAccumulator:
-    """How often each item is listed, and what each list weighs."""
+    """The number of times that each item is listed, and the weight of each list."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
         chosen = {text: name for text, name in names.items() if name.name in LIST_METRICS}

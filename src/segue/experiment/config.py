@@ -13,7 +13,7 @@ from segue.parameters import merge, nested
 from segue.validation import build
 
 PROTOCOL = "protocol"
-"""Owner of the protocol's parameters, beside the names of the models."""
+"""Prefix of the parameters of the protocol, in addition to the names of the models."""
 
 
 class RunConfig(BaseModel):
@@ -34,7 +34,7 @@ class RunConfig(BaseModel):
     quoting: Literal["auto", "double", "none"] = "auto"
     """How double quotes in delimited text are read: auto, double or none."""
     items: str | None = None
-    """Table of the items, their ids and metadata; a file, or the name of one beside the logs in ``SEGUE_DATA``."""
+    """Table of the items, their ids and metadata; a file, or the name of a file in ``$SEGUE_DATA``."""
     models: list[str] = Field(default_factory=list)
     """Names of the models to train."""
     protocol: str | None = None

@@ -126,7 +126,7 @@ def run_specs(
         config: configuration of the run.
         out: folder of the run.
         runtime: device, precision, progress, and whether an interrupted run is resumed.
-        pairs: differences to test, fixed before the results; None takes those of a run.
+        pairs: differences to test, fixed before the results; None uses the default pairs of a run.
         verdicts: replaces the verdicts on baselines.
     """
     writer, findings = RunWriter(out, data, config, runtime), lint_log(data)

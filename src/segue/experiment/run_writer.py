@@ -62,7 +62,7 @@ class RunWriter:
         if self._runtime.resume:
             started = read_settings(self._out)
             if started is None:
-                self._say(f"{self._out}: holds nothing to resume; starting from the beginning")
+                self._say(f"{self._out}: contains nothing to resume; starting from the beginning")
             else:
                 check_same(self._out, started, settings)
         begin_folder(self._out, resume=self._runtime.resume)

@@ -71,7 +71,7 @@ def shannon_entropy(counts: Int[np.ndarray, "M"]) -> float:
 
 
 def cluster_purity(clusters: Int64[np.ndarray, "N"], categories: Int64[np.ndarray, "N"]) -> float:
-    """Return the share of the items that are of the most common category of their cluster.
+    """Return the share of the items whose category is the most common category of their cluster.
 
     It is 1 where no cluster mixes categories, and grows with the number of clusters, so compare it with the
     purity of clusters of the same sizes that are filled at random.

@@ -23,9 +23,9 @@ class MarkovConfig(BasketConfig):
     """Parameters of ``Markov``."""
 
     smoothing: float = Field(1.0, ge=0)
-    """Number of pseudo-transitions added per item, distributed by popularity."""
+    """Number of pseudo-transitions added per item, distributed in proportion to popularity."""
     personal: float = Field(0.0, ge=0, lt=1)
-    """Weight of the session's own transitions; applies if its last item occurred earlier in the session."""
+    """Weight of the transitions within the current session; used if its last item occurred earlier in the session."""
 
     @field_validator("personal")
     @classmethod
@@ -40,7 +40,7 @@ class MarkovConfig(BasketConfig):
 
 
 class Markov(BasketModel):
-    """Recommends what most often came directly after the last item.
+    """Recommends the items that most often directly followed the last item.
 
     ``P(j | i) = (n_ij + a p_j) / (n_i + a)``: ``n_ij`` transitions from i to j inside sessions, each weighted by the
     recency of its session, ``n_i`` their sum over j, ``a`` the smoothing and ``p_j`` the popularity of j. Only the
@@ -108,7 +108,7 @@ class Markov(BasketModel):
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the best items; those of a personal chain by all scores."""
+        """List the best items; a personal chain scores all items."""
         personal = self.config.personal > 0
         return (Model._top_k if personal else BasketModel._top_k)(self, prefixes, k, allowed, exclude)
 

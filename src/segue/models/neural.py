@@ -36,7 +36,7 @@ class NeuralConfig(ModelConfig):
     """Parameters of every neural model."""
 
     training: TrainingConfig = TrainingConfig()
-    """How it is trained."""
+    """Training parameters."""
 
     search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
@@ -47,7 +47,7 @@ class NeuralModel(DotProductModel):
     config: NeuralConfig
     network: Encoder
     curve: tuple[EpochRecord, ...] = ()
-    """Loss and validation of each epoch of the last fit; artifacts do not hold it."""
+    """Loss and validation of each epoch of the last fit; artifacts do not contain it."""
     _output: tuple[Tensor, Tensor | None] | None = None
     """The output table of the trained network: embeddings and biases."""
 
@@ -85,7 +85,7 @@ class NeuralModel(DotProductModel):
 
     @abstractmethod
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
-        """Return what ``self.network`` minimises on ``train``."""
+        """Return the training objective of ``self.network`` on ``train``."""
 
     def optimizer(self) -> Optimizer:
         """Return the optimiser of ``self.network`` that the training section names."""

@@ -32,7 +32,7 @@ class ModelConfig(BaseModel):
 
 
 class ModelState(ABC):
-    """What a model holds, before and after it is fitted."""
+    """The base of every model: configuration, vocabulary and learnt arrays."""
 
     name: ClassVar[str]
     """Name on the command line and in artifacts."""
@@ -40,9 +40,9 @@ class ModelState(ABC):
     """Source: authors, year, arXiv number or venue."""
     Config: ClassVar[type[ModelConfig]]
     array_names: ClassVar[tuple[str, ...]] = ()
-    """Attributes that hold the learnt arrays."""
+    """Names of the attributes with the learnt arrays."""
     item_arrays: ClassVar[Set[str]] = frozenset()
-    """Those of them with one row per item index: embeddings and biases."""
+    """Names of the learnt arrays with one row per item index: embeddings and biases."""
     ranks_by_popularity: ClassVar[bool] = False
     """Whether it ranks by popularity by design, so that the linter does not flag it as popularity in disguise."""
 
@@ -53,7 +53,7 @@ class ModelState(ABC):
     about: Mapping[str, Any] = {}
     """Facts about the training, such as the protocol, from the manifest of a loaded model."""
     diagnostics: Mapping[str, float] = {}
-    """Numbers about the last fit, such as ``train_auc``, which the linter checks."""
+    """Diagnostics of the last fit, such as ``train_auc``, which the linter checks."""
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         if config is not None and (preset is not None or parameters):
@@ -76,7 +76,7 @@ class ModelState(ABC):
         return {name: getattr(self, name) for name in self.array_names}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Make a new model a fitted one, from the ``arrays`` of another."""
+        """Turn an unfitted model into a fitted model, from the ``arrays`` of another model."""
         self.vocabulary = vocabulary
         for name in self.array_names:
             setattr(self, name, read_only(arrays[name]))
@@ -104,7 +104,7 @@ class ModelState(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where scores are computed."""
+        """The device on which scores are computed."""
         return torch.device("cpu")
 
     def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
@@ -133,7 +133,7 @@ class ModelState(ABC):
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
-                "fit it again on a log that holds them, or use a model with embeddings"
+                "fit it again on a log that contains them, or use a model with embeddings"
             )
         arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
         return self._copy(arrays, cold.vocabulary)

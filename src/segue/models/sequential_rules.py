@@ -1,4 +1,4 @@
-"""Sequential rules: whatever came later counts, near events more."""
+"""Sequential rules: later items of a session, weighted by their distance."""
 
 import numpy as np
 from pydantic import Field
@@ -15,13 +15,13 @@ class SequentialRulesConfig(BasketConfig):
     """Parameters of ``SequentialRules``."""
 
     max_distance: int = Field(10, ge=1)
-    """Largest distance, in events or baskets, between the two items of a rule."""
+    """Maximum distance, in events or baskets, between the two items of a rule."""
 
     search = {**BasketConfig.search, "max_distance": Range(1, 30, log=True)}
 
 
 class SequentialRules(BasketModel):
-    """Recommends what came after the last item, directly or some steps later, near events counting more.
+    """Recommends the items that followed the last item, directly or within some steps; nearer events have more weight.
 
     ``score(j | i) = sum of 1 / (y - x)`` over all pairs of events x < y of a session with item i at x and item j at y,
     at most ``max_distance`` apart, each weighted by the recency of its session.
@@ -29,8 +29,8 @@ class SequentialRules(BasketModel):
     With ``baskets`` x and y count baskets, the events of equal time, so that items of one basket make no rule; the
     score is the mean over the items i of the last basket.
 
-    Source: SR of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``weighting="div"``; there a list
-    is divided by its largest score, which orders it no differently.
+    Source: SR of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``weighting="div"``, which also
+    divides a list by its largest score; this does not change the order.
     """
 
     name = "sequential-rules"

@@ -1,4 +1,4 @@
-"""Atomic, durable writes: a path holds its old content until the new content is complete and on the disk.
+"""Atomic, durable writes: a path keeps its old content until the new content is complete and on the disk.
 
 Functions replace, append to, remove, lock and read files and folders; failed writes raise ``StorageError``.
 """

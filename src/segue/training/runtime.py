@@ -1,4 +1,4 @@
-"""How a model is run, as opposed to what it is: device, precision, checkpoints, progress."""
+"""Runtime settings, which are not parameters of a model: device, precision, checkpoints, progress."""
 
 import os
 import time
@@ -72,7 +72,7 @@ class Runtime:
             differ slightly. On a CPU the results are the same either way.
         checkpoint: file that training state is saved to, or None for no checkpoints.
         checkpoint_seconds: least time between two checkpoints inside an epoch.
-        resume: go on from ``checkpoint`` if it exists.
+        resume: continue from ``checkpoint`` if it exists.
         progress: receives progress updates.
         on_epoch_end: called after each epoch, in order; a resumed training calls it for the epochs before, too. It runs
             after the checkpoint of the epoch, so that it may end the training by raising an error.

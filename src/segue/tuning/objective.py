@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What a search maximises, checked and ready to start.
+    """The objective of a search, checked and ready to start.
 
     Attributes:
         run_config: one model, with the metric by which its epochs are picked.
@@ -92,7 +92,7 @@ class Objective:
         return cls(run_config, data, spaces, metric, config, runtime)
 
     def settings(self) -> dict[str, Any]:
-        """Return what decides the outcome, as run.json holds it."""
+        """Return all settings that affect the result, as in run.json."""
         name = self.run_config.models[0]
         search = {name: str(space) for name, space in self.spaces.items()}
         spec = ModelSpec(name, build_model(self.run_config), extra={"search": search})

@@ -121,7 +121,7 @@ class TextFile:
 
     def _from_latin_1(self) -> bytes:
         if self._first_bytes.startswith(_ZSTD):
-            raise LogError(f"{self.path}: holds text that is not UTF-8; save it as UTF-8")
+            raise LogError(f"{self.path}: contains text that is not UTF-8; save it as UTF-8")
         raw = self.path.read_bytes()
         raw = (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).removeprefix(_MARK)
         line = raw.count(b"\n", 0, _first_invalid(raw)) + 1

@@ -25,17 +25,17 @@ class ItemToItemConfig(ModelConfig):
     """Parameters of every item-to-item model."""
 
     n_neighbours: int = Field(100, ge=1)
-    """Neighbours kept per item, the best ones."""
+    """Number of best neighbours to keep per item."""
     decay_days: float | None = Field(None, gt=0)
-    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
+    """Time constant, in days, of the exponential decay of a session's weight with its age; none means no decay."""
     decay_share: float | None = Field(None, gt=0)
-    """The same for a log without times, as a share of all sessions."""
+    """Like decay_days, for a log without times: the age is the rank of a session, as a share of all sessions."""
 
     search = {"n_neighbours": Range(20, 500, log=True), "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0))}
 
 
 class ScoreTable(NamedTuple):
-    """Scores of items after a last item: those of its row, on top of a background that all items have.
+    """Scores of items after a last item: the weights of its row, added to a background of all items.
 
     Attributes:
         offsets: row j is ``items[offsets[j]:offsets[j + 1]]``.
