@@ -121,8 +121,8 @@ def test_folders_that_do_not_decide(tmp_path):
         read(tmp_path)
     fill(tmp_path, a__csv="session,item\n1,2\n", b__csv="session,item,time\n1,2,3\n")
     expected = (
-        f"{tmp_path}: contains several files that can be a log ('a.csv', 'b.csv'); name one of them, or the pieces of one "
-        f"log by a pattern such as '{tmp_path}/*.csv'"
+        f"{tmp_path}: contains several files that can be a log ('a.csv', 'b.csv'); name one of them, or the pieces of "
+        f"one log by a pattern such as '{tmp_path}/*.csv'"
     )
     with pytest.raises(LogError, match=re.escape(expected)):
         read(tmp_path)
