@@ -70,7 +70,7 @@ def shannon_entropy(counts: Int[np.ndarray, "M"]) -> float:
     return float(-(shares * np.log(shares)).sum()) + 0.0
 
 
-def purity(clusters: Int64[np.ndarray, "N"], categories: Int64[np.ndarray, "N"]) -> float:
+def cluster_purity(clusters: Int64[np.ndarray, "N"], categories: Int64[np.ndarray, "N"]) -> float:
     """Return the share of the items that are of the most common category of their cluster.
 
     It is 1 where no cluster mixes categories, and grows with the number of clusters: beside it belongs the purity of

@@ -183,8 +183,8 @@ class NeuralModel(DotProductModel):
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    def rows_per_item(self) -> Set[str]:
-        """Return the weights whose size depends on the number of items; see ``Model.rows_per_item``."""
+    def per_item_arrays(self) -> Set[str]:
+        """Return the weights whose size depends on the number of items; see ``Model.per_item_arrays``."""
         with torch.random.fork_rng(devices=[]):
             one, two = (self.build(n_items).state_dict() for n_items in (1, 2))
         return {name for name, tensor in one.items() if tensor.shape != two[name].shape}

@@ -274,7 +274,7 @@ class SequenceModel(NeuralModel):
         plan, parameters = self.config.training, dict(self.network.named_parameters())
         if plan.optimizer == "adagrad":
             return RowAdagrad(parameters.values(), plan.learning_rate)
-        names = self.rows_per_item() if plan.optimizer == "mixed" else set()
+        names = self.per_item_arrays() if plan.optimizer == "mixed" else set()
         others = [parameter for name, parameter in parameters.items() if name not in names]
         tables = RowAdagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate) if names else None
         for group in tables.param_groups if tables is not None else ():

@@ -52,17 +52,17 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     if not known.all():
         sessions, rows = encode(log.filter(pl.Series(known)), vocabulary)
         return sessions, np.flatnonzero(known)[rows]
-    runs = SessionBounds.of(log)
-    order = sessions_by_end(log, runs)
-    lengths = runs.lengths[order]
+    bounds = SessionBounds.of(log)
+    order = sessions_by_end(log, bounds)
+    lengths = bounds.lengths[order]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    rows = concatenate_ranges(runs.starts[order], lengths)
+    rows = concatenate_ranges(bounds.starts[order], lengths)
     times = log["time"].to_physical().to_numpy()[rows] if "time" in log.columns else None
     if times is not None:
         np.floor_divide(times, SECOND, out=times)
     free = [name for name in log.columns if name not in _NOT_FREE]
     columns = log.select(free)[rows] if free else None
-    keys = log.select(SESSION)[runs.starts[order]]
+    keys = log.select(SESSION)[bounds.starts[order]]
     return Sessions(index[rows], offsets, times, vocabulary, columns, keys=keys), rows
 
 

@@ -150,14 +150,14 @@ def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
 
 def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
     """Drop sessions of more than ``max_length`` events: nobody looks at so many items, a program does."""
-    runs = SessionBounds.of(log)
-    return _keep_rows(log, runs.repeat(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
+    bounds = SessionBounds.of(log)
+    return _keep_rows(log, bounds.repeat(bounds.lengths <= max_length), f"sessions of more than {max_length:,} events")
 
 
 def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
     """Drop sessions of fewer than ``min_length`` events."""
-    runs = SessionBounds.of(log)
-    return _keep_rows(log, runs.repeat(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
+    bounds = SessionBounds.of(log)
+    return _keep_rows(log, bounds.repeat(bounds.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
 
 
 def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
@@ -190,11 +190,11 @@ def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
     The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
     just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.
     """
-    runs = SessionBounds.of(log)
-    latest_first = sessions_by_end(log, runs)[::-1]
+    bounds = SessionBounds.of(log)
+    latest_first = sessions_by_end(log, bounds)[::-1]
     recent = np.empty(len(latest_first), dtype=bool)
-    recent[latest_first] = np.cumsum(runs.lengths[latest_first]) <= recent_share * log.height
-    return _keep_rows(log, runs.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
+    recent[latest_first] = np.cumsum(bounds.lengths[latest_first]) <= recent_share * log.height
+    return _keep_rows(log, bounds.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
 
 
 def keep_known_items(log: pl.DataFrame, items: pl.Series, min_length: int) -> Cleaned:

@@ -40,19 +40,19 @@ def last_days(log: pl.DataFrame, days: float) -> SplitLog:
     The last day is the 24 hours before the last event, as in the preparation of Hidasi et al. 2016
     (arXiv:1511.06939), not the last date. 0 days hold out nothing.
     """
-    runs = SessionBounds.of(log)
-    ends = end_times(log, runs)
+    bounds = SessionBounds.of(log)
+    ends = end_times(log, bounds)
     late = (ends >= ends.max(initial=0) - days * DAY) & (days > 0)
-    return _split_rows(log, runs.repeat(late))
+    return _split_rows(log, bounds.repeat(late))
 
 
 def last_share(log: pl.DataFrame, share: float) -> SplitLog:
     """Hold out the ``share`` of the sessions that end last; without times, that stand last in the file."""
-    runs = SessionBounds.of(log)
-    count = math.ceil(share * len(runs.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
-    late = np.zeros(len(runs.starts), dtype=bool)
-    late[sessions_by_end(log, runs)[len(late) - count :]] = True
-    return _split_rows(log, runs.repeat(late))
+    bounds = SessionBounds.of(log)
+    count = math.ceil(share * len(bounds.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
+    late = np.zeros(len(bounds.starts), dtype=bool)
+    late[sessions_by_end(log, bounds)[len(late) - count :]] = True
+    return _split_rows(log, bounds.repeat(late))
 
 
 def last_event(
@@ -66,12 +66,12 @@ def last_event(
         among: if given, only sessions with these ids are touched.
         rng: draws which event is held out; None takes the last one.
     """
-    runs = SessionBounds.of(log)
-    touched = runs.lengths >= least
+    bounds = SessionBounds.of(log)
+    touched = bounds.lengths >= least
     if among is not None:
-        touched &= log["session"].gather(runs.starts).is_in(among.implode()).to_numpy()
-    ends = runs.ends[touched]
-    back = 1 if rng is None else 1 + rng.integers(runs.lengths[touched])
+        touched &= log["session"].gather(bounds.starts).is_in(among.implode()).to_numpy()
+    ends = bounds.ends[touched]
+    back = 1 if rng is None else 1 + rng.integers(bounds.lengths[touched])
     held_out = np.zeros(log.height, dtype=bool)
     held_out[ends - back] = True
     return _split_rows(log, held_out)
@@ -116,8 +116,8 @@ def share_of_events(
     if log.is_empty():
         return SplitLog(log, log)
     if by == "user":
-        runs = SessionBounds.of(log)
-        sizes, order = runs.lengths, np.arange(log.height)
+        bounds = SessionBounds.of(log)
+        sizes, order = bounds.lengths, np.arange(log.height)
     else:
         sizes = np.array([log.height])
         keys = ["time", ROW] if "time" in log.columns else [ROW]
@@ -166,8 +166,8 @@ def validation_sizes(
         sizes, before = np.array([log.height]), np.array([log.height + test.height])
     else:
         tested = dict(test.group_by("session").len().iter_rows())
-        runs = SessionBounds.of(log)
-        sizes, sessions = runs.lengths, log["session"].gather(runs.starts)
+        bounds = SessionBounds.of(log)
+        sizes, sessions = bounds.lengths, log["session"].gather(bounds.starts)
         before = sizes + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
     # A step that dropped events since the test was held out must not leave validation with more than its share.
     most = np.ceil(ratios[1] / sum(ratios[:2]) * sizes - 1e-9).astype(np.int64)
