@@ -255,7 +255,7 @@ class ModelContract:
         except ParameterError:
             assert self.model.name == "two-stage"
             return
-        assert (vectors is None) == (not fitted.rows_per_item())
+        assert (vectors is None) == (not fitted.per_item_arrays())
         if vectors is not None:
             assert (vectors.dtype, len(vectors)) == (np.float32, len(task.train.vocabulary) + 1)
             assert len(np.unique(vectors[1:], axis=0)) > 1

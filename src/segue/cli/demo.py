@@ -75,7 +75,7 @@ def demo(
         f"recommend {folder} --items {last}",
         f"fit {visits} --items {products} --like {folder} --out production",
         f"recommend production --item {shlex.quote(product)}",
-        *([f"plot {folder} --color category"] if model.rows_per_item() else []),
+        *([f"plot {folder} --color category"] if model.per_item_arrays() else []),
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",

@@ -90,7 +90,6 @@ class ALS(FactorModel):
     Config = ALSConfig
     config: ALSConfig
     array_names = ("item_factors",)
-    item_arrays = frozenset(array_names)
 
     def check(self, train: Sessions) -> None:
         """Check that a half-life has times; see ``Model.check``."""

@@ -15,7 +15,7 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
-from segue.models.persistence import ModelState
+from segue.models.persistence import ModelBase
 from segue.models.recommendation import Recommendation, recommend_sessions
 from segue.models.requests import (
     Allowed,
@@ -30,7 +30,7 @@ from segue.models.requests import (
 from segue.training.runtime import Runtime
 
 
-class Model(ModelState):
+class Model(ModelBase):
     """A recommender.
 
     A fitted model is immutable and safe to share between threads: methods that would change it return a new one. It

@@ -119,7 +119,6 @@ class BPR(FactorModel):
     Config = BPRConfig
     config: BPRConfig
     array_names = ("item_factors", "item_biases", "scale")
-    item_arrays = frozenset({"item_factors", "item_biases"})
 
     item_biases: Float32[np.ndarray, "N+1"]
     """Biases b."""

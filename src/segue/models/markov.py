@@ -24,19 +24,19 @@ class MarkovConfig(BasketConfig):
 
     smoothing: float = Field(1.0, ge=0)
     """Number of pseudo-transitions added per item, distributed in proportion to popularity."""
-    personal: float = Field(0.0, ge=0, lt=1)
+    history_weight: float = Field(0.0, ge=0, lt=1)
     """Weight of the transitions within the current session; used if its last item occurred earlier in the session."""
 
-    @field_validator("personal")
+    @field_validator("history_weight")
     @classmethod
-    def _personal_of_events(cls, personal: float, info: Any) -> float:
-        if personal and info.data.get("baskets"):
+    def _history_of_events(cls, history_weight: float, info: Any) -> float:
+        if history_weight and info.data.get("baskets"):
             raise without_effect(
                 "with baskets=true, as it counts transitions from event to event", "remove one of them"
             )
-        return personal
+        return history_weight
 
-    search = {**BasketConfig.search, "smoothing": Range(0.01, 30.0, log=True), "personal": Range(0.0, 0.9)}
+    search = {**BasketConfig.search, "smoothing": Range(0.01, 30.0, log=True), "history_weight": Range(0.0, 0.9)}
 
 
 class Markov(BasketModel):
@@ -46,7 +46,7 @@ class Markov(BasketModel):
     recency of its session, ``n_i`` their sum over j, ``a`` the smoothing and ``p_j`` the popularity of j. Only the
     best neighbours of an item keep their ``n_ij``.
 
-    The personalised, unfactorised chain counts per user: with weight ``personal`` the score is the transition
+    The personalised, unfactorised chain counts per user: with weight ``history_weight`` the score is the transition
     probability inside the running history, ``score = (1 - w) P(j | i) + w P_history(j | i)``, and backs off to
     ``P(j | i)`` where the history has not left i before. In a session log the history is the session itself.
 
@@ -101,18 +101,18 @@ class Markov(BasketModel):
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         scores = super()._score(prefixes)
-        if self.config.personal > 0:
-            self._personalise(scores.numpy(), prefixes)
+        if self.config.history_weight > 0:
+            self._add_history(scores.numpy(), prefixes)
         return scores
 
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the best items; a personal chain scores all items."""
-        personal = self.config.personal > 0
-        return (Model._top_k if personal else BasketModel._top_k)(self, prefixes, k, allowed, exclude)
+        """List the best items; with a ``history_weight``, it scores all items."""
+        own_history = self.config.history_weight > 0
+        return (Model._top_k if own_history else BasketModel._top_k)(self, prefixes, k, allowed, exclude)
 
-    def _personalise(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
+    def _add_history(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
         """Mix the transitions inside each prefix into its row of ``scores``."""
         last = last_items(prefixes)
         earlier = Prefixes(prefixes.items, prefixes.starts, np.maximum(prefixes.ends - 1, prefixes.starts))
@@ -120,8 +120,8 @@ class Markov(BasketModel):
         left = prefixes.items[events] == last[rows]
         rows, events = rows[left], events[left]
         count = np.bincount(rows, minlength=len(prefixes))
-        scores[count > 0] *= 1 - self.config.personal
-        share = (self.config.personal / count[rows]).astype(np.float32)
+        scores[count > 0] *= 1 - self.config.history_weight
+        share = (self.config.history_weight / count[rows]).astype(np.float32)
         np.add.at(scores, (rows, prefixes.items[events + 1]), share)
 
 

@@ -1,4 +1,4 @@
-"""The state of a model: configuration, vocabulary and learnt arrays; how it is saved, moved and extended."""
+"""What every model holds, configuration, vocabulary and learnt arrays, and how it is saved, moved and extended."""
 
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -31,7 +31,7 @@ class ModelConfig(BaseModel):
     """Search spaces for tuning, by dotted name of a parameter; within its bounds."""
 
 
-class ModelState(ABC):
+class ModelBase(ABC):
     """The base of every model: configuration, vocabulary and learnt arrays."""
 
     name: ClassVar[str]
@@ -41,8 +41,6 @@ class ModelState(ABC):
     Config: ClassVar[type[ModelConfig]]
     array_names: ClassVar[tuple[str, ...]] = ()
     """Names of the attributes with the learnt arrays."""
-    item_arrays: ClassVar[Set[str]] = frozenset()
-    """Names of the learnt arrays with one row per item index: embeddings and biases."""
     ranks_by_popularity: ClassVar[bool] = False
     """Whether it ranks by popularity by design, so that the linter does not flag it as popularity in disguise."""
 
@@ -129,7 +127,7 @@ class ModelState(ABC):
         """
         self._require_fitted()
         cold = ColdItems.match(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
-        rows = self.rows_per_item()
+        rows = self.per_item_arrays()
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
@@ -138,9 +136,9 @@ class ModelState(ABC):
         arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
         return self._copy(arrays, cold.vocabulary)
 
-    def rows_per_item(self) -> Set[str]:
-        """Return the names of the ``arrays`` that have one row per item, and so grow with the catalogue."""
-        return self.item_arrays
+    def per_item_arrays(self) -> Set[str]:
+        """Return the names of the ``arrays`` with one row per item index (embeddings, biases), for ``add_items``."""
+        return frozenset()
 
     def _unfitted(self) -> Self:
         """Return the model itself, or a new one of the same configuration if it is already fitted."""

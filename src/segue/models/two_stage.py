@@ -282,9 +282,9 @@ class TwoStage(Model):
         """Where the ranker is."""
         return self.ranker.device
 
-    def rows_per_item(self) -> Set[str]:
-        """Return the arrays with one row per item; none unless both models have some. See ``Model.rows_per_item``."""
-        found = {stage: model.rows_per_item() for stage, model in self._stages()}
+    def per_item_arrays(self) -> Set[str]:
+        """Return the arrays with one row per item; none unless both models have some. See ``Model.per_item_arrays``."""
+        found = {stage: model.per_item_arrays() for stage, model in self._stages()}
         return {f"{stage}/{name}" for stage, names in found.items() for name in names if all(found.values())}
 
     def arrays(self) -> dict[str, np.ndarray]:
