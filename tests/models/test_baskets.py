@@ -146,5 +146,5 @@ def test_what_baskets_need_is_said() -> None:
         assert str(caught.value) == (
             f"{model.name}.baskets: needs a log with times and this one has none, got true; leave it out"
         )
-    with pytest.raises(ParameterError, match=r"markov.personal: .* with baskets=true"):
-        Markov(baskets=True, personal=0.1)
+    with pytest.raises(ParameterError, match=r"markov.history_weight: .* with baskets=true"):
+        Markov(baskets=True, history_weight=0.1)
