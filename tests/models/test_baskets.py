@@ -104,7 +104,7 @@ def naive_rules(log: Log, last: Sequence[int], n_items: int) -> list[Fraction]:
     for session in log:
         for y, then in enumerate(session):
             for x in range(max(0, y - 3), y):
-                for before in set(session[x]) & set(last):
+                for _before in set(session[x]) & set(last):
                     for other in set(then):
                         scores[other] += Fraction(1, (y - x) * len(set(last)))
     return scores

@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Bool, Int64
 
 from segue.data.arrays import concatenate_ranges
-from segue.data.events import DAY, ROW, SessionBounds, end_times, sessions_by_end
+from segue.data.events import DAY, ROW, SessionBounds, basket_numbers, end_times, sessions_by_end
 
 GroupBy = Literal["user", "none"]
 """Whether shares are taken of each user's events, or of all events."""
@@ -67,14 +67,31 @@ def last_event(
         rng: draws which event is held out; None takes the last one.
     """
     runs = SessionBounds.of(log)
-    touched = runs.lengths >= least
-    if among is not None:
-        touched &= log["session"].gather(runs.starts).is_in(among.implode()).to_numpy()
+    touched = (runs.lengths >= least) & _among(log, runs, among)
     ends = runs.ends[touched]
     back = 1 if rng is None else 1 + rng.integers(runs.lengths[touched])
     held_out = np.zeros(log.height, dtype=bool)
     held_out[ends - back] = True
     return _split_rows(log, held_out)
+
+
+def last_basket(log: pl.DataFrame, least: int, among: pl.Series | None = None) -> SplitLog:
+    """Hold out the last basket of each session of at least ``least`` baskets; see ``last_event``.
+
+    A basket is made of the events of a session in one second.
+    """
+    runs = SessionBounds.of(log)
+    numbers = basket_numbers(log)
+    counts = numbers[runs.ends - 1] - numbers[runs.starts] + 1
+    touched = (counts >= least) & _among(log, runs, among)
+    return _split_rows(log, (numbers == runs.repeat(numbers[runs.ends - 1])) & runs.repeat(touched))
+
+
+def _among(log: pl.DataFrame, runs: SessionBounds, ids: pl.Series | None) -> Bool[np.ndarray, "s"]:
+    """Tell which sessions have one of these ids; all of them without ids."""
+    if ids is None:
+        return np.ones(len(runs.starts), dtype=bool)
+    return log["session"].gather(runs.starts).is_in(ids.implode()).to_numpy()
 
 
 def from_moment(log: pl.DataFrame, moment: datetime | None) -> SplitLog:

@@ -1,77 +1,18 @@
 """The splits of a protocol: how test and validation are held out, each with its own parameters."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from segue.parameters import KIND, Section
+from segue.parameters import KIND
 from segue.protocols import holdout
+from segue.protocols.base_split import BaseSplit, OrderedSplit
 from segue.protocols.holdout import GroupBy, SplitLog
-from segue.rng import generator
 from segue.validation import idle
-
-
-class BaseSplit(Section, ABC):
-    """A rule that holds out the test part, and the validation part from the rest.
-
-    Parameters whose names begin with ``valid_`` matter only where a validation part is held out.
-    """
-
-    needs_times: ClassVar[bool] = False
-    """Whether the rule makes no sense on a log without times."""
-    divides_sessions: ClassVar[bool] = False
-    """Whether a session can have events in several parts, so that a test case is fed those of earlier parts."""
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether a validation part is held out."""
-        return True
-
-    @property
-    def test_is_disjoint(self) -> bool:
-        """Whether the events of the test are others than those of validation."""
-        return True
-
-    @abstractmethod
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
-        """Hold out the test part of an ordered log."""
-
-    @abstractmethod
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
-        """Hold out the validation part of what is left for training, ``log``; ``test`` is the test part."""
-
-    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
-        """Return the parameters that change a figure, ready for JSON, where a validation part is held out or not."""
-        values = self.model_dump(mode="json")
-        return {name: value for name, value in values.items() if validated or not name.startswith("valid_")}
-
-
-class OrderedSplit(BaseSplit):
-    """A split that holds out the last events, in order of time, or random ones."""
-
-    divides_sessions: ClassVar[bool] = True
-
-    order: Literal["time", "random"] = "time"
-    """time: the last events are held out. random: random events are, which leaks future events into training."""
-    seed: int = Field(0, ge=0)
-    """Seed of the draw in random order."""
-
-    @field_validator("seed")
-    @classmethod
-    def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
-        if seed and info.data.get("order") == "time":
-            raise idle("with order=time, where nothing is drawn", "remove it, or set order=random")
-        return seed
-
-    def _draw(self, part: str) -> np.random.Generator | None:
-        """Return what draws the events to hold out; None where they are the last ones."""
-        return generator(self.seed, "split", part) if self.order == "random" else None
 
 
 class LastDaysSplit(BaseSplit):
@@ -106,6 +47,20 @@ class LastEventSplit(OrderedSplit):
     leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
     """valid_and_test: the last event is for the test, the one before it for validation. valid_only: the last event is
     for both. test_only: the last event is for the test, and there is no validation part."""
+    baskets: bool = False
+    """Instead of the last event hold out the last basket, all events with the time of the last one."""
+
+    @field_validator("baskets")
+    @classmethod
+    def _baskets_in_order(cls, baskets: bool, info: Any) -> bool:
+        if baskets and info.data.get("order") == "random":
+            raise idle("with order=random, where single events are drawn", "remove it, or set order=time")
+        return baskets
+
+    @property
+    def keeps_baskets(self) -> bool:
+        """Whether baskets are held out."""
+        return self.baskets
 
     @property
     def has_validation(self) -> bool:
@@ -119,13 +74,23 @@ class LastEventSplit(OrderedSplit):
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out an event of each session that keeps one for training; shorter sessions are trained on only."""
-        return holdout.last_event(log, 3 if self.leave == "valid_and_test" else 2, rng=self._draw("test"))
+        return self._last(log, 3 if self.leave == "valid_and_test" else 2, None, "test")
 
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
         """Hold out the event before the tested one; or the tested one, or none, where only one event is left out."""
         if self.leave == "valid_and_test":
-            return holdout.last_event(log, 2, test["session"], self._draw("valid"))
+            return self._last(log, 2, test["session"], "valid")
         return SplitLog(log, test if self.leave == "valid_only" else log.clear())
+
+    def _last(self, log: pl.DataFrame, least: int, among: pl.Series | None, part: str) -> SplitLog:
+        if self.baskets:
+            return holdout.last_basket(log, least, among)
+        return holdout.last_event(log, least, among, self._draw(part))
+
+    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
+        """Return the parameters that change a figure, without baskets where there are none."""
+        values = super().hashed_parameters(validated=validated)
+        return values if self.baskets else {name: value for name, value in values.items() if name != "baskets"}
 
 
 class RatioSplit(BaseSplit):
