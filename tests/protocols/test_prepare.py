@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import EmptyDataError, ParameterError
+from segue.evaluation.linter import lint
 from segue.evaluation.measure import evaluate
+from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
@@ -674,3 +676,56 @@ def test_validation_takes_no_more_than_its_share_of_what_a_step_left():
     alone = prepare(log(RETURNS, unit="user"), "session-next", split=split, cleaning=cleaning)
     assert other.valid.groups.tolist() == alone.valid.groups.tolist()
     assert other.train.lengths.tolist() == alone.train.lengths.tolist()
+
+
+def orders():
+    """Histories of orders: four per user, of two items that depend on those of the order before."""
+    return [
+        (user, f"{letter}{(user + order) % 7}", order * DAY + user)
+        for user in range(120)
+        for order in range(4)
+        for letter in "ab"
+    ]
+
+
+BASKETS = {
+    "split": {"kind": "last-event", "baskets": True},
+    "cases": {"targets": "next-basket"},
+    "ranking": {"metrics": ("recall@2",)},
+}
+
+
+def test_the_last_basket_of_each_history_is_one_case():
+    data = prepare(log(orders(), unit="user"), Protocol(), **BASKETS)
+    assert (len(data.test), data.test.counts.tolist()) == (120, [2] * 120)
+    assert data.test.prefixes.lengths.tolist() == [6] * 120
+    assert (data.train.lengths == 4).all()
+    assert data.valid.prefixes.lengths.tolist() == [4] * 120
+    stage = data.statistics()["stages"][0]
+    assert (stage["baskets"], stage["basket_mean"], stage["basket_alone"]) == (480, 2.0, 0.0)
+    found = {
+        baskets: evaluate(Markov(baskets=baskets, smoothing=0).fit(data.train), data).metrics
+        for baskets in (True, False)
+    }
+    # In the order of the file an item of the next basket follows only one item of the last one.
+    assert (found[True]["recall@2"], found[False]["recall@2"] < 0.8) == (1.0, True)
+    assert not [finding for finding in lint(data) if finding.check != "few-test-sessions"]
+
+
+def test_splits_that_divide_baskets_and_logs_without_times_are_refused():
+    with pytest.raises(ParameterError) as caught:
+        prepare(log(orders(), unit="user"), Protocol(), **{**BASKETS, "split": "last-event"})
+    assert str(caught.value) == (
+        "protocol.cases.targets: 'next-basket' needs whole baskets, which 'last-event' divides; "
+        "set protocol.split.baskets=true"
+    )
+    with pytest.raises(ParameterError, match="which 'event-ratio' divides; choose another split"):
+        prepare(log(orders(), unit="user"), Protocol(), **{**BASKETS, "split": "event-ratio"})
+    untimed = log(orders(), unit="user")
+    untimed = Events(untimed.frame.drop("time"), unit="user")
+    with pytest.raises(ParameterError) as caught:
+        prepare(untimed, Protocol(), **BASKETS)
+    assert [line.split(": baskets are")[0] for line in str(caught.value).splitlines()] == [
+        "protocol.split.baskets",
+        "protocol.cases.targets",
+    ]

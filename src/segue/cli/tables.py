@@ -31,6 +31,9 @@ _SIZES = ("events", "sessions", "items", "length_mean")
 _STAGE_WIDTH = 10
 """Characters of a column of statistics: a number up to 99,999,999, or a date above its hour."""
 
+_COMMON = 0.1
+"""Share of the events with the time of the event before, above which baskets are shown."""
+
 _COMPONENTS, _METADATA = 5, 6
 """Components, and columns of an item, that are shown."""
 
@@ -136,12 +139,17 @@ def _span(rows: "Sequence[ModelResult]", metric: str) -> tuple[float, float]:
 def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
     """Show the statistics of a log before and after each step, one column per step and part.
 
+    Those of baskets are left out where few events have the time of the one before.
+
     Args:
         stages: the steps, from ``Dataset.statistics``; an encoding that dropped nothing is left out.
         width: characters per line; columns that do not fit go into further tables.
     """
     stages = [stage for stage in stages if stage["step"] != "encode" or stage["dropped"]]
-    names = [name for name in stages[0] if name not in ("step", "part", "why")]
+    hidden = ["step", "part", "why"]
+    if not any((stage["equal_times"] or 0) > _COMMON * stage["events"] for stage in stages):
+        hidden += [name for name in stages[0] if name.startswith("basket")]
+    names = [name for name in stages[0] if name not in hidden]
     fitting = max(1, (width - max(map(len, names)) - 2) // (_STAGE_WIDTH + 2))
     return [_statistics_table(stages[at : at + fitting], names) for at in range(0, len(stages), fitting)]
 

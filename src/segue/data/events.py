@@ -170,3 +170,10 @@ def sessions_by_end(log: pl.DataFrame, sessions: SessionBounds) -> Int64[np.ndar
     """Return session positions in order of their end, oldest first; equal ends keep their order in the file."""
     ends = pl.DataFrame({"time": end_times(log, sessions), "row": log[ROW].gather(sessions.ends - 1)})
     return ends.select(pl.arg_sort_by("time", "row").cast(pl.Int64)).to_series().to_numpy()
+
+
+def basket_numbers(log: pl.DataFrame) -> Int64[np.ndarray, "n"]:
+    """Return the number of the basket of each event of a sorted log: the events of a session in one second."""
+    second = log[TIME].to_physical() // SECOND
+    begins = second.ne_missing(second.shift(1)) | is_first_event(log)
+    return begins.cast(pl.Int64).cum_sum().to_numpy()

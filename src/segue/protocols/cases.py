@@ -14,8 +14,9 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.parameters import Section
 
-Targets = Literal["every-next", "first", "last", "together"]
-"""The held-out events of a session that become test cases; ``"together"`` makes one case with several targets."""
+Targets = Literal["every-next", "first", "last", "together", "next-basket"]
+"""The held-out events of a session that become test cases. ``"together"`` makes one case with several targets;
+``"next-basket"`` makes one case of the last basket, the events with the time of the last event."""
 
 _HELD_OUT = "__held_out__"
 _NOT_FREE = (SESSION, ITEM, TIME, PART, ROW, _HELD_OUT)
@@ -27,7 +28,9 @@ class CaseRules(Section):
 
     targets: Targets = "every-next"
     """Which held-out events of a session are predicted: every one, the first or the last, each from all earlier events
-    of the session; or all together, as one case with several relevant items, from the events that are not held out."""
+    of the session; or all together, as one case with several relevant items, from the events that are not held out.
+    next-basket: the last basket (all events with the time of the last event) is one case with several relevant
+    items."""
     repeat_targets: bool = True
     """Whether events on items that occurred earlier in the session are also test cases."""
     feed_valid: bool = True
@@ -85,7 +88,7 @@ def encode_cases(
         earlier: logs with earlier events, oldest first; only events of the same sessions are used.
         vocabulary: the known items.
         targets: every held-out event is a target, or only the first or last of each session, or all of them together
-            are the targets of one case, given what is not held out.
+            are the targets of one case, given what is not held out; or those of the last basket are, given all before.
         exclude_seen: items of the prefix are not candidates.
         repeat_targets: an event on an item that occurred earlier in its session can also be a target.
         label: numeric column of ``held_out`` with the label of each target; events without a label are dropped.
@@ -107,6 +110,9 @@ def encode_cases(
     wanted = predicted if repeat_targets else predicted & _new(encoded.items, groups)
     if targets == "together":
         cases = _together(encoded, predicted, wanted, groups, exclude_seen)
+    elif targets == "next-basket":
+        basket = predicted & _in_last_basket(encoded)
+        cases = _together(encoded, basket, wanted & basket, groups, exclude_seen)
     else:
         events = _target_events(encoded, wanted, targets)
         prefixes = encoded.prefixes(encoded.offsets[groups[events]], events)
@@ -144,6 +150,13 @@ def _together(
         exclude_seen,
         offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]),
     )
+
+
+def _in_last_basket(sessions: Sessions) -> Bool[np.ndarray, "n"]:
+    """Tell which events have the time of the last event of their session."""
+    assert sessions.times is not None
+    in_last: np.ndarray = sessions.times == np.repeat(sessions.times[sessions.offsets[1:] - 1], sessions.lengths)
+    return in_last
 
 
 def _target_events(

@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Bool, Int64
 
 from segue.data.arrays import concatenate_ranges
-from segue.data.events import DAY, ROW, SessionBounds, end_times, sessions_by_end
+from segue.data.events import DAY, ROW, SessionBounds, basket_numbers, end_times, sessions_by_end
 
 GroupBy = Literal["user", "none"]
 """Whether shares are taken of each user's events, or of all events."""
@@ -67,14 +67,31 @@ def last_event(
         rng: samples the event to hold out; None holds out the last event.
     """
     bounds = SessionBounds.of(log)
-    touched = bounds.lengths >= least
-    if among is not None:
-        touched &= log["session"].gather(bounds.starts).is_in(among.implode()).to_numpy()
+    touched = (bounds.lengths >= least) & _among(log, bounds, among)
     ends = bounds.ends[touched]
     back = 1 if rng is None else 1 + rng.integers(bounds.lengths[touched])
     held_out = np.zeros(log.height, dtype=bool)
     held_out[ends - back] = True
     return _split_rows(log, held_out)
+
+
+def last_basket(log: pl.DataFrame, least: int, among: pl.Series | None = None) -> SplitLog:
+    """Hold out the last basket of each session of at least ``least`` baskets; see ``last_event``.
+
+    A basket is made of the events of a session in one second.
+    """
+    bounds = SessionBounds.of(log)
+    numbers = basket_numbers(log)
+    counts = numbers[bounds.ends - 1] - numbers[bounds.starts] + 1
+    touched = (counts >= least) & _among(log, bounds, among)
+    return _split_rows(log, (numbers == bounds.repeat(numbers[bounds.ends - 1])) & bounds.repeat(touched))
+
+
+def _among(log: pl.DataFrame, bounds: SessionBounds, ids: pl.Series | None) -> Bool[np.ndarray, "s"]:
+    """Tell which sessions have one of these ids; all of them without ids."""
+    if ids is None:
+        return np.ones(len(bounds.starts), dtype=bool)
+    return log["session"].gather(bounds.starts).is_in(ids.implode()).to_numpy()
 
 
 def from_moment(log: pl.DataFrame, moment: datetime | None) -> SplitLog:

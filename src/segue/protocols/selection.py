@@ -112,9 +112,24 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
             f"protocol.split: '{protocol.split.kind}' needs times and this log has none; "
             "choose ratio or last-event, or map the time column: --columns time=COLUMN"
         )
+    problems += _basket_problems(events, protocol)
     problems += _cleaning_problems(events, protocol)
     if problems:
         raise ParameterError("\n".join(problems))
+
+
+def _basket_problems(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Report what is to be done with baskets on a log without times, or by a split that divides them."""
+    split, targets = protocol.split, protocol.cases.targets
+    wanted = {"split.baskets": split.kind == "last-event" and split.baskets, "cases.targets": targets == "next-basket"}
+    for name in (name for name, given in wanted.items() if given and not events.has_time):
+        yield (
+            f"protocol.{name}: baskets are events of equal time and this log has no times; leave it out, or map the "
+            "column with the times"
+        )
+    if targets == "next-basket" and not split.keeps_baskets:
+        remedy = "set protocol.split.baskets=true" if split.kind == "last-event" else "choose another split"
+        yield f"protocol.cases.targets: 'next-basket' needs whole baskets, which '{split.kind}' divides; {remedy}"
 
 
 def check_cleaning(events: Events, protocol: Protocol) -> None:
@@ -169,8 +184,11 @@ def _label_problems(events: Events, protocol: Protocol) -> Iterator[str]:
     yield from metric_problems(protocol.ranking)
     if not protocol.ranking.labeled:
         return
-    if protocol.cases.targets == "together":
-        yield "protocol.cases.targets: must be every-next, first or last with candidates 'labeled', got 'together'"
+    if protocol.cases.targets in ("together", "next-basket"):
+        yield (
+            "protocol.cases.targets: must be every-next, first or last with candidates 'labeled', got "
+            f"'{protocol.cases.targets}'"
+        )
     dtype = events.frame.schema.get(protocol.cases.label)
     if dtype is None or not dtype.is_numeric():
         numeric = [name for name, kind in events.frame.schema.items() if kind.is_numeric()]

@@ -1,86 +1,18 @@
 """The splits of a protocol: how test and validation are held out, each with its own parameters."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from segue.parameters import KIND, Section
+from segue.parameters import KIND
 from segue.protocols import holdout
+from segue.protocols.base_split import BaseSplit, OrderedSplit
 from segue.protocols.holdout import GroupBy, SplitLog
-from segue.rng import generator
 from segue.validation import without_effect
-
-
-class BaseSplit(Section, ABC):
-    """A rule that holds out the test part, then the validation part of the remaining events.
-
-    Parameters whose names begin with ``valid_`` have an effect only if a validation part is held out.
-    """
-
-    needs_times: ClassVar[bool] = False
-    """Whether the rule requires a log with times."""
-    divides_sessions: ClassVar[bool] = False
-    """Whether a session can have events in several parts, so that earlier parts are input of its test cases."""
-    validation_parameter: ClassVar[str] = "valid_share"
-    """The parameter that says what is held out for validation."""
-    overlaps_in_time: ClassVar[bool] = False
-    """Whether parts overlap in time by design, as each user has a last event of their own."""
-    overlap_remedy: ClassVar[str] = "check the times of the log and how it was split, or choose another protocol.split"
-    """What to do where parts overlap in time."""
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether a validation part is held out: the parameter for it is there and not 0."""
-        return bool(getattr(self, self.validation_parameter, 0))
-
-    @property
-    def test_is_disjoint(self) -> bool:
-        """Whether test and validation have no event in common."""
-        return True
-
-    @abstractmethod
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
-        """Hold out the test part of an ordered log."""
-
-    @abstractmethod
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
-        """Hold out the validation part of the remaining events, ``log``; ``test`` is the test part."""
-
-    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
-        """Return the parameters that affect results, ready for JSON, with or without a validation part."""
-        values = self.model_dump(mode="json")
-        return {name: value for name, value in values.items() if validated or not name.startswith("valid_")}
-
-
-class OrderedSplit(BaseSplit):
-    """A split that holds out the last events, in order of time, or random ones."""
-
-    divides_sessions: ClassVar[bool] = True
-    overlap_remedy: ClassVar[str] = (
-        "users have their last events at different times; the protocol 'global-time' avoids it"
-    )
-
-    order: Literal["time", "random"] = "time"
-    """time: hold out the last events. random: hold out random events, which leaks future events into training."""
-    seed: int = Field(0, ge=0)
-    """Random seed; used with order=random."""
-
-    @field_validator("seed")
-    @classmethod
-    def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
-        if seed and info.data.get("order") == "time":
-            raise without_effect("with order=time, where nothing is random", "remove it, or set order=random")
-        return seed
-
-    def _draw(self, part: str) -> np.random.Generator | None:
-        """Return the generator that samples the events to hold out; None if the last events are held out."""
-        return generator(self.seed, "split", part) if self.order == "random" else None
 
 
 class LastDaysSplit(BaseSplit):
@@ -113,6 +45,20 @@ class LastEventSplit(OrderedSplit):
     leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
     """valid_and_test: the last event is for the test, the one before it for validation. valid_only: the last event is
     for both. test_only: the last event is for the test, and there is no validation part."""
+    baskets: bool = False
+    """Instead of the last event hold out the last basket, all events with the time of the last one."""
+
+    @field_validator("baskets")
+    @classmethod
+    def _baskets_in_order(cls, baskets: bool, info: Any) -> bool:
+        if baskets and info.data.get("order") == "random":
+            raise without_effect("with order=random, where single events are sampled", "remove it, or set order=time")
+        return baskets
+
+    @property
+    def keeps_baskets(self) -> bool:
+        """Whether baskets are held out."""
+        return self.baskets
 
     @property
     def has_validation(self) -> bool:
@@ -126,13 +72,23 @@ class LastEventSplit(OrderedSplit):
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out an event of each session that keeps one for training; shorter ones are used for training only."""
-        return holdout.last_event(log, 3 if self.leave == "valid_and_test" else 2, rng=self._draw("test"))
+        return self._last(log, 3 if self.leave == "valid_and_test" else 2, None, "test")
 
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
         """Hold out the event before the test event; with one held-out event, the test event itself or none."""
         if self.leave == "valid_and_test":
-            return holdout.last_event(log, 2, test["session"], self._draw("valid"))
+            return self._last(log, 2, test["session"], "valid")
         return SplitLog(log, test if self.leave == "valid_only" else log.clear())
+
+    def _last(self, log: pl.DataFrame, least: int, among: pl.Series | None, part: str) -> SplitLog:
+        if self.baskets:
+            return holdout.last_basket(log, least, among)
+        return holdout.last_event(log, least, among, self._draw(part))
+
+    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
+        """Return the parameters that change a figure, without baskets where there are none."""
+        values = super().hashed_parameters(validated=validated)
+        return values if self.baskets else {name: value for name, value in values.items() if name != "baskets"}
 
 
 class RatioSplit(BaseSplit):

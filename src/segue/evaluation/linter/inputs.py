@@ -155,7 +155,9 @@ def equal_times(data: Dataset) -> Issue | None:
     return Issue(
         f"in {same:,} of {total:,} training sessions of two events or more, all events have the same time: the order "
         "of the file is taken as the order of the events, which it may not be; "
-        "if they are baskets, choose models that ignore the order (item-knn, als, bpr)"
+        "if they are baskets, choose models that ignore the order (item-knn, als, bpr), or take users' histories as "
+        "sessions (--columns session=USER): then baskets=true of markov and sequential-rules, basket=equal-times of "
+        "fpmc and protocol.cases.targets=next-basket go from basket to basket"
     )
 
 
