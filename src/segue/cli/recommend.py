@@ -27,6 +27,10 @@ def recommend(
         list[str] | None,
         typer.Option(help="Further values of each event, for models that read them: shop=a,b or user=anna."),
     ] = None,
+    upcoming: Annotated[
+        list[str] | None,
+        typer.Option(help="What is known of the event to predict, for models that read it: time=2026-01-31T20:10."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Recommend the next items for a session.
@@ -42,7 +46,9 @@ def recommend(
     session = _session(items, item or [])
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    answer = model.recommend(session, k, exclude_seen=exclude_seen, context=_context(context or []))
+    answer = model.recommend(
+        session, k, exclude_seen=exclude_seen, context=_context(context or []), upcoming=_upcoming(upcoming)
+    )
     if as_json:
         typer.echo(dumps(asdict(answer)))
         return
@@ -70,6 +76,14 @@ def _session(items: str | None, each: list[str]) -> list[str]:
     if not any(session):
         raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
     return [text for text in session if text]
+
+
+def _upcoming(texts: list[str] | None) -> dict[str, str | None] | None:
+    """Parse ``["time=2026-01-31T20:10", "shop=a"]``; an empty value is unknown."""
+    pairs = [entry.partition("=") for entry in texts or []]
+    if wrong := [name for name, separator, _ in pairs if not separator]:
+        raise ParameterError(f"--upcoming: must be NAME=VALUE, got '{wrong[0]}'")
+    return {name.strip(): value.strip() or None for name, _, value in pairs} or None
 
 
 def _context(texts: list[str]) -> dict[str, Any]:

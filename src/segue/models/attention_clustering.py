@@ -103,6 +103,7 @@ class AttentionClustering(SequenceModel):
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Say how many clusters are in use."""
+        yield from super().remarks(train)
         if self.config.clustering:
             yield f"{self.share_in_use():.0%} of {self.config.clusters} clusters hold items"
 

@@ -1,13 +1,13 @@
 """Recommendations for running sessions, and models that follow a session event by event."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int, Int64
 
-from segue.data.sessions import Prefixes
+from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.models.requests import Allowed, EventContext, Excluded, encode_sessions
 
@@ -43,6 +43,7 @@ def recommend_sessions(
     *,
     exclude_seen: bool,
     context: EventContext,
+    upcoming: Upcoming | None = None,
 ) -> list[Recommendation]:
     """Recommend items for running sessions; the most popular ones where no item of a session is known.
 
@@ -53,9 +54,10 @@ def recommend_sessions(
         k: number of items.
         exclude_seen: leave out the items of the session.
         context: see ``encode_sessions``.
+        upcoming: what is known of the event to predict in each session.
     """
     encoded = [vocabulary.index(session) for session in sessions]
-    prefixes = encode_sessions(encoded, vocabulary, context)
+    prefixes = replace(encode_sessions(encoded, vocabulary, context), upcoming=upcoming)
     seen = [[item for item in session if item] for session in encoded]
     exclude = Prefixes.from_lists([np.array(one, dtype=np.int32) for one in seen]) if exclude_seen else None
     empty = prefixes.lengths == 0
