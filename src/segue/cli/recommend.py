@@ -1,7 +1,7 @@
 """`segue recommend`: recommend items for a session."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,9 @@ import segue
 from segue.cli import options
 from segue.cli.terminal import terminal
 from segue.errors import ParameterError
+
+if TYPE_CHECKING:
+    from segue.data.vocabulary import Vocabulary
 
 
 def recommend(
@@ -23,6 +26,14 @@ def recommend(
     ] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="Number of items to recommend.")] = 10,
     exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Exclude items of the session.")] = False,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(help="Recommend only these items, ids or names separated by commas; repeat for more."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Never recommend these items, ids or names separated by commas; repeat for more."),
+    ] = None,
     context: Annotated[
         list[str] | None,
         typer.Option(help="Further values of each event, for models that read them: shop=a,b or user=anna."),
@@ -47,7 +58,13 @@ def recommend(
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
     answer = model.recommend(
-        session, k, exclude_seen=exclude_seen, context=_context(context or []), upcoming=_upcoming(upcoming)
+        session,
+        k,
+        exclude_seen=exclude_seen,
+        allowed=_listed(allowed, vocabulary),
+        exclude=_listed(exclude, vocabulary),
+        context=_context(context or []),
+        upcoming=_upcoming(upcoming),
     )
     if as_json:
         typer.echo(dumps(asdict(answer)))
@@ -76,6 +93,18 @@ def _session(items: str | None, each: list[str]) -> list[str]:
     if not any(session):
         raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
     return [text for text in session if text]
+
+
+def _listed(texts: list[str] | None, vocabulary: "Vocabulary") -> list[str] | None:
+    """Split texts at commas, but for the name of an item that contains some."""
+    if texts is None:
+        return None
+    whole = vocabulary.index(texts)
+    return [
+        part.strip()
+        for text, index in zip(texts, whole, strict=True)
+        for part in ([text] if index else text.split(","))
+    ]
 
 
 def _upcoming(texts: list[str] | None) -> dict[str, str | None] | None:

@@ -22,6 +22,7 @@ from segue.models.requests import (
     EventContext,
     Excluded,
     Session,
+    allowed_items,
     check_training,
     encode_upcoming,
     event_context,
@@ -181,6 +182,8 @@ class Model(ModelState):
         k: int = 10,
         *,
         exclude_seen: bool = False,
+        allowed: Session | None = None,
+        exclude: Session | None = None,
         context: EventContext | None = None,
         upcoming: EventContext | None = None,
     ) -> Recommendation: ...
@@ -192,6 +195,8 @@ class Model(ModelState):
         k: int = 10,
         *,
         exclude_seen: bool = False,
+        allowed: Session | None = None,
+        exclude: Session | None = None,
         context: EventContext | None = None,
         upcoming: EventContext | None = None,
     ) -> list[Recommendation]: ...
@@ -202,6 +207,8 @@ class Model(ModelState):
         k: int = 10,
         *,
         exclude_seen: bool = False,
+        allowed: Session | None = None,
+        exclude: Session | None = None,
         context: EventContext | None = None,
         upcoming: EventContext | None = None,
     ) -> Recommendation | list[Recommendation]:
@@ -212,6 +219,8 @@ class Model(ModelState):
                 list of no sessions; a session without events is ``[[]]``.
             k: number of items.
             exclude_seen: leave out the items of the running session.
+            allowed: ids or names of the items that may be recommended; None for all.
+            exclude: ids or names of items that must not be recommended.
             context: further values of each event, for models that read them: ``time`` and columns of the log, each
                 a list as long as the session or one value for all its events; for a list of sessions, one of these
                 per session. Missing values are unknown and contribute nothing.
@@ -225,7 +234,8 @@ class Model(ModelState):
 
         Raises:
             ParameterError: ``k`` is below 1 or above the number of items, ``sessions`` is neither one session nor a
-                list of sessions, or ``context`` or ``upcoming`` does not fit.
+                list of sessions, ``allowed`` or ``exclude`` holds an unknown item, or ``context`` or ``upcoming`` does
+                not fit.
         """
         self._require_fitted()
         known = len(self.vocabulary)
@@ -234,7 +244,14 @@ class Model(ModelState):
         columns = event_context(context, several=several, model=self.name, known=self.context_columns)
         ahead = encode_upcoming(upcoming, len(raw), several=several, model=self.name, known=self.upcoming_columns)
         answers = recommend_sessions(
-            self.vocabulary, self._top_k, raw, k, exclude_seen=exclude_seen, context=columns, upcoming=ahead
+            self.vocabulary,
+            self._top_k,
+            raw,
+            k,
+            exclude_seen=exclude_seen,
+            allowed=allowed_items(self.vocabulary, allowed, exclude),
+            context=columns,
+            upcoming=ahead,
         )
         return answers if several else answers[0]
 

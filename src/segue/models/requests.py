@@ -204,6 +204,40 @@ def item_filters(
     )
 
 
+def allowed_items(
+    vocabulary: Vocabulary, allowed: Session | None, exclude: Session | None
+) -> Bool[np.ndarray, "M"] | None:
+    """Return the items that may be recommended as a mask over item indices; None for all.
+
+    Args:
+        vocabulary: the catalogue.
+        allowed: ids or names of the items that may be; None for all.
+        exclude: ids or names of items that must not be.
+
+    Raises:
+        ParameterError: one of them is no list, or holds an unknown item.
+    """
+    if allowed is None and exclude is None:
+        return None
+    mask = np.full(len(vocabulary) + 1, allowed is None)
+    mask[_indices(vocabulary, allowed, "allowed")] = True
+    mask[_indices(vocabulary, exclude, "exclude")] = False
+    mask[PADDING] = False
+    return mask
+
+
+def _indices(vocabulary: Vocabulary, items: Session | None, name: str) -> list[int]:
+    if items is not None and not _is_list(items):
+        raise ParameterError(f"{name}: must be a list of item ids or names, got {items!r}; write [{items!r}]")
+    raw = [] if items is None else _plain_ids(items)
+    found = vocabulary.index(raw)
+    if PADDING in found:
+        unknown = raw[found.index(PADDING)]
+        guess = vocabulary.names.did_you_mean(str(unknown)) or "; leave it out"
+        raise ParameterError(f"{name}: must hold ids or names of known items, got {unknown!r}{guess}")
+    return found
+
+
 def _mask(vocabulary: Vocabulary, allowed: Allowed) -> Bool[np.ndarray, "M"]:
     given, items = as_array(allowed, "allowed"), len(vocabulary)
     if given.dtype == np.bool_:
