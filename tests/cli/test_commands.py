@@ -246,6 +246,9 @@ def test_items_are_named_and_near_ones_suggested(tmp_path: Path) -> None:
     assert asked("--item", ids[spatula], "--item", ids[pan]) == by_id
     assert asked("--item", spatula, "--item", pan) == by_id
     assert asked("--item", f" {spatula.upper()}", "--item", ids[pan]) == by_id
+    filtered = asked("--item", spatula, "--allowed", pan, "--allowed", f"{ids[spatula]},1001")
+    assert sorted(filtered["items"]) == sorted([ids[pan], ids[spatula], 1001])
+    assert ids[pan] not in asked("--item", spatula, "--exclude", pan)["items"]
     assert asked("--items", spatula)["unknown"] == ["Silicone spatula", "sand"]
     shown = segue("recommend", folder, "--item", "Frying pan, blak", "--item", "Silicone spatul", "--item", pan).out
     assert f"not in the training data: 'Frying pan, blak'; did you mean '{pan}' ({ids[pan]})" in shown

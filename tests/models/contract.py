@@ -131,6 +131,11 @@ class ModelContract:
     def test_unknown_items_are_ignored_and_named(self, fitted: Model) -> None:
         answer = fitted.recommend([104, "never seen", 107], k=5)
         assert answer == _replace_unknown(fitted.recommend([104, 107], k=5), ["never seen"])
+        full = fitted.recommend([104, 107], k=20).items
+        some = [str(full[3]), full[0], full[7]]  # In any order, and an id may be text.
+        assert fitted.recommend([104, 107], k=5, allowed=some).items == [full[0], full[3], full[7]]
+        left = [item for number, item in enumerate(full) if number not in (0, 3, 7)]
+        assert fitted.recommend([104, 107], k=5, exclude=some).items == left[:5]
         nothing = fitted.recommend(["never seen"], k=5)
         assert (nothing.source, nothing.unknown) == ("popularity", ["never seen"])
         assert len(nothing.items) == 5

@@ -8,5 +8,5 @@ TEXT = (Path(__file__).parent.parent.parent / "docs" / "context.md").read_text(e
 
 def test_the_examples_run() -> None:
     examples = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     exec("".join(examples), {})

@@ -1,5 +1,7 @@
 """Popularity: in the whole log, in its last days, in the current session."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from chains import favourites, prefixes, sessions, skewed
 from contract import ModelContract
 
+from segue.data.sessions import Sessions, Upcoming
 from segue.errors import ParameterError
 from segue.models.popularity import Popularity
 from segue.models.session_popularity import SessionPopularity
@@ -20,6 +23,12 @@ class TestPopularity(ModelContract):
 class TestWindowedPopularity(ModelContract):
     model = Popularity
     parameters: ClassVar = {"window_days": 60}
+    make_task = staticmethod(skewed)
+
+
+class TestSeasonalPopularity(ModelContract):
+    model = Popularity
+    parameters: ClassVar = {"season": "hour"}
     make_task = staticmethod(skewed)
 
 
@@ -64,3 +73,55 @@ def test_session_popularity_counts_the_session_and_breaks_ties_by_the_log() -> N
     scores = model.score(prefixes([4, 1, 4], []))
     expected = [[0, 1 + 1 / 4, 2 / 4, 3 / 4, 2], [0, 1 / 4, 2 / 4, 3 / 4, 0]]
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-6)
+
+
+def seconds(*texts: str) -> np.ndarray:
+    return np.array([int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) for text in texts])
+
+
+def coffee_and_wine() -> Sessions:
+    """Items 1 and 2 on mornings and evenings of two Mondays, a Tuesday and a Wednesday in spring."""
+    log = sessions([[1, 2, 2], [1, 1, 2], [3, 3]], 4)
+    mondays = ("2026-03-02T08:10", "2026-03-02T20:00", "2026-03-02T20:59")
+    later = ("2026-04-06T08:00", "2026-04-06T08:59", "2026-04-07T20:30")
+    return replace(log, times=seconds(*mondays, *later, "2026-04-08T23:00", "2026-04-08T23:01"))
+
+
+def at(*texts: str):
+    return replace(prefixes(*([1] for _ in texts)), upcoming=Upcoming(np.arange(len(texts)), seconds(*texts)))
+
+
+def test_a_season_counts_its_own_events_and_is_smoothed_by_all() -> None:
+    # 3, 3 and 2 of 8 events are on items 1, 2 and 3; four pseudo-events are 1.5, 1.5 and 1 of them.
+    by_hour = Popularity(season="hour", smoothing=4).fit(coffee_and_wine())
+    found = by_hour.score(at("2026-07-01T08:30", "2026-07-01T20:00", "2026-07-01T12:00"))
+    assert found[:, 1:].tolist() == [[4.5, 1.5, 1, 0], [1.5, 4.5, 1, 0], [1.5, 1.5, 1, 0]]
+    by_weekday = Popularity(season="weekday", smoothing=0).fit(coffee_and_wine())
+    assert by_weekday.score(at("2026-07-06T01:00", "2026-07-07T01:00"))[:, 1:].tolist() == [[3, 2, 0, 0], [0, 1, 0, 0]]
+    by_month = Popularity(season="month", smoothing=0).fit(coffee_and_wine())
+    assert by_month.score(at("2025-03-31T23:59", "2025-04-01T00:00"))[:, 1:].tolist() == [[1, 2, 0, 0], [2, 1, 2, 0]]
+
+
+def test_without_a_time_the_season_is_unknown_and_all_events_count() -> None:
+    model = Popularity(season="hour").fit(coffee_and_wine())
+    assert model.score(prefixes([1])).tolist() == [[0, 3, 3, 2, 0]]
+    assert model.recommend([103], 1, upcoming={"time": "2026-07-01T20:00"}).items == [102]
+    assert model.recommend([103], 1, upcoming={"time": "2026-07-01T08:00"}).items == [101]
+    with pytest.raises(ParameterError, match="upcoming: popularity reads nothing of the event to predict, got 'time'"):
+        Popularity().fit(coffee_and_wine()).recommend([103], 1, upcoming={"time": "2026-07-01T20:00"})
+
+
+def test_a_season_in_a_window_counts_the_window_alone() -> None:
+    model = Popularity(season="hour", smoothing=0, window_days=3).fit(coffee_and_wine())
+    assert model.score(at("2026-07-01T08:00", "2026-07-01T20:00"))[:, 1:].tolist() == [[2, 0, 0, 0], [0, 1, 0, 0]]
+
+
+def test_seasons_need_times_and_no_growth() -> None:
+    with pytest.raises(
+        ParameterError, match=r"popularity\.season: needs a log with times .* got hour; leave season out"
+    ):
+        Popularity(season="hour").fit(sessions([[1, 2]], 2, times=False))
+    with pytest.raises(ParameterError, match=r"popularity\.season: .* with growth=true"):
+        Popularity(season="hour", growth=True, window_days=7)
+    with pytest.raises(ParameterError, match=r"popularity\.smoothing: .* without season"):
+        Popularity(smoothing=3)

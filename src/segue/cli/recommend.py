@@ -12,6 +12,7 @@ from segue.cli.terminal import terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
+    from segue.data.vocabulary import Vocabulary
     from segue.models.base import Model
     from segue.models.session_attention import SessionAttention
 
@@ -28,9 +29,21 @@ def recommend(
     ] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="Number of items to recommend.")] = 10,
     exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Exclude items of the session.")] = False,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(help="Recommend only these items, ids or names separated by commas; repeat for more."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Never recommend these items, ids or names separated by commas; repeat for more."),
+    ] = None,
     context: Annotated[
         list[str] | None,
         typer.Option(help="Further values of each event, for models that read them: shop=a,b or user=anna."),
+    ] = None,
+    upcoming: Annotated[
+        list[str] | None,
+        typer.Option(help="What is known of the event to predict, for models that read it: time=2026-01-31T20:10."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show gate, attention and cluster of each event (attention-clustering).")
@@ -59,7 +72,15 @@ def recommend(
         checked_picture(out)
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    answer = model.recommend(session, k, exclude_seen=exclude_seen, context=values)
+    answer = model.recommend(
+        session,
+        k,
+        exclude_seen=exclude_seen,
+        allowed=_listed(allowed, vocabulary),
+        exclude=_listed(exclude, vocabulary),
+        context=values,
+        upcoming=_upcoming(upcoming),
+    )
     attention = _attention(model, session, values) if explain else None
     if out is not None and attention is not None:
         attention.write(out)
@@ -105,6 +126,26 @@ def _session(items: str | None, each: list[str]) -> list[str]:
     if not any(session):
         raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
     return [text for text in session if text]
+
+
+def _listed(texts: list[str] | None, vocabulary: "Vocabulary") -> list[str] | None:
+    """Split texts at commas, but for the name of an item that contains some."""
+    if texts is None:
+        return None
+    whole = vocabulary.index(texts)
+    return [
+        part.strip()
+        for text, index in zip(texts, whole, strict=True)
+        for part in ([text] if index else text.split(","))
+    ]
+
+
+def _upcoming(texts: list[str] | None) -> dict[str, str | None] | None:
+    """Parse ``["time=2026-01-31T20:10", "shop=a"]``; an empty value is unknown."""
+    pairs = [entry.partition("=") for entry in texts or []]
+    if wrong := [name for name, separator, _ in pairs if not separator]:
+        raise ParameterError(f"--upcoming: must be NAME=VALUE, got '{wrong[0]}'")
+    return {name.strip(): value.strip() or None for name, _, value in pairs} or None
 
 
 def _context(texts: list[str]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def read_cases(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabular
         columns=_read_table(folder, f"{name}/{_COLUMNS}"),
     )
     return Cases(
-        prefixes=whole.prefixes(_read_array(folder, f"{name}/starts.npy"), _read_array(folder, f"{name}/ends.npy")),
+        prefixes=whole.prefixes(
+            _read_array(folder, f"{name}/starts.npy"), _read_array(folder, f"{name}/ends.npy"), ahead=True
+        ),
         targets=_read_array(folder, f"{name}/targets.npy"),
         groups=_read_array(folder, f"{name}/groups.npy"),
         exclude_seen=exclude_seen,

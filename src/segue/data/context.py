@@ -173,6 +173,27 @@ def check_features(features: Sequence[str], train: Sessions) -> Iterator[str]:
             yield f"'{name}' must be a column of {wanted}, got {column.dtype}; leave it out or convert it"
 
 
+def check_upcoming(features: Sequence[str], train: Sessions) -> Iterator[str]:
+    """Yield what is wrong with the names of features of the event to predict; see ``check_features``."""
+    for name, _ in map(_parse, features):
+        of_items = name in train.vocabulary.metadata and name not in TIME_FEATURES
+        if name == "gap" or of_items:
+            why = "describes the item to predict" if of_items else "is not known before the event"
+            yield f"'{name}' {why}; name hour, weekday or a column of the log that is known beforehand"
+    yield from check_features(features, train)
+
+
+def depend_on_item(features: Sequence[str], train: Sessions) -> Iterator[str]:
+    """Yield the columns among features that have one value per item, judged by the items of several events."""
+    for name, _ in map(_parse, features):
+        if train.columns is None or name in TIME_FEATURES or name not in train.columns.columns:
+            continue
+        values = pl.DataFrame({"item": train.items, "value": train.columns[name]}).drop_nulls()
+        items = values.group_by("item").agg(pl.len(), pl.col("value").n_unique()).filter(pl.col("len") > 1)
+        if len(items) and (items["value"] == 1).all() and values["value"].n_unique() > 1:
+            yield name
+
+
 def kind_of(column: pl.Series) -> Kind | None:
     """Return the default kind of a column: decimals are numbers; text, integers and booleans categories; None else."""
     if column.dtype.is_float():

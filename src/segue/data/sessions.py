@@ -53,9 +53,12 @@ class Sessions:
         """Return every whole session as a prefix."""
         return self.prefixes(self.offsets[:-1], self.offsets[1:])
 
-    def prefixes(self, starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"]) -> "Prefixes":
-        """Return the ranges of events between starts and ends."""
-        return Prefixes(self.items, starts, ends, self.times, self.columns, self.context, self.vocabulary)
+    def prefixes(
+        self, starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"], *, ahead: bool = False
+    ) -> "Prefixes":
+        """Return the ranges of events between starts and ends; ``ahead`` if the event at each end is predicted."""
+        upcoming = Upcoming(ends, self.times, self.columns) if ahead else None
+        return Prefixes(self.items, starts, ends, self.times, self.columns, self.context, self.vocabulary, upcoming)
 
     def require_valid(self, name: str) -> None:
         """Refuse sessions whose offsets or item indices do not match their arrays and their vocabulary.
@@ -159,6 +162,27 @@ class Sessions:
 
 
 @dataclass(frozen=True, eq=False)
+class Upcoming:
+    """What is known beforehand of the events to predict; their items are not.
+
+    Attributes:
+        events: the event of each prefix, by its position in the arrays below.
+        times: seconds since 1970, or None.
+        columns: further columns of the log, or None.
+    """
+
+    events: Int64[np.ndarray, "B"]
+    times: Int64[np.ndarray, "n"] | None = None
+    columns: Columns | None = None
+
+    def as_prefixes(self) -> "Prefixes":
+        """Return each event as a prefix of its own, without its item."""
+        starts, none = np.arange(len(self.events)), np.zeros(len(self.events), dtype=np.int32)
+        times = None if self.times is None else self.times[self.events]
+        return Prefixes(none, starts, starts + 1, times, None if self.columns is None else self.columns[self.events])
+
+
+@dataclass(frozen=True, eq=False)
 class Prefixes:
     """Sessions so far, to be scored: index pairs into shared arrays, never copies.
 
@@ -172,6 +196,7 @@ class Prefixes:
         columns: further columns of the log, one row per event; None if there are none.
         context: encoded context features of each event, see ``segue.data.context``.
         vocabulary: the vocabulary of the item indices, which models compare with their own; None if unknown.
+        upcoming: what is known of the event after each prefix, the one to predict; None if nothing is.
     """
 
     items: Int32[np.ndarray, "n"]
@@ -181,6 +206,7 @@ class Prefixes:
     columns: Columns | None = None
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
+    upcoming: Upcoming | None = None
 
     @classmethod
     def from_lists(
@@ -235,7 +261,8 @@ class Prefixes:
         return len(self.starts)
 
     def __getitem__(self, rows: slice | Int[np.ndarray, "_"]) -> "Prefixes":
-        return replace(self, starts=self.starts[rows], ends=self.ends[rows])
+        upcoming = self.upcoming and replace(self.upcoming, events=self.upcoming.events[rows])
+        return replace(self, starts=self.starts[rows], ends=self.ends[rows], upcoming=upcoming)
 
     def tail(self, max_length: int) -> "Prefixes":
         """Return the last ``max_length`` events of each prefix in new arrays, which no two prefixes share."""

@@ -120,6 +120,7 @@ class AttentionClustering(SequenceModel):
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Yield a note on the number of clusters in use."""
+        yield from super().remarks(train)
         if self.config.clustering:
             yield f"{self.share_in_use():.0%} of {self.config.clusters} clusters contain items"
 

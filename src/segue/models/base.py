@@ -22,7 +22,9 @@ from segue.models.requests import (
     EventContext,
     Excluded,
     Session,
+    allowed_items,
     check_training,
+    encode_upcoming,
     event_context,
     item_filters,
     session_lists,
@@ -168,9 +170,22 @@ class Model(ModelBase):
         """Columns of the log, besides item and time, that the model reads of each event."""
         return ()
 
+    @property
+    def upcoming_columns(self) -> Sequence[str]:
+        """What the model reads of the event to predict: ``time`` and columns of the log."""
+        return ()
+
     @overload
     def recommend(
-        self, sessions: Session, k: int = 10, *, exclude_seen: bool = False, context: EventContext | None = None
+        self,
+        sessions: Session,
+        k: int = 10,
+        *,
+        exclude_seen: bool = False,
+        allowed: Session | None = None,
+        exclude: Session | None = None,
+        context: EventContext | None = None,
+        upcoming: EventContext | None = None,
     ) -> Recommendation: ...
 
     @overload
@@ -180,7 +195,10 @@ class Model(ModelBase):
         k: int = 10,
         *,
         exclude_seen: bool = False,
+        allowed: Session | None = None,
+        exclude: Session | None = None,
         context: EventContext | None = None,
+        upcoming: EventContext | None = None,
     ) -> list[Recommendation]: ...
 
     def recommend(
@@ -189,7 +207,10 @@ class Model(ModelBase):
         k: int = 10,
         *,
         exclude_seen: bool = False,
+        allowed: Session | None = None,
+        exclude: Session | None = None,
         context: EventContext | None = None,
+        upcoming: EventContext | None = None,
     ) -> Recommendation | list[Recommendation]:
         """Recommend the next items of current sessions, which need not occur in the training log.
 
@@ -198,9 +219,13 @@ class Model(ModelBase):
                 list without sessions; a session without events is ``[[]]``.
             k: number of items.
             exclude_seen: whether to exclude the items of the current session.
+            allowed: ids or names of the items that may be recommended; None for all.
+            exclude: ids or names of items that must not be recommended.
             context: further values of each event, for models that read them: ``time`` and columns of the log, each
                 a list as long as the session or one value for all its events; for a list of sessions, one of these
                 per session. Missing values are unknown and contribute nothing.
+            upcoming: what is known of the event to predict, such as its time, for models that read it
+                (``upcoming_columns``): one value per name; for a list of sessions one per session, or one for all.
 
         Returns:
             One ``Recommendation`` for one session, a list for a list of sessions. Unknown items are dropped from
@@ -209,14 +234,25 @@ class Model(ModelBase):
 
         Raises:
             ParameterError: ``k`` is below 1 or above the number of items, ``sessions`` is neither one session nor a
-                list of sessions, or ``context`` does not fit.
+                list of sessions, ``allowed`` or ``exclude`` holds an unknown item, or ``context`` or ``upcoming`` does
+                not fit.
         """
         self._require_fitted()
         known = len(self.vocabulary)
         k = whole_number(k, "k", f"must be between 1 and the {known} known items", 1, known)
         raw, several = session_lists(sessions)
         columns = event_context(context, several=several, model=self.name, known=self.context_columns)
-        answers = recommend_sessions(self.vocabulary, self._top_k, raw, k, exclude_seen=exclude_seen, context=columns)
+        ahead = encode_upcoming(upcoming, len(raw), several=several, model=self.name, known=self.upcoming_columns)
+        answers = recommend_sessions(
+            self.vocabulary,
+            self._top_k,
+            raw,
+            k,
+            exclude_seen=exclude_seen,
+            allowed=allowed_items(self.vocabulary, allowed, exclude),
+            context=columns,
+            upcoming=ahead,
+        )
         return answers if several else answers[0]
 
     def _require_prefixes(self, prefixes: Prefixes) -> None:

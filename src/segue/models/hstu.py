@@ -245,5 +245,6 @@ class HSTU(SequenceModel):
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Say where the times were missing."""
+        yield from super().remarks(train)
         if train.times is None:
             yield "the log has no times, so the time bias was left out: not like for like with published results"

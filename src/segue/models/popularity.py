@@ -1,18 +1,29 @@
 """Popularity: the same list for everyone."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
 import numpy as np
+import polars as pl
 import torch
-from jaxtyping import Float32, Int64
-from pydantic import Field
+from jaxtyping import Bool, Float32, Float64, Int64
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from segue.data.cases import Cases
+from segue.data.events import TIME
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.spaces import Choice
 from segue.training.runtime import Runtime
+from segue.validation import idle
+
+Season = Literal["hour", "weekday", "month"]
+
+_SEASONS: Mapping[Season, int] = {"hour": 24, "weekday": 7, "month": 12}
+"""How many there are of each."""
 
 
 class PopularityConfig(ModelConfig):
@@ -22,6 +33,26 @@ class PopularityConfig(ModelConfig):
     """Count only the events of this number of most recent days of the training log; none counts all events."""
     growth: bool = False
     """Score items by the increase of their count over the previous window of equal length; needs window_days."""
+
+    season: Season | None = None
+    """Count the events in the same hour of the day, day of the week or month as the event to predict, in UTC; none, and
+    where its time is unknown, counts all."""
+    smoothing: float = Field(10.0, ge=0)
+    """With season: number of events added to each season, distributed by popularity."""
+
+    @field_validator("season")
+    @classmethod
+    def _season_of_counts(cls, season: Season | None, info: Any) -> Season | None:
+        if season is not None and info.data.get("growth"):
+            raise idle("with growth=true, which compares two windows", "remove one of them")
+        return season
+
+    @field_validator("smoothing")
+    @classmethod
+    def _smoothing_of_seasons(cls, smoothing: float, info: Any) -> float:
+        if smoothing != cls.model_fields["smoothing"].default and info.data.get("season") is None:
+            raise idle("without season", "set season, or remove it")
+        return smoothing
 
     search = {"window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0))}
 
@@ -33,6 +64,9 @@ class Popularity(Model):
     ``growth`` and ``m_j`` events in the window before, ``score(j) = (n_j - m_j) / sqrt(n_j + m_j)``: how many standard
     deviations the count has grown, if events come at random. An item without an event in either window comes last.
 
+    With ``season``, ``score(j) = n_j(s) + a p_j``: the events on item j in the season s of the event to predict, for
+    example on Mondays, its share ``p_j`` of all events, and the smoothing ``a``.
+
     Source: the POP baseline of Hidasi et al. 2016 (arXiv 1511.06939); the window is the trend baseline of
     Ludewig and Jannach 2018 (arXiv 1803.09587).
     """
@@ -42,16 +76,28 @@ class Popularity(Model):
     Config = PopularityConfig
     config: PopularityConfig
     ranks_by_popularity = True
-    array_names = ("counts",)
+    array_names = ("counts", "seasonal")
 
     counts: Float32[np.ndarray, "N+1"]
     """Score per item index."""
+    seasonal: Float32[np.ndarray, "S N+1"]
+    """Score per season and item index; no row without seasons."""
+
+    @property
+    def upcoming_columns(self) -> Sequence[str]:
+        """The time of the event to predict, where there are seasons; see ``Model.upcoming_columns``."""
+        return (TIME,) if self.config.season else ()
 
     def check(self, train: Sessions) -> None:
         """Check that a window has times, and growth a window; see ``Model.check``."""
         if self.config.growth and self.config.window_days is None:
             raise ParameterError(
                 f"{self.name}.growth: needs window_days, the length of the windows to compare, got window_days none"
+            )
+        if self.config.season is not None and train.times is None:
+            raise ParameterError(
+                f"{self.name}.season: needs a log with times and this one has none, got {self.config.season}; "
+                "leave season out"
             )
         if self.config.window_days is not None and train.times is None:
             raise ParameterError(
@@ -65,17 +111,42 @@ class Popularity(Model):
             before = self._count(train, 1)
             growth = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
             counts = np.where(counts + before > 0, growth, growth.min(initial=0.0) - 1.0)
-        self.restore({"counts": counts.astype(np.float32)}, train.vocabulary)
+        seasonal = self._count_by_season(train, counts)
+        arrays = {"counts": counts.astype(np.float32), "seasonal": seasonal.astype(np.float32)}
+        self.restore(arrays, train.vocabulary)
+
+    def _count_by_season(self, train: Sessions, counts: Int64[np.ndarray, "N+1"]) -> Float64[np.ndarray, "S N+1"]:
+        season, size = self.config.season, len(counts)
+        if season is None or train.times is None:
+            return np.zeros((0, size))
+        inside = self._inside(train, 0)
+        cells = seasons(train.times[inside], season) * size + train.items[inside]
+        number = _SEASONS[season]
+        by_season = np.bincount(cells, minlength=number * size).reshape(number, size)
+        smoothed: np.ndarray = by_season + self.config.smoothing * counts / max(1, counts.sum())
+        return smoothed
 
     def _count(self, train: Sessions, window: int) -> Int64[np.ndarray, "N+1"]:
         """Count the events of a window: 0 is the most recent one, 1 the one before."""
-        items, size = train.items, len(train.vocabulary) + 1
+        return np.bincount(train.items[self._inside(train, window)], minlength=len(train.vocabulary) + 1)
+
+    def _inside(self, train: Sessions, window: int) -> Bool[np.ndarray, "n"]:
         if self.config.window_days is None or train.times is None:
-            return np.bincount(items, minlength=size)
+            return np.ones(len(train.items), dtype=bool)
         length = self.config.window_days * SECONDS_PER_DAY
         end = train.times.max() - window * length
-        inside = (train.times <= end) & (train.times > end - length)
-        return np.bincount(items[inside], minlength=size)
+        inside: np.ndarray = (train.times <= end) & (train.times > end - length)
+        return inside
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        return torch.from_numpy(np.tile(self.counts, (len(prefixes), 1)))
+        season, upcoming = self.config.season, prefixes.upcoming
+        if season is None or upcoming is None or upcoming.times is None:
+            return torch.from_numpy(np.tile(self.counts, (len(prefixes), 1)))
+        return torch.from_numpy(self.seasonal[seasons(upcoming.times[upcoming.events], season)])
+
+
+def seasons(times: Int64[np.ndarray, "n"], season: Season) -> Int64[np.ndarray, "n"]:
+    """Return the hour of the day, the day of the week (0 is Monday) or the month (0 is January) of times in UTC."""
+    moments = pl.from_epoch(pl.Series(times, dtype=pl.Int64)).dt
+    found = {"hour": moments.hour, "weekday": moments.weekday, "month": moments.month}[season]()
+    return found.cast(pl.Int64).to_numpy() - (season != "hour")

@@ -1,17 +1,18 @@
 """Recommendations for current sessions, and models that follow a session event by event."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Bool, Float32, Int, Int64
 
-from segue.data.sessions import Prefixes
+from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.models.requests import Allowed, EventContext, Excluded, encode_sessions
 
-TopK = Callable[[Prefixes, int, None, Prefixes | None], tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]]
+Mask = Bool[np.ndarray, "M"] | None
+TopK = Callable[[Prefixes, int, Mask, Prefixes | None], tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]]
 """``Model._top_k``: prefixes, k, allowed and excluded items -> item indices and scores."""
 
 
@@ -42,7 +43,9 @@ def recommend_sessions(
     k: int,
     *,
     exclude_seen: bool,
+    allowed: Mask,
     context: EventContext,
+    upcoming: Upcoming | None = None,
 ) -> list[Recommendation]:
     """Recommend items for current sessions; the most popular items if no item of a session is known.
 
@@ -52,10 +55,12 @@ def recommend_sessions(
         sessions: the raw ids of each session.
         k: number of items.
         exclude_seen: whether to exclude the items of the session.
+        allowed: mask of the items that may be recommended; None for all.
         context: see ``encode_sessions``.
+        upcoming: what is known of the event to predict in each session.
     """
     encoded = [vocabulary.index(session) for session in sessions]
-    prefixes = encode_sessions(encoded, vocabulary, context)
+    prefixes = replace(encode_sessions(encoded, vocabulary, context), upcoming=upcoming)
     seen = [[item for item in session if item] for session in encoded]
     exclude = Prefixes.from_lists([np.array(one, dtype=np.int32) for one in seen]) if exclude_seen else None
     empty = prefixes.lengths == 0
@@ -64,12 +69,12 @@ def recommend_sessions(
         scores = np.zeros((len(prefixes), k), dtype=np.float32)
         full = np.flatnonzero(~empty)
         if len(full):
-            items[full], scores[full] = top_k(prefixes[full], k, None, None if exclude is None else exclude[full])
+            items[full], scores[full] = top_k(prefixes[full], k, allowed, None if exclude is None else exclude[full])
         for place in np.flatnonzero(empty).tolist():
-            best = _most_popular(vocabulary, k, seen[place] if exclude_seen else [])
+            best = _most_popular(vocabulary, k, allowed, seen[place] if exclude_seen else [])
             items[place, : len(best)], scores[place, : len(best)] = best, vocabulary.support[best]
     else:
-        items, scores = top_k(prefixes, k, None, exclude)
+        items, scores = top_k(prefixes, k, allowed, exclude)
     answers = []
     for session, indices, row, values, fallback in zip(
         sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
@@ -87,8 +92,9 @@ def recommend_sessions(
     return answers
 
 
-def _most_popular(vocabulary: Vocabulary, k: int, seen: Sequence[int]) -> list[int]:
-    leading: list[int] = vocabulary.order.items[: k + len(seen)].tolist()
+def _most_popular(vocabulary: Vocabulary, k: int, allowed: Mask, seen: Sequence[int]) -> list[int]:
+    items = vocabulary.order.items
+    leading: list[int] = (items if allowed is None else items[allowed[items]])[: k + len(seen)].tolist()
     return [item for item in leading if item not in seen][:k]
 
 

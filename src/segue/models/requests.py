@@ -11,7 +11,7 @@ from segue.data.cases import Cases
 from segue.data.events import SECOND, TIME
 from segue.data.indices import as_array, index_lists, item_indices
 from segue.data.ingest.times import parse_times
-from segue.data.sessions import Prefixes, Sessions
+from segue.data.sessions import Prefixes, Sessions, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError
 
@@ -114,6 +114,39 @@ def encode_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, c
     return Prefixes(items, starts, ends, times, others, vocabulary=vocabulary)
 
 
+def encode_upcoming(
+    upcoming: EventContext | None, rows: int, *, several: bool, model: str, known: Sequence[str]
+) -> Upcoming | None:
+    """Encode what is known of the event to predict in each session; None if nothing is.
+
+    Args:
+        upcoming: as given to ``Model.recommend``.
+        rows: number of sessions.
+        several: whether it belongs to a list of sessions.
+        model: name of the model, for messages.
+        known: what the model reads of this event.
+
+    Raises:
+        ParameterError: it is not a mapping, has a name that the model does not read, not one value per session, or an
+            invalid time.
+    """
+    if upcoming is None:
+        return None
+    if not isinstance(upcoming, Mapping):
+        raise ParameterError(f"upcoming: must be values by the name of their column, got {upcoming!r}")
+    columns = {}
+    for name, values in upcoming.items():
+        if name not in known:
+            can = f"can read {', '.join(known)}" if known else "reads nothing"
+            raise ParameterError(f"upcoming: {model} {can} of the event to predict, got '{name}'; leave it out")
+        listed = list(values) if _is_list(values, _COLUMNS) else [values] * rows
+        if len(listed) != rows or (not several and _is_list(values, _COLUMNS)):
+            raise ParameterError(f"upcoming.{name}: must be one value per session, {rows}, got {values!r}")
+        columns[name] = pl.Series(name, map(_plain_date, listed), strict=False)
+    times = _seconds(columns.pop(TIME), "upcoming") if TIME in columns else None
+    return Upcoming(np.arange(rows), times, pl.DataFrame(columns) if columns else None)
+
+
 def _flat(name: str, values: Any, sizes: list[int]) -> pl.Series:
     listed = _is_list(values, _COLUMNS)
     if not listed or len(values) != len(sizes):
@@ -141,12 +174,12 @@ def _plain_date(value: Any) -> Any:
     return value.astype("datetime64[us]").item() if isinstance(value, np.datetime64) else value
 
 
-def _seconds(times: pl.Series) -> Int64[np.ndarray, "n"]:
+def _seconds(times: pl.Series, place: str = "context") -> Int64[np.ndarray, "n"]:
     column = parse_times(times)
     absent = column.values.null_count() > 0
     if len(column.invalid) or absent:
         rule = "must be there for every event" if absent and not len(column.invalid) else column.rule
-        raise ParameterError(f"context.{TIME}: {rule}, got {times.to_list()}")
+        raise ParameterError(f"{place}.{TIME}: {rule}, got {times.to_list()}")
     seconds: np.ndarray = column.values.to_physical().to_numpy() // SECOND
     return seconds
 
@@ -170,6 +203,40 @@ def item_filters(
         None if allowed is None else _mask(vocabulary, allowed),
         None if exclude is None else _excluded(vocabulary, rows, exclude),
     )
+
+
+def allowed_items(
+    vocabulary: Vocabulary, allowed: Session | None, exclude: Session | None
+) -> Bool[np.ndarray, "M"] | None:
+    """Return the items that may be recommended as a mask over item indices; None for all.
+
+    Args:
+        vocabulary: the catalogue.
+        allowed: ids or names of the items that may be; None for all.
+        exclude: ids or names of items that must not be.
+
+    Raises:
+        ParameterError: one of them is no list, or holds an unknown item.
+    """
+    if allowed is None and exclude is None:
+        return None
+    mask = np.full(len(vocabulary) + 1, allowed is None)
+    mask[_indices(vocabulary, allowed, "allowed")] = True
+    mask[_indices(vocabulary, exclude, "exclude")] = False
+    mask[PADDING] = False
+    return mask
+
+
+def _indices(vocabulary: Vocabulary, items: Session | None, name: str) -> list[int]:
+    if items is not None and not _is_list(items):
+        raise ParameterError(f"{name}: must be a list of item ids or names, got {items!r}; write [{items!r}]")
+    raw = [] if items is None else _plain_ids(items)
+    found = vocabulary.index(raw)
+    if PADDING in found:
+        unknown = raw[found.index(PADDING)]
+        guess = vocabulary.names.did_you_mean(str(unknown)) or "; leave it out"
+        raise ParameterError(f"{name}: must hold ids or names of known items, got {unknown!r}{guess}")
+    return found
 
 
 def _mask(vocabulary: Vocabulary, allowed: Allowed) -> Bool[np.ndarray, "M"]:

@@ -1,22 +1,18 @@
 """The base of the sequence encoders: training on windows or prefixes, with any loss and negative sampler."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Int64
 from pydantic import Field
 
-from segue.data.arrays import read_only
 from segue.data.batches.next_item import EveryPosition, EveryPrefix, NextItemBatches
 from segue.data.cases import Cases
-from segue.data.context import Context, check_features
 from segue.data.sessions import Prefixes, Sessions
-from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
-from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.context import ContextConfig, ContextModel
 from segue.models.requests import check_training
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import ContextEmbedding
@@ -29,17 +25,13 @@ from segue.training.soft_labels import SoftLabels, Teacher, predict_soft_labels,
 logger = logging.getLogger(__name__)
 
 
-class SequenceConfig(NeuralConfig):
+class SequenceConfig(ContextConfig):
     """Parameters of every sequence encoder."""
 
     embedding_size: int = Field(64, ge=1)
     """Width of the item embeddings."""
     max_length: int = Field(50, ge=1)
     """Number of most recent events of a session to use."""
-    features: tuple[str, ...] = ()
-    """Inputs of an event in addition to its item: hour, weekday, gap (time since the previous event), and columns of
-    the log or of the item metadata. Text and integers are categories and decimals are numbers, unless the name ends in
-    :number or :category."""
     similarity: Literal["dot", "cosine"] = "dot"
     """Score of an item. dot: dot product of state and item embedding. cosine: cosine similarity (the embedding is
     normalised first); the loss cosine always uses it."""
@@ -47,23 +39,18 @@ class SequenceConfig(NeuralConfig):
     """Training parameters."""
 
     search = {
-        **NeuralConfig.search,
+        **ContextConfig.search,
         "embedding_size": Choice((32, 64, 128, 192, 256)),
         "training.loss.n_samples": Around(4),
     }
 
 
-_FEATURES = "features/"
-"""Prefix of the names of the arrays of the features."""
-
-
-class SequenceModel(NeuralModel):
+class SequenceModel(ContextModel):
     """A sequence encoder and its training; a subclass builds the network."""
 
     Network: ClassVar[type[SequenceEncoder]]
     config: SequenceConfig
     network: SequenceEncoder
-    context: Context
     _auxiliary: AuxiliaryLoss | None = None
 
     def config_problems(self) -> Iterator[str]:
@@ -89,25 +76,6 @@ class SequenceModel(NeuralModel):
         if problems := list(self.data_problems(train)):
             raise ParameterError("\n".join(problems))
 
-    def data_problems(self, train: Sessions) -> Iterator[str]:
-        """Yield messages on parameters that need data which the log does not have."""
-        yield from (f"{self.name}.features: {problem}" for problem in check_features(self.config.features, train))
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Features of an event that are read besides its item."""
-        return self.config.features
-
-    def fit_preprocessing(self, train: Sessions) -> None:
-        """Learn the vocabulary and the features."""
-        super().fit_preprocessing(train)
-        self.context = Context.fit(self.features, train)
-
-    @property
-    def context_columns(self) -> Sequence[str]:
-        """Columns of the log that are features of events."""
-        return self.context.columns
-
     def sizes(self, n_items: int) -> WindowSizes:
         """Return the sizes of the network for ``n_items`` items."""
         config = self.config
@@ -122,20 +90,9 @@ class SequenceModel(NeuralModel):
         network.normalised = self.config.similarity == "cosine" or self.config.training.loss.kind == "cosine"
         if self.context.encoders:
             network.context = ContextEmbedding(reader=self.context, embedding_size=network.input_size)
+        if self.upcoming.encoders:
+            network.upcoming = ContextEmbedding(reader=self.upcoming, embedding_size=network.items.shape[1])
         return network
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the weights, and what was learnt of the features."""
-        features = {_FEATURES + name: read_only(array) for name, array in self.context.arrays().items()}
-        return super().arrays() | features
-
-    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Take both back."""
-        of_features = {name.removeprefix(_FEATURES): one for name, one in arrays.items() if name.startswith(_FEATURES)}
-        self.context = Context.restore(self.features, of_features, vocabulary)
-        return super().restore(
-            {name: one for name, one in arrays.items() if not name.startswith(_FEATURES)}, vocabulary
-        )
 
     def _on_every_prefix(self) -> bool:
         """Say if training predicts what comes after every prefix, and not whole windows."""
@@ -186,7 +143,7 @@ class SequenceModel(NeuralModel):
             )
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
-        labels = _soft_labels(teacher, train.prefixes(starts, events), events, train, plan, runtime)
+        labels = _soft_labels(teacher, train.prefixes(starts, events, ahead=True), events, train, plan, runtime)
         with model._fitting(), runtime.algorithms():
             model._fit_with(DistillationLoss(labels, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
@@ -202,7 +159,9 @@ class SequenceModel(NeuralModel):
         events, starts = backwards.targets()
         owners = np.searchsorted(train.offsets, events, side="right") - 1
         mirrored = train.offsets[owners] + train.offsets[owners + 1] - 1 - events
-        return _soft_labels(teacher, backwards.prefixes(starts, events), mirrored, train, privileged, runtime)
+        return _soft_labels(
+            teacher, backwards.prefixes(starts, events, ahead=True), mirrored, train, privileged, runtime
+        )
 
     def _fit_with(
         self, auxiliary: AuxiliaryLoss | None, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime
@@ -236,10 +195,8 @@ class SequenceModel(NeuralModel):
     ) -> NextItemObjective:
         section, support = self.config.training.loss, train.vocabulary.support
         loss = section.loss(len(train.vocabulary), runtime.product_precision())
-        return NextItemObjective(self.network, batches, loss, section.negatives(support, seed), runtime, auxiliary)
-
-    def _with_context(self, train: Sessions) -> Sessions:
-        return replace(train, context=self.context.transform(train.as_prefixes())) if self.context.encoders else train
+        negatives, upcoming = section.negatives(support, seed), self.upcoming_features(train)
+        return NextItemObjective(self.network, batches, loss, negatives, runtime, auxiliary, upcoming)
 
     def batches(self, train: Sessions, seed: int) -> NextItemBatches:
         """Return the batches of the training steps."""

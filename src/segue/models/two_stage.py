@@ -145,6 +145,11 @@ class TwoStage(Model):
         """Columns of the log that either model reads."""
         return tuple(dict.fromkeys((*self.retriever.context_columns, *self.ranker.context_columns)))
 
+    @property
+    def upcoming_columns(self) -> Sequence[str]:
+        """What either model reads of the event to predict."""
+        return tuple(dict.fromkeys((*self.retriever.upcoming_columns, *self.ranker.upcoming_columns)))
+
     def check(self, train: Sessions) -> None:
         """Check the training sessions for both models; see ``Model.check``."""
         problems = []
@@ -194,7 +199,7 @@ class TwoStage(Model):
     def _listwise_loss(self, loss: str, train: Sessions, runtime: Runtime) -> ListwiseLoss:
         events, starts = train.targets()
         k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
-        prefixes, progress = train.prefixes(starts, events), runtime.progress
+        prefixes, progress = train.prefixes(starts, events, ahead=True), runtime.progress
         lists, _ = predict_top_k(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
         rows = np.full(len(train.items), -1)
         rows[events] = np.arange(len(events))

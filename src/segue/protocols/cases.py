@@ -115,7 +115,7 @@ def encode_cases(
         cases = _together(encoded, basket, wanted & basket, groups, exclude_seen)
     else:
         events = _target_events(encoded, wanted, targets)
-        prefixes = encoded.prefixes(encoded.offsets[groups[events]], events)
+        prefixes = encoded.prefixes(encoded.offsets[groups[events]], events, ahead=True)
         labels = None if label is None else whole[label].cast(pl.Float64).to_numpy()[rows[events]]
         cases = Cases(prefixes, encoded.items[events], groups[events], exclude_seen, labels=labels)
     tested = np.zeros(len(encoded), dtype=bool)
@@ -144,7 +144,7 @@ def _together(
     tested, counts = np.unique(pairs["session"].to_numpy(), return_counts=True)
     starts = sessions.offsets[tested]
     return Cases(
-        sessions.prefixes(starts, starts + kept[tested]),
+        sessions.prefixes(starts, starts + kept[tested], ahead=True),
         pairs["item"].to_numpy(),
         tested,
         exclude_seen,

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int32, Int64
+from jaxtyping import Bool, Float, Int32, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -173,6 +173,7 @@ class NextItemObjective:
         negatives: samples the negatives of a step; None for a loss without negatives.
         runtime: device and precision.
         auxiliary: a second loss, or None.
+        upcoming: encoded features of each event of the training sessions that are known before it is predicted.
     """
 
     def __init__(
@@ -183,9 +184,11 @@ class NextItemObjective:
         negatives: NegativeSampler | None,
         runtime: Runtime,
         auxiliary: AuxiliaryLoss | None = None,
+        upcoming: Mapping[str, Shaped[np.ndarray, "n"]] | None = None,
     ) -> None:
         self.module = network
         self._batches = batches
+        self._upcoming = {name: torch.tensor(values) for name, values in (upcoming or {}).items()}
         self._loss = loss
         self._negatives = negatives
         self._auxiliary = auxiliary
@@ -201,7 +204,7 @@ class NextItemObjective:
     def loss(self, step: int) -> Tensor:
         """Return the mean loss of the targets of a step."""
         batch = self._batches.batch(step)
-        window, targets, weights = batch.window.to(self._device), batch.targets.to(self._device), None
+        window, weights = batch.window.to(self._device), None
         with self._autocast:
             if batch.positions is None:
                 states = self.module.last(window)
@@ -209,17 +212,18 @@ class NextItemObjective:
                 assert isinstance(self.module, PositionwiseEncoder)
                 states = self.module.states(window).flatten(0, 1)[batch.positions.to(self._device)]
         states = states.float()
+        if self._upcoming:
+            states = states + self.module.ahead({name: one[batch.events] for name, one in self._upcoming.items()})
         if self._auxiliary is not None:
             auxiliary = self._auxiliary.loss(states, batch.events, self.module.table())
-            weights = self._auxiliary.label_weights(batch.events)
+            weights = self._auxiliary.label_weights(batch.events).to(self._device)
             if not weights.any():
                 return auxiliary
-            weights = weights.to(self._device)
         negatives, rows = None, None
         if self._negatives is not None:
             negatives = self._negatives.draw(batch.targets.numpy(), self._epoch, step).to(self._device)
             rows = self.module.rows(negatives.ids)
-        loss = self._loss(LossInput(states, targets, self.module, negatives, rows, weights))
+        loss = self._loss(LossInput(states, batch.targets.to(self._device), self.module, negatives, rows, weights))
         return loss if weights is None else auxiliary + weights.mean() * loss
 
     def carried(self) -> Mapping[str, Tensor]:

@@ -1,12 +1,13 @@
 """The contracts of networks: an encoder of sessions, and an encoder of windows of the most recent events."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, TypedDict
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -90,6 +91,8 @@ class SequenceEncoder(Encoder):
         """Whether the item embeddings are normalised, so that scores are cosines times the norm of the state."""
         self.context: ContextEmbedding | None = None
         """Reads what is known of events besides items; set after construction."""
+        self.upcoming: ContextEmbedding | None = None
+        """Reads what is known of the event to predict, and adds it to the state; set after construction."""
 
     @abstractmethod
     def last(self, window: Window) -> Float[Tensor, "B D"]:
@@ -118,8 +121,25 @@ class SequenceEncoder(Encoder):
     def encode(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
         """Return the state after the last event of each prefix, zero for an empty one.
 
-        Prefixes of similar length are read together, whatever their order.
+        What is known of the event to predict is added.
         """
+        states = self._read(prefixes)
+        if self.upcoming is None or prefixes.upcoming is None:
+            return states
+        known = self.upcoming.reader.transform(prefixes.upcoming.as_prefixes())
+        return states + self.ahead({name: torch.tensor(values) for name, values in known.items()})
+
+    def ahead(self, known: Mapping[str, Shaped[Tensor, "B"]]) -> Float[Tensor, "B D"]:
+        """Return what is added to the states of B events to predict, given their encoded features."""
+        assert self.upcoming is not None
+        size, device = len(next(iter(known.values()))), self.items.device
+        columns = {name: values.to(device).unsqueeze(1) for name, values in known.items()}
+        one = torch.ones(size, 1, dtype=torch.int64, device=device)
+        added: Tensor = self.upcoming(Window(one, context=columns))
+        return added.squeeze(1)
+
+    def _read(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
+        """Return the state of what has happened. Prefixes of similar length are read together, whatever their order."""
         if len(prefixes) == 1 and prefixes.ends[0] > prefixes.starts[0]:
             return self.last(self.window(prefixes)).to(self.items.dtype)
         states = self.items.new_zeros(len(prefixes), self.items.shape[1])
