@@ -130,7 +130,7 @@ def test_the_last_basket_is_predicted_from_all_before_it(vocabulary):
     assert [cases.prefixes.items[start:end].tolist() for start, end in spans] == [[1, 2], [3]]
     assert cases.padded_targets().tolist() == [[3, 4], [1, 2]]
     assert left["item"].to_list() == ["b", "c", "d", "c", "a", "b"]
-    new, _ = encode_cases(held, [train], vocabulary, targets="next-basket", repeats=False)
+    new, _ = encode_cases(held, [train], vocabulary, targets="next-basket", repeat_targets=False)
     assert new.padded_targets().tolist() == [[3, 4], [1, 2]]
 
 

@@ -23,14 +23,14 @@ CE = {"train_neg_sample_args": None}
         ("SASRec", {"loss_type": "BPR", **CE}, "must say how negatives are drawn"),
         ("BPR", CE, "must say how negatives are drawn with the loss BPR, got ~; leave it out for one uniform negative"),
         ("BPR", {"train_neg_sample_args": {"distribution": "none"}}, "distribution: must be uniform or popularity"),
-        ("BPR", {"train_neg_sample_args": {"dynamic": True}}, "candidate_num: must be at least 1 where dynamic is on"),
+        ("BPR", {"train_neg_sample_args": {"dynamic": True}}, "candidate_num: must be at least 1 if dynamic is true"),
         ("BPR", {"train_neg_sample_args": {"sample_num": 0}}, "bpr.training.n_samples: must be greater than or equal"),
         ("SASRec", {"loss_type": "NLL"}, "loss_type: must be CE or BPR, got NLL"),
         ("SASRec", {"eval_args": {"order": "RO"}}, "eval_args.order: must be TO for sequential models, got RO; set"),
         ("SASRec", {"eval_args": {"mode": "uni9"}}, "got RO, the default where eval_args have no order; set it to TO"),
         ("BPR", {"eval_args": None}, "eval_args: must contain names and values, got none"),
         ("BPR", {"eval_args.mode": "uni9"}, "must stand inside of eval_args, where RecBole reads it: eval_args: {mode"),
-        ("SASRec", {"repeatable": False}, "repeatable: must be on for sequential models"),
+        ("SASRec", {"repeatable": False}, "repeatable: must be true for sequential models"),
         ("SASRec", {"load_col": {"inter": ["user_id", "item_id"]}}, "must contain the TIME_FIELD 'timestamp'"),
         ("SASRec", {"benchmark_filename": ["train", "valid", "test"]}, "pre-split sequences are not supported"),
         ("SASRec", {"n_heads": 5}, "sasrec.heads: must be a divisor of embedding_size"),
@@ -182,7 +182,7 @@ def test_settings_override_those_of_the_files_as_on_recboles_command_line(tmp_pa
     assert (config.device, config.set["sasrec"]["activation"]) == ("cpu", "relu")
     assert config.set["protocol"]["ranking"]["metrics"] == ("hit@5", "hit@20")
     notes = load_recbole([file], {"log": "log.inter"}, {"colour": "red", "seed": 3}).notes
-    assert "RecBole's colour (red): no counterpart, nothing is known here of such a setting" in notes
+    assert "RecBole's colour (red): no counterpart, the setting is unknown" in notes
     with pytest.raises(ParameterError, match="config_files: name the files after --recbole"):
         load_recbole([file], {}, {"config_files": "b.yaml"})
 

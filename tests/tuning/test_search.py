@@ -251,7 +251,7 @@ REFUSED = {
     "no validation": (
         gru4rec(set={"gru4rec": SMALL, "protocol": {"split": {"valid_days": 0}}}),
         {},
-        "protocol: must hold out a validation part to tune on, .* set valid_days, ",
+        "protocol: must hold out a validation part to tune on, .* set protocol.split.valid_days to hold one out",
     ),
     "two metrics": (
         gru4rec(set={"gru4rec": {"training": {"metric": "mrr@10"}}}),

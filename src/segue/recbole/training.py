@@ -39,7 +39,7 @@ def remarks_on(model: Counterpart, given: Given) -> Iterator[str]:
     if model.differs:
         yield f"{model.segue} for RecBole's {model.recbole}: {model.differs}"
     if not model.recbole:
-        yield f"{model.segue}: RecBole has no such model; it has its own parameters"
+        yield f"{model.segue}: has no counterpart in RecBole; it keeps segue's parameters"
     for setting, wanted in model.only.items():
         if (value := given.take(setting, wanted)) != wanted:
             yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} uses {typed(wanted)}"

@@ -53,7 +53,7 @@ class TextFile:
         """Whether there is a double quote anywhere."""
         self._survey()
         if not self.head:
-            raise LogError(f"{self.path}: holds blank lines only; a log needs at least one event")
+            raise LogError(f"{self.path}: contains only blank lines; a log needs at least one event")
 
     def parse(self, read: Callable[[Path | bytes], T]) -> T:
         """Parse the file with a polars reader; decode it first if it turns out not to be UTF-8.
