@@ -13,7 +13,7 @@ import numpy as np
 import segue
 from segue.cli.progress import progress_shown
 from segue.data.synthetic import shop
-from segue.metrics.beyond_accuracy import purity
+from segue.metrics.beyond_accuracy import cluster_purity
 from segue.training.runtime import Runtime
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -36,10 +36,10 @@ def main() -> None:
         with progress_shown() as progress:
             model.fit(data.train, seed=0, runtime=Runtime("cpu", "bf16", progress=progress))
         clusters = model.clusters()
-        by_chance = purity(np.random.default_rng(0).permutation(clusters), categories)
+        by_chance = cluster_purity(np.random.default_rng(0).permutation(clusters), categories)
         recall = segue.evaluate(model, data).metrics["recall@20"]
         print(
-            f"{name:8} purity {purity(clusters, categories):.3f} (by chance {by_chance:.3f})   "
+            f"{name:8} purity {cluster_purity(clusters, categories):.3f} (by chance {by_chance:.3f})   "
             f"{model.share_in_use():.0%} of the clusters in use   recall@20 {recall:.4f}",
             flush=True,
         )

@@ -23,7 +23,7 @@ from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.measure import measure
 from segue.metrics import DEFAULT_METRICS, LIST_METRICS
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS
 from segue.rng import generator
 
 

@@ -64,7 +64,7 @@ def fitted(name: str, train: Sessions, parameters: dict) -> Model:
 
 
 def sessions_of(train: Sessions, count: int, seed: int = 1) -> list[list[str]]:
-    """Return running sessions, each the beginning of a training session, in raw ids."""
+    """Return current sessions, each the beginning of a training session, in raw ids."""
     rng = np.random.default_rng(seed)
     labels, chosen = train.vocabulary.raw_ids, rng.integers(0, len(train), count)
     ends = train.offsets[chosen] + rng.integers(1, train.lengths[chosen] + 1)

@@ -1,10 +1,10 @@
-"""How ranking among drawn items puts three models in another order: the example of Krichene and Rendle, in expectation.
+"""Sampled metrics order three models differently: the example of Krichene and Rendle, in expectation.
 
     python benchmarks/sampled_metrics.py
 
-prints the tables of docs/sampled-metrics.md. Nothing is drawn: of m distinct items, drawn uniformly from the N - 1 that
-are not the target, the number that stand before a target of rank r is hypergeometric, so that the expectation of any
-metric of its rank among them is a finite sum.
+prints the tables of docs/sampled-metrics.md. The expectations are exact: if m distinct items are sampled uniformly from
+the N - 1 items other than the target, the number of items ranked before a target of rank r is hypergeometric, so the
+expectation of a metric of its rank is a finite sum.
 """
 
 from itertools import pairwise
@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 from scipy.stats import hypergeom
 
-from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.rank_metrics import RANK_METRICS, case_auc
 
 ITEMS = 10_000
 RANKS = {"A": (100, 100, 100, 100, 100), "B": (40, 40, 8437, 9266, 4482), "C": (212, 2, 743, 5342, 1548)}
@@ -65,7 +65,7 @@ def tables() -> dict[str, str]:
     """Return the tables by what they show."""
     return {
         "exact": table("among all items", [row(f"`{metric}`", metric, ITEMS - 1) for metric in METRICS]),
-        "sampled": table("among 99 drawn", [row(f"`{metric}`", metric, 99) for metric in METRICS]),
+        "sampled": table("among 99 sampled", [row(f"`{metric}`", metric, 99) for metric in METRICS]),
         "sizes": table("`recall@10` among", [row(f"{drawn:,}", "recall@10", drawn) for drawn in DRAWN]),
     }
 

@@ -3,7 +3,7 @@
     python benchmarks/v_sknn.py LOG --peer FOLDER --peer-python PYTHON [--cases 3000] [--k 100] [--sample-size 500]
 
 FOLDER is a checkout of session-rec, PYTHON an interpreter that can import it. A prediction is the scores of all items
-for one running session. Weights fall with "div", which means the same there and here for sessions of every length.
+for one current session. Weights fall with "div", which means the same there and here for sessions of every length.
 """
 
 import argparse

@@ -28,7 +28,7 @@ def steady(kind):  # noqa: ANN001, ANN201
 
 
 def predict(kind, task, log):  # noqa: ANN001, ANN201
-    """Score every running session; return seconds and, per running session, the items with a score and the scores."""
+    """Score every current session; return seconds and, per current session, the items with a score and the scores."""
     options = {"similarity": "vec", "weighting": "div", "weighting_score": "div", "normalize": False}
     model = kind(k=int(task["k"]), sample_size=int(task["sample_size"]), **options)
     model.fit(log)

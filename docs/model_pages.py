@@ -1,13 +1,13 @@
-"""Fills the generated parts of docs/models; run it with: python docs/model_pages.py.
+"""Fill the generated parts of docs/models; run it with: python docs/model_pages.py.
 
-A page is written by hand but for what stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``:
+Pages are written by hand, except for the parts between ``<!-- generated: NAME -->`` and ``<!-- end -->``:
 
-    head        the model's name, class, one sentence and source, from its class
-    parameters  every parameter and preset, from its Config
-    results     its rows of docs/results.md, where each section is a log and a table starts with model and setting
-    models      the table of all pages, in docs/models/README.md; the family is the one that a page names
+    head        name, class, description and source of the model, from its class
+    parameters  all parameters and presets, from its Config
+    results     its rows of docs/results.md, where each section is a log and each table starts with model and setting
+    models      the table of all pages, in docs/models/README.md; each page names its family
 
-The tests fail where a page is missing or not up to date.
+The tests fail if a page is missing or not up to date.
 """
 
 import re
@@ -28,7 +28,7 @@ _TABLE = re.compile(r"^\| model \| setting \|.*\n\|[- |:]+\|\n(?:\|.*\n)+", flag
 
 
 def pages() -> dict[str, Path]:
-    """Return the file of each page by its name: those of the models of this package, and the index."""
+    """Return the file of each page by name: the pages of segue's models, and the index."""
     own = [model.name for model in segue.model_classes() if model.__module__.startswith("segue.")]
     return {name: DOCS / "models" / f"{name}.md" for name in (INDEX, *own)}
 

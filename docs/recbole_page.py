@@ -1,7 +1,7 @@
-"""Fills the generated parts of docs/recbole.md; run it with: python docs/recbole_page.py.
+"""Fill the generated parts of docs/recbole.md; run it with: python docs/recbole_page.py.
 
-What stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` comes from the tables of
-``segue.recbole``: its models and its settings. The tests fail where it is not up to date.
+The text between ``<!-- generated: NAME -->`` and ``<!-- end -->`` is generated from the tables of models and settings
+in ``segue.recbole``. The tests fail if it is not up to date.
 """
 
 import re
@@ -30,13 +30,13 @@ def _models() -> str:
         [f"`{one.recbole}`", f"[`{one.segue}`](models/{one.segue}.md)", one.kind, one.differs or ""]
         for one in COUNTERPARTS
     ]
-    return table(["RecBole", "segue", "tested as", "what differs"], rows, numbers=False) + "\n"
+    return table(["RecBole", "segue", "tested as", "differences"], rows, numbers=False) + "\n"
 
 
 def _settings() -> str:
     sections = []
     for heading, settings in GROUPS.items():
-        rows = table(["setting", "RecBole's default", "fate", "here"], map(_row, settings), numbers=False)
+        rows = table(["setting", "RecBole's default", "status", "in segue"], map(_row, settings), numbers=False)
         sections += section(heading, rows, level=3)
     return "\n" + "\n".join(sections)
 

@@ -1,6 +1,6 @@
-"""What mkdocs.yml generates: the pages of the reference, the pages of the models, and the files of the root.
+"""Generated pages of the docs site: the API reference, the navigation of model pages, and files of the root folder.
 
-The reference has a page per part of segue with every public name of it, taken from the table of public names.
+The reference has one page per part of segue with all its public names, taken from the table of public names.
 """
 
 import re
@@ -16,22 +16,22 @@ import segue
 ROOT = Path(__file__).parent.parent
 
 PARTS = {
-    "data": ("Logs", "Read a click log; what it becomes."),
+    "data": ("Logs", "Read a click log, and the objects that represent it."),
     "protocols": ("Protocols", "Clean, split and encode a log."),
-    "models": ("Models", "The model classes, and what they have in common."),
-    "training": ("Training", "How models are trained, and on what device."),
-    "evaluation": ("Evaluation", "Measure models, and check results for leaks."),
+    "models": ("Models", "The model classes and their common interface."),
+    "training": ("Training", "Training settings and devices."),
+    "evaluation": ("Evaluation", "Evaluate models, and check results for leaks."),
     "experiment": ("Experiments", "Train and compare several models; train one for production."),
     "recbole": ("RecBole", "Run configurations of RecBole."),
     "tuning": ("Tuning", "Search the parameters of a model."),
-    "embeddings": ("Item embeddings", "Plot the item vectors that a model has learned."),
+    "embeddings": ("Item embeddings", "Plot the item vectors of a model."),
     "errors": ("Errors", "All errors derive from `SegueError`."),
 }
 """Title and first sentence of the page of each part, by the first word of the module that defines a name."""
 
 
 def public_names() -> dict[str, list[str]]:
-    """Return the public names by the part that they belong to."""
+    """Return the public names of each part."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     for name in segue.__all__:
         if name != "__version__":
@@ -47,7 +47,7 @@ def reference_pages() -> Iterator[tuple[str, str]]:
 
 
 def root_pages() -> Iterator[tuple[str, str]]:
-    """Yield the path and the text of the files of the root that are pages too, with links as seen from here."""
+    """Yield the path and the text of the files of the root folder that are also pages, with adapted links."""
     for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         yield name.lower(), re.sub(r"\]\(docs/", "](", text)

@@ -47,7 +47,7 @@ _ARTIFACT = FolderFormat(
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """What a fitted model leaves behind.
+    """The content of a saved model.
 
     Attributes:
         model: name of the model in the registry.

@@ -229,7 +229,7 @@ def label_layers(x: Spec, y: Spec, text: str, *, ink: str = INK, line: str = LIN
     Args:
         x: encoding of x of the points.
         y: encoding of y of the points.
-        text: field of the label; the data hold what ``LabelPlacer.place`` returned, too.
+        text: field of the label; the data also contain the result of ``LabelPlacer.place``.
         ink: colour of the text.
         line: colour of the lines.
     """

@@ -105,7 +105,7 @@ class FolderFormat(Generic[ManifestT]):
         return folder
 
     def read_manifest(self, path: Path) -> ManifestT:
-        """Read the manifest alone.
+        """Read only the manifest.
 
         Raises:
             ArtifactError: the folder is missing or foreign, its manifest is damaged, or a newer version wrote it.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 
-def share_rows(rows: int, work: Callable[[slice], None], *, least: int) -> None:
+def share_rows(rows: int, work: Callable[[slice], None], *, least: int = 16) -> None:
     """Call ``work`` for consecutive slices that together are all rows, in as many threads as torch may use.
 
     Args:

@@ -11,7 +11,7 @@ from segue.parameters import describe, kinds_of, merge, section_of
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
-IDLE = "idle"
+NO_EFFECT = "no_effect"
 
 
 def build(
@@ -47,7 +47,9 @@ def build(
     except ValidationError as error:
         details = error.errors()
     # What the parameters leave without effect of the preset goes back to its default; they themselves are refused.
-    paths = [path for detail in details if detail["type"] == IDLE for path in _idle_paths(config, detail)]
+    paths = [
+        path for detail in details if detail["type"] == NO_EFFECT for path in _paths_without_effect(config, detail)
+    ]
     if leftovers := [path for path in paths if not _holds(given, path) and _holds(values, path)]:
         for path in leftovers:
             values = _without(values, path)
@@ -55,7 +57,7 @@ def build(
     raise ParameterError("\n".join(_explain(owner, config, detail) for detail in details))
 
 
-def _idle_paths(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _paths_without_effect(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
     place = tuple(_place(config, detail["loc"])[0].split("."))
     return [(*place, name) for name in detail["ctx"]["parameters"]] or [place]
 
@@ -85,22 +87,22 @@ NoEffect = tuple[str, str]
 """Why a parameter has no effect, and the remedy."""
 
 
-def idle(reason: str, remedy: str = "remove it") -> PydanticCustomError:
+def without_effect(reason: str, remedy: str = "remove it") -> PydanticCustomError:
     """Return the error of a parameter that has no effect, to raise in its validator."""
-    return PydanticCustomError(IDLE, "{reason}", {"reason": reason, "remedy": remedy, "parameters": {}})
+    return PydanticCustomError(NO_EFFECT, "{reason}", {"reason": reason, "remedy": remedy, "parameters": {}})
 
 
-def idle_parameters(section: BaseModel, parameters: Mapping[str, NoEffect]) -> PydanticCustomError:
+def parameters_without_effect(section: BaseModel, parameters: Mapping[str, NoEffect]) -> PydanticCustomError:
     """Return the error of parameters of a section that have no effect, to raise in a validator of the section."""
     found = {name: (*no_effect, getattr(section, name)) for name, no_effect in parameters.items()}
-    return PydanticCustomError(IDLE, "{parameters}", {"parameters": found})
+    return PydanticCustomError(NO_EFFECT, "{parameters}", {"parameters": found})
 
 
 def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
     name, kind_of_section = _place(config, detail["loc"])
     where = f"{owner}.{name}" if name else owner
     context: Mapping[str, Any] = detail.get("ctx", {})
-    if detail["type"] == IDLE:
+    if detail["type"] == NO_EFFECT:
         own = {where: (context.get("reason"), context.get("remedy"), detail["input"])}
         found = {f"{where}.{one}": no_effect for one, no_effect in context["parameters"].items()} or own
         return "\n".join(

@@ -38,7 +38,7 @@ def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
 
 def test_nothing_new_is_said_and_nothing_is_written(data, tmp_path: Path) -> None:
     model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
-    for content, said in (("1,hat\n", f"{model} knows all items of"), ("", "holds no items")):
+    for content, said in (("1,hat\n", f"{model} already knows all items of"), ("", "contains no items")):
         (tmp_path / "new.csv").write_text("item,group\n" + content)
         before = tree(tmp_path)
         outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group", "--to", tmp_path / "als-2")
@@ -55,7 +55,7 @@ def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Pat
     command = ("add-items", model, tmp_path / "new.csv", "--by", "group", "--to")
     refused = segue(*command, other)
     assert refused.err == (
-        f"error: --to: {other} holds a model already; add --overwrite to replace it, or choose another name\n"
+        f"error: --to: {other} already contains a model; add --overwrite to replace it, or choose another name\n"
     )
     assert tree(tmp_path) == before
     assert "1 item added: 1 scored" in segue(*command, other, "--overwrite").out

@@ -137,7 +137,7 @@ BAD_OPTIONS = {
     ),
     "no session left": (
         ("--set", "protocol.cleaning.min_length=999"),
-        "step 'min-length' left nothing of ",
+        "step 'min-length' dropped all ",
     ),
     "device that is not there": (
         ("--model", "gru4rec", "--device", "gpu"),
@@ -262,7 +262,7 @@ def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str
     before = tree(place)
     refused(
         segue("run", "shop.csv", "--out", "photos", *options),
-        "--out: photos holds other files; choose another folder\n",
+        "--out: photos contains other files; choose another folder\n",
     )
     refused(
         segue("run", "shop.csv", "--out", "shop.csv", *options), "--out: must be a folder, and shop.csv is a file; "
@@ -273,7 +273,7 @@ def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "--out: out holds a run already; add --resume to go on with it, --overwrite to replace it, or choose "),
+        ((), "--out: out already contains a run; add --resume to continue it, --overwrite to replace it, or choose "),
         (("--resume", "--overwrite"), "--resume: cannot be combined with --overwrite; give one of them\n"),
         (("--overwrite", "--model", "nobody"), "unknown model 'nobody': choose one of "),
         (
@@ -348,14 +348,14 @@ def test_a_run_that_does_not_say_what_it_was_begun_with_is_left_alone(
     (place / "out" / "run.json").unlink() if content is None else (place / "out" / "run.json").write_text(content)
     before = tree(place)
     outcome = segue("run", "shop.csv", "--out", "out", "--resume")
-    assert "out: holds a run whose settings are unknown (run.json is missing or damaged)" in outcome.err
+    assert "out: contains a run whose settings are unknown (run.json is missing or damaged)" in outcome.err
     assert tree(place) == before
 
 
 def test_the_demo_does_not_replace_a_run_of_its_user(place: Path, finished: tuple[Path, Outcome]) -> None:
     shutil.copytree(finished[0], place / "out")
     before = tree(place)
-    refused(segue("demo", "--out", "out"), "--out: out holds a run on another log, shop; choose another folder\n")
+    refused(segue("demo", "--out", "out"), "--out: out contains a run on another log, shop; choose another folder\n")
     assert tree(place) == before
 
 
@@ -476,7 +476,7 @@ def test_an_artifact_without_a_protocol_cannot_be_evaluated_here(place: Path, fi
     model = load(finished[0] / "stan")
     model.about = {}
     model.save(place / "model")
-    refused(segue("evaluate", "model", "shop.csv"), "model: names no protocol, so it was not written by a run; ")
+    refused(segue("evaluate", "model", "shop.csv"), "model: has no protocol, so it was not written by a run; ")
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_an_interrupted_run_takes_over_what_is_finished(finished: Finished, log:
     command = ("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", out)
     refused = segue(*command)
     assert refused.code == 2
-    assert "holds a run already; add --resume to go on with it" in refused.err
+    assert "already contains a run; add --resume to continue it" in refused.err
     resumed = segue(*command, "--resume")
     assert resumed.code == 0, resumed.err
     assert resumed.err.count("taken over from") == len(metrics(out)) - 2
@@ -173,7 +173,7 @@ def test_resuming_nothing_starts_from_the_beginning_and_says_so(log: Path, tmp_p
     out = tmp_path / "out"
     outcome = segue("run", log, "--model", "markov", "--no-baselines", "--out", out, "--resume")
     assert outcome.code == 0
-    assert f"{out}: holds nothing to resume; starting from the beginning\n" in outcome.err
+    assert f"{out}: contains nothing to resume; starting from the beginning\n" in outcome.err
 
 
 def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, log: Path, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_evaluating_on_more_says_how_the_figures_stand_to_the_table(
     assert whole["cases"] > json.loads(segue("evaluate", finished[0] / "stan", log, "--json").out)["cases"]
     assert whole["notes"][-1].endswith("metrics on all of it are too optimistic")
     other = segue("evaluate", finished[0] / "stan", write_shop(tmp_path / "other.csv", 1000, seed=0), "--all")
-    assert "this is not the log that the model was trained on" in other.out
+    assert "this is not the log of the run" in other.out
 
 
 def test_recommending(finished: Finished) -> None:
@@ -307,7 +307,7 @@ def test_the_summary_of_a_model_shows_its_network() -> None:
 def test_a_log_is_shown_step_by_step(log: Path) -> None:
     found = json.loads(segue("data", log, "--set", "protocol.cleaning.min_support=9", "--json").out)
     assert found["protocol"]["cleaning"]["min_support"] == 9
-    assert {"sessions", "items", "events", "repeats", "equal_times"} <= found["data"]["stages"][0].keys()
+    assert {"sessions", "items", "events", "consecutive_repeats", "equal_times"} <= found["data"]["stages"][0].keys()
     shown = segue("data", log).out
     assert "min-support, train: dropped items with fewer than 5 events\n" in shown
     assert "columns: session is 'session'" in shown

@@ -114,7 +114,9 @@ def test_different_protocols_are_refused_and_it_is_said_what_differs(runs: Runs)
     outcome = segue("compare", runs["zero"], runs["days"])
     assert outcome.code == 2
     assert outcome.out == ""
-    text = f"protocol.split.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both alike"
+    text = (
+        f"protocol.split.test_days is 1.0 in {runs['zero']} and 2.0 in {runs['days']}; run both with the same settings"
+    )
     assert text in outcome.err
     assert outcome.err.count("protocol.") == 1
     outcome = segue("compare", runs["zero"], runs["elsewhere"])
@@ -137,7 +139,7 @@ def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Run
     for name in ("zero", "days"):
         mark = json.loads((runs[name] / "results.json").read_text())["protocol"]["hash"]
         assert f"recall@20, protocol {mark}: " in shown
-    assert "days/markov stands alone" in shown
+    assert "days/markov is the only model" in shown
 
 
 def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
         ((tmp_path / "empty",), "is not a run of segue (it has no results.json)"),
         ((tmp_path / "none",), "is not a run of segue"),
         ((tmp_path / "bpr",), "is a model that does not belong to a run"),
-        ((tmp_path / "begun",), "is a run that is not finished; go on with it (--resume)"),
+        ((tmp_path / "begun",), "is an unfinished run; finish it with --resume"),
         ((tmp_path / "whole" / "stranger",), "is not in the table of"),
         ((runs["days"],), "must contain at least two models to compare"),
     ):
@@ -181,7 +183,7 @@ def test_other_cases_under_the_same_hash_are_refused(runs: Runs, tmp_path: Path)
     for others in ((runs["zero"],), (runs["zero"] / "markov",)):
         outcome = segue("compare", *others, run)
         assert outcome.code == 2
-        assert f"{run}: was tested on other cases than {runs['zero']} under the same protocol" in outcome.err
+        assert f"{run}: was tested on different cases than {runs['zero']} under the same protocol" in outcome.err
 
 
 def test_missing_damaged_and_foreign_values_are_named(runs: Runs, tmp_path: Path) -> None:
@@ -352,8 +354,8 @@ def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
         assert written["models"][0]["metrics"] == before
     assert [row["seeds"] for row in found["rows"]] == [[0, 1], [0, 1]]
     assert f"{found['rows'][0]['value']:.4f} ±{found['rows'][0]['deviation']:.4f}" in outcome.out
-    assert "recall@20: bpr stands alone\n" in outcome.out
-    assert "holds a run already; add --resume" in segue(*command).err
+    assert "recall@20: bpr is the only model\n" in outcome.out
+    assert "already contains a run; add --resume" in segue(*command).err
     assert segue(*command, "--resume").err.count("taken over from") == 2
 
 

@@ -37,7 +37,7 @@ def test_mistakes_end_in_one_message_and_write_nothing(
         (
             finished[0] / "stan",
             ("--set", "protocol.cleaning.k_core=3"),
-            "error: protocol.cleaning.k_core: is that of the teacher in a ",
+            "error: protocol.cleaning.k_core: is fixed by the teacher in a ",
         ),
         (tmp_path / "nothing", (), "nothing"),
     ):

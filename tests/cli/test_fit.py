@@ -52,7 +52,7 @@ def test_it_is_not_tested_on_what_it_has_seen(
     other = write_shop(tmp_path / "other.csv", 1000, seed=1)
     outcome = segue("evaluate", folder, other)
     assert outcome.code == 2
-    assert "error: --all: must be given, for " in outcome.err
+    assert "error: --all: is required, because " in outcome.err
     outcome = segue("evaluate", folder, other, "--all")
     assert "it may have seen some\n" in outcome.out
     later = tmp_path / "later.csv"
@@ -73,10 +73,23 @@ def test_a_file_of_options_takes_the_place_of_a_model(
     about = Artifact.read(Path("runs/shop-gru4rec-1")).about
     assert about["epochs"] == {"training": {"epochs": 2, "why": "best of the trial on validation"}}
     assert (about["seed"], about["like"], about["protocol"]["cleaning"]["last_days"]) == (4, None, 20)
-    assert segue("fit", log, "--config", "best.yaml", "--seed", 5, "--set", "gru4rec.training.epochs=1").code == 0
+    assert (
+        segue(
+            "fit", log, "--config", "best.yaml", "--seed", 5, "--set", "gru4rec.training.epochs=1", "--deterministic"
+        ).code
+        == 0
+    )
     second = Artifact.read(Path("runs/shop-gru4rec-2"))
     assert (second.about["seed"], second.about["epochs"]["training"]["epochs"]) == (5, 1)
     assert second.config["training"]["epochs"] == 1
+    assert (about["deterministic"], second.about["deterministic"]) == (False, True)
+
+
+def test_a_run_records_that_it_is_deterministic(log: Path, tmp_path: Path) -> None:
+    outcome = segue("run", log, "--model", "markov", "--no-baselines", "--deterministic", "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))["deterministic"] is True
+    assert Artifact.read(tmp_path / "run" / "markov").about["deterministic"] is True
 
 
 @pytest.mark.parametrize(

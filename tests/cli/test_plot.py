@@ -43,7 +43,7 @@ def test_it_writes_a_picture_and_prints_the_numbers(artifact: Path, here: Path) 
     outcome = segue("plot", artifact, "--color", "kind", "--neighbours", "pan 7")
     assert (outcome.code, outcome.err) == (0, "")
     assert list(tree(here)) == ["shop-pca.png"]
-    assert "of 3 components hold half of the variance" in outcome.out
+    assert "of 3 components explain half of the variance" in outcome.out
     assert re.search(r"10 nearest neighbours of the same kind: 0\.\d\d \(by chance 0\.32\)", outcome.out)
     assert re.search(r"^ 7 +pan 7 +- +8 +kind 0", outcome.out, re.MULTILINE)
     assert outcome.out.count("pan ") >= 11
@@ -128,7 +128,7 @@ def test_a_place_that_cannot_be_written_to_is_told(artifact: Path, here: Path) -
 def test_models_without_vectors_and_whole_runs_are_refused(finished: tuple[Path, Outcome], here: Path) -> None:
     data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
     popular = Popularity().fit(data.train).save(here / "popular")
-    assert "popularity: learns no vector per item" in segue("plot", popular).err
+    assert "popularity: has no item vectors" in segue("plot", popular).err
     assert "must be the folder of a model, got a run" in segue("plot", finished[0]).err
     assert segue("plot", finished[0] / "gru4rec", "--out", "a.png").code == 0
 

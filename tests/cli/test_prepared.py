@@ -145,7 +145,7 @@ def test_the_protocol_of_a_distillation_is_that_of_the_teacher(
 ) -> None:
     settings = ("--set", "protocol.cleaning.k_core=3", "--set", "protocol.ranking.metrics=[recall@5]")
     metric = ("--set", "protocol.valid_metric=mrr@5")
-    rule = "is that of the teacher in a distillation; leave it out"
+    rule = "is fixed by the teacher in a distillation; remove it"
     for source in (log, prepared[0]):
         outcome = segue("distill", finished[0] / "stan", source, *settings, *metric, "--out", tmp_path / "out")
         assert (outcome.code, outcome.err) == (
@@ -172,7 +172,7 @@ def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, 
 
 
 def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, tmp_path: Path) -> None:
-    cleaning = ("--set", "protocol.cleaning.min_support=7", "--set", "protocol.cleaning.drop_repeats=true")
+    cleaning = ("--set", "protocol.cleaning.min_support=7", "--set", "protocol.cleaning.drop_consecutive_repeats=true")
     assert segue("prepare", log, *cleaning, "--out", tmp_path / "data").code == 0
     outcome = segue("tune", tmp_path / "data", "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / "search")
     assert outcome.code == 0, outcome.err
@@ -182,7 +182,8 @@ def test_what_a_search_on_it_found_prepares_the_log_in_the_same_way(log: Path, t
     assert again.code == 0, again.err
     one, other = (library.load(tmp_path / name) for name in ("model", "same"))
     assert one.vocabulary.hash == other.vocabulary.hash
-    assert (one.about["protocol"]["cleaning"]["min_support"], one.about["protocol"]["cleaning"]["drop_repeats"]) == (
+    cleaning = one.about["protocol"]["cleaning"]
+    assert (cleaning["min_support"], cleaning["drop_consecutive_repeats"]) == (
         7,
         True,
     )
@@ -232,15 +233,25 @@ def test_mistakes_are_named(
     assert segue("prepare", tmp_path / "else.csv", "--out", tmp_path / "else").code == 0
     assert segue("prepare", log, "--set", "protocol.split.valid_days=2", "--out", tmp_path / "two-days").code == 0
     told = {
-        ("prepare", log, "--out", folder): f"--out: {folder} holds a data set already; add --overwrite to replace it",
-        ("prepare", log, "--out", tmp_path / "other"): f"--out: {tmp_path / 'other'} holds other files; choose another",
+        (
+            "prepare",
+            log,
+            "--out",
+            folder,
+        ): f"--out: {folder} already contains a data set; add --overwrite to replace it",
+        (
+            "prepare",
+            log,
+            "--out",
+            tmp_path / "other",
+        ): f"--out: {tmp_path / 'other'} contains other files; choose another",
         ("prepare", log, "--out", log): f"--out: must be a folder, and {log} is a file",
-        ("prepare", folder, "--out", tmp_path / "x"): f"LOG: must be a log, and {folder} is prepared already",
+        ("prepare", folder, "--out", tmp_path / "x"): f"LOG: must be a log, got the prepared data set {folder}",
         ("prepare", log, "--set", "stan.k=5", "--out", tmp_path / "x"): "--set: must name parameters of the protocol",
         ("evaluate", model, folder, "--all"): f"--all: needs the log, and {folder} is prepared already",
         ("evaluate", model, tmp_path / "else"): "LOG: must be prepared with the catalogue of the model, ",
         ("distill", model, tmp_path / "else"): f"LOG: must be the log that {model} was trained on",
-        ("distill", model, tmp_path / "two-days"): f"LOG: must be prepared as it was for {model}",
+        ("distill", model, tmp_path / "two-days"): f"LOG: must be prepared as for {model}",
     }
     for command, message in told.items():
         options = () if command[0] != "distill" else ("--out", tmp_path / "out")
@@ -297,6 +308,6 @@ def test_another_protocol_is_noted(log: Path, finished: tuple[Path, Outcome], tm
     outcome = segue("evaluate", model, tmp_path / "last")
     assert outcome.code == 0, outcome.err
     assert (
-        "the data set was prepared with another protocol: the metrics do not compare with those of the run"
+        "the data set was prepared with another protocol: the metrics cannot be compared with those of the run"
         in outcome.out
     )

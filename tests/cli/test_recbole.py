@@ -101,7 +101,7 @@ def test_settings_of_recbole_need_a_file_of_recbole(tmp_path: Path, option: str)
         (("--topk=None",), "topk: must be a whole number of at least 1, or a list of them such as [5, 10, 20], got"),
         (("--learning_rate", "0.01"), "No such option: --learning_rate"),
         (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
-        (("--model", "BPR,SASRec"), "in different ways; run them apart"),
+        (("--model", "BPR,SASRec"), "differently; run them separately"),
         (("--protocol", "leave-one-out"), "--protocol: cannot be combined with --recbole"),
         (
             ("--set", "protocol.cleaning.value_interval={colour: '[1,2]'}"),
@@ -109,7 +109,7 @@ def test_settings_of_recbole_need_a_file_of_recbole(tmp_path: Path, option: str)
         ),
         (
             ("--set", "protocol.cleaning.value_interval={session: '[1,2]'}"),
-            "must name columns of numbers, got 'session'",
+            "must name numeric columns, got 'session'",
         ),
         (("--config", "other.yaml"), "--recbole: cannot be combined with --config; give one of them"),
     ],

@@ -39,7 +39,7 @@ CASES = {
         "for example columns={'time': 'time'} or --columns time=time",
     ),
     "empty file": ("", "is empty; a log needs at least one event"),
-    "blank lines": ("\n  \n", "holds blank lines only; a log needs at least one event"),
+    "blank lines": ("\n  \n", "contains only blank lines; a log needs at least one event"),
     "header only": (HEADER, "has no events; a log needs at least one row of them"),
     "no separator": (
         "session#item\n1#2\n",

@@ -31,7 +31,7 @@ def test_a_given_split(tmp_path):
     ]
     assert events.n_sessions == 3
     assert events.notes == (
-        "folder: a given split, train is shop_train.csv, valid is shop_valid.csv, test is shop_test.csv",
+        "folder: a predefined split, train is shop_train.csv, valid is shop_valid.csv, test is shop_test.csv",
         "format: fields separated by comma, with a header",
         "columns: session is 'session', item is 'item', "
         "time is 'time' (seconds since 1970, detected from their magnitude)",
@@ -49,7 +49,8 @@ def test_the_whole_training_part_is_preferred(tmp_path):
     events = read(tmp_path)
     assert events.frame["part"].to_list() == ["train", "train", "test"]
     assert events.notes[0] == (
-        "folder: a given split, train is train_full.tsv, test is test.tsv; 'train_tr.tsv', 'train_valid.tsv' not read"
+        "folder: a predefined split, train is train_full.tsv, test is test.tsv; 'train_tr.tsv', 'train_valid.tsv' "
+        "not read"
     )
 
 
@@ -79,7 +80,7 @@ def test_two_files_for_a_part(tmp_path):
     fill(
         tmp_path, train__csv="session,item\n1,5\n", train__tsv="session\titem\n1\t5\n", test__csv="session,item\n1,5\n"
     )
-    expected = f"{tmp_path}: holds several files for the part train ('train.csv', 'train.tsv'); keep one of them"
+    expected = f"{tmp_path}: contains several files for the part train ('train.csv', 'train.tsv'); keep one of them"
     with pytest.raises(LogError, match=re.escape(expected)):
         read(tmp_path)
 
@@ -114,12 +115,14 @@ def test_the_log_among_other_files(tmp_path):
 
 
 def test_folders_that_do_not_decide(tmp_path):
-    with pytest.raises(LogError, match=re.escape(f"{tmp_path}: holds no file that can be a log; name the file itself")):
+    with pytest.raises(
+        LogError, match=re.escape(f"{tmp_path}: contains no file that can be a log; name the file itself")
+    ):
         read(tmp_path)
     fill(tmp_path, a__csv="session,item\n1,2\n", b__csv="session,item,time\n1,2,3\n")
     expected = (
-        f"{tmp_path}: holds several files that can be a log ('a.csv', 'b.csv'); name one of them, or the pieces of one "
-        f"log by a pattern such as '{tmp_path}/*.csv'"
+        f"{tmp_path}: contains several files that can be a log ('a.csv', 'b.csv'); name one of them, or the pieces of "
+        f"one log by a pattern such as '{tmp_path}/*.csv'"
     )
     with pytest.raises(LogError, match=re.escape(expected)):
         read(tmp_path)

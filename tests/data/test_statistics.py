@@ -32,7 +32,11 @@ def test_what_is_in_a_log(log):
     assert (numbers.length_min, numbers.length_median, numbers.length_max) == (1, 1.0, 4)
     assert numbers.length_mean == 2.5
     assert numbers.length_p95 == 4.0
-    assert (numbers.repeats, numbers.equal_times) == (1, 1)
+    assert (numbers.consecutive_repeats, numbers.equal_times) == (1, 1)
+    # The event without a session is no part of a basket; the two at 00:01 are one.
+    assert (numbers.baskets, numbers.basket_mean, numbers.basket_alone) == (4, 5 / 4, 0.0)
+    at_once = statistics(log.with_columns(time=pl.col("time").dt.truncate("1h")))
+    assert (at_once.baskets, at_once.basket_mean, at_once.basket_alone) == (2, 5 / 2, 1.0)
     assert (numbers.first_time, numbers.last_time) == ("2024-01-01T00:00:00", "2024-01-01T00:09:00")
     assert (numbers.item_min, numbers.item_max) == (3, 9)
     assert numbers.unknown is None
@@ -82,6 +86,7 @@ def test_a_log_without_times_and_one_with_users():
     frame = pl.DataFrame({"session": [1, 2, 3], "item": [1, 1, 1], "user": ["x", "x", "y"]})
     numbers = statistics(sort_events(frame))
     assert (numbers.equal_times, numbers.first_time, numbers.last_time) == (None, None, None)
+    assert (numbers.baskets, numbers.basket_mean, numbers.basket_alone) == (None, None, None)
     assert numbers.users == 2
 
 

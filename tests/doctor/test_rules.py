@@ -237,7 +237,7 @@ def test_nothing_is_asked_of_lists_where_nothing_is_ranked() -> None:
 
 
 def test_the_tie_rule_standard_is_found() -> None:
-    assert "ties=standard" in verdict("ties", run(ties="standard")).found[0]
+    assert "ties=optimistic" in verdict("ties", run(ties="optimistic")).found[0]
 
 
 def test_counting_models_need_no_seeds() -> None:

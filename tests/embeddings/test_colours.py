@@ -28,7 +28,7 @@ def test_text_and_integers_are_categories_and_decimals_numbers() -> None:
     years = coloured(["1995", "1970", "unknown", None], "tag:number")
     assert isinstance(years, NumericColours)
     np.testing.assert_array_equal(years.values, [1995, 1970, np.nan, np.nan])
-    assert years.notes == ("tag: 1 values are no numbers and are drawn as not known",)
+    assert years.notes == ("tag: 1 values are not numbers and are shown as not known",)
 
 
 def test_the_most_frequent_categories_come_first() -> None:
@@ -46,7 +46,7 @@ def test_of_too_many_categories_the_rest_is_other() -> None:
     assert found.shown == tuple(f"c{number:02}" for number in range(7))
     assert found.legend[-1] == "other"
     assert found.codes[[0, 6, 7, 19]].tolist() == [0, 6, 7, 7]
-    assert found.notes == ("tag: 20 values, of which the 7 most frequent have a colour",)
+    assert found.notes == ("tag: 20 values; only the 7 most frequent have a colour",)
 
 
 def test_a_category_may_be_called_other() -> None:
@@ -65,7 +65,7 @@ def test_of_several_values_in_a_cell_the_first_one_counts() -> None:
     found = coloured(genres)
     assert isinstance(found, CategoricalColours)
     assert found.shown == tuple("abcdef")
-    assert "the first of the values between ' '" in found.notes[0]
+    assert "the first value before ' '" in found.notes[0]
     whole = coloured(genres, "tag:category")
     assert isinstance(whole, CategoricalColours)
     assert whole.values.to_list() == genres
@@ -80,5 +80,5 @@ def test_names_are_not_cut() -> None:
 def test_an_unknown_column_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ParameterError, match=r"color: must be one of popularity, name, kind, price, got 'brand'"):
         colours_of(groups(), "brand")
-    with pytest.raises(ParameterError, match=r"color: kind must contain numbers, and has none; write kind:category"):
+    with pytest.raises(ParameterError, match=r"color: kind must contain numbers, got none; use kind:category"):
         colours_of(groups(), "kind:number")

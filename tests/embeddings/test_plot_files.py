@@ -31,7 +31,7 @@ def test_the_same_picture_is_the_same_file(suffix: str, tmp_path: Path) -> None:
 def test_numbers_and_warnings_stand_in_the_picture() -> None:
     shown = "\n".join(texts(plot(model_of(groups()), color="kind", neighbours="103")))
     assert re.search(r"10 nearest neighbours of the same kind: 0\.9\d \(by chance 0\.16\)", shown)
-    assert "components hold half of the variance" in shown
+    assert "components explain half of the variance" in shown
     assert "Ringed: Product 3 and its 10 nearest items" in shown
     for number in range(6):
         assert f"kind {number}" in shown

@@ -74,7 +74,7 @@ def test_a_perplexity_too_large_for_the_catalogue_is_lowered() -> None:
     )
     assert usable_perplexities([5, 30, 50], 31)[0] == [5, 10]
     assert usable_perplexities([2], 7) == ([2], [])
-    with pytest.raises(ParameterError, match="t-SNE: needs at least 7 items, got 6; draw the kind pca instead"):
+    with pytest.raises(ParameterError, match="t-SNE: needs at least 7 items, got 6; use --kind pca instead"):
         usable_perplexities([5], 6)
 
 
@@ -83,7 +83,7 @@ def test_umap_is_advised_for_large_catalogues_and_sampling_is_said() -> None:
     assert size_notes(tsne, 50_000) == []
     advice, sampling = size_notes(tsne, TSNE_MAX_ITEMS + 1)
     assert "above 100,000 UMAP is advised" in advice
-    assert sampling.startswith("50,000 of 100,001 items are drawn, at random")
+    assert sampling.startswith("a random sample of 50,000 of 100,001 items is plotted")
     assert size_notes(pca, TSNE_MAX_ITEMS + 1) == [sampling]
 
 

@@ -60,7 +60,7 @@ def test_one_of_two_stages_is_named(data) -> None:
 
 
 def test_a_model_without_vectors_is_refused(data) -> None:
-    with pytest.raises(ParameterError, match="popularity: learns no vector per item"):
+    with pytest.raises(ParameterError, match="popularity: has no item vectors"):
         item_vectors(Popularity().fit(data.train))
 
 

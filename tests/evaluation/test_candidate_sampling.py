@@ -104,8 +104,8 @@ def test_equal_candidates_stand_in_order_of_popularity():
     drawn = SampledCandidates.score(scorer, cases, np.array([[4, 5, 2, 1]], dtype=np.int32))
     assert drawn.lists(5).tolist() == [[5, 2, 4, 1, 3]]
     counts = drawn.counts()
-    ranks = {rule: counts.ranks(rule)[0, 0] for rule in ("served", "conservative", "standard", "median")}
-    assert ranks == {"served": 5, "conservative": 5, "standard": 2, "median": 3.5}
+    ranks = {rule: counts.ranks(rule)[0, 0] for rule in ("served", "pessimistic", "optimistic", "average")}
+    assert ranks == {"served": 5, "pessimistic": 5, "optimistic": 2, "average": 3.5}
 
 
 def test_a_target_that_was_seen_is_no_candidate():

@@ -128,13 +128,13 @@ def test_what_is_of_the_wrong_kind_is_named() -> None:
         check=True,
         timeout=120,
     )
-    unfitted = "scorer: must be fitted, and markov is not (it has no vocabulary); call fit first"
+    unfitted = "scorer: must be fitted, got markov without a vocabulary; call fit first"
     assert child.stdout.splitlines() == [
         unfitted,
         unfitted,
         unfitted,
         "scorer: must be a model, got str; segue.load(...) reads a saved one",
-        "data: must be what segue.prepare returns, got Cases",
+        "data: must be a Dataset, got Cases; prepare the log first: segue.prepare(...)",
         "unknown part of the data 'tset': did you mean 'test'? choose one of test, valid",
         "train: must be Sessions, got Dataset; of a data set, pass data.train",
         "valid: must be Cases, got Dataset; of a data set, pass data.valid",

@@ -18,7 +18,7 @@ from segue.evaluation.measure import _cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
 from segue.metrics import DEFAULT_METRICS, MetricName
 from segue.metrics.beyond_accuracy import gini_index, in_tail, shannon_entropy
-from segue.metrics.ranking import RANK_METRICS
+from segue.metrics.rank_metrics import RANK_METRICS
 from segue.metrics.values import auc
 from segue.progress import Progress
 from segue.protocols.ranking import Ranking
@@ -132,13 +132,13 @@ def test_a_constant_scorer_does_not_look_good():
     cases = random_cases(300, 200)
     constant = Table(np.zeros((201, 201)))
     names = ["recall@20", "mrr@20"]
-    assert measure(constant, cases, {"metrics": names, "ties": "conservative"}).metrics == {"recall@20": 0, "mrr@20": 0}
-    assert measure(constant, cases, {"metrics": names, "ties": "median"}).metrics == {"recall@20": 0, "mrr@20": 0}
-    assert measure(constant, cases, {"metrics": names, "ties": "standard"}).metrics == {"recall@20": 1, "mrr@20": 1}
+    assert measure(constant, cases, {"metrics": names, "ties": "pessimistic"}).metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, {"metrics": names, "ties": "average"}).metrics == {"recall@20": 0, "mrr@20": 0}
+    assert measure(constant, cases, {"metrics": names, "ties": "optimistic"}).metrics == {"recall@20": 1, "mrr@20": 1}
 
 
 def test_a_scorer_of_nan_does_not_look_good():
-    evaluation = measure(Table(np.full((31, 31), np.nan)), random_cases(20, 30), {"ties": "standard"})
+    evaluation = measure(Table(np.full((31, 31), np.nan)), random_cases(20, 30), {"ties": "optimistic"})
     assert set(evaluation.metrics.values()) == {0.0}
 
 
@@ -259,9 +259,9 @@ def test_a_target_is_ranked_where_it_is_listed():
     places = [1 + row.index(target) for row, target in zip(lists.tolist(), cases.targets.tolist(), strict=True)]
     assert evaluation.ranks.tolist() == places
     others = {ties: measure(scorer, cases, {"metrics": ["mrr", "recall@5"], "ties": ties}) for ties in TIES}
-    assert others["conservative"].metrics["mrr"] < evaluation.metrics["mrr"] < others["standard"].metrics["mrr"]
+    assert others["pessimistic"].metrics["mrr"] < evaluation.metrics["mrr"] < others["optimistic"].metrics["mrr"]
     for name in ("mrr", "recall@5"):
-        bounds = (others["conservative"].metrics[name], others["standard"].metrics[name])
+        bounds = (others["pessimistic"].metrics[name], others["optimistic"].metrics[name])
         for one in others.values():
             assert one.tie_bounds[name] == pytest.approx(bounds)
     rows = scorer.score(cases.prefixes).numpy()
@@ -309,14 +309,14 @@ EVERYTHING = (
 )
 
 
-@pytest.mark.parametrize("ties", ["conservative", "standard", "median"])
+@pytest.mark.parametrize("ties", ["pessimistic", "optimistic", "average"])
 @pytest.mark.parametrize("exclude_seen", [False, True])
 def test_pairs_ranked_right_equal_a_loop_over_pairs(ties, exclude_seen):
     scorer, (cases, wanted) = random_scorer(30), several(60, 30)
     scorer.table = (scorer.table * 2).round()  # many ties
     cases = replace(cases, exclude_seen=exclude_seen)
     evaluation = measure(scorer, cases, {"metrics": EVERYTHING, "ties": ties}, chunk=7)
-    scores, half = scorer.score(cases.prefixes).numpy(), {"conservative": 0.0, "standard": 1.0, "median": 0.5}[ties]
+    scores, half = scorer.score(cases.prefixes).numpy(), {"pessimistic": 0.0, "optimistic": 1.0, "average": 0.5}[ties]
     values = []
     for row, start, end, items in zip(scores, cases.prefixes.starts, cases.prefixes.ends, wanted, strict=True):
         seen = set(cases.prefixes.items[start:end].tolist()) if exclude_seen else set()
@@ -443,7 +443,7 @@ def test_progress_counts_cases():
 
 def test_mistakes_are_explained():
     scorer, cases = random_scorer(10), random_cases(5, 10)
-    with pytest.raises(EmptyDataError, match="there is no test case"):
+    with pytest.raises(EmptyDataError, match="there are no test cases"):
         measure(scorer, cases[:0])
     with pytest.raises(ParameterError, match=r"^ranking\.metrics: must be a list .*unknown metric 'accuracy'"):
         measure(scorer, cases, {"metrics": ["accuracy@3"]})

@@ -33,7 +33,7 @@ def naive_rank(row, target, ties, seen, prior):
     ahead = sum(row[item] > row[target] or math.isnan(row[item]) for item in others)
     equals = [item for item in others if row[item] == row[target]]
     before = sum((-prior[item], item) < (-prior[target], target) for item in equals)
-    return 1 + ahead + {"served": before, "conservative": len(equals), "standard": 0, "median": len(equals) / 2}[ties]
+    return 1 + ahead + {"served": before, "pessimistic": len(equals), "optimistic": 0, "average": len(equals) / 2}[ties]
 
 
 def as_tensor(rows):
@@ -150,7 +150,7 @@ def test_ranks_of_several_targets_equal_a_sort_on_every_device(case, ties):
 
 
 @pytest.mark.parametrize(
-    ("ties", "ranks"), [("standard", [1, 2, 3]), ("conservative", [98, 99, 100]), ("median", [49.5, 50.5, 51.5])]
+    ("ties", "ranks"), [("optimistic", [1, 2, 3]), ("pessimistic", [98, 99, 100]), ("average", [49.5, 50.5, 51.5])]
 )
 def test_a_constant_scorer_with_several_targets(ties, ranks):
     assert target_ranks(torch.zeros(1, 101), np.array([[40, 7, 99]]), ties=ties).tolist() == [ranks]
@@ -192,12 +192,12 @@ def test_fewer_candidates_than_k():
     assert values.tolist() == [[3] + [-INF] * 5]
 
 
-@pytest.mark.parametrize(("ties", "rank"), [("served", 40), ("conservative", 100), ("standard", 1), ("median", 50.5)])
+@pytest.mark.parametrize(("ties", "rank"), [("served", 40), ("pessimistic", 100), ("optimistic", 1), ("average", 50.5)])
 def test_a_constant_scorer_under_each_tie_rule(ties, rank):
     assert target_ranks(torch.zeros(1, 101), np.array([40]), ties=ties).tolist() == [rank]
 
 
-@pytest.mark.parametrize("ties", ["conservative", "standard", "median"])
+@pytest.mark.parametrize("ties", ["pessimistic", "optimistic", "average"])
 def test_a_scorer_of_nan_is_never_good(ties):
     scores = torch.full((2, 51), NAN)
     scores[1, 3] = 1.0
@@ -230,7 +230,7 @@ def test_mistakes_are_explained():
     with pytest.raises(ParameterError, match="k: must be at least 1, got 0"):
         top_k(scores, 0)
     with pytest.raises(
-        UnknownNameError, match="unknown tie rule 'first': choose one of conservative, median, served, standard"
+        UnknownNameError, match="unknown tie rule 'first': choose one of average, optimistic, pessimistic, served"
     ):
         target_ranks(scores, np.array([1]), ties="first")
     for target in (0, 5):

@@ -43,8 +43,8 @@ def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_pa
     assert rows["sasrec-taught"].config == rows["sasrec-alone"].config
     assert rows["sasrec-taught"].metrics != rows["sasrec-alone"].metrics
     assert all(row.parameters > 0 and row.latency_ms > 0 for row in rows.values())
-    assert "keeps" in results.verdicts[0]
-    assert "the same model trained alone" in results.verdicts[1]
+    assert "reaches" in results.verdicts[0]
+    assert "the same model trained without a teacher" in results.verdicts[1]
     first = results.protocol["headline"][0]
     tested = [(test.metric, test.one, test.other) for test in results.differences]
     assert tested == [(metric, "sasrec-taught", "sasrec-alone") for metric in results.protocol["headline"]]
@@ -66,13 +66,13 @@ def test_mistakes_are_named_before_anything_is_written(log: "segue.Events", teac
         segue.distill(teacher, segue.RunConfig(models=["markov"]), out, events=log)
     with pytest.raises(ParameterError, match="--student: must name one model, got none"):
         segue.distill(teacher, segue.RunConfig(), out, events=log)
-    with pytest.raises(ParameterError, match=r"^--protocol: is that of the teacher in a distillation; leave it out$"):
+    with pytest.raises(ParameterError, match=r"^--protocol: is fixed by the teacher in a distillation; remove it$"):
         segue.distill(teacher, segue.RunConfig(models=["sasrec"], protocol="session-next"), out, events=log)
     other = segue.read(log.frame.filter(pl.col("item") > 1))
     with pytest.raises(ParameterError, match=r"must be the log that .* was trained on"):
         segue.distill(teacher, segue.RunConfig(models=["sasrec"]), out, events=other)
     alone = segue.Markov().fit(segue.prepare(log).train).save(tmp_path / "alone")
-    with pytest.raises(ArtifactError, match="names no protocol"):
+    with pytest.raises(ArtifactError, match="has no protocol"):
         segue.distill(alone, segue.RunConfig(models=["sasrec"]), out, events=log)
     assert not out.exists()
 
@@ -84,7 +84,7 @@ def test_a_student_larger_than_its_teacher_is_said_so_before_it_is_trained(
     with caplog.at_level(logging.INFO, "segue"):
         segue.distill(teacher, config, tmp_path / "out", events=log)
     said = next(line for line in caplog.messages if line.startswith("sasrec: has "))
-    assert said.endswith("for a smaller student set sasrec.embedding_size lower")
+    assert said.endswith("for a smaller student, decrease sasrec.embedding_size")
     assert caplog.messages.index(said) == 0
 
 
@@ -131,8 +131,8 @@ def test_words_say_what_the_numbers_say() -> None:
 
     said = compare(row("teacher", 0.5, 100), row("s-taught", 0.49, 25), row("s-alone", 0.46, 25), metric="recall@20")
     assert said == [
-        "s-taught keeps 98.0% of the teacher's recall@20 with 25% of its parameters and 100% of its time per session",
-        "s-taught is better than the same model trained alone on recall@20: 0.4900 against 0.4600",
+        "s-taught reaches 98.0% of the teacher's recall@20 with 25% of its parameters and 100% of its time per session",
+        "s-taught is better than the same model trained without a teacher on recall@20: 0.4900 against 0.4600",
     ]
     said = compare(row("teacher", 0.5, 100), row("s-taught", 0.45, 25), row("s-alone", 0.46, 25), metric="recall@20")
     assert said[1].startswith("s-taught is not better than")
@@ -143,7 +143,7 @@ def test_words_say_what_the_numbers_say() -> None:
     assert "with 87 times its parameters and 100% of its time" in said[0]
     said = compare(row("teacher", 0.0, 100), row("s-taught", 0.02, 25), row("s-alone", 0.0, 25), metric="recall@20")
     assert said[0] == (
-        "s-taught has a recall@20 of 0.0200, where the teacher has 0.0000, with 25% of its parameters "
+        "s-taught has a recall@20 of 0.0200, compared with 0.0000 of the teacher, with 25% of its parameters "
         "and 100% of its time per session"
     )
     teacher, taught, alone = (
@@ -151,5 +151,7 @@ def test_words_say_what_the_numbers_say() -> None:
         for label, value in (("teacher", 0.5), ("s-taught", 0.6), ("s-alone", 0.7))
     )
     said = compare(teacher, taught, alone, metric="mae")
-    assert said[0].startswith("s-taught has a mae of 0.6000, where the teacher has 0.5000, with ")
-    assert said[1].startswith("s-taught is better than the same model trained alone on mae: 0.6000 against 0.7000")
+    assert said[0].startswith("s-taught has a mae of 0.6000, compared with 0.5000 of the teacher, with ")
+    assert said[1].startswith(
+        "s-taught is better than the same model trained without a teacher on mae: 0.6000 against 0.7000"
+    )

@@ -48,7 +48,11 @@ def run(log: Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = segue.RunConfig(
         log="shop.csv",
         models=["sasrec", "two-stage", "v-sknn"],
-        set={"sasrec": SMALL, "two-stage": PAIR, "protocol": {"cleaning": {"min_support": 3, "drop_repeats": True}}},
+        set={
+            "sasrec": SMALL,
+            "two-stage": PAIR,
+            "protocol": {"cleaning": {"min_support": 3, "drop_consecutive_repeats": True}},
+        },
         baselines=False,
         seed=3,
     )
@@ -72,7 +76,7 @@ def test_it_is_what_fitting_by_hand_with_the_epochs_of_the_best_validation_gives
     assert 1 < best < 8
     model = segue.fit(log, like=run / "sasrec", out=tmp_path / "model", log_name="shop")
     assert model.config.training.epochs == best
-    protocol = Protocol.named("session-next", {"cleaning": {"min_support": 3, "drop_repeats": True}})
+    protocol = Protocol.named("session-next", {"cleaning": {"min_support": 3, "drop_consecutive_repeats": True}})
     everything = prepare_whole(log, protocol).train
     by_hand = segue.SASRec(**{**SMALL, "training": {**SMALL["training"], "epochs": best}}).fit(everything, seed=3)
     by_hand.save(tmp_path / "by-hand")
@@ -92,7 +96,8 @@ def test_the_manifest_says_what_it_was_trained_on(log: Events, run: Path, tmp_pa
     assert about["data"]["events"] == len(train.items)
     assert about["data"]["sessions"] == len(train)
     assert about["data"]["items"] == len(train.vocabulary)
-    assert (about["protocol"]["cleaning"]["min_support"], about["protocol"]["cleaning"]["drop_repeats"]) == (3, True)
+    cleaning = about["protocol"]["cleaning"]
+    assert (cleaning["min_support"], cleaning["drop_consecutive_repeats"]) == (3, True)
     assert "hash" not in about["protocol"]  # No figure belongs to it.
     assert about["epochs"]["training"]["why"] == "best of 8 on validation"
     like = about["like"]
@@ -132,7 +137,7 @@ def test_parameters_the_seed_and_the_cleaning_can_be_changed(log: Events, run: P
     assert (model.config.training.epochs, model.config.embedding_size, about["seed"]) == (1, 4, 9)
     assert about["epochs"]["training"] == {"epochs": 1, "why": "set by hand"}
     assert about["data"]["first_time"] > log.frame["time"].min().isoformat()
-    assert about["protocol"]["cleaning"]["drop_repeats"]
+    assert about["protocol"]["cleaning"]["drop_consecutive_repeats"]
 
 
 def test_a_production_model_is_trained_anew_on_a_later_log(log: Events, run: Path, tmp_path: Path) -> None:
@@ -140,7 +145,7 @@ def test_a_production_model_is_trained_anew_on_a_later_log(log: Events, run: Pat
     segue.fit(log, like=run / "sasrec", out=out)
     first = Artifact.read(out)
     later = shop(1400, 1)
-    with pytest.raises(ParameterError, match="holds a model already; add --overwrite"):
+    with pytest.raises(ParameterError, match="already contains a model; add --overwrite"):
         segue.fit(later, like=out, out=out)
     segue.fit(later, like=out, out=out, overwrite=True)
     second = Artifact.read(out)
@@ -191,7 +196,7 @@ def test_mistakes_are_named_before_anything_is_written(log: Events, run: Path, t
     with pytest.raises(ArtifactError, match="nowhere: does not exist; name the folder of a model that a run wrote"):
         segue.fit(log, like=tmp_path / "nowhere", out=out)
     segue.Popularity().fit(segue.prepare(log).train).save(tmp_path / "alone")
-    with pytest.raises(ArtifactError, match="alone: names no protocol, so it was not written by a run"):
+    with pytest.raises(ArtifactError, match="alone: has no protocol, so it was not written by a run"):
         segue.fit(log, like=tmp_path / "alone", out=out)
     with pytest.raises(ParameterError, match="--config: must name one model, got sasrec, stan"):
         segue.fit(log, like=segue.RunConfig(models=["sasrec", "stan"]), out=out)
@@ -215,7 +220,7 @@ def test_no_other_folder_is_written_over(log: Events, run: Path, tmp_path: Path)
     for out, message in (
         (run / "sasrec", "is in the folder of a run"),
         (run / "new", "is in the folder of a run"),
-        (tmp_path, "holds other files"),
+        (tmp_path, "contains other files"),
         (tmp_path / "file", "must be a folder"),
     ):
         with pytest.raises(ParameterError, match=message):

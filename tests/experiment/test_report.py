@@ -251,7 +251,7 @@ def test_a_model_alone_without_intervals_gives_a_page_of_what_there_is() -> None
     alone = results(row("gru4rec", 0.4, confidence={}))
     seen = Tags(page(alone))
     assert seen.headings == ["leaderboard", "findings", "log", "models", "protocol"]
-    assert "Nothing that makes these figures doubtful." in seen.texts
+    assert "No findings." in seen.texts
     assert "| **gru4rec** | 0.4000 | 0.2000 |" in markdown(alone)
 
 

@@ -34,7 +34,7 @@ def killed(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("given", ["resume", "overwrite"])
 def test_a_run_killed_in_its_first_save_can_be_gone_on_with_and_replaced(killed: Path, given: str) -> None:
-    with pytest.raises(ParameterError, match="holds a run already; add --resume"):
+    with pytest.raises(ParameterError, match="already contains a run; add --resume"):
         check_folder(killed, resume=False, overwrite=False)
     check_folder(killed, resume=given == "resume", overwrite=given == "overwrite")
     begin_folder(killed, resume=given == "resume")

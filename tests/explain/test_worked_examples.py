@@ -150,9 +150,9 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "ties": [
         row("`served`", 20 / 100, sum(1 / rank for rank in range(1, 101)) / 100),
-        row("`conservative`", 0.0, 1 / 100),
-        row("`standard`", 1.0, 1.0),
-        row("`median`", 0.0, 1 / 50.5),
+        row("`pessimistic`", 0.0, 1 / 100),
+        row("`optimistic`", 1.0, 1.0),
+        row("`average`", 0.0, 1 / 50.5),
     ],
     "seeds": ["| 0.096 |", "| 0.030 |", "| 0.010 |"],
     "learning-curves": [

@@ -25,7 +25,7 @@ from segue.metrics import (
     order_key,
 )
 from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Ties, case_auc
 from segue.metrics.values import (
     CASE_VALUE_METRICS,
     GLOBAL_VALUE_METRICS,
@@ -251,7 +251,9 @@ def test_names_are_read():
 def test_metrics_of_values_and_of_rankings_are_not_mixed():
     assert set(VALUE_METRICS) == CASE_VALUE_METRICS.keys() | GLOBAL_VALUE_METRICS.keys()
     assert list(MetricName.parse_all(["auc", "mae"])) == ["auc", "mae"]
-    with pytest.raises(ParameterError, match=r"those of values \(auc\) and of rankings \(mrr, gauc\) cannot be mixed"):
+    with pytest.raises(
+        ParameterError, match=r"value metrics \(auc\) and ranking metrics \(mrr, gauc\) cannot be mixed"
+    ):
         MetricName.parse_all(["mrr", "auc", "gauc"])
 
 

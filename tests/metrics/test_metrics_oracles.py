@@ -18,7 +18,7 @@ from segue.data.sessions import Prefixes
 from segue.errors import ParameterError
 from segue.evaluation.ranking import target_ranks
 from segue.metrics.beyond_accuracy import average_weight, gini_index, in_tail, item_coverage, shannon_entropy
-from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.rank_metrics import RANK_METRICS, case_auc
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 INF, NAN = math.inf, math.nan
@@ -58,7 +58,7 @@ def listed(row, liked, excluded, ties):
         for item, score in enumerate(row, start=1)
         if item not in excluded and score != -INF and not (item in liked and math.isnan(score))
     }
-    late = {"conservative": 1, "standard": -1}[ties]
+    late = {"pessimistic": 1, "optimistic": -1}[ties]
     return sorted(kept, key=lambda item: (-kept[item], late * (item in liked)))
 
 
@@ -76,7 +76,7 @@ def oracle(name, lists, liked, k):
     return [values[c] for c in range(len(liked))]
 
 
-@given(scored_cases(), st.sampled_from(["conservative", "standard"]), st.sampled_from([1, 2, 3, 5, 10, 20]))
+@given(scored_cases(), st.sampled_from(["pessimistic", "optimistic"]), st.sampled_from([1, 2, 3, 5, 10, 20]))
 def test_ranking_metrics_equal_trec_eval(cases, ties, k):
     ranks, relevant = ranks_of(cases, ties)
     lists, liked = [listed(*case, ties) for case in cases], [good for _, good, _ in cases]
@@ -109,7 +109,7 @@ def pairs_right(row, liked, excluded, tie):
     return good, others, np.mean([1.0 if a > b else tie if a == b else 0.0 for a in good for b in others])
 
 
-@given(scored_cases(), st.sampled_from([("conservative", 0.0), ("standard", 1.0), ("median", 0.5)]))
+@given(scored_cases(), st.sampled_from([("pessimistic", 0.0), ("optimistic", 1.0), ("average", 0.5)]))
 def test_case_auc_equals_the_pairs_and_scikit_learn(cases, rule):
     ties, tie = rule
     ranks, relevant = ranks_of(cases, ties)
@@ -118,7 +118,7 @@ def test_case_auc_equals_the_pairs_and_scikit_learn(cases, rule):
     values = case_auc(ranks, relevant, candidates)
     np.testing.assert_allclose(values, [share for _, _, share in expected], atol=1e-12)
     for value, (good, others, share) in zip(values, expected, strict=True):
-        if ties == "median" and not math.isnan(share):
+        if ties == "average" and not math.isnan(share):
             assert value == pytest.approx(roc_auc_score([1] * len(good) + [0] * len(others), good + others))
 
 
@@ -129,7 +129,9 @@ def test_case_auc_by_hand():
     assert case_auc(ranks, np.array([2]), np.array([5])) == pytest.approx(5 / 6)
 
 
-@pytest.mark.parametrize(("ties", "first", "auc"), [("conservative", 98, 0), ("standard", 1, 1), ("median", 49.5, 0.5)])
+@pytest.mark.parametrize(
+    ("ties", "first", "auc"), [("pessimistic", 98, 0), ("optimistic", 1, 1), ("average", 49.5, 0.5)]
+)
 def test_constant_scores_under_each_tie_rule(ties, first, auc):
     ranks = target_ranks(torch.ones(1, 101), np.array([[10, 20, 30]]), ties=ties)
     relevant = np.array([3])
@@ -137,7 +139,7 @@ def test_constant_scores_under_each_tie_rule(ties, first, auc):
     assert case_auc(ranks, relevant, np.array([100])) == auc
     for name, metric in RANK_METRICS.items():
         best = {"precision": 3 / 10}.get(name, 1)
-        assert metric(ranks, relevant, 10) == (best if ties == "standard" else 0)
+        assert metric(ranks, relevant, 10) == (best if ties == "optimistic" else 0)
 
 
 probabilities = st.one_of(st.floats(1e-9, 1 - 1e-9), st.sampled_from([0.25, 0.5, 0.75]))

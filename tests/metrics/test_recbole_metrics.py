@@ -16,7 +16,7 @@ import torch
 from segue.evaluation.ranking import target_ranks, top_k
 from segue.metrics import RANKING_METRICS, VALUE_METRICS
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
-from segue.metrics.ranking import RANK_METRICS, case_auc
+from segue.metrics.rank_metrics import RANK_METRICS, case_auc
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ DOUBLE = {"abs": 1e-11, "rel": 0}
 POPULARITY = {"popularity": "averagepopularity", "tail_percentage": "tailpercentage"}
 
 
-def ranks_of(task, ties="conservative"):
+def ranks_of(task, ties="pessimistic"):
     """Ranks of the relevant items of a task, and how many there are."""
     relevant = task["relevant"].sum(axis=1)
     targets = np.zeros((len(relevant), relevant.max()), dtype=np.int64)
@@ -38,9 +38,9 @@ def ranks_of(task, ties="conservative"):
 
 
 def gauc(name):
-    """Ours, by the median rule; cases without a pair do not count."""
+    """Ours, by the average rule; cases without a pair do not count."""
     task = SCRIPT["ranking"](**SCRIPT["TASKS"][name])
-    ranks, relevant = ranks_of(task, ties="median")
+    ranks, relevant = ranks_of(task, ties="average")
     values = case_auc(ranks, relevant, np.isfinite(task["scores"]).sum(axis=1))
     there = np.isfinite(values)
     return np.average(values[there], weights=relevant[there]), values

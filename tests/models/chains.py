@@ -51,7 +51,7 @@ def sessions(lists: Sequence[Sequence[int]], n_items: int, *, times: bool = True
 
 
 def prefixes(*lists: Sequence[int]) -> Prefixes:
-    """Encode running sessions of item indices."""
+    """Encode current sessions of item indices."""
     return Prefixes.from_lists([np.asarray(one, dtype=np.int32) for one in lists])
 
 
@@ -144,7 +144,7 @@ def favourites(n_items: int = 30, n_sessions: int = 400, length: int = 12, certa
 
 
 def browsing(n_items: int = 60, n_sessions: int = 400, seed: int = 5) -> tuple[Sessions, list[list[int]]]:
-    """A log with repeats, long and short sessions and popular items; and running sessions to score."""
+    """A log with repeats, long and short sessions and popular items; and current sessions to score."""
 
     def one(rng: np.random.Generator) -> list[int]:
         session = [1 + int(n_items * rng.random() ** 2)]

@@ -54,7 +54,7 @@ class ModelContract:
 
     @pytest.fixture
     def some(self, task: Task) -> Prefixes:
-        """A few running sessions of different lengths, one of them empty."""
+        """A few current sessions of different lengths, one of them empty."""
         lists = [
             task.train.items[start : start + length] for start, length in ((0, 1), (3, 2), (9, 5), (20, 0), (30, 8))
         ]
@@ -255,7 +255,7 @@ class ModelContract:
         except ParameterError:
             assert self.model.name == "two-stage"
             return
-        assert (vectors is None) == (not fitted.rows_per_item())
+        assert (vectors is None) == (not fitted.per_item_arrays())
         if vectors is not None:
             assert (vectors.dtype, len(vectors)) == (np.float32, len(task.train.vocabulary) + 1)
             assert len(np.unique(vectors[1:], axis=0)) > 1

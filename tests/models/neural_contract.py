@@ -64,6 +64,21 @@ class NeuralModelContract(ModelContract):
         for name, array in whole.arrays().items():
             np.testing.assert_array_equal(array, resumed.arrays()[name], err_msg=name)
 
+    def test_deterministic_algorithms_change_nothing_on_a_cpu(self, task: Task) -> None:
+        plain, strict = (
+            self.new().fit(task.train, seed=1, runtime=Runtime(device="cpu", deterministic=one))
+            for one in (False, True)
+        )
+        for name, array in plain.arrays().items():
+            np.testing.assert_array_equal(array, strict.arrays()[name], err_msg=name)
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_deterministic_fits_on_a_gpu_are_equal(self, task: Task) -> None:
+        runtime = Runtime(device="cuda", deterministic=True)
+        one, other = (self.new().fit(task.train, valid=task.cases[:50], seed=1, runtime=runtime) for _ in range(2))
+        for name, array in one.arrays().items():
+            np.testing.assert_array_equal(array, other.arrays()[name], err_msg=name)
+
     def _fit_long(self, task: Task, runtime: Runtime) -> NeuralModel:
         model = self.model(**self.long)
         assert isinstance(model, NeuralModel)

@@ -202,7 +202,7 @@ def test_no_session_is_found_by_what_is_no_id(raw_id: Any, kind: Any) -> None:
 
 
 def told(values: Any, sizes: list[int]) -> list[int]:
-    """Return the times that are read of running sessions with so many events."""
+    """Return the times that are read of current sessions with so many events."""
     vocabulary = Vocabulary.from_items(pl.Series([1, 2, 3]))
     times = encode_sessions([[1] * size for size in sizes], vocabulary, {"time": values}).times
     assert times is not None
@@ -254,7 +254,7 @@ def test_what_is_no_model_neither_teaches_nor_is_a_stage(model: segue.Popularity
 
 def test_a_teacher_and_a_stage_are_fitted(model: segue.Popularity) -> None:
     train = markov_chain(n_sessions=60).train
-    with pytest.raises(ParameterError, match=r"^teacher: must be fitted, and popularity is not"):
+    with pytest.raises(ParameterError, match=r"^teacher: must be fitted, got popularity without"):
         segue.SASRec().learn_from(segue.Popularity(), train)
-    with pytest.raises(ParameterError, match=r"^ranker: must be fitted, and sasrec is not"):
+    with pytest.raises(ParameterError, match=r"^ranker: must be fitted, got sasrec without"):
         segue.TwoStage.of(model, segue.SASRec())

@@ -14,7 +14,7 @@ from neural_contract import NeuralModelContract
 from segue.charts import GREY
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.metrics.beyond_accuracy import purity
+from segue.metrics.beyond_accuracy import cluster_purity
 from segue.models.attention_clustering import AttentionClustering
 from segue.models.session_attention import SessionAttention
 from segue.protocols.prepare import prepare
@@ -89,14 +89,14 @@ def test_clusters_match_the_categories_of_the_shop() -> None:
     training = {"batch_size": 128, "epochs": 8, "learning_rate": 0.01, "loss": {"n_samples": 256}}
     model = AttentionClustering(vectors="trained", anneal=1.0, training=training).fit(data.train)
     categories = np.unique(data.train.vocabulary.table["category"].to_numpy(), return_inverse=True)[1]
-    assert purity(model.clusters(), categories) >= 0.6
+    assert cluster_purity(model.clusters(), categories) >= 0.6
     assert model.share_in_use() >= 0.5
-    assert model.notes == (f"{model.share_in_use():.0%} of 32 clusters hold items",)
+    assert model.notes == (f"{model.share_in_use():.0%} of 32 clusters contain items",)
 
 
 def test_purity_by_hand() -> None:
     """Of the cluster {a, a, b} two are alike, of {b} one."""
-    assert purity(np.array([0, 0, 0, 2]), np.array([0, 0, 1, 1])) == 0.75
+    assert cluster_purity(np.array([0, 0, 0, 2]), np.array([0, 0, 1, 1])) == 0.75
 
 
 @pytest.fixture(scope="module")

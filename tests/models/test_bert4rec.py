@@ -122,7 +122,7 @@ def test_it_is_trained_on_masks_or_on_prefixes_but_not_at_all_positions() -> Non
         model = BERT4Rec(training={"positions": positions})
         model.network = model.build(30)
         assert type(model.batches(task.train, seed=0)) is kind
-    with pytest.raises(ParameterError, match=r"bert4rec\.training\.positions: .* would show it its targets"):
+    with pytest.raises(ParameterError, match=r"bert4rec\.training\.positions: .* would leak the targets"):
         BERT4Rec(training={"positions": "all"})
     with pytest.raises(ParameterError, match=r"bert4rec\.max_length"):
         BERT4Rec(max_length=1)

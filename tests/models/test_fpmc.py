@@ -173,7 +173,7 @@ def test_what_the_log_does_not_have_is_refused_before_training() -> None:
     with pytest.raises(ParameterError) as caught:
         FPMC(user=True, basket="equal-times").fit(log)
     first, second = str(caught.value).splitlines()
-    assert first.startswith("fpmc.user: needs a log with a column 'user', got one without it")
+    assert first.startswith("fpmc.user: needs a log with a column 'user' and this log has none")
     assert second == "fpmc.basket: 'equal-times' needs a log with times and this one has none; use 'last-event'"
 
 

@@ -26,7 +26,7 @@ class TestMarkov(ModelContract):
 
 class TestPersonalMarkov(ModelContract):
     model = Markov
-    parameters: ClassVar = {"personal": 0.1, "smoothing": 1.0, "decay_days": 90, "n_neighbours": 10}
+    parameters: ClassVar = {"history_weight": 0.1, "smoothing": 1.0, "decay_days": 90, "n_neighbours": 10}
     make_task = staticmethod(markov_chain)
 
 
@@ -69,7 +69,7 @@ def test_markov_smooths_towards_popularity() -> None:
 
 
 def test_markov_mixes_in_the_running_history_and_backs_off() -> None:
-    model = Markov(smoothing=0, personal=0.25).fit(sessions(LOG, 3))
+    model = Markov(smoothing=0, history_weight=0.25).fit(sessions(LOG, 3))
     left_before = 0.75 * np.array([0, 0, 2 / 3, 1 / 3]) + 0.25 * np.array([0, 1 / 2, 0, 1 / 2])
     expected = [left_before, [0, 0, 0, 1]]
     np.testing.assert_allclose(scores(model, [1, 3, 1, 1], [1, 2]), expected, rtol=1e-6)

@@ -37,5 +37,5 @@ def test_a_page_says_all_that_a_reader_looks_for(name: str) -> None:
 
 def test_results_are_found_by_model() -> None:
     assert "| [Diginetica](../results.md#diginetica) | defaults | Recall@20 .5254 " in GENERATOR["filled"]("vstan")
-    film = "| [MovieLens 100K](../results.md#movielens-100k) | window_days 7 | HR@10 .0774 "
+    film = "| [MovieLens 100K](../results.md#movielens-100k) | window_days 7 | Hit@10 .0774 "
     assert film in GENERATOR["filled"]("popularity")

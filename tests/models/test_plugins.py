@@ -1,5 +1,6 @@
 """Models of other packages: found by name, imported on demand, and harmless to others when they are broken."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_a_model_of_another_package_is_imported_when_it_is_asked_for(site: Site,
     folder = best().fit(blocks().train).save(tmp_path / "model")
     assert type(segue.load(folder)) is best
     assert type(TwoStage(retriever="best", ranker="markov").retriever) is best
+
+
+def test_the_model_in_the_docs_is_complete(site: Site, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recommending.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "(segue.Model)" in block)
+    site.install("trending_models", f"{code}\n\nBest = Trending\n", "trending")
+    task = blocks(n_sessions=20)
+    model = registry.model_class("trending")(decay=0.5).fit(task.train)
+    ages = range(len(task.train.items))[::-1]
+    for item in (1, len(task.train.vocabulary)):
+        weight = sum(0.5**age for age, other in zip(ages, task.train.items, strict=True) if other == item)
+        assert model.score(task.cases.prefixes)[:, item].tolist() == pytest.approx([weight] * len(task.cases))
+    again = segue.load(model.save(tmp_path / "model"))
+    assert segue.measure(again, task.cases).metrics == segue.measure(model, task.cases).metrics
+    assert len(again.recommend([101], k=2).items) == 2
 
 
 BROKEN = {

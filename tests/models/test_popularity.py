@@ -1,4 +1,4 @@
-"""Popularity: in the whole log, in its last days, in the running session."""
+"""Popularity: in the whole log, in its last days, in the current session."""
 
 from typing import ClassVar
 

@@ -1,7 +1,7 @@
 """The same lists as session-rec for equal parameters, on a generated log and on 2,000 prefixes of Diginetica.
 
 Recorded from its classes VMContextKNN (``similarity="vec", normalize=False``), STAN, VSKNN_STAN, MarkovModel and
-SequentialRules (``pruning=0``), ItemKNN and Pop. Its running sessions are fed event by event, a session's time is that
+SequentialRules (``pruning=0``), ItemKNN and Pop. Its current sessions are fed event by event, a session's time is that
 of its last event (in Diginetica its rank, read as seconds), "now" is the end of training.
 
 Ties. session-rec leaves them to the order of Python sets: which of two equally similar sessions is the k-th neighbour,

@@ -118,6 +118,22 @@ def test_all_that_is_held_out_together_is_one_case(vocabulary):
     assert cases[1:].padded_targets().tolist() == picked.padded_targets().tolist()
 
 
+def test_the_last_basket_is_predicted_from_all_before_it(vocabulary):
+    train = log((1, "a", 0), (3, "c", 9))
+    held = log(
+        *[(1, "b", 5), (1, "c", 7), (1, "x", 7), (1, "d", 7), (1, "c", 7)],  # x is unknown, c is in the basket twice
+        *[(2, "a", 3), (2, "b", 3)],  # all of it is one basket, so that nothing comes before
+        *[(3, "a", 9), (3, "b", 9)],  # training holds a part of the basket
+    )
+    cases, left = encode_cases(held, [train], vocabulary, targets="next-basket")
+    spans = zip(cases.prefixes.starts, cases.prefixes.ends, strict=True)
+    assert [cases.prefixes.items[start:end].tolist() for start, end in spans] == [[1, 2], [3]]
+    assert cases.padded_targets().tolist() == [[3, 4], [1, 2]]
+    assert left["item"].to_list() == ["b", "c", "d", "c", "a", "b"]
+    new, _ = encode_cases(held, [train], vocabulary, targets="next-basket", repeat_targets=False)
+    assert new.padded_targets().tolist() == [[3, 4], [1, 2]]
+
+
 def test_labels_go_with_the_targets(vocabulary):
     train = log((1, "a", 0), (2, "b", 1)).with_columns(rating=pl.lit(5.0))
     held = log((1, "b", 5), (1, "x", 6), (1, "c", 7), (2, "d", 8), (2, "a", 9)).with_columns(
@@ -134,7 +150,7 @@ def test_labels_go_with_the_targets(vocabulary):
 )
 def test_repeats_are_no_targets_if_told_so(vocabulary, which, targets):
     train, held = log((1, "a", 0), (1, "b", 1)), log((1, "b", 2), (1, "c", 3), (1, "d", 4), (1, "c", 5), (1, "a", 6))
-    cases, _ = encode_cases(held, [train], vocabulary, targets=which, repeats=False)
+    cases, _ = encode_cases(held, [train], vocabulary, targets=which, repeat_targets=False)
     assert cases.targets.tolist() == targets
     # What is no target is still seen, but not by a case of all targets together.
     lengths = {"every-next": [3, 4], "first": [3], "last": [4], "together": [2]}

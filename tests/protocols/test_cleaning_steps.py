@@ -52,7 +52,7 @@ def test_a_duplicate_equals_another_event_in_every_column():
 
 
 def test_only_the_first_of_consecutive_repeats_stays_and_sessions_do_not_mix():
-    cleaned = clean.drop_repeats(log((1, 5), (1, 5), (1, 6), (1, 5), (1, 5), (2, 5)))
+    cleaned = clean.drop_consecutive_repeats(log((1, 5), (1, 5), (1, 6), (1, 5), (1, 5), (2, 5)))
     assert left(cleaned) == [(1, 5), (1, 6), (1, 5), (2, 5)]
 
 
@@ -131,7 +131,7 @@ def test_held_out_events_on_unknown_items_go_and_then_short_sessions():
 
 STEPS = [
     clean.drop_incomplete,
-    clean.drop_repeats,
+    clean.drop_consecutive_repeats,
     lambda log: clean.drop_long_sessions(log, 3),
     lambda log: clean.drop_short_sessions(log, 2),
     lambda log: clean.drop_rare_items(log, 2),
@@ -155,7 +155,7 @@ def test_of_the_events_on_one_item_the_first_or_the_last_stays():
     frame = log((1, 5, 0), (1, 6, 1), (1, 5, 2), (2, 5, 3))
     assert clean.drop_revisits(frame, "first").log["time"].dt.minute().to_list() == [0, 1, 3]
     assert clean.drop_revisits(frame, "last").log["time"].dt.minute().to_list() == [1, 2, 3]
-    assert "has a later event on" in clean.drop_revisits(frame, "last").why
+    assert "with a later event of the session" in clean.drop_revisits(frame, "last").why
 
 
 def test_values_are_kept_by_intervals_and_by_lists():

@@ -232,7 +232,7 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     with pytest.raises(ArtifactError, match=r"about\.json: has hash 0123456789ab, .*; prepare the log again"):
         segue.open_dataset(copy)
     rewrite(copy, "about.json", {"protocol": {"split": "last-days", "test_days": 1.0}})
-    with pytest.raises(ArtifactError, match=r"about.json: an earlier version of segue wrote it, .* prepare the log"):
+    with pytest.raises(ArtifactError, match=r"about.json: was written by an earlier version of segue, .* prepare"):
         segue.open_dataset(copy)
     rewrite(copy, "about.json", {"protocol": {"split": {"kind": "by-moon"}}})
     with pytest.raises(ArtifactError, match=r"about.json: cannot be read \(protocol.split: must be one of 'last-"):
@@ -286,11 +286,11 @@ def test_a_data_set_can_be_measured_otherwise_but_not_prepared_otherwise() -> No
     with pytest.raises(ParameterError) as caught:
         data.measured_by({"cleaning": {"k_core": 5}, "ranking": {"candidates": "labeled"}})
     assert str(caught.value) == (
-        "protocol.cleaning.k_core: is decided when a log is prepared, and this data set has 1; leave it out, or "
-        "prepare the log again\nprotocol.ranking.candidates: 'labeled' is decided when a log is prepared, and this "
-        "data set has 'full'; leave it out, or prepare the log again"
+        "protocol.cleaning.k_core: is fixed when a log is prepared, and this data set has 1; remove it, or "
+        "prepare the log again\nprotocol.ranking.candidates: 'labeled' is fixed when a log is prepared, and this "
+        "data set has 'full'; remove it, or prepare the log again"
     )
     with pytest.raises(ParameterError, match=r"protocol\.ranking\.metrics: rmse compare a score with a label"):
         data.measured_by({"ranking": {"metrics": ["rmse"]}})
-    with pytest.raises(ParameterError, match=r"protocol\.ranking\.metrics: must be of auc, logloss, mae, rmse"):
+    with pytest.raises(ParameterError, match=r"protocol\.ranking\.metrics: must be among auc, logloss, mae, rmse"):
         labelled().measured_by({"ranking": {"metrics": ["recall@3"]}})

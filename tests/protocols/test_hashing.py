@@ -45,7 +45,7 @@ ACTIVE = [
     ("cleaning.since", "2024-01-01", {}),
     ("cleaning.until", "2024-01-01", {}),
     ("cleaning.session_gap", 30, {}),
-    ("cleaning.drop_repeats", True, {}),
+    ("cleaning.drop_consecutive_repeats", True, {}),
     ("cleaning.revisits", "last", {}),
     ("cleaning.value_interval", {"rating": "[3,inf)"}, {}),
     ("cleaning.value_among", {"type": ["buy"]}, {}),
@@ -68,6 +68,7 @@ ACTIVE = [
     ("split.test_from", "2024-01-01", split("global-time")),
     ("split.valid_from", "2024-01-01", MOMENT),
     ("split.leave", "test_only", split("last-event")),
+    ("split.baskets", True, split("last-event")),
     ("split.ratios", (7, 1, 2), split("event-ratio")),
     ("split.group_by", "none", split("event-ratio")),
     ("split.order", "random", split("event-ratio")),
@@ -77,12 +78,12 @@ ACTIVE = [
     ("cases.targets", "last", {}),
     ("cases.feed_valid", False, split("last-event")),
     ("cases.exclude_seen", True, {}),
-    ("cases.repeats", False, {}),
+    ("cases.repeat_targets", False, {}),
     ("cases.label", "stars", LABELED),
     ("cases.label_threshold", 4, LABELED),
     ("ranking.candidates", "uni100", {}),
     ("ranking.seed", 1, DRAWN),
-    ("ranking.ties", "median", {}),
+    ("ranking.ties", "average", {}),
 ]
 """Another value of each parameter, and where it changes a figure."""
 
@@ -104,6 +105,8 @@ REFUSED = [
     ("split.ratios", split("last-event")),
     ("split.group_by", split("last-event")),
     ("split.order", split("ratio")),
+    ("split.baskets", split("ratio")),
+    ("split.baskets", split("last-event", order="random")),
     ("split.seed", split("ratio")),
     ("split.seed", split("event-ratio")),
     ("split.seed", split("last-event")),
@@ -122,7 +125,7 @@ REFUSED = [
 ]
 """Parameters with where they would change no figure, so that they are refused."""
 
-IDLE = [
+NO_EFFECT = [
     ("cleaning.order", [name for name in DEFAULT_ORDER if name not in ("k-core", "values")], {}),
     ("cleaning.order", without("hold-out-valid")["cleaning.order"], {"split.valid_days": 0}),
     ("split.test_days", 1.0, {}),
@@ -145,7 +148,7 @@ def test_a_parameter_that_would_change_no_figure_is_refused(name, where):
         named(where, {name: OTHER[name]})
 
 
-@pytest.mark.parametrize(("name", "value", "where"), IDLE)
+@pytest.mark.parametrize(("name", "value", "where"), NO_EFFECT)
 def test_the_hash_does_not_change_with_what_changes_no_figure(name, value, where):
     assert mark(where, {name: value}) == mark(where)
 
@@ -154,8 +157,8 @@ def test_every_parameter_is_known_to_change_figures_or_not_to():
     never = {"name", "ranking.metrics", "valid_metric", "decimals"}
     everything = {one.name for one in describe(Protocol)}
     assert set(OTHER) == everything - never
-    always = {"split", "cases.targets", "cases.exclude_seen", "cases.repeats", "ranking.candidates"}
-    assert {name for name, _ in REFUSED} | {name for name, _, _ in IDLE} == everything - always
+    always = {"split", "cases.targets", "cases.exclude_seen", "cases.repeat_targets", "ranking.candidates"}
+    assert {name for name, _ in REFUSED} | {name for name, _, _ in NO_EFFECT} == everything - always
 
 
 def test_known_items_make_the_least_length_count():
@@ -205,7 +208,7 @@ def arrays(data: Dataset):
         yield from (cases.offsets, cases.labels, np.array(cases.exclude_seen))
 
 
-@pytest.mark.parametrize(("name", "value", "where"), IDLE)
+@pytest.mark.parametrize(("name", "value", "where"), NO_EFFECT)
 def test_data_sets_under_one_hash_are_the_same(log, name, value, where):
     usual = {"cleaning.min_support": 1, "cleaning.min_length": 1, "split.valid_days": 4, "split.test_days": 1.0}
     one, other = (prepare(log, named(usual, where, more)) for more in ({}, {name: value}))

@@ -55,6 +55,15 @@ def test_the_last_event_of_a_session_that_is_long_enough():
     assert split.last_event(frame, 2, among=pl.Series([2, 3])).holdout["item"].to_list() == [5]
 
 
+def test_the_last_basket_of_a_session_that_has_enough_of_them():
+    frame = log([(1, 1, 0), (1, 2, 7), (1, 3, 7), (2, 4, 0), (2, 5, 1), (2, 6, 2), (3, 7, 2), (3, 8, 2)])
+    assert split.last_basket(frame, 3).holdout["item"].to_list() == [6]
+    assert split.last_basket(frame, 2).holdout["item"].to_list() == [2, 3, 6]
+    assert split.last_basket(frame, 2, among=pl.Series([1, 3])).holdout["item"].to_list() == [2, 3]
+    in_one_second = frame.with_columns(time=pl.col("time") + pl.duration(milliseconds=pl.col("item")))
+    assert split.last_basket(in_one_second, 2).holdout["item"].to_list() == [2, 3, 6]
+
+
 def test_any_event_may_be_left_out_as_likely_as_the_last():
     frame = log([(user, event, event) for user in range(1000) for event in range(4)] + [(1000, 0, 0)])
     held = split.last_event(frame, 2, rng=generator(0, "test")).holdout

@@ -81,7 +81,7 @@ def test_a_share_that_leaves_nothing_is_a_problem_of_that_share_alone() -> None:
     found = summarise(shop(100, 0), "session-next", {"cleaning": {"min_support": 1, "min_length": 1}})
     assert [one.share for one in found.shares] == ["1/4"]
     assert found.problems["1/64"].startswith("no test case is left: ")
-    with pytest.raises(EmptyDataError, match="left nothing to train on"):
+    with pytest.raises(EmptyDataError, match="left nothing for training"):
         summarise(shop(1000, 0), None, {"split": {"test_days": 900}})
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import EmptyDataError, ParameterError
+from segue.evaluation.linter import lint
 from segue.evaluation.measure import evaluate
+from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
@@ -59,7 +61,7 @@ def test_what_is_no_log_and_no_data_set_is_refused_with_the_remedy():
         preparing("clicks.csv")
     with pytest.raises(ParameterError, match="scorer: must be a model, got str"):
         evaluating("m", None)
-    with pytest.raises(ParameterError, match=r"data: must be what segue\.prepare returns, got str"):
+    with pytest.raises(ParameterError, match=r"data: must be a Dataset, got str"):
         evaluating(Popularity().fit(prepare(log(SHOP), cleaning={"min_support": 2}).train), "clicks.csv")
 
 
@@ -138,7 +140,7 @@ def test_targets_that_training_does_not_hold_are_dropped_and_counted():
     data = prepare(log(rows, unit="user"), cleaning={"k_core": 1})
     assert len(data.test) == 2
     assert "unseen" not in data.vocabulary.ids.to_list()
-    assert any(note.startswith("1 test events are in no case") for note in data.notes)
+    assert any(note.startswith("1 test events are not used") for note in data.notes)
 
 
 PARTS = ["train"] * 7 + ["test"] * 4
@@ -185,7 +187,7 @@ def test_equal_session_ids_in_two_parts_are_two_sessions():
     events = log([(1, "a", 0), (1, "b", 1), (1, "b", 2), (1, "a", 3)], part=["train", "train", "test", "test"])
     data = prepare(events, split={"valid_share": 0})
     assert listed(data.test, data.vocabulary) == [(["b"], "a")]
-    assert any("1 session ids stand in several parts" in note for note in data.notes)
+    assert any("1 session ids occur in several parts" in note for note in data.notes)
 
 
 def test_histories_that_go_on_in_a_given_test_part_are_fed():
@@ -201,7 +203,7 @@ def test_another_split_than_the_given_one_can_be_asked_for():
         split={"kind": "ratio", "test_share": 0.2, "valid_share": 0},
         cleaning={"min_support": 1, "min_length": 1},
     )
-    assert any("own split is not used" in note for note in data.notes)
+    assert any("the predefined split of the log is ignored" in note for note in data.notes)
     assert len(data.train) == 4
 
 
@@ -241,21 +243,21 @@ def test_an_unknown_parameter_is_refused():
     [
         (
             {"cleaning": {"min_support": 99}},
-            "step 'min-support' left nothing of 6 events: .* change protocol.cleaning.min_support .now 99.",
+            "step 'min-support' dropped all 6 events: .* change protocol.cleaning.min_support .now 99.",
         ),
         (
             {"cleaning": {"k_core": 9}},
-            "step 'k-core' left nothing of 14 events: .* change protocol.cleaning.k_core .now 9.",
+            "step 'k-core' dropped all 14 events: .* change protocol.cleaning.k_core .now 9.",
         ),
         (
             {"split": {"test_days": 30}},
-            "step 'hold-out-test' with split 'last-days' left nothing to train on of 14 events",
+            "step 'hold-out-test' with split 'last-days' left nothing for training of 14 events",
         ),
         (
             {"split": {"valid_days": 30}},
-            "step 'hold-out-valid' with split 'last-days' left nothing to train on of 9 events",
+            "step 'hold-out-valid' with split 'last-days' left nothing for training of 9 events",
         ),
-        ({"cleaning": {"min_support": 1, "recent_share": 0.01}}, "step 'recent-share' left nothing"),
+        ({"cleaning": {"min_support": 1, "recent_share": 0.01}}, "step 'recent-share' dropped all"),
     ],
 )
 def test_the_step_that_leaves_nothing_is_named(parameters, message):
@@ -264,9 +266,9 @@ def test_the_step_that_leaves_nothing_is_named(parameters, message):
 
 
 def test_an_empty_log_and_one_without_test_cases_are_refused():
-    with pytest.raises(EmptyDataError, match="the log holds no event"):
+    with pytest.raises(EmptyDataError, match="the log contains no event"):
         prepare(Events(log(SHOP).frame.clear()))
-    with pytest.raises(EmptyDataError, match=r"step 'incomplete' left nothing of 14 events: .* check which columns"):
+    with pytest.raises(EmptyDataError, match=r"step 'incomplete' dropped all 14 events: .* check which columns"):
         prepare(Events(log(SHOP).frame.with_columns(item=pl.lit(None, dtype=pl.String))))
     rows = [(1, "a", 0), (1, "b", 1), (2, "x", DAY + 5), (2, "y", DAY + 6)]
     with pytest.raises(EmptyDataError, match="no test case is left"):
@@ -484,7 +486,7 @@ def test_a_trained_model_is_tested_on_all_of_a_log_with_its_own_catalogue():
 
 
 def test_a_protocol_that_trains_on_nothing_is_refused():
-    with pytest.raises(ParameterError, match="'whole' leaves nothing to train on"):
+    with pytest.raises(ParameterError, match="'whole' leaves nothing for training"):
         prepare(log(SHOP), split="whole")
 
 
@@ -595,7 +597,7 @@ def test_what_was_liked_is_a_label():
     [
         (
             {"ranking": {"candidates": "labeled", "metrics": ("mrr",)}},
-            "protocol.ranking.metrics: must be of auc, logloss, mae, rmse with",
+            "protocol.ranking.metrics: must be among auc, logloss, mae, rmse with",
         ),
         (
             {"ranking": {"metrics": ("auc",)}},
@@ -674,3 +676,56 @@ def test_validation_takes_no_more_than_its_share_of_what_a_step_left():
     alone = prepare(log(RETURNS, unit="user"), "session-next", split=split, cleaning=cleaning)
     assert other.valid.groups.tolist() == alone.valid.groups.tolist()
     assert other.train.lengths.tolist() == alone.train.lengths.tolist()
+
+
+def orders():
+    """Histories of orders: four per user, of two items that depend on those of the order before."""
+    return [
+        (user, f"{letter}{(user + order) % 7}", order * DAY + user)
+        for user in range(120)
+        for order in range(4)
+        for letter in "ab"
+    ]
+
+
+BASKETS = {
+    "split": {"kind": "last-event", "baskets": True},
+    "cases": {"targets": "next-basket"},
+    "ranking": {"metrics": ("recall@2",)},
+}
+
+
+def test_the_last_basket_of_each_history_is_one_case():
+    data = prepare(log(orders(), unit="user"), Protocol(), **BASKETS)
+    assert (len(data.test), data.test.counts.tolist()) == (120, [2] * 120)
+    assert data.test.prefixes.lengths.tolist() == [6] * 120
+    assert (data.train.lengths == 4).all()
+    assert data.valid.prefixes.lengths.tolist() == [4] * 120
+    stage = data.statistics()["stages"][0]
+    assert (stage["baskets"], stage["basket_mean"], stage["basket_alone"]) == (480, 2.0, 0.0)
+    found = {
+        baskets: evaluate(Markov(baskets=baskets, smoothing=0).fit(data.train), data).metrics
+        for baskets in (True, False)
+    }
+    # In the order of the file an item of the next basket follows only one item of the last one.
+    assert (found[True]["recall@2"], found[False]["recall@2"] < 0.8) == (1.0, True)
+    assert not [finding for finding in lint(data) if finding.check != "few-test-sessions"]
+
+
+def test_splits_that_divide_baskets_and_logs_without_times_are_refused():
+    with pytest.raises(ParameterError) as caught:
+        prepare(log(orders(), unit="user"), Protocol(), **{**BASKETS, "split": "last-event"})
+    assert str(caught.value) == (
+        "protocol.cases.targets: 'next-basket' needs whole baskets, which 'last-event' divides; "
+        "set protocol.split.baskets=true"
+    )
+    with pytest.raises(ParameterError, match="which 'event-ratio' divides; choose another split"):
+        prepare(log(orders(), unit="user"), Protocol(), **{**BASKETS, "split": "event-ratio"})
+    untimed = log(orders(), unit="user")
+    untimed = Events(untimed.frame.drop("time"), unit="user")
+    with pytest.raises(ParameterError) as caught:
+        prepare(untimed, Protocol(), **BASKETS)
+    assert [line.split(": baskets are")[0] for line in str(caught.value).splitlines()] == [
+        "protocol.split.baskets",
+        "protocol.cases.targets",
+    ]

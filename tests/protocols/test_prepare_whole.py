@@ -76,9 +76,9 @@ def test_a_log_needs_only_what_the_cleaning_reads():
 
 
 def test_a_log_of_which_nothing_is_left_is_refused():
-    with pytest.raises(EmptyDataError, match="step 'min-support' left nothing of"):
+    with pytest.raises(EmptyDataError, match="step 'min-support' dropped all"):
         prepare_whole(log(SHOP), Protocol(cleaning={"min_support": 99}))
-    with pytest.raises(EmptyDataError, match="the log holds no event"):
+    with pytest.raises(EmptyDataError, match="the log contains no event"):
         prepare_whole(type(log(SHOP))(log(SHOP).frame.clear()), Protocol())
 
 
@@ -86,7 +86,7 @@ def test_the_cleaning_is_that_of_the_run():
     rows = [(session, item, session * DAY + minute) for session in range(6) for minute, item in enumerate("aab" * 2)]
     events = log(rows)
     protocol = Protocol.named(
-        "session-next", {"cleaning": {"drop_repeats": True, "min_support": 1, "revisits": "first"}}
+        "session-next", {"cleaning": {"drop_consecutive_repeats": True, "min_support": 1, "revisits": "first"}}
     )
     whole, data = prepare_whole(events, protocol), prepare(events, protocol)
     held = decoded(whole.train)[len(data.train) :]

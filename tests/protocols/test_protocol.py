@@ -114,7 +114,7 @@ def test_all_mistakes_are_reported_together():
     assert "protocol.split: must be one of 'last-days', 'last-event', " in message
     assert "unknown parameter of protocol 'cleaning.kcore': did you mean 'cleaning.k_core'?" in message
     assert "unknown parameter of protocol 'k_core': did you mean 'cleaning.k_core'?" in message
-    assert "protocol.ranking.seed: has no effect with candidates 'full', where nothing is drawn" in message
+    assert "protocol.ranking.seed: has no effect with candidates 'full', where nothing is sampled" in message
 
 
 @pytest.mark.parametrize(
@@ -133,24 +133,25 @@ def test_all_mistakes_are_reported_together():
         ({"split": {"kind": "last-event", "seed": 3}}, "split.seed: has no effect with order=time, .* got 3"),
         (
             {"split": {"kind": "global-time", "test_from": "2024-02-01", "test_share": 0.2}},
-            "split.test_share: has no effect beside test_from, which decides what is held out, got 0.2",
+            "split.test_share: has no effect with test_from, which decides what is held out, got 0.2",
         ),
         (
             {"cases": {"label": "stars", "label_threshold": 4}},
-            "cases.label: has no effect with ranking.candidates 'full', as it belongs to 'labeled', got 'stars'; .*\n"
+            "cases.label: has no effect with ranking.candidates 'full', because it belongs to 'labeled', got 'stars'; "
+            ".*\n"
             "protocol.cases.label_threshold: has no effect with ranking.candidates 'full', .* got 4.0",
         ),
         ({"cases": {"feed_valid": False}}, "cases.feed_valid: has no effect with split 'last-days', .* got False"),
         (
             {"cases": {"feed_valid": False}, "split": {"kind": "last-event", "leave": "test_only"}},
-            "cases.feed_valid: has no effect with split 'last-event', where no session has events for both",
+            "cases.feed_valid: has no effect with split 'last-event', where no session has both",
         ),
         (
             {"ranking": {"seed": 3}},
             "ranking.seed: has no effect with candidates 'full', .* got 3; remove it, or set uniN or popN",
         ),
         (
-            {"ranking": {"candidates": "labeled", "ties": "median"}},
+            {"ranking": {"candidates": "labeled", "ties": "average"}},
             "ranking.ties: has no effect with candidates 'lab",
         ),
         (
@@ -182,16 +183,16 @@ def test_what_a_change_leaves_without_effect_goes_back_to_its_default():
 
 @pytest.mark.parametrize("described", [{"steps": ["incomplete"]}, {"name": "session-next", "split": "last-days"}])
 def test_a_protocol_on_one_level_is_refused(described):
-    with pytest.raises(ArtifactError, match=r"about: an earlier version of segue wrote it, .* again with this version"):
+    with pytest.raises(ArtifactError, match=r"about: was written by an earlier version of segue, .* this version"):
         Protocol.of(described, "about")
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"cleaning": {"order": []}}, "begins with 'incomplete' and holds 'hold-out-test' once"),
+        ({"cleaning": {"order": []}}, "begins with 'incomplete' and contains 'hold-out-test' once"),
         ({"cleaning": {"order": ["hold-out-test"]}}, "begins with 'incomplete'"),
-        ({"cleaning": {"order": ["incomplete", "hold-out-test", "hold-out-test"]}}, "holds 'hold-out-test' once"),
+        ({"cleaning": {"order": ["incomplete", "hold-out-test", "hold-out-test"]}}, "contains 'hold-out-test' once"),
         ({"cleaning": {"order": ["incomplete", "hold-out-valid", "hold-out-test"]}}, "after 'hold-out-test'"),
         ({"cleaning": {"order": ["incomplete", "known-items", "hold-out-test"]}}, "after 'hold-out-test'"),
         ({"cleaning": {"order": ["incomplete", "hold-out-test", "shuffle"]}}, "protocol.cleaning.order"),
@@ -205,7 +206,7 @@ def test_a_protocol_on_one_level_is_refused(described):
         ),
         (
             {"split": {"kind": "event-ratio", "ratios": (8, 2, 0)}},
-            "protocol.split.ratios: must be three shares of 0 or more, those of training and test above 0",
+            "protocol.split.ratios: must be three shares of 0 or more, with training and test above 0",
         ),
         (
             {"ranking": {"candidates": "uni"}},
@@ -225,7 +226,7 @@ def test_a_protocol_on_one_level_is_refused(described):
         ({"cleaning": {"since": "yesterday"}}, "protocol.cleaning.since"),
         (
             {"cleaning": {"value_interval": {"rating": "3 up"}}},
-            "protocol.cleaning.value_interval: must be .* that of rating must be an interval",
+            "protocol.cleaning.value_interval: must be .* the interval of rating must be an interval",
         ),
         (
             {"cleaning": {"session_interval": "[5,2]"}},

@@ -18,19 +18,19 @@ CE = {"train_neg_sample_args": None}
         (
             "SASRec",
             {"train_neg_sample_args": {"sample_num": 1}},
-            "train_neg_sample_args: must be ~ with the loss_type CE",
+            "train_neg_sample_args: must be ~ with loss_type CE",
         ),
         ("SASRec", {"loss_type": "BPR", **CE}, "must say how negatives are drawn"),
         ("BPR", CE, "must say how negatives are drawn with the loss BPR, got ~; leave it out for one uniform negative"),
         ("BPR", {"train_neg_sample_args": {"distribution": "none"}}, "distribution: must be uniform or popularity"),
-        ("BPR", {"train_neg_sample_args": {"dynamic": True}}, "candidate_num: must be at least 1 where dynamic is on"),
+        ("BPR", {"train_neg_sample_args": {"dynamic": True}}, "candidate_num: must be at least 1 if dynamic is true"),
         ("BPR", {"train_neg_sample_args": {"sample_num": 0}}, "bpr.training.n_samples: must be greater than or equal"),
         ("SASRec", {"loss_type": "NLL"}, "loss_type: must be CE or BPR, got NLL"),
         ("SASRec", {"eval_args": {"order": "RO"}}, "eval_args.order: must be TO for sequential models, got RO; set"),
         ("SASRec", {"eval_args": {"mode": "uni9"}}, "got RO, the default where eval_args have no order; set it to TO"),
         ("BPR", {"eval_args": None}, "eval_args: must contain names and values, got none"),
         ("BPR", {"eval_args.mode": "uni9"}, "must stand inside of eval_args, where RecBole reads it: eval_args: {mode"),
-        ("SASRec", {"repeatable": False}, "repeatable: must be on for sequential models"),
+        ("SASRec", {"repeatable": False}, "repeatable: must be true for sequential models"),
         ("SASRec", {"load_col": {"inter": ["user_id", "item_id"]}}, "must contain the TIME_FIELD 'timestamp'"),
         ("SASRec", {"benchmark_filename": ["train", "valid", "test"]}, "pre-split sequences are not supported"),
         ("SASRec", {"n_heads": 5}, "sasrec.heads: must be a divisor of embedding_size"),
@@ -42,17 +42,17 @@ CE = {"train_neg_sample_args": None}
         ("BPR", {"eval_args": {"order": "XO"}}, "eval_args.order: must be RO or TO, got XO"),
         ("BPR", {"eval_args": {"group_by": "item"}}, "eval_args.group_by: must be user or none"),
         ("BPR", {"eval_args": {"mode": "uni"}}, "eval_args.mode: must be full, uniN, popN or labeled, got uni"),
-        ("BPR", {"eval_args": {"mode": "labeled"}}, "must be labeled for the metrics of values, and only for them"),
-        ("BPR", {"metrics": ["AUC"]}, "must be labeled for the metrics of values"),
-        ("BPR", {"metrics": ["AUC", "Recall"]}, "must be of ranks or of values, got both"),
+        ("BPR", {"eval_args": {"mode": "labeled"}}, "must be labeled for value metrics, and only for them"),
+        ("BPR", {"metrics": ["AUC"]}, "must be labeled for value metrics"),
+        ("BPR", {"metrics": ["AUC", "Recall"]}, "must be ranking metrics or value metrics, got both"),
         ("BPR", {"topk": 0}, "topk: must be a whole number of at least 1"),
         ("BPR", {"topk": None}, "got none; RecBole refuses it, too, though its documentation lists None"),
         ("BPR", {"topk": "None"}, "got None; RecBole refuses it, too"),
         ("BPR", {"topk": []}, "topk: must be a whole number of at least 1"),
         ("BPR", {"topk": True}, "topk: must be a whole number of at least 1"),
         ("BPR", {"field_separator": ","}, "field_separator: must be a tab"),
-        ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "benchmark_filename: must be three names"),
-        ("BPR", {"val_interval": {"rating": "3 or more"}}, "that of rating must be an interval"),
+        ("BPR", {"benchmark_filename": ["part1", "part2", "part3"]}, "must be the names of training"),
+        ("BPR", {"val_interval": {"rating": "3 or more"}}, "the interval of rating must be an interval"),
         ("BPR", {"user_inter_num_interval": 5}, "protocol.cleaning.session_interval: must be an interval"),
         ("BPR", {"load_col": ["user_id"]}, "load_col: must name the columns of inter"),
         ("BPR", {"epochs": "many"}, "bpr.training.epochs: must be an integer"),
@@ -65,7 +65,7 @@ CE = {"train_neg_sample_args": None}
         (
             "SASRec",
             {"loss_type": "BPR", "train_neg_sample_args": {"dynamic": True}},
-            "candidate_num: must be at least 1 where dynamic is on",
+            "candidate_num: must be at least 1 if dynamic is true",
         ),
     ],
 )
@@ -78,7 +78,7 @@ def test_labels_and_filters_want_one_column_each(tmp_path):
     file = tmp_path / "config.yaml"
     settings = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC", "LABEL_FIELD": "liked"}
     file.write_text(yaml.safe_dump({**settings, "val_interval": {"rating": "[3,5]"}}))
-    with pytest.raises(ParameterError, match="cannot filter by 'rating' where the rating is 'liked'"):
+    with pytest.raises(ParameterError, match="cannot filter by 'rating' because the rating column is 'liked'"):
         load_recbole([file], {"models": ["BPR"]})
 
 
@@ -96,7 +96,7 @@ def test_models_of_both_kinds_run_apart(tmp_path):
     file.write_text("model: BPR\n")
     assert load_recbole([file], {}).models == ["bpr"]
     assert load_recbole([file], {"models": ["SASRec", "NARM"]}).models == ["sasrec", "narm"]
-    with pytest.raises(ParameterError, match="run them apart"):
+    with pytest.raises(ParameterError, match="run them separately"):
         load_recbole([file], {"models": ["BPR", "SASRec"]})
     file.write_text("epochs: 3\n")
     with pytest.raises(ParameterError, match="names no model"):
@@ -182,7 +182,7 @@ def test_settings_override_those_of_the_files_as_on_recboles_command_line(tmp_pa
     assert (config.device, config.set["sasrec"]["activation"]) == ("cpu", "relu")
     assert config.set["protocol"]["ranking"]["metrics"] == ("hit@5", "hit@20")
     notes = load_recbole([file], {"log": "log.inter"}, {"colour": "red", "seed": 3}).notes
-    assert "RecBole's colour (red): no counterpart, nothing is known here of such a setting" in notes
+    assert "RecBole's colour (red): no counterpart, the setting is unknown" in notes
     with pytest.raises(ParameterError, match="config_files: name the files after --recbole"):
         load_recbole([file], {}, {"config_files": "b.yaml"})
 

@@ -278,7 +278,7 @@ def test_a_model_that_recbole_does_not_have_keeps_its_own_parameters(translate):
     config = translate("stan", {"epochs": 3})
     assert (config.models, list(config.set)) == (["stan"], ["protocol"])
     assert config.set["protocol"]["cases"]["targets"] == "every-next"
-    assert "stan: RecBole has no such model; it has its own parameters" in config.notes
+    assert "stan: has no counterpart in RecBole; it keeps segue's parameters" in config.notes
     assert translate("als").set["protocol"]["cases"]["targets"] == "together"
 
 
@@ -288,13 +288,13 @@ def test_every_setting_that_is_given_is_honoured_or_said(translate):
         **{"train_batch_size": 4096, "learning_rate": 0.01, "train_neg_sample_args": {"sample_num": 2, "odd": 1}},
     }
     notes = "\n".join(translate("BPR", settings).notes)
-    assert "RecBole's eval_batch_size (512): no effect, cases are scored in chunks that change no figure" in notes
-    assert "RecBole's log_wandb (true): not honoured, Weights & Biases is not written to" in notes
-    assert "RecBole's my_own ([1, 2]), train_neg_sample_args.odd (1): no counterpart, nothing is known here" in notes
-    assert "RecBole's hidden_size (3): no effect, nothing in a run of bpr depends on it" in notes
-    assert "RecBole's LIST_SUFFIX (_l): no effect, sequences have no fields" in notes
+    assert "RecBole's eval_batch_size (512): no effect, cases are scored in chunks" in notes
+    assert "RecBole's log_wandb (true): not honoured, Weights & Biases is not supported" in notes
+    assert "RecBole's my_own ([1, 2]), train_neg_sample_args.odd (1): no counterpart, the setting is unknown" in notes
+    assert "RecBole's hidden_size (3): no effect on a run of bpr" in notes
+    assert "RecBole's LIST_SUFFIX (_l): no effect, sequences have no named fields" in notes
     assert "RecBole's train_batch_size (4096): not honoured, bpr learns from one triple at a time" in notes
-    assert "RecBole's learning_rate (0.01): not honoured, bpr climbs by plain" in notes
+    assert "RecBole's learning_rate (0.01): not honoured, bpr uses plain" in notes
 
 
 LABELED = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}

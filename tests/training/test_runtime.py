@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -77,3 +79,60 @@ def test_a_gpu_that_is_not_there_is_said_to_be_absent(monkeypatch: pytest.Monkey
     assert str(caught.value) == (
         "device: must be 'auto' or 'cpu' on this machine, which has no GPU that torch can use, got 'cuda:97'"
     )
+
+
+def state() -> tuple[object, ...]:
+    cudnn = torch.backends.cudnn
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        cudnn.deterministic,
+        cudnn.benchmark,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
+
+
+def test_deterministic_algorithms_are_used_for_the_duration_of_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    before = state()
+    with Runtime(device="cpu").algorithms():
+        assert state() == before
+    runtime = Runtime(device="cpu", deterministic=True)
+    for _ in range(2):
+        with runtime.algorithms(), runtime.part("teacher").algorithms():
+            assert state() == (True, False, True, False, ":4096:8")
+        assert state() == before
+    with pytest.raises(KeyboardInterrupt), runtime.algorithms():
+        raise KeyboardInterrupt
+    assert state() == before
+
+
+def test_a_workspace_and_a_warning_that_were_set_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        before = state()
+        with Runtime(device="cpu", deterministic=True).algorithms():
+            assert state() == (True, False, True, False, ":16:8")
+        assert state() == before
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_an_operation_without_a_deterministic_algorithm_is_named() -> None:
+    raised = RuntimeError("histc_cuda does not have a deterministic implementation, but you set 'torch.use_...'")
+    with pytest.raises(ParameterError) as caught, Runtime(device="cpu", deterministic=True).algorithms():
+        raise raised
+    assert str(caught.value) == (
+        "deterministic: histc_cuda does not have a deterministic implementation on 'cpu'; "
+        "leave it out, or train on a CPU"
+    )
+    with pytest.raises(RuntimeError, match="out of memory"), Runtime(device="cpu", deterministic=True).algorithms():
+        raise RuntimeError("out of memory")
+
+
+def test_only_on_a_gpu_deterministic_algorithms_make_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Runtime(device="cpu", deterministic=True).arithmetic() == "cpu, fp32"
+    monkeypatch.setattr(Runtime, "torch_device", lambda self: torch.device("cuda"))
+    assert Runtime(precision="fp32", deterministic=True).arithmetic() == "cuda, fp32, deterministic"

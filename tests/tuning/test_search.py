@@ -151,7 +151,7 @@ def test_another_search_is_not_gone_on_with(events: Events, tmp_path: Path) -> N
     for message, options in others.items():
         with pytest.raises(ParameterError, match=message):
             sought(events, tmp_path / "a", resume=True, **options)
-    with pytest.raises(ParameterError, match="holds a search already; add --resume"):
+    with pytest.raises(ParameterError, match="already contains a search; add --resume"):
         sought(events, tmp_path / "a")
     assert (tmp_path / "a" / "study.journal").read_bytes() == before
     assert len(sought(events, tmp_path / "a", overwrite=True, plan={"trials": 2}).trials) == 2
@@ -251,7 +251,7 @@ REFUSED = {
     "no validation": (
         gru4rec(set={"gru4rec": SMALL, "protocol": {"split": {"valid_days": 0}}}),
         {},
-        "protocol: must hold out a validation part to tune on, .* set valid_days, ",
+        "protocol: must hold out a validation part to tune on, .* set protocol.split.valid_days to hold one out",
     ),
     "two metrics": (
         gru4rec(set={"gru4rec": {"training": {"metric": "mrr@10"}}}),

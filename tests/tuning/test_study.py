@@ -65,7 +65,7 @@ def test_a_trial_that_kills_its_process_again_and_again_has_failed(study: Study,
     with locks.registered():
         assert take(study, locks)[0] == 1
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.RUNNING]
-    assert study.trials[0].user_attrs["reason"].startswith("its process ended 3 times")
+    assert study.trials[0].user_attrs["reason"].startswith("its process died 3 times")
     assert not list((tmp_path / "workers").iterdir())
 
 

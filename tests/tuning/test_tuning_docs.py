@@ -36,4 +36,6 @@ def test_every_file_of_a_search_is_documented() -> None:
 def test_every_field_of_a_curve_and_of_the_environment_is_documented() -> None:
     assert all(f"`{name}`" in TRACKING for name in Epoch.model_fields)
     assert all(f"`{name}" in TRACKING for name in (CURVES, ENVIRONMENT, TENSORBOARD))
-    assert {"python", "platform", "cores", "threads", "device", "arithmetic"} <= environment(Runtime("cpu")).keys()
+    assert {"python", "platform", "cores", "threads", "device", "arithmetic", "deterministic"} <= environment(
+        Runtime("cpu")
+    ).keys()

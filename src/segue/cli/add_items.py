@@ -36,14 +36,16 @@ def add_items(
     options.model_folder(artifact)
     to = to or artifact
     if is_artifact(to) and not (overwrite or to.samefile(artifact)):
-        raise ParameterError(f"--to: {to} holds a model already; add --overwrite to replace it, or choose another name")
+        raise ParameterError(
+            f"--to: {to} already contains a model; add --overwrite to replace it, or choose another name"
+        )
     model = segue.load(artifact)
     before = len(model.vocabulary)
     table = read_items(items)
     grown = model.add_items(table, by=_columns(by, model, artifact))
     added = np.arange(before, len(grown.vocabulary)) + 1
     if not len(added):
-        why = f"{artifact} knows all items of {items} already" if len(table) else f"{items} holds no items"
+        why = f"{artifact} already knows all items of {items}" if len(table) else f"{items} contains no items"
         typer.echo(f"{why}; nothing was written.")
         return
     path = grown.save(to)

@@ -49,7 +49,9 @@ def demo(
 
     started = read_settings(out)
     if started is not None and started["run"]["log"] != _LOG:
-        raise ParameterError(f"--out: {out} holds a run on another log, {started['run']['log']}; choose another folder")
+        raise ParameterError(
+            f"--out: {out} contains a run on another log, {started['run']['log']}; choose another folder"
+        )
     console = terminal()
     console.rule("A generated web shop: visits, products, categories")
     chosen = options.split_names([models])
@@ -73,7 +75,7 @@ def demo(
         f"recommend {folder} --items {last}",
         f"fit {visits} --items {products} --like {folder} --out production",
         f"recommend production --item {shlex.quote(product)}",
-        *([f"plot {folder} --color category"] if model.rows_per_item() else []),
+        *([f"plot {folder} --color category"] if model.per_item_arrays() else []),
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",

@@ -15,7 +15,7 @@ from segue.errors import ParameterError
 def distill(
     teacher: Annotated[Path, typer.Argument(help="Folder of a trained model of any kind, as a run writes it.")],
     log: options.Log,
-    student: Annotated[str, typer.Option(help="Model that learns from the teacher: a sequence encoder.")] = "sasrec",
+    student: Annotated[str, typer.Option(help="Model to train with the teacher: a sequence encoder.")] = "sasrec",
     preset: Annotated[
         list[str] | None, typer.Option(help="Preset of the student: sasrec=recbole; segue models NAME lists them.")
     ] = None,
@@ -29,12 +29,13 @@ def distill(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
     """Train a student with and without a teacher; compare the three in quality, size and latency.
 
-    The protocol is that of the teacher, except for protocol.valid_metric, which selects the epoch.
+    The protocol of the teacher is used; only protocol.valid_metric, which selects the epoch, can be changed.
 
     Examples:
     segue distill runs/clicks-1/vstan clicks.csv --student sasrec --set sasrec.embedding_size=32
@@ -55,7 +56,7 @@ def distill(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, None, seed, device, precision),
+            **options.training_options(preset, None, seed, device, precision, deterministic),
             "models": [student],
             "set": given or None,
             "baselines": False,

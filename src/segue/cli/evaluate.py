@@ -37,7 +37,7 @@ def evaluate(
 
     facts = Artifact.read(options.model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
-        raise ArtifactError(f"{artifact}: names no protocol, so it was not written by a run; evaluate it from Python")
+        raise ArtifactError(f"{artifact}: has no protocol, so it was not written by a run; evaluate it from Python")
     protocol = segue.Protocol.of(facts["protocol"], artifact)
     model = segue.load(artifact)
     if whole:
@@ -71,7 +71,7 @@ def _as_prepared(
     """Return a prepared data set with the metrics and ranking of the model's protocol.
 
     Raises:
-        ParameterError: its catalogue is not that of the model, or ``--all`` was given.
+        ParameterError: its catalogue differs from the catalogue of the model, or ``--all`` was given.
     """
     if whole:
         raise ParameterError(f"--all: needs the log, and {log} is prepared already; name the log")
@@ -85,13 +85,13 @@ def _as_prepared(
 
 
 def _comparison(facts: Mapping[str, Any], data: "segue.Dataset", whole: bool) -> list[str]:
-    """Return a note on how the metrics relate to those of the run, or to what the model was trained on."""
+    """Return a note on the relation of the metrics to those of the run, or to the training data."""
     if "trained_on" in facts:
         return [_seen(facts["data"], data)]
     if facts["protocol"]["fingerprint"] != data.fingerprint:
-        return ["this is not the log that the model was trained on: the metrics do not compare with those of the run"]
+        return ["this is not the log of the run: the metrics cannot be compared with those of the run"]
     if not whole and facts["protocol"]["hash"] != data.hash:
-        return ["the data set was prepared with another protocol: the metrics do not compare with those of the run"]
+        return ["the data set was prepared with another protocol: the metrics cannot be compared with those of the run"]
     if whole:
         return ["the model was trained on a part of this log: metrics on all of it are too optimistic"]
     return []
@@ -112,18 +112,18 @@ def _nothing_to_test_on(
             f"test it on a later log with --all{held_out}"
         )
     return (
-        f"--all: must be given, for {artifact} was trained on everything and {log} may hold the same events before its "
-        f"test part; test it on a log of later events with --all{held_out}"
+        f"--all: is required, because {artifact} was trained on a whole log and {log} may contain the same events; "
+        f"test it on a log of later events with --all{held_out}"
     )
 
 
 def _seen(trained: Mapping[str, Any], data: "segue.Dataset") -> str:
-    """Return a note on what a model that was trained on a whole log has seen of the test log."""
+    """Return a note on the overlap of the test log with the training data of a model trained on a whole log."""
     if trained["fingerprint"] == data.fingerprint:
         return "the model was trained on all of this log: the metrics are too optimistic for new sessions"
     last, first = trained["last_time"], data.stages[0].statistics.first_time
     if last is None or first is None:
-        return "this is not the log that the model was trained on; make sure that it holds none of its events"
+        return "this is not the log that the model was trained on; make sure that the two have no events in common"
     if first <= last:
-        return f"events from {first} on are tested and the model was trained until {last}: it may have seen some"
+        return f"the tested events start at {first} and the model was trained until {last}: it may have seen some"
     return f"all events are later than those that the model was trained on, until {last}"

@@ -22,11 +22,12 @@ def fit(
         list[str] | None,
         typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.cleaning.last_days=90."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: that of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: the seed of the run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-MODEL-1, -2, ...")] = None,
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -53,13 +54,19 @@ def fit(
     changes = parse_settings(settings or [])
     run_config = load_config(
         config,
-        {"log": log, **log_options, "device": device, "precision": precision},
+        {
+            "log": log,
+            **log_options,
+            "device": device,
+            "precision": precision,
+            "deterministic": deterministic,
+        },
     )
     model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
     folder = out or next_folder(f"{run_config.log_name}-{model}")
     check_target(folder, overwrite=overwrite)
     check_log(log)
-    runtime = Runtime(device=run_config.device, precision=run_config.precision)
+    runtime = Runtime(device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic)
     runtime.check()
     with interruptible("nothing was written"), progress_shown() as progress:
         segue.fit(

@@ -60,7 +60,7 @@ def _unimported() -> None:
 app = typer.Typer(
     name="segue",
     cls=_LazyGroup,
-    help="From a click log to live next-item recommendations.",
+    help="From a click log to next-item recommendations.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=_MARKUP,

@@ -11,15 +11,17 @@ from segue.errors import ParameterError
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Model whose parameters are shown.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Model to describe.")] = None,
     summary: Annotated[
         bool, typer.Option("--summary", help="Show the layers of the network with shapes, parameters and FLOPs.")
     ] = False,
-    items: Annotated[int | None, typer.Option(help="With --summary: items in the catalogue (10,000).")] = None,
-    length: Annotated[int | None, typer.Option(help="With --summary: events of the session (50).")] = None,
-    preset: Annotated[list[str] | None, typer.Option(help="With --summary: a preset, gru4rec=recbole.")] = None,
+    items: Annotated[
+        int | None, typer.Option(help="With --summary: number of items in the catalogue (10,000).")
+    ] = None,
+    length: Annotated[int | None, typer.Option(help="With --summary: number of events of the session (50).")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="With --summary: a preset, such as gru4rec=recbole.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="With --summary: a parameter, gru4rec.hidden_size=128.")
+        list[str] | None, typer.Option("--set", help="With --summary: a parameter, such as gru4rec.hidden_size=128.")
     ] = None,
 ) -> None:
     """List the models, or show the parameters of one, or its network with --summary.

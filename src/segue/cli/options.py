@@ -74,6 +74,12 @@ Precision = Annotated[
     str | None,
     typer.Option("--precision", help="auto, fp32 or bf16; auto is bf16 on a GPU that supports it, else fp32."),
 ]
+Deterministic = Annotated[
+    bool | None,
+    typer.Option(
+        "--deterministic", help="Use deterministic algorithms alone: on a GPU, too, equal seeds give equal models."
+    ),
+]
 ModelFolder = Annotated[Path, typer.Argument(help="Folder of a trained model, as a run writes it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -117,7 +123,12 @@ def with_log_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def training_options(
-    preset: list[str] | None, settings: list[str] | None, seed: int | None, device: str | None, precision: str | None
+    preset: list[str] | None,
+    settings: list[str] | None,
+    seed: int | None,
+    device: str | None,
+    precision: str | None,
+    deterministic: bool | None,
 ) -> dict[str, Any]:
     """Return the options of a training by their names in ``RunConfig``; None for options that were not given."""
     from segue.experiment.config import parse_assignments, parse_settings
@@ -128,6 +139,7 @@ def training_options(
         "seed": seed,
         "device": device,
         "precision": precision,
+        "deterministic": deterministic,
     }
 
 

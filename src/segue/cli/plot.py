@@ -33,7 +33,7 @@ def plot(
     similarity: Annotated[str | None, typer.Option(help="Similarity for --neighbours: cosine or dot.")] = None,
     items: options.Items = None,
     stage: Annotated[str | None, typer.Option(help="Stage of a two-stage model: retriever or ranker.")] = None,
-    max_items: Annotated[int | None, typer.Option(help="Maximum number of items drawn (50,000).")] = None,
+    max_items: Annotated[int | None, typer.Option(help="Maximum number of plotted items (50,000).")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
 ) -> None:
@@ -78,7 +78,7 @@ def plot(
 
 
 def _show(plotted: "EmbeddingPlot") -> None:
-    """Print the measures behind the picture."""
+    """Print the numbers of the plot."""
     from segue.cli.tables import component_table, item_table
 
     console = terminal()

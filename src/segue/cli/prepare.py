@@ -38,7 +38,7 @@ def prepare(
     from segue.protocols.dataset import dataset_at
 
     if dataset_at(log) is not None:
-        raise ParameterError(f"LOG: must be a log, and {log} is prepared already; use it as it is, or name the log")
+        raise ParameterError(f"LOG: must be a log, got the prepared data set {log}; use it directly, or name the log")
     if out.exists() and not out.is_dir():
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
     if DATASET.is_without_manifest(out):
@@ -46,10 +46,10 @@ def prepare(
             f"--out: {out} is a prepared data set whose {DATASET.file} is missing; remove it, or choose another folder"
         )
     if out.exists() and any(out.iterdir()) and not DATASET.is_at(out):
-        raise ParameterError(f"--out: {out} holds other files; choose another folder")
+        raise ParameterError(f"--out: {out} contains other files; choose another folder")
     if DATASET.is_at(out) and not overwrite:
         raise ParameterError(
-            f"--out: {out} holds a data set already; add --overwrite to replace it, or choose another folder"
+            f"--out: {out} already contains a data set; add --overwrite to replace it, or choose another folder"
         )
     source = {"log": log, **log_options}
     with interruptible("nothing was written"):

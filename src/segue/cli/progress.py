@@ -1,4 +1,4 @@
-"""What a command shows on standard error while it works: messages of the library and progress of its tasks.
+"""The output of a command on standard error: messages of the library and progress of its tasks.
 
 On a terminal tasks are bars and messages appear above them; elsewhere, as in a log file, both are plain lines.
 """

@@ -108,7 +108,7 @@ def _session(items: str | None, each: list[str]) -> list[str]:
 
 
 def _context(texts: list[str]) -> dict[str, Any]:
-    """Parse ``["shop=a,b"]``; an empty value is unknown, and a single value holds for all events."""
+    """Parse ``["shop=a,b"]``; an empty value is unknown, and a single value applies to all events."""
     context: dict[str, Any] = {}
     for entry in texts:
         name, separator, values = entry.partition("=")

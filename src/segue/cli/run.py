@@ -1,6 +1,7 @@
 """`segue run`: train, evaluate, compare, save."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from typer.core import TyperCommand
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import again, interruptible, terminal
+from segue.cli.terminal import again, interruptible, program, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def run(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     track: Annotated[list[str] | None, typer.Option(help="Also log the run to tensorboard or mlflow.")] = None,
     recbole_settings: Annotated[list[str] | None, typer.Option(_SETTING, hidden=True)] = None,
     *,
@@ -108,7 +110,7 @@ def run(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, settings, seed, device, precision),
+            **options.training_options(preset, settings, seed, device, precision, deterministic),
             "models": options.split_names(model) if model else None,
             "protocol": protocol,
             "baselines": baselines,
@@ -127,6 +129,7 @@ def run(
             results = segue.run(run_config, folder, resume=resume, overwrite=overwrite, progress=progress)
     if not several:
         show(results, folder)
+        _show_next(results, run_config, folder)
         return
     show_comparison(segue.compare(*folders.values()))
     typer.echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
@@ -163,6 +166,13 @@ def show(results: "Results", folder: Path) -> None:
         for note in (*row.notes, *([row.ties] if row.ties and not row.baseline else [])):
             typer.echo(f"{row.label}: {note}")
     typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
+
+
+def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
+    """Name the best model, and the command that trains it for production."""
+    best, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
+    command = shlex.join([*program().split(), "fit", str(config.log), "--like", str(folder / best.label)])
+    typer.echo(f"Best by {metric}: {best.label}. To train it on the whole log: {command}")
 
 
 def _load_config(config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]) -> "RunConfig":

@@ -28,14 +28,11 @@ if TYPE_CHECKING:
 
 _SIZES = ("events", "sessions", "items", "length_mean")
 
-_STAGE_WIDTH = 10
-"""Characters of a column of statistics: a number up to 99,999,999, or a date above its hour."""
+_STAGE_WIDTH, _BAR_WIDTH = 10, 20
+"""Characters of a column of statistics (a number up to 99,999,999, or a date above its hour), and of an interval bar."""
 
 _COMPONENTS, _METADATA = 5, 6
 """Components, and columns of an item, that are shown."""
-
-_BAR_WIDTH = 20
-"""Characters of an interval bar."""
 
 
 def plain_table(*columns: Column | str) -> Table:
@@ -59,7 +56,7 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
 
     Args:
         rows: the models.
-        metrics: the metrics to show; an arrow marks those of which lower is better.
+        metrics: the metrics to show; an arrow marks lower-is-better metrics.
         decimals: decimal places of their values.
     """
     low, high = _span(rows, metrics[0])
@@ -136,12 +133,17 @@ def _span(rows: "Sequence[ModelResult]", metric: str) -> tuple[float, float]:
 def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
     """Show the statistics of a log before and after each step, one column per step and part.
 
+    Those of baskets are left out where few events have the time of the one before.
+
     Args:
         stages: the steps, from ``Dataset.statistics``; an encoding that dropped nothing is left out.
         width: characters per line; columns that do not fit go into further tables.
     """
     stages = [stage for stage in stages if stage["step"] != "encode" or stage["dropped"]]
-    names = [name for name in stages[0] if name not in ("step", "part", "why")]
+    hidden = ["step", "part", "why"]
+    if not any((stage["equal_times"] or 0) > _COMMON * stage["events"] for stage in stages):
+        hidden += [name for name in stages[0] if name.startswith("basket")]
+    names = [name for name in stages[0] if name not in hidden]
     fitting = max(1, (width - max(map(len, names)) - 2) // (_STAGE_WIDTH + 2))
     return [_statistics_table(stages[at : at + fitting], names) for at in range(0, len(stages), fitting)]
 

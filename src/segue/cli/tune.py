@@ -51,6 +51,7 @@ def tune(
     overwrite: options.Overwrite = False,
     device: options.Device = None,
     precision: options.Precision = None,
+    deterministic: options.Deterministic = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -84,7 +85,7 @@ def tune(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, settings, seed, device, precision),
+            **options.training_options(preset, settings, seed, device, precision, deterministic),
             "models": [model] if model else None,
             "protocol": protocol,
         },
@@ -109,6 +110,6 @@ def _show(result: "TuningResult", log: str | None) -> None:
     if result.importance:
         shares = (f"{name} {share:.0%}" for name, share in list(result.importance.items())[:_SHOWN])
         typer.echo(f"Importance: {', '.join(shares)}.")
-    typer.echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used; for its figures:\n")
+    typer.echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:\n")
     command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
     typer.echo(f"  {shlex.join([program(), *command])}")

@@ -17,7 +17,7 @@ class Cases:
 
     Attributes:
         prefixes: C prefixes of sessions.
-        targets: the item index that followed each, 1..N; with ``offsets``, those of case ``c`` are
+        targets: the item index of the next event of each, 1..N; with ``offsets``, those of case ``c`` are
             ``targets[offsets[c]:offsets[c + 1]]`` without duplicates.
         groups: the session (or user) of each case; cases of one group are not independent, so confidence intervals
             resample groups.

@@ -1,7 +1,7 @@
 """Context features of events: from the time, the columns of the log, or the metadata of the item.
 
 Encoders are fitted on training events only. A feature is one number per event: the code of a category, counted from 1,
-or a standardised value. 0 stands for a missing or unknown value in both, and contributes nothing to a network.
+or a standardised value. In both, 0 means a missing or unknown value, and contributes nothing to a network.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -163,7 +163,7 @@ def check_features(features: Sequence[str], train: Sessions) -> Iterator[str]:
                 yield f"'{name}' needs a log with times and this one has none; leave it out"
             continue
         if name not in available:
-            known = ", ".join(f"'{one}'" for one in available) or "none besides session, item and time"
+            known = ", ".join(f"'{one}'" for one in available) or "none except session, item and time"
             yield f"'{name}' must be {', '.join(TIME_FEATURES)} or a column of the log or its items; there are: {known}"
             continue
         column = table[name] if name in train.vocabulary.metadata or columns is None else columns[name]

@@ -20,13 +20,13 @@ from segue.errors import LogError
 SESSION = "session"
 """The sequence to continue: a visit, or a user's whole history. Int64 or String."""
 ITEM = "item"
-"""What was clicked, read, played or bought. Int64 or String."""
+"""The item that was clicked, read, played or bought. Int64 or String."""
 TIME = "time"
 """UTC time, Datetime in microseconds without a zone; absent if only the order of the events is known."""
 USER = "user"
 """The user, if the log has both sessions and users. Int64 or String."""
 PART = "part"
-"""The given split: one of ``PARTS``. Absent if the log has none."""
+"""The predefined split: one of ``PARTS``. Absent if the log has none."""
 RATING = "rating"
 """The user's rating. Optional."""
 TYPE = "type"
@@ -170,3 +170,10 @@ def sessions_by_end(log: pl.DataFrame, sessions: SessionBounds) -> Int64[np.ndar
     """Return session positions in order of their end, oldest first; equal ends keep their order in the file."""
     ends = pl.DataFrame({"time": end_times(log, sessions), "row": log[ROW].gather(sessions.ends - 1)})
     return ends.select(pl.arg_sort_by("time", "row").cast(pl.Int64)).to_series().to_numpy()
+
+
+def basket_numbers(log: pl.DataFrame) -> Int64[np.ndarray, "n"]:
+    """Return the number of the basket of each event of a sorted log: the events of a session in one second."""
+    second = log[TIME].to_physical() // SECOND
+    begins = second.ne_missing(second.shift(1)) | is_first_event(log)
+    return begins.cast(pl.Int64).cum_sum().to_numpy()

@@ -33,7 +33,7 @@ class ItemNames:
         metadata: N rows in the same order.
 
     Attributes:
-        column: the column that holds the names; None if there is none.
+        column: the column with the names; None if there is none.
     """
 
     def __init__(self, ids: pl.Series, metadata: pl.DataFrame) -> None:
@@ -103,7 +103,7 @@ class ItemNames:
         return f"; did you mean {choices}?" if near else ""
 
     def describe(self, index: int) -> str:
-        """Return the name and id of an item, ``'Floor pump' (1018)``, or its id alone."""
+        """Return the name and id of an item, ``'Floor pump' (1018)``, or only its id."""
         _, raw, name = self._table.row(index - 1)
         return f"'{raw}'" if name is None else f"'{name}' ({raw})"
 

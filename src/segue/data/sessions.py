@@ -91,7 +91,7 @@ class Sessions:
         """
         ids = self.ids
         if ids is None:
-            raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps those of a log")
+            raise ParameterError("sessions: have no raw ids to look up; segue.prepare keeps the raw ids of a log")
         normalized = normalize_id(raw_id, int if ids.dtype.is_integer() else str)
         wanted = pl.Series([normalized]).cast(ids.dtype, strict=False)[0]  # Null if the number is too large.
         found = None if wanted is None else ids.index_of(wanted)

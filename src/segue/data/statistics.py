@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from segue.data.events import SessionBounds, is_first_event
+from segue.data.events import SessionBounds, basket_numbers, is_first_event
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,11 @@ class Statistics:
         top_1_percent: share of the events on the most popular 1% of the items.
         top_10_percent: the same for 10%.
         gini: Gini coefficient of the events per item: 0 if all items are equally popular, near 1 if a few have all.
-        repeats: events with the same item as the previous event of the session.
+        consecutive_repeats: events with the same item as the previous event of the session.
         equal_times: events with the same time as the previous event of the session, None without times.
+        baskets: baskets, the events of a session in one second; None without times.
+        basket_mean: mean number of events of a basket.
+        basket_alone: share of the sessions of two or more events that are a single basket.
         first_time: time of the first event (ISO 8601, UTC), None without times.
         last_time: time of the last event.
         item_min: smallest item id, None for text ids.
@@ -49,8 +52,11 @@ class Statistics:
     top_1_percent: float
     top_10_percent: float
     gini: float
-    repeats: int
+    consecutive_repeats: int
     equal_times: int | None
+    baskets: int | None
+    basket_mean: float | None
+    basket_alone: float | None
     first_time: str | None
     last_time: str | None
     item_min: int | None
@@ -101,6 +107,7 @@ def statistics(
         **_lengths(SessionBounds.of(log).lengths),
         **_popularity(np.sort(counts["events"].to_numpy())[::-1]),
         **_neighbours(log),
+        **_baskets(log),
         **_range(log),
         **_ids(counts["item"]),
         unknown=None if training_items is None else _unknown(counts, training_items),
@@ -146,9 +153,23 @@ def _neighbours(log: pl.DataFrame) -> dict[str, Any]:
     inside = ~is_first_event(log)
     repeats = (log["item"] == log["item"].shift(1)) & inside
     if "time" not in log.columns:
-        return {"repeats": int(repeats.sum()), "equal_times": None}
+        return {"consecutive_repeats": int(repeats.sum()), "equal_times": None}
     equal = (log["time"] == log["time"].shift(1)) & inside
-    return {"repeats": int(repeats.sum()), "equal_times": int(equal.sum())}
+    return {"consecutive_repeats": int(repeats.sum()), "equal_times": int(equal.sum())}
+
+
+def _baskets(log: pl.DataFrame) -> dict[str, Any]:
+    if "time" not in log.columns:
+        return dict.fromkeys(("baskets", "basket_mean", "basket_alone"))
+    numbers, runs = basket_numbers(log), SessionBounds.of(log)
+    count = int(numbers[-1]) if len(numbers) else 0
+    several = runs.lengths > 1
+    alone = numbers[runs.starts[several]] == numbers[runs.ends[several] - 1]
+    return {
+        "baskets": count,
+        "basket_mean": len(numbers) / count if count else 0.0,
+        "basket_alone": float(alone.mean()) if len(alone) else 0.0,
+    }
 
 
 def _range(log: pl.DataFrame) -> dict[str, Any]:

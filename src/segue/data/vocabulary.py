@@ -169,7 +169,7 @@ class Vocabulary:
 
         Args:
             indices: item indices, 1..N.
-            fallback: True if they were ranked by popularity alone.
+            fallback: True if they were ranked only by popularity.
         """
         if not self._added:
             return {}

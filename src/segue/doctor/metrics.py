@@ -113,8 +113,8 @@ def ties(run: FinishedRun) -> Answer:
     lines = [
         f"{row.label}: {row.ties}; are its scores clipped, rounded or constant?" for row in run.trained if row.ties
     ]
-    if run.results.protocol["ranking"]["ties"] == "standard":
-        lines.append("ties=standard ranks a target before its equals, so a constant model is perfect; use ties=served")
+    if run.results.protocol["ranking"]["ties"] == "optimistic":
+        lines.append("ties=optimistic ranks a target before its equals: a constant model is perfect; use ties=served")
     counting = [row.label for row in run.rows if row.ties and not row.curve]
     expected = f"; those of {', '.join(counting)} are expected of models that count" if counting else ""
     return look(lines, f"no network ties more than 1% of its targets{expected}")

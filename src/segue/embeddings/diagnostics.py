@@ -124,7 +124,7 @@ class Diagnostics:
             )
         if self.first_component_share > COLLAPSED_SHARE:
             yield (
-                f"collapsed vectors: one component holds {self.first_component_share:.0%} of the variance, so the "
+                f"collapsed vectors: one component has {self.first_component_share:.0%} of the variance, so the "
                 "items lie on a line; train longer, or with another loss or more negatives"
             )
         check = self.neighbours

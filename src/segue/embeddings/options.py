@@ -18,7 +18,7 @@ CLUSTER = "cluster"
 """Colours items by the cluster that their network assigns to them."""
 
 MAX_PERPLEXITIES = 4
-"""Pictures that fit side by side."""
+"""Maximum number of panels side by side."""
 
 SUFFIXES = (".png", ".svg", ".html")
 """Formats of a plot."""
@@ -43,15 +43,15 @@ def _check_rate(rate: object) -> object:
 
 
 class PlotOptions(BaseModel):
-    """What a plot shows; each field is an option of ``segue plot``."""
+    """Options of a plot; each field is an option of ``segue plot``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     kind: Kind = "pca"
     """The first two principal components, t-SNE, UMAP, or the variance of all components."""
     color: str = POPULARITY
-    """popularity; cluster, that of the network attention-clustering; or a column of the items' metadata. Text and
-    integers are categories and decimals numbers, unless the name ends in :number or :category."""
+    """popularity; cluster, of the network attention-clustering; or a column of the item metadata. Text and
+    integers are categories and decimals are numbers, unless the name ends in :number or :category."""
     perplexity: Annotated[tuple[Annotated[float, Field(ge=2)], ...], AfterValidator(_check_count)] = (5, 30, 50)
     """With tsne: effective number of neighbours; one panel for each, side by side."""
     iterations: int = Field(500, ge=1)
@@ -59,22 +59,22 @@ class PlotOptions(BaseModel):
     learning_rate: Annotated[float | Literal["auto"], BeforeValidator(_check_rate)] = "auto"
     """With tsne: size of a step; auto is the number of items, and a twelfth of it during the early exaggeration."""
     neighbours: str | None = None
-    """An item, by its id or name: its ten nearest items are listed and marked."""
+    """An item, by id or name; its ten nearest items are listed and marked."""
     similarity: Similarity = "cosine"
-    """How the neighbours of that item are compared; dot prefers long vectors, those of popular items as a rule."""
+    """Similarity of the nearest items: cosine, or dot, which prefers long vectors (usually of popular items)."""
     max_items: int = Field(50_000, ge=3)
-    """Items that are drawn; of more, a random sample."""
+    """Maximum number of plotted items; a larger catalogue is sampled at random."""
     stage: Literal["retriever", "ranker"] | None = None
-    """Which model of a two-stage artifact."""
+    """Stage of a two-stage model to plot."""
     seed: int = Field(0, ge=0)
-    """Seed of every random draw: the same seed gives the same picture."""
+    """Random seed; equal seeds give identical plots."""
 
 
 def checked_suffix(path: Path) -> Path:
     """Return a path that a plot can be written to.
 
     Raises:
-        ParameterError: its name ends in something that is no format of a plot.
+        ParameterError: its suffix is not a supported format.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ParameterError(f"out: must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got '{path}'")

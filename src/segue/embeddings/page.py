@@ -28,7 +28,7 @@ _HINT = (
     "Scroll to zoom, drag to move, double-click to see all; point at an item to see what it is, click on it to see its "
     "neighbours."
 )
-_LEGEND_HINT = " Click on a category of the legend to see it alone."
+_LEGEND_HINT = " Click on a category of the legend to show only this category."
 
 
 def write_page(plot: PlotData, path: Path) -> None:
@@ -72,7 +72,7 @@ def embedded(content: Any) -> str:
 
 
 def _content(plot: PlotData) -> dict[str, Any]:
-    """Return what the script of the page reads."""
+    """Return the data for the script of the page."""
     if not plot.projections:
         charts = [{**chart(plot.components), "width": 420, "height": 320} for chart in (share_chart, cumulative_chart)]
         return {"maps": [], "items": None, "spec": {"hconcat": charts, "config": CONFIG}, "chosen": -1}
@@ -97,7 +97,7 @@ def _content(plot: PlotData) -> dict[str, Any]:
 
 
 def _items(plot: PlotData) -> dict[str, Any]:
-    """Return what is known of each item, and its neighbours among those that are drawn."""
+    """Return the metadata of each item, and its neighbours among the plotted items."""
     points = plot.points
     nearest = nearest_neighbours(points, K, plot.options.similarity)
     others = [name for name in points.metadata if name != points.name_column]
@@ -120,7 +120,7 @@ def _cells(column: pl.Series) -> list[Any]:
 
 
 def _chosen(plot: PlotData) -> int:
-    """Return the row of the item whose neighbours are listed, -1 if there is none or it is not drawn."""
+    """Return the row of the item whose neighbours are listed, -1 if there is none or it is not plotted."""
     if plot.neighbours is None:
         return -1
     rows = np.flatnonzero((plot.points.items["item"] == plot.neighbours["item"][0]).to_numpy())

@@ -18,7 +18,7 @@ from segue.embeddings.projections import Projection
 SMALL_WIDTH = 270
 """Pixels of a chart beside a map."""
 _DETAILED = 20
-"""Components that are drawn one by one."""
+"""Number of components that are plotted individually."""
 
 
 def domains_of(points: Any) -> list[list[float]]:
@@ -39,7 +39,7 @@ def map_layers(
         projection: which axes there are.
         colours: of the items.
         rings: size and line width of the rings around neighbours, and of the ring around the chosen item.
-        legend_columns: columns of a legend of categories; 0 draws no legend at all.
+        legend_columns: columns of a legend of categories; 0 means no legend.
     """
     marks = {
         "mark": {"type": "point", "filled": True},

@@ -51,7 +51,7 @@ _SIDES = {1: 560, 2: 430, 3: 330, 4: 275}
 """Pixels of each panel beside so many."""
 _PCA_SIDE, _CHART_WIDTH = 480, 400
 _RASTER = 5_000
-"""Items above which an SVG holds them as one image instead of a shape each."""
+"""Number of items above which an SVG contains one image instead of one shape per item."""
 _LEGEND_COLUMN = 150
 _LETTER = 6.1
 """Pixels of a letter, to break lines."""
@@ -150,7 +150,7 @@ def _project(
 
 
 def size_notes(options: PlotOptions, total: int) -> list[str]:
-    """Return what a large catalogue means for a plot.
+    """Return notes on plots of large catalogues.
 
     Args:
         options: of the plot.
@@ -163,8 +163,8 @@ def size_notes(options: PlotOptions, total: int) -> list[str]:
         )
     if total > options.max_items and options.kind != "spectrum":
         notes.append(
-            f"{options.max_items:,} of {total:,} items are drawn, at random, and purity is that among them; the "
-            "variance is that of all items (more: --max-items)"
+            f"a random sample of {options.max_items:,} of {total:,} items is plotted; purity is computed on the "
+            "sample, the variance on all items (for more items, set --max-items)"
         )
     return notes
 
@@ -193,7 +193,7 @@ def figure(plot: PlotData, *, rasterise: bool = False) -> Spec:
     rows: list[Spec] = [{"hconcat": panels, "spacing": 24, "resolve": _resolve("shared")}]
     if caption or warnings:
         rows.append(text_lines([*caption, *warnings], width))
-    drawn = "" if len(plot.points) == plot.total else f" ({len(plot.points):,} drawn)"
+    drawn = "" if len(plot.points) == plot.total else f" ({len(plot.points):,} plotted)"
     title = {
         "text": f"{plot.model}  ·  {plot.total:,} items{drawn}  ·  {_TITLES[plot.options.kind]}",
         **{"fontSize": 17, "fontWeight": "bold", "anchor": "start", "offset": 22},
@@ -276,7 +276,7 @@ def _place(point: Any, value: float | None = None) -> dict[str, float | None]:
 
 
 def _rows(plot: PlotData, items: pl.Series) -> list[int]:
-    """Return the rows of items among those that are drawn, -1 for the others."""
+    """Return the rows of items among the plotted items, -1 for other items."""
     numbered = plot.points.items.select("item").with_row_index("row")
     found = pl.DataFrame({"item": items}).join(numbered, on="item", how="left", maintain_order="left")
     return found["row"].cast(pl.Int64).fill_null(-1).to_list()

@@ -1,4 +1,4 @@
-"""What a plot of items shows, and what is measured of them."""
+"""The content and the diagnostics of a plot of items."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,10 +21,10 @@ class PlotData:
         model: name of the model.
         options: the options of the plot.
         total: number of items N.
-        points: the items that are drawn.
+        points: the plotted items.
         components: the principal components of all items.
         diagnostics: how the vectors of all items are distributed.
-        colours: of the items that are drawn.
+        colours: colours of the plotted items.
         projections: the items on a plane, one per panel; none of a spectrum.
         purity: of the categories among nearest neighbours; None unless the colours are categories.
         neighbours: the item of the option ``neighbours`` and its nearest items, a row each; the item itself first.
@@ -45,7 +45,7 @@ class PlotData:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader should know before reading the plot."""
+        """Notes on the plot."""
         return [*self.diagnostics.warnings(), *self.components.warnings()]
 
     @property
@@ -57,7 +57,7 @@ class PlotData:
         """Return the measures that belong to the plot, a line each."""
         components, half = self.components, self.components.components_for(0.5)
         lines = [
-            f"{half} of {len(components.shares)} components hold half of the variance, the first two "
+            f"{half} of {len(components.shares)} components explain half of the variance, the first two "
             f"{components.shares[:2].sum():.1%}; effective rank {components.effective_rank:.1f}"
         ]
         if self.options.kind in ("pca", "spectrum") and components.shares.any():
@@ -73,7 +73,7 @@ class PlotData:
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything that was measured, as JSON can hold it."""
+        """Return all measurements, ready for JSON."""
         components = self.components
         return {
             "model": self.model,

@@ -28,7 +28,7 @@ CAPTIONS = {
         "between groups, or sizes and densities of groups."
     ),
     "pca": (
-        "Distances are those of the vectors as far as these two components go; what the other components hold is not "
+        "Distances are those of the vectors in these two components only; the content of the other components is not "
         "to be seen, so items that lie together here may be far apart."
     ),
 }
@@ -61,7 +61,7 @@ def pca_projection(components: PrincipalComponents, points: Float64[np.ndarray, 
 
     Args:
         components: the principal components.
-        points: the coordinates of the items that are drawn.
+        points: the coordinates of the plotted items.
     """
     shares = [*components.shares[:2], 0.0]
     return Projection("", points, (f"component 1 ({shares[0]:.1%} of the variance)", f"component 2 ({shares[1]:.1%})"))
@@ -76,7 +76,7 @@ def usable_perplexities(perplexities: Sequence[float], items: int) -> tuple[list
     most = (items - 1) // _PER_PERPLEXITY
     if most < 2:
         raise ParameterError(
-            f"t-SNE: needs at least {2 * _PER_PERPLEXITY + 1} items, got {items}; draw the kind pca instead"
+            f"t-SNE: needs at least {2 * _PER_PERPLEXITY + 1} items, got {items}; use --kind pca instead"
         )
     kept = list(dict.fromkeys(min(perplexity, most) for perplexity in perplexities))
     lowered = [f"{perplexity:g}" for perplexity in perplexities if perplexity > most]

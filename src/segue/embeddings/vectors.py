@@ -108,13 +108,13 @@ def item_vectors(model: Model, metadata: pl.DataFrame | None = None, *, stage: s
         stage: which of two models, ``retriever`` or ``ranker``, of a two-stage model.
 
     Raises:
-        ParameterError: the model has no vectors, too few, or a stage does not fit it.
+        ParameterError: the model has no vectors or too few, or a stage does not fit the model.
     """
     model = _single_model(model, stage)
     table = model.item_vectors()
     if table is None:
         raise ParameterError(
-            f"{model.name}: learns no vector per item, so there is nothing to draw; take a model that does, such as "
+            f"{model.name}: has no item vectors, so there is nothing to plot; use a model with item vectors, such as "
             "als, bpr or any network"
         )
     trained = model.vocabulary.n_trained
@@ -171,7 +171,7 @@ def _with_metadata(items: pl.DataFrame, metadata: pl.DataFrame) -> pl.DataFrame:
     known = known.unique("item", keep="first", maintain_order=True)
     if not known.join(items, on="item", how="semi").height:
         raise ParameterError(
-            f"items: must contain ids that the model was trained on, and none of these {metadata.height:,} is one; "
+            f"items: must contain ids that the model was trained on, got {metadata.height:,} other ids; "
             "give the file that belongs to its log"
         )
     kept = items.drop([name for name in known.columns if name != "item"], strict=False)
@@ -199,7 +199,7 @@ def nearest_neighbours(
     Args:
         points: the items.
         k: neighbours of each, at most N - 1.
-        similarity: cosine, or dot product, which prefers long vectors: those of popular items, as a rule.
+        similarity: cosine, or dot product, which prefers long vectors (usually of popular items).
         of: rows of the items whose neighbours are wanted; None takes all.
     """
     k = min(k, len(points) - 1)
@@ -217,11 +217,11 @@ def nearest_neighbours(
 
 @dataclass(frozen=True)
 class Purity:
-    """How often the nearest neighbours of an item share its category.
+    """The share of the nearest neighbours of an item with the same category.
 
     Attributes:
         value: mean share, over the items and their neighbours.
-        chance: what neighbours drawn at random would give.
+        chance: the value for random neighbours.
         k: neighbours of each item.
         items: number of items whose category is known; the others are left out.
         categories: number of categories.

@@ -15,7 +15,7 @@ from segue.evaluation.ranking import TargetCounts, count_targets, top_k
 from segue.evaluation.scorer import Scorer, score_all
 from segue.metrics import LIST_METRICS, MetricName
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS, average_weight
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Ties, case_auc, wrong_before
 
 ROC_STEPS = 100
 """Steps of the false positive rate at which a curve is kept."""
@@ -73,7 +73,7 @@ class RankedCases:
 
 @dataclass(frozen=True, eq=False)
 class AccumulatedMetrics:
-    """What an accumulator computed: metrics, values and weights per case, ranks of the targets, ties, and a curve."""
+    """Results of an accumulator: metrics, values and weights per case, ranks of the targets, ties, and a curve."""
 
     totals: dict[str, float] = field(default_factory=dict)
     values: dict[str, Float64[np.ndarray, "C"]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class MetricAccumulator(Protocol):
         """Take some cases."""
 
     def compute(self) -> AccumulatedMetrics:
-        """Return what all of them came to."""
+        """Return the combined results."""
 
 
 class RankAccumulator:
@@ -110,7 +110,7 @@ class RankAccumulator:
         """Take some cases."""
         counts = ranked.cases.counts
         tied = int((ranked.counts.tied > 0).sum())
-        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("conservative", "standard"))
+        worst, best = (ranked.counts.ranks(ties) if tied else ranked.ranks for ties in ("pessimistic", "optimistic"))
         for text, name in self._names.items():
             metric = RANK_METRICS[name.name]
             self._values[text][ranked.rows] = metric(ranked.ranks, counts, name.k)
@@ -168,7 +168,7 @@ class AucAccumulator:
 
 
 class ListAccumulator:
-    """How often each item is listed, and what each list weighs."""
+    """The number of times that each item is listed, and the weight of each list."""
 
     def __init__(self, names: Mapping[str, MetricName], cases: Cases, vocabulary: Vocabulary) -> None:
         chosen = {text: name for text, name in names.items() if name.name in LIST_METRICS}

@@ -20,15 +20,12 @@ from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.threads import share_rows
 
-_LEAST_ROWS = 16
-"""Rows below which they are done before another thread has started."""
-
 
 @dataclass(frozen=True, eq=False)
 class CandidateSampler:
     """Draws candidates for each case: a pure function of the seed and the number of the case.
 
-    Neither the targets of a case nor the items of its prefix are drawn, and no item twice.
+    Items are sampled without replacement, excluding the targets of a case and the items of its prefix.
 
     Attributes:
         size: items per case; fewer where the catalogue has no more that are free.
@@ -76,7 +73,7 @@ class CandidateSampler:
             part_excluded = items[begin : ends[part.stop - 1]]
             draw_rows(seeds[part], cumulative, part_excluded, ends[part] - begin, drawn[part])
 
-        share_rows(len(cases), fill, least=_LEAST_ROWS)
+        share_rows(len(cases), fill)
         return drawn
 
 
@@ -94,13 +91,13 @@ def excluded_items(cases: Cases) -> pl.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class SampledCandidates:
-    """Targets and drawn items of B cases, in columns such that of equal scores the first column leads.
+    """Targets and sampled items of B cases, in columns such that of equal scores the first column leads.
 
     Attributes:
         items: item indices, column 0 and what is behind the last candidate of a row are padding.
         scores: their scores; minus infinity for what is not a candidate.
         targets: columns of the targets, 0 behind the last one of a row.
-        others: how many items were drawn for each case.
+        others: number of items sampled for each case.
     """
 
     items: Int64[np.ndarray, "B W"]
@@ -110,7 +107,7 @@ class SampledCandidates:
 
     @classmethod
     def score(cls, scorer: Scorer, cases: Cases, drawn: Int32[np.ndarray, "B n"]) -> "SampledCandidates":
-        """Score the targets of some cases, and what was drawn for them."""
+        """Score the targets and the sampled items of some cases."""
         wanted = cases.padded_targets()
         items = np.concatenate([wanted, drawn], axis=1).astype(np.int64)
         scores = score_items(scorer, cases.prefixes, items)
@@ -138,7 +135,7 @@ class SampledCandidates:
 
 
 def _in_prefix(cases: Cases, wanted: Int32[np.ndarray, "B R"]) -> Bool[np.ndarray, "B R"]:
-    """Tell which targets stand in the prefix of their case."""
+    """Return a mask of the targets that occur in the prefix of their case."""
     rows, events = cases.prefixes.events()
     in_prefix = np.stack([rows, cases.prefixes.items[events]])
     size = 1 + max(in_prefix[1].max(initial=0), wanted.max(initial=0))

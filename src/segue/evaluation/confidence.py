@@ -24,14 +24,14 @@ def bootstrap_means(
 ) -> Float64[np.ndarray, "S M"]:
     """Return bootstrap means of the cases under resampling of groups.
 
-    The cases of one session depend on each other, so sessions are drawn with replacement, each with all its cases,
-    and the mean is the ratio of two sums: of the values and of the cases drawn. All M columns see the same draws.
+    The cases of one session depend on each other, so sessions are resampled with replacement, each with all its cases,
+    and the mean is the ratio of two sums: of the values and of the cases. All M columns use the same resamples.
 
     Args:
         values: M values of each of C cases.
         groups: the session (or user) of each case, any integers.
         weights: weight of each case; None for equal weights.
-        seed: equal seeds give equal draws.
+        seed: random seed.
         resamples: S.
     """
     weights = np.ones(len(values)) if weights is None else weights
@@ -45,7 +45,7 @@ def bootstrap_means(
 
 
 def _draws(size: int, seed: int, resamples: int) -> Iterator[Int64[np.ndarray, "g"]]:
-    """Draw groups with replacement, and yield how often each was drawn."""
+    """Resample groups with replacement, and yield the count of each group."""
     rng = generator(seed, "bootstrap")
     for _ in range(resamples):
         yield np.bincount(rng.integers(0, size, size), minlength=size)

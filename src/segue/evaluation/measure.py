@@ -31,7 +31,7 @@ _DEVICE_CASES, _DEVICE_BYTES = 16_384, 64
 """Most cases scored at once on a GPU, and the bytes that scoring and ranking take there per score."""
 
 _CHUNK_CASES = 1024
-"""Most cases scored at once on a CPU, which bounds what a scorer itself holds on the way."""
+"""Maximum number of cases scored at once on a CPU, which bounds the memory of a scorer."""
 
 
 def evaluate(
@@ -61,15 +61,17 @@ def evaluate(
     """
     require_scorer(scorer)
     if not isinstance(data, Dataset):
-        raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
+        raise ParameterError(
+            f"data: must be a Dataset, got {type(data).__name__}; prepare the log first: segue.prepare(...)"
+        )
     if part not in ("valid", "test"):
         raise UnknownNameError("part of the data", part, ("valid", "test"))
     scorer.vocabulary.require_same(data.vocabulary, "data")
     cases = data.test if part == "test" else data.valid
     if cases is None:
         raise EmptyDataError(
-            "evaluation: the protocol holds out nothing for validation; set valid_days, valid_share, valid_from, "
-            "ratios or leave of protocol.split, whichever it has"
+            "evaluation: the protocol holds out nothing for validation; set "
+            f"protocol.split.{data.protocol.split.validation_parameter} to hold out a validation part"
         )
     evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress)
     return replace(evaluation, hash=data.hash)
@@ -88,7 +90,7 @@ def measure(
 
     Args:
         scorer: what is measured.
-        cases: the test cases; with ``exclude_seen`` the items of a prefix are no candidates of its case.
+        cases: the test cases; with ``exclude_seen``, items of a prefix are not candidates of its case.
         ranking: candidates, ties and metrics, such as ``{"metrics": ["recall@20"], "candidates": "uni100"}``; None
             takes the defaults. Metrics of values need cases with labels; of labelled cases those of rankings take the
             ones with a label above 0.
@@ -100,7 +102,7 @@ def measure(
     Raises:
         EmptyDataError: there is no case.
         ParameterError: ``scorer`` is not fitted; ``ranking`` or ``chunk`` breaks a rule; or the cases were encoded with
-            another catalogue than that of the scorer.
+            a different catalogue than the scorer.
     """
     require_scorer(scorer)
     if not isinstance(ranking, Ranking):
@@ -122,7 +124,7 @@ def measure(
     if cases.labels is not None and not are_value_metrics(names):
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):
-        raise EmptyDataError("evaluation: there is no test case; check what the protocol's steps dropped")
+        raise EmptyDataError("evaluation: there are no test cases; check which events the protocol's steps dropped")
     chunk = _cases_at_once(scorer) if chunk is None else chunk
     if chunk < 1:
         raise ParameterError(f"chunk: must be at least 1, got {chunk}")

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,23 +15,23 @@ _MANY_TIES = 0.01
 
 
 _SHOWN = 5e-5
-"""Range of a figure below which four decimals do not show it."""
+"""Range of a metric that four decimals do not show."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a scorer is on C cases.
+    """Metrics of a scorer on C cases.
 
     Attributes:
         metrics: value of each metric over all cases.
         values: the same per case; a metric that is not a mean over cases (coverage) has none.
-        ranks: ranks at which the T targets stand, ascending within each case; infinity for one that is not a candidate.
+        ranks: ranks of the T targets, ascending within each case; infinity for a target that is not a candidate.
         groups: the session (or user) of each case.
         seed: seed of the bootstrap.
         weights: how much each case counts in a metric that is a weighted mean (gauc, user_auc).
         statistics: metrics of all cases together that are no mean (auc, rmse), from how often each case counts.
         roc: false and true positive rates, from (0, 0) to (1, 1), where an AUC was asked for.
-        sampled: the targets were ranked among drawn items: the figures are not those of the whole catalogue.
+        sampled: whether targets were ranked among sampled items instead of the full catalogue.
         tied: share of the targets that have the score of another candidate.
         tie_bounds: for each metric of ranks its value if every tie were lost, and if every tie were won.
         hash: hash of the protocol and the data, where the cases came from a prepared data set.

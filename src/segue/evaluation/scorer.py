@@ -1,4 +1,4 @@
-"""What can be evaluated."""
+"""The contract of scorers."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from segue.evaluation.ranking import top_k
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What can be evaluated: a model, or any other object with these two.
+    """A scorer that can be evaluated: a model, or any other object with these two attributes.
 
     ``score_items`` and ``top_k`` of a model are used where the object has them.
     """
@@ -37,7 +37,7 @@ def require_scorer(scorer: Any, place: str = "scorer") -> None:
         raise no_model(scorer, place)
     if not isinstance(getattr(scorer, "vocabulary", None), Vocabulary):
         name = getattr(scorer, "name", type(scorer).__name__)
-        raise ParameterError(f"{place}: must be fitted, and {name} is not (it has no vocabulary); call fit first")
+        raise ParameterError(f"{place}: must be fitted, got {name} without a vocabulary; call fit first")
 
 
 def no_model(given: Any, place: str) -> ParameterError:

@@ -21,7 +21,7 @@ ALPHA = 0.05
 
 _MAX_UNITS = 20_000
 """Most units that are resampled; more groups are merged at random, which keeps the test valid: a sum of independent
-differences that are symmetric around 0 is symmetric, too."""
+differences that are symmetric around 0 is also symmetric."""
 
 _CHUNK_SIGNS = 4_000_000
 """Signs in memory at once."""
@@ -92,7 +92,7 @@ def permutation_p_values(
         groups: the session (or user) of each case.
         weights: weight of each case; None for equal weights.
         seed: equal seeds give equal signs.
-        resamples: number of draws.
+        resamples: number of permutations.
     """
     sums = _group_sums(differences, groups, weights)
     total = sums.sum(axis=0)

@@ -73,7 +73,7 @@ def slice_problems(names: Sequence[str], train: Sessions) -> Iterator[str]:
             if name in _TIMED and train.times is None:
                 yield f"'{name}' needs a log with times and this one has none; leave it out"
         elif name not in available:
-            known = ", ".join(f"'{one}'" for one in available) or "none besides session, item and time"
+            known = ", ".join(f"'{one}'" for one in available) or "none except session, item and time"
             yield f"'{name}' must be {', '.join(DIMENSIONS)} or a column of the log or its items; there are: {known}"
         else:
             column = table[name] if name in train.vocabulary.metadata or columns is None else columns[name]

@@ -1,4 +1,4 @@
-"""Weighted draws without replacement, as compiled loops over test cases that release the interpreter lock."""
+"""Weighted sampling without replacement, as compiled loops over test cases that release the interpreter lock."""
 
 import numpy as np
 from numba import njit
@@ -17,7 +17,7 @@ def draw_rows(
     """Draw distinct items for each row, those with more weight more often, one after the other without replacement.
 
     Args:
-        seeds: [B], uint64; a row depends on its own seed alone.
+        seeds: [B], uint64; a row depends only on its own seed.
         cumulative: [N+1], float64; item ``j`` has the weight ``cumulative[j] - cumulative[j - 1]``, above 0.
         excluded: [n], item indices that a row must not draw, row after row, ascending and distinct within a row.
         ends: [B], one past the last of ``excluded`` of each row.

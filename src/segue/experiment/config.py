@@ -13,7 +13,7 @@ from segue.parameters import merge, nested
 from segue.validation import build
 
 PROTOCOL = "protocol"
-"""Owner of the protocol's parameters, beside the names of the models."""
+"""Prefix of the parameters of the protocol, in addition to the names of the models."""
 
 
 class RunConfig(BaseModel):
@@ -34,7 +34,7 @@ class RunConfig(BaseModel):
     quoting: Literal["auto", "double", "none"] = "auto"
     """How double quotes in delimited text are read: auto, double or none."""
     items: str | None = None
-    """Table of the items, their ids and metadata; a file, or the name of one beside the logs in ``SEGUE_DATA``."""
+    """Table of the items, their ids and metadata; a file, or the name of a file in ``$SEGUE_DATA``."""
     models: list[str] = Field(default_factory=list)
     """Names of the models to train."""
     protocol: str | None = None
@@ -53,6 +53,8 @@ class RunConfig(BaseModel):
     """Device of the neural models."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the neural models: auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."""
+    deterministic: bool = False
+    """Use deterministic algorithms alone, so that trainings on a GPU can be repeated; a CPU needs no such option."""
     chosen_epochs: dict[str, int] = Field(default_factory=dict)
     """Epochs that validation chose in a search, by training stage. `segue fit` uses them; `segue run` chooses again."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)

@@ -102,7 +102,13 @@ def distill(
     config, opened = with_prepared(config.model_copy(update={"set": merge(metric, config.set)}), events)
     student, alone = _students(config)
     teaching = load(teacher)
-    runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
+    runtime = Runtime(
+        device=config.device,
+        precision=config.precision,
+        deterministic=config.deterministic,
+        resume=resume,
+        progress=progress,
+    )
     runtime.check()
     teaching = teaching.to(runtime.torch_device())  # On the device of the students, so that times are comparable.
     data = _data_for(teacher, about["protocol"], teaching.vocabulary, opened or events or read_log(config))
@@ -129,7 +135,7 @@ def distill(
 def compare(
     teacher: ModelResult, taught: ModelResult, alone: ModelResult, *, metric: str, test: Difference | None = None
 ) -> list[str]:
-    """Return in words how the student compares to its teacher, and to itself without one.
+    """Return verdicts that compare the student with its teacher, and with the same student without a teacher.
 
     Args:
         teacher: row of the teacher.
@@ -142,14 +148,14 @@ def compare(
     gain = "better" if is_better(metric, values[1], values[2]) else "not better"
     note = certainty(taught, alone, metric, test)
     keeps = (
-        f"has a {metric} of {values[1]:.4f}, where the teacher has {values[0]:.4f},"
+        f"has a {metric} of {values[1]:.4f}, compared with {values[0]:.4f} of the teacher,"
         if lower_is_better(metric) or not values[0]
-        else f"keeps {values[1] / values[0]:.1%} of the teacher's {metric}"
+        else f"reaches {values[1] / values[0]:.1%} of the teacher's {metric}"
     )
     return [
         f"{taught.label} {keeps} with {_share(taught.parameters, teacher.parameters)} its parameters and "
         f"{_share(taught.latency_ms, teacher.latency_ms)} its time per session",
-        f"{taught.label} is {gain} than the same model trained alone on {metric}: "
+        f"{taught.label} is {gain} than the same model trained without a teacher on {metric}: "
         f"{values[1]:.4f} against {values[2]:.4f}{note}",
     ]
 
@@ -172,7 +178,7 @@ def _size_warning(student: SequenceModel, teacher: Model, catalogue: Vocabulary)
         return None
     return (
         f"{student.name}: has {found.parameters:,} parameters and its teacher {size:,}; "
-        f"for a smaller student set {student.name}.embedding_size lower"
+        f"for a smaller student, decrease {student.name}.embedding_size"
     )
 
 
@@ -186,7 +192,7 @@ def _check_protocol(config: RunConfig) -> None:
     problems = [*(["--protocol"] if config.protocol else []), *given]
     if problems:
         raise ParameterError(
-            "\n".join(f"{name}: is that of the teacher in a distillation; leave it out" for name in problems)
+            "\n".join(f"{name}: is fixed by the teacher in a distillation; remove it" for name in problems)
         )
 
 
@@ -209,7 +215,7 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
         data = prepare(source, protocol, vocabulary=_catalogue(catalogue, source.items))
     if data.fingerprint != about["fingerprint"]:
         raise ParameterError(
-            f"LOG: must be the log that {teacher} was trained on, and it is another one (its fingerprint differs); "
+            f"LOG: must be the log that {teacher} was trained on, got another log (its fingerprint differs); "
             "a teacher that has seen the test part would make the student look better than it is"
         )
     if data is not source:
@@ -217,7 +223,7 @@ def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, so
     data = data.measured_as(protocol)
     if data.hash != protocol_hash(protocol, data.fingerprint) or data.vocabulary.hash != catalogue.hash:
         raise ParameterError(
-            f"LOG: must be prepared as it was for {teacher}, and this data set has another protocol or catalogue; "
+            f"LOG: must be prepared as for {teacher}, got a data set with another protocol or catalogue; "
             "name the log itself, or prepare it with the same protocol"
         )
     return data
@@ -241,7 +247,7 @@ def _about(teacher: Path) -> Mapping[str, Any]:
             "it is; name the model of a run"
         )
     if not {"protocol", "key"} <= artifact.about.keys():
-        raise ArtifactError(f"{teacher}: names no protocol, so it was not written by a run; use learn_from in Python")
+        raise ArtifactError(f"{teacher}: has no protocol, so it was not written by a run; use learn_from in Python")
     added = len(artifact.vocabulary) - artifact.vocabulary.n_trained
     if added:
         raise ArtifactError(

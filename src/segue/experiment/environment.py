@@ -1,4 +1,4 @@
-"""What a run was computed with, and what it cost: environment.json, peak memory, latency.
+"""The environment and the cost of a run: environment.json, peak memory, latency.
 
 environment.json names no user, no machine and no path.
 """
@@ -21,7 +21,7 @@ from segue.training.runtime import Runtime
 from segue.version import __version__
 
 _PACKAGES = ("torch", "numpy", "polars", "numba", "scipy", "implicit", "pydantic", "safetensors")
-"""Those that figures may depend on."""
+"""Libraries that results may depend on."""
 
 _LATENCY_CASES = 100
 _K = 20
@@ -45,6 +45,7 @@ def environment(runtime: Runtime) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "cuda": torch.version.cuda if on_gpu else None,
         "arithmetic": runtime.arithmetic(),
+        "deterministic": runtime.deterministic,
     }
 
 
@@ -56,11 +57,11 @@ def _version(package: str) -> str | None:
 
 
 def median_latency_ms(model: Model, prefixes: Prefixes) -> float:
-    """Return the median milliseconds from one running session to its best 20 items, one session at a time.
+    """Return the median milliseconds from one current session to its best 20 items, one session at a time.
 
     Args:
         model: a fitted model.
-        prefixes: running sessions, of which a hundred are taken at even distances.
+        prefixes: current sessions, of which a hundred are taken at even distances.
     """
     chosen = np.unique(np.linspace(0, len(prefixes) - 1, _LATENCY_CASES).astype(np.int64))
     k = min(_K, len(model.vocabulary))

@@ -69,7 +69,7 @@ def protocol_settings(protocol: Protocol) -> tuple[str | None, dict[str, Any]]:
 
 
 def _changes(usual: Any, value: Any) -> Any:
-    """Return what a part of a protocol has that the usual one has not; a split of another kind has everything."""
+    """Return the parameters of a part of a protocol that differ from the default; all for another kind of split."""
     if not isinstance(value, dict):
         return None if value == usual else value
     if value.get(KIND) != usual.get(KIND):

@@ -32,7 +32,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
 _FURTHER = (_FINE_TUNING, _LISTS)
-"""Stages that go on with a trained model: validation may keep none of their epochs."""
+"""Stages that continue the training of a model; validation may reject all their epochs."""
 _PAIR = ("retriever", "ranker")
 
 
@@ -42,14 +42,14 @@ class Epochs(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     epochs: int
-    """How many; 0 leaves the stage out."""
+    """Number of epochs; 0 skips the stage."""
     why: str
     """Where the number comes from, for example ``best of 7 on validation``."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is trained.
+    """A training plan.
 
     Attributes:
         spec: the model.
@@ -97,18 +97,18 @@ def fit(
 ) -> Model:
     """Train a model on a whole log, with nothing held out, and write it to a folder.
 
-    The configuration, the cleaning of the log and the seed are those of a model that was tested before. It trains for
-    as many epochs as validation chose there, each stage for its own number; a schedule of the learning rate spans these
-    epochs, not those of the run. The manifest of the artifact says what the model was trained on, and what the model
-    that it is like was worth on held-out data. For the model itself there is no such figure.
+    The configuration, the cleaning of the log and the seed are taken from a tested model. Each stage is trained for the
+    number of epochs that validation selected; a schedule of the learning rate spans these epochs. The manifest of the
+    artifact describes the training data, and the metrics of the tested model on held-out data. The model itself has no
+    test metrics.
 
     Args:
-        log: the log, or its file, folder or name; no prepared data set, which holds parts of the log out.
-        like: folder of a model that a run or this function wrote; or a configuration that names one model, trained
-            for its ``chosen_epochs``, else for the epochs of its parameters.
+        log: the log, or its file, folder or name; not a prepared data set, which holds out parts of the log.
+        like: folder of a model that a run or this function wrote; or a configuration with one model, trained for its
+            ``chosen_epochs``, else for the epochs of its parameters.
         out: folder to write.
         settings: parameters to change, by model name and ``protocol``, as in ``RunConfig.set``.
-        seed: seed of every random draw; None takes that of ``like``.
+        seed: random seed; None uses the seed of ``like``.
         runtime: device, precision and progress.
         overwrite: replace a model in ``out``.
         log_name: name of the log for the manifest; None takes the name of the file.
@@ -138,19 +138,20 @@ def fit(
         logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     plan.spec.fit(whole.train, None, seed, runtime)
     name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
-    model.save(out, log=name, seed=seed, precision=runtime.arithmetic(), **_facts(plan, whole))
+    how = {"seed": seed, "precision": runtime.arithmetic(), "deterministic": runtime.deterministic}
+    model.save(out, log=name, **how, **_facts(plan, whole))
     return model
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
-    """Refuse to overwrite anything but a model outside of runs, and that only with ``overwrite``.
+    """Refuse to overwrite anything except, with ``overwrite``, a model outside of runs.
 
     Raises:
-        ParameterError: what is at ``out``.
+        ParameterError: ``out`` must not be written.
     """
     if (out.resolve().parent / RESULTS).is_file():
         raise ParameterError(
-            f"--out: {out} is in the folder of a run, which holds what it tested; choose another folder"
+            f"--out: {out} is in the folder of a run, whose models are tested models; choose another folder"
         )
     if not out.exists():
         return
@@ -158,23 +159,23 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
     if is_artifact(out) and not overwrite:
         raise ParameterError(
-            f"--out: {out} holds a model already; add --overwrite to replace it, or choose another folder"
+            f"--out: {out} already contains a model; add --overwrite to replace it, or choose another folder"
         )
     if not is_artifact(out) and any(out.iterdir()):
-        raise ParameterError(f"--out: {out} holds other files; choose another folder")
+        raise ParameterError(f"--out: {out} contains other files; choose another folder")
 
 
 def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
-    """Return what trains the configuration of a model."""
+    """Return the training plan for the configuration of a model."""
     artifact = Artifact.read(folder)
     about, name = artifact.about, artifact.model
     if not {"protocol", "seed"} <= about.keys() or not ("result" in about or about.get("trained_on") == EVERYTHING):
         raise ArtifactError(
-            f"{folder}: names no protocol, so it was not written by a run; name a model of a run, or use --config"
+            f"{folder}: has no protocol, so it was not written by a run; name a model of a run, or use --config"
         )
     if about.get("extra"):
         raise ArtifactError(
-            f"{folder}: was trained by distillation, or is a teacher; name a model that a run trained alone"
+            f"{folder}: was trained by distillation, or is a teacher; name a model that a run trained without a teacher"
         )
     if "result" in about:
         row = ModelResult.model_validate(about["result"])
@@ -190,7 +191,7 @@ def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
 
 
 def _plan_of_config(config: RunConfig, settings: Settings) -> _Plan:
-    """Return what trains the one model of a configuration."""
+    """Return the training plan for the model of a configuration."""
     if len(set(config.models)) != 1:
         raise ParameterError(f"--config: must name one model, got {', '.join(config.models) or 'none'}")
     config = config.model_copy(update={"baselines": False, "set": merge(config.set, settings)})
@@ -235,10 +236,10 @@ def _facts(plan: _Plan, whole: WholeLog) -> dict[str, Any]:
 
 
 def chosen_epochs(curve: Iterable[Epoch]) -> dict[str, Epochs]:
-    """Return by stage how many epochs led to the weights that a fit kept.
+    """Return, by stage, the number of epochs that led to the final weights of a fit.
 
-    With validation these are the epochs up to the best one, without it all of them. A teacher is not among the stages:
-    it trains for as many epochs as its student.
+    With validation, these are the epochs up to the best epoch; without validation, all epochs. A teacher is not a
+    stage: it is trained for as many epochs as its student.
     """
     stages: dict[str, list[Epoch]] = {}
     for epoch in curve:
@@ -253,8 +254,8 @@ def _chosen(stage: str, epochs: list[Epoch]) -> Epochs:
     if kept:
         return Epochs(epochs=kept[-1], why=f"best of {len(epochs)} on validation")
     if stage.rsplit(", ", maxsplit=1)[-1] in _FURTHER:
-        return Epochs(epochs=0, why=f"none of {len(epochs)} was better on validation than none")
-    return Epochs(epochs=len(epochs), why="all, for validation could not tell them apart")
+        return Epochs(epochs=0, why=f"no epoch of {len(epochs)} improved validation; the stage is skipped")
+    return Epochs(epochs=len(epochs), why="all, because validation was equal for all epochs")
 
 
 def with_epochs(
@@ -263,12 +264,12 @@ def with_epochs(
     changes: Mapping[str, Any],
     declared: type[BaseModel] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Epochs]]:
-    """Return a configuration with the epochs of each stage and changes on top of them, and the epochs in force.
+    """Return a configuration with the epochs of each stage and further changes, and the resulting epochs.
 
     Args:
         config: all parameters of a model.
         epochs: epochs by stage.
-        changes: parameters that the user sets; epochs among them replace those of ``epochs``.
+        changes: parameters that the user sets; they override ``epochs``.
         declared: class of the configuration.
     """
     by_hand, in_force, found = flatten(changes), {}, dict(config)
@@ -284,7 +285,7 @@ def with_epochs(
 
 
 def epochs_of(config: Mapping[str, Any], why: str) -> dict[str, Epochs]:
-    """Return the epochs that a configuration names for its main training, if it learns in epochs."""
+    """Return the epochs of the main training in a configuration, if the model is trained in epochs."""
     epochs = flatten(config).get("training.epochs")
     return {} if epochs is None else {_TRAINING: Epochs(epochs=epochs, why=why)}
 

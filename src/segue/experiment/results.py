@@ -19,12 +19,12 @@ _OF_FACTORISATIONS = frozenset({"train_auc", "skipped"})
 
 
 class Slice(BaseModel):
-    """Figures of one model on a slice of the test cases."""
+    """Metrics of one model on a slice of the test cases."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     dimension: str
-    """How the cases are sliced, such as ``session length``."""
+    """Name of the slicing, such as ``session length``."""
     label: str
     """Name of the slice, such as ``2-4``."""
     cases: int
@@ -135,7 +135,7 @@ class ModelResult(BaseModel):
     parameters: int = 0
     """Numbers that the model has learnt."""
     latency_ms: float = 0.0
-    """Median milliseconds from one running session to its best 20 items, one session at a time."""
+    """Median milliseconds from one current session to its best 20 items, one session at a time."""
     validation: dict[str, Number] = {}
     """Headline metrics on validation, on 5,000 cases at most, where the protocol holds out a validation part."""
     validation_confidence: dict[str, tuple[Number, Number]] = {}
@@ -151,7 +151,7 @@ class ModelResult(BaseModel):
     findings: list[Finding] = []
     """Findings of the linter in its scores."""
     ties: str = ""
-    """How much the order of equal scores decides, where more than 1% of the targets are tied."""
+    """Note on the effect of ties, if more than 1% of the targets are tied."""
     notes: list[str] = []
     """Remarks for the reader, for example how the model treats a log without times."""
 
@@ -190,7 +190,7 @@ class Results(BaseModel):
     verdicts: list[str]
     """Models that lose to a baseline."""
     findings: list[Finding] = []
-    """Findings of the linter in the log and its split, in the scores of the models, and in their figures."""
+    """Findings of the linter on the log and its split, and on the scores and metrics of the models."""
     differences: list[Difference] = []
     """Paired tests between the models."""
     examples: list[Example] = []

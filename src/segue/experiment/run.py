@@ -84,7 +84,13 @@ def run_seeds(
     check_trackers(config.track)
     config, opened = with_prepared(config, events)
     build_specs(config)  # Raises every problem, as the next line does, before the log is read.
-    runtime = Runtime(device=config.device, precision=config.precision, resume=resume, progress=progress)
+    runtime = Runtime(
+        device=config.device,
+        precision=config.precision,
+        deterministic=config.deterministic,
+        resume=resume,
+        progress=progress,
+    )
     runtime.check()
     data = opened or prepare_log(config, events)
     for note in (*config.notes, *data.notes):
@@ -120,7 +126,7 @@ def run_specs(
         config: configuration of the run.
         out: folder of the run.
         runtime: device, precision, progress, and whether an interrupted run is resumed.
-        pairs: differences to test, fixed before the results; None takes those of a run.
+        pairs: differences to test, fixed before the results; None uses the default pairs of a run.
         verdicts: replaces the verdicts on baselines.
     """
     writer, findings = RunWriter(out, data, config, runtime), lint_log(data)

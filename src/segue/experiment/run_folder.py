@@ -30,7 +30,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class FolderKind:
-    """What one command writes into its folder: what that is called, and the names of the files and folders."""
+    """The content of the folder of a command: what it is called, and the names of its files and folders."""
 
     noun: str
     names: frozenset[str]
@@ -43,10 +43,10 @@ RUN = FolderKind(
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool, kind: FolderKind = RUN) -> None:
-    """Refuse to write into a folder that is not empty, unless it is of the same kind and the user asked for it.
+    """Refuse to write into a folder that is not empty, unless it is of the same kind and may be resumed or replaced.
 
     Raises:
-        ParameterError: the folder holds something.
+        ParameterError: the folder is not empty.
     """
     if resume and overwrite:
         raise ParameterError("--resume: cannot be combined with --overwrite; give one of them")
@@ -55,16 +55,16 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool, kind: FolderKind =
     if not out.exists() or not any(out.iterdir()):
         return
     if not any(path.name in kind.names or is_unfinished(path) for path in out.iterdir()):
-        raise ParameterError(f"--out: {out} holds other files; choose another folder")
+        raise ParameterError(f"--out: {out} contains other files; choose another folder")
     if not (resume or overwrite):
         raise ParameterError(
-            f"--out: {out} holds a {kind.noun} already; add --resume to go on with it, --overwrite to replace it, "
+            f"--out: {out} already contains a {kind.noun}; add --resume to continue it, --overwrite to replace it, "
             "or choose another folder"
         )
 
 
 def begin_folder(out: Path, *, resume: bool, kind: FolderKind = RUN) -> None:
-    """Create the folder and remove what an older run wrote; if it is resumed, only files left half-written.
+    """Create the folder and remove the files of an older run; if the run is resumed, only half-written files.
 
     Raises:
         StorageError: the write failed.
@@ -84,12 +84,12 @@ def next_folder(name: str) -> Path:
 
 
 def _written(out: Path, kind: FolderKind) -> list[Path]:
-    """List what a run wrote into a folder, half-written files included."""
+    """List the files of a run in a folder, including half-written files."""
     return [path for path in out.iterdir() if path.name in kind.names or _is_of_run(path) or is_unfinished(path)]
 
 
 def _is_of_run(path: Path) -> bool:
-    """Return whether a run wrote this model; one for production or one saved from Python is kept."""
+    """Return whether a run wrote this model; production models and models saved in Python are kept."""
     if not is_artifact(path):
         return False
     try:
@@ -100,7 +100,7 @@ def _is_of_run(path: Path) -> bool:
 
 
 def settings_of(data: Dataset, config: RunConfig, runtime: Runtime, specs: Sequence[ModelSpec]) -> dict[str, Any]:
-    """Return everything that decides the outcome of a run, as run.json holds it."""
+    """Return all settings that affect the results of a run, as in run.json."""
     metadata = data.vocabulary.table.select(data.vocabulary.metadata)
     settings = {
         "run": {
@@ -127,7 +127,7 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
 
 
 def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
-    """Return what the run in a folder was started with, or None if the folder holds no run.
+    """Return the settings of the run in a folder, or None if the folder contains no run.
 
     Raises:
         ParameterError: run.json is missing or damaged.
@@ -139,7 +139,7 @@ def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
         return {"run": dict(content["run"]), "models": dict(content["models"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParameterError(
-            f"{out}: holds a {kind.noun} whose settings are unknown ({SETTINGS} is missing or damaged); "
+            f"{out}: contains a {kind.noun} whose settings are unknown ({SETTINGS} is missing or damaged); "
             "choose another folder, or replace it"
         ) from error
 
@@ -147,7 +147,7 @@ def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
 def check_same(out: Path, started: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Refuse to resume a run with other settings.
 
-    Further models and other metrics are allowed, and so are parameters of the protocol that change no figure.
+    Further models, other metrics, and parameters of the protocol that do not affect results are allowed.
 
     Raises:
         ParameterError: the differences.

@@ -62,7 +62,7 @@ class RunWriter:
         if self._runtime.resume:
             started = read_settings(self._out)
             if started is None:
-                self._say(f"{self._out}: holds nothing to resume; starting from the beginning")
+                self._say(f"{self._out}: contains nothing to resume; starting from the beginning")
             else:
                 check_same(self._out, started, settings)
         begin_folder(self._out, resume=self._runtime.resume)
@@ -92,6 +92,7 @@ class RunWriter:
             self._out / spec.label,
             log=self._config.log_name,
             seed=self._config.seed,
+            deterministic=self._runtime.deterministic,
             protocol=self._data.describe(),
             key=tested.cases.key,
             extra=dict(spec.extra),

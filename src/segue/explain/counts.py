@@ -72,7 +72,12 @@ CHAPTER = Chapter(
             a     smoothing;  p_j  share of the training events that are on j
             """,
             example=_transitions,
-            options=("markov.smoothing", "markov.n_neighbours", "markov.personal", "sequential-rules.max_distance"),
+            options=(
+                "markov.smoothing",
+                "markov.n_neighbours",
+                "markov.history_weight",
+                "sequential-rules.max_distance",
+            ),
             pitfall="""
             Without smoothing, an item that was left once has a successor with probability 1, the most confident
             prediction of the whole model. The scores are probabilities within one row, so they are comparable between

@@ -111,15 +111,15 @@ def _tie_rules() -> str:
     constant = _scorer(vocabulary, [0.0] * 100)
     cases = _cases(vocabulary, *([item] for item in range(1, 101)))
     rows = []
-    for ties in ("served", "conservative", "standard", "median"):
+    for ties in ("served", "pessimistic", "optimistic", "average"):
         found = measure(constant, cases, {"ties": ties, "metrics": ["recall@20", "mrr"]}).metrics
         rows.append([f"`{ties}`", *decimals([found["recall@20"], found["mrr"]])])
     return f"""A model that gives all 100 items the same score, tested with each item as the target once:
 
 {table(["rule", "recall@20", "mrr"], rows)}
 
-`served` ranks by the order of the list that would be shown: 20 of the 100 targets are among its first 20. `standard`
-puts each target before all its equals and calls the constant model perfect; `median` gives each the rank 50.5."""
+`served` ranks by the order of the list that would be shown: 20 of the 100 targets are among its first 20. `optimistic`
+puts each target before all its equals and calls the constant model perfect; `average` gives each the rank 50.5."""
 
 
 CHAPTER = Chapter(
@@ -196,12 +196,12 @@ CHAPTER = Chapter(
             """,
             formula="""
             g: items with a higher score,  t: other items with the same score
-            standard g + 1      conservative g + t + 1      median g + t / 2 + 1      served: place in the list
+            optimistic g + 1      pessimistic g + t + 1      average g + t / 2 + 1      served: place in the list
             """,
             example=_tie_rules,
             options=("protocol.ranking.ties", "v-sknn.tie_order"),
             pitfall="""
-            Counting the items that score strictly higher, the shortest code for a rank, is the rule `standard`, and a
+            Counting the items that score strictly higher, the shortest code for a rank, is the rule `optimistic`, and a
             model that outputs zeros has a perfect recall under it. Published comparisons of neighbours with networks
             sometimes mix the rules without saying so, which moves recall by a point or two.
             """,

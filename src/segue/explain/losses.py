@@ -31,7 +31,7 @@ def _epochs() -> str:
     import numpy as np
     import torch
 
-    from segue.metrics.ranking import mrr, recall
+    from segue.metrics.rank_metrics import mrr, recall
     from segue.nn.losses.functions import cross_entropy
 
     epochs = {"3": [[0.1, 0.0, 0.0], [0.1, 0.0, 0.0]], "9": [[5.0, 0.0, 0.0], [0.0, 0.1, 0.0]]}

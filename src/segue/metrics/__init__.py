@@ -7,7 +7,7 @@ from typing import Literal
 
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS
-from segue.metrics.ranking import AUC_METRICS, RANK_METRICS, Cutoff
+from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Cutoff
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 LIST_METRICS = (*COUNT_METRICS, *LIST_WEIGHTS)
@@ -36,7 +36,7 @@ ORIENTATION: Mapping[str, Orientation] = {
     "tail_percentage": "higher",
     **dict.fromkeys(("logloss", "mae", "rmse"), "lower"),
 }
-"""Which values of each metric are better; sort and compare values by ``order_key`` and ``is_better`` alone."""
+"""Which values of each metric are better; sort and compare values only with ``order_key`` and ``is_better``."""
 
 _NO_CUTOFF = (*AUC_METRICS, *VALUE_METRICS)
 
@@ -61,7 +61,7 @@ class MetricName:
 
     @classmethod
     def parse(cls, text: str) -> "MetricName":
-        """Read ``name@k``, or ``name`` alone for a metric that needs no cut-off.
+        """Parse ``name@k``, or ``name`` for a metric without a cut-off.
 
         Raises:
             UnknownNameError: there is no such metric.
@@ -94,8 +94,8 @@ class MetricName:
         if of_values and len(of_values) < len(names):
             others = ", ".join(text for text in names if text not in of_values)
             raise ParameterError(
-                f"metrics: those of values ({', '.join(of_values)}) and of rankings ({others}) cannot be mixed in one "
-                "evaluation; choose one kind"
+                f"metrics: value metrics ({', '.join(of_values)}) and ranking metrics ({others}) cannot be mixed in "
+                "one evaluation; choose one kind"
             )
         return names
 

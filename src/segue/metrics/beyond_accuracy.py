@@ -70,11 +70,11 @@ def shannon_entropy(counts: Int[np.ndarray, "M"]) -> float:
     return float(-(shares * np.log(shares)).sum()) + 0.0
 
 
-def purity(clusters: Int64[np.ndarray, "N"], categories: Int64[np.ndarray, "N"]) -> float:
-    """Return the share of the items that are of the most common category of their cluster.
+def cluster_purity(clusters: Int64[np.ndarray, "N"], categories: Int64[np.ndarray, "N"]) -> float:
+    """Return the share of the items whose category is the most common category of their cluster.
 
-    It is 1 where no cluster mixes categories, and grows with the number of clusters: beside it belongs the purity of
-    clusters of the same sizes that are filled at random.
+    It is 1 where no cluster mixes categories, and grows with the number of clusters, so compare it with the
+    purity of clusters of the same sizes that are filled at random.
 
     Args:
         clusters: number of each item's cluster, from 0.

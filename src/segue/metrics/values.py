@@ -37,7 +37,7 @@ def log_loss(predictions: Column, labels: Column) -> Column:
 
 
 def root_mean_squared_error(predictions: Column, labels: Column) -> WeightedStatistic:
-    """Return the root of the mean of the squared errors, of cases that each count so many times."""
+    """Return the root of the weighted mean of the squared errors."""
     errors = (predictions - labels) ** 2
     return lambda times: float(np.sqrt(np.average(errors, weights=times)))
 

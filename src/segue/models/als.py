@@ -36,9 +36,9 @@ class ALSTraining(FactorTraining):
     """How ALS is trained."""
 
     iterations: int = Field(15, ge=1)
-    """Most times that the factors of all sessions, then those of all items, are solved for."""
+    """Maximum number of ALS iterations."""
     tolerance: float | None = Field(1e-3, gt=0)
-    """Training stops once an iteration lowers the loss by a smaller share of it; None never stops early."""
+    """Stop once the relative decrease of the loss in an iteration is below this; None means no early stopping."""
 
 
 class ALSConfig(ModelConfig):
@@ -52,9 +52,9 @@ class ALSConfig(ModelConfig):
     """Confidence weight of observed events; unobserved items have weight 1. Typical values: about 1 for long histories
     over few items, about 100 for short sessions over many items."""
     half_life_days: float | None = Field(None, gt=0)
-    """Days in which an event of the training log loses half of its confidence; none weights all alike."""
+    """Half-life, in days, of the confidence of a training event; none means no decay."""
     training: ALSTraining = ALSTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "implicit": {"embedding_size": 64, "regularization": 0.01, "alpha": 1.0, "training": {"tolerance": None}},
@@ -69,7 +69,7 @@ class ALSConfig(ModelConfig):
 
 
 class ALS(FactorModel):
-    """Recommends items whose factors fit those of the session, learnt from which items sessions hold, in any order.
+    """Matrix factorisation of sessions and items by alternating least squares; ignores the order of events.
 
     The factors x of sessions and y of items minimise
 
@@ -77,7 +77,7 @@ class ALS(FactorModel):
 
     with ``p_si = 1`` and ``c_si = alpha x number of events`` for the items of a session, ``p = 0`` and ``c = 1`` for
     all others. An event that is a days older than the end of the training counts ``2^(-a / half_life_days)`` there; the
-    events of a running session count 1. A running session is folded in: its factors are solved for with those of the
+    events of a current session count 1. A current session is folded in: its factors are solved for with those of the
     items as they are, so a training session needs no factors of its own later on. ``score(j) = <x, y_j>``.
 
     Source: Hu et al. 2008 (ICDM), trained by implicit with conjugate gradients (Takacs et al. 2011, RecSys). Where we
@@ -90,7 +90,6 @@ class ALS(FactorModel):
     Config = ALSConfig
     config: ALSConfig
     array_names = ("item_factors",)
-    item_arrays = frozenset(array_names)
 
     def check(self, train: Sessions) -> None:
         """Check that a half-life has times; see ``Model.check``."""

@@ -30,32 +30,33 @@ class AttentionClusteringConfig(SequenceConfig):
     its embedding, or a linear layer of its embedding. The linear layer gates each component, and the attention then
     scores the gated vector."""
     clustering: bool = True
-    """Whether events form clusters; without them the session is the attention's weighted sum of its events."""
+    """Whether events form clusters; without clusters, the session state is the attention-weighted sum of the events."""
     clusters: int = Field(32, ge=1)
     """Number of clusters K."""
     assignment: Literal["annealed", "straight-through"] = "annealed"
-    """How an event is given to a cluster: by a softmax whose temperature falls in training, or one-hot with the
-    gradient of a softmax."""
+    """Assignment of events to clusters: a softmax whose temperature decreases in training (annealed), or one-hot with
+    the gradient of a softmax (straight-through)."""
     temperature: float = Field(0.1, gt=0, le=1)
-    """Temperature at the end of the annealing, and of every prediction; it begins with 1."""
+    """Temperature at the end of the annealing and in every prediction; the annealing starts at 1."""
     anneal: float = Field(0.5, gt=0, le=1)
-    """Share of the planned training over which the temperature falls."""
+    """Share of the planned training in which the temperature decreases."""
     vectors: Literal["pooled", "trained"] = "pooled"
-    """Vectors of the clusters: means of their events in the session, weighted by attention, or a trained table."""
+    """Cluster vectors: attention-weighted means of their events in the session, or a trained table."""
     combination: Literal["product", "sum"] = "product"
-    """What the session is: the clusters' vectors, each weighted by its own attention times that of its events,
-    renormalised, or the sum of the clusters weighted by their attention and the events weighted by theirs."""
+    """Session state, for clusters c_k with attention a_k and events e_t with attention b_t. product: sum_k w_k c_k with
+    w_k proportional to a_k sum_t b_t z_tk, where z_tk assigns event t to cluster k. sum: sum_k a_k c_k + sum_t b_t
+    e_t."""
     importance: Literal["shared", "own"] = "shared"
-    """Importance vector of the events in the final attention: that of the clusters, or their own."""
+    """Importance vector of the events in the final attention: shared with the clusters, or separate (own)."""
     recency: bool = True
-    """Whether both attentions to events learn how much an event's distance from the end of the session counts; the
-    network as first described knows no order."""
+    """Whether the attention weights of events depend on their distance from the end of the session, by a learned bias;
+    if false, the order of events has no effect."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the embedded events."""
     training: SequenceTraining = SequenceTraining(
         epochs=16, batch_size=256, learning_rate=0.004, schedule="linear", loss=NCE(n_samples=512, alpha=0.75)
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "described": {
@@ -70,9 +71,9 @@ class AttentionClusteringConfig(SequenceConfig):
 
 
 class AttentionClustering(SequenceModel):
-    """Gated attention over the session, its events gathered in clusters, attention over clusters and events.
+    """Gated attention that assigns the events of a session to clusters, and attention over clusters and events.
 
-    The state after an event depends on no later event, so that one pass trains every prefix of a session.
+    The state after an event does not depend on later events, so one pass trains every prefix of a session.
     """
 
     name = "attention-clustering"
@@ -86,8 +87,8 @@ class AttentionClustering(SequenceModel):
         super().__init__(config, preset=preset, **parameters)
         if (self.config.vectors, self.config.combination) == ("trained", "sum"):
             raise ParameterError(
-                f"{self.name}.combination: must be 'product' with vectors 'trained', got 'sum': a cluster would count "
-                "the same whatever its events are, and the assignment would learn nothing"
+                f"{self.name}.combination: must be 'product' with vectors 'trained', got 'sum': the weight of a "
+                "cluster would not depend on its events, and the assignment would learn nothing"
             )
 
     def build(self, n_items: int) -> ClusteringEncoder:
@@ -118,12 +119,12 @@ class AttentionClustering(SequenceModel):
         )
 
     def remarks(self, train: Sessions) -> Iterator[str]:
-        """Say how many clusters are in use."""
+        """Yield a note on the number of clusters in use."""
         if self.config.clustering:
-            yield f"{self.share_in_use():.0%} of {self.config.clusters} clusters hold items"
+            yield f"{self.share_in_use():.0%} of {self.config.clusters} clusters contain items"
 
     def clusters(self) -> Int64[np.ndarray, "N"]:
-        """Return the cluster, 0..K-1, that each item of the vocabulary belongs to most.
+        """Return the cluster, 0..K-1, with the largest membership of each item of the vocabulary.
 
         Raises:
             ParameterError: the network has no clusters.
@@ -174,7 +175,7 @@ class AttentionClustering(SequenceModel):
         return SessionAttention(events, clusters, tuple(unknown))
 
     def share_in_use(self) -> float:
-        """Return the share of the clusters that hold at least one item."""
+        """Return the share of the clusters that contain at least one item."""
         return len(np.unique(self.clusters())) / self.config.clusters
 
 

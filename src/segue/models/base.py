@@ -15,7 +15,7 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
-from segue.models.persistence import ModelState
+from segue.models.persistence import ModelBase
 from segue.models.recommendation import Recommendation, recommend_sessions
 from segue.models.requests import (
     Allowed,
@@ -30,11 +30,11 @@ from segue.models.requests import (
 from segue.training.runtime import Runtime
 
 
-class Model(ModelState):
+class Model(ModelBase):
     """A recommender.
 
     A fitted model is immutable and safe to share between threads: methods that would change it return a new one. It
-    holds its configuration, the vocabulary and read-only arrays, and no training data.
+    contains its configuration, the vocabulary and read-only arrays, but no training data.
 
     Args:
         config: the whole configuration, instead of a preset and parameters.
@@ -46,7 +46,7 @@ class Model(ModelState):
     """
 
     def check(self, train: Sessions) -> None:
-        """Check that training sessions hold what the parameters need, before anything is computed.
+        """Check that training sessions have what the parameters need, before any computation.
 
         Raises:
             ParameterError: they do not.
@@ -55,33 +55,34 @@ class Model(ModelState):
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
-        """Learn from ``train``. A model that is already fitted stays as it is; a new one is fitted and returned.
+        """Fit the model on ``train``. If it is already fitted, it is not changed; a new model is fitted and returned.
 
         Args:
             train: the training sessions.
-            valid: validation cases; models that learn in epochs keep the best epoch on them.
-            seed: equal seeds give equal models.
+            valid: validation cases; models trained in epochs keep the best epoch on these cases.
+            seed: equal seeds give equal models; on a GPU, with ``runtime.deterministic``.
             runtime: device, precision, checkpoints and progress.
 
         Returns:
-            The model itself, or a new one of the same configuration if it was fitted before.
+            The model itself, or a new model with the same configuration if it was already fitted.
 
         Raises:
-            ParameterError: ``train`` or ``valid`` are no sessions or cases, their catalogues differ, or ``check``
+            ParameterError: ``train`` or ``valid`` are not sessions or cases, their catalogues differ, or ``check``
                 fails.
         """
         check_training(train, valid)
         model = self._unfitted()
         model.check(train)
-        with model._fitting():
-            model._fit(train, valid, seed, runtime or Runtime())
+        runtime = runtime or Runtime()
+        with model._fitting(), runtime.algorithms():
+            model._fit(train, valid, seed, runtime)
         return model
 
     def score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Score every item as the next event of each prefix.
 
         Column ``j`` belongs to item index ``j``; column 0 (padding) is undefined and never ranked. Higher is better;
-        items of which the model knows nothing score no higher than the others.
+        unknown items score no higher than other items.
 
         Raises:
             ParameterError: the prefixes were encoded with another catalogue.
@@ -93,12 +94,12 @@ class Model(ModelState):
         """Score given items as the next event of each prefix: selected columns of ``score``.
 
         Args:
-            prefixes: B running sessions.
+            prefixes: B current sessions.
             items: item indices, C for each prefix; the score of padding (0) is minus infinity.
 
         Raises:
-            ParameterError: prefixes or items are of another catalogue, ``items`` holds anything but integers, or
-                there is not one row of items per prefix.
+            ParameterError: prefixes or items are of another catalogue, ``items`` contains values that are not integers,
+                or there is not one row of items per prefix.
         """
         self._require_prefixes(prefixes)
         items = item_indices(items, "items", 2, (PADDING, len(self.vocabulary)))
@@ -115,7 +116,7 @@ class Model(ModelState):
         Items are in order of ``score``; ties go to the item with more training events, then to the lower index.
 
         Args:
-            prefixes: B running sessions.
+            prefixes: B current sessions.
             k: length of the lists.
             allowed: the items that may be listed, a mask [N+1] or a list of item indices; None for all.
             exclude: items that must not be listed, for each row: prefixes, or lists of item indices.
@@ -125,7 +126,7 @@ class Model(ModelState):
 
         Raises:
             ParameterError: ``k`` is not an integer or below 1, or an argument is of another catalogue, has another
-                number of rows, or holds anything but integers.
+                number of rows, or contains values that are not integers.
         """
         k = whole_number(k, "k", "must be at least 1", 1)
         self._require_prefixes(prefixes)
@@ -190,20 +191,20 @@ class Model(ModelState):
         exclude_seen: bool = False,
         context: EventContext | None = None,
     ) -> Recommendation | list[Recommendation]:
-        """Recommend the next items of running sessions, which need not occur in the training log.
+        """Recommend the next items of current sessions, which need not occur in the training log.
 
         Args:
             sessions: item ids or unique item names, oldest first: one session, or a list of sessions. ``[]`` is a
-                list of no sessions; a session without events is ``[[]]``.
+                list without sessions; a session without events is ``[[]]``.
             k: number of items.
-            exclude_seen: leave out the items of the running session.
+            exclude_seen: whether to exclude the items of the current session.
             context: further values of each event, for models that read them: ``time`` and columns of the log, each
                 a list as long as the session or one value for all its events; for a list of sessions, one of these
                 per session. Missing values are unknown and contribute nothing.
 
         Returns:
-            One ``Recommendation`` for one session, a list of them for a list of sessions. Unknown items are left out
-            of a session and listed in ``unknown`` (``vocabulary.suggest`` finds similar names); if no item is left,
+            One ``Recommendation`` for one session, a list for a list of sessions. Unknown items are dropped from
+            a session and listed in ``unknown`` (``vocabulary.suggest`` finds similar names); if no item is left,
             the most popular items are returned and ``source`` is ``"popularity"``.
 
         Raises:

@@ -27,16 +27,16 @@ class BERT4RecTraining(SequenceTraining):
     """How BERT4Rec is trained: with masked events (positions 'auto'), or after every prefix (positions 'last')."""
 
     mask_ratio: float = Field(0.2, gt=0, lt=1)
-    """Share of the events of a window that are masked, at least one of each; with positions 'auto'."""
+    """Share of the events of a window to mask, at least one; used with positions 'auto'."""
     last_ratio: float = Field(0.1, ge=0, le=1)
-    """Share of the windows in which the last event alone is masked; with positions 'auto'."""
+    """Share of the windows in which only the last event is masked; used with positions 'auto'."""
 
 
 class BERT4RecConfig(TransformerConfig):
     """Parameters of BERT4Rec."""
 
     max_length: int = Field(50, ge=2)
-    """Events of a session that are read, the most recent ones; the mask that stands for the next one is among them."""
+    """Number of most recent events of a session to use, including the mask for the next event."""
     heads: Heads = 2
     """Attention heads; must divide embedding_size."""
     inner_size: int = Field(256, ge=1)
@@ -44,9 +44,10 @@ class BERT4RecConfig(TransformerConfig):
     activation: Activation = "gelu"
     """Activation of the feed-forward layers."""
     norm_order: NormOrder = "pre"
-    """Where a block normalises: before (pre) its sub-layers, after them as in the paper (post), and further ways."""
+    """Layer normalisation: before each sub-layer (pre), after each sub-layer as in the paper (post), or as in SASRec
+    (query) or eSASRec (gated)."""
     training: BERT4RecTraining = BERT4RecTraining(epochs=100, patience=10, metric="ndcg@10")
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {
@@ -86,7 +87,7 @@ class ClozeEncoder(PositionwiseEncoder):
 
     Args:
         stack: turns embedded events into states.
-        **sizes: see ``SequenceEncoder``; one event of ``max_length`` is the mask that stands for the next one.
+        **sizes: see ``SequenceEncoder``; one event of ``max_length`` is the mask for the next event.
     """
 
     def __init__(self, *, stack: TransformerStack, **sizes: Unpack[WindowSizes]) -> None:
@@ -114,12 +115,13 @@ class ClozeEncoder(PositionwiseEncoder):
 
 
 class BERT4Rec(TransformerModel):
-    """Bidirectional self-attention that learns to fill in masked events; the next event is one more mask at the end.
+    """Bidirectional self-attention that learns to fill in masked events; the next event is a mask at the end.
 
     Equal weights give the outputs of RecTools' code, whose blocks normalise before their sub-layers. Where we differ
     from the paper: so do ours by default; a state is compared with the item embeddings as it is, without a further
     layer and without item biases; positions count back from the end. Where we differ from RecTools: a masked event is
-    always replaced by the mask, as in the paper, and some windows mask the last event alone. It needs long training.
+    always replaced by the mask, as in the paper, and in some windows only the last event is masked. It needs long
+    training.
     """
 
     name = "bert4rec"

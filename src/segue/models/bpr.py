@@ -33,15 +33,15 @@ from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 _SCALE_SESSIONS = 100_000
-"""Most recent training sessions whose factors set the scale of the fold-in; one number needs no more."""
+"""Number of most recent training sessions whose factors determine the scale of the fold-in."""
 
 _LEARNING = 0.6
 """train_auc below which the factors have not begun to learn: negatives come by popularity, so the biases alone stay
 near chance, for dozens of epochs if the learning rate is low."""
 
 _ADVICE = (
-    (0.95, "with low figures on the test it is overfitting, which more regularization helps against"),
-    (0.90, "with low figures on the test it is overfitting"),
+    (0.95, "good; if the test metrics are low, the model overfits: increase regularization"),
+    (0.90, "check the test metrics; if they are low, the model overfits"),
     (
         0.80,
         "more training.epochs or another training.learning_rate may help, though sparse logs normally end between "
@@ -58,11 +58,11 @@ class BPRTraining(FactorTraining):
     epochs: int = Field(100, ge=1)
     """Maximum number of epochs; each draws n_samples triples per pair of a session and one of its items."""
     learning_rate: float = Field(0.05, gt=0)
-    """Step size of the stochastic gradient descent."""
+    """Learning rate of stochastic gradient descent."""
     check_epochs: int = Field(10, ge=1)
-    """Epochs between two checks of the convergence."""
+    """Number of epochs between two convergence checks."""
     min_gain: float | None = Field(0.005, ge=0, lt=1)
-    """Training stops once train_auc gained less than this since the check before; None never stops early."""
+    """Stop once train_auc has increased by less than this since the last check; None means no early stopping."""
     n_samples: int = Field(1, ge=1)
     """Negatives per pair of a session and one of its items."""
     alpha: float = Field(1.0, ge=0, le=1)
@@ -79,7 +79,7 @@ class BPRConfig(ModelConfig):
     regularization: float = Field(0.001, ge=0)
     """Weight of the squared factors and biases in the loss."""
     training: BPRTraining = BPRTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "implicit": {
@@ -97,13 +97,13 @@ class BPRConfig(ModelConfig):
 
 
 class BPR(FactorModel):
-    """Recommends items that rank high for the session, learnt from its items against those of others, in any order.
+    """Matrix factorisation of sessions and items, trained on pairs of items; ignores the order of events.
 
-    Training draws triples of a session s, one of its items i and an item j of any event, and climbs
-    ``ln sigma(r_si - r_sj)`` with ``r_si = <x_s, y_i> + b_i``; a j that the session holds is skipped. ``train_auc`` is
-    the share of an epoch's triples that were ranked right when they were drawn, which is no AUC of the lists.
+    Training samples triples of a session s, one of its items i and an item j of any event, and maximises
+    ``ln sigma(r_si - r_sj)`` with ``r_si = <x_s, y_i> + b_i``; an item j of the session is skipped. ``train_auc`` is
+    the share of an epoch's triples that were ranked correctly when they were sampled; it is not the AUC of the lists.
 
-    A running session is folded in as the mean of the factors of its events:
+    The current session is folded in as the mean of the factors of its events:
 
         score(j) = scale x <mean of y_i, y_j> + b_j
 
@@ -119,12 +119,11 @@ class BPR(FactorModel):
     Config = BPRConfig
     config: BPRConfig
     array_names = ("item_factors", "item_biases", "scale")
-    item_arrays = frozenset({"item_factors", "item_biases"})
 
     item_biases: Float32[np.ndarray, "N+1"]
     """Biases b."""
     scale: Float32[np.ndarray, "1"]
-    """Length of the training sessions' factors in relation to the means of their items'."""
+    """Norm of the factors of training sessions, relative to the norm of the mean factors of their items."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         config, plan = self.config, self.config.training

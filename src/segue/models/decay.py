@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 
 Decay = Literal["linear", "div", "quadratic", "log", "same"]
-"""With p the place of an event from the start of a running session of length l, and d = l - p the events after it,
+"""With p the place of an event from the start of a current session of length l, and d = l - p the events after it,
 ``position_weights`` gives
 
     linear 1 - d/10 (0 from d = 10 on)   div p/l   quadratic (p/l)^2   log 1/log10(d + 1.7)   same 1
@@ -17,13 +17,13 @@ and ``match_weights``, which knows no length and counts n = d + 1 places back,
 
     linear 1 - n/10 (0 from n = 10 on)   div 1/n   quadratic 1/n^2     log 1/log10(n + 1.7)   same 1
 
-The names are those of session-rec. Its linear decays go wrong on running sessions of more than ten events, where they
+The names are those of session-rec. Its linear decays go wrong on current sessions of more than ten events, where they
 become negative or, for the most recent events, zero; ours stop at zero.
 """
 
 
 def position_weights(decay: Decay, longest: int) -> Float64[np.ndarray, "M+1 M"]:
-    """Weight the events of running sessions: row = length of the session, column = events after the event."""
+    """Weight the events of current sessions: row = length of the session, column = events after the event."""
     length = np.arange(longest + 1)[:, None]
     after = np.arange(longest)[None, :]
     inside = after < length
@@ -39,7 +39,7 @@ def position_weights(decay: Decay, longest: int) -> Float64[np.ndarray, "M+1 M"]
 
 
 def match_weights(decay: Decay, longest: int) -> Float64[np.ndarray, "M"]:
-    """Weight a neighbour by the events of the running session after its most recent match."""
+    """Weight a neighbour by the events of the current session after its most recent match."""
     place = np.arange(1, longest + 1)
     weights: dict[Decay, np.ndarray] = {
         "linear": np.maximum(0.0, 1 - 0.1 * place),
@@ -58,7 +58,7 @@ def exponential(scale: float, size: int) -> Float64[np.ndarray, "size"]:
 
 
 def exponential_positions(scale: float, longest: int) -> Float64[np.ndarray, "M+1 M"]:
-    """Weight the events of running sessions by ``exp(-d / scale)`` with d events after; see ``position_weights``."""
+    """Weight the events of current sessions by ``exp(-d / scale)`` with d events after; see ``position_weights``."""
     inside = np.arange(longest)[None, :] < np.arange(longest + 1)[:, None]
     return np.where(inside, exponential(scale, longest), 0.0)
 

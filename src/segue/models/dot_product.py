@@ -1,4 +1,4 @@
-"""Models that compare one vector of the running session with one vector of each item."""
+"""Models that compare one vector of the current session with one vector of each item."""
 
 from abc import abstractmethod
 
@@ -12,7 +12,7 @@ from segue.evaluation.ranking import top_k
 from segue.models.base import Model
 
 _FEW = 4
-"""Where at most one in so many items is asked for, only their rows are multiplied."""
+"""If at most one in this many items is requested, only the rows of the requested items are multiplied."""
 
 _ROW_NUMBERS = 8_000_000
 """Numbers of the table that are copied at once for given items."""

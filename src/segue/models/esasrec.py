@@ -18,7 +18,7 @@ class ESASRecConfig(TransformerConfig):
     training: SequenceTraining = SequenceTraining(
         epochs=30, batch_size=32, metric="ndcg@10", loss=SampledSoftmax(n_samples=512, alpha=0.0)
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {
@@ -36,11 +36,11 @@ class ESASRecConfig(TransformerConfig):
 
 
 class ESASRec(TransformerModel):
-    """SASRec with LiGR layers: a gate decides how much of each sub-layer is added, and the feed-forward is a SwiGLU.
+    """SASRec with LiGR layers: gated residual connections and a SwiGLU feed-forward.
 
-    Equal weights give the outputs of RecTools' code where padding is masked; as published, its padding is attended to.
-    Where we differ: the negatives of a step, uniform as theirs, are shared by its targets, and the logQ correction says
-    how often each was expected.
+    With equal weights, the outputs equal those of RecTools' code, provided that padding is masked; the published code
+    attends to its padding. Where we differ: the negatives of a step, which are uniform as in the original, are shared
+    by its targets, and the logQ correction uses their expected counts.
     """
 
     name = "esasrec"

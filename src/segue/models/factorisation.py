@@ -1,6 +1,6 @@
 """Shared by ALS and BPR: sessions as a sparse matrix, the run of implicit's trainers, and the fold-in of sessions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from math import nan
 from typing import Protocol
@@ -48,6 +48,10 @@ class FactorModel(DotProductModel):
     def check(self, train: Sessions) -> None:
         """Check that implicit is installed; see ``Model.check``."""
         require_extra(("implicit", "threadpoolctl"), self.name, "mf")
+
+    def per_item_arrays(self) -> Set[str]:
+        """Return the factors and the biases of the items; see ``Model.per_item_arrays``."""
+        return {name for name in self.array_names if name.startswith("item_")}
 
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Return the factors of the items; see ``Model.item_vectors``."""

@@ -23,9 +23,9 @@ class FMLPRecConfig(SequenceConfig):
     """Parameters of FMLP-Rec."""
 
     max_length: int = Field(50, ge=1)
-    """Events of a session that are read, and length of the filters; a shorter session is padded to it."""
+    """Number of most recent events of a session to use, and length of the filters; shorter sessions are padded."""
     layers: int = Field(2, ge=1)
-    """Filter blocks."""
+    """Number of filter blocks."""
     inner_size: int = Field(256, ge=1)
     """Width of the feed-forward layers."""
     activation: Activation = "gelu"
@@ -33,7 +33,7 @@ class FMLPRecConfig(SequenceConfig):
     dropout: float = Field(0.5, ge=0, lt=1)
     """Dropout rate of the input and of the output of each layer."""
     training: SequenceTraining = SequenceTraining(batch_size=256)
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "sessions": {

@@ -24,15 +24,15 @@ class FPMCConfig(SequenceConfig):
     """Parameters of FPMC."""
 
     embedding_size: int = Field(64, ge=1)
-    """Width of each of the factors: of items as the next one and as the last one, and of users."""
+    """Width of each factor: of items as next item, of items as last item, and of users."""
     user: bool = False
-    """Whether there is a user term; needs a log with a column of users."""
+    """Whether scores include a user term; needs a log with a user column."""
     basket: Literal["last-event", "equal-times"] = "last-event"
-    """What came last: the last event alone, or all events of the session with the time of the last one."""
+    """The last basket: only the last event, or all events of the session with the same time as the last event."""
     training: SequenceTraining = SequenceTraining(
         loss=RankingLoss(kind="bpr", n_samples=512), batch_size=512, learning_rate=3e-3
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {
@@ -56,16 +56,16 @@ class FPMCConfig(SequenceConfig):
 class FactorisedChain(CausalEncoder):
     """Pairwise interactions of the next item with the user and with the items of the last basket.
 
-    The table holds the factors ``[i^UI | i^IL]`` of an item as the next one, a state is ``[u | mean of l^LI]``. The
-    user term is the sum of the context embeddings, of which the user is one; it is zero for an unknown user.
+    The table contains the factors ``[i^UI | i^IL]`` of an item as the next item; a state is ``[u | mean of l^LI]``. The
+    user term is the sum of the context embeddings, including the user; it is zero for an unknown user.
 
     Args:
         n_items: number of items N.
-        embedding_size: width D of each of the factors.
-        max_length: events of a session that are read.
+        embedding_size: width D of each factor.
+        max_length: number of most recent events of a session to use.
         in_context: whether there is a user term.
-        baskets: whether the events of equal time at the end of a session count together; else, and where times are
-            unknown, its last event alone counts.
+        baskets: whether the events with equal times at the end of a session form a basket; if false, or without times,
+            only the last event counts.
     """
 
     def __init__(self, *, n_items: int, embedding_size: int, max_length: int, in_context: bool, baskets: bool) -> None:
@@ -98,14 +98,14 @@ def _basket_shares(window: Window) -> Float[Tensor, "B L L"]:
 
 
 class FPMC(SequenceModel):
-    """Factorised personalised Markov chain: what follows the last items, and what this user likes.
+    """Factorised personalised Markov chain: transitions from the last items, plus the preferences of the user.
 
         score(i) = <u^UI, i^IU> + mean over the last basket of <i^IL, l^LI>
 
-    The user of a session is given by ``recommend(..., context={"user": ...})``; an unknown user has no user term.
-    Further ``features`` have factors beside those of the user. Where we differ from the paper: a negative of S-BPR is
-    shared by all targets of a step, and only the target itself is none; an item of a basket that is being filled is
-    predicted from what is in it so far, as in a running session.
+    The user of a session is given by ``recommend(..., context={"user": ...})``; an unknown user has no user term. Other
+    ``features`` have their own factors, added to those of the user. Where we differ from the paper: the negatives of
+    S-BPR are shared by all targets of a step, and only negatives that equal the target are dropped; an item of a basket
+    is predicted from the items of the basket so far, as in a current session.
     """
 
     name = "fpmc"
@@ -116,7 +116,7 @@ class FPMC(SequenceModel):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that are named, and the user."""
+        """The configured features and the user."""
         return (*self.config.features, f"{USER}:category") if self.config.user else self.config.features
 
     def build(self, n_items: int) -> FactorisedChain:
@@ -126,12 +126,12 @@ class FPMC(SequenceModel):
         )
 
     def data_problems(self, train: Sessions) -> Iterator[str]:
-        """Say which parameters ask for what the log does not have."""
+        """Yield messages on parameters that need data which the log does not have."""
         yield from super().data_problems(train)
         if self.config.user and (train.columns is None or USER not in train.columns.columns):
             yield (
-                f"{self.name}.user: needs a log with a column '{USER}', got one without it; "
-                "name the column when it is read (--columns user=NAME), or leave the user out"
+                f"{self.name}.user: needs a log with a column '{USER}' and this log has none; map the column with "
+                f"--columns user=NAME, or set {self.name}.user=false"
             )
         if self.config.basket == "equal-times" and train.times is None:
             yield (f"{self.name}.basket: 'equal-times' needs a log with times and this one has none; use 'last-event'")

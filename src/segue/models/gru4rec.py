@@ -33,10 +33,10 @@ from segue.training.session_parallel import SessionParallelObjective
 
 
 class LaneLossConfig(AccidentalHitsMixin, SampledLoss):
-    """A loss against the targets of all lanes and drawn items."""
+    """A loss against the targets of all parallel sessions and sampled items."""
 
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> SessionParallelNegatives:
-        """Return what draws the negatives."""
+        """Return the negative sampler."""
         return SessionParallelNegatives(self.sampler(support, seed), support, reject_hits=self.reject_hits)
 
     @property
@@ -60,7 +60,7 @@ class LaneRanking(LaneLossConfig):
 
     kind: Literal["bpr", "top1", "top1-max"]
     activation: Literal["linear", "elu", "tanh"] = "linear"
-    """Final activation of the scores in training; the authors use elu with BPR-max."""
+    """Activation of the scores in training; the authors use elu with BPR-max."""
     elu: float = Field(0.5, gt=0)
     """Weight of the negative part of the activation elu."""
 
@@ -114,7 +114,7 @@ class GRU4RecTraining(TrainingConfig):
     epochs: int = Field(10, ge=1)
     """Maximum number of epochs."""
     batch_size: int = Field(64, ge=1)
-    """Lanes: sessions that are walked through side by side."""
+    """Number of sessions processed in parallel, one event of each per step."""
     learning_rate: float = Field(0.05, gt=0)
     """Step size of the optimiser, before the schedule."""
     optimizer: Literal["adagrad", "adamw", "mixed"] = "adagrad"
@@ -123,28 +123,28 @@ class GRU4RecTraining(TrainingConfig):
     momentum: float = Field(0.0, ge=0, lt=1)
     """Share of a parameter's last step that Adagrad adds to its next one."""
     loss: LaneLoss = LaneCrossEntropy(n_samples=2048)
-    """What is minimised, by name; another loss keeps the values of the parameters that it shares with the usual one."""
+    """Name of the loss. If you switch losses, parameters that both losses share keep their values."""
 
 
 class GRU4RecConfig(NeuralConfig):
     """Parameters of GRU4Rec."""
 
     hidden_size: int = Field(100, ge=1)
-    """Units of each recurrent layer."""
+    """Number of units of each recurrent layer."""
     layers: int = Field(1, ge=1)
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     cell: Literal["gru", "lstm"] = "gru"
-    """Kind of recurrent cell."""
+    """Type of recurrent cell."""
     embedding: Literal["shared", "separate", "one-hot"] = "shared"
-    """Input: embeddings shared with the output, embeddings of its own, or one-hot items."""
+    """Input: the output embeddings (shared), separate embeddings, or one-hot vectors."""
     embedding_size: int = Field(100, ge=1)
-    """Width of a separate input embedding."""
+    """Width of the input embeddings; used with embedding=separate."""
     dropout_embedding: float = Field(0.0, ge=0, lt=1)
-    """Share of the embedded input that is dropped in training."""
+    """Dropout rate of the embedded input."""
     dropout_hidden: float = Field(0.0, ge=0, lt=1)
-    """Share of each layer's output that is dropped in training."""
+    """Dropout rate of each layer's output."""
     training: GRU4RecTraining = GRU4RecTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "authors": {"training": {"loss": {"accidental_hits": "keep"}}},
@@ -175,11 +175,11 @@ class GRU4RecConfig(NeuralConfig):
 
 
 class GRU4Rec(NeuralModel):
-    """Recurrent network over the running session, the state carried from event to event.
+    """Recurrent network over the current session; carries its state from event to event.
 
-    With the preset ``authors`` a training step is that of their PyTorch code, but for two details: with momentum, the
-    bias of an item moves on whenever its row is in use, also as a shared input; and when the last sessions leave the
-    batch smaller, the logQ correction still takes only the targets for in-batch items.
+    With the preset ``authors``, a training step equals that of their PyTorch code, with two exceptions. With momentum,
+    the bias of an item is updated whenever its row is used, including as a shared input. When the batch becomes smaller
+    at the end of an epoch, the logQ correction treats only the remaining targets as in-batch items.
     """
 
     name = "gru4rec"
@@ -193,8 +193,8 @@ class GRU4Rec(NeuralModel):
         plan = self.config.training
         if plan.batch_size < plan.loss.min_lanes:
             raise ParameterError(
-                f"{self.name}.training.batch_size: must be at least 2 with loss.n_samples 0, got 1: the other lanes' "
-                "targets are the negatives"
+                f"{self.name}.training.batch_size: must be at least 2 with loss.n_samples 0, got 1: the negatives are "
+                "the targets of the other sessions in the batch"
             )
 
     def config_problems(self) -> Iterator[str]:
@@ -264,7 +264,7 @@ class GRU4Rec(NeuralModel):
 
 @dataclass(frozen=True, eq=False)
 class GRUState:
-    """Where sessions stand after their last event.
+    """State of sessions after their last event.
 
     Attributes:
         output: output of the last layer, zero before the first event.

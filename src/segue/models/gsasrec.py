@@ -1,4 +1,4 @@
-"""gSASRec: SASRec against the overconfidence that negative sampling brings."""
+"""gSASRec: SASRec with a loss that corrects the overconfidence due to negative sampling."""
 
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
@@ -16,7 +16,7 @@ class GSASRecConfig(TransformerConfig):
         metric="ndcg@10",
         loss=GBCE(n_samples=256, targets_per_draw=20, alpha=0.0, gbce_t=0.75),
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {
@@ -46,13 +46,13 @@ class GSASRecConfig(TransformerConfig):
 class GSASRec(TransformerModel):
     """SASRec trained with generalised binary cross-entropy and many negatives.
 
-    Equal weights give the outputs of the authors' code where input and output share their item table, as in the
-    paper; as published, that code keeps two. Its transformer differs from SASRec's in three details, which are
-    followed: the item embeddings are not scaled, no projection mixes the heads, and the layer normalisations add 1e-5.
-    Where we differ: positions count back from the end; negatives are drawn for every 20 targets
-    (``targets_per_draw``) and not for each, which learns as well at a fraction of the cost; and one that is the target
-    itself is left out. Small batches matter: this loss needs some thousand steps before it learns anything but
-    popularity.
+    With equal weights, the outputs equal those of the authors' code, provided that input and output share their item
+    table, as in the paper; the published code has two tables. Its transformer differs from SASRec's in three details,
+    which segue follows: the item embeddings are not scaled, no projection mixes the heads, and the layer normalisations
+    add 1e-5. Where we differ: positions count back from the end; negatives are sampled for every 20 targets
+    (``targets_per_draw``) instead of every target, which learns equally well at a fraction of the cost; and negatives
+    that equal the target are dropped. Use small batches: this loss needs some thousand steps before it learns anything
+    but popularity.
     """
 
     name = "gsasrec"

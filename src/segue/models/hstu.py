@@ -21,7 +21,7 @@ from segue.spaces import Choice, Range
 from segue.training.config import SequenceTraining
 
 _BUCKETS = 129
-"""Buckets of time, as in the authors' code; the last ones are longer than all of history."""
+"""Number of time buckets, as in the authors' code; the last buckets are never reached."""
 
 _EPSILON = 1e-6
 
@@ -30,24 +30,24 @@ _AUTHORS: Mapping[str, Any] = {
     "epochs": 101,
     "loss": {"kind": "sampled-softmax", "n_samples": 128, "alpha": 0.0, "logq": 0.0},
 }
-"""Training of the authors' code; ours shares the negatives in a step."""
+"""Training of the authors' code, except that the negatives are shared by the targets of a step."""
 
 
 class HSTUConfig(SequenceConfig):
     """Parameters of HSTU."""
 
     layers: int = Field(2, ge=1)
-    """Sequential transduction units."""
+    """Number of sequential transduction units."""
     heads: Heads = 1
     """Attention heads; must divide embedding_size."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the input and of the gated values of each unit."""
     similarity: Literal["cosine"] = "cosine"
-    """Score of an item: the cosine of state and embedding."""
+    """Score of an item: the cosine similarity of state and item embedding."""
     temperature: float = Field(0.05, gt=0)
-    """Divisor of the cosine of a state and an item."""
+    """Temperature: divides the cosine similarity of a state and an item."""
     training: SequenceTraining = SequenceTraining(epochs=30, metric="ndcg@10")
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "ml-1m": {

@@ -21,11 +21,11 @@ class ImprovedGRU4RecConfig(SequenceConfig):
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings."""
     max_length: int = Field(20, ge=1)
-    """Events of a session that are read, the most recent ones."""
+    """Number of most recent events of a session to use."""
     hidden_size: int = Field(100, ge=1)
-    """Units of each recurrent layer."""
+    """Number of units of each recurrent layer."""
     layers: int = Field(1, ge=1)
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     dropout: float = Field(0.25, ge=0, lt=1)
     """Dropout rate of the embedded events and of the output."""
     training: SequenceTraining = SequenceTraining(
@@ -38,7 +38,7 @@ class ImprovedGRU4RecConfig(SequenceConfig):
         loss=SampledSoftmax(n_samples=2048),
         click_dropout=0.1,
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {
@@ -102,12 +102,12 @@ class GRUEncoder(CausalEncoder):
 
 
 class ImprovedGRU4Rec(SequenceModel):
-    """Recurrent network trained on every prefix of a session, some clicks of which are left out.
+    """Recurrent network trained on every prefix of a session, with random dropout of whole clicks.
 
-    The other recipes of the paper are parts of the training section, for any sequence encoder: ``fine_tuning`` on a
-    recent selection of the sessions, ``privileged`` information (a teacher that sees what comes after the label), and
-    the loss ``cosine``, which predicts the embedding of the next item. Unlike the paper, whose output layer has
-    weights of its own, input and output share one item table.
+    The other recipes of the paper are parts of the training section of any sequence encoder: ``fine_tuning`` on a
+    recent selection of the sessions, ``privileged`` information (a teacher that sees the events after the label), and
+    the loss ``cosine``, which predicts the embedding of the next item. Unlike in the paper, whose output layer has
+    separate weights, input and output share one item table.
     """
 
     name = "improved-gru4rec"

@@ -15,9 +15,9 @@ class ItemKNNConfig(ItemToItemConfig):
     """Parameters of ``ItemKNN``."""
 
     damping: float = Field(20.0, ge=0)
-    """Lambda: added to the support of both items, so that rare items do not look similar by accident."""
+    """Damping lambda: added to the support of both items, so that rare items are not similar by chance."""
     alpha: float = Field(0.5, ge=0, le=1)
-    """Share of the norm that the given item takes; 0.5 is the cosine, 1 the confidence of an association rule."""
+    """Exponent of the last item's support in the norm; 0.5 is the cosine, 1 the confidence of an association rule."""
 
     search = {**ItemToItemConfig.search, "damping": Range(1.0, 300.0, log=True), "alpha": Range(0.0, 1.0)}
 
@@ -26,8 +26,8 @@ class ItemKNN(ItemToItemModel):
     """Recommends the items that co-occur most with the last item, normalised by popularity.
 
     ``sim(i, j) = n_ij / ((s_i + lambda)^alpha (s_j + lambda)^(1 - alpha))``: ``n_ij`` events on i in a session that
-    also holds j, ``s`` events per item, both weighted by the recency of their sessions. An item is not a neighbour of
-    itself.
+    also contains j, ``s`` events per item, both weighted by the recency of their sessions. An item is not a neighbour
+    of itself.
 
     Source: the Item-KNN baseline of Hidasi et al. 2016 (arXiv 1511.06939) with its default lambda 20 and alpha 0.5.
     """

@@ -1,40 +1,59 @@
 """First-order Markov chain over items."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
+from segue.data.baskets import Baskets
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
+from segue.models.item_to_item.baskets import BasketConfig, BasketModel
 from segue.models.item_to_item.cooccurrence import count_cooccurrences
-from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel, last_items
+from segue.models.item_to_item.model import last_items
 from segue.spaces import Range
 from segue.training.runtime import Runtime
+from segue.validation import without_effect
 
 
-class MarkovConfig(ItemToItemConfig):
+class MarkovConfig(BasketConfig):
     """Parameters of ``Markov``."""
 
     smoothing: float = Field(1.0, ge=0)
-    """Number of pseudo-transitions added per item, distributed by popularity."""
-    personal: float = Field(0.0, ge=0, lt=1)
-    """Weight of the session's own transitions; applies if its last item occurred earlier in the session."""
+    """Number of pseudo-transitions added per item, distributed in proportion to popularity."""
+    history_weight: float = Field(0.0, ge=0, lt=1)
+    """Weight of the transitions within the current session; used if its last item occurred earlier in the session."""
 
-    search = {**ItemToItemConfig.search, "smoothing": Range(0.01, 30.0, log=True), "personal": Range(0.0, 0.9)}
+    @field_validator("history_weight")
+    @classmethod
+    def _history_of_events(cls, history_weight: float, info: Any) -> float:
+        if history_weight and info.data.get("baskets"):
+            raise without_effect(
+                "with baskets=true, as it counts transitions from event to event", "remove one of them"
+            )
+        return history_weight
+
+    search = {**BasketConfig.search, "smoothing": Range(0.01, 30.0, log=True), "history_weight": Range(0.0, 0.9)}
 
 
-class Markov(ItemToItemModel):
-    """Recommends what most often came directly after the last item.
+class Markov(BasketModel):
+    """Recommends the items that most often directly followed the last item.
 
     ``P(j | i) = (n_ij + a p_j) / (n_i + a)``: ``n_ij`` transitions from i to j inside sessions, each weighted by the
     recency of its session, ``n_i`` their sum over j, ``a`` the smoothing and ``p_j`` the popularity of j. Only the
     best neighbours of an item keep their ``n_ij``.
 
-    The personalised, unfactorised chain counts per user: with weight ``personal`` the score is the transition
+    The personalised, unfactorised chain counts per user: with weight ``history_weight`` the score is the transition
     probability inside the running history, ``score = (1 - w) P(j | i) + w P_history(j | i)``, and backs off to
     ``P(j | i)`` where the history has not left i before. In a session log the history is the session itself.
+
+    With ``baskets`` the events of equal time form a basket B, and the chain goes from basket to basket:
+    ``P(j in B | i in the basket before) = (n_ij + a p_j) / (n_i + a)``, where ``n_ij`` counts the baskets with j that
+    follow one with i, and ``n_i`` the baskets with i that are followed by one. The score of j is the mean over the
+    items i of the last basket.
 
     Source: the unpersonalised and the personalised chain of Rendle et al. 2010 (FPMC, WWW), estimated by counting.
     """
@@ -43,7 +62,7 @@ class Markov(ItemToItemModel):
     paper = "Rendle et al. 2010, WWW (the chain under FPMC)"
     Config = MarkovConfig
     config: MarkovConfig
-    array_names = (*ItemToItemModel.array_names, "popularity", "departures")
+    array_names = (*BasketModel.array_names, "popularity", "departures")
 
     popularity: Float32[np.ndarray, "N+1"]
     """Share of the training events per item index."""
@@ -53,9 +72,12 @@ class Markov(ItemToItemModel):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         config = self.config
         weights = self.weigh_sessions(train)
+        baskets = self.steps(train)
         table, departures = count_cooccurrences(
-            train, config.n_neighbours, distance=np.array([0.0, 1.0]), session=weights
+            train, config.n_neighbours, distance=np.array([0.0, 1.0]), session=weights, baskets=baskets
         )
+        if config.baskets:
+            departures = _departures(baskets, weights, len(departures))
         source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
         popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))
         arrays = {
@@ -79,18 +101,18 @@ class Markov(ItemToItemModel):
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         scores = super()._score(prefixes)
-        if self.config.personal > 0:
-            self._personalise(scores.numpy(), prefixes)
+        if self.config.history_weight > 0:
+            self._add_history(scores.numpy(), prefixes)
         return scores
 
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        """List the best items; those of a personal chain by all scores."""
-        personal = self.config.personal > 0
-        return (Model._top_k if personal else ItemToItemModel._top_k)(self, prefixes, k, allowed, exclude)
+        """List the best items; with a ``history_weight``, it scores all items."""
+        own_history = self.config.history_weight > 0
+        return (Model._top_k if own_history else BasketModel._top_k)(self, prefixes, k, allowed, exclude)
 
-    def _personalise(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
+    def _add_history(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
         """Mix the transitions inside each prefix into its row of ``scores``."""
         last = last_items(prefixes)
         earlier = Prefixes(prefixes.items, prefixes.starts, np.maximum(prefixes.ends - 1, prefixes.starts))
@@ -98,6 +120,14 @@ class Markov(ItemToItemModel):
         left = prefixes.items[events] == last[rows]
         rows, events = rows[left], events[left]
         count = np.bincount(rows, minlength=len(prefixes))
-        scores[count > 0] *= 1 - self.config.personal
-        share = (self.config.personal / count[rows]).astype(np.float32)
+        scores[count > 0] *= 1 - self.config.history_weight
+        share = (self.config.history_weight / count[rows]).astype(np.float32)
         np.add.at(scores, (rows, prefixes.items[events + 1]), share)
+
+
+def _departures(baskets: Baskets, weights: Float64[np.ndarray, "s"], size: int) -> Float64[np.ndarray, "N+1"]:
+    """Count the baskets with each item that are followed by another one, by the weight of their session."""
+    lengths = np.diff(baskets.offsets)
+    last = baskets.numbers[np.maximum(baskets.offsets[1:] - 1, 0)]
+    followed = baskets.numbers < np.repeat(last, lengths)
+    return np.bincount(baskets.items, followed * np.repeat(weights, lengths), size)

@@ -24,21 +24,21 @@ class NARMConfig(SequenceConfig):
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings."""
     max_length: int = Field(20, ge=1)
-    """Events of a session that are read, the most recent ones."""
+    """Number of most recent events of a session to use."""
     hidden_size: int = Field(100, ge=1)
-    """Units of each recurrent layer."""
+    """Number of units of each recurrent layer."""
     layers: int = Field(1, ge=1)
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     attention: Literal["paper", "authors"] = "paper"
-    """Weights of the attention: as in the paper, or those of the authors' code, a softmax of hard sigmoids."""
+    """Attention weights: as in the paper, or as in the authors' code (a softmax of hard sigmoids)."""
     dropout_embedding: float = Field(0.25, ge=0, lt=1)
     """Dropout rate of the embedded events."""
     dropout_context: float = Field(0.5, ge=0, lt=1)
-    """Dropout rate of the input of the decoder: the last state and what it attends to."""
+    """Dropout rate of the decoder input: the last state and the attended states."""
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=6
     )
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {
@@ -122,11 +122,11 @@ class AttentiveGRU(CausalEncoder):
 
 
 class NARM(SequenceModel):
-    """Recurrent network with attention of its last state to all states of the session.
+    """Recurrent network whose last state attends to all states of the session.
 
-    The context after an event depends on no later event, so that one pass trains every prefix of a session. As in
-    RecBole, and unlike the authors' code, the recurrent cell is that of ``torch.nn.GRU``: it resets after the matrix
-    product and its gates are smooth.
+    The context after an event does not depend on later events, so one pass trains every prefix of a session. As in
+    RecBole, and unlike in the authors' code, the recurrent cell is ``torch.nn.GRU``: it resets after the matrix product
+    and its gates are smooth.
     """
 
     name = "narm"

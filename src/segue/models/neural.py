@@ -36,7 +36,7 @@ class NeuralConfig(ModelConfig):
     """Parameters of every neural model."""
 
     training: TrainingConfig = TrainingConfig()
-    """How it is trained."""
+    """Training parameters."""
 
     search = {"training.learning_rate": Around(5), "training.batch_size": Choice((32, 64, 128, 256, 512))}
 
@@ -47,7 +47,7 @@ class NeuralModel(DotProductModel):
     config: NeuralConfig
     network: Encoder
     curve: tuple[EpochRecord, ...] = ()
-    """Loss and validation of each epoch of the last fit; artifacts do not hold it."""
+    """Loss and validation of each epoch of the last fit; artifacts do not contain it."""
     _output: tuple[Tensor, Tensor | None] | None = None
     """The output table of the trained network: embeddings and biases."""
 
@@ -85,14 +85,14 @@ class NeuralModel(DotProductModel):
 
     @abstractmethod
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
-        """Return what ``self.network`` minimises on ``train``."""
+        """Return the training objective of ``self.network`` on ``train``."""
 
     def optimizer(self) -> Optimizer:
         """Return the optimiser of ``self.network`` that the training section names."""
         plan, parameters = self.config.training, dict(self.network.named_parameters())
         if plan.optimizer == "adagrad":
             return self.adagrad(parameters.values(), plan.learning_rate)
-        names = self.rows_per_item() if plan.optimizer == "mixed" else set()
+        names = self.per_item_arrays() if plan.optimizer == "mixed" else set()
         others = [parameter for name, parameter in parameters.items() if name not in names]
         tables = self.adagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate) if names else None
         for group in tables.param_groups if tables is not None else ():
@@ -219,8 +219,8 @@ class NeuralModel(DotProductModel):
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    def rows_per_item(self) -> Set[str]:
-        """Return the weights whose size depends on the number of items; see ``Model.rows_per_item``."""
+    def per_item_arrays(self) -> Set[str]:
+        """Return the weights whose size depends on the number of items; see ``Model.per_item_arrays``."""
         with torch.random.fork_rng(devices=[]):
             one, two = (self.build(n_items).state_dict() for n_items in (1, 2))
         return {name for name, tensor in one.items() if tensor.shape != two[name].shape}

@@ -1,4 +1,4 @@
-"""The state of a model: configuration, vocabulary and learnt arrays; how it is saved, moved and extended."""
+"""What every model holds, configuration, vocabulary and learnt arrays, and how it is saved, moved and extended."""
 
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -31,8 +31,8 @@ class ModelConfig(BaseModel):
     """Search spaces for tuning, by dotted name of a parameter; within its bounds."""
 
 
-class ModelState(ABC):
-    """What a model holds, before and after it is fitted."""
+class ModelBase(ABC):
+    """The base of every model: configuration, vocabulary and learnt arrays."""
 
     name: ClassVar[str]
     """Name on the command line and in artifacts."""
@@ -40,9 +40,7 @@ class ModelState(ABC):
     """Source: authors, year, arXiv number or venue."""
     Config: ClassVar[type[ModelConfig]]
     array_names: ClassVar[tuple[str, ...]] = ()
-    """Attributes that hold the learnt arrays."""
-    item_arrays: ClassVar[Set[str]] = frozenset()
-    """Those of them with one row per item index: embeddings and biases."""
+    """Names of the attributes with the learnt arrays."""
     ranks_by_popularity: ClassVar[bool] = False
     """Whether it ranks by popularity by design, so that the linter does not flag it as popularity in disguise."""
 
@@ -53,7 +51,7 @@ class ModelState(ABC):
     about: Mapping[str, Any] = {}
     """Facts about the training, such as the protocol, from the manifest of a loaded model."""
     diagnostics: Mapping[str, float] = {}
-    """Numbers about the last fit, such as ``train_auc``, which the linter checks."""
+    """Diagnostics of the last fit, such as ``train_auc``, which the linter checks."""
 
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
         if config is not None and (preset is not None or parameters):
@@ -76,7 +74,7 @@ class ModelState(ABC):
         return {name: getattr(self, name) for name in self.array_names}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Make a new model a fitted one, from the ``arrays`` of another."""
+        """Turn an unfitted model into a fitted model, from the ``arrays`` of another model."""
         self.vocabulary = vocabulary
         for name in self.array_names:
             setattr(self, name, read_only(arrays[name]))
@@ -104,7 +102,7 @@ class ModelState(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where scores are computed."""
+        """The device on which scores are computed."""
         return torch.device("cpu")
 
     def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
@@ -129,18 +127,18 @@ class ModelState(ABC):
         """
         self._require_fitted()
         cold = ColdItems.match(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
-        rows = self.rows_per_item()
+        rows = self.per_item_arrays()
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
-                "fit it again on a log that holds them, or use a model with embeddings"
+                "fit it again on a log that contains them, or use a model with embeddings"
             )
         arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
         return self._copy(arrays, cold.vocabulary)
 
-    def rows_per_item(self) -> Set[str]:
-        """Return the names of the ``arrays`` that have one row per item, and so grow with the catalogue."""
-        return self.item_arrays
+    def per_item_arrays(self) -> Set[str]:
+        """Return the names of the ``arrays`` with one row per item index (embeddings, biases), for ``add_items``."""
+        return frozenset()
 
     def _unfitted(self) -> Self:
         """Return the model itself, or a new one of the same configuration if it is already fitted."""

@@ -19,15 +19,15 @@ class PopularityConfig(ModelConfig):
     """Parameters of ``Popularity``."""
 
     window_days: float | None = Field(None, gt=0)
-    """Count only the events of the most recent days of the training log (the trend baseline); none counts all."""
+    """Count only the events of this number of most recent days of the training log; none counts all events."""
     growth: bool = False
-    """Score by how much the count has grown since the window before, which is as long; needs window_days."""
+    """Score items by the increase of their count over the previous window of equal length; needs window_days."""
 
     search = {"window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0))}
 
 
 class Popularity(Model):
-    """Recommends the items with the most training events, over the whole log or its most recent days.
+    """Recommends the items with the most training events in the whole log or its most recent days.
 
     ``score(j) = n_j``, the number of training events on item j. An item without an event in the window scores 0. With
     ``growth`` and ``m_j`` events in the window before, ``score(j) = (n_j - m_j) / sqrt(n_j + m_j)``: how many standard

@@ -1,4 +1,4 @@
-"""Recommendations for running sessions, and models that follow a session event by event."""
+"""Recommendations for current sessions, and models that follow a session event by event."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ TopK = Callable[[Prefixes, int, None, Prefixes | None], tuple[Int64[np.ndarray, 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The recommended items of one running session.
+    """The recommended items of one current session.
 
     Attributes:
         items: raw item ids, best first.
         scores: their scores, on the model's own scale.
-        unknown: items of the session that the model does not know, and ignored.
+        unknown: unknown items of the session, which are ignored.
         source: ``"model"``, or ``"popularity"`` if no item of the session is known.
         cold: the recommended items that were added after training, and the source of their score: ``"similar
             items"``, or ``"fallback"`` for an item without similar ones, which is ranked behind all others.
@@ -44,14 +44,14 @@ def recommend_sessions(
     exclude_seen: bool,
     context: EventContext,
 ) -> list[Recommendation]:
-    """Recommend items for running sessions; the most popular ones where no item of a session is known.
+    """Recommend items for current sessions; the most popular items if no item of a session is known.
 
     Args:
         vocabulary: the catalogue.
         top_k: lists the best items of prefixes that are not empty.
         sessions: the raw ids of each session.
         k: number of items.
-        exclude_seen: leave out the items of the session.
+        exclude_seen: whether to exclude the items of the session.
         context: see ``encode_sessions``.
     """
     encoded = [vocabulary.index(session) for session in sessions]
@@ -93,7 +93,7 @@ def _most_popular(vocabulary: Vocabulary, k: int, seen: Sequence[int]) -> list[i
 
 
 State = Any
-"""What a recurrent model carries from event to event; opaque to its callers."""
+"""The state that a recurrent model carries from event to event; opaque to its callers."""
 
 
 @runtime_checkable

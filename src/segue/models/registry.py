@@ -54,7 +54,7 @@ _DECLARED = ("name", "paper", "Config")
 
 
 def model_names() -> list[str]:
-    """Return the names of all models, those of segue first, then those of other packages; nothing is imported."""
+    """Return the names of all models, first of segue, then of other packages; nothing is imported."""
     return list(dict.fromkeys((*BUILT_IN, *find_plugins())))
 
 
@@ -84,7 +84,7 @@ def single_model(name: str) -> type[Model]:
 
 
 def usable_models() -> tuple[list[type[Model]], list[str]]:
-    """Import every model: those of segue in the order of its documentation, then those of other packages.
+    """Import every model: first of segue, in the order of its documentation, then of other packages.
 
     Returns:
         The models, and for each model of another package that is left out a message why.
@@ -126,7 +126,7 @@ def load(path: str | Path) -> Model:
         return model.restore(artifact.arrays, artifact.vocabulary)
     except (KeyError, RuntimeError) as error:
         raise ArtifactError(
-            f"{path}: does not hold the arrays of a {kind.name} model ({error}); train it again"
+            f"{path}: does not contain the arrays of a {kind.name} model ({error}); train it again"
         ) from error
 
 

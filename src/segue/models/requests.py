@@ -1,4 +1,4 @@
-"""What a caller passes to a model -> arrays: sessions, the context of their events, items to allow or exclude."""
+"""Convert the arguments of a model to arrays: sessions, the context of their events, items to allow or exclude."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from segue.data.vocabulary import PADDING, RawId, Vocabulary
 from segue.errors import ParameterError
 
 Session = list[int] | list[str] | list[RawId] | tuple[RawId, ...] | np.ndarray
-"""The raw ids of one session, oldest first. Not any sequence, since a string is one, too."""
+"""The raw ids of one session, oldest first. Not any sequence, because a string is also a sequence."""
 
 EventContext = Mapping[str, Any]
 """Values of the events of sessions, by the name of their column."""
@@ -89,7 +89,7 @@ def event_context(context: EventContext | None, *, several: bool, model: str, kn
 
 
 def encode_sessions(sessions: Sequence[Sequence[int]], vocabulary: Vocabulary, context: EventContext) -> Prefixes:
-    """Encode running sessions, without the events on items that a model cannot read.
+    """Encode current sessions, without the events on items that a model cannot read.
 
     Args:
         sessions: the item indices of each, 0 for an unknown item.
@@ -163,7 +163,8 @@ def item_filters(
         exclude: for each row the items that must not be listed.
 
     Raises:
-        ParameterError: one of them is of another catalogue, has another number of rows, or holds anything but integers.
+        ParameterError: one of them is of another catalogue, has another number of rows, or contains values that are not
+            integers.
     """
     return (
         None if allowed is None else _mask(vocabulary, allowed),
@@ -203,7 +204,7 @@ def check_training(train: object, valid: object) -> None:
     """Check the arguments of ``Model.fit``.
 
     Raises:
-        ParameterError: they are no sessions or cases, they are invalid, or their catalogues differ.
+        ParameterError: they are not sessions or cases, they are invalid, or their catalogues differ.
     """
     if not isinstance(train, Sessions):
         raise ParameterError(f"train: must be Sessions, got {type(train).__name__}; of a data set, pass data.train")

@@ -38,7 +38,7 @@ def fill_lists(
 
     Args:
         retriever: finds the items.
-        prefixes: the running sessions.
+        prefixes: the current sessions.
         candidates: the re-ranked items of each.
         below: the scores of further items start 1 below this number.
         allowed: see ``Model.top_k``.

@@ -16,11 +16,12 @@ class SASRecConfig(TransformerConfig):
     activation: Activation = "relu"
     """Activation of the feed-forward layers."""
     norm_order: NormOrder = "query"
-    """Where a block normalises: as the authors do (query), before (pre) or after (post) its sub-layers, or gated."""
+    """Layer normalisation: of the query only, as in the authors' code (query), before (pre) or after (post) each
+    sub-layer, or gated as in eSASRec (gated)."""
     layer_norm_eps: float = Field(1e-8, gt=0)
     """Epsilon of the layer normalisations."""
     training: SequenceTraining = SequenceTraining(epochs=30, learning_rate=1e-3, metric="ndcg@10")
-    """How it is trained."""
+    """Training parameters."""
 
     presets = {
         "recbole": {
@@ -80,12 +81,12 @@ class SASRecConfig(TransformerConfig):
 
 
 class SASRec(TransformerModel):
-    """Causal self-attention over the session, the next item predicted at every position.
+    """Causal self-attention over the session; predicts the next item at every position.
 
-    Equal weights give the outputs of pmixer's PyTorch code, its queries normalised and its keys not, as in the
-    authors'. Where we differ: positions count back from the end, padding is masked, and the default loss is the full
-    cross-entropy instead of one negative per event. The preset ``recbole`` takes RecBole's sizes, blocks and training
-    after the last event of every prefix; RecBole normalises the input as well, and not the output.
+    With equal weights, the outputs equal those of pmixer's PyTorch code; queries are normalised and keys are not, as in
+    the authors' code. Where we differ: positions count back from the end, padding is masked, and the default loss is
+    the full cross-entropy instead of one negative per event. The preset ``recbole`` uses RecBole's sizes, blocks and
+    training after the last event of every prefix; RecBole normalises the input in addition, and not the output.
     """
 
     name = "sasrec"

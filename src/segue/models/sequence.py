@@ -1,4 +1,4 @@
-"""What the sequence encoders share: how they are trained on windows, with any loss and sampler that makes sense."""
+"""The base of the sequence encoders: training on windows or prefixes, with any loss and negative sampler."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,16 +35,16 @@ class SequenceConfig(NeuralConfig):
     embedding_size: int = Field(64, ge=1)
     """Width of the item embeddings."""
     max_length: int = Field(50, ge=1)
-    """Events of a session that are read, the most recent ones."""
+    """Number of most recent events of a session to use."""
     features: tuple[str, ...] = ()
-    """What is read of an event besides its item: hour, weekday, gap (time since the event before), and columns of the
-    log or of its items. Text and integers are categories and decimals numbers, unless the name ends in :number or
-    :category."""
+    """Inputs of an event in addition to its item: hour, weekday, gap (time since the previous event), and columns of
+    the log or of the item metadata. Text and integers are categories and decimals are numbers, unless the name ends in
+    :number or :category."""
     similarity: Literal["dot", "cosine"] = "dot"
-    """Score of an item. dot: dot product of state and item embedding. cosine: the embedding is normalised first, which
-    ranks items by cosine similarity; the loss cosine always uses it."""
+    """Score of an item. dot: dot product of state and item embedding. cosine: cosine similarity (the embedding is
+    normalised first); the loss cosine always uses it."""
     training: SequenceTraining = SequenceTraining()
-    """How it is trained."""
+    """Training parameters."""
 
     search = {
         **NeuralConfig.search,
@@ -58,7 +58,7 @@ _FEATURES = "features/"
 
 
 class SequenceModel(NeuralModel):
-    """A sequence encoder and how it learns; a subclass builds the network."""
+    """A sequence encoder and its training; a subclass builds the network."""
 
     Network: ClassVar[type[SequenceEncoder]]
     config: SequenceConfig
@@ -73,12 +73,12 @@ class SequenceModel(NeuralModel):
         if plan.positions == "all" and not self.Network.causal:
             yield (
                 f"positions: must be 'last' (or 'auto'), got 'all': a state of {self.name} depends on later events of "
-                "the window, so training at all positions would show it its targets"
+                "the window, so training at all positions would leak the targets"
             )
         if plan.click_dropout > 0 and not self._on_every_prefix():
             yield (
                 f"click_dropout: needs training.positions 'last', got {plan.click_dropout:g} with '{plan.positions}': "
-                "in a whole window an event that is left out would be missing as a target, too"
+                "in a whole window, a dropped event would also be missing as a target"
             )
         if plan.windows == "recent" and self._on_every_prefix():
             yield f"windows: must be 'all' with the positions '{plan.positions}', got 'recent': there are no windows"
@@ -90,7 +90,7 @@ class SequenceModel(NeuralModel):
             raise ParameterError("\n".join(problems))
 
     def data_problems(self, train: Sessions) -> Iterator[str]:
-        """Yield messages on parameters that need what the log does not have."""
+        """Yield messages on parameters that need data which the log does not have."""
         yield from (f"{self.name}.features: {problem}" for problem in check_features(self.config.features, train))
 
     @property
@@ -160,7 +160,7 @@ class SequenceModel(NeuralModel):
         seed: int = 0,
         runtime: Runtime | None = None,
     ) -> Self:
-        """Train on labels and on the soft labels of a teacher; fine-tuning, where it is set, goes by the labels alone.
+        """Train on labels and on the soft labels of a teacher; fine-tuning uses only the labels.
 
         Args:
             teacher: a fitted model whose catalogue is that of ``train``.
@@ -187,7 +187,7 @@ class SequenceModel(NeuralModel):
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         labels = _soft_labels(teacher, train.prefixes(starts, events), events, train, plan, runtime)
-        with model._fitting():
+        with model._fitting(), runtime.algorithms():
             model._fit_with(DistillationLoss(labels, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
 
@@ -242,7 +242,7 @@ class SequenceModel(NeuralModel):
         return replace(train, context=self.context.transform(train.as_prefixes())) if self.context.encoders else train
 
     def batches(self, train: Sessions, seed: int) -> NextItemBatches:
-        """Return what each step predicts."""
+        """Return the batches of the training steps."""
         return self.next_items(train, seed)
 
     def next_items(self, train: Sessions, seed: int) -> NextItemBatches:

@@ -1,33 +1,36 @@
-"""Sequential rules: whatever came later counts, near events more."""
+"""Sequential rules: later items of a session, weighted by their distance."""
 
 import numpy as np
 from pydantic import Field
 
 from segue.data.cases import Cases
 from segue.data.sessions import Sessions
+from segue.models.item_to_item.baskets import BasketConfig, BasketModel
 from segue.models.item_to_item.cooccurrence import count_cooccurrences
-from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel
 from segue.spaces import Range
 from segue.training.runtime import Runtime
 
 
-class SequentialRulesConfig(ItemToItemConfig):
+class SequentialRulesConfig(BasketConfig):
     """Parameters of ``SequentialRules``."""
 
     max_distance: int = Field(10, ge=1)
-    """Largest distance, in events, between the two items of a rule."""
+    """Maximum distance, in events or baskets, between the two items of a rule."""
 
-    search = {**ItemToItemConfig.search, "max_distance": Range(1, 30, log=True)}
+    search = {**BasketConfig.search, "max_distance": Range(1, 30, log=True)}
 
 
-class SequentialRules(ItemToItemModel):
-    """Recommends what came after the last item, directly or some steps later, near events counting more.
+class SequentialRules(BasketModel):
+    """Recommends the items that followed the last item, directly or within some steps; nearer events have more weight.
 
     ``score(j | i) = sum of 1 / (y - x)`` over all pairs of events x < y of a session with item i at x and item j at y,
     at most ``max_distance`` apart, each weighted by the recency of its session.
 
-    Source: SR of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``weighting="div"``; there a list
-    is divided by its largest score, which orders it no differently.
+    With ``baskets`` x and y count baskets, the events of equal time, so that items of one basket make no rule; the
+    score is the mean over the items i of the last basket.
+
+    Source: SR of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``weighting="div"``, which also
+    divides a list by its largest score; this does not change the order.
     """
 
     name = "sequential-rules"
@@ -38,6 +41,10 @@ class SequentialRules(ItemToItemModel):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
         table, _ = count_cooccurrences(
-            train, self.config.n_neighbours, distance=distance, session=self.weigh_sessions(train)
+            train,
+            self.config.n_neighbours,
+            distance=distance,
+            session=self.weigh_sessions(train),
+            baskets=self.steps(train),
         )
         self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)

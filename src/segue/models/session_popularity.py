@@ -1,4 +1,4 @@
-"""Popularity inside the running session."""
+"""Popularity inside the current session."""
 
 import numpy as np
 import torch
@@ -17,9 +17,9 @@ class SessionPopularityConfig(ModelConfig):
 
 
 class SessionPopularity(Model):
-    """Recommends the items that the running session has visited most; overall popularity breaks ties.
+    """Recommends the items with the most events in the current session; overall popularity breaks ties.
 
-    ``score(j) = n_j + c_j / (1 + max c)`` with ``n_j`` the events on item j in the running session and ``c_j`` those
+    ``score(j) = n_j + c_j / (1 + max c)`` with ``n_j`` the events on item j in the current session and ``c_j`` those
     in the training log. The second term is below 1, so it only orders items with equal ``n_j``.
 
     Source: the S-POP baseline of Hidasi et al. 2016 (arXiv 1511.06939). Their code breaks ties by ``c_j / (1 + c_j)``;

@@ -25,7 +25,7 @@ class SRGNNConfig(SequenceConfig):
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings and of all layers."""
     max_length: int = Field(20, ge=1)
-    """Events of a session that are read, the most recent ones."""
+    """Number of most recent events of a session to use."""
     steps: int = Field(1, ge=1)
     """Number of message-passing steps."""
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -33,7 +33,7 @@ class SRGNNConfig(SequenceConfig):
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.05, epochs=5
     )
-    """How it is trained."""
+    """Training parameters."""
 
     search = {**SequenceConfig.search, "steps": Range(1, 3), "dropout": Range(0.0, 0.6)}
 
@@ -118,13 +118,13 @@ class SessionGraphNetwork(SequenceEncoder):
 
 
 class SRGNN(SequenceModel):
-    """Gated graph network over the items of the session, and attention of the last one to all.
+    """Gated graph network over the items of the session; the last item attends to all items.
 
-    An item's state depends on what follows it, so that every prefix is read on its own. Where code and paper differ,
-    this follows the authors' code: a transition that occurs twice counts once, and the gated step is that of
-    ``torch.nn.GRUCell``, which resets after the matrix product, and whose update gate keeps the old state where it is
-    1 (with the paper's convention its weights have the other sign). The code's biases behind the neighbours' means
-    are left out, since those of the cell's input do the same.
+    An item's state depends on later items, so every prefix is a separate training example. Where code and paper differ,
+    the model follows the authors' code: a transition that occurs twice counts once, and the gated step is
+    ``torch.nn.GRUCell``, which resets after the matrix product and whose update gate keeps the old state where it is 1
+    (with the paper's convention, its weights have the opposite sign). The code's biases after the means of the
+    neighbours are omitted, because the biases of the cell's input have the same effect.
     """
 
     name = "sr-gnn"

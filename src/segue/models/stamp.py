@@ -24,13 +24,13 @@ class STAMPConfig(SequenceConfig):
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings and of all layers."""
     attention: Literal["paper", "authors"] = "authors"
-    """Output of the attention: the weighted sum of the events, or that plus their mean, as in the authors' code."""
+    """Output of the attention: the weighted sum of the events (paper), or this sum plus their mean (authors' code)."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the embedded events; the paper has none."""
     training: SequenceTraining = SequenceTraining(
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
-    """How it is trained."""
+    """Training parameters."""
 
     search = {**SequenceConfig.search, "dropout": Range(0.0, 0.6)}
 
@@ -68,7 +68,7 @@ class AttentionMemory(CausalEncoder):
         """Return each event and the mean of the events up to it."""
         events = self.dropout(self.embed(window))
         counts = (window.items != PADDING).cumsum(dim=1).clamp(min=1)
-        return events, events.cumsum(dim=1) / counts.unsqueeze(2)
+        return events, _running_sum(events) / counts.unsqueeze(2)
 
     def _product(
         self,
@@ -83,12 +83,20 @@ class AttentionMemory(CausalEncoder):
         return torch.tanh(self.session(memory)) * torch.tanh(self.newest(newest))
 
 
-class STAMP(SequenceModel):
-    """Product of the session's memory, found by attention, and of its last item.
+def _running_sum(events: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+    """Sum the events up to each one; by a product where algorithms must be deterministic, as no other is on a GPU."""
+    if events.is_cpu or not torch.are_deterministic_algorithms_enabled():
+        return events.cumsum(dim=1)
+    length = events.shape[1]
+    return events.new_ones(length, length).tril() @ events
 
-    The state after an event depends on no later event, so that one pass trains every prefix of a session. Three
-    details of the authors' code are not followed: their layers have no biases, they cut the embeddings of the events
-    to a norm of 1, and they start from narrower weights.
+
+class STAMP(SequenceModel):
+    """Attention over the session, combined with the last item by a product.
+
+    The state after an event does not depend on later events, so one pass trains every prefix of a session. Three
+    details differ from the authors' code: their layers have no biases, they clip the embeddings of the events to a norm
+    of 1, and they initialise weights with a smaller variance.
     """
 
     name = "stamp"

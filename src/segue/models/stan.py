@@ -1,4 +1,4 @@
-"""STAN: session neighbours with decays in the running session, in time and inside the neighbour."""
+"""STAN: session-based kNN with decays in the current session, in time and inside the neighbour."""
 
 import numpy as np
 from pydantic import Field
@@ -12,17 +12,20 @@ class STANConfig(NeighbourConfig):
     """Parameters of ``STAN``."""
 
     k: int = Field(500, ge=1)
-    """Neighbours: the most similar sessions, which vote for their items."""
+    """Number of neighbours: the most similar sessions, which vote for their items."""
     max_length: int = Field(50, ge=1, le=1000)
-    """Most recent events of the running session that are used."""
+    """Number of most recent events of the current session to use."""
     position_scale: float = Field(1.02, gt=0)
-    """lambda_1, in events: how fast an event counts less with its distance from the end of the running session."""
+    """lambda_1, in events: decay constant of an event's weight with its distance from the end of the current session;
+    larger means slower decay."""
     age_scale_days: float = Field(20.0, gt=0)
-    """lambda_2, in days: how fast a session counts less with its age at the end of training."""
+    """lambda_2, in days: decay constant of a session's weight with its age at the end of training; larger means slower
+    decay."""
     age_scale_share: float = Field(1.0, gt=0)
-    """lambda_2 for a log without times, as a share of all sessions."""
+    """Like age_scale_days, for a log without times: lambda_2 as a share of all sessions."""
     gap_scale: float = Field(4.0, gt=0)
-    """lambda_3, in events: how fast an item of a neighbour counts less with its distance from the last match."""
+    """lambda_3, in events: decay constant of the weight of a neighbour's item with its distance from the last match;
+    larger means slower decay."""
 
     search = {
         **NeighbourConfig.search,
@@ -35,15 +38,15 @@ class STANConfig(NeighbourConfig):
 class STAN(NeighbourModel):
     """Recommends from the most similar sessions: recent clicks, recent sessions and items near the match count most.
 
-    With running session s of which item i is last at d_i events before the end, neighbour n of age a_n, and p_n(j) the
+    With current session s of which item i is last at d_i events before the end, neighbour n of age a_n, and p_n(j) the
     last place of item j in n:
 
         w_i       = exp(-d_i / lambda_1)
         sim(s, n) = sum over the shared items of w_i / (sqrt(sum over s of w_i^2) sqrt(different items of n))
                     x exp(-a_n / lambda_2)
-        score(j)  = sum over the k neighbours that hold j of sim(s, n) x exp(-|p_n(j) - p_n*| / lambda_3)
+        score(j)  = sum over the k neighbours that contain j of sim(s, n) x exp(-|p_n(j) - p_n*| / lambda_3)
 
-    where p_n* is the last place in n of an item that s holds.
+    where p_n* is the last position in n of an item of s.
 
     Source: Garg et al., SIGIR 2019. The lists equal those of session-rec for equal parameters and "now" at the end of
     training. Where we differ: ages count back from the end of training, which multiplies all scores of a prefix by one

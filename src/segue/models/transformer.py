@@ -26,9 +26,9 @@ class TransformerConfig(SequenceConfig):
     """Parameters of every transformer."""
 
     layers: int = Field(2, ge=1)
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     heads: Heads = 1
-    """Attention heads; must divide embedding_size."""
+    """Number of attention heads; must divide embedding_size."""
     inner_size: int = Field(64, ge=1)
     """Width of the feed-forward layers."""
     dropout: float = Field(0.2, ge=0, lt=1)

@@ -1,4 +1,4 @@
-"""Two stages: one model finds candidates, another puts them in order."""
+"""Two stages: one model retrieves candidates, another ranks them."""
 
 import logging
 import re
@@ -40,17 +40,17 @@ class TwoStageConfig(ModelConfig):
     """Parameters of a pair of models."""
 
     retriever: str = "als"
-    """Name of the model that finds the candidates."""
+    """Name of the model that retrieves the candidates."""
     ranker: str = "sasrec"
-    """Name of the model that puts them in order."""
+    """Name of the model that ranks the candidates."""
     candidates: int = Field(200, ge=1)
-    """Items that the retriever finds for the ranker, besides those of the session."""
+    """Number of items that the retriever finds, in addition to the items of the session."""
     retriever_parameters: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of the retriever, as for the model alone."""
+    """Parameters of the retriever; the same names as for a single model."""
     ranker_parameters: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of the ranker, as for the model alone."""
+    """Parameters of the ranker; the same names as for a single model."""
     listwise: ListTraining = ListTraining()
-    """How the ranker is trained further, on the lists of the retriever."""
+    """Further training of the ranker on lists of the retriever."""
 
     search = {"candidates": Range(50, 1000, log=True)}
 
@@ -58,12 +58,12 @@ class TwoStageConfig(ModelConfig):
 class TwoStage(Model):
     """Retrieves candidates with one model and re-ranks them with another.
 
-    Candidates have the scores of the ranker; all other items come below them, in the order of the retriever. The items
-    of the session are always candidates, on top of the others, so that the number of candidates does not depend on
-    whether a protocol excludes seen items. Filters (``allowed``, ``exclude``) act on the list, not on the retrieval.
-    Both models are trained on the same sessions, each by its own loss; then the ranker may be trained further by a
-    listwise loss over what the retriever finds before each event. These lists are better than later ones, since the
-    retriever was trained on the same events.
+    Candidates have the scores of the ranker; all other items rank below them, in the order of the retriever. The items
+    of the session are always additional candidates, so the number of candidates does not depend on whether a protocol
+    excludes seen items. Filters (``allowed``, ``exclude``) act on the list, not on the retrieval. Both models are
+    trained on the same sessions, each with its own loss; the ranker may then be trained further with a listwise loss on
+    the retriever's lists before each event. These lists are better than lists for new sessions, because the retriever
+    was trained on the same events.
     """
 
     name = "two-stage"
@@ -100,8 +100,8 @@ class TwoStage(Model):
         """Combine two fitted models, which are not copied.
 
         Args:
-            retriever: finds the candidates.
-            ranker: puts them in order.
+            retriever: retrieves the candidates.
+            ranker: ranks the candidates.
             candidates: items that the retriever finds for the ranker.
 
         Raises:
@@ -282,9 +282,9 @@ class TwoStage(Model):
         """Where the ranker is."""
         return self.ranker.device
 
-    def rows_per_item(self) -> Set[str]:
-        """Return what grows with the catalogue; nothing unless both models can grow. See ``Model.rows_per_item``."""
-        found = {stage: model.rows_per_item() for stage, model in self._stages()}
+    def per_item_arrays(self) -> Set[str]:
+        """Return the arrays with one row per item; none unless both models have some. See ``Model.per_item_arrays``."""
+        found = {stage: model.per_item_arrays() for stage, model in self._stages()}
         return {f"{stage}/{name}" for stage, names in found.items() for name in names if all(found.values())}
 
     def arrays(self) -> dict[str, np.ndarray]:

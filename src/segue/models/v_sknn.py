@@ -1,4 +1,4 @@
-"""V-SKNN: session neighbours with weights that fall with the distance from the end of the running session."""
+"""V-SKNN: session-based kNN with weights that decrease with the distance from the end of the current session."""
 
 from typing import Literal, get_args
 
@@ -14,17 +14,17 @@ class VSKNNConfig(NeighbourConfig):
     """Parameters of ``VSKNN``."""
 
     position_decay: Decay = "linear"
-    """How the weight of an event in the similarity falls with its distance from the end of the running session."""
+    """Decay of an event's weight in the similarity with its distance from the end of the current session."""
     match_decay: Decay = "div"
-    """How the weight of a neighbour falls with the distance of its most recent match from the end."""
+    """Decay of a neighbour's weight with the distance of its most recent match from the end of the current session."""
     idf: Literal["off", "add", "multiply"] = "off"
-    """Favour rare items: the vote for an item is multiplied by 1 + idf_weight x idf (add) or by idf (multiply)."""
+    """Favour rare items: multiply the vote for an item by 1 + idf_weight x idf (add) or by idf (multiply)."""
     idf_weight: float = Field(1.0, gt=0)
-    """Weight of the idf where it is added."""
+    """Weight of the idf; used with idf=add."""
     decay_days: float | None = Field(None, gt=0)
-    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
+    """Time constant, in days, of the exponential decay of a session's weight with its age; none means no decay."""
     decay_share: float | None = Field(None, gt=0)
-    """The same for a log without times, as a share of all sessions."""
+    """Like decay_days, for a log without times: the age is the rank of a session, as a share of all sessions."""
 
     search = {
         **NeighbourConfig.search,
@@ -36,12 +36,12 @@ class VSKNNConfig(NeighbourConfig):
 
 
 class VSKNN(NeighbourModel):
-    """Recommends what the recent sessions most similar to the running one contain, recent clicks counting most.
+    """Recommends the items of recent sessions that are most similar to the current session; recent clicks count most.
 
-    With running session s, its item i last at d_i events before the end, and neighbour n:
+    With current session s, its item i last at d_i events before the end, and neighbour n:
 
         sim(s, n) = sum over the shared items of w(d_i) / number of different items of s x recency of n
-        score(j)  = sum over the k neighbours that hold j of sim(s, n) x v(min d_i over the shared items) x f(idf_j)
+        score(j)  = sum over the k neighbours that contain j of sim(s, n) x v(min d_i over the shared items) x f(idf_j)
 
     Source: V-SKNN of Ludewig and Jannach 2018 (arXiv 1803.09587), as in session-rec with ``similarity="vec"``; lists
     are equal for equal parameters where the more recent of two equally similar sessions is preferred. The index is that
@@ -56,11 +56,11 @@ class VSKNN(NeighbourModel):
     config: VSKNNConfig
 
     def age_scales(self) -> tuple[float | None, float | None]:
-        """Return the scales that the parameters ask for, which may be none."""
+        """Return the time constants of the decay; None means no decay."""
         return self.config.decay_days, self.config.decay_share
 
     def weights(self) -> Weights:
-        """Return the decays and the idf that the parameters ask for."""
+        """Return the weights of the configured decays and idf."""
         config = self.config
         item = {"off": np.ones_like(self.idf), "add": 1 + config.idf_weight * self.idf, "multiply": self.idf}
         return Weights(

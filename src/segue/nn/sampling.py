@@ -12,30 +12,30 @@ from torch import Tensor
 from segue.rng import generator
 
 _BLOCK = 64
-"""Steps drawn at once; a generator costs more to make than one step's draws."""
+"""Number of steps to sample at once, because creating a generator costs more than sampling one step."""
 
 
 @runtime_checkable
 class ItemSampler(Protocol):
-    """Draws items."""
+    """Samples items."""
 
     log_weights: Float32[np.ndarray, "M"]
-    """Logarithm of the weight that each item is drawn by."""
+    """Logarithm of the sampling weight of each item."""
 
     def draw(self, epoch: int, step: int) -> Int64[np.ndarray, "S"]:
         """Return the item indices of one step, as a pure function of epoch and step."""
 
 
 class PopularitySampler:
-    """Draws items with replacement by ``support ** alpha``; 0 is uniform, 1 is popularity.
+    """Samples items with replacement in proportion to ``support ** alpha``; 0 is uniform, 1 is by popularity.
 
-    The draw of a step is a pure function of (seed, epoch, step), so a resumed training sees the same negatives.
+    The sample of a step is a pure function of (seed, epoch, step), so a resumed training has the same negatives.
 
     Args:
-        support: training events per item index; an item without any is never drawn.
+        support: training events per item index; items without events are never sampled.
         alpha: the power.
-        size: items per draw.
-        seed: seed of the draws.
+        size: number of items per sample.
+        seed: random seed.
     """
 
     def __init__(self, support: Int[np.ndarray, "M"], alpha: float, size: int, seed: int) -> None:
@@ -57,7 +57,7 @@ class PopularitySampler:
         return drawn
 
     def draw_groups(self, epoch: int, step: int, groups: int) -> Int64[np.ndarray, "G S"]:
-        """Return several independent draws of one step."""
+        """Return several independent samples of one step."""
         return self._draw(generator(self._seed, "negatives of rows", epoch, step), groups)
 
     def _draw(self, rng: np.random.Generator, rows: int) -> Int64[np.ndarray, "T S"]:
@@ -78,10 +78,10 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Negatives:
-    """The items in use in a step, and which of them each of its T rows is compared with.
+    """The items in use in a step, and the negatives of each of its T rows.
 
     Attributes:
-        ids: the targets of the rows, then the drawn items.
+        ids: the targets of the rows, then the sampled items.
         first: where the negatives begin in ``ids``: at 0 if the targets of other rows are negatives, else at T.
         excluded: rows and negatives that are not compared.
         log_counts: logarithm of how often each item is expected among the negatives of a row; None where every group
@@ -105,20 +105,20 @@ class Negatives:
 
 @runtime_checkable
 class NegativeSampler(Protocol):
-    """Draws the negatives of a step on the host, along with its batch."""
+    """Samples the negatives of a step on the host, together with its batch."""
 
     def draw(self, targets: Int64[np.ndarray, "T"], epoch: int, step: int) -> Negatives:
         """Return the negatives of some targets, as a pure function of targets, epoch and step."""
 
 
 class SharedNegatives:
-    """Negatives that all rows of a step share: drawn items, the targets of the other rows, or both.
+    """Negatives that all rows of a step share: sampled items, the targets of the other rows, or both.
 
     Args:
-        sampler: draws the items; None draws none.
+        sampler: samples the items; None samples no items.
         support: training events per item index.
         in_batch: whether the targets of other rows are negatives.
-        reject_hits: whether a negative is left out for rows whose target it is.
+        reject_hits: whether negatives that equal the target of a row are dropped for this row.
     """
 
     def __init__(
@@ -160,15 +160,15 @@ class SharedNegatives:
 
 
 class SessionParallelNegatives(SharedNegatives):
-    """Negatives of GRU4Rec's steps: the targets of all rows, where column ``b`` is row ``b``'s, and drawn items.
+    """Negatives of GRU4Rec's steps: the targets of all rows, where column ``b`` is row ``b``'s, and sampled items.
 
     As in the authors' code, an item meets other rows in proportion to its support as their target and to
-    ``support ** alpha`` as a drawn item; the counts are these weights, and do not sum to the number of negatives.
+    ``support ** alpha`` as a sampled item; the counts are these weights, and do not sum to the number of negatives.
 
     Args:
-        sampler: draws the items; None draws none.
+        sampler: samples the items; None samples no items.
         support: training events per item index.
-        reject_hits: whether a negative is left out for rows whose target it is.
+        reject_hits: whether negatives that equal the target of a row are dropped for this row.
     """
 
     def __init__(self, sampler: ItemSampler | None, support: Int[np.ndarray, "M"], *, reject_hits: bool = True) -> None:
@@ -187,16 +187,16 @@ class SessionParallelNegatives(SharedNegatives):
 
 
 class GroupedNegatives:
-    """Drawn items that a few consecutive rows share.
+    """Sampled items that a few consecutive rows share.
 
     Where thousands of rows share their negatives, a step pushes these few items down with all its weight, and a loss
     that judges every item by itself, as BCE and gBCE do, hardly learns. With negatives for every few rows, it does.
 
     Args:
-        sampler: draws the items.
+        sampler: samples the items.
         n_items: number of items N.
-        group_size: rows that share a draw.
-        reject_hits: whether a negative is left out for rows whose target it is.
+        group_size: number of rows that share a sample.
+        reject_hits: whether negatives that equal the target of a row are dropped for this row.
     """
 
     def __init__(self, sampler: PopularitySampler, n_items: int, *, group_size: int, reject_hits: bool = True) -> None:
@@ -221,7 +221,7 @@ def log_probabilities(log_weights: Float32[np.ndarray, "M"], support: Int[np.nda
     """Return the logarithm of the probability of each item in one draw.
 
     Args:
-        log_weights: logarithm of the weights that items are drawn by.
+        log_weights: logarithm of the sampling weights of items.
         support: training events per item index; the result has no meaning for items without any, which are never
             drawn.
     """
@@ -232,7 +232,7 @@ def log_probabilities(log_weights: Float32[np.ndarray, "M"], support: Int[np.nda
 
 @njit(cache=True)
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Build the alias table of Vose (1991): O(1) draws from any discrete distribution.
+    """Build the alias table of Vose (1991): O(1) samples from any discrete distribution.
 
     Args:
         weights: [n] positive float64, in proportion to the probabilities.

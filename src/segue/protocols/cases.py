@@ -1,4 +1,4 @@
-"""From an ordered log to flat arrays of item indices: training sessions, and test cases by the rules of a protocol."""
+"""Encode an ordered log as flat arrays of item indices: training sessions, and test cases of a protocol."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,35 +14,38 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.parameters import Section
 
-Targets = Literal["every-next", "first", "last", "together"]
-"""The held-out events of a session that become test cases; together they are one case, whose targets they all are."""
+Targets = Literal["every-next", "first", "last", "together", "next-basket"]
+"""The held-out events of a session that become test cases. ``"together"`` makes one case with several targets;
+``"next-basket"`` makes one case of the last basket, the events with the time of the last event."""
 
 _HELD_OUT = "__held_out__"
 _NOT_FREE = (SESSION, ITEM, TIME, PART, ROW, _HELD_OUT)
-"""Columns that sessions hold in a form of their own, or that are ours."""
+"""Columns that sessions store in another form, and internal columns."""
 
 
 class CaseRules(Section):
-    """Which held-out events are predicted, from what, and what is not a candidate."""
+    """Which held-out events are predicted, from which input, and which items are excluded from the candidates."""
 
     targets: Targets = "every-next"
-    """Which held-out events of a session are to be predicted, each from all known events of the session before it; or
-    all of them together, as one case with several relevant items, from what is not held out."""
-    repeats: bool = True
-    """Whether events on items that occurred earlier in the session are test cases, too."""
+    """Which held-out events of a session are predicted: every one, the first or the last, each from all earlier events
+    of the session; or all together, as one case with several relevant items, from the events that are not held out.
+    next-basket: the last basket (all events with the time of the last event) is one case with several relevant
+    items."""
+    repeat_targets: bool = True
+    """Whether events on items that occurred earlier in the session are also test cases."""
     feed_valid: bool = True
-    """Where a session has training, validation and test events: the validation events are fed at test time."""
+    """Whether validation events of a session are part of the input of its test cases."""
     exclude_seen: bool = False
-    """Items that the session holds already are no candidates."""
+    """If true, items that are already in the session are never recommended."""
     label: str = "rating"
-    """With ranking.candidates=labeled: numeric column of the log that labels each event."""
+    """Numeric column of the log with the label of each event; used with ranking.candidates=labeled."""
     label_threshold: float | None = None
-    """With ranking.candidates=labeled: an event with at least this value is liked (1), any other is not (0); none takes
-    the value itself as the label."""
+    """Threshold for binary labels: 1 if the value is at least this, else 0; none uses the value itself as the label.
+    Used with ranking.candidates=labeled."""
 
 
 def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[np.ndarray, "n"]]:
-    """Encode the events on known items; sessions come in the order of their last one.
+    """Encode the events on known items; sessions are sorted by the time of their last event.
 
     Returns:
         The sessions, and the row of ``log`` that each of their events comes from.
@@ -52,17 +55,17 @@ def encode(log: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Sessions, Int64[n
     if not known.all():
         sessions, rows = encode(log.filter(pl.Series(known)), vocabulary)
         return sessions, np.flatnonzero(known)[rows]
-    runs = SessionBounds.of(log)
-    order = sessions_by_end(log, runs)
-    lengths = runs.lengths[order]
+    bounds = SessionBounds.of(log)
+    order = sessions_by_end(log, bounds)
+    lengths = bounds.lengths[order]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    rows = concatenate_ranges(runs.starts[order], lengths)
+    rows = concatenate_ranges(bounds.starts[order], lengths)
     times = log["time"].to_physical().to_numpy()[rows] if "time" in log.columns else None
     if times is not None:
         np.floor_divide(times, SECOND, out=times)
     free = [name for name in log.columns if name not in _NOT_FREE]
     columns = log.select(free)[rows] if free else None
-    keys = log.select(SESSION)[runs.starts[order]]
+    keys = log.select(SESSION)[bounds.starts[order]]
     return Sessions(index[rows], offsets, times, vocabulary, columns, keys=keys), rows
 
 
@@ -73,22 +76,22 @@ def encode_cases(
     *,
     targets: Targets = "every-next",
     exclude_seen: bool = False,
-    repeats: bool = True,
+    repeat_targets: bool = True,
     label: str | None = None,
 ) -> tuple[Cases, pl.DataFrame]:
-    """Turn held-out events into test cases, each with all that its session holds before it.
+    """Turn held-out events into test cases, each with all earlier events of its session as input.
 
-    Events on unknown items are left out, as targets and in what comes before; so are targets with nothing before.
+    Events on unknown items are dropped, both as targets and as input. Targets without input are dropped.
 
     Args:
         held_out: the events to predict.
-        earlier: logs whose events come before them, oldest first; only those of the same sessions are used.
+        earlier: logs with earlier events, oldest first; only events of the same sessions are used.
         vocabulary: the known items.
         targets: every held-out event is a target, or only the first or last of each session, or all of them together
-            are the targets of one case, given what is not held out.
-        exclude_seen: items of the prefix are no candidates.
-        repeats: an event on an item that its session holds before can be a target, too.
-        label: numeric column of ``held_out`` whose value labels each target; events without one are left out.
+            are the targets of one case, given what is not held out; or those of the last basket are, given all before.
+        exclude_seen: items of the prefix are not candidates.
+        repeat_targets: an event on an item that occurred earlier in its session can also be a target.
+        label: numeric column of ``held_out`` with the label of each target; events without a label are dropped.
 
     Returns:
         The cases, and the rows of ``held_out`` that are left: known items, in sessions with a case.
@@ -104,9 +107,12 @@ def encode_cases(
     encoded, rows = encode(whole, vocabulary)
     predicted = whole[_HELD_OUT].to_numpy()[rows]
     groups = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    wanted = predicted if repeats else predicted & _new(encoded.items, groups)
+    wanted = predicted if repeat_targets else predicted & _new(encoded.items, groups)
     if targets == "together":
         cases = _together(encoded, predicted, wanted, groups, exclude_seen)
+    elif targets == "next-basket":
+        basket = predicted & _in_last_basket(encoded)
+        cases = _together(encoded, basket, wanted & basket, groups, exclude_seen)
     else:
         events = _target_events(encoded, wanted, targets)
         prefixes = encoded.prefixes(encoded.offsets[groups[events]], events)
@@ -131,7 +137,7 @@ def _together(
     groups: Int64[np.ndarray, "n"],
     exclude_seen: bool,
 ) -> Cases:
-    """Return one case per session that has events before those held out; its targets are the items of the latter."""
+    """Return one case per session with events that are not held out; the targets are the held-out items."""
     kept = sessions.lengths - np.bincount(groups, weights=held_out, minlength=len(sessions)).astype(np.int64)
     pairs = pl.DataFrame({"session": groups, "item": sessions.items})
     pairs = pairs.filter(pl.Series(wanted & (kept > 0)[groups])).unique(maintain_order=True)
@@ -144,6 +150,13 @@ def _together(
         exclude_seen,
         offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]),
     )
+
+
+def _in_last_basket(sessions: Sessions) -> Bool[np.ndarray, "n"]:
+    """Tell which events have the time of the last event of their session."""
+    assert sessions.times is not None
+    in_last: np.ndarray = sessions.times == np.repeat(sessions.times[sessions.offsets[1:] - 1], sessions.lengths)
+    return in_last
 
 
 def _target_events(
@@ -163,9 +176,9 @@ def _target_events(
 
 
 def count_seen_targets(cases: Cases) -> int:
-    """Count the targets of ``encode_cases`` that stand in the prefix of their case already.
+    """Count the targets of ``encode_cases`` that also occur in the prefix of their case.
 
-    There a prefix starts where its session starts; the only target of a case stands right behind it.
+    A prefix starts at the first event of its session; a single target directly follows its prefix.
     """
     prefixes = cases.prefixes
     if cases.offsets is not None:

@@ -1,4 +1,4 @@
-"""The cleaning of a protocol: which steps run on a log, in which order and with which numbers."""
+"""The cleaning of a protocol: the steps, their order and their parameters."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from segue.parameters import Section
 from segue.protocols import cleaning_steps
 from segue.protocols.cleaning_steps import Cleaned, parse_intervals
 from segue.protocols.holdout import in_utc
-from segue.validation import idle
+from segue.validation import without_effect
 
 StepName = Literal[
     "incomplete",
     "duplicates",
     "window",
     "sessionise",
-    "repeats",
+    "consecutive-repeats",
     "revisits",
     "values",
     "max-length",
@@ -33,10 +33,10 @@ StepName = Literal[
     "min-support",
     "min-length",
 ]
-"""What can be done to a log; the steps after ``hold-out-test`` act on what is left for training."""
+"""The steps on a log; the steps after ``hold-out-test`` act on the training part only."""
 
 DEFAULT_ORDER: tuple[StepName, ...] = tuple(name for name in get_args(StepName) if name != "known-items")
-"""The order of the steps, unless a preset or a user names another; ``known-items`` is part of published ones."""
+"""The default order of the steps; some published protocols also use ``known-items``."""
 
 Text = Annotated[str, BeforeValidator(str)]
 """A value that is compared as text: 5 may be written without quotes."""
@@ -49,7 +49,7 @@ class CleaningStep:
     Attributes:
         run: a function of the log and of the parameters that are set.
         parameters: the parameters that turn the step on; a step without any always runs.
-        needs_times: the step makes no sense on a log without times.
+        needs_times: whether the step requires a log with times.
     """
 
     run: Callable[..., Cleaned]
@@ -62,7 +62,7 @@ STEPS: Mapping[str, CleaningStep] = {
     "duplicates": CleaningStep(cleaning_steps.drop_duplicates, ("drop_duplicates",), needs_times=True),
     "window": CleaningStep(cleaning_steps.window, ("last_days", "since", "until"), needs_times=True),
     "sessionise": CleaningStep(cleaning_steps.sessionise, ("session_gap",), needs_times=True),
-    "repeats": CleaningStep(cleaning_steps.drop_repeats, ("drop_repeats",)),
+    "consecutive-repeats": CleaningStep(cleaning_steps.drop_consecutive_repeats, ("drop_consecutive_repeats",)),
     "revisits": CleaningStep(cleaning_steps.drop_revisits, ("revisits",)),
     "values": CleaningStep(cleaning_steps.keep_values, ("value_interval", "value_among")),
     "max-length": CleaningStep(cleaning_steps.drop_long_sessions, ("max_length",)),
@@ -72,13 +72,13 @@ STEPS: Mapping[str, CleaningStep] = {
     "min-support": CleaningStep(cleaning_steps.drop_rare_items, ("min_support",)),
     "min-length": CleaningStep(cleaning_steps.drop_short_sessions, ("min_length",)),
 }
-"""Steps on the log, and, after the test part is held out, on what is left for training."""
+"""Steps on the log or, after the test part is held out, on the training part."""
 
 _STEP_OF = {parameter: name for name, step in STEPS.items() for parameter in step.parameters}
 
 
 class Cleaning(Section):
-    """What is dropped from a log. A parameter at its default turns its step off: ``Cleaning()`` filters nothing."""
+    """The events to drop from a log. A parameter at its default turns its step off: ``Cleaning()`` filters nothing."""
 
     order: tuple[StepName, ...] = DEFAULT_ORDER
     """The steps in their order. A step whose parameters are at their defaults is skipped."""
@@ -92,22 +92,22 @@ class Cleaning(Section):
     """Keep the events before this time (step window; ISO 8601, UTC)."""
     session_gap: float | None = Field(None, gt=0)
     """Minutes without an event after which a new session begins (step sessionise)."""
-    drop_repeats: bool = False
-    """Of consecutive events on one item keep the first (step repeats)."""
+    drop_consecutive_repeats: bool = False
+    """Keep only the first of consecutive events on the same item (step consecutive-repeats)."""
     revisits: Literal["all", "first", "last"] = "all"
-    """Of several events of a session on one item keep all, the first or the last (step revisits)."""
+    """Which events to keep if a session has several on the same item: all, the first or the last (step revisits)."""
     value_interval: dict[str, str] = Field({})
-    """Keep the events whose number in a column is in an interval, for example {rating: "[3,inf)"} (step values);
-    several intervals are separated by semicolons, and the column time counts in seconds since 1970."""
+    """Keep only events whose value in a numeric column is in an interval, for example {rating: "[3,inf)"} (step
+    values). Separate several intervals with semicolons. The column time is measured in seconds since 1970."""
     value_among: dict[str, tuple[Text, ...]] = Field({})
-    """Keep the events whose value in a column is one of a list, for example {type: [buy]} (step values)."""
+    """Keep only events whose value in a column is in a list, for example {type: [buy]} (step values)."""
     max_length: int | None = Field(None, ge=1)
-    """Drop sessions with more events (step max-length): over-active ones, such as bots."""
+    """Drop sessions with more events than this, such as those of bots (step max-length)."""
     session_interval: str | None = None
-    """Drop sessions whose number of events is outside an interval such as [5,inf), and again until none is (step
-    activity)."""
+    """Drop sessions whose number of events is outside this interval, for example [5,inf) (step activity). Repeats until
+    no session is dropped."""
     item_interval: str | None = None
-    """The same for items, along with the sessions (step activity)."""
+    """Drop items whose number of events is outside this interval, in the same rounds as sessions (step activity)."""
     k_core: int = Field(1, ge=1)
     """Drop sessions and items until each has this many distinct partners (step k-core); 1 drops nothing."""
     min_support: int = Field(1, ge=1)
@@ -123,10 +123,10 @@ class Cleaning(Section):
     @classmethod
     def _possible_order(cls, order: tuple[StepName, ...]) -> tuple[StepName, ...]:
         if not order or order[0] != "incomplete" or order.count("hold-out-test") != 1:
-            raise ValueError("a list that begins with 'incomplete' and holds 'hold-out-test' once")
+            raise ValueError("a list that begins with 'incomplete' and contains 'hold-out-test' once")
         test = order.index("hold-out-test")
         if any(name in order[:test] for name in ("hold-out-valid", "known-items")) or order.count("hold-out-valid") > 1:
-            raise ValueError("a list with 'known-items' and one 'hold-out-valid' at most, after 'hold-out-test'")
+            raise ValueError("a list with 'known-items' and at most one 'hold-out-valid' after 'hold-out-test'")
         return order
 
     @field_validator("until")
@@ -141,7 +141,7 @@ class Cleaning(Section):
     @classmethod
     def _known_intervals(cls, intervals: dict[str, str]) -> dict[str, str]:
         for name, text in intervals.items():
-            _check_interval(text, f"names of columns with intervals; that of {name} must be ")
+            _check_interval(text, f"names of columns with intervals; the interval of {name} must be ")
         return intervals
 
     @field_validator("session_interval", "item_interval")
@@ -157,7 +157,7 @@ class Cleaning(Section):
             return value
         if info.field_name == "min_length" and "known-items" in order:
             return value
-        raise idle(f"because cleaning.order has no step '{step}'", "remove it, or add the step")
+        raise without_effect(f"because cleaning.order has no step '{step}'", "remove it, or add the step")
 
     def settings(self, step: str) -> dict[str, Any]:
         """Return the parameters of a step that are set, that is, not at their defaults."""
@@ -174,7 +174,7 @@ class Cleaning(Section):
         return STEPS[step].run(log, **numbers)
 
     def hashed_parameters(self) -> dict[str, Any]:
-        """Return the steps and parameters that change a figure, ready for JSON."""
+        """Return the steps and parameters that affect results, ready for JSON."""
         names = {name for step in self.order if step in STEPS for name in self.settings(step)}
         if "known-items" in self.order:
             names.add("min_length")

@@ -1,9 +1,9 @@
-"""Cleaning steps: pure functions from an ordered log to a smaller one that say what they dropped and why.
+"""Cleaning steps: pure functions from an ordered log to a smaller log, with a description of the dropped events.
 
-Which steps run, in which order and with which numbers, is the protocol's business.
+The protocol decides which steps run, in which order and with which parameters.
 
-Intervals of numbers are written as text: ``[3,inf)`` holds 3 and all above it, ``[0,5);(7,9]`` is two in one. A square
-bracket includes its end, a round one does not.
+Intervals of numbers are written as text: ``[3,inf)`` contains 3 and all larger numbers, ``[0,5);(7,9]`` combines two
+intervals. A square bracket includes its end, a round bracket excludes it.
 """
 
 import math
@@ -25,12 +25,12 @@ _INTERVAL = re.compile(r"([\[(])\s*([^,]+?)\s*,\s*([^,]+?)\s*([\])])")
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
-    """What a step leaves.
+    """Result of a step.
 
     Attributes:
-        log: the ordered log that is left.
-        dropped: number of events that are gone.
-        why: what was dropped, or changed, in words.
+        log: the remaining ordered log.
+        dropped: number of dropped events.
+        why: description of the dropped events, or of the change.
     """
 
     log: pl.DataFrame
@@ -47,23 +47,23 @@ def drop_incomplete(log: pl.DataFrame) -> Cleaned:
 def drop_duplicates(log: pl.DataFrame) -> Cleaned:
     """Drop events that equal an earlier one in every column.
 
-    Without times two equal rows are two visits, not a duplicate: such a log must not be given to this step.
+    Requires times: without times, two equal rows are two visits, not a duplicate.
     """
     columns = [name for name in log.columns if name != ROW]
     return _cleaned(log, log.unique(columns, keep="first", maintain_order=True), "exact duplicates of another event")
 
 
-def drop_repeats(log: pl.DataFrame) -> Cleaned:
-    """Keep the first of several consecutive events of a session on one item."""
+def drop_consecutive_repeats(log: pl.DataFrame) -> Cleaned:
+    """Keep only the first of consecutive events of a session on the same item."""
     other = log["item"] != log["item"].shift(1)
-    return _cleaned(log, log.filter(is_first_event(log) | other), "repeats of the event before")
+    return _cleaned(log, log.filter(is_first_event(log) | other), "consecutive repeats")
 
 
 def drop_revisits(log: pl.DataFrame, revisits: Literal["first", "last"]) -> Cleaned:
-    """Keep the first or the last of several events of a session on one item."""
+    """Keep only the first or the last of several events of a session on the same item."""
     kept = log.unique(["session", "item"], keep=revisits, maintain_order=True)
     other = "an earlier" if revisits == "first" else "a later"
-    return _cleaned(log, kept, f"events on an item that the session has {other} event on")
+    return _cleaned(log, kept, f"events with {other} event of the session on the same item")
 
 
 def keep_values(
@@ -72,12 +72,12 @@ def keep_values(
     value_interval: Mapping[str, str] | None = None,
     value_among: Mapping[str, Sequence[str]] | None = None,
 ) -> Cleaned:
-    """Keep the events whose values are in intervals, or among some; a value that is missing is not.
+    """Keep only events whose values are in intervals or in lists; events with a missing value are dropped.
 
     Args:
         log: an ordered log.
-        value_interval: intervals by numeric column; times are seconds since 1970.
-        value_among: values by column, compared as text.
+        value_interval: intervals by numeric column; times are in seconds since 1970.
+        value_among: allowed values by column, compared as text.
     """
     intervals, choices = value_interval or {}, value_among or {}
     rules = [
@@ -96,10 +96,9 @@ def _number(log: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def keep_active(log: pl.DataFrame, *, session_interval: str | None = None, item_interval: str | None = None) -> Cleaned:
-    """Drop sessions and items whose numbers of events are outside intervals, until none is.
+    """Drop sessions and items whose numbers of events are outside intervals; repeat until nothing is dropped.
 
-    Both are counted before either is dropped, round after round, as RecBole does: where an interval has an upper end
-    the order matters.
+    As in RecBole, each round counts both before it drops either. The order matters if an interval has an upper end.
     """
     given = {"session": session_interval, "item": item_interval}
     rules = {side: text for side, text in given.items() if text is not None}
@@ -124,7 +123,7 @@ def window(
         log: an ordered log with times.
         last_days: length of the window in days, ending at the last event.
         since: first moment of the window.
-        until: first moment after it.
+        until: first moment after the window.
     """
     inside = pl.lit(value=True)
     if last_days is not None:
@@ -138,9 +137,9 @@ def window(
 
 
 def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
-    """Start a new session wherever a user was away for more than ``session_gap`` minutes.
+    """Start a new session after more than ``session_gap`` minutes without an event.
 
-    The sessions are numbered; what was the session before becomes the column ``user``, unless there is one.
+    The new sessions are numbered; the old session becomes the column ``user``, unless the log has such a column.
     """
     away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
     number = (is_first_event(log) | away).cum_sum().alias("session")
@@ -149,15 +148,15 @@ def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
 
 
 def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
-    """Drop sessions of more than ``max_length`` events: nobody looks at so many items, a program does."""
-    runs = SessionBounds.of(log)
-    return _keep_rows(log, runs.repeat(runs.lengths <= max_length), f"sessions of more than {max_length:,} events")
+    """Drop sessions of more than ``max_length`` events, which are probably those of bots."""
+    bounds = SessionBounds.of(log)
+    return _keep_rows(log, bounds.repeat(bounds.lengths <= max_length), f"sessions of more than {max_length:,} events")
 
 
 def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
     """Drop sessions of fewer than ``min_length`` events."""
-    runs = SessionBounds.of(log)
-    return _keep_rows(log, runs.repeat(runs.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
+    bounds = SessionBounds.of(log)
+    return _keep_rows(log, bounds.repeat(bounds.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
 
 
 def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
@@ -171,7 +170,7 @@ def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
 def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
     """Drop sessions and items until each has ``k_core`` distinct partners: items of a session, sessions of an item.
 
-    The result does not depend on the order of dropping: it is the largest such part of the log.
+    The result is the largest such part of the log; it does not depend on the order of dropping.
     """
     pairs = log.select("session", "item").unique()
     before = -1
@@ -185,22 +184,22 @@ def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
 
 
 def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
-    """Keep the sessions that ended last: as many whole ones as hold at most ``recent_share`` of the events.
+    """Keep the sessions that ended last: as many whole sessions as contain at most ``recent_share`` of the events.
 
-    The published 1/64 and 1/4 samples of YooChoose are cut like this: 494,330 and 7,909,307 of 31,637,239 events,
-    just under 494,331.9 and 7,909,309.8. Without times the place in the file stands in for the end.
+    The published 1/64 and 1/4 samples of YooChoose are cut in this way: 494,330 and 7,909,307 of 31,637,239 events,
+    just under 494,331.9 and 7,909,309.8. Without times, the position in the file replaces the end time.
     """
-    runs = SessionBounds.of(log)
-    latest_first = sessions_by_end(log, runs)[::-1]
+    bounds = SessionBounds.of(log)
+    latest_first = sessions_by_end(log, bounds)[::-1]
     recent = np.empty(len(latest_first), dtype=bool)
-    recent[latest_first] = np.cumsum(runs.lengths[latest_first]) <= recent_share * log.height
-    return _keep_rows(log, runs.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
+    recent[latest_first] = np.cumsum(bounds.lengths[latest_first]) <= recent_share * log.height
+    return _keep_rows(log, bounds.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
 
 
 def keep_known_items(log: pl.DataFrame, items: pl.Series, min_length: int) -> Cleaned:
-    """Drop held-out events on other items than ``items``, then sessions of fewer than ``min_length`` events."""
+    """Drop held-out events on items that are not in ``items``, then sessions of fewer than ``min_length`` events."""
     known = log.filter(pl.col("item").is_in(items.implode()))
-    why = f"events on items that training does not hold, then sessions of fewer than {min_length:,} events"
+    why = f"events on items that are not in training, then sessions of fewer than {min_length:,} events"
     return _cleaned(log, drop_short_sessions(known, min_length).log, why)
 
 
@@ -209,7 +208,7 @@ def _keep_rows(log: pl.DataFrame, rows: Bool[np.ndarray, "n"], why: str) -> Clea
 
 
 def _cleaned(before: pl.DataFrame, after: pl.DataFrame, why: str) -> Cleaned:
-    """Report a step; a step that dropped nothing hands back the log it was given."""
+    """Return the result of a step; if nothing was dropped, with the same log object."""
     dropped = before.height - after.height
     return Cleaned(after if dropped else before, dropped, why)
 
@@ -231,22 +230,22 @@ class Interval:
     with_high: bool
 
     def holds(self, numbers: pl.Expr) -> pl.Expr:
-        """Return which numbers are inside; for one that is missing, null."""
+        """Return a mask of the numbers inside; null for a missing number."""
         above = numbers >= self.low if self.with_low else numbers > self.low
         return above & (numbers <= self.high if self.with_high else numbers < self.high)
 
 
 def parse_intervals(text: str) -> tuple[Interval, ...]:
-    """Read intervals separated by semicolons.
+    """Parse intervals separated by semicolons.
 
     Raises:
-        ParameterError: one of them is none, or holds nothing.
+        ParameterError: an interval is malformed or empty.
     """
     return tuple(_parse_interval(part.strip()) for part in text.split(";"))
 
 
 def holds_any(intervals: tuple[Interval, ...], numbers: pl.Expr) -> pl.Expr:
-    """Return which numbers are in at least one interval; for one that is missing, null."""
+    """Return a mask of the numbers in at least one interval; null for a missing number."""
     return pl.any_horizontal([interval.holds(numbers) for interval in intervals])
 
 

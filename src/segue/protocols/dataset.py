@@ -1,12 +1,12 @@
 """A prepared data set, in memory or as a folder.
 
 dataset.json    format version, library versions, checksums
-about.json      protocol, hashes, what each step left, notes
+about.json      protocol, hashes, statistics after each step, notes
 items.parquet   the catalogue: raw id, support and metadata of each item, in index order
 train/          items, offsets and times of the events (.npy), raw ids of the sessions and further columns (Parquet)
 valid/, test/   the cases: items, starts, ends, times, targets, groups, offsets, labels; further columns (Parquet)
 
-What a data set does not have, for example the times of a log without any, has no file.
+Empty parts have no file, for example the times of a log without times.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,28 +33,28 @@ from segue.protocols.selection import metric_problems
 from segue.storage import read_unchanged
 
 MEASURING = ("ranking", "valid_metric", "decimals")
-"""Parts of a protocol that decide how models are measured, not what is prepared."""
+"""Parts of a protocol that affect evaluation only, not the prepared data."""
 
 _ABOUT, _ITEMS, _TRAIN = "about.json", "items.parquet", "train"
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A log, ready.
+    """A prepared log: training sessions, validation cases and test cases.
 
     Attributes:
-        protocol: how it was made.
+        protocol: the protocol that it was prepared with.
         fingerprint: hash of the raw log.
         hash: hash of protocol and raw log; results with different hashes are not comparable.
         train: the training sessions; their vocabulary is the catalogue.
-        valid: the validation cases, or None if the protocol holds out none.
+        valid: the validation cases; None without a validation part.
         test: the test cases.
-        stages: what each step left, with statistics.
-        notes: what was decided on the way, one sentence each; those of the reader come first.
-        overlapping_sessions: sessions of the log's own split whose training and test events overlap in time.
+        stages: statistics after each step.
+        notes: notes on the preparation, one sentence each; notes of the reader come first.
+        overlapping_sessions: number of sessions of a predefined split whose training and test events overlap in time.
         log: name of the log, if it is known.
-        items: name of the table with the metadata of the items, if there was one.
-        catalogue: hash of a catalogue that was given; None if it is that of the training part.
+        items: name of the table of item metadata, if there was one.
+        catalogue: hash of a predefined catalogue; None for the catalogue of the training part.
     """
 
     protocol: Protocol
@@ -80,7 +80,7 @@ class Dataset:
         return {"hash": self.hash, "fingerprint": self.fingerprint, **self.protocol.model_dump(mode="json")}
 
     def statistics(self) -> dict[str, Any]:
-        """Return the numbers of the data before and after each step, ready for JSON."""
+        """Return the statistics before and after each step, ready for JSON."""
         spread = density(len(self.train.items), len(self.train), len(self.vocabulary))
         return {
             "train_prefixes": len(self.train.items) - len(self.train),
@@ -93,23 +93,23 @@ class Dataset:
         }
 
     def measured_by(self, parameters: Mapping[str, Any]) -> "Dataset":
-        """Return the same data, measured in another way, for example ``{"ranking": {"metrics": ["recall@5"]}}``.
+        """Return the same data with other evaluation parameters, such as ``{"ranking": {"metrics": ["recall@5"]}}``.
 
-        Parameters that decide what is prepared may be named with the values that the data set has.
+        Parameters that affect the prepared data may be passed if they equal the values of the data set.
 
         Raises:
-            ParameterError: a parameter breaks its rule, or decides what is prepared; all are reported together.
+            ParameterError: a parameter breaks its rule or would change the prepared data; all are reported together.
         """
         protocol = self.protocol.changed(parameters)
         problems = [
-            f"protocol.{name}: is decided when a log is prepared, and this data set has {own}; leave it out, or "
-            "prepare the log again"
+            f"protocol.{name}: is fixed when a log is prepared, and this data set has {own}; remove it, or prepare the "
+            "log again"
             for name, own in self.prepared_otherwise(parameters)
         ]
         if protocol.ranking.labeled != self.protocol.ranking.labeled:
             problems.append(
-                f"protocol.ranking.candidates: 'labeled' is decided when a log is prepared, and this data set has "
-                f"'{self.protocol.ranking.candidates}'; leave it out, or prepare the log again"
+                f"protocol.ranking.candidates: 'labeled' is fixed when a log is prepared, and this data set has "
+                f"'{self.protocol.ranking.candidates}'; remove it, or prepare the log again"
             )
         else:
             problems += metric_problems(protocol.ranking)
@@ -120,11 +120,11 @@ class Dataset:
         return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))
 
     def measured_as(self, protocol: Protocol) -> "Dataset":
-        """Return the same data, measured as a protocol says; see ``measured_by``."""
+        """Return the same data with the evaluation parameters of a protocol; see ``measured_by``."""
         return self.measured_by({name: getattr(protocol, name) for name in MEASURING})
 
     def prepared_otherwise(self, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Return which parameters decide what is prepared and differ from those of the data set, and its own values.
+        """Yield the parameters that would change the prepared data, with the value of the data set.
 
         Raises:
             ParameterError: a parameter breaks its rule.
@@ -143,15 +143,15 @@ class Dataset:
     def save(self, path: str | Path) -> Path:
         """Write the data set as a folder, atomically; an older data set at ``path`` is replaced.
 
-        ``segue.open_dataset`` opens it, and ``segue run``, ``tune``, ``evaluate``, ``distill`` and ``data`` take it
-        instead of a log.
+        ``segue.open_dataset`` opens it; ``segue run``, ``tune``, ``evaluate``, ``distill`` and ``data`` accept it in
+        place of a log.
 
         Returns:
             The folder.
 
         Raises:
-            ArtifactError: ``path`` exists and is no data set.
-            StorageError: the write failed; what was at ``path`` is still there.
+            ArtifactError: ``path`` exists and is not a data set.
+            StorageError: the write failed; the previous content of ``path`` is unchanged.
         """
         return DATASET.write(Path(path), {}, self._write_files)
 
@@ -183,14 +183,13 @@ class Dataset:
 def open_dataset(path: str | Path) -> Dataset:
     """Open a folder that ``Dataset.save`` or ``segue prepare`` wrote.
 
-    Its arrays are mapped into memory and read as they are used, and cannot be written to. All files are compared with
-    their checksums first.
+    Its arrays are memory-mapped and read-only. All files are first verified against their checksums.
 
     Args:
-        path: the folder, or its name in the folder that ``SEGUE_DATA`` names.
+        path: the folder, or the name of a folder in ``$SEGUE_DATA``.
 
     Raises:
-        ArtifactError: it is missing, damaged, no data set, or written by a newer or an incompatible version.
+        ArtifactError: it is missing, damaged, not a data set, or written by a newer or an incompatible version.
     """
     return read_unchanged(dataset_at(path) or Path(path), _open)
 
@@ -202,8 +201,8 @@ def _open(path: Path) -> Dataset:
     about = folder.read(_ABOUT, _read_about)
     if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:
         raise ArtifactError(
-            f"{folder.path / _ABOUT}: has hash {about['hash']}, which this version of segue does not give to its "
-            "protocol, so an incompatible version wrote it; prepare the log again"
+            f"{folder.path / _ABOUT}: has hash {about['hash']}, which differs from the hash that this version of segue "
+            "computes, so an incompatible version wrote it; prepare the log again"
         )
     cases = {
         name: read_cases(folder, name, vocabulary, exclude_seen=exclude_seen)
@@ -214,7 +213,7 @@ def _open(path: Path) -> Dataset:
 
 
 def dataset_at(path: str | Path) -> Path | None:
-    """Return the folder of a data set, also if it is named as in ``SEGUE_DATA``; None if there is something else."""
+    """Return the folder of a data set, given its path or its name in ``$SEGUE_DATA``; None if it is not a data set."""
     folder = Path(path) if Path(path).exists() else find_log(str(path))
     return folder if folder is not None and DATASET.is_at(folder) else None
 

@@ -1,7 +1,8 @@
-"""What makes two sets of figures comparable: the parameters of a protocol that change a figure, and their hash.
+"""The hash of a protocol: two sets of results are comparable if their hashes are equal.
 
-The metrics are left out: the value of one does not depend on which others are measured. So is what does nothing: steps
-that are turned off, and the length of a validation part that is not held out.
+The hash covers the parameters that affect results. It omits the list of metrics, because the value of a metric does not
+depend on the other metrics, and parameters without effect: steps that are turned off, and the length of a validation
+part that is not held out.
 """
 
 from typing import Any
@@ -22,19 +23,19 @@ def protocol_hash(protocol: Protocol, fingerprint: str, catalogue: str | None = 
     the same candidates by the same rule have one hash.
 
     Args:
-        protocol: how the data are prepared and models are measured.
+        protocol: the protocol that the data were prepared with.
         fingerprint: hash of the raw log.
-        catalogue: what ``catalogue_hash`` returned.
+        catalogue: result of ``catalogue_hash``.
     """
     content = {"protocol": protocol.hashed_parameters(), "data": fingerprint}
     return digest(content if catalogue is None else {**content, "catalogue": catalogue})
 
 
 def catalogue_hash(given: Vocabulary | None, train: pl.Series) -> str | None:
-    """Return the hash of a catalogue that was given, ids and support; None if it is that of the training part.
+    """Return the hash of a given catalogue (ids and support); None if it equals the catalogue of the training part.
 
     Args:
-        given: the catalogue of a model that is to be tested on the log, or None.
+        given: the catalogue of a model to test on the log, or None.
         train: raw item ids of the training events.
     """
     if given is None:
@@ -46,9 +47,9 @@ def catalogue_hash(given: Vocabulary | None, train: pl.Series) -> str | None:
 
 
 def differences(one: Protocol, other: Protocol) -> dict[str, tuple[Any, Any]]:
-    """Return the parameters by which two protocols have different hashes, with the value in each.
+    """Return the parameters that give two protocols different hashes, with both values.
 
-    Of two splits of different kinds only the kinds are returned, as ``split``.
+    If the kinds of split differ, only the kinds are returned, as ``split``.
     """
     hashed = flatten(one.hashed_parameters()), flatten(other.hashed_parameters())
     values = flatten(one.model_dump(mode="json")), flatten(other.model_dump(mode="json"))

@@ -1,7 +1,7 @@
-"""Holding out: pure functions that take a part of an ordered log away.
+"""Pure functions that hold out a part of an ordered log.
 
-Each takes what is left for training and returns what it keeps and what it holds out, so that one function makes
-the test part first and the validation part from the rest: validation lies before the test in time.
+Each takes the remaining training events and returns the kept and the held-out events, so the same function makes first
+the test part and then the validation part of the remaining events. Validation therefore precedes the test in time.
 """
 
 import math
@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Bool, Int64
 
 from segue.data.arrays import concatenate_ranges
-from segue.data.events import DAY, ROW, SessionBounds, end_times, sessions_by_end
+from segue.data.events import DAY, ROW, SessionBounds, basket_numbers, end_times, sessions_by_end
 
 GroupBy = Literal["user", "none"]
 """Whether shares are taken of each user's events, or of all events."""
@@ -26,8 +26,8 @@ class SplitLog:
     """An ordered log in two parts.
 
     Attributes:
-        train: what is left for training.
-        holdout: what is held out.
+        train: the remaining events.
+        holdout: the held-out events.
     """
 
     train: pl.DataFrame
@@ -40,19 +40,19 @@ def last_days(log: pl.DataFrame, days: float) -> SplitLog:
     The last day is the 24 hours before the last event, as in the preparation of Hidasi et al. 2016
     (arXiv:1511.06939), not the last date. 0 days hold out nothing.
     """
-    runs = SessionBounds.of(log)
-    ends = end_times(log, runs)
+    bounds = SessionBounds.of(log)
+    ends = end_times(log, bounds)
     late = (ends >= ends.max(initial=0) - days * DAY) & (days > 0)
-    return _split_rows(log, runs.repeat(late))
+    return _split_rows(log, bounds.repeat(late))
 
 
 def last_share(log: pl.DataFrame, share: float) -> SplitLog:
-    """Hold out the ``share`` of the sessions that end last; without times, that stand last in the file."""
-    runs = SessionBounds.of(log)
-    count = math.ceil(share * len(runs.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
-    late = np.zeros(len(runs.starts), dtype=bool)
-    late[sessions_by_end(log, runs)[len(late) - count :]] = True
-    return _split_rows(log, runs.repeat(late))
+    """Hold out the ``share`` of the sessions that end last; without times, the last sessions in the file."""
+    bounds = SessionBounds.of(log)
+    count = math.ceil(share * len(bounds.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
+    late = np.zeros(len(bounds.starts), dtype=bool)
+    late[sessions_by_end(log, bounds)[len(late) - count :]] = True
+    return _split_rows(log, bounds.repeat(late))
 
 
 def last_event(
@@ -62,23 +62,40 @@ def last_event(
 
     Args:
         log: an ordered log.
-        least: sessions that are shorter are left whole.
-        among: if given, only sessions with these ids are touched.
-        rng: draws which event is held out; None takes the last one.
+        least: shorter sessions are not changed.
+        among: if given, only sessions with these ids are changed.
+        rng: samples the event to hold out; None holds out the last event.
     """
-    runs = SessionBounds.of(log)
-    touched = runs.lengths >= least
-    if among is not None:
-        touched &= log["session"].gather(runs.starts).is_in(among.implode()).to_numpy()
-    ends = runs.ends[touched]
-    back = 1 if rng is None else 1 + rng.integers(runs.lengths[touched])
+    bounds = SessionBounds.of(log)
+    touched = (bounds.lengths >= least) & _among(log, bounds, among)
+    ends = bounds.ends[touched]
+    back = 1 if rng is None else 1 + rng.integers(bounds.lengths[touched])
     held_out = np.zeros(log.height, dtype=bool)
     held_out[ends - back] = True
     return _split_rows(log, held_out)
 
 
+def last_basket(log: pl.DataFrame, least: int, among: pl.Series | None = None) -> SplitLog:
+    """Hold out the last basket of each session of at least ``least`` baskets; see ``last_event``.
+
+    A basket is made of the events of a session in one second.
+    """
+    bounds = SessionBounds.of(log)
+    numbers = basket_numbers(log)
+    counts = numbers[bounds.ends - 1] - numbers[bounds.starts] + 1
+    touched = (counts >= least) & _among(log, bounds, among)
+    return _split_rows(log, (numbers == bounds.repeat(numbers[bounds.ends - 1])) & bounds.repeat(touched))
+
+
+def _among(log: pl.DataFrame, bounds: SessionBounds, ids: pl.Series | None) -> Bool[np.ndarray, "s"]:
+    """Tell which sessions have one of these ids; all of them without ids."""
+    if ids is None:
+        return np.ones(len(bounds.starts), dtype=bool)
+    return log["session"].gather(bounds.starts).is_in(ids.implode()).to_numpy()
+
+
 def from_moment(log: pl.DataFrame, moment: datetime | None) -> SplitLog:
-    """Hold out the events at or after one moment in time, the same for everyone; None holds out nothing."""
+    """Hold out the events at or after one moment, which is the same for all users; None holds out nothing."""
     if moment is None:
         return SplitLog(log, log.clear())
     return SplitLog(log.filter(pl.col("time") < moment), log.filter(pl.col("time") >= moment))
@@ -95,7 +112,7 @@ def last_events(log: pl.DataFrame, share: float) -> SplitLog:
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
-    """Return a moment as the times of a log are: without a zone, in UTC."""
+    """Return a moment like the times of a log: in UTC, without a time zone."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
 
 
@@ -105,19 +122,19 @@ def share_of_events(
     by: GroupBy,
     rng: np.random.Generator | None,
 ) -> SplitLog:
-    """Hold out the last events of each group, or any of them.
+    """Hold out the last events, or random events, of each group.
 
     Args:
         log: an ordered log.
-        counts: how many events to hold out of groups of given sizes, one number per group.
-        by: ``"user"`` makes a group of each session (a user's history), ``"none"`` one of the whole log.
-        rng: draws which events are held out; None takes the last ones by time, equal times in the order of the file.
+        counts: maps the sizes of the groups to the number of events to hold out of each.
+        by: ``"user"`` makes one group per session (a user's history), ``"none"`` one group of the whole log.
+        rng: samples the events to hold out; None holds out the last events by time, equal times in file order.
     """
     if log.is_empty():
         return SplitLog(log, log)
     if by == "user":
-        runs = SessionBounds.of(log)
-        sizes, order = runs.lengths, np.arange(log.height)
+        bounds = SessionBounds.of(log)
+        sizes, order = bounds.lengths, np.arange(log.height)
     else:
         sizes = np.array([log.height])
         keys = ["time", ROW] if "time" in log.columns else [ROW]
@@ -135,10 +152,10 @@ def share_of_events(
 def share_sizes(
     totals: Int64[np.ndarray, "g"], ratios: tuple[float, float, float]
 ) -> tuple[Int64[np.ndarray, "g"], Int64[np.ndarray, "g"]]:
-    """Return how many events of groups of given sizes are for validation and for the test.
+    """Return the number of validation and test events of groups of given sizes.
 
-    Shares are rounded down, and what is left over is for training; a group that would get none for the test, and then
-    for validation, gives one as long as it keeps one for training. This is RecBole's rule (1.2.1).
+    Shares are rounded down and the remainder is for training. If a group would have no test event (then no validation
+    event), it gives one, provided that one is left for training. This is RecBole's rule (1.2.1).
     """
     scale = sum(ratios)
     wanted = [share / scale * totals for share in ratios]
@@ -154,10 +171,10 @@ def share_sizes(
 def validation_sizes(
     log: pl.DataFrame, test: pl.DataFrame, ratios: tuple[float, float, float], by: GroupBy
 ) -> Int64[np.ndarray, "g"]:
-    """Return how many events of each group are for validation, by its size before the test was held out.
+    """Return the number of validation events of each group, from its size before the test part was held out.
 
     Args:
-        log: what is left for training, in order.
+        log: the remaining training events, in order.
         test: the test part.
         ratios: see ``share_sizes``.
         by: see ``share_of_events``.
@@ -166,8 +183,8 @@ def validation_sizes(
         sizes, before = np.array([log.height]), np.array([log.height + test.height])
     else:
         tested = dict(test.group_by("session").len().iter_rows())
-        runs = SessionBounds.of(log)
-        sizes, sessions = runs.lengths, log["session"].gather(runs.starts)
+        bounds = SessionBounds.of(log)
+        sizes, sessions = bounds.lengths, log["session"].gather(bounds.starts)
         before = sizes + np.array([tested.get(session, 0) for session in sessions], dtype=np.int64)
     # A step that dropped events since the test was held out must not leave validation with more than its share.
     most = np.ceil(ratios[1] / sum(ratios[:2]) * sizes - 1e-9).astype(np.int64)
@@ -177,7 +194,7 @@ def validation_sizes(
 
 
 def continues(log: pl.DataFrame, later: pl.DataFrame) -> bool:
-    """Tell whether sessions of ``log`` go on in ``later``, as users' histories do."""
+    """Tell whether sessions of ``log`` continue in ``later``, as user histories do."""
     return not later.select("session").join(log.select("session"), on="session", how="semi").is_empty()
 
 
@@ -187,7 +204,7 @@ def given(log: pl.DataFrame, part: str) -> SplitLog:
 
 
 def given_validation(log: pl.DataFrame, test: pl.DataFrame, share: float) -> SplitLog:
-    """Hold out the log's own validation part; without one, the end of each tested history or the last sessions."""
+    """Hold out the predefined validation part; without one, the end of each tested history or the last sessions."""
     own = given(log, "valid")
     if not own.holdout.is_empty():
         return own

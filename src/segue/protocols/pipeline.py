@@ -20,10 +20,10 @@ class Stage:
     Attributes:
         step: the step's name; ``"read"`` is the log as it came, ``"encode"`` the end.
         part: ``"log"`` before the test part is held out, then ``"train"``, ``"valid"`` or ``"test"``.
-        dropped: events that the step took away from this part.
-        why: which events it dropped, or what it did.
+        dropped: number of events that the step removed from this part.
+        why: description of the dropped events or of the change.
         all_items: distinct items of all parts together.
-        statistics: what is left.
+        statistics: statistics of the remaining events.
     """
 
     step: str
@@ -41,12 +41,12 @@ class Stage:
 
 @dataclass(eq=False)
 class Pipeline:
-    """A log on its way through the steps of a protocol.
+    """A log in preparation: the steps of a protocol, applied in order.
 
     Attributes:
-        protocol: says what is done.
+        protocol: the protocol to apply.
         parts: the ordered log as ``"log"``; once the test part is held out ``"train"``, ``"test"``, and ``"valid"``.
-        stages: what happened so far.
+        stages: statistics after each step so far.
         notes: what a reader of the results should know of it, one sentence each.
     """
 
@@ -57,10 +57,10 @@ class Pipeline:
     _counts: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def run(self, log: pl.DataFrame) -> None:
-        """Take an ordered log through all steps.
+        """Run all steps on an ordered log.
 
         Raises:
-            EmptyDataError: a step left nothing to learn from or to test on.
+            EmptyDataError: a step left no training or test data.
         """
         self._begin(log)
         del log
@@ -75,10 +75,10 @@ class Pipeline:
                 self._clean(name)
 
     def clean(self, log: pl.DataFrame) -> pl.DataFrame:
-        """Take an ordered log through the cleaning steps alone, those on what is left for training among them.
+        """Run only the cleaning steps on an ordered log, including the steps that usually act on the training part.
 
         Raises:
-            EmptyDataError: a step left nothing.
+            EmptyDataError: a step dropped all events.
         """
         self._begin(log)
         del log
@@ -89,7 +89,7 @@ class Pipeline:
 
     def _begin(self, log: pl.DataFrame) -> None:
         if log.is_empty():
-            raise EmptyDataError("the log holds no event; check the file, its format and its columns")
+            raise EmptyDataError("the log contains no event; check the file, its format and its columns")
         self.replace_part("log", log)
         self.record("read", "log", "the log as it came")
 
@@ -112,7 +112,7 @@ class Pipeline:
         cleaned = self.protocol.cleaning.clean(name, self.parts[part])
         if cleaned.log.is_empty():
             raise EmptyDataError(
-                f"step '{name}' left nothing of {before:,} events: it drops {cleaned.why}; {self._remedy(name)}"
+                f"step '{name}' dropped all {before:,} events: it drops {cleaned.why}; {self._remedy(name)}"
             )
         if cleaned.log is not self.parts[part]:
             self.replace_part(part, cleaned.log)
@@ -129,7 +129,7 @@ class Pipeline:
     def _hold_out_test(self) -> None:
         split = self.protocol.split
         result = split.test_part(self.parts["log"])
-        for purpose, log in (("to train on", result.train), ("to test on", result.holdout)):
+        for purpose, log in (("for training", result.train), ("for the test", result.holdout)):
             if log.is_empty() and not (split.kind == "whole" and log is result.train):
                 raise EmptyDataError(
                     f"step 'hold-out-test' with split '{split.kind}' left nothing {purpose} of "
@@ -154,7 +154,7 @@ class Pipeline:
             return
         if result.train.is_empty():
             raise EmptyDataError(
-                f"step 'hold-out-valid' with split '{split.kind}' left nothing to train on of {before:,} events; "
+                f"step 'hold-out-valid' with split '{split.kind}' left nothing for training of {before:,} events; "
                 "change the split's parameters or leave the step out of protocol.cleaning.order"
             )
         if not result.holdout.is_empty():

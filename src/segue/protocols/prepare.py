@@ -1,4 +1,4 @@
-"""From a raw log to a data set that models learn from and are tested on."""
+"""Prepare a raw log as a data set for training and testing."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,17 +28,17 @@ def prepare(
 
     Args:
         events: the raw log.
-        protocol: a protocol, its name, or None to pick one that fits the log.
-        vocabulary: the catalogue of a trained model that is to be tested on this log; None learns it from the
-            training part.
-        **parameters: single parameters of the protocol by part, for example ``cleaning={"k_core": 5}`` and
+        protocol: a protocol, its name, or None to choose one that fits the log.
+        vocabulary: the catalogue of a fitted model to test on this log; None learns the catalogue from the training
+            part.
+        **parameters: parameters of the protocol by part, for example ``cleaning={"k_core": 5}`` and
             ``split={"test_days": 7}``; ``split="ratio"`` chooses another split.
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.
-        ParameterError: ``events`` is not a log that was read, or parameters break their rules, have no effect or do not
-            fit the log; all are reported together.
-        EmptyDataError: nothing is left to learn from or to test on; the message says at which step.
+        ParameterError: ``events`` is not an ``Events``, or parameters break their rules, have no effect or do not fit
+            the log; all are reported together.
+        EmptyDataError: no training or test data are left; the message names the step.
     """
     if not isinstance(events, Events):
         raise ParameterError(f"events: must be a log, got {type(events).__name__}; read it first: segue.read(...)")
@@ -77,14 +77,14 @@ def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Voc
 
 @dataclass(frozen=True, eq=False)
 class WholeLog:
-    """A log that is cleaned, with nothing held out.
+    """A cleaned log with nothing held out.
 
     Attributes:
-        protocol: how it was cleaned.
+        protocol: the protocol that it was cleaned with.
         fingerprint: hash of the raw log.
         train: all its sessions; their vocabulary is the catalogue.
-        stages: what each step left, with statistics.
-        notes: what was decided on the way, one sentence each; those of the reader come first.
+        stages: statistics after each step.
+        notes: notes on the preparation, one sentence each; notes of the reader come first.
     """
 
     protocol: Protocol
@@ -95,18 +95,18 @@ class WholeLog:
 
 
 def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
-    """Clean and encode a log for a model that learns from all of it.
+    """Clean and encode a log for a model that is trained on the whole log.
 
-    The cleaning steps are those of the protocol, in its order; those that act on training sessions act on all sessions.
-    Nothing is held out, and a log with parts of its own is used as a whole.
+    The cleaning steps of the protocol run in its order; steps that act on training sessions act on all sessions.
+    Nothing is held out; a predefined split is ignored.
 
     Args:
         events: the raw log.
-        protocol: its cleaning steps are taken; its split, cases and metrics are not used.
+        protocol: only its cleaning steps are used; its split, cases and metrics are ignored.
 
     Raises:
-        ParameterError: a step needs what the log does not have.
-        EmptyDataError: a step left nothing.
+        ParameterError: a step requires a column that the log does not have.
+        EmptyDataError: a step dropped all events.
     """
     with noted(events.notes):
         return _prepare_whole(events, protocol)
@@ -123,17 +123,17 @@ def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
 
 
 def _with_users(events: Events) -> Events:
-    """Name the user of each event also where the users' histories are the sessions."""
+    """Add the user of each event if sessions are user histories."""
     if events.unit != "user" or USER in events.frame.columns:
         return events
     return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
 
 
 def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
-    """Tell apart visits that have one id in several parts of a given split: each file may count from 1.
+    """Separate sessions with equal ids in several parts of a predefined split, because each file may count from 1.
 
     Returns:
-        The log, what was done to it, and how many of those ids are one visit that the split cut, as the times show.
+        The log, notes on the change, and the number of ids whose training and test events overlap in time.
     """
     frame = events.frame
     if events.unit == "user" or not events.has_parts:
@@ -141,13 +141,13 @@ def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     shared = frame.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1)["session"]
     if shared.is_empty():
         return frame, [], 0
-    note = f"{len(shared):,} session ids stand in several parts of the split and are taken as different sessions"
+    note = f"{len(shared):,} session ids occur in several parts of the split; they are treated as different sessions"
     overlapping = _overlapping(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
     return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], overlapping
 
 
 def _with_ids_of(train: Sessions, events: Events) -> Sessions:
-    """Give sessions of the training part that were told apart from those of other parts their own ids back."""
+    """Restore the original ids of training sessions that ``_distinct_sessions`` renamed."""
     assert train.ids is not None
     ids = train.ids.str.strip_prefix("train/").cast(events.frame.schema[SESSION])
     return replace(train, keys=ids.to_frame())
@@ -162,7 +162,7 @@ def _overlapping(frame: pl.DataFrame) -> int:
 
 
 def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
-    """Encode what is held out, and note what is left of it; a validation part without a case is left out."""
+    """Encode the held-out parts and record their statistics; a validation part without cases is omitted."""
     protocol, parts = pipeline.protocol, pipeline.parts
     before_test = ("train", "valid") if protocol.feeds_valid else ("train",)
     encoded = {
@@ -172,7 +172,7 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
             vocabulary,
             targets=protocol.cases.targets,
             exclude_seen=protocol.cases.exclude_seen,
-            repeats=protocol.cases.repeats,
+            repeat_targets=protocol.cases.repeat_targets,
             label=protocol.cases.label if protocol.ranking.labeled else None,
         )
         for part, earlier in (("valid", ("train",)), ("test", before_test))
@@ -182,18 +182,18 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
     for part, (_, left) in encoded.items():
         pipeline.replace_part(part, left)
     for part in encoded:
-        why = "events on items that training does not hold, and sessions without a case"
+        why = "events on items that are not in training, and sessions without a case"
         pipeline.record("encode", part, why, dropped[part])
     if not len(encoded["test"][0]):
         raise EmptyDataError(
-            "no test case is left: no test event is on an item that training holds and has an event before it; "
+            "no test case is left: no test event is on an item of the training part and has an earlier event; "
             "loosen the protocol's filters or change protocol.split"
         )
     return {part: _labelled(cases, protocol) for part, (cases, _) in encoded.items() if len(cases)}
 
 
 def _labelled(cases: Cases, protocol: Protocol) -> Cases:
-    """Turn what the log says of each target into 1 for liked and 0 for not, where the protocol says how."""
+    """Convert labels to 1 and 0 if the protocol has a threshold."""
     threshold = protocol.cases.label_threshold
     if cases.labels is None or threshold is None:
         return cases
@@ -201,18 +201,18 @@ def _labelled(cases: Cases, protocol: Protocol) -> Cases:
 
 
 def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
-    """Say what a reader of the results should know."""
+    """Return notes for readers of the results."""
     protocol = pipeline.protocol
     notes = []
     lost = {stage.part: stage.dropped for stage in pipeline.stages if stage.step == "encode" and stage.dropped}
     if lost:
         counts = " and ".join(f"{events:,} {part} events" for part, events in lost.items())
-        notes.append(f"{counts} are in no case: their item is not in training, or they are alone in their session")
+        notes.append(f"{counts} are not used: their item is not in training, or their session has no other event")
     if events.has_parts and protocol.split.kind != "given":
-        notes.append(f"the log's own split is not used; split '{protocol.split.kind}' makes another")
+        notes.append(f"the predefined split of the log is ignored; split '{protocol.split.kind}' is used instead")
     if not protocol.split.test_is_disjoint:
         notes.append(
-            "validation and test are the same events: a model that chooses its epoch by them looks better than it is"
+            "validation and test are the same events: a model that selects its epoch on them looks better than it is"
         )
     notes += pipeline.notes
     if "valid" not in cases and not pipeline.notes:

@@ -12,10 +12,10 @@ from segue.protocols.cases import CaseRules
 from segue.protocols.cleaning import Cleaning
 from segue.protocols.ranking import USER_METRICS, Ranking
 from segue.protocols.splits import LastDaysSplit, Split
-from segue.validation import NoEffect, build, idle_parameters
+from segue.validation import NoEffect, build, parameters_without_effect
 
 _NOT_PARAMETERS = ("hash", "fingerprint", "headline")
-"""What results and artifacts hold beside the parameters."""
+"""Entries of results and artifacts that are not parameters."""
 
 _GRU4REC: dict[str, Any] = {
     "cleaning": {
@@ -64,22 +64,21 @@ class Protocol(Section):
     """The named protocols."""
 
     name: str = "custom"
-    """Name of the protocol that this one started from. It is not part of the hash."""
+    """Name of the protocol that this protocol started from. Not part of the hash."""
     cleaning: Cleaning = Cleaning()
-    """What is dropped from the log."""
+    """The events to drop from the log."""
     split: Split = LastDaysSplit()
     """How test and validation are held out: sessions that end in the last days, the last event of each session, the
-    last share of the sessions, a share of the events, the events after one moment, the log's own column part, or all
-    there is."""
+    last share of the sessions, a share of the events, the events after one moment, the predefined split of the log, or
+    the whole log."""
     ranking: Ranking = Ranking()
     """How the targets are ranked and measured."""
     cases: CaseRules = CaseRules()
-    """Which held-out events are predicted, and from what."""
+    """Which held-out events are predicted, and from which input."""
     valid_metric: str | None = None
-    """Metric by which the best epoch is chosen; none leaves it to each model's training.metric. It is not part of the
-    hash."""
+    """Validation metric that selects the best epoch; none uses training.metric of each model. Not part of the hash."""
     decimals: int = Field(4, ge=1, le=10)
-    """Decimal places in tables. It is not part of the hash."""
+    """Decimal places in tables. Not part of the hash."""
 
     @field_validator("split", mode="before")
     @classmethod
@@ -97,7 +96,7 @@ class Protocol(Section):
             no_effect = "because cleaning.order has no step 'hold-out-valid'", "remove it, or add the step"
             names = split.model_dump(exclude_defaults=True)
             if found := {name: no_effect for name in names if name.startswith("valid_")}:
-                raise idle_parameters(split, found)
+                raise parameters_without_effect(split, found)
         return split
 
     @field_validator("cases")
@@ -107,21 +106,21 @@ class Protocol(Section):
         found: dict[str, NoEffect] = {}
         if ranking is not None and not ranking.labeled:
             names = cases.model_dump(include={"label", "label_threshold"}, exclude_defaults=True)
-            reason = f"with ranking.candidates '{ranking.candidates}', as it belongs to 'labeled'"
+            reason = f"with ranking.candidates '{ranking.candidates}', because it belongs to 'labeled'"
             found |= dict.fromkeys(names, (reason, "remove it, or set ranking.candidates=labeled"))
         fed = split is None or (split.divides_sessions and split.has_validation and split.test_is_disjoint)
         if not cases.feed_valid and not fed:
-            reason = f"with split '{split.kind}', where no session has events for both validation and the test"
+            reason = f"with split '{split.kind}', where no session has both validation and test events"
             found["feed_valid"] = reason, "remove it"
         if found:
-            raise idle_parameters(cases, found)
+            raise parameters_without_effect(cases, found)
         return cases
 
     _selects_epochs = field_validator("valid_metric")(selection_metric)
 
     @classmethod
     def named(cls, name: str, parameters: Mapping[str, Any] | None = None) -> "Protocol":
-        """Return a named protocol with single parameters on top.
+        """Return a named protocol with some parameters changed.
 
         Args:
             name: one of ``presets``.
@@ -143,11 +142,11 @@ class Protocol(Section):
 
     @classmethod
     def of(cls, described: Mapping[str, Any], place: object = "protocol") -> "Protocol":
-        """Return the protocol that ``Dataset.describe`` put into results and artifacts.
+        """Return the protocol that results and artifacts store.
 
         Args:
-            described: what was put there.
-            place: where it is, for messages.
+            described: the stored mapping, from ``Dataset.describe``.
+            place: its location, for messages.
 
         Raises:
             ArtifactError: an earlier version wrote it.
@@ -158,7 +157,7 @@ class Protocol(Section):
         return build(cls, "protocol", parameters=parameters)
 
     def changed(self, parameters: Mapping[str, Any]) -> "Protocol":
-        """Return this protocol with single parameters on top; see ``named``.
+        """Return this protocol with some parameters changed; see ``named``.
 
         Raises:
             UnknownNameError: there is no such parameter.
@@ -177,11 +176,11 @@ class Protocol(Section):
 
     @property
     def feeds_valid(self) -> bool:
-        """Whether validation events come before those of the test; not where they are the very same events."""
+        """Whether validation events are input of test cases; never if validation and test are the same events."""
         return self.cases.feed_valid and self.split.test_is_disjoint
 
     def hashed_parameters(self) -> dict[str, Any]:
-        """Return the parameters that change a figure, ready for JSON; of the steps those that do something."""
+        """Return the parameters that affect results, ready for JSON; steps without effect are omitted."""
         cleaning = self.cleaning.hashed_parameters()
         if not self.split.has_validation:
             cleaning["order"] = [step for step in cleaning["order"] if step != "hold-out-valid"]
@@ -194,13 +193,13 @@ class Protocol(Section):
 
 
 def check_nested(described: Mapping[str, Any], place: object) -> None:
-    """Refuse a protocol as earlier versions wrote it, with all parameters on one level.
+    """Refuse a protocol in the format of earlier versions, with all parameters on one level.
 
     Raises:
         ArtifactError: ``described`` is one.
     """
     if "steps" in described or isinstance(described.get("split"), str):
         raise ArtifactError(
-            f"{place}: an earlier version of segue wrote it, whose protocols had all parameters on one level; prepare "
-            "the log, or run the models, again with this version"
+            f"{place}: was written by an earlier version of segue, whose protocols had all parameters on one level; "
+            "prepare the log, or run the models, again with this version"
         )

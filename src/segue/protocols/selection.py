@@ -1,4 +1,4 @@
-"""Which protocol fits a log, and what a protocol asks of a log that it does not have."""
+"""Choose a protocol that fits a log, and check that the log has what the protocol requires."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _OWN_SPLIT: Mapping[str, Any] = {
     "cleaning": {"k_core": 1, "min_support": 1, "min_length": 1},
     "cases": {"targets": "every-next"},
 }
-"""A log's own split is taken without filters; whoever wants a filter asks for it."""
+"""Settings for a log with a predefined split: no filters unless requested."""
 
 
 _RARE_REPEATS = 0.01
@@ -26,11 +26,11 @@ _RARE_REPEATS = 0.01
 def choose(
     events: Events, protocol: Protocol | str | None, parameters: Mapping[str, Any]
 ) -> tuple[Protocol, list[str]]:
-    """Return the protocol that fits a log and a request, and what was decided.
+    """Return the protocol that fits a log and a request, and notes on the choice.
 
-    A ``Protocol`` is taken as it is. A name, or None, is fitted to the log: a given split replaces the protocol's own
-    and turns its filters off, unless they are asked for by parameters. With None, items seen before are excluded only
-    if the log hardly repeats items.
+    A ``Protocol`` is used unchanged. A name, or None, is adapted to the log: a predefined split replaces the split of
+    the protocol and turns its filters off, except filters that ``parameters`` sets. With None, items
+    seen before are excluded only if the log hardly repeats items.
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.
@@ -64,7 +64,7 @@ def _split_of(
     if _names_split(parameters):
         return Protocol.named(name, parameters), []
     if events.has_parts:
-        note = "the log's own split is taken as it is; filters run only if they are asked for"
+        note = "the predefined split of the log is used; filters run only if you set them"
         return Protocol.named(name, merge(_OWN_SPLIT, parameters)), [note]
     usual = Protocol.presets.get(name, {}).get("split")
     if protocol is None and not events.has_time and isinstance(usual, str) and SPLITS[usual].needs_times:
@@ -77,44 +77,59 @@ def _split_of(
 
 
 def _names_split(parameters: Mapping[str, Any]) -> bool:
-    """Tell whether parameters choose a split, and not only change some of its parameters."""
+    """Tell whether parameters choose a split, rather than change parameters of the current split."""
     split = parameters.get("split")
     return split is not None and (not isinstance(split, Mapping) or KIND in split)
 
 
 def default_protocol(events: Events, parameters: Mapping[str, Any] | None = None) -> str:
-    """Return the name of the protocol for a kind of log: sessions, or users' histories."""
+    """Return the name of the default protocol for a log of sessions or of user histories."""
     cleaning = (parameters or {}).get("cleaning")
     cut_into_sessions = isinstance(cleaning, Mapping) and cleaning.get("session_gap") is not None
     return "leave-one-out" if events.unit == "user" and not cut_into_sessions else "session-next"
 
 
 def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
-    """Refuse a protocol that needs more than a log has.
+    """Check that a log has the columns that a protocol requires.
 
     Args:
         events: the log.
-        protocol: how it is to be prepared and measured.
-        trained: the model is trained already, so that the log need not hold a training part.
+        protocol: the protocol to prepare it with.
+        trained: whether the model is already fitted, so that the log needs no training part.
 
     Raises:
-        ParameterError: a split or a step needs what the log does not have; all of it is reported together.
+        ParameterError: the log lacks something that a split or a step requires; all problems are reported together.
     """
     problems = []
     if protocol.split.kind == "given" and not events.has_parts:
         remedy = "test on all of it (--all)" if trained else "choose another split"
         problems.append(f"protocol.split: 'given' needs a log with train and test parts; {remedy}")
     if protocol.split.kind == "whole" and not trained:
-        problems.append("protocol.split: 'whole' leaves nothing to train on; it is for a model that is trained already")
+        problems.append("protocol.split: 'whole' leaves nothing for training; use it only to test a fitted model")
     problems += _label_problems(events, protocol)
     if not events.has_time and protocol.split.needs_times:
         problems.append(
             f"protocol.split: '{protocol.split.kind}' needs times and this log has none; "
-            "choose ratio or last-event, or map the column with the times"
+            "choose ratio or last-event, or map the time column: --columns time=COLUMN"
         )
+    problems += _basket_problems(events, protocol)
     problems += _cleaning_problems(events, protocol)
     if problems:
         raise ParameterError("\n".join(problems))
+
+
+def _basket_problems(events: Events, protocol: Protocol) -> Iterator[str]:
+    """Report what is to be done with baskets on a log without times, or by a split that divides them."""
+    split, targets = protocol.split, protocol.cases.targets
+    wanted = {"split.baskets": split.kind == "last-event" and split.baskets, "cases.targets": targets == "next-basket"}
+    for name in (name for name, given in wanted.items() if given and not events.has_time):
+        yield (
+            f"protocol.{name}: baskets are events of equal time and this log has no times; leave it out, or map the "
+            "column with the times"
+        )
+    if targets == "next-basket" and not split.keeps_baskets:
+        remedy = "set protocol.split.baskets=true" if split.kind == "last-event" else "choose another split"
+        yield f"protocol.cases.targets: 'next-basket' needs whole baskets, which '{split.kind}' divides; {remedy}"
 
 
 def check_cleaning(events: Events, protocol: Protocol) -> None:
@@ -131,15 +146,15 @@ def check_cleaning(events: Events, protocol: Protocol) -> None:
 def _cleaning_problems(events: Events, protocol: Protocol) -> Iterator[str]:
     if not events.has_time:
         yield from (
-            f"protocol.cleaning.{parameter}: needs times and this log has none; leave it out, or map the column with "
-            "the times"
+            f"protocol.cleaning.{parameter}: needs times and this log has none; remove it, or map the time column: "
+            "--columns time=COLUMN"
             for parameter in protocol.cleaning.timed_parameters()
         )
     yield from _missing_columns(events, protocol)
 
 
 def _missing_columns(events: Events, protocol: Protocol) -> Iterator[str]:
-    """Report filters by value on columns that the log does not have, or whose values are no numbers."""
+    """Report filters by value on columns that the log does not have or that are not numeric."""
     schema = events.frame.schema
     for parameter in ("value_interval", "value_among"):
         for name in getattr(protocol.cleaning, parameter):
@@ -148,29 +163,32 @@ def _missing_columns(events: Events, protocol: Protocol) -> Iterator[str]:
                 yield f"protocol.cleaning.{parameter}: must name columns of the log, got '{name}'; it has {has}"
             elif parameter == "value_interval" and not (schema[name].is_numeric() or schema[name].is_temporal()):
                 yield (
-                    f"protocol.cleaning.value_interval: must name columns of numbers, got '{name}', which is text; "
+                    f"protocol.cleaning.value_interval: must name numeric columns, got '{name}', which is text; "
                     "list the values to keep in protocol.cleaning.value_among"
                 )
 
 
 def metric_problems(ranking: Ranking) -> Iterator[str]:
-    """Report metrics that do not fit the candidates: those of values need labels, the others need ranks."""
+    """Report metrics that do not fit the candidates: value metrics need labels, all others need ranks."""
     if are_value_metrics(MetricName.parse_all(ranking.metrics)) != ranking.labeled:
         got = ", ".join(ranking.metrics)
         yield (
-            f"protocol.ranking.metrics: must be of {', '.join(VALUE_METRICS)} with candidates 'labeled', got {got}"
+            f"protocol.ranking.metrics: must be among {', '.join(VALUE_METRICS)} with candidates 'labeled', got {got}"
             if ranking.labeled
             else f"protocol.ranking.metrics: {got} compare a score with a label; set candidates to labeled"
         )
 
 
 def _label_problems(events: Events, protocol: Protocol) -> Iterator[str]:
-    """Report what keeps held-out events from being measured against their labels."""
+    """Report problems with metrics and labels."""
     yield from metric_problems(protocol.ranking)
     if not protocol.ranking.labeled:
         return
-    if protocol.cases.targets == "together":
-        yield "protocol.cases.targets: must be every-next, first or last with candidates 'labeled', got 'together'"
+    if protocol.cases.targets in ("together", "next-basket"):
+        yield (
+            "protocol.cases.targets: must be every-next, first or last with candidates 'labeled', got "
+            f"'{protocol.cases.targets}'"
+        )
     dtype = events.frame.schema.get(protocol.cases.label)
     if dtype is None or not dtype.is_numeric():
         numeric = [name for name, kind in events.frame.schema.items() if kind.is_numeric()]

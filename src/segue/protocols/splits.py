@@ -1,111 +1,64 @@
 """The splits of a protocol: how test and validation are held out, each with its own parameters."""
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from segue.parameters import KIND, Section
+from segue.parameters import KIND
 from segue.protocols import holdout
+from segue.protocols.base_split import BaseSplit, OrderedSplit
 from segue.protocols.holdout import GroupBy, SplitLog
-from segue.rng import generator
-from segue.validation import idle
-
-
-class BaseSplit(Section, ABC):
-    """A rule that holds out the test part, and the validation part from the rest.
-
-    Parameters whose names begin with ``valid_`` matter only where a validation part is held out.
-    """
-
-    needs_times: ClassVar[bool] = False
-    """Whether the rule makes no sense on a log without times."""
-    divides_sessions: ClassVar[bool] = False
-    """Whether a session can have events in several parts, so that a test case is fed those of earlier parts."""
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether a validation part is held out."""
-        return True
-
-    @property
-    def test_is_disjoint(self) -> bool:
-        """Whether the events of the test are others than those of validation."""
-        return True
-
-    @abstractmethod
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
-        """Hold out the test part of an ordered log."""
-
-    @abstractmethod
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
-        """Hold out the validation part of what is left for training, ``log``; ``test`` is the test part."""
-
-    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
-        """Return the parameters that change a figure, ready for JSON, where a validation part is held out or not."""
-        values = self.model_dump(mode="json")
-        return {name: value for name, value in values.items() if validated or not name.startswith("valid_")}
-
-
-class OrderedSplit(BaseSplit):
-    """A split that holds out the last events, in order of time, or random ones."""
-
-    divides_sessions: ClassVar[bool] = True
-
-    order: Literal["time", "random"] = "time"
-    """time: the last events are held out. random: random events are, which leaks future events into training."""
-    seed: int = Field(0, ge=0)
-    """Seed of the draw in random order."""
-
-    @field_validator("seed")
-    @classmethod
-    def _seed_of_a_draw(cls, seed: int, info: Any) -> int:
-        if seed and info.data.get("order") == "time":
-            raise idle("with order=time, where nothing is drawn", "remove it, or set order=random")
-        return seed
-
-    def _draw(self, part: str) -> np.random.Generator | None:
-        """Return what draws the events to hold out; None where they are the last ones."""
-        return generator(self.seed, "split", part) if self.order == "random" else None
+from segue.validation import without_effect
 
 
 class LastDaysSplit(BaseSplit):
     """Hold out the sessions that end in the last days of the log."""
 
+    validation_parameter: ClassVar[str] = "valid_days"
     needs_times: ClassVar[bool] = True
 
     kind: Literal["last-days"] = "last-days"
     test_days: float = Field(1.0, gt=0)
     """Length of the test part in days of 24 hours."""
     valid_days: float = Field(1.0, ge=0)
-    """Length of the validation part, which lies before it; 0 holds out none."""
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether the validation part has any length."""
-        return self.valid_days > 0
+    """Length of the validation part, directly before the test part, in days; 0 means no validation part."""
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out the sessions that end in the last ``test_days``."""
         return holdout.last_days(log, self.test_days)
 
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
-        """Hold out those of the rest that end in its last ``valid_days``."""
+        """Hold out the remaining sessions that end in the last ``valid_days`` of the remaining log."""
         return holdout.last_days(log, self.valid_days)
 
 
 class LastEventSplit(OrderedSplit):
     """Hold out one or two events of each session."""
 
+    validation_parameter: ClassVar[str] = "leave"
+    overlaps_in_time: ClassVar[bool] = True
     kind: Literal["last-event"] = "last-event"
     leave: Literal["valid_and_test", "valid_only", "test_only"] = "valid_and_test"
     """valid_and_test: the last event is for the test, the one before it for validation. valid_only: the last event is
     for both. test_only: the last event is for the test, and there is no validation part."""
+    baskets: bool = False
+    """Instead of the last event hold out the last basket, all events with the time of the last one."""
+
+    @field_validator("baskets")
+    @classmethod
+    def _baskets_in_order(cls, baskets: bool, info: Any) -> bool:
+        if baskets and info.data.get("order") == "random":
+            raise without_effect("with order=random, where single events are sampled", "remove it, or set order=time")
+        return baskets
+
+    @property
+    def keeps_baskets(self) -> bool:
+        """Whether baskets are held out."""
+        return self.baskets
 
     @property
     def has_validation(self) -> bool:
@@ -118,14 +71,24 @@ class LastEventSplit(OrderedSplit):
         return self.leave != "valid_only"
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
-        """Hold out an event of each session that keeps one for training; shorter sessions are trained on only."""
-        return holdout.last_event(log, 3 if self.leave == "valid_and_test" else 2, rng=self._draw("test"))
+        """Hold out an event of each session that keeps one for training; shorter ones are used for training only."""
+        return self._last(log, 3 if self.leave == "valid_and_test" else 2, None, "test")
 
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
-        """Hold out the event before the tested one; or the tested one, or none, where only one event is left out."""
+        """Hold out the event before the test event; with one held-out event, the test event itself or none."""
         if self.leave == "valid_and_test":
-            return holdout.last_event(log, 2, test["session"], self._draw("valid"))
+            return self._last(log, 2, test["session"], "valid")
         return SplitLog(log, test if self.leave == "valid_only" else log.clear())
+
+    def _last(self, log: pl.DataFrame, least: int, among: pl.Series | None, part: str) -> SplitLog:
+        if self.baskets:
+            return holdout.last_basket(log, least, among)
+        return holdout.last_event(log, least, among, self._draw(part))
+
+    def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
+        """Return the parameters that change a figure, without baskets where there are none."""
+        values = super().hashed_parameters(validated=validated)
+        return values if self.baskets else {name: value for name, value in values.items() if name != "baskets"}
 
 
 class RatioSplit(BaseSplit):
@@ -133,14 +96,10 @@ class RatioSplit(BaseSplit):
 
     kind: Literal["ratio"] = "ratio"
     test_share: float = Field(0.1, gt=0, lt=1)
-    """Share of the sessions that are held out for the test, those that end last."""
+    """Share of the sessions to hold out for the test: the sessions that end last."""
     valid_share: float = Field(0.05, ge=0, lt=1)
-    """Share of the remaining sessions that are held out for validation; 0 holds out none."""
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether any share is held out for validation."""
-        return self.valid_share > 0
+    """Share of the remaining sessions to hold out for validation: the sessions that end last; 0 means no validation
+    part."""
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
         """Hold out the last ``test_share`` of the sessions."""
@@ -154,23 +113,24 @@ class RatioSplit(BaseSplit):
 class EventRatioSplit(OrderedSplit):
     """Hold out shares of the events."""
 
+    validation_parameter: ClassVar[str] = "ratios"
     kind: Literal["event-ratio"] = "event-ratio"
     ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
-    """Shares of the events for training, validation and test, on any scale; 0 holds out none."""
+    """Shares of the events for training, validation and test, on any scale; 0 means no validation part."""
     group_by: GroupBy = "user"
-    """Whether shares are taken of the events of each user (or session), or of all events together."""
+    """user: shares of the events of each user (or session). none: shares of all events together."""
 
     @field_validator("ratios")
     @classmethod
     def _something_held_out(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
         if not all(map(math.isfinite, ratios)) or min(ratios) < 0 or ratios[0] == 0 or ratios[2] == 0:
-            raise ValueError("three shares of 0 or more, those of training and test above 0")
+            raise ValueError("three shares of 0 or more, with training and test above 0")
         return ratios
 
     @field_validator("group_by", mode="before")
     @classmethod
     def _none_is_a_choice(cls, group_by: object) -> object:
-        """On a command line ``none`` means no value everywhere else."""
+        """Accept None: on a command line, ``none`` usually means no value."""
         return "none" if group_by is None else group_by
 
     @property
@@ -190,26 +150,26 @@ class EventRatioSplit(OrderedSplit):
         return holdout.share_of_events(log, lambda _: number, self.group_by, self._draw("valid"))
 
     def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
-        """Return the parameters that change a figure, the ratios on one scale."""
+        """Return the parameters that affect results, with ratios that add up to 1."""
         shares = [round(share / sum(self.ratios), 12) for share in self.ratios]
         return {**super().hashed_parameters(validated=validated), "ratios": shares}
 
 
 class GlobalTimeSplit(BaseSplit):
-    """Hold out the events after one moment, the same for everyone."""
+    """Hold out the events after one moment, which is the same for all users."""
 
     needs_times: ClassVar[bool] = True
     divides_sessions: ClassVar[bool] = True
 
     kind: Literal["global-time"] = "global-time"
     test_from: datetime | None = None
-    """The first moment of the test part (ISO 8601, UTC); none takes the last test_share of the events."""
+    """Start of the test part (ISO 8601, UTC); none holds out the last test_share of the events."""
     test_share: float = Field(0.1, gt=0, lt=1)
-    """Share of the events that are held out for the test, unless test_from is set."""
+    """Share of the events to hold out for the test; used without test_from."""
     valid_from: datetime | None = None
-    """With test_from: the first moment of the validation part; none holds out nothing for it."""
+    """Start of the validation part (ISO 8601, UTC); none means no validation part. Used with test_from."""
     valid_share: float = Field(0.05, ge=0, lt=1)
-    """Without test_from: share of the remaining events that are held out for validation; 0 holds out none."""
+    """Share of the remaining events to hold out for validation; 0 means no validation part. Used without test_from."""
 
     _in_utc = field_validator("test_from", "valid_from")(holdout.in_utc)
 
@@ -217,7 +177,7 @@ class GlobalTimeSplit(BaseSplit):
     @classmethod
     def _share_or_moment(cls, share: float, info: Any) -> float:
         if info.data.get("test_from") is not None and share != cls.model_fields[info.field_name].default:
-            raise idle("beside test_from, which decides what is held out", "remove one of them")
+            raise without_effect("with test_from, which decides what is held out", "remove one of them")
         return share
 
     @field_validator("valid_from")
@@ -225,14 +185,14 @@ class GlobalTimeSplit(BaseSplit):
     def _valid_before_test(cls, moment: datetime | None, info: Any) -> datetime | None:
         test = info.data.get("test_from")
         if moment is not None and test is None and "test_from" in info.data:
-            raise idle("without test_from", "set test_from too, or valid_share instead")
+            raise without_effect("without test_from", "also set test_from, or set valid_share instead")
         if moment is not None and test is not None and moment >= test:
             raise ValueError(f"a time before test_from ({test.isoformat()})")
         return moment
 
     @property
     def has_validation(self) -> bool:
-        """Whether a moment, or a share, of validation is named."""
+        """Whether a moment or a share for validation is set."""
         return self.valid_share > 0 if self.test_from is None else self.valid_from is not None
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
@@ -249,36 +209,31 @@ class GlobalTimeSplit(BaseSplit):
 
 
 class GivenSplit(BaseSplit):
-    """Take the parts that the log itself names."""
+    """Use the predefined split of the log."""
 
     divides_sessions: ClassVar[bool] = True
 
     kind: Literal["given"] = "given"
     valid_share: float = Field(0.05, ge=0, lt=1)
-    """Where the log has no validation part, and no session goes on in the test part: share of the training sessions
-    that are held out for validation; 0 holds out none."""
+    """Share of the training sessions to hold out for validation, if the log has no validation part and no session
+    continues in the test part; 0 means no validation part."""
 
     def test_part(self, log: pl.DataFrame) -> SplitLog:
-        """Take the log's own test part."""
+        """Hold out the predefined test part."""
         return holdout.given(log, "test")
 
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
-        """Take the log's own validation part; without one, the end of each tested history or the last sessions."""
+        """Hold out the predefined validation part; without one, the end of each tested history or the last sessions."""
         return holdout.given_validation(log, test, self.valid_share)
 
 
 class WholeSplit(BaseSplit):
-    """Test on everything; for a model that is trained already."""
+    """Test on the whole log; for models that are already fitted."""
 
     kind: Literal["whole"] = "whole"
 
-    @property
-    def has_validation(self) -> bool:
-        """There is no validation part."""
-        return False
-
     def test_part(self, log: pl.DataFrame) -> SplitLog:
-        """Hold out all there is."""
+        """Hold out all events."""
         return SplitLog(log.clear(), log)
 
     def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
@@ -290,7 +245,7 @@ Split = Annotated[
     LastDaysSplit | LastEventSplit | RatioSplit | EventRatioSplit | GlobalTimeSplit | GivenSplit | WholeSplit,
     Field(discriminator=KIND),
 ]
-"""Any of the splits, told apart by ``kind``."""
+"""Union of the splits, discriminated by ``kind``."""
 
 SPLITS: Mapping[str, type[BaseSplit]] = {
     split.model_fields[KIND].default: split for split in get_args(get_args(Split)[0])

@@ -1,4 +1,4 @@
-"""RecBole's configuration files and atomic files: read as they are, and run here.
+"""RecBole's configuration files, converted to run configurations of segue.
 
 ``load_recbole`` turns a RecBole configuration into a ``RunConfig``. Settings that are ignored are noted with the
 reason; settings that contradict each other are refused.
@@ -31,14 +31,14 @@ def load_recbole(
     """Build a run configuration from RecBole's configuration files, and settings and options on top of them.
 
     Args:
-        paths: the files; later ones go on top of earlier ones.
-        options: fields of ``RunConfig``; one that is None was not given. Models may have RecBole's names.
+        paths: the files; later files override earlier files.
+        options: fields of ``RunConfig``; None means not given. Models may have RecBole's names.
         settings: settings of RecBole, which override those of the files. Text such as ``"0.01"`` or ``"[5, 10]"`` that
             is a Python literal is taken as its value, as in RecBole's ``config_dict`` and on its command line.
 
     Raises:
         ParameterError: a file cannot be read, settings contradict each other, or a value breaks its rule.
-        UnknownNameError: a model or a metric has no counterpart here.
+        UnknownNameError: a model or a metric has no counterpart in segue.
     """
     wishes = {name: value for name, value in options.items() if value is not None}
     if "protocol" in wishes:
@@ -89,8 +89,8 @@ def _kind(models: Sequence[Counterpart]) -> Kind:
     names = {kind: [one.segue for one in models if one.kind == kind] for kind in ("general", "sequential")}
     if all(names.values()):
         raise ParameterError(
-            f"--model: RecBole tests general models ({', '.join(names['general'])}) and sequential ones "
-            f"({', '.join(names['sequential'])}) in different ways; run them apart"
+            f"--model: RecBole tests general models ({', '.join(names['general'])}) and sequential models "
+            f"({', '.join(names['sequential'])}) differently; run them separately"
         )
     return models[0].kind
 
@@ -101,7 +101,7 @@ def _precision(given: Given) -> str:
 
 
 def _remarks(given: Given, models: Sequence[Counterpart], kind: Kind) -> Iterator[str]:
-    """Say what is done otherwise than in RecBole, then what becomes of the settings that nothing asked for."""
+    """Yield notes on differences from RecBole, then on settings that were not used."""
     yield from remarks_on_protocol(given, kind)
     for model in models:
         yield from remarks_on(model, given)
@@ -113,14 +113,14 @@ def _remarks(given: Given, models: Sequence[Counterpart], kind: Kind) -> Iterato
 
 
 def _fate(name: str, unheard: Mapping[str, str], models: Sequence[Counterpart]) -> str:
-    """Say what becomes of a setting that nothing asked for, and why."""
+    """Describe how an unused setting is handled, and why."""
     reason = unheard.get(name, unheard.get(name.partition(".")[0]))
     if reason is not None:
         return f"not honoured, {reason}"
     if name not in SETTINGS:
-        return "no counterpart, nothing is known here of such a setting"
+        return "no counterpart, the setting is unknown"
     if SETTINGS[name].fate == "honoured":
-        return f"no effect, nothing in a run of {', '.join(model.segue for model in models)} depends on it"
+        return f"no effect on a run of {', '.join(model.segue for model in models)}"
     return f"{SETTINGS[name].fate}, {SETTINGS[name].becomes}"
 
 
@@ -141,14 +141,14 @@ _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+")
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as a number, as RecBole does; for PyYAML alone it is text."""
+    """Reads 1e-3 as a number, as RecBole does; plain PyYAML reads it as text."""
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 
 def _read_files(paths: Sequence[Path]) -> dict[str, Any]:
-    """Return the settings of all files; one that several files hold is taken whole from the last of them.
+    """Return the settings of all files; if several files contain a setting, the last file wins.
 
     Raises:
         ParameterError: a file cannot be read, or is not a list of names and values.

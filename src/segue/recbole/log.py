@@ -1,4 +1,4 @@
-"""Settings of RecBole's data -> the log, its columns and what is dropped from it."""
+"""Settings of RecBole's data -> the log, its columns and its cleaning."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ _EVERYTHING = "[0,inf)"
 
 
 class Log:
-    """What the settings say of the log.
+    """The settings of the log.
 
     Args:
         given: the settings.
-        kind: general models need no times, unless something else asks for them.
+        kind: general models need no times, unless other settings do.
 
     Raises:
-        ParameterError: settings contradict each other, or ask for what is not there.
+        ParameterError: settings contradict each other, or need a column that is not loaded.
     """
 
     def __init__(self, given: Given, kind: Kind) -> None:
@@ -46,7 +46,7 @@ class Log:
         return dict(self._fields)
 
     def label(self) -> dict[str, Any]:
-        """Return what labels an event: parameters of the cases of a protocol whose candidates are labeled.
+        """Return the case rules for labels.
 
         Raises:
             ParameterError: the threshold names more than one field.
@@ -62,10 +62,10 @@ class Log:
         return {"label": RATING, "label_threshold": value}
 
     def filters(self) -> dict[str, Any]:
-        """Return the cleaning of a protocol; with a given split RecBole filters nothing.
+        """Return the cleaning of the protocol; RecBole does not filter a predefined split.
 
         Raises:
-            ParameterError: a filter and the labels want different columns in one role.
+            ParameterError: a filter and the labels need different columns in the same role.
         """
         if self.benchmark:
             return {}
@@ -86,13 +86,13 @@ class Log:
         name = self._given.take("TIME_FIELD")
         if self._loaded is not None and name not in self._loaded:
             raise ParameterError(
-                f"load_col.inter: must contain the TIME_FIELD '{name}', for events are put in the order of time, got "
+                f"load_col.inter: must contain the TIME_FIELD '{name}', because events are ordered by time, got "
                 f"{typed(sorted(self._loaded))}"
             )
         self._fields[TIME] = name
 
     def _column(self, name: str) -> str:
-        """Return the name that a field has in the log, and see to it that it has it."""
+        """Return the name of a field in the log, and map its role."""
         roles = {TIME: self._given.take("TIME_FIELD"), RATING: self._given.take("RATING_FIELD"), **self._fields}
         for role, field in roles.items():
             if name == field:
@@ -103,17 +103,18 @@ class Log:
                 return role
         if name in COLUMN_ALIASES:
             raise ParameterError(
-                f"val_interval: cannot filter by '{name}' where the {name} is '{self._fields.get(name)}'; rename one"
+                f"val_interval: cannot filter by '{name}' because the {name} column is '{self._fields.get(name)}'; "
+                "rename one of the two"
             )
         return name
 
 
 def place(given: Given, asked: str | None) -> tuple[str | None, str | None]:
-    """Return the log, and its format where it is sure.
+    """Return the log, and its format if it is known.
 
     Args:
         given: the settings.
-        asked: the log of the command line, which goes before that of the files.
+        asked: the log from the command line, which overrides the log of the files.
     """
     name, folder = given.take("dataset"), Path(str(given.take("data_path")))
     if asked is not None or name is None:
@@ -125,7 +126,7 @@ def place(given: Given, asked: str | None) -> tuple[str | None, str | None]:
 
 
 def _loaded(given: Given) -> set[str] | None:
-    """Return the fields of the events that are to be loaded, or None for all."""
+    """Return the fields of the events to load, or None for all."""
     if not given.has("load_col"):
         return None
     columns = given.take("load_col")
@@ -138,21 +139,21 @@ def _loaded(given: Given) -> set[str] | None:
 
 
 def _check_form(given: Given) -> None:
-    """Refuse files of another form."""
+    """Refuse files in another format."""
     for name, rule, value in (
         ("field_separator", "a tab", "\t"),
-        ("seq_separator", "a blank", " "),
+        ("seq_separator", "a space", " "),
         ("encoding", "utf-8", "utf-8"),
     ):
         if str(given.take(name)).lower() != value:
-            raise ParameterError(f"{name}: must be {rule}, got {typed(given.take(name))}; write the files anew")
+            raise ParameterError(f"{name}: must be {rule}, got {typed(given.take(name))}; convert the files")
 
 
 def _benchmark(given: Given) -> bool:
-    """Tell whether the log comes with its split.
+    """Tell whether the log has a predefined split.
 
     Raises:
-        ParameterError: the parts have names by which their files are not found.
+        ParameterError: the names of the parts are not supported.
     """
     names = given.take("benchmark_filename")
     if names is None:
@@ -165,7 +166,7 @@ def _benchmark(given: Given) -> bool:
     ):
         rule = "; ".join(" or ".join(usual) for usual in parts)
         raise ParameterError(
-            f"benchmark_filename: must be three names, of training, validation and test ({rule}), got {typed(names)}; "
+            f"benchmark_filename: must be the names of training, validation and test ({rule}), got {typed(names)}; "
             "rename the files"
         )
     return True

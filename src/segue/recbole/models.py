@@ -1,4 +1,4 @@
-"""RecBole's models: which model here is the counterpart of each, and where its parameters go."""
+"""RecBole's models: their counterparts in segue, and the mapping of their parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,24 +8,24 @@ from segue.errors import UnknownNameError
 from segue.models.registry import model_names
 
 Kind = Literal["general", "sequential"]
-"""General models are tested by user, with all held-out items at once; sequential ones event by event."""
+"""General models are tested once per user, with all held-out items at once; sequential models event by event."""
 
 
 @dataclass(frozen=True)
 class Counterpart:
-    """A model of RecBole, and the one here.
+    """A model of RecBole and its counterpart in segue.
 
     Attributes:
-        recbole: its name there.
-        segue: its name here.
+        recbole: name in RecBole.
+        segue: name in segue.
         kind: how RecBole tests it.
-        trained: which parameters its training section has.
-        parameters: parameter here, RecBole's default, by RecBole's setting; several parameters for a list of values.
+        trained: kind of its training section.
+        parameters: segue's parameter and RecBole's default, by RecBole's setting; several parameters for a list.
         loss: RecBole's default of loss_type.
-        only: settings that have one value alone here.
-        fixed: parameters that make it RecBole's model.
-        unheard: why single settings are not honoured.
-        differs: what else a reader should know.
+        only: settings with only one possible value in segue.
+        fixed: parameters that make the model equal to RecBole's.
+        unheard: settings that are not honoured, with the reason.
+        differs: other differences.
     """
 
     recbole: str
@@ -61,16 +61,15 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "by triple",
         {"embedding_size": ("embedding_size", 64)},
         unheard={
-            "learning_rate": "bpr climbs by plain stochastic gradient descent, whose steps are larger than Adam's",
+            "learning_rate": "bpr uses plain stochastic gradient descent, whose steps are larger than Adam's",
             "train_batch_size": "bpr learns from one triple at a time",
-            "weight_decay": "bpr has a penalty of its own: bpr.regularization",
+            "weight_decay": "use bpr.regularization instead",
             "eval_step": "bpr stops by its train_auc",
             "stopping_step": "bpr stops by its train_auc",
         },
         loss="BPR",
-        differs="users are known by their items alone, those of validation too, and have no factors of their own; "
-        "items have biases; training ends when its own triples are learnt, not by validation, and no later than after "
-        "`epochs`",
+        differs="users have no factors of their own; they are represented by their items, including validation items. "
+        "Training stops by train_auc instead of validation, after at most `epochs`",
     ),
     Counterpart("Pop", "popularity", "general", "not"),
     Counterpart(
@@ -80,7 +79,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
         "not",
         {"k": ("n_neighbours", 100), "shrink": ("damping", 0.0)},
         only={"knn_method": "item"},
-        differs="it looks up the last item of a user, where RecBole adds up what all of them say",
+        differs="scores use only the last item of a user; RecBole sums over all items",
     ),
     Counterpart(
         "GRU4Rec",
@@ -94,7 +93,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "dropout_prob": ("dropout", 0.3),
         },
         fixed=_EVERY_PREFIX,
-        differs="RecBole's follows Tan et al. 2016, as improved-gru4rec does, and not Hidasi et al. 2016",
+        differs="RecBole's GRU4Rec follows Tan et al. 2016, like improved-gru4rec, not Hidasi et al. 2016",
     ),
     Counterpart(
         "SASRec",
@@ -120,7 +119,7 @@ COUNTERPARTS: Sequence[Counterpart] = (
             "ft_ratio": ("training.last_ratio", 0.5),
         },
         fixed={"norm_order": "post"},
-        differs="training goes over windows of events and not over every prefix, which batch_size counts; RecBole "
+        differs="training uses windows of events instead of every prefix; batch_size counts windows; RecBole "
         "normalises the input as well, and has a further layer and item biases at the output",
     ),
     Counterpart(
@@ -159,17 +158,17 @@ COUNTERPARTS: Sequence[Counterpart] = (
         fixed={"user": True, "training": {"positions": "last"}},
     ),
 )
-"""Those that have one."""
+"""RecBole's models with a counterpart in segue."""
 
 _STRANGERS: Mapping[str, Kind] = {"als": "general"}
-"""How a model that RecBole does not have is tested; sequential if it is not named here."""
+"""How models without a counterpart in RecBole are tested; sequential if not listed."""
 
 
 def counterpart(name: str) -> Counterpart:
-    """Return what is known of a model by its name in RecBole or here.
+    """Return the counterpart of a model, by its name in RecBole or segue.
 
     Raises:
-        UnknownNameError: neither knows it.
+        UnknownNameError: there is no such model in either.
     """
     for one in COUNTERPARTS:
         if name in (one.recbole, one.segue):

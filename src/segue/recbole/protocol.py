@@ -42,15 +42,15 @@ def protocol_of(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
     """Return the parameters of the protocol.
 
     Raises:
-        ParameterError: settings contradict each other, or are none of RecBole's.
+        ParameterError: settings contradict each other or are invalid.
         UnknownNameError: there is no such metric.
     """
     metrics = metric_names(given.take("metrics"), given.take("topk"))
     mode = _mode(given)
     if are_values(metrics) != (mode == "labeled"):
         raise ParameterError(
-            f"eval_args.mode: must be labeled for the metrics of values, and only for them, got {mode} with "
-            f"{', '.join(metrics)}; RecBole refuses it, too"
+            f"eval_args.mode: must be labeled for value metrics, and only for them, got {mode} with "
+            f"{', '.join(metrics)}; RecBole also refuses it"
         )
     label = log.label() if mode == "labeled" else {}
     drawn = {"seed": given.take("seed")} if mode not in ("full", "labeled") else {}
@@ -65,23 +65,23 @@ def protocol_of(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
 
 
 def remarks_on_protocol(given: Given, kind: Kind) -> Iterator[str]:
-    """Say what of the evaluation is honoured in part."""
+    """Yield notes on settings of the evaluation that are honoured in part."""
     mode = given.take("eval_args.mode")
     if isinstance(mode, Mapping) and len({str(one) for one in mode.values()}) > 1:
-        yield f"RecBole's eval_args.mode is honoured for the test ({_mode(given)}); validation takes the same"
+        yield f"RecBole's eval_args.mode is honoured for the test ({_mode(given)}); validation uses the same mode"
     if choosing_metric(given.take("valid_metric")) is None:
         yield (
-            f"RecBole's valid_metric ({given.take('valid_metric')}) is not honoured: no epoch is chosen by it, but by "
-            "the metric that each model names itself"
+            f"RecBole's valid_metric ({given.take('valid_metric')}) is not honoured: it cannot select epochs, so the "
+            "training.metric of each model is used"
         )
     if isinstance(given.take("eval_args.split"), Mapping) and "TS" in given.take("eval_args.split"):
-        yield "RecBole's split TS takes the last share of each user for validation; here it begins at one moment"
+        yield "RecBole's split TS validates on the last share of each user; segue on all events after one moment"
     if kind == "sequential" and _name(given, kind) == "RS":
-        yield "RecBole's split RS takes shares of the targets of sequential models; here they are shares of the events"
+        yield "RecBole's split RS takes shares of the targets of sequential models; segue takes shares of the events"
 
 
 def _mode(given: Given) -> str:
-    """Return what the targets of the test are ranked among."""
+    """Return the candidates that targets of the test are ranked among."""
     mode = given.take("eval_args.mode")
     if isinstance(mode, Mapping):
         mode = mode.get("test", mode.get("valid", "full"))
@@ -155,10 +155,10 @@ def _group_by(given: Given) -> str:
 
 
 def _cases(given: Given, kind: Kind, mode: str) -> dict[str, Any]:
-    """Return what is predicted from what, and among which items."""
+    """Return the case rules."""
     repeatable = given.take("repeatable", kind == "sequential")
     if kind == "sequential" and not repeatable:
-        raise ParameterError("repeatable: must be on for sequential models, got false; RecBole refuses it, too")
+        raise ParameterError("repeatable: must be true for sequential models, got false; RecBole also refuses it")
     together = kind == "general" and mode != "labeled"
     return {
         "targets": "together" if together else "every-next",
@@ -167,7 +167,7 @@ def _cases(given: Given, kind: Kind, mode: str) -> dict[str, Any]:
 
 
 def metric_name(text: Any, place: str) -> str:
-    """Return a metric such as ``MRR@10`` as it is written here, ``mrr@10``.
+    """Return segue's name of a metric: ``mrr@10`` for ``MRR@10``.
 
     Raises:
         UnknownNameError: there is no such metric.
@@ -179,7 +179,7 @@ def metric_name(text: Any, place: str) -> str:
 
 
 def choosing_metric(text: Any) -> str | None:
-    """Return the metric of the validation, or None where no epoch can be chosen by it.
+    """Return the validation metric, or None if it cannot select epochs.
 
     Raises:
         UnknownNameError: there is no such metric.
@@ -193,7 +193,7 @@ def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: there is no such metric.
-        ParameterError: ranks and values are to be measured at once, or a cut-off is none.
+        ParameterError: ranking and value metrics are mixed, or a cut-off is invalid.
     """
     texts: Sequence[str] = [metrics] if isinstance(metrics, str) else list(metrics or [])
     cutoffs = [topk] if type(topk) is int else topk
@@ -205,12 +205,13 @@ def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:
     of_values = [name for name in names if name in _VALUES.values()]
     if of_values and len(of_values) < len(names):
         raise ParameterError(
-            f"metrics: must be of ranks or of values, got both ({', '.join(map(str, texts))}); RecBole refuses it, too"
+            f"metrics: must be ranking metrics or value metrics, got both ({', '.join(map(str, texts))}); RecBole "
+            "also refuses it"
         )
     listed = set(_LISTED.values())
     return tuple(dict.fromkeys(f"{name}@{k}" if name in listed else name for name in names for k in cutoffs))
 
 
 def are_values(metrics: Sequence[str]) -> bool:
-    """Tell whether metrics are of scores and labels."""
+    """Tell whether metrics are value metrics."""
     return bool(metrics) and metrics[0] in _VALUES.values()

@@ -1,4 +1,4 @@
-"""Settings of models and of their training -> parameters here."""
+"""Settings of models and of their training -> parameters of segue."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ def parameters_of(model: Counterpart, given: Given) -> dict[str, Any]:
     """Return the parameters of a model.
 
     Raises:
-        ParameterError: settings contradict each other, or are none of RecBole's.
+        ParameterError: settings contradict each other or are invalid.
     """
     training: dict[str, Any] = {}
     if model.trained == "by prefix":
@@ -35,14 +35,14 @@ def parameters_of(model: Counterpart, given: Given) -> dict[str, Any]:
 
 
 def remarks_on(model: Counterpart, given: Given) -> Iterator[str]:
-    """Say what of a model's settings is honoured in part."""
+    """Yield notes on settings of a model that are honoured in part."""
     if model.differs:
         yield f"{model.segue} for RecBole's {model.recbole}: {model.differs}"
     if not model.recbole:
-        yield f"{model.segue}: RecBole has no such model; it has its own parameters"
+        yield f"{model.segue}: has no counterpart in RecBole; it keeps segue's parameters"
     for setting, wanted in model.only.items():
         if (value := given.take(setting, wanted)) != wanted:
-            yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} has {typed(wanted)} there"
+            yield f"RecBole's {setting} ({typed(value)}) is not honoured: {model.segue} uses {typed(wanted)}"
     if model.trained == "by prefix":
         yield from _on_training(given)
 
@@ -65,7 +65,7 @@ def _by_prefix(given: Given, usual_loss: str) -> dict[str, Any]:
 
 
 def _patience(given: Given) -> int | None:
-    """RecBole stops after more than stopping_step validations in a row without a better one."""
+    """Return the patience: RecBole stops after more than stopping_step validations in a row without improvement."""
     step, waited = given.take("eval_step"), given.take("stopping_step")
     return (waited + 1) * step if step > 0 else None
 
@@ -79,8 +79,8 @@ def _loss(given: Given, usual: str) -> dict[str, Any]:
     if asked == "CE":
         if negatives not in (None, "None") and negatives.get("distribution", "uniform") not in (None, "None"):
             raise ParameterError(
-                f"{_NEGATIVES}: must be ~ with the loss_type CE, got {typed(negatives)}: it compares the target with "
-                "all items, and RecBole refuses it, too; leave it out, or set loss_type to BPR"
+                f"{_NEGATIVES}: must be ~ with loss_type CE, which uses all items as negatives, got "
+                f"{typed(negatives)}; RecBole also refuses it; remove it, or set loss_type to BPR"
             )
         return {"loss": _LOSSES[asked]}
     return {"loss": {"kind": _LOSSES[asked], "targets_per_draw": 1, **_negatives(given)}}
@@ -98,7 +98,7 @@ def _negatives(given: Given) -> dict[str, Any]:
     if distribution not in ("uniform", "popularity"):
         raise ParameterError(f"{_NEGATIVES}.distribution: must be uniform or popularity, got {typed(distribution)}")
     if dynamic and candidates < 1:
-        raise ParameterError(f"{_NEGATIVES}.candidate_num: must be at least 1 where dynamic is on, got {candidates}")
+        raise ParameterError(f"{_NEGATIVES}.candidate_num: must be at least 1 if dynamic is true, got {candidates}")
     return {
         "n_samples": number,
         "alpha": alpha if distribution == "popularity" else 0.0,
@@ -109,11 +109,11 @@ def _negatives(given: Given) -> dict[str, Any]:
 def _on_training(given: Given) -> Iterator[str]:
     learner, clip = given.take("learner"), given.take("clip_grad_norm")
     if str(learner).lower() not in _OPTIMIZERS:
-        yield f"RecBole's learner ({typed(learner)}) is not honoured: adamw stands in for it; adagrad is there, too"
+        yield f"RecBole's learner ({typed(learner)}) is not honoured: adamw is used instead; adagrad is also supported"
     if isinstance(clip, Mapping) and clip.get("norm_type", 2) != 2:
-        yield f"RecBole's clip_grad_norm.norm_type ({clip['norm_type']}) is not honoured: the norm is the Euclidean one"
+        yield f"RecBole's clip_grad_norm.norm_type ({clip['norm_type']}) is not honoured: the Euclidean norm is used"
     if given.take("eval_step") < 1:
-        yield "RecBole's eval_step is not honoured: every epoch is validated, and the best one is kept"
+        yield "RecBole's eval_step is not honoured: every epoch is validated, and the best epoch is kept"
 
 
 def _apart(setting: str, names: tuple[str, ...], values: Any) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Atomic, durable writes: a path holds its old content until the new content is complete and on the disk.
+"""Atomic, durable writes: a path keeps its old content until the new content is complete and on the disk.
 
 Functions replace, append to, remove, lock and read files and folders; failed writes raise ``StorageError``.
 """
@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from segue.errors import SegueError, StorageError
 from segue.storage.filesystem import exchange, sync_directory, sync_file, sync_tree
 from segue.storage.scratch import NEW, OLD, scratch_beside
-from segue.storage.scratch import is_unfinished as is_unfinished
 
 T = TypeVar("T")
 

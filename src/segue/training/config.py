@@ -1,4 +1,4 @@
-"""How a neural model is trained: the parameters that all of them share."""
+"""Training parameters that all neural models share."""
 
 from typing import Literal
 
@@ -14,18 +14,18 @@ from segue.parameters import Section
 
 
 class FineTuning(Section):
-    """Training that goes on with a selection of the sessions, to follow a taste that changes (Tan et al. 2016)."""
+    """Further training on a selection of recent sessions, to follow changes in taste (Tan et al. 2016)."""
 
     epochs: int = Field(0, ge=0)
-    """Maximum number of epochs on the selection, after the training on all sessions; 0: no fine-tuning."""
+    """Maximum number of fine-tuning epochs, after the training on all sessions; 0 means no fine-tuning."""
     recent_share: float = Field(0.25, gt=0, le=1)
-    """Share of the sessions that is selected, the most recent ones."""
+    """Share of the sessions to select for fine-tuning: the most recent sessions."""
     last_days: float | None = Field(None, gt=0)
-    """Of these, only sessions that ended in the last days of the log; None: no time limit."""
+    """Select only sessions that ended within this number of days before the end of the log; None means no limit."""
     longest: int | None = Field(None, ge=2)
-    """Of these, only sessions of at most so many events; None: no length limit."""
+    """Maximum session length for fine-tuning; None means no limit."""
     learning_rate: float | None = Field(None, gt=0)
-    """Step size; None takes that of the training before."""
+    """Learning rate of fine-tuning; None uses the learning rate of the main training."""
 
 
 class TrainingConfig(Section):
@@ -34,21 +34,21 @@ class TrainingConfig(Section):
     epochs: int = Field(10, ge=1)
     """Maximum number of epochs."""
     batch_size: int = Field(128, ge=1)
-    """Sessions (or session-parallel lanes) per step."""
+    """Number of sessions, windows or prefixes per step."""
     learning_rate: float = Field(1e-3, gt=0)
-    """Step size of the optimiser, before the schedule."""
+    """Learning rate of the optimizer, before the schedule."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate falls to zero over the whole training; constant keeps it."""
+    """How the learning rate decays to zero over the whole training; constant means no decay."""
     warmup: float = Field(0.0, ge=0, lt=1)
-    """Share of the training over which the learning rate rises from zero."""
+    """Share of the training in which the learning rate increases linearly from zero."""
     clip_norm: float | None = Field(None, gt=0)
-    """Largest gradient norm; None clips nothing."""
+    """Maximum gradient norm; None means no clipping."""
     patience: int | None = Field(3, ge=1)
-    """Epochs without a better validation before training stops; None never stops early."""
+    """Number of epochs without improvement on validation after which training stops; None means no early stopping."""
     metric: str = "mrr@20"
-    """Validation metric that picks the best epoch."""
+    """Validation metric that selects the best epoch."""
     fine_tuning: FineTuning = FineTuning()
-    """A second training, on a selection of the sessions."""
+    """Parameters of fine-tuning."""
     optimizer: Literal["adamw", "adagrad", "mixed"] = "adamw"
     """adamw; adagrad (sparse updates, faster for large catalogues; use a learning_rate near 0.07); or mixed (Adagrad
     for the item embeddings, AdamW for all else)."""
@@ -69,74 +69,75 @@ class Distillation(Section):
     """
 
     weight: float = Field(0.5, gt=0, le=1)
-    """Weight of the soft labels; the rest is that of the labels."""
+    """Weight of the soft labels; the labels have the weight 1 - weight."""
     temperature: float = Field(1.0, gt=0)
-    """Scores of teacher and student are divided by it before their softmax."""
+    """Temperature: divides the scores of teacher and student before the softmax."""
     top: int = Field(50, ge=1)
-    """Items of the teacher that are kept for each event, its best ones."""
+    """Number of best items of the teacher to keep for each event."""
 
 
 class Privileged(Distillation):
-    """A teacher whose context is what comes after the event to predict, latest first (Tan et al. 2016).
+    """Privileged information: a teacher that sees the events after the label, latest first (Tan et al. 2016).
 
-    The teacher is a model of the same kind, trained on the sessions backwards. The last event of a session has nothing
-    after it, and so its label alone.
+    The teacher is a model of the same kind, trained on the reversed sessions. The last event of a session has no later
+    events, so only its label counts.
     """
 
     weight: float = Field(0.0, ge=0, lt=1)
-    """Weight of the soft labels; 0 trains without a teacher."""
+    """Weight of the soft labels; 0 means no teacher."""
 
 
 class SequenceTraining(TrainingConfig):
     """How a sequence encoder is trained."""
 
     positions: Literal["auto", "all", "last"] = "auto"
-    """Where the next item is predicted: at all positions of a window (causal encoders only), or after the last event
-    of every prefix; auto takes all where it can."""
+    """Positions at which the next item is predicted in training. all: every position of a window (causal encoders
+    only). last: the last event of every prefix. auto: all if the encoder is causal, else last."""
     windows: Literal["all", "recent"] = "all"
-    """Sessions longer than a window, trained at all positions: cut into windows, or only the most recent one used."""
+    """How sessions longer than a window are used if training predicts all positions: cut into windows (all), or only
+    the most recent window (recent)."""
     loss: Loss = FullCrossEntropy()
-    """The loss, by name; switching it keeps the parameters that both losses have."""
+    """Name of the loss. If you switch losses, parameters that both losses share keep their values."""
     click_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the events of a prefix that training leaves out; needs positions 'last'."""
+    """Share of the events of a prefix to drop at random in training; needs positions 'last'."""
     privileged: Privileged = Privileged()
-    """A teacher that knows what came after the label."""
+    """Parameters of the teacher that sees the events after the label."""
 
 
 class ListTraining(Section):
-    """How a model that re-ranks goes on to learn from whole lists."""
+    """Training of a re-ranking model on whole lists."""
 
     loss: Literal["listnet", "lambdarank"] | None = None
-    """Listwise loss for a second training phase of the ranker (sequence encoders only), on lists from the retriever;
-    None skips it."""
+    """Listwise loss for a second training phase of the ranker (sequence encoders only), on lists of the retriever;
+    None skips this phase."""
     length: int = Field(50, ge=1)
-    """Items of a training list, the retriever's best ones; the item that followed is put beside them."""
+    """Length of a training list: the best items of the retriever, to which the actual next item is added."""
     epochs: int = Field(3, ge=1)
     """Maximum number of epochs."""
     learning_rate: float | None = Field(None, gt=0)
-    """Step size; None takes that of the ranker's own training."""
+    """Learning rate of the second phase; None uses the learning rate of the first phase."""
 
 
 def fine_tuning_sessions(
     train: Sessions, tuning: FineTuning, place: str = "training.fine_tuning"
 ) -> Int64[np.ndarray, "s"]:
-    """Return the sessions that are selected, in their order.
+    """Return the selected sessions, in their order.
 
     Args:
         train: all sessions, in order of their end.
-        tuning: which of them.
-        place: what stands before the parameters in a message.
+        tuning: the selection.
+        place: prefix of the parameter names in messages.
 
     Raises:
-        ParameterError: days are asked for, and the log has no times.
+        ParameterError: ``last_days`` is set, but the log has no times.
         EmptyDataError: no session of two events or more is left.
     """
     chosen = np.arange(len(train)) >= len(train) - round(tuning.recent_share * len(train))
     if tuning.last_days is not None:
         if train.times is None:
             raise ParameterError(
-                f"{place}.last_days: needs a log with times, got {tuning.last_days:g} for one without; "
-                f"use {place}.recent_share, which goes by the order of the sessions"
+                f"{place}.last_days: needs a log with times and this log has none, got {tuning.last_days:g}; "
+                f"use {place}.recent_share, which needs only the order of the sessions"
             )
         ended = train.times[train.offsets[1:] - 1]
         chosen &= ended > ended.max() - tuning.last_days * SECONDS_PER_DAY
@@ -144,7 +145,7 @@ def fine_tuning_sessions(
         chosen &= train.lengths <= tuning.longest
     if not (train.lengths[chosen] >= 2).any():
         raise EmptyDataError(
-            f"{place}: selects {int(chosen.sum())} of {len(train)} sessions, none of two events or more; "
-            "raise recent_share, last_days or longest"
+            f"{place}: selects {int(chosen.sum())} of {len(train)} sessions, none with two events or more; "
+            "increase recent_share, last_days or longest"
         )
     return np.flatnonzero(chosen)

@@ -1,4 +1,4 @@
-"""What the training loop minimises: the loss of each step, from its batch and negatives to one number."""
+"""The objectives of the training loop: the loss of each step, computed from its batch and negatives."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _LIST_LOSSES: Mapping[str, ListLoss] = {"listnet": list_net, "lambdarank": lambd
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is minimised: a module and the loss of each step."""
+    """A training objective: a module and the loss of each step."""
 
     @property
     def module(self) -> nn.Module:
@@ -41,7 +41,7 @@ class Objective(Protocol):
         """Return the loss of one step of the epoch that was begun."""
 
     def carried(self) -> Mapping[str, Tensor]:
-        """Return what is carried from step to step inside an epoch (hidden states), by name."""
+        """Return the state that is carried from step to step in an epoch (hidden states), by name."""
 
     def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
         """Take back what ``carried`` returned."""
@@ -170,7 +170,7 @@ class NextItemObjective:
         network: the network to train.
         batches: windows and targets.
         loss: the loss of a step.
-        negatives: draws the negatives of a step; None for a loss without any.
+        negatives: samples the negatives of a step; None for a loss without negatives.
         runtime: device and precision.
         auxiliary: a second loss, or None.
     """

@@ -1,4 +1,4 @@
-"""Optimisers for networks with large item tables: Adagrad on the rows in use, alone or next to another optimiser."""
+"""Optimizers for networks with large item tables: Adagrad on the rows in use, for all weights or the tables only."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -19,7 +19,7 @@ _AHEAD = 8
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """What the training loop needs of an optimiser, as those of torch have it."""
+    """The contract of an optimizer in the training loop; torch's optimizers satisfy it."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -39,14 +39,14 @@ class RowAdagrad(torch.optim.Optimizer):
     """Adagrad (Duchi et al., 2011) with momentum, as GRU4Rec uses it.
 
     ``a += g^2``, ``m = momentum * m - learning_rate * g / sqrt(a + epsilon)``, ``p += m``. A parameter with a
-    sparse gradient is updated in the rows of the gradient only: neither the accumulator nor the momentum of another
-    row moves, and a row that occurs several times takes one step with the sum. ``torch.optim.Adagrad`` has no
-    momentum, and puts epsilon outside of the root.
+    sparse gradient is updated only in the rows of the gradient: neither the accumulator nor the momentum of another
+    row changes, and a row that occurs several times takes one step with the sum. ``torch.optim.Adagrad`` has no
+    momentum, and adds epsilon outside of the root.
 
     Args:
-        parameters: dense ones, or tables whose gradients are sparse.
-        learning_rate: step size.
-        momentum: share of the last step of a row that is added to its next one.
+        parameters: dense parameters, or tables with sparse gradients.
+        learning_rate: learning rate.
+        momentum: share of the last step of a row that is added to its next step.
         epsilon: keeps the first steps finite.
     """
 
@@ -77,7 +77,7 @@ class RowAdagrad(torch.optim.Optimizer):
                     self._step_dense(parameter, parameter.grad, group)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what ``state_dict`` returned."""
+        """Restore the result of ``state_dict``."""
         super().load_state_dict(state_dict)
         self._arrays.clear()
 
@@ -95,7 +95,7 @@ class RowAdagrad(torch.optim.Optimizer):
             adagrad(values.reshape(-1), sums.reshape(-1), momenta.reshape(-1), flat, rule)
 
     def _arrays_of(self, parameter: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return what the compiled step works on: the parameter and its state without a copy, and its scratch."""
+        """Return the arrays of the compiled step: the parameter and its state without a copy, and scratch memory."""
         assert parameter.is_contiguous()
         state = self.state[parameter]
         momenta = state.get("momentum", state["sum"])
@@ -139,9 +139,9 @@ class AdamW(torch.optim.AdamW):
 class SplitOptimizer:
     """Two optimisers for one network: one for the tables with a row per item, one for all other parameters.
 
-    An item is rarely in a step, and the parameters of the encoder always are. AdamW forgets how large an item's
-    gradients were before the item comes again, so that chance negatives move it as far as its own events; Adagrad
-    slows the encoder down for good. Each gets what suits it.
+    An item occurs in few steps, whereas the parameters of the encoder are used in every step. Between two occurrences,
+    AdamW forgets the magnitude of an item's gradients, so random negatives move it as far as its own events. Adagrad
+    slows the encoder down permanently. Therefore each has its own optimizer.
 
     Args:
         tables: optimiser of the tables.
@@ -221,7 +221,7 @@ prefetch: Any = intrinsic(_prefetch)
 
 
 class Rule(NamedTuple):
-    """How gradients become steps; numbers of the parameters' own precision.
+    """Parameters of an Adagrad step, in the precision of the weights.
 
     Attributes:
         rate: learning rate.

@@ -1,8 +1,9 @@
-"""How a model is run, as opposed to what it is: device, precision, checkpoints, progress."""
+"""Runtime settings, which are not parameters of a model: device, precision, checkpoints, progress."""
 
+import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ _SLOWER = 1.2
 _ROWS, _ITEMS, _WIDTH = 128, 2048, 68
 """Part of a chunk of the softmax over items, with the columns that are added to an embedding of 64."""
 _REPEATS = 3
+
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""Variable that torch wants set for deterministic products on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ EpochCallback = Callable[[str, EpochRecord], None]
 class Runtime:
     """Where and how a model is fitted; none of it changes what the model is.
 
-    Equal seeds give equal models on machines of one kind: what a CPU computes with by default does not depend on its
-    instructions.
+    On a CPU equal seeds give equal models, on machines of one kind: what it computes with by default does not depend
+    on its instructions. On a GPU they do with ``deterministic``.
 
     Attributes:
         device: ``"auto"`` takes a GPU where there is one, else any torch device name.
@@ -64,9 +68,11 @@ class Runtime:
             autocast gains nothing, it is the products alone, so it changes nothing for losses without them; a CPU on
             which they are slower than in fp32 is refused. ``"auto"`` is fp32 on a CPU, and bf16 on a GPU that has
             instructions for it. Weights, their gradients, the optimiser's state and losses are kept in fp32.
+        deterministic: fit with torch's deterministic algorithms, which may be slower; without them, two fits on a GPU
+            differ slightly. On a CPU the results are the same either way.
         checkpoint: file that training state is saved to, or None for no checkpoints.
         checkpoint_seconds: least time between two checkpoints inside an epoch.
-        resume: go on from ``checkpoint`` if it exists.
+        resume: continue from ``checkpoint`` if it exists.
         progress: receives progress updates.
         on_epoch_end: called after each epoch, in order; a resumed training calls it for the epochs before, too. It runs
             after the checkpoint of the epoch, so that it may end the training by raising an error.
@@ -75,6 +81,7 @@ class Runtime:
 
     device: str = "auto"
     precision: Precision = "auto"
+    deterministic: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float = 60.0
     resume: bool = False
@@ -120,8 +127,31 @@ class Runtime:
         self.product_precision()
 
     def arithmetic(self) -> str:
-        """Name what decides how numbers are rounded: the kind of device and the precision in force on it."""
-        return f"{self.torch_device().type}, {self.product_precision()}"
+        """Name what decides how numbers are rounded: the kind of device, the precision, and the algorithms of a GPU."""
+        kind = self.torch_device().type
+        algorithms = ", deterministic" if self.deterministic and kind != "cpu" else ""
+        return f"{kind}, {self.product_precision()}{algorithms}"
+
+    @contextmanager
+    def algorithms(self) -> Iterator[None]:
+        """Let torch use deterministic algorithms alone, if they are asked for; its settings are restored at the end.
+
+        Raises:
+            ParameterError: the model needs an operation that has no deterministic algorithm.
+        """
+        if not self.deterministic:
+            yield
+            return
+        with _deterministic():
+            try:
+                yield
+            except RuntimeError as error:
+                reason = str(error).partition(",")[0]
+                if "deterministic" not in reason:
+                    raise
+                raise ParameterError(
+                    f"deterministic: {reason} on '{self.torch_device()}'; leave it out, or train on a CPU"
+                ) from error
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context that the encoder's forward pass runs in: on a CPU nothing but fp32."""
@@ -143,6 +173,26 @@ class Runtime:
                 f"precision: bf16 products take {slowdown:.1f} times as long as fp32 on this processor; use fp32"
             )
         return self.precision
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    cudnn, workspace = torch.backends.cudnn, os.environ.get(_WORKSPACE)
+    mode, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    flags = cudnn.deterministic, cudnn.benchmark
+    os.environ[_WORKSPACE] = workspace or ":4096:8"
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = flags
+        torch.use_deterministic_algorithms(mode, warn_only=warn_only)
+        if workspace is None:
+            del os.environ[_WORKSPACE]
 
 
 @cache

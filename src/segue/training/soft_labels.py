@@ -102,7 +102,7 @@ def predict_top_k(
 
     Args:
         model: what scores them.
-        prefixes: the running sessions.
+        prefixes: the current sessions.
         k: items per prefix; a row with fewer candidates ends in item 0 with -inf.
         task: what the progress is called.
         progress: receives progress updates.

@@ -26,7 +26,7 @@ class TuningConfig(BaseModel):
     """Search spaces by name of the model and of the parameter, which replace or extend those that the model declares:
     ``LOW..HIGH``, ``LOW..HIGH:log`` or a list of values."""
     only: bool = False
-    """Search the parameters in ``search`` alone."""
+    """Search only the parameters in ``search``."""
     prune: bool = True
     """End a trial early whose validation is below the median of the others after the same epoch."""
     timeout: float | None = Field(None, gt=0)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What a search maximises, checked and ready to start.
+    """The objective of a search, checked and ready to start.
 
     Attributes:
         run_config: one model, with the metric by which its epochs are picked.
@@ -76,7 +76,9 @@ class Objective:
             run_config, data = with_prepared(run_config, events)
         build_specs(run_config, alone=True)
         spaces = search_space(run_config, config.search, only=config.only)
-        runtime = Runtime(device=run_config.device, precision=run_config.precision)
+        runtime = Runtime(
+            device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic
+        )
         runtime.check()
         data = data or prepare_log(run_config, events)
         run_config = _with_protocol(run_config, data)
@@ -90,7 +92,7 @@ class Objective:
         return cls(run_config, data, spaces, metric, config, runtime)
 
     def settings(self) -> dict[str, Any]:
-        """Return what decides the outcome, as run.json holds it."""
+        """Return all settings that affect the result, as in run.json."""
         name = self.run_config.models[0]
         search = {name: str(space) for name, space in self.spaces.items()}
         spec = ModelSpec(name, build_model(self.run_config), extra={"search": search})
@@ -129,8 +131,8 @@ def _check_validation(data: Dataset) -> None:
     if data.valid is None:
         raise ParameterError(
             f"protocol: must hold out a validation part to tune on, and '{data.protocol.name}' with the split "
-            f"'{data.protocol.split.kind}' holds out none here; set valid_days, valid_share, valid_from, ratios or "
-            "leave of protocol.split, whichever it has"
+            f"'{data.protocol.split.kind}' holds out none here; set "
+            f"protocol.split.{data.protocol.split.validation_parameter} to hold one out"
         )
 
 

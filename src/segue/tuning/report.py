@@ -1,4 +1,4 @@
-"""What a search writes: trials.csv, best.yaml, report.md, and charts."""
+"""The files of a search: trials.csv, best.yaml, report.md, and charts."""
 
 from itertools import accumulate
 from pathlib import Path
@@ -73,10 +73,10 @@ def markdown(objective: Objective, result: TuningResult) -> str:
         f"{result.counts()}. Best: trial {result.best.number}, {result.metric} {result.best.value:.4f} on the "
         f"{len(data.valid or ()):,} validation cases. Protocol `{data.protocol.name}`, hash `{data.hash}`, seed "
         f"{run_config.seed}.\n",
-        "The best of many trials looks better on the validation part than it is. The test part has not been used; for "
-        "the figure to quote:\n",
+        "The best of many trials looks better on the validation part than it is. The test part has not been used. For "
+        "test results to report, run:\n",
         f"```\nsegue run LOG --config {result.folder / BEST}\n```\n",
-        f"## Best trials\n\nTrial 0 has the values that {name} has before the search.\n",
+        f"## Best trials\n\nTrial 0 has the initial values of {name}.\n",
         _trials(result),
         f"\n![Value of each trial, and the best so far]({HISTORY}.svg)\n",
         *_importance(result),
@@ -107,7 +107,7 @@ def shown(value: Any) -> str:
 
 def _importance(result: TuningResult) -> list[str]:
     if not result.importance:
-        return ["Too few trials are finished for importances.\n"]
+        return ["Too few trials have finished to estimate importances.\n"]
     return [
         "## Importance\n",
         f"![Importance of each parameter]({IMPORTANCE}.svg)\n",

@@ -94,7 +94,7 @@ def _cut_unfinished_line(path: Path) -> None:
 
 
 class SeededSampler(BaseSampler):
-    """TPE whose draws depend only on the seed, the number of the trial and the trials before it.
+    """TPE whose samples depend only on the seed, the number of the trial and the trials before it.
 
     So an interrupted search resumes as if it had not been interrupted.
 
@@ -114,7 +114,7 @@ class SeededSampler(BaseSampler):
             self._tpe = TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the parameters that are drawn jointly."""
+        """Return the parameters that are sampled jointly."""
         return self._tpe.infer_relative_search_space(study, trial)
 
     def sample_relative(
@@ -195,9 +195,9 @@ class WorkerLocks:
 
 
 def take_trial(study: Study, locks: WorkerLocks, total: int, first: dict[str, Any]) -> Trial | None:
-    """Take the next trial, in ``locks.exclusive``; None if all have been taken.
+    """Take the next trial, in ``locks.exclusive``; None if all trials have been taken.
 
-    A trial whose worker is gone comes first, with the parameters that it has and its checkpoint.
+    A trial whose worker has died comes first, with its parameters and its checkpoint.
 
     Args:
         study: the study.
@@ -221,7 +221,7 @@ def _take_over(study: Study, locks: WorkerLocks, orphan: FrozenTrial) -> Trial |
     trial, attempts = Trial(study, orphan._trial_id), orphan.user_attrs.get(ATTEMPTS, 0) + 1
     if attempts <= _MAX_ATTEMPTS:
         return _assigned(trial, locks, attempts)
-    trial.set_user_attr(REASON, f"its process ended {_MAX_ATTEMPTS} times without a word, as when memory runs out")
+    trial.set_user_attr(REASON, f"its process died {_MAX_ATTEMPTS} times, for example because memory ran out")
     study.tell(trial, state=TrialState.FAIL)
     return None
 

@@ -78,7 +78,7 @@ def _begin(objective: Objective, out: Path, *, resume: bool, progress: Progress)
     if started is not None:
         check_same(out, started, settings)
     elif resume:
-        logger.info("%s: holds nothing to resume; starting from the beginning", out)
+        logger.info("%s: contains nothing to resume; starting from the beginning", out)
     make_folder(out)
     locks = WorkerLocks(out)
     with locks.exclusive():

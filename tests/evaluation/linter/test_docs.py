@@ -18,7 +18,7 @@ def rows(title):
 
 
 def test_every_code_is_documented_with_its_severity():
-    for title, checks in (("The log", LOG_CHECKS), ("Scores", SCORE_CHECKS), ("Figures", RESULT_CHECKS)):
+    for title, checks in (("The log", LOG_CHECKS), ("Scores", SCORE_CHECKS), ("Results", RESULT_CHECKS)):
         assert rows(title) == [(check.code, check.severity) for check in checks]
 
 

@@ -180,7 +180,7 @@ def test_a_factorisation_tells_how_its_training_went():
 
 
 def test_what_is_no_data_set_is_refused():
-    with pytest.raises(ParameterError, match=r"data: must be what segue\.prepare returns, got DataFrame"):
+    with pytest.raises(ParameterError, match=r"data: must be a Dataset, got DataFrame"):
         inspect.unwrap(lint)(clicks())  # Users have no checks of types, which would be first here.
 
 

@@ -153,8 +153,8 @@ def test_the_numbers_of_an_overlap():
     frame = frame.with_columns(time=pl.Series([0, 60, 120, 180, 240, 300, 330, 390], dtype=pl.Int64))
     finding, *_ = lint_log(visits(frame, split={"valid_share": 0.0}))
     assert finding.message.startswith(
-        "2 of 6 training events (33.3%) come after the first test session ended (1970-01-01 00:05), "
-        "and 1 of 1 test sessions ended before training does"
+        "2 of 6 training events (33.3%) are later than the end of the first test session (1970-01-01 00:05), "
+        "and 1 of 1 test sessions end before training does"
     )
 
 

@@ -286,7 +286,7 @@ COMPARED = "'bce', 'bpr', 'bpr-max', 'top1', 'top1-max', 'gbce'"
         (
             "bce",
             {"n_samples": 0},
-            "in_batch: must be true with n_samples 0 .* 256 for example.*got False",
+            "in_batch: must be true with n_samples 0 .* for example to 256.*got False",
         ),
         (
             "top1",

@@ -180,7 +180,7 @@ class DelimitedFile:
 
 
 def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawTable:
-    """Read delimited text; the first line is a header if it holds a known name, or no number.
+    """Read delimited text; the first line is a header if it contains a known name, or no number.
 
     Raises:
         LogError: the first line does not have at least two fields, a name is repeated, or lines differ in their number

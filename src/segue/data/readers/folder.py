@@ -1,4 +1,4 @@
-"""Selects the files of a folder: the log, the parts of a given split, and the metadata of a log."""
+"""Selects the files of a folder: the log, the parts of a predefined split, and the metadata of a log."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ class LogFiles:
 def find_log_files(folder: Path) -> LogFiles:
     """Select the files of the log in a folder.
 
-    1. Files called train and test (or valid) are a given split. ``train_full`` is the whole training part; smaller
+    1. Files called train and test (or valid) are a predefined split. ``train_full`` is the whole training part; smaller
        parts of it (``train_tr``, ``train_valid``) are ignored then.
     2. Otherwise, files that are all Parquet, or all begin with the same header, are the pieces of one log, in order of
        their names.
@@ -64,7 +64,7 @@ def find_log_files(folder: Path) -> LogFiles:
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not _is_other(path))
     if not files:
-        raise LogError(f"{folder}: holds no file that can be a log; name the file itself")
+        raise LogError(f"{folder}: contains no file that can be a log; name the file itself")
     matches = {part: _first_match(files, names) for part, names in PART_NAMES.items()}
     if matches["train"] and (matches["test"] or matches["valid"]):
         return _given_split(folder, files, matches)
@@ -73,7 +73,7 @@ def find_log_files(folder: Path) -> LogFiles:
     logs = files if len(files) == 1 else _first_match(files, LOG_NAMES)
     if len(logs) != 1:
         raise LogError(
-            f"{folder}: holds several files that can be a log ({_names(files[:_MAX_NAMES])}"
+            f"{folder}: contains several files that can be a log ({_names(files[:_MAX_NAMES])}"
             + (f" and {len(files) - _MAX_NAMES:,} more" if len(files) > _MAX_NAMES else "")
             + f"); name one of them, or the pieces of one log by a pattern such as '{folder}/*{files[0].suffix}'"
         )
@@ -130,10 +130,10 @@ def _given_split(folder: Path, files: Sequence[Path], matches: Mapping[str, Sequ
     parts = {part: paths for part, paths in matches.items() if paths and not (full and part == "valid")}
     for part, paths in parts.items():
         if len(paths) > 1:
-            raise LogError(f"{folder}: holds several files for the part {part} ({_names(paths)}); keep one of them")
+            raise LogError(f"{folder}: contains several files for the part {part} ({_names(paths)}); keep one of them")
     selected = ", ".join(f"{part} is {paths[0].name}" for part, paths in parts.items())
     unused = [path for path in files if all(path not in paths for paths in parts.values())]
-    return LogFiles(parts, (f"folder: a given split, {selected}{_not_read(unused)}",))
+    return LogFiles(parts, (f"folder: a predefined split, {selected}{_not_read(unused)}",))
 
 
 def _first_match(files: Sequence[Path], names: Sequence[str]) -> list[Path]:

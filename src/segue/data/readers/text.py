@@ -53,7 +53,7 @@ class TextFile:
         """Whether there is a double quote anywhere."""
         self._survey()
         if not self.head:
-            raise LogError(f"{self.path}: holds blank lines only; a log needs at least one event")
+            raise LogError(f"{self.path}: contains only blank lines; a log needs at least one event")
 
     def parse(self, read: Callable[[Path | bytes], T]) -> T:
         """Parse the file with a polars reader; decode it first if it turns out not to be UTF-8.
@@ -121,7 +121,7 @@ class TextFile:
 
     def _from_latin_1(self) -> bytes:
         if self._first_bytes.startswith(_ZSTD):
-            raise LogError(f"{self.path}: holds text that is not UTF-8; save it as UTF-8")
+            raise LogError(f"{self.path}: contains text that is not UTF-8; save it as UTF-8")
         raw = self.path.read_bytes()
         raw = (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).removeprefix(_MARK)
         line = raw.count(b"\n", 0, _first_invalid(raw)) + 1

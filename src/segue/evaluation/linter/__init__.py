@@ -1,4 +1,4 @@
-"""Look for what makes a result doubtful: leaks in a prepared log, implausible scores and metrics of a model."""
+"""Look for problems that make a result doubtful: leaks in a prepared log, implausible scores and metrics of a model."""
 
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,9 @@ def lint(data: Dataset, scorer: "Scorer | None" = None, *, seed: int = 0) -> lis
         ParameterError: ``data`` is not prepared, or ``scorer`` cannot score.
     """
     if not isinstance(data, Dataset):
-        raise ParameterError(f"data: must be what segue.prepare returns, got {type(data).__name__}")
+        raise ParameterError(
+            f"data: must be a Dataset, got {type(data).__name__}; prepare the log first: segue.prepare(...)"
+        )
     found = lint_log(data)
     if scorer is None:
         return found

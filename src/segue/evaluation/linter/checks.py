@@ -1,4 +1,4 @@
-"""What a check of the linter is, and what it reports."""
+"""The checks and findings of the linter."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Finding(BaseModel):
     subject: str
     """The label of a model, or ``log``."""
     message: str
-    """What was found, in numbers, and what to do about it."""
+    """The finding, in numbers, and the remedy."""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message} ({self.severity} {self.code})"
@@ -38,7 +38,7 @@ class Finding(BaseModel):
 
 @dataclass(frozen=True)
 class Issue:
-    """What a check found: a message, and its severity if that differs from the severity of the check."""
+    """Result of a check: a message, and a severity if it differs from the severity of the check."""
 
     message: str
     severity: Severity | None = None

@@ -1,4 +1,4 @@
-"""Checks of what a model is given: the catalogue, the prefix of a case, the columns of the log."""
+"""Checks of the input of models: the catalogue, the prefixes of cases, the columns of the log."""
 
 import math
 
@@ -14,17 +14,17 @@ from segue.protocols.cases import count_seen_targets
 from segue.protocols.dataset import Dataset
 
 _SAMPLED_CASES = 20_000
-"""Most cases, or training events, from which a share is estimated."""
+"""Maximum number of cases, or training events, to estimate a share from."""
 
 _SAMPLED_EVENTS = 5_000_000
-"""Most events of their prefixes."""
+"""Maximum number of events of their prefixes."""
 
 EXCESS_LAST, EXCESS_ANYWHERE = 0.25, 0.5
-"""Shares, of the cases that by the log's habit would not have their target as the last event or anywhere in their
-prefix, above which the target leaks."""
+"""Excess shares above which the target leaks: of cases whose target is the last event of, or anywhere in, their prefix,
+among the cases for which this is not expected from the repetitions in the log."""
 
 MAX_DOUBLE = 0.05
-"""Tolerated share of targets that repeat the event before in the same second."""
+"""Tolerated share of targets that repeat the previous event in the same second."""
 
 MAX_EXCLUDED = 0.01
 """Share of targets that are excluded above which the metrics are doubtful."""
@@ -33,11 +33,11 @@ MAX_ONE_MOMENT = 0.25
 """Tolerated share of training sessions whose events have one time."""
 
 MAX_NAMED = 0.9
-"""Tolerated share of events whose column names the next item."""
+"""Tolerated share of events with the next item in a column."""
 
 
 def vocabulary_from_test(data: Dataset) -> Issue | None:
-    """Find items without a training event, and supports that count other events than those of training."""
+    """Find items without a training event, and supports that differ from the number of training events."""
     n = data.vocabulary.n_trained
     support = data.vocabulary.support[1 : n + 1]
     counts = np.bincount(data.train.items, minlength=n + 1)[1 : n + 1]
@@ -49,13 +49,12 @@ def vocabulary_from_test(data: Dataset) -> Issue | None:
     return Issue(
         f"{untrained:,} of {n:,} items have no training event ({untrained_targets:,} of them are test targets), and "
         f"the support of {different:,} items is not their number of training events: the catalogue was not counted on "
-        "the training part; learn it from the training part alone, as segue.prepare does unless it is given a "
-        "vocabulary"
+        "the training part; learn it from the training part only, as segue.prepare does by default"
     )
 
 
 def future_in_input(data: Dataset) -> Issue | None:
-    """Find test cases whose prefix holds an event later than the target."""
+    """Find test cases whose prefix contains an event later than the target."""
     prefixes = data.test.prefixes
     cases = np.flatnonzero(follows_prefix(data.test) & (prefixes.lengths > 0))
     if prefixes.times is None or not len(cases):
@@ -66,31 +65,31 @@ def future_in_input(data: Dataset) -> Issue | None:
     if not count:
         return None
     return Issue(
-        f"in {count:,} of {len(data.test):,} test cases ({count / len(data.test):.1%}) the input holds events after "
-        "the target: a model sees the future; hold out the last events of a history, by "
+        f"in {count:,} of {len(data.test):,} test cases ({count / len(data.test):.1%}) the input contains events "
+        "after the target: models see the future; hold out the last events of a history, with "
         "protocol.split.order=time or the protocol 'global-time'"
     )
 
 
 def target_in_input(data: Dataset) -> Issue | None:
-    """Find targets that occur in their prefix more often than the log repeats itself.
+    """Find targets that occur in their prefix more often than expected from the repetitions in the log.
 
     A visitor may return to an item, so a single repeat is not a sign of a leak; what counts is the share of cases with
     their target in the prefix beyond that of the training sessions.
     """
     cases, groups = data.test, len(np.unique(data.test.groups))
     misplaced = f"{int((~follows_prefix(cases)).sum()):,} targets do not directly follow their input"
-    remedy = "end the input before the target: an index is off by one, or training holds what is tested"
+    remedy = "end the input before the target: an index is off by one, or training contains test events"
     training, test = _training_cases(data), (cases.prefixes, first_targets(cases))
     for share_of, least, where, habit in (
-        (_share_last, EXCESS_LAST, "the last event of the input is", "repeat the item before"),
-        (_share_anywhere, EXCESS_ANYWHERE, "the input holds", "are on an item seen before"),
+        (_share_last, EXCESS_LAST, "the last event of the input is", "repeat the previous item"),
+        (_share_anywhere, EXCESS_ANYWHERE, "the input contains", "are on an item seen before"),
     ):
         usual, share = share_of(*training), share_of(*test)
         if _is_excessive(share, usual, least, groups):
             return Issue(
                 f"{where} the target in {share:.1%} of the test cases, while {usual:.1%} of the training events "
-                f"{habit}, and {misplaced}: the answer is in the input; {remedy}"
+                f"{habit}, and {misplaced}: the target is in the input; {remedy}"
             )
     return None
 
@@ -156,12 +155,14 @@ def equal_times(data: Dataset) -> Issue | None:
     return Issue(
         f"in {same:,} of {total:,} training sessions of two events or more, all events have the same time: the order "
         "of the file is taken as the order of the events, which it may not be; "
-        "if they are baskets, choose models that ignore the order (item-knn, als, bpr)"
+        "if they are baskets, choose models that ignore the order (item-knn, als, bpr), or take users' histories as "
+        "sessions (--columns session=USER): then baskets=true of markov and sequential-rules, basket=equal-times of "
+        "fpmc and protocol.cases.targets=next-basket go from basket to basket"
     )
 
 
 def double_events(data: Dataset) -> Issue | None:
-    """Find targets that repeat the event before in the very same second: clicks that were logged twice."""
+    """Find targets that repeat the previous event in the same second: clicks that were logged twice."""
     cases, prefixes = data.test, data.test.prefixes
     at = np.flatnonzero(follows_prefix(cases) & (prefixes.lengths > 0))
     if prefixes.times is None or not len(at) or not (prefixes.times % 60).any():
@@ -172,14 +173,14 @@ def double_events(data: Dataset) -> Issue | None:
     if share <= MAX_DOUBLE:
         return None
     return Issue(
-        f"{int(same.sum()):,} of {len(cases):,} targets ({share:.1%}) repeat the event before in the same second: "
+        f"{int(same.sum()):,} of {len(cases):,} targets ({share:.1%}) repeat the previous event in the same second: "
         "clicks were logged twice, so every second target is known; set protocol.cleaning.drop_duplicates or "
-        "drop_repeats"
+        "drop_consecutive_repeats"
     )
 
 
 def target_in_column(data: Dataset) -> Issue | None:
-    """Find columns of the log that name the item of the next event."""
+    """Find columns of the log that contain the item of the next event."""
     columns, train = data.train.columns, data.train
     targets, _ = train.targets()
     if columns is None or not len(targets):
@@ -191,8 +192,8 @@ def target_in_column(data: Dataset) -> Issue | None:
     if not listed:
         return None
     return Issue(
-        f"column {' and '.join(listed)} names the item of the next event: a model that reads it knows the target; "
-        "drop it"
+        f"column {' and '.join(listed)} contains the item of the next event: a model that reads it knows the target; "
+        "drop the column"
     )
 
 
@@ -201,7 +202,7 @@ def _share_named(train: Sessions, column: pl.Series, targets: Int64[np.ndarray, 
 
 
 def _training_cases(data: Dataset) -> tuple[Prefixes, Int32[np.ndarray, "t"]]:
-    """Return prefixes and targets of training events; of the last events alone if the test has one case per session."""
+    """Return prefixes and targets of training events; only of last events if the test has one case per session."""
     train = data.train
     targets, starts = train.targets()
     if len(data.test) == len(np.unique(data.test.groups)) and len(targets):
@@ -230,13 +231,13 @@ def _share_anywhere(prefixes: Prefixes, targets: Int32[np.ndarray, "c"]) -> floa
 
 
 def _is_excessive(share: float, usual: float, least: float, groups: int) -> bool:
-    """Return whether a share is far above the usual one, beyond what a few sessions can do by chance."""
+    """Return whether a share is far above the usual share, and chance in a few sessions cannot explain it."""
     chance = 4 * math.sqrt(0.25 / max(groups, 1))
     return usual < 1 and share - usual > max(least * (1 - usual), chance)
 
 
 def _latest_so_far(times: Int64[np.ndarray, "n"], starts: Int64[np.ndarray, "s"]) -> Int64[np.ndarray, "n"]:
-    """Return the latest time up to each event, starting anew at each of ``starts``."""
+    """Return the latest time up to each event, restarting at each of ``starts``."""
     least = int(times.min())
     step = int(times.max()) - least + 1
     number = np.zeros(len(times), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Checks of the metrics of a model: on validation beside the test, and beside those of other models."""
+"""Checks of the metrics of a model, compared with its validation metrics and with other models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +104,7 @@ def validation_above_test(entry: LeaderboardEntry) -> Issue | None:
 
 
 def order_in_list(entry: LeaderboardEntry) -> Issue | None:
-    """Find lists that hold the targets in a bad order, which for a baseline is expected."""
+    """Find lists that contain the targets in a bad order; baselines are skipped."""
     row = entry.row
     if row.baseline:
         return None

@@ -13,7 +13,7 @@ from segue.evaluation.scorer import Scorer
 from segue.protocols.dataset import Dataset
 
 _SAMPLED_CASES, _SAMPLED_SCORES = 256, 10_000_000
-"""Most cases, and most scores, that are checked."""
+"""Maximum numbers of cases and of scores to check."""
 
 _MIN_CASES = 16
 
@@ -21,7 +21,7 @@ _CHUNK_SCORES = 6_000_000
 """Scores in memory at once."""
 
 _LIST_LENGTH = 20
-"""Length of the lists that are compared; in a small catalogue a tenth of it, so that lists can differ."""
+"""Length of the compared lists; in a small catalogue a tenth of its size, so that lists can differ."""
 
 FLAT = 1e-6
 """Range of the scores of a case, relative to their size, up to which all items count as equal."""
@@ -33,12 +33,12 @@ MAX_OVERLAP = 0.9
 """Mean share of items that the lists of two sessions have in common above which lists ignore the session."""
 
 MAX_POPULAR = 0.9
-"""Mean share of lists of k items among the 2 k most popular ones, above which lists are those of popularity."""
+"""Mean share of listed items that are among the 2 k most popular items, above which lists of length k are flagged."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredCases:
-    """Scores and lists of B test cases of different sessions, summarised.
+    """Summary of the scores and lists of B test cases from different sessions.
 
     Attributes:
         ranks_by_popularity: the scorer declares that it ranks by popularity.
@@ -60,7 +60,7 @@ class ScoredCases:
 
 
 def score_sample(scorer: Scorer, cases: Cases) -> ScoredCases:
-    """Score a sample of the test cases, each of another session."""
+    """Score a sample of the test cases, each from a different session."""
     n_items = len(scorer.vocabulary)
     _, firsts = np.unique(cases.groups, return_index=True)
     most = min(_SAMPLED_CASES, max(_MIN_CASES, _SAMPLED_SCORES // (n_items + 1)))
@@ -110,26 +110,26 @@ def broken_scores(scored: ScoredCases) -> Issue | None:
 
 
 def constant_scores(scored: ScoredCases) -> Issue | None:
-    """Find scorers that give all items one score, or so many the best one that the tie rule makes the list."""
+    """Find scorers that give all items the same score, or give the best score to more items than fit into a list."""
     flat, length = scored.flat, scored.lists.shape[1]
     if flat.mean() >= MAX_TIED:
         return Issue(
-            f"all items have one score in {int(flat.sum()):,} of {len(flat):,} sampled cases: equal scores are listed "
-            "by training popularity, so the metrics are those of popularity; check that the model was trained and that "
-            "its input reaches it"
+            f"all items have the same score in {int(flat.sum()):,} of {len(flat):,} sampled cases: equal scores are "
+            "ordered by training popularity, so the metrics equal those of popularity; check that the model was "
+            "trained and that the input reaches it"
         )
     tied = ~scored.broken & (scored.tied_best > length)
     if tied.mean() < MAX_TIED:
         return None
     return Issue(
         f"more than {length} items share the best score in {int(tied.sum()):,} of {len(tied):,} sampled cases: the "
-        "lists are ordered by training popularity; scores need more precision, or the model more features of the items",
+        "lists are ordered by training popularity; increase the precision of scores, or use more features of the items",
         "warning",
     )
 
 
 def popularity_in_disguise(scored: ScoredCases) -> Issue | None:
-    """Find scorers whose lists do not depend on the session, or hold hardly anything but the most popular items."""
+    """Find scorers whose lists do not depend on the session, or contain mostly the most popular items."""
     sound = ~scored.broken & ~scored.flat
     if scored.ranks_by_popularity or sound.sum() < 2:
         return None
@@ -140,11 +140,11 @@ def popularity_in_disguise(scored: ScoredCases) -> Issue | None:
     if overlap < MAX_OVERLAP and popular < MAX_POPULAR:
         return None
     length = scored.lists.shape[1]
-    what = "do not depend on the session" if overlap >= MAX_OVERLAP else "hold little but popular items"
+    what = "do not depend on the session" if overlap >= MAX_OVERLAP else "contain mostly popular items"
     return Issue(
         f"the lists {what}: two sessions have {overlap * length:.1f} of {length} items in common, and {popular:.0%} of "
-        f"the items listed are among the {2 * length} most popular ones; train longer or with another learning rate, "
-        "and check that the model reads its input"
+        f"the listed items are among the {2 * length} most popular items; train longer or with another learning rate, "
+        "and check that the model uses its input"
     )
 
 

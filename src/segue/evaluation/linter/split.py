@@ -1,4 +1,4 @@
-"""Checks of the split: training must not hold what comes after the test sessions, nor the test sessions themselves."""
+"""Checks of the split: training must contain neither events after the test sessions nor test sessions."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,28 +13,18 @@ from segue.evaluation.linter.checks import Issue
 from segue.protocols.dataset import Dataset
 
 MAX_EARLY = 0.01
-"""Tolerated share of sessions that end before the part before them: a session whose last items are unknown seems to."""
+"""Tolerated share of sessions that end before the previous part ends, as sessions with unknown last items seem to."""
 
 MAX_DUPLICATES = 0.01
 """Tolerated share of test sessions that also occur in training."""
 
 MIN_DUPLICATES = 3
-"""Duplicates below which nothing is reported: one or two occur by chance."""
+"""Minimum number of duplicates to report: one or two occur by chance."""
 
 MIN_TIMED_EVENTS, MIN_UNTIMED_EVENTS = 3, 4
-"""Shortest sessions that are compared: by items and the seconds between them, and by items alone."""
+"""Minimum length of compared sessions: by items and the seconds between them, and by items only."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-_REMEDY = {
-    "last-event": "this is inherent in leave-one-out, where each user's last event has its own time; the protocol "
-    "'global-time' avoids it",
-    "event-ratio": "shares of each user's events, or randomly drawn events, are not separated in time; the protocol "
-    "'global-time' avoids it",
-    "given": "check how the split was made, or make another one: protocol.split=last-days for visits, global-time for "
-    "users' histories",
-}
-_DEFAULT_REMEDY = "check the times of the log, or choose another protocol.split"
 
 
 def first_targets(cases: Cases) -> Int32[np.ndarray, "C"]:
@@ -52,7 +42,7 @@ def follows_prefix(cases: Cases) -> Bool[np.ndarray, "C"]:
 
 @dataclass(frozen=True, eq=False)
 class _HeldOutSessions:
-    """The G sessions (or users' histories) that cases come from, up to the last target of each.
+    """The G sessions (or user histories) of the cases, up to the last target of each.
 
     Attributes:
         starts: first event of each session in the arrays of the prefixes.
@@ -66,7 +56,7 @@ class _HeldOutSessions:
 
     @classmethod
     def of(cls, cases: Cases) -> "_HeldOutSessions":
-        """Join the cases of each session; where a target does not follow its prefix, the session ends before it."""
+        """Join the cases of each session; if a target does not follow its prefix, the session ends before it."""
         prefixes = cases.prefixes
         order = np.lexsort((prefixes.ends, cases.groups))
         last = order[np.append(np.diff(cases.groups[order]) != 0, True)] if len(order) else order
@@ -83,20 +73,20 @@ def overlap_in_time(data: Dataset) -> Issue | None:
     first = int(ends.min())
     later = int((train > first).sum())
     return Issue(
-        f"{later:,} of {len(train):,} training events ({later / len(train):.1%}) come after the first test session "
-        f"ended ({_date(first)}), and {early:,} of {len(ends):,} test sessions ended before training does: models "
-        f"learn from the future; {_remedy(data)}",
-        "note" if data.protocol.split.kind == "last-event" else None,
+        f"{later:,} of {len(train):,} training events ({later / len(train):.1%}) are later than the end of the first "
+        f"test session ({_date(first)}), and {early:,} of {len(ends):,} test sessions end before training does: models "
+        f"learn from the future; {data.protocol.split.overlap_remedy}",
+        "note" if data.protocol.split.overlaps_in_time else None,
     )
 
 
 def validation_overlaps_training(data: Dataset) -> Issue | None:
-    """Find validation sessions that ended before training does; in leave-one-out ``overlap_in_time`` covers them."""
+    """Find validation sessions that end before training does; in leave-one-out, ``overlap_in_time`` covers them."""
     return _too_early(data, "validation", _end_times(data.valid), "training", data.train.times)
 
 
 def validation_after_test(data: Dataset) -> Issue | None:
-    """Find test sessions that ended before validation does; in leave-one-out ``overlap_in_time`` covers them."""
+    """Find test sessions that end before validation does; in leave-one-out, ``overlap_in_time`` covers them."""
     return _too_early(data, "test", _end_times(data.test), "validation", _end_times(data.valid))
 
 
@@ -107,20 +97,20 @@ def _too_early(
     before: str,
     before_times: Int64[np.ndarray, "_"] | None,
 ) -> Issue | None:
-    """Find sessions of a part that ended before the part before it does."""
-    if ends is None or before_times is None or data.protocol.split.kind == "last-event":
+    """Find sessions of a part that end before the previous part does."""
+    if ends is None or before_times is None or data.protocol.split.overlaps_in_time:
         return None
     end = int(before_times.max())
     if (early := _count_early(ends, end)) is None:
         return None
     return Issue(
-        f"{early:,} of {len(ends):,} {part} sessions ended before {before} does ({_date(end)}): the best epoch is "
-        f"chosen with knowledge of the future; {_remedy(data)}"
+        f"{early:,} of {len(ends):,} {part} sessions end before {before} does ({_date(end)}): the best epoch is "
+        f"selected with knowledge of the future; {data.protocol.split.overlap_remedy}"
     )
 
 
 def duplicate_sessions(data: Dataset) -> Issue | None:
-    """Find test sessions that also occur in training: the same items, the same seconds apart where there are times.
+    """Find test sessions that also occur in training: the same items and, with times, the same seconds apart.
 
     Short sessions are alike by chance. So they are left out, and the share of the others must be more than twice that
     of training sessions with a duplicate in training. Sessions at the very same times are reported in any case.
@@ -146,24 +136,20 @@ def duplicate_sessions(data: Dataset) -> Issue | None:
     return Issue(
         f"{int(duplicates.sum()):,} of {len(duplicates):,} test sessions of at least {least} events "
         f"({duplicates.mean():.1%}) also occur in training ({alike}), while {usual:.1%} of the training sessions have "
-        "a duplicate there: a model can simply remember them; drop duplicates before the split, or check whether one "
+        "a duplicate in training: models can memorise them; drop duplicates before the split, or check whether a "
         "visit has several ids"
     )
 
 
 def divided_sessions(data: Dataset) -> Issue | None:
-    """Find visits of a given split that have events in training and in the test at the same time."""
+    """Find visits of a predefined split whose training and test events overlap in time."""
     if data.protocol.split.kind != "given" or not data.overlapping_sessions:
         return None
     return Issue(
-        f"{data.overlapping_sessions:,} sessions have events in the training part and in the test part of the given "
-        "split at overlapping times: visits are split in two, and training holds the other half of what is tested; "
-        "split by whole sessions: protocol.split=last-days"
+        f"{data.overlapping_sessions:,} sessions have training and test events at overlapping times in the predefined "
+        "split: visits are split in two, and training contains the other half of tested visits; split by whole "
+        "sessions: protocol.split=last-days"
     )
-
-
-def _remedy(data: Dataset) -> str:
-    return _REMEDY.get(data.protocol.split.kind, _DEFAULT_REMEDY)
 
 
 def _end_times(cases: Cases | None) -> Int64[np.ndarray, "G"] | None:
@@ -171,7 +157,7 @@ def _end_times(cases: Cases | None) -> Int64[np.ndarray, "G"] | None:
 
 
 def _count_early(ends: Int64[np.ndarray, "G"], end: int) -> int | None:
-    """Count the sessions that ended before the part before them does; None for a tolerated number."""
+    """Count the sessions that end before the previous part does; None for a tolerated number."""
     early = int((ends < end).sum())
     return early if early > MAX_EARLY * len(ends) else None
 

@@ -16,13 +16,11 @@ from segue.data.sessions import Prefixes
 from segue.data.vocabulary import ItemOrder
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.ranking import cpu, gpu
-from segue.metrics.ranking import Ties
+from segue.metrics.rank_metrics import Ties
 from segue.threads import share_rows
 
 TIES: tuple[Ties, ...] = get_args(Ties)
 
-_MIN_ROWS = 16
-"""Rows per thread below which a further thread does not pay."""
 
 _LONG_LIST = 1024
 """Length of a list above which a row is sorted: insertion takes time that grows with its square."""
@@ -43,7 +41,7 @@ class TargetCounts(NamedTuple):
 
     def ranks(self, ties: Ties) -> Float64[np.ndarray, "B R"]:
         """Return the ranks of the targets of each row, ascending; infinity for one that is not a candidate."""
-        among = {"served": self.before, "conservative": self.tied, "standard": 0, "median": 0.5 * self.tied}[ties]
+        among = {"served": self.before, "pessimistic": self.tied, "optimistic": 0, "average": 0.5 * self.tied}[ties]
         # A better target has no more other items before it, so that each one's place among the targets is its place.
         others = np.sort(np.where(self.ahead < 0, np.inf, self.ahead + among), axis=1)
         ranks: Float64[np.ndarray, "B R"] = 1.0 + others + np.arange(others.shape[1])
@@ -92,7 +90,7 @@ def top_k(
         else:
             cpu.top_k_rows(rows[part], order.places, excluded.rows(part), mask, items[part], values[part])
 
-    share_rows(len(rows), fill, least=_MIN_ROWS)
+    share_rows(len(rows), fill)
     return items, values
 
 
@@ -126,7 +124,7 @@ def count_targets(
     def count(part: slice) -> None:
         cpu.count_rows(rows[part], targets[part], order.places, excluded.rows(part), counts[part])
 
-    share_rows(len(rows), count, least=_MIN_ROWS)
+    share_rows(len(rows), count)
     return TargetCounts(*np.moveaxis(counts, 2, 0))
 
 
@@ -143,8 +141,8 @@ def target_ranks(
     Args:
         scores: [B, N+1], column ``j`` is the score of item index ``j``; column 0 is ignored.
         targets: item index of each row, 1..N; or several distinct ones, with 0 behind the last one of a row.
-        ties: ``"served"`` gives a target its place in the list of ``top_k``; ``"conservative"`` puts it behind all
-            other items with its score, ``"standard"`` before them, ``"median"`` in the middle, which may end in a
+        ties: ``"served"`` gives a target its place in the list of ``top_k``; ``"pessimistic"`` puts it behind all
+            other items with its score, ``"optimistic"`` before them, ``"average"`` in the middle, which may end in a
             half. Targets of equal score take consecutive ranks.
         order: decides between equal scores, for ``"served"``.
         exclude: one prefix per row, whose items are not candidates. A target among them is never recommended, so

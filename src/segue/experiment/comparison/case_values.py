@@ -1,7 +1,7 @@
 """Metrics of a model in each test case, stored as cases/LABEL.parquet.
 
 One row per case: ``group`` (the session or user), each metric that has values per case (float64, so that their means
-are the figures of the run to the last digit), and ``weight of METRIC`` where the metric is a weighted mean. The
+equal the metrics of the run to the last digit), and ``weight of METRIC`` where the metric is a weighted mean. The
 metadata of the file name the hash of protocol and data, and the training that the values belong to.
 """
 
@@ -99,5 +99,5 @@ class CaseValues:
 
 
 def cases_file(run: Path, label: str) -> Path:
-    """Return the file of a run that holds the values of a model."""
+    """Return the file of a run with the values of a model."""
     return run / CASES / f"{label}.parquet"

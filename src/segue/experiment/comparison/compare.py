@@ -33,13 +33,13 @@ class ComparisonRow(BaseModel):
     label: str
     """Name of the model, with its run where that is needed."""
     metric: str
-    """What it is measured by."""
+    """The metric."""
     hash: str
     """Hash of protocol and data."""
     value: Number
-    """The figure; over several seeds, their mean."""
+    """The value of the metric; over several seeds, its mean."""
     interval: tuple[Number, Number] | None
-    """Its 95% interval, over the sessions of the test; over several seeds, that of the mean."""
+    """The 95% interval over the sessions of the test; over several seeds, the interval of the mean."""
     seeds: tuple[int, ...]
     """Seeds of the runs behind it."""
     deviation: Number | None
@@ -61,7 +61,7 @@ class Comparison(BaseModel):
     protocol: dict[str, Any]
     """The protocol with its hash; where hashes differ, the first."""
     metrics: tuple[str, ...]
-    """What they are compared by."""
+    """The metrics of the comparison."""
     rows: tuple[ComparisonRow, ...]
     """By metric and hash, best first."""
     lines: tuple[str, ...]
@@ -76,13 +76,13 @@ class Comparison(BaseModel):
 def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False) -> Comparison:
     """Put models of one or several runs in one table, and test each against the best.
 
-    Runs of one model that differ by their seed alone are one row: mean and deviation over the seeds, and the mean of
+    Runs of one model that differ only in their seed are one row: mean and deviation over the seeds, and the mean of
     each test case in the tests.
 
     Args:
         *runs: folders of runs, for all their models, or of single models in them.
         metrics: what is compared; none takes the headline, or as much of it as all runs measured.
-        force: show runs of different protocols or logs, too, without a test across them.
+        force: also show runs of different protocols or logs, without tests across them.
 
     Raises:
         ArtifactError: a folder is not a run or a damaged one.
@@ -122,7 +122,7 @@ def compare(*runs: Path | str, metrics: Sequence[str] = (), force: bool = False)
 
 
 def _metrics(models: Sequence[ComparedModel], wanted: Sequence[str]) -> list[str]:
-    """Return what all of them are compared by: what is wanted, or the headline as far as all have measured it."""
+    """Return the metrics of the comparison: the requested metrics, or the headline metrics that all models share."""
     first, *others = models
     known = [name for name in first.measured if all(name in one.measured for one in others)]
     if not known:
@@ -217,7 +217,7 @@ def words(rows: Sequence[ComparisonRow]) -> list[str]:
         said = [f"is significantly better than {_listed(behind)}"] if behind else []
         said += [f"is not significantly better than {_listed(level)}"] if level else []
         said += [f"is not tested against {_listed(untested)}"] if untested else []
-        lines.append(f"{place}: {best.label} {'; it '.join(said) or 'stands alone'}")
+        lines.append(f"{place}: {best.label} {'; it '.join(said) or 'is the only model'}")
     return lines
 
 

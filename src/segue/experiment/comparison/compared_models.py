@@ -18,12 +18,12 @@ from segue.protocols.protocol import Protocol
 from segue.strict_json import dumps
 
 _SHOWN = 5
-"""Differences that a message lists before it only counts the rest."""
+"""Maximum number of differences that a message lists."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedModel:
-    """A model of one run, or of several runs that differ by their seed alone.
+    """A model of one run, or of several runs that differ only in their seed.
 
     Attributes:
         label: its name in the comparison.
@@ -32,7 +32,7 @@ class ComparedModel:
         seeds: seed of each run.
         log: name of the log.
         protocol: the protocol, with hash, fingerprint of the log and headline.
-        settings: everything else that decides the outcome, the seed aside, as text.
+        settings: all other settings that affect results, except the seed, as text.
     """
 
     label: str
@@ -62,14 +62,14 @@ class ComparedModel:
         """Return the values in each test case, their mean over the seeds.
 
         Raises:
-            ArtifactError: a run does not hold them, or those of another protocol.
+            ArtifactError: the values of a run are missing or belong to another protocol.
         """
         found = [CaseValues.read(cases_file(run, row.label), metrics) for run, row in self._sources()]
         for (run, row), one in zip(self._sources(), found, strict=True):
             if one.hash != self.hash:
                 raise ArtifactError(
-                    f"{cases_file(run, row.label)}: does not belong to {run / RESULTS}, which has protocol {self.hash} "
-                    f"and the file {one.hash}; the command of the run with --resume measures the model again"
+                    f"{cases_file(run, row.label)}: does not belong to {run / RESULTS}: its protocol is {one.hash}, "
+                    f"not {self.hash}; run the command of the run again with --resume to measure the model again"
                 )
             check_same_cases((self.runs[0], found[0]), (run, one))
         values = {name: np.mean([one.values[name] for one in found], axis=0) for name in found[0].values}
@@ -80,19 +80,19 @@ class ComparedModel:
 
 
 def check_same_cases(one: tuple[Path, CaseValues], other: tuple[Path, CaseValues]) -> None:
-    """Refuse to pair cases that are not the same.
+    """Refuse to pair different cases.
 
     Args:
         one: folder of a run, and values of one of its models.
-        other: the same of another one under the same hash.
+        other: folder and values of another run with the same hash.
 
     Raises:
         ArtifactError: the cases differ.
     """
     if not np.array_equal(one[1].groups, other[1].groups):
         raise ArtifactError(
-            f"{other[0]}: was tested on other cases than {one[0]} under the same protocol, so they were run by "
-            "different versions of segue; run one of them again"
+            f"{other[0]}: was tested on different cases than {one[0]} under the same protocol, because the versions of "
+            "segue differ; run one of them again"
         )
 
 
@@ -103,7 +103,7 @@ def read_models(paths: Sequence[Path]) -> list[ComparedModel]:
         paths: folders of runs, for all their models, or of single models in them.
 
     Raises:
-        ArtifactError: a folder is neither, or its run is not finished or damaged.
+        ArtifactError: a folder is neither, or its run is unfinished or damaged.
     """
     found: dict[tuple[Path, str], ComparedModel] = {}
     for path in paths:
@@ -131,15 +131,15 @@ def _run_of(path: Path) -> tuple[Path, str | None]:
             return here.parent, here.name
         raise ArtifactError(
             f"{path}: is a model that does not belong to a run (there is no {here.parent / RESULTS}); "
-            "name a run, or a model in one"
+            "name a run, or a model of a run"
         )
     if (path / SETTINGS).is_file():
-        raise ArtifactError(f"{path}: is a run that is not finished; go on with it (--resume), then compare")
+        raise ArtifactError(f"{path}: is an unfinished run; finish it with --resume, then compare")
     raise ArtifactError(f"{path}: is not a run of segue (it has no {RESULTS}); name a folder that segue run wrote")
 
 
 def check_comparable(models: Sequence[ComparedModel]) -> None:
-    """Refuse to compare figures of different protocols or logs.
+    """Refuse to compare results of different protocols or logs.
 
     Raises:
         ParameterError: the hashes differ; the message names the differences.
@@ -149,13 +149,13 @@ def check_comparable(models: Sequence[ComparedModel]) -> None:
         if other.hash == first.hash:
             continue
         found = list(_protocol_differences(first, other)) or [
-            "the protocols look alike, so the versions of segue differ"
+            "the protocols have equal parameters, so the versions of segue differ"
         ]
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise ParameterError(
-            f"{first.runs[0]} and {other.runs[0]}: must share one protocol and log, and have the hashes {first.hash} "
-            f"and {other.hash}: {'; '.join(found[:_SHOWN])}{more}; run both alike, or show them side by side without "
-            "a test by --force"
+            f"{first.runs[0]} and {other.runs[0]}: cannot be compared, because their protocols or logs differ (hashes "
+            f"{first.hash} and {other.hash}): {'; '.join(found[:_SHOWN])}{more}; run both with the same settings, or "
+            "use --force to show them side by side without a test"
         )
 
 
@@ -167,14 +167,14 @@ def _protocol_differences(one: ComparedModel, other: ComparedModel) -> Iterator[
     try:
         found = differences(Protocol.of(one.protocol), Protocol.of(other.protocol))
     except InputError:
-        yield "one of the protocols is of another version of segue"
+        yield "one of the protocols was written by another version of segue"
         return
     for name, values in found.items():
         yield f"protocol.{name} is {typed(values[0])} {places[0]} and {typed(values[1])} {places[1]}"
 
 
 def over_seeds(models: Sequence[ComparedModel]) -> list[ComparedModel]:
-    """Merge models that differ by seed alone: same label, same parameters, same protocol and log.
+    """Merge models that differ only in the seed: same label, same parameters, same protocol and log.
 
     If a seed occurs twice, the runs cannot be matched, and each stays separate.
     """
@@ -194,7 +194,7 @@ def over_seeds(models: Sequence[ComparedModel]) -> list[ComparedModel]:
 
 
 def distinct_labels(models: Sequence[ComparedModel]) -> list[str]:
-    """Return a distinct name for each model: its label, preceded by its run where several have that label."""
+    """Return a distinct name for each model: its label, prefixed by its run if several models have the same label."""
     labels = [one.label for one in models]
     for prefix in (_run_name, _run_path):
         doubled = {label for label in labels if labels.count(label) > 1}
@@ -206,7 +206,7 @@ def distinct_labels(models: Sequence[ComparedModel]) -> list[str]:
 
 
 def _run_name(runs: Sequence[Path]) -> str:
-    """Return the folder name of the run; of several runs, that of their parent."""
+    """Return the folder name of the run, or of the parent of several runs."""
     return (runs[0] if len(runs) == 1 else runs[0].parent).resolve().name
 
 

@@ -13,7 +13,7 @@ from segue.experiment.results import Difference, ModelResult, Slice
 from segue.metrics import is_better
 
 OVERLAP = " (the intervals overlap, which leaves it open)"
-"""Note on two figures: overlapping intervals neither prove nor exclude a difference."""
+"""Note on overlapping intervals, which neither prove nor exclude a difference."""
 
 
 Pair = tuple[str, str, str]
@@ -180,7 +180,7 @@ _Figures = tuple[dict[str, float], dict[str, tuple[float, float]]]
 
 
 def _figures(cases: Mapping[str, CaseValues], members: np.ndarray, seed: int) -> dict[str, _Figures]:
-    """Return the metrics of each model on some cases, and their intervals; all models share the bootstrap draws."""
+    """Return the metrics of each model on some cases, and their intervals; all models share the bootstrap resamples."""
     found: dict[str, _Figures] = {label: ({}, {}) for label in cases}
     first = next(iter(cases.values()))
     groups = first.groups[members]

@@ -26,7 +26,7 @@ def headed(metric: str) -> str:
 
 
 def number(value: float | None, decimals: int) -> str:
-    """Return a figure with so many decimal places; a dash if it is missing or not finite."""
+    """Format a number with a number of decimal places; a dash if it is missing or not finite."""
     return "–" if value is None or not isfinite(value) else f"{value:.{decimals}f}"
 
 
@@ -56,15 +56,15 @@ def by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def markdown(results: Results) -> str:
-    """Return the report as Markdown: leaderboard, what is behind its figures, log, protocol, and all metrics."""
+    """Return the report as Markdown: leaderboard, differences, slices, examples, log, protocol, and all metrics."""
     rows, metrics, decimals = results.models, results.protocol["headline"], results.protocol.get("decimals", 4)
     mark = sampled_candidates(results)
     parts = [
         f"# {escaped(results.log)}\n",
         f"{results.data['test_cases']:,} test cases, protocol `{results.protocol['name']}`, "
         f"hash `{results.protocol['hash']}`, seed {results.seed}, "
-        f"segue {results.segue}. Figures with another hash are not comparable.\n",
-        *([f"**Sampled ({mark}): targets are ranked among drawn items, not among all.**\n"] if mark else []),
+        f"segue {results.segue}. Results with another hash are not comparable.\n",
+        *([f"**Sampled ({mark}): targets are ranked among sampled items, not among all items.**\n"] if mark else []),
         *(f"**{escaped(str(finding))}**\n" for finding in results.doubts()),
         "## Leaderboard\n",
         _leaderboard(rows, metrics, decimals),

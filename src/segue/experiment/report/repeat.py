@@ -1,4 +1,4 @@
-"""What to type to repeat a run."""
+"""The configuration and command that repeat a run."""
 
 from typing import Any
 

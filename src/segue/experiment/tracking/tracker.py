@@ -52,14 +52,14 @@ class Tracker(Protocol):
         """Log an epoch."""
 
     def result(self, row: ModelResult) -> None:
-        """Log the figures of the test."""
+        """Log the test metrics."""
 
     def close(self) -> None:
         """Flush; the fit may have failed."""
 
 
 class Curve:
-    """Writes curves/LABEL.jsonl, one line of JSON per epoch, as training goes on.
+    """Writes curves/LABEL.jsonl, one line of JSON per epoch, during training.
 
     A resumed fit reports its first epochs again, so the file is started anew and holds no epoch twice. A model that
     does not learn in epochs has no file.
@@ -76,7 +76,7 @@ class Curve:
         append_line(self._path, dumps(epoch.model_dump(mode="json")))
 
     def result(self, row: ModelResult) -> None:
-        """Do nothing: the figures of the test are in results.json."""
+        """Do nothing: the test metrics are in results.json."""
 
     def close(self) -> None:
         """Do nothing: each line is written at once."""
@@ -94,7 +94,7 @@ class Trackers:
             tracker.epoch(epoch)
 
     def result(self, row: ModelResult) -> None:
-        """Log the figures of the test."""
+        """Log the test metrics."""
         for tracker in self._trackers:
             tracker.result(row)
 

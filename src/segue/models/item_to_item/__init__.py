@@ -1,1 +1,1 @@
-"""Models that look up what follows the last item of the running session."""
+"""Models that look up what follows the last item of the current session."""

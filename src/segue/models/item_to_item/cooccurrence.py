@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int32, Int64
 from numba import njit
 
 from segue.data.arrays import read_only
+from segue.data.baskets import Baskets
 from segue.data.sessions import Sessions
 
 
@@ -15,6 +16,7 @@ class EventIndex(NamedTuple):
 
     Attributes:
         items: item of each event.
+        steps: number of each event, or of its basket.
         owners: session of each event.
         sessions: session ``s`` is ``items[sessions[s]:sessions[s + 1]]``.
         positions: the events ordered by item.
@@ -22,6 +24,7 @@ class EventIndex(NamedTuple):
     """
 
     items: Int32[np.ndarray, "n"]
+    steps: Int64[np.ndarray, "n"]
     owners: Int32[np.ndarray, "n"]
     sessions: Int64[np.ndarray, "s+1"]
     positions: Int64[np.ndarray, "n"]
@@ -33,7 +36,8 @@ class PairWeights(NamedTuple):
 
     Attributes:
         around: pair an event with each other item of its whole session, before and after, once.
-        distance: weight by distance in events; pairs further apart do not count. Not used with ``around``.
+        distance: weight by distance in steps; pairs further apart, or in one step, do not count. Not used with
+            ``around``.
         session: weight of each session, above 0.
         column: factor of a pair by its second item, applied before the best are chosen.
         priority: items with equal weight are kept in ascending order of it.
@@ -68,18 +72,21 @@ def _add_pairs(item: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -
     found = 0
     for position in log.positions[log.offsets[item] : log.offsets[item + 1]]:
         owner = log.owners[position]
-        first, last = position + 1, min(log.sessions[owner + 1], position + len(pairs.distance))
-        if pairs.around:
-            first, last = log.sessions[owner], log.sessions[owner + 1]
-        for other in range(first, last):
-            partner = log.items[other]
+        first = log.sessions[owner] if pairs.around else position + 1
+        for other in range(first, log.sessions[owner + 1]):
+            partner, steps = log.items[other], log.steps[other] - log.steps[position]
             if pairs.around and (partner == item or sums.seen[partner] == position):
                 continue
+            if not pairs.around:
+                if steps >= len(pairs.distance):
+                    break
+                if steps == 0:
+                    continue
             sums.seen[partner] = position
             if sums.weights[partner] == 0.0:
                 sums.touched[found] = partner
                 found += 1
-            weight = 1.0 if pairs.around else pairs.distance[other - position]
+            weight = 1.0 if pairs.around else pairs.distance[steps]
             sums.weights[partner] += weight * pairs.session[owner]
     return found
 
@@ -152,6 +159,7 @@ def count_cooccurrences(
     distance: Float64[np.ndarray, "_"] | None = None,
     session: Float64[np.ndarray, "s"] | None = None,
     column: Float64[np.ndarray, "N+1"] | None = None,
+    baskets: Baskets | None = None,
 ) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, "N+1"]]:
     """Sum the weights of the pairs of events of each session, and keep the best second items of each item.
 
@@ -162,26 +170,31 @@ def count_cooccurrences(
             an event with each other item of its whole session, once, whatever the order and the distance.
         session: weight of each session; None weights all alike.
         column: factor by the second item, applied before the best are chosen; None is 1.
+        baskets: the baskets of the sessions; distances count baskets, and items of one basket are no pair. None takes
+            each event as one.
 
     Returns:
         The arrays ``offsets``, ``neighbours`` and ``weights`` (float64) of ``ItemToItemModel``; and the sum of each
         row over all second items, without ``column``.
     """
     size = len(train.vocabulary) + 1
-    support = np.bincount(train.items, minlength=size)
+    priority = np.argsort(np.argsort(-np.bincount(train.items, minlength=size), kind="stable"), kind="stable")
+    baskets = Baskets.of_one(train) if baskets is None else baskets
+    counts = np.bincount(baskets.items, minlength=size)
     log = EventIndex(
-        items=read_only(train.items),
-        owners=np.repeat(np.arange(len(train), dtype=np.int32), train.lengths),
-        sessions=read_only(train.offsets),
-        positions=np.argsort(train.items, kind="stable"),
-        offsets=np.concatenate([[0], np.cumsum(support)]),
+        items=read_only(baskets.items),
+        steps=baskets.numbers,
+        owners=np.repeat(np.arange(len(train), dtype=np.int32), np.diff(baskets.offsets)),
+        sessions=read_only(baskets.offsets),
+        positions=np.argsort(baskets.items, kind="stable"),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
     )
     pairs = PairWeights(
         around=distance is None,
         distance=np.ones(1) if distance is None else distance,
         session=np.ones(len(train)) if session is None else session,
         column=np.ones(size) if column is None else column,
-        priority=np.argsort(np.argsort(-support, kind="stable"), kind="stable"),
+        priority=priority,
         keep=keep,
     )
     offsets, neighbours, weights, totals = count_pairs(log, pairs)

@@ -20,25 +20,22 @@ from segue.models.persistence import ModelConfig
 from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
-_ROWS_PER_THREAD = 16
-"""Fewer prefixes than this are not worth another thread."""
-
 
 class ItemToItemConfig(ModelConfig):
     """Parameters of every item-to-item model."""
 
     n_neighbours: int = Field(100, ge=1)
-    """Neighbours kept per item, the best ones."""
+    """Number of best neighbours to keep per item."""
     decay_days: float | None = Field(None, gt=0)
-    """Scale in days of the exponential decay of a session's weight with its age; none weights all alike."""
+    """Time constant, in days, of the exponential decay of a session's weight with its age; none means no decay."""
     decay_share: float | None = Field(None, gt=0)
-    """The same for a log without times, as a share of all sessions."""
+    """Like decay_days, for a log without times: the age is the rank of a session, as a share of all sessions."""
 
     search = {"n_neighbours": Range(20, 500, log=True), "decay_days": Choice((None, 1.0, 3.0, 7.0, 30.0))}
 
 
 class ScoreTable(NamedTuple):
-    """Scores of items after a last item: those of its row, on top of a background that all items have.
+    """Scores of items after a last item: the weights of its row, added to a background of all items.
 
     Attributes:
         offsets: row j is ``items[offsets[j]:offsets[j + 1]]``.
@@ -155,16 +152,16 @@ class ItemToItemModel(Model):
         """Return the factor of the background after each last item."""
         return np.zeros(len(last), dtype=np.float32)
 
-    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
-        """Look up the last item of each prefix. An empty prefix scores 0 everywhere, but for the background."""
-        scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
+    def _look_up(self, prefixes: Prefixes) -> tuple[Int32[np.ndarray, "B"], Float32[np.ndarray, "B"], ScoreTable]:
+        """Return a table, and for each prefix its row and the factor of the background: those of the last item."""
         last = last_items(prefixes)
-        factors = self.background_factors(last)
-        share_rows(
-            len(last),
-            lambda part: score_rows(last[part], factors[part], self._table, scores[part]),
-            least=_ROWS_PER_THREAD,
-        )
+        return last, self.background_factors(last), self._table
+
+    def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
+        """Look up the row of each prefix. An empty prefix scores 0 everywhere, but for the background."""
+        scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
+        rows, factors, table = self._look_up(prefixes)
+        share_rows(len(rows), lambda part: score_rows(rows[part], factors[part], table, scores[part]))
         return torch.from_numpy(scores)
 
     def _top_k(
@@ -173,16 +170,15 @@ class ItemToItemModel(Model):
         """List the neighbours, and items of the background where these score better or fill the list."""
         items = np.zeros((len(prefixes), k), dtype=np.int64)
         values = np.full((len(prefixes), k), -np.inf, dtype=np.float32)
-        last = last_items(prefixes)
-        factors = self.background_factors(last)
+        rows, factors, table = self._look_up(prefixes)
         mask = np.zeros(0, dtype=bool) if allowed is None else allowed
-        table = self._table._replace(order=self._walk.within(allowed))
+        table = table._replace(order=self._walk.within(allowed))
         excluded = Excluded.by(exclude, len(prefixes))
 
         def fill(part: slice) -> None:
-            list_rows(last[part], factors[part], table, mask, excluded.rows(part), items[part], values[part])
+            list_rows(rows[part], factors[part], table, mask, excluded.rows(part), items[part], values[part])
 
-        share_rows(len(last), fill, least=_ROWS_PER_THREAD)
+        share_rows(len(rows), fill)
         return items, values
 
 

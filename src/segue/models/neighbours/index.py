@@ -14,7 +14,7 @@ class Index(NamedTuple):
     """The training sessions, and the recent sessions of each item.
 
     Attributes:
-        postings: sessions that hold an item, the most recent first, each once.
+        postings: sessions that contain an item, the most recent first, each once.
         posting_offsets: those of item j are ``postings[posting_offsets[j]:posting_offsets[j + 1]]``.
         items: events of the sessions; a larger session number is a more recent session.
         offsets: session ``s`` is ``items[offsets[s]:offsets[s + 1]]``.
@@ -74,7 +74,7 @@ def build_index(
 
     A prefix is compared with the ``sample_size`` most recent sessions that share any item with it; each of them is
     among the ``sample_size`` most recent of every item it shares, so that dropping older ones changes no result.
-    Sessions that are in no posting list are dropped, too.
+    Sessions that are in no posting list are also dropped.
 
     Args:
         train: sessions in order of their end; the last is the most recent.

@@ -1,4 +1,4 @@
-"""Shared by V-SKNN, STAN and VSTAN, which differ in their weights only: the index, the search and the votes."""
+"""Shared by V-SKNN, STAN and VSTAN, which differ only in their weights: the index, the search and the votes."""
 
 from abc import abstractmethod
 from collections import deque
@@ -34,23 +34,20 @@ from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime
 
-_ROWS_PER_THREAD = 16
-"""Fewer prefixes than this are not worth another thread."""
-
 
 class NeighbourConfig(ModelConfig):
-    """Parameters of every session-neighbour model."""
+    """Parameters of every session-based kNN model."""
 
     k: int = Field(100, ge=1)
-    """Neighbours: the most similar sessions, which vote for their items."""
+    """Number of neighbours: the most similar sessions, which vote for their items."""
     sample_size: int = Field(1000, ge=1)
-    """The most recent sessions sharing an item with the running one, among which neighbours are searched."""
+    """Number of candidate neighbours: the most recent sessions that share an item with the current session."""
     max_length: int = Field(10, ge=1, le=1000)
-    """Most recent events of the running session that are used."""
+    """Number of most recent events of the current session to use."""
     leave_out: Literal["nothing", "last", "session"] = "nothing"
-    """Items of the running session that get no score: none, the last one, or all."""
+    """Items of the current session that get no score: none, the last item, or all."""
     tie_order: Literal["neighbours", "popularity"] = "neighbours"
-    """Which of two items with equal scores comes first: that of the more similar session, or the more popular one."""
+    """Order of items with equal scores: the item of the more similar session first, or the more popular item first."""
 
     search = {
         "k": Range(30, 1500, log=True),
@@ -60,7 +57,7 @@ class NeighbourConfig(ModelConfig):
 
 
 class Weights(NamedTuple):
-    """The weights in which the models differ; see ``SearchParameters``."""
+    """The weights of a model; see ``SearchParameters``."""
 
     position: Float64[np.ndarray, "M+1 M"]
     match: Float64[np.ndarray, "M"]
@@ -69,9 +66,9 @@ class Weights(NamedTuple):
 
 
 class NeighbourModel(Model):
-    """A model that scores items by the training sessions most similar to the running one.
+    """A model that scores items by the training sessions most similar to the current session.
 
-    Candidates are the ``sample_size`` most recent sessions that share an item with the running session, the ``k`` most
+    Candidates are the ``sample_size`` most recent sessions that share an item with the current session, the ``k`` most
     similar of them (among equals the more recent) are its neighbours, and each adds to the score of its items
 
         similarity x weight(most recent match) x weight(distance from the match) x weight(item).
@@ -79,7 +76,7 @@ class NeighbourModel(Model):
 
     array_names = ("postings", "posting_offsets", "items", "offsets", "session_weights", "idf")
     cosine: ClassVar[bool] = False
-    """Divide a similarity by the norms of both sessions, not by the number of items of the running one."""
+    """Divide a similarity by the norms of both sessions, not by the number of items of the current session."""
     config: NeighbourConfig
 
     postings: Int32[np.ndarray, "p"]
@@ -135,7 +132,7 @@ class NeighbourModel(Model):
             with self._workspace() as memory:
                 score_prefixes(_batch(prefixes[part]), self._index, self._parameters, memory, scores[part])
 
-        share_rows(len(prefixes), score, least=_ROWS_PER_THREAD)
+        share_rows(len(prefixes), score)
         return torch.from_numpy(scores)
 
     def _top_k(
@@ -153,7 +150,7 @@ class NeighbourModel(Model):
             with self._workspace() as memory:
                 list_best(batch, self._index, self._parameters, memory, order, filters, items[part], values[part])
 
-        share_rows(len(prefixes), fill, least=_ROWS_PER_THREAD)
+        share_rows(len(prefixes), fill)
         return items, values
 
     @contextmanager

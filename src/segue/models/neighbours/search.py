@@ -25,16 +25,16 @@ class SessionBatch(NamedTuple):
 
 
 class SearchParameters(NamedTuple):
-    """How sessions are compared and items are scored.
+    """Parameters of the comparison of sessions and the scoring of items.
 
     Attributes:
         k: neighbours that vote.
         sample_size: most recent candidates that are compared.
-        cosine: divide a similarity by the norm of the running session's weights, not by its number of items.
-        left_out: events at the end of the running session whose items are not scored.
+        cosine: divide a similarity by the norm of the current session's weights, not by its number of items.
+        left_out: events at the end of the current session whose items are not scored.
         nearest_first: ties go to the item of the most similar session.
-        position: weight of an event of the running session, by the session's length and the events after it.
-        match: weight of a neighbour, by the events after its most recent match in the running session.
+        position: weight of an event of the current session, by the session's length and the events after it.
+        match: weight of a neighbour, by the events after its most recent match in the current session.
         gap: weight of an item of a neighbour, by its distance from the match; the last entry holds for all larger.
         item: weight of an item.
     """
@@ -189,7 +189,7 @@ def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchPa
 def _score_candidates(
     row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
 ) -> int:
-    """Score the items of the neighbours of one running session; return how many have a score.
+    """Score the items of the neighbours of one current session; return how many have a score.
 
     They are in ``workspace.found``, their scores in ``workspace.values``.
     """
@@ -256,7 +256,7 @@ def score_prefixes(
     workspace: Workspace,
     out: Float32[np.ndarray, "B N+1"],
 ) -> None:
-    """Score every item for each running session, into ``out``.
+    """Score every item for each current session, into ``out``.
 
     Each row is cleared just before it is filled, while it is in the cache.
     """
@@ -277,7 +277,7 @@ def list_best(
     items: Int64[np.ndarray, "B k"],
     values: Float32[np.ndarray, "B k"],
 ) -> None:
-    """List the best items for each running session: those with a score, then the most popular others.
+    """List the best items for each current session: those with a score, then the most popular others.
 
     ``items`` (initially 0) receives item indices, ``values`` (initially -inf) their scores.
     """

@@ -1,4 +1,4 @@
-"""What a network is: an encoder of sessions, and one that reads a window of the most recent events."""
+"""The contracts of networks: an encoder of sessions, and an encoder of windows of the most recent events."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace

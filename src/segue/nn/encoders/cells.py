@@ -16,7 +16,7 @@ State = list[Tensor]
 
 
 def glorot_(weight: Tensor, rows: int, columns: int) -> None:
-    """Fill a weight with Glorot's uniform draws for a matrix of the given size, which may be one block of it."""
+    """Initialise a weight by Glorot's uniform rule for a matrix of the given size, which may be one block of it."""
     bound = math.sqrt(6.0 / (rows + columns))
     nn.init.uniform_(weight, -bound, bound)
 

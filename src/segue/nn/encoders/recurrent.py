@@ -19,7 +19,7 @@ class GRU4RecEncoder(Encoder):
     """Recurrent layers over item embeddings, and a dot product with an output table.
 
     ``output`` holds the output embedding of each item and, in its last column, the item's bias; with a shared
-    table its embeddings are the input, too. Dropout acts on the embedded input (of one-hot items: on the output of
+    table its embeddings are also the input. Dropout acts on the embedded input (of one-hot items: on the output of
     the first layer) and on the output of each layer; what is dropped is dropped from the carried state as well, as
     in the authors' code.
 

@@ -1,4 +1,4 @@
-"""The losses by name, each with the parameters that it uses: what the section ``training.loss`` of a model holds."""
+"""The losses by name, each with its parameters: the section ``training.loss`` of a model."""
 
 from abc import abstractmethod
 from functools import partial
@@ -19,14 +19,14 @@ class LossConfig(Section):
     """A loss and its parameters."""
 
     kind: str
-    """What is minimised."""
+    """Name of the loss."""
 
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler | None:
-        """Return what draws the negatives; None where the loss has none.
+        """Return the negative sampler; None for a loss without negatives.
 
         Args:
             support: training events per item index.
-            seed: seed of the draws.
+            seed: random seed.
         """
         return None
 
@@ -61,37 +61,37 @@ class Cosine(LossConfig):
 
 
 class SampledLoss(LossConfig):
-    """A loss with drawn negatives."""
+    """A loss with sampled negatives."""
 
     n_samples: int = Field(256, ge=0)
-    """Negatives drawn per step and shared by its targets."""
+    """Number of negatives sampled per step and shared by its targets."""
     alpha: float = Field(0.5, ge=0, le=1)
-    """Negatives are drawn by support ** alpha: 0 is uniform, 1 is popularity."""
+    """Negatives are sampled in proportion to support ** alpha: 0 is uniform, 1 is by popularity."""
 
     @property
     def n_drawn(self) -> int:
-        """Items of a draw."""
+        """Number of items per sample."""
         return self.n_samples
 
     @property
     def reject_hits(self) -> bool:
-        """Whether a negative that is the target itself is left out."""
+        """Whether negatives that equal the target are dropped."""
         return False
 
     def sampler(self, support: Int[np.ndarray, "M"], seed: int) -> PopularitySampler | None:
-        """Return what draws the items; None where none are drawn."""
+        """Return the item sampler; None if no items are sampled."""
         return PopularitySampler(support, self.alpha, self.n_drawn, seed) if self.n_drawn else None
 
 
 class AccidentalHitsMixin(Section):
-    """Mixin of a loss that may leave out negatives that are the target itself."""
+    """Mixin of a loss that can drop negatives that equal the target."""
 
     accidental_hits: Literal["reject", "keep"] = "reject"
-    """What becomes of a negative that is the target itself."""
+    """Whether to drop (reject) or keep sampled negatives that equal the target."""
 
     @property
     def reject_hits(self) -> bool:
-        """Whether a negative that is the target itself is left out."""
+        """Whether negatives that equal the target are dropped."""
         return self.accidental_hits == "reject"
 
 
@@ -99,33 +99,32 @@ class LogQMixin(Section):
     """Mixin of a sampled softmax with logQ correction."""
 
     logq: float = Field(1.0, ge=0)
-    """Strength of the logQ correction, for how often each negative is expected: 1 is all of it, 0 none."""
+    """Strength of the logQ correction for the sampling frequency of negatives: 1 is the full correction, 0 none."""
 
 
 class SharedNegativesLoss(SampledLoss):
-    """A loss whose negatives are drawn items, the other targets of the step, or both."""
+    """A loss whose negatives are sampled items, the other targets of the step, or both."""
 
     in_batch: bool = Field(False, validate_default=True)
-    """Whether the other targets of a step are negatives, too."""
+    """Whether the other targets of a step are also negatives."""
 
     @field_validator("in_batch")
     @classmethod
     def _has_negatives(cls, in_batch: bool, values: Any) -> bool:
         if not in_batch and values.data.get("n_samples") == 0:
             raise ValueError(
-                "true with n_samples 0 (the loss compares the target with negatives; draw some, 256 for example, or "
-                "set in_batch)"
+                "true with n_samples 0 (the loss needs negatives; set n_samples, for example to 256, or in_batch)"
             )
         return in_batch
 
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler:
-        """Return what draws the negatives."""
+        """Return the negative sampler."""
         sampler = self.sampler(support, seed)
         return SharedNegatives(sampler, support, in_batch=self.in_batch, reject_hits=self.reject_hits)
 
 
 class NCE(SharedNegativesLoss):
-    """Noise-contrastive estimation, whose noise may be the target by definition."""
+    """Noise-contrastive estimation; by definition, its noise may include the target."""
 
     kind: Literal["nce"] = "nce"
 
@@ -149,9 +148,9 @@ class RankingLoss(AccidentalHitsMixin, SharedNegativesLoss):
 
     kind: Literal["bce", "bpr", "bpr-max", "top1", "top1-max"]
     targets_per_draw: int = Field(0, ge=0)
-    """Number of consecutive targets that share one draw of n_samples negatives; 0: all targets of a step."""
+    """Number of consecutive targets that share n_samples negatives; 0 means all targets of a step."""
     candidate_num: int = Field(1, ge=1)
-    """Candidates drawn for each negative, of which the best-scored one is taken; 1 takes what is drawn."""
+    """Number of candidates sampled for each negative, of which the one with the highest score is used; 1 uses all."""
 
     @field_validator("targets_per_draw", "candidate_num")
     @classmethod
@@ -159,17 +158,17 @@ class RankingLoss(AccidentalHitsMixin, SharedNegativesLoss):
         least = 0 if values.field_name == "targets_per_draw" else 1
         if number > least and values.data.get("in_batch"):
             raise ValueError(
-                f"{least} with in_batch (the other targets of a step are not drawn; set n_samples instead)"
+                f"{least} with in_batch (the other targets of a step are not sampled; set n_samples instead)"
             )
         return number
 
     @property
     def n_drawn(self) -> int:
-        """Items of a draw, candidates included."""
+        """Number of items per sample, including candidates."""
         return self.n_samples * self.candidate_num
 
     def negatives(self, support: Int[np.ndarray, "M"], seed: int) -> NegativeSampler:
-        """Return what draws the negatives."""
+        """Return the negative sampler."""
         sampler, size = self.sampler(support, seed), self.targets_per_draw
         if sampler is None or size == 0:
             return super().negatives(support, seed)
@@ -189,7 +188,7 @@ class GBCE(RankingLoss):
 
     kind: Literal["gbce"] = "gbce"  # type: ignore[assignment]
     gbce_t: float = Field(0.75, ge=0, le=1)
-    """Calibration t of gBCE: 0 is BCE, 1 undoes the overconfidence that sampling brings."""
+    """Calibration t of gBCE: 0 is BCE, 1 fully corrects the overconfidence due to negative sampling."""
 
     def score_loss(self, n_items: int) -> ScoreLoss:
         """Return the loss on scores."""
@@ -197,7 +196,7 @@ class GBCE(RankingLoss):
 
 
 def by_name(value: Any) -> Any:
-    """Return a bare name as the section of a loss with its defaults."""
+    """Convert a plain name to the section of a loss with its defaults."""
     return {KIND: value} if isinstance(value, str) else value
 
 
@@ -206,4 +205,4 @@ Loss = Annotated[
     Field(discriminator=KIND),
     BeforeValidator(by_name),
 ]
-"""Any loss of a sequence encoder; a bare name stands for the loss with its defaults."""
+"""Any loss of a sequence encoder; a plain name means the loss with its defaults."""

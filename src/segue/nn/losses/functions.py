@@ -68,7 +68,7 @@ def bpr(
 def top1(
     scores: Float[Tensor, "B M"], targets: Int64[Tensor, "B"], excluded: Bool[Tensor, "B M"] | None = None
 ) -> Float[Tensor, "B"]:
-    """TOP1: relative rank of the target, and negatives drawn towards zero."""
+    """TOP1: relative rank of the target, with a regularisation of the negatives' scores towards zero."""
     negative, gap = _against_target(scores, targets, excluded)
     return _mean(torch.sigmoid(-gap) + torch.sigmoid(scores.square()), negative)
 
@@ -203,7 +203,7 @@ LOSSES: dict[str, ScoreLoss] = {
 
 
 def row_shares(states: Float[Tensor, "T D"], weights: Float[Tensor, "T"] | None) -> Float[Tensor, "T"]:
-    """Return what each row counts for in the mean over the rows."""
+    """Return the weight of each row in the mean over the rows."""
     if weights is None:
         return states.new_full((len(states),), 1.0 / len(states))
     return weights / weights.sum()

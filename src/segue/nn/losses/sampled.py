@@ -1,4 +1,4 @@
-"""Losses of a step: the states of a batch against their targets and all items, drawn negatives, or nothing else.
+"""Losses of a step: the states of a batch against their targets and all items, sampled negatives, or no other items.
 
 The softmax losses with negatives are one differentiable operation each. Written as a chain of small operations, most
 of a training step would go into temporaries; here the scores exist once, and are turned into the gradient in place.
@@ -32,7 +32,7 @@ class LossInput:
         states: output of the encoder at each row.
         targets: item index of what followed.
         encoder: holds the item table.
-        negatives: the drawn negatives; None for losses without any.
+        negatives: the sampled negatives; None for losses without negatives.
         candidate_embeddings: embedding, and bias where W = D + 1, of each of ``negatives.ids``.
         weights: weight of each row in the mean; None weights all alike.
     """
@@ -212,7 +212,7 @@ def shared_cross_entropy(
 
     Args:
         states: output of the encoder at each row.
-        rows: embedding, and bias where W = D + 1, of the target of each row and of the drawn items.
+        rows: embedding, and bias where W = D + 1, of the target of each row and of the sampled items.
         weights: weight of each row.
         log_counts: subtracted from the score of each negative; these are the last M of ``rows``.
         excluded: scores against the negatives that are left out.

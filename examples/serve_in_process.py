@@ -1,6 +1,6 @@
 """Use segue inside your own program: serve a saved model, event by event.
 
-Run it with: python examples/embedding.py [FOLDER]
+Run it with: python examples/serve_in_process.py [FOLDER]
 """
 
 import sys

@@ -3,7 +3,7 @@
 Every rank metric has the signature ``metric(ranks, relevant, k)``:
 
     ranks: [C, R], the 1-based ranks of the relevant items of each case, ascending, infinity where there is no further
-        one or where it is not a candidate. A median tie rule may give halves; such an item is in the list if its rank
+        one or where it is not a candidate. An average tie rule may give halves; such an item is in the list if its rank
         is at most k.
     relevant: [C], how many relevant items each case has.
     k: the cut-off, infinity for none.
@@ -23,7 +23,7 @@ Counts = Int[np.ndarray, "C"]
 Values = Float64[np.ndarray, "C"]
 Cutoff = int | float
 
-Ties = Literal["served", "conservative", "standard", "median"]
+Ties = Literal["served", "pessimistic", "optimistic", "average"]
 """Rank of a relevant item among the items with its score: as served, the last, the first or the middle one."""
 
 
@@ -91,7 +91,7 @@ def wrong_before(ranks: Ranks, relevant: Counts, others: Counts) -> Float64[np.n
 def case_auc(ranks: Ranks, relevant: Counts, candidates: Counts) -> Values:
     """Share of the pairs of a relevant and another candidate in which the relevant one is ranked before the other.
 
-    It follows from the ranks. A tie counts as the ranks resolve it, a half with the median rule. A relevant item
+    It follows from the ranks. A tie counts as the ranks resolve it, a half with the average rule. A relevant item
     without a rank is behind all others.
 
     Args:
