@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 _SIZES = ("events", "sessions", "items", "length_mean")
 
 _STAGE_WIDTH, _BAR_WIDTH = 10, 20
-"""Characters of a column of statistics (a number up to 99,999,999, or a date above its hour), and of an interval bar."""
+"""Characters of a column of statistics (up to 99,999,999, or a date above its hour), and of an interval bar."""
+
+_COMMON = 0.1
+"""Share of the events with the time of the event before, above which baskets are shown."""
 
 _COMPONENTS, _METADATA = 5, 6
 """Components, and columns of an item, that are shown."""
