@@ -18,7 +18,7 @@ from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.spaces import Choice
 from segue.training.runtime import Runtime
-from segue.validation import idle
+from segue.validation import without_effect
 
 Season = Literal["hour", "weekday", "month"]
 
@@ -44,14 +44,14 @@ class PopularityConfig(ModelConfig):
     @classmethod
     def _season_of_counts(cls, season: Season | None, info: Any) -> Season | None:
         if season is not None and info.data.get("growth"):
-            raise idle("with growth=true, which compares two windows", "remove one of them")
+            raise without_effect("with growth=true, which compares two windows", "remove one of them")
         return season
 
     @field_validator("smoothing")
     @classmethod
     def _smoothing_of_seasons(cls, smoothing: float, info: Any) -> float:
         if smoothing != cls.model_fields["smoothing"].default and info.data.get("season") is None:
-            raise idle("without season", "set season, or remove it")
+            raise without_effect("without season", "set season, or remove it")
         return smoothing
 
     search = {"window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0))}
