@@ -115,7 +115,7 @@ EXPECTED: dict[str, list[str]] = {
     "session-parallel-batches": [
         "| 1 | A → B (reset) | D → E (reset) |",
         "| 2 | B → C | F → G (reset) |",
-        "| 3 | G → H | - |",
+        "| 3 | - | G → H |",
     ],
     "tan-recipes": [
         "| A | A | B | DC |",
@@ -132,7 +132,7 @@ EXPECTED: dict[str, list[str]] = {
     "ranking-metrics": [
         row("recall@5", "2/3", 2 / 3),
         row("precision@5", "2/5", 2 / 5),
-        row("hit@5", "1, since one is listed", 1.0),
+        row("hit@5", "1, since at least one is listed", 1.0),
         row("mrr@5", "1/2", 1 / 2),
         row("ndcg@5", "(1/log2 3 + 1/log2 5) / (1 + 1/log2 3 + 1/2)", (1 / log2(3) + 1 / log2(5)) / IDEAL),
         row("map@5", "(1/2 + 2/4) / 3", (1 / 2 + 2 / 4) / 3),

@@ -67,7 +67,7 @@ def _by_hand() -> str:
     how = (
         "2/3",
         "2/5",
-        "1, since one is listed",
+        "1, since at least one is listed",
         "1/2",
         "(1/log2 3 + 1/log2 5) / (1 + 1/log2 3 + 1/2)",
         "(1/2 + 2/4) / 3",

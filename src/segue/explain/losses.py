@@ -91,8 +91,8 @@ CHAPTER = Chapter(
             differ in two things: what the target is compared with (all items, drawn negatives, the other targets of
             the batch, or nothing) and how (each item by itself, in pairs, or as a whole list). Cross-entropy over all
             items is the default, because it needs no sampling and is hard to beat. Where the catalogue is too
-            large for it, sampled softmax with logQ correction is the closest substitute. All losses are available for
-            all sequence encoders; GRU4Rec has its own set, as in its papers.
+            large for it, sampled softmax with logQ correction is the closest substitute. These losses are
+            available for all sequence encoders; losses on lists are for two-stage models, and GRU4Rec has its own set.
             """,
             formula="""
             r_i: score of the target, r_j: of k negatives, s_j: softmax over the negatives, S(x) = 1 / (1 + exp(-x))

@@ -6,18 +6,20 @@ from segue.markdown import table
 
 
 def _lanes() -> str:
+    import numpy as np
+
     from segue.data.batches.session_parallel import SessionParallel
 
     log = toy_sessions("ABC", "DE", "FGH")
     names, lanes = log.vocabulary.raw_ids, SessionParallel(log, 2)
-    rows = []
+    rows, active = [], np.arange(2)
     for number in range(lanes.n_steps):
         batch = lanes.batch(number)
-        pairs = [
-            f"{names[item]} → {names[target]}{' (reset)' if start else ''}"
-            for item, target, start in zip(batch.inputs, batch.targets, batch.starts, strict=True)
-        ]
-        rows.append([str(number + 1), *pairs, *["-"] * (2 - len(pairs))])
+        active = active if batch.kept is None else active[batch.kept]
+        cells = ["-", "-"]
+        for lane, item, target, start in zip(active, batch.inputs, batch.targets, batch.starts, strict=True):
+            cells[lane] = f"{names[item]} → {names[target]}{' (reset)' if start else ''}"
+        rows.append([str(number + 1), *cells])
     return f"""Three sessions, ABC, DE and FGH, in two lanes. Each cell is an input and its target:
 
 {table(["step", "one lane", "the other lane"], rows, numbers=False)}
@@ -222,9 +224,9 @@ CHAPTER = Chapter(
             ),
             pitfall="""
             This is not the sampling of the test (topic `sampled-metrics`): negatives in training are an approximation
-            that can be corrected, sampled candidates in a test change the metric. With few uniform
-            negatives, BCE becomes overconfident, because almost all negatives it sees are easy; gBCE corrects for it.
-            In-batch negatives are drawn by popularity without asking, so they need the correction most.
+            that can be corrected, sampled candidates in a test change the metric. Sampling negatives
+            raises the share of positives, which makes BCE overconfident; gBCE corrects for it. In-batch negatives are
+            drawn by popularity by construction, so they need the correction most.
             """,
             sources=(
                 "Bengio and Senecal 2008, Adaptive importance sampling to accelerate training of a neural "
