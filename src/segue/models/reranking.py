@@ -64,3 +64,13 @@ def fill_lists(
         if length == n_items:
             return
         rows, length = rows[(items[rows] == PADDING).any(axis=1)], 8 * length
+
+
+def own_items(prefixes: Prefixes) -> Int64[np.ndarray, "B L"]:
+    """Return the items of each prefix, each once, among zeros."""
+    own = np.zeros((len(prefixes), int(prefixes.lengths.max(initial=0))), dtype=np.int64)
+    rows, events = prefixes.events()
+    own[rows, events - prefixes.starts[rows]] = prefixes.items[events]
+    own.sort(axis=1)
+    own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
+    return own

@@ -20,7 +20,7 @@ from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
-from segue.models.reranking import excluded_mask, fill_lists
+from segue.models.reranking import excluded_mask, fill_lists, own_items
 from segue.models.sequence import SequenceModel
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
@@ -171,10 +171,10 @@ class TwoStage(Model):
         self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
 
     def _learn_lists(self, loss: str, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        logger.info("the ranker, on the retriever's lists")
         ranker, training = self.ranker, self.config.listwise
         assert isinstance(ranker, SequenceModel)
         ranker._output = None
-        logger.info("the ranker, on the retriever's lists")
         auxiliary, own = self._listwise_loss(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
         identity = ranker.identity(train, valid, seed, runtime)
@@ -265,12 +265,7 @@ class TwoStage(Model):
     def _candidates(self, prefixes: Prefixes) -> Int64[np.ndarray, "B C"]:
         """Return the retriever's best items and those of the session, each once, without items unknown to it."""
         best, _ = self.retriever._top_k(prefixes, self.config.candidates, None, prefixes)
-        own = np.zeros((len(best), int(prefixes.lengths.max(initial=0))), dtype=np.int64)
-        rows, events = prefixes.events()
-        own[rows, events - prefixes.starts[rows]] = prefixes.items[events]
-        own.sort(axis=1)
-        own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
-        candidates = np.hstack([best, own])
+        candidates = np.hstack([best, own_items(prefixes)])
         return np.where(self.vocabulary.known[candidates], candidates, PADDING)
 
     def to(self, device: torch.device) -> Self:
