@@ -57,18 +57,18 @@ class NeuralModel(DotProductModel):
             raise ParameterError("\n".join(problems))
 
     def config_problems(self) -> Iterator[str]:
-        """Yield what is wrong with the training section, each problem beginning with the name of the parameter."""
+        """Yield the problems of the training section; each starts with the name of the parameter."""
         plan = self.config.training
         usual = type(plan)()
         if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
             yield (
                 f"table_learning_rate: must be {usual.table_learning_rate} with the optimizer '{plan.optimizer}', got "
-                f"{plan.table_learning_rate:g}: only 'mixed' has a step size of its own for the tables"
+                f"{plan.table_learning_rate:g}: only 'mixed' has a separate learning rate for the item embeddings"
             )
         if plan.optimizer == "adagrad" and plan.weight_decay > 0:
             yield (
-                f"weight_decay: must be 0 with the optimizer 'adagrad', got {plan.weight_decay:g}: it touches only "
-                "the items in use and decays none; use 'adamw' or 'mixed'"
+                f"weight_decay: must be 0 with the optimizer 'adagrad', got {plan.weight_decay:g}: Adagrad updates "
+                "only items in use and has no weight decay; use 'adamw' or 'mixed'"
             )
 
     @abstractmethod

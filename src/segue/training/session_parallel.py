@@ -22,7 +22,7 @@ class SessionParallelObjective:
         network: what is trained.
         lanes: the batches.
         loss: the loss of a step, summed over its lanes.
-        negatives: draws what the lanes' outputs are compared with; None for a loss over all items.
+        negatives: samples the negatives of the parallel sessions; None for a loss over all items.
         runtime: device and precision.
     """
 

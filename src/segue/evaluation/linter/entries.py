@@ -38,7 +38,7 @@ class ResultRow(Protocol):
 
     @property
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of its training, such as ``train_auc``."""
+        """Diagnostics of its training, such as ``train_auc``."""
 
 
 @dataclass(frozen=True)
