@@ -57,7 +57,7 @@ CASES = {
     "quote that swallows rows": (
         HEADER + '1,2,3\n1,"Heroes (live),3\n' + "1,2,3\n" * 5 + '1,ashes to ashes",3\n',
         "lines 3 to 9: a quote opens on line 3 and closes on line 9, but each of these lines is a row of 3 fields by "
-        f"itself; {QUOTES}, or --quoting double if the field does hold all these lines",
+        f"itself; {QUOTES}, or --quoting double if the field does contain all these lines",
     ),
     "header in the middle": (
         HEADER + "1,2,3\n" + HEADER + "1,2,3\n\ufeff" + HEADER + "1,2,3\n",

@@ -9,8 +9,8 @@ from segue.errors import LogError
 DAYS = ["2014-04-07", "2014-04-08"]
 MILLISECONDS = [1396868069295, 1396954469295]
 UNUSED = (
-    "column '{}' holds times but is not used, so the order of the file counts; to use it, give --columns \"time={}\" "
-    "(columns={{'time': '{}'}} in Python)"
+    "column '{}' contains times but is not used, so the order of the file is used; to use it, give --columns "
+    "\"time={}\" (columns={{'time': '{}'}} in Python)"
 )
 
 
@@ -82,7 +82,7 @@ def test_blank_lines_are_no_times(tmp_path):
 
 def test_times_that_are_finer_than_the_dates_in_use_are_named():
     note = (
-        "column 'exact' holds times that are finer than the dates in use; to use it, give --columns \"time=exact\" "
+        "column 'exact' contains times that are finer than the dates in use; to use it, give --columns \"time=exact\" "
         "(columns={'time': 'exact'} in Python)"
     )
     assert note in read(frame(date=DAYS, exact=MILLISECONDS)).notes

@@ -22,7 +22,7 @@ def doctor(
 ) -> None:
     """Check a finished run for common mistakes, each with a verdict and an explanation to read.
 
-    Verdicts: ok, look (something to check) or cannot tell (the folder does not hold what the rule needs). Nothing is
+    Verdicts: ok, look (something to check) or cannot tell (the folder lacks what the rule needs). Nothing is
     trained again.
 
     Examples:

@@ -47,7 +47,7 @@ Quoting = Annotated[
     typer.Option(
         "--quoting",
         help="Double quotes in delimited text: double (as Python's csv module reads them), none (plain text), or auto: "
-        "double, but a quoted field that holds whole rows is refused.",
+        "double, but a quoted field that contains whole rows is refused.",
     ),
 ]
 Unit = Annotated[
@@ -77,7 +77,7 @@ Precision = Annotated[
 Deterministic = Annotated[
     bool | None,
     typer.Option(
-        "--deterministic", help="Use deterministic algorithms alone: on a GPU, too, equal seeds give equal models."
+        "--deterministic", help="Use only deterministic algorithms: equal seeds give equal models also on a GPU."
     ),
 ]
 ModelFolder = Annotated[Path, typer.Argument(help="Folder of a trained model, as a run writes it.")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _SETTING = "--recbole-setting"
-"""Hidden option that collects settings of RecBole such as ``--learning_rate=0.01``, which are no options of segue."""
+"""Hidden option that collects settings of RecBole such as ``--learning_rate=0.01``, which are not options of segue."""
 
 
 class Command(TyperCommand):

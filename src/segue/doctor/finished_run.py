@@ -1,4 +1,4 @@
-"""A finished run as its folder holds it; nothing is trained or evaluated again."""
+"""A finished run, as its folder contains it; nothing is trained or evaluated again."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class FinishedRun:
         folder: its folder.
         results: its results.json.
         environment: its environment.json; None if the file is missing or damaged.
-        seeds: seeds of this run and of the runs beside it that differ in nothing else.
+        seeds: seeds of this run and of the runs next to it that differ only in the seed.
     """
 
     folder: Path
@@ -66,18 +66,18 @@ class FinishedRun:
 
     @property
     def n_items(self) -> int | None:
-        """Number of items of the training part; None if the results do not tell."""
+        """Number of items of the training part; None if the results do not contain it."""
         sizes = [stage["items"] for stage in self.results.data.get("stages", ()) if stage.get("part") == "train"]
         return int(sizes[-1]) if sizes else None
 
     @cached_property
     def findings(self) -> list[Finding]:
-        """What the linter finds in the figures."""
+        """Findings of the linter in the metrics."""
         few = any(one.code == "few-test-sessions" for one in self.results.findings)
         return lint_results(self.rows, self.results.protocol["headline"], enough_sessions=not few)
 
     def messages(self, code: str) -> list[str]:
-        """Return what one check of the linter finds in the figures, with the model in front."""
+        """Return the findings of one check of the linter in the metrics, with the model in front."""
         return [f"{one.subject}: {one.message}" for one in self.findings if one.code == code]
 
     def stages(self) -> Iterator[tuple[str, list[Epoch], list[float]]]:

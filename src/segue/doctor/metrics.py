@@ -25,7 +25,7 @@ _NOT_RANKED = "nothing is ranked: predicted values are compared with labels"
 
 
 def linter_findings(run: FinishedRun) -> Answer:
-    """Repeat what the linter found in the log and the scores; what it checks in the figures has rules of its own."""
+    """Repeat what the linter found in the log and the scores; its checks of the metrics have their own rules."""
     findings = [one for one in run.results.findings if one.code not in _WITH_A_RULE]
     serious = [one for one in findings if one.severity != "note"]
     codes = ", ".join(dict.fromkeys(f"{one.code} ({one.severity}, {one.subject})" for one in serious))
@@ -41,7 +41,7 @@ def candidates(run: FinishedRun) -> Answer:
     if kind == "labeled":
         return ok(_NOT_RANKED)
     lines = [
-        f"each target is ranked among {kind} sampled items: figures do not estimate those on all items and may order "
+        f"each target is ranked among {kind} sampled items: metrics do not estimate those on all items and may order "
         "models differently; set protocol.ranking.candidates=full"
     ]
     return look([] if kind == "full" else lines, "every target is ranked among all items")
@@ -88,7 +88,7 @@ def order_of_lists(run: FinishedRun) -> Answer:
 
 
 def precision_and_recall(run: FinishedRun) -> Answer:
-    """Find the lowest recall beside a good precision, which says that relevant items are counted wrongly."""
+    """Find the lowest recall together with a good precision: relevant items are counted wrongly."""
     if _is_labeled(run):
         return cannot_tell(_NOT_RANKED)
     if run.results.protocol["cases"]["targets"] != "together":
@@ -116,7 +116,7 @@ def ties(run: FinishedRun) -> Answer:
     if run.results.protocol["ranking"]["ties"] == "optimistic":
         lines.append("ties=optimistic ranks a target before its equals: a constant model is perfect; use ties=served")
     counting = [row.label for row in run.rows if row.ties and not row.curve]
-    expected = f"; those of {', '.join(counting)} are expected of models that count" if counting else ""
+    expected = f"; ties of {', '.join(counting)} are expected, because they count" if counting else ""
     return look(lines, f"no network ties more than 1% of its targets{expected}")
 
 

@@ -68,7 +68,7 @@ def repeatability(run: FinishedRun) -> Answer:
     recorded = f"seed {run.results.seed}, {', '.join(dict.fromkeys((device, *arithmetic.split(', '))))}"
     lines = []
     if device != "cpu" and deterministic is not True:
-        lines.append(f"{recorded}: on a GPU, sums are taken in varying order, so figures repeat up to rounding only")
+        lines.append(f"{recorded}: on a GPU, sums are taken in varying order, so results are equal only up to rounding")
     if run.trained and "fp32" not in arithmetic:
-        lines.append(f"{recorded}: figures may differ from those in fp32; compare models of one precision only")
-    return look(lines, f"{recorded}: the same command gives the same figures")
+        lines.append(f"{recorded}: results may differ from fp32; compare only models of the same precision")
+    return look(lines, f"{recorded}: the same command gives the same results")

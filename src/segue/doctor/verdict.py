@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from segue.doctor.finished_run import FinishedRun
 
 Status = Literal["ok", "look", "cannot tell"]
-"""look: something to check; cannot tell: the folder does not hold what the rule needs."""
+"""look: something to check; cannot tell: the folder lacks what the rule needs."""
 
 
 class Verdict(BaseModel):
@@ -61,7 +61,7 @@ def ok(text: str) -> Answer:
 
 
 def cannot_tell(text: str) -> Answer:
-    """Return that the folder does not hold what the rule needs."""
+    """Return that the folder lacks what the rule needs."""
     return Answer("cannot tell", (text,))
 
 

@@ -14,7 +14,7 @@ from segue.embeddings.vectors import ItemVectors
 POPULARITY_CORRELATION = 0.6
 """Absolute rank correlation with popularity above which a component is flagged."""
 USUAL_PLANE = (0.10, 0.25)
-"""Share of the variance that the first two components of learnt vectors usually hold."""
+"""Share of the variance that the first two components of learned vectors usually have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class PrincipalComponents:
 
     @cached_property
     def plane_share(self) -> float:
-        """Share of the variance that the first two components hold."""
+        """Share of the variance that the first two components have."""
         return float(self.shares[:2].sum())
 
     def plane_remark(self, width: int) -> str:
@@ -48,7 +48,7 @@ class PrincipalComponents:
         where = "above" if share > high else "below" if share < low else "within"
         return (
             f"First two components: {share:.1%} of the variance, {where} the {low:.0%} to {high:.0%} that are usual "
-            f"for learnt vectors, which use many directions at once; {len(self.points):,} random vectors of the same "
+            f"for learned vectors, which use many directions at once; {len(self.points):,} random vectors of the same "
             f"width would have {random:.1%}"
         )
 

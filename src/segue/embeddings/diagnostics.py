@@ -18,19 +18,20 @@ COLLAPSED_SHARE = 0.9
 UNSTRUCTURED_RATIO = 0.97
 """Distance to the nearest neighbours, divided by that in a Gaussian cloud, above which there are no groups."""
 RIGHT_SHARE, RIGHT_SIGMAS = 0.05, 5.0
-"""Neighbours are right if their purity is this share of the way from chance to 1, and so many standard errors off."""
+"""Neighbours are right if their purity is this share of the way from chance to 1, and this many standard errors above
+chance."""
 REPEATED_SHARE = 0.5
 """Share of the coordinates that some other item has too, above which the vectors are quantised."""
 
 _SAMPLE = 2_000
 """Items whose neighbourhoods are measured."""
 _MIN_ITEMS = 50
-"""Items below which neighbourhoods tell nothing."""
+"""Items below which neighbourhoods are not informative."""
 
 
 @dataclass(frozen=True)
 class NeighbourCheck:
-    """Whether the nearest neighbours of the items are right, as the categories of their metadata tell.
+    """Whether the nearest neighbours of the items share the categories of their metadata.
 
     Attributes:
         column: the column of the metadata that tells most.

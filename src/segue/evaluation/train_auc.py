@@ -10,7 +10,7 @@ BANDS = ((0.95, "excellent"), (0.90, "good"), (0.80, "weak"), (0.0, "poor"))
 """Bands of train_auc, by the least value of each."""
 
 _TRIPLES = 20_000
-"""Triples that are drawn: train_auc is off by less than a point."""
+"""Sampled triples: train_auc is off by less than a point."""
 
 
 def band(train_auc: float) -> str:
@@ -19,11 +19,11 @@ def band(train_auc: float) -> str:
 
 
 class SampledAUC:
-    """The share of sampled triples that factors rank right: for a session, an item that it holds above one that not.
+    """The share of sampled triples that factors rank right: for a session, an item in it above an item not in it.
 
-    As BPR samples them (Rendle et al. 2009), with negatives as implicit draws them: pairs of a session and one of its
-    items are drawn uniformly, and the item of another such pair is the negative, so that popular items are negatives
-    more often. A negative that the session holds is skipped. The triples are the same in every pass and for every seed
+    As BPR samples them (Rendle et al. 2009), with negatives as implicit samples them: pairs of a session and one of its
+    items are sampled uniformly, and the item of another such pair is the negative, so that popular items are negatives
+    more often. A negative that is in the session is skipped. The triples are the same in every pass and for every seed
     of the model.
 
     Args:
@@ -36,7 +36,7 @@ class SampledAUC:
         events = rng.integers(len(pairs.indices), size=(2, _TRIPLES))
         sessions = np.searchsorted(pairs.indptr, events[0], side="right") - 1
         wanted, others = (pairs.indices[one].astype(np.int64) for one in events)
-        # Only the sessions that were drawn are searched for the negatives.
+        # Only the sampled sessions are searched for the negatives.
         drawn = np.unique(sessions)
         starts, sizes = pairs.indptr[drawn].astype(np.int64), lengths[drawn].astype(np.int64)
         places = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
@@ -45,7 +45,7 @@ class SampledAUC:
         self._sessions, self._wanted, self._others = sessions[kept], wanted[kept], others[kept]
 
     def __call__(self, sessions: Float32[np.ndarray, "s D"], items: Float32[np.ndarray, "N D"]) -> float | None:
-        """Return train_auc of these factors; None if every session holds every item."""
+        """Return train_auc of these factors; None if every session contains every item."""
         if not len(self._sessions):
             return None
         differences = items[self._wanted] - items[self._others]

@@ -54,7 +54,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the neural models: auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."""
     deterministic: bool = False
-    """Use deterministic algorithms alone, so that trainings on a GPU can be repeated; a CPU needs no such option."""
+    """Use only deterministic algorithms, so that training on a GPU is reproducible; a CPU does not need this option."""
     chosen_epochs: dict[str, int] = Field(default_factory=dict)
     """Epochs that validation chose in a search, by training stage. `segue fit` uses them; `segue run` chooses again."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)

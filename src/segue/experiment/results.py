@@ -15,7 +15,7 @@ from segue.strict_json import Number, dumps
 
 _IN_VERDICTS = frozenset({"loses-to-baseline"})
 _OF_FACTORISATIONS = frozenset({"train_auc", "skipped"})
-"""Figures of an epoch that other models leave out."""
+"""Values of an epoch that other models omit."""
 
 
 class Slice(BaseModel):
@@ -45,7 +45,7 @@ class Epoch(BaseModel):
     stage: str = "training"
     """Training stage, where a fit has several: fine-tuning, the teacher, the stages of a pair."""
     loss: Number
-    """Mean training loss; null for BPR, whose training does not tell it."""
+    """Mean training loss; null for BPR, whose trainer does not report a loss."""
     validation: float | None = None
     """Validation metric, where there is a validation part."""
     seconds: float
@@ -55,7 +55,7 @@ class Epoch(BaseModel):
     train_auc: float | None = None
     """Share of the sampled triples of training that a factorisation ranks right; only ALS and BPR have it."""
     skipped: float | None = None
-    """Share of the triples that BPR skipped, since the session holds the negative; only BPR has it."""
+    """Share of the triples that BPR skipped, because the session contains the negative; only BPR has it."""
 
     def figures(self) -> dict[str, float]:
         """Return loss, validation, train_auc, skipped and seconds, without those that are missing or NaN."""
@@ -197,7 +197,7 @@ class Results(BaseModel):
     """A few test sessions with the lists of the models."""
 
     def doubts(self) -> list[Finding]:
-        """Return the findings about the log that make all metrics doubtful; they stand above the leaderboard."""
+        """Return the findings about the log that make all metrics doubtful; they appear above the leaderboard."""
         return [finding for finding in self.findings if finding.subject == LOG and finding.severity != "note"]
 
     def further_findings(self) -> list[Finding]:

@@ -59,7 +59,7 @@ CHAPTER = Chapter(
             name="markov-chains",
             title="Markov chains",
             idea="""
-            A first-order Markov chain assumes that the next item depends on the last item alone. Its probabilities
+            A first-order Markov chain assumes that the next item depends only on the last item. Its probabilities
             are counted: how often did j come directly after i, as a share of all that came after i? Training takes one
             pass over the log, and a recommendation is a look-up. Smoothing adds pseudo-counts, so that rare items do
             not get probabilities of 0 and 1 from one observation. In session logs this model is a strong baseline,
@@ -100,7 +100,7 @@ CHAPTER = Chapter(
             ways to use time: weight sessions by their age (neighbours, Markov chains, ALS), count only a recent
             window (popularity), continue training on recent sessions (fine-tuning), and give a network the hour, the
             weekday or the gap since the last event as input. Decay is cheap, and it often helps because recent
-            sessions know the current catalogue. Evaluation must respect time, too: train on the past, test on
+            sessions know the current catalogue. Evaluation must also respect time: train on the past, test on
             the future. A model that is good under a random split may only be good at interpolating.
             """,
             formula="""

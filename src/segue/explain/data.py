@@ -50,8 +50,8 @@ def _core() -> str:
 
 {text}
 
-A single pass removes D, which has one session. The 2-core goes on: without D, the last session has one item left and is
-dropped; now C has one session and is dropped; then BC has one item left and is dropped, too."""
+A single pass removes D, which has one session. The 2-core continues: without D, the last session has one item left
+and is dropped; now C has one session and is dropped; then BC has one item left and is also dropped."""
 
 
 def _windows() -> str:
@@ -85,14 +85,14 @@ CHAPTER = Chapter(
             title="Implicit feedback",
             idea="""
             A click log records what people did, not what they think. A click is weak evidence of interest; a missing
-            click is hardly evidence at all, because most items were never shown. Predicting ratings and measuring
+            click is almost no evidence, because most items were never shown. Predicting ratings and measuring
             RMSE make no sense here. Models of implicit feedback do one of three things instead: they fit all cells
             of the session-item matrix but trust the clicked ones more (ALS), they only ask that a clicked item scores
             above one that was not clicked (BPR), or they predict which item comes next among all items (sequence
             models). Repeated or stronger events raise the confidence in a preference, not the preference itself.
             """,
             formula="""
-            p = 1 if session s holds item i, else 0          the preference
+            p = 1 if session s contains item i, else 0       the preference
             c = alpha * events of s on i, or 1 if p = 0      the confidence in it
             minimise  sum over all s, i of c (p - x_s . y_i)^2 + regularization (sum |x_s|^2 + sum |y_i|^2)
             """,
@@ -114,7 +114,7 @@ CHAPTER = Chapter(
             name="k-core",
             title="k-core filtering",
             idea="""
-            Items and sessions with very few events teach a model little and make figures noisy, so most papers drop
+            Items and sessions with very few events teach a model little and make metrics noisy, so most papers drop
             them. A single pass is not enough: dropping rare items shortens sessions, and dropping short sessions makes
             further items rare. The k-core repeats both until every session has at least k different items and every
             item at least k different sessions. It is unique: the order of dropping does not matter. It also changes
@@ -128,7 +128,7 @@ CHAPTER = Chapter(
             example=_core,
             options=("protocol.cleaning.k_core", "protocol.cleaning.min_support", "protocol.cleaning.min_length"),
             pitfall="""
-            Figures under different k are results on different data: a 5-core and a 10-core of one log cannot be
+            Metrics for different k are results on different data: a 5-core and a 10-core of one log cannot be
             compared, which is why k is part of the protocol's hash. The k-core is computed on the whole log, before
             the split, as in the papers that use it; whether an item survives therefore depends on test events as well.
             `min_support` is counted on training events only and has no such dependence. And k counts distinct
@@ -159,7 +159,7 @@ CHAPTER = Chapter(
             pitfall="""
             A mean or a softmax over the columns without a mask: of two events in a window of 50, each gets 1/50 of
             the weight instead of 1/2, and short sessions are read as mostly nothing. The mistake raises no error and
-            makes short sessions worse. To find it, score the same session alone and in a batch with a long
+            makes short sessions worse. To find it, score the same session by itself and in a batch with a long
             one: the scores must be equal. FMLP-Rec is the exception by design: its filter mixes all
             columns, so it always reads `max_length` columns.
             """,

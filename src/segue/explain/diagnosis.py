@@ -74,8 +74,8 @@ splits, and what the linter finds about time:
 
 {table(["split", "linter"], cells, numbers=False)}
 
-In random order, the input of a test case holds later events than its target. Per user, no case does, but training holds
-events of other users after the test has begun. One cut in time has neither."""
+In random order, the input of a test case contains events later than its target. Per user, no case does, but training
+contains events of other users after the test has begun. One cut in time has neither."""
 
 
 def _spread() -> str:
@@ -128,7 +128,7 @@ CHAPTER = Chapter(
             pitfall="""
             Comparing networks after an equal number of epochs compares their speed, not their quality: BERT4Rec
             needs several times the epochs of SASRec, and papers that gave it too few reported it as weak. Train each
-            until its validation stops rising. A learning rate that is too high looks like over-fitting, too: the
+            until its validation stops rising. A learning rate that is too high also looks like over-fitting: the
             curve jumps instead of falling steadily; lower it before you add dropout.
             """,
             sources=(
@@ -145,7 +145,7 @@ CHAPTER = Chapter(
             random split trains on events after the test, and even a split of each user's last event trains on other
             users' later events. Others are of content: the target is in the input, a test session is also in
             training, a column names the next item, the catalogue was built from test events. A leak makes every
-            figure too good, and not by the same amount for each model: those with the largest memory gain most.
+            metric too good, and not by the same amount for each model: those with the largest memory gain most.
             """,
             formula="""
             no leak of time:  max(time of a training event) <= min(end of a test session)
@@ -156,7 +156,7 @@ CHAPTER = Chapter(
             pitfall="""
             Leave-one-out has an overlap in time by design; the linter notes it, since most published tables of
             SASRec and BERT4Rec use it. Keep it to compare with papers and use `global-time` to
-            decide what to deploy. A suspiciously good figure is a finding: look for the leak before the success.
+            decide what to deploy. A suspiciously good value is a finding: look for a leak before you celebrate.
             """,
             sources=(
                 "Ji et al. 2023, A critical study on data leakage in recommender system offline evaluation, ACM TOIS",
@@ -168,7 +168,7 @@ CHAPTER = Chapter(
             name="seeds",
             title="Seeds, intervals and repeatability",
             idea="""
-            A figure has two sources of chance: which sessions happened to be in the test, and the seed of the training
+            A metric has two sources of chance: which sessions happened to be in the test, and the seed of the training
             (initial weights, order of batches, negatives, dropout). The first is measured by a bootstrap over
             sessions, and for two models by a paired test on the same cases; the second only by training several
             times. Equal seeds give equal models in segue on a CPU, so a difference between two runs has a reason.
@@ -183,7 +183,7 @@ CHAPTER = Chapter(
             options=("run.seed", "run.device", "run.precision"),
             pitfall="""
             The best of five seeds is not a result, and neither is the best of fifty trials measured on the test part:
-            choose on validation, report the test once. Figures from a GPU or in bf16 repeat up to rounding
+            choose on validation, report the test once. Results from a GPU or in bf16 repeat up to rounding
             only. Cases of one session depend on each other, so an interval over cases is too narrow;
             segue resamples sessions. `segue run --seeds 0,1,2` trains once per seed and compares.
             """,

@@ -146,9 +146,9 @@ CHAPTER = Chapter(
             options=("protocol.ranking.metrics", "protocol.cases.targets", "protocol.decimals"),
             pitfall="""
             Choose k by what is shown: a page with 5 slots is measured at 5. If k is close to the size of the
-            catalogue, every model has recall 1; with k = 20 of 100 items, chance alone gives 0.2. AUC of .95 sounds
-            excellent and means that a target is behind 5% of the catalogue on average, at rank 1,500 of 30,000.
-            With several relevant items, dividing by min(k, R) or by R gives different figures, and so may toolkits.
+            catalogue, every model has recall 1; with k = 20 of 100 items, random lists have 0.2. AUC of .95 sounds
+            excellent and means that a target is behind 5% of the catalogue on average, at rank 1,500 of 30,000. With
+            several relevant items, dividing by min(k, R) or by R gives different values, and toolkits differ in this.
             """,
             sources=(
                 "Jarvelin and Kekalainen 2002, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20",
@@ -167,15 +167,15 @@ CHAPTER = Chapter(
             everything is affordable: segue ranks 43,000 items for 60,000 cases in seconds.
             """,
             formula="""
-            expected sampled rank = 1 + m (rank - 1) / (N - 1)       m drawn negatives of N - 1 other items
+            expected sampled rank = 1 + m (rank - 1) / (N - 1)       m sampled negatives of N - 1 other items
             hit@10 among m = 99 is roughly hit@(N / 10) among all
             """,
             example=_ninety_nine,
             options=("protocol.ranking.candidates", "protocol.ranking.seed"),
             pitfall="""
-            Figures with different candidates are different metrics with the same name: HR@10 = 0.8 in one paper and
+            Results with different candidates are different metrics with the same name: hit@10 = 0.8 in one paper and
             0.3 in another may be the same model. Popular negatives instead of uniform ones change the values again.
-            Use `uni99` only to compare with published tables; segue marks such figures as sampled and freezes
+            Use `uni99` only to compare with published tables; segue marks such results as sampled and freezes
             the negatives, so that all models see the same ones.
             """,
             sources=(
@@ -188,10 +188,10 @@ CHAPTER = Chapter(
             name="ties",
             title="Tied scores",
             idea="""
-            If several items have the score of the target, its rank depends on a rule. Networks hardly ever tie, models
-            that count do all the time: on Diginetica, 36% of V-SKNN's targets are tied. Putting the target first
-            rewards a model for not deciding. The default, `served`, uses the order of the list that a visitor
-            would see, so the figure describes what is shown. Many ties in a network are a symptom: scores that are
+            If several items have the score of the target, its rank depends on a rule. Scores of networks rarely tie,
+            those of counting models often do: on Diginetica, 36% of V-SKNN's targets are tied. Putting the target
+            first rewards a model for not deciding. The default, `served`, uses the order of the list that a visitor
+            would see, so the metric describes what is shown. Many ties in a network are a symptom: scores that are
             clipped, rounded, or constant.
             """,
             formula="""

@@ -104,7 +104,7 @@ TOPICS = (
         name="dropout",
         title="Dropout",
         idea="""
-        Dropout sets random values to zero in training, different ones at every step, and leaves them alone when
+        Dropout sets random values to zero in training, different ones at every step, and leaves them unchanged when
         the model serves. The network cannot rely on any single value, so it learns redundant features and
         overfits less. In sequence models it acts at three places with different meanings: on the values of
         embeddings and states, on the attention weights, and on whole clicks of a session (click dropout), which
@@ -143,7 +143,7 @@ TOPICS = (
         of a whole new representation. The gradient reaches the first layer through the sums, without being
         multiplied by every layer in between; deep stacks can be trained at all because of this. It also keeps the
         embedding of the last item, the strongest single feature, within reach of the output. Where the
-        normalisation stands relative to the sum decides whether that direct path exists.
+        normalisation is placed relative to the sum decides whether that direct path exists.
         """,
         formula="""
         y = x + f(x)          dy/dx = 1 + f'(x)

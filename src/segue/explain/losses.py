@@ -48,7 +48,7 @@ after epoch 9 they are (5, 0, 0) and (0, 0.1, 0):
 {table(["epoch", "cross-entropy", "recall@1", "mrr@3"], rows)}
 
 The loss fell by almost a half: the first case is predicted with great confidence, which no metric rewards. The second
-target dropped to rank 2, which the loss hardly notices and recall@1 does."""
+target dropped to rank 2, which hardly changes the loss but changes recall@1."""
 
 
 def _gradients() -> str:
@@ -149,7 +149,7 @@ CHAPTER = Chapter(
             title="Loss against metric",
             idea="""
             A metric such as recall@20 depends on ranks. Moving a score a little changes no rank, so its gradient is
-            zero almost everywhere and it cannot be trained on. The loss is a smooth stand-in: low loss and good ranks
+            zero almost everywhere and it cannot be trained on. The loss is a smooth substitute: low loss and good ranks
             go together roughly, not always. Cross-entropy bounds MRR and NDCG, which is one reason why it works. A
             loss also rewards what no metric sees, such as more confidence in a target that is at rank 1 already.
             Train on the loss, but stop, select and compare by the metric that matters.
@@ -186,16 +186,16 @@ CHAPTER = Chapter(
             losses with such weights: by the score of the negative, or by what swapping the pair changes in NDCG.
             """,
             formula="""
-            pointwise   dL/dr_j = S(r_j) / k            depends on r_j alone
+            pointwise   dL/dr_j = S(r_j) / k            depends only on r_j
             pairwise    dL/dr_j = S(r_j - r_i) / k      depends on the pair
             listwise    dL/dr_j = softmax(r)_j          depends on all scores
             """,
             example=_gradients,
             options=("sasrec.training.loss", "sasrec.training.loss.candidate_num", "two-stage.listwise.loss"),
             pitfall="""
-            The gradient of `bpr` vanishes as soon as the drawn negative is far below the target, and in a large
-            catalogue almost every random negative is. Training then stands still while the top of the list is still
-            wrong, and `train_auc`, the share of pairs in the right order, looks excellent. Draw popular or hard
+            The gradient of `bpr` vanishes as soon as the sampled negative is far below the target, and in a large
+            catalogue almost every random negative is. Training then stops improving while the top of the list is still
+            wrong, and `train_auc`, the share of pairs in the right order, looks excellent. Sample popular or hard
             negatives (`alpha`, `candidate_num`), or use a listwise loss.
             """,
             sources=(

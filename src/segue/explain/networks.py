@@ -1,4 +1,4 @@
-"""Topics on networks: attention and its masks, bilinear decoding; those on layers stand in ``layers``."""
+"""Topics on networks: attention and its masks, bilinear decoding; topics on layers are in ``layers``."""
 
 from segue.explain import layers
 from segue.explain.topic import Chapter, Topic, decimals
@@ -114,7 +114,7 @@ CHAPTER = Chapter(
             B c is computed once per session; then all items are scored by one matrix product. Computed the other way
             round, e_i B for every item and every session, the same numbers cost 2H times as much. The rank
             limits the model: with D = 16, the N scores of any session lie in a space of 16 dimensions, and no decoder
-            of this kind can produce arbitrary lists. If a larger D improves the figures, this was the bottleneck.
+            of this kind can produce arbitrary lists. If a larger D improves the metrics, this was the bottleneck.
             """,
             sources=("Li et al. 2017, Neural attentive session-based recommendation, arXiv 1711.04725, section 3.5",),
             also=("bilinear", "decoder", "tied-embeddings", "weight-tying"),

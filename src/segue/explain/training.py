@@ -89,9 +89,9 @@ correction for {size} negatives, log({size} q):
 
 {table(head, rows)}
 
-With alpha = 1, the rare item is a negative in one draw of 111 and hardly learns what it is not. With alpha = 0.5, A is
+With alpha = 1, the rare item is a negative in one draw of 111 and learns little from being one. With alpha = 0.5, A is
 expected {np.exp(corrections[0]):.1f} times among the {size}; the correction takes log of that from its score, so that
-it is not pushed down only because it was drawn often."""
+it is not pushed down only because it was sampled often."""
 
 
 def _soft_labels() -> str:
@@ -132,20 +132,20 @@ CHAPTER = Chapter(
             GRU4Rec reads a session one event at a time and carries a hidden state. Padding sessions to equal length
             would waste most of a batch, since lengths differ by a factor of ten or more. Instead, B lanes walk
             through B sessions side by side: each step feeds one event per lane and predicts the next. A lane whose
-            session has ended takes the next session and resets its own state; the others carry theirs on. The targets
-            of the other lanes serve as negatives, which costs nothing and draws items by their popularity.
+            session has ended takes the next session and resets its own state; the others keep their states. The targets
+            of the other lanes serve as negatives, which costs nothing and samples items by popularity.
             """,
             formula="""
             h_t[b] = GRU(x_t[b], 0 if lane b starts a session at step t, else h_(t-1)[b])
-            loss_t = sum over b of loss(r[b, target_b] against r[b, target_c] for c != b, and drawn items)
+            loss_t = sum over b of loss(r[b, target_b] against r[b, target_c] for c != b, and sampled items)
             """,
             example=_lanes,
             options=("gru4rec.training.batch_size", "gru4rec.training.loss.n_samples", "gru4rec.hidden_size"),
             pitfall="""
-            Two bugs are common in reimplementations: resetting the state of all lanes when one session ends, and never
-            resetting it. Both still learn something, so nothing looks wrong except the figures. Backpropagation runs
-            through one step only; the state of the step before is an input, not a variable. A large
-            batch means more negatives but fewer, later updates: 32 to 512 is usual.
+            Two bugs are common in reimplementations: resetting the state of all lanes when one session ends, and
+            never resetting it. Both still learn something, so only the metrics show that something is wrong.
+            Backpropagation runs through one step only; the state of the step before is an input, not a variable. A
+            large batch means more negatives but fewer, later updates: 32 to 512 is usual.
             """,
             sources=(
                 "Hidasi et al. 2016, Session-based recommendations with recurrent neural networks, arXiv 1511.06939",
@@ -203,15 +203,15 @@ CHAPTER = Chapter(
             title="Negative sampling in training",
             idea="""
             The softmax over all N items is the expensive part of a step. Negative sampling compares the target with a
-            few drawn items instead, uniform or by popularity to the power alpha. Popular negatives are harder and teach
-            more, but being drawn more often pushes their scores down; the logQ correction takes that back, so that the
-            sampled softmax estimates the full one. A drawn item that is the target itself is an accidental hit
-            and is left out. More negatives are nearly always better; hundreds, shared by all rows of a step, cost one
-            matrix product.
+            few sampled items instead, uniform or by popularity to the power alpha. Popular negatives are harder and
+            teach more, but being sampled more often pushes their scores down; the logQ correction takes that back, so
+            that the sampled softmax estimates the full one. A sampled item that is the target itself is an accidental
+            hit and is left out. More negatives are nearly always better; hundreds, shared by all rows of a step, cost
+            one matrix product.
             """,
             formula="""
             q_j = support_j^alpha / sum of support^alpha
-            sampled softmax:   r_j - log(S q_j)  for each of the S drawn negatives; the target keeps its score
+            sampled softmax:   r_j - log(S q_j)  for each of the S sampled negatives; the target keeps its score
             """,
             example=_draws,
             options=(
@@ -243,9 +243,9 @@ CHAPTER = Chapter(
             A large or slow teacher trains a small student. The log names one next item per event; the teacher adds
             which other items would have been plausible, and the student learns from both. These soft labels carry
             more information than one label, so a student that imitates a teacher often beats the same network trained
-            alone. A temperature above 1 flattens both distributions and shows more of what the teacher thinks of the
-            items that it ranks second and third. The teacher can be of any kind, also a neighbourhood model that no
-            network could be initialised from.
+            without a teacher. A temperature above 1 flattens both distributions and shows more of what the teacher
+            thinks of the items that it ranks second and third. The teacher can be of any kind, also a neighbourhood
+            model that no network could be initialised from.
             """,
             formula="""
             loss = (1 - weight) * loss(label) + weight * T^2 * H(teacher, student)
@@ -254,7 +254,7 @@ CHAPTER = Chapter(
             example=_soft_labels,
             options=("distillation.weight", "distillation.temperature", "distillation.top"),
             pitfall="""
-            A teacher that is worse than the student alone drags it down: `segue distill` trains the student
+            A teacher that is worse than the student without a teacher harms it: `segue distill` trains the student
             without a teacher as well, so look at that row first. Scores are not always logits: the scores of a
             neighbourhood model are taken in proportion instead of through a softmax. Only the best `top`
             items are kept, so soft labels say nothing about the rest of the catalogue.

@@ -95,7 +95,7 @@ CHAPTER = Chapter(
             options=("plot.kind", "plot.perplexity", "plot.color", "plot.similarity"),
             pitfall="""
             Do not read sizes, densities and distances of groups in a t-SNE or UMAP picture: the methods make
-            dense groups wide and put groups where there is room. Random vectors form clumps, too, at low perplexity;
+            dense groups wide and put groups where there is room. Random vectors also form clumps at low perplexity;
             believe a group that several perplexities show and that a category or the purity of the neighbours
             confirms. In PCA, the first component often is popularity, not taste; `segue plot` prints that correlation.
             """,
@@ -124,7 +124,7 @@ CHAPTER = Chapter(
             example=_cosines,
             options=("sasrec.embedding_size", "sasrec.training.loss", "sasrec.training.loss.n_samples"),
             pitfall="""
-            A high mean cosine alone is no proof: if all vectors share a constant part, the softmax ignores it, and
+            A high mean cosine is not a proof: if all vectors share a constant part, the softmax ignores it, and
             the lists may be fine. Look at the centred vectors, whose variance the effective rank measures. And a low
             effective rank is expected where the log itself is simple: a shop with twelve categories does not need
             64 directions.

@@ -143,7 +143,7 @@ class AttentionClustering(SequenceModel):
             context: further values of each event; see ``Model.recommend``.
 
         Raises:
-            ParameterError: it is not one session, or holds no item that the model knows.
+            ParameterError: it is not one session, or contains no item that the model knows.
         """
         self._require_fitted()
         lists, several = session_lists(session)

@@ -111,7 +111,7 @@ class BPR(FactorModel):
     we differ: negatives come by popularity, as in implicit; and ``scale`` stretches the means to the length that
     training gave to the factors of its own sessions (by least squares), since the biases were learnt with those.
     With other negatives (``n_samples``, ``alpha``, ``candidate_num``), the updates are the same, an epoch takes each
-    pair once, and a j that the session holds is drawn again; ``alpha=0`` is the paper's uniform distribution.
+    pair once, and a j in the session is sampled again; ``alpha=0`` is the paper's uniform distribution.
     """
 
     name = "bpr"
@@ -152,7 +152,7 @@ class BPR(FactorModel):
         self.restore(_arrays(factors, trainer.user_factors, matrix, train), train.vocabulary)
 
     def _trainer(self, rng: np.random.Generator) -> ImplicitModel:
-        """Return implicit's trainer, or ours for negatives that it does not draw."""
+        """Return implicit's trainer, or segue's for negatives that it does not sample."""
         config, plan = self.config, self.config.training
         sizes: dict[str, Any] = {
             "factors": config.embedding_size,

@@ -63,7 +63,7 @@ class Course:
 
     Args:
         runtime: of the fit.
-        valid: the validation cases, of which a thousand are measured.
+        valid: the validation cases, of which 1,000 are evaluated.
     """
 
     def __init__(self, runtime: Runtime, valid: Cases | None) -> None:
@@ -97,7 +97,7 @@ class Course:
         self._runtime.end_epoch(record)
 
     def diagnostics(self) -> dict[str, float]:
-        """Return the figures of the last pass, and the best and the last value of validation."""
+        """Return the values of the last pass, and the best and the last value of validation."""
         last = self._curve[-1]
         found = {"train_auc": last.train_auc, "skipped": last.skipped}
         if values := [one.validation for one in self._curve if one.validation is not None]:

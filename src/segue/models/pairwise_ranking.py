@@ -1,4 +1,4 @@
-"""Trains BPR with negatives of any distribution, in the place of implicit's trainer, which draws by popularity."""
+"""Trains BPR with negatives of any distribution, in place of implicit's trainer, which samples by popularity."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -14,8 +14,8 @@ from segue.nn.sampling import alias_table
 class PairwiseRanking:
     """Matrix factorisation by pairwise ranking, with the interface and the update of implicit's.
 
-    An epoch goes through all pairs of a session and one of its items in random order. A negative that the session holds
-    is drawn again; a session that holds all items has none and is skipped.
+    An epoch goes through all pairs of a session and one of its items in random order. A negative that is in the
+    session is sampled again; a session that contains all items has no negative and is skipped.
 
     Args:
         factors: width of the factors, to which one column of biases is added; it is 1 for all sessions.
@@ -23,9 +23,9 @@ class PairwiseRanking:
         regularization: weight of the squared factors and biases.
         iterations: epochs.
         n_samples: negatives per pair.
-        alpha: negatives are drawn by the power ``alpha`` of the number of sessions that hold an item.
-        candidate_num: candidates drawn for each negative, of which the best-scored one is taken.
-        rng: draws the initial factors, the order and the negatives.
+        alpha: negatives are sampled in proportion to the number of sessions with the item, to the power ``alpha``.
+        candidate_num: candidates sampled for each negative, of which the one with the highest score is used.
+        rng: samples the initial factors, the order and the negatives.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ def climb(
     """Take one step of gradient descent for each negative of each pair.
 
     Args:
-        rng: draws the negatives.
+        rng: samples the negatives.
         order: [n], the pairs in the order in which they are learnt.
         sessions: [n], session of each pair.
         held: [n], item of each pair, ascending within a session; and [s+1], where each session begins.
-        sampler: items to draw from, and their alias table.
+        sampler: items to sample from, and their alias table.
         user_factors: [s, D+1], updated.
         item_factors: [N, D+1], updated.
         draws: negatives per pair, and candidates per negative.
@@ -144,7 +144,7 @@ def draw_negative(
     item_factors: np.ndarray,
     candidate_num: int,
 ) -> int:
-    """Return the best-scored of some drawn items that are not among ``own``, which is ascending."""
+    """Return the item with the highest score among sampled items that are not among ``own``, which is ascending."""
     drawn, keep, alias = sampler
     best, highest = -1, np.float32(-np.inf)
     for _ in range(candidate_num):

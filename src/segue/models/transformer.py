@@ -34,7 +34,7 @@ class TransformerConfig(SequenceConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the input, of the attention weights and of the output of each layer."""
     attention_dropout: float | None = Field(None, ge=0, lt=1)
-    """Dropout rate of the attention weights; None takes that of the rest."""
+    """Dropout rate of the attention weights; None uses dropout."""
     layer_norm_eps: float = Field(1e-5, gt=0)
     """Epsilon of the layer normalisations."""
     initializer_range: float | None = Field(None, gt=0)

@@ -35,9 +35,9 @@ class ShareSize:
     Attributes:
         share: the share, such as ``1/64``.
         train_clicks: events that are trained on.
-        test_clicks: test events on items that those hold, in sessions that still have a case.
+        test_clicks: test events on items of those events, in sessions that still have a case.
         total_clicks: both.
-        item_indices: first and last item index of a model that is trained on it; padding, 0, is no item.
+        item_indices: first and last item index of a model that is trained on it; the padding, 0, is not an item.
         items: number of items, all of which have events in training.
     """
 
@@ -82,7 +82,7 @@ def summarise(events: Events, protocol: str | None = None, parameters: Mapping[s
     Args:
         events: the raw log.
         protocol: name of the protocol; None takes ``gru4rec-2015``.
-        parameters: single parameters of the protocol; a ``recent_share`` is counted beside 1/64 and 1/4.
+        parameters: single parameters of the protocol; a ``recent_share`` is counted next to 1/64 and 1/4.
 
     Raises:
         UnknownNameError: there is no such protocol or parameter.

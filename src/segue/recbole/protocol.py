@@ -131,7 +131,7 @@ def _split(given: Given, log: Log, kind: Kind) -> dict[str, Any]:
 
 
 def _has_defaults(given: Given, kind: Kind) -> bool:
-    """Tell whether RecBole's defaults of sequential models hold: eval_args of a file replace all of them."""
+    """Tell whether RecBole's defaults of sequential models apply: eval_args of a file replace all of them."""
     return kind == "sequential" and "eval_args" not in given.sections
 
 
@@ -199,7 +199,7 @@ def metric_names(metrics: Any, topk: Any) -> tuple[str, ...]:
     cutoffs = [topk] if type(topk) is int else topk
     if not isinstance(cutoffs, list) or not cutoffs or not all(type(k) is int and k >= 1 for k in cutoffs):
         rule = "must be a whole number of at least 1, or a list of them such as [5, 10, 20]"
-        also = "; RecBole refuses it, too, though its documentation lists None" if topk in (None, "None") else ""
+        also = "; RecBole also refuses it, though its documentation lists None" if topk in (None, "None") else ""
         raise ParameterError(f"topk: {rule}, got {typed(topk)}{also}")
     names = [metric_name(text, "metrics") for text in texts]
     of_values = [name for name in names if name in _VALUES.values()]

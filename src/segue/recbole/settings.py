@@ -216,7 +216,7 @@ class Given:
             section, dot, key = name.partition(".")
             if dot and section in SECTIONS:
                 raise ParameterError(
-                    f"{name}: must stand inside of {section}, where RecBole reads it: "
+                    f"{name}: must be inside of {section}, where RecBole reads it: "
                     f"{section}: {{{key}: {typed(values[name])}}}"
                 )
         for name, section in self.sections.items():

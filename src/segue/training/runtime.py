@@ -38,7 +38,7 @@ class EpochRecord:
         seconds: wall time.
         kept: whether its weights were kept: validation found nothing better before; always without validation.
         train_auc: share of the sampled triples of training that a factorisation ranks right; None for other models.
-        skipped: share of its triples that BPR skipped, since the session holds the negative; None for other models.
+        skipped: share of its triples that BPR skipped, because the negative is in the session; None for other models.
     """
 
     epoch: int
@@ -134,7 +134,7 @@ class Runtime:
 
     @contextmanager
     def algorithms(self) -> Iterator[None]:
-        """Let torch use deterministic algorithms alone, if they are asked for; its settings are restored at the end.
+        """Let torch use only deterministic algorithms, if requested; its settings are restored at the end.
 
         Raises:
             ParameterError: the model needs an operation that has no deterministic algorithm.

@@ -125,7 +125,7 @@ def test_a_validation_that_falls_is_overfitting():
     course = {"train_auc": 0.93, "validation_best": 0.2, "validation_cases": 1000.0}
     # The noise is 2 x sqrt(0.2 x 0.8 / 1000) = 0.0253, above a tenth of 0.2.
     (message,) = overfitting(course | {"validation_last": 0.174}, popularity=0.1)
-    assert "is good, but validation fell from 0.2000 to 0.1740 in the course of the training: bpr overfits" in message
+    assert "is good, but validation fell from 0.2000 to 0.1740 during training: bpr overfits" in message
     assert overfitting(course | {"validation_last": 0.175}) == []
     assert overfitting(course | {"validation_last": 0.2}) == []
     many = course | {"validation_cases": 1e6}

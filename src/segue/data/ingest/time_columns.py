@@ -1,4 +1,4 @@
-"""Which column holds the time: the finest of several, and features that look like times."""
+"""Which column contains the time: the finest of several, and features that look like times."""
 
 from collections.abc import Mapping, Sequence
 
@@ -50,7 +50,7 @@ def resolution(times: pl.Series) -> int:
 
 
 def unused_times(features: Sequence[pl.Series], times: pl.Series | None) -> list[str]:
-    """Return warnings about features that hold times, where the log has none or only dates.
+    """Return warnings about features that contain times, where the log has none or only dates.
 
     Args:
         features: the columns without a role.
@@ -67,9 +67,9 @@ def unused_times(features: Sequence[pl.Series], times: pl.Series | None) -> list
         if not _holds_times(column):
             continue
         if step is None:
-            found = "holds times but is not used, so the order of the file counts"
+            found = "contains times but is not used, so the order of the file is used"
         elif resolution(column.values) < step:
-            found = "holds times that are finer than the dates in use"
+            found = "contains times that are finer than the dates in use"
         else:
             continue
         warnings.append(

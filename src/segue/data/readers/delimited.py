@@ -35,7 +35,7 @@ class DelimitedFile:
         names: column names.
         header: the fields of the first line if they are the names, else None.
         quoting: ``"double"``; ``"none"`` if quotes are plain text, so that each line is one row; ``"auto"`` is
-            ``"double"``, but refuses a quoted field that holds whole rows.
+            ``"double"``, but refuses a quoted field that contains whole rows.
     """
 
     file: TextFile
@@ -124,7 +124,7 @@ class DelimitedFile:
             raise LogError(f"{self.file.path}: line {start}: cannot be read ({error}); {_PLAIN_QUOTES}") from error
 
     def _check_span(self, lines: Sequence[str], start: int) -> None:
-        """Refuse a quoted field that is never closed, or that holds lines which are rows themselves.
+        """Refuse a quoted field that is never closed, or that contains lines which are rows themselves.
 
         Args:
             lines: the lines of one record.
@@ -137,7 +137,7 @@ class DelimitedFile:
             raise LogError(
                 f"{self.file.path}: lines {start} to {end}: a quote opens on line {start} and closes on line {end}, "
                 f"but each of these lines is a row of {len(self.names)} fields by itself; {_PLAIN_QUOTES}, or "
-                "--quoting double if the field does hold all these lines"
+                "--quoting double if the field does contain all these lines"
             )
 
     def _is_row(self, line: str) -> bool:
@@ -237,7 +237,7 @@ def _csv(quoted: bool) -> Literal[0, 3]:
 
 
 def is_header(rows: Sequence[Sequence[str]], columns: Mapping[str, str]) -> bool:
-    """Whether the first row holds column names rather than values.
+    """Whether the first row contains column names rather than values.
 
     Args:
         rows: the fields of the first rows.

@@ -1,7 +1,7 @@
 """Public logs: where they are found, and readers for those that are more than a plain table.
 
 The logs are not part of segue; most owners forbid redistribution. The environment variable ``SEGUE_DATA`` names a
-folder that holds them, one sub-folder each; ``segue.read`` finds a log by the name of its sub-folder. A name never
+folder that contains them, one sub-folder each; ``segue.read`` finds a log by the name of its sub-folder. A name never
 changes how a log is read.
 """
 

@@ -43,7 +43,7 @@ def read(
         unit: what one session is, a visit (``"session"``) or a whole history (``"user"``); detected from the columns
             if None.
         quoting: how double quotes in delimited text are read: ``"double"`` as Python's ``csv`` module does, ``"none"``
-            as plain text; ``"auto"`` is ``"double"``, but refuses a quoted field that holds whole rows.
+            as plain text; ``"auto"`` is ``"double"``, but refuses a quoted field that contains whole rows.
         items: metadata of items, a file or a frame.
 
     Returns:

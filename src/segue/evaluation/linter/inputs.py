@@ -112,7 +112,7 @@ def few_sessions(data: Dataset) -> Issue | None:
 
 
 def cutoff_above_catalogue(data: Dataset) -> Issue | None:
-    """Find metrics whose list holds all candidates, so that every model finds every target."""
+    """Find metrics whose list contains all candidates, so that every model finds every target."""
     n = len(data.vocabulary)
     ks = sorted(
         {
@@ -124,13 +124,13 @@ def cutoff_above_catalogue(data: Dataset) -> Issue | None:
     if not ks:
         return None
     return Issue(
-        f"the catalogue has {n:,} items, so lists of {', '.join(map(str, ks))} hold all of them: recall is 1 for every "
-        f"model; set protocol.ranking.metrics to cut-offs below {n:,}"
+        f"the catalogue has {n:,} items, so lists of {', '.join(map(str, ks))} contain all of them: recall is 1 for "
+        f"every model; set protocol.ranking.metrics to cut-offs below {n:,}"
     )
 
 
 def excluded_targets(data: Dataset) -> Issue | None:
-    """Find targets that are no candidates, because their session or user has had them before."""
+    """Find targets that are not candidates, because their session or user has seen them before."""
     if not data.protocol.cases.exclude_seen or data.test.labels is not None:
         return None
     seen, total = count_seen_targets(data.test), len(data.test.targets)

@@ -1,4 +1,4 @@
-"""Checks of how a factorisation was trained: train_auc beside the test, and validation during the training."""
+"""Checks of how a factorisation was trained: train_auc compared with the test, and validation during the training."""
 
 from collections.abc import Iterator
 from math import sqrt
@@ -33,10 +33,10 @@ def overfitting(entry: LeaderboardEntry) -> Issue | None:
         return None
     found = list(_low_on_test(entry)) if figures["train_auc"] >= HIGH_TRAIN_AUC else []
     best, last = figures.get("validation_best", 0.0), figures.get("validation_last", 0.0)
-    # Twice the largest standard error that a mean of so many values between 0 and 1 can have.
+    # Twice the largest standard error that a mean of this number of values between 0 and 1 can have.
     noise = 2 * sqrt(best * (1 - best) / max(1.0, figures.get("validation_cases", 0.0)))
     if best - last > max(MAX_FALL * best, noise):
-        found.append(f"validation fell from {best:.4f} to {last:.4f} in the course of the training")
+        found.append(f"validation fell from {best:.4f} to {last:.4f} during training")
     if not found:
         return None
     auc = figures["train_auc"]

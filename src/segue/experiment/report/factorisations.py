@@ -1,4 +1,4 @@
-"""How the factorisations of a run were trained: train_auc with its bands, and the density of the log beside it."""
+"""How the factorisations of a run were trained: train_auc with its bands, and the density of the log."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,15 +31,15 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def training_note(data: Mapping[str, Any]) -> str:
-    """Return how to read train_auc, with the density of the log.
+    """Explain train_auc, with the density of the log.
 
     Args:
         data: the statistics of the data set; those that earlier versions wrote have no density.
     """
     bands = [f"{name} from {least:.0%}" for least, name in BANDS if least]
     text = (
-        "train_auc is the share of sampled triples of the training sessions that are ranked right: "
-        f"{', '.join(bands)}, else {BANDS[-1][1]}. A high one with low figures on the test is overfitting."
+        "train_auc is the share of sampled triples of the training sessions that are ranked correctly: "
+        f"{', '.join(bands)}, else {BANDS[-1][1]}. A high train_auc with low test metrics indicates overfitting."
     )
     if "density" not in data:
         return text

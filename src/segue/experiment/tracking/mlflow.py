@@ -51,7 +51,7 @@ class MLflow:
             self._last = max((metric.step for metric in history), default=0)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Log the figures of an epoch, unless they are logged already."""
+        """Log the values of an epoch, unless they are logged already."""
         if epoch.epoch > self._last:
             self._last = epoch.epoch
             self._log(epoch.figures())

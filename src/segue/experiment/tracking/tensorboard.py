@@ -23,7 +23,7 @@ class TensorBoard:
         self._writer.add_text("protocol", f"{fit.log}, {fit.protocol['name']}, {fit.protocol['hash']}")
 
     def epoch(self, epoch: Epoch) -> None:
-        """Add the figures of an epoch."""
+        """Add the values of an epoch."""
         self._last = epoch.epoch
         for name, value in epoch.figures().items():
             self._writer.add_scalar(f"{epoch.stage}/{name}", value, epoch.epoch)

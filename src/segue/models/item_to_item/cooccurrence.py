@@ -170,8 +170,8 @@ def count_cooccurrences(
             an event with each other item of its whole session, once, whatever the order and the distance.
         session: weight of each session; None weights all alike.
         column: factor by the second item, applied before the best are chosen; None is 1.
-        baskets: the baskets of the sessions; distances count baskets, and items of one basket are no pair. None takes
-            each event as one.
+        baskets: the baskets of the sessions; distances count baskets, and items of the same basket do not form pairs.
+            None takes each event as one.
 
     Returns:
         The arrays ``offsets``, ``neighbours`` and ``weights`` (float64) of ``ItemToItemModel``; and the sum of each

@@ -1,6 +1,6 @@
 """Softmax cross-entropy of few rows over very many items, computed with its gradient in chunks of items.
 
-A step of GRU4Rec has a row per lane: chunks of rows, as in ``softmax.py``, would hold the scores of all items for
+A step of GRU4Rec has a row per lane: chunks of rows, as in ``softmax.py``, would contain the scores of all items for
 dozens of rows at once. Here a first pass over chunks of items sums the exponentials, and a second one computes the
 scores again for the gradient; if all scores fit into one chunk, they are kept instead. Products are in fp32.
 """
