@@ -42,8 +42,8 @@ def test_the_training_of_factorisations_is_told_in_numbers() -> None:
     assert "| bpr | 2 | 97.0% | excellent | 1.2% | 0.2500 | 0.2000 |" in text
     told = (
         "ranked correctly: excellent from 95%, good from 90%, weak from 80%, else poor. A high train_auc with low test "
-        "metrics indicates overfitting. The log is sparse: its density, events / (users x items) of training, is 0.0013 "
-        "(dense from 0.01, sparse from 0.0001); where the log has sessions, they count as users."
+        "metrics indicates overfitting. The log is sparse: its density, events / (users x items) of training, is "
+        "0.0013 (dense from 0.01, sparse from 0.0001); where the log has sessions, they count as users."
     )
     assert told in text
     shown = page(found)
