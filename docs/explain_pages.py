@@ -29,10 +29,19 @@ values worked by hand. Other names lead to a topic as well: `segue explain ndcg`
 def pages() -> dict[Path, str]:
     """Return the text of each page by its file."""
     chapters = {
-        FOLDER / f"{chapter.name}.md": f"# {chapter.title}\n\n" + "\n".join(one.markdown(2) for one in chapter.topics)
+        FOLDER / f"{chapter.name}.md": f"# {chapter.title}\n\n"
+        + "\n".join(one.markdown(2, link) for one in chapter.topics)
         for chapter in CHAPTERS
     }
     return {FOLDER / f"{INDEX}.md": _index(), **chapters}
+
+
+def link(page: str) -> str:
+    """Return a link to a page of the docs, by its title and that of the section."""
+    name, _, anchor = page.partition("#")
+    titles = re.findall(r"^#+ (.+)$", (FOLDER.parent / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = [title for title in titles if anchor and _anchor(title) == anchor]
+    return f"[{': '.join([titles[0], *sections])}](../{page})"
 
 
 def _index() -> str:

@@ -1,6 +1,7 @@
 """The numbers of the worked examples, worked by hand."""
 
-from math import comb, exp, log, log2, sqrt
+from collections.abc import Sequence
+from math import comb, exp, lgamma, log, log2, sqrt
 
 import pytest
 
@@ -25,7 +26,46 @@ def softmax(*scores: float) -> list[float]:
     return [exp(score) / total for score in scores]
 
 
-E = exp(1)
+R2 = sqrt(2)
+LOOK = softmax(2 / R2, 4 / R2, 0)
+"""Weights of the keys (2, 1), (0, 2), (2, 0) for the query (0, 2)."""
+
+
+def pair(x: float, y: float) -> str:
+    return f"({x + 0.0:.4f}, {y + 0.0:.4f})"
+
+
+def mix(weights: Sequence[float]) -> str:
+    """Return the mean of the values (2, -1), (0, -2), (2, 0)."""
+    first, second, third = weights
+    return pair(2 * first + 2 * third, -first - 2 * second)
+
+
+def placed(first: tuple[float, float], second: tuple[float, float]) -> str:
+    """Return the output at the event (2, 0) behind two others, with (1, 0) and (0, 1) added to these."""
+    keys = [(first[0] + 1, first[1]), (second[0], second[1] + 1), (2.0, 0.0)]
+    weights = softmax(*(2 * y / R2 for _, y in keys))
+    return pair(*(sum(w * one[axis] * (1, -1)[axis] for w, one in zip(weights, keys, strict=True)) for axis in (0, 1)))
+
+
+LAYER = [
+    f"({-2 / sqrt(14 / 3):.2f}, {-1 / sqrt(14 / 3):.2f}, {3 / sqrt(14 / 3):.2f})",
+    f"({2 / sqrt(8 / 3):.2f}, {-2 / sqrt(8 / 3):.2f}, 0.00)",
+]
+
+
+def tempered(t: float, scores: Sequence[float]) -> list[float]:
+    return softmax(*(score / t for score in scores))
+
+
+TEACHER = {t: tempered(t, (2, 1, 0)) for t in (1, 2, 5)}
+
+
+def crossed(t: int, scores: Sequence[float]) -> float:
+    """Return the cross-entropy of a student against the teacher."""
+    return -sum(p * log(q) for p, q in zip(TEACHER[t], tempered(t, scores), strict=True))
+
+
 MAX = softmax(0, -1)
 """Shares of two negatives with the scores 0 and -1."""
 SCORES = softmax(1, 0, -1)
@@ -57,8 +97,16 @@ EXPECTED: dict[str, list[str]] = {
         row("10", exp(-3), 1.0, 3 * exp(-3) / (3 * exp(-3) + 1), 1 / (3 * exp(-3) + 1)),
     ],
     "attention": [
-        row("causal", 0.0, E / (1 + E), 2 * E / (1 + 2 * E)),
-        row("not causal", 2 / 3, 2 * E / (1 + 2 * E), 2 * E / (1 + 2 * E)),
+        "| 2 | (0, 2) | (2, 0) | (0, 2) | (0, -2) |",
+        "| 3 | (2, 0) | (0, 2) | (2, 0) | (2, 0) |",
+        row("1", sqrt(2), LOOK[0]),
+        row("2", 2 * sqrt(2), LOOK[1]),
+        row("3", 0.0, LOOK[2]),
+        f"weights, {mix(LOOK)}.",
+        row("causal", "(2.0000, -1.0000)", mix([*softmax(4 / R2, 0), 0.0]), mix(LOOK)),
+        row("not causal", mix(softmax(4 / R2, 4 / R2, 2 / R2)), mix(softmax(4 / R2, 0, 4 / R2)), mix(LOOK)),
+        row("1, 2, 3", mix(LOOK), placed((2, 1), (0, 2))),
+        row("2, 1, 3", mix(LOOK), placed((0, 2), (2, 1))),
     ],
     "bilinear-decoding": [
         "`B c = (1, 3)`",
@@ -78,11 +126,16 @@ EXPECTED: dict[str, list[str]] = {
         "1.1^10 = 2.59",
     ],
     "normalisation": [
-        "| layer norm | (-1.0000, 1.0000) |",
-        "| layer norm, with a row of padding in the batch | (-1.0000, 1.0000) |",
-        "| batch norm | (-1.0000, -1.0000) |",
-        # 1 among 1, 10 and 0: the mean is 11/3, the variance 101/3 - 121/9 = 182/9.
-        f"| batch norm, with a row of padding in the batch | ({(1 - 11 / 3) / sqrt(182 / 9):.4f}, -0.5930) |",
+        # (1, 2, 6): mean 3, variance 14/3; (4, 0, 2): mean 2, variance 8/3.
+        # 1, 10, 4: mean 5, variance 14; with the padding 0: 15/4 and 117/4 - 225/16.
+        f"| (1.00, 2.00, 6.00) | {LAYER[0]} | {LAYER[0]} | ({-4 / sqrt(14):.2f}, -0.59, -0.63) "
+        f"| ({(1 - 15 / 4) / sqrt(117 / 4 - 225 / 16):.2f}, -0.42, -0.44) |",
+        f"| (10.00, 20.00, 60.00) | {LAYER[0]} | {LAYER[0]} |",
+        f"| (4.00, 0.00, 2.00) | {LAYER[1]} | {LAYER[1]} | ({-1 / sqrt(14):.2f}, ",
+        *(
+            f"| {text} | ({0.02 / sqrt(0.0008 / 3 + epsilon):.4f}, {-0.02 / sqrt(0.0008 / 3 + epsilon):.4f}, 0.0000) |"
+            for text, epsilon in (("1e-5", 1e-5), ("1e-8", 1e-8), ("1e-12", 1e-12))
+        ),
     ],
     "losses": [
         row("`cross-entropy`", log(1 + exp(-1) + exp(-2))),
@@ -113,9 +166,10 @@ EXPECTED: dict[str, list[str]] = {
         row("listwise: `cross-entropy`", softmax(0, 2, -2)[0] - 1, *softmax(0, 2, -2)[1:]),
     ],
     "session-parallel-batches": [
-        "| 1 | A → B (reset) | D → E (reset) |",
-        "| 2 | B → C | F → G (reset) |",
-        "| 3 | - | G → H |",
+        "| 1 | A → B (reset), against E, G | D → E (reset), against B, G | F → G (reset), against B, E |",
+        # The lanes of B → C and H → C have the same target.
+        "| 2 | B → C, against J | H → C (reset), against J | I → J (reset), against C, C |",
+        "| 3 | - | C → A, against nothing | - |",
     ],
     "tan-recipes": [
         "| A | A | B | DC |",
@@ -127,8 +181,21 @@ EXPECTED: dict[str, list[str]] = {
     "negative-sampling": [
         row(name, str(events), drawn(0.0, place), drawn(0.5, place), drawn(1.0, place), log(100 * drawn(0.5, place)))
         for place, (name, events) in enumerate({"A": 100, "B": 10, "C": 1}.items())
+    ]
+    + [row("all items", "", 1 / 3, -2 / 3, 1 / 3)],
+    "distillation": [
+        *(row(f"{t}", *TEACHER[t], t * t * crossed(t, (2, 1, 0))) for t in (1, 2, 5)),
+        *(
+            row(
+                f"{t}",
+                name,
+                t * t * crossed(t, scores),
+                *(t * (own - wanted) for own, wanted in zip(tempered(t, scores), TEACHER[t], strict=True)),
+            )
+            for t in (1, 2, 5)
+            for name, scores in (("knows only the label", (4, 0, 0)), ("ranks like the teacher", (4, 2, 0)))
+        ),
     ],
-    "distillation": [row(f"{t}", *softmax(2 / t, 1 / t, 0), t * t * log(3), log(3)) for t in (1, 2, 5)],
     "ranking-metrics": [
         row("recall@5", "2/3", 2 / 3),
         row("precision@5", "2/5", 2 / 5),
@@ -137,6 +204,9 @@ EXPECTED: dict[str, list[str]] = {
         row("ndcg@5", "(1/log2 3 + 1/log2 5) / (1 + 1/log2 3 + 1/2)", (1 / log2(3) + 1 / log2(5)) / IDEAL),
         row("map@5", "(1/2 + 2/4) / 3", (1 / 2 + 2 / 4) / 3),
         f"5/6 = {5 / 6:.4f}",
+        *(row(str(rank), 1.0, 1 / rank, 1 / log2(1 + rank), 1 - (rank - 1) / 100) for rank in (1, 2, 10)),
+        row("21", 0.0, 0.0, 0.0, 1 - 20 / 100),
+        row("mean of the four cases", 3 / 4, 1.6 / 4, (1 + 1 / log2(3) + 1 / log2(11)) / 4, 3.7 / 4),
     ],
     "sampled-metrics": [
         # At rank 30, 29 of 999 items are better: in the first ten if at most 9 of the 99 drawn are among them.
@@ -147,6 +217,10 @@ EXPECTED: dict[str, list[str]] = {
             places=2,
         ),
         row("B: half at rank 2, half at 900", 0.5, 0.5, places=2),
+        "| 2 | 1.1 | 1.00 | 1.00 | 1.00 | 1.00 |",
+        "| 30 | 3.9 | 0.00 | 1.00 | 0.97 | 0.97 |",
+        "| 100 | 10.8 | 0.00 | ",
+        "| 200 | 20.7 | 0.00 | 0.00 | 0.80 | 0.80 |",
     ],
     "ties": [
         row("`served`", 20 / 100, sum(1 / rank for rank in range(1, 101)) / 100),
@@ -173,6 +247,8 @@ EXPECTED: dict[str, list[str]] = {
         "| 64 equal dimensions | 3.1% | 64.00 |",
         "| 8 equal dimensions | 25.0% | 8.00 |",
         f"| {13 / 19:.1%} | {exp(-(9 * log(9 / 19) + 4 * log(4 / 19) + 6 * log(1 / 19)) / 19):.2f} |",
+        f"{2 * (1 + sqrt(64 / 9999)) ** 2 / 64:.1%} for 10,000",
+        f"{2 * (1 + sqrt(64 / 199)) ** 2 / 64:.1%} for 200",
         f"| 100.0% | {exp(-(100 * log(100 / 101) + log(1 / 101)) / 101):.2f} |",
     ],
     "collapsed-embeddings": [
@@ -200,3 +276,33 @@ def test_the_interval_of_the_example_is_as_wide_as_the_formula_says() -> None:
     assert len(lines) == 3
     for _, _, low, high, width in lines:
         assert (float(high) - float(low)) / 2 == pytest.approx(float(width.rstrip(" |")), rel=0.1, abs=0.001)
+
+
+def cells(topic: str, start: str) -> list[list[str]]:
+    """Return the cells of the lines of an example that start like this."""
+    lines = TOPICS[topic].example().splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith(start)]
+
+
+def test_the_share_of_hits_is_near_its_probability() -> None:
+    # At rank 100, 99 of 999 items are better.
+    expected = sum(comb(99, n) * comb(900, 99 - n) for n in range(10)) / comb(999, 99)
+    (found,) = cells("sampled-metrics", "| 100 |")
+    assert float(found[3]) == pytest.approx(expected, abs=0.04)
+    assert float(found[5]) == pytest.approx(float(found[4]), abs=0.01)
+
+
+@pytest.mark.parametrize(("size", "logq"), [(10, 1), (100, 1), (1000, 1), (1000, 0)])
+def test_the_gradient_of_sampled_negatives_is_near_its_mean(size: int, logq: int) -> None:
+    """How often A, B and C are drawn is multinomial; B is the target, so its hits are left out."""
+    q = [100 / 111, 10 / 111, 1 / 111]
+    mean = [0.0, 0.0]
+    for rare in range(min(size, 60) + 1):
+        rest = size - rare
+        for often in range(max(0, rest - 300), rest + 1):
+            logs = lgamma(size + 1) - lgamma(rare + 1) - lgamma(often + 1) - lgamma(rest - often + 1)
+            chance = exp(logs + often * log(q[0]) + (rest - often) * log(q[1]) + rare * log(q[2]))
+            weights = [often / (size * q[0]) ** logq, rare / (size * q[2]) ** logq]
+            mean = [old + chance * one / (1 + sum(weights)) for old, one in zip(mean, weights, strict=True)]
+    (found,) = cells("negative-sampling", f"| {size:,} | {logq} |")
+    assert [float(one) for one in found[2:]] == pytest.approx([mean[0], -sum(mean), mean[1]], abs=0.03)

@@ -90,6 +90,7 @@ CHAPTER = Chapter(
                 "Ludewig and Jannach 2018, Evaluation of session-based recommendation algorithms, arXiv 1803.09587 "
                 "(sequential rules)",
             ),
+            pages=("models/markov.md", "models/sequential-rules.md", "models/fpmc.md"),
             also=("markov", "markov-chain", "sequential-rules", "fpmc", "baselines"),
         ),
         Topic(
@@ -126,6 +127,7 @@ CHAPTER = Chapter(
                 "Koren 2009, Collaborative filtering with temporal dynamics, KDD",
                 "Garg et al. 2019, Sequence and time aware neighborhood for session-based recommendations, SIGIR",
             ),
+            pages=("context.md", "models/stan.md", "protocols.md#splits"),
             also=("time", "temporal", "recency", "decay", "drift"),
         ),
     ),

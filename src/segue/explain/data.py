@@ -108,6 +108,7 @@ CHAPTER = Chapter(
                 "Hu, Koren and Volinsky 2008, Collaborative filtering for implicit feedback datasets, ICDM",
                 "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback, UAI",
             ),
+            pages=("models/als.md", "context.md"),
             also=("als", "weighted-matrix-factorization"),
         ),
         Topic(
@@ -138,6 +139,7 @@ CHAPTER = Chapter(
                 "Seidman 1983, Network structure and minimum degree, Social Networks 5",
                 "McAuley et al. 2015, Image-based recommendations on styles and substitutes, SIGIR (the 5-core logs)",
             ),
+            pages=("protocols.md", "datasets.md"),
             also=("core", "kcore", "5-core", "min-support", "filtering"),
         ),
         Topic(
@@ -164,6 +166,7 @@ CHAPTER = Chapter(
             columns, so it always reads `max_length` columns.
             """,
             sources=("Kang and McAuley 2018, Self-attentive sequential recommendation, arXiv 1808.09781",),
+            pages=("models/sasrec.md", "models/fmlp-rec.md"),
             also=("windows", "max-length", "masking", "truncation"),
         ),
     ),

@@ -135,6 +135,7 @@ CHAPTER = Chapter(
                 "Prechelt 1998, Early stopping - but when?, Neural Networks: Tricks of the Trade",
                 "Petrov and Macdonald 2022, A systematic review and replicability study of BERT4Rec, arXiv 2207.07483",
             ),
+            pages=("doctor.md", "report.md#training"),
             also=("curves", "under-fitting", "over-fitting", "epochs", "patience"),
         ),
         Topic(
@@ -162,6 +163,7 @@ CHAPTER = Chapter(
                 "Ji et al. 2023, A critical study on data leakage in recommender system offline evaluation, ACM TOIS",
                 "Hidasi and Czapp 2023, Widespread flaws in offline evaluation of recommender systems, RecSys",
             ),
+            pages=("linter.md", "protocols.md#splits"),
             also=("leak", "data-leakage", "leakage", "linter", "split", "splits"),
         ),
         Topic(
@@ -191,6 +193,7 @@ CHAPTER = Chapter(
                 "Efron 1979, Bootstrap methods: another look at the jackknife, Annals of Statistics 7",
                 "Bouthillier et al. 2021, Accounting for variance in machine learning benchmarks, MLSys",
             ),
+            pages=("comparing.md", "reproducibility.md"),
             also=("seed", "determinism", "confidence", "intervals", "significance", "reproducibility"),
         ),
     ),

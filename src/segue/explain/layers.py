@@ -31,18 +31,19 @@ def _dropout() -> str:
 What is left is multiplied by 1 / (1 - p), so that the mean stays 1 and nothing has to change when the model serves."""
 
 
-def _block(order: "NormOrder") -> "TransformerBlock":
-    """Return a transformer block of width 2 with random weights."""
+def _block(order: "NormOrder", *, width: int = 2, epsilon: float = 1e-8) -> "TransformerBlock":
+    """Return a transformer block with random weights."""
     from segue.nn.encoders.attention import Attention
     from segue.nn.encoders.layers import FeedForward
     from segue.nn.encoders.transformer import TransformerBlock
 
     return TransformerBlock(
-        attention=Attention(hidden_size=2, heads=1),
-        feed_forward=FeedForward(hidden_size=2, inner_size=2, activation="relu"),
-        hidden_size=2,
+        attention=Attention(hidden_size=width, heads=1),
+        feed_forward=FeedForward(hidden_size=width, inner_size=2, activation="relu"),
+        hidden_size=width,
         norm_order=order,
         dropout=0.0,
+        epsilon=epsilon,
     ).eval()
 
 
@@ -79,24 +80,30 @@ def _norms() -> str:
     import torch
     from torch import nn
 
-    layer, batch = _block("pre").norms[0], nn.BatchNorm1d(2, eps=1e-8, track_running_stats=False)
-    events = torch.tensor([[1.0, 3.0], [10.0, 30.0]])
-    padded = torch.cat([events, torch.zeros(1, 2)])
+    layer, batch = _block("pre", width=3).norms[0], nn.BatchNorm1d(3, eps=1e-8, track_running_stats=False)
+    events = torch.tensor([[1.0, 2.0, 6.0], [10.0, 20.0, 60.0], [4.0, 0.0, 2.0]])
+    padded, small = torch.cat([events, torch.zeros(1, 3)]), torch.tensor([0.02, -0.02, 0.0])
     with torch.no_grad():
-        normalised = {
-            "layer norm": layer(events)[0],
-            "layer norm, with a row of padding in the batch": layer(padded)[0],
-            "batch norm": batch(events)[0],
-            "batch norm, with a row of padding in the batch": batch(padded)[0],
+        normalised = [events, layer(events), layer(padded), batch(events), batch(padded)]
+        rows = [[f"({', '.join(decimals(part[row].tolist(), 2))})" for part in normalised] for row in range(3)]
+        shrunk = {
+            text: _block("pre", width=3, epsilon=float(text)).norms[0](small).tolist()
+            for text in ("1e-5", "1e-8", "1e-12")
         }
-    rows = [[name, f"({', '.join(decimals(values.tolist()))})"] for name, values in normalised.items()]
-    return f"""The event (1, 3) in a batch with the event (10, 30):
+    head = ["event", "layer norm", "layer norm, padded", "batch norm", "batch norm, padded"]
+    epsilons = [[text, f"({', '.join(decimals(values))})"] for text, values in shrunk.items()]
+    return f"""A batch of three events with D = 3; in the columns "padded", a row of padding (0, 0, 0) is in the batch:
 
-{table(["", "the event (1, 3) becomes"], rows)}
+{table(head, rows)}
 
-Layer normalisation uses the two numbers of the event: mean 2, deviation 1. Batch normalisation uses the first numbers
-of all events, 1 and 10, and the second ones; a row of padding in the batch changes the result for the other
-events."""
+Layer normalisation uses the three numbers of an event: (1, 2, 6) has the mean 3 and the variance 14/3. The second
+event is ten times the first and becomes equal to it; the third is not a multiple and stays different. Batch
+normalisation uses the first numbers of all events, 1, 10 and 4, then the second ones and the third ones: multiples
+remain different, and a row of padding changes the result for all of them.
+
+The event (0.02, -0.02, 0), of the size of a new embedding, under three values of epsilon:
+
+{table(["layer_norm_eps", "it becomes"], epsilons)}"""
 
 
 TOPICS = (
@@ -108,8 +115,7 @@ TOPICS = (
         the model serves. The network cannot rely on any single value, so it learns redundant features and
         overfits less. In sequence models it acts at three places with different meanings: on the values of
         embeddings and states, on the attention weights, and on whole clicks of a session (click dropout), which
-        simulates a visitor who did not click everything. Small logs need much of it (0.3 to 0.5), large ones
-        little.
+        simulates a visitor who did not click everything. Small logs usually need more of it than large ones.
         """,
         formula="""
         y = m x / (1 - p)       m = 0 with probability p, else 1;  the mean of y is x
@@ -133,6 +139,7 @@ TOPICS = (
             "Tan, Xu and Liu 2016, Improved recurrent neural networks for session-based recommendations, "
             "arXiv 1606.08117 (click dropout)",
         ),
+        pages=("models/sasrec.md", "models/gru4rec.md", "tuning.md"),
         also=("regularisation", "regularization", "overfitting"),
     ),
     Topic(
@@ -161,6 +168,7 @@ TOPICS = (
             "He et al. 2016, Deep residual learning for image recognition, arXiv 1512.03385",
             "Xiong et al. 2020, On layer normalization in the transformer architecture, arXiv 2002.04745",
         ),
+        pages=("models/sasrec.md", "models/bert4rec.md", "models/esasrec.md"),
         also=("residual", "skip-connections", "pre-norm", "post-norm", "resnet"),
     ),
     Topic(
@@ -172,26 +180,28 @@ TOPICS = (
         over the D values of one event; batch normalisation does so for each dimension over all events of the
         batch. Sequence models use layer normalisation: sessions differ in length, padding would count in the
         statistics of a batch, and a single session must be served as it was trained. Batch normalisation needs
-        running averages for serving, which is a second behaviour that may differ from training.
+        running averages for serving, which is a second behaviour that may differ from training. All transformers of
+        segue use layer normalisation; no option selects another kind, and `norm_order` only says where it is placed.
         """,
         formula="""
-        y = g (x - mean) / sqrt(variance + epsilon) + b
+        y = g (x - mean) / sqrt(variance + epsilon) + b        g, b: learnt, one per dimension; 1 and 0 at first
         layer norm: mean and variance over the D values of an event
         batch norm: over the events of the batch, for each of the D dimensions
         """,
         example=_norms,
-        options=("sasrec.norm_order", "bert4rec.norm_order"),
+        options=("sasrec.layer_norm_eps", "bert4rec.layer_norm_eps", "sasrec.norm_order", "bert4rec.norm_order"),
         pitfall="""
-        Layer normalisation discards the length of a vector: two events whose vectors are multiples of each other
-        become equal, as (1, 3) and (10, 30) do here. If the length carries
-        information, such as how sure a model is, it must be passed around the normalisation by a residual
-        connection. Epsilon matters in parity tests: 1e-8 and 1e-12 give visibly different outputs for small
-        embeddings.
+        Layer normalisation discards the mean and the length of a vector: two events whose vectors are multiples of
+        each other become equal, as (1, 2, 6) and (10, 20, 60) do here. If the length carries information, such as
+        how sure a model is, it must be passed around the normalisation by a residual connection. Epsilon matters
+        when weights are copied from another implementation: with 1e-5, small vectors become visibly shorter than
+        with 1e-8, while 1e-8 and 1e-12 give the same four decimals here.
         """,
         sources=(
             "Ba, Kiros and Hinton 2016, Layer normalization, arXiv 1607.06450",
             "Ioffe and Szegedy 2015, Batch normalization, arXiv 1502.03167",
         ),
+        pages=("models/sasrec.md", "models/bert4rec.md", "models/fmlp-rec.md"),
         also=("layer-norm", "batch-norm", "layernorm", "batchnorm", "normalization", "layer-normalisation"),
     ),
 )

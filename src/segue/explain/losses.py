@@ -90,24 +90,47 @@ CHAPTER = Chapter(
             A loss turns the scores of a target and of other items into one number that training lowers. Those of segue
             differ in two things: what the target is compared with (all items, drawn negatives, the other targets of
             the batch, or nothing) and how (each item by itself, in pairs, or as a whole list). Cross-entropy over all
-            items is the default, because it needs no sampling and is hard to beat. Where the catalogue is too
-            large for it, sampled softmax with logQ correction is the closest substitute. These losses are
-            available for all sequence encoders; losses on lists are for two-stage models, and GRU4Rec has its own set.
+            items, the default of SASRec and BERT4Rec, needs no sampling and is hard to beat. Where the catalogue is too
+            large for it, sampled softmax with logQ correction, the default of NARM, STAMP and SR-GNN, is the closest
+            substitute. Sequence encoders, GRU4Rec and the lists of two-stage models have different sets of losses.
             """,
             formula="""
-            r_i: score of the target, r_j: of k negatives, s_j: softmax over the negatives, S(x) = 1 / (1 + exp(-x))
+            i: the target, r_i its score;  j: a negative, r_j its score;  k: number of negatives;  N: number of items
+            s_j: softmax over the k negatives alone;  sigma(x) = 1 / (1 + exp(-x));  mean_j, sum_j: over the negatives
+            c_j: how often j is expected among the negatives;  t: gbce_t;  bpreg: weight of the regularisation
             cross-entropy    -log( exp(r_i) / sum over all items of exp(r) )
-            sampled-softmax  the same over target and negatives, each r_j less log(expected count of j)
-            bce              -log S(r_i) - mean_j log S(-r_j)
-            gbce             -[beta log S(r_i) + sum_j log S(-r_j)] / (k + 1),   beta = 1 - t (1 - k / (N - 1))
-            nce              -log S(r_i) - sum_j log S(-r_j),   each r less log(expected count in the noise)
-            bpr              mean_j -log S(r_i - r_j)
-            top1             mean_j [ S(r_j - r_i) + S(r_j^2) ]
-            top1-max         sum_j s_j [ S(r_j - r_i) + S(r_j^2) ]
-            bpr-max          -log sum_j s_j S(r_i - r_j) + bpreg sum_j s_j r_j^2
+            sampled-softmax  -log( exp(r_i) / (exp(r_i) + sum_j exp(r_j - logq log c_j)) )
+            bce              -log sigma(r_i) - mean_j log sigma(-r_j)
+            gbce             -[beta log sigma(r_i) + sum_j log sigma(-r_j)] / (k + 1),   beta = 1 - t (1 - k / (N - 1))
+            nce              -log sigma(r_i - log c_i) - sum_j log sigma(log c_j - r_j)
+            bpr              mean_j -log sigma(r_i - r_j)
+            top1             mean_j [ sigma(r_j - r_i) + sigma(r_j^2) ]
+            top1-max         sum_j s_j [ sigma(r_j - r_i) + sigma(r_j^2) ]
+            bpr-max          -log sum_j s_j sigma(r_i - r_j) + bpreg sum_j s_j r_j^2
             cosine           1 - cos(state, embedding of the target)
-            listnet          -sum_i share of relevance_i * log softmax(r)_i
-            lambdarank       sum over pairs of |change in NDCG if swapped| * log(1 + exp(-(r_i - r_j)))
+            listnet          -sum_i share of relevance_i * log softmax(r)_i        i: over the items of a list
+            lambdarank       sum over pairs of |change in NDCG if swapped| * log(1 + exp(r_j - r_i)),  i more relevant
+            """,
+            guide="""
+            | loss | kind | of | use it when |
+            |---|---|---|---|
+            | `cross-entropy` | listwise, all items | encoders | scores of all items are affordable: the first choice |
+            | `sampled-softmax` | listwise, sampled | encoders | the catalogue makes a step with all items too slow |
+            | `cross-entropy` | listwise, sampled | GRU4Rec | always first: its default, negatives from the lanes |
+            | `full-cross-entropy` | listwise, all items | GRU4Rec | all items are affordable, to be rid of sampling |
+            | `bce` | pointwise | encoders | results of SASRec's paper are repeated |
+            | `gbce` | pointwise, calibrated | encoders | as `bce`, without its overconfidence from few negatives |
+            | `nce` | pointwise, corrected | encoders | scores should be near log-probabilities without a softmax |
+            | `bpr` | pairwise | both | a pairwise baseline is wanted; with hard negatives |
+            | `top1` | pairwise | both | results of the first GRU4Rec paper are repeated |
+            | `top1-max`, `bpr-max` | pairwise, weighted | both | GRU4Rec with thousands of negatives, as in its paper |
+            | `cosine` | no negatives | encoders | a step must not cost more with more items; quality is lower |
+            | `listnet` | listwise | two-stage | the ranker should learn the retriever's lists as a whole |
+            | `lambdarank` | pairwise, weighted by NDCG | two-stage | the order at the top of short lists counts most |
+
+            Encoders are all neural models except `gru4rec`, which has its own set; `fpmc` and `improved-gru4rec` are
+            among them. "both" means encoders and `gru4rec`. The losses of two-stage models train the ranker a second
+            time, on lists of the retriever (`two-stage.listwise.loss`). ALS and BPR have one objective each.
             """,
             example=_all_losses,
             options=(
@@ -121,16 +144,20 @@ CHAPTER = Chapter(
             pitfall="""
             Values of different losses, and of one loss with different numbers of negatives, cannot be compared: equal
             scores have a cross-entropy of log 3 = 1.10 among 3 items and of 10.3 among 30,000. Compare models by a
-            validation metric. BCE with one negative, SASRec's original loss, is the classic strawman: trained with
-            cross-entropy, the same network is far better.
+            validation metric. A SASRec trained by BCE with one negative, as in its paper, is a weak baseline: with
+            cross-entropy the same network is much better (Klenitskiy and Vasilev 2023). `gbce` with t = 0 is not `bce`:
+            its target weighs as much as one negative, that of `bce` as much as all k; they only agree for k = 1, up to
+            the factor 1/2.
             """,
             sources=(
                 "Hidasi et al. 2016, arXiv 1511.06939 (BPR, TOP1); Hidasi and Karatzoglou 2018, arXiv 1706.03847 (max)",
                 "Petrov and Macdonald 2023, gSASRec, arXiv 2308.07192 (gBCE)",
+                "Klenitskiy and Vasilev 2023, Turning dross into gold loss, arXiv 2309.07602 (SASRec, cross-entropy)",
                 "Gutmann and Hyvarinen 2010, AISTATS (NCE); Bengio and Senecal 2008 (logQ)",
                 "Tan, Xu and Liu 2016, arXiv 1606.08117 (cosine)",
                 "Cao et al. 2007, ICML (ListNet); Burges 2010, MSR-TR-2010-82 (LambdaRank)",
             ),
+            pages=("models/sasrec.md", "models/gru4rec.md", "models/gsasrec.md", "models/two-stage.md"),
             also=(
                 "loss",
                 "cross-entropy",
@@ -172,6 +199,7 @@ CHAPTER = Chapter(
                 "relevance, ICTIR",
                 "Rendle et al. 2009, BPR: Bayesian personalized ranking from implicit feedback, UAI",
             ),
+            pages=("metrics.md", "tuning.md", "report.md"),
             also=("surrogate", "early-stopping", "order-in-list"),
         ),
         Topic(
@@ -186,8 +214,9 @@ CHAPTER = Chapter(
             losses with such weights: by the score of the negative, or by what swapping the pair changes in NDCG.
             """,
             formula="""
-            pointwise   dL/dr_j = S(r_j) / k            depends only on r_j
-            pairwise    dL/dr_j = S(r_j - r_i) / k      depends on the pair
+            i: the target;  j: one of k negatives;  sigma(x) = 1 / (1 + exp(-x))
+            pointwise   dL/dr_j = sigma(r_j) / k            depends only on r_j
+            pairwise    dL/dr_j = sigma(r_j - r_i) / k      depends on the pair
             listwise    dL/dr_j = softmax(r)_j          depends on all scores
             """,
             example=_gradients,
@@ -203,6 +232,7 @@ CHAPTER = Chapter(
                 "Burges 2010, From RankNet to LambdaRank to LambdaMART, MSR-TR-2010-82",
                 "Rendle and Freudenthaler 2014, Improving pairwise learning for item recommendation, WSDM",
             ),
+            pages=("models/bpr.md", "models/two-stage.md", "doctor.md"),
             also=("pointwise", "pairwise", "listwise", "bpr", "listnet", "lambdarank", "train-auc", "ranking-losses"),
         ),
     ),

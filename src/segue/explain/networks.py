@@ -6,29 +6,59 @@ from segue.markdown import table
 
 
 def _attention() -> str:
+    import math
+
     import torch
 
     from segue.nn.encoders.attention import Attention, attention_mask
+    from segue.nn.encoders.layers import Positions
 
-    layer = Attention(hidden_size=1, heads=1, mix_heads=False).eval()
+    layer, positions = Attention(hidden_size=2, heads=1, mix_heads=False).eval(), Positions(max_length=3, hidden_size=2)
+    swap, keep, negate = [[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, -1.0]]
+    items = torch.tensor([[1, 2, 3]])
+    causal, mutual = (attention_mask(items, causal=one) for one in (True, False))
+    events = torch.tensor([[[2.0, 1.0], [0.0, 2.0], [2.0, 0.0]]])
     with torch.no_grad():
-        for projection in (layer.query, layer.key_value):
-            projection.weight.fill_(1.0)
-            projection.bias.zero_()
-        items = torch.tensor([[0, 1, 2, 3]])
-        events = torch.tensor([[[0.0], [0.0], [1.0], [1.0]]])
-        rows = [
-            [name, *decimals(layer(events, events, attention_mask(items, causal=causal))[0, 1:, 0].tolist())]
-            for name, causal in (("causal", True), ("not causal", False))
-        ]
-    return f"""Three events with the embeddings 0, 1 and 1 after one column of padding; query, key and value are the
-embedding itself (D = 1). The output at each event:
+        layer.query.weight.copy_(torch.tensor(swap))
+        layer.key_value.weight.copy_(torch.tensor(keep + negate))
+        layer.query.bias.zero_()
+        layer.key_value.bias.zero_()
+        positions.weight.copy_(torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]))
+        query, (key, value) = layer.query(events)[0], layer.key_value(events)[0].chunk(2, dim=-1)
+        logits = (query @ key.T / math.sqrt(2)).masked_fill(~causal[0, 0], -torch.inf)
+        weights = logits.softmax(dim=1)
+        outputs = [layer(events, events, mask)[0] for mask in (causal, mutual)]
+        other = events[:, [1, 0, 2]]
+        last = [[layer(one, one, causal)[0, 2] for one in (order, positions(order))] for order in (events, other)]
 
-{table(["mask", "event 1", "event 2", "event 3"], rows)}
+    def pair(vector: torch.Tensor, places: int = 4) -> str:
+        return f"({', '.join(decimals(vector.tolist(), places))})"
 
-At event 3 the logits are 0, 1, 1, the weights 1/(1 + 2e), e/(1 + 2e), e/(1 + 2e), and the output is 2e/(1 + 2e). With
-the causal mask, event 1 only sees itself and returns 0. Without, it returns the mean of all three, 2/3: it sees its
-target."""
+    parts = [[str(row + 1), *(pair(one[row], 0) for one in (events[0], query, key, value))] for row in range(3)]
+    shares = [[str(row + 1), *decimals([logits[2, row], weights[2, row]])] for row in range(3)]
+    masks = [[name, *map(pair, output)] for name, output in zip(("causal", "not causal"), outputs, strict=True)]
+    orders = [[name, *map(pair, row)] for name, row in zip(("1, 2, 3", "2, 1, 3"), last, strict=True)]
+    return f"""Three events with D = 2. The query swaps the two numbers of an event, the key is the event itself, and
+the value changes the sign of the second number:
+
+{table(["event", "embedding", "query", "key", "value"], parts)}
+
+Event 3 asks with (0, 2). Its logits are the products with the three keys, 2, 4 and 0, divided by sqrt(2):
+
+{table(["event", "logit at event 3", "weight"], shares)}
+
+It looks most at event 2, whose key answers its query, not at itself. Its output is the mean of the values by these
+weights, {pair(weights[2] @ value)}. The output at every event, under both masks:
+
+{table(["mask", "event 1", "event 2", "event 3"], masks)}
+
+Under the causal mask, event 1 only sees itself and returns its own value. Without the mask, events 1 and 2 also see
+event 3, which is the target of event 2.
+
+Attention by itself knows no order. The output at event 3 with the first two events in both orders, without and with
+learnt vectors of the positions, here (1, 0), (0, 1) and (0, 0), added to the embeddings:
+
+{table(["order", "without positions", "with positions"], orders)}"""
 
 
 def _bilinear() -> str:
@@ -70,18 +100,27 @@ CHAPTER = Chapter(
             query times key says how much of each value is taken. A mask removes pairs before the softmax, by a logit
             of minus infinity: padding always, and later events if the next item is predicted at every position.
             This causal mask trains a whole session in one pass without showing any position its target. A
-            bidirectional model (BERT4Rec) has no causal mask and hides the targets in its input instead.
+            bidirectional model (BERT4Rec) has no causal mask and hides the targets in its input instead. The order of
+            the events that a position sees does not change their weighted mean, so transformers add a learnt vector
+            per position to the embeddings.
             """,
             formula="""
+            Q = X Wq,  K = X Wk,  V = X Wv        X: embeddings and positions of the events, one per row;  W: learnt
             output = softmax(Q K^T / sqrt(d) + M) V        d: width of a head
             M = 0 where position t may see position u, else -infinity
             causal: t sees u if u <= t and u is not padding
             NARM: a_u = v . sigmoid(A1 h_t + A2 h_u), no softmax; STAMP likewise
             """,
             example=_attention,
-            options=("sasrec.heads", "sasrec.layers", "bert4rec.training.mask_ratio", "narm.attention"),
+            options=(
+                "sasrec.heads",
+                "sasrec.layers",
+                "sasrec.max_length",
+                "bert4rec.training.mask_ratio",
+                "narm.attention",
+            ),
             pitfall="""
-            Training at all positions with a network that is not causal: the loss falls to almost zero in an epoch,
+            Training at all positions with a network that is not causal: the loss falls far below what is plausible,
             and the recommendations are bad, because in serving there is no future to look at. segue refuses
             `training.positions=all` for such networks. The division by sqrt(d) is not cosmetic: without it, the
             logits grow with the width, the softmax saturates, and its gradient vanishes.
@@ -91,7 +130,8 @@ CHAPTER = Chapter(
                 "Kang and McAuley 2018, Self-attentive sequential recommendation, arXiv 1808.09781",
                 "Li et al. 2017, Neural attentive session-based recommendation (NARM), arXiv 1711.04725",
             ),
-            also=("self-attention", "transformer", "causal-mask", "masks", "sasrec", "bert4rec", "narm"),
+            pages=("models/sasrec.md", "models/bert4rec.md", "models/narm.md", "models/README.md"),
+            also=("self-attention", "positions", "transformer", "causal-mask", "masks", "sasrec", "bert4rec", "narm"),
         ),
         Topic(
             name="bilinear-decoding",
@@ -117,6 +157,7 @@ CHAPTER = Chapter(
             of this kind can produce arbitrary lists. If a larger D improves the metrics, this was the bottleneck.
             """,
             sources=("Li et al. 2017, Neural attentive session-based recommendation, arXiv 1711.04725, section 3.5",),
+            pages=("models/narm.md", "models/gru4rec.md"),
             also=("bilinear", "decoder", "tied-embeddings", "weight-tying"),
         ),
         *layers.TOPICS,

@@ -28,7 +28,7 @@ def _along_axes(*deviations: float) -> "ItemVectors":
 
 
 def _shown_variance() -> str:
-    from segue.embeddings.components import effective_rank, variance_shares
+    from segue.embeddings.components import effective_rank, random_plane_share, variance_shares
 
     clouds = {
         "64 equal dimensions": _along_axes(*[1.0] * 64),
@@ -40,13 +40,16 @@ def _shown_variance() -> str:
     for name, points in clouds.items():
         shares = variance_shares(points)
         rows.append([name, f"{shares[:2].sum():.1%}", *decimals([effective_rank(shares)], 2)])
+    random = [f"{random_plane_share(n_items, 64):.1%}" for n_items in (10_000, 200)]
     return f"""Two items per dimension, at plus and minus the deviation from the origin:
 
 {table(["item vectors", "shown by two components", "effective rank"], rows)}
 
-In the third row, the variances are 9, 4 and six times 1, so two components hold 13/19. Trained models with D = 64 are
-usually between the first rows, with 10% to 25%: a low share means that the width is used, not that the model is bad.
-Random vectors have the lowest share, so it does not show that a model is good either."""
+In the third row, the variances are 9, 4 and six times 1, so two components hold 13/19. `segue plot` prints this share
+for a model and calls 10% to 25% usual for learnt vectors. It also prints the share that random vectors of the same
+shape would have: {random[0]} for 10,000 items with D = 64, {random[1]} for 200 items. A low share means that the width
+is used, not that the model is bad; random vectors have a low share too, so it does not show that a model is good
+either."""
 
 
 def _cosines() -> str:
@@ -81,18 +84,48 @@ CHAPTER = Chapter(
             A picture of item vectors squeezes 64 or 128 dimensions into two. PCA rotates the cloud and shows the two
             directions of largest variance; distances are true as far as these two go. t-SNE and UMAP give up
             distances and try to keep neighbours: items close in the full space should be close in the picture.
-            The variance that two components explain is low for a good model, because training spreads the items over
-            all dimensions; if two components held 90%, the other 62 would be wasted. So a low percentage
-            is a limit of the picture, not a fault of the model: judge by the neighbours in the full space.
+            The variance that two components explain is usually low, because training spreads the items over many
+            dimensions; if two of 64 held 90%, the other 62 would share 10%. So a low percentage is a limit of the
+            picture, not a fault of the model: judge by the neighbours in the full space.
             """,
             formula="""
             PCA     share of component k = l_k / sum of l,   l: eigenvalues of the covariance matrix
             rank    effective rank = exp( - sum_k share_k log share_k )       D if all are equal, 1 if one has all
-            t-SNE   minimise  KL( neighbours in the full space | neighbours in the picture )
-                    perplexity: how many neighbours an item effectively has
+                    Roy and Vetterli take shares of the singular values; segue takes those of the variances, their
+                    squares, as PCA does, which gives a lower rank
+            t-SNE   minimise  KL( p | q ) = sum over pairs of p_ij log(p_ij / q_ij)
+                    p_ij: closeness in the full space, a Gaussian of the distance of the unit vectors, as wide as
+                    makes 2^entropy of p the perplexity
+                    q_ij: closeness in the picture, in proportion to 1 / (1 + squared distance)
+            """,
+            guide="""
+            | picture | use it for | parameters |
+            |---|---|---|
+            | PCA | directions: popularity, one property; repeatable, fast | none |
+            | t-SNE | groups of neighbours, up to 100,000 items | `perplexity`, `iterations`, `learning_rate`, `seed` |
+            | UMAP | the same for more items; groups that touch | `seed`; 15 neighbours by cosine, fixed |
+            | spectrum | how many directions the model uses | none |
+
+            - `perplexity` is the effective number of neighbours of an item: 5 shows small groups, 50 the coarse ones;
+              each value gives a panel.
+            - `iterations` follow 250 steps of early exaggeration, in which groups form; more of them let groups settle.
+            - `learning_rate` is the size of a step; `auto` takes the number of items. Too large a value is refused when
+              the layout diverges; too small a value leaves one ball.
+            - `seed`: both layouts start from the first two principal components. In t-SNE the seed only changes a
+              small noise at the start, in UMAP also the steps; one seed always gives one picture.
+
+            The page on item embeddings (below) shows a shop at the perplexities 5, 30 and 50 side by side.
             """,
             example=_shown_variance,
-            options=("plot.kind", "plot.perplexity", "plot.color", "plot.similarity"),
+            options=(
+                "plot.kind",
+                "plot.perplexity",
+                "plot.iterations",
+                "plot.learning_rate",
+                "plot.seed",
+                "plot.color",
+                "plot.similarity",
+            ),
             pitfall="""
             Do not read sizes, densities and distances of groups in a t-SNE or UMAP picture: the methods make
             dense groups wide and put groups where there is room. Random vectors also form clumps at low perplexity;
@@ -105,6 +138,7 @@ CHAPTER = Chapter(
                 "Wattenberg, Viegas and Johnson 2016, How to use t-SNE effectively, Distill",
                 "Kobak and Berens 2019, The art of using t-SNE, Nature Communications 10",
             ),
+            pages=("embeddings.md", "embeddings.md#how-to-read-a-plot"),
             also=("pca", "t-sne", "tsne", "umap", "variance", "embeddings", "plots"),
         ),
         Topic(
@@ -120,6 +154,7 @@ CHAPTER = Chapter(
             formula="""
             mean cosine     mean over pairs i != j of  e_i . e_j / (|e_i| |e_j|)
             effective rank  exp( - sum_k share_k log share_k ),   share_k: share of the variance in component k
+                            (Roy and Vetterli: share of the singular value, the square root of the variance)
             """,
             example=_cosines,
             options=("sasrec.embedding_size", "sasrec.training.loss", "sasrec.training.loss.n_samples"),
@@ -134,6 +169,7 @@ CHAPTER = Chapter(
                 "Wang and Isola 2020, Understanding contrastive representation learning through alignment and "
                 "uniformity on the hypersphere, ICML",
             ),
+            pages=("embeddings.md#how-to-read-a-plot", "doctor.md"),
             also=("collapse", "effective-rank", "mean-cosine", "anisotropy"),
         ),
     ),

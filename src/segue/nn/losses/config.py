@@ -188,7 +188,8 @@ class GBCE(RankingLoss):
 
     kind: Literal["gbce"] = "gbce"  # type: ignore[assignment]
     gbce_t: float = Field(0.75, ge=0, le=1)
-    """Calibration t of gBCE: 0 is BCE, 1 fully corrects the overconfidence due to negative sampling."""
+    """Calibration t of gBCE: 0 is BCE with equal weights for the target and each negative, 1 fully corrects the
+    overconfidence due to negative sampling."""
 
     def score_loss(self, n_items: int) -> ScoreLoss:
         """Return the loss on scores."""
