@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from segue.data.vocabulary import Vocabulary
+from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
 from segue.manifest import FolderFormat, Manifest, read_json, write_json
 from segue.storage import read_unchanged
 
@@ -74,7 +74,7 @@ class Artifact:
 
     def _write_files(self, folder: Path) -> None:
         write_json(folder / _CONFIG, self.config)
-        self.vocabulary.table.write_parquet(folder / _ITEMS)
+        write_vocabulary(self.vocabulary, folder / _ITEMS)
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, folder / _ARRAYS)
         # safetensors lets nobody but the writer read; a service may run as another user.
         shutil.copymode(folder / _CONFIG, folder / _ARRAYS)
@@ -100,7 +100,7 @@ class Artifact:
     @classmethod
     def _read(cls, path: Path) -> "Artifact":
         folder = _ARTIFACT.open(path)
-        vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
+        vocabulary = read_vocabulary(folder, _ITEMS)
         arrays = folder.read(_ARRAYS, load_file)
         config = folder.read(_CONFIG, read_json)
         return cls(folder.manifest.model, config, vocabulary, arrays, folder.manifest.about)

@@ -1,31 +1,40 @@
 """Folders with a manifest, which holds their format and the SHA-256 checksum of every file."""
 
 import hashlib
-import json
 import platform
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import polars as pl
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 
 from segue.errors import ArtifactError
 from segue.storage import replacing_folder
-from segue.strict_json import dumps
+from segue.strict_json import dumps, loads
 
 T = TypeVar("T")
+
+_MOST_JSON = 16 << 20
+"""Largest manifest or configuration, in bytes: it is parsed as a whole."""
+
+
+def _require_inside(name: str) -> str:
+    """Refuse a file name that is not a plain relative path, so that a manifest names only files of its folder."""
+    if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable() or set(name) & set("\\:"):
+        raise ValueError(f"a relative path without '..', got {name!r}")
+    return name
 
 
 class Manifest(BaseModel):
     """Fields of every manifest; a format may add to them."""
 
-    format: int
-    sha256: dict[str, str]
+    format: int = Field(ge=1, strict=True)
+    sha256: dict[Annotated[str, AfterValidator(_require_inside)], Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
 
 ManifestT = TypeVar("ManifestT", bound=Manifest)
@@ -131,8 +140,22 @@ class FolderFormat(Generic[ManifestT]):
     def _attempt(self, file: Path, parse: Callable[[Path], T]) -> T:
         try:
             return parse(file)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
+        except _READ_ERRORS as error:
             raise ArtifactError(f"{file}: cannot be read ({error}); {self.remedy}") from error
+
+
+_READ_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SafetensorError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,  # Of the Parquet reader; it is no Exception.
+)
+"""Errors of the readers of JSON, Parquet, .npy and safetensors on damaged files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +175,11 @@ class CheckedFolder(Generic[ManifestT]):
     def __contains__(self, name: str) -> bool:
         """Whether the folder has a file of this name."""
         return name in self.manifest.sha256
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum((self.path / name).stat().st_size for name in self.manifest.sha256)
 
     def read(self, name: str, parse: Callable[[Path], T]) -> T:
         """Read one file.
@@ -184,8 +212,15 @@ def write_json(file: Path, content: Any) -> None:
 
 
 def read_json(file: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(file.read_text(encoding="utf-8"))
+    """Read a JSON file of segue.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not JSON, too large, or nested too deeply.
+    """
+    if (size := file.stat().st_size) > _MOST_JSON:
+        raise ValueError(f"it has {size:,} bytes, more than {_MOST_JSON:,}")
+    return loads(file.read_text(encoding="utf-8"))
 
 
 def _checksums(files: list[Path]) -> list[str]:

@@ -27,6 +27,30 @@ def dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False, com
     )
 
 
+def loads(text: str | bytes) -> Any:
+    """Parse JSON text.
+
+    Raises:
+        ValueError: it is not standard JSON, names a field of an object twice, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the name '{next(name for name in names if names.count(name) > 1)}' occurs twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON; write null")
+
+
 def digest(value: Any) -> str:
     """Return the first 12 hex digits of the SHA-256 of a value; the order of names does not matter."""
     return hashlib.sha256(dumps(value, sort_keys=True, compact=True).encode()).hexdigest()[:12]

@@ -1,17 +1,37 @@
 """Sessions and cases on disk: arrays as memory-mapped ``.npy`` files, tables as Parquet."""
 
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from segue.data.arrays import Columns, StoredColumns
+from segue.data.array_schema import ArraySpec, Between, Offsets, check_arrays
+from segue.data.arrays import Columns, StoredColumns, count_rows
 from segue.data.cases import Cases
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ArtifactError, ParameterError
 from segue.manifest import CheckedFolder, Manifest
 
 _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
+
+_SESSIONS = {
+    "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
+    "offsets": ArraySpec("int64", ("s+1",), (Offsets("n"),)),
+    "times": ArraySpec("int64", ("n",)),
+}
+_CASES = {
+    "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
+    "starts": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
+    "ends": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
+    "times": ArraySpec("int64", ("n",)),
+    "groups": ArraySpec("int64", ("C",)),
+    "targets": ArraySpec("int32", ("T",), (Between(1, "N"),)),
+    "offsets": ArraySpec("int64", ("C+1",), (Offsets("T"),)),
+    "labels": ArraySpec("float64", ("C",)),
+}
 
 
 def write_sessions(sessions: Sessions, folder: Path) -> None:
@@ -28,14 +48,15 @@ def read_sessions(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabu
     Raises:
         ArtifactError: a file is missing or cannot be read.
     """
-    return Sessions(
-        items=_read_array(folder, f"{name}/items.npy"),
-        offsets=_read_array(folder, f"{name}/offsets.npy"),
-        times=_read_optional(folder, f"{name}/times.npy"),
-        vocabulary=vocabulary,
-        columns=_read_table(folder, f"{name}/{_COLUMNS}"),
-        keys=_read_table(folder, f"{name}/{_KEYS}"),
-    )
+    arrays = _read_arrays(folder, name, _SESSIONS, optional=("times",))
+    columns, keys = (_read_table(folder, f"{name}/{file}") for file in (_COLUMNS, _KEYS))
+    times = arrays.get("times")
+    sessions = Sessions(arrays["items"], arrays["offsets"], times, vocabulary, columns, keys=keys)
+    with _problems(folder, name):
+        check_arrays(arrays, _present(arrays, _SESSIONS), {"N": len(vocabulary)}, name)
+        sessions.require_valid(name)
+        _check_rows(folder, name, {_COLUMNS: len(sessions.items), _KEYS: len(sessions)})
+    return sessions
 
 
 def write_cases(cases: Cases, folder: Path) -> None:
@@ -53,24 +74,18 @@ def read_cases(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabular
     Raises:
         ArtifactError: a file is missing or cannot be read.
     """
-    items = _read_array(folder, f"{name}/items.npy")
-    whole = Sessions(
-        items=items,
-        offsets=np.array([0, len(items)]),
-        times=_read_optional(folder, f"{name}/times.npy"),
-        vocabulary=vocabulary,
-        columns=_read_table(folder, f"{name}/{_COLUMNS}"),
-    )
-    return Cases(
-        prefixes=whole.prefixes(
-            _read_array(folder, f"{name}/starts.npy"), _read_array(folder, f"{name}/ends.npy"), ahead=True
-        ),
-        targets=_read_array(folder, f"{name}/targets.npy"),
-        groups=_read_array(folder, f"{name}/groups.npy"),
-        exclude_seen=exclude_seen,
-        offsets=_read_optional(folder, f"{name}/offsets.npy"),
-        labels=_read_optional(folder, f"{name}/labels.npy"),
-    )
+    arrays = _read_arrays(folder, name, _CASES, optional=("times", "offsets", "labels"))
+    with _problems(folder, name):
+        check_arrays(arrays, _present(arrays, _CASES), {"N": len(vocabulary)}, name)
+        _check_rows(folder, name, {_COLUMNS: len(arrays["items"])})
+    items, starts, ends = (arrays.pop(part) for part in ("items", "starts", "ends"))
+    bounds = np.array([0, len(items)])
+    columns = _read_table(folder, f"{name}/{_COLUMNS}")
+    whole = Sessions(items, bounds, arrays.pop("times", None), vocabulary, columns)
+    cases = Cases(prefixes=whole.prefixes(starts, ends, ahead=True), **arrays, exclude_seen=exclude_seen)
+    with _problems(folder, name):
+        cases.require_valid(vocabulary, name)
+    return cases
 
 
 def _write_arrays(folder: Path, **arrays: np.ndarray | None) -> None:
@@ -85,12 +100,35 @@ def _write_table(file: Path, table: Columns | None) -> None:
         frame.write_parquet(file)
 
 
-def _read_array(folder: CheckedFolder[Manifest], name: str) -> np.ndarray:
-    return folder.read(name, lambda file: np.asarray(np.load(file, mmap_mode="r", allow_pickle=False)))
+def _read_arrays(
+    folder: CheckedFolder[Manifest], name: str, specs: Mapping[str, ArraySpec], optional: Collection[str]
+) -> dict[str, np.ndarray]:
+    files = {part: f"{name}/{part}.npy" for part in specs}
+    return {
+        part: folder.read(file, lambda path: np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)))
+        for part, file in files.items()
+        if part not in optional or file in folder
+    }
 
 
-def _read_optional(folder: CheckedFolder[Manifest], name: str) -> np.ndarray | None:
-    return _read_array(folder, name) if name in folder else None
+def _present(arrays: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec]) -> dict[str, ArraySpec]:
+    return {part: spec for part, spec in specs.items() if part in arrays}
+
+
+def _check_rows(folder: CheckedFolder[Manifest], name: str, rows: Mapping[str, int]) -> None:
+    for file, expected in rows.items():
+        if f"{name}/{file}" in folder:
+            found = folder.read(f"{name}/{file}", count_rows)
+            if found != expected:
+                raise ParameterError(f"{name}/{file}: must have {expected:,} rows, got {found:,}")
+
+
+@contextmanager
+def _problems(folder: CheckedFolder[Manifest], name: str) -> Iterator[None]:
+    try:
+        yield
+    except ParameterError as error:
+        raise ArtifactError(f"{folder.path}: {error}; {folder.format.remedy}") from error
 
 
 def _read_table(folder: CheckedFolder[Manifest], name: str) -> Columns | None:

@@ -51,6 +51,17 @@ class StoredColumns:
 Columns = pl.DataFrame | StoredColumns
 
 
+def count_rows(file: Path) -> int:
+    """Return the number of rows of a Parquet file, without reading them.
+
+    Raises:
+        OSError: the file cannot be read.
+        polars.exceptions.PolarsError: it is not a Parquet file.
+    """
+    rows: int = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(pl.len()).collect().item()
+    return rows
+
+
 def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     """Return a read-only view; an array that is not C-contiguous is copied.
 

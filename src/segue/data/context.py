@@ -6,14 +6,17 @@ or a standardised value. In both, 0 means a missing or unknown value, and contri
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from itertools import pairwise
+from typing import ClassVar, Literal, cast, get_args
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, Int32, Int64, Shaped, UInt8
+from jaxtyping import Float32, Int32, Shaped
 
+from segue.data.array_schema import ArraySpec, Offsets, check_arrays
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
 
 TIME_FEATURES = ("hour", "weekday", "gap")
 """Features derived from the times: hour of the day and day of the week (0 is Monday) in UTC, and log(1 + seconds since
@@ -32,6 +35,11 @@ class CategoryEncoder:
 
     values: pl.Series
 
+    specs: ClassVar[Mapping[str, ArraySpec]] = {
+        "text": ArraySpec("uint8", ("bytes",)),
+        "offsets": ArraySpec("int64", ("values+1",), (Offsets("bytes"),)),
+    }
+
     @classmethod
     def fit(cls, column: pl.Series) -> "CategoryEncoder":
         """Collect the distinct values in ascending order."""
@@ -45,16 +53,28 @@ class CategoryEncoder:
         return codes.fill_null(0).cast(pl.Int32).to_numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the values as concatenated UTF-8 bytes, and the end of each."""
+        """Return the values as concatenated UTF-8 bytes, and where each starts."""
         encoded = [value.encode() for value in self.values]
         text = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        return {"text": text, "ends": np.cumsum([len(one) for one in encoded], dtype=np.int64)}
+        return {"text": text, "offsets": np.cumsum([0, *map(len, encoded)], dtype=np.int64)}
 
     @classmethod
-    def restore(cls, text: UInt8[np.ndarray, "bytes"], ends: Int64[np.ndarray, "K"]) -> "CategoryEncoder":
-        """Restore an encoder from its ``arrays``."""
-        pieces = np.split(text, ends)[: len(ends)]
-        return cls(pl.Series([piece.tobytes().decode() for piece in pieces], dtype=pl.String))
+    def restore(cls, arrays: Mapping[str, np.ndarray], place: str) -> "CategoryEncoder":
+        """Restore an encoder from its ``arrays``.
+
+        Raises:
+            ParameterError: an array is invalid; ``place`` is where they belong, for the message.
+        """
+        check_arrays(arrays, cls.specs, {}, place)
+        text, offsets = arrays["text"].tobytes(), arrays["offsets"].tolist()
+        try:
+            values = [text[start:end].decode() for start, end in pairwise(offsets)]
+        except UnicodeDecodeError as error:
+            raise ParameterError(f"{place}.text: must be UTF-8, got {error.object[error.start]:#x}") from error
+        encoder = cls(pl.Series(values, dtype=pl.String))
+        if encoder.values.n_unique() < len(values):
+            raise ParameterError(f"{place}.text: must have no value twice, got {len(values)} values")
+        return encoder
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,8 @@ class Standardizer:
 
     mean: float
     deviation: float
+
+    specs: ClassVar[Mapping[str, ArraySpec]] = {"scale": ArraySpec("float64", ("2",))}
 
     @classmethod
     def fit(cls, column: pl.Series) -> "Standardizer":
@@ -81,6 +103,19 @@ class Standardizer:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the mean and the deviation."""
         return {"scale": np.array([self.mean, self.deviation])}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], place: str) -> "Standardizer":
+        """Restore a standardizer from its ``arrays``.
+
+        Raises:
+            ParameterError: an array is invalid; ``place`` is where they belong, for the message.
+        """
+        check_arrays(arrays, cls.specs, {}, place)
+        mean, deviation = arrays["scale"].tolist()
+        if deviation <= 0:
+            raise ParameterError(f"{place}.scale: must have a deviation above 0, got {deviation:g}")
+        return cls(mean, deviation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,15 +170,24 @@ class Context:
         }
 
     @classmethod
-    def restore(cls, features: Sequence[str], arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> "Context":
-        """Restore the features from their ``arrays``."""
+    def restore(
+        cls, features: Sequence[str], arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary, place: str
+    ) -> "Context":
+        """Restore the features from their ``arrays``.
+
+        Raises:
+            ParameterError: an array is missing, unknown or invalid; ``place`` is where they belong, for the message.
+        """
         encoders: dict[str, CategoryEncoder | Standardizer] = {}
+        unknown = set(arrays)
         for name, _ in map(_parse, features):
-            scale = arrays.get(f"{name}/scale")
-            if scale is not None:
-                encoders[name] = Standardizer(*scale.tolist())
-            else:
-                encoders[name] = CategoryEncoder.restore(arrays[f"{name}/text"], arrays[f"{name}/ends"])
+            kind = Standardizer if f"{name}/scale" in arrays else CategoryEncoder
+            own = {part: arrays[f"{name}/{part}"] for part in kind.specs if f"{name}/{part}" in arrays}
+            encoders[name] = kind.restore(own, f"{place}/{name}")
+            unknown -= {f"{name}/{part}" for part in own}
+        if unknown:
+            known = ", ".join(features) or "none"
+            raise ParameterError(f"{place}/{min(unknown)}: is unknown; the features are {known}")
         return cls(encoders, vocabulary)
 
 

@@ -235,23 +235,6 @@ class Vocabulary:
         """Return the ids of at most n items whose names or ids are most similar to a text, most similar first."""
         return [self.raw_ids[index] for index in self.names.suggest(text, n)]
 
-    def require_rows(self, model: str, **rows: int) -> None:
-        """Refuse model arrays that do not have one row per item index.
-
-        Args:
-            model: name of the model.
-            **rows: number of rows by array.
-
-        Raises:
-            ParameterError: an array has another number of rows.
-        """
-        for name, count in rows.items():
-            if count != len(self) + 1:
-                raise ParameterError(
-                    f"{model}.{name}: must have {len(self) + 1} rows, padding and the {len(self)} items of the "
-                    f"vocabulary, got {count}; restore a model with the vocabulary of its arrays"
-                )
-
     def is_known(self, index: int) -> bool:
         """Whether a model can score an item index; see ``known``."""
         return index != PADDING and index not in self._unknown

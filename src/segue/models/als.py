@@ -151,6 +151,10 @@ class ALS(FactorModel):
         self._least_squares = LeastSquares(self._factors, self.config.regularization, n_items=vocabulary.n_trained)
         return self
 
+    def array_sizes(self) -> dict[str, int]:
+        """Return N and D."""
+        return {**super().array_sizes(), "D": self.config.embedding_size}
+
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
         return self._least_squares.fold_in(self.config.alpha * count_matrix(prefixes, len(self.vocabulary)))
 

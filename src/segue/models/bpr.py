@@ -179,6 +179,10 @@ class BPR(FactorModel):
         self._output = torch.from_numpy(factors), torch.from_numpy(biases)
         return self
 
+    def array_sizes(self) -> dict[str, int]:
+        """Return N and D."""
+        return {**super().array_sizes(), "D": self.config.embedding_size}
+
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
         counts = count_matrix(prefixes, len(self.vocabulary))
         return torch.from_numpy(self.scale * _means(counts, prefixes.lengths, self.item_factors))

@@ -81,8 +81,10 @@ class ContextModel(NeuralModel):
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take both back."""
-        self.context = Context.restore(self.features, _of(_FEATURES, arrays), vocabulary)
-        self.upcoming = Context.restore(self.config.upcoming, _of(_UPCOMING, arrays), vocabulary)
+        self.context, self.upcoming = (
+            Context.restore(names, _of(start, arrays), vocabulary, f"{self.name}.{start[:-1]}")
+            for names, start in ((self.features, _FEATURES), (self.config.upcoming, _UPCOMING))
+        )
         weights = {name: one for name, one in arrays.items() if not name.startswith((_FEATURES, _UPCOMING))}
         return super().restore(weights, vocabulary)
 

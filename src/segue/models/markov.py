@@ -1,12 +1,13 @@
 """First-order Markov chain over items."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from segue.data.array_schema import Between
 from segue.data.baskets import Baskets
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
@@ -64,9 +65,9 @@ class Markov(BasketModel):
     config: MarkovConfig
     array_names = (*BasketModel.array_names, "popularity", "departures")
 
-    popularity: Float32[np.ndarray, "N+1"]
+    popularity: Annotated[Float32[np.ndarray, "N+1"], Between(0)]
     """Share of the training events per item index."""
-    departures: Float64[np.ndarray, "N+1"]
+    departures: Annotated[Float64[np.ndarray, "N+1"], Between(0)]
     """Weighted transitions away from each item."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:

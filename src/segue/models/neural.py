@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from segue.data.array_schema import ArraySpec
 from segue.data.arrays import read_only
 from segue.data.cases import Cases
 from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
@@ -229,9 +230,18 @@ class NeuralModel(DotProductModel):
         """Return the weights by name; see ``Model.arrays``."""
         return {name: read_only(tensor.cpu().numpy()) for name, tensor in self.network.state_dict().items()}
 
+    def array_specs(self) -> Mapping[str, ArraySpec]:
+        """Return the dtypes and shapes of the weights, without allocating them; see ``ModelBase.array_specs``."""
+        with torch.device("meta"):
+            network = self.assemble()
+        return {
+            name: ArraySpec(str(tensor.dtype).removeprefix("torch."), tuple(map(str, tensor.shape)))
+            for name, tensor in network.state_dict().items()
+        }
+
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Build the network and load its weights; see ``Model.restore``."""
-        self.vocabulary = vocabulary
+        """Build the network and load its weights; see ``ModelBase.restore``."""
+        super().restore(arrays, vocabulary)
         with torch.random.fork_rng(devices=[]):
             self.network = self.assemble()
         self.network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})

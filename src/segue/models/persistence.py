@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from segue.artifact import Artifact
+from segue.data.array_schema import ArraySpec, check_arrays, specs_of
 from segue.data.arrays import read_only
 from segue.data.cold_items import ColdItems
 from segue.data.readers.read import read_items
@@ -73,9 +74,26 @@ class ModelBase(ABC):
         """Return the learnt arrays by name; they are read-only."""
         return {name: getattr(self, name) for name in self.array_names}
 
+    def array_specs(self) -> Mapping[str, ArraySpec]:
+        """Return what the ``arrays`` of this configuration and vocabulary must look like."""
+        return specs_of(type(self), self.array_names)
+
+    def array_sizes(self) -> dict[str, int]:
+        """Return the sizes in ``array_specs`` that do not depend on the arrays: N, the number of items, and others."""
+        return {"N": len(self.vocabulary)}
+
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Turn an unfitted model into a fitted model, from the ``arrays`` of another model."""
+        """Turn an unfitted model into a fitted model, from the ``arrays`` of another model, which are checked first.
+
+        Raises:
+            ParameterError: an array is missing, unknown or invalid, see ``array_specs``; the model stays unfitted.
+        """
         self.vocabulary = vocabulary
+        try:
+            check_arrays(arrays, self.array_specs(), self.array_sizes(), self.name)
+        except BaseException:
+            del self.vocabulary
+            raise
         for name in self.array_names:
             setattr(self, name, read_only(arrays[name]))
         return self

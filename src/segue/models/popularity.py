@@ -83,6 +83,10 @@ class Popularity(Model):
     seasonal: Float32[np.ndarray, "S N+1"]
     """Score per season and item index; no row without seasons."""
 
+    def array_sizes(self) -> dict[str, int]:
+        """Return N, and the number of seasons S."""
+        return {**super().array_sizes(), "S": _SEASONS[self.config.season] if self.config.season else 0}
+
     @property
     def upcoming_columns(self) -> Sequence[str]:
         """The time of the event to predict, where there are seasons; see ``Model.upcoming_columns``."""

@@ -12,7 +12,7 @@ from inspect import isabstract
 from pathlib import Path
 
 from segue.artifact import Artifact
-from segue.errors import ArtifactError, PluginError, UnknownNameError
+from segue.errors import ArtifactError, ParameterError, PluginError, UnknownNameError
 from segue.models.base import Model
 from segue.validation import build
 
@@ -116,18 +116,17 @@ def load(path: str | Path) -> Model:
         ArtifactError: the folder is missing, foreign or damaged.
         UnknownNameError: its model is unknown, for example because its package is not installed.
         PluginError: another package provides its model, and it cannot be used.
-        ParameterError: its configuration breaks a rule of this version.
     """
     artifact = Artifact.read(Path(path))
     kind = model_class(artifact.model)
-    model = kind(build(kind.Config, kind.name, parameters=artifact.config))
-    model.about = artifact.about
     try:
+        model = kind(build(kind.Config, kind.name, parameters=artifact.config))
+        model.about = artifact.about
         return model.restore(artifact.arrays, artifact.vocabulary)
-    except (KeyError, RuntimeError) as error:
-        raise ArtifactError(
-            f"{path}: does not contain the arrays of a {kind.name} model ({error}); train it again"
-        ) from error
+    except (ParameterError, UnknownNameError) as error:
+        raise ArtifactError(f"{path}: is not a valid {kind.name} model: {error}; train it again") from error
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # Torch, on sizes that no tensor has.
+        raise ArtifactError(f"{path}: is not a valid {kind.name} model ({error}); train it again") from error
 
 
 def find_plugins() -> dict[str, list[EntryPoint]]:

@@ -1,10 +1,13 @@
 """Popularity inside the current session."""
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from segue.data.array_schema import Between
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
@@ -33,7 +36,7 @@ class SessionPopularity(Model):
     ranks_by_popularity = True
     array_names = ("tie_breaker",)
 
-    tie_breaker: Float32[np.ndarray, "N+1"]
+    tie_breaker: Annotated[Float32[np.ndarray, "N+1"], Between(0, "1")]
     """Popularity of each item, scaled to [0, 1)."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:

@@ -292,9 +292,14 @@ class TwoStage(Model):
         return {f"{stage}/{name}": array for stage, model in self._stages() for name, array in model.arrays().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Take the arrays of both models back."""
-        self.vocabulary = vocabulary
+        """Take the arrays of both models back; see ``ModelBase.restore``."""
+        own: dict[str, dict[str, np.ndarray]] = {stage: {} for stage in _STAGES}
+        for name, array in arrays.items():
+            stage, _, rest = name.partition("/")
+            if stage not in own:
+                raise ParameterError(f"{self.name}.{name}: is unknown; the arrays are those of {' and '.join(_STAGES)}")
+            own[stage][rest] = array
         for stage, model in self._stages():
-            own = {name.removeprefix(f"{stage}/"): one for name, one in arrays.items() if name.startswith(f"{stage}/")}
-            model.restore(own, vocabulary)
+            model.restore(own[stage], vocabulary)
+        self.vocabulary = vocabulary
         return self

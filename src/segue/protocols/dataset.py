@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from segue.data.array_files import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
 from segue.data.sessions import Sessions
 from segue.data.statistics import Statistics, density, density_class
 from segue.data.vocabulary import Vocabulary
+from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import DATASET, read_json, write_json
 from segue.metrics.values import check_labels
@@ -170,7 +169,7 @@ class Dataset:
             "exclude_seen": {name: cases.exclude_seen for name, cases in parts.items()},
         }
         write_json(folder / _ABOUT, about)
-        self.vocabulary.table.write_parquet(folder / _ITEMS)
+        write_vocabulary(self.vocabulary, folder / _ITEMS)
         write_sessions(self.train, folder / _TRAIN)
         for name, cases in parts.items():
             write_cases(cases, folder / name)
@@ -196,7 +195,7 @@ def open_dataset(path: str | Path) -> Dataset:
 
 def _open(path: Path) -> Dataset:
     folder = DATASET.open(path)
-    vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
+    vocabulary = read_vocabulary(folder, _ITEMS)
     check_nested(folder.read(_ABOUT, _read_protocol), folder.path / _ABOUT)
     about = folder.read(_ABOUT, _read_about)
     if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:

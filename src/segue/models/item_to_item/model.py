@@ -1,7 +1,7 @@
 """Shared by Markov, SequentialRules and ItemKNN: scores looked up by the last item, in a sparse table."""
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Self
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numba import njit
 from pydantic import Field
 from torch import Tensor
 
+from segue.data.array_schema import Between, Distinct, Offsets
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
@@ -121,9 +122,9 @@ class ItemToItemModel(Model):
     array_names: ClassVar[tuple[str, ...]] = ("offsets", "neighbours", "weights")
     config: ItemToItemConfig
 
-    offsets: Int64[np.ndarray, "N+2"]
+    offsets: Annotated[Int64[np.ndarray, "N+2"], Offsets("m")]
     """The neighbours of item j are ``neighbours[offsets[j]:offsets[j + 1]]``."""
-    neighbours: Int32[np.ndarray, "m"]
+    neighbours: Annotated[Int32[np.ndarray, "m"], Between(1, "N"), Distinct("offsets", "N")]
     """Item indices, best first in each row."""
     weights: Float32[np.ndarray, "m"]
     """Their scores."""
@@ -138,7 +139,6 @@ class ItemToItemModel(Model):
         """Take the arrays and make the look-up ready."""
         super().restore(arrays, vocabulary)
         background, places = read_only(self.background()), vocabulary.order.places
-        vocabulary.require_rows(self.name, offsets=len(self.offsets) - 1, background=len(background))
         order = (1 + np.lexsort((places[1:], -background[1:]))).astype(np.int32)
         self._walk = ItemOrder.of(order)
         self._table = ScoreTable(self.offsets, self.neighbours, self.weights, background, order, places)

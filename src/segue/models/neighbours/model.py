@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
+from segue.data.array_schema import Between, Falling, Offsets
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
@@ -79,17 +80,17 @@ class NeighbourModel(Model):
     """Divide a similarity by the norms of both sessions, not by the number of items of the current session."""
     config: NeighbourConfig
 
-    postings: Int32[np.ndarray, "p"]
+    postings: Annotated[Int32[np.ndarray, "p"], Between(0, "s-1"), Falling("posting_offsets")]
     """Sessions of each item, the most recent first."""
-    posting_offsets: Int64[np.ndarray, "N+2"]
+    posting_offsets: Annotated[Int64[np.ndarray, "N+2"], Offsets("p")]
     """Where the postings of each item start."""
-    items: Int32[np.ndarray, "n"]
+    items: Annotated[Int32[np.ndarray, "n"], Between(1, "N")]
     """Events of the sessions that can be neighbours."""
-    offsets: Int64[np.ndarray, "s+1"]
+    offsets: Annotated[Int64[np.ndarray, "s+1"], Offsets("n")]
     """Where each of these sessions starts."""
-    session_weights: Float64[np.ndarray, "s"]
+    session_weights: Annotated[Float64[np.ndarray, "s"], Between(0)]
     """Factor of the similarity to each session."""
-    idf: Float64[np.ndarray, "N+1"]
+    idf: Annotated[Float64[np.ndarray, "N+1"], Between(0)]
     """Inverse document frequency ``ln(sessions / events on the item)``, not below 0."""
 
     @abstractmethod
@@ -122,7 +123,6 @@ class NeighbourModel(Model):
         self._parameters = SearchParameters(
             config.k, config.sample_size, self.cosine, left_out, nearest_first, *self.weights()
         )
-        vocabulary.require_rows(self.name, posting_offsets=len(self.posting_offsets) - 1)
         return self
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
@@ -159,7 +159,8 @@ class NeighbourModel(Model):
         try:
             memory = self._idle.pop()
         except IndexError:
-            memory = new_workspace(len(self.vocabulary), self.config.max_length, self.config.sample_size)
+            candidates = min(self.config.sample_size, len(self.session_weights))
+            memory = new_workspace(len(self.vocabulary), self.config.max_length, candidates)
         yield memory
         self._idle.append(memory)
 

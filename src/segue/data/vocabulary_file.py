@@ -1,0 +1,75 @@
+"""The catalogue of a model or a data set as a Parquet file, which is checked when it is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, Vocabulary
+from segue.errors import ArtifactError
+from segue.manifest import CheckedFolder, ManifestT
+
+_ROWS = 65_536
+"""Rows that are decoded at once."""
+
+_FREE_BYTES, _BYTES_PER_STORED_BYTE = 128 << 20, 4
+"""A small compressed file may decode to any size, so the table may take this much memory, and the second number times
+the size of all files of the folder."""
+
+
+_TYPES = {"item": (pl.Int64, pl.String), "support": (pl.Int64,), COLD: (pl.String,)}
+
+
+def write_vocabulary(vocabulary: Vocabulary, file: Path) -> None:
+    """Write the table of the items, with their metadata."""
+    vocabulary.table.write_parquet(file)
+
+
+def read_vocabulary(folder: CheckedFolder[ManifestT], name: str) -> Vocabulary:
+    """Read a file that ``write_vocabulary`` wrote.
+
+    Raises:
+        ArtifactError: the file is missing or damaged, breaks a rule, or is far larger in memory than on the disk.
+    """
+    limit = _FREE_BYTES + _BYTES_PER_STORED_BYTE * folder.size
+    table = folder.read(name, lambda file: _read(file, limit))
+    for problem in _problems(table):
+        raise ArtifactError(f"{folder.path / name}: {problem}; {folder.format.remedy}")
+    return Vocabulary(table)
+
+
+def _read(file: Path, limit: int) -> pl.DataFrame:
+    lazy = pl.scan_parquet(file, glob=False, hive_partitioning=False)
+    batches, size = [lazy.head(0).collect()], 0.0
+    for batch in lazy.collect_batches(chunk_size=_ROWS, maintain_order=True):
+        size += batch.estimated_size()
+        if size > limit:
+            raise ValueError(f"it takes more than {limit >> 20:,} MiB of memory")
+        batches.append(batch)
+    return pl.concat(batches, rechunk=True)
+
+
+def _problems(table: pl.DataFrame) -> Iterator[str]:
+    """Yield what is wrong with a table of items."""
+    for name, valid in _TYPES.items():
+        if name not in table.columns:
+            if name != COLD:
+                yield f"column '{name}' is missing"
+        elif table.schema[name] not in valid:
+            yield f"column '{name}' must be {' or '.join(map(str, valid))}, got {table.schema[name]}"
+        elif name != COLD and table[name].null_count():
+            yield f"column '{name}' must have a value in each row, got none in {table[name].null_count()}"
+    items, support = table["item"], table["support"]
+    if not table.height:
+        yield "must have at least one item, got none"
+    if (repeated := items.is_duplicated()).any():
+        yield f"column 'item' must have no id twice, got {items.filter(repeated)[0]!r} again"
+    if (negative := support.filter(support < 0)).len():
+        yield f"column 'support' must be at least 0, got {negative[0]}"
+    if COLD in table.columns:
+        origins = table[COLD]
+        foreign = origins.drop_nulls().filter(~origins.drop_nulls().is_in([SIMILAR, UNKNOWN]))
+        if len(foreign):
+            yield f"column '{COLD}' must be '{SIMILAR}', '{UNKNOWN}' or empty, got {foreign[0]!r}"
+        if not origins.is_null()[: origins.null_count()].all():
+            yield f"column '{COLD}' must be empty for the training items, which come first"
