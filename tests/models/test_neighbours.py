@@ -201,7 +201,9 @@ def test_the_item_of_the_more_similar_session_comes_first_among_equals() -> None
 
 def test_arrays_of_another_catalogue_are_refused() -> None:
     log = sessions([[1, 2, 3, 4]], 4)
-    with pytest.raises(ParameterError, match=r"v-sknn\.posting_offsets: must have the shape \(N\+2\) = \(4\), got \(6\)"):
+    with pytest.raises(
+        ParameterError, match=r"v-sknn\.posting_offsets: must have the shape \(N\+2\) = \(4\), got \(6\)"
+    ):
         VSKNN().restore(VSKNN().fit(log).arrays(), sessions([[1, 2]], 2).vocabulary)
 
 

@@ -161,15 +161,18 @@ def check_arrays(
     Raises:
         ParameterError: the first array that is missing, unknown or invalid.
     """
-    for name in specs.keys() - arrays.keys():
-        raise ParameterError(f"{place}.{name}: is missing")
-    for name in arrays.keys() - specs.keys():
-        raise ParameterError(f"{place}.{name}: is unknown; the arrays are {', '.join(specs)}")
-    for problem in _shape_problems(arrays, specs, known := dict(sizes)):
+    for problem in _problems(arrays, specs, dict(sizes)):
         raise ParameterError(f"{place}.{problem}")
+
+
+def _problems(arrays: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec], sizes: Sizes) -> Iterator[str]:
+    """Yield what is wrong; a problem is only valid if there is none before it."""
+    yield from (f"{name}: is missing" for name in specs if name not in arrays)
+    known = ", ".join(specs) or "none"
+    yield from (f"{name}: is unknown; the arrays are {known}" for name in arrays if name not in specs)
+    yield from _shape_problems(arrays, specs, sizes)
     for name, spec in specs.items():
-        for problem in _value_problems(arrays[name], spec, arrays, known):
-            raise ParameterError(f"{place}.{name}: must {problem}")
+        yield from (f"{name}: must {problem}" for problem in _value_problems(arrays[name], spec, arrays, sizes))
 
 
 def _shape_problems(arrays: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec], sizes: Sizes) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float32, Int, Int64
 
 from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
+from segue.errors import ArtifactError
 from segue.models.requests import Allowed, EventContext, Excluded, encode_sessions
 
 Mask = Bool[np.ndarray, "M"] | None
@@ -58,6 +60,9 @@ def recommend_sessions(
         allowed: mask of the items that may be recommended; None for all.
         context: see ``encode_sessions``.
         upcoming: what is known of the event to predict in each session.
+
+    Raises:
+        ArtifactError: scores of the model are not finite.
     """
     encoded = [vocabulary.index(session) for session in sessions]
     prefixes = replace(encode_sessions(encoded, vocabulary, context), upcoming=upcoming)
@@ -75,11 +80,17 @@ def recommend_sessions(
             items[place, : len(best)], scores[place, : len(best)] = best, vocabulary.support[best]
     else:
         items, scores = top_k(prefixes, k, allowed, exclude)
-    answers = []
+    answers, available = [], len(vocabulary) if allowed is None else int(allowed[1:].sum())
     for session, indices, row, values, fallback in zip(
         sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
     ):
         listed = row[: row.index(PADDING)] if PADDING in row else row
+        least = min(k, available - (len(set(indices)) if exclude_seen else 0))  # NaN is never listed.
+        if len(listed) < least or not all(map(isfinite, values[: len(listed)])):
+            raise ArtifactError(
+                f"the model: its scores for session {len(answers) + 1} are not finite, so its arrays are damaged; "
+                "train it again"
+            )
         answers.append(
             Recommendation(
                 items=[vocabulary.raw_ids[item] for item in listed],
