@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from segue.data.vocabulary import Vocabulary
 from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
-from segue.manifest import FolderFormat, Manifest, read_json, write_json
+from segue.manifest import FolderFormat, Manifest, read_object, write_json
 from segue.storage import read_unchanged
 
 FORMAT = 1
@@ -102,7 +102,7 @@ class Artifact:
         folder = _ARTIFACT.open(path)
         vocabulary = read_vocabulary(folder, _ITEMS)
         arrays = folder.read(_ARRAYS, load_file)
-        config = folder.read(_CONFIG, read_json)
+        config = folder.read(_CONFIG, read_object)
         return cls(folder.manifest.model, config, vocabulary, arrays, folder.manifest.about)
 
 

@@ -223,6 +223,18 @@ def read_json(file: Path) -> Any:
     return loads(file.read_text(encoding="utf-8"))
 
 
+def read_object(file: Path) -> dict[str, Any]:
+    """Read a JSON file that contains an object; see ``read_json``.
+
+    Raises:
+        ValueError: it contains something else.
+    """
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise ValueError(f"it must contain an object, got {type(content).__name__}")
+    return content
+
+
 def _checksums(files: list[Path]) -> list[str]:
     with ThreadPoolExecutor() as threads:  # Hashing releases the interpreter lock.
         return list(threads.map(_sha256, files))

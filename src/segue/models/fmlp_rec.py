@@ -22,9 +22,9 @@ _EPSILON = 1e-12
 class FMLPRecConfig(SequenceConfig):
     """Parameters of FMLP-Rec."""
 
-    max_length: int = Field(50, ge=1)
+    max_length: int = Field(50, ge=1, le=100_000)
     """Number of most recent events of a session to use, and length of the filters; shorter sessions are padded."""
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=100)
     """Number of filter blocks."""
     inner_size: int = Field(256, ge=1)
     """Width of the feed-forward layers."""

@@ -131,7 +131,7 @@ class GRU4RecConfig(NeuralConfig):
 
     hidden_size: int = Field(100, ge=1)
     """Number of units of each recurrent layer."""
-    layers: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1, le=100)
     """Number of recurrent layers."""
     cell: Literal["gru", "lstm"] = "gru"
     """Type of recurrent cell."""

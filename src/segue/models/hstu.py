@@ -36,7 +36,7 @@ _AUTHORS: Mapping[str, Any] = {
 class HSTUConfig(SequenceConfig):
     """Parameters of HSTU."""
 
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=100)
     """Number of sequential transduction units."""
     heads: Heads = 1
     """Attention heads; must divide embedding_size."""

@@ -20,11 +20,11 @@ class ImprovedGRU4RecConfig(SequenceConfig):
 
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings."""
-    max_length: int = Field(20, ge=1)
+    max_length: int = Field(20, ge=1, le=100_000)
     """Number of most recent events of a session to use."""
     hidden_size: int = Field(100, ge=1)
     """Number of units of each recurrent layer."""
-    layers: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1, le=100)
     """Number of recurrent layers."""
     dropout: float = Field(0.25, ge=0, lt=1)
     """Dropout rate of the embedded events and of the output."""

@@ -80,7 +80,8 @@ def recommend_sessions(
             items[place, : len(best)], scores[place, : len(best)] = best, vocabulary.support[best]
     else:
         items, scores = top_k(prefixes, k, allowed, exclude)
-    answers, available = [], len(vocabulary) if allowed is None else int(allowed[1:].sum())
+    answers: list[Recommendation] = []
+    available = len(vocabulary) if allowed is None else int(allowed[1:].sum())
     for session, indices, row, values, fallback in zip(
         sessions, encoded, items.tolist(), scores.tolist(), empty.tolist(), strict=True
     ):

@@ -1,7 +1,9 @@
 """Lists of re-ranked candidates: filters, and the retriever's next items where candidates are too few."""
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
 
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
@@ -74,3 +76,26 @@ def own_items(prefixes: Prefixes) -> Int64[np.ndarray, "B L"]:
     own.sort(axis=1)
     own[:, 1:][own[:, 1:] == own[:, :-1]] = PADDING
     return own
+
+
+def put_below(
+    scores: Float32[Tensor, "B M"], chosen: Bool[np.ndarray, "B M"], lists: Int64[np.ndarray, "B N"]
+) -> Float32[Tensor, "B M"]:
+    """Return the scores of the chosen items of each row; all others score less, in the order of a list.
+
+    Args:
+        scores: scores of all items.
+        chosen: the items that keep their score.
+        lists: all items of each row, best first, right-padded with 0.
+    """
+    within = torch.from_numpy(chosen).to(scores.device)
+    listed = ~np.take_along_axis(chosen, lists, axis=1) & (lists != PADDING)
+    others, counts = lists[listed], listed.sum(axis=1)  # Row after row, best first.
+    place = np.arange(len(others)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # Whole numbers, which float32 holds exactly where items have neighbouring places.
+    below = scores.masked_fill(~(within & scores.isfinite()), 0.0).amin(1).floor().cpu().numpy()
+    rows = np.repeat(np.arange(len(counts)), counts)
+    numbers = torch.from_numpy((below.astype(np.float64)[rows] - 1 - place).astype(np.float32)).to(scores.device)
+    scores = scores.masked_fill(~within, -torch.inf)
+    scores[torch.from_numpy(rows), torch.from_numpy(others)] = numbers
+    return scores

@@ -30,7 +30,7 @@ class SequenceConfig(ContextConfig):
 
     embedding_size: int = Field(64, ge=1)
     """Width of the item embeddings."""
-    max_length: int = Field(50, ge=1)
+    max_length: int = Field(50, ge=1, le=100_000)
     """Number of most recent events of a session to use."""
     similarity: Literal["dot", "cosine"] = "dot"
     """Score of an item. dot: dot product of state and item embedding. cosine: cosine similarity (the embedding is

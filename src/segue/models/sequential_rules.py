@@ -14,7 +14,7 @@ from segue.training.runtime import Runtime
 class SequentialRulesConfig(BasketConfig):
     """Parameters of ``SequentialRules``."""
 
-    max_distance: int = Field(10, ge=1)
+    max_distance: int = Field(10, ge=1, le=1_000_000)
     """Maximum distance, in events or baskets, between the two items of a rule."""
 
     search = {**BasketConfig.search, "max_distance": Range(1, 30, log=True)}

@@ -24,9 +24,9 @@ class SRGNNConfig(SequenceConfig):
 
     embedding_size: int = Field(100, ge=1)
     """Width of the item embeddings and of all layers."""
-    max_length: int = Field(20, ge=1)
+    max_length: int = Field(20, ge=1, le=100_000)
     """Number of most recent events of a session to use."""
-    steps: int = Field(1, ge=1)
+    steps: int = Field(1, ge=1, le=100)
     """Number of message-passing steps."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of the embedded items; the paper has none."""

@@ -11,7 +11,7 @@ from segue.spaces import Range
 class STANConfig(NeighbourConfig):
     """Parameters of ``STAN``."""
 
-    k: int = Field(500, ge=1)
+    k: int = Field(500, ge=1, le=1_000_000_000)
     """Number of neighbours: the most similar sessions, which vote for their items."""
     max_length: int = Field(50, ge=1, le=1000)
     """Number of most recent events of the current session to use."""

@@ -25,7 +25,7 @@ Heads = Annotated[int, Field(ge=1, validate_default=True), AfterValidator(_divid
 class TransformerConfig(SequenceConfig):
     """Parameters of every transformer."""
 
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=100)
     """Number of transformer blocks."""
     heads: Heads = 1
     """Number of attention heads; must divide embedding_size."""

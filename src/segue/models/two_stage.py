@@ -20,7 +20,7 @@ from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
-from segue.models.reranking import excluded_mask, fill_lists, own_items
+from segue.models.reranking import excluded_mask, fill_lists, own_items, put_below
 from segue.models.sequence import SequenceModel
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
@@ -43,7 +43,7 @@ class TwoStageConfig(ModelConfig):
     """Name of the model that retrieves the candidates."""
     ranker: str = "sasrec"
     """Name of the model that ranks the candidates."""
-    candidates: int = Field(200, ge=1)
+    candidates: int = Field(200, ge=1, le=1_000_000_000)
     """Number of items that the retriever finds, in addition to the items of the session."""
     retriever_parameters: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the retriever; the same names as for a single model."""
@@ -213,18 +213,8 @@ class TwoStage(Model):
         chosen = np.zeros(scores.shape, dtype=bool)
         chosen[np.arange(len(candidates))[:, None], candidates] = True
         chosen[:, PADDING] = False
-        within = torch.from_numpy(chosen).to(scores.device)
         lists, _ = self.retriever._top_k(prefixes, len(self.vocabulary), None, None)
-        listed = ~np.take_along_axis(chosen, lists, axis=1) & (lists != PADDING)
-        others, counts = lists[listed], listed.sum(axis=1)  # Row after row, best first.
-        place = np.arange(len(others)) - np.repeat(np.cumsum(counts) - counts, counts)
-        # Whole numbers, which float32 holds exactly where items have neighbouring places.
-        below = scores.masked_fill(~(within & scores.isfinite()), 0.0).amin(1).floor().cpu().numpy()
-        rows = np.repeat(np.arange(len(counts)), counts)
-        numbers = torch.from_numpy((below.astype(np.float64)[rows] - 1 - place).astype(np.float32)).to(scores.device)
-        scores = scores.masked_fill(~within, -torch.inf)
-        scores[torch.from_numpy(rows), torch.from_numpy(others)] = numbers
-        return scores
+        return put_below(scores, chosen, lists)
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
         ranks_all = self.config.candidates >= len(self.vocabulary)
@@ -296,9 +286,11 @@ class TwoStage(Model):
         own: dict[str, dict[str, np.ndarray]] = {stage: {} for stage in _STAGES}
         for name, array in arrays.items():
             stage, _, rest = name.partition("/")
-            if stage not in own:
-                raise ParameterError(f"{self.name}.{name}: is unknown; the arrays are those of {' and '.join(_STAGES)}")
-            own[stage][rest] = array
+            own.setdefault(stage, {})[rest] = array
+        if foreign := own.keys() - _STAGES:
+            raise ParameterError(
+                f"{self.name}.{min(foreign)}: is unknown; the arrays are those of retriever and ranker"
+            )
         for stage, model in self._stages():
             model.restore(own[stage], vocabulary)
         self.vocabulary = vocabulary

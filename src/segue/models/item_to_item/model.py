@@ -25,7 +25,7 @@ from segue.threads import share_rows
 class ItemToItemConfig(ModelConfig):
     """Parameters of every item-to-item model."""
 
-    n_neighbours: int = Field(100, ge=1)
+    n_neighbours: int = Field(100, ge=1, le=1_000_000_000)
     """Number of best neighbours to keep per item."""
     decay_days: float | None = Field(None, gt=0)
     """Time constant, in days, of the exponential decay of a session's weight with its age; none means no decay."""

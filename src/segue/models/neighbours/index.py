@@ -1,13 +1,52 @@
 """The VMIS index: the most recent sessions of each item, and nothing that can never be a neighbour."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numba import njit
 
+from segue.data.array_schema import Sizes
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
+
+
+@dataclass(frozen=True)
+class ListsItsSessions:
+    """A rule for ``Index.postings``: each session in the row of an item contains the item.
+
+    The search relies on it: a session that it finds by an item has a match.
+    """
+
+    def violation(self, array: np.ndarray, arrays: Mapping[str, np.ndarray], sizes: Sizes) -> str | None:
+        """See ``segue.data.array_schema.Rule``."""
+        item = first_false_posting(array, arrays["posting_offsets"], arrays["items"], arrays["offsets"])
+        return None if item < 0 else f"list only sessions with their item, got another session for item {item}"
+
+
+@njit(cache=True, nogil=True)
+def first_false_posting(
+    postings: Int32[np.ndarray, "p"],
+    posting_offsets: Int64[np.ndarray, "N+2"],
+    items: Int32[np.ndarray, "n"],
+    offsets: Int64[np.ndarray, "s+1"],
+) -> int:
+    """Return the first item whose row lists a session without the item, -1 if there is none.
+
+    Each array must be valid by itself; the sessions of each row decrease.
+    """
+    heads = posting_offsets[:-1].copy()
+    for session in range(len(offsets) - 2, -1, -1):
+        for event in range(offsets[session], offsets[session + 1]):
+            item = items[event]
+            if heads[item] < posting_offsets[item + 1] and postings[heads[item]] == session:
+                heads[item] += 1
+    for item in range(len(heads)):
+        if heads[item] < posting_offsets[item + 1]:
+            return item
+    return -1
 
 
 class Index(NamedTuple):

@@ -19,7 +19,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.evaluation.ranking.cpu import Excluded
 from segue.models.base import Model
 from segue.models.decay import age_notes, session_weights
-from segue.models.neighbours.index import Index, build_index
+from segue.models.neighbours.index import Index, ListsItsSessions, build_index
 from segue.models.neighbours.search import (
     ListFilters,
     SearchParameters,
@@ -39,9 +39,9 @@ from segue.training.runtime import Runtime
 class NeighbourConfig(ModelConfig):
     """Parameters of every session-based kNN model."""
 
-    k: int = Field(100, ge=1)
+    k: int = Field(100, ge=1, le=1_000_000_000)
     """Number of neighbours: the most similar sessions, which vote for their items."""
-    sample_size: int = Field(1000, ge=1)
+    sample_size: int = Field(1000, ge=1, le=1_000_000_000)
     """Number of candidate neighbours: the most recent sessions that share an item with the current session."""
     max_length: int = Field(10, ge=1, le=1000)
     """Number of most recent events of the current session to use."""
@@ -75,12 +75,12 @@ class NeighbourModel(Model):
         similarity x weight(most recent match) x weight(distance from the match) x weight(item).
     """
 
-    array_names = ("postings", "posting_offsets", "items", "offsets", "session_weights", "idf")
+    array_names = ("posting_offsets", "items", "offsets", "postings", "session_weights", "idf")
     cosine: ClassVar[bool] = False
     """Divide a similarity by the norms of both sessions, not by the number of items of the current session."""
     config: NeighbourConfig
 
-    postings: Annotated[Int32[np.ndarray, "p"], Between(0, "s-1"), Falling("posting_offsets")]
+    postings: Annotated[Int32[np.ndarray, "p"], Between(0, "s-1"), Falling("posting_offsets"), ListsItsSessions()]
     """Sessions of each item, the most recent first."""
     posting_offsets: Annotated[Int64[np.ndarray, "N+2"], Offsets("p")]
     """Where the postings of each item start."""
