@@ -113,7 +113,7 @@ class FolderFormat(Generic[ManifestT]):
         files = {self.file, *([] if marker is None else marker["sha256"])}
         folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
         own = {Kind.FILE: files, Kind.FOLDER: folders}
-        return [name for name, kind in entries(path) if name not in own.get(kind, ())]
+        return [kind.named(name) for name, kind in entries(path) if name not in own.get(kind, ())]
 
     def check_target(self, path: Path, option: str, *, overwrite: bool) -> None:
         """Refuse a path that a folder of this kind must not be written to.

@@ -43,10 +43,11 @@ def demo(
     from segue.cli.tables import size_table
     from segue.data.synthetic import shop
     from segue.experiment.config import PROTOCOL, RunConfig
-    from segue.experiment.run_folder import SHOP, add_names
+    from segue.experiment.run_folder import SHOP, add_names, check_folder
     from segue.experiment.run_settings import read_settings
     from segue.storage.claims import claimed
 
+    check_folder(out, resume=False, overwrite=True)
     started = read_settings(out)
     if started is not None and started["run"]["log"] != _LOG:
         raise ParameterError(

@@ -52,6 +52,9 @@ class FolderKind:
     always: frozenset[str]
 
 
+_NOUNS = ("run", "search")
+"""What folders with a run.json contain."""
+
 RUN = FolderKind(
     "run",
     {
@@ -199,6 +202,9 @@ def _listed(out: Path, kind: FolderKind) -> set[str]:
         ParameterError: run.json is missing, damaged, or that of another kind of folder or of another version.
     """
     marker = read_marker(out / SETTINGS, kind.noun)
+    other = next((noun for noun in _NOUNS if noun != kind.noun and read_marker(out / SETTINGS, noun)), None)
+    if other is not None:
+        raise ParameterError(f"--out: {out} contains a {other}, not a {kind.noun}; choose another folder")
     if marker is None or kind_of(out / SETTINGS) is Kind.LINK:
         raise ParameterError(
             f"--out: {out} contains other files: its {SETTINGS} is damaged, or not that of a {kind.noun} of segue; "
@@ -235,7 +241,7 @@ def _foreign_in(out: Path, name: str, part: tuple[str, ...] | FolderFormat[Any] 
     if found is Kind.NOTHING or (found is Kind.FILE and part == FILE):
         return
     if found is not Kind.FOLDER or part == FILE:
-        yield name
+        yield found.named(name)
     elif part is None or isinstance(part, FolderFormat):
         known = _is_of_run(out / name) if part is None else part.is_at(out / name)
         inside = (part or ARTIFACT).foreign(out / name)
@@ -246,7 +252,7 @@ def _foreign_in(out: Path, name: str, part: tuple[str, ...] | FolderFormat[Any] 
             written = inner + "/" * (inner_kind is Kind.FOLDER)
             known = inner_kind in (Kind.FILE, Kind.FOLDER) and any(re.fullmatch(one, written) for one in part)
             if not (known or unfinished):
-                yield f"{name}/{inner}"
+                yield inner_kind.named(f"{name}/{inner}")
 
 
 def _is_of_run(path: Path) -> bool:

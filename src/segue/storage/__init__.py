@@ -66,6 +66,21 @@ def link_to(path: Path) -> str:
     return f"a link to {path.readlink()}, which segue neither follows nor replaces; name what it links to"
 
 
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it is to hold.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    refuse_link(path)
+    with write_errors(path):
+        if kind_of(path) is Kind.FOLDER:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if kind_of(path.parent) is not Kind.NOTHING:
+            with scratch_beside(path):
+                pass
+
+
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a scratch file that replaces ``path`` when the block ends without an error.

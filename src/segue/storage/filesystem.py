@@ -34,6 +34,10 @@ class Kind(Enum):
     OTHER = "other"
     """A device, a pipe or a socket."""
 
+    def named(self, name: str) -> str:
+        """Return a name, with a remark if it is that of a link."""
+        return f"{name} (a link)" if self is Kind.LINK else name
+
 
 def kind_of(path: Path) -> Kind:
     """Return what is at a path; a link to a folder is a link.
