@@ -25,7 +25,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.01
 """Time between two attempts to take a lock that another process holds."""
 
-_READ_ATTEMPTS = 5
+_READ_ATTEMPTS = 20
 
 _FULL = frozenset({None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors for which space helps; libraries hide the number of theirs."""
