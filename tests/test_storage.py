@@ -450,7 +450,7 @@ def test_a_file_system_without_locks_is_no_reason_to_fail(tmp_path: Path, monkey
 
     monkeypatch.setattr(locks, "_lock", none)
     write_text(tmp_path / "a", "text")
-    with claimed(tmp_path / "out", "segue run"):
+    with claimed(tmp_path / "out", "segue run", lambda: None):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

@@ -28,6 +28,8 @@ def add_items(
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
     segue add-items runs/shop-1/als new.parquet --by category,brand --to als-2
     """
+    from functools import partial
+
     import numpy as np
 
     from segue.artifact import ARTIFACT
@@ -37,8 +39,8 @@ def add_items(
     options.model_folder(artifact)
     to = to or artifact
     same = ARTIFACT.is_at(to) and to.samefile(artifact)
-    ARTIFACT.check_target(to, "--to", overwrite=overwrite or same)
-    with claimed(to, "segue add-items", option="--to", replaced=True):
+    check = partial(ARTIFACT.check_target, to, "--to", overwrite=overwrite or same)
+    with claimed(to, "segue add-items", check, option="--to", replaced=True):
         model = segue.load(artifact)
         before = len(model.vocabulary)
         table = read_items(items)

@@ -38,6 +38,8 @@ def demo(
     segue demo --sessions 50000 --out shop
     segue demo --model sasrec --out shop
     """
+    from functools import partial
+
     from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.cli.tables import size_table
@@ -47,7 +49,8 @@ def demo(
     from segue.experiment.run_settings import read_settings
     from segue.storage.claims import claimed
 
-    check_folder(out, resume=False, overwrite=True)
+    check = partial(check_folder, out, resume=False, overwrite=True)
+    check()
     started = read_settings(out)
     if started is not None and started["run"]["log"] != _LOG:
         raise ParameterError(
@@ -61,7 +64,7 @@ def demo(
     events = shop(sessions, seed)
     with progress_shown() as progress:
         results = segue.run(config, out, events=events, overwrite=True, progress=progress)
-    with claimed(out, "segue demo"):
+    with claimed(out, "segue demo", check):
         add_names(out, [SHOP])
         visits, products = _write_log(events, out / SHOP)
     console.print(size_table(results.data["stages"]))

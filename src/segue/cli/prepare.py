@@ -31,6 +31,7 @@ def prepare(
     segue run prepared/clicks --model gru4rec
     """
     from dataclasses import replace
+    from functools import partial
 
     from segue.cli.data import show_remarks
     from segue.cli.tables import title
@@ -40,9 +41,9 @@ def prepare(
 
     if dataset_at(log) is not None:
         raise ParameterError(f"LOG: must be a log, got the prepared data set {log}; use it directly, or name the log")
-    DATASET.check_target(out, "--out", overwrite=overwrite)
+    check = partial(DATASET.check_target, out, "--out", overwrite=overwrite)
     source = {"log": log, **log_options}
-    with interruptible("nothing was written"), claimed(out, "segue prepare", replaced=True):
+    with interruptible("nothing was written"), claimed(out, "segue prepare", check, replaced=True):
         config, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=config.log_name, items=config.items).save(out)
     show_remarks(dataset, segue.lint(dataset))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,7 @@ def fit(
         StorageError: the write failed.
     """
     out, runtime = Path(out), runtime or Runtime()
-    check_target(out, overwrite=overwrite)
-    with claimed(out, "segue fit", replaced=True):
+    with claimed(out, "segue fit", partial(check_target, out, overwrite=overwrite), replaced=True):
         return _fit(log, like, out, settings or {}, seed, runtime, log_name)
 
 
@@ -132,7 +132,7 @@ def _fit(
     settings: Settings,
     seed: int | None,
     runtime: Runtime,
-    log_name: str | None,
+    name: str | None,
 ) -> Model:
     """Train a model and write it to a folder that is claimed."""
     if not isinstance(log, Events):
@@ -148,7 +148,7 @@ def _fit(
     for stage, one in plan.epochs.items():
         logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     plan.spec.fit(whole.train, None, seed, runtime)
-    name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
+    name = name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     how = {"seed": seed, "precision": runtime.arithmetic(), "deterministic": runtime.deterministic}
     model.save(out, log=name, **how, **_facts(plan, whole))
     return model

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,7 @@ RUN = FolderKind(
 @contextmanager
 def claimed_folder(out: Path, command: str, *, resume: bool, overwrite: bool, kind: FolderKind = RUN) -> Iterator[None]:
     """Claim the folder of a run until it is written; see ``check_folder`` and ``segue.storage.claims.claimed``."""
-    check_folder(out, resume=resume, overwrite=overwrite, kind=kind)
-    with claimed(out, command):
-        check_folder(out, resume=resume, overwrite=overwrite, kind=kind)  # Another one may just have been written.
+    with claimed(out, command, partial(check_folder, out, resume=resume, overwrite=overwrite, kind=kind)):
         yield
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,13 @@ class ClaimedError(ParameterError):
 
 @contextmanager
 def claimed(
-    path: Path, command: str, *, option: str = "--out", replaced: bool = False, remedy: str = _REMEDY
+    path: Path,
+    command: str,
+    check: Callable[[], None],
+    *,
+    option: str = "--out",
+    replaced: bool = False,
+    remedy: str = _REMEDY,
 ) -> Iterator[None]:
     """Claim a folder, which need not exist; release it at the end, or when the process ends in whatever way.
 
@@ -42,6 +48,8 @@ def claimed(
     Args:
         path: the folder.
         command: what the folder is claimed for, as others are told.
+        check: raises an error if what is there must not be written. It is called before anything is changed, and once
+            more when the folder is claimed: another command may have written it in between.
         option: the option that names the folder, for messages.
         replaced: the folder is replaced as a whole, so its parent has to be writable.
         remedy: what to do if it is held.
@@ -50,6 +58,7 @@ def claimed(
         ClaimedError: another process, or another thread of this one, holds it; the message says which.
         StorageError: the folder cannot be written.
     """
+    check()
     with write_errors(path):
         place = absolute(path)
         made = [folder for folder in place.parents if kind_of(folder) is Kind.NOTHING]
@@ -61,6 +70,7 @@ def claimed(
             raise ClaimedError(f"{option}: {_refusal(path, _lock_file(place, replaced))}; {remedy}")
         if neighbour := _neighbour(path, place):
             raise ClaimedError(f"{option}: {neighbour}; {_REMEDY}")
+        check()
         with write_errors(path):
             lock.write(_owner(command))
             _check_writable(place, replaced)

@@ -19,9 +19,9 @@ def read_marker(file: Path, kind: str) -> dict[str, Any] | None:
         file: the file.
         kind: what the folder has to be.
     """
-    if not file.is_file():  # A pipe would wait for its writer.
-        return None
     try:
+        if not file.is_file():  # A pipe would wait for its writer.
+            return None
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None

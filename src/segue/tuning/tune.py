@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from optuna.study import Study
@@ -54,9 +55,7 @@ def tune(
         SegueError: the workers ended with an error.
     """
     progress, config = progress or Progress(), config or TuningConfig()
-    check_folder(out, resume=resume, overwrite=overwrite, kind=SEARCH)
-    with _claimed_or_joined(out, resume=resume):
-        check_folder(out, resume=resume, overwrite=overwrite, kind=SEARCH)
+    with _claimed_or_joined(out, resume=resume, overwrite=overwrite):
         return _tune(run_config, out, config, events, resume=resume, progress=progress)
 
 
@@ -87,11 +86,13 @@ def _tune(
 
 
 @contextmanager
-def _claimed_or_joined(out: Path, *, resume: bool) -> Iterator[None]:
+def _claimed_or_joined(out: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
     """Claim the folder of a search; one that another process has claimed may be joined, if it is resumed."""
+    check = partial(check_folder, out, resume=resume, overwrite=overwrite, kind=SEARCH)
+    remedy = "add --resume to join it, or choose another folder"
     with ExitStack() as stack:
         try:
-            stack.enter_context(claimed(out, "segue tune", remedy="add --resume to join it, or choose another folder"))
+            stack.enter_context(claimed(out, "segue tune", check, remedy=remedy))
         except ClaimedError:
             if not resume:
                 raise
