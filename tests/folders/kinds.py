@@ -26,6 +26,8 @@ MODEL = frozenset(("fit --overwrite", "add-items --overwrite", "Model.save"))
 DATA = frozenset(("prepare --overwrite", "Dataset.save"))
 NONE: frozenset[str] = frozenset()
 
+LISTED = dict.fromkeys(("config.json", "items.parquet", "arrays.safetensors", "../elsewhere/a.jpg"), "0")
+
 
 @dataclass(frozen=True)
 class FolderCase:
@@ -413,3 +415,30 @@ def a_search_whose_chart_is_a_link(place: Path, made: Path) -> None:
 @kind()
 def a_search_without_run_json(place: Path, made: Path) -> None:
     (copy(made, "search", place / "out") / "run.json").unlink()
+
+
+@kind(frozenset(("distill --overwrite",)), "out/popularity")
+def a_run_in_the_way_of_whose_model_is_a_folder(place: Path, made: Path) -> None:
+    out = copy(made, "run", place / "out")
+    shutil.rmtree(out / "popularity")
+    names = json.loads((out / "run.json").read_text(encoding="utf-8"))["files"]
+    change(out / "run.json", files=[name for name in names if name != "popularity"])
+    write(out / "popularity" / "a.jpg")
+
+
+@kind(MODEL, "elsewhere")
+def a_model_whose_manifest_lists_what_is_elsewhere(place: Path, made: Path) -> None:
+    change(copy(made, "model", place / "out") / "manifest.json", sha256=LISTED)
+    write(place / "elsewhere" / "a.jpg")
+
+
+@kind()
+def a_manifest_that_is_a_pipe(place: Path, made: Path) -> None:
+    (place / "out").mkdir()
+    for name in ("manifest.json", "dataset.json", "run.json"):
+        os.mkfifo(place / "out" / name)
+
+
+@kind()
+def a_data_set_of_another_version(place: Path, made: Path) -> None:
+    change(copy(made, "data", place / "out") / "dataset.json", format=0)

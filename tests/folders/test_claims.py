@@ -335,6 +335,27 @@ def test_a_path_that_cannot_be_written_is_one_message_before_the_work(
     assert tree(tmp_path) == before
 
 
+def test_the_working_directory_is_written_but_not_replaced(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for out in (".", tmp_path / "here"):
+        outcome = segue("prepare", log, "--out", out)
+        assert outcome.err == f"error: --out: {out} is the working directory; name another folder\n"
+    assert segue("run", log, "--model", "popularity", "--no-baselines", "--out", ".").code == 0
+    assert (tmp_path / "here" / "results.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_seeds_are_not_written_through_a_link(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere")
+    outcome = segue("run", log, "--model", "popularity", "--seeds", "0,1", "--out", tmp_path / "out")
+    assert (outcome.code, "out: is a link to elsewhere, which segue neither follows" in outcome.err) == (2, True)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
 def test_a_name_that_is_not_allowed_is_refused(log: Path, tmp_path: Path, name: str) -> None:
     config = RunConfig(log=str(log), models=["sasrec"])

@@ -99,6 +99,7 @@ def run(
     from segue.cli.progress import progress_shown
     from segue.experiment.run import run_seeds
     from segue.experiment.run_folder import output_folder
+    from segue.storage import refuse_link
 
     several = _seeds(seeds or [])
     if several and seed is not None:
@@ -120,6 +121,8 @@ def run(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
+    if several and out is not None:
+        refuse_link(out)
     with (
         output_folder(out, run_config.log_name) as folder,
         interruptible(f"to continue: {again(folder, named=out is not None)}"),

@@ -106,7 +106,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool, kind: FolderKind =
             f"--out: {out} already contains a {kind.noun}; add --resume to continue it, --overwrite to replace it, "
             "or choose another folder"
         )
-    _refuse(out, _foreign(out, listed, kind))
+    _refuse(out, _foreign(out, listed, kind), kind)
 
 
 def begin_folder(
@@ -131,7 +131,9 @@ def begin_folder(
     names = {*names, *kind.always}
     with write_errors(out):
         present = {path.name for path in out.iterdir()}
-        _refuse(out, sorted({name for name in names - listed if name in present} | set(_foreign(out, listed, kind))))
+        _refuse(
+            out, sorted({name for name in names - listed if name in present} | set(_foreign(out, listed, kind))), kind
+        )
         for folder in (out, *(out / name for name in listed if kind_of(out / name) is Kind.FOLDER)):
             sweep(folder)
     for name in sorted(() if resume else listed - {SETTINGS}):
@@ -180,7 +182,7 @@ def add_names(out: Path, names: Collection[str], kind: FolderKind = RUN) -> None
         StorageError: the write failed.
     """
     listed = _listed(out, kind)
-    _refuse(out, sorted(name for name in names if name not in listed and kind_of(out / name) is not Kind.NOTHING))
+    _refuse(out, sorted(name for name in names if name not in listed and kind_of(out / name) is not Kind.NOTHING), kind)
     _write_marker(out, json.loads((out / SETTINGS).read_text(encoding="utf-8")), listed | set(names), kind)
 
 
@@ -224,8 +226,8 @@ def _is_name(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0", ":"}
 
 
-def _refuse(out: Path, names: list[str]) -> None:
-    if problem := found_there(names):
+def _refuse(out: Path, names: list[str], kind: FolderKind) -> None:
+    if problem := found_there(names, f"this {kind.noun}"):
         raise ParameterError(f"--out: {out} {problem}")
 
 

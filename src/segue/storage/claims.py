@@ -68,11 +68,12 @@ def claimed(
             lock = _acquired(place, replaced)
         if lock is None:
             raise ClaimedError(f"{option}: {_refusal(path, _lock_file(place, replaced))}; {remedy}")
+        with write_errors(path):
+            lock.write(_owner(command))
         if neighbour := _neighbour(path, place):
             raise ClaimedError(f"{option}: {neighbour}; {_REMEDY}")
         check()
         with write_errors(path):
-            lock.write(_owner(command))
             _check_writable(place, replaced)
         yield
     finally:

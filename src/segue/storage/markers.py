@@ -31,11 +31,11 @@ def read_marker(file: Path, kind: str) -> dict[str, Any] | None:
     return content if isinstance(listed, dict) else None
 
 
-def found_there(names: Sequence[str]) -> str | None:
-    """Say that a folder contains what segue did not write, and what to do about it; None if there is nothing."""
+def found_there(names: Sequence[str], writer: str = "segue") -> str | None:
+    """Say that a folder contains what its writer did not write, and what to do about it; None if there is nothing."""
     if not names:
         return None
     shown = [ascii(name)[1:-1] for name in names[:_SHOWN]]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     them = "it" if len(names) == 1 else "them"
-    return f"contains {', '.join(shown)}{more}, which segue did not write; move {them}, or choose another folder"
+    return f"contains {', '.join(shown)}{more}, which {writer} did not write; move {them}, or choose another folder"
