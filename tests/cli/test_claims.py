@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
-
-sys.path.append(str(Path(__file__).parent.parent / "cli"))
-
 from command import Outcome, segue, tree, write_shop
 
 from segue.data.synthetic import shop
@@ -93,6 +91,20 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shop(tmp_path_factory.mktemp("logs") / "shop.csv", sessions=300)
 
 
+@pytest.fixture(scope="module")
+def factors(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of ALS. Not to be written to."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert segue("run", log, "--model", "als", "--no-baselines", "--out", out).code == 0
+    return out
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for a lock."""
+    monkeypatch.setattr(claims, "_SECONDS", 0.02)
+
+
 @pytest.mark.parametrize("count", [2, 8])
 def test_one_process_wins_and_the_others_are_told_by_whom(tmp_path: Path, count: int) -> None:
     with processes(CLAIM, [(tmp_path / "deep" / "out",)] * count) as started:
@@ -128,6 +140,25 @@ def test_runs_started_at_once_on_one_folder(log: Path, tmp_path: Path, count: in
     assert not [path for path in tmp_path.rglob("*") if is_unfinished(path)]
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_searches_started_at_once_on_one_folder(log: Path, tmp_path: Path, resume: bool) -> None:
+    space = ("--only", "--search", "v-sknn.k=[50,100]", "--search", "v-sknn.sample_size=[200,500]")
+    options = ("tune", log, "--model", "v-sknn", *space, "--trials", 8, "--out", "out", *["--resume"] * resume)
+    with processes(SHELL.replace("experiment.run", "tuning.tune"), [options] * 2, tmp_path) as started:
+        for process in started:
+            go(process)
+        said = [process.communicate()[1] for process in started]
+    assert sorted(process.returncode for process in started) == ([0, 0] if resume else [0, 2]), said
+    rows = pl.read_csv(tmp_path / "out" / "trials.csv")
+    assert rows["trial"].to_list() == list(range(8))
+    assert set(rows["state"]) <= {"finished", "pruned"}
+    if not resume:
+        by_whom = r"is being written by segue tune \(process \d+ on .*\); add --resume to join it"
+        assert any(re.search(rf"--out: out ({by_whom}|already contains a search)", one) for one in said), said
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not [path for path in tmp_path.rglob("*") if is_unfinished(path)]
+
+
 @pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.soak)])
 def test_runs_without_a_folder_get_one_each(log: Path, tmp_path: Path, count: int) -> None:
     options = ("run", log, "--model", "popularity", "--no-baselines", "--seed")
@@ -155,9 +186,9 @@ def test_a_killed_holder_leaves_no_lock(log: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_every_command_is_refused_while_another_one_writes(log: Path, tmp_path: Path) -> None:
-    out, model = tmp_path / "out", tmp_path / "run" / "popularity"
-    assert segue("run", log, "--model", "popularity", "--no-baselines", "--out", tmp_path / "run").code == 0
+@pytest.mark.usefixtures("impatient")
+def test_every_command_is_refused_while_another_one_writes(log: Path, factors: Path, tmp_path: Path) -> None:
+    out, model = tmp_path / "out", factors / "als"
     commands = {
         "run": ("run", log, "--model", "popularity", "--out", out),
         "tune": ("tune", log, "--model", "v-sknn", "--out", out),
@@ -180,11 +211,10 @@ def test_every_command_is_refused_while_another_one_writes(log: Path, tmp_path: 
 
 @pytest.mark.parametrize("name", ["run", "tune", "prepare", "fit", "add-items", "distill"])
 def test_what_another_command_has_just_written_is_not_replaced(
-    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    log: Path, factors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Another command ends between the check and the claim."""
-    out, model = tmp_path / "out", tmp_path / "run" / "als"
-    assert segue("run", log, "--model", "als", "--no-baselines", "--out", tmp_path / "run").code == 0
+    out, model = tmp_path / "out", factors / "als"
     commands = {
         "run": ("run", log, "--model", "popularity", "--no-baselines", "--out", out),
         "tune": ("tune", log, "--model", "v-sknn", "--trials", 1, "--out", out),
@@ -269,6 +299,7 @@ def run_threads(work: object, count: int) -> None:
         thread.join()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_holds_a_lock_is_told_only_if_it_can_be_printed(tmp_path: Path) -> None:
     with claimed(tmp_path / "out", "segue run", nothing):
         for content in ('{"command": "\\u001b[2J", "process": 1, "host": "a", "since": "b"}', "", "[" * 9999, "[]"):
@@ -303,14 +334,13 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_path_that_cannot_be_written_is_one_message_before_the_work(
-    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+    log: Path, factors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    log = Path(write_shop(tmp_path / "shop.csv", sessions=300).name)
-    assert segue("run", log, "--model", "popularity,als", "--no-baselines", "--out", "run").code == 0
+    (tmp_path / "shop.csv").touch()
     before = tree(tmp_path)
     out, reason = BAD[bad]
-    model = "run/als"
+    model = factors / "als"
     for command in (
         ("run", log, "--model", "sasrec", "--out", out),
         ("run", log, "--model", "sasrec", "--seeds", "0,1", "--out", out),
@@ -320,7 +350,7 @@ def test_a_path_that_cannot_be_written_is_one_message_before_the_work(
         ("prepare", log, "--out", out),
         ("fit", log, "--like", model, "--out", out),
         ("add-items", model, log, "--by", "item", "--to", out),
-        ("compare", "run", "--out", out),
+        ("compare", factors, "--out", out),
         ("plot", model, "--out", f"{out}.png"),
     ):
         if bad == "a scratch name too long" and "--seeds" in command:
@@ -444,8 +474,6 @@ def test_a_link_that_looks_like_a_leftover_is_left_alone(tmp_path: Path) -> None
 
 @pytest.mark.soak
 def test_add_items_killed_at_thirty_moments_leaves_nothing(tmp_path: Path, log: Path) -> None:
-    import polars as pl
-
     from segue.data.readers.read import read
     from segue.models.als import ALS
 
