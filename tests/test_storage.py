@@ -435,6 +435,26 @@ def test_a_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
+def test_a_lock_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be read and not written, and neither can another one be created."""
+    held = Lock(tmp_path / "held.lock")
+    assert held.acquire()
+    (tmp_path / "stale.lock").touch()
+    opened = os.open
+
+    def read_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(13, os.strerror(13))
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(locks.os, "open", read_only)
+    assert not Lock(tmp_path / "held.lock").acquire()
+    for name in ("stale.lock", "new.lock"):
+        with pytest.raises(PermissionError):
+            Lock(tmp_path / name).acquire()
+    assert [path.name for path in tmp_path.iterdir()] == ["held.lock"]
+
+
 def test_what_was_written_to_a_lock_file_is_not_lost_to_those_who_try(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "a.lock")
     assert lock.acquire()

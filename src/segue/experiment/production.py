@@ -30,6 +30,7 @@ from segue.training.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 Settings = Mapping[str, Mapping[str, Any]]
+_Log, _Like = Events | str | Path, str | Path | RunConfig
 
 
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
@@ -126,13 +127,7 @@ def fit(
 
 
 def _fit(
-    log: Events | str | Path,
-    like: str | Path | RunConfig,
-    out: Path,
-    settings: Settings,
-    seed: int | None,
-    runtime: Runtime,
-    name: str | None,
+    log: _Log, like: _Like, out: Path, settings: Settings, seed: int | None, runtime: Runtime, name: str | None
 ) -> Model:
     """Train a model and write it to a folder that is claimed."""
     if not isinstance(log, Events):
@@ -160,7 +155,6 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     Raises:
         ParameterError: ``out`` must not be written.
     """
-    ARTIFACT.check_target(out, "--out", overwrite=True)
     if is_run(absolute(out).parent):
         raise ParameterError(
             f"--out: {out} is in the folder of a run, whose models are tested models; choose another folder"

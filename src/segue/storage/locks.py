@@ -86,6 +86,8 @@ def _open(path: Path, *, create: bool) -> tuple[int, bool]:
     try:
         return os.open(path, os.O_RDWR | flags | (os.O_CREAT if create else 0), 0o666), True
     except PermissionError:
+        if not path.exists():
+            raise
         return os.open(path, os.O_RDONLY | flags), False
 
 
