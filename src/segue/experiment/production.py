@@ -30,7 +30,8 @@ from segue.training.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 Settings = Mapping[str, Mapping[str, Any]]
-_Log, _Like = Events | str | Path, str | Path | RunConfig
+_Log = Events | str | Path
+_Like = str | Path | RunConfig
 
 
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
