@@ -12,8 +12,7 @@ SOURCE = Path(segue.__file__).parent
 POSIX_ONLY = ("resource", "fcntl", "pwd", "grp", "termios", "tty", "pty", "readline", "syslog")
 
 IMPORT_ALL = """
-import importlib, pkgutil, sys, warnings
-warnings.simplefilter("ignore")  # filelock warns of the lock that is missing here and not on Windows.
+import importlib, pkgutil, sys
 for name in sys.argv[1:]:
     sys.modules[name] = None
 import segue

@@ -6,18 +6,20 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from segue import storage
 from segue.errors import ArtifactError, StorageError
 from segue.storage import (
     append_line,
+    check_file,
     filesystem,
     is_locked,
     locked,
+    locks,
     make_folder,
     read_unchanged,
     remove,
@@ -25,7 +27,9 @@ from segue.storage import (
     replacing_folder,
     write_text,
 )
+from segue.storage.claims import claimed
 from segue.storage.filesystem import exchange
+from segue.storage.locks import Lock
 from segue.storage.scratch import is_unfinished
 
 FULL_DISK = """
@@ -385,17 +389,134 @@ def test_a_lock_file_that_vanishes_while_it_is_opened_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another writer removes the folder, which it takes for abandoned, just when its lock file is opened."""
-    acquire, folders = FileLock.acquire, []
+    acquire, folders = Lock.acquire, []
 
-    def vanishing(lock: FileLock, *args: object, **options: object) -> object:
-        folders.append(Path(lock.lock_file).parent)
+    def vanishing(lock: Lock, *, create: bool = True) -> bool:
+        folders.append(lock.path.parent)
         if len(folders) == 1:
             folders[0].rmdir()
-            raise FileExistsError
-        return acquire(lock, *args, **options)
+        return acquire(lock, create=create)
 
-    monkeypatch.setattr(FileLock, "acquire", vanishing)
+    monkeypatch.setattr(Lock, "acquire", vanishing)
     write_text(tmp_path / "a", "text")
     assert (tmp_path / "a").read_text() == "text"
     assert len(set(folders)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_lock_of_a_file_that_was_removed_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """A holder removes the lock file between the moment that another one opens it and the moment that it locks it."""
+    holder, other, lock_it = Lock(tmp_path / "a.lock"), Lock(tmp_path / "a.lock"), locks._lock
+    third = Lock(tmp_path / "a.lock")
+    assert holder.acquire()
+
+    def late(file: int) -> bool:
+        monkeypatch.setattr(locks, "_lock", lock_it)
+        holder.release(remove=True)
+        if again:
+            assert third.acquire()
+        return lock_it(file)
+
+    monkeypatch.setattr(locks, "_lock", late)
+    assert other.acquire() is not again
+    assert not Lock(tmp_path / "a.lock").acquire()
+    third.release()
+    other.release()
+    assert Lock(tmp_path / "a.lock").acquire()
+
+
+def test_a_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        Lock(tmp_path / "link").acquire()
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_a_lock_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be read and not written, and neither can another one be created."""
+    held = Lock(tmp_path / "held.lock")
+    assert held.acquire()
+    (tmp_path / "stale.lock").touch()
+    opened = os.open
+
+    def read_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(13, os.strerror(13))
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(locks.os, "open", read_only)
+    assert not Lock(tmp_path / "held.lock").acquire()
+    for name in ("stale.lock", "new.lock"):
+        with pytest.raises(PermissionError):
+            Lock(tmp_path / name).acquire()
+    assert [path.name for path in tmp_path.iterdir()] == ["held.lock"]
+
+
+def test_what_was_written_to_a_lock_file_is_not_lost_to_those_who_try(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "a.lock")
+    assert lock.acquire()
+    lock.write(b"a long first line")
+    lock.write(b"mine")
+    assert not Lock(tmp_path / "a.lock").acquire()
+    assert (tmp_path / "a.lock").read_bytes() == b"mine"
+
+
+def test_a_file_system_without_locks_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(file: int) -> bool:
+        raise OSError(38, os.strerror(38))
+
+    monkeypatch.setattr(locks, "_lock", none)
+    write_text(tmp_path / "a", "text")
+    with claimed(tmp_path / "out", "segue run", lambda: None):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_links_are_neither_followed_nor_replaced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "folder", "nothing"):
+        link = tmp_path / f"link to {name}"
+        link.symlink_to(name)
+        writes = (
+            partial(write_text, link, "text"),
+            partial(append_line, link, "text"),
+            partial(check_file, link),
+            replacing_folder(link).__enter__,
+        )
+        for write in writes:
+            with pytest.raises(StorageError, match=f"is a link to {name}, which segue neither follows nor replaces"):
+                write()
+    assert (tmp_path / "file").read_text() == "precious"
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_file_is_checked_before_the_work(tmp_path: Path) -> None:
+    check_file(tmp_path / "new")
+    check_file(tmp_path / "deep" / "new")
+    for path in (tmp_path, tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(StorageError, match="cannot be written"):
+            check_file(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replaced_folder_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model").chmod(0o750)
+    with replacing_folder(tmp_path / "model") as scratch:
+        (scratch / "a").touch()
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "model" / "a").exists()
+
+
+def test_the_folder_of_a_killed_writer_is_put_back_by_a_write_of_another_path(tmp_path: Path) -> None:
+    room = tmp_path / ".segue-unfinished-model-01234567"
+    for name in ("old", "new"):
+        (room / name).mkdir(parents=True)
+        (room / name / name).touch()
+    write_text(tmp_path / "a", "text")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["new"]
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "a"}

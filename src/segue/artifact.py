@@ -34,8 +34,10 @@ class _Manifest(Manifest):
     about: dict[str, Any]
 
 
-_ARTIFACT = FolderFormat(
+ARTIFACT = FolderFormat(
+    kind="artifact",
     noun="an artifact",
+    content="a model",
     file="manifest.json",
     version=FORMAT,
     manifest=_Manifest,
@@ -43,6 +45,7 @@ _ARTIFACT = FolderFormat(
     origin="name the folder of a model that a run wrote",
     remedy="copy the whole folder again, or train the model again",
 )
+"""The folder of a model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +70,10 @@ class Artifact:
         """Write the folder atomically; an artifact that is already there is replaced.
 
         Raises:
-            ArtifactError: ``path`` exists and is not an artifact.
+            ArtifactError: ``path`` exists and is not an artifact, or contains what segue did not write.
             StorageError: the write failed; what was at ``path`` is still there.
         """
-        return _ARTIFACT.write(path, {"model": self.model, "about": self.about}, self._write_files)
+        return ARTIFACT.write(path, {"model": self.model, "about": self.about}, self._write_files)
 
     def _write_files(self, folder: Path) -> None:
         write_json(folder / _CONFIG, self.config)
@@ -86,7 +89,7 @@ class Artifact:
         Raises:
             ArtifactError: it is not an artifact, or its manifest is damaged.
         """
-        return _ARTIFACT.read_manifest(path).about
+        return ARTIFACT.read_manifest(path).about
 
     @classmethod
     def read(cls, path: Path) -> "Artifact":
@@ -99,7 +102,7 @@ class Artifact:
 
     @classmethod
     def _read(cls, path: Path) -> "Artifact":
-        folder = _ARTIFACT.open(path)
+        folder = ARTIFACT.open(path)
         vocabulary = read_vocabulary(folder, _ITEMS)
         arrays = folder.read(_ARRAYS, load_file)
         config = folder.read(_CONFIG, read_object)
@@ -108,4 +111,4 @@ class Artifact:
 
 def is_artifact(path: Path) -> bool:
     """Say whether a folder looks like an artifact; reading it shows whether it is whole."""
-    return _ARTIFACT.is_at(path)
+    return ARTIFACT.is_at(path)

@@ -1,4 +1,7 @@
-"""Folders with a manifest, which holds their format and the SHA-256 checksum of every file."""
+"""Folders with a manifest, which holds their format and the SHA-256 checksum of every file.
+
+The manifest marks a folder as written by segue: only a folder whose files are all listed in it is ever replaced.
+"""
 
 import hashlib
 import platform
@@ -6,18 +9,22 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Generic, TypeVar
 
 import polars as pl
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 
-from segue.errors import ArtifactError
-from segue.storage import replacing_folder
+from segue.errors import ArtifactError, ParameterError
+from segue.storage import link_to, replacing_folder, write_errors
+from segue.storage.filesystem import Kind, entries, kind_of
+from segue.storage.markers import found_there, read_marker
 from segue.strict_json import dumps, loads
 
 T = TypeVar("T")
+
+_IS_FILE = "is a file; choose another name"
 
 _MOST_JSON = 16 << 20
 """Largest manifest or configuration, in bytes: it is parsed as a whole."""
@@ -33,6 +40,7 @@ def _require_inside(name: str) -> str:
 class Manifest(BaseModel):
     """Fields of every manifest; a format may add to them."""
 
+    segue: str
     format: int = Field(ge=1, strict=True)
     sha256: dict[Annotated[str, AfterValidator(_require_inside)], Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
@@ -45,7 +53,9 @@ class FolderFormat(Generic[ManifestT]):
     """A kind of folder.
 
     Attributes:
+        kind: what such a folder is, in the field ``segue`` of its manifest: no other program writes such a manifest.
         noun: name of such a folder in messages, with its article.
+        content: name of its content in messages, with its article.
         file: name of the manifest, different for each kind.
         version: version of the layout; a newer one is refused.
         manifest: fields of the manifest.
@@ -55,7 +65,9 @@ class FolderFormat(Generic[ManifestT]):
         parts: files by which such a folder is recognised if its manifest is missing; may be empty.
     """
 
+    kind: str
     noun: str
+    content: str
     file: str
     version: int
     manifest: type[ManifestT]
@@ -65,12 +77,75 @@ class FolderFormat(Generic[ManifestT]):
     parts: tuple[str, ...] = ()
 
     def is_at(self, path: Path) -> bool:
-        """Return whether a folder looks like one of this kind; ``open`` checks that it is complete."""
-        return (path / self.file).is_file()
+        """Return whether a folder has a manifest of this kind, of any version; ``open`` checks that it is complete."""
+        return read_marker(path / self.file, self.kind) is not None
 
-    def is_without_manifest(self, path: Path) -> bool:
-        """Return whether a folder looks like an incomplete copy of this kind, without its manifest."""
-        return bool(self.parts) and not self.is_at(path) and all((path / name).is_file() for name in self.parts)
+    def lost_manifest(self, path: Path) -> str | None:
+        """Say that a folder looks like one of this kind whose manifest is missing or damaged, if it does."""
+        if not self.parts or self.is_at(path) or not all((path / name).is_file() for name in self.parts):
+            return None
+        return f"is {self.noun} whose {self.file} is {'damaged' if (path / self.file).exists() else 'missing'}"
+
+    def obstacle(self, path: Path) -> str | None:
+        """Say why a folder of this kind must not take the place of what is at a path, and what to do, if it must not.
+
+        Raises:
+            StorageError: the path cannot be read.
+        """
+        with write_errors(path):
+            kind = kind_of(path)
+            if kind is Kind.LINK:
+                return f"is {link_to(path)}"
+            if kind not in (Kind.NOTHING, Kind.FOLDER):
+                return _IS_FILE
+            if kind is Kind.FOLDER and any(path.iterdir()):
+                return self._content_obstacle(path)
+            return "is the working directory; name another folder" if path.resolve() == Path.cwd() else None
+
+    def _content_obstacle(self, path: Path) -> str | None:
+        if lost := self.lost_manifest(path):
+            return f"{lost}; remove it, or choose another folder"
+        marker = read_marker(path / self.file, self.kind)
+        if marker is None:
+            return "contains other files; choose another folder"
+        if marker["format"] != self.version:
+            return f"is {self.noun} of another version of segue; choose another folder"
+        return found_there(self.foreign(path))
+
+    def foreign(self, path: Path) -> list[str]:
+        """List what is in a folder of this kind and not in its manifest; links are never in it.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        marker = read_marker(path / self.file, self.kind)
+        files = {self.file, *([] if marker is None else marker["sha256"])}
+        folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+        own = {Kind.FILE: files, Kind.FOLDER: folders}
+        return [kind.named(name) for name, kind in entries(path) if name not in own.get(kind, ())]
+
+    def check_target(self, path: Path, option: str, *, overwrite: bool) -> None:
+        """Refuse a path that a folder of this kind must not be written to.
+
+        Args:
+            path: the path.
+            option: the option that names it, for messages.
+            overwrite: whether a folder of this kind may be replaced.
+
+        Raises:
+            ParameterError: something else is there, or a folder of this kind that may not be replaced.
+            StorageError: the path cannot be read.
+        """
+        problem = self.obstacle(path)
+        if problem == _IS_FILE:
+            raise ParameterError(f"{option}: must be a folder, and {path} {problem}")
+        if problem:
+            raise ParameterError(f"{option}: {path} {problem}")
+        if self.is_at(path) and not overwrite:
+            raise ParameterError(
+                f"{option}: {path} already contains {self.content}; add --overwrite to replace it, or choose another "
+                "folder"
+            )
 
     def write(self, path: Path, facts: Mapping[str, Any], write_files: Callable[[Path], None]) -> Path:
         """Write a folder atomically; it may replace one of this kind.
@@ -81,20 +156,24 @@ class FolderFormat(Generic[ManifestT]):
             write_files: writes the files into a given folder.
 
         Raises:
-            ArtifactError: ``path`` exists and is something else.
+            ArtifactError: ``path`` exists and is something else, or contains what segue did not write.
             StorageError: the write failed; the previous content of ``path`` is unchanged.
         """
-        if path.exists() and not self.is_at(path) and not _is_empty_folder(path):
-            raise ArtifactError(f"{path}: exists and is not {self.noun} of segue; choose another folder")
+        self._check(path)
         with replacing_folder(path) as scratch:
             write_files(scratch)
             files = sorted(file for file in scratch.rglob("*") if file.is_file())
             names = [file.relative_to(scratch).as_posix() for file in files]
             libraries = {"python": platform.python_version(), **{name: version(name) for name in self.libraries}}
             checksums = dict(zip(names, _checksums(files), strict=True))
-            content = {"format": self.version, **facts, "libraries": libraries, "sha256": checksums}
+            content = {"segue": self.kind, "format": self.version, **facts, "libraries": libraries, "sha256": checksums}
             write_json(scratch / self.file, content)
+            self._check(path)
         return path
+
+    def _check(self, path: Path) -> None:
+        if problem := self.obstacle(path):
+            raise ArtifactError(f"{path}: {problem}")
 
     def open(self, path: Path) -> "CheckedFolder[ManifestT]":
         """Read the manifest and compare every file with its checksum.
@@ -121,16 +200,18 @@ class FolderFormat(Generic[ManifestT]):
         """
         if not path.exists():
             raise ArtifactError(f"{path}: does not exist; {self.origin}")
-        if self.is_without_manifest(path):
-            raise ArtifactError(f"{path}: is {self.noun} whose {self.file} is missing; {self.remedy}")
-        if not self.is_at(path):
-            raise ArtifactError(f"{path}: is not {self.noun} of segue (it has no {self.file}); {self.origin}")
         file = path / self.file
+        if not file.is_file():
+            if lost := self.lost_manifest(path):
+                raise ArtifactError(f"{path}: {lost}; {self.remedy}")
+            raise ArtifactError(f"{path}: is not {self.noun} of segue (it has no {self.file}); {self.origin}")
         content = self._attempt(file, read_json)
         try:
             manifest = self.manifest.model_validate(content)
         except ValidationError as error:
             raise ArtifactError(f"{file}: is not a manifest of segue, or is damaged; {self.remedy}") from error
+        if manifest.segue != self.kind:
+            raise ArtifactError(f"{file}: is not a manifest of {self.noun} of segue; {self.origin}")
         if manifest.format > self.version:
             raise ArtifactError(
                 f"{path}: has format {manifest.format}, this version of segue reads up to {self.version}; upgrade segue"
@@ -194,6 +275,8 @@ class CheckedFolder(Generic[ManifestT]):
 
 
 DATASET = FolderFormat(
+    kind="data set",
+    content="a data set",
     noun="a prepared data set",
     file="dataset.json",
     version=1,
@@ -243,7 +326,3 @@ def _checksums(files: list[Path]) -> list[str]:
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())

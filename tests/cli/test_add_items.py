@@ -55,7 +55,7 @@ def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Pat
     command = ("add-items", model, tmp_path / "new.csv", "--by", "group", "--to")
     refused = segue(*command, other)
     assert refused.err == (
-        f"error: --to: {other} already contains a model; add --overwrite to replace it, or choose another name\n"
+        f"error: --to: {other} already contains a model; add --overwrite to replace it, or choose another folder\n"
     )
     assert tree(tmp_path) == before
     assert "1 item added: 1 scored" in segue(*command, other, "--overwrite").out

@@ -347,9 +347,17 @@ def test_a_run_that_does_not_say_what_it_was_begun_with_is_left_alone(
     shutil.copytree(finished[0], place / "out")
     (place / "out" / "run.json").unlink() if content is None else (place / "out" / "run.json").write_text(content)
     before = tree(place)
-    outcome = segue("run", "shop.csv", "--out", "out", "--resume")
-    assert "out: contains a run whose settings are unknown (run.json is missing or damaged)" in outcome.err
-    assert tree(place) == before
+    for option in ("--resume", "--overwrite"):
+        outcome = segue("run", "shop.csv", "--out", "out", option)
+        assert outcome.code == 2
+        assert outcome.err == (
+            "error: --out: out contains files of a run and no run.json, so segue cannot tell which of them it wrote; "
+            "choose another folder\n"
+            if content is None
+            else "error: --out: out contains other files: its run.json is damaged, or not that of a run of segue; "
+            "choose another folder\n"
+        )
+        assert tree(place) == before
 
 
 def test_the_demo_does_not_replace_a_run_of_its_user(place: Path, finished: tuple[Path, Outcome]) -> None:

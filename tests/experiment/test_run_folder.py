@@ -1,5 +1,6 @@
 """The folder of a run: what is in the way, and what is removed."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from segue.errors import ParameterError
 from segue.experiment.run_folder import RESULTS, begin_folder, check_folder
 from segue.storage.scratch import _PREFIX
 
+SETTINGS = {"run": {"seed": 0}, "models": {"popularity": {}}}
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -27,6 +30,7 @@ with replacing_folder(Path(sys.argv[1])) as scratch:
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
     """Return the folder of a run that was killed while it saved its first model."""
+    begin_folder(tmp_path, SETTINGS, ["popularity"], resume=False)
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "popularity")], check=False)
     assert done.returncode == -signal.SIGKILL
     return tmp_path
@@ -36,28 +40,48 @@ def killed(tmp_path: Path) -> Path:
 def test_a_run_killed_in_its_first_save_can_be_gone_on_with_and_replaced(killed: Path, given: str) -> None:
     with pytest.raises(ParameterError, match="already contains a run; add --resume"):
         check_folder(killed, resume=False, overwrite=False)
+    assert len(list(killed.iterdir())) == 2
     check_folder(killed, resume=given == "resume", overwrite=given == "overwrite")
-    begin_folder(killed, resume=given == "resume")
-    assert list(killed.iterdir()) == []
+    begin_folder(killed, SETTINGS, ["popularity"], resume=given == "resume")
+    assert [path.name for path in killed.iterdir()] == ["run.json"]
+
+
+def test_a_folder_with_nothing_but_what_a_killed_write_left_is_empty(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "run.json")], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    check_folder(tmp_path, resume=False, overwrite=False)
+    begin_folder(tmp_path, SETTINGS, [], resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_run_json_lists_what_the_run_writes(tmp_path: Path) -> None:
+    begin_folder(tmp_path, SETTINGS, ["popularity"], resume=False)
+    first = json.loads((tmp_path / "run.json").read_text())
+    assert (first["segue"], first["format"], first["run"]) == ("run", 1, {"seed": 0})
+    assert {"run.json", "results.json", "cases", "popularity"} < set(first["files"])
+    begin_folder(tmp_path, SETTINGS, ["markov", "tensorboard"], resume=True)
+    added = set(json.loads((tmp_path / "run.json").read_text())["files"]) - set(first["files"])
+    assert added == {"markov", "tensorboard"}
 
 
 def test_what_was_half_written_below_is_removed(tmp_path: Path) -> None:
+    begin_folder(tmp_path, SETTINGS, [], resume=False)
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "stan.parquet").touch()
-    (tmp_path / "cases" / f"{_PREFIX}stan.parquet-x").mkdir()
-    begin_folder(tmp_path, resume=True)
+    (tmp_path / "cases" / f"{_PREFIX}stan.parquet-01234567").mkdir()
+    begin_folder(tmp_path, SETTINGS, [], resume=True)
     assert [path.name for path in (tmp_path / "cases").iterdir()] == ["stan.parquet"]
-    begin_folder(tmp_path, resume=False)
-    assert list(tmp_path.iterdir()) == []
+    begin_folder(tmp_path, SETTINGS, [], resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_what_was_finished_is_kept_to_go_on_with(killed: Path) -> None:
     (killed / RESULTS).write_text("{}")
     (killed / "photo.jpg").touch()
-    begin_folder(killed, resume=True)
-    assert {path.name for path in killed.iterdir()} == {RESULTS, "photo.jpg"}
-    begin_folder(killed, resume=False)
-    assert [path.name for path in killed.iterdir()] == ["photo.jpg"]
+    begin_folder(killed, SETTINGS, [], resume=True)
+    assert {path.name for path in killed.iterdir()} == {RESULTS, "run.json", "photo.jpg"}
+    begin_folder(killed, SETTINGS, [], resume=False)
+    assert {path.name for path in killed.iterdir()} == {"run.json", "photo.jpg"}
 
 
 def test_models_that_no_run_wrote_are_kept(tmp_path: Path) -> None:

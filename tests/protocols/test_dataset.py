@@ -179,9 +179,7 @@ def test_an_older_data_set_is_replaced_and_nothing_else(saved: tuple[Dataset, Pa
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("precious")
-    with pytest.raises(
-        ArtifactError, match="photos: exists and is not a prepared data set of segue; choose another folder"
-    ):
+    with pytest.raises(ArtifactError, match="photos: contains other files; choose another folder"):
         data.save(tmp_path / "photos")
     assert (tmp_path / "photos" / "a.jpg").read_text() == "precious"
 

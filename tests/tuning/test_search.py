@@ -92,7 +92,7 @@ def test_the_best_trial_is_what_its_config_trains(events: Events, tuned: TuningR
 def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: TuningResult) -> None:
     names = {path.name for path in tuned.folder.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("history", "importance") for kind in ("png", "svg")}
-    texts = {"best.yaml", "trials.csv", "report.md", "run.json", "study.journal", "study.journal.lock", "study.lock"}
+    texts = {"best.yaml", "trials.csv", "report.md", "run.json", "study.journal", "study.journal.lock"}
     assert names == pictures | texts
     table = pl.read_csv(tuned.folder / "trials.csv")
     assert table["trial"].to_list() == list(range(7))

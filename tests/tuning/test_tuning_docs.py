@@ -30,7 +30,7 @@ def test_every_option_of_tune_is_documented(option: str) -> None:
 
 def test_every_file_of_a_search_is_documented() -> None:
     assert "--trials" in OPTIONS
-    assert all(Path(name).stem in TUNING for name in SEARCH.names - {"checkpoints", "workers", ".segue-data"})
+    assert all(Path(name).stem in TUNING for name in SEARCH.parts.keys() - {"checkpoints", "workers", ".segue-data"})
 
 
 def test_every_field_of_a_curve_and_of_the_environment_is_documented() -> None:

@@ -28,27 +28,29 @@ def add_items(
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
     segue add-items runs/shop-1/als new.parquet --by category,brand --to als-2
     """
+    from functools import partial
+
     import numpy as np
 
-    from segue.artifact import is_artifact
+    from segue.artifact import ARTIFACT
     from segue.data.readers.read import read_items
+    from segue.storage.claims import claimed
 
     options.model_folder(artifact)
     to = to or artifact
-    if is_artifact(to) and not (overwrite or to.samefile(artifact)):
-        raise ParameterError(
-            f"--to: {to} already contains a model; add --overwrite to replace it, or choose another name"
-        )
-    model = segue.load(artifact)
-    before = len(model.vocabulary)
-    table = read_items(items)
-    grown = model.add_items(table, by=_columns(by, model, artifact))
-    added = np.arange(before, len(grown.vocabulary)) + 1
-    if not len(added):
-        why = f"{artifact} already knows all items of {items}" if len(table) else f"{items} contains no items"
-        typer.echo(f"{why}; nothing was written.")
-        return
-    path = grown.save(to)
+    same = ARTIFACT.is_at(to) and to.samefile(artifact)
+    check = partial(ARTIFACT.check_target, to, "--to", overwrite=overwrite or same)
+    with claimed(to, "segue add-items", check, option="--to", replaced=True):
+        model = segue.load(artifact)
+        before = len(model.vocabulary)
+        table = read_items(items)
+        grown = model.add_items(table, by=_columns(by, model, artifact))
+        added = np.arange(before, len(grown.vocabulary)) + 1
+        if not len(added):
+            why = f"{artifact} already knows all items of {items}" if len(table) else f"{items} contains no items"
+            typer.echo(f"{why}; nothing was written.")
+            return
+        path = grown.save(to)
     ways = Counter(grown.vocabulary.cold(added).values())
     noun = "item" if len(added) == 1 else "items"
     typer.echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored like similar items,")

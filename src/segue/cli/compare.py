@@ -41,12 +41,13 @@ def compare(
     segue compare runs/clicks-1
     segue compare runs/a/gru4rec runs/b/gru4rec runs/c --metric mrr@20
     """
+    from segue.storage import check_file, write_text
     from segue.strict_json import dumps
 
+    if out is not None:
+        check_file(out)
     found = segue.compare(*runs, metrics=options.split_names(metric or []), force=force)
     if out is not None:
-        from segue.storage import write_text
-
         write_text(out, _markdown(found))
     if as_json:
         typer.echo(dumps(found.model_dump(mode="json")))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _EXAMPLES = 2
 
 _LOG = "demo shop"
-_SHOP = "shop"
-"""Folder of the log, within that of the run."""
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "protocol": {"split": {"test_days": 2}},
@@ -40,13 +38,19 @@ def demo(
     segue demo --sessions 50000 --out shop
     segue demo --model sasrec --out shop
     """
+    from functools import partial
+
     from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.cli.tables import size_table
     from segue.data.synthetic import shop
     from segue.experiment.config import PROTOCOL, RunConfig
-    from segue.experiment.run_folder import read_settings
+    from segue.experiment.run_folder import SHOP, add_names, check_folder
+    from segue.experiment.run_settings import read_settings
+    from segue.storage.claims import claimed
 
+    check = partial(check_folder, out, resume=False, overwrite=True)
+    check()
     started = read_settings(out)
     if started is not None and started["run"]["log"] != _LOG:
         raise ParameterError(
@@ -60,7 +64,9 @@ def demo(
     events = shop(sessions, seed)
     with progress_shown() as progress:
         results = segue.run(config, out, events=events, overwrite=True, progress=progress)
-    visits, products = _write_log(events, out / _SHOP)
+    with claimed(out, "segue demo", check):
+        add_names(out, [SHOP])
+        visits, products = _write_log(events, out / SHOP)
     console.print(size_table(results.data["stages"]))
     show(results, out)
     best = next((row.label for row in results.models if not row.baseline), results.models[0].label)

@@ -44,7 +44,7 @@ def distill(
     from segue.cli.progress import progress_shown
     from segue.cli.run import show
     from segue.experiment.config import load_config, parse_settings
-    from segue.experiment.run_folder import next_folder
+    from segue.experiment.run_folder import output_folder
     from segue.validation import build
 
     if resume and out is None:
@@ -62,9 +62,12 @@ def distill(
             "baselines": False,
         },
     )
-    folder = out or next_folder(f"{config.log_name}-distilled")
     source = options.model_folder(teacher)
-    with interruptible(f"to continue: {again(folder, named=out is not None)}"), progress_shown() as progress:
+    with (
+        output_folder(out, f"{config.log_name}-distilled") as folder,
+        interruptible(f"to continue: {again(folder, named=out is not None)}"),
+        progress_shown() as progress,
+    ):
         results = segue.distill(
             source, config, folder, plan=plan, resume=resume, overwrite=overwrite, progress=progress
         )

@@ -45,7 +45,7 @@ def fit(
     from segue.experiment.config import load_config, parse_settings
     from segue.experiment.prepared_data import read_log
     from segue.experiment.production import check_log, check_target
-    from segue.experiment.run_folder import next_folder
+    from segue.experiment.run_folder import output_folder
     from segue.training.runtime import Runtime
 
     if (like is None) == (config is None):
@@ -63,12 +63,16 @@ def fit(
         },
     )
     model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
-    folder = out or next_folder(f"{run_config.log_name}-{model}")
-    check_target(folder, overwrite=overwrite)
+    if out is not None:
+        check_target(out, overwrite=overwrite)
     check_log(log)
     runtime = Runtime(device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic)
     runtime.check()
-    with interruptible("nothing was written"), progress_shown() as progress:
+    with (
+        output_folder(out, f"{run_config.log_name}-{model}") as folder,
+        interruptible("nothing was written"),
+        progress_shown() as progress,
+    ):
         segue.fit(
             read_log(run_config),
             like=like or run_config,

@@ -47,6 +47,7 @@ def plot(
     from segue.cli.progress import progress_shown
     from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
+    from segue.storage import check_file
     from segue.strict_json import dumps
     from segue.validation import build
 
@@ -66,6 +67,8 @@ def plot(
     build(PlotOptions, "plot", parameters=given)
     folder = options.model_folder(artifact)
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
+    for path in files:
+        check_file(path)
     table = None if items is None else read_items(items)
     with progress_shown() as progress:
         plotted = segue.plot(segue.load(folder), items=table, progress=progress, **given)

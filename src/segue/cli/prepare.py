@@ -31,28 +31,19 @@ def prepare(
     segue run prepared/clicks --model gru4rec
     """
     from dataclasses import replace
+    from functools import partial
 
     from segue.cli.data import show_remarks
     from segue.cli.tables import title
     from segue.manifest import DATASET
     from segue.protocols.dataset import dataset_at
+    from segue.storage.claims import claimed
 
     if dataset_at(log) is not None:
         raise ParameterError(f"LOG: must be a log, got the prepared data set {log}; use it directly, or name the log")
-    if out.exists() and not out.is_dir():
-        raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
-    if DATASET.is_without_manifest(out):
-        raise ParameterError(
-            f"--out: {out} is a prepared data set whose {DATASET.file} is missing; remove it, or choose another folder"
-        )
-    if out.exists() and any(out.iterdir()) and not DATASET.is_at(out):
-        raise ParameterError(f"--out: {out} contains other files; choose another folder")
-    if DATASET.is_at(out) and not overwrite:
-        raise ParameterError(
-            f"--out: {out} already contains a data set; add --overwrite to replace it, or choose another folder"
-        )
+    check = partial(DATASET.check_target, out, "--out", overwrite=overwrite)
     source = {"log": log, **log_options}
-    with interruptible("nothing was written"):
+    with interruptible("nothing was written"), claimed(out, "segue prepare", check, replaced=True):
         config, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=config.log_name, items=config.items).save(out)
     show_remarks(dataset, segue.lint(dataset))

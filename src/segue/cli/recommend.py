@@ -63,13 +63,14 @@ def recommend(
     """
     from segue.charts import checked_picture
     from segue.cli.tables import attention_tables, recommendation_table
+    from segue.storage import check_file
     from segue.strict_json import dumps
 
     session, values = _session(items, item or []), _context(context or [])
     if out is not None and not explain:
         raise ParameterError(f"--out: needs --explain, whose chart it is, got '{out}'")
     if out is not None:
-        checked_picture(out)
+        check_file(checked_picture(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
     answer = model.recommend(

@@ -98,7 +98,8 @@ def run(
     from segue.cli.compare import show_comparison
     from segue.cli.progress import progress_shown
     from segue.experiment.run import run_seeds
-    from segue.experiment.run_folder import next_folder
+    from segue.experiment.run_folder import output_folder
+    from segue.storage import refuse_link
 
     several = _seeds(seeds or [])
     if several and seed is not None:
@@ -120,9 +121,14 @@ def run(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted run; name it with --out")
-    folder = out or next_folder(run_config.log_name)
-    folders = {seed: folder / f"seed-{seed}" for seed in several}
-    with interruptible(f"to continue: {again(folder, named=out is not None)}"), progress_shown() as progress:
+    if several and out is not None:
+        refuse_link(out)
+    with (
+        output_folder(out, run_config.log_name) as folder,
+        interruptible(f"to continue: {again(folder, named=out is not None)}"),
+        progress_shown() as progress,
+    ):
+        folders = {seed: folder / f"seed-{seed}" for seed in several}
         if several:
             run_seeds(run_config, folders, resume=resume, overwrite=overwrite, progress=progress)
         else:

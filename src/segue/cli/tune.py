@@ -66,7 +66,7 @@ def tune(
     """
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config
-    from segue.experiment.run_folder import next_folder
+    from segue.experiment.run_folder import output_folder
     from segue.spaces import parse_searches
     from segue.validation import build
 
@@ -92,8 +92,8 @@ def tune(
     )
     if resume and out is None:
         raise ParameterError("--resume: needs the folder of the interrupted search; name it with --out")
-    folder = out or next_folder(f"{run_config.log_name}-tuned")
     with (
+        output_folder(out, f"{run_config.log_name}-tuned") as folder,
         interruptible(f"to continue: {again(folder, named=out is not None)}"),
         progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # A trial is one line.
     ):

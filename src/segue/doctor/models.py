@@ -1,6 +1,5 @@
 """Rules on the saved models and on how the run can be repeated."""
 
-from segue.artifact import is_artifact
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look, ok
 from segue.embeddings.components import effective_rank, variance_shares
@@ -21,7 +20,7 @@ def collapsed_vectors(run: FinishedRun) -> Answer:
     lines, healthy, unread = [], [], []
     for row in run.rows:
         folder = run.folder / row.label
-        if not is_artifact(folder):
+        if not folder.is_dir():
             continue
         try:
             model = load(folder)

@@ -20,7 +20,7 @@ from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
 from segue.experiment.prepared_data import read_log, with_prepared
 from segue.experiment.results import Difference, ModelResult, Results
 from segue.experiment.run import run_specs
-from segue.experiment.run_folder import check_folder
+from segue.experiment.run_folder import claimed_folder
 from segue.experiment.tracking.tracker import check_trackers
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
@@ -92,8 +92,20 @@ def distill(
         InputError: the teacher, the configuration or the log breaks a rule; nothing has been written.
         StorageError: the write failed.
     """
-    progress, plan = progress or Progress(), plan or Distillation()
-    check_folder(out, resume=resume, overwrite=overwrite)
+    with claimed_folder(out, "segue distill", resume=resume, overwrite=overwrite):
+        return _distill(teacher, config, out, plan or Distillation(), events, resume, progress or Progress())
+
+
+def _distill(
+    teacher: Path,
+    config: RunConfig,
+    out: Path,
+    plan: Distillation,
+    events: Events | None,
+    resume: bool,
+    progress: Progress,
+) -> Results:
+    """Distil into a folder that is claimed."""
     check_trackers(config.track)
     about = _about(teacher)
     _check_protocol(config)

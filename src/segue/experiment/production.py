@@ -3,19 +3,20 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from segue.artifact import EVERYTHING, Artifact, is_artifact
+from segue.artifact import ARTIFACT, EVERYTHING, Artifact
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
 from segue.experiment.results import Epoch, ModelResult
-from segue.experiment.run_folder import RESULTS
+from segue.experiment.run_folder import is_run
 from segue.models.base import Model
 from segue.models.registry import model_class
 from segue.parameters import flatten, merge, nested
@@ -23,11 +24,14 @@ from segue.protocols.dataset import dataset_at
 from segue.protocols.prepare import WholeLog, prepare_whole
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import choose
+from segue.storage.claims import absolute, claimed
 from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 Settings = Mapping[str, Mapping[str, Any]]
+_Log = Events | str | Path
+_Like = str | Path | RunConfig
 
 
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
@@ -119,15 +123,18 @@ def fit(
         StorageError: the write failed.
     """
     out, runtime = Path(out), runtime or Runtime()
-    check_target(out, overwrite=overwrite)
+    with claimed(out, "segue fit", partial(check_target, out, overwrite=overwrite), replaced=True):
+        return _fit(log, like, out, settings or {}, seed, runtime, log_name)
+
+
+def _fit(
+    log: _Log, like: _Like, out: Path, settings: Settings, seed: int | None, runtime: Runtime, name: str | None
+) -> Model:
+    """Train a model and write it to a folder that is claimed."""
     if not isinstance(log, Events):
         check_log(log)
     runtime.check()
-    plan = (
-        _plan_of_config(like, settings or {})
-        if isinstance(like, RunConfig)
-        else _plan_of_model(Path(like), settings or {})
-    )
+    plan = _plan_of_config(like, settings) if isinstance(like, RunConfig) else _plan_of_model(Path(like), settings)
     events = log if isinstance(log, Events) else read(log)
     whole = prepare_whole(events, plan.cleaning(events))
     for note in whole.notes:
@@ -137,7 +144,7 @@ def fit(
     for stage, one in plan.epochs.items():
         logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     plan.spec.fit(whole.train, None, seed, runtime)
-    name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
+    name = name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     how = {"seed": seed, "precision": runtime.arithmetic(), "deterministic": runtime.deterministic}
     model.save(out, log=name, **how, **_facts(plan, whole))
     return model
@@ -149,20 +156,11 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     Raises:
         ParameterError: ``out`` must not be written.
     """
-    if (out.resolve().parent / RESULTS).is_file():
+    if is_run(absolute(out).parent):
         raise ParameterError(
             f"--out: {out} is in the folder of a run, whose models are tested models; choose another folder"
         )
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
-    if is_artifact(out) and not overwrite:
-        raise ParameterError(
-            f"--out: {out} already contains a model; add --overwrite to replace it, or choose another folder"
-        )
-    if not is_artifact(out) and any(out.iterdir()):
-        raise ParameterError(f"--out: {out} contains other files; choose another folder")
+    ARTIFACT.check_target(out, "--out", overwrite=overwrite)
 
 
 def _plan_of_model(folder: Path, settings: Settings) -> _Plan:

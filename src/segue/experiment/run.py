@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from segue.experiment.leaderboard import leaderboard
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs, recent_popularity_specs
 from segue.experiment.prepared_data import prepare_log, with_prepared
 from segue.experiment.results import Results
-from segue.experiment.run_folder import check_folder
+from segue.experiment.run_folder import claimed_folder
 from segue.experiment.run_writer import RunWriter
 from segue.experiment.tracking.tracker import check_trackers
 from segue.progress import Progress
@@ -79,8 +80,16 @@ def run_seeds(
         StorageError: the write failed.
     """
     progress = progress or Progress()
-    for out in folders.values():
-        check_folder(out, resume=resume, overwrite=overwrite)
+    with ExitStack() as stack:
+        for out in folders.values():
+            stack.enter_context(claimed_folder(out, "segue run", resume=resume, overwrite=overwrite))
+        return _run_seeds(config, folders, events, resume=resume, progress=progress)
+
+
+def _run_seeds(
+    config: RunConfig, folders: Mapping[int, Path], events: Events | None, *, resume: bool, progress: Progress
+) -> list[Results]:
+    """Run a configuration with several seeds in folders that are claimed."""
     check_trackers(config.track)
     config, opened = with_prepared(config, events)
     build_specs(config)  # Raises every problem, as the next line does, before the log is read.

@@ -15,16 +15,8 @@ from segue.experiment.fit_and_test import TestedModel, test_again, training_key
 from segue.experiment.model_specs import ModelSpec
 from segue.experiment.report import write_reports
 from segue.experiment.results import ModelResult, Results
-from segue.experiment.run_folder import (
-    CHECKPOINTS,
-    ENVIRONMENT,
-    RESULTS,
-    begin_folder,
-    check_same,
-    read_settings,
-    settings_of,
-    write_settings,
-)
+from segue.experiment.run_folder import CHECKPOINTS, ENVIRONMENT, MLFLOW, RESULTS, TENSORBOARD, begin_folder
+from segue.experiment.run_settings import check_same, read_settings, settings_of
 from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
 from segue.models.registry import load
 from segue.protocols.dataset import Dataset
@@ -33,6 +25,9 @@ from segue.strict_json import dumps
 from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
+
+_TRACKERS = {"tensorboard": TENSORBOARD, "mlflow": MLFLOW}
+"""Folder of each tracker."""
 
 
 class RunWriter:
@@ -55,7 +50,8 @@ class RunWriter:
         """Create the folder, run.json and environment.json.
 
         Raises:
-            ParameterError: the run to resume was started with other settings; it is left unchanged.
+            ParameterError: the run to resume was started with other settings, or what segue did not write is in the
+                way; the folder is left unchanged.
             StorageError: the write failed.
         """
         settings = settings_of(self._data, self._config, self._runtime, specs)
@@ -65,8 +61,9 @@ class RunWriter:
                 self._say(f"{self._out}: contains nothing to resume; starting from the beginning")
             else:
                 check_same(self._out, started, settings)
-        begin_folder(self._out, resume=self._runtime.resume)
-        write_settings(self._out, settings)
+        trackers = {name: folder for name, folder in _TRACKERS.items() if name in self._config.track}
+        names = {*(spec.label for spec in specs), *trackers.values()}
+        begin_folder(self._out, settings, names, resume=self._runtime.resume)
         write_text(self._out / ENVIRONMENT, dumps(environment(self._runtime), indent=2) + "\n")
 
     def track(self, spec: ModelSpec) -> AbstractContextManager[Trackers]:

@@ -3,19 +3,21 @@
 Functions replace, append to, remove, lock and read files and folders; failed writes raise ``StorageError``.
 """
 
+import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from segue.errors import SegueError, StorageError
-from segue.storage.filesystem import exchange, sync_directory, sync_file, sync_tree
+from segue.storage.filesystem import Kind, exchange, kind_of, sync_directory, sync_file, sync_tree
+from segue.storage.locks import Lock
 from segue.storage.scratch import NEW, OLD, scratch_beside
 
 T = TypeVar("T")
@@ -23,7 +25,10 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.01
 """Time between two attempts to take a lock that another process holds."""
 
-_READ_ATTEMPTS = 5
+_READ_ATTEMPTS = 20
+
+_FULL = frozenset({None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors for which space helps; libraries hide the number of theirs."""
 
 
 @contextmanager
@@ -39,10 +44,41 @@ def write_errors(path: Path) -> Iterator[None]:
         raise
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:  # The latter two wrap errors of the system.
         reason = getattr(error, "strerror", None) or str(error)
+        remedy = "Free some disk space or choose" if getattr(error, "errno", None) in _FULL else "Choose"
         raise StorageError(
-            f"{path}: cannot be written ({reason}); its previous content is unchanged. "
-            "Free some disk space or choose another path"
+            f"{path}: cannot be written ({reason}); its previous content is unchanged. {remedy} another path"
         ) from error
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse to replace or follow a link.
+
+    Raises:
+        StorageError: there is one at this path.
+    """
+    with write_errors(path):
+        if kind_of(path) is Kind.LINK:
+            raise StorageError(f"{path}: is {link_to(path)}")
+
+
+def link_to(path: Path) -> str:
+    """Say where a link leads, and what to do about it."""
+    return f"a link to {path.readlink()}, which segue neither follows nor replaces; name what it links to"
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it is to hold.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    refuse_link(path)
+    with write_errors(path):
+        if kind_of(path) is Kind.FOLDER:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if kind_of(path.parent) is not Kind.NOTHING:
+            with scratch_beside(path):
+                pass
 
 
 @contextmanager
@@ -52,6 +88,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the write failed; an older file is still at ``path``.
     """
+    refuse_link(path)
     with write_errors(path):
         _make_folder(path.parent)
         with scratch_beside(path) as folder:
@@ -74,12 +111,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the write failed; an older folder is still at ``path``.
     """
+    refuse_link(path)
     with write_errors(path):
         _make_folder(path.parent)
         with scratch_beside(path) as folder:
             scratch = folder / NEW
             scratch.mkdir()
             yield scratch
+            if kind_of(path) is Kind.FOLDER:
+                shutil.copymode(path, scratch)
             sync_tree(scratch)
             _put(scratch, path, aside=folder / OLD)
             sync_directory(path.parent)
@@ -101,6 +141,7 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         StorageError: the write failed.
     """
+    refuse_link(path)
     with write_errors(path):
         created = not path.exists()
         with path.open("a", encoding="utf-8", newline="\n") as stream:
@@ -143,9 +184,10 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         StorageError: the lock file cannot be created.
     """
-    lock = FileLock(path)
+    lock = Lock(path)
     with write_errors(path):
-        lock.acquire(poll_interval=_POLL_SECONDS)
+        while not lock.acquire():
+            time.sleep(_POLL_SECONDS)
     try:
         yield
     finally:
@@ -153,17 +195,19 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process holds the lock of this file."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
+    """Return whether a process holds the lock of this file.
+
+    Raises:
+        StorageError: the lock file cannot be opened.
+    """
+    lock = Lock(path)
     with write_errors(path):
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return True
+            taken = lock.acquire(create=False)
+        except FileNotFoundError:
+            return False
     lock.release()
-    return False
+    return not taken
 
 
 def read_unchanged(folder: Path, read: Callable[[Path], T]) -> T:

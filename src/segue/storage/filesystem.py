@@ -3,8 +3,10 @@
 import ctypes
 import errno
 import os
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import Enum
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +22,54 @@ _AT_FDCWD = -100
 _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
 """Errors of kernels and file systems that cannot exchange. A sandbox may answer EPERM to a call that it does not know;
 where a permission really is missing, the renames that follow report it."""
+
+
+class Kind(Enum):
+    """What is at a path."""
+
+    NOTHING = "nothing"
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    OTHER = "other"
+    """A device, a pipe or a socket."""
+
+    def named(self, name: str) -> str:
+        """Return a name, with a remark if it is that of a link."""
+        return f"{name} (a link)" if self is Kind.LINK else name
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what is at a path; a link to a folder is a link.
+
+    Raises:
+        OSError: the name is too long or not allowed, or the path leads through a file.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return Kind.NOTHING
+    except ValueError as error:  # A NUL character, for example.
+        raise OSError(errno.EINVAL, "the name contains characters that are not allowed", str(path)) from error
+    known = ((stat.S_ISLNK, Kind.LINK), (stat.S_ISDIR, Kind.FOLDER), (stat.S_ISREG, Kind.FILE))
+    return next((kind for test, kind in known if test(mode)), Kind.OTHER)
+
+
+def entries(folder: Path) -> Iterator[tuple[str, Kind]]:
+    """Yield everything below a folder, with ``/`` in the names; links are not followed.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    try:
+        found = sorted(folder.iterdir())
+    except FileNotFoundError:  # It has just been removed.
+        return
+    for path in found:
+        kind = kind_of(path)
+        yield path.name, kind
+        if kind is Kind.FOLDER:
+            yield from ((f"{path.name}/{name}", inner) for name, inner in entries(path))
 
 
 def sync_file(file: Path) -> None:

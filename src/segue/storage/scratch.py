@@ -1,9 +1,10 @@
 """Scratch folders of writers, each beside the path that it is about to replace.
 
-A writer holds a lock in its folder, which the system releases when the process ends. So the next writer of the same
-path can tell the folder of a killed writer from one in use, and removes it.
+A writer holds a lock in its folder, which the system releases when the process ends. So the next writer in the same
+directory can tell the folder of a killed writer from one in use, and removes it.
 """
 
+import os
 import shutil
 import sys
 import uuid
@@ -11,80 +12,100 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from segue.storage.locks import Lock
 
 _PREFIX = ".segue-unfinished-"
 _DIGITS = 8
 _LOCK = "owner.lock"
+
+CLAIM = ".segue-lock"
+"""Start of the name of a lock file that claims a folder; see ``segue.storage.claims``."""
 
 OLD, NEW = "old", "new"
 """Names in a scratch folder: the folder that was at the path, and the one that replaces it."""
 
 
 def is_unfinished(path: Path) -> bool:
-    """Return whether this is the scratch folder of a write that is under way, or whose process was killed."""
-    return path.name.startswith(_PREFIX)
+    """Return whether a writer has put this here while it works: its scratch folder or its lock file.
+
+    The writer may have been killed.
+    """
+    return path.name.startswith((_PREFIX, CLAIM))
 
 
 @contextmanager
 def scratch_beside(path: Path) -> Iterator[Path]:
     """Yield a new folder on the file system of ``path`` for this writer alone; it is removed at the end.
 
-    Folders that killed writers of ``path`` left are removed first.
+    What killed writers left in the same directory is removed first.
 
     Raises:
         OSError: the folder cannot be created.
     """
-    for left in _scratch_folders_of(path):
-        _remove_if_abandoned(left, path)
+    sweep(path.parent)
     folder, lock = _create(path)
     try:
         yield folder
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
+        if sys.platform == "win32":  # A file that is open cannot be removed there.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _scratch_folders_of(path: Path) -> list[Path]:
-    start = f"{_PREFIX}{path.name}-"
+def sweep(directory: Path) -> None:
+    """Remove the scratch folders and lock files of killed writers in a directory.
+
+    A writer that was killed between two renames has left the old folder and the new one, which was complete and is put
+    in its place.
+    """
     try:
-        entries = list(path.parent.iterdir())
+        entries = [entry for entry in directory.iterdir() if is_unfinished(entry)]
     except OSError:  # A directory that may be written, but not read.
-        return []
-    return [one for one in entries if one.name.startswith(start) and len(one.name) == len(start) + _DIGITS]
+        return
+    for entry in entries:
+        if entry.is_symlink():
+            continue
+        if entry.name.startswith(CLAIM) and entry.is_file():
+            lock = Lock(entry)
+            with suppress(OSError):
+                if lock.acquire(create=False):
+                    lock.release(remove=True)
+        elif entry.name[:-_DIGITS].endswith("-") and entry.is_dir():
+            _remove_if_abandoned(entry)
 
 
-def _create(path: Path) -> tuple[Path, FileLock | None]:
+def _create(path: Path) -> tuple[Path, Lock | None]:
     """Create and lock a folder; if another writer takes it for abandoned before it is locked, create another one."""
     while True:
         folder = path.parent / f"{_PREFIX}{path.name}-{uuid.uuid4().hex[:_DIGITS]}"
         folder.mkdir(mode=0o700)
-        lock = FileLock(folder / _LOCK)
+        lock = Lock(folder / _LOCK)
         try:
-            lock.acquire(blocking=False)
-        except (Timeout, FileNotFoundError, FileExistsError):  # The latter: the lock file vanished while it was opened.
+            if lock.acquire():
+                return folder, lock
+        except FileNotFoundError:
             continue
-        except (OSError, NotImplementedError):  # A file system without locks: nobody can remove the folder, either.
+        except OSError:  # A file system without locks: nobody can remove the folder, either.
             return folder, None
-        if (folder / _LOCK).exists():
-            return folder, lock
-        lock.release()
 
 
-def _remove_if_abandoned(folder: Path, path: Path) -> None:
-    lock = FileLock(folder / _LOCK)
+def _remove_if_abandoned(folder: Path) -> None:
+    lock = Lock(folder / _LOCK)
     try:
-        lock.acquire(blocking=False)
-    except (Timeout, OSError, NotImplementedError):
+        if not lock.acquire():
+            return
+    except OSError:
         return
     try:
-        # Both are here if a writer was killed between two renames; the new one was complete.
-        if (folder / OLD).exists() and (folder / NEW).exists() and not path.exists():
-            with suppress(OSError):
-                (folder / NEW).rename(path)
+        path = folder.parent / folder.name[len(_PREFIX) : -_DIGITS - 1]
+        if (folder / OLD).exists() and (folder / NEW).exists() and not os.path.lexists(path):
+            (folder / NEW).rename(path)
         # Under the lock: a writer that has created this folder and not yet locked it finds it gone, and makes another.
         shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # The new folder cannot be put in its place: nothing is lost.
+        return
     finally:
         lock.release()
     if sys.platform == "win32":  # A file that is open cannot be removed there.

@@ -11,7 +11,7 @@ from segue.evaluation.measure import measure
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs
 from segue.experiment.prepared_data import prepare_log, protocol_settings, with_prepared
-from segue.experiment.run_folder import settings_of
+from segue.experiment.run_settings import settings_of
 from segue.metrics import SELECTION_METRICS, MetricName
 from segue.models.base import Model
 from segue.models.neural import NeuralConfig

@@ -25,24 +25,34 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from segue.experiment.run_folder import CHECKPOINTS, REPORT, SETTINGS, FolderKind
+from segue.experiment.run_folder import CHECKPOINT_FILES, CHECKPOINTS, FILE, REPORT, SETTINGS, FolderKind
+from segue.manifest import DATASET
 from segue.rng import derive
 from segue.storage import is_locked, locked, make_folder
+from segue.storage.scratch import CLAIM
 
-BEST, TRIALS, JOURNAL, LOCK, WORKERS = "best.yaml", "trials.csv", "study.journal", "study.lock", "workers"
+BEST, TRIALS, JOURNAL, WORKERS = "best.yaml", "trials.csv", "study.journal", "workers"
 DATA = ".segue-data"
 """The prepared data set that the worker pool opens; removed at the end."""
+LOCK = f"{CLAIM}-study"
+"""Lock of those who take a trial, register or leave; it may be there before run.json is."""
 IMPORTANCE, HISTORY = "importance", "history"
 """Names of the charts, without suffix."""
 
+_FILES = (
+    *(SETTINGS, REPORT, BEST, TRIALS, JOURNAL, f"{JOURNAL}.lock"),
+    *(f"{name}.{kind}" for name in (IMPORTANCE, HISTORY) for kind in ("png", "svg")),
+)
+
 SEARCH = FolderKind(
     "search",
-    frozenset(
-        (
-            *(SETTINGS, REPORT, CHECKPOINTS, BEST, TRIALS, JOURNAL, f"{JOURNAL}.lock", LOCK, WORKERS, DATA),
-            *(f"{name}.{kind}" for name in (IMPORTANCE, HISTORY) for kind in ("png", "svg")),
-        )
-    ),
+    {
+        **dict.fromkeys(_FILES, FILE),
+        CHECKPOINTS: CHECKPOINT_FILES,
+        WORKERS: (r"[0-9a-f]+\.lock",),
+        DATA: DATASET,
+    },
+    frozenset((*_FILES, CHECKPOINTS, WORKERS, DATA)),
 )
 
 WORKER, ATTEMPTS, REASON = "worker", "attempts", "reason"

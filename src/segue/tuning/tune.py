@@ -2,6 +2,9 @@
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from optuna.study import Study
@@ -9,16 +12,12 @@ from optuna.study import Study
 from segue.data.events import Events
 from segue.errors import ParameterError, SegueError
 from segue.experiment.config import RunConfig
-from segue.experiment.run_folder import (
-    CHECKPOINTS,
-    begin_folder,
-    check_folder,
-    check_same,
-    read_settings,
-    write_settings,
-)
+from segue.experiment.run_folder import CHECKPOINTS, begin_folder, check_folder
+from segue.experiment.run_settings import check_same, read_settings
 from segue.progress import Progress, Task
 from segue.storage import make_folder, remove
+from segue.storage.claims import ClaimedError, claimed
+from segue.storage.scratch import sweep
 from segue.tuning import TuningConfig
 from segue.tuning.objective import Objective
 from segue.tuning.report import write_result
@@ -56,39 +55,63 @@ def tune(
         SegueError: the workers ended with an error.
     """
     progress, config = progress or Progress(), config or TuningConfig()
-    check_folder(out, resume=resume, overwrite=overwrite, kind=SEARCH)
+    with _claimed_or_joined(out, resume=resume, overwrite=overwrite):
+        return _tune(run_config, out, config, events, resume=resume, progress=progress)
+
+
+def _tune(
+    run_config: RunConfig, out: Path, config: TuningConfig, events: Events | None, *, resume: bool, progress: Progress
+) -> TuningResult:
+    """Search in a folder that is claimed, or in which another process searches."""
     objective = Objective.of(run_config, config, events=events, progress=progress)
-    _begin(objective, out, resume=resume, progress=progress)
-    study = open_study(out / JOURNAL, seed=run_config.seed, prune=config.prune)
-    errors = _run_trials(objective, out, study, progress)
-    for error in errors:
-        logger.warning("a worker ended early: %s", error)
-    if errors and not any(trial.state.is_finished() for trial in study.get_trials()):
-        raise SegueError(f"{out}: the workers ended before any trial did: {errors[0]}")
-    result = TuningResult.of(objective, study, out)
-    write_result(objective, result)
-    _clear(result)
+    make_folder(out)
+    locks = WorkerLocks(out)
+    with ExitStack() as registration:
+        with locks.exclusive():
+            _begin(objective, out, locks, resume=resume)
+            registration.enter_context(locks.registered())
+        study = open_study(out / JOURNAL, seed=run_config.seed, prune=config.prune)
+        errors = _run_trials(objective, out, study, progress)
+        for error in errors:
+            logger.warning("a worker ended early: %s", error)
+        if errors and not any(trial.state.is_finished() for trial in study.get_trials()):
+            raise SegueError(f"{out}: the workers ended before any trial did: {errors[0]}")
+        result = TuningResult.of(objective, study, out)
+        write_result(objective, result)
+        with locks.exclusive():
+            registration.close()
+            _clear(result, locks)
+    sweep(out)
     return result
 
 
-def _begin(objective: Objective, out: Path, *, resume: bool, progress: Progress) -> None:
-    """Prepare the folder, or check that the search in it is this one."""
+@contextmanager
+def _claimed_or_joined(out: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Claim the folder of a search; one that another process has claimed may be joined, if it is resumed."""
+    check = partial(check_folder, out, resume=resume, overwrite=overwrite, kind=SEARCH)
+    remedy = "add --resume to join it, or choose another folder"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claimed(out, "segue tune", check, remedy=remedy))
+        except ClaimedError:
+            if not resume:
+                raise
+        yield
+
+
+def _begin(objective: Objective, out: Path, locks: WorkerLocks, *, resume: bool) -> None:
+    """Prepare the folder, or check that the search in it is this one; call it in ``locks.exclusive``."""
     settings = objective.settings()
     started = read_settings(out, SEARCH) if resume else None
     if started is not None:
         check_same(out, started, settings)
     elif resume:
         logger.info("%s: contains nothing to resume; starting from the beginning", out)
-    make_folder(out)
-    locks = WorkerLocks(out)
-    with locks.exclusive():
-        others = locks.others()
+    others = locks.others()
     if others and not resume:
         raise ParameterError(f"--out: a search is running in {out}; add --resume to join it, or choose another folder")
     if not others:
-        begin_folder(out, resume=resume, kind=SEARCH)
-    if started is None:
-        write_settings(out, settings)
+        begin_folder(out, started or settings, (), resume=resume, kind=SEARCH)
 
 
 def _run_trials(objective: Objective, out: Path, study: Study, progress: Progress) -> list[str]:
@@ -144,12 +167,13 @@ class _TrialReporter:
         return f"{line}, the best so far" if better else line
 
 
-def _clear(result: TuningResult) -> None:
-    """Remove what only a resumed search needs, once no other worker is running and no trial is unfinished."""
-    locks = WorkerLocks(result.folder)
-    with locks.exclusive():
-        if locks.others() or result.count("unfinished"):
-            return
-        for name in (CHECKPOINTS, WORKERS, DATA):
-            if (result.folder / name).exists():
-                remove(result.folder / name)
+def _clear(result: TuningResult, locks: WorkerLocks) -> None:
+    """Remove what only a resumed search needs, if no other worker is running and no trial is unfinished.
+
+    Call it in ``locks.exclusive``.
+    """
+    if locks.others() or result.count("unfinished"):
+        return
+    for name in (CHECKPOINTS, WORKERS, DATA):
+        if (result.folder / name).exists():
+            remove(result.folder / name)

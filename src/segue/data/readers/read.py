@@ -102,8 +102,8 @@ def _resolve_path(source: str | Path) -> Path:
         )
     if DATASET.is_at(found):
         raise LogError(f"{found}: is a prepared data set, not a log; open it with segue.open_dataset")
-    if DATASET.is_without_manifest(found):
-        raise LogError(f"{found}: is {DATASET.noun} whose {DATASET.file} is missing; {DATASET.remedy}")
+    if lost := DATASET.lost_manifest(found):
+        raise LogError(f"{found}: {lost}; {DATASET.remedy}")
     return found
 
 

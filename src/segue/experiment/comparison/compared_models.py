@@ -11,7 +11,8 @@ from segue.artifact import is_artifact
 from segue.errors import ArtifactError, InputError, ParameterError
 from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.results import ModelResult, Results
-from segue.experiment.run_folder import RESULTS, SETTINGS, read_settings
+from segue.experiment.run_folder import RESULTS, SETTINGS
+from segue.experiment.run_settings import read_settings
 from segue.parameters import typed
 from segue.protocols.hashing import differences
 from segue.protocols.protocol import Protocol

@@ -1,0 +1,162 @@
+"""Claims on folders: while a command writes a folder, a second one that would write it too is refused.
+
+The lock file is beside the folder, since the folder itself may be replaced; it says who holds it.
+"""
+
+import errno
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from segue.errors import ParameterError
+from segue.storage import write_errors
+from segue.storage.filesystem import Kind, kind_of
+from segue.storage.locks import NO_LOCKS, Lock
+from segue.storage.scratch import CLAIM, scratch_beside, sweep
+
+_SECONDS = 0.5
+"""Time that a lock is waited for: who removes what killed processes left holds it for a moment."""
+_POLL_SECONDS = 0.01
+
+_REMEDY = "wait until it ends, or choose another folder"
+
+
+class ClaimedError(ParameterError):
+    """A folder that another command is writing."""
+
+
+@contextmanager
+def claimed(
+    path: Path,
+    command: str,
+    check: Callable[[], None],
+    *,
+    option: str = "--out",
+    replaced: bool = False,
+    remedy: str = _REMEDY,
+) -> Iterator[None]:
+    """Claim a folder, which need not exist; release it at the end, or when the process ends in whatever way.
+
+    Parents that do not exist are created, and removed at the end if they are empty. What killed commands left beside
+    the folder is removed.
+
+    Args:
+        path: the folder.
+        command: what the folder is claimed for, as others are told.
+        check: raises an error if what is there must not be written. It is called before anything is changed, and once
+            more when the folder is claimed: another command may have written it in between.
+        option: the option that names the folder, for messages.
+        replaced: the folder is replaced as a whole, so its parent has to be writable.
+        remedy: what to do if it is held.
+
+    Raises:
+        ClaimedError: another process, or another thread of this one, holds it; the message says which.
+        StorageError: the folder cannot be written.
+    """
+    check()
+    with write_errors(path):
+        place = absolute(path)
+        made = [folder for folder in place.parents if kind_of(folder) is Kind.NOTHING]
+    lock = None
+    try:
+        with write_errors(path):
+            lock = _acquired(place, replaced)
+        if lock is None:
+            raise ClaimedError(f"{option}: {_refusal(path, _lock_file(place, replaced))}; {remedy}")
+        with write_errors(path):
+            lock.write(_owner(command))
+        if neighbour := _neighbour(path, place):
+            raise ClaimedError(f"{option}: {neighbour}; {_REMEDY}")
+        check()
+        with write_errors(path):
+            _check_writable(place, replaced)
+        yield
+    finally:
+        if lock is not None:
+            lock.release(remove=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path; links on the way are followed, and one at its end is not."""
+    return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+
+
+def _acquired(place: Path, replaced: bool) -> Lock | None:
+    """Return the lock of a folder, held, or None if it is held elsewhere."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(_lock_file(place, replaced))
+        try:
+            if lock.acquire():
+                return lock
+        except FileNotFoundError:  # Another command has just removed the parent, which was empty.
+            if time.monotonic() > end:
+                raise
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            lock.path.unlink(missing_ok=True)
+            return lock
+        if time.monotonic() > end:
+            return None
+        time.sleep(_POLL_SECONDS)
+
+
+def _lock_file(place: Path, replaced: bool) -> Path:
+    """Return the lock file of a folder: beside it, or in it if only the folder itself can be written."""
+    parent = place.parent
+    if parent == place or (not replaced and place.is_dir() and not os.access(parent, os.W_OK | os.X_OK)):
+        return place / CLAIM
+    return parent / f"{CLAIM}-{place.name}"
+
+
+def _neighbour(path: Path, place: Path) -> str | None:
+    """Say that a folder in this one, or the folder that this one is in, is being written, if one is."""
+    inside = [entry for entry in place.glob(f"{CLAIM}-*") if not entry.is_symlink()] if place.is_dir() else []
+    named = {file: path / file.name.removeprefix(f"{CLAIM}-") for file in inside}
+    for file, folder in {**named, _lock_file(place.parent, replaced=False): path.parent}.items():
+        lock = Lock(file)
+        with suppress(OSError):
+            if not lock.acquire(create=False):
+                return _refusal(folder, file)
+            lock.release()
+    return None
+
+
+def _check_writable(place: Path, replaced: bool) -> None:
+    exists = kind_of(place) is Kind.FOLDER
+    if exists and not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    sweep(place.parent)
+    with scratch_beside(place / "a file" if exists and not replaced else place):
+        pass
+
+
+def _owner(command: str) -> bytes:
+    since = datetime.now().isoformat(sep=" ", timespec="seconds")
+    owner = {"command": command, "process": os.getpid(), "host": platform.node(), "since": since}
+    return json.dumps(owner).encode()
+
+
+def _refusal(path: Path, lock_file: Path) -> str:
+    return f"{path} is being written by {_holder(lock_file)}"
+
+
+def _holder(lock_file: Path) -> str:
+    """Return who holds a lock file, in words."""
+    try:
+        found = json.loads(lock_file.read_text(encoding="utf-8"))
+        command, process, host, since = (str(found[name]) for name in ("command", "process", "host", "since"))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "another process"
+    words = f"{command} (process {process} on {host}, since {since})"
+    return words if words.isprintable() and len(words) < 200 else "another process"
