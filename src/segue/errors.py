@@ -22,6 +22,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+_MAX_NAME = 100
+"""Letters of an unknown name that a message repeats and compares with known names."""
+
 
 class SegueError(Exception):
     """Base class of all errors that segue raises."""
@@ -62,6 +65,7 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
         by_last_part: dict[str, list[str]] = {}
         for one in names:
             by_last_part.setdefault(one.rpartition(".")[2], []).append(one)

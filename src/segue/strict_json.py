@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -25,6 +26,30 @@ def dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False, com
     return json.dumps(
         _finite(value), indent=indent, sort_keys=sort_keys, separators=separators, ensure_ascii=False, allow_nan=False
     )
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse JSON text.
+
+    Raises:
+        ValueError: it is not standard JSON, names a field of an object twice, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the name '{next(name for name, count in counts.items() if count > 1)}' occurs twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON; write null")
 
 
 def digest(value: Any) -> str:
