@@ -8,7 +8,9 @@ from pathlib import Path
 from struct import pack, unpack
 from typing import Any
 
-from segue.errors import ParameterError, import_extra
+from segue.chart_process import draw
+from segue.errors import ParameterError
+from segue.printable import visible_all
 from segue.storage import replacing_file
 
 Spec = dict[str, Any]
@@ -48,13 +50,14 @@ CONFIG: Spec = {
 """How charts look on a white page."""
 
 
-def vl_convert() -> Any:
-    """Import vl-convert, which takes time.
+def libraries() -> str:
+    """Return Vega, Vega-Lite and vega-embed as one script, which takes seconds to bundle.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: vl-convert is not installed.
+        ChartError: it cannot be made.
     """
-    return import_extra("vl_convert", "a chart", "report")
+    return draw("libraries").decode()
 
 
 def render_svg(spec: Spec) -> str:
@@ -62,9 +65,9 @@ def render_svg(spec: Spec) -> str:
 
     Raises:
         MissingExtraError: vl-convert is not installed.
+        ChartError: it cannot be drawn.
     """
-    svg: str = vl_convert().vegalite_to_svg(spec)
-    return svg
+    return draw("svg", visible_all(spec)).decode()
 
 
 def render_png(spec: Spec, scale: float) -> bytes:
@@ -76,8 +79,9 @@ def render_png(spec: Spec, scale: float) -> bytes:
 
     Raises:
         MissingExtraError: vl-convert is not installed.
+        ChartError: it cannot be drawn.
     """
-    return _compressed(vl_convert().vegalite_to_png(spec, scale=scale))
+    return _compressed(draw("png", visible_all(spec), scale))
 
 
 def checked_picture(path: Path) -> Path:

@@ -9,6 +9,7 @@
     │   ├── EmptyDataError    no data left to train or test on
     │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
     ├── DivergedError         the training loss is no longer finite
+    ├── ChartError            a chart could not be drawn, for example for want of memory
     ├── MissingExtraError     an optional dependency is not installed
     └── StorageError          a write failed (disk full, read-only); no partial file is left
 
@@ -129,6 +130,10 @@ def import_extra(module: str, feature: str, extra: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise MissingExtraError(feature, extra) from error
+
+
+class ChartError(SegueError):
+    """A chart could not be drawn; everything else is there."""
 
 
 class StorageError(SegueError, OSError):

@@ -92,6 +92,17 @@ def loads(text: str, loader: type[StrictLoader] = StrictLoader) -> Any:
         raise ValueError(visible(str(error).splitlines()[0] or "it is nested too deeply")) from error
 
 
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dumps(content: Any) -> str:
+    """Return a value as YAML text that ``loads`` reads."""
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
 def read(path: Path, loader: type[StrictLoader] = StrictLoader) -> Any:
     """Read a YAML file in UTF-8; no more of it than a configuration may have.
 

@@ -93,8 +93,8 @@ BAD_OPTIONS = {
     ),
     "setting that is not YAML": (
         ("--set", "gru4rec.layers=[1"),
-        "--set: the value in 'gru4rec.layers=[1' cannot be read: line 1: expected ',' or ']', but got '<stream end>'; quote "
-        "it if it is text\n",
+        "--set: the value in 'gru4rec.layers=[1' cannot be read: line 1: expected ',' or ']', but got '<stream end>'; "
+        "quote it if it is text\n",
     ),
     "columns without a name": (("--columns", "session"), "--columns: must be name=value, got 'session'\n"),
     "columns that are not there": (

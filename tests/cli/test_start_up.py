@@ -53,7 +53,14 @@ def model_modules(modules: set[str]) -> set[str]:
 
 def test_the_help_imports_no_command() -> None:
     found = modules_after_command("--help")
-    assert of_segue(found) == {"segue", "segue.cli", "segue.cli.main", "segue.cli.streams", "segue.errors", "segue.printable"}
+    assert of_segue(found) == {
+        "segue",
+        "segue.cli",
+        "segue.cli.main",
+        "segue.cli.streams",
+        "segue.errors",
+        "segue.printable",
+    }
     assert not HEAVY & found
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from segue.artifact import EVERYTHING, Artifact, is_artifact
 from segue.data.fingerprint import fingerprint
 from segue.errors import ArtifactError, InputError, ParameterError
@@ -17,7 +19,7 @@ from segue.protocols.hashing import differences
 from segue.protocols.protocol import Protocol
 from segue.storage import make_folder, remove, write_text
 from segue.storage.scratch import is_unfinished
-from segue.strict_json import dumps
+from segue.strict_json import dumps, loads
 from segue.training.runtime import Runtime
 
 RESULTS, REPORT, PAGE, SETTINGS = "results.json", "report.md", "report.html", "run.json"
@@ -135,13 +137,25 @@ def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
     if not out.is_dir() or all(is_unfinished(path) for path in _written(out, kind)):
         return None
     try:
-        content: dict[str, Any] = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
-        return {"run": dict(content["run"]), "models": dict(content["models"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _Settings.model_validate(loads((out / SETTINGS).read_bytes())).model_dump()
+    except (OSError, ValueError) as error:
         raise ParameterError(
             f"{out}: contains a {kind.noun} whose settings are unknown ({SETTINGS} is missing or damaged); "
             "choose another folder, or replace it"
         ) from error
+
+
+class _Run(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    protocol: dict[str, Any] = {}
+
+
+class _Settings(BaseModel):
+    """The content of run.json."""
+
+    run: _Run
+    models: dict[str, dict[str, Any]]
 
 
 def check_same(out: Path, started: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
