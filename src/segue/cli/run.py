@@ -13,6 +13,7 @@ import segue
 from segue.cli import options
 from segue.cli.terminal import again, echo, interruptible, program, terminal
 from segue.errors import ParameterError
+from segue.printable import short
 
 if TYPE_CHECKING:
     from segue.experiment.config import RunConfig
@@ -137,8 +138,8 @@ def run(
 
 def _seeds(texts: list[str]) -> list[int]:
     given = options.split_names(texts)
-    if not all(name.isascii() and name.isdigit() for name in given) or len(set(given)) < len(given):
-        raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got '{','.join(texts)}'")
+    if not all(name.isascii() and name.isdigit() and len(name) < 19 for name in given) or len(set(given)) < len(given):
+        raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got {short(','.join(texts))}")
     return [int(name) for name in given]
 
 

@@ -31,7 +31,7 @@ COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Common column names by role; case, spaces, ``_``, ``-`` and ``.`` are ignored: ``SessionId`` is ``session_id``."""
 
-_LONG_NAME = 60
+_LONG_NAME, _MAX_DIGITS = 60, 10
 
 _MAY_REPEAT = (PART, RATING, TYPE)
 """Roles for which the first alias wins if several columns match; the others remain features."""
@@ -125,7 +125,7 @@ def quoted(names: Sequence[str]) -> str:
 
 def _is_number_of(name: str, names: Sequence[str]) -> bool:
     """Whether a column is given by its number."""
-    return name not in names and name.isdigit() and 0 < int(name) <= len(names)
+    return name not in names and name.isdecimal() and len(name) < _MAX_DIGITS and 0 < int(name) <= len(names)
 
 
 def how_to_choose(role: str, name: str) -> str:

@@ -111,6 +111,6 @@ class Problems:
 
 def _as_python(values: pl.Series) -> list[Any]:
     """Return values; dates that Python cannot hold as the numbers that they are stored as."""
-    if values.dtype in (pl.Date, pl.Datetime) and len(out_of_range(values)):
+    if values.dtype in (pl.Duration, pl.Time) or len(out_of_range(values)):
         values = values.to_physical()
     return values.to_list()

@@ -249,7 +249,7 @@ def is_header(rows: Sequence[Sequence[str]], columns: Mapping[str, str]) -> bool
         columns: the user's column by role.
     """
     cells = [cell.strip() for cell in rows[0]]
-    if columns and all(name.isdigit() for name in columns.values()):
+    if columns and all(re.fullmatch(r"[0-9]{1,9}", name) for name in columns.values()):
         by_number = [(role, cells[int(n) - 1]) for role, n in columns.items() if 0 < int(n) <= len(cells)]
         return any(is_alias(cell, role) for role, cell in by_number)
     named = sum(is_alias(cell) for cell in cells) > 1 or bool(set(columns.values()) & set(cells))
