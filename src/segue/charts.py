@@ -67,7 +67,7 @@ def render_svg(spec: Spec) -> str:
         MissingExtraError: vl-convert is not installed.
         ChartError: it cannot be drawn.
     """
-    return draw("svg", visible_all(spec)).decode()
+    return draw("svg", _printable(spec)).decode()
 
 
 def render_png(spec: Spec, scale: float) -> bytes:
@@ -81,7 +81,12 @@ def render_png(spec: Spec, scale: float) -> bytes:
         MissingExtraError: vl-convert is not installed.
         ChartError: it cannot be drawn.
     """
-    return _compressed(draw("png", visible_all(spec), scale))
+    return _compressed(draw("png", _printable(spec), scale))
+
+
+def _printable(spec: Spec) -> Spec:
+    r"""Return a chart whose texts are visible, without labels of ARIA, in which Vega reads ``\x1b`` as an escape."""
+    return visible_all({**spec, "config": {**spec.get("config", {}), "aria": False}})  # type: ignore[no-any-return]
 
 
 def checked_picture(path: Path) -> Path:

@@ -141,7 +141,7 @@ def _one(main, arguments: list[str]) -> dict[str, object]:
             main()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        except BaseException:  # noqa: BLE001 (a panic of Rust too)
+        except BaseException:
             code = 1
             traceback.print_exc()
     signal.setitimer(signal.ITIMER_REAL, 0)

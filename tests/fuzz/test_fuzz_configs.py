@@ -47,7 +47,18 @@ RECBOLE = {
 }
 VALUES: list[object] = [
     *(None, True, -1, 0, 1, 10**5, 2**63, 10**30, 1e308, -0.5, "", "x", "none", "auto", "cuda:9", "meta", "1e999"),
-    *([], [[]], {}, {"kind": "ratio"}, ["x"] * 50, {"a": {"b": {"c": 1}}}, "2026-02-30", "\x1b[31m", "é\u202e", "../.."),
+    *(
+        [],
+        [[]],
+        {},
+        {"kind": "ratio"},
+        ["x"] * 50,
+        {"a": {"b": {"c": 1}}},
+        "2026-02-30",
+        "\x1b[31m",
+        "é\u202e",
+        "../..",
+    ),
     *("9" * 5000, "a" * 5000, [1, "a", None], {"x": None}, "[1", "{", "0..1", "1e-3", "nan", ".inf", "/dev/null", "."),
 ]
 TEXTS = [
@@ -121,7 +132,11 @@ def options(seed: int) -> list[str]:
     found = [name, first if rng.random() < 0.8 else str(rng.choice(VALUES))]
     for one in rng.sample(parameters, min(len(parameters), rng.randint(1, 4))):
         option = one.opts[0]
-        if option in ("--workers", "--trials", "--timeout"):  # A search or a pool may be asked to take as long as it likes.
+        if option in (
+            "--workers",
+            "--trials",
+            "--timeout",
+        ):  # They may ask for any time.
             continue
         value = str(rng.choice([*VALUES, *TEXTS])).replace("\0", "")
         owner = rng.choice(["gru4rec.layers", "protocol.split", "protocol.cleaning.since", "x", "a.b.c", "item"])

@@ -110,7 +110,9 @@ def repeated(rng: random.Random, content: bytes) -> bytes:
 
 def replaced_number(rng: random.Random, content: bytes) -> bytes:
     extreme = rng.choice([one for one in EXTREME if isinstance(one, int | float | str)])
-    return content.replace(str(rng.randrange(20)).encode(), str(extreme).encode("utf-8", "replace"), rng.choice([1, -1]))
+    return content.replace(
+        str(rng.randrange(20)).encode(), str(extreme).encode("utf-8", "replace"), rng.choice([1, -1])
+    )
 
 
 DAMAGE: list[Callable[[random.Random, bytes], bytes]] = [

@@ -196,7 +196,7 @@ def open_dataset(path: str | Path) -> Dataset:
 
 def _open(path: Path) -> Dataset:
     folder = DATASET.open(path)
-    vocabulary = Vocabulary(folder.read(_ITEMS, pl.read_parquet))
+    vocabulary = Vocabulary(folder.read(_ITEMS, lambda file: pl.read_parquet(file, glob=False)))
     check_nested(folder.read(_ABOUT, _read_protocol), folder.path / _ABOUT)
     about = folder.read(_ABOUT, _read_about)
     if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:

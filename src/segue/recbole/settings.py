@@ -247,7 +247,8 @@ class Given:
         return {name: value for name, value in self._values.items() if name not in self._taken}
 
 
-_MAPPINGS = ("val_interval", "clip_grad_norm", "eval_args.split", "eval_args.mode")
+_MAPPINGS = ("val_interval", "eval_args.mode")
+_COUNTS = ("eval_step", "stopping_step", "metric_decimal_place")
 """Settings whose value may be names and values."""
 _TEXTS = ("model", "dataset", "loss_type")
 """Settings without a default that are text."""
@@ -262,10 +263,10 @@ def _check_type(name: str, value: Any) -> None:
         rule, valid = "text", value is None or isinstance(value, str if name == "model" else str | int | float)
     elif isinstance(default, bool):
         rule, valid = "true or false", value is None or isinstance(value, bool)
-    elif isinstance(default, int | float):
-        rule, valid = "a number", isinstance(value, int | float) and not isinstance(value, bool)
+    elif name in _COUNTS:
+        rule, valid = "an integer", isinstance(value, int)
     elif isinstance(default, list):
-        rule, valid = "a list", isinstance(value, list | tuple | str | int)
+        rule, valid = "a list", isinstance(value, list | tuple | str | int | None)
     elif name in _MAPPINGS:
         rule, valid = "names and values", False
     if not valid:

@@ -145,7 +145,7 @@ def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
         LogError: a file is damaged, or the files have different columns.
     """
     try:
-        frame = pl.read_parquet(list(files))
+        frame = pl.read_parquet(list(files), glob=False)
     except OSError as error:
         raise LogError(f"{path}: cannot be read ({error.strerror or error})") from error
     except POLARS_ERRORS as error:

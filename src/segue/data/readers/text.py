@@ -1,5 +1,6 @@
 """Text files, plain or compressed."""
 
+import glob
 import gzip
 import re
 import shlex
@@ -55,7 +56,7 @@ class TextFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notes: tuple[str, ...] = ()
-        self._source: Path | bytes = path
+        self._source: Path | bytes = Path(glob.escape(str(path)))  # Else polars takes log[1].csv for log1.csv.
         self._first_bytes = read_first_bytes(path)
         self._check_first_bytes()
         self.has_quotes = False

@@ -8,6 +8,7 @@ metadata of the file name the hash of protocol and data, and the training that t
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +79,13 @@ class CaseValues:
             ArtifactError: it is missing or damaged.
         """
         try:
-            about = loads(pl.read_parquet_metadata(path)[_ABOUT])
-            stored = list(pl.read_parquet_schema(path))
+            content = BytesIO(path.read_bytes())  # As a path, run[1] would be a pattern.
+            about = loads(pl.read_parquet_metadata(content)[_ABOUT])
+            stored = list(pl.read_parquet_schema(content))
             plain = [name for name in stored if name != _GROUP and not name.startswith(_WEIGHT)]
             names = [name for name in plain if metrics is None or name in metrics]
             weighted = [name for name in names if _WEIGHT + name in stored]
-            table = pl.read_parquet(path, columns=[_GROUP, *names, *(_WEIGHT + name for name in weighted)])
+            table = pl.read_parquet(content, columns=[_GROUP, *names, *(_WEIGHT + name for name in weighted)])
             kinds = [pl.Int64, *[pl.Float64] * (table.width - 1)]
             if table.dtypes != kinds or any(column.null_count() for column in table):
                 raise ValueError("columns of other types")
