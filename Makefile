@@ -1,11 +1,12 @@
 # Each command installs what it needs into .venv: `make demo` the product, all others the development tools as well.
 # Requires Python 3.11+ with pip, and make.
 PYTHON ?= python3
+SEED ?= 0
 BIN := .venv/bin
 QUICK := tests/data tests/protocols tests/nn tests/metrics/test_metrics.py tests/test_parameters.py tests/test_spaces.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test quick soak check docs wheel clean
+.PHONY: demo test quick soak fuzz check docs wheel clean
 
 demo: .venv/product
 	$(BIN)/segue demo
@@ -21,6 +22,10 @@ quick: .venv/dev
 # Long checks: fuzzing, killed processes, many seeds, an empty environment.
 soak: .venv/dev
 	$(BIN)/pytest -n 2 -m soak
+
+# All of tests/fuzz in its long form; SEED=7 make fuzz makes other cases.
+fuzz: .venv/dev
+	SEED=$(SEED) $(BIN)/pytest -n 2 tests/fuzz
 
 check: .venv/dev docs
 	$(BIN)/ruff check

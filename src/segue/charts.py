@@ -8,7 +8,9 @@ from pathlib import Path
 from struct import pack, unpack
 from typing import Any
 
-from segue.errors import ParameterError, import_extra
+from segue.chart_process import draw
+from segue.errors import ParameterError
+from segue.printable import visible_all
 from segue.storage import replacing_file
 
 Spec = dict[str, Any]
@@ -48,13 +50,14 @@ CONFIG: Spec = {
 """How charts look on a white page."""
 
 
-def vl_convert() -> Any:
-    """Import vl-convert, which takes time.
+def libraries() -> str:
+    """Return Vega, Vega-Lite and vega-embed as one script, which takes seconds to bundle.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: vl-convert is not installed.
+        ChartError: it cannot be made.
     """
-    return import_extra("vl_convert", "a chart", "report")
+    return draw("libraries").decode()
 
 
 def render_svg(spec: Spec) -> str:
@@ -62,9 +65,9 @@ def render_svg(spec: Spec) -> str:
 
     Raises:
         MissingExtraError: vl-convert is not installed.
+        ChartError: it cannot be drawn.
     """
-    svg: str = vl_convert().vegalite_to_svg(spec)
-    return svg
+    return draw("svg", _printable(spec)).decode()
 
 
 def render_png(spec: Spec, scale: float) -> bytes:
@@ -76,8 +79,14 @@ def render_png(spec: Spec, scale: float) -> bytes:
 
     Raises:
         MissingExtraError: vl-convert is not installed.
+        ChartError: it cannot be drawn.
     """
-    return _compressed(vl_convert().vegalite_to_png(spec, scale=scale))
+    return _compressed(draw("png", _printable(spec), scale))
+
+
+def _printable(spec: Spec) -> Spec:
+    r"""Return a chart whose texts are visible, without labels of ARIA, in which Vega reads ``\x1b`` as an escape."""
+    return visible_all({**spec, "config": {**spec.get("config", {}), "aria": False}})  # type: ignore[no-any-return]
 
 
 def checked_picture(path: Path) -> Path:

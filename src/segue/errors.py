@@ -9,6 +9,7 @@
     │   ├── EmptyDataError    no data left to train or test on
     │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
     ├── DivergedError         the training loss is no longer finite
+    ├── ChartError            a chart could not be drawn, for example for want of memory
     ├── MissingExtraError     an optional dependency is not installed
     └── StorageError          a write failed (disk full, read-only); no partial file is left
 
@@ -21,6 +22,9 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+
+_MAX_NAME = 100
+"""Letters of an unknown name that a message repeats and compares with known names."""
 
 
 class SegueError(Exception):
@@ -62,6 +66,7 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
         by_last_part: dict[str, list[str]] = {}
         for one in names:
             by_last_part.setdefault(one.rpartition(".")[2], []).append(one)
@@ -125,6 +130,10 @@ def import_extra(module: str, feature: str, extra: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise MissingExtraError(feature, extra) from error
+
+
+class ChartError(SegueError):
+    """A chart could not be drawn; everything else is there."""
 
 
 class StorageError(SegueError, OSError):

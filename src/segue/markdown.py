@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from segue.printable import visible
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
     """Return a table.
@@ -30,15 +32,15 @@ def section(title: str, body: str | Iterable[str], level: int = 2) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Return a text without what Markdown or HTML would read into it, in one line."""
-    text = re.sub(r"([\\`*\[\]~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    """Return a text without what Markdown or HTML would read into it, in one line, with visible control characters."""
+    text = re.sub(r"([\\`*\[\]~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(visible(text).split()))
     text = re.sub(r"^([-+#>])", r"\\\1", text)
     text = re.sub(r"^(\d+)(?=[.)])", r"\1\\", text)
     return _without_tags(re.sub(r"&(?=#?\w+;)", "&amp;", text))
 
 
 def _cell(text: str) -> str:
-    return _without_tags(text).replace("|", "\\|").replace("\n", " ")
+    return _without_tags(visible(text)).replace("|", "\\|").replace("\n", " ")
 
 
 def _without_tags(text: str) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
+from segue import strict_yaml
 from segue.errors import ParameterError
 from segue.parameters import field_of, flatten, typed
+from segue.printable import short
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def parse_searches(texts: Sequence[str]) -> dict[str, dict[str, str]]:
         owner, _, parameter = name.strip().partition(".")
         if not (separator and owner and parameter):
             raise ParameterError(
-                f"--search: must be MODEL.NAME=SPACE such as gru4rec.hidden_size=50..200, got '{entry}'"
+                f"--search: must be MODEL.NAME=SPACE such as gru4rec.hidden_size=50..200, got {short(entry)}"
             )
         spaces.setdefault(owner, {})[parameter] = text.strip()
     return spaces
@@ -144,18 +145,20 @@ def _range(name: str, low: float, high: float, *, log: bool) -> Range:
 def _values(name: str, text: object) -> tuple[Any, ...]:
     shape = f"{name}: must be LOW..HIGH, LOW..HIGH:log or a list [A, B, ...]"
     try:
-        values = yaml.safe_load(text) if isinstance(text, str) else text
-    except yaml.YAMLError:
+        values = strict_yaml.loads(text) if isinstance(text, str) else text
+    except ValueError:
         values = None
     if not isinstance(values, list | tuple):
-        raise ParameterError(f"{shape}, got '{text}'")
+        raise ParameterError(f"{shape}, got {short(text)}")
     values = [None if value == "none" else value for value in values]
     if any(isinstance(value, list | dict) for value in values):
-        raise ParameterError(f"{name}: must list numbers, words, true, false or none, got {text}")
+        raise ParameterError(f"{name}: must list numbers, words, true, false or none, got {short(text)}")
     if len({(type(value), value) for value in values}) < max(2, len(values)):
-        raise ParameterError(f"{name}: must list at least two distinct values, got {text}; use --set to fix one value")
+        raise ParameterError(
+            f"{name}: must list at least two distinct values, got {short(text)}; use --set to fix one value"
+        )
     return tuple(values)
 
 
 def _number(text: str) -> float:
-    return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+    return int(text) if re.fullmatch(r"[-+]?\d{1,18}", text) else float(text)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ def loads(text: str | bytes) -> Any:
         ValueError: it is not standard JSON, names a field of an object twice, or is nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite_float)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -42,13 +43,19 @@ def loads(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name '{next(name for name in names if names.count(name) > 1)}' occurs twice")
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the name '{next(name for name, count in counts.items() if count > 1)}' occurs twice")
     return found
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON; write null")
+
+
+def _finite_float(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
 
 
 def digest(value: Any) -> str:

@@ -8,10 +8,15 @@ from pydantic_core import PydanticCustomError
 
 from segue.errors import ParameterError, UnknownNameError
 from segue.parameters import describe, kinds_of, merge, section_of
+from segue.printable import short
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 NO_EFFECT = "no_effect"
+
+_MAX_EXAMPLE = 40
+_MAX_PROBLEMS = 20
+"""Problems that a message explains; the others are counted."""
 
 
 def build(
@@ -54,7 +59,8 @@ def build(
         for path in leftovers:
             values = _without(values, path)
         return build(config, owner, base=values, parameters=given)
-    raise ParameterError("\n".join(_explain(owner, config, detail) for detail in details))
+    more = [f"... and {len(details) - _MAX_PROBLEMS:,} more problems"] if len(details) > _MAX_PROBLEMS else []
+    raise ParameterError("\n".join([*(_explain(owner, config, one) for one in details[:_MAX_PROBLEMS]), *more]))
 
 
 def _paths_without_effect(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -106,18 +112,20 @@ def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> 
         own = {where: (context.get("reason"), context.get("remedy"), detail["input"])}
         found = {f"{where}.{one}": no_effect for one, no_effect in context["parameters"].items()} or own
         return "\n".join(
-            f"{one}: has no effect {reason}, got {value!r}; {remedy}" for one, (reason, remedy, value) in found.items()
+            f"{one}: has no effect {reason}, got {short(value)}; {remedy}"
+            for one, (reason, remedy, value) in found.items()
         )
     if detail["type"] == "extra_forbidden":
         return _unknown(owner, config, name, kind_of_section)
     if detail["type"] == "union_tag_invalid":
-        return f"{where}: must be one of {context['expected_tags']}, got {context['tag']!r}"
+        return f"{where}: must be one of {context['expected_tags']}, got {short(context['tag'])}"
     rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     kind, _, problem = str(detail["type"]).partition("_")
-    if problem in ("type", "attributes_type", "parsing", "from_float"):
-        example = f" such as '[{detail['input']}]'" if isinstance(detail["input"], str) else ""
+    if problem in ("type", "attributes_type", "parsing", "parsing_size", "from_float"):
+        value = detail["input"]
+        example = f" such as '[{value}]'" if isinstance(value, str) and len(value) < _MAX_EXAMPLE else ""
         rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
-    return f"{where}: must be {rule}, got {detail['input']!r}"
+    return f"{where}: must be {rule}, got {short(detail['input'])}"
 
 
 def _place(config: type[BaseModel], path: Iterable[Any]) -> tuple[str, str]:

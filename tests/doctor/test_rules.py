@@ -36,6 +36,9 @@ def row(label: str, *, baseline: bool = False, **more: object) -> ModelResult:
     ).model_copy(update={name: value for name, value in more.items() if name.replace("_", "@") not in METRICS})
 
 
+STAGE = {"step": "encode", "dropped": 0, "events": 5000}
+
+
 def run(
     *rows: ModelResult,
     folder: Path = Path("nowhere"),
@@ -52,11 +55,11 @@ def run(
         log="clicks",
         seed=0,
         protocol={
-            "headline": ["recall@20", "mrr@20"],
-            "ranking": {"candidates": candidates, "ties": ties},
+            **{"name": "session-next", "hash": "h", "fingerprint": "f", "headline": ["recall@20", "mrr@20"]},
+            "ranking": {"candidates": candidates, "ties": ties, "metrics": ["recall@20", "mrr@20"]},
             "cases": {"targets": targets},
         },
-        data={"stages": [] if items is None else [{"part": "train", "items": items}]},
+        data={"test_cases": 9, "stages": [] if items is None else [{**STAGE, "part": "train", "items": items}]},
         notes=[],
         models=list(rows) or [row("sasrec")],
         verdicts=[],

@@ -2,6 +2,16 @@
 
 from segue.experiment.results import ModelResult, Results, Slice
 
+PROTOCOL = {
+    "name": "session-next",
+    "hash": "0123456789ab",
+    "fingerprint": "f",
+    "headline": ["recall@20", "mrr@20"],
+    "ranking": {"candidates": "full", "ties": "served", "metrics": ["recall@20", "mrr@20"]},
+    "cases": {"targets": "every-next"},
+}
+"""What the readers of results take from a protocol."""
+
 
 def row(label: str, value: float, *, baseline: bool = False, **more: object) -> ModelResult:
     """A row with two metrics and an interval of the first one."""
@@ -22,9 +32,8 @@ def row(label: str, value: float, *, baseline: bool = False, **more: object) -> 
 
 def results(*rows: ModelResult, protocol: dict[str, object] | None = None, **more: object) -> Results:
     """A run whose optional fields are empty, but for those given."""
-    stage = {"step": "read", "part": "log", "why": "", "dropped": 0, "events": 1234, "first_time": None}
-    told = {"name": "session-next", "hash": "0123456789ab", "headline": ["recall@20", "mrr@20"]}
-    told |= {"ranking": {"candidates": "full"}, **(protocol or {})}
+    stage = {"step": "read", "part": "log", "why": "", "dropped": 0, "events": 1234, "items": 7, "first_time": None}
+    told = {**PROTOCOL, **(protocol or {})}
     return Results(
         segue="0.1.0",
         log="clicks",

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import PROTOCOL
 
 from segue.errors import ArtifactError
 from segue.experiment.comparison.case_values import CaseValues
 from segue.experiment.comparison.verdicts import OVERLAP, differences_of, run_pairs, verdicts_of
 from segue.experiment.results import Difference, Epoch, ModelResult, Results, Slice
+
+DATA = {"test_cases": 1, "stages": [{"step": "read", "part": "log", "dropped": 0, "events": 1, "items": 1}]}
 
 
 def row(label: str, value: float, half: float, *, baseline: bool) -> ModelResult:
@@ -98,8 +101,8 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
         segue="1",
         log="läden",
         seed=0,
-        protocol={"hash": "x"},
-        data={"steps": []},
+        protocol=PROTOCOL | {"headline": ["mrr@20"]},
+        data=DATA,
         notes=["n"],
         models=[row("m", 1 / 3, 0.1, baseline=False)],
         verdicts=[],
@@ -143,8 +146,8 @@ def test_what_is_no_number_is_written_as_null_and_read_as_nan(tmp_path: Path) ->
         segue="1",
         log="l",
         seed=0,
-        protocol={},
-        data={"length_mean": math.nan},
+        protocol=PROTOCOL | {"headline": ["mrr@20"]},
+        data={**DATA, "length_mean": math.nan},
         notes=[],
         models=[broken],
         verdicts=[],
@@ -158,7 +161,7 @@ def test_what_is_no_number_is_written_as_null_and_read_as_nan(tmp_path: Path) ->
     read += [model.validation["mrr@20"], model.curve[0].loss, model.slices[0].metrics["mrr@20"]]
     read += [difference.difference, *difference.interval, difference.p_value, difference.adjusted]
     assert all(map(math.isnan, read))
-    assert again.data == {"length_mean": None}
+    assert again.data == {**DATA, "length_mean": None}
 
 
 @pytest.mark.parametrize("metric", ["gini@20", "popularity@20", "mae"])

@@ -132,9 +132,9 @@ def test_files_are_read_as_recbole_reads_them(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1", "is not YAML"),
+        ("a: [1", "cannot be read: line"),
         ("- a", "must contain names and values, got list"),
-        ("1: 2", "must contain names and values"),
+        ("1: 2", "a name must be text, got '1'; quote it"),
     ],
 )
 def test_files_that_are_none_are_refused(tmp_path, text, message):

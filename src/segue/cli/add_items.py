@@ -8,6 +8,7 @@ import typer
 
 import segue
 from segue.cli import options
+from segue.cli.terminal import echo
 from segue.errors import ParameterError
 
 
@@ -48,13 +49,13 @@ def add_items(
         added = np.arange(before, len(grown.vocabulary)) + 1
         if not len(added):
             why = f"{artifact} already knows all items of {items}" if len(table) else f"{items} contains no items"
-            typer.echo(f"{why}; nothing was written.")
+            echo(f"{why}; nothing was written.")
             return
         path = grown.save(to)
     ways = Counter(grown.vocabulary.cold(added).values())
     noun = "item" if len(added) == 1 else "items"
-    typer.echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored like similar items,")
-    typer.echo(f"{ways['fallback']:,} without similar items and ranked last. Wrote {path}.")
+    echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored like similar items,")
+    echo(f"{ways['fallback']:,} without similar items and ranked last. Wrote {path}.")
 
 
 def _columns(by: str, model: "segue.Model", artifact: Path) -> list[str]:

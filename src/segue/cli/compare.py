@@ -11,7 +11,7 @@ from rich.text import Text
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import VisibleTable, echo, echo_json, terminal
 
 if TYPE_CHECKING:
     from segue.experiment.comparison.compare import ComparisonRow
@@ -42,7 +42,6 @@ def compare(
     segue compare runs/a/gru4rec runs/b/gru4rec runs/c --metric mrr@20
     """
     from segue.storage import check_file, write_text
-    from segue.strict_json import dumps
 
     if out is not None:
         check_file(out)
@@ -50,20 +49,20 @@ def compare(
     if out is not None:
         write_text(out, _markdown(found))
     if as_json:
-        typer.echo(dumps(found.model_dump(mode="json")))
+        echo_json(found.model_dump(mode="json"))
         return
     show_comparison(found)
     if out is not None:
-        typer.echo(f"\nWrote {out}.")
+        echo(f"\nWrote {out}.")
 
 
 def show_comparison(found: "segue.Comparison") -> None:
     """Print the table, and the significant differences in words."""
-    typer.echo(_title(found))
+    echo(_title(found))
     terminal().print(_table(found))
-    typer.echo()
+    echo()
     for line in found.lines:
-        typer.echo(line)
+        echo(line)
 
 
 def _title(found: "segue.Comparison") -> str:
@@ -78,7 +77,7 @@ def _title(found: "segue.Comparison") -> str:
 def _table(found: "segue.Comparison") -> Table:
     """Show one part per metric and hash, the best first."""
     head, parts = _cells(found)
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    table = VisibleTable(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     for place, name in enumerate(head):
         table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place == 0)
     for name, rows in parts:
@@ -90,16 +89,14 @@ def _table(found: "segue.Comparison") -> Table:
 
 
 def _markdown(found: "segue.Comparison") -> str:
+    from segue import markdown
+
     head, parts = _cells(found)
-    lines = [f"# {_title(found)}\n"]
+    lines = [f"# {markdown.escaped(_title(found))}\n"]
     for name, rows in parts:
-        table = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-        lines += [
-            f"## {name}\n",
-            *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table),
-            "",
-        ]
-    lines += [*(f"- {line}" for line in found.lines), "", _ABOUT]
+        cells = [[markdown.escaped(label), *values] for label, *values in rows]
+        lines += markdown.section(markdown.escaped(name), markdown.table(head, cells))
+    lines += [*(f"- {markdown.escaped(line)}" for line in found.lines), "", _ABOUT]
     return "\n".join(lines) + "\n"
 
 

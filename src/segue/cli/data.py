@@ -7,7 +7,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import echo, echo_json, terminal
 from segue.errors import ParameterError
 
 
@@ -34,7 +34,6 @@ def data(
     segue data yoochoose-clicks.dat --summary
     """
     from segue.cli.tables import statistics_tables, title
-    from segue.strict_json import dumps
 
     source = {"log": log, **log_options}
     if summary:
@@ -44,16 +43,16 @@ def data(
     statistics, findings = dataset.statistics(), segue.lint(dataset)
     if as_json:
         shown = {"protocol": dataset.describe(), "data": statistics, "notes": dataset.notes}
-        typer.echo(dumps({**shown, "findings": [finding.model_dump() for finding in findings]}))
+        echo_json({**shown, "findings": [finding.model_dump() for finding in findings]})
         return
     show_remarks(dataset, findings)
-    typer.echo(title(config.log_name, len(dataset.test), dataset.describe()))
+    echo(title(config.log_name, len(dataset.test), dataset.describe()))
     console = terminal()
     for table in statistics_tables(statistics["stages"], console.width):
         console.print(table)
     for stage in statistics["stages"]:
         if stage["dropped"]:
-            typer.echo(f"{stage['step']}, {stage['part']}: dropped {stage['why']}")
+            echo(f"{stage['step']}, {stage['part']}: dropped {stage['why']}")
 
 
 def _summarise(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None, *, as_json: bool) -> None:
@@ -63,7 +62,6 @@ def _summarise(source: Mapping[str, Any], protocol: str | None, settings: list[s
     from segue.experiment.prepared_data import read_log
     from segue.protocols.dataset import dataset_at
     from segue.protocols.summary import summarise
-    from segue.strict_json import dumps
 
     if dataset_at(source["log"]) is not None:
         raise ParameterError(
@@ -73,24 +71,24 @@ def _summarise(source: Mapping[str, Any], protocol: str | None, settings: list[s
     config = options.log_config(source, protocol, settings)
     found = summarise(read_log(config), config.protocol, config.set.get(PROTOCOL, {}))
     if as_json:
-        typer.echo(dumps({"log": config.log_name, **found.to_dict()}))
+        echo_json({"log": config.log_name, **found.to_dict()})
         return
     for note in found.notes:
-        typer.echo(f"· {note}")
-    typer.echo(f"{config.log_name}  ·  {found.protocol}")
+        echo(f"· {note}")
+    echo(f"{config.log_name}  ·  {found.protocol}")
     console = terminal()
     console.print(part_table({"train": found.train, "test, after filtering": found.test}))
     if found.shares:
         console.print(share_table(found.shares))
     for share, problem in found.problems.items():
-        typer.echo(f"! {share}: {problem}")
+        echo(f"! {share}: {problem}")
     if found.holds_out_validation:
-        typer.echo("Train includes the part that a run of this protocol holds out for validation.")
+        echo("Train includes the part that a run of this protocol holds out for validation.")
 
 
 def show_remarks(dataset: "segue.Dataset", findings: Sequence["segue.Finding"]) -> None:
     """Print notes on the preparation of a log, and findings of the linter."""
     for note in dataset.notes:
-        typer.echo(f"· {note}")
+        echo(f"· {note}")
     for finding in findings:
-        typer.echo(f"! {finding}")
+        echo(f"! {finding}")

@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import program, terminal
+from segue.cli.terminal import echo, program, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def demo(
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",
     ):
-        typer.echo(f"  {shlex.quote(program())} {command}")
+        echo(f"  {shlex.quote(program())} {command}")
 
 
 def _write_log(events: "segue.Events", folder: Path) -> tuple[str, str]:
@@ -116,5 +116,5 @@ def _show_recommendations(console: "Console", model: "segue.Model", visit: list[
     table = model.vocabulary.table
     names = dict(zip(table["item"], table["name"], strict=True))
     seen = " → ".join(names[item] for item in visit)
-    typer.echo(f"After {seen}:")
+    echo(f"After {seen}:")
     console.print(recommendation_table(model.recommend(visit, 5, exclude_seen=True), model.vocabulary))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import echo_json, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,11 +30,10 @@ def doctor(
     segue doctor runs/clicks-1 --json
     """
     from segue.doctor.checklist import examine
-    from segue.strict_json import dumps
 
     verdicts = examine(run)
     if as_json:
-        typer.echo(dumps({"run": str(run), "verdicts": [one.model_dump(mode="json") for one in verdicts]}))
+        echo_json({"run": str(run), "verdicts": [one.model_dump(mode="json") for one in verdicts]})
         return
     console, counts = terminal(), Counter(one.status for one in verdicts)
     console.print(_verdict_table(verdicts))

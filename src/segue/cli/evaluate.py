@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import echo, echo_json, terminal
 from segue.errors import ArtifactError, ParameterError
 
 
@@ -33,7 +33,6 @@ def evaluate(
     from segue.cli.tables import evaluation_table, title
     from segue.experiment.config import load_config
     from segue.experiment.prepared_data import read_log, with_prepared
-    from segue.strict_json import dumps
 
     facts = Artifact.read(options.model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
@@ -57,11 +56,11 @@ def evaluate(
     if as_json:
         shown = {"model": model.name, "hash": data.hash, "cases": len(data.test), "notes": notes}
         shown |= {"sampled": evaluation.sampled}
-        typer.echo(dumps({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence}))
+        echo_json({**shown, "metrics": evaluation.metrics, "confidence": evaluation.confidence})
         return
     for note in notes:
-        typer.echo(f"· {note}")
-    typer.echo(title(model.name, len(data.test), data.describe()))
+        echo(f"· {note}")
+    echo(title(model.name, len(data.test), data.describe()))
     terminal().print(evaluation_table(evaluation, data.protocol.decimals))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import echo, echo_json, terminal
 
 
 def explain(
@@ -24,17 +24,16 @@ def explain(
     segue explain recall
     """
     from segue.explain.catalogue import CHAPTERS, find
-    from segue.strict_json import dumps
 
     if topic is None:
         if as_json:
-            typer.echo(dumps({chapter.title: {one.name: one.title for one in chapter.topics} for chapter in CHAPTERS}))
+            echo_json({chapter.title: {one.name: one.title for one in chapter.topics} for chapter in CHAPTERS})
             return
         _list()
         return
     found = find(topic)
     if as_json:
-        typer.echo(dumps(found.to_dict()))
+        echo_json(found.to_dict())
         return
     console, text = terminal(), found.markdown()
     if console.is_terminal:
@@ -42,15 +41,15 @@ def explain(
 
         console.print(Markdown(text, code_theme="ansi_dark"))
     else:
-        typer.echo(text, nl=False)
+        echo(text.rstrip("\n"))
 
 
 def _list() -> None:
     from segue.explain.catalogue import CHAPTERS
 
     for chapter in CHAPTERS:
-        typer.echo(chapter.title)
+        echo(chapter.title)
         for topic in chapter.topics:
-            typer.echo(f"  {topic.name:<28} {topic.title}")
-        typer.echo()
-    typer.echo("To read one: segue explain TOPIC")
+            echo(f"  {topic.name:<28} {topic.title}")
+        echo()
+    echo("To read one: segue explain TOPIC")

@@ -7,7 +7,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import interruptible, program
+from segue.cli.terminal import echo, interruptible, program
 from segue.errors import ParameterError
 
 
@@ -92,10 +92,10 @@ def _show(folder: Path) -> None:
 
     artifact = Artifact.read(folder)
     data = artifact.about["data"]
-    typer.echo(
+    echo(
         f"{artifact.model}: trained on the whole log, {data['events']:,} events of {data['sessions']:,} sessions on "
         f"{data['items']:,} items" + (f", until {data['last_time']}" if data["last_time"] else "")
     )
     for stage, one in artifact.about["epochs"].items():
-        typer.echo(f"{stage}: {one['epochs']} epochs ({one['why']})")
-    typer.echo(f"Wrote {folder}. To use it: {program()} recommend {folder} --items ...")
+        echo(f"{stage}: {one['epochs']} epochs ({one['why']})")
+    echo(f"Wrote {folder}. To use it: {program()} recommend {folder} --items ...")

@@ -1,6 +1,7 @@
 """Entry point: the table of commands, and errors as messages with exit codes."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -8,7 +9,17 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from segue.cli.streams import (
+    Closed,
+    Interrupted,
+    discard_output,
+    finish_output,
+    interrupted,
+    prepare_streams,
+    system_errors,
+)
 from segue.errors import SegueError
+from segue.printable import visible
 
 COMMANDS = {
     "demo": "Train and compare models on a generated web shop, and get recommendations of the best one.",
@@ -38,6 +49,14 @@ _MARKUP: Final = "rich"  # Keeps the lines of the examples; the help has no brac
 
 class _LazyGroup(TyperGroup):
     """A group that imports the module of a command only when the command or its help is called."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with system_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with system_errors():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
@@ -82,11 +101,22 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; errors of segue end with one message and exit code 2."""
+    """Run the command line; errors of segue end with one message and exit code 2, Ctrl-C with 130."""
+    prepare_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            finish_output()
+    except Closed:
+        discard_output()
+        sys.exit(0)
     except SegueError as error:
-        for note in getattr(error, "__notes__", ()):
-            typer.echo(f"· {note}", err=True)
-        typer.secho(f"error: {error}", err=True, fg="red", bold=True)
+        with suppress(OSError):
+            for note in getattr(error, "__notes__", ()):
+                typer.echo(f"· {visible(note)}", err=True)
+            typer.secho(f"error: {visible(str(error))}", err=True, fg="red", bold=True)
+        discard_output()
         sys.exit(2)
+    except (KeyboardInterrupt, Interrupted):
+        interrupted()

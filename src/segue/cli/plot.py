@@ -7,7 +7,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import echo, echo_json, terminal
 
 if TYPE_CHECKING:
     from segue.embeddings.plot import EmbeddingPlot
@@ -48,7 +48,6 @@ def plot(
     from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
     from segue.storage import check_file
-    from segue.strict_json import dumps
     from segue.validation import build
 
     given: dict[str, Any] = {
@@ -74,10 +73,10 @@ def plot(
         plotted = segue.plot(segue.load(folder), items=table, progress=progress, **given)
     written = [plotted.write(path) for path in files]
     if as_json:
-        typer.echo(dumps({**plotted.to_dict(), "written": [str(path) for path in written]}))
+        echo_json({**plotted.to_dict(), "written": [str(path) for path in written]})
         return
     _show(plotted)
-    typer.echo(f"Wrote {', '.join(map(str, written))}.")
+    echo(f"Wrote {', '.join(map(str, written))}.")
 
 
 def _show(plotted: "EmbeddingPlot") -> None:
@@ -86,13 +85,13 @@ def _show(plotted: "EmbeddingPlot") -> None:
 
     console = terminal()
     for note in plotted.notes:
-        typer.echo(f"· {note}")
+        echo(f"· {note}")
     for fact in plotted.summary():
-        typer.echo(fact)
+        echo(fact)
     console.print(component_table(plotted.components))
     if plotted.neighbours is not None:
         console.print(item_table(plotted.neighbours))
     for warning in plotted.warnings:
-        typer.echo(f"! {warning}")
+        echo(f"! {warning}")
     if plotted.caption:
-        typer.echo(plotted.caption)
+        echo(plotted.caption)

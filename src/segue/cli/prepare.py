@@ -7,7 +7,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import interruptible, program
+from segue.cli.terminal import echo, interruptible, program
 from segue.errors import ParameterError
 
 
@@ -47,10 +47,10 @@ def prepare(
         config, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=config.log_name, items=config.items).save(out)
     show_remarks(dataset, segue.lint(dataset))
-    typer.echo(title(config.log_name, len(dataset.test), dataset.describe()))
+    echo(title(config.log_name, len(dataset.test), dataset.describe()))
     train = dataset.train
-    typer.echo(
+    echo(
         f"Saved the data set to {out}: {len(train.items):,} training events in {len(train):,} sessions on "
         f"{len(dataset.vocabulary):,} items."
     )
-    typer.echo(f"To train on it: {program()} run {out}")
+    echo(f"To train on it: {program()} run {out}")

@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import terminal
+from segue.cli.terminal import echo, echo_json, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def recommend(
     from segue.charts import checked_picture
     from segue.cli.tables import attention_tables, recommendation_table
     from segue.storage import check_file
-    from segue.strict_json import dumps
 
     session, values = _session(items, item or []), _context(context or [])
     if out is not None and not explain:
@@ -86,7 +85,7 @@ def recommend(
     if out is not None and attention is not None:
         attention.write(out)
     if as_json:
-        typer.echo(dumps({**asdict(answer), **({} if attention is None else {"attention": attention.to_dict()})}))
+        echo_json({**asdict(answer), **({} if attention is None else {"attention": attention.to_dict()})})
         return
     terminal().print(recommendation_table(answer, vocabulary))
     if attention is not None:
@@ -94,13 +93,13 @@ def recommend(
             terminal().print(table)
     for unknown in answer.unknown:
         guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.did_you_mean(str(unknown))
-        typer.echo(f"Ignored, as it is not in the training data: '{unknown}'{guess}")
+        echo(f"Ignored, as it is not in the training data: '{unknown}'{guess}")
     if answer.cold:
-        typer.echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")
+        echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")
     if answer.source == "popularity":
-        typer.echo("No item of the session is known: these are the most popular items.")
+        echo("No item of the session is known: these are the most popular items.")
     if out is not None:
-        typer.echo(f"Wrote {out}.")
+        echo(f"Wrote {out}.")
 
 
 def _attention(model: "Model", session: list[str], context: dict[str, Any]) -> "SessionAttention":

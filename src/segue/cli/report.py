@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from segue.cli.terminal import echo
+
 
 def report(run: Annotated[Path, typer.Argument(help="Folder of a run, or its results.json.")]) -> None:
     """Write report.md and report.html of a run again, from its results.json.
@@ -19,4 +21,4 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, or its res
 
     folder = run.parent if run.name == RESULTS else run
     write_reports(Results.read(folder / RESULTS), folder)
-    typer.echo(f"Wrote {folder / REPORT} and {folder / PAGE}.")
+    echo(f"Wrote {folder / REPORT} and {folder / PAGE}.")

@@ -11,8 +11,9 @@ from typer.core import TyperCommand
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import again, interruptible, program, terminal
+from segue.cli.terminal import again, echo, interruptible, program, terminal
 from segue.errors import ParameterError
+from segue.printable import short
 
 if TYPE_CHECKING:
     from segue.experiment.config import RunConfig
@@ -138,13 +139,13 @@ def run(
         _show_next(results, run_config, folder)
         return
     show_comparison(segue.compare(*folders.values()))
-    typer.echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
+    echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
 
 
 def _seeds(texts: list[str]) -> list[int]:
     given = options.split_names(texts)
-    if not all(name.isascii() and name.isdigit() for name in given) or len(set(given)) < len(given):
-        raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got '{','.join(texts)}'")
+    if not all(name.isascii() and name.isdigit() and len(name) < 19 for name in given) or len(set(given)) < len(given):
+        raise ParameterError(f"--seeds: must be different whole numbers such as 0,1,2, got {short(','.join(texts))}")
     return [int(name) for name in given]
 
 
@@ -154,9 +155,9 @@ def show(results: "Results", folder: Path) -> None:
     from segue.evaluation.linter.checks import LOG
     from segue.experiment.run_folder import PAGE, REPORT, RESULTS
 
-    typer.echo(title(results.log, results.data["test_cases"], results.protocol))
+    echo(title(results.log, results.data["test_cases"], results.protocol))
     for finding in results.doubts():
-        typer.echo(f"! {finding}")
+        echo(f"! {finding}")
     console, decimals = terminal(), results.protocol.get("decimals", 4)
     console.print(leaderboard(results.models, results.protocol["headline"], decimals))
     metrics = results.protocol["ranking"]["metrics"]
@@ -164,21 +165,21 @@ def show(results: "Results", folder: Path) -> None:
         for table in metric_tables(results.models, metrics, console.width, decimals):  # As RecBole prints them.
             console.print(table)
     for verdict in results.verdicts:
-        typer.echo(f"! {verdict}")
+        echo(f"! {verdict}")
     for finding in results.further_findings():
         if finding.subject != LOG:  # Findings about the log were printed before the first training.
-            typer.echo(f"! {finding}")
+            echo(f"! {finding}")
     for row in results.models:
         for note in (*row.notes, *([row.ties] if row.ties and not row.baseline else [])):
-            typer.echo(f"{row.label}: {note}")
-    typer.echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
+            echo(f"{row.label}: {note}")
+    echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
 def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
     """Name the best model, and the command that trains it for production."""
     best, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
     command = shlex.join([*program().split(), "fit", str(config.log), "--like", str(folder / best.label)])
-    typer.echo(f"Best by {metric}: {best.label}. To train it on the whole log: {command}")
+    echo(f"Best by {metric}: {best.label}. To train it on the whole log: {command}")
 
 
 def _load_config(config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]) -> "RunConfig":

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
+from segue.cli.terminal import VisibleTable
 from segue.parameters import describe, typed
 from segue.spaces import spaces_of
 
@@ -40,7 +41,7 @@ _COMPONENTS, _METADATA = 5, 6
 
 def plain_table(*columns: Column | str) -> Table:
     """Return an empty table in the one style of the command line."""
-    return Table(*columns, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    return VisibleTable(*columns, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def _right(*names: str) -> list[Column]:

@@ -6,14 +6,65 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from segue.cli.streams import INTERRUPTED
+from segue.printable import visible, visible_json
 
 
 def terminal() -> Console:
-    """Return a console that prints text verbatim: item names may contain brackets and colons."""
-    return Console(markup=False, emoji=False, highlight=False)
+    """Return a console that prints text verbatim, item names with brackets and colons too, but no control characters.
+
+    The tables it prints are ``VisibleTable``.
+    """
+    return _Console(markup=False, emoji=False, highlight=False)
+
+
+class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print tables, and texts made visible."""
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+class VisibleTable(Table):
+    """A table whose cells show control and bidi characters as escapes."""
+
+    def __init__(self, *headers: Column | str, **options: Any) -> None:
+        super().__init__(*headers, **options)
+        for column in self.columns:
+            column.header = _visible_cell(column.header)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row."""
+        super().add_row(*map(_visible_cell, cells), **options)
+
+    def add_column(self, header: Any = "", *others: Any, **options: Any) -> None:
+        """Add a column."""
+        super().add_column(_visible_cell(header), *others, **options)
+
+
+def _visible_cell(cell: Any) -> Any:
+    if isinstance(cell, Text):
+        shown = visible(cell.plain)
+        return cell if shown == cell.plain else Text(shown, style=cell.style)
+    return visible(cell) if isinstance(cell, str) else cell
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print a line with its control and bidi characters made visible."""
+    typer.echo(visible(text), err=err)
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON, whose control and bidi characters are escapes of JSON."""
+    from segue.strict_json import dumps
+
+    typer.echo(visible_json(dumps(value)))
 
 
 def program() -> str:
@@ -34,5 +85,5 @@ def interruptible(then: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; {then}", err=True)
-        raise typer.Exit(130) from None
+        echo(f"interrupted; {then}", err=True)
+        raise typer.Exit(INTERRUPTED) from None

@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.terminal import again, interruptible, program, terminal
+from segue.cli.terminal import again, echo, interruptible, program, terminal
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ def _show(result: "TuningResult", log: str | None) -> None:
     from segue.cli.tables import trial_table
 
     terminal().print(trial_table(result.ranked()[:_SHOWN], result.metric))
-    typer.echo(f"{result.counts()}.")
+    echo(f"{result.counts()}.")
     if result.importance:
         shares = (f"{name} {share:.0%}" for name, share in list(result.importance.items())[:_SHOWN])
-        typer.echo(f"Importance: {', '.join(shares)}.")
-    typer.echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:\n")
+        echo(f"Importance: {', '.join(shares)}.")
+    echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:\n")
     command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
-    typer.echo(f"  {shlex.join([program(), *command])}")
+    echo(f"  {shlex.join([program(), *command])}")

@@ -1,6 +1,5 @@
 """A finished run, as its folder contains it; nothing is trained or evaluated again."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from segue.evaluation.linter.checks import Finding
 from segue.evaluation.linter.results import lint_results
 from segue.experiment.results import Epoch, ModelResult, Results
 from segue.experiment.run_folder import ENVIRONMENT, RESULTS
+from segue.strict_json import loads
 
 _OF_SEED = re.compile(r"seed-\d+")
 
@@ -92,7 +92,7 @@ class FinishedRun:
 
 def _environment(folder: Path) -> Mapping[str, Any] | None:
     try:
-        content = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+        content = loads((folder / ENVIRONMENT).read_bytes())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segue.charts import CONFIG, vl_convert
+from segue.charts import CONFIG, libraries
 from segue.embeddings.colours import NumericColours
 from segue.embeddings.panels import cumulative_chart, domains_of, interactive, map_layers, share_chart
 from segue.embeddings.plot_data import PlotData
 from segue.embeddings.vectors import K, nearest_neighbours
+from segue.printable import visible, visible_all
 from segue.storage import write_text
 from segue.strict_json import dumps
 
@@ -45,13 +46,13 @@ def page(plot: PlotData) -> str:
     """Return the page as HTML."""
     hint = _HINT + ("" if isinstance(plot.colours, NumericColours) else _LEGEND_HINT)
     parts = {
-        "title": escape(f"{plot.model} · {plot.total:,} items"),
+        "title": _escaped(f"{plot.model} · {plot.total:,} items"),
         "facts": _list_items(plot.summary()),
-        "hint": escape(hint) if plot.projections else "",
-        "caption": escape(plot.caption),
+        "hint": _escaped(hint) if plot.projections else "",
+        "caption": _escaped(plot.caption),
         "warnings": _list_items(plot.warnings),
         "notes": _list_items(plot.notes),
-        "content": embedded(_content(plot)),
+        "content": embedded(visible_all(_content(plot))),
         "libraries": _libraries(),
     }
     # In one pass, so that a name such as {{content}} stays a name.
@@ -132,11 +133,14 @@ def _rounded(values: Any, digits: int = 5) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values]
 
 
+def _escaped(text: str) -> str:
+    return escape(visible(text))
+
+
 def _list_items(texts: Iterable[str]) -> str:
-    return "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return "".join(f"<li>{_escaped(text)}</li>" for text in texts)
 
 
 def _libraries() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script, which takes seconds to bundle."""
-    bundle: str = vl_convert().javascript_bundle()
-    return re.sub(r"</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)
+    """Return the scripts of the page."""
+    return re.sub(r"</(?=script)", r"<\\/", libraries(), flags=re.IGNORECASE)

@@ -5,15 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from segue import strict_yaml
 from segue.errors import ParameterError
 from segue.parameters import merge, nested
+from segue.printable import short
 from segue.validation import build
 
 PROTOCOL = "protocol"
 """Prefix of the parameters of the protocol, in addition to the names of the models."""
+
+
+_MAX_PARTS = 10
+"""Parts of the name of a parameter."""
 
 
 class RunConfig(BaseModel):
@@ -88,7 +93,7 @@ def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
     for entry in (part for text in assignments for part in re.split(r",(?=[^,=]*=)", text)):
         name, separator, value = entry.partition("=")
         if not (separator and name.strip() and value.strip()):
-            raise ParameterError(f"{option}: must be name=value, got '{entry}'")
+            raise ParameterError(f"{option}: must be name=value, got {short(entry)}")
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -106,8 +111,8 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     for entry in settings:
         name, separator, text = entry.partition("=")
         path = name.strip().split(".")
-        if not separator or len(path) < 2 or not all(path):
-            raise ParameterError(f"--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got '{entry}'")
+        if not separator or not 2 <= len(path) <= _MAX_PARTS or not all(path):
+            raise ParameterError(f"--set: must be OWNER.NAME=VALUE such as gru4rec.hidden_size=128, got {short(entry)}")
         found[".".join(path)] = _yaml_value(entry, text)
     return nested(found)
 
@@ -116,20 +121,20 @@ def _yaml_value(entry: str, text: str) -> Any:
     if text.strip().lower() == "none":
         return None
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParameterError(f"--set: the value in '{entry}' cannot be read; quote it if it is text") from error
+        return strict_yaml.loads(text)
+    except ValueError as error:
+        raise ParameterError(f"--set: the value in {short(entry)} cannot be read: {error}") from error
 
 
 def _read_yaml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = strict_yaml.read(path)
     except OSError as error:
         raise ParameterError(f"--config: {path} cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--config: {path} is not YAML: {error}") from error
+    except ValueError as error:
+        raise ParameterError(f"--config: {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ParameterError(f"--config: {path} must contain names and values, got {type(content).__name__}")
     return content

@@ -18,6 +18,9 @@ from segue.training.runtime import Runtime
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
 """Trained in every run unless they are turned off; so is popularity in the last days, where the log has times."""
 
+_SHOWN = 20
+"""Owners of parameters that a message names; the others are counted."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -107,14 +110,14 @@ def check_specs(specs: Sequence[ModelSpec], train: Sessions) -> None:
 
 def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:
     """Return a message for each owner of parameters that this run does not train."""
-    known = set(model_names())
-    return [
+    known, unused = set(model_names()), [owner for owner in owners if owner not in names]
+    problems = [
         f"{option}: {owner} {remedy}"
         if owner in known
         else f"{option}: {UnknownNameError('model', owner, known | set(names))}"
-        for owner in owners
-        if owner not in names
+        for owner in unused[:_SHOWN]
     ]
+    return [*problems, *([f"{option}: ... and {len(unused) - _SHOWN:,} more"] if len(unused) > _SHOWN else [])]
 
 
 def _raise(problems: Sequence[str]) -> None:

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from segue.errors import ArtifactError
 from segue.evaluation.linter.checks import LOG, Finding
+from segue.experiment.results_check import check_content, problem_of
 from segue.metrics import order_key
 from segue.protocols.protocol import check_nested
 from segue.storage import write_text
-from segue.strict_json import Number, dumps
+from segue.strict_json import Number, dumps, loads
 
 _IN_VERDICTS = frozenset({"loses-to-baseline"})
 _OF_FACTORISATIONS = frozenset({"train_auc", "skipped"})
@@ -222,8 +223,17 @@ class Results(BaseModel):
         if not path.is_file():
             raise ArtifactError(f"{path}: does not exist; name the folder of a run that has ended")
         try:
-            results = cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path}: is not a results file of segue, or is damaged") from error
-        check_nested(results.protocol, path)
+            content = loads(path.read_bytes())
+            results = cls.model_validate(content)
+            check_nested(results.protocol, path)
+            check_content(results.protocol, results.data, {row.label: row.metrics for row in results.models})
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
+        except ArtifactError:
+            raise
+        except ValueError as error:
+            raise ArtifactError(
+                f"{path}: is not a results file of segue, or is damaged ({problem_of(error)}); copy the run again, or "
+                "repeat it"
+            ) from error
         return results

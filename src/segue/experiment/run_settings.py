@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from segue.data.fingerprint import fingerprint
 from segue.errors import InputError, ParameterError
 from segue.experiment.config import RunConfig
@@ -53,13 +55,25 @@ def read_settings(out: Path, kind: FolderKind = RUN) -> dict[str, Any] | None:
         if all(kind_of(out / name) is Kind.NOTHING for name in kind.parts):
             return None
     try:
-        content = read_marker(out / SETTINGS, kind.noun) or {}
-        return {"run": dict(content["run"]), "models": dict(content["models"])}
-    except (ValueError, KeyError, TypeError) as error:
+        return _Settings.model_validate(read_marker(out / SETTINGS, kind.noun) or {}).model_dump()
+    except ValueError as error:
         raise ParameterError(
             f"{out}: contains a {kind.noun} whose settings are unknown ({SETTINGS} is missing or damaged); "
             "choose another folder"
         ) from error
+
+
+class _Run(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    protocol: dict[str, Any] = {}
+
+
+class _Settings(BaseModel):
+    """The settings in run.json."""
+
+    run: _Run
+    models: dict[str, dict[str, Any]]
 
 
 def check_same(out: Path, started: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

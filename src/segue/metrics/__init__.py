@@ -47,6 +47,9 @@ DEFAULT_METRICS = (
 """Metrics measured by default."""
 
 
+_MAX_DIGITS = 10
+
+
 @dataclass(frozen=True)
 class MetricName:
     """A metric and its cut-off, as in ``recall@20``.
@@ -74,7 +77,7 @@ class MetricName:
             raise ParameterError(f"metric '{text}': {name} has no cut-off, got '{cutoff}'; write {name}")
         if not at and name in (*OPTIONAL_CUTOFF, *_NO_CUTOFF):
             return cls(name, math.inf)
-        if not (cutoff.isascii() and cutoff.isdigit() and int(cutoff) >= 1):
+        if not (cutoff.isascii() and cutoff.isdigit() and len(cutoff) < _MAX_DIGITS and int(cutoff) >= 1):
             raise ParameterError(
                 f"metric '{text}': the cut-off must be a whole number of at least 1, got '{cutoff}'; "
                 f"write for example {name}@20"

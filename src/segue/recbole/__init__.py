@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from segue import strict_yaml
 from segue.errors import ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.parameters import merge, typed
@@ -140,7 +139,7 @@ def _typed(value: Any) -> Any:
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(strict_yaml.StrictLoader):
     """Reads 1e-3 as a number, as RecBole does; plain PyYAML reads it as text."""
 
 
@@ -161,11 +160,11 @@ def _read_files(paths: Sequence[Path]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+        content = strict_yaml.read(path, _Loader)
     except OSError as error:
         raise ParameterError(f"--recbole: {path} cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"--recbole: {path} is not YAML: {error}") from error
-    if not isinstance(content, dict | None) or not all(isinstance(name, str) for name in content or {}):
+    except ValueError as error:
+        raise ParameterError(f"--recbole: {path} cannot be read: {error}") from error
+    if not isinstance(content, dict | None):
         raise ParameterError(f"--recbole: {path} must contain names and values, got {type(content).__name__}")
     return content or {}

@@ -10,6 +10,7 @@ from segue.data.readers.folder import PART_NAMES
 from segue.data.readers.public_logs import find_log
 from segue.errors import ParameterError
 from segue.parameters import typed
+from segue.printable import short
 from segue.recbole.models import Kind
 from segue.recbole.settings import Given
 
@@ -135,7 +136,11 @@ def _loaded(given: Given) -> set[str] | None:
     if not isinstance(columns, Mapping) or "inter" not in columns:
         raise ParameterError(f"load_col: must name the columns of inter, got {typed(columns)}")
     listed = columns["inter"]
-    return None if listed in ("*", None) else set(listed)
+    if listed in ("*", None):
+        return None
+    if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+        raise ParameterError(f"load_col.inter: must be a list of columns, got {short(listed)}")
+    return set(listed)
 
 
 def _check_form(given: Given) -> None:

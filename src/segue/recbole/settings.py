@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from segue.errors import ParameterError
 from segue.parameters import typed
+from segue.printable import short
 
 Fate = Literal["honoured", "no effect", "not honoured"]
 
@@ -230,12 +231,43 @@ class Given:
         return name in self._values
 
     def take(self, name: str, default: Any = None) -> Any:
-        """Return a setting: the value of the files, else ``default``, else RecBole's default."""
+        """Return a setting: the value of the files, else ``default``, else RecBole's default.
+
+        Raises:
+            ParameterError: the value is of another type than RecBole's default.
+        """
         self._taken.add(name)
         if name in self._values:
+            _check_type(name, self._values[name])
             return self._values[name]
         return SETTINGS[name].default if default is None else default
 
     def left(self) -> dict[str, Any]:
         """Return the settings of the files that were not used."""
         return {name: value for name, value in self._values.items() if name not in self._taken}
+
+
+_MAPPINGS = ("val_interval", "eval_args.mode")
+_COUNTS = ("eval_step", "stopping_step", "metric_decimal_place")
+"""Settings whose value may be names and values."""
+_TEXTS = ("model", "dataset", "loss_type")
+"""Settings without a default that are text."""
+
+
+def _check_type(name: str, value: Any) -> None:
+    default = SETTINGS[name].default
+    if name in _MAPPINGS and (value is None or isinstance(value, Mapping)):
+        return
+    rule, valid = "", True
+    if name in _TEXTS or isinstance(default, str):
+        rule, valid = "text", value is None or isinstance(value, str if name == "model" else str | int | float)
+    elif isinstance(default, bool):
+        rule, valid = "true or false", value is None or isinstance(value, bool)
+    elif name in _COUNTS:
+        rule, valid = "an integer", isinstance(value, int)
+    elif isinstance(default, list):
+        rule, valid = "a list", isinstance(value, list | tuple | str | int | None)
+    elif name in _MAPPINGS:
+        rule, valid = "names and values", False
+    if not valid:
+        raise ParameterError(f"{name}: must be {rule}, as in RecBole, got {short(value)}")

@@ -109,7 +109,7 @@ class Runtime:
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             device = torch.device(self.device)
-            torch.empty(0, device=device)
+            torch.zeros(1, device=device).item()  # The device meta has no values.
         except (RuntimeError, AssertionError) as error:
             known = ["'auto'", "'cpu'", *(f"'cuda:{number}'" for number in range(torch.cuda.device_count()))]
             why = "" if torch.cuda.is_available() else ", which has no GPU that torch can use"

@@ -1,13 +1,15 @@
 """The files of a search: trials.csv, best.yaml, report.md, and charts."""
 
+import logging
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
+from segue import strict_yaml
 from segue.charts import BLUE, CONFIG, GREY, INK, ORANGE, VERMILION, Spec, padded_domain, whole_ticks, write_chart
+from segue.errors import ChartError
 from segue.experiment.run_folder import REPORT
 from segue.markdown import section, table
 from segue.parameters import typed
@@ -15,6 +17,8 @@ from segue.storage import replacing_file, write_text
 from segue.tuning.objective import Objective
 from segue.tuning.result import TrialRecord, TuningResult
 from segue.tuning.study import BEST, HISTORY, IMPORTANCE, TRIALS
+
+logger = logging.getLogger(__name__)
 
 _SHOWN = 10
 """Trials in the report; trials.csv has all."""
@@ -32,7 +36,10 @@ def write_result(objective: Objective, result: TuningResult) -> None:
         trial_table(result).write_csv(scratch)
     write_text(result.folder / BEST, best_yaml(result))
     write_text(result.folder / REPORT, markdown(objective, result))
-    write_charts(result)
+    try:
+        write_charts(result)
+    except ChartError as error:
+        logger.warning("%s; the other files are written", error)
 
 
 def trial_table(result: TuningResult) -> pl.DataFrame:
@@ -58,8 +65,7 @@ def best_yaml(result: TuningResult) -> str:
     content = result.run_config.model_dump(mode="json", exclude_defaults=True, exclude={"log", "baselines", "track"})
     return (
         f"# Trial {result.best.number} of {len(result.trials)}: {result.metric} {result.best.value:.4f} on the "
-        f"validation part.\n# segue run LOG --config {BEST}\n"
-        + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        f"validation part.\n# segue run LOG --config {BEST}\n" + strict_yaml.dumps(content)
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER, Unit
 from segue.data.ingest.problems import Problems, Source
 from segue.errors import UnknownNameError
+from segue.printable import listed
 
 COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
     SESSION: ("session", "session_id", "sid", "visit", "visit_id", "user_session"),
@@ -29,6 +30,8 @@ COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
     TYPE: ("type", "event_type", "event", "action", "behavior", "behaviour", "behavior_type"),
 }
 """Common column names by role; case, spaces, ``_``, ``-`` and ``.`` are ignored: ``SessionId`` is ``session_id``."""
+
+_LONG_NAME, _MAX_DIGITS = 60, 10
 
 _MAY_REPEAT = (PART, RATING, TYPE)
 """Roles for which the first alias wins if several columns match; the others remain features."""
@@ -103,33 +106,43 @@ def find_column(names: Sequence[str], role: str, given: Mapping[str, str], sourc
 
 def columns_for(role: str, names: Sequence[str]) -> list[str]:
     """Return the columns with an alias of a role, best alias first."""
-    aliases = [_normalize(name) for name in COLUMN_ALIASES[role]]
-    found = [name for name in names if _normalize(name) in aliases]
-    return sorted(found, key=lambda name: aliases.index(_normalize(name)))
+    ranks = _ALIAS_RANKS[role]
+    found = [(ranks[key], name) for name in names if (key := _normalize(name)) in ranks]
+    return [name for _, name in sorted(found, key=lambda one: one[0])]
 
 
 def is_alias(name: str, role: str | None = None) -> bool:
     """Whether a name is a common column name of a role, or of any; a session may be called like a user."""
     roles = COLUMN_ALIASES if role is None else (SESSION, USER) if role in (SESSION, USER) else (role,)
-    return any(columns_for(one, [name]) for one in roles if one in COLUMN_ALIASES)
+    key = _normalize(name)
+    return any(key in _ALIAS_RANKS[one] for one in roles if one in _ALIAS_RANKS)
 
 
 def quoted(names: Sequence[str]) -> str:
-    """Format names as ``'a', 'b'``."""
-    return ", ".join(f"'{name}'" for name in names)
+    """Format names as ``'a', 'b'``; of many only the first."""
+    return listed([f"'{name}'" for name in names])
 
 
 def _is_number_of(name: str, names: Sequence[str]) -> bool:
     """Whether a column is given by its number."""
-    return name not in names and name.isdigit() and 0 < int(name) <= len(names)
+    return name not in names and name.isdecimal() and len(name) < _MAX_DIGITS and 0 < int(name) <= len(names)
 
 
 def how_to_choose(role: str, name: str) -> str:
-    """Say how to choose a column, as commands that can be pasted."""
+    """Say how to choose a column, as commands that can be pasted; a long name by its number, the first."""
+    name = name if len(name) <= _LONG_NAME else "1"
     return (
         f"say which one it is, for example columns={{'{role}': {name!r}}} or --columns {shlex.quote(f'{role}={name}')}"
     )
 
 
 def _normalize(name: str) -> str:
-    return re.sub(r"[\s_.-]", "", name).lower()
+    return _IGNORED.sub("", name).lower()
+
+
+_IGNORED = re.compile(r"[\s_.-]")
+_ALIAS_RANKS = {
+    role: {_normalize(alias): rank for rank, alias in reversed(list(enumerate(aliases)))}
+    for role, aliases in COLUMN_ALIASES.items()
+}
+"""Rank of each alias among those of its role."""

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from segue.data.ingest.values import ParsedColumn
+from segue.data.ingest.values import ParsedColumn, out_of_range
 from segue.errors import LogError
+from segue.printable import short
 
 MAX_SHOWN = 5
 """Rows and values listed in a message; the others are counted."""
@@ -90,7 +92,7 @@ class Problems:
             raw: its values in the source.
         """
         if len(column.invalid):
-            shown = dict.fromkeys(repr(value) for value in raw.gather(column.invalid[:MAX_SHOWN]).to_list())
+            shown = dict.fromkeys(map(short, _as_python(raw.gather(column.invalid[:MAX_SHOWN]))))
             self.add(
                 f"{self.source.describe_rows(column.invalid)}, column '{raw.name}': {column.rule}, "
                 f"got {', '.join(shown)}; {column.remedy}"
@@ -105,3 +107,10 @@ class Problems:
         """
         if self.found:
             raise LogError("\n".join(self.found))
+
+
+def _as_python(values: pl.Series) -> list[Any]:
+    """Return values; dates that Python cannot hold as the numbers that they are stored as."""
+    if values.dtype in (pl.Duration, pl.Time) or len(out_of_range(values)):
+        values = values.to_physical()
+    return values.to_list()

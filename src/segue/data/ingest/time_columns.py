@@ -13,6 +13,8 @@ _STEPS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000)
 """Microseconds of a day, an hour, a minute, a second and a millisecond."""
 _SAMPLE = 100
 _LARGE_SAMPLE = 10_000
+_MAX_FEATURES = 200
+"""Columns that are looked at; a log with more of them has no forgotten time among the others."""
 _MISSING = 0.05
 """Share of rows without a value that a column of times may have: blank lines are among them."""
 _TWO_DAYS = pl.duration(days=2)
@@ -60,7 +62,7 @@ def unused_times(features: Sequence[pl.Series], times: pl.Series | None) -> list
     if step is not None and step < _STEPS[0]:
         return []
     warnings = []
-    for raw in features:
+    for raw in features[:_MAX_FEATURES]:
         if not _holds_times(parse_times(raw.head(_SAMPLE))):
             continue
         column = parse_times(raw.gather_every(1 + len(raw) // _LARGE_SAMPLE))

@@ -27,8 +27,10 @@ from segue.data.ingest.time_formats import (
     recognize,
 )
 from segue.data.ingest.values import (
+    IN_RANGE,
     ParsedColumn,
     from_decimal_commas,
+    out_of_range,
     remove_missing,
     rows_where,
     text_to_numbers,
@@ -55,8 +57,17 @@ def parse_times(raw: pl.Series, time_format: str | None = None) -> ParsedColumn:
         raw: the column.
         time_format: a name of ``time_formats.NAMES`` or strptime codes; detected if None.
     """
+    if raw.dtype in (pl.Datetime, pl.Date) and len(odd := out_of_range(raw)):
+        return ParsedColumn(raw, odd, IN_RANGE)
+    column = _parse(raw, time_format)
+    if column.values.dtype == TIME_DTYPE and not len(column.invalid):
+        column = replace(column, invalid=out_of_range(column.values), rule=IN_RANGE)
+    return _with_odd_years(column) if time_format is None and not raw.dtype.is_numeric() else column
+
+
+def _parse(raw: pl.Series, time_format: str | None) -> ParsedColumn:
     if raw.dtype in (pl.Datetime, pl.Date):
-        return _with_odd_years(_from_dates(raw, time_format))
+        return _from_dates(raw, time_format)
     if raw.dtype.is_numeric():
         return _from_numbers(raw, time_format)
     if raw.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -68,7 +79,7 @@ def parse_times(raw: pl.Series, time_format: str | None = None) -> ParsedColumn:
     if found is None:
         present = remove_missing(text)
         found = _from_text(present) or _from_other_text(present)
-    return _with_odd_years(found)
+    return found
 
 
 def _with_odd_years(column: ParsedColumn) -> ParsedColumn:
@@ -228,7 +239,7 @@ def _counted(numbers: pl.Series) -> ParsedColumn:
 
 
 def _in_unit(numbers: pl.Series, index: int, origin: str) -> ParsedColumn:
-    too_large = rows_where(numbers.abs() >= _TOO_LARGE[index])
+    too_large = rows_where(numbers.cast(pl.Float64).abs() >= _TOO_LARGE[index])  # The least integer has no absolute.
     if len(too_large):
         rule = f"must be {_NAMES[index]} since 1970"
         return ParsedColumn(numbers, too_large, rule, "give another time_format, or none")
@@ -250,7 +261,7 @@ def _to_microseconds(numbers: pl.Series, unit: int) -> pl.Series:
 
 def _common_unit(numbers: pl.Series) -> int | None:
     """Return the index of the unit of all numbers; None if they differ."""
-    values = np.abs(numbers.drop_nulls().to_numpy())
+    values = np.abs(numbers.drop_nulls().cast(pl.Float64).to_numpy())
     if not values.size:
         return 0
     low, high = np.searchsorted(_THRESHOLDS, [values.min(), values.max()], side="right").tolist()
@@ -259,7 +270,7 @@ def _common_unit(numbers: pl.Series) -> int | None:
 
 def _mixed_units(numbers: pl.Series) -> ParsedColumn:
     """Report the rows whose unit is in the minority."""
-    units = np.searchsorted(_THRESHOLDS, numbers.abs().fill_null(0).to_numpy(), side="right")
+    units = np.searchsorted(_THRESHOLDS, numbers.cast(pl.Float64).abs().fill_null(0).to_numpy(), side="right")
     present = numbers.is_not_null().to_numpy()
     counts = np.bincount(units[present], minlength=len(_NAMES))
     most = int(counts.argmax())

@@ -10,6 +10,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int64
 
+_WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
+"""Integers that may not fit into 64 bits with a sign."""
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""The first day of year 1 and the last of 9999, in days since 1970."""
+_DAY_TICKS = {None: 1, "ms": 86_400_000, "us": 86_400_000_000}
+IN_RANGE = "must lie between the years 1 and 9999"
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
 """Text for a missing value in a column of ids or numbers."""
 _DECIMAL = r"^-?\d+(\.0+)?$"
@@ -52,7 +58,7 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
         raw: the column.
         text: True if the source is a text file, whose integers are text as well.
     """
-    if raw.dtype == pl.UInt64:
+    if raw.dtype in _WIDE:
         narrowed = raw.cast(pl.Int64, strict=False)
         return ParsedColumn(narrowed if narrowed.null_count() == raw.null_count() else raw.cast(pl.String))
     if raw.dtype.is_integer():
@@ -93,7 +99,7 @@ def _missing_note(strings: pl.Series, present: pl.Series) -> str:
 def parse_numbers(raw: pl.Series) -> ParsedColumn:
     """Parse numbers, also with decimal commas; integers stay integers."""
     if raw.dtype.is_numeric():
-        return ParsedColumn(raw)
+        return ParsedColumn(_narrowed(raw))
     if raw.dtype != pl.String:
         return ParsedColumn(raw, rows_where(raw.is_not_null()), "must be a number")
     numbers = text_to_numbers(raw)
@@ -126,9 +132,27 @@ def parse_feature(raw: pl.Series, declared: str | None) -> ParsedColumn:
             invalid = rows_where(lists.list.eval(pl.element().is_null()).list.any())
             return ParsedColumn(lists, invalid, "must be numbers separated by spaces")
     if raw.dtype != pl.String or raw.null_count() == len(raw) or _is_padded(raw):
-        return ParsedColumn(raw)
+        return ParsedColumn(_narrowed(raw), out_of_range(raw), IN_RANGE)
     numbers = parse_numbers(raw)
     return ParsedColumn(strip_blanks(raw)) if len(numbers.invalid) else numbers
+
+
+def out_of_range(dates: pl.Series) -> Int64[np.ndarray, "_"]:
+    """Return the row numbers of dates outside the years 1 to 9999, which Python cannot hold; none of other values."""
+    unit = dates.dtype.time_unit if isinstance(dates.dtype, pl.Datetime) else None
+    if dates.dtype not in (pl.Date, pl.Datetime) or unit == "ns":  # Nanoseconds lie in the years 1677 to 2262.
+        return np.empty(0, dtype=np.int64)
+    per_day = _DAY_TICKS[unit]
+    low, high = _FIRST_DAY * per_day, (_LAST_DAY + 1) * per_day
+    return rows_where(~dates.to_physical().cast(pl.Int64).is_between(low, high, closed="left").fill_null(True))
+
+
+def _narrowed(numbers: pl.Series) -> pl.Series:
+    """Return integers of more than 64 bits as Int64, or else as floats; others as they are."""
+    if numbers.dtype not in _WIDE:
+        return numbers
+    narrowed = numbers.cast(pl.Int64, strict=False)
+    return narrowed if narrowed.null_count() == numbers.null_count() else numbers.cast(pl.Float64)
 
 
 def strip_blanks(strings: pl.Series) -> pl.Series:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,8 +15,10 @@ import polars as pl
 from segue.data.ingest.columns import is_alias, quoted
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
 from segue.data.ingest.tables import Quoting, RawTable, ReadOptions
-from segue.data.readers.text import TextFile
+from segue.data.readers.text import POLARS_ERRORS, TextFile
 from segue.errors import LogError
+
+csv.field_size_limit(1 << 30)  # Python refuses fields of more than 128 KB by default; the lines are in memory anyway.
 
 SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "space"}
 
@@ -83,7 +86,7 @@ class DelimitedFile:
                     source, has_header=False, separator=self.separator, quote_char=quote, schema=schema
                 )
             )
-        except pl.exceptions.PolarsError as error:
+        except POLARS_ERRORS as error:
             self._check_widths()
             reason = str(error).splitlines()[0]
             raise LogError(f"{self.file.path}: cannot be read as {kind} ({reason})") from error
@@ -152,11 +155,13 @@ class DelimitedFile:
     def _check_header(self, frame: pl.DataFrame, source: Source) -> None:
         """Refuse lines that repeat the header."""
         assert self.header is not None
-        rows = frame[1:].with_row_index("row")
+        found = np.arange(1, len(frame))
         for name, cell in zip(self.names, self.header, strict=True):
-            rows = rows.filter(pl.col(name).str.strip_chars() == cell.strip()) if cell.strip() else rows
-        if len(rows):
-            found = rows["row"].to_numpy().astype(np.int64)
+            if len(found) and cell.strip():
+                equal = frame[name].gather(found).str.strip_chars() == cell.strip()
+                found = found[equal.fill_null(False).to_numpy()]
+        if len(found):
+            found -= 1
             raise LogError(
                 f"{self.file.path}: {source.describe_rows(found)}: repeats the header, as joined files do; remove it"
             )
@@ -244,7 +249,7 @@ def is_header(rows: Sequence[Sequence[str]], columns: Mapping[str, str]) -> bool
         columns: the user's column by role.
     """
     cells = [cell.strip() for cell in rows[0]]
-    if columns and all(name.isdigit() for name in columns.values()):
+    if columns and all(re.fullmatch(r"[0-9]{1,9}", name) for name in columns.values()):
         by_number = [(role, cells[int(n) - 1]) for role, n in columns.items() if 0 < int(n) <= len(cells)]
         return any(is_alias(cell, role) for role, cell in by_number)
     named = sum(is_alias(cell) for cell in cells) > 1 or bool(set(columns.values()) & set(cells))
@@ -271,7 +276,7 @@ def header_names(cells: Sequence[str], path: Path) -> list[str]:
         LogError: a name is repeated.
     """
     names = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
-    if repeated := sorted({name for name in names if names.count(name) > 1}, key=names.index):
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise LogError(
             f"{path}: line 1: columns must have different names, got {quoted(repeated)} more than once; "
             "rename or remove the others"

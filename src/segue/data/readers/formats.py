@@ -29,7 +29,7 @@ from segue.data.readers.lines import (
     read_sequences,
 )
 from segue.data.readers.public_logs import MOVIELENS, is_diginetica, is_yoochoose, read_diginetica, read_yoochoose
-from segue.data.readers.text import TextFile
+from segue.data.readers.text import POLARS_ERRORS, TextFile, read_first_bytes
 from segue.errors import LogError, UnknownNameError
 
 PARQUET = "parquet"
@@ -145,9 +145,11 @@ def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
         LogError: a file is damaged, or the files have different columns.
     """
     try:
-        frame = pl.read_parquet(list(files))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
+        frame = pl.read_parquet(list(files), glob=False)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except POLARS_ERRORS as error:
+        reason = str(error).partition("\n")[0]
         raise LogError(f"{path}: cannot be read as Parquet ({reason}); it is damaged or not Parquet") from error
     several = f", {len(files)} files in order of their names" if len(files) > 1 else ""
     return RawTable(frame, Source(str(path)), is_text=False, notes=(f"format: Parquet{several}",))
@@ -165,11 +167,7 @@ def check_format(format_name: str | None) -> None:
 
 def is_parquet(path: Path) -> bool:
     """Whether a file starts like Parquet."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4) == b"PAR1"
-    except OSError as error:
-        raise LogError(f"{path}: cannot be read ({error.strerror}); check its name and permissions") from error
+    return read_first_bytes(path).startswith(b"PAR1")
 
 
 def detect_format(file: TextFile, options: ReadOptions) -> str:
@@ -204,7 +202,7 @@ def _fit(lines: Sequence[str], separator: str) -> tuple[bool, float, int]:
 def _holds_events(line: str) -> bool:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and isinstance(value.get(EVENTS), list)
 

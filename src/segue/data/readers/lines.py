@@ -12,7 +12,7 @@ from segue.data.events import ITEM, SESSION, USER
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
 from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.readers.delimited import header_names, is_header
-from segue.data.readers.text import TextFile, non_blank
+from segue.data.readers.text import POLARS_ERRORS, TextFile, non_blank
 from segue.errors import LogError
 
 EVENTS = "events"
@@ -159,7 +159,7 @@ def _read_objects(file: TextFile) -> pl.DataFrame:
     """Read all lines; the type of a key is the one that fits all its values."""
     try:
         return file.parse(lambda source: pl.read_ndjson(source, infer_schema_length=None))
-    except pl.exceptions.PolarsError as error:
+    except POLARS_ERRORS as error:
         lines = enumerate(file.lines(), start=1)
         invalid = ((number, text) for number, text in lines if text.strip() and not _is_object(text))
         shown = list(islice(invalid, MAX_SHOWN))
@@ -175,5 +175,5 @@ def _read_objects(file: TextFile) -> pl.DataFrame:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False

@@ -29,6 +29,8 @@ MOVIELENS = {
 
 _YOOCHOOSE = ("session", "time", "item", "category")
 _DAY, _OFFSET = "eventdate", "timeframe"
+_MOST_OFFSET = 366 * 86_400_000
+"""Milliseconds of a year, which no session lasts."""
 
 
 def find_log(name: str) -> Path | None:
@@ -71,7 +73,8 @@ def read_diginetica(file: TextFile, options: ReadOptions) -> RawTable:
     if not {_DAY, _OFFSET} <= set(names):
         raise LogError(f"{file.path}: must have the columns '{_DAY}' and '{_OFFSET}', got {quoted(names)}")
     day = pl.col(_DAY).str.to_datetime("%Y-%m-%d", time_unit="us", strict=False)
-    time = day + pl.duration(milliseconds=pl.col(_OFFSET).cast(pl.Int64, strict=False))
+    offset = pl.col(_OFFSET).cast(pl.Int64, strict=False)
+    time = day + pl.duration(milliseconds=pl.when(offset.abs() < _MOST_OFFSET).then(offset))
     invalid = pl.concat_str(_DAY, pl.lit(" + "), _OFFSET, pl.lit(" ms"))
     text = pl.coalesce(time.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f"), invalid).alias("time")
     frame = table.frame.select(pl.exclude(_DAY, _OFFSET), text)

@@ -128,7 +128,8 @@ def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
 
 
 def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Events:
-    files = find_log_files(path) if path.is_dir() else find_pieces(path) or LogFiles({"": [path]})
+    found = find_log_files(path) if path.is_dir() else None if path.exists() else find_pieces(path)
+    files = found or LogFiles({"": [path]})
     with noted(files.notes):
         parts = _read_parts(path, files, format_name, options)
     events = parts[""] if "" in parts else _concatenate(parts)

@@ -1,7 +1,10 @@
 """Text files, plain or compressed."""
 
+import glob
 import gzip
 import re
+import shlex
+import stat
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -17,8 +20,12 @@ from segue.errors import LogError
 
 _HEAD_LINES = 200
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_ZSTD_BLOCK = 128 << 10
+"""Bytes that a compressed block of zstd can unpack to."""
 _MARK = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
+_MOST_UNPACKED, _MOST_RATIO = 32 << 20, 50
+"""A compressed file is refused if it unpacks to more bytes than this, and to more than this many times its size."""
 _UNSUPPORTED = {
     b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
     b"BZh": "compressed by bzip2; use gzip or zstd",
@@ -27,6 +34,9 @@ _UNSUPPORTED = {
     b"\xff\xfe": "text in UTF-16; save it as UTF-8",
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
 }
+
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises on damaged files; a panic of Rust is no ``Exception``."""
 
 T = TypeVar("T")
 
@@ -46,8 +56,8 @@ class TextFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notes: tuple[str, ...] = ()
-        self._source: Path | bytes = path
-        self._first_bytes = _read_first_bytes(path)
+        self._source: Path | bytes = Path(glob.escape(str(path)))  # Else polars takes log[1].csv for log1.csv.
+        self._first_bytes = read_first_bytes(path)
         self._check_first_bytes()
         self.has_quotes = False
         """Whether there is a double quote anywhere."""
@@ -65,7 +75,7 @@ class TextFile:
         try:
             return read(self._source)
         except OSError as error:
-            raise LogError(f"{self.path}: cannot be decompressed ({error}); it is damaged, get it again") from error
+            raise self._undecompressed(error) from error
         except pl.exceptions.ComputeError as error:
             if "utf" not in str(error).lower() or isinstance(self._source, bytes):
                 raise
@@ -91,26 +101,50 @@ class TextFile:
             self.has_quotes = self.has_quotes or b'"' in block
             has_mark = has_mark or _MARK in block
             has_return = has_return or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n"))
-        if not has_mark and not has_return:
-            return
-        lines = self.lines()
         if has_return:
-            lines = lines.str.replace_all("\r", "\n", literal=True)
             self.notes += ("lines: some end with a carriage return (CR), which is read as the end of a line",)
-        text = "\n".join(lines.to_list())
-        self._source = re.sub(r"^\ufeff+", "", text, flags=re.MULTILINE).encode()
+        if has_mark or has_return:
+            self._source = self._rewritten()
+
+    def _rewritten(self) -> bytes:
+        r"""Return the text with ``\n`` at the ends of lines, and without byte order marks at their starts."""
+        raw = b"".join(self._blocks()).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        raw = re.sub(rb"^(?:\xef\xbb\xbf)+", b"", raw, flags=re.MULTILINE)
+        return raw if _first_invalid(raw) is None else self._as_latin_1(raw)
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the decompressed bytes in blocks that do not end within a line end or a byte order mark."""
+        packed = self.path.stat().st_size
+        most = max(_MOST_UNPACKED, _MOST_RATIO * packed)
         if self._first_bytes.startswith(_ZSTD):
-            yield "\n".join(self.lines().to_list()).encode()
+            self._check_unpacked(zstd_size(self.path), most)
+            yield self.lines().str.join("\n").item().encode()
             return
+        is_gzip, size = self._first_bytes.startswith(_GZIP), 0
         try:
-            with gzip.open(self.path) if self._first_bytes.startswith(_GZIP) else self.path.open("rb") as stream:
+            with gzip.open(self.path) if is_gzip else self.path.open("rb") as stream:
                 while block := stream.read(_BLOCK):
-                    yield block + stream.readline() if block[-1:] in b"\r" + _MARK else block
+                    for _ in range(len(_MARK)):
+                        block += stream.read(1) if block[-1:] in b"\r" + _MARK else b""
+                    size += len(block)
+                    self._check_unpacked(size if is_gzip else 0, most)
+                    yield block
         except (OSError, EOFError, zlib.error) as error:
-            raise LogError(f"{self.path}: cannot be decompressed ({error}); it is damaged, get it again") from error
+            raise self._undecompressed(error) from error
+
+    def _check_unpacked(self, size: int, most: int) -> None:
+        if size > most:
+            tool = "gunzip" if self._first_bytes.startswith(_GZIP) else "unzstd"
+            raise LogError(
+                f"{self.path}: unpacks to more than {_MOST_RATIO} times its size, as files do that are made to fill "
+                f"the memory; if it is a log, unpack it first: {tool} {shlex.quote(str(self.path))}"
+            )
+
+    def _undecompressed(self, error: Exception) -> LogError:
+        """Return what to tell of a file that the system does not let read, or that is damaged."""
+        if isinstance(error, OSError) and error.strerror:
+            return LogError(f"{self.path}: cannot be read ({error.strerror}); check its name and permissions")
+        return LogError(f"{self.path}: cannot be decompressed ({error}); it is damaged, get it again")
 
     def _check_first_bytes(self) -> None:
         for magic, what in _UNSUPPORTED.items():
@@ -122,20 +156,42 @@ class TextFile:
     def _from_latin_1(self) -> bytes:
         if self._first_bytes.startswith(_ZSTD):
             raise LogError(f"{self.path}: contains text that is not UTF-8; save it as UTF-8")
-        raw = self.path.read_bytes()
-        raw = (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).removeprefix(_MARK)
-        line = raw.count(b"\n", 0, _first_invalid(raw)) + 1
+        return self._as_latin_1(b"".join(self._blocks()).removeprefix(_MARK))
+
+    def _as_latin_1(self, raw: bytes) -> bytes:
+        line = raw.count(b"\n", 0, _first_invalid(raw) or 0) + 1
         self.notes += (f"encoding: line {line:,} is not UTF-8, so the file is read as Latin-1",)
         return raw.decode("latin-1").encode()
 
 
-def _first_invalid(raw: bytes) -> int:
+def _first_invalid(raw: bytes) -> int | None:
     """Return the position of the first byte that is not UTF-8."""
     try:
         raw.decode()
     except UnicodeDecodeError as error:
         return error.start
-    return 0
+    return None
+
+
+def zstd_size(path: Path) -> int:
+    """Return the most bytes that the blocks of a zstd file can unpack to (RFC 8878)."""
+    size = 0
+    with path.open("rb") as stream:
+        while (magic := stream.read(4)) and len(magic) == 4:
+            if magic != _ZSTD:  # A skippable frame, or none.
+                stream.seek(int.from_bytes(stream.read(4), "little"), 1)
+                continue
+            flags = int.from_bytes(stream.read(1), "little")
+            single, checksum = bool(flags & 0x20), bool(flags & 0x04)
+            stream.seek((0 if single else 1) + (0, 1, 2, 4)[flags & 3] + ((1 if single else 0), 2, 4, 8)[flags >> 6], 1)
+            last = False
+            while not last and len(head := stream.read(3)) == 3:
+                number = int.from_bytes(head, "little")
+                last, kind, length = bool(number & 1), number >> 1 & 3, number >> 3
+                size += length if kind < 2 else _ZSTD_BLOCK  # Raw, and one repeated byte; else compressed.
+                stream.seek(1 if kind == 1 else length, 1)
+            stream.seek(4 if checksum else 0, 1)
+    return size
 
 
 def non_blank(lines: pl.Series) -> Int64[np.ndarray, "_"]:
@@ -143,8 +199,18 @@ def non_blank(lines: pl.Series) -> Int64[np.ndarray, "_"]:
     return rows_where(lines.str.strip_chars() != "") + 1
 
 
-def _read_first_bytes(path: Path) -> bytes:
+def read_first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises:
+        LogError: it cannot be read, or not more than once.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise LogError(
+                f"{path}: must be a file, which can be read more than once, got a pipe or a device; write the rows to "
+                "a file first, for example: zcat log.csv.gz > log.csv (segue itself reads .gz and .zst files)"
+            )
         with path.open("rb") as stream:
             return stream.read(1 << 16)
     except OSError as error:

@@ -5,21 +5,22 @@ equal the metrics of the run to the last digit), and ``weight of METRIC`` where 
 metadata of the file name the hash of protocol and data, and the training that the values belong to.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
+from segue.data.readers.text import POLARS_ERRORS
 from segue.errors import ArtifactError
 from segue.evaluation.result import Evaluation
 from segue.experiment.run_folder import CASES
 from segue.storage import replacing_file
-from segue.strict_json import dumps
+from segue.strict_json import dumps, loads
 
 logger = logging.getLogger(__name__)
 
@@ -78,24 +79,36 @@ class CaseValues:
             ArtifactError: it is missing or damaged.
         """
         try:
-            about = json.loads(pl.read_parquet_metadata(path)[_ABOUT])
-            stored = list(pl.read_parquet_schema(path))
+            content = BytesIO(path.read_bytes())  # As a path, run[1] would be a pattern.
+            about = loads(pl.read_parquet_metadata(content)[_ABOUT])
+            stored = list(pl.read_parquet_schema(content))
             plain = [name for name in stored if name != _GROUP and not name.startswith(_WEIGHT)]
             names = [name for name in plain if metrics is None or name in metrics]
             weighted = [name for name in names if _WEIGHT + name in stored]
-            table = pl.read_parquet(path, columns=[_GROUP, *names, *(_WEIGHT + name for name in weighted)])
+            table = pl.read_parquet(content, columns=[_GROUP, *names, *(_WEIGHT + name for name in weighted)])
+            kinds = [pl.Int64, *[pl.Float64] * (table.width - 1)]
+            if table.dtypes != kinds or any(column.null_count() for column in table):
+                raise ValueError("columns of other types")
             return cls(
                 groups=table[_GROUP].to_numpy(),
                 values={name: table[name].to_numpy() for name in names},
                 weights={name: table[_WEIGHT + name].to_numpy() for name in weighted},
-                hash=about["hash"],
-                key=about["key"],
+                hash=str(about["hash"]),
+                key=str(about["key"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
-            raise ArtifactError(
-                f"{path}: is missing or damaged, so the values of '{path.stem}' in each test case are not known; "
-                "the command of the run with --resume measures the model again"
-            ) from error
+        except OSError as error:
+            if path.exists():
+                raise ArtifactError(f"{path}: cannot be read ({error.strerror or error})") from error
+            raise cls._unknown(path) from error
+        except (*POLARS_ERRORS, ValueError, KeyError, TypeError) as error:
+            raise cls._unknown(path) from error
+
+    @staticmethod
+    def _unknown(path: Path) -> ArtifactError:
+        return ArtifactError(
+            f"{path}: is missing or damaged, so the values of '{path.stem}' in each test case are not known; "
+            "the command of the run with --resume measures the model again"
+        )
 
 
 def cases_file(run: Path, label: str) -> Path:

@@ -22,6 +22,7 @@ from segue.experiment.report.factorisations import band_layers
 from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
 from segue.metrics import lower_is_better
+from segue.printable import visible
 
 _INK, _FAINT = "#012345", "#543210"
 """Stand for the colours of text and of lines in the page."""
@@ -284,4 +285,5 @@ def _inlined(svg: str, name: str, title: str) -> str:
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
     width = 1.1 * float(sizes[1].split()[2])
-    return f'<svg viewBox="{sizes[1]}" style="max-width:{width:.0f}px" role="img" aria-label="{escape(title)}">{body}'
+    label = escape(visible(title))
+    return f'<svg viewBox="{sizes[1]}" style="max-width:{width:.0f}px" role="img" aria-label="{label}">{body}'

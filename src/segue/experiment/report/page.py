@@ -1,9 +1,10 @@
 """A run's results as one HTML page that needs nothing else: no network, no other file."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-from segue.errors import MissingExtraError
+from segue.errors import ChartError, MissingExtraError
 from segue.experiment.report import charts
 from segue.experiment.report.factorisations import HEAD, training_note, training_rows
 from segue.experiment.report.markdown import (
@@ -18,18 +19,22 @@ from segue.experiment.report.markdown import (
 from segue.experiment.report.repeat import repeat
 from segue.experiment.results import ModelResult, Results
 from segue.parameters import flatten, typed
+from segue.printable import visible
+
+logger = logging.getLogger(__name__)
 
 
 def page(results: Results) -> str:
     """Return the page; equal results give equal pages.
 
-    Whatever comes from a log (names of items, columns, labels) is escaped.
+    Whatever comes from a log (names of items, columns, labels) is escaped, and its control characters are visible.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (only reports need it)
 
     environment = Environment(
         loader=PackageLoader("segue.experiment.report", ""),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # Not the charts, which are Markup.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,7 +87,9 @@ def _draw(
             "latency": charts.latency_chart(rows, headline[0]),
             "roc": charts.roc_chart(rows),
         }, ""
-    except MissingExtraError as error:
+    except (ChartError, MissingExtraError) as error:
+        if isinstance(error, ChartError):
+            logger.warning("%s; the report has none, and segue report draws it again", error)
         return {name: [] for name in ("board", "curves", "slices", "latency", "roc")}, f"No charts: {error}."
 
 

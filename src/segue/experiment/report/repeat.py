@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
+from segue import strict_yaml
 from segue.errors import InputError
 from segue.experiment.config import PROTOCOL
 from segue.experiment.prepared_data import protocol_settings
@@ -26,7 +26,7 @@ def repeat(results: Results) -> str | None:
     try:
         settings = {row.label: _changes(model_class(row.model)(**row.config).config) for row in settable}
         name, own = protocol_settings(Protocol.of(results.protocol))
-    except InputError:  # Another version's results: its parameters are not ours.
+    except (InputError, TypeError):  # Another version's results: its parameters are not ours.
         return None
     settings = {PROTOCOL: own, **settings}
     config: dict[str, Any] = {
@@ -39,8 +39,7 @@ def repeat(results: Results) -> str | None:
         "set": {owner: values for owner, values in settings.items() if values},
     }
     config = {name: value for name, value in config.items() if value not in (None, {}, [])}
-    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
-    return text
+    return strict_yaml.dumps(config)
 
 
 def _changes(config: BaseModel, usual: BaseModel | None = None) -> dict[str, Any]:
