@@ -7,7 +7,8 @@ from typing import overload
 import numpy as np
 import polars as pl
 from jaxtyping import Int32, Int64, Shaped
-from numba import njit
+
+from segue.compiled import njit
 
 VALID, INVALID_RANGE, INVALID_ITEM = 0, 1, 2
 """Results of ``check_ranges``."""
@@ -73,7 +74,7 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     return view
 
 
-@njit(cache=True)
+@njit
 def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray, "s"]) -> Int64[np.ndarray, "n"]:
     """Concatenate the ranges ``starts[j], starts[j] + 1, ...`` of ``lengths[j]`` numbers.
 
@@ -88,7 +89,7 @@ def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray
     return numbers
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def check_ranges(
     items: Int32[np.ndarray, "n"], starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"], largest: int
 ) -> tuple[int, int]:
