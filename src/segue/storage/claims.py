@@ -4,7 +4,6 @@ The lock file is beside the folder, since the folder itself may be replaced; it 
 """
 
 import errno
-import json
 import os
 import platform
 import time
@@ -143,8 +142,7 @@ def _check_writable(place: Path, replaced: bool) -> None:
 
 def _owner(command: str) -> bytes:
     since = datetime.now().isoformat(sep=" ", timespec="seconds")
-    owner = {"command": command, "process": os.getpid(), "host": platform.node(), "since": since}
-    return json.dumps(owner).encode()
+    return "\n".join((command, str(os.getpid()), platform.node(), since)).encode()
 
 
 def _refusal(path: Path, lock_file: Path) -> str:
@@ -154,9 +152,8 @@ def _refusal(path: Path, lock_file: Path) -> str:
 def _holder(lock_file: Path) -> str:
     """Return who holds a lock file, in words."""
     try:
-        found = json.loads(lock_file.read_text(encoding="utf-8"))
-        command, process, host, since = (str(found[name]) for name in ("command", "process", "host", "since"))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        command, process, host, since = lock_file.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
         return "another process"
     words = f"{command} (process {process} on {host}, since {since})"
     return words if words.isprintable() and len(words) < 200 else "another process"
