@@ -11,10 +11,6 @@ _BLOCK = 64
 """Scores compared with the k-th best together, before any of them is compared alone."""
 
 
-_RUN = 16
-"""Numbers that are sorted by insertion before they are merged."""
-
-
 class Excluded(NamedTuple):
     """The items that are not candidates in row b: ``items[starts[b]:ends[b]]``, item indices."""
 
@@ -73,47 +69,16 @@ def sort_rows(
     """
     for b in range(scores.shape[0]):
         row = _candidates(scores[b], excluded, b, allowed)
-        keys = row[order].astype(np.float64)
+        keys = -row[order]
         for place in range(len(keys)):
-            if not keys[place] > -np.inf:  # NaN is not a candidate.
-                keys[place] = -np.inf
-        best = descending_order(keys)
+            if not keys[place] < np.inf:  # NaN is not a candidate.
+                keys[place] = np.inf
+        best = np.argsort(keys, kind="mergesort")  # Stable, so that equal scores keep the given order.
         for rank in range(min(len(best), items.shape[1])):
-            if keys[best[rank]] == -np.inf:
+            if keys[best[rank]] == np.inf:
                 break
             items[b, rank] = order[best[rank]]
             values[b, rank] = row[order[best[rank]]]
-
-
-@njit(nogil=True)
-def descending_order(keys: np.ndarray) -> np.ndarray:
-    """Return the places of numbers without NaN from the largest to the smallest; equal numbers keep their order.
-
-    This merge sort compiles in a fraction of the time that ``np.argsort`` takes, and is as fast.
-    """
-    order, merged = np.arange(len(keys)), np.empty(len(keys), dtype=np.int64)
-    for start in range(0, len(keys), _RUN):
-        for place in range(start + 1, min(start + _RUN, len(keys))):
-            one, before = order[place], place - 1
-            while before >= start and keys[order[before]] < keys[one]:
-                order[before + 1] = order[before]
-                before -= 1
-            order[before + 1] = one
-    width = _RUN
-    while width < len(keys):
-        for start in range(0, len(keys), 2 * width):
-            middle, end = min(start + width, len(keys)), min(start + 2 * width, len(keys))
-            left, right = start, middle
-            for place in range(start, end):
-                if left < middle and (right == end or keys[order[left]] >= keys[order[right]]):
-                    merged[place] = order[left]
-                    left += 1
-                else:
-                    merged[place] = order[right]
-                    right += 1
-        order, merged = merged, order
-        width *= 2
-    return order
 
 
 @njit(nogil=True)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from segue.compiled import njit
-from segue.evaluation.ranking.cpu import Excluded, descending_order, insert, is_excluded
+from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.neighbours.index import Index
 
 _SMALLEST_SCORE = np.float32(np.finfo(np.float32).tiny)
@@ -198,7 +198,7 @@ def _score_candidates(
     workspace.tags[0] += 1
     n_items = _open_postings(prefix, index, params, workspace)
     count = _merge_postings(n_items, index, params, workspace)
-    order = descending_order(workspace.similarities[:count])  # Among equals, the more recent one is first.
+    order = np.argsort(-workspace.similarities[:count], kind="mergesort")  # stable: the more recent wins
     chosen = order[: params.k]
     for candidate in chosen:
         similarity = workspace.similarities[candidate] * params.match[workspace.matches[candidate]]
@@ -240,7 +240,7 @@ def _break_ties(found: int, workspace: Workspace) -> None:
     bits = workspace.values[:found].view(np.int32)
     keys = (bits.astype(np.int64) << 32) - workspace.nearest[:found]
     above, level = np.int64(0), np.int64(0)
-    for place in descending_order(keys):
+    for place in np.argsort(-keys):
         if above and keys[place] != level:
             level, above = keys[place], min(np.int64(bits[place]), above - 1)
         elif not above:
