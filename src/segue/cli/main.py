@@ -37,7 +37,6 @@ COMMANDS = {
     "add-items": "Add new items to a model, scored like training items with the same metadata.",
     "doctor": "Check a finished run for common mistakes, each with a verdict and an explanation to read.",
     "explain": "Explain a model, a loss, a metric or a protocol, with a worked example; without a name list all.",
-    "warm-up": "Compile the functions of all models once, for example when an image is built.",
     "plot": "Plot the item embeddings of a model, and check whether the picture can be trusted.",
 }
 """The commands with the first line of their help, in the order of ``segue --help``.

@@ -7,8 +7,7 @@ from typing import overload
 import numpy as np
 import polars as pl
 from jaxtyping import Int32, Int64, Shaped
-
-from segue.compiled import njit
+from numba import njit
 
 VALID, INVALID_RANGE, INVALID_ITEM = 0, 1, 2
 """Results of ``check_ranges``."""
@@ -74,7 +73,7 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     return view
 
 
-@njit
+@njit(cache=True)
 def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray, "s"]) -> Int64[np.ndarray, "n"]:
     """Concatenate the ranges ``starts[j], starts[j] + 1, ...`` of ``lengths[j]`` numbers.
 
@@ -89,7 +88,7 @@ def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray
     return numbers
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def check_ranges(
     items: Int32[np.ndarray, "n"], starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"], largest: int
 ) -> tuple[int, int]:

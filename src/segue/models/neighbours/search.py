@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from numba import njit
 
-from segue.compiled import njit
 from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.neighbours.index import Index
 
@@ -124,7 +124,7 @@ def new_workspace(n_items: int, longest: int, sample_size: int) -> Workspace:
     )
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Point at the postings of each item of the prefix, the most recent item first; return their number."""
     n_items = 0
@@ -141,7 +141,7 @@ def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchP
     return n_items
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _merge_postings(n_items: int, index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Walk all postings at once from the most recent session back, and compare each session; return their number.
 
@@ -169,7 +169,7 @@ def _merge_postings(n_items: int, index: Index, params: SearchParameters, worksp
     return params.sample_size
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchParameters, workspace: Workspace) -> None:
     """Add what one neighbour says to the scores of its items; an item counts where it is last in the neighbour."""
     workspace.tags[1] += 1
@@ -185,7 +185,7 @@ def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchPa
             workspace.scores[item] += similarity * params.gap[gap] * params.item[item]
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _score_candidates(
     row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
 ) -> int:
@@ -231,7 +231,7 @@ def _score_candidates(
     return found
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _break_ties(found: int, workspace: Workspace) -> None:
     """Move equal scores apart by single steps of float32, in the order of the neighbours that hold the items.
 
@@ -248,7 +248,7 @@ def _break_ties(found: int, workspace: Workspace) -> None:
         bits[place] = above
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def score_prefixes(
     sessions: SessionBatch,
     index: Index,
@@ -266,7 +266,7 @@ def score_prefixes(
             out[row, workspace.found[place]] = workspace.values[place]
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def list_best(
     sessions: SessionBatch,
     index: Index,
