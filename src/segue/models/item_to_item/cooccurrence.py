@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.arrays import read_only
 from segue.data.baskets import Baskets
 from segue.data.sessions import Sessions
@@ -66,7 +66,7 @@ class PairSums(NamedTuple):
     touched: Int32[np.ndarray, "N+1"]
 
 
-@njit(cache=True)
+@njit()
 def _add_pairs(item: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -> int:
     """Add up all pairs whose first item is ``item``; return the number of different second items."""
     found = 0
@@ -91,7 +91,7 @@ def _add_pairs(item: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -
     return found
 
 
-@njit(cache=True)
+@njit()
 def _select_best(
     partners: Int32[np.ndarray, "p"],
     weights: Float64[np.ndarray, "p"],
@@ -119,7 +119,7 @@ def _select_best(
     return kept
 
 
-@njit(cache=True)
+@njit()
 def count_pairs(
     log: EventIndex, pairs: PairWeights
 ) -> tuple[Int64[np.ndarray, "N+2"], Int32[np.ndarray, "m"], Float64[np.ndarray, "m"], Float64[np.ndarray, "N+1"]]:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.array_schema import Sizes
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
@@ -26,7 +26,7 @@ class ListsItsSessions:
         return None if item < 0 else f"list only sessions with their item, got another session for item {item}"
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def first_false_posting(
     postings: Int32[np.ndarray, "p"],
     posting_offsets: Int64[np.ndarray, "N+2"],
@@ -67,7 +67,7 @@ class Index(NamedTuple):
     weights: Float64[np.ndarray, "s"]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def build_postings(
     items: Int32[np.ndarray, "n"], offsets: Int64[np.ndarray, "s+1"], size: int, sample_size: int
 ) -> tuple[Int32[np.ndarray, "p"], Int64[np.ndarray, "N+2"], Int64[np.ndarray, "s"]]:
