@@ -43,7 +43,7 @@ def njit(*, nogil: bool = False, error_model: str = "python") -> Callable[[_Func
             )
             compiled = numba.njit(**options)(function)
         KERNELS.append(compiled)
-        return compiled  # type: ignore[no-any-return]
+        return compiled
 
     return decorate
 
@@ -77,4 +77,4 @@ class _FirstCompilation(event.Listener):  # type: ignore[misc]
         """Say nothing."""
 
 
-event.register("numba:compile", _FirstCompilation())
+event.register("numba:compile", _FirstCompilation())  # type: ignore[no-untyped-call]

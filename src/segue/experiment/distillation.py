@@ -106,6 +106,7 @@ def distill(
         device=config.device,
         precision=config.precision,
         deterministic=config.deterministic,
+        checkpoint_seconds=config.checkpoint_seconds,
         resume=resume,
         progress=progress,
     )

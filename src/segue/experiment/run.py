@@ -88,6 +88,7 @@ def run_seeds(
         device=config.device,
         precision=config.precision,
         deterministic=config.deterministic,
+        checkpoint_seconds=config.checkpoint_seconds,
         resume=resume,
         progress=progress,
     )
