@@ -80,7 +80,10 @@ def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray
 
     numpy needs four temporary arrays of the size of the result.
     """
-    numbers = np.empty(np.maximum(lengths, 0).sum(), dtype=np.int64)
+    total = 0
+    for length in lengths:
+        total += length if length > 0 else 0
+    numbers = np.empty(total, dtype=np.int64)
     position = 0
     for j in range(len(starts)):
         for step in range(lengths[j]):

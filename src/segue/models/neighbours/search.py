@@ -148,8 +148,10 @@ def _merge_postings(n_items: int, index: Index, params: SearchParameters, worksp
 
     A similarity is summed from the most recent match back, so that equal matches give equal numbers.
     """
-    shares = workspace.shares[:n_items]
-    norm = np.sqrt((shares * shares).sum()) if params.cosine else float(n_items)
+    shares, square = workspace.shares, 0.0
+    for item in range(n_items):
+        square += shares[item] * shares[item]
+    norm = np.sqrt(square) if params.cosine else float(n_items)
     for count in range(params.sample_size):
         session = -1
         for item in range(n_items):
@@ -227,18 +229,19 @@ def _score_candidates(
                     workspace.nearest[found] = number
                     found += 1
     if params.nearest_first:
-        _break_ties(found, workspace)
+        _break_ties(workspace.values[:found], workspace.nearest[:found])
     return found
 
 
 @njit(nogil=True)
-def _break_ties(found: int, workspace: Workspace) -> None:
+def _break_ties(values: Float32[np.ndarray, "f"], nearest: Int32[np.ndarray, "f"]) -> None:
     """Move equal scores apart by single steps of float32, in the order of the neighbours that hold the items.
 
     The bits of positive floats, read as integers, are in the order of the floats.
     """
-    bits = workspace.values[:found].view(np.int32)
-    keys = (bits.astype(np.int64) << 32) - workspace.nearest[:found]
+    bits, keys = values.view(np.int32), np.empty(len(values), dtype=np.int64)
+    for place in range(len(keys)):
+        keys[place] = (np.int64(bits[place]) << 32) - nearest[place]
     above, level = np.int64(0), np.int64(0)
     for place in descending_order(keys):
         if above and keys[place] != level:
@@ -284,7 +287,7 @@ def list_best(
     k = items.shape[1]
     for row in range(len(sessions.starts)):
         for place in range(_score_candidates(row, sessions, index, params, workspace)):
-            item, value = workspace.found[place], workspace.values[place]
+            item, value = np.int64(workspace.found[place]), workspace.values[place]
             if value >= values[row, k - 1] and not is_excluded(item, filters.excluded, row, filters.allowed):
                 insert(item, value, order.places, items[row], values[row])
         listed = 0
