@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import event
@@ -43,7 +43,7 @@ def njit(*, nogil: bool = False, error_model: str = "python") -> Callable[[_Func
             )
             compiled = numba.njit(**options)(function)
         KERNELS.append(compiled)
-        return compiled
+        return cast(_Function, compiled)
 
     return decorate
 
@@ -66,12 +66,12 @@ def _say_once(level: int, message: str) -> None:
         _log.log(level, message)
 
 
-class _FirstCompilation(event.Listener):  # type: ignore[misc]
+class _FirstCompilation(event.Listener):
     """Says that functions are being compiled; one found in the cache is no event."""
 
     def on_start(self, event: Any) -> None:
         if event.data["dispatcher"].py_func.__module__.startswith("segue."):
-            _say_once(logging.INFO, "compiling numerical code, once per installation (some 15 seconds)")
+            _say_once(logging.INFO, "compiling numerical code, once per installation: takes some 15 seconds")
 
     def on_end(self, event: Any) -> None:
         """Say nothing."""

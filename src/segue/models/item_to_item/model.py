@@ -103,7 +103,7 @@ def list_rows(
         row = slice(table.offsets[last[b]], table.offsets[last[b] + 1])
         own, weights = table.items[row], table.weights[row]
         for entry in range(len(own)):
-            item = np.int64(own[entry])
+            item = own[entry]
             value = factors[b] * table.background[item] + weights[entry]
             if value >= values[b, k - 1] and not is_excluded(item, excluded, b, allowed):
                 insert(item, value, table.places, items[b], values[b])

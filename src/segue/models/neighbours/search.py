@@ -287,7 +287,7 @@ def list_best(
     k = items.shape[1]
     for row in range(len(sessions.starts)):
         for place in range(_score_candidates(row, sessions, index, params, workspace)):
-            item, value = np.int64(workspace.found[place]), workspace.values[place]
+            item, value = workspace.found[place], workspace.values[place]
             if value >= values[row, k - 1] and not is_excluded(item, filters.excluded, row, filters.allowed):
                 insert(item, value, order.places, items[row], values[row])
         listed = 0
