@@ -16,7 +16,7 @@ from segue.data.arrays import descending_order
 _WITHOUT_CACHE = """
 import logging, sys
 from numba.core import caching
-caching._CacheImpl._locator_classes = []
+caching.CacheImpl._locator_classes = []
 logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
 import numpy as np
 from segue.data.arrays import check_ranges, concatenate_ranges
@@ -52,7 +52,7 @@ def test_without_a_cache_functions_work_and_one_warning_names_the_remedy() -> No
 
 
 def test_a_first_compilation_is_said_once(tmp_path: Path) -> None:
-    code = _WITHOUT_CACHE.replace("caching._CacheImpl._locator_classes = []", "")
+    code = _WITHOUT_CACHE.replace("caching.CacheImpl._locator_classes = []", "")
     said = [run(code, NUMBA_CACHE_DIR=str(tmp_path)).stderr.count("compiling numerical code") for _ in range(2)]
     assert said == [1, 0]
 
