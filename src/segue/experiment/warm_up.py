@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from segue.data.baskets import last_baskets
 from segue.data.synthetic import shop
 from segue.evaluation.measure import measure
 from segue.evaluation.ranking import top_k
@@ -48,4 +49,5 @@ def warm_up(progress: Progress | None = None) -> None:
             for k in (5, len(data.vocabulary)):
                 loaded.recommend([data.vocabulary.table["item"][0]], k, exclude_seen=True)
             task.advance()
+    last_baskets(data.test.prefixes)
     top_k(torch.zeros(1, _LONG), _LONG - 1)
