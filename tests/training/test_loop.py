@@ -300,3 +300,11 @@ def test_the_curve_says_which_epochs_were_kept() -> None:
     assert [one.kept for one in train(Pull(), epochs=2)] == [True, True]
     values = iter([0.5, 0.4, 0.6])  # Of a module that was trained before, and then after each epoch.
     assert [one.kept for one in train(Pull(), validate=validate, epochs=2, warm_start=True)] == [False, True]
+
+
+def test_a_checkpoint_of_another_thread_count_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state"
+    train(Pull(), runtime=Runtime(device="cpu", checkpoint=checkpoint), identity={"model": "a", "threads": "2"})
+    runtime = Runtime(device="cpu", checkpoint=checkpoint, resume=True)
+    with pytest.raises(ArtifactError, match=r"with 2 threads, got 1, .* resume with OMP_NUM_THREADS=2"):
+        train(Pull(), runtime=runtime, identity={"model": "a", "threads": "1"})

@@ -38,6 +38,7 @@ COMMANDS = {
     "doctor": "Check a finished run for common mistakes, each with a verdict and an explanation to read.",
     "explain": "Explain a model, a loss, a metric or a protocol, with a worked example; without a name list all.",
     "plot": "Plot the item embeddings of a model, and check whether the picture can be trusted.",
+    "warm-up": "Compile the numerical code once, so that no later command waits for it, as when an image is built.",
 }
 """The commands with the first line of their help, in the order of ``segue --help``.
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Protocol, get_args, get_origin
 
 import numpy as np
 from jaxtyping import Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.errors import ParameterError
 
 Sizes = dict[str, int]
@@ -221,7 +221,7 @@ def _show(shape: tuple[object, ...]) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def first_repeat(values: Int32[np.ndarray, "n"], offsets: Int64[np.ndarray, "rows"], largest: int) -> int:
     """Return the position of the first value that occurs before in its row, -1 if there is none.
 

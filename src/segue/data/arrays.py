@@ -7,7 +7,8 @@ from typing import overload
 import numpy as np
 import polars as pl
 from jaxtyping import Int32, Int64, Shaped
-from numba import njit
+
+from segue.compiled import njit
 
 VALID, INVALID_RANGE, INVALID_ITEM = 0, 1, 2
 """Results of ``check_ranges``."""
@@ -73,13 +74,16 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     return view
 
 
-@njit(cache=True)
+@njit()
 def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray, "s"]) -> Int64[np.ndarray, "n"]:
     """Concatenate the ranges ``starts[j], starts[j] + 1, ...`` of ``lengths[j]`` numbers.
 
     numpy needs four temporary arrays of the size of the result.
     """
-    numbers = np.empty(np.maximum(lengths, 0).sum(), dtype=np.int64)
+    total = 0
+    for length in lengths:
+        total += length if length > 0 else 0
+    numbers = np.empty(total, dtype=np.int64)
     position = 0
     for j in range(len(starts)):
         for step in range(lengths[j]):
@@ -88,7 +92,37 @@ def concatenate_ranges(starts: Int64[np.ndarray, "s"], lengths: Int64[np.ndarray
     return numbers
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
+def descending_order(keys: Shaped[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
+    """Return the order of keys, none of them NaN, the largest first and equal ones in their given order.
+
+    For compiled functions: it is as fast as numba's own mergesort, and compiled in a tenth of the time.
+    """
+    size, run = len(keys), 16
+    order, merged = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    for place in range(size):  # Insertion, in runs.
+        hole = place
+        while hole % run and keys[order[hole - 1]] < keys[place]:
+            order[hole] = order[hole - 1]
+            hole -= 1
+        order[hole] = place
+    while run < size:  # Merging, of two neighbouring runs each.
+        for start in range(0, size, 2 * run):
+            left, middle, end = start, min(start + run, size), min(start + 2 * run, size)
+            right = middle
+            for place in range(start, end):
+                if left < middle and (right == end or keys[order[left]] >= keys[order[right]]):
+                    merged[place] = order[left]
+                    left += 1
+                else:
+                    merged[place] = order[right]
+                    right += 1
+        order, merged = merged, order
+        run *= 2
+    return order
+
+
+@njit(nogil=True)
 def check_ranges(
     items: Int32[np.ndarray, "n"], starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"], largest: int
 ) -> tuple[int, int]:

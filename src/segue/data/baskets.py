@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 from jaxtyping import Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.sessions import Prefixes, Sessions
 
 
@@ -50,7 +50,7 @@ def last_baskets(prefixes: Prefixes) -> Prefixes:
     return Prefixes(prefixes.items, starts, prefixes.ends)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _last_starts(
     times: Int64[np.ndarray, "n"], starts: Int64[np.ndarray, "B"], ends: Int64[np.ndarray, "B"]
 ) -> Int64[np.ndarray, "B"]:

@@ -1,7 +1,8 @@
 """Weighted sampling without replacement, as compiled loops over test cases that release the interpreter lock."""
 
 import numpy as np
-from numba import njit
+
+from segue.compiled import njit
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -10,7 +11,7 @@ _REJECTION_SHARE = 4
 """Rejection sampling is slower than sorting keys where more than one in so many of the free items is drawn."""
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def draw_rows(
     seeds: np.ndarray, cumulative: np.ndarray, excluded: np.ndarray, ends: np.ndarray, drawn: np.ndarray
 ) -> None:
@@ -34,7 +35,7 @@ def draw_rows(
             _draw_by_rejection(seeds[b], cumulative, row_excluded, drawn[b])
 
 
-@njit(cache=True)
+@njit()
 def _unit(state: np.uint64) -> float:
     """Return a number of [0, 1) that the state decides (splitmix64, Steele et al. 2014)."""
     mixed = (state ^ (state >> np.uint64(30))) * _FIRST
@@ -42,13 +43,13 @@ def _unit(state: np.uint64) -> float:
     return float((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
 
 
-@njit(cache=True)
+@njit()
 def _holds(ascending: np.ndarray, item: int) -> bool:
     place = int(np.searchsorted(ascending, item))
     return place < len(ascending) and int(ascending[place]) == item
 
 
-@njit(cache=True)
+@njit()
 def _draw_by_rejection(state: np.uint64, cumulative: np.ndarray, excluded: np.ndarray, drawn: np.ndarray) -> None:
     """Draw until all items are distinct."""
     chosen = set([np.int64(0)])  # noqa: C405 (a compiled set needs the type of what it will hold)
@@ -62,7 +63,7 @@ def _draw_by_rejection(state: np.uint64, cumulative: np.ndarray, excluded: np.nd
             count += 1
 
 
-@njit(cache=True)
+@njit()
 def _draw_by_keys(state: np.uint64, cumulative: np.ndarray, excluded: np.ndarray, drawn: np.ndarray) -> None:
     """Take the items with the lowest random keys: the same distribution (Efraimidis and Spirakis 2006)."""
     keys = np.full(len(cumulative), np.inf)

@@ -5,9 +5,9 @@ from time import perf_counter
 
 import numpy as np
 from jaxtyping import Float32
-from numba import njit
 from scipy.sparse import csr_matrix
 
+from segue.compiled import njit
 from segue.nn.sampling import alias_table
 
 
@@ -79,7 +79,7 @@ class PairwiseRanking:
         return np.where(counts[:, None] > 0, factors, np.float32(0.0))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def climb(
     rng: np.random.Generator,
     order: np.ndarray,
@@ -135,7 +135,7 @@ def climb(
     return correct, skipped
 
 
-@njit(cache=True)
+@njit()
 def draw_negative(
     rng: np.random.Generator,
     own: np.ndarray,

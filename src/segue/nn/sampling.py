@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol, Self, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float32, Int, Int64
-from numba import njit
 from torch import Tensor
 
+from segue.compiled import njit
 from segue.rng import generator
 
 _BLOCK = 64
@@ -230,7 +230,7 @@ def log_probabilities(log_weights: Float32[np.ndarray, "M"], support: Int[np.nda
     return log_q
 
 
-@njit(cache=True)
+@njit()
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Build the alias table of Vose (1991): O(1) samples from any discrete distribution.
 
@@ -258,7 +258,7 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keep, alias
 
 
-@njit(cache=True)
+@njit()
 def accidental_hits(
     targets: np.ndarray, negatives: np.ndarray, group_size: int, last: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

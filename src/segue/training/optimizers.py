@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor, nn
+
+from segue.compiled import njit
 
 _LINE = 16
 """float32 numbers in a cache line."""
@@ -234,7 +236,7 @@ class Rule(NamedTuple):
     epsilon: np.floating
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def adagrad(values: np.ndarray, sums: np.ndarray, momenta: np.ndarray, gradient: np.ndarray, rule: Rule) -> None:
     """Update ``values`` [n] in one pass.
 
@@ -256,7 +258,7 @@ def adagrad(values: np.ndarray, sums: np.ndarray, momenta: np.ndarray, gradient:
             values[d] -= rule.rate * gradient[d] / np.sqrt(sums[d] + rule.epsilon)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def adagrad_rows(
     table: np.ndarray,
     sums: np.ndarray,

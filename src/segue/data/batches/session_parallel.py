@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.sessions import Sessions
 from segue.errors import EmptyDataError
 
@@ -95,7 +95,7 @@ class SessionParallel:
         ]
 
 
-@njit(cache=True)
+@njit()
 def _assign_lanes(
     steps: Int64[np.ndarray, "s"], n_lanes: int
 ) -> tuple[Int64[np.ndarray, "s"], Int64[np.ndarray, "s"], Int64[np.ndarray, "L"]]:

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.sessions import Prefixes
 
 _BLOCK = 64
@@ -31,7 +31,7 @@ class Excluded(NamedTuple):
         return Excluded(self.items, self.starts[part], self.ends[part])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def top_k_rows(
     scores: np.ndarray,
     places: np.ndarray,
@@ -54,7 +54,7 @@ def top_k_rows(
         _top_k_row(_candidates(scores[b], excluded, b, allowed), places, items[b], values[b])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def sort_rows(
     scores: np.ndarray,
     order: np.ndarray,
@@ -81,7 +81,7 @@ def sort_rows(
             values[b, rank] = row[order[best[rank]]]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def count_rows(
     scores: np.ndarray,
     targets: np.ndarray,
@@ -109,7 +109,7 @@ def count_rows(
             _count(row, targets[b], targets[b, r], places, counts[b, r])
 
 
-@njit(cache=True)
+@njit()
 def _count(row: np.ndarray, targets: np.ndarray, target: int, places: np.ndarray, counts: np.ndarray) -> None:
     score = row[target] if target else np.float32(-np.inf)
     counts[:] = 0
@@ -137,7 +137,7 @@ def _count(row: np.ndarray, targets: np.ndarray, target: int, places: np.ndarray
         counts[2] = before
 
 
-@njit(cache=True)
+@njit()
 def _candidates(row: np.ndarray, excluded: Excluded, b: int, allowed: np.ndarray) -> np.ndarray:
     """Return a copy of row b with the items that are not candidates masked, or the row itself if all are."""
     if excluded.ends[b] <= excluded.starts[b] and not len(allowed):
@@ -151,7 +151,7 @@ def _candidates(row: np.ndarray, excluded: Excluded, b: int, allowed: np.ndarray
     return masked
 
 
-@njit(cache=True)
+@njit()
 def _top_k_row(row: np.ndarray, places: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
     last = len(items) - 1
     for begin in range(1, len(row), _BLOCK):
@@ -167,7 +167,7 @@ def _top_k_row(row: np.ndarray, places: np.ndarray, items: np.ndarray, values: n
                 insert(begin + offset, score, places, items, values)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def is_excluded(item: int, excluded: Excluded, b: int, allowed: np.ndarray) -> bool:
     """Return whether an item is not a candidate in row b."""
     if len(allowed) and not allowed[item]:
@@ -178,7 +178,7 @@ def is_excluded(item: int, excluded: Excluded, b: int, allowed: np.ndarray) -> b
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def insert(item: int, score: float, places: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
     """Put an item into its place in a list, best first; the last one falls off."""
     place = len(items)

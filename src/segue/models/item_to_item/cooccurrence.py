@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.arrays import read_only
 from segue.data.baskets import Baskets
 from segue.data.sessions import Sessions
@@ -66,7 +66,7 @@ class PairSums(NamedTuple):
     touched: Int32[np.ndarray, "N+1"]
 
 
-@njit(cache=True)
+@njit()
 def _add_pairs(item: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -> int:
     """Add up all pairs whose first item is ``item``; return the number of different second items."""
     found = 0
@@ -91,7 +91,7 @@ def _add_pairs(item: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -
     return found
 
 
-@njit(cache=True)
+@njit()
 def _select_best(
     partners: Int32[np.ndarray, "p"],
     weights: Float64[np.ndarray, "p"],
@@ -119,15 +119,15 @@ def _select_best(
     return kept
 
 
-@njit(cache=True)
+@njit()
 def count_pairs(
     log: EventIndex, pairs: PairWeights
 ) -> tuple[Int64[np.ndarray, "N+2"], Int32[np.ndarray, "m"], Float64[np.ndarray, "m"], Float64[np.ndarray, "N+1"]]:
     """Sum the weights of all pairs of events and keep the best second items of each first item.
 
     Returns:
-        offsets, partners and weights: row j is ``partners[offsets[j]:offsets[j + 1]]``, largest weight first; and the
-        sum of each row over all partners, without the column factor.
+        offsets, partners and weights: row j is ``partners[offsets[j]:offsets[j + 1]]``, largest weight first, and what
+        is behind the last row is unused; and the sum of each row over all partners, without the column factor.
     """
     size = len(log.offsets) - 1
     offsets = np.zeros(size + 1, dtype=np.int64)
@@ -135,21 +135,27 @@ def count_pairs(
     partners = np.empty(1024, dtype=np.int32)
     values = np.empty(1024)
     best = np.empty(min(pairs.keep, size), dtype=np.int64)
+    weights = np.empty(size)
     sums = PairSums(np.zeros(size), np.full(size, -1), np.empty(size, dtype=np.int32))
     for item in range(1, size):
         row = sums.touched[: _add_pairs(item, log, pairs, sums)]
-        totals[item] = sums.weights[row].sum()
-        weights = sums.weights[row] * pairs.column[row]
-        sums.weights[row] = 0.0
-        kept = best[: _select_best(row, weights, pairs.priority, best)]
-        start, end = offsets[item], offsets[item] + len(kept)
-        while end > len(partners):
-            partners = np.concatenate((partners, np.empty_like(partners)))
-            values = np.concatenate((values, np.empty_like(values)))
-        partners[start:end] = row[kept]
-        values[start:end] = weights[kept]
-        offsets[item + 1] = end
-    return offsets, partners[: offsets[size]].copy(), values[: offsets[size]].copy(), totals
+        for place in range(len(row)):
+            partner = row[place]
+            totals[item] += sums.weights[partner]
+            weights[place] = sums.weights[partner] * pairs.column[partner]
+            sums.weights[partner] = 0.0
+        kept = _select_best(row, weights[: len(row)], pairs.priority, best)
+        start = offsets[item]
+        while start + kept > len(partners):
+            shorter, lower = partners, values
+            partners = np.empty(2 * len(shorter), dtype=np.int32)
+            values = np.empty(len(partners))
+            for place in range(start):
+                partners[place], values[place] = shorter[place], lower[place]
+        for rank in range(kept):
+            partners[start + rank], values[start + rank] = row[best[rank]], weights[best[rank]]
+        offsets[item + 1] = start + kept
+    return offsets, partners, values, totals
 
 
 def count_cooccurrences(
@@ -198,4 +204,5 @@ def count_cooccurrences(
         keep=keep,
     )
     offsets, neighbours, weights, totals = count_pairs(log, pairs)
-    return {"offsets": offsets, "neighbours": neighbours, "weights": weights}, totals
+    used = offsets[-1]
+    return {"offsets": offsets, "neighbours": neighbours[:used].copy(), "weights": weights[:used].copy()}, totals

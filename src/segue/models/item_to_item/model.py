@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
-from numba import njit
 from pydantic import Field
 from torch import Tensor
 
+from segue.compiled import njit
 from segue.data.array_schema import Between, Distinct, Offsets
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
@@ -55,7 +55,7 @@ class ScoreTable(NamedTuple):
     places: Int32[np.ndarray, "N+1"]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def score_rows(
     last: Int32[np.ndarray, "B"],
     factors: Float32[np.ndarray, "B"],
@@ -77,7 +77,7 @@ def score_rows(
             out[b, table.items[entry]] += table.weights[entry]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def list_rows(
     last: Int32[np.ndarray, "B"],
     factors: Float32[np.ndarray, "B"],

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
 from segue.data.array_schema import Sizes
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
@@ -26,7 +26,7 @@ class ListsItsSessions:
         return None if item < 0 else f"list only sessions with their item, got another session for item {item}"
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def first_false_posting(
     postings: Int32[np.ndarray, "p"],
     posting_offsets: Int64[np.ndarray, "N+2"],
@@ -67,7 +67,6 @@ class Index(NamedTuple):
     weights: Float64[np.ndarray, "s"]
 
 
-@njit(cache=True, nogil=True)
 def build_postings(
     items: Int32[np.ndarray, "n"], offsets: Int64[np.ndarray, "s+1"], size: int, sample_size: int
 ) -> tuple[Int32[np.ndarray, "p"], Int64[np.ndarray, "N+2"], Int64[np.ndarray, "s"]]:
@@ -82,28 +81,51 @@ def build_postings(
     Returns:
         ``postings`` and ``posting_offsets`` of ``Index``, and the number of different items per session.
     """
-    n_sessions = len(offsets) - 1
     last = np.full(size, -1)
-    held = np.zeros(size, dtype=np.int64)
-    distinct = np.zeros(n_sessions, dtype=np.int64)
-    for session in range(n_sessions):
-        for item in items[offsets[session] : offsets[session + 1]]:
+    held, distinct = np.zeros(size, dtype=np.int64), np.zeros(len(offsets) - 1, dtype=np.int64)
+    _count_sessions(items, offsets, last, held, distinct)
+    posting_offsets = np.concatenate([[0], np.cumsum(np.minimum(held, sample_size))])
+    postings = np.empty(posting_offsets[-1], dtype=np.int32)
+    last[:] = -1
+    _fill_postings(items, offsets, last, posting_offsets[:-1].copy(), posting_offsets, postings)
+    return postings, posting_offsets, distinct
+
+
+@njit(nogil=True)
+def _count_sessions(
+    items: Int32[np.ndarray, "n"],
+    offsets: Int64[np.ndarray, "s+1"],
+    last: Int64[np.ndarray, "N+1"],
+    held: Int64[np.ndarray, "N+1"],
+    distinct: Int64[np.ndarray, "s"],
+) -> None:
+    """Count the sessions of each item and the different items of each session; ``last`` is -1 at first."""
+    for session in range(len(distinct)):
+        for event in range(offsets[session], offsets[session + 1]):
+            item = items[event]
             if last[item] != session:
                 last[item] = session
                 held[item] += 1
                 distinct[session] += 1
-    posting_offsets = np.zeros(size + 1, dtype=np.int64)
-    posting_offsets[1:] = np.cumsum(np.minimum(held, sample_size))
-    postings = np.empty(posting_offsets[size], dtype=np.int32)
-    free = posting_offsets[:size].copy()
-    last[:] = -1
-    for session in range(n_sessions - 1, -1, -1):
-        for item in items[offsets[session] : offsets[session + 1]]:
+
+
+@njit(nogil=True)
+def _fill_postings(
+    items: Int32[np.ndarray, "n"],
+    offsets: Int64[np.ndarray, "s+1"],
+    last: Int64[np.ndarray, "N+1"],
+    free: Int64[np.ndarray, "N+1"],
+    posting_offsets: Int64[np.ndarray, "N+2"],
+    postings: Int32[np.ndarray, "p"],
+) -> None:
+    """Fill the postings; ``last`` is -1 and ``free`` the start of each row at first."""
+    for session in range(len(offsets) - 2, -1, -1):
+        for event in range(offsets[session], offsets[session + 1]):
+            item = items[event]
             if last[item] != session and free[item] < posting_offsets[item + 1]:
                 last[item] = session
                 postings[free[item]] = session
                 free[item] += 1
-    return postings, posting_offsets, distinct
 
 
 def build_index(

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
-from numba import njit
 
+from segue.compiled import njit
+from segue.data.arrays import descending_order
 from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.neighbours.index import Index
 
@@ -124,7 +125,7 @@ def new_workspace(n_items: int, longest: int, sample_size: int) -> Workspace:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Point at the postings of each item of the prefix, the most recent item first; return their number."""
     n_items = 0
@@ -141,14 +142,16 @@ def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchP
     return n_items
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _merge_postings(n_items: int, index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Walk all postings at once from the most recent session back, and compare each session; return their number.
 
     A similarity is summed from the most recent match back, so that equal matches give equal numbers.
     """
-    shares = workspace.shares[:n_items]
-    norm = np.sqrt((shares * shares).sum()) if params.cosine else float(n_items)
+    shares, square = workspace.shares, 0.0
+    for item in range(n_items):
+        square += shares[item] * shares[item]
+    norm = np.sqrt(square) if params.cosine else float(n_items)
     for count in range(params.sample_size):
         session = -1
         for item in range(n_items):
@@ -169,7 +172,7 @@ def _merge_postings(n_items: int, index: Index, params: SearchParameters, worksp
     return params.sample_size
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchParameters, workspace: Workspace) -> None:
     """Add what one neighbour says to the scores of its items; an item counts where it is last in the neighbour."""
     workspace.tags[1] += 1
@@ -185,7 +188,7 @@ def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchPa
             workspace.scores[item] += similarity * params.gap[gap] * params.item[item]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _score_candidates(
     row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
 ) -> int:
@@ -198,8 +201,7 @@ def _score_candidates(
     workspace.tags[0] += 1
     n_items = _open_postings(prefix, index, params, workspace)
     count = _merge_postings(n_items, index, params, workspace)
-    order = np.argsort(-workspace.similarities[:count], kind="mergesort")  # stable: the more recent wins
-    chosen = order[: params.k]
+    chosen = descending_order(workspace.similarities[:count])[: params.k]  # Of equal ones the more recent is first.
     for candidate in chosen:
         similarity = workspace.similarities[candidate] * params.match[workspace.matches[candidate]]
         _add_votes(workspace.candidates[candidate], similarity, index, params, workspace)
@@ -227,20 +229,21 @@ def _score_candidates(
                     workspace.nearest[found] = number
                     found += 1
     if params.nearest_first:
-        _break_ties(found, workspace)
+        _break_ties(workspace.values[:found], workspace.nearest[:found])
     return found
 
 
-@njit(cache=True, nogil=True)
-def _break_ties(found: int, workspace: Workspace) -> None:
+@njit(nogil=True)
+def _break_ties(values: Float32[np.ndarray, "f"], nearest: Int32[np.ndarray, "f"]) -> None:
     """Move equal scores apart by single steps of float32, in the order of the neighbours that hold the items.
 
     The bits of positive floats, read as integers, are in the order of the floats.
     """
-    bits = workspace.values[:found].view(np.int32)
-    keys = (bits.astype(np.int64) << 32) - workspace.nearest[:found]
+    bits, keys = values.view(np.int32), np.empty(len(values), dtype=np.int64)
+    for place in range(len(keys)):
+        keys[place] = (np.int64(bits[place]) << 32) - nearest[place]
     above, level = np.int64(0), np.int64(0)
-    for place in np.argsort(-keys):
+    for place in descending_order(keys):
         if above and keys[place] != level:
             level, above = keys[place], min(np.int64(bits[place]), above - 1)
         elif not above:
@@ -248,7 +251,7 @@ def _break_ties(found: int, workspace: Workspace) -> None:
         bits[place] = above
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def score_prefixes(
     sessions: SessionBatch,
     index: Index,
@@ -266,7 +269,7 @@ def score_prefixes(
             out[row, workspace.found[place]] = workspace.values[place]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def list_best(
     sessions: SessionBatch,
     index: Index,
@@ -287,7 +290,9 @@ def list_best(
             item, value = workspace.found[place], workspace.values[place]
             if value >= values[row, k - 1] and not is_excluded(item, filters.excluded, row, filters.allowed):
                 insert(item, value, order.places, items[row], values[row])
-        listed = np.searchsorted(-values[row], 0.0)
+        listed = 0
+        while listed < k and values[row, listed] > 0.0:
+            listed += 1
         for item in order.items:
             if listed == k:
                 break
