@@ -1,7 +1,7 @@
 """Runs commands of segue in a process with limits, so that a crash, a hang or a bomb is a failure and not the end.
 
-One process runs case after case, and is replaced when it dies. Each case may take ``SECONDS`` of the processor, and three
-times its input plus ``EXTRA_MB`` of memory, on top of what the process has before the case.
+One process runs case after case, and is replaced when it dies. A case may take ``SECONDS`` of the processor, and three
+times its input plus ``EXTRA_MB`` of memory, on top of what it began with.
 """
 
 import io
