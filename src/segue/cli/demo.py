@@ -80,7 +80,7 @@ def demo(
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",
     ):
-        typer.echo(f"  {shlex.quote(program())} {command}")
+        typer.echo(f"  {program()} {command}")
 
 
 def _write_log(events: "segue.Events", folder: Path) -> tuple[str, str]:

@@ -112,4 +112,4 @@ def _show(result: "TuningResult", log: str | None) -> None:
         typer.echo(f"Importance: {', '.join(shares)}.")
     typer.echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:\n")
     command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
-    typer.echo(f"  {shlex.join([program(), *command])}")
+    typer.echo(f"  {program()} {shlex.join(command)}")
