@@ -419,6 +419,8 @@ def test_a_command_to_type_names_the_program_as_it_was_called(tmp_path: Path, mo
     assert program() == str(program_file)
     monkeypatch.setenv("PATH", str(program_file.parent))
     assert program() == "segue"
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "segue" / "__main__.py")])
+    assert program() == f"{shlex.quote(sys.executable)} -m segue"
 
 
 def test_a_reader_who_leaves_early_gets_no_traceback(log: Path) -> None:

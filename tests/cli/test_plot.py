@@ -50,6 +50,12 @@ def test_it_writes_a_picture_and_prints_the_numbers(artifact: Path, here: Path) 
     assert outcome.out.endswith("Wrote shop-pca.png.\n")
 
 
+def test_neighbours_can_be_those_by_the_dot_product(artifact: Path, here: Path) -> None:
+    outcome = segue("plot", artifact, "--neighbours", "pan 7", "--similarity", "dot")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Ringed: pan 7 and its 10 nearest items, by dot of the vectors" in outcome.out
+
+
 def test_several_files_come_of_one_layout(artifact: Path, here: Path) -> None:
     outcome = segue("plot", artifact, "--kind", "spectrum", "--out", "a/b.svg", "--out", "c.HTML", "--json")
     assert (outcome.code, outcome.err) == (0, "")
@@ -104,6 +110,23 @@ REFUSED = {
     "wrong similarity": (("--similarity", "near"), "plot.similarity: must be 'cosine' or 'dot', got 'near'"),
     "too few items": (("--max-items", "2"), "plot.max_items: must be greater than or equal to 3, got 2"),
     "wrong suffix": (("--out", "a.png", "--out", "a.pdf"), "out: must end in .png, .svg or .html, got 'a.pdf'"),
+    "perplexity of pca": (
+        ("--perplexity", "7"),
+        "plot.perplexity: has no effect with kind 'pca', got (7.0,); set kind to tsne, or remove it",
+    ),
+    "iterations of spectrum": (
+        ("--kind", "spectrum", "--iterations", "400"),
+        "plot.iterations: has no effect with kind 'spectrum', got 400; set kind to tsne, or remove it",
+    ),
+    "rate of umap": (
+        ("--kind", "umap", "--learning-rate", "50"),
+        "plot.learning_rate: has no effect with kind 'umap', got 50.0; set kind to tsne, or remove it",
+    ),
+    "similarity of nothing": (
+        ("--similarity", "dot"),
+        "--similarity: has no effect without --neighbours or an .html page, got 'dot'; add --neighbours ITEM, or "
+        "remove it",
+    ),
     "a stage": (("--stage", "ranker"), "stage: must be left out for als, which is one model, got 'ranker'"),
     "no table": (("--items", "absent.csv"), "absent.csv"),
 }

@@ -159,7 +159,7 @@ def write_files(folder: Path) -> None:
     events = shop(2000, 0)
     frame = events.frame.select("session", "item", "time")
     where = pl.when(pl.col("session") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
-    frame.with_columns(shop=where, day=where).write_csv(folder / "clicks.csv")
+    frame.with_columns(shop=where, day=where, weather=where).write_csv(folder / "clicks.csv")
     frame.with_columns(pl.col("time") + pl.duration(days=7)).write_csv(folder / "next-week.csv")
     frame.rename({"session": "basket", "item": "sku", "time": "when"}).write_parquet(folder / "log.parquet")
     frame.select("session", "time", "item").write_csv(folder / "raw.csv", include_header=False)

@@ -14,6 +14,7 @@ from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Verdict
 from segue.evaluation.linter.checks import Finding
 from segue.experiment.results import Epoch, ModelResult, Results
+from segue.models.factorisation import FACTORISATION
 from segue.models.sasrec import SASRec
 
 METRICS = {"recall@5": 0.2, "recall@20": 0.4, "mrr@20": 0.15, "ndcg@20": 0.2, "map@20": 0.15, "precision@20": 0.02}
@@ -208,6 +209,16 @@ def test_stages_are_judged_one_by_one() -> None:
         "narm (fine-tuning): validation still rose in the last of 2 epochs, from 0.2000 to 0.2500; "
         "raise training.epochs"
     ]
+
+
+def test_a_factorisation_keeps_its_last_epoch_and_has_no_dropout() -> None:
+    falling = run(row("bpr", curve=curve(0.1, 0.2, 0.17, stage=FACTORISATION)))
+    (found,) = verdict("over-fitted", falling).found
+    assert found.startswith("bpr (factorisation): validation fell from 0.2000 in epoch 2 to 0.1700; the last epoch was")
+    assert "raise regularization" in found
+    assert "dropout" not in found
+    rising = run(row("als", curve=curve(0.1, 0.15, 0.18, stage=FACTORISATION)))
+    assert verdict("under-trained", rising).found[0].endswith("raise training.epochs (als: training.iterations)")
 
 
 def test_a_loss_that_rises_is_found() -> None:

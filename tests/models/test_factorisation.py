@@ -220,7 +220,7 @@ def test_bpr_stops_when_train_auc_stays() -> None:
 @pytest.mark.parametrize(
     ("auc", "advice"),
     [
-        (0.95, "good; if the test metrics are low, the model overfits"),
+        (0.95, "if the test metrics are low, the model overfits"),
         (0.94, "check the test metrics"),
         (0.89, "more training.epochs or another training.learning_rate may help, though sparse logs normally end betw"),
         (0.79, "the training failed; try another training.learning_rate"),

@@ -86,7 +86,7 @@ def demo(
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",
     ):
-        echo(f"  {shlex.quote(program())} {command}")
+        echo(f"  {program()} {command}")
 
 
 def _write_log(events: "segue.Events", folder: Path) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import typer
 import segue
 from segue.cli import options
 from segue.cli.terminal import echo, echo_json, terminal
+from segue.errors import ParameterError
 
 if TYPE_CHECKING:
     from segue.embeddings.plot import EmbeddingPlot
@@ -30,7 +31,9 @@ def plot(
         str | None, typer.Option(help="With tsne: size of a step, or auto, by the number of items.")
     ] = None,
     neighbours: Annotated[str | None, typer.Option(help="List and mark the nearest neighbours of this item.")] = None,
-    similarity: Annotated[str | None, typer.Option(help="Similarity for --neighbours: cosine or dot.")] = None,
+    similarity: Annotated[
+        str | None, typer.Option(help="Similarity for --neighbours and .html pages: cosine or dot.")
+    ] = None,
     items: options.Items = None,
     stage: Annotated[str | None, typer.Option(help="Stage of a two-stage model: retriever or ranker.")] = None,
     max_items: Annotated[int | None, typer.Option(help="Maximum number of plotted items (50,000).")] = None,
@@ -64,6 +67,12 @@ def plot(
     }
     given = {name: value for name, value in given.items() if value is not None}
     build(PlotOptions, "plot", parameters=given)
+    paged = any(path.suffix.lower() == ".html" for path in out or [])
+    if similarity is not None and neighbours is None and not paged:
+        raise ParameterError(
+            f"--similarity: has no effect without --neighbours or an .html page, got '{similarity}'; add --neighbours "
+            "ITEM, or remove it"
+        )
     folder = options.model_folder(artifact)
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     for path in files:

@@ -180,8 +180,8 @@ def show(results: "Results", folder: Path) -> None:
 def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
     """Name the best model, and the command that trains it for production."""
     best, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
-    command = shlex.join([*program().split(), "fit", str(config.log), "--like", str(folder / best.label)])
-    echo(f"Best by {metric}: {best.label}. To train it on the whole log: {command}")
+    command = shlex.join(["fit", str(config.log), "--like", str(folder / best.label)])
+    echo(f"Best by {metric}: {best.label}. To train it on the whole log: {program()} {command}")
 
 
 def _load_config(config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]) -> "RunConfig":

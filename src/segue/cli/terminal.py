@@ -68,15 +68,17 @@ def echo_json(value: Any) -> None:
 
 
 def program() -> str:
-    """Return how to call this program: ``segue`` if the shell finds it, else as it was called."""
+    """Return how to call this program, for a shell: ``segue`` if the shell finds it, else as it was called."""
     found, called = shutil.which("segue"), sys.argv[0]
-    return "segue" if found and Path(found).resolve() == Path(called).resolve() else called
+    if Path(called).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m segue"
+    return "segue" if found and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)
 
 
 def again(folder: Path, *, named: bool) -> str:
     """Return the command that continues this one; ``named`` if its options name the folder."""
     options = [option for option in sys.argv[1:] if option not in ("--overwrite", "--resume")]
-    return shlex.join([program(), *options, *([] if named else ["--out", str(folder)]), "--resume"])
+    return f"{program()} {shlex.join([*options, *([] if named else ['--out', str(folder)]), '--resume'])}"
 
 
 @contextmanager

@@ -114,4 +114,4 @@ def _show(result: "TuningResult", log: str | None) -> None:
         echo(f"Importance: {', '.join(shares)}.")
     echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:\n")
     command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
-    echo(f"  {shlex.join([program(), *command])}")
+    echo(f"  {program()} {shlex.join(command)}")

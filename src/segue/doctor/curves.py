@@ -1,8 +1,11 @@
 """Rules on the training: train_auc, and the course of the loss and of the validation metric."""
 
+from collections.abc import Sequence
+
 from segue.doctor.finished_run import FinishedRun
 from segue.doctor.verdict import Answer, cannot_tell, look
-from segue.experiment.results import ModelResult
+from segue.experiment.results import Epoch, ModelResult
+from segue.models.factorisation import FACTORISATION
 
 RISING = 0.01
 """Relative gain that counts as one: from epoch to epoch, validation metrics move by less without a reason."""
@@ -62,11 +65,11 @@ def under_trained(run: FinishedRun) -> Answer:
     for name, epochs, values in run.stages():
         seen += 1
         if len(values) == 1:
-            lines.append(f"{name}: one epoch is too few to see whether it has converged; raise training.epochs")
+            lines.append(f"{name}: one epoch is too few to see whether it has converged; raise {_epochs_of(epochs)}")
         elif values[-1] > (1 + RISING) * max(values[:-1]):
             lines.append(
                 f"{name}: validation still rose in the last of {len(epochs)} epochs, from {max(values[:-1]):.4f} to "
-                f"{values[-1]:.4f}; raise training.epochs"
+                f"{values[-1]:.4f}; raise {_epochs_of(epochs)}"
             )
     if not seen:
         return cannot_tell(_NO_CURVE)
@@ -102,10 +105,25 @@ def over_fitted(run: FinishedRun) -> Answer:
         if values[-1] < (1 - DROPPED) * best:
             lines.append(
                 f"{name}: validation fell from {best:.4f} in epoch {epochs[values.index(best)].epoch} to "
-                f"{values[-1]:.4f}; the best epoch was kept, but more dropout or a smaller network may do better"
+                f"{values[-1]:.4f}; {_remedy(epochs)}"
             )
     lines += [*run.messages("validation-above-test"), *run.messages("overfitting")]
     seen += sum(bool(row.validation) for row in run.rows)
     if not seen:
         return cannot_tell("the protocol holds out no validation part")
     return look(lines, "validation did not fall again, and is not far above the test")
+
+
+def _of_factors(epochs: Sequence[Epoch]) -> bool:
+    """Whether these are the passes of a factorisation, which keeps the last one."""
+    return epochs[0].stage == FACTORISATION
+
+
+def _epochs_of(epochs: Sequence[Epoch]) -> str:
+    return f"training.epochs{' (als: training.iterations)' if _of_factors(epochs) else ''}"
+
+
+def _remedy(epochs: Sequence[Epoch]) -> str:
+    if _of_factors(epochs):
+        return f"the last epoch was kept; raise regularization, or lower embedding_size or {_epochs_of(epochs)}"
+    return "the best epoch was kept, but more dropout or a smaller network may do better"

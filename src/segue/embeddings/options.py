@@ -2,11 +2,12 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from segue.errors import ParameterError
+from segue.validation import parameters_without_effect
 
 Kind = Literal["pca", "tsne", "umap", "spectrum"]
 Similarity = Literal["cosine", "dot"]
@@ -22,6 +23,10 @@ MAX_PERPLEXITIES = 4
 
 SUFFIXES = (".png", ".svg", ".html")
 """Formats of a plot."""
+
+
+_OF_TSNE = ("perplexity", "iterations", "learning_rate")
+"""Options that only t-SNE has."""
 
 
 def _check_count(perplexities: tuple[float, ...]) -> tuple[float, ...]:
@@ -68,6 +73,14 @@ class PlotOptions(BaseModel):
     """Stage of a two-stage model to plot."""
     seed: int = Field(0, ge=0)
     """Random seed; equal seeds give identical plots."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        given = self.model_dump(include=set(_OF_TSNE), exclude_defaults=True)
+        if given and self.kind != "tsne":
+            no_effect = f"with kind '{self.kind}'", "set kind to tsne, or remove it"
+            raise parameters_without_effect(self, dict.fromkeys(given, no_effect))
+        return self
 
 
 def checked_suffix(path: Path) -> Path:

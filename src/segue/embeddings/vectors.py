@@ -203,7 +203,7 @@ def nearest_neighbours(
         of: rows of the items whose neighbours are wanted; None takes all.
     """
     k = min(k, len(points) - 1)
-    vectors = torch.from_numpy(points.unit_vectors if similarity == "cosine" else points.vectors)
+    vectors = torch.tensor(points.unit_vectors if similarity == "cosine" else points.vectors)
     queries = torch.arange(len(points)) if of is None else torch.from_numpy(of)
     rows, values = [], []
     for part in torch.split(queries, max(1, _CELLS // len(points))):

@@ -40,7 +40,7 @@ _LEARNING = 0.6
 near chance, for dozens of epochs if the learning rate is low."""
 
 _ADVICE = (
-    (0.95, "good; if the test metrics are low, the model overfits: increase regularization"),
+    (0.95, "if the test metrics are low, the model overfits: increase regularization"),
     (0.90, "check the test metrics; if they are low, the model overfits"),
     (
         0.80,

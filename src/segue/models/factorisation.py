@@ -58,6 +58,10 @@ class FactorModel(DotProductModel):
         return self.item_factors
 
 
+FACTORISATION = "factorisation"
+"""The stage of a fit in its curve."""
+
+
 class Course:
     """Reports the passes of a fit. Validation decides nothing here; it only shows where a model gets worse.
 
@@ -67,7 +71,7 @@ class Course:
     """
 
     def __init__(self, runtime: Runtime, valid: Cases | None) -> None:
-        self._runtime = runtime.part("factorisation")
+        self._runtime = runtime.part(FACTORISATION)
         self._valid = None if valid is None else valid[evenly_spaced(len(valid), _VALIDATION_CASES)]
         self._curve: list[EpochRecord] = []
 
