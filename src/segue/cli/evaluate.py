@@ -33,10 +33,12 @@ def evaluate(
     from segue.cli.tables import evaluation_table, title
     from segue.experiment.config import load_config
     from segue.experiment.prepared_data import read_log, with_prepared
+    from segue.experiment.training_facts import check_facts
 
     facts = Artifact.read(options.model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: has no protocol, so it was not written by a run; evaluate it from Python")
+    check_facts(artifact, facts)
     protocol = segue.Protocol.of(facts["protocol"], artifact)
     model = segue.load(artifact)
     if whole:

@@ -22,6 +22,7 @@ from segue.experiment.results import Difference, ModelResult, Results
 from segue.experiment.run import run_specs
 from segue.experiment.run_folder import claimed_folder
 from segue.experiment.tracking.tracker import check_trackers
+from segue.experiment.training_facts import check_facts
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
 from segue.models.registry import load
@@ -261,6 +262,7 @@ def _about(teacher: Path) -> Mapping[str, Any]:
         )
     if not {"protocol", "key"} <= artifact.about.keys():
         raise ArtifactError(f"{teacher}: has no protocol, so it was not written by a run; use learn_from in Python")
+    check_facts(teacher, artifact.about)
     added = len(artifact.vocabulary) - artifact.vocabulary.n_trained
     if added:
         raise ArtifactError(

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from segue.artifact import ARTIFACT, EVERYTHING, Artifact
 from segue.data.events import Events
@@ -17,6 +17,7 @@ from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.run_folder import is_run
+from segue.experiment.training_facts import Epochs, check_facts
 from segue.models.base import Model
 from segue.models.registry import model_class
 from segue.parameters import flatten, merge, nested
@@ -38,17 +39,6 @@ _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
 _FURTHER = (_FINE_TUNING, _LISTS)
 """Stages that continue the training of a model; validation may reject all their epochs."""
 _PAIR = ("retriever", "ranker")
-
-
-class Epochs(BaseModel):
-    """Epochs of one stage of a training."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    epochs: int
-    """Number of epochs; 0 skips the stage."""
-    why: str
-    """Where the number comes from, for example ``best of 7 on validation``."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +161,7 @@ def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
         raise ArtifactError(
             f"{folder}: has no protocol, so it was not written by a run; name a model of a run, or use --config"
         )
+    check_facts(folder, about)
     if about.get("extra"):
         raise ArtifactError(
             f"{folder}: was trained by distillation, or is a teacher; name a model that a run trained without a teacher"

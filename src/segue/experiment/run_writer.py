@@ -18,6 +18,7 @@ from segue.experiment.results import ModelResult, Results
 from segue.experiment.run_folder import CHECKPOINTS, ENVIRONMENT, MLFLOW, RESULTS, TENSORBOARD, begin_folder
 from segue.experiment.run_settings import check_same, read_settings, settings_of
 from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
+from segue.experiment.training_facts import check_facts
 from segue.models.registry import load
 from segue.protocols.dataset import Dataset
 from segue.storage import remove, write_text
@@ -100,8 +101,10 @@ class RunWriter:
         """Return a model that an interrupted run finished, tested again if metrics or case values are missing."""
         folder, key = self._out / spec.label, self._key(spec)
         try:
-            if Artifact.facts(folder).get("key") != key:
+            facts = Artifact.facts(folder)
+            if facts.get("key") != key:
                 return None
+            check_facts(folder, facts)
             model = load(folder)
         except ArtifactError:
             return None
