@@ -87,7 +87,7 @@ def test_the_plane_is_compared_with_random_vectors(artifact: Path, here: Path) -
     outcome = segue("plot", artifact)
     remark = r"^First two components: [\d.]+% of the variance, above the 10% to 25% that are usual"
     assert re.search(remark, outcome.out, re.MULTILINE)
-    assert "; 60 random vectors of the same width would have " in outcome.out
+    assert "; 60 random vectors of the same width would have about " in outcome.out
     found = json.loads(segue("plot", artifact, "--json").out)["variance"]
     assert found["first_two"] == pytest.approx(sum(found["shares"][:2]))
     assert 0 < found["first_two_random"] <= 1

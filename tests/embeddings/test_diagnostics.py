@@ -230,5 +230,6 @@ def test_the_remark_on_the_plane_says_what_is_usual(spread: float, where: str) -
     found = principal_components(cloud(np.random.default_rng(0).standard_normal((2000, 64)) * scales))
     assert found.plane_remark(64) == (
         f"First two components: {found.plane_share:.1%} of the variance, {where} the 10% to 25% that are usual for "
-        "learned vectors, which use many directions at once; 2,000 random vectors of the same width would have 4.3%"
+        "learned vectors, which use many directions at once; 2,000 random vectors of the same width would have "
+        "about 4.3%"
     )

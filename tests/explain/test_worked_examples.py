@@ -1,7 +1,7 @@
 """The numbers of the worked examples, worked by hand."""
 
 from collections.abc import Sequence
-from math import comb, exp, lgamma, log, log2, sqrt
+from math import comb, exp, log, log2, sqrt
 
 import pytest
 
@@ -269,40 +269,3 @@ def test_the_numbers_of_the_example_are_those_worked_by_hand(name: str) -> None:
     text = " ".join(TOPICS[name].example().split(" "))
     missing = [one for one in EXPECTED[name] if one not in text and one not in text.replace("\n", " ")]
     assert not missing, text
-
-
-def test_the_interval_of_the_example_is_as_wide_as_the_formula_says() -> None:
-    lines = [line.split(" | ") for line in TOPICS["seeds"].example().splitlines() if line.startswith("| 1")]
-    assert len(lines) == 3
-    for _, _, low, high, width in lines:
-        assert (float(high) - float(low)) / 2 == pytest.approx(float(width.rstrip(" |")), rel=0.1, abs=0.001)
-
-
-def cells(topic: str, start: str) -> list[list[str]]:
-    """Return the cells of the lines of an example that start like this."""
-    lines = TOPICS[topic].example().splitlines()
-    return [line.strip("| ").split(" | ") for line in lines if line.startswith(start)]
-
-
-def test_the_share_of_hits_is_near_its_probability() -> None:
-    # At rank 100, 99 of 999 items are better.
-    expected = sum(comb(99, n) * comb(900, 99 - n) for n in range(10)) / comb(999, 99)
-    (found,) = cells("sampled-metrics", "| 100 |")
-    assert float(found[3]) == pytest.approx(expected, abs=0.04)
-    assert float(found[5]) == pytest.approx(float(found[4]), abs=0.01)
-
-
-@pytest.mark.parametrize(("size", "logq"), [(10, 1), (100, 1), (1000, 1), (1000, 0)])
-def test_the_gradient_of_sampled_negatives_is_near_its_mean(size: int, logq: int) -> None:
-    """How often A, B and C are drawn is multinomial; B is the target, so its hits are left out."""
-    q = [100 / 111, 10 / 111, 1 / 111]
-    mean = [0.0, 0.0]
-    for rare in range(min(size, 60) + 1):
-        rest = size - rare
-        for often in range(max(0, rest - 300), rest + 1):
-            logs = lgamma(size + 1) - lgamma(rare + 1) - lgamma(often + 1) - lgamma(rest - often + 1)
-            chance = exp(logs + often * log(q[0]) + (rest - often) * log(q[1]) + rare * log(q[2]))
-            weights = [often / (size * q[0]) ** logq, rare / (size * q[2]) ** logq]
-            mean = [old + chance * one / (1 + sum(weights)) for old, one in zip(mean, weights, strict=True)]
-    (found,) = cells("negative-sampling", f"| {size:,} | {logq} |")
-    assert [float(one) for one in found[2:]] == pytest.approx([mean[0], -sum(mean), mean[1]], abs=0.03)

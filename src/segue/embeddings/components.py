@@ -49,7 +49,7 @@ class PrincipalComponents:
         return (
             f"First two components: {share:.1%} of the variance, {where} the {low:.0%} to {high:.0%} that are usual "
             f"for learned vectors, which use many directions at once; {len(self.points):,} random vectors of the same "
-            f"width would have {random:.1%}"
+            f"width would have about {random:.1%}"
         )
 
     @cached_property
@@ -137,9 +137,10 @@ def rank_correlations(columns: Float64[np.ndarray, "N K"], with_: Shaped[np.ndar
 
 
 def random_plane_share(items: int, width: int) -> float:
-    """Return the share of the variance in the first two components of random vectors, as their number grows.
+    """Return the share of the variance in the first two components of random vectors, in the limit of many items.
 
     The largest eigenvalues of the covariance of independent Gaussian vectors of D numbers with variance 1 come to lie
-    at ``(1 + sqrt(D / (N - 1)))^2`` (Marchenko and Pastur 1967), and all of them add up to D.
+    at ``(1 + sqrt(D / (N - 1)))^2`` (Marchenko and Pastur 1967), and all of them add up to D. Few items have a little
+    less.
     """
     return min(1.0, 2 * (1 + sqrt(width / max(1, items - 1))) ** 2 / width)

@@ -33,7 +33,25 @@ ranks 2 and 4:
 AUC, here `gauc`: the relevant items A and B have the scores .9 and .7, the others X, Y, Z have .6, .4, .8. Of the six
 pairs only B against Z is in the wrong order, so the AUC is 5/6 = {auc:.4f}.
 
+{_more_relevant_than_places()}
+
 {_one_target()}"""
+
+
+def _more_relevant_than_places() -> str:
+    from segue.evaluation.measure import measure
+
+    vocabulary, names = catalogue(6), ["recall", "map", "ndcg", "precision"]
+    cases = cases_of(vocabulary, [1, 2, 3])
+    best = fixed_scorer(vocabulary, range(6, 0, -1))  # Item j is at rank j.
+    rows = []
+    for k in (2, 3, 5):
+        found = measure(best, cases, {"metrics": [f"{name}@{k}" for name in names]}).metrics
+        rows.append([str(k), *decimals(found.values())])
+    return f"""The best possible list, 1, 2, 3, 4, 5, cut at different k: recall and MAP are below 1 if k < R, precision
+if k > R, NDCG never:
+
+{table(["k", *names], rows)}"""
 
 
 def _one_target() -> str:
@@ -146,6 +164,8 @@ CHAPTER = Chapter(
             NDCG@k   = DCG@k / IDCG@k;  with R = 1: 1 / log2(1 + rank) if listed, else 0
             MAP@k    = sum over the i-th listed relevant item of i / rank, divided by R
             AUC      = pairs (relevant, other) in the right order / all such pairs
+            An item is relevant or not: segue has no grades, so each listed relevant item has the gain 1 in DCG.
+            best value: recall and MAP min(k, R) / R, precision min(k, R) / k, hit, MRR, NDCG and AUC 1
             """,
             guide="""
             | question | metric |
@@ -158,8 +178,11 @@ CHAPTER = Chapter(
 
             Three metrics are called AUC. `gauc` and `user_auc` take one AUC per test case, over its relevant and all
             other items, and average them: `gauc` weighted by the number of relevant items, `user_auc` unweighted, so
-            with one relevant item they are equal. `auc` ranks nothing within a case: it pools all labelled events
+            with one relevant item they are equal. Zhu et al. (2017) weight a user's AUC by impressions instead, which
+            a log of clicks does not have. `auc` ranks nothing within a case: it pools all labelled events
             (candidates `labeled`) and compares each liked one with each other one, also of other sessions.
+            A tie counts half in `auc`. In the other two the tie rule decides: half with `average`, by the order of the
+            list with the default `served` (topic `ties`).
             """,
             example=_by_hand,
             options=("protocol.ranking.metrics", "protocol.cases.targets", "protocol.decimals"),
@@ -167,10 +190,12 @@ CHAPTER = Chapter(
             Choose k by what is shown: a page with 5 slots is measured at 5. If k is close to the size of the
             catalogue, every model has recall 1; with k = 20 of 100 items, random lists have 0.2. AUC of .95 sounds
             excellent and means that a target is behind 5% of the catalogue on average, at rank 1,500 of 30,000. With
-            several relevant items, dividing by min(k, R) or by R gives different values, and toolkits differ in this.
+            several relevant items, dividing by min(k, R) or by R gives different values, and toolkits differ in this:
+            segue's recall and MAP divide by R, as trec_eval does, its NDCG by the ideal list of min(k, R) items.
             """,
             sources=(
                 "Jarvelin and Kekalainen 2002, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20",
+                "Zhu et al. 2017, Deep interest network for click-through rate prediction, arXiv 1706.06978 (GAUC)",
                 "Fawcett 2006, An introduction to ROC analysis, Pattern Recognition Letters 27",
             ),
             pages=("metrics.md", "protocols.md", "comparing.md"),

@@ -1,5 +1,8 @@
 """Topics on what a target is compared with in training: session-parallel batches, negative sampling."""
 
+from collections.abc import Iterator
+from math import exp, lgamma, log
+
 from segue.explain.topic import Topic, decimals
 from segue.explain.toy_log import toy_sessions
 from segue.markdown import table
@@ -35,7 +38,40 @@ negatives of the target, without sampled items (`n_samples=0`):
 DE and FG end after step 1, so in step 2 their lanes start HCA and IJ with fresh states, while lane 1 carries its state
 on. In step 2, lanes 1 and 2 have the same target C: it would be its own negative, an accidental hit, and is left out of
 both rows. In step 3, no session is left for lanes 1 and 3, and the batch shrinks to one row without a negative; with
-`n_samples=0` segue would end the epoch before it, with sampled items it trains the row on those."""
+`n_samples=0` segue would end the epoch before it, with sampled items it trains the row on those.
+
+{_one_lane()}"""
+
+
+def _one_lane() -> str:
+    import numpy as np
+    import torch
+
+    from segue.nn.losses.sampled import sampled_cross_entropy
+    from segue.nn.sampling import PopularitySampler, SessionParallelNegatives
+
+    vocabulary = toy_sessions("ABC", "DE", "FG", "HCA", "IJ").vocabulary
+    support, names, score = vocabulary.support, vocabulary.raw_ids, {"A": 2.0, "C": 1.0, "J": 0.0}
+    sampler = PopularitySampler(support, 0.5, 1, seed=1)  # It draws A.
+    drawn = SessionParallelNegatives(sampler, support).draw(np.array([3, 3, 10]), 0, 1)  # C, C, J.
+    assert drawn.log_counts is not None
+    letters = [str(names[item]) for item in drawn.ids]
+    table_of_items = torch.tensor([[score[one], 0.0] for one in letters])
+    losses = [
+        sampled_cross_entropy(torch.ones(3, 1), table_of_items, logq * drawn.log_counts, drawn.excluded)[0].item()
+        for logq in (0.0, 1.0)
+    ]
+    roles = ("target of lane 1", "", "target of lane 3", "sampled")
+    rows = []
+    for one, item, role, log_w in zip(letters, drawn.ids, roles, drawn.log_counts.tolist(), strict=True):
+        if role:
+            rows.append([one, role, str(support[item]), f"{score[one]:g}", *decimals([exp(log_w), score[one] - log_w])])
+    return f"""The loss of lane 1 in step 2, with cross-entropy, one sampled item (`alpha=0.5`) and these scores:
+
+{table(["item j", "why", "support_j", "score r_j", "w_j", "r_j - log w_j"], rows)}
+
+Without correction (`logq=0`) the loss is -log softmax of the scores at C, {losses[0]:.4f}; with `logq=1` that of the
+last column, {losses[1]:.4f}. A and C have equally many events, but A was sampled, so less is subtracted from it."""
 
 
 def _draws() -> str:
@@ -74,25 +110,26 @@ def _pushes() -> str:
 
     from segue.nn.losses.sampled import shared_cross_entropy
     from segue.nn.losses.softmax import full_cross_entropy
-    from segue.nn.sampling import PopularitySampler, SharedNegatives
+    from segue.nn.sampling import Pairs, PopularitySampler, log_probabilities
 
     support, target = np.array([0, 100, 10, 1]), np.array([2])
     state, scores = torch.ones(1, 1), torch.zeros(4, 1, requires_grad=True)
     (full,) = torch.autograd.grad(full_cross_entropy(state, scores, torch.from_numpy(target)), scores)
     rows = [["all items", "", *decimals(full[1:, 0].tolist())]]
-    for size, logq in ((10, 1.0), (100, 1.0), (1000, 1.0), (1000, 0.0)):
-        negatives = SharedNegatives(PopularitySampler(support, 1.0, size, seed=0), support, in_batch=False)
-        total = torch.zeros(4, 1)
-        for step in range(_STEPS):
-            drawn = negatives.draw(target, 0, step)
-            assert drawn.log_counts is not None
-            counts = logq * drawn.log_counts[drawn.first :]
-            loss = shared_cross_entropy(state, scores[drawn.ids], torch.ones(1), counts, drawn.excluded)
-            total += torch.autograd.grad(loss, scores)[0]
-        rows.append([f"{size:,}", f"{logq:g}", *decimals((total[1:, 0] / _STEPS).tolist(), 2)])
+    log_q = log_probabilities(PopularitySampler(support, 1.0, 1, seed=0).log_weights, support)
+    for size, logq in ((10, 1.0), (100, 1.0), (400, 1.0), (400, 0.0)):
+        mean, mass = torch.zeros(4, 1), 0.0
+        for counts, chance in _samples(size, np.exp(log_q[1:]).tolist()):
+            drawn = np.repeat([1, 2, 3], counts)
+            hits = torch.from_numpy(np.flatnonzero(drawn == target))
+            log_counts = logq * torch.from_numpy(np.log(size) + log_q[drawn])
+            ids = np.concatenate((target, drawn))
+            loss = shared_cross_entropy(state, scores[ids], torch.ones(1), log_counts, Pairs(0 * hits, hits))
+            mean, mass = mean + chance * torch.autograd.grad(loss, scores)[0], mass + chance
+        rows.append([str(size), f"{logq:g}", *decimals((mean[1:, 0] / mass).tolist(), 3)])
     head = ["negatives S", "logq", "dL/dA", "dL/dB, the target", "dL/dC"]
     return f"""What the correction does: B is the target, all scores are equal, negatives are drawn with alpha = 1. The
-gradient of the softmax by the three scores, for the sampled ones the mean over {_STEPS} steps:
+gradient of the softmax by the three scores, for the sampled ones its expected value over all samples:
 
 {table(head, rows)}
 
@@ -101,29 +138,40 @@ misses C leaves its share to A. Without the correction, more negatives do not he
 popular item A."""
 
 
-_STEPS = 200
-"""Steps whose gradients are averaged."""
+def _samples(size: int, shares: list[float]) -> Iterator[tuple[list[int], float]]:
+    """Yield how often each of three items is in a sample, with its multinomial probability, if it is at least 1e-5."""
+    for first in range(size + 1):
+        for third in range(size - first + 1):
+            counts = [first, size - first - third, third]
+            logs = sum(n * log(share) - lgamma(n + 1) for n, share in zip(counts, shares, strict=True))
+            chance = exp(lgamma(size + 1) + logs)
+            if chance >= 1e-5:
+                yield counts, chance
 
 
 SESSION_PARALLEL = Topic(
     name="session-parallel-batches",
     title="Session-parallel batches",
     idea="""
-    GRU4Rec reads a session one event at a time and carries a hidden state. Padding all sessions to equal length would
-    waste most of a batch where a few are long and most are short. Instead, B lanes walk through B sessions side by
-    side: each step feeds one event per lane and predicts the next. A lane whose session has ended takes the next
-    session and resets its own state; the others keep their states. The targets of the other lanes serve as negatives:
-    their embeddings are in use anyway, and items occur among them as often as in the log. Sampled items
-    (`n_samples`), the same for all lanes, are added to them.
+    GRU4Rec reads a session one event at a time and carries a hidden state, a vector that sums up the events so far: at
+    each event, gates decide how much of each of its numbers is kept and how much is replaced. Padding all sessions to
+    equal length would waste most of a batch where a few are long and most are short. Instead, B lanes walk through B
+    sessions side by side: each step feeds one event per lane and predicts the next. A lane whose session has ended
+    takes the next one, in the order of the training sessions, and resets its own state; the others keep theirs.
+    Sessions of one event have no target and are skipped. The targets of the other lanes serve as negatives: their
+    embeddings are in use anyway, and items occur among them as often as in the log. Sampled items (`n_samples`), the
+    same for all lanes, are added to them.
     """,
     formula="""
     h_t[b] = GRU(x_t[b], 0 if lane b starts a session at step t, else h_(t-1)[b])
+    h_t[b]: hidden state of lane b after step t;  x_t[b]: embedding of the item that lane b reads at step t
     loss_t = 1/B sum over lanes b of loss(r[b, y_b] against r[b, j] for the negatives j of lane b)
-    y_b: target of lane b;  r[b, j]: score of item j after h_t[b]
+    y_b: target of lane b;  r[b, j]: score of item j after h_t[b];  loss: one of GRU4Rec's (topic `losses`)
     negatives of lane b: y_c of the other lanes c, and the sampled items
     accidental_hits=reject drops each negative with j = y_b;  keep leaves them in, also y_c = y_b
-    loss=cross-entropy:  r[b, j] - logq * log(w_j) for all j, y_b included;  w_j = support_j for the target of a
-                         lane, support_j^alpha for a sampled item.  The other losses have no correction.
+    loss=cross-entropy:  r[b, j] - logq * log(w_j) for all j, y_b included.  The other losses have no correction.
+    w_j = support_j for the target of a lane, support_j^alpha for a sampled item
+    support_j: training events on item j;  alpha: sampled items are drawn in proportion to support_j^alpha
     """,
     example=_lanes,
     options=(
@@ -140,7 +188,9 @@ SESSION_PARALLEL = Topic(
     resetting it. Both still learn something, so only the metrics show that something is wrong. Backpropagation runs
     through one step only; the state of the step before is an input, not a variable. A large batch means more negatives
     but fewer, later updates; search `batch_size` and `learning_rate` together. The preset `authors` keeps accidental
-    hits, as the authors' code does.
+    hits, as the authors' code does. The weights w_j are that code's, too. They are not the expected counts of topic
+    `negative-sampling`: nothing puts the targets of the lanes and the sampled items on one scale, so `logq=1` does not
+    make the loss an estimate of that over all items; search `logq` between 0 and 1.
     """,
     sources=(
         "Hidasi et al. 2016, Session-based recommendations with recurrent neural networks, arXiv 1511.06939",
@@ -165,11 +215,13 @@ NEGATIVE_SAMPLING = Topic(
     """,
     formula="""
     i: the target;  j: a negative;  r: scores;  S: number of sampled negatives (n_samples)
+    support_j: training events on item j
     q_j = support_j^alpha / sum over items of support^alpha        probability of j in one draw
     c_j = S q_j        how often j is expected;  with in_batch: S q_j + (T - 1) p_j for T rows,  p: q at alpha = 1
     sampled softmax:   -log( exp(r_i) / (exp(r_i) + sum over negatives j != i of exp(r_j - logq * log c_j)) )
     nce:               subtracts log c from all scores, the target's too, by its definition
     bce, gbce, bpr, bpr-max, top1, top1-max:  no correction
+    The formula of each loss is in topic `losses`.
     """,
     guide="""
     | case | setting |
@@ -180,10 +232,14 @@ NEGATIVE_SAMPLING = Topic(
     | `bce`, `gbce` | few rows per draw: `targets_per_draw=20`, as in gSASRec, or 1, as in SASRec's code |
     | a pairwise loss that has stopped learning | harder negatives: `alpha` near 1, `candidate_num` above 1 |
 
+    With `candidate_num=c`, c items are sampled per negative, and each row uses the one that it scores highest.
+
     The usual logQ correction also subtracts log q from the score of the target. Khrylchenko et al. (2025) show that
-    this keeps a bias: the target was not drawn, it is in the sum with probability 1. segue's `sampled-softmax`
-    therefore corrects the negatives only. GRU4Rec's `cross-entropy` corrects both, as in its authors' code. `logq`
-    between 0 and 1 takes a part of the correction and leaves popular items somewhat lower.
+    this keeps a bias: the target was not drawn, it is in the sum with probability 1. segue's `sampled-softmax` takes
+    this first part of their correction and corrects the negatives only; their loss also weights each example by the
+    probability that the model gives to other items than the target, which segue does not do. GRU4Rec's
+    `cross-entropy` corrects both, as in its authors' code. `logq` between 0 and 1 takes a part of the correction and
+    leaves popular items somewhat lower.
     """,
     example=_draws,
     options=(

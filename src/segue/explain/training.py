@@ -48,20 +48,20 @@ def _soft_labels() -> str:
 
     from segue.nn.losses.softmax import soft_cross_entropy
 
-    teacher, temperatures = torch.tensor([2.0, 1.0, 0.0]), (1.0, 2.0, 5.0)
+    teacher, temperatures = torch.tensor([2.0, 1.0, 0.0, 0.0, 0.0]), (1.0, 2.0, 5.0)
     students = {"knows only the label": [4.0, 0.0, 0.0], "ranks like the teacher": [4.0, 2.0, 0.0]}
 
-    def learn(scores: list[float], temperature: float) -> tuple[float, list[float]]:
+    def learn(scores: list[float], temperature: float, top: int = 3) -> tuple[float, list[float]]:
         """Return the loss of a student, and its gradient by the student's scores."""
         table_of_scores = torch.tensor([[0.0], *([one] for one in scores)], requires_grad=True)
-        shares, row = (teacher / temperature).softmax(0)[None], torch.ones(1)
-        labels = torch.tensor([[1, 2, 3]])
+        shares, row = (teacher[:top] / temperature).softmax(0)[None], torch.ones(1)
+        labels = torch.arange(1, top + 1)[None]
         loss = soft_cross_entropy(row[None], table_of_scores, labels, shares, row, temperature=temperature)
         (gradient,) = torch.autograd.grad(loss, table_of_scores)
         return loss.item(), gradient[1:, 0].tolist()
 
     softened = [
-        [f"{one:g}", *decimals((teacher / one).softmax(0).tolist()), *decimals([learn(teacher.tolist(), one)[0]])]
+        [f"{one:g}", *decimals([*(teacher[:3] / one).softmax(0).tolist(), learn(teacher[:3].tolist(), one)[0]])]
         for one in temperatures
     ]
     rows = []
@@ -69,7 +69,11 @@ def _soft_labels() -> str:
         for name, scores in students.items():
             loss, gradient = learn(scores, one)
             rows.append([f"{one:g}", name, *decimals([loss, *gradient])])
-    head = ["T", "student", "T² H", "dL/dA", "dL/dB", "dL/dC"]
+    gradients = [f"dL/d{item}" for item in "ABCDE"]
+    head = ["T", "student", "T² H", *gradients[:3]]
+    cut = [
+        [f"{one:g}", str(top), *decimals(learn(teacher.tolist(), one, top)[1])] for one in (1.0, 5.0) for top in (5, 2)
+    ]
     return f"""A teacher scores three items A, B, C with 2, 1, 0. Its soft labels at three temperatures, and the loss of
 a student with the same scores, the least that any student can reach:
 
@@ -81,9 +85,17 @@ it, and scores 4, 2, 0. Their losses and the gradients by their scores; a positi
 {table(head, rows)}
 
 The student that knows only the label is told to raise B above C, which no label says; the one that ranks like the
-teacher has the smaller loss at every temperature and is only told to be less sure. At T = 5, all distributions are
-nearly flat, and the gradient compares the scores themselves, also those far down the list. Without the factor T², the
-gradient would shrink by about 1 / T² as T grows; with it, `weight` means the same at every temperature."""
+teacher has the smaller loss at every temperature and is only told to be less sure. Without the factor T², the gradient
+would shrink by about 1 / T² as T grows; with it, gradients stay of roughly the same size, and `weight` can
+stay roughly as it is.
+
+Here the teacher kept all three items. With `top` below the number of items, the rest has the target 0. Five items, of
+which the teacher scores D and E with 0 as well, and a student with the very scores of the teacher:
+
+{table(["T", "top", *gradients], cut)}
+
+With all five items, there is nothing left to learn. With the best two, the student must lower C, D and E below what the
+teacher thinks of them, and at T = 5 the push is more than ten times as hard as at T = 1."""
 
 
 CHAPTER = Chapter(
@@ -146,21 +158,24 @@ CHAPTER = Chapter(
             which other items would have been plausible, and the student learns from both. These soft labels carry
             more information than one label: on Diginetica, a student of width 64 has a recall@20 of .522 with a
             teacher and .497 without. A temperature above 1 flattens both distributions and shows more of what the
-            teacher thinks of the items that it ranks second and third. The teacher can be of any kind, also a
+            teacher thinks of the items that it ranks second and third. Of each event, only the best `top` items of the
+            teacher are kept; for the student, all other items are wrong. The teacher can be of any kind, also a
             neighbourhood model that no network could be initialised from.
             """,
             formula="""
             loss = (1 - weight) * loss(label) + weight * T^2 * H(teacher, student)
-            H = - sum_j softmax(teacher / T)_j * log softmax(student / T)_j        teacher, student: their scores
-            d(T^2 H) / d student_j = T * (softmax(student / T)_j - softmax(teacher / T)_j)
+            H = - sum over top items j of p_j * log softmax(student / T)_j        teacher, student: their scores
+            p = softmax(teacher / T) over the teacher's top items, 0 for all others;  the student's is over all items
+            d(T^2 H) / d student_j = T * (softmax(student / T)_j - p_j)        > 0 for every item outside the top
             """,
             example=_soft_labels,
             options=("distillation.weight", "distillation.temperature", "distillation.top"),
             pitfall="""
-            A teacher that is worse than the student without a teacher harms it: `segue distill` trains the student
+            A teacher that is worse than the student without a teacher can harm it: `segue distill` trains the student
             without a teacher as well, so look at that row first. Scores are not always logits: the scores of a
-            neighbourhood model are taken in proportion instead of through a softmax. Only the best `top`
-            items are kept, so soft labels say nothing about the rest of the catalogue.
+            neighbourhood model are taken in proportion instead of through a softmax. A high temperature
+            needs a large `top`: the student otherwise gives much of its flat distribution to items whose target is 0,
+            and spends its gradient on pushing them down.
             """,
             sources=(
                 "Hinton, Vinyals and Dean 2015, Distilling the knowledge in a neural network, arXiv 1503.02531",

@@ -28,6 +28,8 @@ def _along_axes(*deviations: float) -> "ItemVectors":
 
 
 def _shown_variance() -> str:
+    import numpy as np
+
     from segue.embeddings.components import effective_rank, random_plane_share, variance_shares
 
     clouds = {
@@ -41,15 +43,23 @@ def _shown_variance() -> str:
         shares = variance_shares(points)
         rows.append([name, f"{shares[:2].sum():.1%}", *decimals([effective_rank(shares)], 2)])
     random = [f"{random_plane_share(n_items, 64):.1%}" for n_items in (10_000, 200)]
+    draws = np.random.default_rng(0).standard_normal((20, 200, 64))
+    drawn = np.mean([variance_shares(_items(one.tolist()))[:2].sum() for one in draws])
+    neighbours = np.exp([-1 / 2, -3 / 2])
+    p = neighbours / neighbours.sum()
     return f"""Two items per dimension, at plus and minus the deviation from the origin:
 
 {table(["item vectors", "shown by two components", "effective rank"], rows)}
 
 In the third row, the variances are 9, 4 and six times 1, so two components hold 13/19. `segue plot` prints this share
-for a model and calls 10% to 25% usual for learnt vectors. It also prints the share that random vectors of the same
-shape would have: {random[0]} for 10,000 items with D = 64, {random[1]} for 200 items. A low share means that the width
-is used, not that the model is bad; random vectors have a low share too, so it does not show that a model is good
-either."""
+for a model and calls 10% to 25% usual for learnt vectors. It also prints about what random vectors of the same shape
+would have, by a formula for the limit of many items: {random[0]} for 10,000 items with D = 64, {random[1]} for 200
+items, where 20 random draws have {drawn:.1%} on average. A low share means that the width is used, not that the model
+is bad; random vectors have a low share too, so it does not show that a model is good either.
+
+Perplexity counts neighbours as the effective rank counts dimensions. An item i with two others, at squared distances 1
+and 3, has with s_i = 1 the p(j|i) {" and ".join(decimals(p))}, a perplexity of {effective_rank(p):.2f}; a larger s_i
+brings it nearer to 2."""
 
 
 def _cosines() -> str:
@@ -93,10 +103,18 @@ CHAPTER = Chapter(
             rank    effective rank = exp( - sum_k share_k log share_k )       D if all are equal, 1 if one has all
                     Roy and Vetterli take shares of the singular values; segue takes those of the variances, their
                     squares, as PCA does, which gives a lower rank
-            t-SNE   minimise  KL( p | q ) = sum over pairs of p_ij log(p_ij / q_ij)
-                    p_ij: closeness in the full space, a Gaussian of the distance of the unit vectors, as wide as
-                    makes 2^entropy of p the perplexity
-                    q_ij: closeness in the picture, in proportion to 1 / (1 + squared distance)
+            t-SNE   minimise  KL( p | q ) = sum over pairs i != j of p_ij log(p_ij / q_ij)
+                    d_ij: distance of the unit vectors of items i and j;  y_i: place of i in the picture
+                    p(j|i) in proportion to exp(-d_ij^2 / (2 s_i^2)), sums to 1 over the neighbours j of i: the
+                           nearest 3 * perplexity;  s_i such that 2^(entropy of p(.|i) in bits) is the perplexity
+                    p_ij = (p(j|i) + p(i|j)) / 2N        so all p_ij sum to 1
+                    q_ij = 1 / (1 + |y_i - y_j|^2) divided by the sum of the same over all pairs
+            UMAP    minimise  - sum over pairs of (v_ij log w_ij + (1 - v_ij) log(1 - w_ij)),  a cross-entropy
+                    v_ij: edge of a fuzzy graph, v(j|i) + v(i|j) - v(j|i) v(i|j),  v(j|i) = exp(-(d_ij - n_i) / s_i)
+                          for the 15 nearest j, else 0;  d_ij: 1 - cosine;  n_i: distance of the nearest one;
+                          s_i such that the v(j|i) of an item sum to log2(15)
+                    w_ij = 1 / (1 + a |y_i - y_j|^(2b))        a, b: constants, about 1.58 and 0.90 for min_dist = 0.1
+                    unlike q, w is not normalised over all pairs: a step needs only an edge and a few sampled pairs
             """,
             guide="""
             | picture | use it for | parameters |

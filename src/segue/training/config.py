@@ -65,7 +65,8 @@ class Distillation(Section):
     """How a student learns from a teacher (Hinton et al. 2015, arXiv 1503.02531).
 
     The loss of an event is ``(1 - weight) * loss(label) + weight * temperature ** 2 * H(teacher, student)``, where H is
-    the cross-entropy between the softmaxes of their scores divided by ``temperature``.
+    the cross-entropy between the softmaxes of their scores divided by ``temperature``: the teacher's over its ``top``
+    items, the student's over all items.
     """
 
     weight: float = Field(0.5, gt=0, le=1)
@@ -73,7 +74,7 @@ class Distillation(Section):
     temperature: float = Field(1.0, gt=0)
     """Temperature: divides the scores of teacher and student before the softmax."""
     top: int = Field(50, ge=1)
-    """Number of best items of the teacher to keep for each event."""
+    """Number of best items of the teacher to keep for each event; all others have a share of 0."""
 
 
 class Privileged(Distillation):

@@ -99,7 +99,8 @@ class LogQMixin(Section):
     """Mixin of a sampled softmax with logQ correction."""
 
     logq: float = Field(1.0, ge=0)
-    """Strength of the logQ correction for the sampling frequency of negatives: 1 is the full correction, 0 none."""
+    """Factor of the logQ correction, which lowers the score of an item by the logarithm of how often it is sampled;
+    0 is no correction."""
 
 
 class SharedNegativesLoss(SampledLoss):

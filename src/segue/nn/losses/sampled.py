@@ -125,12 +125,12 @@ def session_parallel(step: LossInput, *, loss: ScoreLoss | None = None, logq: fl
     """Sum over the lanes of GRU4Rec's losses, where column ``b`` of the scores is the target of lane ``b``.
 
     The logQ correction takes back that popular items are compared with more often than others (Bengio and Senecal,
-    2008). The other losses compare scores in pairs and need no correction.
+    2008), up to the scale of the weights: see ``SessionParallelNegatives``. The other losses have no correction.
 
     Args:
         step: the step; ``negatives`` are those of ``SessionParallelNegatives``.
         loss: applied to the scores; None is the cross-entropy.
-        logq: strength of the correction of the cross-entropy; 1 is all of it, 0 none.
+        logq: factor of the correction of the cross-entropy; 1 is that of the authors' code, 0 none.
     """
     negatives, embeddings = step.candidates()
     if loss is None:

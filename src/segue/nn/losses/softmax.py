@@ -74,9 +74,11 @@ def soft_cross_entropy(
     """Return the weighted sum of ``-temperature ** 2 * sum_k shares_k log softmax(scores / temperature)_k``.
 
     This is the softened Kullback-Leibler divergence of knowledge distillation (Hinton et al. 2015, arXiv 1503.02531)
-    up to the entropy of the labels, which no parameter of the student changes; the square keeps its gradient as large
-    as that of hard labels. As scores are dot products, the mean score of a row's labels is its score against the
-    mean of their embeddings, so that soft labels cost as much as a hard one.
+    up to the entropy of the labels, which no parameter of the student changes; the square keeps its gradient roughly as
+    large as that of hard labels. All other items have a share of 0, so their scores are pushed down.
+
+    As scores are dot products, the mean score of a row's labels is its score against the mean of their embeddings, so
+    that soft labels cost as much as a hard one.
 
     Args:
         states: output of the encoder at each row.
