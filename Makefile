@@ -13,15 +13,15 @@ demo: .venv/product
 
 # What CI runs: linters, types, docs, the tests, and the built wheel in an environment of its own.
 test: check
-	$(BIN)/pytest -n 2 -m "not soak"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not soak"
 
 # Fast tests of the core: logs, protocols, networks, losses and metrics.
 quick: .venv/dev
 	$(BIN)/pytest -n 2 -m "not soak" $(QUICK)
 
-# Long checks: fuzzing, killed processes, many seeds, an empty environment.
+# Long checks: fuzzing, killed processes, many seeds, more examples of each property, an empty environment.
 soak: .venv/dev
-	$(BIN)/pytest -n 2 -m soak
+	$(BIN)/pytest -n 2 -m "soak or hypothesis" --hypothesis-profile=soak
 
 # All of tests/fuzz in its long form; SEED=7 make fuzz makes other cases.
 fuzz: .venv/dev

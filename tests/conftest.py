@@ -27,6 +27,8 @@ install_import_hook(_MODULES, "beartype.beartype")
 
 # The same examples in every run, and no limit on the time of one: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
+# ``make soak`` asks for this one.
+settings.register_profile("soak", settings.get_profile("repeatable"), max_examples=400)
 settings.load_profile("repeatable")
 
 
@@ -40,8 +42,13 @@ def real_data() -> Path:
 
 
 LONG = {
-    r"tests/models/(?!test_gru4rec|test_sasrec).*::test_killed_and_resumed": "GRU4Rec and SASRec",
+    r"tests/models/(?!test_gru4rec.py::TestGRU4Rec|test_sasrec).*::test_killed_and_resumed": "GRU4Rec and SASRec",
+    r"tests/models/test_attention_clustering.py::test_clusters_match.*\[20000\]": "the shop of 3,000 visits",
+    r"tests/models/test_improved_gru4rec.py::test_a_training_of_three_parts.*\[[16]\]": "an epoch of each part",
     r"tests/tuning/test_search.py::test_interrupted_and_resumed.*\[2\]": "the first epoch",
+    r"tests/test_wheel.py::test_the_demo.*\[compiled\]": "the demo with interpreted kernels",
+    r"tests/embeddings/test_umap.py::test_umap_keeps": "what UMAP is asked for",
+    r"tests/test_foreign_catalogue.py::.*\[[1-9]\]": "seed 0",
     r"tests/docs/.*test_commands_run.*\[docs/(?!get-started)": "the README and the first page",
     r"tests/docs/.*test_python_blocks_run.*\[(?!docs/get-started)": "the first page",
 }

@@ -176,9 +176,6 @@ def other_calls(train: Sessions, rng: np.random.Generator) -> dict[str, Call]:
 def main(seed: str) -> None:
     """Try every call and print what came of it."""
     warnings.simplefilter("ignore")
-    if seed == "names":
-        print(json.dumps({"models": dict.fromkeys(MODELS, 1)}))
-        return
     rng, train = np.random.default_rng(int(seed)), markov_chain(n_items=N, n_sessions=60).train
     foreign_vocabulary = Vocabulary(pl.DataFrame({"item": np.arange(900, 930), "support": np.ones(N, dtype=np.int64)}))
     found = {}

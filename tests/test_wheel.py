@@ -65,14 +65,17 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
-def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(python: Path, folder: Path, *arguments: str, compiled: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command in the environment, with interpreted kernels unless they are to be compiled, which takes long."""
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SEGUE_DATA")}
+    variables["NUMBA_DISABLE_JIT"] = "0" if compiled else "1"
     code = "from segue.cli.main import main; main()"
     command = [str(python), "-c", code, *arguments]
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
 
-def test_the_demo_runs_from_another_folder(environment: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiled", [False, True], ids=["interpreted", "compiled"])
+def test_the_demo_runs_from_another_folder(environment: Path, tmp_path: Path, compiled: bool) -> None:
     code = (
         "import importlib.util, segue\n"
         "missing = [importlib.util.find_spec(name) for name in ('implicit', 'optuna', 'vl_convert')]\n"
@@ -81,10 +84,10 @@ def test_the_demo_runs_from_another_folder(environment: Path, tmp_path: Path) ->
     done = subprocess.run([str(environment), "-I", "-c", code], capture_output=True, text=True, check=True)
     assert str(environment.parents[1]) in done.stdout
     assert "[None, None, None]" in done.stdout
-    demo = run(environment, tmp_path, "demo", "--sessions", "1000", "--model", "stan")
+    demo = run(environment, tmp_path, "demo", "--sessions", "1000", "--model", "stan", compiled=compiled)
     assert demo.returncode == 0, demo.stderr
     assert (tmp_path / "segue-demo" / "report.html").stat().st_size > 10_000
-    advice = run(environment, tmp_path, "recommend", "segue-demo/stan", "--items", "1001", "-k", "3")
+    advice = run(environment, tmp_path, "recommend", "segue-demo/stan", "--items", "1001", "-k", "3", compiled=compiled)
     assert advice.returncode == 0, advice.stderr
 
 

@@ -22,6 +22,7 @@ from segue.models.base import Model
 from segue.models.popularity import Popularity
 from segue.models.registry import load, model_class
 from segue.models.v_sknn import VSKNN
+from segue.parameters import merge
 from segue.rng import generator
 
 
@@ -42,6 +43,12 @@ class ModelContract:
     def new(cls) -> Model:
         return cls.model(**cls.parameters)
 
+    @classmethod
+    def brief(cls) -> Model:
+        """Return a model whose training is one epoch, if it has epochs: enough to compare two fits."""
+        short = {"training": {"epochs": 1}} if "training" in cls.parameters else {}
+        return cls.model(**merge(cls.parameters, short))
+
     @pytest.fixture(scope="class")
     @classmethod
     def task(cls) -> Task:
@@ -51,6 +58,11 @@ class ModelContract:
     @classmethod
     def fitted(cls, task: Task) -> Model:
         return cls.new().fit(task.train)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def briefly_fitted(cls, task: Task) -> Model:
+        return cls.brief().fit(task.train)
 
     @pytest.fixture
     def some(self, task: Task) -> Prefixes:
@@ -85,12 +97,12 @@ class ModelContract:
         assert loaded.config == fitted.config
         assert torch.equal(loaded.score(some), fitted.score(some))
 
-    def test_a_second_fit_is_that_of_a_new_model(self, fitted: Model, task: Task) -> None:
-        first = self.new().fit(_cut(task.train, [0, 40]))
+    def test_a_second_fit_is_that_of_a_new_model(self, briefly_fitted: Model, task: Task) -> None:
+        first = self.brief().fit(_cut(task.train, [0, 40]))
         before = {name: array.copy() for name, array in first.arrays().items()}
         again = first.fit(task.train)
         assert again is not first
-        _assert_same_arrays(again, fitted)
+        _assert_same_arrays(again, briefly_fitted)
         for name, array in first.arrays().items():
             np.testing.assert_array_equal(array, before[name], err_msg=name)
 
@@ -104,17 +116,17 @@ class ModelContract:
         else:
             assert len(model.recommend([101], k=5).items) == 5
 
-    def test_equal_seeds_give_equal_arrays(self, fitted: Model, task: Task) -> None:
-        _assert_same_arrays(self.new().fit(task.train, seed=0), fitted)
+    def test_equal_seeds_give_equal_arrays(self, briefly_fitted: Model, task: Task) -> None:
+        _assert_same_arrays(self.brief().fit(task.train, seed=0), briefly_fitted)
 
-    def test_a_data_set_on_disk_gives_the_same_model(self, fitted: Model, task: Task, tmp_path: Path) -> None:
+    def test_a_data_set_on_disk_gives_the_same_model(self, briefly_fitted: Model, task: Task, tmp_path: Path) -> None:
         """Its arrays cannot be written to, which is no reason to copy them or to warn."""
         DATASET.write(tmp_path / "set", {}, lambda folder: write_sessions(task.train, folder / "train"))
         mapped = read_sessions(DATASET.open(tmp_path / "set"), "train", task.train.vocabulary)
         assert not mapped.items.flags.writeable
-        _assert_same_arrays(self.new().fit(mapped), fitted)
+        _assert_same_arrays(self.brief().fit(mapped), briefly_fitted)
         running = mapped.as_prefixes()[:50]
-        assert torch.equal(fitted.score(running), fitted.score(task.train.as_prefixes()[:50]))
+        assert torch.equal(briefly_fitted.score(running), briefly_fitted.score(task.train.as_prefixes()[:50]))
 
     def test_it_keeps_no_training_data(self, fitted: Model, task: Task) -> None:
         assert not [name for name, value in vars(fitted).items() if isinstance(value, Sessions | Prefixes | Cases)]

@@ -66,7 +66,7 @@ class NeuralModelContract(ModelContract):
 
     def test_deterministic_algorithms_change_nothing_on_a_cpu(self, task: Task) -> None:
         plain, strict = (
-            self.new().fit(task.train, seed=1, runtime=Runtime(device="cpu", deterministic=one))
+            self.brief().fit(task.train, seed=1, runtime=Runtime(device="cpu", deterministic=one))
             for one in (False, True)
         )
         for name, array in plain.arrays().items():
@@ -75,7 +75,7 @@ class NeuralModelContract(ModelContract):
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_deterministic_fits_on_a_gpu_are_equal(self, task: Task) -> None:
         runtime = Runtime(device="cuda", deterministic=True)
-        one, other = (self.new().fit(task.train, valid=task.cases[:50], seed=1, runtime=runtime) for _ in range(2))
+        one, other = (self.brief().fit(task.train, valid=task.cases[:50], seed=1, runtime=runtime) for _ in range(2))
         for name, array in one.arrays().items():
             np.testing.assert_array_equal(array, other.arrays()[name], err_msg=name)
 
@@ -105,13 +105,13 @@ class NeuralModelContract(ModelContract):
 
     def test_the_checkpoint_of_other_parameters_is_refused(self, task: Task, tmp_path: Path) -> None:
         runtime = Runtime(device="cpu", checkpoint=tmp_path / "state", resume=True)
-        self.new().fit(task.train, seed=1, runtime=runtime)
+        self.brief().fit(task.train, seed=1, runtime=runtime)
         with pytest.raises(ArtifactError, match=r"checkpoint of another training \(different seed"):
-            self.new().fit(task.train, seed=2, runtime=runtime)
+            self.brief().fit(task.train, seed=2, runtime=runtime)
 
     def test_training_touches_no_global_generator(self, task: Task) -> None:
         torch.manual_seed(0)
         before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-        self.new().fit(task.train, valid=task.cases[:50])
+        self.brief().fit(task.train, valid=task.cases[:50])
         assert torch.equal(torch.get_rng_state(), before)
         assert np.random.get_state()[1].tolist() == numpy_before  # noqa: NPY002

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from segue.data.events import Events
@@ -366,10 +366,14 @@ def test_a_sample_shorter_than_the_validation_part_is_trained_on_whole():
     assert not [note for note in data.notes if "validation" in note]
 
 
+FEWER = settings(max_examples=settings.default.max_examples // 4)
+"""An example takes as long as the preparation of a log."""
+
 VISIT = st.tuples(st.integers(0, 4 * DAY), st.lists(st.integers(0, 5), min_size=1, max_size=5))
 VISITS = st.lists(VISIT, min_size=20, max_size=60)
 
 
+@FEWER
 @given(visits=VISITS)
 def test_the_future_never_leaks_into_training(visits):
     rows = [(s, item, start + i) for s, (start, items) in enumerate(visits) for i, item in enumerate(items)]
@@ -411,6 +415,7 @@ def published_preparation(rows):
     return *apart(train), test
 
 
+@FEWER
 @given(visits=VISITS)
 def test_gru4rec_2015_is_the_published_preparation(visits):
     rows = [(s, item, start + i) for s, (start, items) in enumerate(visits) for i, item in enumerate(items)]
@@ -429,6 +434,7 @@ def test_gru4rec_2015_is_the_published_preparation(visits):
 EVENTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(0, 6 * DAY)), min_size=20, max_size=60)
 
 
+@FEWER
 @given(rows=EVENTS)
 def test_leave_one_out_uses_every_event_of_a_user_once(rows):
     try:
