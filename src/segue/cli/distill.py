@@ -30,7 +30,6 @@ def distill(
     device: options.Device = None,
     precision: options.Precision = None,
     deterministic: options.Deterministic = None,
-    checkpoint_seconds: options.CheckpointSeconds = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -58,7 +57,6 @@ def distill(
             "log": log,
             **log_options,
             **options.training_options(preset, None, seed, device, precision, deterministic),
-            "checkpoint_seconds": checkpoint_seconds,
             "models": [student],
             "set": given or None,
             "baselines": False,

@@ -80,10 +80,6 @@ Deterministic = Annotated[
         "--deterministic", help="Use only deterministic algorithms: equal seeds give equal models also on a GPU."
     ),
 ]
-CheckpointSeconds = Annotated[
-    float | None,
-    typer.Option("--checkpoint-seconds", help="Least seconds between two checkpoints inside an epoch (60)."),
-]
 ModelFolder = Annotated[Path, typer.Argument(help="Folder of a trained model, as a run writes it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -119,7 +119,6 @@ def _distill(
         device=config.device,
         precision=config.precision,
         deterministic=config.deterministic,
-        checkpoint_seconds=config.checkpoint_seconds,
         resume=resume,
         progress=progress,
     )

@@ -97,7 +97,6 @@ def _run_seeds(
         device=config.device,
         precision=config.precision,
         deterministic=config.deterministic,
-        checkpoint_seconds=config.checkpoint_seconds,
         resume=resume,
         progress=progress,
     )

@@ -35,7 +35,6 @@ def settings_of(data: Dataset, config: RunConfig, runtime: Runtime, specs: Seque
             "seed": config.seed,
             "fingerprint of the log": data.fingerprint,
             "precision": runtime.arithmetic(),
-            "threads": runtime.threads(),
             "protocol": data.protocol.model_dump(mode="json", exclude={"name"}),
             "fingerprint of the metadata": fingerprint(metadata) if metadata.width else None,
         },
@@ -108,6 +107,5 @@ def _differences(started: Mapping[str, Any], settings: Mapping[str, Any]) -> Ite
         yield "a protocol of another version of segue"
     for name, (before, now) in pairs.items():
         if before != now:
-            remedy = f" (set OMP_NUM_THREADS={before})" if name == "threads" and before else ""
-            yield f"{name} {typed(before)}, got {typed(now)}{remedy}"
+            yield f"{name} {typed(before)}, got {typed(now)}"
     yield from (f"{label}, which is not requested now" for label in started["models"] if label not in shared)

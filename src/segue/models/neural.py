@@ -176,7 +176,6 @@ class NeuralModel(DotProductModel):
             "parameters": self.config.model_dump_json(),
             "seed": str(seed),
             "precision": runtime.arithmetic(),
-            "threads": str(runtime.threads()),
             "training sessions": fingerprint_sessions(train),
             "validation": "none" if valid is None else fingerprint_cases(valid),
         }

@@ -60,12 +60,6 @@ def require_same_training(path: Path, saved: Mapping[str, str], identity: Mappin
     """
     for name in {**identity, **saved}:
         if saved.get(name) != identity.get(name):
-            if name == "threads":
-                threads = saved.get(name)
-                raise ArtifactError(
-                    f"{path}: is the checkpoint of a training with {threads} threads, got {identity.get(name)}, which "
-                    f"round differently; resume with OMP_NUM_THREADS={threads}, or delete it to start over"
-                )
             raise ArtifactError(
                 f"{path}: is the checkpoint of another training (different {name}); "
                 "delete it to start over, or resume with the settings it was started with"

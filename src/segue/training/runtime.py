@@ -132,10 +132,6 @@ class Runtime:
         algorithms = ", deterministic" if self.deterministic and kind != "cpu" else ""
         return f"{kind}, {self.product_precision()}{algorithms}"
 
-    def threads(self) -> int | None:
-        """Return the number of threads that share sums, which decides their last bits; None on a GPU."""
-        return torch.get_num_threads() if self.torch_device().type == "cpu" else None
-
     @contextmanager
     def algorithms(self) -> Iterator[None]:
         """Let torch use only deterministic algorithms, if requested; its settings are restored at the end.

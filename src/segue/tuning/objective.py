@@ -1,7 +1,6 @@
 """The objective of a search: a model, its search space, the data, and the metric to maximise."""
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +25,6 @@ from segue.tuning import TuningConfig
 from segue.tuning.search_space import applicable, build_model, search_space
 
 logger = logging.getLogger(__name__)
-
-
-def threads_per_worker(workers: int) -> int:
-    """Return the threads of each worker process, its share of the cores."""
-    return max(1, (os.cpu_count() or 1) // workers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +77,7 @@ class Objective:
         build_specs(run_config, alone=True)
         spaces = search_space(run_config, config.search, only=config.only)
         runtime = Runtime(
-            device=run_config.device,
-            precision=run_config.precision,
-            deterministic=run_config.deterministic,
-            checkpoint_seconds=run_config.checkpoint_seconds,
+            device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic
         )
         runtime.check()
         data = data or prepare_log(run_config, events)
@@ -106,10 +97,7 @@ class Objective:
         search = {name: str(space) for name, space in self.spaces.items()}
         spec = ModelSpec(name, build_model(self.run_config), extra={"search": search})
         settings = settings_of(self.data, self.run_config, self.runtime, [spec])
-        run = {**settings["run"], "metric": self.metric, "prune": self.config.prune}
-        if run["threads"] and self.config.workers > 1 and "OMP_NUM_THREADS" not in os.environ:
-            run["threads"] = threads_per_worker(self.config.workers)
-        return {**settings, "run": run}
+        return {**settings, "run": {**settings["run"], "metric": self.metric, "prune": self.config.prune}}
 
     def config_with(self, values: Mapping[str, Any]) -> RunConfig:
         """Return the run configuration with values of its parameters."""

@@ -30,7 +30,7 @@ from segue.storage import remove, write_errors
 from segue.strict_json import dumps
 from segue.training.runtime import EpochRecord
 from segue.tuning import TuningConfig
-from segue.tuning.objective import Objective, threads_per_worker
+from segue.tuning.objective import Objective
 from segue.tuning.search_space import build_model, suggest
 from segue.tuning.study import ATTEMPTS, DATA, JOURNAL, REASON, WorkerLocks, open_study, take_trial
 from segue.validation import build
@@ -147,7 +147,7 @@ def run_worker_pool(objective: Objective, out: Path, poll: Callable[[], None]) -
     """
     count = objective.config.workers
     # Each worker gets its share of the cores, unless the user has set how many threads to use.
-    share = str(threads_per_worker(count))
+    share = str(max(1, (os.cpu_count() or 1) // count))
     environment = {**dict.fromkeys(_THREADS, share), **os.environ}
     request = {
         "run_config": objective.run_config.model_dump(mode="json"),
