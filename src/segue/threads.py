@@ -5,12 +5,29 @@ slow down everything else in the process, and concurrent callers (as in a server
 backends.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import torch
+
+_VARIABLES = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")
+"""Variables that torch takes its number of threads from; the first one that is set counts."""
+
+
+def worker_threads(workers: int) -> int:
+    """Return the threads of each of several worker processes: an equal share of the cores, or what the user has set."""
+    if workers == 1 or any(name in os.environ for name in _VARIABLES):
+        return torch.get_num_threads()
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def other_threads(before: int, now: int) -> str:
+    """Say that a training was started with another number of threads, and how to set that number."""
+    name = next((name for name in _VARIABLES if name in os.environ), _VARIABLES[-1])
+    return f"{before} {'thread' if before == 1 else 'threads'}, got {now}: put {name}={before} before the command"
 
 
 def share_rows(rows: int, work: Callable[[slice], None], *, least: int = 16) -> None:

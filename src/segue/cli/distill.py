@@ -30,6 +30,7 @@ def distill(
     device: options.Device = None,
     precision: options.Precision = None,
     deterministic: options.Deterministic = None,
+    checkpoint_seconds: options.CheckpointSeconds = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -56,7 +57,7 @@ def distill(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, None, seed, device, precision, deterministic),
+            **options.training_options(preset, None, seed, device, precision, deterministic, checkpoint_seconds),
             "models": [student],
             "set": given or None,
             "baselines": False,

@@ -43,10 +43,10 @@ def fit(
     from segue.artifact import Artifact
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config, parse_settings
+    from segue.experiment.model_specs import build_runtime
     from segue.experiment.prepared_data import read_log
     from segue.experiment.production import check_log, check_target
     from segue.experiment.run_folder import output_folder
-    from segue.training.runtime import Runtime
 
     if (like is None) == (config is None):
         given = "neither" if like is None else "both"
@@ -66,8 +66,7 @@ def fit(
     if out is not None:
         check_target(out, overwrite=overwrite)
     check_log(log)
-    runtime = Runtime(device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic)
-    runtime.check()
+    runtime = build_runtime(run_config)
     with (
         output_folder(out, f"{run_config.log_name}-{model}") as folder,
         interruptible("nothing was written"),

@@ -80,6 +80,13 @@ Deterministic = Annotated[
         "--deterministic", help="Use only deterministic algorithms: equal seeds give equal models also on a GPU."
     ),
 ]
+CheckpointSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-seconds",
+        help="Seconds between two checkpoints inside an epoch (60); each epoch ends with one.",
+    ),
+]
 ModelFolder = Annotated[Path, typer.Argument(help="Folder of a trained model, as a run writes it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -129,6 +136,7 @@ def training_options(
     device: str | None,
     precision: str | None,
     deterministic: bool | None,
+    checkpoint_seconds: float | None,
 ) -> dict[str, Any]:
     """Return the options of a training by their names in ``RunConfig``; None for options that were not given."""
     from segue.experiment.config import parse_assignments, parse_settings
@@ -140,6 +148,7 @@ def training_options(
         "device": device,
         "precision": precision,
         "deterministic": deterministic,
+        "checkpoint_seconds": checkpoint_seconds,
     }
 
 

@@ -78,6 +78,7 @@ def run(
     device: options.Device = None,
     precision: options.Precision = None,
     deterministic: options.Deterministic = None,
+    checkpoint_seconds: options.CheckpointSeconds = None,
     track: Annotated[list[str] | None, typer.Option(help="Also log the run to tensorboard or mlflow.")] = None,
     recbole_settings: Annotated[list[str] | None, typer.Option(_SETTING, hidden=True)] = None,
     *,
@@ -112,7 +113,7 @@ def run(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, settings, seed, device, precision, deterministic),
+            **options.training_options(preset, settings, seed, device, precision, deterministic, checkpoint_seconds),
             "models": options.split_names(model) if model else None,
             "protocol": protocol,
             "baselines": baselines,

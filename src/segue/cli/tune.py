@@ -52,6 +52,7 @@ def tune(
     device: options.Device = None,
     precision: options.Precision = None,
     deterministic: options.Deterministic = None,
+    checkpoint_seconds: options.CheckpointSeconds = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -85,7 +86,7 @@ def tune(
         {
             "log": log,
             **log_options,
-            **options.training_options(preset, settings, seed, device, precision, deterministic),
+            **options.training_options(preset, settings, seed, device, precision, deterministic, checkpoint_seconds),
             "models": [model] if model else None,
             "protocol": protocol,
         },

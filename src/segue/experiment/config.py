@@ -60,6 +60,8 @@ class RunConfig(BaseModel):
     """Precision of the neural models: auto is fp32 on a CPU, and bf16 on a GPU that has instructions for it."""
     deterministic: bool = False
     """Use only deterministic algorithms, so that training on a GPU is reproducible; a CPU does not need this option."""
+    checkpoint_seconds: float = Field(60.0, ge=0, allow_inf_nan=False)
+    """Least time between two checkpoints inside an epoch; each epoch ends with one."""
     chosen_epochs: dict[str, int] = Field(default_factory=dict)
     """Epochs that validation chose in a search, by training stage. `segue fit` uses them; `segue run` chooses again."""
     track: list[Literal["tensorboard", "mlflow"]] = Field(default_factory=list)

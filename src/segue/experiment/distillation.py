@@ -16,7 +16,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.comparison.verdicts import certainty
 from segue.experiment.config import PROTOCOL, RunConfig
-from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
+from segue.experiment.model_specs import ModelSpec, build_runtime, build_specs, check_specs
 from segue.experiment.prepared_data import read_log, with_prepared
 from segue.experiment.results import Difference, ModelResult, Results
 from segue.experiment.run import run_specs
@@ -115,14 +115,7 @@ def _distill(
     config, opened = with_prepared(config.model_copy(update={"set": merge(metric, config.set)}), events)
     student, alone = _students(config)
     teaching = load(teacher)
-    runtime = Runtime(
-        device=config.device,
-        precision=config.precision,
-        deterministic=config.deterministic,
-        resume=resume,
-        progress=progress,
-    )
-    runtime.check()
+    runtime = build_runtime(config, resume=resume, progress=progress)
     teaching = teaching.to(runtime.torch_device())  # On the device of the students, so that times are comparable.
     data = _data_for(teacher, about["protocol"], teaching.vocabulary, opened or events or read_log(config))
     name, key = student.name, about["key"]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from segue.evaluation.linter.results import evaluate_validation
 from segue.evaluation.linter.scores import lint_scores
 from segue.evaluation.measure import evaluate
@@ -16,6 +18,7 @@ from segue.experiment.results import Epoch, ModelResult
 from segue.models.base import Model
 from segue.protocols.dataset import Dataset
 from segue.strict_json import digest
+from segue.training.checkpoint import THREADS
 from segue.training.runtime import EpochRecord, Runtime
 
 
@@ -123,6 +126,7 @@ def training_key(spec: ModelSpec, data: Dataset, seed: int, runtime: Runtime) ->
             "config": spec.model.config.model_dump(mode="json"),
             "seed": seed,
             "precision": runtime.arithmetic(),
+            **({THREADS: torch.get_num_threads()} if spec.model.depends_on_threads(runtime) else {}),
             **spec.extra,
         }
     )

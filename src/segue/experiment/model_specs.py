@@ -1,4 +1,4 @@
-"""The models of a run, built from its configuration."""
+"""The models of a run and their runtime, built from its configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from segue.models.base import Model
 from segue.models.popularity import Popularity
 from segue.models.registry import model_class, model_names
 from segue.parameters import merge
+from segue.progress import Progress
 from segue.protocols.protocol import Protocol
 from segue.training.runtime import Runtime
 
@@ -41,6 +42,24 @@ class ModelSpec:
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the model."""
         self.model.fit(train, valid=valid, seed=seed, runtime=runtime)
+
+
+def build_runtime(config: RunConfig, *, resume: bool = False, progress: Progress | None = None) -> Runtime:
+    """Return the runtime that a configuration names.
+
+    Raises:
+        ParameterError: this machine cannot do it, or only slowly.
+    """
+    runtime = Runtime(
+        device=config.device,
+        precision=config.precision,
+        deterministic=config.deterministic,
+        checkpoint_seconds=config.checkpoint_seconds,
+        resume=resume,
+        progress=progress or Progress(),
+    )
+    runtime.check()
+    return runtime
 
 
 def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:

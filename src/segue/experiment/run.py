@@ -14,7 +14,7 @@ from segue.experiment.comparison.verdicts import Pair
 from segue.experiment.config import RunConfig
 from segue.experiment.fit_and_test import TestedModel, fit_and_test
 from segue.experiment.leaderboard import leaderboard
-from segue.experiment.model_specs import ModelSpec, build_specs, check_specs, recent_popularity_specs
+from segue.experiment.model_specs import ModelSpec, build_runtime, build_specs, check_specs, recent_popularity_specs
 from segue.experiment.prepared_data import prepare_log, with_prepared
 from segue.experiment.results import Results
 from segue.experiment.run_folder import claimed_folder
@@ -93,14 +93,7 @@ def _run_seeds(
     check_trackers(config.track)
     config, opened = with_prepared(config, events)
     build_specs(config)  # Raises every problem, as the next line does, before the log is read.
-    runtime = Runtime(
-        device=config.device,
-        precision=config.precision,
-        deterministic=config.deterministic,
-        resume=resume,
-        progress=progress,
-    )
-    runtime.check()
+    runtime = build_runtime(config, resume=resume, progress=progress)
     data = opened or prepare_log(config, events)
     for note in (*config.notes, *data.notes):
         logger.info(note)

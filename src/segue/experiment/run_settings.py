@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from segue.data.fingerprint import fingerprint
@@ -20,14 +21,27 @@ from segue.storage import write_errors
 from segue.storage.filesystem import Kind, kind_of
 from segue.storage.markers import read_marker
 from segue.strict_json import dumps
+from segue.threads import other_threads
+from segue.training.checkpoint import THREADS
 from segue.training.runtime import Runtime
 
 _SHOWN = 5
 """Differences that a message lists before it only counts the rest."""
 
 
-def settings_of(data: Dataset, config: RunConfig, runtime: Runtime, specs: Sequence[ModelSpec]) -> dict[str, Any]:
-    """Return all settings that affect the results of a run, as in run.json."""
+def settings_of(
+    data: Dataset, config: RunConfig, runtime: Runtime, specs: Sequence[ModelSpec], *, threads: int | None = None
+) -> dict[str, Any]:
+    """Return all settings that affect the results of a run, as in run.json.
+
+    Args:
+        data: the prepared log.
+        config: configuration of the run.
+        runtime: device and precision.
+        specs: the models.
+        threads: number of threads that they are fitted in; None is that of this process.
+    """
+    count = {THREADS: threads or torch.get_num_threads()}
     metadata = data.vocabulary.table.select(data.vocabulary.metadata)
     settings = {
         "run": {
@@ -38,7 +52,14 @@ def settings_of(data: Dataset, config: RunConfig, runtime: Runtime, specs: Seque
             "protocol": data.protocol.model_dump(mode="json", exclude={"name"}),
             "fingerprint of the metadata": fingerprint(metadata) if metadata.width else None,
         },
-        "models": {spec.label: {**spec.model.config.model_dump(mode="json"), **spec.extra} for spec in specs},
+        "models": {
+            spec.label: {
+                **spec.model.config.model_dump(mode="json"),
+                **spec.extra,
+                **(count if spec.model.depends_on_threads(runtime) else {}),
+            }
+            for spec in specs
+        },
     }
     content: dict[str, Any] = json.loads(dumps(settings))
     return content
@@ -79,7 +100,8 @@ class _Settings(BaseModel):
 def check_same(out: Path, started: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Refuse to resume a run with other settings.
 
-    Further models, other metrics, and parameters of the protocol that do not affect results are allowed.
+    Further models, other metrics, and parameters of the protocol that do not affect results are allowed; so is another
+    number of threads, if no model depends on it.
 
     Raises:
         ParameterError: the differences.
@@ -105,6 +127,8 @@ def _differences(started: Mapping[str, Any], settings: Mapping[str, Any]) -> Ite
         pairs |= {f"protocol.{name}": values for name, values in differences(*protocols).items()}
     except InputError:
         yield "a protocol of another version of segue"
+    counts = {pairs.pop(name) for name in [f"{label}.{THREADS}" for label in shared] if name in pairs}
+    yield from (other_threads(before, now) for before, now in counts if before and now and before != now)
     for name, (before, now) in pairs.items():
         if before != now:
             yield f"{name} {typed(before)}, got {typed(now)}"

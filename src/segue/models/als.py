@@ -91,6 +91,10 @@ class ALS(FactorModel):
     config: ALSConfig
     array_names = ("item_factors",)
 
+    def depends_on_threads(self, runtime: Runtime) -> bool:
+        """Return true; see ``Model.depends_on_threads``."""
+        return True
+
     def check(self, train: Sessions) -> None:
         """Check that a half-life has times; see ``Model.check``."""
         super().check(train)

@@ -54,6 +54,10 @@ class Model(ModelBase):
             ParameterError: they do not.
         """
 
+    def depends_on_threads(self, runtime: Runtime) -> bool:
+        """Return whether a fit rounds differently with another number of threads."""
+        return False
+
     def fit(
         self, train: Sessions, *, valid: Cases | None = None, seed: int = 0, runtime: Runtime | None = None
     ) -> Self:
@@ -62,7 +66,7 @@ class Model(ModelBase):
         Args:
             train: the training sessions.
             valid: validation cases; models trained in epochs keep the best epoch on these cases.
-            seed: equal seeds give equal models; on a GPU, with ``runtime.deterministic``.
+            seed: equal seeds give equal models, in equal numbers of threads; on a GPU, with ``runtime.deterministic``.
             runtime: device, precision, checkpoints and progress.
 
         Returns:

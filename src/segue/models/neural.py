@@ -24,6 +24,7 @@ from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.spaces import Around, Choice
+from segue.training.checkpoint import THREADS
 from segue.training.config import TrainingConfig, fine_tuning_sessions
 from segue.training.loop import Trainer
 from segue.training.objectives import Objective
@@ -178,7 +179,12 @@ class NeuralModel(DotProductModel):
             "precision": runtime.arithmetic(),
             "training sessions": fingerprint_sessions(train),
             "validation": "none" if valid is None else fingerprint_cases(valid),
+            **({THREADS: str(torch.get_num_threads())} if self.depends_on_threads(runtime) else {}),
         }
+
+    def depends_on_threads(self, runtime: Runtime) -> bool:
+        """Return true on a CPU, whose threads share the sums; see ``Model.depends_on_threads``."""
+        return runtime.torch_device().type == "cpu"
 
     @property
     def scores_are_logits(self) -> bool:

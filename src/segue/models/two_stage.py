@@ -150,6 +150,10 @@ class TwoStage(Model):
         """What either model reads of the event to predict."""
         return tuple(dict.fromkeys((*self.retriever.upcoming_columns, *self.ranker.upcoming_columns)))
 
+    def depends_on_threads(self, runtime: Runtime) -> bool:
+        """Return whether either model does; see ``Model.depends_on_threads``."""
+        return any(model.depends_on_threads(runtime) for _, model in self._stages())
+
     def check(self, train: Sessions) -> None:
         """Check the training sessions for both models; see ``Model.check``."""
         problems = []
@@ -177,8 +181,7 @@ class TwoStage(Model):
         ranker._output = None
         auxiliary, own = self._listwise_loss(loss, train, runtime), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
-        identity = ranker.identity(train, valid, seed, runtime)
-        identity |= {"parameters": self.config.model_dump_json(), "lists": auxiliary.fingerprint()}
+        own_identity = {"parameters": self.config.model_dump_json(), "lists": auxiliary.fingerprint()}
 
         def validate() -> float:
             assert valid is not None
@@ -190,7 +193,7 @@ class TwoStage(Model):
             own.model_copy(update=changes),
             validate=None if valid is None else validate,
             seed=seed,
-            identity=identity,
+            identity=ranker.identity(train, valid, seed, runtime) | own_identity,
             runtime=runtime,
             warm_start=True,
         ).run()

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from segue.errors import ArtifactError
 from segue.storage import replacing_file
 from segue.strict_json import dumps
+from segue.threads import other_threads
 from segue.training.optimizers import Optimizer
+
+THREADS = "threads"
+"""Name of the number of threads in the identity of a training."""
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -59,7 +63,12 @@ def require_same_training(path: Path, saved: Mapping[str, str], identity: Mappin
         ArtifactError: they differ.
     """
     for name in {**identity, **saved}:
-        if saved.get(name) != identity.get(name):
+        before, now = saved.get(name), identity.get(name)
+        if name == THREADS and before is not None and now is not None and before != now:
+            raise ArtifactError(
+                f"{path}: was started with {other_threads(int(before), int(now))}, or delete it to start over"
+            )
+        if before != now:
             raise ArtifactError(
                 f"{path}: is the checkpoint of another training (different {name}); "
                 "delete it to start over, or resume with the settings it was started with"

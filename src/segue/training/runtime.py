@@ -58,8 +58,8 @@ EpochCallback = Callable[[str, EpochRecord], None]
 class Runtime:
     """Where and how a model is fitted; none of it changes what the model is.
 
-    On a CPU equal seeds give equal models, on machines of one kind: what it computes with by default does not depend
-    on its instructions. On a GPU they do with ``deterministic``.
+    On a CPU equal seeds give equal models, in equal numbers of threads on machines of one kind: what it computes with
+    by default does not depend on its instructions. On a GPU they do with ``deterministic``.
 
     Attributes:
         device: ``"auto"`` takes a GPU where there is one, else any torch device name.

@@ -9,7 +9,7 @@ from segue.data.events import Events
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.experiment.config import PROTOCOL, RunConfig
-from segue.experiment.model_specs import ModelSpec, build_specs
+from segue.experiment.model_specs import ModelSpec, build_runtime, build_specs
 from segue.experiment.prepared_data import prepare_log, protocol_settings, with_prepared
 from segue.experiment.run_settings import settings_of
 from segue.metrics import SELECTION_METRICS, MetricName
@@ -20,6 +20,7 @@ from segue.progress import Progress
 from segue.protocols.dataset import Dataset
 from segue.protocols.ranking import Ranking
 from segue.spaces import Space
+from segue.threads import worker_threads
 from segue.training.runtime import Runtime
 from segue.tuning import TuningConfig
 from segue.tuning.search_space import applicable, build_model, search_space
@@ -76,10 +77,7 @@ class Objective:
             run_config, data = with_prepared(run_config, events)
         build_specs(run_config, alone=True)
         spaces = search_space(run_config, config.search, only=config.only)
-        runtime = Runtime(
-            device=run_config.device, precision=run_config.precision, deterministic=run_config.deterministic
-        )
-        runtime.check()
+        runtime = build_runtime(run_config)
         data = data or prepare_log(run_config, events)
         run_config = _with_protocol(run_config, data)
         for note in data.notes:
@@ -96,7 +94,8 @@ class Objective:
         name = self.run_config.models[0]
         search = {name: str(space) for name, space in self.spaces.items()}
         spec = ModelSpec(name, build_model(self.run_config), extra={"search": search})
-        settings = settings_of(self.data, self.run_config, self.runtime, [spec])
+        threads = worker_threads(self.config.workers)
+        settings = settings_of(self.data, self.run_config, self.runtime, [spec], threads=threads)
         return {**settings, "run": {**settings["run"], "metric": self.metric, "prune": self.config.prune}}
 
     def config_with(self, values: Mapping[str, Any]) -> RunConfig:

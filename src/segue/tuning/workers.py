@@ -28,6 +28,7 @@ from segue.progress import Progress
 from segue.protocols.dataset import open_dataset
 from segue.storage import remove, write_errors
 from segue.strict_json import dumps
+from segue.threads import worker_threads
 from segue.training.runtime import EpochRecord
 from segue.tuning import TuningConfig
 from segue.tuning.objective import Objective
@@ -146,8 +147,7 @@ def run_worker_pool(objective: Objective, out: Path, poll: Callable[[], None]) -
         StorageError: the write failed.
     """
     count = objective.config.workers
-    # Each worker gets its share of the cores, unless the user has set how many threads to use.
-    share = str(max(1, (os.cpu_count() or 1) // count))
+    share = str(worker_threads(count))
     environment = {**dict.fromkeys(_THREADS, share), **os.environ}
     request = {
         "run_config": objective.run_config.model_dump(mode="json"),
