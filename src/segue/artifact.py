@@ -17,8 +17,9 @@ from safetensors.numpy import load_file, save_file
 
 from segue.data.vocabulary import Vocabulary
 from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
-from segue.manifest import FolderFormat, Manifest, read_object, write_json
+from segue.manifest import FolderFormat, Manifest
 from segue.storage import read_unchanged
+from segue.strict_json import read_object, write_json
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""

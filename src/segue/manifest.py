@@ -20,14 +20,11 @@ from segue.errors import ArtifactError, ParameterError
 from segue.storage import link_to, replacing_folder, write_errors
 from segue.storage.filesystem import Kind, entries, kind_of
 from segue.storage.markers import found_there, read_marker
-from segue.strict_json import dumps, loads
+from segue.strict_json import read_json, write_json
 
 T = TypeVar("T")
 
 _IS_FILE = "is a file; choose another name"
-
-_MOST_JSON = 16 << 20
-"""Largest manifest or configuration, in bytes: it is parsed as a whole."""
 
 
 def _require_inside(name: str) -> str:
@@ -287,35 +284,6 @@ DATASET = FolderFormat(
     parts=("about.json", "train/items.npy"),
 )
 """The folder of a prepared data set."""
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Write a JSON file."""
-    file.write_text(dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
-
-
-def read_json(file: Path) -> Any:
-    """Read a JSON file of segue.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not JSON, too large, or nested too deeply.
-    """
-    if (size := file.stat().st_size) > _MOST_JSON:
-        raise ValueError(f"it has {size:,} bytes, more than {_MOST_JSON:,}")
-    return loads(file.read_text(encoding="utf-8"))
-
-
-def read_object(file: Path) -> dict[str, Any]:
-    """Read a JSON file that contains an object; see ``read_json``.
-
-    Raises:
-        ValueError: it contains something else.
-    """
-    content = read_json(file)
-    if not isinstance(content, dict):
-        raise ValueError(f"it must contain an object, got {type(content).__name__}")
-    return content
 
 
 def _checksums(files: list[Path]) -> list[str]:

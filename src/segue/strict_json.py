@@ -5,9 +5,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+
+_MOST_BYTES = 16 << 20
+"""Largest file: it is parsed as a whole."""
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A float in a file; null is read as NaN."""
@@ -56,6 +60,35 @@ def _finite_float(text: str) -> float:
     if math.isinf(number := float(text)):
         raise ValueError(f"the number {text[:20]} is too large")
     return number
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write a JSON file."""
+    file.write_text(dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file of segue.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not JSON, too large, or nested too deeply.
+    """
+    if (size := file.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, more than {_MOST_BYTES:,}")
+    return loads(file.read_text(encoding="utf-8"))
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Read a JSON file that contains an object; see ``read_json``.
+
+    Raises:
+        ValueError: it contains something else.
+    """
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise ValueError(f"it must contain an object, got {type(content).__name__}")
+    return content
 
 
 def digest(value: Any) -> str:

@@ -22,7 +22,7 @@ from segue.data.statistics import Statistics, density, density_class
 from segue.data.vocabulary import Vocabulary
 from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
 from segue.errors import ArtifactError, ParameterError
-from segue.manifest import DATASET, read_json, write_json
+from segue.manifest import DATASET
 from segue.metrics.values import check_labels
 from segue.parameters import Section
 from segue.protocols.hashing import protocol_hash
@@ -30,6 +30,7 @@ from segue.protocols.pipeline import Stage
 from segue.protocols.protocol import Protocol, check_nested
 from segue.protocols.selection import metric_problems
 from segue.storage import read_unchanged
+from segue.strict_json import read_json, write_json
 
 MEASURING = ("ranking", "valid_metric", "decimals")
 """Parts of a protocol that affect evaluation only, not the prepared data."""
