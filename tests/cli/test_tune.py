@@ -86,7 +86,10 @@ def test_the_best_configuration_runs(log: Path, whole: Path, tmp_path: Path) -> 
     assert max(epoch["validation"] for epoch in row["curve"]) == best["recall@20"]
 
 
-def test_two_processes_of_one_command_share_a_search(log: Path, tmp_path: Path) -> None:
+def test_two_processes_of_one_command_share_a_search(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.mkdtemp", None)  # A kill would leave a temporary folder for good.
     options = (*OPTIONS, "--set", "gru4rec.training.epochs=1", "--trials", 6, "--workers", 2)
     outcome = segue("tune", log, *options, "--out", tmp_path / "a")
     assert outcome.code == 0, outcome.err

@@ -10,7 +10,9 @@ import pytest
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from segue.tuning.study import WorkerLocks, open_study, take_trial
+from segue.errors import ParameterError
+from segue.experiment.run_folder import begin_folder, check_folder
+from segue.tuning.study import SEARCH, WORKERS, WorkerLocks, open_study, take_trial
 
 KILLED = """
 import os, signal, sys
@@ -113,3 +115,14 @@ def test_a_trial_keeps_what_it_has_drawn(tmp_path: Path) -> None:
     drawn = draw(study.ask())
     (left,) = open_study(tmp_path / "study", seed=9, prune=True).get_trials()
     assert draw(Trial(study, left._trial_id)) == drawn
+
+
+def test_what_a_killed_pool_of_workers_left_is_of_the_search(tmp_path: Path) -> None:
+    begin_folder(tmp_path, {"run": {}, "models": {}}, (), resume=False, kind=SEARCH)
+    (tmp_path / WORKERS).mkdir()
+    for name in ("12-0.log", f"{'0a' * 16}.lock"):
+        (tmp_path / WORKERS / name).touch()
+    check_folder(tmp_path, resume=True, overwrite=False, kind=SEARCH)
+    (tmp_path / WORKERS / "notes.log").touch()
+    with pytest.raises(ParameterError, match=r"workers/notes\.log"):
+        check_folder(tmp_path, resume=True, overwrite=False, kind=SEARCH)

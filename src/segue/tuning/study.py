@@ -49,7 +49,7 @@ SEARCH = FolderKind(
     {
         **dict.fromkeys(_FILES, FILE),
         CHECKPOINTS: CHECKPOINT_FILES,
-        WORKERS: (r"[0-9a-f]+\.lock",),
+        WORKERS: (r"[0-9a-f]+\.lock", r"\d+-\d+\.log"),
         DATA: DATASET,
     },
     frozenset((*_FILES, CHECKPOINTS, WORKERS, DATA)),

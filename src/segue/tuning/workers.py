@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,7 +32,7 @@ from segue.training.runtime import EpochRecord
 from segue.tuning import TuningConfig
 from segue.tuning.objective import Objective
 from segue.tuning.search_space import build_model, suggest
-from segue.tuning.study import ATTEMPTS, DATA, JOURNAL, REASON, WorkerLocks, open_study, take_trial
+from segue.tuning.study import ATTEMPTS, DATA, JOURNAL, REASON, WORKERS, WorkerLocks, open_study, take_trial
 from segue.validation import build
 
 _POLL_SECONDS = 0.5
@@ -155,21 +154,24 @@ def run_worker_pool(objective: Objective, out: Path, poll: Callable[[], None]) -
         "data": str(shared_data(objective, out)),
         "out": str(out),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        logs = [Path(folder) / str(number) for number in range(count)]
-        processes = [_start(request, environment, log) for log in logs]
-        try:
-            while any(process.poll() is None for process in processes):
-                poll()
-                time.sleep(_POLL_SECONDS)
-        finally:
-            for process in processes:
-                assert process.stdin is not None
-                process.stdin.close()
-            for process in processes:
-                process.wait()
+    # In the folder, from which a resumed search removes what a killed one has left.
+    logs = [out / WORKERS / f"{os.getpid()}-{number}.log" for number in range(count)]
+    processes = [_start(request, environment, log) for log in logs]
+    try:
+        while any(process.poll() is None for process in processes):
+            poll()
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in processes:
+            process.wait()
         ended = zip(processes, logs, strict=True)
-        return [_last_line(process.returncode, log) for process, log in ended if process.returncode]
+        errors = [_last_line(process.returncode, log) for process, log in ended if process.returncode]
+        for log in logs:
+            log.unlink(missing_ok=True)
+    return errors
 
 
 def shared_data(objective: Objective, out: Path) -> Path:
