@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from segue.tuning.result import TrialRecord
 
 _SIZES = ("events", "sessions", "items", "length_mean")
-
 _STAGE_WIDTH, _BAR_WIDTH = 10, 20
 """Characters of a column of statistics (up to 99,999,999, or a date above its hour), and of an interval bar."""
 

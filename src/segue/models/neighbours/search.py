@@ -192,12 +192,8 @@ def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchPa
 def _score_candidates(
     row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
 ) -> int:
-    """Score the items of the neighbours of one current session; return how many have a score.
-
-    They are in ``workspace.found``, their scores in ``workspace.values``.
-    """
-    first = max(sessions.starts[row], sessions.ends[row] - len(params.match))
-    prefix = sessions.items[first : sessions.ends[row]]
+    """Put the items of the neighbours of one current session into ``workspace.found``; return how many have a score."""
+    prefix = sessions.items[max(sessions.starts[row], sessions.ends[row] - len(params.match)) : sessions.ends[row]]
     workspace.tags[0] += 1
     n_items = _open_postings(prefix, index, params, workspace)
     count = _merge_postings(n_items, index, params, workspace)
