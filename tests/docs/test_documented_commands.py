@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
+from itertools import dropwhile
 from pathlib import Path
 
 import polars as pl
@@ -34,11 +35,11 @@ def blocks(text: str, *languages: str) -> list[str]:
 def commands(page: Path) -> Iterator[list[str]]:
     """Yield the words of each command of a page; in a console block, commands follow a ``$``."""
     text = page.read_text(encoding="utf-8")
-    for block in blocks(text, "sh"):
-        yield from (shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines() if line)
+    lines = [line for block in blocks(text, "sh") for line in block.replace("\\\n", "").splitlines() if line]
     for block in blocks(text, "console"):
-        lines = re.findall(r"^\$ (.*)$", block.replace("\\\n", ""), flags=re.MULTILINE)
-        yield from (shlex.split(line, comments=True) for line in lines)
+        lines += re.findall(r"^\$ (.*)$", block.replace("\\\n", ""), flags=re.MULTILINE)
+    for line in lines:
+        yield list(dropwhile(re.compile(r"[A-Z_]+=").match, shlex.split(line, comments=True)))
 
 
 def titles(pages: list[Path]) -> list[str]:

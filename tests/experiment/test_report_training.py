@@ -1,10 +1,13 @@
 """How a report tells the training of factorisations: train_auc before its bands, and the same in numbers."""
 
+import json
 import math
 import re
 
+import pytest
 from made_up import results, row
 
+from segue.chart_process import draw
 from segue.experiment.report.charts import curve_charts
 from segue.experiment.report.markdown import markdown
 from segue.experiment.report.page import page
@@ -16,20 +19,23 @@ def learnt(label: str, values: list[float], **diagnostics: float) -> ModelResult
     return row(label, 0.2, curve=curve, diagnostics={"train_auc": values[-1], **diagnostics})
 
 
-def test_train_auc_is_drawn_before_its_bands() -> None:
+def test_train_auc_is_drawn_before_its_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = []
+    monkeypatch.setattr("segue.charts.draw", lambda kind, spec, *rest: specs.append(spec) or draw(kind, spec, *rest))
     network = row("gru4rec", 0.4, curve=[Epoch(epoch=n, loss=7 - n, seconds=1.0) for n in (1, 2)])
     charts = {chart.title: chart.svg for chart in curve_charts([network, learnt("bpr", [0.6, 0.97])])}
     assert list(charts) == ["Training loss", "train_auc of factorisations"]
     assert "bpr" not in charts["Training loss"]
     svg = charts["train_auc of factorisations"]
     assert "gru4rec" not in svg
-    bands = re.findall(r"low: ([\d.]+); high: ([\d.]+); band: (\w+)", svg)[:4]
-    assert bands == [
-        ("0.95", "1", "excellent"),
-        ("0.9", "0.95", "good"),
-        ("0.8", "0.9", "weak"),
-        ("0.58", "0.8", "poor"),
+    found = re.findall(r'"low": ([\d.]+), "high": ([\d.]+), "middle": [\d.]+, "band": "(\w+)"', json.dumps(specs[-1]))
+    assert [(float(low), float(high), band) for low, high, band in found[:4]] == [
+        (0.95, 1.0, "excellent"),
+        (0.9, 0.95, "good"),
+        (0.8, 0.9, "weak"),
+        (0.58, 0.8, "poor"),
     ]
+    assert re.findall(r">(excellent|good|weak|poor)<", svg) == ["excellent", "good", "weak", "poor"]
     assert "#D55E00" in svg  # The second colour, as in the other charts of the page.
 
 

@@ -306,5 +306,5 @@ def test_a_checkpoint_of_another_thread_count_is_refused_with_the_remedy(tmp_pat
     checkpoint = tmp_path / "state"
     train(Pull(), runtime=Runtime(device="cpu", checkpoint=checkpoint), identity={"model": "a", "threads": "2"})
     runtime = Runtime(device="cpu", checkpoint=checkpoint, resume=True)
-    with pytest.raises(ArtifactError, match=r"with 2 threads, got 1, .* resume with OMP_NUM_THREADS=2"):
+    with pytest.raises(ArtifactError, match=r"with 2 threads, got 1: put OMP_NUM_THREADS=2 before the command"):
         train(Pull(), runtime=runtime, identity={"model": "a", "threads": "1"})

@@ -15,6 +15,7 @@ def warm_up() -> None:
 
     Examples:
     segue warm-up
+    NUMBA_CACHE_DIR=/opt/segue-cache segue warm-up
     """
     from segue.cli.progress import progress_shown
     from segue.compiled import cache_folder

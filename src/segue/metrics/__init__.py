@@ -47,7 +47,8 @@ DEFAULT_METRICS = (
 """Metrics measured by default."""
 
 
-_MAX_DIGITS = 10
+_MOST_DIGITS = 18
+"""Of a cut-off, which then is below 2^63."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class MetricName:
             raise ParameterError(f"metric '{text}': {name} has no cut-off, got '{cutoff}'; write {name}")
         if not at and name in (*OPTIONAL_CUTOFF, *_NO_CUTOFF):
             return cls(name, math.inf)
-        if not (cutoff.isascii() and cutoff.isdigit() and len(cutoff) < _MAX_DIGITS and int(cutoff) >= 1):
+        if not (cutoff.isascii() and cutoff.isdigit() and len(cutoff) <= _MOST_DIGITS and int(cutoff) >= 1):
             raise ParameterError(
                 f"metric '{text}': the cut-off must be a whole number of at least 1, got '{cutoff}'; "
                 f"write for example {name}@20"
