@@ -1,11 +1,13 @@
 """The docs site: every public name is in the reference, every page in the navigation."""
 
+import re
 import runpy
 from pathlib import Path
 
 import yaml
 
 import segue
+from segue.data.synthetic import shop
 
 ROOT = Path(__file__).parents[2]
 SITE = runpy.run_path(str(ROOT / "docs" / "site.py"))
@@ -47,3 +49,8 @@ def test_the_workflow_runs_make_test_on_every_declared_python() -> None:
     assert versions
     assert all(f'"Programming Language :: Python :: {version}"' in project for version in versions)
     assert {"run": "make test"} in workflow["jobs"]["test"]["steps"]
+
+
+def test_the_readme_names_the_protocol_of_the_demo() -> None:
+    hashes = re.findall(r"\b(?=\w*\d)[0-9a-f]{12}\b", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert hashes == [segue.prepare(shop()).hash] * 2
