@@ -52,11 +52,12 @@ weights, {pair(weights[2] @ value)}. The output at every event, under both masks
 
 {table(["mask", "event 1", "event 2", "event 3"], masks)}
 
-Under the causal mask, event 1 only sees itself and returns its own value. Without the mask, events 1 and 2 also see
-event 3, which is the target of event 2.
+Under the causal mask, event 1 only sees itself and returns its own value. Without the mask, event 1 also sees event 2,
+which it has to predict, and event 2 sees event 3.
 
-Attention by itself knows no order. The output at event 3 with the first two events in both orders, without and with
-learnt vectors of the positions, here (1, 0), (0, 1) and (0, 0), added to the embeddings:
+One layer does not know the order of the events that it sees; a stack of causal layers learns some of it from the mask.
+The output at event 3 with the first two events in both orders, without and with learnt vectors of the positions, here
+(1, 0), (0, 1) and (0, 0), added to the embeddings:
 
 {table(["order", "without positions", "with positions"], orders)}"""
 
@@ -109,7 +110,9 @@ CHAPTER = Chapter(
             output = softmax(Q K^T / sqrt(d) + M) V        d: width of a head
             M = 0 where position t may see position u, else -infinity
             causal: t sees u if u <= t and u is not padding
-            NARM: a_u = v . sigmoid(A1 h_t + A2 h_u), no softmax; STAMP likewise
+            several heads: each attends in its own d columns; their outputs are put side by side and mixed by a matrix
+            NARM: sum over u of a_u h_u,  a_u = v . sigmoid(A1 h_t + A2 h_u),  no softmax;  h: states of the GRU,
+            v, A1, A2: learnt;  STAMP likewise
             """,
             example=_attention,
             options=(

@@ -87,7 +87,8 @@ it, and scores 4, 2, 0. Their losses and the gradients by their scores; a positi
 The student that knows only the label is told to raise B above C, which no label says; the one that ranks like the
 teacher has the smaller loss at every temperature and is only told to be less sure. Without the factor T², the gradient
 would shrink by about 1 / T² as T grows; with it, gradients stay of roughly the same size, and `weight` can
-stay roughly as it is.
+stay roughly as it is, as long as the teacher keeps most of its softmax within `top`. Otherwise gradients grow with T,
+as in the next table: lower `weight`, or raise `top`.
 
 Here the teacher kept all three items. With `top` below the number of items, the rest has the target 0. Five items, of
 which the teacher scores D and E with 0 as well, and a student with the very scores of the teacher:

@@ -99,7 +99,8 @@ CHAPTER = Chapter(
             picture, not a fault of the model: judge by the neighbours in the full space.
             """,
             formula="""
-            PCA     share of component k = l_k / sum of l,   l: eigenvalues of the covariance matrix
+            PCA     share of component k = l_k / sum of l,   l: eigenvalues of the covariance matrix of the centred
+                    vectors, whose lengths count (often those of popular items are larger)
             rank    effective rank = exp( - sum_k share_k log share_k )       D if all are equal, 1 if one has all
                     Roy and Vetterli take shares of the singular values; segue takes those of the variances, their
                     squares, as PCA does, which gives a lower rank
@@ -111,7 +112,7 @@ CHAPTER = Chapter(
                     q_ij = 1 / (1 + |y_i - y_j|^2) divided by the sum of the same over all pairs
             UMAP    minimise  - sum over pairs of (v_ij log w_ij + (1 - v_ij) log(1 - w_ij)),  a cross-entropy
                     v_ij: edge of a fuzzy graph, v(j|i) + v(i|j) - v(j|i) v(i|j),  v(j|i) = exp(-(d_ij - n_i) / s_i)
-                          for the 15 nearest j, else 0;  d_ij: 1 - cosine;  n_i: distance of the nearest one;
+                          for the 14 nearest j, else 0;  d_ij: 1 - cosine;  n_i: distance of the nearest one;
                           s_i such that the v(j|i) of an item sum to log2(15)
                     w_ij = 1 / (1 + a |y_i - y_j|^(2b))        a, b: constants, about 1.58 and 0.90 for min_dist = 0.1
                     unlike q, w is not normalised over all pairs: a step needs only an edge and a few sampled pairs
@@ -121,7 +122,7 @@ CHAPTER = Chapter(
             |---|---|---|
             | PCA | directions: popularity, one property; repeatable, fast | none |
             | t-SNE | groups of neighbours, up to 100,000 items | `perplexity`, `iterations`, `learning_rate`, `seed` |
-            | UMAP | the same for more items; groups that touch | `seed`; 15 neighbours by cosine, fixed |
+            | UMAP | the same for more items; groups that touch | `seed`; 15 neighbours with itself, fixed |
             | spectrum | how many directions the model uses | none |
 
             - `perplexity` is the effective number of neighbours of an item: 5 shows small groups, 50 the coarse ones;
