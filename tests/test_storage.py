@@ -274,6 +274,7 @@ def test_a_folder_of_a_writer_killed_between_two_renames_is_put_back_by_the_next
     room = tmp_path / ".segue-unfinished-model-01234567"
     for name in ("old", "new"):
         (room / name).mkdir(parents=True)
+        (room / "owner.lock").touch()
         (room / name / name).touch()
 
     def fail() -> None:
@@ -516,7 +517,22 @@ def test_the_folder_of_a_killed_writer_is_put_back_by_a_write_of_another_path(tm
     room = tmp_path / ".segue-unfinished-model-01234567"
     for name in ("old", "new"):
         (room / name).mkdir(parents=True)
+        (room / "owner.lock").touch()
         (room / name / name).touch()
     write_text(tmp_path / "a", "text")
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["new"]
     assert {path.name for path in tmp_path.iterdir()} == {"model", "a"}
+
+
+def test_what_others_named_alike_is_left_alone(tmp_path: Path) -> None:
+    thesis = tmp_path / ".segue-unfinished-my-notes-20260101" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("mine")
+    (tmp_path / ".segue-locked-notes.md").write_text("mine")
+    (tmp_path / ".segue-lock-notes").write_text("mine")
+    (tmp_path / ".segue-unfinished-model-0a1b2c3d").mkdir()  # Of a writer that was killed before it took its lock.
+    (tmp_path / ".segue-lock-model").write_text("segue run\n4711\nhost\n2026-01-01 00:00:00")
+    write_text(tmp_path / "file", "new")
+    assert thesis.read_text() == "mine"
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {"file", thesis.parent.name, ".segue-locked-notes.md", ".segue-lock-notes"}

@@ -40,15 +40,14 @@ class _Drawing:
             process.stdin.flush()
             status, _, length = process.stdout.readline().decode().partition(" ")
             content = process.stdout.read(int(length)) if status else b""
+            if not status or len(content) < int(length):
+                raise BrokenPipeError(None, "the process that draws ended")
         except BaseException as error:
             self._end()
-            if isinstance(error, OSError):
-                reason = error.strerror or "the process that draws ended"
+            if isinstance(error, OSError | ValueError):
+                reason = getattr(error, "strerror", None) or "the process that draws ended"
                 raise ChartError(f"charts: cannot be drawn ({reason}); allow more memory or files") from error
             raise
-        if not status:
-            self._end()
-            raise ChartError("charts: cannot be drawn (the process that draws ended); allow more memory or files")
         if status == "error":
             raise ChartError(f"charts: cannot be drawn ({' '.join(content.decode().split())[:200]})")
         return content

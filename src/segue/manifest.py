@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Annotated, Any, Generic, TypeVar
+from zipfile import BadZipFile
 
 import polars as pl
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -219,17 +221,19 @@ class FolderFormat(Generic[ManifestT]):
         try:
             return parse(file)
         except _READ_ERRORS as error:
-            raise ArtifactError(f"{file}: cannot be read ({error}); {self.remedy}") from error
+            reason = str(error) or type(error).__name__
+            raise ArtifactError(f"{file}: cannot be read ({reason}); {self.remedy}") from error
 
 
 _READ_ERRORS = (
     OSError,
     ValueError,
-    KeyError,
+    LookupError,
     TypeError,
-    OverflowError,
-    MemoryError,
-    SafetensorError,
+    EOFError,
+    ArithmeticError,
+    *(MemoryError, RecursionError),
+    *(SafetensorError, TokenError, BadZipFile),  # The latter two are of the reader of .npy.
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,  # Of the Parquet reader; it is no Exception.
 )

@@ -96,6 +96,7 @@ def empty_and_private(place: Path, made: Path) -> None:
 def empty_but_for_a_killed_write(place: Path, made: Path) -> None:
     (place / "out").mkdir()
     (place / ".segue-unfinished-out-01234567" / "new").mkdir(parents=True)
+    (place / ".segue-unfinished-out-01234567" / "owner.lock").touch()
 
 
 @kind()
@@ -334,6 +335,7 @@ def a_run_killed_in_its_first_save(place: Path, made: Path) -> None:
         if path.name != "run.json":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     write(out / ".segue-unfinished-popularity-01234567" / "new" / "config.json")
+    (out / ".segue-unfinished-popularity-01234567" / "owner.lock").touch()
 
 
 @kind(MODEL)

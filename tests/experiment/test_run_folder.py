@@ -12,7 +12,7 @@ import segue
 from segue.artifact import EVERYTHING
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.experiment.run_folder import RESULTS, begin_folder, check_folder
+from segue.experiment.run_folder import RESULTS, begin_folder, check_folder, output_folder, remove_checkpoints
 from segue.storage.scratch import _PREFIX
 
 SETTINGS = {"run": {"seed": 0}, "models": {"popularity": {}}}
@@ -65,13 +65,13 @@ def test_run_json_lists_what_the_run_writes(tmp_path: Path) -> None:
 
 
 def test_what_was_half_written_below_is_removed(tmp_path: Path) -> None:
-    begin_folder(tmp_path, SETTINGS, [], resume=False)
+    begin_folder(tmp_path, SETTINGS, ["stan"], resume=False)
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "stan.parquet").touch()
     (tmp_path / "cases" / f"{_PREFIX}stan.parquet-01234567").mkdir()
-    begin_folder(tmp_path, SETTINGS, [], resume=True)
+    begin_folder(tmp_path, SETTINGS, ["stan"], resume=True)
     assert [path.name for path in (tmp_path / "cases").iterdir()] == ["stan.parquet"]
-    begin_folder(tmp_path, SETTINGS, [], resume=False)
+    begin_folder(tmp_path, SETTINGS, ["stan"], resume=False)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -95,3 +95,29 @@ def test_models_that_no_run_wrote_are_kept(tmp_path: Path) -> None:
     assert segue.load(out / "markov").name == "markov"
     assert segue.load(out / "production").about["trained_on"] == EVERYTHING
     assert segue.load(out / "saved").name == "popularity"
+
+
+def test_files_of_others_among_those_of_a_run_are_left_alone(tmp_path: Path) -> None:
+    begin_folder(tmp_path, SETTINGS, ["popularity"], resume=False)
+    for name in (
+        "cases/popularity.parquet",
+        "cases/mine.parquet",
+        "checkpoints/a.safetensors",
+        "checkpoints/notes.txt",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(
+        ParameterError, match=r"contains cases/mine\.parquet, checkpoints/notes.txt, which this run did not write"
+    ):
+        check_folder(tmp_path, resume=False, overwrite=True)
+    remove_checkpoints(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["notes.txt"]
+
+
+def test_a_link_in_place_of_the_folder_of_runs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to("nowhere")
+    with pytest.raises(ParameterError, match=r"runs: must be a folder"), output_folder(None, "log"):
+        pass
+    assert (tmp_path / "runs").is_symlink()

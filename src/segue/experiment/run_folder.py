@@ -34,6 +34,8 @@ FORMAT = 1
 
 FILE: tuple[str, ...] = ()
 """Stands for a file among the parts of a folder, where a folder has the patterns of its content."""
+LABEL = "<label>"
+"""Stands for a model of the folder in the patterns of its files."""
 CHECKPOINT_FILES = (r"[^/]+\.safetensors[^/]*",)
 
 
@@ -61,8 +63,8 @@ RUN = FolderKind(
     {
         **dict.fromkeys((RESULTS, REPORT, PAGE, SETTINGS, ENVIRONMENT), FILE),
         CHECKPOINTS: CHECKPOINT_FILES,
-        CURVES: (r"[^/]+\.jsonl",),
-        CASES: (r"[^/]+\.parquet",),
+        CURVES: (rf"{LABEL}\.jsonl",),
+        CASES: (rf"{LABEL}\.parquet",),
         TENSORBOARD: (r"[^/]+/", r"[^/]+/events\.out\.tfevents\.[^/]+"),
         MLFLOW: (r"[^/]+\.json", r"mlflow\.db(-[a-z]+)?", r"artifacts/.*"),
         SHOP: (r"(visits|products)\.csv",),
@@ -156,11 +158,14 @@ def output_folder(out: Path | None, name: str) -> Iterator[Path]:
         return
     runs, number = Path("runs"), 1
     made = [] if runs.exists() else [runs]
+    if kind_of(runs) not in (Kind.NOTHING, Kind.FOLDER) and not runs.is_dir():
+        raise ParameterError(f"{runs}: must be a folder, to write {name}-1 into it; remove it, or name another --out")
+    make_folder(runs)
     while True:
         folder = runs / f"{name}-{number}"
         try:
             with write_errors(folder):
-                folder.mkdir(parents=True)
+                folder.mkdir()
             break
         except StorageError as error:
             if not isinstance(error.__cause__, FileExistsError):
@@ -193,7 +198,7 @@ def is_run(folder: Path) -> bool:
 
 def _write_marker(out: Path, settings: Mapping[str, Any], names: Collection[str], kind: FolderKind) -> None:
     marker = {"segue": kind.noun, "format": FORMAT, "files": sorted(names)}
-    write_text(out / SETTINGS, dumps({**marker, **{**settings, **marker}}, indent=2) + "\n")
+    write_text(out / SETTINGS, dumps({**marker, **settings} | marker, indent=2) + "\n")
 
 
 def _listed(out: Path, kind: FolderKind) -> set[str]:
@@ -233,8 +238,30 @@ def _refuse(out: Path, names: list[str], kind: FolderKind) -> None:
 
 def _foreign(out: Path, listed: Collection[str], kind: FolderKind) -> list[str]:
     """List what is in a folder by a name that the run has entered, or in a folder of that name, and not of the run."""
+    labels = "|".join(re.escape(name) for name in sorted(listed) if name not in kind.parts)
+    found: list[str] = []
     with write_errors(out):
-        return [inner for name in sorted(listed) for inner in _foreign_in(out, name, kind.parts.get(name))]
+        for name in sorted(listed):
+            part = kind.parts.get(name)
+            if isinstance(part, tuple):
+                part = tuple(one.replace(LABEL, f"({labels})") for one in part)
+            found += _foreign_in(out, name, part)
+    return found
+
+
+def remove_checkpoints(out: Path) -> None:
+    """Remove the checkpoints of a run, and their folder if nothing else is in it.
+
+    Raises:
+        StorageError: a file cannot be removed.
+    """
+    folder = out / CHECKPOINTS
+    with write_errors(folder):
+        for name, kind in entries(folder) if kind_of(folder) is Kind.FOLDER else ():
+            if kind is Kind.FILE and any(re.fullmatch(one, name) for one in CHECKPOINT_FILES):
+                (folder / name).unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _foreign_in(out: Path, name: str, part: tuple[str, ...] | FolderFormat[Any] | None) -> Iterator[str]:

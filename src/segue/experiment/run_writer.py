@@ -15,13 +15,21 @@ from segue.experiment.fit_and_test import TestedModel, test_again, training_key
 from segue.experiment.model_specs import ModelSpec
 from segue.experiment.report import write_reports
 from segue.experiment.results import ModelResult, Results
-from segue.experiment.run_folder import CHECKPOINTS, ENVIRONMENT, MLFLOW, RESULTS, TENSORBOARD, begin_folder
+from segue.experiment.run_folder import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    MLFLOW,
+    RESULTS,
+    TENSORBOARD,
+    begin_folder,
+    remove_checkpoints,
+)
 from segue.experiment.run_settings import check_same, read_settings, settings_of
 from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
 from segue.experiment.training_facts import check_facts
 from segue.models.registry import load
 from segue.protocols.dataset import Dataset
-from segue.storage import remove, write_text
+from segue.storage import write_text
 from segue.strict_json import dumps
 from segue.training.runtime import Runtime
 
@@ -131,8 +139,7 @@ class RunWriter:
         """Write results.json and the reports, and remove the checkpoints."""
         results.write(self._out / RESULTS)
         write_reports(results, self._out)
-        if (self._out / CHECKPOINTS).exists():
-            remove(self._out / CHECKPOINTS)
+        remove_checkpoints(self._out)
 
     def _read_cases(self, label: str, key: str) -> CaseValues | None:
         try:

@@ -5,6 +5,7 @@ directory can tell the folder of a killed writer from one in use, and removes it
 """
 
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -21,6 +22,11 @@ _LOCK = "owner.lock"
 CLAIM = ".segue-lock"
 """Start of the name of a lock file that claims a folder; see ``segue.storage.claims``."""
 
+_UNFINISHED = re.compile(rf"{re.escape(_PREFIX)}.+-[0-9a-f]{{{_DIGITS}}}|{re.escape(CLAIM)}(-.+)?")
+
+_MOST_BYTES = 4096
+"""Largest lock file; a longer one is not ours."""
+
 OLD, NEW = "old", "new"
 """Names in a scratch folder: the folder that was at the path, and the one that replaces it."""
 
@@ -30,7 +36,7 @@ def is_unfinished(path: Path) -> bool:
 
     The writer may have been killed.
     """
-    return path.name.startswith((_PREFIX, CLAIM))
+    return _UNFINISHED.fullmatch(path.name) is not None
 
 
 @contextmanager
@@ -47,7 +53,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         if lock is not None:
             lock.release()
         if sys.platform == "win32":  # A file that is open cannot be removed there.
@@ -70,9 +76,9 @@ def sweep(directory: Path) -> None:
         if entry.name.startswith(CLAIM) and entry.is_file():
             lock = Lock(entry)
             with suppress(OSError):
-                if lock.acquire(create=False):
+                if _is_lock_file(entry) and lock.acquire(create=False):
                     lock.release(remove=True)
-        elif entry.name[:-_DIGITS].endswith("-") and entry.is_dir():
+        elif entry.name.startswith(_PREFIX) and entry.is_dir():
             _remove_if_abandoned(entry)
 
 
@@ -91,19 +97,41 @@ def _create(path: Path) -> tuple[Path, Lock | None]:
             return folder, None
 
 
+def _remove(folder: Path) -> None:
+    """Remove a scratch folder, its lock file last: as long as that is there, others know whose folder it is."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.name != _LOCK and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _LOCK:
+                entry.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_lock_file(file: Path) -> bool:
+    """Return whether a file is one of ours: it is empty, or has the four lines of ``segue.storage.claims``."""
+    if file.stat().st_size > _MOST_BYTES:
+        return False
+    command, *rest = file.read_bytes().split(b"\n")
+    return not (command or rest) or (command.startswith(b"segue") and len(rest) == 3 and rest[0].isdigit())
+
+
 def _remove_if_abandoned(folder: Path) -> None:
     lock = Lock(folder / _LOCK)
     try:
-        if not lock.acquire():
+        if not lock.acquire(create=False):
             return
+    except FileNotFoundError:  # Its writer was killed, or is about to lock it and makes another; or it is not ours.
+        with suppress(OSError):
+            folder.rmdir()
+        return
     except OSError:
         return
     try:
         path = folder.parent / folder.name[len(_PREFIX) : -_DIGITS - 1]
         if (folder / OLD).exists() and (folder / NEW).exists() and not os.path.lexists(path):
             (folder / NEW).rename(path)
-        # Under the lock: a writer that has created this folder and not yet locked it finds it gone, and makes another.
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     except OSError:  # The new folder cannot be put in its place: nothing is lost.
         return
     finally:
