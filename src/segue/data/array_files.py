@@ -17,16 +17,19 @@ from segue.manifest import CheckedFolder, Manifest
 
 _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
 
+_YEAR_1, _YEAR_9999 = -62_135_596_800, "253402300799"
+"""The first and the last second of the calendar, counted from 1970."""
+
 _SESSIONS = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
     "offsets": ArraySpec("int64", ("s+1",), (Offsets("n"),)),
-    "times": ArraySpec("int64", ("n",)),
+    "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999),)),
 }
 _CASES = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
     "starts": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
     "ends": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
-    "times": ArraySpec("int64", ("n",)),
+    "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999),)),
     "groups": ArraySpec("int64", ("C",)),
     "targets": ArraySpec("int32", ("T",), (Between(1, "N"),)),
     "offsets": ArraySpec("int64", ("C+1",), (Offsets("T"),)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from segue.artifact import EVERYTHING
 from segue.errors import ArtifactError
 from segue.experiment.results import ModelResult
 from segue.experiment.results_check import problem_of
@@ -57,6 +58,23 @@ class _Facts(BaseModel):
     like: _Tested | None = None
 
 
+class _RunProtocol(_Protocol):
+    hash: str
+
+
+class _RunFacts(_Facts):
+    log: str | None
+    key: str
+    protocol: _RunProtocol
+    result: ModelResult
+
+
+class _ProductionFacts(_Facts):
+    data: _Data
+    epochs: dict[str, Epochs]
+    like: _Tested | None
+
+
 def check_facts(folder: Path, about: Mapping[str, Any]) -> None:
     """Check the facts about a model that a run or ``segue fit`` trained.
 
@@ -67,8 +85,13 @@ def check_facts(folder: Path, about: Mapping[str, Any]) -> None:
     Raises:
         ArtifactError: a fact is missing, or of another type.
     """
+    kind: type[_Facts] = _Facts
+    if about.get("trained_on") == EVERYTHING:
+        kind = _ProductionFacts
+    elif "result" in about:
+        kind = _RunFacts
     try:
-        _Facts.model_validate(about)
+        kind.model_validate(about)
     except ValueError as error:
         raise ArtifactError(
             f"{folder / 'manifest.json'}: about.{problem_of(error)}; copy the whole folder again, "

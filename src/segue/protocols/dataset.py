@@ -14,20 +14,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from segue.data.array_files import read_cases, read_sessions, write_cases, write_sessions
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
 from segue.data.sessions import Sessions
-from segue.data.statistics import Statistics, density, density_class
+from segue.data.statistics import density, density_class
 from segue.data.vocabulary import Vocabulary
 from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
-from segue.errors import ArtifactError, ParameterError
+from segue.errors import ArtifactError, ParameterError, UnknownNameError
 from segue.manifest import DATASET
 from segue.metrics.values import check_labels
 from segue.parameters import Section
 from segue.protocols.hashing import protocol_hash
 from segue.protocols.pipeline import Stage
-from segue.protocols.protocol import Protocol, check_nested
+from segue.protocols.protocol import Protocol
 from segue.protocols.selection import metric_problems
 from segue.storage import read_unchanged
 from segue.strict_json import read_json, write_json
@@ -167,7 +169,6 @@ class Dataset:
             "stages": [asdict(stage) for stage in self.stages],
             "notes": self.notes,
             "overlapping_sessions": self.overlapping_sessions,
-            "exclude_seen": {name: cases.exclude_seen for name, cases in parts.items()},
         }
         write_json(folder / _ABOUT, about)
         write_vocabulary(self.vocabulary, folder / _ITEMS)
@@ -197,19 +198,37 @@ def open_dataset(path: str | Path) -> Dataset:
 def _open(path: Path) -> Dataset:
     folder = DATASET.open(path)
     vocabulary = read_vocabulary(folder, _ITEMS)
-    check_nested(folder.read(_ABOUT, _read_protocol), folder.path / _ABOUT)
     about = folder.read(_ABOUT, _read_about)
-    if protocol_hash(about["protocol"], about["fingerprint"], about["catalogue"]) != about["hash"]:
+    try:
+        protocol = Protocol.of(about.protocol, folder.path / _ABOUT)
+    except (ParameterError, UnknownNameError) as error:
+        raise ArtifactError(f"{folder.path / _ABOUT}: cannot be read ({error}); {folder.format.remedy}") from error
+    if protocol_hash(protocol, about.fingerprint, about.catalogue) != about.hash:
         raise ArtifactError(
-            f"{folder.path / _ABOUT}: has hash {about['hash']}, which differs from the hash that this version of segue "
+            f"{folder.path / _ABOUT}: has hash {about.hash}, which differs from the hash that this version of segue "
             "computes, so an incompatible version wrote it; prepare the log again"
         )
-    cases = {
-        name: read_cases(folder, name, vocabulary, exclude_seen=exclude_seen)
-        for name, exclude_seen in about.pop("exclude_seen").items()
-    }
-    train = read_sessions(folder, _TRAIN, vocabulary)
-    return Dataset(train=train, valid=cases.get("valid"), test=cases["test"], **about)
+    valid, test = (
+        read_cases(folder, name, vocabulary, exclude_seen=protocol.cases.exclude_seen)
+        if name == "test" or f"{name}/items.npy" in folder
+        else None
+        for name in ("valid", "test")
+    )
+    assert test is not None
+    return Dataset(
+        protocol=protocol,
+        fingerprint=about.fingerprint,
+        hash=about.hash,
+        train=read_sessions(folder, _TRAIN, vocabulary),
+        valid=valid,
+        test=test,
+        stages=tuple(about.stages),
+        notes=tuple(about.notes),
+        overlapping_sessions=about.overlapping_sessions,
+        log=about.log,
+        items=about.items,
+        catalogue=about.catalogue,
+    )
 
 
 def dataset_at(path: str | Path) -> Path | None:
@@ -218,18 +237,25 @@ def dataset_at(path: str | Path) -> Path | None:
     return folder if folder is not None and DATASET.is_at(folder) else None
 
 
-def _read_protocol(file: Path) -> dict[str, Any]:
-    return dict(read_json(file)["protocol"])
+class _About(BaseModel):
+    """The content of about.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    log: str | None
+    items: str | None
+    fingerprint: str
+    hash: str
+    catalogue: str | None
+    protocol: dict[str, Any]
+    stages: list[Stage] = Field(min_length=1)
+    notes: list[str]
+    overlapping_sessions: int = Field(ge=0)
 
 
-def _read_about(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(file)
-    stages = [Stage(**{**stage, "statistics": Statistics(**stage["statistics"])}) for stage in content["stages"]]
-    protocol = Protocol.of(content["protocol"])
-    return {
-        **content,
-        "catalogue": content["catalogue"],
-        "protocol": protocol,
-        "stages": tuple(stages),
-        "notes": tuple(content["notes"]),
-    }
+def _read_about(file: Path) -> _About:
+    try:
+        return _About.model_validate(read_json(file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
