@@ -39,7 +39,7 @@ def loads(text: str | bytes) -> Any:
         ValueError: it is not standard JSON, names a field of an object twice, or is nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite_float)
+        return _DECODER.decode(text if isinstance(text, str) else str(text, json.detect_encoding(text)))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -60,6 +60,9 @@ def _finite_float(text: str) -> float:
     if math.isinf(number := float(text)):
         raise ValueError(f"the number {text[:20]} is too large")
     return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
 def write_json(file: Path, content: Any) -> None:

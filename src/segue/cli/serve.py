@@ -1,0 +1,131 @@
+"""`segue serve`: answer recommendations for live sessions over HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segue.cli.terminal import echo
+from segue.errors import ParameterError, require_extra
+
+
+def serve(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folder of a run, or of single models.", envvar="SEGUE_MODELS")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model of requests that name none; by default the best of the run.", envvar="SEGUE_MODEL"),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.", envvar="SEGUE_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", envvar="SEGUE_PORT", min=0, max=65535)] = 8000,
+    state: Annotated[
+        Path, typer.Option(help="Folder for sessions and accepted events.", envvar="SEGUE_STATE")
+    ] = Path("segue-state"),
+    store: Annotated[
+        str, typer.Option(help="Where sessions are kept: memory, sqlite or redis://HOST:PORT.", envvar="SEGUE_STORE")
+    ] = "sqlite",
+    workers: Annotated[
+        int, typer.Option(help="Processes; more than one needs Redis or Valkey.", envvar="SEGUE_WORKERS", min=1)
+    ] = 1,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File with lines of scopes and a token: read,write TOKEN.", envvar="SEGUE_TOKENS_FILE"),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin whose pages may read recommendations; repeat for more.", envvar="SEGUE_CORS_ORIGIN"),
+    ] = None,
+    session_minutes: Annotated[
+        float | None,
+        typer.Option(help="Minutes without events that end a session.", envvar="SEGUE_SESSION_MINUTES"),
+    ] = None,
+    retention_days: Annotated[
+        float, typer.Option(help="Days that accepted events are kept.", envvar="SEGUE_RETENTION_DAYS")
+    ] = 30.0,
+    journal: Annotated[
+        bool, typer.Option(help="Keep accepted events as Parquet files.", envvar="SEGUE_JOURNAL")
+    ] = True,
+    journal_seconds: Annotated[
+        float, typer.Option(help="Seconds between two of these files.", envvar="SEGUE_JOURNAL_SECONDS")
+    ] = 600.0,
+    max_in_flight: Annotated[
+        int, typer.Option(help="Requests at once; more are refused with 503.", envvar="SEGUE_MAX_IN_FLIGHT", min=1)
+    ] = 256,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds after which a request fails with 504.", envvar="SEGUE_DEADLINE")
+    ] = 1.0,
+    drain: Annotated[
+        float, typer.Option(help="Seconds of listening after the signal to stop.", envvar="SEGUE_DRAIN")
+    ] = 1.0,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Log every request.", envvar="SEGUE_ACCESS_LOG")
+    ] = False,
+) -> None:
+    """Serve recommendations for live sessions over HTTP.
+
+    Examples:
+    segue serve segue-demo
+    segue serve runs/first --model gru4rec --port 9000
+    segue serve production --host 0.0.0.0 --tokens tokens.txt
+    segue serve production --store redis://127.0.0.1:6379 --workers 2
+    """
+    require_extra(("uvicorn", "msgspec", "starlette", "prometheus_client", "uvloop", "httptools"), "segue serve", "serve")
+    import os
+
+    from segue.serving.access import Tokens, is_loopback
+    from segue.serving.settings import ServeSettings
+    from segue.serving.supervisor import Supervisor, bind
+    from segue.storage import make_folder
+    from segue.validation import build
+
+    models, default = _models(folders, model)
+    settings = build(
+        ServeSettings,
+        "serve",
+        parameters={
+            "models": {name: folder.absolute() for name, folder in models.items()},
+            "default": default,
+            "state": state.absolute(),
+            "store": store,
+            "host": host,
+            "port": port,
+            "workers": workers,
+            "tokens": None if tokens is None else tokens.absolute(),
+            "cors_origin": tuple(cors_origin or ()),
+            "session_minutes": session_minutes,
+            "retention_days": retention_days,
+            "journal": journal,
+            "journal_seconds": journal_seconds,
+            "max_in_flight": max_in_flight,
+            "deadline": deadline,
+            "drain": drain,
+            "access_log": access_log,
+        },
+    )
+    if workers > 1 and settings.store_kind != "redis":
+        raise ParameterError(
+            f"--workers: must be 1 with --store {store}, which one process keeps, got {workers}: a session would be "
+            "divided between the processes; use --store redis://127.0.0.1:6379"
+        )
+    known = Tokens.read(tokens) if tokens is not None else Tokens.parse(os.environ.get("SEGUE_TOKENS", ""), "SEGUE_TOKENS")
+    if not known and not is_loopback(host):
+        raise ParameterError(
+            f"--host: {host} is reached from other machines, so it needs tokens; write a line such as "
+            "'read,write TOKEN' into a file and add --tokens FILE"
+        )
+    make_folder(settings.state)
+    listening = bind(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    echo(f"serving {', '.join(models)} on {address} (default: {default}); loading ...", err=True)
+    raise typer.Exit(Supervisor(settings, listening).run())
+
+
+def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], str]:
+    from segue.errors import UnknownNameError
+    from segue.serving.folders import best_of, find_models
+
+    models = find_models(folders)
+    if model is not None and model not in models:
+        raise UnknownNameError("model", model, models)
+    return models, model or best_of(folders, models)

@@ -1,0 +1,245 @@
+"""Rank items for live sessions: raw ids in, raw ids out. There is no HTTP in it.
+
+Whatever waits when a model becomes free is ranked as one batch; nothing ever waits for a batch to fill.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from segue.data.events import TIME
+from segue.data.sessions import Prefixes, Upcoming
+from segue.data.vocabulary import PADDING
+from segue.errors import ArtifactError
+from segue.serving.sessions import Value
+from segue.serving.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from segue.serving.models import ServedModel
+
+MAX_BATCH = 32
+"""Most sessions that are ranked at once."""
+
+Fallback = str
+"""Why popular items are listed: ``empty-session``, ``unknown-items`` or ``cold-items``."""
+
+
+class Query(NamedTuple):
+    """A session to rank items for.
+
+    Attributes:
+        items: raw ids, oldest first.
+        k: length of the list.
+        times: seconds since 1970 of each event; None if they are unknown.
+        context: values of further columns of each event.
+        exclude: raw ids that must not be listed.
+        exclude_seen: whether items of the session must not be listed.
+        allowed: mask over item indices; None allows all.
+        now: seconds since 1970 of the event to predict, for models that read it.
+    """
+
+    items: Sequence[str]
+    k: int
+    times: Sequence[int] | None = None
+    context: Sequence[Mapping[str, Value] | None] | None = None
+    exclude: Sequence[str] = ()
+    exclude_seen: bool = False
+    allowed: Bool[np.ndarray, "M"] | None = None
+    now: int | None = None
+
+
+class Ranked(NamedTuple):
+    """The items for a session.
+
+    Attributes:
+        indices: item indices, best first.
+        scores: their scores; for popular items the number of training events.
+        unknown: raw ids of the session that the model does not know.
+        cold: those that it knows and cannot read: items added after training without similar ones.
+        fallback: why popular items are listed; None if the model ranked.
+    """
+
+    indices: list[int]
+    scores: list[float]
+    unknown: list[str]
+    cold: list[str]
+    fallback: Fallback | None
+
+
+def rank(served: "ServedModel", queries: Sequence[Query]) -> list[Ranked]:
+    """Rank items for sessions as evaluation does: by ``Model.top_k`` of the same prefixes.
+
+    Raises:
+        ArtifactError: scores are not finite.
+    """
+    index, vocabulary = served.index, served.model.vocabulary
+    encoded = [[index.get(item, PADDING) for item in query.items] for query in queries]
+    readable = [[place for place, item in enumerate(row) if vocabulary.is_known(item)] for row in encoded]
+    answers: list[Ranked | None] = [None] * len(queries)
+    groups: dict[tuple[int | None, bool], list[int]] = {}
+    for row, (query, places) in enumerate(zip(queries, readable, strict=True)):
+        if places:
+            key = None if query.allowed is None else id(query.allowed), query.times is None
+            groups.setdefault(key, []).append(row)
+        else:
+            answers[row] = _popular(served, query, encoded[row])
+    for rows in groups.values():
+        for row, answer in zip(rows, _rank_group(served, queries, encoded, readable, rows), strict=True):
+            answers[row] = answer
+    return [answer for answer in answers if answer is not None]
+
+
+def _rank_group(
+    served: "ServedModel",
+    queries: Sequence[Query],
+    encoded: Sequence[list[int]],
+    readable: Sequence[list[int]],
+    rows: list[int],
+) -> list[Ranked]:
+    """Rank the items for sessions with the same allowed items, all of them with times or none."""
+    model, allowed = served.model, queries[rows[0]].allowed
+    available = len(model.vocabulary) if allowed is None else int(allowed.sum())
+    prefixes = _prefixes(served, [(queries[row], encoded[row], readable[row]) for row in rows])
+    excluded = [_excluded(served, queries[row], encoded[row]) for row in rows]
+    exclude = None
+    if any(excluded):
+        exclude = Prefixes.from_lists([np.array(sorted(one), dtype=np.int32) for one in excluded])
+    longest = min(max(queries[row].k for row in rows), len(model.vocabulary))
+    indices, scores = model.top_k(prefixes, longest, allowed=allowed, exclude=exclude)
+    answers = []
+    for row, listed, values, without in zip(rows, indices.tolist(), scores.tolist(), excluded, strict=True):
+        length = min(queries[row].k, longest, listed.index(PADDING) if PADDING in listed else longest)
+        forbidden = len(without) if allowed is None else sum(bool(allowed[item]) for item in without)
+        if length < min(queries[row].k, available - forbidden) or not all(map(isfinite, values[:length])):
+            raise ArtifactError(f"{served.name}: its scores are not finite, so its arrays are damaged; train it again")
+        ignored = _ignored(served, queries[row], encoded[row], readable[row])
+        answers.append(Ranked(listed[:length], values[:length], *ignored, None))
+    return answers
+
+
+def _prefixes(served: "ServedModel", rows: Sequence[tuple[Query, list[int], list[int]]]) -> Prefixes:
+    """Encode sessions, without the events on items that the model cannot read."""
+    items = np.array([row[place] for _, row, places in rows for place in places], dtype=np.int32)
+    lengths = np.array([len(places) for _, _, places in rows], dtype=np.int64)
+    ends = np.cumsum(lengths)
+    prefixes = Prefixes(items, ends - lengths, ends, vocabulary=served.model.vocabulary)
+    if rows[0][0].times is not None:
+        times = [query.times[place] for query, _, places in rows for place in places if query.times is not None]
+        prefixes = replace(prefixes, times=np.array(times, dtype=np.int64))
+    if TIME in served.model.upcoming_columns and all(query.now is not None for query, _, _ in rows):
+        ahead = np.array([query.now for query, _, _ in rows], dtype=np.int64)
+        prefixes = replace(prefixes, upcoming=Upcoming(np.arange(len(rows)), ahead, None))
+    if columns := served.model.context_columns:
+        events = [
+            (query.context[place] or {}) if query.context is not None else {}
+            for query, _, places in rows
+            for place in places
+        ]
+        table = {name: pl.Series(name, [event.get(name) for event in events], strict=False) for name in columns}
+        prefixes = replace(prefixes, columns=pl.DataFrame(table))
+    return prefixes
+
+
+def _excluded(served: "ServedModel", query: Query, encoded: list[int]) -> set[int]:
+    excluded = {served.index.get(item, PADDING) for item in query.exclude}
+    if query.exclude_seen:
+        excluded.update(encoded)
+    excluded.discard(PADDING)
+    return excluded
+
+
+def _popular(served: "ServedModel", query: Query, encoded: list[int]) -> Ranked:
+    """List the most popular items, for a session that the model cannot read."""
+    vocabulary = served.model.vocabulary
+    excluded, allowed, k = _excluded(served, query, encoded), query.allowed, query.k
+    items = vocabulary.order.items if allowed is None else vocabulary.order.within(allowed)
+    listed: list[int] = []
+    for item in items:
+        if len(listed) == k:
+            break
+        if item not in excluded and (allowed is None or allowed[item]):
+            listed.append(int(item))
+    why = "empty-session" if not encoded else "cold-items" if any(encoded) else "unknown-items"
+    scores = vocabulary.support[listed].astype(float).tolist()
+    return Ranked(listed, scores, *_ignored(served, query, encoded, []), why)
+
+
+def _ignored(
+    served: "ServedModel", query: Query, encoded: list[int], readable: list[int]
+) -> tuple[list[str], list[str]]:
+    """Return the items of a session that the model does not know, and those that it knows and cannot read."""
+    if len(readable) == len(encoded):
+        return [], []
+    unknown = [item for item, index in zip(query.items, encoded, strict=True) if index == PADDING]
+    cold = [
+        item for item, index in zip(query.items, encoded, strict=True) if index and not served.model.vocabulary.is_known(index)
+    ]
+    return unknown, cold
+
+
+class Ranker:
+    """Calls one model for any number of requests: at once if it is fast, else in a thread and in batches.
+
+    Args:
+        served: the model.
+        pool: the threads that all models share.
+        telemetry: what is counted.
+    """
+
+    def __init__(self, served: "ServedModel", pool: ThreadPoolExecutor, telemetry: Telemetry) -> None:
+        self.served = served
+        self._pool, self._telemetry = pool, telemetry
+        self._waiting: list[tuple[Query, asyncio.Future[Ranked]]] = []
+        self._busy = False
+
+    @property
+    def waiting(self) -> int:
+        """Number of sessions that wait for the model."""
+        return len(self._waiting)
+
+    async def rank(self, query: Query) -> Ranked:
+        """Rank items for a session.
+
+        Raises:
+            ArtifactError: scores are not finite.
+        """
+        if self.served.inline:
+            return rank(self.served, [query])[0]
+        answer: asyncio.Future[Ranked] = asyncio.get_running_loop().create_future()
+        self._waiting.append((query, answer))
+        if not self._busy:
+            self._start()
+        return await answer
+
+    def _start(self) -> None:
+        """Rank what waits; those who no longer wait for their answer are left out."""
+        self._waiting = [(query, answer) for query, answer in self._waiting if not answer.done()]
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        if not batch:
+            return
+        self._busy = True
+        self._telemetry.batch(len(batch))
+        work = asyncio.get_running_loop().run_in_executor(self._pool, rank, self.served, [query for query, _ in batch])
+        work.add_done_callback(lambda done: self._finish(batch, done))
+
+    def _finish(
+        self, batch: list[tuple[Query, "asyncio.Future[Ranked]"]], done: "asyncio.Future[list[Ranked]]"
+    ) -> None:
+        self._busy = False
+        error = done.exception()
+        answers = [] if error is not None else done.result()
+        for place, (_, answer) in enumerate(batch):
+            if answer.done():
+                continue
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(answers[place])
+        self._start()

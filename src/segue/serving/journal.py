@@ -1,0 +1,151 @@
+"""The journal of a service: accepted events and exposures, as Parquet files that ``segue data`` and ``segue run`` read.
+
+DIR/events/2026-11-28/events-1-5000.parquet
+DIR/exposures/2026-11-28/exposures-1-5000.parquet
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from segue.serving.sessions import Event
+from segue.storage import remove, replacing_file
+
+_TIME = pl.Datetime("ms", "UTC")
+_EVENTS = {
+    "session": pl.String,
+    "item": pl.String,
+    "time": _TIME,
+    "type": pl.String,
+    "event_id": pl.String,
+    "recommendation_id": pl.String,
+    "context": pl.String,
+}
+_EXPOSURES = {
+    "recommendation_id": pl.String,
+    "session": pl.String,
+    "time": _TIME,
+    "model": pl.String,
+    "version": pl.String,
+    "fallback": pl.String,
+    "items": pl.List(pl.String),
+    "scores": pl.List(pl.Float64),
+}
+SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES}
+_PART = re.compile(r"(?:events|exposures)-(\d+)-(\d+)\.parquet")
+
+
+class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What was recommended, in the order of the list.
+
+    Attributes:
+        recommendation_id: id of the answer, which later events name.
+        session: session it was for; None if the request carried its items.
+        time: milliseconds since 1970, UTC.
+        model: name of the model.
+        version: version of the model.
+        fallback: why the model did not rank the items; None if it did.
+        items: raw item ids.
+        scores: their scores.
+    """
+
+    recommendation_id: str
+    session: str | None
+    time: int
+    model: str
+    version: str
+    fallback: str | None
+    items: list[str]
+    scores: list[float]
+
+
+def event_row(session_id: str, event: Event) -> tuple[Any, ...]:
+    """Return the row of an event."""
+    context = None if not event.context else json.dumps(event.context, ensure_ascii=False, sort_keys=True)
+    return (session_id, event.item, event.time, event.type, event.event_id, event.recommendation_id, context)
+
+
+def exposure_row(exposure: Exposure) -> tuple[Any, ...]:
+    """Return the row of an exposure."""
+    return msgspec.structs.astuple(exposure)
+
+
+class Journal:
+    """A folder of Parquet files, each with consecutive rows. Its methods are called by one thread at a time.
+
+    Args:
+        folder: the folder; it is created with the first file.
+        days: days that a file is kept for; None keeps all.
+    """
+
+    def __init__(self, folder: Path, days: float | None = None) -> None:
+        self.folder = folder
+        self._days = days
+        self._lock = threading.Lock()
+
+    def write(self, kind: str, first: int, last: int, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write the rows with the numbers from ``first`` to ``last``.
+
+        Args:
+            kind: ``events`` or ``exposures``.
+            first: number of the first row.
+            last: number of the last one.
+            rows: those of them that were not deleted.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        if not rows:
+            return
+        table = pl.DataFrame(rows, schema=SCHEMAS[kind], orient="row")
+        day = datetime.now(UTC).date().isoformat()
+        with self._lock, replacing_file(self.folder / kind / day / f"{kind}-{first}-{last}.parquet") as scratch:
+            table.write_parquet(scratch)
+
+    def last_row(self, kind: str) -> int:
+        """Return the largest number of a row that was written; 0 if there is none."""
+        return max((int(found[2]) for _, found in self._parts(kind)), default=0)
+
+    def delete_sessions(self, sessions: Iterable[str]) -> None:
+        """Remove the rows of sessions from all files.
+
+        Raises:
+            StorageError: a file cannot be written.
+        """
+        gone = list(sessions)
+        with self._lock:
+            for kind in SCHEMAS:
+                for file, _ in self._parts(kind):
+                    table = pl.read_parquet(file)
+                    kept = table.filter(pl.col("session").is_in(gone).not_().fill_null(value=True))
+                    if not kept.height:
+                        remove(file)
+                    elif kept.height < table.height:
+                        with replacing_file(file) as scratch:
+                            kept.write_parquet(scratch)
+
+    def expire(self) -> None:
+        """Remove the files of days that are no longer kept.
+
+        Raises:
+            StorageError: a file cannot be removed.
+        """
+        if self._days is None:
+            return
+        oldest = (datetime.now(UTC) - timedelta(days=self._days)).date().isoformat()
+        with self._lock:
+            for kind in SCHEMAS:
+                for file, _ in self._parts(kind):
+                    if file.parent.name < oldest:
+                        remove(file)
+
+    def _parts(self, kind: str) -> list[tuple[Path, re.Match[str]]]:
+        files = sorted((self.folder / kind).glob("*/*.parquet"))
+        return [(file, found) for file in files if (found := _PART.fullmatch(file.name)) is not None]

@@ -1,0 +1,389 @@
+"""The messages of the API, declared once: what they hold, their limits, and every mistake in one that is received."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from segue.strict_json import loads
+
+MAX_K = 500
+MAX_ITEMS = 1000
+MAX_EVENTS = 1000
+MAX_BATCH = 256
+MAX_ID_BYTES = 256
+MAX_DEPTH = 16
+
+_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES, pattern=_CONTROL)]
+Id = Text | int
+"""An id: 1 to 256 bytes without control characters. An integer is the same id as its digits."""
+
+Moment = str | int | float
+"""A time in UTC: RFC 3339, or seconds since 1970."""
+
+Value = Annotated[str, Meta(max_length=MAX_ID_BYTES)] | int | float | bool | None
+Context = Annotated[dict[Text, Value], Meta(max_length=32)]
+Wanted = Annotated[dict[Text, Value | Annotated[list[Value], Meta(max_length=MAX_ITEMS)]], Meta(max_length=16)]
+Items = Annotated[list[Id], Meta(max_length=MAX_ITEMS)]
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A message; unknown fields are refused, because a misspelt one would be ignored."""
+
+
+class NewEvent(Message, kw_only=True):
+    """An event of a session that another field names."""
+
+    item: Id
+    event_id: Id | None = None
+    type: Text = "view"
+    time: Moment | None = None
+    recommendation_id: Id | None = None
+    context: Context | None = None
+
+
+class SessionEvent(NewEvent, kw_only=True):
+    """An event with its session."""
+
+    session_id: Id
+    consent: bool = True
+
+
+class EventsRequest(Message, kw_only=True):
+    """Events of any sessions."""
+
+    events: Annotated[list[SessionEvent], Meta(min_length=1, max_length=MAX_EVENTS)]
+    durable: bool = False
+
+
+class RecommendRequest(Message, kw_only=True):
+    """A question: the session is on the server (``session_id``) or in the request (``items``)."""
+
+    session_id: Id | None = None
+    items: Items | None = None
+    context: Annotated[list[Context | None], Meta(max_length=MAX_ITEMS)] | None = None
+    times: Annotated[list[Moment], Meta(max_length=MAX_ITEMS)] | None = None
+    append: Annotated[list[NewEvent], Meta(max_length=MAX_EVENTS)] = []
+    k: Annotated[int, Meta(ge=1, le=MAX_K)] = 20
+    model: Text | None = None
+    exclude: Items = []
+    exclude_seen: bool | None = None
+    filter: Wanted | None = None
+    consent: bool = True
+
+
+class BatchRequest(Message, kw_only=True):
+    """Several questions."""
+
+    requests: Annotated[list[RecommendRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class ListedItem(msgspec.Struct, omit_defaults=True):
+    """A recommended item."""
+
+    item: str
+    score: float
+    name: str | None = None
+    cold: str | None = None
+
+
+class Ignored(msgspec.Struct):
+    """An item of the session that was not used."""
+
+    item: str
+    why: Literal["unknown", "cold"]
+
+
+class Mistake(msgspec.Struct):
+    """What is wrong at a place of the request, given as a JSON pointer."""
+
+    pointer: str
+    detail: str
+
+
+class EventResult(msgspec.Struct, omit_defaults=True):
+    """What became of an event."""
+
+    status: Literal["accepted", "duplicate", "conflict", "refused", "ignored"]
+    event_id: str | None = None
+    detail: str | None = None
+    errors: list[Mistake] = []
+    clamped: bool = False
+
+
+class Recommendation(msgspec.Struct):
+    """An answer."""
+
+    recommendation_id: str
+    session_id: str | None
+    model: str
+    version: str
+    fallback: Literal["empty-session", "unknown-items", "cold-items"] | None
+    items: list[ListedItem]
+    ignored: list[Ignored]
+    events: list[EventResult]
+    took_ms: float
+
+
+class EventsAnswer(msgspec.Struct):
+    """Counts of events, and what became of each."""
+
+    accepted: int
+    duplicate: int
+    refused: int
+    durable: bool
+    results: list[EventResult]
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """An error, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str = ""
+    errors: list[Mistake] = []
+
+
+class BatchAnswer(msgspec.Struct):
+    """An answer or a problem for each question."""
+
+    results: list[Recommendation | Problem]
+
+
+class ItemAnswer(msgspec.Struct):
+    """An item of the catalogue."""
+
+    item: str
+    name: str | None
+    metadata: dict[str, Value]
+
+
+class ItemsAnswer(msgspec.Struct):
+    """Items of the catalogue, and where to go on."""
+
+    items: list[ItemAnswer]
+    cursor: str | None
+
+
+class SimilarAnswer(msgspec.Struct):
+    """Items similar to one item."""
+
+    item: str
+    model: str
+    version: str
+    items: list[ListedItem]
+
+
+class StoredEvent(msgspec.Struct):
+    """An event of a session."""
+
+    item: str
+    type: str
+    time: str
+    event_id: str | None
+    recommendation_id: str | None
+
+
+class SessionAnswer(msgspec.Struct):
+    """The events of a session, oldest first."""
+
+    session_id: str
+    events: list[StoredEvent]
+
+
+class ModelAnswer(msgspec.Struct):
+    """A model in service."""
+
+    name: str
+    model: str
+    version: str
+    items: int
+    default: bool
+    problem: str | None
+
+
+class ModelsAnswer(msgspec.Struct):
+    """The models in service."""
+
+    models: list[ModelAnswer]
+
+
+class HealthAnswer(msgspec.Struct):
+    """Whether the service works, and what does not."""
+
+    status: Literal["ok", "starting", "stopping", "unavailable"]
+    problems: list[str]
+
+
+M = TypeVar("M", bound=Message)
+
+
+class Refused(Exception):  # noqa: N818 (it is not an error of the service)
+    """A request that is answered with a problem.
+
+    Args:
+        status: status code of HTTP.
+        name: last part of the type.
+        detail: what is wrong.
+        errors: every mistake of the request.
+        retry_after: seconds after which to try again.
+    """
+
+    def __init__(
+        self, status: int, name: str, detail: str, errors: Sequence[Mistake] = (), retry_after: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.name, self.detail, self.errors = status, name, detail, list(errors)
+        self.retry_after = retry_after
+
+    def problem(self, request_id: str = "") -> Problem:
+        """Return the body of the answer."""
+        title = self.name.replace("-", " ").capitalize()
+        return Problem(f"/problems/{self.name}", title, self.status, self.detail, request_id, self.errors)
+
+
+def invalid(errors: Sequence[Mistake]) -> Refused:
+    """Return the refusal of a request with mistakes."""
+    count = len(errors)
+    return Refused(422, "invalid-request", f"{count} {'field is' if count == 1 else 'fields are'} wrong", errors)
+
+
+def decode(body: bytes, kind: type[M]) -> M:
+    """Read a message.
+
+    Raises:
+        Refused: it is not JSON (400), or breaks rules (422); each broken rule is named with its place.
+    """
+    try:
+        plain = loads(body)
+        if _depth(plain) > MAX_DEPTH:
+            raise invalid([Mistake("", f"must be nested at most {MAX_DEPTH} deep")])
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(_mistakes(plain, kind) or [Mistake("", _in_words(str(error)))]) from None
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "malformed-json", f"the body is not JSON: {str(error)[:200]}") from None
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(kind: type[M]) -> "msgspec.json.Decoder[M]":
+    if kind not in _decoders:
+        _decoders[kind] = msgspec.json.Decoder(kind)
+    return _decoders[kind]
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max((_depth(one) for one in inner if isinstance(one, dict | list)), default=0)
+
+
+def _mistakes(value: Any, kind: Any, pointer: str = "") -> list[Mistake]:
+    """Return every mistake in a message that was read as plain values."""
+    if not isinstance(value, dict):
+        return [Mistake(pointer, f"must be an object, got {_short(value)}")]
+    found = []
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    types = get_type_hints(kind, include_extras=True)
+    for name, one in value.items():
+        place = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:MAX_ID_BYTES]}"
+        if name not in fields:
+            close = get_close_matches(name, fields, n=1, cutoff=0.5)
+            found.append(Mistake(place, "is no field" + (f"; did you mean {close[0]}?" if close else "")))
+        else:
+            found += _mistakes_in(one, types[name], place)
+    for name, field in fields.items():
+        if field.required and name not in value:
+            found.append(Mistake(f"{pointer}/{name}", "is missing"))
+    return found[:100]
+
+
+def _mistakes_in(value: Any, kind: Any, place: str) -> list[Mistake]:
+    inner = _list_of_messages(kind)
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        if inner is not None and isinstance(value, list):
+            found = [one for row, entry in enumerate(value) for one in _mistakes(entry, inner, f"{place}/{row}")]
+            if found:
+                return found
+        if isinstance(value, dict) and len(value) > 1:
+            found = [one for name in value for one in _mistakes_in({name: value[name]}, kind, place)]
+            if found:
+                return found
+        text, _, path = str(error).partition(" - at `")
+        if isinstance(value, dict) and value:
+            path = path.replace("[...]", f".{next(iter(value))}", 1)
+        return [Mistake(place + _pointer(path), f"{_in_words(text)}, got {_short(_at(value, path))}")]
+    return []
+
+
+def _list_of_messages(kind: Any) -> Any:
+    """Return the kind of message that a field lists, if it does."""
+    info = msgspec.inspect.type_info(kind)
+    item = getattr(info, "item_type", None)
+    return item.cls if isinstance(item, msgspec.inspect.StructType) else None
+
+
+def _steps(path: str) -> list[str]:
+    """Return the steps of a path of msgspec, such as ``$[3].item``."""
+    return [step for step in path.rstrip("`").removeprefix("$").replace("]", "").replace("[", ".").split(".") if step]
+
+
+def _pointer(path: str) -> str:
+    return "".join(f"/{step}" for step in _steps(path))
+
+
+def _at(value: Any, path: str) -> Any:
+    for step in _steps(path):
+        try:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except (LookupError, ValueError, TypeError):
+            return value
+    return value
+
+
+def _in_words(text: str) -> str:
+    text = text.replace("`", "")
+    if "matching regex" in text:
+        return "must be text without control characters"
+    return text.replace("Expected", "must be", 1)
+
+
+def _short(value: Any) -> str:
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (msgspec.EncodeError, UnicodeError, ValueError, RecursionError):
+        text = type(value).__name__
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
+
+
+def milliseconds(moment: Moment) -> int:
+    """Return a time in milliseconds since 1970.
+
+    Raises:
+        ValueError: it is not a time between the years 1970 and 9999.
+    """
+    if isinstance(moment, str):
+        try:
+            when = datetime.fromisoformat(moment)
+        except ValueError:
+            raise ValueError("must be a time such as 2026-05-04T09:30:00Z, or seconds since 1970") from None
+        if when.tzinfo is None:
+            raise ValueError("must say its time zone: 2026-05-04T09:30:00Z")
+        moment = when.timestamp()
+    if not 0 <= moment < 253_402_300_800:
+        raise ValueError("must be between the years 1970 and 9999, in seconds since 1970 if it is a number")
+    return round(moment * 1000)
+
+
+def rfc3339(time: int) -> str:
+    """Return milliseconds since 1970 as text in UTC."""
+    return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,46 @@
+"""Keyed hashes of session ids: equal ids have equal hashes, and without the key no id can be guessed from its hash."""
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+
+from segue.errors import ArtifactError
+from segue.storage import replacing_file
+
+_BYTES = 32
+
+
+class KeyedHash:
+    """A hash with a key.
+
+    Args:
+        key: 32 bytes.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def of(cls, file: Path) -> "KeyedHash":
+        """Return the hash with the key in a file, which is created if it does not exist.
+
+        Raises:
+            ArtifactError: the file is not such a key.
+            StorageError: it cannot be written.
+        """
+        if not file.exists():
+            with replacing_file(file) as scratch:
+                scratch.write_bytes(os.urandom(_BYTES))
+                scratch.chmod(0o600)
+        key = file.read_bytes()
+        if len(key) != _BYTES:
+            raise ArtifactError(f"{file}: must hold {_BYTES} bytes, got {len(key)}; remove the file to make a new key")
+        return cls(key)
+
+    def __call__(self, text: str) -> bytes:
+        """Return 16 bytes."""
+        return blake2b(text.encode(), key=self._key, digest_size=16).digest()
+
+    def short(self, text: str) -> str:
+        """Return 12 hex digits, for logs."""
+        return self(text).hex()[:12]

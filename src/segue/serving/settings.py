@@ -1,0 +1,56 @@
+"""The settings of a service, which the command line passes to the processes that do the work."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from segue.parameters import Section
+
+
+class ServeSettings(Section):
+    """Settings of ``segue serve``."""
+
+    models: dict[str, Path]
+    """Folder of each model, by name."""
+    default: str
+    """Name of the model of requests that name none."""
+    state: Path
+    """Folder of the sessions, the journal and the key of hashes."""
+    store: str = "sqlite"
+    """Where sessions are kept: memory, sqlite, or the address of a Redis or Valkey server (redis://...)."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    workers: int = Field(1, ge=1, le=256)
+    """Processes that answer requests."""
+    tokens: Path | None = None
+    """File with tokens and their scopes."""
+    cors_origin: tuple[str, ...] = ()
+    """Origins of pages whose scripts may read recommendations."""
+    session_minutes: float | None = Field(None, gt=0)
+    """A session without events for this long is over; none takes the session gap of the protocol, else 30 days."""
+    retention_days: float = Field(30.0, gt=0)
+    """Days that files of the journal are kept."""
+    journal_seconds: float = Field(600.0, gt=0)
+    """Time between two files of the journal."""
+    journal: bool = True
+    """Whether accepted events and exposures are kept for training."""
+    memory_events: int = Field(2_000_000, ge=1000)
+    """Bound on the events of the sessions in memory."""
+    max_in_flight: int = Field(256, ge=1)
+    """Requests that are answered at once; more are refused with 503."""
+    deadline: float = Field(1.0, gt=0)
+    """Seconds after which a request is answered with 504."""
+    drain: float = Field(1.0, ge=0)
+    """Seconds between the signal to stop and the end of listening, in which a load balancer takes note."""
+    access_log: bool = False
+    """Whether every request is logged."""
+
+    @property
+    def store_kind(self) -> Literal["memory", "sqlite", "redis"]:
+        """Kind of the store."""
+        if self.store in ("memory", "sqlite"):
+            return "memory" if self.store == "memory" else "sqlite"
+        return "redis"

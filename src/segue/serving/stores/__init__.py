@@ -1,0 +1,106 @@
+"""Where the events of sessions are kept.
+
+| store | sessions survive | processes |
+|---|---|---|
+| ``MemoryStore`` | nothing | one |
+| ``SQLiteStore`` | restarts and kills, up to the last 20 ms or so | one |
+| ``RedisStore`` | restarts, as Redis is configured | several |
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segue.serving.journal import Exposure
+from segue.serving.sessions import Event, Status
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long what is kept lives, in seconds.
+
+    Attributes:
+        session: a session without events for this long is over: its events are no longer read.
+        event_ids: for this much longer, events that are delivered again are recognised.
+        tombstone: a deleted session takes no events for this long.
+    """
+
+    session: float = 30 * DAY
+    event_ids: float = DAY
+    tombstone: float = 30 * DAY
+
+
+class StoreUnavailableError(Exception):
+    """The store cannot be read or written at the moment; nothing was accepted."""
+
+
+class SessionStore(ABC):
+    """Sessions by id. The events of a session are added one after the other, whoever sends them, and every read
+    sees all events accepted before.
+    """  # noqa: D205
+
+    shared = False
+    """Whether several processes can use the store at once."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make the store ready; called once, in the event loop that uses it.
+
+        Raises:
+            SegueError: it cannot be used.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write what is left to write, and close."""
+
+    @abstractmethod
+    async def append(self, session_id: str, events: Sequence[Event]) -> tuple[list[Status], Sequence[Event]]:
+        """Add events to a session, which need not exist.
+
+        Returns:
+            What became of each event, and the events of the session afterwards, which must not be changed.
+
+        Raises:
+            StoreUnavailableError: see there.
+        """
+
+    @abstractmethod
+    async def read(self, session_id: str) -> Sequence[Event]:
+        """Return the events of a session, which must not be changed; none if there is no such session.
+
+        Raises:
+            StoreUnavailableError: see there.
+        """
+
+    @abstractmethod
+    async def delete(self, session_id: str) -> None:
+        """Delete a session from everything that this store and its journal hold; it takes no events afterwards.
+
+        Raises:
+            StoreUnavailableError: see there.
+        """
+
+    @abstractmethod
+    def expose(self, exposure: Exposure) -> None:
+        """Note what was recommended to a session."""
+
+    @abstractmethod
+    async def committed(self) -> None:
+        """Wait until everything accepted so far would survive the end of the process.
+
+        Raises:
+            StoreUnavailableError: it cannot be written.
+        """
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the store from working, if anything."""
+        return None
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest event that is accepted and not committed."""
+        return 0.0

@@ -1,0 +1,119 @@
+"""The parent process: it holds the socket, so that callers wait rather than fail while a worker is started again."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import FrameType
+
+from segue.errors import ParameterError
+from segue.serving.settings import ServeSettings
+
+SOCKET = "SEGUE_SERVE_SOCKET"
+_BACKLOG = 2048
+_SHORT_LIFE = 10.0
+_MAX_PAUSE = 5.0
+_CONFIGURATION = 2
+
+logger = logging.getLogger(__name__)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ParameterError: the address cannot be used.
+    """
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        raise ParameterError(
+            f"--port: cannot listen on {host}:{port} ({error.strerror or error}); choose another port or --host"
+        ) from error
+    return listening
+
+
+class Supervisor:
+    """Starts workers, starts them again when they die, and passes signals on.
+
+    Args:
+        settings: the settings.
+        listening: the socket.
+    """
+
+    def __init__(self, settings: ServeSettings, listening: socket.socket) -> None:
+        self._settings, self._socket = settings, listening
+        self._workers: dict[subprocess.Popen[bytes], float] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Run until a signal comes; return the exit code."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._pass_on)
+        for _ in range(self._settings.workers):
+            self._start()
+        pause, code = 0.1, 0
+        while self._workers:
+            worker = self._wait()
+            lived = time.monotonic() - self._workers.pop(worker)
+            if self._stopping:
+                code = code or max(0, worker.returncode)
+                continue
+            if worker.returncode == _CONFIGURATION:
+                self._stop(signal.SIGTERM, None)
+                code = _CONFIGURATION
+                continue
+            pause = 0.1 if lived > _SHORT_LIFE else min(2 * pause, _MAX_PAUSE)
+            logger.error("worker %d ended with %d; it is started again", worker.pid, worker.returncode)
+            time.sleep(pause)
+            if not self._stopping:
+                self._start()
+        return code
+
+    def _wait(self) -> "subprocess.Popen[bytes]":
+        while True:
+            for worker in self._workers:
+                if worker.poll() is not None:
+                    return worker
+            time.sleep(0.05)
+
+    def _start(self) -> None:
+        descriptor = self._socket.fileno()
+        worker = subprocess.Popen(  # noqa: S603 (Python with a module of ours)
+            [sys.executable, "-m", "segue.serving.worker"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, SOCKET: str(descriptor)},
+            pass_fds=(descriptor,),
+            start_new_session=True,  # Ctrl-C on a terminal reaches this process alone, which passes it on.
+        )
+        self._workers[worker] = time.monotonic()
+        assert worker.stdin is not None
+        try:
+            worker.stdin.write(self._settings.model_dump_json().encode())
+            worker.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        self._send(signal.SIGTERM)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._send(signal.Signals(number))
+
+    def _send(self, number: signal.Signals) -> None:
+        for worker in list(self._workers):
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+

@@ -1,0 +1,93 @@
+"""What a service counts and measures, for Prometheus."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from segue.serving.engine import Ranked
+    from segue.serving.models import ServedModel
+    from segue.serving.sessions import Status
+
+_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Telemetry:
+    """Metrics of one process. No session, item or event is named in them."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "segue_request_duration_seconds",
+            "Time from the arrival of a request to the end of its answer.",
+            ("route", "status"),
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("segue_requests_in_flight", "Requests that are being answered.", registry=registry)
+        self._shed = Counter("segue_requests_shed", "Requests refused for overload.", registry=registry)
+        self._events = Counter("segue_events", "Events received, by what became of them.", ("status",), registry=registry)
+        self._fallbacks = Counter(
+            "segue_fallbacks", "Answers of popular items, by reason.", ("model", "reason"), registry=registry
+        )
+        self._unknown = Counter(
+            "segue_unknown_items", "Items of sessions that the model does not know.", ("model",), registry=registry
+        )
+        self._answers = Counter("segue_recommendations", "Sessions ranked.", ("model",), registry=registry)
+        self._batch = Histogram(
+            "segue_batch_sessions", "Sessions ranked at once.", buckets=(1, 2, 4, 8, 16, 32), registry=registry
+        )
+        self._version = Gauge("segue_model_info", "Version of each model.", ("model", "version"), registry=registry)
+        self._reloads = Counter("segue_reloads", "Attempts to load a model.", ("model", "result"), registry=registry)
+        self._versions: dict[str, str] = {}
+        self._children: dict[tuple[str, int], Histogram] = {}
+
+    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Measure something each time the metrics are read."""
+        Gauge(name, text, registry=self.registry).set_function(value)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        child = self._children.get((route, status))
+        if child is None:
+            child = self._children[route, status] = self._seconds.labels(route, str(status))
+        child.observe(seconds)
+
+    def shed(self) -> None:
+        """Count a request that was refused for overload."""
+        self._shed.inc()
+
+    def events(self, statuses: "Iterable[Status]") -> None:
+        """Count events."""
+        for status in statuses:
+            self._events.labels(status).inc()
+
+    def ranked(self, served: "ServedModel", ranked: "Ranked") -> None:
+        """Count an answer."""
+        self._answers.labels(served.name).inc()
+        if ranked.fallback is not None:
+            self._fallbacks.labels(served.name, ranked.fallback).inc()
+        if ranked.unknown:
+            self._unknown.labels(served.name).inc(len(ranked.unknown))
+
+    def batch(self, size: int) -> None:
+        """Count a batch of sessions."""
+        self._batch.observe(size)
+
+    def loaded(self, served: "ServedModel") -> None:
+        """Note the version of a model."""
+        before = self._versions.get(served.name)
+        if before is not None:
+            self._version.remove(served.name, before)
+        self._versions[served.name] = served.version
+        self._version.labels(served.name, served.version).set(1)
+        self._reloads.labels(served.name, "loaded").inc()
+
+    def refused(self, name: str) -> None:
+        """Count a model that was not loaded."""
+        self._reloads.labels(name, "refused").inc()
+
+    def text(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)
