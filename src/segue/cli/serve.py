@@ -8,10 +8,13 @@ import typer
 from segue.cli.terminal import echo
 from segue.errors import ParameterError, require_extra
 
+_PACKAGES = ("httptools", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop")
+
 
 def serve(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folder of a run, or of single models.", envvar="SEGUE_MODELS")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folder of a run, or of single models.", envvar="SEGUE_MODELS"),
     ],
     model: Annotated[
         str | None,
@@ -19,9 +22,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.", envvar="SEGUE_HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", envvar="SEGUE_PORT", min=0, max=65535)] = 8000,
-    state: Annotated[
-        Path, typer.Option(help="Folder for sessions and accepted events.", envvar="SEGUE_STATE")
-    ] = Path("segue-state"),
+    state: Annotated[Path, typer.Option(help="Folder for sessions and accepted events.", envvar="SEGUE_STATE")] = Path(
+        "segue-state"
+    ),
     store: Annotated[
         str, typer.Option(help="Where sessions are kept: memory, sqlite or redis://HOST:PORT.", envvar="SEGUE_STORE")
     ] = "sqlite",
@@ -70,7 +73,9 @@ def serve(
     segue serve production --host 0.0.0.0 --tokens tokens.txt
     segue serve production --store redis://127.0.0.1:6379 --workers 2
     """
-    require_extra(("uvicorn", "msgspec", "starlette", "prometheus_client", "uvloop", "httptools"), "segue serve", "serve")
+    require_extra(
+        ("uvicorn", "msgspec", "starlette", "prometheus_client", "uvloop", "httptools"), "segue serve", "serve"
+    )
     import os
 
     from segue.serving.access import Tokens, is_loopback
@@ -108,7 +113,9 @@ def serve(
             f"--workers: must be 1 with --store {store}, which one process keeps, got {workers}: a session would be "
             "divided between the processes; use --store redis://127.0.0.1:6379"
         )
-    known = Tokens.read(tokens) if tokens is not None else Tokens.parse(os.environ.get("SEGUE_TOKENS", ""), "SEGUE_TOKENS")
+    known = (
+        Tokens.read(tokens) if tokens is not None else Tokens.parse(os.environ.get("SEGUE_TOKENS", ""), "SEGUE_TOKENS")
+    )
     if not known and not is_loopback(host):
         raise ParameterError(
             f"--host: {host} is reached from other machines, so it needs tokens; write a line such as "

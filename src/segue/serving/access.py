@@ -41,7 +41,7 @@ class Tokens:
             names = frozenset(words[0].split(","))
             if len(words) != 2 or not names <= ALL:
                 raise ParameterError(
-                    f"{place}: line {number} must be scopes and a token, such as 'read,write TOKEN', with scopes out of "
+                    f"{place}: line {number} must be scopes and a token, such as 'read,write TOKEN'; the scopes are "
                     f"{', '.join(SCOPES)}"
                 )
             if len(words[1]) < _MIN_LETTERS:

@@ -70,25 +70,25 @@ class Operation:
 
 async def _recommend(call: Call) -> Reply:
     request = decode(call.body, messages.RecommendRequest)
-    answer = await call.service.recommend(request, call.request_id, may_write="write" in call.scopes)
+    answer = await call.service.recommend(request, may_write="write" in call.scopes)
     return Reply(encode(answer))
 
 
 async def _recommend_batch(call: Call) -> Reply:
     request = decode(call.body, messages.BatchRequest)
 
-    async def answer(row: int, one: messages.RecommendRequest) -> messages.Recommendation | messages.Problem:
+    async def answer(one: messages.RecommendRequest) -> messages.Recommendation | messages.Problem:
         try:
-            return await call.service.recommend(one, f"{call.request_id}-{row}", may_write="write" in call.scopes)
+            return await call.service.recommend(one, may_write="write" in call.scopes)
         except Refused as refused:
             return refused.problem(call.request_id)
 
-    answers = await asyncio.gather(*(answer(row, one) for row, one in enumerate(request.requests)))
+    answers = await asyncio.gather(*map(answer, request.requests))
     return Reply(encode(messages.BatchAnswer(answers)))
 
 
 async def _events(call: Call) -> Reply:
-    return Reply(encode(await call.service.events(decode(call.body, messages.EventsRequest))))
+    return Reply(encode(await call.service.events(*messages.decode_events(call.body))))
 
 
 async def _session(call: Call) -> Reply:
@@ -192,7 +192,11 @@ def _parameters(call: Call, names: tuple[str, ...]) -> dict[str, str]:
     except ValueError:
         raise invalid([Mistake("", "the query must be text in UTF-8, percent-encoded")]) from None
     found = dict(pairs)
-    mistakes = [Mistake(f"/{name[:100]}", f"is no parameter; there are {', '.join(names)}") for name in found if name not in names]
+    mistakes = [
+        Mistake(f"/{name[:100]}", f"is no parameter; there are {', '.join(names)}")
+        for name in found
+        if name not in names
+    ]
     if len(found) < len(pairs):
         mistakes.append(Mistake("", "a parameter is given twice"))
     if mistakes:
@@ -222,39 +226,92 @@ _LIMIT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": _MAX_PA
 
 OPERATIONS = (
     Operation(
-        "POST", "/v1/recommend", "read", _recommend, "Add events to a session and recommend the next items.",
-        messages.RecommendRequest, messages.Recommendation, (404,),
+        "POST",
+        "/v1/recommend",
+        "read",
+        _recommend,
+        "Add events to a session and recommend the next items.",
+        messages.RecommendRequest,
+        messages.Recommendation,
+        (404,),
     ),
     Operation(
-        "POST", "/v1/recommend/batch", "read", _recommend_batch, "Answer several requests; each gets an answer or a problem.",
-        messages.BatchRequest, messages.BatchAnswer,
+        "POST",
+        "/v1/recommend/batch",
+        "read",
+        _recommend_batch,
+        "Answer several requests, each of them alone.",
+        messages.BatchRequest,
+        messages.BatchAnswer,
     ),
     Operation(
-        "POST", "/v1/events", "write", _events, "Add events to sessions.",
-        messages.EventsRequest, messages.EventsAnswer,
+        "POST",
+        "/v1/events",
+        "write",
+        _events,
+        "Add events to sessions.",
+        messages.EventsRequest,
+        messages.EventsAnswer,
     ),
     Operation(
-        "GET", "/v1/sessions/{session_id}", "write", _session, "Read the events of a session.",
-        None, messages.SessionAnswer, (404,),
-    ),
-    Operation("DELETE", "/v1/sessions/{session_id}", "write", _forget, "Delete a session and all that is stored of it."),
-    Operation(
-        "GET", "/v1/items", "read", _items, "Search the catalogue, the most popular items first.",
-        None, messages.ItemsAnswer, (404,), {"search": _TEXT, "limit": _LIMIT, "cursor": _TEXT, "model": _TEXT},
-    ),
-    Operation(
-        "GET", "/v1/items/{item}", "read", _item, "Read an item and its metadata.",
-        None, messages.ItemAnswer, (404,), {"model": _TEXT},
+        "GET",
+        "/v1/sessions/{session_id}",
+        "write",
+        _session,
+        "Read the events of a session.",
+        None,
+        messages.SessionAnswer,
+        (404,),
     ),
     Operation(
-        "GET", "/v1/items/{item}/similar", "read", _similar, "Recommend items for a session of this item alone.",
-        None, messages.SimilarAnswer, (404,), {"k": _K, "model": _TEXT},
+        "DELETE", "/v1/sessions/{session_id}", "write", _forget, "Delete a session and all that is stored of it."
+    ),
+    Operation(
+        "GET",
+        "/v1/items",
+        "read",
+        _items,
+        "Search the catalogue, the most popular items first.",
+        None,
+        messages.ItemsAnswer,
+        (404,),
+        {"search": _TEXT, "limit": _LIMIT, "cursor": _TEXT, "model": _TEXT},
+    ),
+    Operation(
+        "GET",
+        "/v1/items/{item}",
+        "read",
+        _item,
+        "Read an item and its metadata.",
+        None,
+        messages.ItemAnswer,
+        (404,),
+        {"model": _TEXT},
+    ),
+    Operation(
+        "GET",
+        "/v1/items/{item}/similar",
+        "read",
+        _similar,
+        "Recommend items for a session of this item alone.",
+        None,
+        messages.SimilarAnswer,
+        (404,),
+        {"k": _K, "model": _TEXT},
     ),
     Operation("GET", "/v1/models", "read", _models, "List the models.", None, messages.ModelsAnswer),
     Operation(
-        "POST", "/v1/models/{name}/reload", "admin", _reload, "Load a model again; if it is not valid, the old one stays.",
-        None, messages.ModelAnswer, (404, 409),
+        "POST",
+        "/v1/models/{name}/reload",
+        "admin",
+        _reload,
+        "Load a model again, unless it is not valid.",
+        None,
+        messages.ModelAnswer,
+        (404, 409),
     ),
-    Operation("GET", "/health/live", None, _live, "Say that the process runs.", None, messages.HealthAnswer, shed=False),
-)  # fmt: skip
+    Operation(
+        "GET", "/health/live", None, _live, "Say that the process runs.", None, messages.HealthAnswer, shed=False
+    ),
+)
 """All operations but those on the state of the app itself, which ``segue.serving.app`` adds."""

@@ -64,6 +64,7 @@ class App:
         self._openapi = b""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
         if scope["type"] != "http":
             return
         start = time.perf_counter()
@@ -87,7 +88,9 @@ class App:
             raise
         except Exception:
             logger.exception("request %s failed", request_id.decode())
-            reply = _problem(Refused(500, "internal-error", "the service failed; its log says why"), request_id.decode())
+            reply = _problem(
+                Refused(500, "internal-error", "the service failed; its log says why"), request_id.decode()
+            )
         finally:
             self._in_flight -= 1
         origin = headers.get(b"origin")
@@ -193,14 +196,18 @@ class App:
         """Return what keeps the service from being ready."""
         if self.service is None:
             return ["the service is starting"]
-        found = [f"{name} is being loaded" for name in self.service.models.folders if name not in self.service.models.rankers]
+        found = [
+            f"{name} is being loaded" for name in self.service.models.folders if name not in self.service.models.rankers
+        ]
         if (problem := self.service.store.problem) is not None:
             found.append(f"the session store does not work: {problem}")
         return found
 
     async def _ready(self, call: Call) -> Reply:
         problems = self.problems()
-        reloads = [] if self.service is None else [f"{name}: {why}" for name, why in self.service.models.problems.items()]
+        reloads = (
+            [] if self.service is None else [f"{name}: {why}" for name, why in self.service.models.problems.items()]
+        )
         if self.stopping:
             return Reply(encode(HealthAnswer("stopping", problems)), 503)
         status: Any = "ok" if not problems else "starting" if self.service is None else "unavailable"

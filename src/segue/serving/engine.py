@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MAX_BATCH = 32
 """Most sessions that are ranked at once."""
 
-Fallback = str
-"""Why popular items are listed: ``empty-session``, ``unknown-items`` or ``cold-items``."""
+Fallback = Literal["empty-session", "unknown-items", "cold-items"]
+"""Why popular items are listed."""
 
 
 class Query(NamedTuple):
@@ -166,7 +166,7 @@ def _popular(served: "ServedModel", query: Query, encoded: list[int]) -> Ranked:
             break
         if item not in excluded and (allowed is None or allowed[item]):
             listed.append(int(item))
-    why = "empty-session" if not encoded else "cold-items" if any(encoded) else "unknown-items"
+    why: Fallback = "empty-session" if not encoded else "cold-items" if any(encoded) else "unknown-items"
     scores = vocabulary.support[listed].astype(float).tolist()
     return Ranked(listed, scores, *_ignored(served, query, encoded, []), why)
 
@@ -179,7 +179,9 @@ def _ignored(
         return [], []
     unknown = [item for item, index in zip(query.items, encoded, strict=True) if index == PADDING]
     cold = [
-        item for item, index in zip(query.items, encoded, strict=True) if index and not served.model.vocabulary.is_known(index)
+        item
+        for item, index in zip(query.items, encoded, strict=True)
+        if index and not served.model.vocabulary.is_known(index)
     ]
     return unknown, cold
 

@@ -36,7 +36,7 @@ def best_of(paths: Sequence[Path], models: Mapping[str, Path]) -> str:
     """Return the name of the model with the best headline metric of its run, else of the first model."""
 
     def quality(name: str) -> float:
-        about = ARTIFACT.read_manifest(models[name]).about  # type: ignore[attr-defined]
+        about = ARTIFACT.read_manifest(models[name]).about
         result, ranking = about.get("result") or {}, (about.get("protocol") or {}).get("ranking") or {}
         headline = next(iter(ranking.get("metrics") or ()), None)
         value = (result.get("metrics") or {}).get(headline)

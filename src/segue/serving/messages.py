@@ -1,5 +1,6 @@
 """The messages of the API, declared once: what they hold, their limits, and every mistake in one that is received."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -271,6 +272,34 @@ def decode(body: bytes, kind: type[M]) -> M:
         raise Refused(400, "malformed-json", f"the body is not JSON: {str(error)[:200]}") from None
 
 
+def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]:
+    """Read events; those with mistakes do not keep the others from being read.
+
+    Returns:
+        The request without the events with mistakes, and the mistakes of these by their row.
+
+    Raises:
+        Refused: see ``decode``; the mistakes are outside of the events, or there are more events than allowed.
+    """
+    try:
+        return decode(body, EventsRequest), {}
+    except Refused as refused:
+        wrong: dict[int, list[Mistake]] = {}
+        for mistake in refused.errors:
+            found = _EVENT.match(mistake.pointer)
+            if found is None:
+                raise
+            wrong.setdefault(int(found[1]), []).append(mistake)
+        if not wrong or len(refused.errors) >= _MAX_MISTAKES:
+            raise
+        plain = loads(body)
+        rows = [one for row, one in enumerate(plain["events"]) if row not in wrong]
+        events = msgspec.convert(rows, list[SessionEvent])
+        return EventsRequest(events=events, durable=plain.get("durable", False)), wrong
+
+
+_EVENT = re.compile(r"/events/(\d+)(?:/|$)")
+_MAX_MISTAKES = 2000
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
@@ -302,7 +331,7 @@ def _mistakes(value: Any, kind: Any, pointer: str = "") -> list[Mistake]:
     for name, field in fields.items():
         if field.required and name not in value:
             found.append(Mistake(f"{pointer}/{name}", "is missing"))
-    return found[:100]
+    return found[:_MAX_MISTAKES]
 
 
 def _mistakes_in(value: Any, kind: Any, place: str) -> list[Mistake]:

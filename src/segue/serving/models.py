@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from segue.artifact import ARTIFACT, is_artifact
+from segue.artifact import ARTIFACT
 from segue.errors import ArtifactError, ParameterError, SegueError
 from segue.models.registry import load
 from segue.serving.engine import Query, Ranked, Ranker, rank
@@ -117,7 +117,9 @@ class ServedModel:
         found = np.zeros(len(self.ids), dtype=bool)
         for column in (self.ids, self.names):
             if column:
-                found |= pl.Series(column, dtype=pl.String).str.to_lowercase().str.contains(text, literal=True).to_numpy()
+                found |= (
+                    pl.Series(column, dtype=pl.String).str.to_lowercase().str.contains(text, literal=True).to_numpy()
+                )
         return found
 
     def mask(self, wanted: Filter) -> Bool[np.ndarray, "M"]:
@@ -129,7 +131,8 @@ class ServedModel:
         Raises:
             ParameterError: there is no such column.
         """
-        return self._mask(tuple(sorted((name, _as_texts(values)) for name, values in wanted.items())))
+        mask: np.ndarray = self._mask(tuple(sorted((name, _as_texts(values)) for name, values in wanted.items())))
+        return mask
 
     @cached_property
     def _mask(self) -> Any:

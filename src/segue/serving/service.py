@@ -1,7 +1,8 @@
 """What the API does, without HTTP: events of sessions in, recommendations out."""
 
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segue.errors import ArtifactError, ParameterError
@@ -48,7 +49,7 @@ class Service:
     ) -> None:
         self.models, self.store, self.telemetry, self._clock = models, store, telemetry, clock
 
-    async def recommend(self, request: RecommendRequest, recommendation_id: str, *, may_write: bool) -> Recommendation:
+    async def recommend(self, request: RecommendRequest, *, may_write: bool) -> Recommendation:
         """Add the events of a request to its session, and rank items for it.
 
         Raises:
@@ -62,7 +63,8 @@ class Service:
         session_id = None if request.session_id is None else _id(request.session_id, "/session_id", problems)
         if request.append and not may_write:
             raise Refused(403, "forbidden", "append needs a token with the scope write")
-        arrivals, clamped = self._arrivals(request.append, "/append", now, problems)
+        appended = [self._arrival(one, f"/append/{row}", now, problems) for row, one in enumerate(request.append)]
+        arrivals = [event for event, _ in appended]
         exclude = _ids(request.exclude, "/exclude", problems)
         allowed = None
         if request.filter is not None:
@@ -74,19 +76,9 @@ class Service:
         if problems:
             raise invalid(problems)
         statuses: list[Status] | None = None
-        if given is not None:
-            events: Sequence[Event] = given
-        elif request.consent and session_id is not None:
-            try:
-                if arrivals:
-                    statuses, events = await self.store.append(session_id, arrivals)
-                    self.telemetry.events(statuses)
-                else:
-                    events = await self.store.read(session_id)
-            except StoreUnavailableError as error:
-                raise unavailable(error) from error
-        else:
-            events = arrivals
+        events: Sequence[Event] = arrivals if given is None else given
+        if request.consent and session_id is not None:
+            statuses, events = await self._session(session_id, arrivals)
         read = served.rules.read(events)
         timed = given is None or request.times is not None
         query = Query(
@@ -103,18 +95,24 @@ class Service:
             ranked = await ranker.rank(query)
         except ArtifactError as error:
             raise Refused(500, "damaged-model", str(error)) from error
-        answer = self._answer(served, ranked, recommendation_id, session_id if request.consent else None)
-        answer.events = _results(request.append, statuses, clamped, request.consent)
+        answer = self._answer(served, ranked, session_id if request.consent else None)
+        answer.events = _results(appended, statuses)
         self.telemetry.ranked(served, ranked)
         if request.consent:
-            listed = [one.item for one in answer.items]
-            scores = ranked.scores
-            session = None if given is not None else session_id
-            self.store.expose(
-                Exposure(recommendation_id, session, now, served.name, served.version, ranked.fallback, listed, scores)
-            )
+            self._expose(answer, ranked, session_id, now)
         answer.took_ms = round(1000 * (time.perf_counter() - start), 3)
         return answer
+
+    async def _session(self, session_id: str, arrivals: list[Event]) -> tuple[list[Status], Sequence[Event]]:
+        """Add events to a session and return what became of them, and all its events."""
+        try:
+            if not arrivals:
+                return [], await self.store.read(session_id)
+            statuses, events = await self.store.append(session_id, arrivals)
+        except StoreUnavailableError as error:
+            raise unavailable(error) from error
+        self.telemetry.events(statuses)
+        return statuses, events
 
     def _given(self, request: RecommendRequest, problems: list[Mistake]) -> list[Event]:
         """Return the session that a request carries."""
@@ -131,35 +129,59 @@ class Service:
             for row, item in enumerate(items)
         ]
 
-    def _answer(
-        self, served: ServedModel, ranked: Ranked, recommendation_id: str, session_id: str | None
-    ) -> Recommendation:
+    def _expose(self, answer: Recommendation, ranked: Ranked, session_id: str | None, now: int) -> None:
+        self.store.expose(
+            Exposure(
+                answer.recommendation_id,
+                session_id,
+                now,
+                answer.model,
+                answer.version,
+                ranked.fallback,
+                [one.item for one in answer.items],
+                ranked.scores,
+            )
+        )
+
+    def _answer(self, served: ServedModel, ranked: Ranked, session_id: str | None) -> Recommendation:
         ignored = [Ignored(item, "unknown") for item in dict.fromkeys(ranked.unknown)]
         ignored += [Ignored(item, "cold") for item in dict.fromkeys(ranked.cold)]
         return Recommendation(
-            recommendation_id, session_id, served.name, served.version, ranked.fallback, served.listed(ranked), ignored, [], 0.0
+            uuid.uuid4().hex,
+            session_id,
+            served.name,
+            served.version,
+            ranked.fallback,
+            served.listed(ranked),
+            ignored,
+            [],
+            0.0,
         )
 
-    async def events(self, request: EventsRequest) -> EventsAnswer:
+    async def events(self, request: EventsRequest, wrong: Mapping[int, list[Mistake]]) -> EventsAnswer:
         """Add events to their sessions.
+
+        Args:
+            request: the events.
+            wrong: mistakes of further events by their row; they are refused.
 
         Raises:
             Refused: nothing can be accepted now, or it cannot be committed.
         """
         now = int(self._clock() * 1000)
-        results: list[EventResult | None] = [None] * len(request.events)
+        count = len(request.events) + len(wrong)
+        results = {row: EventResult("refused", None, mistakes[0].detail, mistakes) for row, mistakes in wrong.items()}
         by_session: dict[str, list[tuple[int, Event, bool]]] = {}
-        for row, one in enumerate(request.events):
+        for row, one in zip((row for row in range(count) if row not in wrong), request.events, strict=True):
             mistakes: list[Mistake] = []
             session_id = _id(one.session_id, f"/events/{row}/session_id", mistakes)
-            (event,), clamped = self._arrivals([one], "/events", now, mistakes, row) if one else ((), set())
-            event_id = None if one.event_id is None else str(one.event_id)
+            event, clamped = self._arrival(one, f"/events/{row}", now, mistakes)
             if mistakes:
-                results[row] = EventResult("refused", event_id, mistakes[0].detail, mistakes)
+                results[row] = EventResult("refused", event.event_id, mistakes[0].detail, mistakes)
             elif not one.consent:
-                results[row] = EventResult("ignored", event_id, "without consent nothing is stored")
+                results[row] = EventResult("ignored", event.event_id, _NO_CONSENT)
             else:
-                by_session.setdefault(session_id, []).append((row, event, bool(clamped)))
+                by_session.setdefault(session_id, []).append((row, event, clamped))
         try:
             for session_id, arrivals in by_session.items():
                 statuses, _ = await self.store.append(session_id, [event for _, event, _ in arrivals])
@@ -170,27 +192,22 @@ class Service:
                 await self.store.committed()
         except StoreUnavailableError as error:
             raise unavailable(error) from error
-        found = [result for result in results if result is not None]
-        counts = {status: sum(one.status == status for one in found) for status in ("accepted", "duplicate")}
+        found = [results[row] for row in range(count)]
+        accepted, duplicate = (sum(one.status == status for one in found) for status in ("accepted", "duplicate"))
         refused = sum(one.status in ("refused", "conflict") for one in found)
-        return EventsAnswer(counts["accepted"], counts["duplicate"], refused, request.durable, found)
+        return EventsAnswer(accepted, duplicate, refused, request.durable, found)
 
-    def _arrivals(
-        self, events: Sequence[NewEvent], place: str, now: int, problems: list[Mistake], first: int = 0
-    ) -> tuple[list[Event], set[int]]:
-        """Return events as a store keeps them, and which of them were from the future."""
-        arrivals, clamped = [], set()
-        for row, one in enumerate(events, start=first):
-            pointer = f"{place}/{row}"
-            item = _id(one.item, f"{pointer}/item", problems)
-            event_id = None if one.event_id is None else _id(one.event_id, f"{pointer}/event_id", problems)
-            time_ = now if one.time is None else _time(one.time, f"{pointer}/time", problems)
-            if time_ > now + AHEAD_MS:
-                clamped.add(row - first)
-                time_ = now
-            said = b"" if event_id is None else digest(item, one.type, one.time, one.recommendation_id, one.context)
-            arrivals.append(Event(time_, item, one.type, event_id, one.recommendation_id, one.context, said))
-        return arrivals, clamped
+    def _arrival(self, one: NewEvent, place: str, now: int, mistakes: list[Mistake]) -> tuple[Event, bool]:
+        """Return an event as a store keeps it, and whether its time was ahead of the clock."""
+        item = _id(one.item, f"{place}/item", mistakes)
+        event_id = None if one.event_id is None else _id(one.event_id, f"{place}/event_id", mistakes)
+        moment = now if one.time is None else _time(one.time, f"{place}/time", mistakes)
+        ahead = moment > now + AHEAD_MS
+        led = one.recommendation_id
+        led_by = None if led is None else _id(led, f"{place}/recommendation_id", mistakes)
+        said = b"" if event_id is None else digest(item, one.type, one.time, led_by, one.context)
+        event = Event(now if ahead else moment, item, one.type, event_id, led_by, one.context, said)
+        return event, ahead
 
     async def session(self, session_id: str) -> SessionAnswer:
         """Return the events of a session.
@@ -261,14 +278,14 @@ def _time(moment: Any, pointer: str, problems: list[Mistake]) -> int:
         return 0
 
 
-def _results(
-    events: Sequence[NewEvent], statuses: Sequence[Status] | None, clamped: set[int], consent: bool
-) -> list[EventResult]:
+_NO_CONSENT = "without consent nothing is stored"
+
+
+def _results(appended: Sequence[tuple[Event, bool]], statuses: Sequence[Status] | None) -> list[EventResult]:
     if statuses is None:
-        return [EventResult("ignored", None, "without consent nothing is stored") for _ in events]
+        return [EventResult("ignored", event.event_id, _NO_CONSENT) for event, _ in appended]
     return [
-        _result(None if event.event_id is None else str(event.event_id), status, row in clamped)
-        for row, (event, status) in enumerate(zip(events, statuses, strict=True))
+        _result(event.event_id, status, clamped) for (event, clamped), status in zip(appended, statuses, strict=True)
     ]
 
 

@@ -89,7 +89,7 @@ class Supervisor:
 
     def _start(self) -> None:
         descriptor = self._socket.fileno()
-        worker = subprocess.Popen(  # noqa: S603 (Python with a module of ours)
+        worker = subprocess.Popen(
             [sys.executable, "-m", "segue.serving.worker"],
             stdin=subprocess.PIPE,
             env={**os.environ, SOCKET: str(descriptor)},
@@ -115,5 +115,3 @@ class Supervisor:
         for worker in list(self._workers):
             if worker.poll() is None:
                 worker.send_signal(number)
-
-

@@ -27,7 +27,9 @@ class Telemetry:
         )
         self.in_flight = Gauge("segue_requests_in_flight", "Requests that are being answered.", registry=registry)
         self._shed = Counter("segue_requests_shed", "Requests refused for overload.", registry=registry)
-        self._events = Counter("segue_events", "Events received, by what became of them.", ("status",), registry=registry)
+        self._events = Counter(
+            "segue_events", "Events received, by what became of them.", ("status",), registry=registry
+        )
         self._fallbacks = Counter(
             "segue_fallbacks", "Answers of popular items, by reason.", ("model", "reason"), registry=registry
         )

@@ -1,6 +1,6 @@
 """A process that answers requests: started by the supervisor, which holds the socket.
 
-    python -m segue.serving.worker   (settings as JSON on the standard input)
+python -m segue.serving.worker   (settings as JSON on the standard input)
 """
 
 import asyncio
@@ -95,9 +95,7 @@ def open_store(settings: ServeSettings, lifetimes: Lifetimes) -> SessionStore:
     hashed = KeyedHash.of(settings.state / "key")
     journal = Journal(settings.state, settings.retention_days) if settings.journal else None
     if settings.store_kind == "memory":
-        return MemoryStore(
-            lifetimes, settings.memory_events, hashed, journal, time.time, settings.journal_seconds
-        )
+        return MemoryStore(lifetimes, settings.memory_events, hashed, journal, time.time, settings.journal_seconds)
     if settings.store_kind == "sqlite":
         file = settings.state / "sessions.sqlite"
         return SQLiteStore(

@@ -24,9 +24,7 @@ class LocalStore(SessionStore):
         clock: seconds of the wall clock.
     """
 
-    def __init__(
-        self, lifetimes: Lifetimes, max_events: int, hashed: KeyedHash, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, lifetimes: Lifetimes, max_events: int, hashed: KeyedHash, clock: Callable[[], float]) -> None:
         self.lifetimes, self._hashed, self._clock = lifetimes, hashed, clock
         self._table = SessionTable(lifetimes, max_events)
         self._tombstones: dict[bytes, float] = {}
