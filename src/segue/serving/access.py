@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -91,6 +92,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
 def is_local(header: bytes | None) -> bool:
     """Return whether the header ``Host`` names this machine; a page that rebinds its name to 127.0.0.1 does not."""
     host = (header or b"").decode("latin-1")

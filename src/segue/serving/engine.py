@@ -129,10 +129,11 @@ def _prefixes(served: "ServedModel", rows: Sequence[tuple[Query, list[int], list
     items = np.array([row[place] for _, row, places in rows for place in places], dtype=np.int32)
     lengths = np.array([len(places) for _, _, places in rows], dtype=np.int64)
     ends = np.cumsum(lengths)
-    prefixes = Prefixes(items, ends - lengths, ends, vocabulary=served.model.vocabulary)
+    times = None
     if rows[0][0].times is not None:
-        times = [query.times[place] for query, _, places in rows for place in places if query.times is not None]
-        prefixes = replace(prefixes, times=np.array(times, dtype=np.int64))
+        moments = [query.times[place] for query, _, places in rows for place in places if query.times is not None]
+        times = np.array(moments, dtype=np.int64)
+    prefixes = Prefixes(items, ends - lengths, ends, times, vocabulary=served.model.vocabulary)
     if TIME in served.model.upcoming_columns and all(query.now is not None for query, _, _ in rows):
         ahead = np.array([query.now for query, _, _ in rows], dtype=np.int64)
         prefixes = replace(prefixes, upcoming=Upcoming(np.arange(len(rows)), ahead, None))

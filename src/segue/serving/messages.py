@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -299,7 +300,7 @@ def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]
 
 
 _EVENT = re.compile(r"/events/(\d+)(?:/|$)")
-_MAX_MISTAKES = 2000
+_MAX_MISTAKES, _MAX_GUESSES = 2000, 20
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
@@ -314,33 +315,48 @@ def _depth(value: Any) -> int:
     return 1 + max((_depth(one) for one in inner if isinstance(one, dict | list)), default=0)
 
 
+class _Field(NamedTuple):
+    kind: Any
+    required: bool
+    listed: Any
+    """The kind of message that the field lists, if it does."""
+
+
+@cache
+def _fields(kind: Any) -> dict[str, _Field]:
+    """Return the fields of a kind of message."""
+    types = get_type_hints(kind, include_extras=True)
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        item = getattr(msgspec.inspect.type_info(types[field.name]), "item_type", None)
+        listed = item.cls if isinstance(item, msgspec.inspect.StructType) else None
+        found[field.name] = _Field(types[field.name], field.required, listed)
+    return found
+
+
 def _mistakes(value: Any, kind: Any, pointer: str = "") -> list[Mistake]:
     """Return every mistake in a message that was read as plain values."""
     if not isinstance(value, dict):
         return [Mistake(pointer, f"must be an object, got {_short(value)}")]
-    found = []
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    types = get_type_hints(kind, include_extras=True)
+    found, fields = [], _fields(kind)
     for name, one in value.items():
         place = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:MAX_ID_BYTES]}"
-        if name not in fields:
-            close = get_close_matches(name, fields, n=1, cutoff=0.5)
-            found.append(Mistake(place, "is no field" + (f"; did you mean {close[0]}?" if close else "")))
+        if name in fields:
+            found += _mistakes_in(one, fields[name].kind, place, fields[name].listed)
         else:
-            found += _mistakes_in(one, types[name], place)
-    for name, field in fields.items():
-        if field.required and name not in value:
-            found.append(Mistake(f"{pointer}/{name}", "is missing"))
+            close = get_close_matches(name[:MAX_ID_BYTES], fields, n=1, cutoff=0.5) if len(found) < _MAX_GUESSES else []
+            found.append(Mistake(place, "is no field" + (f"; did you mean {close[0]}?" if close else "")))
+    missing = (name for name, field in fields.items() if field.required and name not in value)
+    found += [Mistake(f"{pointer}/{name}", "is missing") for name in missing]
     return found[:_MAX_MISTAKES]
 
 
-def _mistakes_in(value: Any, kind: Any, place: str) -> list[Mistake]:
-    inner = _list_of_messages(kind)
+def _mistakes_in(value: Any, kind: Any, place: str, listed: Any = None) -> list[Mistake]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        if inner is not None and isinstance(value, list):
-            found = [one for row, entry in enumerate(value) for one in _mistakes(entry, inner, f"{place}/{row}")]
+        if listed is not None and isinstance(value, list):
+            found = [one for row, entry in enumerate(value) for one in _mistakes(entry, listed, f"{place}/{row}")]
             if found:
                 return found
         if isinstance(value, dict) and len(value) > 1:
@@ -352,13 +368,6 @@ def _mistakes_in(value: Any, kind: Any, place: str) -> list[Mistake]:
             path = path.replace("[...]", f".{next(iter(value))}", 1)
         return [Mistake(place + _pointer(path), f"{_in_words(text)}, got {_short(_at(value, path))}")]
     return []
-
-
-def _list_of_messages(kind: Any) -> Any:
-    """Return the kind of message that a field lists, if it does."""
-    info = msgspec.inspect.type_info(kind)
-    item = getattr(info, "item_type", None)
-    return item.cls if isinstance(item, msgspec.inspect.StructType) else None
 
 
 def _steps(path: str) -> list[str]:

@@ -34,7 +34,8 @@ class SessionRules:
             "revisits": {"first": _first_visits, "last": _last_visits}.get(revisits),
             "values": _of_types(frozenset(types)) if types else None,
         }
-        order = cleaning.get("order", tuple(steps))
+        self._all_steps = tuple(steps)
+        order = cleaning.get("order", self._all_steps)
         self._steps = [step for name in order if (step := steps.get(name)) is not None]
 
     def read(self, events: Sequence[Event]) -> Sequence[Event]:
