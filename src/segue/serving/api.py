@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from segue.serving import messages
+from segue.serving.decoding import decode, decode_events
 from segue.serving.engine import Query
-from segue.serving.messages import Message, Mistake, Refused, decode, invalid
+from segue.serving.messages import Message, Mistake, Refused, invalid
 from segue.serving.service import Service
 from segue.serving.telemetry import Telemetry
 
@@ -88,7 +89,7 @@ async def _recommend_batch(call: Call) -> Reply:
 
 
 async def _events(call: Call) -> Reply:
-    return Reply(encode(await call.service.events(*messages.decode_events(call.body))))
+    return Reply(encode(await call.service.events(*decode_events(call.body))))
 
 
 async def _session(call: Call) -> Reply:
