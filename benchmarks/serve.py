@@ -11,6 +11,7 @@ with more than 5% for others a run is invalid.
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
 import random
@@ -43,13 +44,16 @@ class Connection(asyncio.Protocol):
         self.due = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
+        """Keep the transport."""
         self.transport = transport
 
     def send(self, due: float, request: bytes) -> None:
+        """Send a request."""
         self.due = due
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        """Read an answer."""
         self.buffer += data
         end = self.buffer.find(b"\r\n\r\n")
         if end < 0:
@@ -62,6 +66,7 @@ class Connection(asyncio.Protocol):
             self.load.free(self)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Count a request that was lost."""
         self.load.lost(self)
 
 
@@ -75,33 +80,39 @@ class Load:
         self.reset()
 
     def reset(self) -> None:
+        """Forget all answers."""
         self.latencies: list[float] = []
         self.statuses: Counter[int] = Counter()
         self.refused: list[float] = []
 
     async def connect(self) -> None:
+        """Open the connections."""
         loop = asyncio.get_running_loop()
         for _ in range(self.size):
             _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.port)
             self.idle.append(connection)
 
     def send(self, due: float, request: bytes) -> None:
+        """Send a request, as soon as a connection is free."""
         if self.idle:
             self.idle.pop().send(due, request)
         else:
             self.waiting.append((due, request))
 
     def free(self, connection: Connection) -> None:
+        """Send the next request that waits."""
         if self.waiting:
             connection.send(*self.waiting.popleft())
         else:
             self.idle.append(connection)
 
     def answered(self, due: float, status: int) -> None:
+        """Note an answer."""
         self.statuses[status] += 1
         (self.latencies if status == 200 else self.refused).append(time.perf_counter() - due)
 
     def lost(self, connection: Connection) -> None:
+        """Note a connection that the server closed."""
         if connection in self.idle:
             self.idle.remove(connection)
         else:
@@ -157,23 +168,25 @@ class Clicks:
 
 def cpu_of(process: int) -> float:
     """Return the CPU seconds of a process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def cpu_of_all() -> float:
-    fields = [int(text) for text in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+    """Return the CPU seconds of all processes."""
+    fields = [int(text) for text in Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:]]
     return (sum(fields[:8]) - fields[3] - fields[4]) / TICKS
 
 
 def memory_of(process: int) -> float:
     """Return the proportional set size of a process, in MiB."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("Pss:"))) / 1024
 
 
 def children_of(process: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    """Return the processes that a process started."""
+    return [int(text) for text in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()]
 
 
 class Server:
@@ -190,8 +203,6 @@ class Server:
         self.workers = children_of(self.process.pid)
 
     def _status(self) -> int:
-        import http.client
-
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/health/ready")
@@ -202,17 +213,21 @@ class Server:
             connection.close()
 
     def cpu(self) -> float:
+        """Return the CPU seconds of all its processes."""
         return sum(map(cpu_of, self.workers)) + cpu_of(self.process.pid)
 
     def memory(self) -> float:
+        """Return the memory of all its processes, in MiB."""
         return sum(map(memory_of, self.workers)) + memory_of(self.process.pid)
 
     def stop(self) -> None:
+        """Stop it in order."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
 
 
 async def measure(load: Load, server: Server, rate: float, seconds: float, seed: int) -> dict[str, float]:
+    """Send at a rate and return what was measured."""
     load.reset()
     before = server.cpu(), cpu_of(os.getpid()), cpu_of_all(), server.memory()
     start = time.perf_counter()
@@ -238,6 +253,7 @@ async def measure(load: Load, server: Server, rate: float, seconds: float, seed:
 
 
 def line(values: dict[str, float]) -> str:
+    """Return a measurement as text."""
     valid = "" if values["others %"] <= 5 else "  INVALID: others took more than 5%"
     return "  ".join(f"{name} {value:.4g}" for name, value in values.items()) + valid
 
@@ -260,6 +276,7 @@ def drawn_sessions(artifact: Path, count: int) -> list[list[str]]:
 
 
 async def main() -> None:
+    """Run the measurements that the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--log", help="log that the clicks are taken from; drawn by popularity by default")
@@ -270,10 +287,10 @@ async def main() -> None:
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--find", action="store_true", help="raise the rate while p90 is below 7 ms")
     parser.add_argument("--overload", type=float, default=0, help="afterwards, this many times the rate for 30 s")
-    parser.add_argument("--serve", nargs="*", default=[], help="further options of segue serve, without dashes")
+    parser.add_argument("--serve", nargs="*", default=[], help="options of segue serve, such as store=memory")
     given = parser.parse_args()
     sessions = real_sessions(given.log, 20_000) if given.log else drawn_sessions(given.artifact, 20_000)
-    options = [f"--{name}" if "=" in name else name for name in given.serve]
+    options = [f"--{option}" for option in given.serve]
     with tempfile.TemporaryDirectory() as folder:
         server = Server(given.artifact, Path(folder), given.port, options)
         try:
