@@ -17,6 +17,7 @@ from segue.serving.access import ALL, Tokens, is_local, is_loopback
 from segue.serving.api import OPERATIONS, Call, Operation, Reply, encode
 from segue.serving.messages import HealthAnswer, Refused
 from segue.serving.openapi import document
+from segue.serving.protocol import Admission
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Telemetry
@@ -48,6 +49,7 @@ class App:
     def __init__(self, settings: ServeSettings, telemetry: Telemetry, tokens: Tokens) -> None:
         self.settings, self.telemetry, self.tokens = settings, telemetry, tokens
         self.service: Service | None = None
+        self.admission = Admission(settings.max_in_flight, telemetry)
         self.stopping = False
         self._in_flight = 0
         self._local = is_loopback(settings.host)

@@ -4,6 +4,7 @@ Whatever waits when a model becomes free is ranked as one batch; nothing ever wa
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -214,7 +215,10 @@ class Ranker:
             ArtifactError: scores are not finite.
         """
         if self.served.inline:
-            return rank(self.served, [query])[0]
+            start = time.perf_counter()
+            (ranked,) = rank(self.served, [query])
+            self._telemetry.batch(1, time.perf_counter() - start)
+            return ranked
         answer: asyncio.Future[Ranked] = asyncio.get_running_loop().create_future()
         self._waiting.append((query, answer))
         if not self._busy:
@@ -228,14 +232,15 @@ class Ranker:
         if not batch:
             return
         self._busy = True
-        self._telemetry.batch(len(batch))
+        start = time.perf_counter()
         work = asyncio.get_running_loop().run_in_executor(self._pool, rank, self.served, [query for query, _ in batch])
-        work.add_done_callback(lambda done: self._finish(batch, done))
+        work.add_done_callback(lambda done: self._finish(batch, done, start))
 
     def _finish(
-        self, batch: list[tuple[Query, "asyncio.Future[Ranked]"]], done: "asyncio.Future[list[Ranked]]"
+        self, batch: list[tuple[Query, "asyncio.Future[Ranked]"]], done: "asyncio.Future[list[Ranked]]", start: float
     ) -> None:
         self._busy = False
+        self._telemetry.batch(len(batch), time.perf_counter() - start)
         error = done.exception()
         answers = [] if error is not None else done.result()
         for place, (_, answer) in enumerate(batch):

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 
+_SMOOTHING = 0.02
+
 
 class Telemetry:
-    """Metrics of one process. No session, item or event is named in them."""
+    """Metrics of one process. No session, item or event is named in them.
+
+    Attributes:
+        in_flight: requests that are being answered.
+        seconds_per_session: recent average time to rank one session.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -40,6 +47,10 @@ class Telemetry:
         self._batch = Histogram(
             "segue_batch_sessions", "Sessions ranked at once.", buckets=(1, 2, 4, 8, 16, 32), registry=registry
         )
+        self._ranking = Histogram(
+            "segue_ranking_seconds", "Time to rank the sessions of a batch.", buckets=_BUCKETS, registry=registry
+        )
+        self.seconds_per_session = 0.0
         self._version = Gauge("segue_model_info", "Version of each model.", ("model", "version"), registry=registry)
         self._reloads = Counter("segue_reloads", "Attempts to load a model.", ("model", "result"), registry=registry)
         self._versions: dict[str, str] = {}
@@ -73,9 +84,11 @@ class Telemetry:
         if ranked.unknown:
             self._unknown.labels(served.name).inc(len(ranked.unknown))
 
-    def batch(self, size: int) -> None:
-        """Count a batch of sessions."""
+    def batch(self, size: int, seconds: float) -> None:
+        """Count sessions that were ranked at once."""
         self._batch.observe(size)
+        self._ranking.observe(seconds)
+        self.seconds_per_session += _SMOOTHING * (seconds / size - self.seconds_per_session)
 
     def loaded(self, served: "ServedModel") -> None:
         """Note the version of a model."""

@@ -27,6 +27,7 @@ from segue.serving.app import App
 from segue.serving.journal import Journal
 from segue.serving.messages import Refused
 from segue.serving.models import ModelSet
+from segue.serving.protocol import Connection
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
@@ -123,13 +124,14 @@ class Worker:
 
     async def run(self) -> int:
         """Serve until a signal comes; return the exit code."""
+        Connection.admission = self.app.admission
         config = uvicorn.Config(
             self.app,
             log_config=None,
             access_log=False,
             lifespan="off",
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_STOP_SECONDS,
