@@ -26,12 +26,10 @@ cleanings = st.fixed_dictionaries(
 
 def cleaned(log: pl.DataFrame, cleaning: dict[str, Any]) -> list[str]:
     """Clean a log of one session by the steps of a protocol, and return the items of its last session."""
-    last_session = None
     for step in cleaning["order"]:
         if step == "sessionise" and cleaning["session_gap"] is not None:
             log = cleaning_steps.sessionise(log, cleaning["session_gap"]).log
-            last_session = log["session"].max()
-            log = log.filter(pl.col("session") == last_session)
+            log = log.filter(pl.col("session") == pl.col("session").max())
         elif step == "consecutive-repeats" and cleaning["drop_consecutive_repeats"]:
             log = cleaning_steps.drop_consecutive_repeats(log).log
         elif step == "revisits" and cleaning["revisits"] != "all":

@@ -52,6 +52,7 @@ class App:
         self.admission = Admission(settings.max_in_flight, telemetry)
         self.stopping = False
         self._in_flight = 0
+        telemetry.gauge("segue_requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
         self._local = is_loopback(settings.host)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origin)
         own = (

@@ -19,7 +19,6 @@ class Telemetry:
     """Metrics of one process. No session, item or event is named in them.
 
     Attributes:
-        in_flight: requests that are being answered.
         seconds_per_session: recent average time to rank one session.
     """
 
@@ -32,7 +31,6 @@ class Telemetry:
             buckets=_BUCKETS,
             registry=registry,
         )
-        self.in_flight = Gauge("segue_requests_in_flight", "Requests that are being answered.", registry=registry)
         self._shed = Counter("segue_requests_shed", "Requests refused for overload.", registry=registry)
         self._events = Counter(
             "segue_events", "Events received, by what became of them.", ("status",), registry=registry
