@@ -47,7 +47,7 @@ class Operation:
     Attributes:
         method: method of HTTP.
         path: path, with parameters in braces.
-        scope: scope that a token needs; None needs no token on a loopback address, and ``read`` elsewhere.
+        scope: scope that a token needs; None needs no token.
         handler: answers a call.
         summary: what it does.
         request: the message in the body; None for no body.

@@ -55,12 +55,12 @@ class App:
         telemetry.gauge("segue_requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
         self._local = is_loopback(settings.host)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origin)
+        ready = "/health/ready", None, self._ready, "Say whether requests are answered."
         own = (
-            Operation("GET", "/health/ready", None, self._ready, "Say whether requests are answered.", None,
-                      HealthAnswer, (503,), shed=False),
-            Operation("GET", "/metrics", None, _metrics, "Read the metrics of Prometheus.", shed=False),
-            Operation("GET", "/openapi.json", None, self._document, "Read this description.", shed=False),
-        )  # fmt: skip
+            Operation("GET", *ready, answer=HealthAnswer, statuses=(503,), shed=False),
+            Operation("GET", "/metrics", "read", _metrics, "Read the metrics of Prometheus.", shed=False),
+            Operation("GET", "/openapi.json", "read", self._document, "Read this description.", shed=False),
+        )
         self.operations = (*OPERATIONS, *own)
         self._fixed = {(one.method, one.path): one for one in self.operations if "{" not in one.path}
         self._router = Router([Route(one.path, _endpoint(one), methods=[one.method]) for one in self.operations])
@@ -165,17 +165,16 @@ class App:
             raise Refused(504, "deadline", f"the answer took longer than {self.settings.deadline:g} s") from None
 
     def _scopes(self, operation: Operation, headers: Mapping[bytes, bytes]) -> frozenset[str]:
-        if not self.tokens:
-            return ALL
-        needed = operation.scope or ("" if self._local else "read")
-        authorization = headers.get(b"authorization")
-        scopes = self.tokens.scopes(authorization)
+        """Return the scopes of a request; scripts of other pages have the scope ``read`` at most."""
+        scopes = self.tokens.scopes(headers.get(b"authorization")) if self.tokens else ALL
+        if scopes is not None and headers.get(b"origin") in self._origins:
+            scopes &= {"read"}
+        if operation.scope is None:
+            return scopes or frozenset()
         if scopes is None:
-            if not needed:
-                return frozenset()
             raise Refused(401, "unauthorized", "the request needs the header Authorization: Bearer TOKEN")
-        if needed and needed not in scopes:
-            raise Refused(403, "forbidden", f"the operation needs a token with the scope {needed}")
+        if operation.scope not in scopes:
+            raise Refused(403, "forbidden", f"the operation needs a token with the scope {operation.scope}")
         return scopes
 
     def _preflight(self, headers: Mapping[bytes, bytes]) -> tuple[Reply, list[tuple[bytes, bytes]]]:
@@ -208,13 +207,11 @@ class App:
 
     async def _ready(self, call: Call) -> Reply:
         problems = self.problems()
-        reloads = (
-            [] if self.service is None else [f"{name}: {why}" for name, why in self.service.models.problems.items()]
-        )
-        if self.stopping:
-            return Reply(encode(HealthAnswer("stopping", problems)), 503)
         status: Any = "ok" if not problems else "starting" if self.service is None else "unavailable"
-        return Reply(encode(HealthAnswer(status, problems + reloads)), 503 if problems else 200)
+        if self.stopping:
+            status = "stopping"
+        shown = problems if self.service is None else problems + self.service.models.refusals()
+        return Reply(encode(HealthAnswer(status, shown if call.scopes else [])), 200 if status == "ok" else 503)
 
     async def _document(self, call: Call) -> Reply:
         if not self._openapi:

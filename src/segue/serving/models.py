@@ -226,6 +226,10 @@ class ModelSet:
         """The models that are loaded, by name."""
         return self._rankers
 
+    def refusals(self) -> list[str]:
+        """Return why models were not loaded again, if they were not."""
+        return [f"{name}: {why}" for name, why in self.problems.items()]
+
     def ranker(self, name: str | None) -> Ranker:
         """Return a model.
 
