@@ -94,6 +94,7 @@ class Client:
         headers: dict[str, str] | None = None,
         *,
         raw: bytes | None = None,
+        slow: bool = False,
     ) -> Answer:
         body = raw if raw is not None else b"" if content is None else json.dumps(content).encode()
         path, _, query = path.partition("?")
@@ -112,6 +113,8 @@ class Client:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
+            if slow:
+                await asyncio.sleep(60)
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:

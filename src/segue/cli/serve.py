@@ -8,7 +8,7 @@ import typer
 from segue.cli.terminal import echo
 from segue.errors import ParameterError, require_extra
 
-_PACKAGES = ("httptools", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop")
+_PACKAGES = ("httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop")
 
 
 def serve(
@@ -73,12 +73,11 @@ def serve(
     segue serve production --host 0.0.0.0 --tokens tokens.txt
     segue serve production --store redis://127.0.0.1:6379 --workers 2
     """
-    require_extra(
-        ("uvicorn", "msgspec", "starlette", "prometheus_client", "uvloop", "httptools"), "segue serve", "serve"
-    )
+    require_extra(_PACKAGES, "segue serve", "serve")
     import os
 
     from segue.serving.access import Tokens, is_loopback
+    from segue.serving.logs import start_logging
     from segue.serving.settings import ServeSettings
     from segue.serving.supervisor import Supervisor, bind
     from segue.storage import make_folder
@@ -124,7 +123,8 @@ def serve(
     make_folder(settings.state)
     listening = bind(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    echo(f"serving {', '.join(models)} on {address} (default: {default}); loading ...", err=True)
+    echo(f"serving {', '.join(models)} on {address} (default: {default}); loading ...")
+    start_logging()
     raise typer.Exit(Supervisor(settings, listening).run())
 
 

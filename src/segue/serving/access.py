@@ -1,6 +1,7 @@
 """Who may call what: tokens with scopes, and the hosts that a service on a loopback address answers to."""
 
 import hmac
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
@@ -12,6 +13,7 @@ from segue.errors import ParameterError
 SCOPES = ("read", "write", "admin")
 ALL = frozenset(SCOPES)
 _MIN_LETTERS = 16
+_COMMENT = re.compile(r"(^|\s)#.*")
 
 
 class Tokens:
@@ -29,15 +31,15 @@ class Tokens:
 
     @classmethod
     def parse(cls, text: str, place: str) -> "Tokens":
-        """Read tokens from lines such as ``read,write 4f0c...``; blank lines and those that begin with # are skipped.
+        """Read tokens from lines such as ``read,write 4f0c...``; what follows a # is a comment.
 
         Raises:
             ParameterError: a line is something else.
         """
         found: dict[str, frozenset[str]] = {}
         for number, line in enumerate(text.replace(";", "\n").splitlines(), start=1):
-            words = line.split()
-            if not words or words[0].startswith("#"):
+            words = _COMMENT.sub("", line).split()
+            if not words:
                 continue
             names = frozenset(words[0].split(","))
             if len(words) != 2 or not names <= ALL:
@@ -45,10 +47,14 @@ class Tokens:
                     f"{place}: line {number} must be scopes and a token, such as 'read,write TOKEN'; the scopes are "
                     f"{', '.join(SCOPES)}"
                 )
-            if len(words[1]) < _MIN_LETTERS:
+            if len(words[1]) < _MIN_LETTERS or not words[1].isascii():
                 raise ParameterError(
-                    f"{place}: the token in line {number} must have at least {_MIN_LETTERS} characters, got "
+                    f"{place}: the token in line {number} must have at least {_MIN_LETTERS} ASCII characters, got "
                     f"{len(words[1])}; make one with: openssl rand -hex 32"
+                )
+            if words[1] in found:
+                raise ParameterError(
+                    f"{place}: line {number} has the token of an earlier line; put their scopes together"
                 )
             found[words[1]] = names
         return cls(found)
@@ -61,7 +67,7 @@ class Tokens:
             ParameterError: it cannot be read, or is something else.
         """
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ParameterError(f"--tokens: {file} cannot be read ({error})") from error
         tokens = cls.parse(text, f"--tokens: {file}")
@@ -95,6 +101,6 @@ def is_loopback(host: str) -> bool:
 @lru_cache(maxsize=64)
 def is_local(header: bytes | None) -> bool:
     """Return whether the header ``Host`` names this machine; a page that rebinds its name to 127.0.0.1 does not."""
-    host = (header or b"").decode("latin-1")
+    host = (header or b"").decode("latin-1").lower()
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     return is_loopback(name.strip("[]"))

@@ -1,15 +1,17 @@
 """Read messages, and name every mistake in one, with its place as a JSON pointer."""
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
 from segue.serving.messages import (
     MAX_DEPTH,
-    MAX_ID_BYTES,
+    MAX_MISTAKES,
     EventsRequest,
     Message,
     Mistake,
@@ -21,6 +23,13 @@ from segue.strict_json import loads
 
 M = TypeVar("M", bound=Message)
 
+_MAX_PER_EVENT = 3
+_MAX_VALUES = 32
+"""Values of a field that are looked at one by one."""
+
+_MAX_NAME = 64
+"""Characters of a name that are repeated in an answer."""
+
 
 def decode(body: bytes, kind: type[M]) -> M:
     """Read a message.
@@ -28,15 +37,14 @@ def decode(body: bytes, kind: type[M]) -> M:
     Raises:
         Refused: it is not JSON (400), or breaks rules (422); each broken rule is named with its place.
     """
+    plain = _parse(body)
     try:
-        plain = loads(body)
-        if _depth(plain) > MAX_DEPTH:
-            raise invalid([Mistake("", f"must be nested at most {MAX_DEPTH} deep")])
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
-        raise invalid(_mistakes(plain, kind) or [Mistake("", _in_words(str(error)))]) from None
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, "malformed-json", f"the body is not JSON: {str(error)[:200]}") from None
+        found = list(islice(_mistakes(plain, kind), MAX_MISTAKES))
+        raise invalid(found or [Mistake("", _in_words(str(error)))]) from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _malformed(error) from None
 
 
 def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]:
@@ -51,22 +59,27 @@ def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]
     try:
         return decode(body, EventsRequest), {}
     except Refused as refused:
-        wrong: dict[int, list[Mistake]] = {}
-        for mistake in refused.errors:
-            found = _EVENT.match(mistake.pointer)
-            if found is None:
-                raise
-            wrong.setdefault(int(found[1]), []).append(mistake)
-        if not wrong or len(refused.errors) >= _MAX_MISTAKES:
+        if refused.status != 422 or any(_EVENT.match(one.pointer) is None for one in refused.errors):
             raise
-        plain = loads(body)
-        rows = [one for row, one in enumerate(plain["events"]) if row not in wrong]
-        events = msgspec.convert(rows, list[SessionEvent])
-        return EventsRequest(events=events, durable=plain.get("durable", False)), wrong
+    plain = loads(body)
+    around = {**plain, "events": []}
+    if others := list(_mistakes(around, EventsRequest, without=("events",))):
+        raise invalid(others)
+    events: list[SessionEvent] = []
+    wrong: dict[int, list[Mistake]] = {}
+    for row, one in enumerate(plain["events"]):
+        try:
+            events.append(msgspec.convert(one, SessionEvent))
+        except msgspec.ValidationError as error:
+            pointer = f"/events/{row}"
+            most = _MAX_PER_EVENT if len(wrong) < MAX_MISTAKES else 1
+            found = list(islice(_mistakes(one, SessionEvent, pointer), most))
+            wrong[row] = found or [Mistake(pointer, _in_words(str(error)))]
+    return EventsRequest(events=events, durable=plain.get("durable", False)), wrong
 
 
+_CONTAINERS = (dict, list)
 _EVENT = re.compile(r"/events/(\d+)(?:/|$)")
-_MAX_MISTAKES, _MAX_GUESSES = 2000, 20
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
@@ -76,9 +89,25 @@ def _decoder(kind: type[M]) -> "msgspec.json.Decoder[M]":
     return _decoders[kind]
 
 
-def _depth(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value
-    return 1 + max((_depth(one) for one in inner if isinstance(one, dict | list)), default=0)
+def _parse(body: bytes) -> Any:
+    """Return JSON as plain values; msgspec alone would take a name twice."""
+    try:
+        plain = loads(body.decode())
+    except ValueError as error:
+        raise _malformed(error) from None
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return plain
+    level = [plain]
+    for _ in range(MAX_DEPTH):
+        inner = (values.values() if values.__class__ is dict else values for values in level)
+        level = [one for values in inner for one in values if one.__class__ in _CONTAINERS]
+        if not level:
+            return plain
+    raise invalid([Mistake("", f"must be nested at most {MAX_DEPTH} deep")])
+
+
+def _malformed(error: Exception) -> Refused:
+    return Refused(400, "malformed-json", f"the body is not JSON in UTF-8: {_text(str(error), 200)}")
 
 
 class _Field(NamedTuple):
@@ -86,6 +115,8 @@ class _Field(NamedTuple):
     required: bool
     listed: Any
     """The kind of message that the field lists, if it does."""
+    most: int
+    """Most messages that it lists."""
 
 
 @cache
@@ -94,46 +125,57 @@ def _fields(kind: Any) -> dict[str, _Field]:
     types = get_type_hints(kind, include_extras=True)
     found = {}
     for field in msgspec.structs.fields(kind):
-        item = getattr(msgspec.inspect.type_info(types[field.name]), "item_type", None)
+        info = msgspec.inspect.type_info(types[field.name])
+        item = getattr(info, "item_type", None)
         listed = item.cls if isinstance(item, msgspec.inspect.StructType) else None
-        found[field.name] = _Field(types[field.name], field.required, listed)
+        found[field.name] = _Field(types[field.name], field.required, listed, getattr(info, "max_length", None) or 0)
     return found
 
 
-def _mistakes(value: Any, kind: Any, pointer: str = "") -> list[Mistake]:
-    """Return every mistake in a message that was read as plain values."""
+def _mistakes(value: Any, kind: Any, pointer: str = "", without: tuple[str, ...] = ()) -> Iterator[Mistake]:
+    """Yield the mistakes in a message that was read as plain values, but for some of its fields."""
     if not isinstance(value, dict):
-        return [Mistake(pointer, f"must be an object, got {_short(value)}")]
-    found, fields = [], _fields(kind)
+        yield Mistake(pointer, f"must be an object, got {_short(value)}")
+        return
+    fields = _fields(kind)
     for name, one in value.items():
-        place = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:MAX_ID_BYTES]}"
+        if name in without:
+            continue
+        place = f"{pointer}/{_text(name.replace('~', '~0').replace('/', '~1'), _MAX_NAME)}"
         if name in fields:
-            found += _mistakes_in(one, fields[name].kind, place, fields[name].listed)
+            yield from _mistakes_in(one, fields[name], place)
         else:
-            close = get_close_matches(name[:MAX_ID_BYTES], fields, n=1, cutoff=0.5) if len(found) < _MAX_GUESSES else []
-            found.append(Mistake(place, "is no field" + (f"; did you mean {close[0]}?" if close else "")))
-    missing = (name for name, field in fields.items() if field.required and name not in value)
-    found += [Mistake(f"{pointer}/{name}", "is missing") for name in missing]
-    return found[:_MAX_MISTAKES]
+            close = _closest(name[:_MAX_NAME], kind)
+            yield Mistake(place, "is no field" + (f"; did you mean {close}?" if close else ""))
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield Mistake(f"{pointer}/{name}", "is missing")
 
 
-def _mistakes_in(value: Any, kind: Any, place: str, listed: Any = None) -> list[Mistake]:
+def _mistakes_in(value: Any, field: _Field, place: str) -> Iterator[Mistake]:
+    """Yield the mistakes in a field; of a field that lists no messages the first one."""
+    if field.listed is not None and isinstance(value, list) and 0 < len(value) <= field.most:
+        for row, entry in enumerate(value):
+            yield from _mistakes(entry, field.listed, f"{place}/{row}")
+        return
     try:
-        msgspec.convert(value, kind)
+        msgspec.convert(value, field.kind)
     except msgspec.ValidationError as error:
-        if listed is not None and isinstance(value, list):
-            found = [one for row, entry in enumerate(value) for one in _mistakes(entry, listed, f"{place}/{row}")]
-            if found:
-                return found
-        if isinstance(value, dict) and len(value) > 1:
-            found = [one for name in value for one in _mistakes_in({name: value[name]}, kind, place)]
-            if found:
-                return found
         text, _, path = str(error).partition(" - at `")
-        if isinstance(value, dict) and value:
-            path = path.replace("[...]", f".{next(iter(value))}", 1)
-        return [Mistake(place + _pointer(path), f"{_in_words(text)}, got {_short(_at(value, path))}")]
-    return []
+        if isinstance(value, dict) and 1 < len(value) <= _MAX_VALUES:
+            for name in value:
+                yield from _mistakes_in({name: value[name]}, field, place)
+            return
+        if isinstance(value, dict) and len(value) == 1:
+            path = path.replace("[...]", f".{_text(next(iter(value)), _MAX_NAME)}", 1)
+        rule = _in_words(text.partition(", got ")[0])
+        yield Mistake(place + _pointer(path), f"{rule}, got {_short(_at(value, path), place)}")
+
+
+@lru_cache(maxsize=256)
+def _closest(name: str, kind: Any) -> str | None:
+    """Return the field that a name may stand for."""
+    return next(iter(get_close_matches(name, _fields(kind), n=1, cutoff=0.5)), None)
 
 
 def _steps(path: str) -> list[str]:
@@ -161,9 +203,21 @@ def _in_words(text: str) -> str:
     return text.replace("Expected", "must be", 1)
 
 
-def _short(value: Any) -> str:
-    try:
-        text = msgspec.json.encode(value).decode()
-    except (msgspec.EncodeError, UnicodeError, ValueError, RecursionError):
-        text = type(value).__name__
-    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
+def _text(text: str, most: int) -> str:
+    """Return text that can be encoded, shortened."""
+    return text[:most].encode(errors="replace").decode()
+
+
+def _short(value: Any, place: str = "") -> str:
+    """Return a value for a message: neither long nor an id of a session or an event."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return f"an array of {len(value):,}"
+    if isinstance(value, str) and (len(value) > 60 or place.endswith("_id")):
+        return f"{len(value):,} characters"
+    if place.endswith("_id"):
+        return type(value).__name__
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a larger number"
+    return msgspec.json.encode(_text(value, 60) if isinstance(value, str) else value).decode()

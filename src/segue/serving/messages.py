@@ -13,8 +13,9 @@ MAX_EVENTS = 1000
 MAX_BATCH = 256
 MAX_ID_BYTES = 256
 MAX_DEPTH = 16
+MAX_MISTAKES = 100
 
-_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"
+_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]+$(?!\\n)"  # Before a last line break, $ matches too.
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES, pattern=_CONTROL)]
 Id = Text | int
 """An id: 1 to 256 bytes without control characters. An integer is the same id as its digits."""
@@ -245,7 +246,8 @@ class Refused(Exception):  # noqa: N818 (it is not an error of the service)
 def invalid(errors: Sequence[Mistake]) -> Refused:
     """Return the refusal of a request with mistakes."""
     count = len(errors)
-    return Refused(422, "invalid-request", f"{count} {'field is' if count == 1 else 'fields are'} wrong", errors)
+    found = "1 field is" if count == 1 else f"{count}{' or more' if count == MAX_MISTAKES else ''} fields are"
+    return Refused(422, "invalid-request", f"{found} wrong", errors)
 
 
 def milliseconds(moment: Moment) -> int:

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
-from segue.serving.api import Operation
 from segue.serving.messages import MAX_ID_BYTES, Problem
+from segue.serving.routing import Operation
 from segue.version import __version__
 
-_COMMON = (401, 403, 422, 500, 503, 504)
-_WITH_BODY = (400, 408, 413, 415)
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+"""Media type of the metrics of Prometheus."""
+
+_WITH_BODY = (408, 413, 415)
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
@@ -40,27 +42,50 @@ def _operation(one: Operation, schema_of: dict[Any, Any]) -> dict[str, Any]:
     names = re.findall(r"\{(\w+)\}", one.path)
     name_schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
     parameters = [{"name": name, "in": "path", "required": True, "schema": name_schema} for name in names]
-    parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in one.parameters.items()]
+    parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in one.query.items()]
     problem = {"application/problem+json": {"schema": schema_of[Problem]}}
-    statuses = sorted({*_COMMON, *one.statuses, *(_WITH_BODY if one.request else ())})
-    responses = {str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in statuses}
-    if one.answer is not None:
-        content = {"application/json": {"schema": schema_of[one.answer]}}
-        responses["200"] = {"description": "The answer.", "content": content}
-        if not one.shed and 503 in one.statuses:
-            responses["503"] = {"description": "Not ready.", "content": content}
-    elif one.method == "DELETE":
+    statuses = {400, 401, 403, 500, 503, *one.statuses, *(_WITH_BODY if one.request else ())}
+    statuses |= {422} if one.for_callers else set()
+    statuses |= {504} if one.for_callers and one.timed else set()
+    responses: dict[str, Any] = {
+        str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in sorted(statuses)
+    }
+    for status, name in (("401", "WWW-Authenticate"), ("503", "Retry-After")):
+        responses[status]["headers"] = {name: {"schema": {"type": "string"}}}
+    if one.method == "DELETE":
         responses["204"] = {"description": "Deleted, or was never there."}
     else:
-        responses["200"] = {"description": "The answer."}
-    words = re.sub(r"[{}/._-]+", " ", one.path).split()
+        schema = schema_of[one.answer] if one.answer is not None else {"type": _types[one.media_type]}
+        content = {one.media_type: {"schema": schema}}
+        responses["200"] = {"description": "The answer.", "content": content}
+        if 503 in one.statuses:
+            responses["503"] = {"description": "Not ready.", "content": content}
     described: dict[str, Any] = {
-        "operationId": "_".join([one.method.lower(), *words]),
+        "operationId": one.name,
         "summary": one.summary,
         "parameters": parameters,
         "responses": dict(sorted(responses.items())),
+        "tags": [one.path.removeprefix("/v1").split("/")[1].partition(".")[0]],
     }
+    if one.scope is None:
+        described["security"] = []
     if one.request is not None:
         body = {"application/json": {"schema": schema_of[one.request]}}
         described["requestBody"] = {"required": True, "content": body}
+    if links := _LINKS.get(one.name):
+        responses["200"]["links"] = {
+            name: {"operationId": name, "parameters": {parameter: place}} for name, parameter, place in links
+        }
     return described
+
+
+_types = {"application/json": "object", METRICS: "string"}
+_SESSION = "session_id", "$request.body#/events/0/session_id"
+_ITEM = "item", "$response.body#/items/0/item"
+_LINKS: dict[str, list[tuple[str, str, str]]] = {
+    "add_events": [("read_session", *_SESSION), ("delete_session", *_SESSION)],
+    "recommend": [("read_session", "session_id", "$response.body#/session_id"), ("read_item", *_ITEM)],
+    "list_items": [("read_item", *_ITEM), ("similar_items", *_ITEM)],
+    "list_models": [("reload_model", "name", "$response.body#/models/0/name")],
+}
+"""The operations that go on from the answer of another one, and where their parameters come from."""

@@ -5,16 +5,21 @@ So each connection looks at how long the requests before it will take, and answe
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from segue.serving.messages import Problem
+from segue.serving.messages import Problem, Refused
 from segue.serving.telemetry import Telemetry
 
 HEADER_SECONDS = 10.0
 """A connection on which a request has begun has this long to send its headers."""
+
+IDLE_SECONDS = 75
+"""A connection without a request is closed after this time."""
 
 MAX_WAIT = 0.04
 """Seconds that the requests before a new one may take; else it is refused."""
@@ -25,7 +30,7 @@ _OVERHEAD = 0.0003
 _LEAST = 32
 """Requests that are taken in any case: as many as are ranked in one batch."""
 
-_MAX_HEAD = 16 * 1024
+_MAX_HEAD = 64 * 1024
 
 
 class Admission:
@@ -34,10 +39,15 @@ class Admission:
     Args:
         most: bound on requests at once.
         telemetry: what is counted.
+
+    Attributes:
+        answering: requests that are being answered.
+        waiting: requests that wait for their clients: for the rest of a body, or until an answer has been taken.
     """
 
     def __init__(self, most: int, telemetry: Telemetry) -> None:
         self.most, self._telemetry = most, telemetry
+        self.answering = self.waiting = 0
         body = Problem("/problems/overloaded", "Overloaded", 503, "more requests arrive than can be answered")
         content = msgspec.json.encode(body)
         head = (
@@ -48,12 +58,37 @@ class Admission:
 
     @property
     def limit(self) -> int:
-        """Requests that may wait."""
+        """Requests that may wait to be answered."""
         return max(_LEAST, min(self.most, int(MAX_WAIT / (self._telemetry.seconds_per_session + _OVERHEAD))))
 
     def refuse(self) -> None:
         """Count a refusal."""
         self._telemetry.shed()
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Count a request that is being answered.
+
+        Raises:
+            Refused: there are too many.
+        """
+        if self.answering >= self.most:
+            self.refuse()
+            raise Refused(503, "overloaded", f"{self.most} requests are in flight", retry_after=1)
+        self.answering += 1
+        try:
+            yield
+        finally:
+            self.answering -= 1
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count a request that waits for its client; slow clients keep nobody out."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
 
 
 class Connection(HttpToolsProtocol):
@@ -64,50 +99,71 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._timer: asyncio.TimerHandle | None = None
+        self._head = 0
+        """Bytes of headers that are not complete."""
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request; see ``HttpToolsProtocol``."""
+        super().connection_made(transport)
+        self._set_timer(IDLE_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         """Read bytes of a request, or refuse it."""
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and self._timer is None and len(self.tasks) >= self.admission.limit and _is_whole(data):
+        if self._is_idle and not self._head and self._is_refused(data):
             self._unset_keepalive_if_required()
+            self._set_timer(IDLE_SECONDS)
             self.admission.refuse()
             self.transport.write(self.admission.refusal)
             return
         super().data_received(data)
-        began = self.cycle is not None and not self.cycle.response_complete
-        if began and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        elif not began and self._timer is None and not self.transport.is_closing():
-            self._timer = self.loop.call_later(HEADER_SECONDS, self._close_slow)
+        if not self._is_idle or self.transport.is_closing():
+            return
+        if not self._head:
+            self._set_timer(HEADER_SECONDS)
+        self._head += len(data)
+        if self._head > _MAX_HEAD:
+            self.transport.write(b"HTTP/1.1 431 \r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Start to answer; see ``HttpToolsProtocol``."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._head = 0
+        self._set_timer(None)
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer; see ``HttpToolsProtocol``."""
+        self._set_timer(None)
+        super().connection_lost(exc)
+
+    def _is_refused(self, data: bytes) -> bool:
+        return len(self.tasks) - self.admission.waiting >= self.admission.limit and _is_whole(data)
+
+    def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        super().connection_lost(exc)
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._close_slow)
 
     def _close_slow(self) -> None:
         self._timer = None
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_idle:
             self.transport.close()
 
 
 def _is_whole(data: bytes) -> bool:
-    """Return whether these bytes are one request to recommend, with its body."""
+    """Return whether these bytes are one request of a caller, with its body, that keeps its connection."""
     if not data.startswith(b"POST /v1/"):
         return False
     end = data.find(b"\r\n\r\n", 0, _MAX_HEAD)
     if end < 0:
         return False
     head = data[:end].lower()
+    if b" http/1.1\r\n" not in head or b"\r\nconnection: close" in head:
+        return False
     place = head.find(b"\r\ncontent-length:")
     length = head[place + 17 :].partition(b"\r\n")[0].strip() if place >= 0 else b""
     return length.isdigit() and len(data) == end + 4 + int(length)

@@ -1,11 +1,14 @@
 """The settings of a service, which the command line passes to the processes that do the work."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from segue.parameters import Section
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.\-\[\]:]+$")]
+"""Scheme, host and port of a page, such as ``https://shop.example``: as browsers send it."""
 
 
 class ServeSettings(Section):
@@ -27,8 +30,8 @@ class ServeSettings(Section):
     """Processes that answer requests."""
     tokens: Path | None = None
     """File with tokens and their scopes."""
-    cors_origin: tuple[str, ...] = ()
-    """Origins of pages whose scripts may read recommendations."""
+    cors_origin: tuple[Origin, ...] = ()
+    """Origins of pages whose scripts may read recommendations: scheme, host and port, such as https://shop.example."""
     session_minutes: float | None = Field(None, gt=0)
     """A session without events for this long is over; none takes the session gap of the protocol, else 30 days."""
     retention_days: float = Field(30.0, gt=0)

@@ -13,10 +13,14 @@ from segue.errors import ParameterError
 from segue.serving.settings import ServeSettings
 
 SOCKET = "SEGUE_SERVE_SOCKET"
+"""Variable with the file descriptor of the socket, for a worker."""
+
+CONFIGURATION = 2
+"""Exit code of a worker for what no restart mends."""
+
 _BACKLOG = 2048
 _SHORT_LIFE = 10.0
 _MAX_PAUSE = 5.0
-_CONFIGURATION = 2
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +39,10 @@ def bind(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ParameterError(
-            f"--port: cannot listen on {host}:{port} ({error.strerror or error}); choose another port or --host"
+            f"--port: cannot listen on {host}:{port} ({reason}); choose another port or --host"
         ) from error
     return listening
 
@@ -66,17 +71,16 @@ class Supervisor:
         while self._workers:
             worker = self._wait()
             lived = time.monotonic() - self._workers.pop(worker)
-            if self._stopping:
-                code = code or max(0, worker.returncode)
-                continue
-            if worker.returncode == _CONFIGURATION:
-                self._stop(signal.SIGTERM, None)
-                code = _CONFIGURATION
-                continue
-            pause = 0.1 if lived > _SHORT_LIFE else min(2 * pause, _MAX_PAUSE)
-            logger.error("worker %d ended with %d; it is started again", worker.pid, worker.returncode)
-            time.sleep(pause)
-            if not self._stopping:
+            if worker.returncode == CONFIGURATION:
+                self._stop()
+                code = CONFIGURATION
+            elif self._stopping:
+                # One that was still being started ends by the signal itself.
+                code = code or int(worker.returncode not in (0, -signal.SIGTERM))
+            else:
+                pause = 0.1 if lived > _SHORT_LIFE else min(2 * pause, _MAX_PAUSE)
+                logger.error("worker %d ended with %d; it is started again", worker.pid, worker.returncode)
+                time.sleep(pause)
                 self._start()
         return code
 
@@ -88,24 +92,32 @@ class Supervisor:
             time.sleep(0.05)
 
     def _start(self) -> None:
+        if self._stopping:
+            return
         descriptor = self._socket.fileno()
+        # Until a worker has a handler of its own, it ignores the signal to load models again.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         worker = subprocess.Popen(
             [sys.executable, "-m", "segue.serving.worker"],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE,  # It stays open: where it ends, the worker knows that this process is gone.
             env={**os.environ, SOCKET: str(descriptor)},
             pass_fds=(descriptor,),
             start_new_session=True,  # Ctrl-C on a terminal reaches this process alone, which passes it on.
         )
+        signal.signal(signal.SIGHUP, self._pass_on)
         self._workers[worker] = time.monotonic()
         assert worker.stdin is not None
         try:
-            worker.stdin.write(self._settings.model_dump_json().encode())
-            worker.stdin.close()
+            worker.stdin.write(self._settings.model_dump_json().encode() + b"\n")
+            worker.stdin.flush()
         except BrokenPipeError:
             pass
+        if self._stopping:  # The signal came in between.
+            self._send(signal.SIGTERM)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    def _stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         self._stopping = True
+        self._socket.close()  # Whoever connects when the workers listen no longer is refused.
         self._send(signal.SIGTERM)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:

@@ -5,9 +5,9 @@ python -m segue.serving.worker   (settings as JSON on the standard input)
 
 import asyncio
 import gc
-import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -15,58 +15,37 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 import torch
 import uvicorn
 
 from segue.errors import SegueError
-from segue.printable import visible
 from segue.serving.access import Tokens
 from segue.serving.app import App
 from segue.serving.journal import Journal
+from segue.serving.logs import report, start_logging
 from segue.serving.messages import Refused
 from segue.serving.models import ModelSet
-from segue.serving.protocol import Connection
+from segue.serving.protocol import IDLE_SECONDS, Connection
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.stores import DAY, Lifetimes, SessionStore
 from segue.serving.stores.local import MemoryStore
 from segue.serving.stores.sqlite import SQLiteStore
+from segue.serving.supervisor import CONFIGURATION, SOCKET
 from segue.serving.telemetry import Telemetry
-
-SOCKET = "SEGUE_SERVE_SOCKET"
-"""Variable with the file descriptor of the socket."""
 
 TOKENS = "SEGUE_TOKENS"
 """Variable with tokens, in place of a file."""
 
-CONFIGURATION = 2
-"""Exit code for what no restart mends."""
+_STOP_SECONDS = 8.0
+"""Time to stop: what is left after the drain is for requests under way."""
 
-_STOP_SECONDS = 10
+_MAX_FILES = 65_536
+"""Open files, and so connections, that a process asks for."""
 
 logger = logging.getLogger("segue.serving")
-
-
-class JSONFormatter(logging.Formatter):
-    """Writes a log line as JSON."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line: dict[str, Any] = {
-            "time": f"{when}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "message": visible(record.getMessage()),
-        }
-        for name in ("request_id", "traceparent", "method", "route", "status", "ms"):
-            if (value := getattr(record, name, "")) != "":
-                line[name] = value
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
 
 
 def tokens_of(settings: ServeSettings) -> Tokens:
@@ -132,17 +111,18 @@ class Worker:
             lifespan="off",
             loop="uvloop",
             http=Connection,
+            ws="none",
             server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=_STOP_SECONDS,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=max(1, int(_STOP_SECONDS - self.settings.drain)),
         )
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_all)
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # It ends with the supervisor.
         serving = asyncio.create_task(_serve(server, self._socket))
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(stop.wait())
@@ -152,10 +132,11 @@ class Worker:
                 starting.result()
                 await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         except SegueError as error:
-            sys.stderr.write(f"error: {visible(str(error))}\n")
+            report(error)
             self._exit_code = CONFIGURATION
         self.app.stopping = True
-        if stop.is_set():
+        loop.remove_reader(sys.stdin.fileno())
+        if stop.is_set() and self.app.service is not None:
             await asyncio.sleep(self.settings.drain)
         server.should_exit = True
         starting.cancel()
@@ -181,6 +162,12 @@ class Worker:
         logger.info("ready: %s", ", ".join(self.settings.models))
 
     def _reload_all(self) -> None:
+        """Load the tokens and all models again; what is wrong with them is logged, and the old ones stay."""
+        try:
+            self.app.tokens = tokens_of(self.settings)
+        except SegueError as error:
+            logger.error("the tokens were not loaded: %s", error)
+
         def reload() -> None:
             for name in self.settings.models:
                 with suppress(Refused):
@@ -200,22 +187,27 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
 
 def main() -> None:
     """Read the settings and serve."""
-    settings = ServeSettings.model_validate_json(sys.stdin.buffer.read())
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_logging()
+    # Not buffered: the end of the input is left to the event loop.
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as given:
+        settings = ServeSettings.model_validate_json(given.readline())
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if most == resource.RLIM_INFINITY else min(_MAX_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
     torch.set_num_threads(1)
     torch.set_grad_enabled(mode=False)
     listening = socket.socket(fileno=int(os.environ[SOCKET]))
     import uvloop  # noqa: PLC0415
 
     try:
-        worker = Worker(settings, listening)
-        code = uvloop.run(worker.run())
+        code = uvloop.run(Worker(settings, listening).run())
     except SegueError as error:
-        sys.stderr.write(f"error: {visible(str(error))}\n")
+        report(error)
         code = CONFIGURATION
+    except Exception:
+        logger.exception("the worker failed")
+        code = 1
     sys.exit(code)
 
 
