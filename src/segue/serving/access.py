@@ -53,9 +53,7 @@ class Tokens:
                     f"{len(words[1])}; make one with: openssl rand -hex 32"
                 )
             if words[1] in found:
-                raise ParameterError(
-                    f"{place}: line {number} has the token of an earlier line; put their scopes together"
-                )
+                raise ParameterError(f"{place}: line {number} has the token of an earlier line; name its scopes in one")
             found[words[1]] = names
         return cls(found)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -148,10 +148,13 @@ class Problem(msgspec.Struct, omit_defaults=True):
     errors: list[Mistake] = []
 
 
+_RESULT = [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in (Recommendation, Problem)]
+
+
 class BatchAnswer(msgspec.Struct):
     """An answer or a problem for each question."""
 
-    results: list[Recommendation | Problem]
+    results: list[Annotated[Any, Meta(extra_json_schema={"anyOf": _RESULT})]]
 
 
 class ItemAnswer(msgspec.Struct):

@@ -14,8 +14,6 @@ from segue.version import __version__
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 """Media type of the metrics of Prometheus."""
 
-_WITH_BODY = (408, 413, 415)
-
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the document of some operations."""
@@ -44,14 +42,17 @@ def _operation(one: Operation, schema_of: dict[Any, Any]) -> dict[str, Any]:
     parameters = [{"name": name, "in": "path", "required": True, "schema": name_schema} for name in names]
     parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in one.query.items()]
     problem = {"application/problem+json": {"schema": schema_of[Problem]}}
-    statuses = {400, 401, 403, 500, 503, *one.statuses, *(_WITH_BODY if one.request else ())}
-    statuses |= {422} if one.for_callers else set()
+    statuses = {400, 403, 408, 413, 500, *one.statuses}
+    statuses |= {401} if one.scope is not None else set()
+    statuses |= {415} if one.request is not None else set()
+    statuses |= {422, 503} if one.for_callers else set()
     statuses |= {504} if one.for_callers and one.timed else set()
     responses: dict[str, Any] = {
         str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in sorted(statuses)
     }
     for status, name in (("401", "WWW-Authenticate"), ("503", "Retry-After")):
-        responses[status]["headers"] = {name: {"schema": {"type": "string"}}}
+        if status in responses:
+            responses[status]["headers"] = {name: {"schema": {"type": "string"}}}
     if one.method == "DELETE":
         responses["204"] = {"description": "Deleted, or was never there."}
     else:
