@@ -1,4 +1,4 @@
-"""The states of a recurrent model after the sessions that it read last: a click costs one step, not the whole session."""
+"""States that a recurrent model carries from click to click: a click costs one step, not the whole session."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
