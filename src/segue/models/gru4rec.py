@@ -251,7 +251,7 @@ class GRU4Rec(NeuralModel):
         """Return a state of each session alone, in memory of its own; see ``Stateful``."""
         if len(state.output) == 1:
             return [state]
-        rows = zip(*(tensor.split(1) for tensor in (state.output, *state.carried)), strict=True)
+        rows = zip(*(one.chunk(len(one)) for one in (state.output, *state.carried)), strict=True)
         return [GRUState(output.clone(), tuple(one.clone() for one in carried)) for output, *carried in rows]
 
     def top_k_of_state(
