@@ -20,13 +20,12 @@ from safetensors import SafetensorError
 
 from segue.errors import ArtifactError, ParameterError
 from segue.storage import link_to, replacing_folder, write_errors
-from segue.storage.filesystem import Kind, entries, kind_of
+from segue.storage.filesystem import Kind, kind_of
 from segue.storage.markers import found_there, read_marker
+from segue.storage.scratch import entries, is_unfinished
 from segue.strict_json import read_json, write_json
 
 T = TypeVar("T")
-
-_IS_FILE = "is a file; choose another name"
 
 
 def _require_inside(name: str) -> str:
@@ -96,8 +95,8 @@ class FolderFormat(Generic[ManifestT]):
             if kind is Kind.LINK:
                 return f"is {link_to(path)}"
             if kind not in (Kind.NOTHING, Kind.FOLDER):
-                return _IS_FILE
-            if kind is Kind.FOLDER and any(path.iterdir()):
+                return f"is {kind.value} and no folder; choose another name"
+            if kind is Kind.FOLDER and not all(map(is_unfinished, path.iterdir())):
                 return self._content_obstacle(path)
             return "is the working directory; name another folder" if path.resolve() == Path.cwd() else None
 
@@ -112,7 +111,7 @@ class FolderFormat(Generic[ManifestT]):
         return found_there(self.foreign(path))
 
     def foreign(self, path: Path) -> list[str]:
-        """List what is in a folder of this kind and not in its manifest; links are never in it.
+        """List what is in a folder of this kind and not in its manifest, which has no links; not what is unfinished.
 
         Raises:
             OSError: the folder cannot be read.
@@ -136,8 +135,6 @@ class FolderFormat(Generic[ManifestT]):
             StorageError: the path cannot be read.
         """
         problem = self.obstacle(path)
-        if problem == _IS_FILE:
-            raise ParameterError(f"{option}: must be a folder, and {path} {problem}")
         if problem:
             raise ParameterError(f"{option}: {path} {problem}")
         if self.is_at(path) and not overwrite:
