@@ -116,7 +116,7 @@ class Dataset:
         else:
             problems += metric_problems(protocol.ranking)
         if problems:
-            raise ParameterError("\n".join(problems))
+            raise ParameterError(*problems)
         if self.test.labels is not None:
             check_labels(self.test.labels, protocol.ranking.metrics)
         return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))

@@ -106,7 +106,7 @@ def read_tables(path: Path, files: Sequence[Path], format_name: str | None, opti
         try:
             tables.append(read_table(file, format_name, options))
         except LogError as error:
-            problems.append(str(error))
+            problems += error.lines
     names = tables[0].frame.columns if tables else []
     problems += [
         f"{table.source.name}: must have the columns of {files[0].name} ({quoted(names)}), got "
@@ -115,7 +115,7 @@ def read_tables(path: Path, files: Sequence[Path], format_name: str | None, opti
         if set(table.frame.columns) != set(names)
     ]
     if problems:
-        raise LogError("\n".join(problems))
+        raise LogError(*problems)
     source = JoinedSource(str(path), pieces=[(table.source, table.frame.height) for table in tables])
     frame = pl.concat([table.frame.select(names) for table in tables], how="vertical_relaxed")
     notes = dict.fromkeys(note for table in tables for note in table.notes)
