@@ -142,7 +142,7 @@ class TwoStage(Model):
 
     @property
     def context_columns(self) -> Sequence[str]:
-        """Columns of the log that either model reads."""
+        """What either model reads of each event."""
         return tuple(dict.fromkeys((*self.retriever.context_columns, *self.ranker.context_columns)))
 
     @property
