@@ -126,7 +126,19 @@ class RowAdagrad(torch.optim.Optimizer):
 
 
 class AdamW(torch.optim.AdamW):
-    """``torch.optim.AdamW`` that reads a sparse gradient as the dense one it stands for."""
+    """``torch.optim.AdamW`` that reads a sparse gradient as the dense one it stands for.
+
+    Its state is there from the start, so that it is known what a checkpoint must contain.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, **options: Any) -> None:
+        super().__init__(parameters, learning_rate, **options)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                device = parameter.device if group["fused"] else torch.device("cpu")
+                self.state[parameter]["step"] = torch.zeros((), dtype=torch.float32, device=device)
+                self.state[parameter]["exp_avg"] = torch.zeros_like(parameter)
+                self.state[parameter]["exp_avg_sq"] = torch.zeros_like(parameter)
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
