@@ -16,6 +16,10 @@ from safetensors.numpy import load_file, save_file
 ARRAYS, ITEMS, CONFIG, MANIFEST = "arrays.safetensors", "items.parquet", "config.json", "manifest.json"
 
 
+BOUNDED = {"counts", "seasonal", "weights", "popularity", "departures", "tie_breaker", "session_weights", "idf"}
+"""Arrays of numbers that have a largest value."""
+
+
 @dataclass(frozen=True)
 class Craft:
     """A change of a folder.
@@ -94,7 +98,7 @@ def _of_array(name: str, array: np.ndarray) -> Iterator[Craft]:
             for value in (np.nan, np.inf, -np.inf):
                 variants[f"{value} at the end"] = put(value), True
             variants["-1 at the start"] = put(-1, 0), False
-            variants["the largest number"] = put(np.finfo(array.dtype).max), False
+            variants["the largest number"] = put(np.finfo(array.dtype).max), name in BOUNDED
         elif array.dtype.kind == "i":
             extreme = np.iinfo(array.dtype)
             for value in (-1, extreme.min, extreme.max, 10**6):

@@ -19,6 +19,9 @@ from segue.errors import ParameterError
 Sizes = dict[str, int]
 """Sizes by name, for example ``{"N": 460}`` for a catalogue of 460 items."""
 
+MOST = str(2**53)
+"""Bound of counts and of sums of weights: the integers up to it are exact in float64, and no log has more events."""
+
 _SIZE = re.compile(r"(\d+)|([A-Za-z_]\w*)([+-]\d+)?")
 
 

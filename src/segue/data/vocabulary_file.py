@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from segue.data.array_schema import MOST
 from segue.data.parquet import require_memory
 from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, Vocabulary
 from segue.errors import ArtifactError
@@ -51,8 +52,8 @@ def _problems(table: pl.DataFrame) -> Iterator[str]:
         yield "must have at least one item, got none"
     if (repeated := items.is_duplicated()).any():
         yield f"column 'item' must have no id twice, got {items.filter(repeated)[0]!r} again"
-    if (negative := support.filter(support < 0)).len():
-        yield f"column 'support' must be at least 0, got {negative[0]}"
+    if (odd := support.filter(~support.is_between(0, int(MOST)))).len():
+        yield f"column 'support' must be from 0 to {MOST}, got {odd[0]}"
     if COLD in table.columns:
         origins = table[COLD]
         foreign = origins.drop_nulls().filter(~origins.drop_nulls().is_in([SIMILAR, UNKNOWN]))
