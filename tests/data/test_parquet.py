@@ -125,14 +125,14 @@ def test_files_of_other_programs_are_measured(tmp_path: Path, version: str, comp
 )
 def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
-    with pytest.raises(ValueError, match=r"empty file|it is no Parquet file|damaged"):
+    with pytest.raises(ValueError, match=r"empty file|it does not end with a footer|damaged"):
         column_memory(tmp_path / "a.parquet", by_polars=True)
 
 
 def test_a_footer_of_millions_of_fields_is_refused(tmp_path: Path) -> None:
     footer = b"\x29\xfc" + b"\xff\xff\xff\x0f" + bytes(4_000_000)  # A list of structures without fields.
     (tmp_path / "a.parquet").write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
-    with pytest.raises(ValueError, match="it has far more columns, row groups or pages than data"):
+    with pytest.raises(ValueError, match="it has too many columns, row groups or pages for its size"):
         column_memory(tmp_path / "a.parquet", by_polars=False)
 
 

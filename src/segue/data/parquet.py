@@ -52,7 +52,7 @@ def column_memory(file: Path, *, by_polars: bool) -> list[int]:
     with file.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
         size = int.from_bytes(data[-8:-4], "little")
         if data[-4:] != b"PAR1" or size > len(data) - 8:
-            raise ValueError("it is no Parquet file")
+            raise ValueError("it does not end with a footer of Parquet")
         try:
             return _column_memory(_Reader(data, len(data) - 8 - size), by_polars)
         except (IndexError, KeyError, TypeError, RecursionError) as error:
@@ -151,7 +151,7 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9,
 _INTEGERS = (4, 5, 6)
 """Types of fields in Thrift's compact protocol."""
 
-_FREE_VALUES, _BYTES_PER_VALUE = 1_000_000, 32
+_FREE_VALUES, _BYTES_PER_VALUE = 500_000, 32
 """A file may have this many values in its footer and the headers of its pages, and one in this many bytes: each takes
 more memory than bytes of the file."""
 
@@ -181,13 +181,13 @@ class _Reader:
     def _value(self, kind: int) -> Any:
         self._values_left -= 1
         if self._values_left < 0:
-            raise ValueError("it has far more columns, row groups or pages than data")
+            raise ValueError("it has too many columns, row groups or pages for its size")
+        if kind in _INTEGERS:
+            return self._integer()
         if kind in (_TRUE, _FALSE):
             return kind == _TRUE
         if kind == _BYTE:
             return self._byte()
-        if kind in _INTEGERS:
-            return self._integer()
         if kind in (_DOUBLE, _BINARY):
             length = 8 if kind == _DOUBLE else self._varint()
             self.place += length
@@ -209,12 +209,14 @@ class _Reader:
         return (number >> 1) ^ -(number & 1)
 
     def _varint(self) -> int:
-        number, shift = 0, 0
-        while (byte := self._byte()) & 0x80:
-            number, shift = number | (byte & 0x7F) << shift, shift + 7
+        byte = self._byte()
+        number, shift = byte & 0x7F, 7
+        while byte & 0x80:
             if shift > 63:
                 raise ValueError("it has a number of more than 64 bits")
-        return number | byte << shift
+            byte = self._byte()
+            number, shift = number | (byte & 0x7F) << shift, shift + 7
+        return number
 
     def _byte(self) -> int:
         byte = self.data[self.place]
