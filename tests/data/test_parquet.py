@@ -17,6 +17,8 @@ from segue.errors import LogError
 from segue.memory import available_memory
 
 ROWS = 3_000_000
+NUMBERS = b"PAR1" + (footer := b"\x29\x25\x02\x04\x16\x02\x19\x15\x02\x00") + bytes([len(footer), 0, 0, 0]) + b"PAR1"
+"""A footer that has numbers where the elements of the schema should be."""
 
 
 def footer_sizes(file: Path) -> dict[int, int]:
@@ -121,7 +123,7 @@ def test_files_of_other_programs_are_measured(tmp_path: Path, version: str, comp
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PAR1", b"PAR1" * 3, b"PAR1" + bytes(100) + b"PAR1", b"\x19\xfc\xff\xff\xff\x0f" * 20]
+    "content", [b"", b"PAR1", b"PAR1" * 3, b"PAR1" + bytes(100) + b"PAR1", b"\x19\xfc\xff\xff\xff\x0f" * 20, NUMBERS]
 )
 def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)

@@ -6,6 +6,7 @@ A model recommends, a data set trains and tests models, a checkpoint is resumed.
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def main() -> None:
     """Answer each line of standard input."""
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     for line in sys.stdin:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         try:
             use(Path(line.rstrip("\n")))
             outcome = "loaded"
@@ -74,7 +75,9 @@ def main() -> None:
         except BaseException as error:  # The report is the point.
             outcome = f"{type(error).__name__}: {error}"
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(json.dumps({"outcome": outcome, "grown_kib": grown}), flush=True)
+        print(
+            json.dumps({"outcome": outcome, "grown_kib": grown, "seconds": time.process_time() - started}), flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -262,6 +262,16 @@ def sign(copy: Path, name: str) -> None:
     (copy / "dataset.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.parametrize("kind", [[], {}, [1, 2], 5, None])
+def test_a_kind_that_is_no_name_is_refused(copy: Path, kind: object) -> None:
+    protocol = sessions().protocol.model_dump(mode="json")
+    rewrite(copy, "about.json", {"protocol": {**protocol, "split": {**protocol["split"], "kind": kind}}})
+    with pytest.raises(
+        ArtifactError, match=r"about\.json: cannot be read \(.*protocol.split: must be one of 'last-days'"
+    ):
+        segue.open_dataset(copy)
+
+
 def test_pickled_objects_are_not_loaded(copy: Path) -> None:
     np.save(copy / "train" / "items.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     sign(copy, "train/items.npy")

@@ -55,7 +55,7 @@ def column_memory(file: Path, *, by_polars: bool) -> list[int]:
             raise ValueError("it does not end with a footer of Parquet")
         try:
             return _column_memory(_Reader(data, len(data) - 8 - size), by_polars)
-        except (IndexError, KeyError, TypeError, RecursionError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
             raise ValueError("its footer or a page is damaged") from error
 
 
