@@ -182,7 +182,7 @@ class FolderFormat(Generic[ManifestT]):
         for file in files.values():
             if not file.is_file():
                 raise ArtifactError(f"{file}: is missing; {self.remedy}")
-        found = self._attempt(path, lambda _: _checksums(list(files.values())))
+        found = self.attempt(path, lambda _: _checksums(list(files.values())))
         for (name, file), checksum in zip(files.items(), found, strict=True):
             if checksum != folder.manifest.sha256[name]:
                 raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; {self.remedy}")
@@ -201,7 +201,7 @@ class FolderFormat(Generic[ManifestT]):
             if lost := self.lost_manifest(path):
                 raise ArtifactError(f"{path}: {lost}; {self.remedy}")
             raise ArtifactError(f"{path}: is not {self.noun} of segue (it has no {self.file}); {self.origin}")
-        content = self._attempt(file, read_json)
+        content = self.attempt(file, read_json)
         try:
             manifest = self.manifest.model_validate(content)
         except ValidationError as error:
@@ -214,7 +214,8 @@ class FolderFormat(Generic[ManifestT]):
             )
         return manifest
 
-    def _attempt(self, file: Path, parse: Callable[[Path], T]) -> T:
+    def attempt(self, file: Path, parse: Callable[[Path], T]) -> T:
+        """Read a file; what its reader raises on damage becomes an ``ArtifactError``."""
         try:
             return parse(file)
         except _READ_ERRORS as error:
@@ -228,8 +229,7 @@ _READ_ERRORS = (
     LookupError,
     TypeError,
     EOFError,
-    ArithmeticError,
-    *(MemoryError, RecursionError),
+    *(ArithmeticError, MemoryError, RecursionError),
     *(SafetensorError, TokenError, BadZipFile),  # The latter two are of the reader of .npy.
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,  # Of the Parquet reader; it is no Exception.
@@ -269,7 +269,7 @@ class CheckedFolder(Generic[ManifestT]):
         file = self.path / name
         if name not in self:
             raise ArtifactError(f"{file}: is missing; {self.format.remedy}")
-        return self.format._attempt(file, parse)
+        return self.format.attempt(file, parse)
 
 
 DATASET = FolderFormat(

@@ -204,8 +204,7 @@ CASES = {
     ),
     "damaged Parquet": (
         b"PAR1" + b"x" * 20 + b"PAR1",
-        "cannot be read as Parquet (parquet: File out of specification: The footer size must be smaller or equal to "
-        "the file's size); it is damaged or not Parquet",
+        "cannot be read as Parquet (it does not end with a footer of Parquet); it is damaged or not Parquet",
     ),
 }
 
