@@ -18,6 +18,7 @@ from jaxtyping import Bool
 
 from segue.artifact import ARTIFACT
 from segue.errors import ArtifactError, ParameterError, SegueError
+from segue.memory import available_memory
 from segue.models.recommendation import Stateful
 from segue.models.registry import load
 from segue.serving.carried import CarriedStates
@@ -291,17 +292,7 @@ def require_memory(folder: Path) -> None:
     """
     size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
     free = available_memory()
-    if free is not None and 3 * size > free:
+    if 3 * size > free:
         raise ArtifactError(
             f"{folder}: needs about {3 * size >> 20:,} MiB while it is loaded, and {free >> 20:,} MiB are free"
         )
-
-
-def available_memory() -> int | None:
-    """Return the memory that a process can still take, in bytes; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else int(found) * 1024
