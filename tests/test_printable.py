@@ -10,8 +10,9 @@ from rich.console import Console
 from segue.charts import render_svg
 from segue.cli.terminal import VisibleTable, echo, echo_json, terminal
 from segue.embeddings.page import embedded
+from segue.errors import LogError, StorageError, UnknownNameError
 from segue.markdown import escaped, table
-from segue.printable import listed, short, visible, visible_all, visible_json
+from segue.printable import listed, one_line, short, visible, visible_all, visible_json
 
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202eevil\u2066\ud800\ufffe\x00\r"
 SHOWN = r"\x1b[31mred\x07\x9b2J\u202eevil\u2066\ud800\ufffe\x00\r"
@@ -23,6 +24,14 @@ def test_control_and_bidi_characters_become_escapes_and_nothing_else_does() -> N
     plain = "a\tb\nÄ 日本 🛒 👩\u200d🔧 שלום ✓"
     assert visible(plain) == plain
     assert visible_all({HOSTILE: [HOSTILE, 1, None]}) == {SHOWN: [SHOWN, 1, None]}
+
+
+def test_in_a_line_line_breaks_and_tabs_are_escapes_too() -> None:
+    assert one_line(HOSTILE + "\n\t") == SHOWN + r"\n\t"
+    assert one_line("Ä 日本 👩\u200d🔧 a\\b") == "Ä 日本 👩\u200d🔧 a\\b"
+    assert str(LogError("a\nb", "c\x1b")) == "a\\nb\nc\\x1b"
+    assert str(StorageError("a\tb")) == r"a\tb"
+    assert str(UnknownNameError("model", "a\nerror: b", ["x"])) == r"unknown model 'a\nerror: b': choose one of x"
 
 
 def test_json_keeps_its_values() -> None:

@@ -1,11 +1,17 @@
 """Configurations are read strictly: what cannot be meant is refused in one short line."""
 
+import math
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 from segue import strict_yaml
+from segue.errors import ParameterError
+from segue.experiment.config import RunConfig, parse_settings
+from segue.models.sasrec import SASRec
+from segue.spaces import parse_space
 
 REFUSED = {
     "a date that is none": ("since: 2026-02-30", "line 1: '2026-02-30' is not a date; quote it if it is text"),
@@ -21,7 +27,7 @@ REFUSED = {
     "a name twice inside": ("a: {b: 1, b: 2}", "line 1: the name 'b' occurs twice"),
     "a number as a name": ("1: 2", "a name must be text, got '1'; quote it"),
     "a list as a name": ("? [a]\n: 2", "a name must be text"),
-    "a merge": ("<<: {a: 1}", "a name must be text, got '<<'"),
+    "a merge": ("<<: {a: 1}", "line 1: '<<' differs between YAML 1.1 and 1.2"),
     "a surrogate": ('a: "\\ud800"', "is not text that UTF-8 can hold"),
     "a control character": ("a: \x1b", "special characters are not allowed"),
     "two documents": ("a: 1\n--- \nb: 2", "line 2: but found another document; quote it if it is text"),
@@ -41,6 +47,54 @@ def test_what_cannot_be_meant_is_refused(case: str) -> None:
     assert time.monotonic() - started < 5
 
 
+AMBIGUOUS = ("010", "08", "-007", "1_000", "1_0.5", "1:30", "-190:20:30.5", "0b11", "0o17", "0x1_F", "<<", "01e3")
+
+
+@pytest.mark.parametrize("text", AMBIGUOUS)
+def test_what_readers_of_yaml_read_differently_is_refused(text: str) -> None:
+    message = f"'{text}' differs between YAML 1.1 and 1.2; write a plain number, or quote it if it is text"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        strict_yaml.loads(f"a: [{text}]")
+    assert strict_yaml.loads(f"a: '{text}'") == {"a": text}
+    with pytest.raises(
+        ParameterError, match=re.escape(f"--set: the value in 'm.x={text}' cannot be read: line 1: {message}")
+    ):
+        parse_settings([f"m.x={text}"])
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        parse_space("m.x", f"[{text}, 1]")
+
+
+def test_a_long_number_is_refused_at_once() -> None:
+    started = time.monotonic()
+    for text in ("1" + ":30" * 80_000, "1_" * 100_000, "0" * 200_000):
+        with pytest.raises(ValueError, match=r"differs between YAML 1\.1 and 1\.2"):
+            strict_yaml.loads(f"a: {text}")
+    assert time.monotonic() - started < 10
+
+
+def test_plain_values_are_those_of_yaml_1_2() -> None:
+    text = "[no, Yes, on, OFF, y, 1e3, 1e-3, .5, +1, 0x1F, -0, 1.2.3, 12:75, 0123abc, -.inf, True, ~, '']"
+    expected = ["no", "Yes", "on", "OFF", "y", 1000.0, 0.001, 0.5, 1, 31, 0, "1.2.3", "12:75", "0123abc", -math.inf]
+    found = strict_yaml.loads(text)
+    assert found == [*expected, True, None, ""]
+    assert list(map(type, found[5:11])) == [float, float, float, int, int, int]
+    assert strict_yaml.loads("no: 1") == {"no": 1}
+    with pytest.raises(ValueError, match="'1e400' is too large for a number of 64 bits"):
+        strict_yaml.loads("1e400")
+
+
+def test_yes_and_no_are_true_and_false_for_a_parameter_that_is_either() -> None:
+    assert RunConfig.model_validate(strict_yaml.loads("{log: no, models: [als], baselines: no}")).baselines is False
+    assert RunConfig.model_validate(strict_yaml.loads("{log: no, models: [als], baselines: no}")).log == "no"
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.Inf"])
+def test_a_number_that_is_not_finite_is_refused(number: str) -> None:
+    settings = parse_settings([f"sasrec.dropout={number}"])
+    with pytest.raises(ParameterError, match=r"sasrec\.dropout: must be a finite number, got"):
+        SASRec(**settings["sasrec"])
+
+
 def test_everything_else_is_read_as_yaml_has_it() -> None:
     text = "a: [1, -2.5, true, null, x, '007']\nb: {c: 9223372036854775807, d: 2026-02-28}\nempty:\n"
     found = strict_yaml.loads(text)
@@ -51,7 +105,7 @@ def test_everything_else_is_read_as_yaml_has_it() -> None:
 
 
 def test_what_is_written_can_be_read() -> None:
-    shared = ["x", "2026-02-30", "1e3", "\x1b[31m", "é\u202e"]
+    shared = ["x", "2026-02-30", "1e3", "\x1b[31m", "é\u202e", *AMBIGUOUS, "no", "On", "0x1F", ""]
     content = {"a": shared, "b": shared, "c": {"d": None, "e": 0.5}}
     assert strict_yaml.loads(strict_yaml.dumps(content)) == content
 

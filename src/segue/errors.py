@@ -1,4 +1,4 @@
-"""The exceptions of segue.
+r"""The exceptions of segue.
 
     SegueError
     ├── InputError            invalid input: the command line prints the message and exits with 2
@@ -13,7 +13,8 @@
     ├── MissingExtraError     an optional dependency is not installed
     └── StorageError          a write failed (disk full, read-only); no partial file is left
 
-Messages name the place, the rule, the value received and the remedy, in that order.
+Messages name the place, the rule, the value received and the remedy, in that order. An error may have several, each an
+argument of its own and a line of the text; a line break in one, for example in the name of a file, is shown as ``\n``.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,12 +24,23 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from segue.printable import one_line
+
 _MAX_NAME = 100
 """Letters of an unknown name that a message repeats and compares with known names."""
 
 
 class SegueError(Exception):
-    """Base class of all errors that segue raises."""
+    """Base class of all errors that segue raises; each argument is one line of the message."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the message."""
+        return [one_line(str(line)) for line in self.args]
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return "\n".join(self.lines)
 
 
 @contextmanager

@@ -20,13 +20,12 @@ from safetensors import SafetensorError
 
 from segue.errors import ArtifactError, ParameterError
 from segue.storage import link_to, replacing_folder, write_errors
-from segue.storage.filesystem import Kind, entries, kind_of
+from segue.storage.filesystem import Kind, kind_of
 from segue.storage.markers import found_there, read_marker
+from segue.storage.scratch import entries, is_unfinished
 from segue.strict_json import read_json, write_json
 
 T = TypeVar("T")
-
-_IS_FILE = "is a file; choose another name"
 
 
 def _require_inside(name: str) -> str:
@@ -96,8 +95,8 @@ class FolderFormat(Generic[ManifestT]):
             if kind is Kind.LINK:
                 return f"is {link_to(path)}"
             if kind not in (Kind.NOTHING, Kind.FOLDER):
-                return _IS_FILE
-            if kind is Kind.FOLDER and any(path.iterdir()):
+                return f"is {kind.value} and no folder; choose another name"
+            if kind is Kind.FOLDER and not all(map(is_unfinished, path.iterdir())):
                 return self._content_obstacle(path)
             return "is the working directory; name another folder" if path.resolve() == Path.cwd() else None
 
@@ -112,7 +111,7 @@ class FolderFormat(Generic[ManifestT]):
         return found_there(self.foreign(path))
 
     def foreign(self, path: Path) -> list[str]:
-        """List what is in a folder of this kind and not in its manifest; links are never in it.
+        """List what is in a folder of this kind and not in its manifest, which has no links; not what is unfinished.
 
         Raises:
             OSError: the folder cannot be read.
@@ -136,8 +135,6 @@ class FolderFormat(Generic[ManifestT]):
             StorageError: the path cannot be read.
         """
         problem = self.obstacle(path)
-        if problem == _IS_FILE:
-            raise ParameterError(f"{option}: must be a folder, and {path} {problem}")
         if problem:
             raise ParameterError(f"{option}: {path} {problem}")
         if self.is_at(path) and not overwrite:
@@ -185,7 +182,7 @@ class FolderFormat(Generic[ManifestT]):
         for file in files.values():
             if not file.is_file():
                 raise ArtifactError(f"{file}: is missing; {self.remedy}")
-        found = self._attempt(path, lambda _: _checksums(list(files.values())))
+        found = self.attempt(path, lambda _: _checksums(list(files.values())))
         for (name, file), checksum in zip(files.items(), found, strict=True):
             if checksum != folder.manifest.sha256[name]:
                 raise ArtifactError(f"{file}: does not match its checksum, so it is damaged; {self.remedy}")
@@ -204,7 +201,7 @@ class FolderFormat(Generic[ManifestT]):
             if lost := self.lost_manifest(path):
                 raise ArtifactError(f"{path}: {lost}; {self.remedy}")
             raise ArtifactError(f"{path}: is not {self.noun} of segue (it has no {self.file}); {self.origin}")
-        content = self._attempt(file, read_json)
+        content = self.attempt(file, read_json)
         try:
             manifest = self.manifest.model_validate(content)
         except ValidationError as error:
@@ -217,7 +214,8 @@ class FolderFormat(Generic[ManifestT]):
             )
         return manifest
 
-    def _attempt(self, file: Path, parse: Callable[[Path], T]) -> T:
+    def attempt(self, file: Path, parse: Callable[[Path], T]) -> T:
+        """Read a file; what its reader raises on damage becomes an ``ArtifactError``."""
         try:
             return parse(file)
         except _READ_ERRORS as error:
@@ -231,8 +229,7 @@ _READ_ERRORS = (
     LookupError,
     TypeError,
     EOFError,
-    ArithmeticError,
-    *(MemoryError, RecursionError),
+    *(ArithmeticError, MemoryError, RecursionError),
     *(SafetensorError, TokenError, BadZipFile),  # The latter two are of the reader of .npy.
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,  # Of the Parquet reader; it is no Exception.
@@ -272,7 +269,7 @@ class CheckedFolder(Generic[ManifestT]):
         file = self.path / name
         if name not in self:
             raise ArtifactError(f"{file}: is missing; {self.format.remedy}")
-        return self.format._attempt(file, parse)
+        return self.format.attempt(file, parse)
 
 
 DATASET = FolderFormat(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from segue.printable import visible
+from segue.printable import one_line
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
@@ -11,7 +11,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
 
     Args:
         head: names of the columns.
-        rows: cells; a ``|`` in one is escaped, and line breaks become spaces.
+        rows: cells; ``|`` and line breaks in them are escaped.
         numbers: whether all columns but the first are aligned to the right.
     """
     first, *lines = ("| " + " | ".join(map(_cell, line)) + " |" for line in [head, *rows])
@@ -32,15 +32,15 @@ def section(title: str, body: str | Iterable[str], level: int = 2) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Return a text without what Markdown or HTML would read into it, in one line, with visible control characters."""
-    text = re.sub(r"([\\`*\[\]~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(visible(text).split()))
+    """Return a text in one line without what Markdown or HTML would read into it; control characters are visible."""
+    text = re.sub(r"([\\`*\[\]~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(one_line(text).split()))
     text = re.sub(r"^([-+#>])", r"\\\1", text)
     text = re.sub(r"^(\d+)(?=[.)])", r"\1\\", text)
     return _without_tags(re.sub(r"&(?=#?\w+;)", "&amp;", text))
 
 
 def _cell(text: str) -> str:
-    return _without_tags(visible(text)).replace("|", "\\|").replace("\n", " ")
+    return _without_tags(one_line(text)).replace("|", "\\|")
 
 
 def _without_tags(text: str) -> str:

@@ -42,7 +42,8 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any], config: type[Base
         if not (isinstance(old, Mapping) and isinstance(value, Mapping)):
             merged[name] = value
             continue
-        section = kinds.get(value.get(KIND, old.get(KIND))) or section_of(info)
+        kind = value.get(KIND, old.get(KIND))
+        section = (kinds.get(kind) if isinstance(kind, str) else None) or section_of(info)
         if kinds and section:
             old = {key: one for key, one in old.items() if key in section.model_fields}
         elif config is None and KIND in value:

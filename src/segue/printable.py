@@ -9,6 +9,7 @@ _UNPRINTABLE = re.compile(
     "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f"  # What reorders text (bidi controls), and separators of lines.
     "\ud800-\udfff\ufff9-\uffff]"  # Lone surrogates and noncharacters, which UTF-8 and XML do not have.
 )
+_BREAKING = re.compile(rf"[\t\n{_UNPRINTABLE.pattern[1:]}")
 
 _MAX_LETTERS = 120
 _MAX_LISTED = 20
@@ -17,10 +18,19 @@ _MAX_LISTED = 20
 def visible(text: str) -> str:
     r"""Return a text whose control and bidi characters are escapes such as ``\x1b``; ``\n`` and ``\t`` stay.
 
-    Every output passes its texts through this function: the terminal (``segue.cli.terminal``), Markdown
-    (``segue.markdown``), HTML (``segue.html``) and charts (``segue.charts``).
+    HTML (``segue.experiment.report.page``, ``segue.embeddings.page``) and charts (``segue.charts``) pass their texts
+    through this function; where lines and columns have a meaning, ``one_line`` takes its place.
     """
     return _UNPRINTABLE.sub(lambda match: _escape(match[0]), text)
+
+
+def one_line(text: str) -> str:
+    r"""Return a text like ``visible``, in which line breaks and tabs are escapes, too.
+
+    Errors (``segue.errors``), lines and cells on the terminal (``segue.cli.terminal``, ``segue.cli.progress``) and
+    Markdown (``segue.markdown``) pass their texts through this function, so that no name adds a line or a row.
+    """
+    return _BREAKING.sub(lambda match: _escape(match[0]), text)
 
 
 def visible_json(text: str) -> str:

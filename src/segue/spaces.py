@@ -146,8 +146,8 @@ def _values(name: str, text: object) -> tuple[Any, ...]:
     shape = f"{name}: must be LOW..HIGH, LOW..HIGH:log or a list [A, B, ...]"
     try:
         values = strict_yaml.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        values = None
+    except ValueError as error:
+        raise ParameterError(f"{shape}, got {short(text)} ({error})") from error
     if not isinstance(values, list | tuple):
         raise ParameterError(f"{shape}, got {short(text)}")
     values = [None if value == "none" else value for value in values]

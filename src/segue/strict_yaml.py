@@ -1,11 +1,15 @@
 """YAML as configurations use it: names and values, read strictly and within bounds.
 
-Refused are names that occur twice, anchors and aliases (which can expand to any size), tags, names that are no text,
-dates that do not exist, integers of more than 64 bits, and what is long or deep beyond any configuration.
+Plain values are read as in YAML 1.2, so ``no`` and ``on`` are text and ``1e-3`` is a number; dates are dates. Refused
+are numbers that YAML 1.1 reads differently (``010``, ``1:30``, ``1_000``), names that occur twice, anchors and aliases
+(which can expand to any size), tags, names that are no text, dates that do not exist, numbers beyond 64 bits, and what
+is long or deep beyond any configuration.
 """
 
+import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
@@ -15,6 +19,26 @@ from segue.printable import short, visible
 MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 20
 _PREFIX = "tag:yaml.org,2002:"
+_AMBIGUOUS = f"{_PREFIX}ambiguous"
+_PLAIN = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "timestamp": (
+        r"\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?([Tt]|[ \t]+)\d\d?:\d\d:\d\d(\.\d*)?([ \t]*(Z|[-+]\d\d?(:\d\d)?))?",
+        "0123456789",
+    ),
+    "ambiguous": (
+        r"<<|[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
+        r"|(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)",
+        "<-+.0123456789",
+    ),
+}
+"""Plain values by kind, in this order: a regular expression, and the letters with which they begin."""
 _KINDS = {"int": "an integer", "float": "a number", "timestamp": "a date", "bool": "true or false"}
 
 
@@ -24,6 +48,8 @@ class _Refused(yaml.MarkedYAMLError):
 
 class StrictLoader(yaml.SafeLoader):
     """Reads strictly; derived classes may add resolvers of plain scalars."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -41,6 +67,9 @@ class StrictLoader(yaml.SafeLoader):
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if node is not None and node.tag == _AMBIGUOUS:
+            remedy = "write a plain number, or quote it if it is text"
+            raise _refused(node, f"{short(node.value)} differs between YAML 1.1 and 1.2; {remedy}")
         return node
 
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
@@ -64,6 +93,8 @@ class StrictLoader(yaml.SafeLoader):
             raise _refused(node, f"{short(node.value)} is not {kind}; quote it if it is text") from error
         if isinstance(value, int) and value.bit_length() > 63:
             raise _refused(node, f"{short(node.value)} is too large for an integer of 64 bits; quote it if it is text")
+        if isinstance(value, float) and math.isinf(value) and "n" not in node.value.lower():
+            raise _refused(node, f"{short(node.value)} is too large for a number of 64 bits; quote it if it is text")
         if isinstance(value, str) and not value.isascii() and _has_surrogates(value):
             raise _refused(node, f"{short(value)} is not text that UTF-8 can hold")
         return value
@@ -79,8 +110,7 @@ def loads(text: str, loader: type[StrictLoader] = StrictLoader) -> Any:
     Raises:
         ValueError: what is wrong, with its line, in one line.
     """
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"it is longer than {MAX_BYTES // 1024} KB")
+    _check_size(len(text))
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
     except yaml.MarkedYAMLError as error:
@@ -93,8 +123,15 @@ def loads(text: str, loader: type[StrictLoader] = StrictLoader) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
+    """Quotes text that either version of YAML would read as something else."""
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+for _kind, (_pattern, _letters) in _PLAIN.items():
+    for _class in (StrictLoader, _Dumper):
+        _class.add_implicit_resolver(_PREFIX + _kind, re.compile(rf"(?:{_pattern})\Z"), [*_letters])
 
 
 def dumps(content: Any) -> str:
@@ -112,11 +149,17 @@ def read(path: Path, loader: type[StrictLoader] = StrictLoader) -> Any:
     """
     with path.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
+    _check_size(len(content))
     try:
-        return loads(content.decode() if len(content) <= MAX_BYTES else " " * len(content), loader)
+        return loads(content.decode(), loader)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: the text is not UTF-8") from error
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise ValueError(f"it is longer than {MAX_BYTES // 1024} KB")
 
 
 def _has_surrogates(text: str) -> bool:

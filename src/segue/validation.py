@@ -60,7 +60,7 @@ def build(
             values = _without(values, path)
         return build(config, owner, base=values, parameters=given)
     more = [f"... and {len(details) - _MAX_PROBLEMS:,} more problems"] if len(details) > _MAX_PROBLEMS else []
-    raise ParameterError("\n".join([*(_explain(owner, config, one) for one in details[:_MAX_PROBLEMS]), *more]))
+    raise ParameterError(*(line for one in details[:_MAX_PROBLEMS] for line in _explain(owner, config, one)), *more)
 
 
 def _paths_without_effect(config: type[BaseModel], detail: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -104,28 +104,28 @@ def parameters_without_effect(section: BaseModel, parameters: Mapping[str, NoEff
     return PydanticCustomError(NO_EFFECT, "{parameters}", {"parameters": found})
 
 
-def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> str:
+def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> list[str]:
     name, kind_of_section = _place(config, detail["loc"])
     where = f"{owner}.{name}" if name else owner
     context: Mapping[str, Any] = detail.get("ctx", {})
     if detail["type"] == NO_EFFECT:
         own = {where: (context.get("reason"), context.get("remedy"), detail["input"])}
         found = {f"{where}.{one}": no_effect for one, no_effect in context["parameters"].items()} or own
-        return "\n".join(
+        return [
             f"{one}: has no effect {reason}, got {short(value)}; {remedy}"
             for one, (reason, remedy, value) in found.items()
-        )
+        ]
     if detail["type"] == "extra_forbidden":
-        return _unknown(owner, config, name, kind_of_section)
+        return [_unknown(owner, config, name, kind_of_section)]
     if detail["type"] == "union_tag_invalid":
-        return f"{where}: must be one of {context['expected_tags']}, got {short(context['tag'])}"
+        return [f"{where}: must be one of {context['expected_tags']}, got {short(context['tag'])}"]
     rule = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     kind, _, problem = str(detail["type"]).partition("_")
     if problem in ("type", "attributes_type", "parsing", "parsing_size", "from_float"):
         value = detail["input"]
         example = f" such as '[{value}]'" if isinstance(value, str) and len(value) < _MAX_EXAMPLE else ""
         rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
-    return f"{where}: must be {rule}, got {short(detail['input'])}"
+    return [f"{where}: must be {rule}, got {short(detail['input'])}"]
 
 
 def _place(config: type[BaseModel], path: Iterable[Any]) -> tuple[str, str]:

@@ -26,6 +26,9 @@ MODEL = frozenset(("fit --overwrite", "add-items --overwrite", "Model.save"))
 DATA = frozenset(("prepare --overwrite", "Dataset.save"))
 NONE: frozenset[str] = frozenset()
 
+LOCK = "segue run\n4194305\nhost\n2026-01-01 00:00:00"
+"""Content of the lock file of a process that is gone."""
+
 LISTED = dict.fromkeys(("config.json", "items.parquet", "arrays.safetensors", "../elsewhere/a.jpg"), "0")
 
 
@@ -97,6 +100,21 @@ def empty_but_for_a_killed_write(place: Path, made: Path) -> None:
     (place / "out").mkdir()
     (place / ".segue-unfinished-out-01234567" / "new").mkdir(parents=True)
     (place / ".segue-unfinished-out-01234567" / "owner.lock").touch()
+
+
+@kind(NEW)
+def empty_but_for_the_lock_of_a_killed_run(place: Path, made: Path) -> None:
+    write(place / "out" / ".segue-lock", LOCK)
+
+
+@kind()
+def empty_but_for_what_is_named_like_a_lock(place: Path, made: Path) -> None:
+    write(place / "out" / ".segue-lock")
+
+
+@kind()
+def empty_but_for_what_is_named_like_a_killed_write(place: Path, made: Path) -> None:
+    write(place / "out" / ".segue-unfinished-photos-01234567" / "a.jpg")
 
 
 @kind()
@@ -251,6 +269,17 @@ def a_run_with_notes_among_its_cases(place: Path, made: Path) -> None:
     write(copy(made, "run", place / "out") / "cases" / "notes.md")
 
 
+@kind(RUN)
+def a_run_with_the_lock_of_a_killed_run(place: Path, made: Path) -> None:
+    write(copy(made, "run", place / "out") / ".segue-lock", LOCK)
+    write(place / "out" / "popularity" / ".segue-lock", LOCK)
+
+
+@kind()
+def a_run_with_what_is_named_like_a_lock_among_its_cases(place: Path, made: Path) -> None:
+    write(copy(made, "run", place / "out") / "cases" / ".segue-lock-photos")
+
+
 @kind()
 def a_run_with_an_empty_folder_among_its_cases(place: Path, made: Path) -> None:
     (copy(made, "run", place / "out") / "cases" / "mine").mkdir()
@@ -348,6 +377,16 @@ def a_model_with_a_damaged_file(place: Path, made: Path) -> None:
     (copy(made, "model", place / "out") / "items.parquet").write_text("")
 
 
+@kind(MODEL)
+def a_model_with_the_lock_of_a_killed_run(place: Path, made: Path) -> None:
+    write(copy(made, "model", place / "out") / ".segue-lock", LOCK)
+
+
+@kind()
+def a_model_with_what_is_named_like_a_lock(place: Path, made: Path) -> None:
+    write(copy(made, "model", place / "out") / ".segue-lock")
+
+
 @kind()
 def a_model_with_notes(place: Path, made: Path) -> None:
     write(copy(made, "model", place / "out") / "NOTES.md")
@@ -382,6 +421,11 @@ def a_model_with_half_a_manifest(place: Path, made: Path) -> None:
 @kind(DATA)
 def a_data_set(place: Path, made: Path) -> None:
     copy(made, "data", place / "out")
+
+
+@kind(DATA)
+def a_data_set_with_the_lock_of_a_killed_run(place: Path, made: Path) -> None:
+    write(copy(made, "data", place / "out") / "train" / ".segue-lock", LOCK)
 
 
 @kind()

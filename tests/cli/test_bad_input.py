@@ -265,9 +265,7 @@ def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str
         segue("run", "shop.csv", "--out", "photos", *options),
         "--out: photos contains other files; choose another folder\n",
     )
-    refused(
-        segue("run", "shop.csv", "--out", "shop.csv", *options), "--out: must be a folder, and shop.csv is a file; "
-    )
+    refused(segue("run", "shop.csv", "--out", "shop.csv", *options), "--out: shop.csv is a file and no folder; ")
     assert tree(place) == before
 
 

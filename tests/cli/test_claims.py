@@ -245,7 +245,7 @@ class Late:
         self._acquired = claims._acquired
         self._first = True
 
-    def __call__(self, place: Path, replaced: bool) -> Lock | None:
+    def __call__(self, place: Path, replaced: bool) -> Lock | Path:
         if self._first:
             self._first = False
             self.outcome = self._command()
@@ -430,6 +430,77 @@ def test_a_folder_whose_parent_cannot_be_written_is_locked_inside(
         with pytest.raises(ClaimedError, match="is being written by segue run"):
             claimed(tmp_path / "out", "segue run", nothing).__enter__()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+OTHER_USER = (
+    CLAIM[: CLAIM.index("print(")]
+    + """
+import os
+access, closed = os.access, sys.argv[2]
+os.access = lambda path, mode: str(path) != closed and access(path, mode)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with claimed(place, "segue run", lambda: None):
+        print("won", flush=True)
+        sys.stdin.readline()
+except ParameterError as error:
+    print(error, flush=True)
+"""
+)
+"""Claims an existing folder as a user who may not write one folder."""
+
+
+@pytest.mark.parametrize("first", ["the user who may write the parent", "the other one"])
+def test_of_two_users_one_wins_if_only_one_may_write_the_parent(tmp_path: Path, first: str) -> None:
+    out = tmp_path / "out"
+    users = [(out, "nowhere"), (out, tmp_path)]
+    with processes(OTHER_USER, users if first.startswith("the user") else users[::-1]) as (one, other):
+        for process in (one, other):
+            assert line(process) == "ready"
+        if first.startswith("the user"):  # The folder need not exist when it is claimed.
+            go(one)
+            assert line(one) == "won"
+            out.mkdir()
+        else:
+            out.mkdir()
+            go(one)
+            assert line(one) == "won"
+        go(other)
+        assert re.search(rf"--out: {out} {BY_WHOM}", said := line(other)), said
+        assert f"process {one.pid} on " in said
+        go(one)
+        assert one.wait() == 0
+    assert (list(tmp_path.iterdir()), list(out.iterdir())) == ([out], [])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_users_who_may_not_write_the_parent_keep_out_of_what_others_write_nearby(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, model = tmp_path / "run", tmp_path / "run" / "gru4rec"
+    model.mkdir(parents=True)
+
+    def may_not_write(folder: Path) -> None:
+        monkeypatch.setattr("segue.storage.claims.os.access", lambda path, mode: Path(path) != folder)
+
+    for closed, held, other in ((tmp_path, run, model), (run, model, run)):
+        may_not_write(closed)
+        with claimed(held, "segue run", nothing):
+            assert (held / ".segue-lock").exists()
+            may_not_write(tmp_path / "nowhere")
+            with pytest.raises(ClaimedError, match=f"--out: {held} is being written by segue run"):
+                claimed(other, "segue run", nothing).__enter__()
+
+
+def test_a_lock_that_may_not_be_read_counts_as_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(lock: Lock) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(claims, "_SECONDS", 0)
+    monkeypatch.setattr(Lock, "is_held", refused)
+    with pytest.raises(ClaimedError, match="out is being written by another process; wait until it ends"):
+        claimed(tmp_path / "out", "segue run", nothing).__enter__()
 
 
 KILLED = """

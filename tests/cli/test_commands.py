@@ -216,6 +216,10 @@ def test_recommending(finished: Finished) -> None:
     assert answer["unknown"] == []
     assert len(answer["items"]) == len(answer["scores"]) == 3
     assert all(str(item) in shown.out for item in answer["items"])
+    timed = segue("recommend", model, "--items", "1001,1002", "-k", 3, "--json", "--context", "time=2026-01-31T20:00")
+    assert json.loads(timed.out) == answer
+    assert timed.err == "Ignored, as stan does not read the times of events: --context time\n"
+    assert segue("recommend", model, "--items", "1001").err == ""
     unseen = segue("recommend", model, "--items", "1001", "-k", 480 - 20, "--exclude-seen", "--json")
     assert 1001 not in json.loads(unseen.out)["items"]
 

@@ -245,7 +245,7 @@ def test_mistakes_are_named(
             "--out",
             tmp_path / "other",
         ): f"--out: {tmp_path / 'other'} contains other files; choose another",
-        ("prepare", log, "--out", log): f"--out: must be a folder, and {log} is a file",
+        ("prepare", log, "--out", log): f"--out: {log} is a file and no folder",
         ("prepare", folder, "--out", tmp_path / "x"): f"LOG: must be a log, got the prepared data set {folder}",
         ("prepare", log, "--set", "stan.k=5", "--out", tmp_path / "x"): "--set: must name parameters of the protocol",
         ("evaluate", model, folder, "--all"): f"--all: needs the log, and {folder} is prepared already",

@@ -204,8 +204,7 @@ CASES = {
     ),
     "damaged Parquet": (
         b"PAR1" + b"x" * 20 + b"PAR1",
-        "cannot be read as Parquet (parquet: File out of specification: The footer size must be smaller or equal to "
-        "the file's size); it is damaged or not Parquet",
+        "cannot be read as Parquet (it does not end with a footer of Parquet); it is damaged or not Parquet",
     ),
 }
 
@@ -346,3 +345,41 @@ def test_frames(frame, expected):
     with pytest.raises(LogError) as caught:
         read(frame)
     assert str(caught.value) == expected
+
+
+REPEATED_KEYS = {
+    '{"session":1,"item":1,"item":2}': "line 2: the name 'item' occurs twice",
+    '\n{"session":1,"item":1,"item":1,"time":null}': "line 3: the name 'item' occurs twice",
+    '{"session":1,"item" :1,"item"\t:null}': "line 2: the name 'item' occurs twice",
+    r'{"session":1,"item":1,"\u0069tem":2}': "line 2: the name 'item' occurs twice",
+    r'{"session":1,"item":1,"note":"\u003a","item":2}': "line 2: the name 'item' occurs twice",
+    '{"session":1,"item":1,"note":"at 10:30","item":2}': "line 2: the name 'item' occurs twice",
+    '{"session":1,"item":1,"of":{"a":1,"a":2}}': "line 2: the name 'a' occurs twice",
+}
+
+
+@pytest.mark.parametrize("line", REPEATED_KEYS)
+def test_a_key_that_occurs_twice_in_a_line_is_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text(f'{{"session":1,"item":3,"time":5}}\n{line}\n')
+    with pytest.raises(LogError, match=rf"log\.jsonl: {REPEATED_KEYS[line]}; remove one of the two values"):
+        read(file)
+
+
+@pytest.mark.parametrize("key", ["aid", "ts"])
+def test_a_key_that_occurs_twice_in_an_event_of_a_session_is_refused(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text('{"session":1,"events":[{"aid":1,"ts":5},{"aid":2,"ts":6}]}\n')
+    assert len(read(file)) == 2
+    file.write_text(f'{{"session":1,"events":[{{"aid":1,"ts":5}},{{"aid":2,"ts":6,"{key}":7}}]}}\n')
+    with pytest.raises(LogError, match=rf"line 1: the name '{key}' occurs twice"):
+        read(file)
+
+
+def test_what_looks_like_a_key_in_a_text_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text(
+        '{"session":1,"item":"a","note":"\\"item\\": item\\":"}\n{"session":1,"item":"b:c","note":null}\n'
+        '{"note":"x","item":"d","session":2}\n{"session":2,"item":"a"}\n'
+    )
+    assert read(file).frame["item"].to_list() == ["a", "b:c", "d", "a"]

@@ -75,7 +75,7 @@ def check_segue(words: list[str]) -> None:
     command = import_command(words[0])
     with command.make_context(words[0], list(words[1:])) as context:
         values = {name: value for name, value in context.params.items() if value is not None}
-    if words[0] in ("models", "evaluate") or values.get("recbole"):
+    if words[0] in ("models", "evaluate", "serve") or values.get("recbole"):
         return
     named = [name for text in values.get("model") or [] for name in text.split(",")] if words[0] == "run" else []
     named += [values[name] for name in ("model", "student") if isinstance(values.get(name), str)]
@@ -114,7 +114,7 @@ def check_pip(words: list[str]) -> None:
 
 
 CHECKS = {"segue": check_segue, "python": check_python, "make": check_make, "pip": check_pip}
-OTHER_TOOLS = {"tensorboard", "mlflow", "git", "cd", "pre-commit"}
+OTHER_TOOLS = {"tensorboard", "mlflow", "git", "cd", "pre-commit", "curl", "echo", "docker"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=titles(PAGES))
@@ -132,10 +132,11 @@ def test_every_extra_in_the_docs_exists() -> None:
 
 def runnable(page: Path) -> list[list[str]]:
     """Return the commands of a page that need no real log, without repetitions."""
-    real = (*REAL_LOGS, "runs/ml-100k/", "runs/yc/")
+    real = (*REAL_LOGS, "runs/ml-100k/", "runs/yc/", "segue-state/")
     found = []
     for program, *words in commands(page):
-        if program == "segue" and words not in found and not any(word.startswith(real) for word in words):
+        served = words[:1] == ["serve"]  # These are run by tests/serving/test_readme.py.
+        if program == "segue" and not served and words not in found and not any(one.startswith(real) for one in words):
             found.append(words)
     return found
 

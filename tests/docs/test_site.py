@@ -38,7 +38,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 165
 
 
 def test_the_workflow_runs_make_test_on_every_declared_python() -> None:

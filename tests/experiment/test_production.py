@@ -221,7 +221,7 @@ def test_no_other_folder_is_written_over(log: Events, run: Path, tmp_path: Path)
         (run / "sasrec", "is in the folder of a run"),
         (run / "new", "is in the folder of a run"),
         (tmp_path, "contains other files"),
-        (tmp_path / "file", "must be a folder"),
+        (tmp_path / "file", "is a file and no folder; choose another name"),
     ):
         with pytest.raises(ParameterError, match=message):
             segue.fit(log, like=run / "sasrec", out=out, overwrite=True)

@@ -1,7 +1,9 @@
 """The folder of a run: what is in the way, and what is removed."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,15 @@ import segue
 from segue.artifact import EVERYTHING
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
-from segue.experiment.run_folder import RESULTS, begin_folder, check_folder, output_folder, remove_checkpoints
+from segue.experiment.run_folder import (
+    RESULTS,
+    add_names,
+    begin_folder,
+    check_folder,
+    output_folder,
+    remove_checkpoints,
+)
+from segue.manifest import DATASET
 from segue.storage.scratch import _PREFIX
 
 SETTINGS = {"run": {"seed": 0}, "models": {"popularity": {}}}
@@ -121,3 +131,47 @@ def test_a_link_in_place_of_the_folder_of_runs_is_refused(tmp_path: Path, monkey
     with pytest.raises(ParameterError, match=r"runs: must be a folder"), output_folder(None, "log"):
         pass
     assert (tmp_path / "runs").is_symlink()
+
+
+UNREADABLE = {
+    "a name twice": '"files": [], "files": ["run.json", "photos"]',
+    "no JSON": '"files": ["run.json"], "note": NaN',
+    "deep": f'"files": ["run.json"], "note": {"[" * 50_000}{"]" * 50_000}',
+    "large": f'"files": ["run.json"], "note": "{" " * (16 << 20)}"',
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE)
+def test_a_marker_that_is_no_strict_json_marks_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(f'{{"segue": "run", "format": 1, {UNREADABLE[content]}}}')
+    for act in (
+        lambda: check_folder(tmp_path, resume=False, overwrite=True),
+        lambda: begin_folder(tmp_path, SETTINGS, [], resume=False),
+        lambda: add_names(tmp_path, ["shop"]),
+    ):
+        with pytest.raises(
+            ParameterError, match=r"contains other files: its run\.json is damaged, or not that of a run"
+        ):
+            act()
+    marker = {"segue": "data set", "format": 1, "sha256": {}}
+    (tmp_path / "dataset.json").write_text(f"{json.dumps(marker)[:-1]}, {UNREADABLE[content]}}}")
+    assert DATASET.obstacle(tmp_path) == "contains other files; choose another folder"
+
+
+def test_what_is_no_folder_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # Names of sockets are short.
+    os.mkfifo("pipe")
+    Path("file").touch()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        for path, kind in (("pipe", "a pipe"), ("socket", "a socket"), ("file", "a file"), ("/dev/null", "a device")):
+            said = f"is {kind} and no folder; choose another name"
+            with pytest.raises(ParameterError, match=f"^--out: {path} {said}$"):
+                check_folder(Path(path), resume=False, overwrite=True)
+            with pytest.raises(ParameterError, match=f"^--out: {path} {said}$"):
+                DATASET.check_target(Path(path), "--out", overwrite=True)
+    begin_folder(Path("out"), SETTINGS, [], resume=False)
+    Path("out/cases").mkdir()
+    os.mkfifo("out/cases/popularity.parquet")
+    with pytest.raises(ParameterError, match=r"contains cases/popularity\.parquet \(a pipe\), which this run did not"):
+        check_folder(Path("out"), resume=False, overwrite=True)

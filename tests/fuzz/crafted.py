@@ -1,4 +1,7 @@
-"""Folders of models that are consistent but false: one thing is wrong, and every checksum is right."""
+"""Folders that are consistent but false: one thing is wrong, and every checksum is right.
+
+Here those of models, and what data sets and checkpoints have in common with them; see ``crafted_data``.
+"""
 
 import copy
 import hashlib
@@ -14,6 +17,10 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 ARRAYS, ITEMS, CONFIG, MANIFEST = "arrays.safetensors", "items.parquet", "config.json", "manifest.json"
+
+
+BOUNDED = {"counts", "seasonal", "weights", "popularity", "departures", "tie_breaker", "session_weights", "idf"}
+"""Arrays of numbers that have a largest value."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,16 @@ class Craft:
 
 
 def sign(folder: Path) -> None:
-    """Put the checksums of the files into the manifest."""
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["sha256"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in manifest["sha256"]
-        if (folder / name).is_file()
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    """Put the checksums of the files into the manifest, if there is one."""
+    for file in (folder / MANIFEST, folder / "dataset.json"):
+        if file.exists():
+            manifest = json.loads(file.read_text())
+            manifest["sha256"] = {
+                name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+                for name in manifest["sha256"]
+                if (folder / name).is_file()
+            }
+            file.write_text(json.dumps(manifest))
 
 
 def crafts(folder: Path) -> Iterator[Craft]:
@@ -66,7 +75,9 @@ def _save(folder: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.n
     save_file(change(load_file(folder / ARRAYS)), folder / ARRAYS)
 
 
-def _of_array(name: str, array: np.ndarray) -> Iterator[Craft]:
+def variants_of(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """Yield changes of an array: what is changed, the array, and whether it is invalid."""
+
     def put(value: Any, place: int = -1) -> np.ndarray:
         changed = array.copy()
         changed.reshape(-1)[place] = value
@@ -94,7 +105,7 @@ def _of_array(name: str, array: np.ndarray) -> Iterator[Craft]:
             for value in (np.nan, np.inf, -np.inf):
                 variants[f"{value} at the end"] = put(value), True
             variants["-1 at the start"] = put(-1, 0), False
-            variants["the largest number"] = put(np.finfo(array.dtype).max), False
+            variants["the largest number"] = put(np.finfo(array.dtype).max), name in BOUNDED
         elif array.dtype.kind == "i":
             extreme = np.iinfo(array.dtype)
             for value in (-1, extreme.min, extreme.max, 10**6):
@@ -104,10 +115,14 @@ def _of_array(name: str, array: np.ndarray) -> Iterator[Craft]:
             variants["one value only"] = np.full_like(array, array.reshape(-1)[0]), False
         else:
             variants["255 at the end"] = put(255), True
-    for change, (changed, invalid) in variants.items():
+    yield from ((change, np.ascontiguousarray(changed), invalid) for change, (changed, invalid) in variants.items())
+
+
+def _of_array(name: str, array: np.ndarray) -> Iterator[Craft]:
+    for change, changed, invalid in variants_of(name, array):
         yield Craft(
             f"{name}: {change}",
-            lambda path, changed=changed: _save(path, lambda arrays: arrays | {name: np.ascontiguousarray(changed)}),
+            lambda path, changed=changed: _save(path, lambda arrays: arrays | {name: changed}),
             invalid,
         )
     yield Craft(
@@ -164,10 +179,10 @@ def _of_items() -> Iterator[Craft]:
     yield Craft("items: millions of rows", rows)
     yield Craft("items: not Parquet", lambda path: (path / ITEMS).write_bytes(b"PAR1" + bytes(100) + b"PAR1"))
     for share in (0.3, 0.6, 0.9):
-        yield Craft(f"items: cut at {share}", lambda path, share=share: _cut(path / ITEMS, share))
-        yield Craft(f"arrays: cut at {share}", lambda path, share=share: _cut(path / ARRAYS, share))
-        yield Craft(f"items: a byte at {share}", lambda path, share=share: _flip(path / ITEMS, share), invalid=False)
-        yield Craft(f"arrays: a byte at {share}", lambda path, share=share: _flip(path / ARRAYS, share), invalid=False)
+        yield Craft(f"items: cut at {share}", lambda path, share=share: cut(path / ITEMS, share))
+        yield Craft(f"arrays: cut at {share}", lambda path, share=share: cut(path / ARRAYS, share))
+        yield Craft(f"items: a byte at {share}", lambda path, share=share: flip(path / ITEMS, share), invalid=False)
+        yield Craft(f"arrays: a byte at {share}", lambda path, share=share: flip(path / ARRAYS, share), invalid=False)
     header = b'{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
     yield Craft(
         "arrays: a header of terabytes",
@@ -176,12 +191,12 @@ def _of_items() -> Iterator[Craft]:
     yield Craft("arrays: a header of its own length", lambda path: (path / ARRAYS).write_bytes(b"\xff" * 64))
 
 
-def _cut(file: Path, share: float) -> None:
+def cut(file: Path, share: float) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
 
 
-def _flip(file: Path, share: float) -> None:
+def flip(file: Path, share: float) -> None:
     content = bytearray(file.read_bytes())
     content[int(len(content) * share)] ^= 0xFF
     file.write_bytes(bytes(content))
@@ -191,14 +206,8 @@ def _of_config(config: dict[str, Any]) -> Iterator[Craft]:
     def write(content: Any) -> Callable[[Path], None]:
         return lambda path: (path / CONFIG).write_text(json.dumps(content)) and None
 
-    for names in _leaves(config):
-        for value in (None, True, -1, 0, 10**12, 10**30, 1e300, "x", [], {}, [1, 2]):
-            changed = copy.deepcopy(config)
-            section = changed
-            for name in names[:-1]:
-                section = section[name]
-            section[names[-1]] = value
-            yield Craft(f"config: {'.'.join(names)} = {value}", write(changed), invalid=False)
+    for name, changed in changed_leaves(config):
+        yield Craft(f"config: {name}", write(changed), invalid=False)
     yield Craft("config: an unknown name", write({**config, "unknown": 1}))
     yield Craft("config: a list", write([config]))
     yield Craft("config: text", write("config"))
@@ -208,12 +217,27 @@ def _of_config(config: dict[str, Any]) -> Iterator[Craft]:
     yield Craft("config: a long number", lambda path: (path / CONFIG).write_text(f'{{"a": {"9" * 5000}}}') and None)
 
 
-def _leaves(config: dict[str, Any], *above: str) -> Iterator[tuple[str, ...]]:
-    for name, value in config.items():
+def changed_leaves(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a JSON object with one value changed, and what is changed."""
+    for names in _leaves(content):
+        for value in (None, True, -1, 0, 10**12, 10**30, 1e300, "x", [], {}, [1, 2]):
+            changed = copy.deepcopy(content)
+            section: Any = changed
+            for name in names[:-1]:
+                section = section[name]
+            section[names[-1]] = value
+            yield f"{'.'.join(map(str, names))} = {value}", changed
+
+
+def _leaves(content: dict[str, Any] | list[Any], *above: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of each value that is no object, and of the parts of the first object in a list."""
+    for name, value in content.items() if isinstance(content, dict) else enumerate(content[:1]):
         if isinstance(value, dict) and value:
             yield from _leaves(value, *above, name)
         else:
             yield *above, name
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                yield from _leaves(value, *above, name)
 
 
 def _of_manifest() -> Iterator[Craft]:

@@ -1,7 +1,9 @@
 """Runs commands of segue in a process with limits, so that a crash, a hang or a bomb is a failure and not the end.
 
 One process runs case after case, and is replaced when it dies. A case may take ``SECONDS`` of the processor, and three
-times its input plus ``EXTRA_MB`` of memory, on top of what it began with.
+times its input plus ``EXTRA_MB`` of memory, on top of what it began with. The time is that of the processor since many
+commands read whole logs, and would fail when another process slows them down; whatever waits without it is ended after
+``_WAIT`` seconds on the clock.
 """
 
 import io

@@ -1,18 +1,13 @@
 """No crafted artifact harms: it is refused in one message, or loaded and recommends what it may."""
 
-import json
 import random
-import select
-import shutil
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from crafted import Craft, crafts
+from loader import Loader, problems
 
 import segue
 from segue.models.registry import BUILT_IN, model_class
@@ -38,56 +33,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 WITHOUT_SIZE = {"session-popularity", "markov", "sequential-rules", "item-knn", "v-sknn", "stan", "vstan"}
-
-SECONDS = 10
-"""Longest time that a folder may take."""
-FREE_KIB, PER_BYTE = 300 << 10, 3
-
-
-class Loader:
-    """A process that loads folders; it is replaced if it ends.
-
-    Args:
-        valid: a folder that is loaded first, since what is imported and compiled once is not the folder's doing.
-    """
-
-    def __init__(self, valid: Path) -> None:
-        self._valid = valid
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> "Loader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def __call__(self, folder: Path) -> dict[str, Any]:
-        """Load a folder in the process."""
-        if self._process is None:
-            program = [sys.executable, Path(__file__).with_name("load_models.py")]
-            self._process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            assert self._ask(self._valid, 120)["outcome"] == "loaded"
-        return self._ask(folder, SECONDS)
-
-    def _ask(self, folder: Path, seconds: float) -> dict[str, Any]:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(folder, file=self._process.stdin, flush=True)
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
-        line = self._process.stdout.readline() if ready else ""
-        if line:
-            return dict(json.loads(line))
-        return {"outcome": f"ended with {self._stop()}" if ready else f"took more than {self._stop(seconds)} s"}
-
-    def _stop(self, result: float | None = None) -> float:
-        if self._process is None:
-            return 0
-        with self._process as process:
-            self._process = None
-            if result is not None or process.poll() is None:
-                process.kill()
-        return process.returncode if result is None else result
 
 
 @pytest.fixture(scope="module")
@@ -117,26 +62,6 @@ def artifacts(log: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 def all_crafts(artifacts: dict[str, Path]) -> list[tuple[str, Craft]]:
     return [(name, craft) for name, folder in artifacts.items() for craft in crafts(folder)]
-
-
-def problems(cases: list[tuple[str, Craft]], artifacts: dict[str, Path], tmp_path: Path) -> list[str]:
-    """Return what went wrong, one line per folder."""
-    found, folder, loaders = [], tmp_path / "crafted", {}
-    with ExitStack() as stack:
-        for name, craft in sorted(cases, key=lambda case: case[0]):
-            craft.make(artifacts[name], folder)
-            size = sum(file.stat().st_size for file in folder.iterdir())
-            if name not in loaders:
-                stack.close()
-                loaders = {name: stack.enter_context(Loader(artifacts[name]))}
-            answer = loaders[name](folder)
-            outcome = answer["outcome"]
-            if not outcome.startswith("refused: ") and (craft.invalid or outcome != "loaded"):
-                found.append(f"{name}, {craft.name}: {outcome[:300]}")
-            elif answer["grown_kib"] > FREE_KIB + PER_BYTE * size / 1024:
-                found.append(f"{name}, {craft.name}: takes {answer['grown_kib'] >> 10} MiB for {size >> 10} KiB")
-            shutil.rmtree(folder)
-    return found
 
 
 def test_the_models_themselves_are_loaded(artifacts: dict[str, Path]) -> None:

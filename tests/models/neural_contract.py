@@ -95,8 +95,8 @@ class NeuralModelContract(ModelContract):
             deadline = time.monotonic() + 120
             while child.poll() is None and time.monotonic() < deadline:
                 if checkpoint.exists():
-                    position = load_checkpoint(checkpoint)[1]["position"]
-                    if position["epoch"] >= 1 and position["step"] > 0:
+                    position = load_checkpoint(checkpoint)[1].position
+                    if position.epoch >= 1 and position.step > 0:
                         break
                 time.sleep(0.002)
         finally:

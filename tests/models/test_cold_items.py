@@ -158,6 +158,13 @@ def test_what_cannot_be_compared_is_refused(task: Task) -> None:
         Markov().fit(task.train).add_items(FRESH, by="group")
 
 
+def test_counts_that_no_log_has_are_refused() -> None:
+    for count in (-1, 2**60):
+        items = NEW.with_columns(support=pl.Series([0, 0, 0, 9, count]))
+        with pytest.raises(ParameterError, match=f"items, column 'support': must be from 0 to {2**53}, got {count}"):
+            ColdItems.match(Vocabulary(TABLE), items, ["group"])
+
+
 def test_items_that_are_all_known_change_nothing(task: Task) -> None:
     model = SASRec(embedding_size=8, training={"epochs": 1}).fit(task.train)
     before, table = model.arrays(), task.train.vocabulary.table

@@ -12,6 +12,7 @@ from contract import ModelContract
 from segue.data.sessions import Sessions, Upcoming
 from segue.errors import ParameterError
 from segue.models.popularity import Popularity
+from segue.models.registry import model_class
 from segue.models.session_popularity import SessionPopularity
 
 
@@ -35,6 +36,23 @@ class TestSeasonalPopularity(ModelContract):
 class TestSessionPopularity(ModelContract):
     model = SessionPopularity
     make_task = staticmethod(favourites)
+
+
+@pytest.mark.parametrize("name", ["popularity", "session-popularity", "markov", "sequential-rules", "item-knn", "stan"])
+@pytest.mark.parametrize("value", [-1e38, 3e38])
+def test_values_that_no_training_has_are_refused(name: str, value: float) -> None:
+    kind = model_class(name)
+    log = sessions([[1, 2, 3], [1, 2], [2, 3]], 3)
+    fitted = kind(season="hour").fit(log) if name == "popularity" else kind().fit(log)
+    arrays = fitted.arrays()
+    floats = [part for part, array in arrays.items() if array.dtype.kind == "f"]
+    assert floats
+    kind(fitted.config).restore(arrays, log.vocabulary)
+    for part in floats:
+        wrong = arrays[part].copy()
+        wrong.reshape(-1)[-1] = value
+        with pytest.raises(ParameterError, match=rf"{name}\.{part}: must have values from -?\d\S* to \d+, got "):
+            kind(fitted.config).restore({**arrays, part: wrong}, log.vocabulary)
 
 
 def test_popularity_counts_events() -> None:

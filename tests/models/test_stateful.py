@@ -70,3 +70,16 @@ def test_mistakes_are_explained(model: segue.GRU4Rec) -> None:
 def test_models_that_read_windows_are_not_stateful() -> None:
     assert not isinstance(segue.SASRec(), Stateful)
     assert not isinstance(segue.VSKNN(), Stateful)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_are_joined_and_split(kind: str) -> None:
+    model = segue.GRU4Rec(**SMALL, **KINDS[kind]).fit(markov_chain(n_sessions=200).train)
+    state = model.step(model.initial_state(3), np.array([3, 4, 5]))
+    alone = model.split(state)
+    assert len(alone) == 3
+    again = model.join([alone[2], model.join(alone[:2])])
+    items, scores = model.top_k_of_state(again, 10)
+    expected, values = model.top_k_of_state(state, 10)
+    np.testing.assert_array_equal(items, expected[[2, 0, 1]])
+    np.testing.assert_allclose(scores, values[[2, 0, 1]], rtol=1e-5)

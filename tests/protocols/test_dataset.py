@@ -207,13 +207,9 @@ def test_damaged_and_missing_files_are_named(saved: tuple[Dataset, Path], copy: 
 
 def rewrite(copy: Path, name: str, changes: dict[str, object]) -> None:
     """Change a JSON file of a folder, and its checksum."""
-    import hashlib
-
     (copy / name).write_text(json.dumps({**json.loads((copy / name).read_text()), **changes}))
     if name != "dataset.json":
-        manifest = json.loads((copy / "dataset.json").read_text())
-        manifest["sha256"][name] = hashlib.sha256((copy / name).read_bytes()).hexdigest()
-        (copy / "dataset.json").write_text(json.dumps(manifest))
+        sign(copy, name)
 
 
 def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path: Path) -> None:
@@ -257,16 +253,152 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
             segue.open_dataset(copy)
 
 
-def test_pickled_objects_are_not_loaded(copy: Path) -> None:
+def sign(copy: Path, name: str) -> None:
+    """Put the checksum of a file into the manifest."""
     import hashlib
 
-    np.save(copy / "train" / "items.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     manifest = json.loads((copy / "dataset.json").read_text())
-    content = (copy / "train" / "items.npy").read_bytes()
-    manifest["sha256"]["train/items.npy"] = hashlib.sha256(content).hexdigest()
+    manifest["sha256"][name] = hashlib.sha256((copy / name).read_bytes()).hexdigest()
     (copy / "dataset.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("kind", [[], {}, [1, 2], 5, None])
+def test_a_kind_that_is_no_name_is_refused(copy: Path, kind: object) -> None:
+    protocol = sessions().protocol.model_dump(mode="json")
+    rewrite(copy, "about.json", {"protocol": {**protocol, "split": {**protocol["split"], "kind": kind}}})
+    with pytest.raises(
+        ArtifactError, match=r"about\.json: cannot be read \(.*protocol.split: must be one of 'last-days'"
+    ):
+        segue.open_dataset(copy)
+
+
+def test_pickled_objects_are_not_loaded(copy: Path) -> None:
+    np.save(copy / "train" / "items.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    sign(copy, "train/items.npy")
     with pytest.raises(ArtifactError, match=r"train/items\.npy: cannot be read"):
         segue.open_dataset(copy)
+
+
+Change = Callable[[pl.DataFrame], pl.DataFrame]
+
+TABLES: dict[str, tuple[str, Change, str]] = {
+    "a row less": ("train/columns", lambda table: table.head(-1), "must have 595 rows, got 594"),
+    "a session less": ("train/sessions", lambda table: table.head(-1), "must have 158 rows, got 157"),
+    "a reserved name": (
+        "test/columns",
+        lambda table: table.rename({"kind": "item"}),
+        "must have no column 'item', got 'item' of String, 'price' of Float64",
+    ),
+    "decimal users": (
+        "train/columns",
+        lambda table: table.rename({"price": "user"}),
+        "column 'user' must be Int64 or String, got Float64",
+    ),
+    "another name of the ids": (
+        "train/sessions",
+        lambda table: table.rename({"session": "id"}),
+        "must have one column, 'session', of Int64 or String, got 'id' of Int64",
+    ),
+    "ids in a structure": (
+        "train/sessions",
+        lambda table: table.select(pl.struct("session").alias("session")),
+        "must have one column, 'session', of Int64 or String, got 'session' of Struct",
+    ),
+    "more than ids": (
+        "train/sessions",
+        lambda table: table.with_columns(more=1),
+        "must have one column, 'session', of Int64 or String, got 'session' of Int64, 'more' of Int32",
+    ),
+    "another type in the test part": (
+        "test/columns",
+        lambda table: table.with_columns(pl.col("price").cast(pl.Float32)),
+        "test: must have the columns of the training sessions, {'kind': 'String', 'price': 'Float64'}, got {'kind': "
+        "'String', 'price': 'Float32'}; copy",
+    ),
+    "fewer columns in the validation part": (
+        "valid/columns",
+        lambda table: table.drop("price"),
+        "valid: must have the columns of the training sessions, {'kind': 'String', 'price': 'Float64'}, got {'kind': "
+        "'String'}; copy",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_of_other_columns_are_refused(copy: Path, case: str) -> None:
+    name, change, message = TABLES[case]
+    file = copy / f"{name}.parquet"
+    change(pl.read_parquet(file)).write_parquet(file)
+    sign(copy, f"{name}.parquet")
+    with pytest.raises(ArtifactError) as caught:
+        segue.open_dataset(copy)
+    assert message in str(caught.value)
+    assert "copy the whole folder again, or prepare the log again" in str(caught.value)
+
+
+def test_values_of_columns_are_checked_on_first_use(copy: Path) -> None:
+    keys, columns = copy / "train" / "sessions.parquet", copy / "train" / "columns.parquet"
+    table = pl.read_parquet(keys)
+    table.with_columns(pl.when(pl.int_range(pl.len()) != 3).then("session").alias("session")).write_parquet(keys)
+    dates = pl.repeat(10_000_000, len(pl.read_parquet(columns)), eager=True, dtype=pl.Int32).cast(pl.Date)
+    for part in ("train", "valid", "test"):
+        file = copy / part / "columns.parquet"
+        rows = pl.read_parquet(file)
+        rows.with_columns(price=dates.head(len(rows))).write_parquet(file)
+        sign(copy, f"{part}/columns.parquet")
+    sign(copy, "train/sessions.parquet")
+    opened = segue.open_dataset(copy)
+    with pytest.raises(ArtifactError, match=r"sessions.parquet: cannot be read \(column 'session' must have a value"):
+        opened.train.find(5)
+    with pytest.raises(ArtifactError, match=r"columns.parquet: cannot be read \(column 'price', row 0: must lie"):
+        opened.train.columns["price"]
+    assert opened.train.columns["kind"].len() == len(opened.train.items)
+
+
+def test_a_damaged_page_is_an_error_on_first_use(copy: Path) -> None:
+    file = copy / "train" / "columns.parquet"
+    content = bytearray(file.read_bytes())
+    content[60:400] = bytes(340)
+    file.write_bytes(content)
+    sign(copy, "train/columns.parquet")
+    with pytest.raises(ArtifactError, match=r"train/columns.parquet: cannot be read \(.*\); copy the whole folder"):
+        segue.open_dataset(copy).train.columns["kind"]
+
+
+def test_a_table_that_takes_far_more_memory_is_refused(copy: Path) -> None:
+    rows = len(np.load(copy / "train" / "items.npy"))
+    for part in ("train", "valid", "test"):
+        file = copy / part / "columns.parquet"
+        table = pl.read_parquet(file)
+        texts = ["a" * (200_000_000 // rows) if part == "train" else "a" for _ in range(len(table))]
+        table.with_columns(kind=pl.int_range(pl.len()).cast(pl.String) + pl.Series(texts)).write_parquet(file)
+        sign(copy, f"{part}/columns.parquet")
+    with pytest.raises(ArtifactError, match=r"columns.parquet: cannot be read \(it would take 190 MiB of memory, more"):
+        segue.open_dataset(copy)
+
+
+def test_arrays_that_contradict_each_other_are_refused(copy: Path) -> None:
+    def attempt(name: str, change: Callable[[np.ndarray], np.ndarray], message: str) -> None:
+        whole = (copy / name).read_bytes()
+        np.save(copy / name, change(np.load(copy / name)))
+        sign(copy, name)
+        with pytest.raises(ArtifactError, match=message):
+            segue.open_dataset(copy)
+        (copy / name).write_bytes(whole)
+        sign(copy, name)
+
+    def swapped(times: np.ndarray) -> np.ndarray:
+        offsets = np.load(copy / "train" / "offsets.npy")
+        place = int(offsets[np.flatnonzero(np.diff(offsets) > 1)[3]])
+        times[place : place + 2] = times[place + 1], times[place + 1] - 1
+        return times
+
+    attempt("train/times.npy", swapped, r"train.times: must not decrease within each row, got \d+ after \d+ at")
+    attempt("train/offsets.npy", lambda offsets: offsets + 1, "train.offsets: must start with 0 and end with")
+    attempt("test/starts.npy", lambda starts: starts + 10**9, "test.starts: must have values from 0 to")
+    attempt("test/ends.npy", lambda ends: ends * 0, "test.ends: must have no value below that of starts, got 0 below")
+    attempt("test/targets.npy", lambda targets: targets[:-1], r"test.targets: must have the shape \(C\)")
+    assert segue.open_dataset(copy)
 
 
 def test_a_data_set_can_be_measured_otherwise_but_not_prepared_otherwise() -> None:

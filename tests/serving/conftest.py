@@ -1,27 +1,16 @@
-"""A small log, every model fitted on it, and a service without a socket."""
+"""A small log, and every model fitted on it."""
 
-import asyncio
 import json
 import random
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pytest
 
 import segue
-from segue.models.registry import BUILT_IN, model_class
-from segue.serving.access import Tokens
-from segue.serving.app import App
-from segue.serving.models import ModelSet
-from segue.serving.secrets import KeyedHash
-from segue.serving.service import Service
-from segue.serving.settings import ServeSettings
-from segue.serving.stores import Lifetimes, SessionStore
-from segue.serving.stores.local import MemoryStore
-from segue.serving.telemetry import Telemetry
+from segue.models.registry import model_class
 from small_models import parameters_of
 
 START = 1_700_000_000
@@ -65,91 +54,3 @@ def artifact(data: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
         return found[key]
 
     return fit
-
-
-MODELS = [name for name in BUILT_IN if name != "two-stage"] + ["two-stage"]
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Client:
-    """Calls an application as a server would, without a socket."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(
-        self,
-        method: str,
-        path: str,
-        content: Any = None,
-        headers: dict[str, str] | None = None,
-        *,
-        raw: bytes | None = None,
-        slow: bool = False,
-    ) -> Answer:
-        body = raw if raw is not None else b"" if content is None else json.dumps(content).encode()
-        path, _, query = path.partition("?")
-        given = {"host": "127.0.0.1:8000", "content-length": str(len(body))}
-        if body:
-            given["content-type"] = "application/json"
-        given |= headers or {}
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()],
-        }
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            if slow:
-                await asyncio.sleep(60)
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        await self.app(scope, receive, send)
-        names = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], names, b"".join(one.get("body", b"") for one in sent[1:]))
-
-    async def post(self, path: str, content: Any, status: int = 200) -> Any:
-        answer = await self("POST", path, content)
-        assert answer.status == status, answer.body
-        return answer.json
-
-
-def memory_store(lifetimes: Lifetimes | None = None, **changes: Any) -> MemoryStore:
-    given = {"journal": None, "clock": lambda: float(NOW), "journal_seconds": 600.0, **changes}
-    return MemoryStore(lifetimes or Lifetimes(), 1_000_000, KeyedHash(b"k" * 32), **given)
-
-
-async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, **settings: Any) -> Client:
-    """Return the client of a service whose store is open."""
-    settings.setdefault("deadline", 60.0)  # A busy machine is no failure.
-    tokens = settings.pop("tokens", Tokens({}))
-    clock = settings.pop("clock", lambda: float(NOW))
-    chosen = ServeSettings(models=models, default=next(iter(models)), state=tmp_path, **settings)
-    telemetry = Telemetry()
-    app = App(chosen, telemetry, tokens)
-    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry)
-    for name in models:
-        await asyncio.to_thread(found.load, name)
-    await store.open()
-    app.service = Service(found, store, telemetry, clock)
-    return Client(app)
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(work)

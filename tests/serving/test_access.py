@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live import Answer, memory_store, run, serving
 
-from conftest import Answer, memory_store, run, serving
 from segue.errors import ParameterError
 from segue.serving.access import SCOPES, Tokens, is_local, is_loopback
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live import NOW, Answer, Client, memory_store, run, serving
 
-from conftest import NOW, Answer, Client, memory_store, run, serving
 from segue.serving.messages import MAX_BATCH, MAX_EVENTS
 from segue.serving.stores import StoreUnavailableError
 

@@ -11,8 +11,8 @@ from urllib.parse import quote_from_bytes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from live import Answer, memory_store, serving
 
-from conftest import Answer, memory_store, serving
 from segue.serving.access import Tokens
 
 TOKEN = "token-that-nobody-may-see"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from live import MODELS, NOW, START, Client, memory_store, run, serving
 
 import segue
-from conftest import MODELS, NOW, START, Client, memory_store, run, serving
 from segue.data.sessions import Prefixes, Upcoming
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import Lifetimes

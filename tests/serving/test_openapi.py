@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from jsonschema import Draft202012Validator
+from live import NOW, memory_store
 from schemathesis import checks
 
-from conftest import NOW, memory_store
 from segue.serving.access import Tokens
 from segue.serving.app import App
 from segue.serving.models import ModelSet

@@ -10,10 +10,13 @@ from segue.training.checkpoint import load_checkpoint, save_checkpoint
 def test_it_gives_back_what_it_was_given(tmp_path: Path) -> None:
     table = torch.randn(5, 3)
     tensors = {"table": table, "tied": table, "column": table[:, 1], "count": torch.tensor(7)}
-    state = {"loss": 0.1 + 0.2, "names": ["a"], "none": None}
+    record = {"epoch": 0, "loss": 0.1 + 0.2, "validation": None, "seconds": 1.5, "kept": True}
+    record |= {"train_auc": None, "skipped": None}
+    position = {"epoch": 1, "step": 3, "loss_sum": 0.1 + 0.7, "seconds": 0.0, "best_epoch": 0}
+    state = {"identity": {"model": "näme"}, "position": position, "best": 1 / 3, "curve": [record]}
     save_checkpoint(tmp_path / "folder" / "state", tensors, state)
     loaded, loaded_state = load_checkpoint(tmp_path / "folder" / "state")
-    assert loaded_state == state
+    assert loaded_state.model_dump() == state
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
     assert all(tensor.data_ptr() % 64 == 0 for tensor in loaded.values())
@@ -21,14 +24,15 @@ def test_it_gives_back_what_it_was_given(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state"
-    save_checkpoint(path, {"a": torch.ones(2)}, {})
+    state = {"identity": {}, "position": {}, "best": None, "curve": []}
+    save_checkpoint(path, {"a": torch.ones(2)}, state)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("segue.training.checkpoint.save_file", full)
     with pytest.raises(StorageError, match="state"):
-        save_checkpoint(path, {"a": torch.zeros(2)}, {})
+        save_checkpoint(path, {"a": torch.zeros(2)}, state)
     assert torch.equal(load_checkpoint(path)[0]["a"], torch.ones(2))
     assert list(tmp_path.iterdir()) == [path]
 

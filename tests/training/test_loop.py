@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from segue.errors import ArtifactError, DivergedError
 from segue.progress import Progress
+from segue.training.checkpoint import load_checkpoint, require_like, save_checkpoint
 from segue.training.config import TrainingConfig
 from segue.training.loop import Trainer, learning_rate_factor
 from segue.training.optimizers import RowAdagrad
@@ -49,7 +50,8 @@ class Pull:
     def carried(self) -> dict[str, Tensor]:
         return {"memory": self._carried}
 
-    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
+    def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
+        require_like(carried, {"memory": torch.zeros(4)}, "carried")
         self._carried = carried["memory"]
 
 
@@ -122,6 +124,81 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     train(again, runtime=Runtime(device="cpu", checkpoint=tmp_path / "state", resume=True))
     assert again.taken == 0
     assert torch.equal(again.module.weight, done.module.weight)
+
+
+def put(path: tuple[str | int, ...], value: object) -> Callable[[dict, dict], object]:
+    """Return a change of the state of a checkpoint, by the path of a field."""
+
+    def change(tensors: dict, state: dict) -> None:
+        for name in path[:-1]:
+            state = state[name]
+        state[path[-1]] = value
+
+    return change
+
+
+def tensor(name: str, value: Tensor) -> Callable[[dict, dict], object]:
+    return lambda tensors, state: tensors.update({name: value})
+
+
+CRAFTED: dict[str, tuple[Callable[[dict, dict], object], str]] = {
+    "a field less": (lambda tensors, state: state.pop("curve"), "curve: Field required"),
+    "a field more": (put(("more",), 1), "more: Extra inputs are not permitted"),
+    "text for a number": (put(("position", "step"), "50"), "position.step: Input should be a valid integer"),
+    "a decimal step": (put(("position", "step"), 50.5), "position.step: Input should be a valid integer"),
+    "a negative step": (put(("position", "step"), -1), "position.step: Input should be greater than or equal to 0"),
+    "a list for the position": (put(("position",), []), "position: Input should be an object"),
+    "a field of the position more": (put(("position", "x"), 1), "position.x: Unexpected keyword argument"),
+    "a loss that is no number": (put(("curve", 0, "loss"), None), "curve.0.loss: Input should be a valid number"),
+    "text for the best": (put(("best",), "x"), "best: Input should be a valid number"),
+    "another identity": (put(("identity", "model"), 5), "identity.model: Input should be a valid string"),
+    "epochs to come": (put(("position", "epoch"), 9), "position.epoch: must be at most 3, got 9 and step 50"),
+    "another number of epochs": (put(("position", "epoch"), 2), "curve: must have each of the 2 finished epochs"),
+    "epochs in disorder": (put(("curve", 0, "epoch"), 1), "curve: must have each of the 1 finished epochs"),
+    "a best epoch to come": (put(("position", "best_epoch"), 1), "position.best_epoch: must be below 1, got 1"),
+    "more steps than there are": (put(("position", "step"), STEPS), "position.step: must be below 120, the steps of"),
+    "a tensor less": (lambda tensors, state: tensors.pop("module.weight"), "module.weight: is missing"),
+    "a tensor more": (tensor("module.bias", torch.zeros(1)), "module.bias: is unknown"),
+    "another shape": (
+        tensor("module.weight", torch.ones(4)),
+        r"module.weight: must be float32 (1, 4), got float32 (4,)",
+    ),
+    "another dtype": (
+        tensor("best.weight", torch.ones(1, 4).double()),
+        "best.weight: must be float32 (1, 4)",
+    ),
+    "not a number": (tensor("module.weight", torch.full((1, 4), torch.nan)), "module.weight: must be finite"),
+    "no best weights": (lambda tensors, state: tensors.pop("best.weight"), "best.weight: is missing"),
+    "best weights of no value": (put(("best",), None), "best.weight: is unknown"),
+    "an optimizer state less": (lambda tensors, state: tensors.pop("optimizer.0.sum"), "optimizer.0.sum: is missing"),
+    "another parameter": (tensor("optimizer.x.sum", torch.ones(1, 4)), "optimizer.x.sum: is unknown"),
+    "another accumulator": (
+        tensor("optimizer.0.sum", torch.ones(2, 4)),
+        "optimizer.0.sum: must be float32",
+    ),
+    "nothing carried": (lambda tensors, state: tensors.pop("carried.memory"), "carried.memory: is missing"),
+    "another size carried": (
+        tensor("carried.memory", torch.ones(5)),
+        "carried.memory: must be float32 (4,)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CRAFTED)
+def test_crafted_checkpoints_are_refused(tmp_path: Path, case: str) -> None:
+    path = tmp_path / "state"
+    runtime = Runtime(device="cpu", checkpoint=path, checkpoint_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(Pull(stop_at=STEPS + 70), validate=lambda: 1.0, runtime=runtime)
+    tensors, state = load_checkpoint(path)
+    content = state.model_dump()
+    change, message = CRAFTED[case]
+    change(tensors, content)
+    save_checkpoint(path, tensors, content)
+    with pytest.raises(ArtifactError) as caught:
+        train(Pull(), validate=lambda: 1.0, runtime=Runtime(device="cpu", checkpoint=path, resume=True))
+    assert f"{path}: is not a checkpoint of segue, or is damaged ({message}" in str(caught.value)
+    assert str(caught.value).endswith("); delete it to start over")
 
 
 def test_without_resume_a_checkpoint_is_ignored(tmp_path: Path) -> None:

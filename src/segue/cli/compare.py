@@ -53,7 +53,8 @@ def compare(
         return
     show_comparison(found)
     if out is not None:
-        echo(f"\nWrote {out}.")
+        echo()
+        echo(f"Wrote {out}.")
 
 
 def show_comparison(found: "segue.Comparison") -> None:

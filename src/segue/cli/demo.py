@@ -85,6 +85,7 @@ def demo(
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",
+        f"serve {shlex.quote(str(out))}",
     ):
         echo(f"  {program()} {command}")
 

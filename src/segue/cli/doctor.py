@@ -46,11 +46,12 @@ def _verdict_table(verdicts: "Sequence[Verdict]") -> "Table":
     from rich.text import Text
 
     from segue.cli.tables import plain_table
+    from segue.printable import one_line
 
     styles = {"ok": "green", "look": "bold yellow", "cannot tell": "dim"}
     table = plain_table(Column("verdict", no_wrap=True), Column("rule", no_wrap=True), "what was found")
     for one in verdicts:
-        found = Text("\n".join(one.found))
+        found = Text("\n".join(map(one_line, one.found)))
         if one.status != "ok":
             found.append(f"\nsegue explain {one.topic}", style="dim")
         table.add_row(Text(one.status, style=styles[one.status]), one.rule, found)

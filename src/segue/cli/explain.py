@@ -41,7 +41,7 @@ def explain(
 
         console.print(Markdown(text, code_theme="ansi_dark"))
     else:
-        echo(text.rstrip("\n"))
+        typer.echo(text.rstrip("\n"))
 
 
 def _list() -> None:

@@ -19,7 +19,7 @@ from segue.cli.streams import (
     system_errors,
 )
 from segue.errors import SegueError
-from segue.printable import visible
+from segue.printable import one_line
 
 COMMANDS = {
     "demo": "Train and compare models on a generated web shop, and get recommendations of the best one.",
@@ -116,8 +116,8 @@ def main() -> None:
     except SegueError as error:
         with suppress(OSError):
             for note in getattr(error, "__notes__", ()):
-                typer.echo(f"· {visible(note)}", err=True)
-            typer.secho(f"error: {visible(str(error))}", err=True, fg="red", bold=True)
+                typer.echo(f"· {one_line(note)}", err=True)
+            typer.secho(f"error: {error}", err=True, fg="red", bold=True)
         discard_output()
         sys.exit(2)
     except (KeyboardInterrupt, Interrupted):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from segue.printable import visible
+from segue.printable import one_line
 from segue.progress import Progress, Task
 
 
@@ -47,7 +47,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         mark = "! " if record.levelno >= logging.WARNING else ""
-        return mark + visible(super().format(record))
+        return mark + one_line(super().format(record))
 
 
 class _BarHandler(logging.Handler):
@@ -83,12 +83,12 @@ class BarProgress(Progress):
 class _BarTask:
     def __init__(self, bars: Bars, name: str, total: int) -> None:
         self._bars = bars
-        self._id = bars.add_task(visible(name), total=total, note="")
+        self._id = bars.add_task(one_line(name), total=total, note="")
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self._bars.advance(self._id, steps)
         if note:
-            self._bars.update(self._id, note=visible(note))
+            self._bars.update(self._id, note=one_line(note))
 
 
 class LineProgress(Progress):
@@ -119,4 +119,4 @@ class _LineTask:
         if now - self._printed >= self._interval:
             self._printed = now
             tail = f"  {note}" if note else ""
-            print(visible(f"{self._name}: {self._done:,}/{self._total:,}{tail}"), file=self._stream, flush=True)
+            print(one_line(f"{self._name}: {self._done:,}/{self._total:,}{tail}"), file=self._stream, flush=True)

@@ -84,6 +84,8 @@ def recommend(
     attention = _attention(model, session, values) if explain else None
     if out is not None and attention is not None:
         attention.write(out)
+    if "time" in values and "time" not in model.context_columns:
+        echo(f"Ignored, as {model.name} does not read the times of events: --context time", err=True)
     if as_json:
         echo_json({**asdict(answer), **({} if attention is None else {"attention": attention.to_dict()})})
         return

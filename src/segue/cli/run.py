@@ -140,7 +140,8 @@ def run(
         _show_next(results, run_config, folder)
         return
     show_comparison(segue.compare(*folders.values()))
-    echo(f"\nWrote one run per seed: {', '.join(map(str, folders.values()))}.")
+    echo()
+    echo(f"Wrote one run per seed: {', '.join(map(str, folders.values()))}.")
 
 
 def _seeds(texts: list[str]) -> list[int]:
@@ -173,7 +174,8 @@ def show(results: "Results", folder: Path) -> None:
     for row in results.models:
         for note in (*row.notes, *([row.ties] if row.ties and not row.baseline else [])):
             echo(f"{row.label}: {note}")
-    echo(f"\nWrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
+    echo()
+    echo(f"Wrote {folder / RESULTS}, {folder / REPORT}, {folder / PAGE} and one folder per model.")
 
 
 def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from typing import TextIO
 
 from segue.errors import SegueError
-from segue.printable import visible
+from segue.printable import one_line
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -83,7 +83,7 @@ def system_errors() -> Iterator[None]:
         raise SegueError("memory: this command needs more than there is; use less data") from error
     except Exception as error:
         if isinstance(message := getattr(error, "message", None), str):  # A mistake in the usage, which typer shows.
-            error.message = visible(message)  # type: ignore[attr-defined]
+            error.message = one_line(message)  # type: ignore[attr-defined]
         raise
 
 

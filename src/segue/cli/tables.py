@@ -11,6 +11,7 @@ from rich.text import Text
 
 from segue.cli.terminal import VisibleTable
 from segue.parameters import describe, typed
+from segue.printable import one_line
 from segue.spaces import spaces_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def leaderboard(rows: "Sequence[ModelResult]", metrics: Sequence[str], decimals:
         *_right(*others, "fit s"),
     )
     for row in rows:
-        name = Text(row.label, style="dim" if row.baseline else "bold")
+        name = Text(one_line(row.label), style="dim" if row.baseline else "bold")
         bar = interval_bar(row.metrics[metrics[0]], row.interval(metrics[0]), low, high)
         values = [f"{row.metrics[metric]:.{decimals}f}" for metric in metrics]
         table.add_row(name, values[0], bar, *values[1:], f"{row.fit_seconds:.1f}")

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from segue.cli.streams import INTERRUPTED
-from segue.printable import visible, visible_json
+from segue.printable import one_line, visible, visible_json
 
 
 def terminal() -> Console:
@@ -27,12 +27,12 @@ def terminal() -> Console:
 
 class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print tables, and texts made visible."""
-        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
+        """Print tables, and texts as lines."""
+        super().print(*(one_line(one) if isinstance(one, str) else one for one in objects), **options)
 
 
 class VisibleTable(Table):
-    """A table whose cells show control and bidi characters as escapes."""
+    """A table whose cells show what is not printable, also line breaks, as escapes; only a ``Text`` may have lines."""
 
     def __init__(self, *headers: Column | str, **options: Any) -> None:
         super().__init__(*headers, **options)
@@ -52,12 +52,12 @@ def _visible_cell(cell: Any) -> Any:
     if isinstance(cell, Text):
         shown = visible(cell.plain)
         return cell if shown == cell.plain else Text(shown, style=cell.style)
-    return visible(cell) if isinstance(cell, str) else cell
+    return one_line(cell) if isinstance(cell, str) else cell
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
-    """Print a line with its control and bidi characters made visible."""
-    typer.echo(visible(text), err=err)
+    """Print a line; control and bidi characters, line breaks and tabs in it are escapes."""
+    typer.echo(one_line(text), err=err)
 
 
 def echo_json(value: Any) -> None:

@@ -111,6 +111,7 @@ def _show(result: "TuningResult", log: str | None) -> None:
     if result.importance:
         shares = (f"{name} {share:.0%}" for name, share in list(result.importance.items())[:_SHOWN])
         echo(f"Importance: {', '.join(shares)}.")
-    echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:\n")
+    echo(f"Wrote {result.folder / 'report.md'}. The test part has not been used. To evaluate on it, run:")
+    echo()
     command = ["run", log or "LOG", "--config", str(result.folder / "best.yaml")]
     echo(f"  {program()} {shlex.join(command)}")

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from segue.data.array_schema import ArraySpec, Between, Offsets, check_arrays
-from segue.data.arrays import Columns, StoredColumns, count_rows
+from segue.data.array_schema import ArraySpec, AtLeast, Between, Offsets, Rising, check_arrays
+from segue.data.arrays import Columns, StoredColumns
 from segue.data.cases import Cases
+from segue.data.events import ITEM, PART, SESSION, TIME, USER
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
@@ -23,18 +24,22 @@ _YEAR_1, _YEAR_9999 = -62_135_596_800, "253402300799"
 _SESSIONS = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
     "offsets": ArraySpec("int64", ("s+1",), (Offsets("n"),)),
-    "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999),)),
+    "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999), Rising("offsets"))),
 }
 _CASES = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
     "starts": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
-    "ends": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
+    "ends": ArraySpec("int64", ("C",), (Between(0, "n-1"), AtLeast("starts"))),
     "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999),)),
     "groups": ArraySpec("int64", ("C",)),
     "targets": ArraySpec("int32", ("T",), (Between(1, "N"),)),
     "offsets": ArraySpec("int64", ("C+1",), (Offsets("T"),)),
     "labels": ArraySpec("float64", ("C",)),
 }
+_ONE_TARGET = ArraySpec("int32", ("C",), (Between(1, "N"),))
+"""Targets without ``offsets``."""
+
+_IDS = (pl.Int64(), pl.String())
 
 
 def write_sessions(sessions: Sessions, folder: Path) -> None:
@@ -49,17 +54,18 @@ def read_sessions(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabu
     """Memory-map the result of ``write_sessions``; the arrays are read-only.
 
     Raises:
-        ArtifactError: a file is missing or cannot be read.
+        ArtifactError: a file is missing, cannot be read, or breaks a rule.
     """
     arrays = _read_arrays(folder, name, _SESSIONS, optional=("times",))
-    columns, keys = (_read_table(folder, f"{name}/{file}") for file in (_COLUMNS, _KEYS))
-    times = arrays.get("times")
-    sessions = Sessions(arrays["items"], arrays["offsets"], times, vocabulary, columns, keys=keys)
     with _problems(folder, name):
         check_arrays(arrays, _present(arrays, _SESSIONS), {"N": len(vocabulary)}, name)
-        sessions.require_valid(name)
-        _check_rows(folder, name, {_COLUMNS: len(sessions.items), _KEYS: len(sessions)})
-    return sessions
+        columns = _read_columns(folder, f"{name}/{_COLUMNS}", len(arrays["items"]))
+        keys = _read_table(folder, f"{name}/{_KEYS}", len(arrays["offsets"]) - 1, required=True)
+        if keys is not None and (keys.columns != [SESSION] or keys.schema[SESSION] not in _IDS):
+            raise ParameterError(
+                f"{name}/{_KEYS}: must have one column, '{SESSION}', of Int64 or String, got {_show(keys)}"
+            )
+    return Sessions(arrays["items"], arrays["offsets"], arrays.get("times"), vocabulary, columns, keys=keys)
 
 
 def write_cases(cases: Cases, folder: Path) -> None:
@@ -78,17 +84,14 @@ def read_cases(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabular
         ArtifactError: a file is missing or cannot be read.
     """
     arrays = _read_arrays(folder, name, _CASES, optional=("times", "offsets", "labels"))
+    specs = _present(arrays, _CASES if "offsets" in arrays else {**_CASES, "targets": _ONE_TARGET})
     with _problems(folder, name):
-        check_arrays(arrays, _present(arrays, _CASES), {"N": len(vocabulary)}, name)
-        _check_rows(folder, name, {_COLUMNS: len(arrays["items"])})
+        check_arrays(arrays, specs, {"N": len(vocabulary)}, name)
+        columns = _read_columns(folder, f"{name}/{_COLUMNS}", len(arrays["items"]))
     items, starts, ends = (arrays.pop(part) for part in ("items", "starts", "ends"))
     bounds = np.array([0, len(items)])
-    columns = _read_table(folder, f"{name}/{_COLUMNS}")
     whole = Sessions(items, bounds, arrays.pop("times", None), vocabulary, columns)
-    cases = Cases(prefixes=whole.prefixes(starts, ends, ahead=True), **arrays, exclude_seen=exclude_seen)
-    with _problems(folder, name):
-        cases.require_valid(vocabulary, name)
-    return cases
+    return Cases(prefixes=whole.prefixes(starts, ends, ahead=True), **arrays, exclude_seen=exclude_seen)
 
 
 def _write_arrays(folder: Path, **arrays: np.ndarray | None) -> None:
@@ -118,14 +121,6 @@ def _present(arrays: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec]) -
     return {part: spec for part, spec in specs.items() if part in arrays}
 
 
-def _check_rows(folder: CheckedFolder[Manifest], name: str, rows: Mapping[str, int]) -> None:
-    for file, expected in rows.items():
-        if f"{name}/{file}" in folder:
-            found = folder.read(f"{name}/{file}", count_rows)
-            if found != expected:
-                raise ParameterError(f"{name}/{file}: must have {expected:,} rows, got {found:,}")
-
-
 @contextmanager
 def _problems(folder: CheckedFolder[Manifest], name: str) -> Iterator[None]:
     try:
@@ -134,5 +129,30 @@ def _problems(folder: CheckedFolder[Manifest], name: str) -> Iterator[None]:
         raise ArtifactError(f"{folder.path}: {error}; {folder.format.remedy}") from error
 
 
-def _read_table(folder: CheckedFolder[Manifest], name: str) -> Columns | None:
-    return folder.read(name, StoredColumns) if name in folder else None
+def _read_table(
+    folder: CheckedFolder[Manifest], name: str, rows: int, *, required: bool = False
+) -> StoredColumns | None:
+    """Open a table, if there is one."""
+    if name not in folder:
+        return None
+    size = folder.size
+    table = folder.read(name, lambda file: StoredColumns(file, size, required=required))
+    if table.height != rows:
+        raise ParameterError(f"{name}: must have {rows:,} rows, got {table.height:,}")
+    return table
+
+
+def _read_columns(folder: CheckedFolder[Manifest], name: str, rows: int) -> StoredColumns | None:
+    """Open the further columns of the events, if there are any."""
+    table = _read_table(folder, name, rows)
+    if table is not None:
+        for reserved in (SESSION, ITEM, TIME, PART):
+            if reserved in table.schema:
+                raise ParameterError(f"{name}: must have no column '{reserved}', got {_show(table)}")
+        if table.schema.get(USER, pl.String()) not in _IDS:
+            raise ParameterError(f"{name}: column '{USER}' must be Int64 or String, got {table.schema[USER]}")
+    return table
+
+
+def _show(table: StoredColumns) -> str:
+    return ", ".join(f"'{column}' of {kind}" for column, kind in table.schema.items())

@@ -11,13 +11,16 @@ from inspect import get_annotations
 from typing import Annotated, Any, Protocol, get_args, get_origin
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from segue.compiled import njit
 from segue.errors import ParameterError
 
 Sizes = dict[str, int]
 """Sizes by name, for example ``{"N": 460}`` for a catalogue of 460 items."""
+
+MOST = str(2**53)
+"""Bound of counts and of sums of weights: the integers up to it are exact in float64, and no log has more events."""
 
 _SIZE = re.compile(r"(\d+)|([A-Za-z_]\w*)([+-]\d+)?")
 
@@ -97,14 +100,44 @@ class Falling:
 
     def violation(self, array: np.ndarray, arrays: Mapping[str, np.ndarray], sizes: Sizes) -> str | None:
         """See ``Rule``."""
-        rising = array[1:] >= array[:-1]
-        starts = arrays[self.rows]
-        rising[starts[(starts > 0) & (starts < len(array))] - 1] = False
-        places = np.flatnonzero(rising)
-        if not len(places):
+        return _first_within_rows(array[1:] >= array[:-1], array, arrays[self.rows], "decrease")
+
+
+@dataclass(frozen=True)
+class Rising:
+    """Values do not decrease within each row; the rows are those of the array of offsets named ``rows``."""
+
+    rows: str
+
+    def violation(self, array: np.ndarray, arrays: Mapping[str, np.ndarray], sizes: Sizes) -> str | None:
+        """See ``Rule``."""
+        return _first_within_rows(array[1:] < array[:-1], array, arrays[self.rows], "not decrease")
+
+
+def _first_within_rows(
+    broken: Bool[np.ndarray, "n-1"], array: np.ndarray, starts: Int64[np.ndarray, "rows"], rule: str
+) -> str | None:
+    """Return the rule for neighbouring values and the first pair within a row that breaks it; ``broken`` is changed."""
+    broken[starts[(starts > 0) & (starts < len(array))] - 1] = False
+    if not broken.any():
+        return None
+    place = int(broken.argmax()) + 1
+    return f"{rule} within each row, got {array[place]} after {array[place - 1]} at {place}"
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """No value is below that of another array of the same length, the one named ``low``."""
+
+    low: str
+
+    def violation(self, array: np.ndarray, arrays: Mapping[str, np.ndarray], sizes: Sizes) -> str | None:
+        """See ``Rule``."""
+        below = array < arrays[self.low]
+        if not below.any():
             return None
-        place = int(places[0]) + 1
-        return f"decrease within each row, got {array[place]} after {array[place - 1]} at {place}"
+        place = int(below.argmax())
+        return f"have no value below that of {self.low}, got {array[place]} below {arrays[self.low][place]} at {place}"
 
 
 @dataclass(frozen=True)

@@ -9,31 +9,47 @@ import polars as pl
 from jaxtyping import Int32, Int64, Shaped
 
 from segue.compiled import njit
+from segue.data.ingest.values import IN_RANGE, out_of_range
+from segue.data.parquet import require_memory
+from segue.manifest import DATASET
 
 VALID, INVALID_RANGE, INVALID_ITEM = 0, 1, 2
 """Results of ``check_ranges``."""
 
 
 class StoredColumns:
-    """The columns of a Parquet file, each read on first use.
+    """The columns of a Parquet file of a data set, each read on first use.
 
     Supports the part of the polars frame API that segue needs: ``columns``, a column by name, and rows by number.
 
     Args:
         file: the Parquet file. This object can still read it after another file has replaced it.
+        folder_size: bytes of all files of the data set, which limit the memory of a column.
+        required: whether a column must have a value in each row.
 
     Attributes:
-        columns: column names.
+        schema: data types by column name.
+        height: number of rows.
 
     Raises:
         OSError: the file cannot be read.
-        polars.exceptions.PolarsError: it is not a Parquet file.
+        ValueError: a column takes more memory, or the file is damaged.
+        polars.exceptions.PolarsError: the file is damaged.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.columns = list(pl.read_parquet_schema(file))
+    def __init__(self, file: Path, folder_size: int, *, required: bool = False) -> None:
+        require_memory(file, folder_size, by_column=True)
+        self.schema = pl.Schema(pl.read_parquet_schema(file))
+        self.height: int = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(pl.len()).collect().item()
+        self._file = file
         self._content = np.memmap(file, dtype=np.uint8, mode="r")
+        self._required = required
         self._read: dict[str, pl.Series] = {}
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names."""
+        return self.schema.names()
 
     @overload
     def __getitem__(self, chosen: str) -> pl.Series: ...
@@ -42,25 +58,29 @@ class StoredColumns:
     def __getitem__(self, chosen: Int64[np.ndarray, "_"]) -> pl.DataFrame: ...
 
     def __getitem__(self, chosen: str | Int64[np.ndarray, "_"]) -> pl.Series | pl.DataFrame:
+        """Return a column, or rows.
+
+        Raises:
+            ArtifactError: a column cannot be decoded, or has other values than the footer of the file says.
+        """
         if isinstance(chosen, str):
             if chosen not in self._read:
-                self._read[chosen] = pl.read_parquet(BytesIO(self._content.data), columns=[chosen])[chosen]
+                self._read[chosen] = DATASET.attempt(self._file, lambda _: self._decode(chosen))
             return self._read[chosen]
         return pl.DataFrame([self[name].gather(chosen) for name in self.columns])
 
+    def _decode(self, name: str) -> pl.Series:
+        column = pl.read_parquet(BytesIO(self._content.data), columns=[name])[name]
+        if column.dtype != self.schema[name] or len(column) != self.height:
+            raise ValueError(f"column '{name}' has {len(column):,} values of {column.dtype}")
+        if self._required and column.null_count():
+            raise ValueError(f"column '{name}' must have a value in each row")
+        if len(rows := out_of_range(column)):
+            raise ValueError(f"column '{name}', row {rows[0]:,}: {IN_RANGE}")
+        return column
+
 
 Columns = pl.DataFrame | StoredColumns
-
-
-def count_rows(file: Path) -> int:
-    """Return the number of rows of a Parquet file, without reading them.
-
-    Raises:
-        OSError: the file cannot be read.
-        polars.exceptions.PolarsError: it is not a Parquet file.
-    """
-    rows: int = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(pl.len()).collect().item()
-    return rows
 
 
 def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64, Shaped
 
+from segue.data.array_schema import MOST
 from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, Vocabulary
 from segue.errors import ParameterError
 
@@ -38,7 +39,8 @@ class ColdItems:
             by: column names, the most general one first.
 
         Raises:
-            ParameterError: a column is missing, or the ids have another type than those of the training.
+            ParameterError: a column is missing, the ids have another type than those of the training, or a count is
+                negative.
         """
         _require_columns(vocabulary, items, by)
         old = vocabulary.table
@@ -46,6 +48,9 @@ class ColdItems:
         new = items.select(pl.col(name).cast(old.schema[name], strict=False) for name in shared)
         if new["item"].null_count() > items["item"].null_count():
             raise ParameterError(f"items: must have ids of type {old.schema['item']} as the training items, got text")
+        counts = new["support"] if "support" in new.columns else pl.Series(dtype=pl.Int64)
+        if len(odd := counts.filter(~counts.is_between(0, int(MOST)))):
+            raise ParameterError(f"items, column 'support': must be from 0 to {MOST}, got {odd[0]}")
         new = (
             new.drop_nulls("item")
             .unique("item", keep="first", maintain_order=True)

@@ -86,7 +86,7 @@ class Events:
             if name in self.frame.columns and self.frame.schema[name] not in allowed
         ]
         if problems:
-            raise LogError("\n".join(problems))
+            raise LogError(*problems)
 
     def __len__(self) -> int:
         """Number of events."""

@@ -197,9 +197,7 @@ def _check_protocol(config: RunConfig) -> None:
     given = [f"{PROTOCOL}.{name}" for name in flatten(config.set.get(PROTOCOL, {})) if name != _VALID_METRIC]
     problems = [*(["--protocol"] if config.protocol else []), *given]
     if problems:
-        raise ParameterError(
-            "\n".join(f"{name}: is fixed by the teacher in a distillation; remove it" for name in problems)
-        )
+        raise ParameterError(*(f"{name}: is fixed by the teacher in a distillation; remove it" for name in problems))
 
 
 def _data_for(teacher: Path, about: Mapping[str, Any], catalogue: Vocabulary, source: Events | Dataset) -> Dataset:

@@ -89,7 +89,7 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
             model = kind(preset=config.preset.get(name), **_parameters(kind, config))
             specs.append(ModelSpec(name, model, baseline=name not in requested))
         except InputError as error:
-            problems.append(str(error))
+            problems += error.lines
     _raise(problems)
     return specs
 
@@ -123,7 +123,7 @@ def check_specs(specs: Sequence[ModelSpec], train: Sessions) -> None:
         try:
             spec.model.check(train)
         except ParameterError as error:
-            problems.append(str(error))
+            problems += error.lines
     _raise(problems)
 
 
@@ -141,4 +141,4 @@ def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: st
 
 def _raise(problems: Sequence[str]) -> None:
     if problems:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)

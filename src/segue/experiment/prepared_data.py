@@ -51,7 +51,7 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
         if given
     ]
     if problems:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)
     data = opened.measured_by(settings)
     metric = data.protocol.valid_metric
     chosen = config.set if metric is None else merge(config.set, {PROTOCOL: {"valid_metric": metric}})

@@ -98,7 +98,7 @@ def _run_seeds(
     for note in (*config.notes, *data.notes):
         logger.info(note)
     if problems := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)
     results = []
     for seed, out in folders.items():
         if len(folders) > 1:

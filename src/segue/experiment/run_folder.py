@@ -4,7 +4,6 @@ run.json marks the folder: it lists the files and folders that the run writes, b
 the folder is ever changed, and a folder without it is left alone.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,9 +17,9 @@ from segue.errors import ArtifactError, ParameterError, StorageError
 from segue.manifest import FolderFormat
 from segue.storage import link_to, make_folder, remove, write_errors, write_text
 from segue.storage.claims import claimed
-from segue.storage.filesystem import Kind, entries, kind_of
+from segue.storage.filesystem import Kind, kind_of
 from segue.storage.markers import found_there, read_marker
-from segue.storage.scratch import is_unfinished, sweep
+from segue.storage.scratch import entries, is_unfinished, sweep
 from segue.strict_json import dumps
 
 RESULTS, REPORT, PAGE, SETTINGS = "results.json", "report.md", "report.html", "run.json"
@@ -94,7 +93,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool, kind: FolderKind =
         if found is Kind.LINK:
             raise ParameterError(f"--out: {out} is {link_to(out)}")
         if found not in (Kind.NOTHING, Kind.FOLDER):
-            raise ParameterError(f"--out: must be a folder, and {out} is a file; choose another name")
+            raise ParameterError(f"--out: {out} is {found.value} and no folder; choose another name")
         names = () if found is Kind.NOTHING else [path.name for path in out.iterdir() if not is_unfinished(path)]
     if not names:
         return
@@ -188,7 +187,7 @@ def add_names(out: Path, names: Collection[str], kind: FolderKind = RUN) -> None
     """
     listed = _listed(out, kind)
     _refuse(out, sorted(name for name in names if name not in listed and kind_of(out / name) is not Kind.NOTHING), kind)
-    _write_marker(out, json.loads((out / SETTINGS).read_text(encoding="utf-8")), listed | set(names), kind)
+    _write_marker(out, read_marker(out / SETTINGS, kind.noun) or {}, listed | set(names), kind)
 
 
 def is_run(folder: Path) -> bool:
@@ -276,10 +275,9 @@ def _foreign_in(out: Path, name: str, part: tuple[str, ...] | FolderFormat[Any] 
         yield from (f"{name}/{inner}" for inner in inside) if known else [name]
     else:
         for inner, inner_kind in entries(out / name):
-            unfinished = any(is_unfinished(Path(part)) for part in inner.split("/"))
             written = inner + "/" * (inner_kind is Kind.FOLDER)
             known = inner_kind in (Kind.FILE, Kind.FOLDER) and any(re.fullmatch(one, written) for one in part)
-            if not (known or unfinished):
+            if not known:
                 yield inner_kind.named(f"{name}/{inner}")
 
 

@@ -171,7 +171,7 @@ class Model(ModelBase):
 
     @property
     def context_columns(self) -> Sequence[str]:
-        """Columns of the log, besides item and time, that the model reads of each event."""
+        """What the model reads of each event: ``time`` and columns of the log."""
         return ()
 
     @property

@@ -64,14 +64,13 @@ class ContextModel(NeuralModel):
 
     @property
     def context_columns(self) -> Sequence[str]:
-        """Columns of the log that are features of events."""
-        return self.context.columns
+        """What is read of each event; see ``Model.context_columns``."""
+        return _read_by(self.context)
 
     @property
     def upcoming_columns(self) -> Sequence[str]:
         """What is read of the event to predict; see ``Model.upcoming_columns``."""
-        columns = self.upcoming.columns
-        return [TIME, *columns] if len(columns) < len(self.upcoming.encoders) else columns
+        return _read_by(self.upcoming)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights, and what was learnt of the features."""
@@ -98,3 +97,8 @@ class ContextModel(NeuralModel):
 
 def _of(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(start): one for name, one in arrays.items() if name.startswith(start)}
+
+
+def _read_by(context: Context) -> Sequence[str]:
+    columns = context.columns
+    return [TIME, *columns] if len(columns) < len(context.encoders) else columns

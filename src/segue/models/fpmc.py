@@ -1,6 +1,6 @@
 """FPMC: a Markov chain and a matrix factorisation in one, learnt by pairs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
-from segue.data.events import USER
+from segue.data.events import TIME, USER
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
@@ -118,6 +118,12 @@ class FPMC(SequenceModel):
     def features(self) -> tuple[str, ...]:
         """The configured features and the user."""
         return (*self.config.features, f"{USER}:category") if self.config.user else self.config.features
+
+    @property
+    def context_columns(self) -> Sequence[str]:
+        """What the model reads of each event: also its time, if the events of a basket are those of equal times."""
+        baskets = (TIME,) if self.config.basket == "equal-times" else ()
+        return tuple(dict.fromkeys((*baskets, *super().context_columns)))
 
     def build(self, n_items: int) -> FactorisedChain:
         """Return a network with fresh weights."""

@@ -1,6 +1,6 @@
 """GRU4Rec: recurrent layers trained on session-parallel mini-batches, with sampled losses or over all items."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -239,6 +239,20 @@ class GRU4Rec(NeuralModel):
         with torch.no_grad():
             output, carried = self.network.read(items, list(state.carried))
         return GRUState(output, tuple(carried))
+
+    def join(self, states: "Sequence[GRUState]") -> "GRUState":
+        """Return one state of all sessions of several states; see ``Stateful``."""
+        if len(states) == 1:
+            return states[0]
+        carried = tuple(torch.cat(parts) for parts in zip(*(state.carried for state in states), strict=True))
+        return GRUState(torch.cat([state.output for state in states]), carried)
+
+    def split(self, state: "GRUState") -> "list[GRUState]":
+        """Return a state of each session alone, in memory of its own; see ``Stateful``."""
+        if len(state.output) == 1:
+            return [state]
+        rows = zip(*(one.chunk(len(one)) for one in (state.output, *state.carried)), strict=True)
+        return [GRUState(output.clone(), tuple(one.clone() for one in carried)) for output, *carried in rows]
 
     def top_k_of_state(
         self, state: "GRUState", k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None

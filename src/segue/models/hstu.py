@@ -1,7 +1,7 @@
 """HSTU: a generative recommender's sequence encoder, attention without a softmax."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
+from segue.data.events import TIME
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.models.transformer import Heads
@@ -242,6 +243,11 @@ class HSTU(SequenceModel):
             dropout=config.dropout,
             temperature=config.temperature,
         )
+
+    @property
+    def context_columns(self) -> Sequence[str]:
+        """What the model reads of each event: always its time."""
+        return tuple(dict.fromkeys((TIME, *super().context_columns)))
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Say where the times were missing."""

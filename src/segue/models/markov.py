@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from segue.data.array_schema import Between
+from segue.data.array_schema import MOST, Between
 from segue.data.baskets import Baskets
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
@@ -65,9 +65,11 @@ class Markov(BasketModel):
     config: MarkovConfig
     array_names = (*BasketModel.array_names, "popularity", "departures")
 
-    popularity: Annotated[Float32[np.ndarray, "N+1"], Between(0)]
+    weights: Annotated[Float32[np.ndarray, "m"], Between(0, "1")]
+    """Shares of the transitions away from the last item."""
+    popularity: Annotated[Float32[np.ndarray, "N+1"], Between(0, "1")]
     """Share of the training events per item index."""
-    departures: Annotated[Float64[np.ndarray, "N+1"], Between(0)]
+    departures: Annotated[Float64[np.ndarray, "N+1"], Between(0, MOST)]
     """Weighted transitions away from each item."""
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:

@@ -56,7 +56,7 @@ class NeuralModel(DotProductModel):
     def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: object) -> None:
         super().__init__(config, preset=preset, **parameters)
         if problems := [f"{self.name}.training.{problem}" for problem in self.config_problems()]:
-            raise ParameterError("\n".join(problems))
+            raise ParameterError(*problems)
 
     def config_problems(self) -> Iterator[str]:
         """Yield the problems of the training section; each starts with the name of the parameter."""

@@ -1,7 +1,7 @@
 """Popularity: the same list for everyone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from segue.data.array_schema import MOST, Between
 from segue.data.cases import Cases
 from segue.data.events import TIME
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
@@ -37,7 +38,7 @@ class PopularityConfig(ModelConfig):
     season: Season | None = None
     """Count the events in the same hour of the day, day of the week or month as the event to predict, in UTC; none, and
     where its time is unknown, counts all."""
-    smoothing: float = Field(10.0, ge=0)
+    smoothing: float = Field(10.0, ge=0, le=1_000_000_000)
     """With season: number of events added to each season, distributed by popularity."""
 
     @field_validator("season")
@@ -78,9 +79,9 @@ class Popularity(Model):
     ranks_by_popularity = True
     array_names = ("counts", "seasonal")
 
-    counts: Float32[np.ndarray, "N+1"]
+    counts: Annotated[Float32[np.ndarray, "N+1"], Between(-int(MOST), MOST)]
     """Score per item index."""
-    seasonal: Float32[np.ndarray, "S N+1"]
+    seasonal: Annotated[Float32[np.ndarray, "S N+1"], Between(0, MOST)]
     """Score per season and item index; no row without seasons."""
 
     def array_sizes(self) -> dict[str, int]:

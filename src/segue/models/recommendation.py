@@ -128,6 +128,12 @@ class Stateful(Protocol):
     def step(self, state: State, items: Int[np.ndarray, "B"]) -> State:
         """Return the state after one more event of each session."""
 
+    def join(self, states: Sequence[State]) -> State:
+        """Return one state of all sessions of several states."""
+
+    def split(self, state: State) -> list[State]:
+        """Return a state of each session alone."""
+
     def top_k_of_state(
         self, state: State, k: int, *, allowed: Allowed | None = None, exclude: Excluded | None = None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:

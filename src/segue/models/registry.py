@@ -97,7 +97,7 @@ def usable_models() -> tuple[list[type[Model]], list[str]]:
         try:
             models.append(load_plugin(entries))
         except PluginError as error:
-            problems.append(str(error))
+            problems += error.lines
     return models, problems
 
 
@@ -124,7 +124,8 @@ def load(path: str | Path) -> Model:
         model.about = artifact.about
         return model.restore(artifact.arrays, artifact.vocabulary)
     except (ParameterError, UnknownNameError) as error:
-        raise ArtifactError(f"{path}: is not a valid {kind.name} model: {error}; train it again") from error
+        reason = ", ".join(error.lines)
+        raise ArtifactError(f"{path}: is not a valid {kind.name} model: {reason}; train it again") from error
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # Torch, on sizes that no tensor has.
         raise ArtifactError(f"{path}: is not a valid {kind.name} model ({error}); train it again") from error
 

@@ -73,17 +73,18 @@ def event_context(context: EventContext | None, *, several: bool, model: str, kn
         context: as given to ``Model.recommend``.
         several: whether it belongs to a list of sessions.
         model: name of the model, for messages.
-        known: columns that the model reads besides the time.
+        known: what the model reads of each event; the time is accepted by any model.
 
     Raises:
         ParameterError: it is not a mapping, or has a column that the model does not read.
     """
     if context is not None and not isinstance(context, Mapping):
         raise ParameterError(f"context: must be values by the name of their column, got {context!r}")
+    accepted = list(dict.fromkeys((TIME, *known)))
     for name in context or {}:
-        if name not in (TIME, *known):
+        if name not in accepted:
             raise ParameterError(
-                f"context: {model} can read {', '.join((TIME, *known))} of a session, got '{name}'; leave it out"
+                f"context: {model} can read {', '.join(accepted)} of a session, got '{name}'; leave it out"
             )
     return {name: values if several else [values] for name, values in (context or {}).items()}
 

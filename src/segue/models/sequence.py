@@ -74,7 +74,7 @@ class SequenceModel(ContextModel):
         """Check that the log has what the parameters need; see ``Model.check``."""
         super().check(train)
         if problems := list(self.data_problems(train)):
-            raise ParameterError("\n".join(problems))
+            raise ParameterError(*problems)
 
     def sizes(self, n_items: int) -> WindowSizes:
         """Return the sizes of the network for ``n_items`` items."""

@@ -81,7 +81,7 @@ class TwoStage(Model):
             try:
                 setattr(self, stage, self._build(stage))
             except InputError as error:
-                problems.append(str(error))
+                problems += error.lines
         loss = self.config.listwise.loss
         if not problems and loss is not None and not isinstance(self.ranker, SequenceModel):
             problems.append(
@@ -89,7 +89,7 @@ class TwoStage(Model):
                 "sequence encoders, such as sasrec or narm, learn an order by gradient from any list"
             )
         if problems:
-            raise ParameterError("\n".join(problems))
+            raise ParameterError(*problems)
         whole = {f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in self._stages()}
         if any(getattr(self.config, name) != values for name, values in whole.items()):
             # All parameters are kept, so that an artifact does not depend on the defaults of a later version.
@@ -132,17 +132,17 @@ class TwoStage(Model):
         try:
             return kind(config)
         except ParameterError as error:
-            raise ParameterError(self._placed(error, stage, kind.name)) from None
+            raise ParameterError(*self._placed(error, stage, kind.name)) from None
 
-    def _placed(self, error: InputError, stage: str, name: str) -> str:
-        return re.sub(rf"^{re.escape(name)}\.", f"{self.name}.{stage}_parameters.", str(error), flags=re.MULTILINE)
+    def _placed(self, error: InputError, stage: str, name: str) -> list[str]:
+        return [re.sub(rf"^{re.escape(name)}\.", f"{self.name}.{stage}_parameters.", line) for line in error.lines]
 
     def _stages(self) -> list[tuple[str, Model]]:
         return [(stage, getattr(self, stage)) for stage in _STAGES]
 
     @property
     def context_columns(self) -> Sequence[str]:
-        """Columns of the log that either model reads."""
+        """What either model reads of each event."""
         return tuple(dict.fromkeys((*self.retriever.context_columns, *self.ranker.context_columns)))
 
     @property
@@ -161,9 +161,9 @@ class TwoStage(Model):
             try:
                 model.check(train)
             except (ParameterError, EmptyDataError) as error:
-                problems.append(self._placed(error, stage, model.name))
+                problems += self._placed(error, stage, model.name)
         if problems:
-            raise ParameterError("\n".join(problems))
+            raise ParameterError(*problems)
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         for stage, model in self._stages():

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segue.data.array_files import read_cases, read_sessions, write_cases, write_sessions
+from segue.data.arrays import Columns
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
 from segue.data.sessions import Sessions
@@ -116,7 +117,7 @@ class Dataset:
         else:
             problems += metric_problems(protocol.ranking)
         if problems:
-            raise ParameterError("\n".join(problems))
+            raise ParameterError(*problems)
         if self.test.labels is not None:
             check_labels(self.test.labels, protocol.ranking.metrics)
         return replace(self, protocol=protocol, hash=protocol_hash(protocol, self.fingerprint, self.catalogue))
@@ -215,11 +216,18 @@ def _open(path: Path) -> Dataset:
         for name in ("valid", "test")
     )
     assert test is not None
+    train = read_sessions(folder, _TRAIN, vocabulary)
+    for name, cases in (("valid", valid), ("test", test)):
+        if cases is not None and (columns := _schema(cases.prefixes.columns)) != _schema(train.columns):
+            raise ArtifactError(
+                f"{folder.path / name}: must have the columns of the training sessions, {_schema(train.columns)}, got "
+                f"{columns}; {folder.format.remedy}"
+            )
     return Dataset(
         protocol=protocol,
         fingerprint=about.fingerprint,
         hash=about.hash,
-        train=read_sessions(folder, _TRAIN, vocabulary),
+        train=train,
         valid=valid,
         test=test,
         stages=tuple(about.stages),
@@ -229,6 +237,10 @@ def _open(path: Path) -> Dataset:
         items=about.items,
         catalogue=about.catalogue,
     )
+
+
+def _schema(columns: Columns | None) -> dict[str, str]:
+    return {} if columns is None else {name: str(columns.schema[name]) for name in columns.columns}
 
 
 def dataset_at(path: str | Path) -> Path | None:

@@ -115,7 +115,7 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
     problems += _basket_problems(events, protocol)
     problems += _cleaning_problems(events, protocol)
     if problems:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)
 
 
 def _basket_problems(events: Events, protocol: Protocol) -> Iterator[str]:
@@ -140,7 +140,7 @@ def check_cleaning(events: Events, protocol: Protocol) -> None:
     """
     problems = list(_cleaning_problems(events, protocol))
     if problems:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)
 
 
 def _cleaning_problems(events: Events, protocol: Protocol) -> Iterator[str]:

@@ -136,14 +136,14 @@ def _typed(value: Any) -> Any:
     return literal if isinstance(literal, str | int | float | list | tuple | dict | None) else value
 
 
-_FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+")
+_BOOL = re.compile(r"(?:yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)\Z")
 
 
 class _Loader(strict_yaml.StrictLoader):
-    """Reads 1e-3 as a number, as RecBole does; plain PyYAML reads it as text."""
+    """Reads yes and no as true and false, as RecBole does."""
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("yYnNoO"))
 
 
 def _read_files(paths: Sequence[Path]) -> dict[str, Any]:

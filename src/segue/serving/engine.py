@@ -44,6 +44,7 @@ class Query(NamedTuple):
         exclude_seen: whether items of the session must not be listed.
         allowed: mask over item indices; None allows all.
         now: seconds since 1970 of the event to predict, for models that read it.
+        session: id of the session, under which a recurrent model keeps its state; None keeps none.
     """
 
     items: Sequence[str]
@@ -54,6 +55,7 @@ class Query(NamedTuple):
     exclude_seen: bool = False
     allowed: Bool[np.ndarray, "M"] | None = None
     now: int | None = None
+    session: str | None = None
 
 
 class Ranked(NamedTuple):
@@ -84,11 +86,11 @@ def rank(served: "ServedModel", queries: Sequence[Query]) -> list[Ranked]:
     encoded = [[index.get(item, PADDING) for item in query.items] for query in queries]
     readable = [[place for place, item in enumerate(row) if vocabulary.is_known(item)] for row in encoded]
     answers: list[Ranked | None] = [None] * len(queries)
-    groups: dict[tuple[int | None, bool], list[int]] = {}
+    groups: dict[tuple[int | None, bool, bool], list[int]] = {}
     for row, (query, places) in enumerate(zip(queries, readable, strict=True)):
         if places:
-            key = None if query.allowed is None else id(query.allowed), query.times is None
-            groups.setdefault(key, []).append(row)
+            mask = None if query.allowed is None else id(query.allowed)
+            groups.setdefault((mask, query.times is None, query.session is None), []).append(row)
         else:
             answers[row] = _popular(served, query, encoded[row])
     for rows in groups.values():
@@ -104,16 +106,20 @@ def _rank_group(
     readable: Sequence[list[int]],
     rows: list[int],
 ) -> list[Ranked]:
-    """Rank the items for sessions with the same allowed items, all of them with times or none."""
+    """Rank the items for sessions with the same allowed items, all of them with times and ids, or none."""
     model, allowed = served.model, queries[rows[0]].allowed
     available = len(model.vocabulary) if allowed is None else int(allowed.sum())
-    prefixes = _prefixes(served, [(queries[row], encoded[row], readable[row]) for row in rows])
     excluded = [_excluded(served, queries[row], encoded[row]) for row in rows]
     exclude = None
     if any(excluded):
         exclude = Prefixes.from_lists([np.array(sorted(one), dtype=np.int32) for one in excluded])
     longest = min(max(queries[row].k for row in rows), len(model.vocabulary))
-    indices, scores = model.top_k(prefixes, longest, allowed=allowed, exclude=exclude)
+    if served.states is not None and queries[rows[0]].session is not None:
+        read = [(queries[row].session or "", [encoded[row][place] for place in readable[row]]) for row in rows]
+        indices, scores = served.states.top_k(read, longest, allowed=allowed, exclude=exclude)
+    else:
+        prefixes = _prefixes(served, [(queries[row], encoded[row], readable[row]) for row in rows])
+        indices, scores = model.top_k(prefixes, longest, allowed=allowed, exclude=exclude)
     answers = []
     for row, listed, values, without in zip(rows, indices.tolist(), scores.tolist(), excluded, strict=True):
         length = min(queries[row].k, longest, listed.index(PADDING) if PADDING in listed else longest)

@@ -18,7 +18,10 @@ from jaxtyping import Bool
 
 from segue.artifact import ARTIFACT
 from segue.errors import ArtifactError, ParameterError, SegueError
+from segue.memory import available_memory
+from segue.models.recommendation import Stateful
 from segue.models.registry import load
+from segue.serving.carried import CarriedStates
 from segue.serving.engine import Query, Ranked, Ranker, rank
 from segue.serving.messages import ItemAnswer, ListedItem, Refused
 from segue.serving.rules import SessionRules
@@ -69,6 +72,11 @@ class ServedModel:
     @property
     def _protocol(self) -> Mapping[str, Any]:
         return self.model.about.get("protocol") or {}
+
+    @cached_property
+    def states(self) -> CarriedStates | None:
+        """The states of a recurrent model; None for other models."""
+        return CarriedStates(self.model) if isinstance(self.model, Stateful) else None
 
     @property
     def inline(self) -> bool:
@@ -176,7 +184,7 @@ def load_model(name: str, folder: Path) -> ServedModel:
     manifest = (folder / ARTIFACT.file).read_bytes() if (folder / ARTIFACT.file).is_file() else b""
     model = load(folder)
     served = ServedModel(name, f"sha256:{hashlib.sha256(manifest).hexdigest()[:16]}", folder, model)
-    served.rules, served.excludes_seen, served.names, served.index, served.ids  # noqa: B018 (computed once, now)
+    served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
     seconds = _warm_up(served)
     logger.info("%s %s answers in %.2f ms", name, served.version, 1000 * seconds)
     return ServedModel(name, served.version, folder, model, seconds)
@@ -225,6 +233,12 @@ class ModelSet:
     def rankers(self) -> Mapping[str, Ranker]:
         """The models that are loaded, by name."""
         return self._rankers
+
+    def forget(self, session_id: str) -> None:
+        """Forget what models keep of a session."""
+        for ranker in self._rankers.values():
+            if ranker.served.states is not None:
+                ranker.served.states.forget(session_id)
 
     def refusals(self) -> list[str]:
         """Return why models were not loaded again, if they were not."""
@@ -278,17 +292,7 @@ def require_memory(folder: Path) -> None:
     """
     size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
     free = available_memory()
-    if free is not None and 3 * size > free:
+    if 3 * size > free:
         raise ArtifactError(
             f"{folder}: needs about {3 * size >> 20:,} MiB while it is loaded, and {free >> 20:,} MiB are free"
         )
-
-
-def available_memory() -> int | None:
-    """Return the memory that a process can still take, in bytes; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else int(found) * 1024

@@ -90,6 +90,7 @@ class Service:
             served.excludes_seen if request.exclude_seen is None else request.exclude_seen,
             allowed,
             now // 1000,
+            session_id if request.consent else None,
         )
         try:
             ranked = await ranker.rank(query)
@@ -232,6 +233,7 @@ class Service:
         Raises:
             Refused: it cannot be deleted now.
         """
+        self.models.forget(session_id)
         try:
             await self.store.delete(session_id)
         except StoreUnavailableError as error:

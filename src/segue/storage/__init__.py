@@ -200,14 +200,8 @@ def is_locked(path: Path) -> bool:
     Raises:
         StorageError: the lock file cannot be opened.
     """
-    lock = Lock(path)
     with write_errors(path):
-        try:
-            taken = lock.acquire(create=False)
-        except FileNotFoundError:
-            return False
-    lock.release()
-    return not taken
+        return Lock(path).is_held()
 
 
 def read_unchanged(folder: Path, read: Callable[[Path], T]) -> T:

@@ -1,6 +1,7 @@
 """Claims on folders: while a command writes a folder, a second one that would write it too is refused.
 
-The lock file is beside the folder, since the folder itself may be replaced; it says who holds it.
+The lock file is beside the folder, since the folder itself may be replaced; it says who holds it. Users who cannot
+write there lock a file in the folder. Whoever has locked one of the two looks at the other: at most one user goes on.
 """
 
 import errno
@@ -65,8 +66,8 @@ def claimed(
     try:
         with write_errors(path):
             lock = _acquired(place, replaced)
-        if lock is None:
-            raise ClaimedError(f"{option}: {_refusal(path, _lock_file(place, replaced))}; {remedy}")
+        if isinstance(lock, Path):
+            raise ClaimedError(f"{option}: {_refusal(path, lock)}; {remedy}")
         with write_errors(path):
             lock.write(_owner(command))
         if neighbour := _neighbour(path, place):
@@ -76,7 +77,7 @@ def claimed(
             _check_writable(place, replaced)
         yield
     finally:
-        if lock is not None:
+        if isinstance(lock, Lock):
             lock.release(remove=True)
         for folder in made:
             with suppress(OSError):
@@ -88,15 +89,20 @@ def absolute(path: Path) -> Path:
     return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
 
 
-def _acquired(place: Path, replaced: bool) -> Lock | None:
-    """Return the lock of a folder, held, or None if it is held elsewhere."""
+def _acquired(place: Path, replaced: bool) -> Lock | Path:
+    """Return the lock of a folder, held, or the lock file that somebody else holds."""
     end = time.monotonic() + _SECONDS
+    beside, inside = _lock_files(place)
+    mine, other = (beside, inside) if replaced or _is_writable(place.parent) or not place.is_dir() else (inside, beside)
     while True:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = Lock(_lock_file(place, replaced))
+        lock, held = Lock(mine), mine
         try:
             if lock.acquire():
-                return lock
+                if mine == other or not _is_held(other):
+                    return lock
+                lock.release(remove=True)
+                held = other
         except FileNotFoundError:  # Another command has just removed the parent, which was empty.
             if time.monotonic() > end:
                 raise
@@ -106,34 +112,42 @@ def _acquired(place: Path, replaced: bool) -> Lock | None:
             lock.path.unlink(missing_ok=True)
             return lock
         if time.monotonic() > end:
-            return None
+            return held
         time.sleep(_POLL_SECONDS)
 
 
-def _lock_file(place: Path, replaced: bool) -> Path:
-    """Return the lock file of a folder: beside it, or in it if only the folder itself can be written."""
-    parent = place.parent
-    if parent == place or (not replaced and place.is_dir() and not os.access(parent, os.W_OK | os.X_OK)):
-        return place / CLAIM
-    return parent / f"{CLAIM}-{place.name}"
+def _lock_files(place: Path) -> tuple[Path, Path]:
+    """Return the lock file beside a folder, and the one in it; the root has only the latter."""
+    inside = place / CLAIM
+    return (inside if place.parent == place else place.parent / f"{CLAIM}-{place.name}"), inside
+
+
+def _is_held(lock_file: Path) -> bool:
+    """Return whether somebody holds a lock; a file that may not even be read counts as held."""
+    try:
+        return Lock(lock_file).is_held()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _neighbour(path: Path, place: Path) -> str | None:
     """Say that a folder in this one, or the folder that this one is in, is being written, if one is."""
-    inside = [entry for entry in place.glob(f"{CLAIM}-*") if not entry.is_symlink()] if place.is_dir() else []
-    named = {file: path / file.name.removeprefix(f"{CLAIM}-") for file in inside}
-    for file, folder in {**named, _lock_file(place.parent, replaced=False): path.parent}.items():
-        lock = Lock(file)
-        with suppress(OSError):
-            if not lock.acquire(create=False):
-                return _refusal(folder, file)
-            lock.release()
-    return None
+    found = dict.fromkeys(_lock_files(place.parent), path.parent)
+    if place.is_dir():
+        found |= {file: path / file.name.removeprefix(f"{CLAIM}-") for file in place.glob(f"{CLAIM}-*")}
+        found |= {file: path / file.parent.name for file in place.glob(f"*/{CLAIM}")}
+    return next((_refusal(folder, file) for file, folder in found.items() if _is_held(file)), None)
 
 
 def _check_writable(place: Path, replaced: bool) -> None:
     exists = kind_of(place) is Kind.FOLDER
-    if exists and not os.access(place, os.W_OK | os.X_OK):
+    if exists and not _is_writable(place):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     sweep(place.parent)
     with scratch_beside(place / "a file" if exists and not replaced else place):

@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -25,18 +25,28 @@ where a permission really is missing, the renames that follow report it."""
 
 
 class Kind(Enum):
-    """What is at a path."""
+    """What is at a path, in words."""
 
     NOTHING = "nothing"
-    FILE = "file"
-    FOLDER = "folder"
-    LINK = "link"
-    OTHER = "other"
-    """A device, a pipe or a socket."""
+    FILE = "a file"
+    FOLDER = "a folder"
+    LINK = "a link"
+    PIPE = "a pipe"
+    SOCKET = "a socket"
+    DEVICE = "a device"
 
     def named(self, name: str) -> str:
-        """Return a name, with a remark if it is that of a link."""
-        return f"{name} (a link)" if self is Kind.LINK else name
+        """Return a name, with a remark if it is of no file and no folder."""
+        return name if self in (Kind.FILE, Kind.FOLDER) else f"{name} ({self.value})"
+
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.FOLDER,
+    stat.S_IFLNK: Kind.LINK,
+    stat.S_IFIFO: Kind.PIPE,
+    stat.S_IFSOCK: Kind.SOCKET,
+}
 
 
 def kind_of(path: Path) -> Kind:
@@ -51,25 +61,7 @@ def kind_of(path: Path) -> Kind:
         return Kind.NOTHING
     except ValueError as error:  # A NUL character, for example.
         raise OSError(errno.EINVAL, "the name contains characters that are not allowed", str(path)) from error
-    known = ((stat.S_ISLNK, Kind.LINK), (stat.S_ISDIR, Kind.FOLDER), (stat.S_ISREG, Kind.FILE))
-    return next((kind for test, kind in known if test(mode)), Kind.OTHER)
-
-
-def entries(folder: Path) -> Iterator[tuple[str, Kind]]:
-    """Yield everything below a folder, with ``/`` in the names; links are not followed.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
-    try:
-        found = sorted(folder.iterdir())
-    except FileNotFoundError:  # It has just been removed.
-        return
-    for path in found:
-        kind = kind_of(path)
-        yield path.name, kind
-        if kind is Kind.FOLDER:
-            yield from ((f"{path.name}/{name}", inner) for name, inner in entries(path))
+    return _KINDS.get(stat.S_IFMT(mode), Kind.DEVICE)
 
 
 def sync_file(file: Path) -> None:

@@ -58,6 +58,21 @@ class Lock:
                 if file >= 0:
                     os.close(file)
 
+    def is_held(self) -> bool:
+        """Return whether the lock is held, by whomever; nothing is created or removed.
+
+        Raises:
+            OSError: the lock file cannot be opened, or the file system has no locks.
+        """
+        try:
+            file, _ = _open(self.path, create=False)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock(file)
+        finally:
+            os.close(file)
+
     def write(self, content: bytes) -> None:
         """Replace the content of the lock file, which others can read; do nothing without the lock."""
         if self._file is None:

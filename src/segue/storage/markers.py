@@ -3,17 +3,20 @@
 A marker says what the folder is in its field ``segue``, which no other program writes, and lists what segue wrote.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from segue.strict_json import read_json
 
 _SHOWN = 5
 """Names that a message lists before it only counts the rest."""
 
 
 def read_marker(file: Path, kind: str) -> dict[str, Any] | None:
-    """Return the content of a JSON file that marks a folder as written by segue, of any version; None if it is another.
+    """Return the content of a JSON file that marks a folder as written by segue, of any version.
+
+    It is None if the file is that of another program, or damaged.
 
     Args:
         file: the file.
@@ -22,8 +25,8 @@ def read_marker(file: Path, kind: str) -> dict[str, Any] | None:
     try:
         if not file.is_file():  # A pipe would wait for its writer.
             return None
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(file)
+    except (OSError, ValueError):
         return None
     if not isinstance(content, dict) or content.get("segue") != kind or type(content.get("format")) is not int:
         return None

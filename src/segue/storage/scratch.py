@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from segue.storage.filesystem import Kind, kind_of
 from segue.storage.locks import Lock
 
 _PREFIX = ".segue-unfinished-"
@@ -34,9 +35,35 @@ OLD, NEW = "old", "new"
 def is_unfinished(path: Path) -> bool:
     """Return whether a writer has put this here while it works: its scratch folder or its lock file.
 
-    The writer may have been killed.
+    The writer may have been killed. What others named in the same way does not count.
     """
-    return _UNFINISHED.fullmatch(path.name) is not None
+    if not _UNFINISHED.fullmatch(path.name) or path.is_symlink():
+        return False
+    if path.name.startswith(CLAIM):
+        return path.is_file() and _is_lock_file(path)
+    try:
+        return (path / _LOCK).exists() or not any(path.iterdir())
+    except OSError:  # A file, or a folder that only its writer may read.
+        return path.is_dir()
+
+
+def entries(folder: Path) -> Iterator[tuple[str, Kind]]:
+    """Yield everything below a folder but what is unfinished, with ``/`` in the names; links are not followed.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    try:
+        found = sorted(folder.iterdir())
+    except FileNotFoundError:  # It has just been removed.
+        return
+    for path in found:
+        if is_unfinished(path):
+            continue
+        kind = kind_of(path)
+        yield path.name, kind
+        if kind is Kind.FOLDER:
+            yield from ((f"{path.name}/{name}", inner) for name, inner in entries(path))
 
 
 @contextmanager
@@ -67,18 +94,16 @@ def sweep(directory: Path) -> None:
     in its place.
     """
     try:
-        entries = [entry for entry in directory.iterdir() if is_unfinished(entry)]
+        found = [entry for entry in directory.iterdir() if is_unfinished(entry)]
     except OSError:  # A directory that may be written, but not read.
         return
-    for entry in entries:
-        if entry.is_symlink():
-            continue
-        if entry.name.startswith(CLAIM) and entry.is_file():
+    for entry in found:
+        if entry.name.startswith(CLAIM):
             lock = Lock(entry)
             with suppress(OSError):
-                if _is_lock_file(entry) and lock.acquire(create=False):
+                if lock.acquire(create=False):
                     lock.release(remove=True)
-        elif entry.name.startswith(_PREFIX) and entry.is_dir():
+        else:
             _remove_if_abandoned(entry)
 
 
@@ -110,9 +135,12 @@ def _remove(folder: Path) -> None:
 
 def _is_lock_file(file: Path) -> bool:
     """Return whether a file is one of ours: it is empty, or has the four lines of ``segue.storage.claims``."""
-    if file.stat().st_size > _MOST_BYTES:
-        return False
-    command, *rest = file.read_bytes().split(b"\n")
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            return False
+        command, *rest = file.read_bytes().split(b"\n")
+    except OSError:  # Another user's, or just removed.
+        return True
     return not (command or rest) or (command.startswith(b"segue") and len(rest) == 3 and rest[0].isdigit())
 
 

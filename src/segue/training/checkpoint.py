@@ -1,12 +1,15 @@
 """Training state in one file, replaced atomically: a kill at any moment leaves the old file or the new one."""
 
 import hashlib
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -16,9 +19,59 @@ from segue.storage import replacing_file
 from segue.strict_json import dumps
 from segue.threads import other_threads
 from segue.training.optimizers import Optimizer
+from segue.training.runtime import EpochRecord
 
 THREADS = "threads"
 """Name of the number of threads in the identity of a training."""
+
+Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass
+class Position:
+    """Where training stands: the next step to take.
+
+    Attributes:
+        epoch: epochs that are finished.
+        step: steps of the next epoch that are taken.
+        loss_sum: sum of their losses.
+        seconds: their time.
+        best_epoch: the epoch whose weights are kept; -1 for none.
+    """
+
+    epoch: Count = 0
+    step: Count = 0
+    loss_sum: float = 0.0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    best_epoch: Annotated[int, Field(ge=-1)] = -1
+
+
+class TrainingState(BaseModel):
+    """What a checkpoint holds besides tensors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    identity: dict[str, str]
+    """Values that tell this training from others, by name."""
+    position: Position
+    best: float | None
+    """Validation metric of the best weights; None without them."""
+    curve: list[EpochRecord]
+    """The epochs that are finished."""
+
+    def require_possible(self, epochs: int) -> None:
+        """Refuse a position that no training of so many epochs has.
+
+        Raises:
+            ValueError: the first rule that is broken.
+        """
+        position = self.position
+        if position.epoch > epochs or (position.epoch == epochs and position.step):
+            raise ValueError(f"position.epoch: must be at most {epochs}, got {position.epoch} and step {position.step}")
+        if [record.epoch for record in self.curve] != list(range(position.epoch)):
+            raise ValueError(f"curve: must have each of the {position.epoch} finished epochs")
+        if position.best_epoch >= position.epoch:
+            raise ValueError(f"position.best_epoch: must be below {position.epoch}, got {position.best_epoch}")
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -33,22 +86,56 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[st
         save_file(owned, scratch, metadata={"state": dumps(state)})
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], TrainingState]:
     """Read what ``save_checkpoint`` wrote.
 
     Raises:
         ArtifactError: the file is damaged or foreign.
     """
+    with damage(path), safe_open(str(path), framework="pt") as file:
+        metadata = file.metadata() or {}
+        # A copy is aligned as a fresh tensor is, without which a matrix product may round otherwise.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
+        return tensors, TrainingState.model_validate_json(metadata["state"])
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Turn an error in the content of a checkpoint into an ``ArtifactError``."""
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            # A copy is aligned as a fresh tensor is, without which a matrix product may round otherwise.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
-        return tensors, json.loads(metadata["state"])
+        yield
+    except ArtifactError:
+        raise
     except (OSError, SafetensorError, ValueError, KeyError) as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            reason = f"{'.'.join(map(str, first['loc'])) or 'state'}: {first['msg']}"
         raise ArtifactError(
-            f"{path}: is not a checkpoint of segue, or is damaged ({error}); delete it to start over"
+            f"{path}: is not a checkpoint of segue, or is damaged ({reason}); delete it to start over"
         ) from error
+
+
+def require_like(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], part: str) -> None:
+    """Refuse tensors that differ from the expected ones in name, dtype or shape, or are not finite.
+
+    Args:
+        tensors: the tensors by name.
+        expected: tensors of the right dtype and shape.
+        part: which part of the checkpoint they are, for messages.
+
+    Raises:
+        ValueError: the first one.
+    """
+    for name in (*expected, *tensors):
+        if name not in tensors or name not in expected:
+            raise ValueError(f"{part}.{name}: is {'unknown' if name in tensors else 'missing'}")
+        tensor, like = tensors[name], expected[name]
+        if (tensor.dtype, tensor.shape) != (like.dtype, like.shape):
+            right, found = (f"{one.dtype} {tuple(one.shape)}".removeprefix("torch.") for one in (like, tensor))
+            raise ValueError(f"{part}.{name}: must be {right}, got {found}")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{part}.{name}: must be finite")
 
 
 def require_same_training(path: Path, saved: Mapping[str, str], identity: Mapping[str, str]) -> None:
@@ -64,7 +151,9 @@ def require_same_training(path: Path, saved: Mapping[str, str], identity: Mappin
     """
     for name in {**identity, **saved}:
         before, now = saved.get(name), identity.get(name)
-        if name == THREADS and before is not None and now is not None and before != now:
+        if name == THREADS and before != now and all(re.fullmatch(r"\d{1,9}", one or "") for one in (before, now)):
+            assert before is not None
+            assert now is not None
             raise ArtifactError(
                 f"{path}: was started with {other_threads(int(before), int(now))}, or delete it to start over"
             )

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -18,8 +18,11 @@ from torch import Tensor
 from segue.errors import DivergedError
 from segue.rng import derive
 from segue.training.checkpoint import (
+    Position,
+    damage,
     load_checkpoint,
     optimizer_tensors,
+    require_like,
     require_same_training,
     restore_optimizer,
     save_checkpoint,
@@ -35,17 +38,6 @@ logger = logging.getLogger(__name__)
 
 _REPORT_STEPS = 50
 """Steps between two looks at the loss; each look waits for a GPU to catch up."""
-
-
-@dataclass
-class _Position:
-    """Where training stands: the next step to take."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    best_epoch: int = -1
 
 
 class Trainer:
@@ -87,7 +79,7 @@ class Trainer:
         self._identity = {**identity, "first weights": weights_hash(self._module)} if warm_start else dict(identity)
         self._runtime = runtime
         self._warm_start = warm_start
-        self._position = _Position()
+        self._position = Position()
         self._best_value = -math.inf
         self._best: dict[str, Tensor] = {}
         self._curve: list[EpochRecord] = []
@@ -121,8 +113,7 @@ class Trainer:
     def _run_epoch(self) -> None:
         position = self._position
         steps = self._objective.begin_epoch(position.epoch)
-        if position.step:
-            self._objective.restore_carried(self._carried)
+        self._restore_carried(steps)
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._device)
         started = time.monotonic() - position.seconds
         self._module.train()
@@ -155,7 +146,7 @@ class Trainer:
         self._optimizer.step()
         return loss.detach()
 
-    def _finite(self, loss_sum: Tensor, position: _Position) -> float:
+    def _finite(self, loss_sum: Tensor, position: Position) -> float:
         value = loss_sum.item()
         if not math.isfinite(value):
             raise DivergedError(
@@ -182,7 +173,7 @@ class Trainer:
         tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
         epoch = f"epoch {position.epoch + 1}/{self._plan.epochs}"
         logger.info("%s  loss %.4f%s  %.1f s", epoch, loss, tail, seconds)
-        self._position = _Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
+        self._position = Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
         if self._runtime.checkpoint is not None:
             self._save()
         self._runtime.end_epoch(self._curve[-1])
@@ -217,16 +208,37 @@ class Trainer:
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
-        assert self._runtime.checkpoint is not None
-        tensors, state = load_checkpoint(self._runtime.checkpoint)
-        require_same_training(self._runtime.checkpoint, state["identity"], self._identity)
-        self._position = _Position(**state["position"])
-        self._curve = [EpochRecord(**record) for record in state["curve"]]
+        path = self._runtime.checkpoint
+        assert path is not None
+        tensors, state = load_checkpoint(path)
+        require_same_training(path, state.identity, self._identity)
+        weights = self._module.state_dict()
+        parts = {
+            "module": weights,
+            "best": {} if state.best is None else weights,
+            "optimizer": optimizer_tensors(self._optimizer),
+        }
+        with damage(path):
+            state.require_possible(self._plan.epochs)
+            for name, expected in parts.items():
+                require_like(section(tensors, name), expected, name)
+        self._position = state.position
+        self._curve = state.curve
         self._module.load_state_dict(section(tensors, "module"))
         self._best = section(tensors, "best")
-        self._best_value = -math.inf if state["best"] is None else state["best"]
+        self._best_value = -math.inf if state.best is None else state.best
         restore_optimizer(self._optimizer, section(tensors, "optimizer"))
         self._carried = section(tensors, "carried")
+
+    def _restore_carried(self, steps: int) -> None:
+        """Take back what is carried from step to step, in the middle of an epoch of so many steps."""
+        step = self._position.step
+        if self._runtime.checkpoint is None or step == 0:
+            return
+        with damage(self._runtime.checkpoint):
+            if step >= steps:
+                raise ValueError(f"position.step: must be below {steps}, the steps of an epoch, got {step}")
+            self._objective.restore_carried(self._carried, step)
 
 
 def learning_rate_factor(schedule: str, warmup: float, progress: float) -> float:

@@ -17,6 +17,7 @@ from segue.nn.losses.functions import lambda_rank, list_net
 from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.nn.losses.softmax import ProductPrecision, soft_cross_entropy
 from segue.nn.sampling import NegativeSampler
+from segue.training.checkpoint import require_like
 from segue.training.config import Distillation
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import SoftLabels
@@ -43,8 +44,12 @@ class Objective(Protocol):
     def carried(self) -> Mapping[str, Tensor]:
         """Return the state that is carried from step to step in an epoch (hidden states), by name."""
 
-    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
-        """Take back what ``carried`` returned."""
+    def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
+        """Take back what ``carried`` returned after a number of steps.
+
+        Raises:
+            ValueError: it is something else.
+        """
 
 
 @runtime_checkable
@@ -230,5 +235,6 @@ class NextItemObjective:
         """Return nothing: no state goes from step to step."""
         return {}
 
-    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
-        """Do nothing."""
+    def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
+        """Refuse a state; see ``Objective.restore_carried``."""
+        require_like(carried, {}, "carried")

@@ -120,13 +120,18 @@ class RowAdagrad(torch.optim.Optimizer):
         state = self.state[parameter]
         state["sum"].addcmul_(gradient, gradient)
         step = gradient.div(state["sum"].add(group["eps"]).sqrt_()).mul_(-group["lr"])
-        if "momentum" in state:
-            step = state["momentum"].mul_(group["momentum"]).add_(step)
-        parameter.add_(step)
+        parameter.add_(state["momentum"].mul_(group["momentum"]).add_(step) if "momentum" in state else step)
 
 
 class AdamW(torch.optim.AdamW):
-    """``torch.optim.AdamW`` that reads a sparse gradient as the dense one it stands for."""
+    """``torch.optim.AdamW`` for sparse gradients, too; its state is there from the start, as checkpoints need it."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, **options: Any) -> None:
+        super().__init__(parameters, learning_rate, **options)
+        for parameter in (one for group in self.param_groups for one in group["params"]):
+            step = torch.zeros((), device=parameter.device if self.defaults["fused"] else "cpu")
+            zeros = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+            self.state[parameter] = {"step": step, **zeros}
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
@@ -167,10 +172,8 @@ class SplitOptimizer:
         """Return the states of both; the numbers of the second follow those of the first."""
         tables, others = (part.state_dict() for part in self._parts)
         shifted = {self._first_of_others + index: entries for index, entries in others["state"].items()}
-        return {
-            "state": {**tables["state"], **shifted},
-            "param_groups": [*tables["param_groups"], *others["param_groups"]],
-        }
+        groups = [*tables["param_groups"], *others["param_groups"]]
+        return {"state": {**tables["state"], **shifted}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Give both back what is theirs."""

@@ -10,6 +10,7 @@ from segue.nn.encoders.cells import State
 from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.nn.sampling import NegativeSampler
+from segue.training.checkpoint import require_like
 from segue.training.runtime import Runtime
 
 
@@ -75,6 +76,9 @@ class SessionParallelObjective:
         """Return the states of the lanes."""
         return {str(index): part for index, part in enumerate(self._state)}
 
-    def restore_carried(self, carried: Mapping[str, Tensor]) -> None:
-        """Take back what ``carried`` returned."""
-        self._state = [carried[str(index)].to(part) for index, part in enumerate(self._state)]
+    def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
+        """Take back the states of the lanes that were left; see ``Objective.restore_carried``."""
+        lanes = len(self._lanes.batch(step - 1).inputs)
+        found = {name: part.float() if part.is_floating_point() else part for name, part in carried.items()}
+        require_like(found, {str(index): part[:lanes] for index, part in enumerate(self._state)}, "carried")
+        self._state = [found[str(index)].to(part) for index, part in enumerate(self._state)]

@@ -11,8 +11,9 @@ from segue import strict_yaml
 from segue.charts import BLUE, CONFIG, GREY, INK, ORANGE, VERMILION, Spec, padded_domain, whole_ticks, write_chart
 from segue.errors import ChartError
 from segue.experiment.run_folder import REPORT
-from segue.markdown import section, table
+from segue.markdown import escaped, section, table
 from segue.parameters import typed
+from segue.printable import one_line
 from segue.storage import replacing_file, write_text
 from segue.tuning.objective import Objective
 from segue.tuning.result import TrialRecord, TuningResult
@@ -75,13 +76,13 @@ def markdown(objective: Objective, result: TuningResult) -> str:
     name = run_config.models[0]
     failed = [row for row in result.trials if row.state == "failed"]
     parts = [
-        f"# {name} tuned on {run_config.log_name}\n",
+        f"# {name} tuned on {escaped(run_config.log_name)}\n",
         f"{result.counts()}. Best: trial {result.best.number}, {result.metric} {result.best.value:.4f} on the "
         f"{len(data.valid or ()):,} validation cases. Protocol `{data.protocol.name}`, hash `{data.hash}`, seed "
         f"{run_config.seed}.\n",
         "The best of many trials looks better on the validation part than it is. The test part has not been used. For "
         "test results to report, run:\n",
-        f"```\nsegue run LOG --config {result.folder / BEST}\n```\n",
+        f"```\nsegue run LOG --config {one_line(str(result.folder / BEST))}\n```\n",
         f"## Best trials\n\nTrial 0 has the initial values of {name}.\n",
         _trials(result),
         f"\n![Value of each trial, and the best so far]({HISTORY}.svg)\n",
@@ -89,7 +90,7 @@ def markdown(objective: Objective, result: TuningResult) -> str:
         "## Search space\n",
         table(["parameter", "space"], [[f"`{one}`", str(space)] for one, space in objective.spaces.items()]),
         "",
-        *section("Failed trials", [f"trial {row.number}: {row.reason}" for row in failed]),
+        *section("Failed trials", [f"trial {row.number}: {escaped(row.reason or '')}" for row in failed]),
     ]
     return "\n".join(parts)
 

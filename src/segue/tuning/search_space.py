@@ -52,11 +52,11 @@ def search_space(
         try:
             own[parameter] = parse_space(f"--search: {name}.{parameter}", text)
         except ParameterError as error:
-            problems.append(str(error))
+            problems += error.lines
     problems += [f"--search: {name}.{one} has one value by --set; give one of them" for one in own if one in fixed]
     problems += space_problems(run_config, {parameter: one for parameter, one in own.items() if parameter not in fixed})
     if problems:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)
     declared = {} if only else {one: space for one, space in spaces_of(model.config).items() if one not in fixed}
     return _non_empty(
         name, {one: space for one, space in declared.items() if not any(space_problems(run_config, {one: space}))} | own
@@ -75,7 +75,7 @@ def applicable(
         space_problems(run_config, {name: space for name, space in spaces.items() if name in overrides}, train)
     )
     if problems:
-        raise ParameterError("\n".join(problems))
+        raise ParameterError(*problems)
     suits = {
         name: space
         for name, space in spaces.items()
@@ -102,7 +102,7 @@ def space_problems(run_config: RunConfig, spaces: Mapping[str, Space], train: Se
                 if train is not None:
                     model.check(train)
             except (InputError, EmptyDataError) as error:
-                yield f"--search: {error}"
+                yield from (f"--search: {line}" for line in error.lines)
                 break
 
 

@@ -106,7 +106,7 @@ class Problems:
             LogError: there is a problem.
         """
         if self.found:
-            raise LogError("\n".join(self.found))
+            raise LogError(*self.found)
 
 
 def _as_python(values: pl.Series) -> list[Any]:

@@ -12,6 +12,7 @@ import polars as pl
 from segue.data.ingest.columns import is_alias, quoted
 from segue.data.ingest.problems import JoinedSource, Source
 from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.parquet import column_memory
 from segue.data.readers.delimited import (
     differs_from_rest,
     is_recbole_header,
@@ -31,6 +32,7 @@ from segue.data.readers.lines import (
 from segue.data.readers.public_logs import MOVIELENS, is_diginetica, is_yoochoose, read_diginetica, read_yoochoose
 from segue.data.readers.text import POLARS_ERRORS, TextFile, read_first_bytes
 from segue.errors import LogError, UnknownNameError
+from segue.memory import available_memory
 
 PARQUET = "parquet"
 
@@ -106,7 +108,7 @@ def read_tables(path: Path, files: Sequence[Path], format_name: str | None, opti
         try:
             tables.append(read_table(file, format_name, options))
         except LogError as error:
-            problems.append(str(error))
+            problems += error.lines
     names = tables[0].frame.columns if tables else []
     problems += [
         f"{table.source.name}: must have the columns of {files[0].name} ({quoted(names)}), got "
@@ -115,7 +117,7 @@ def read_tables(path: Path, files: Sequence[Path], format_name: str | None, opti
         if set(table.frame.columns) != set(names)
     ]
     if problems:
-        raise LogError("\n".join(problems))
+        raise LogError(*problems)
     source = JoinedSource(str(path), pieces=[(table.source, table.frame.height) for table in tables])
     frame = pl.concat([table.frame.select(names) for table in tables], how="vertical_relaxed")
     notes = dict.fromkeys(note for table in tables for note in table.notes)
@@ -142,15 +144,21 @@ def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
         files: the files.
 
     Raises:
-        LogError: a file is damaged, or the files have different columns.
+        LogError: a file is damaged, the files have different columns, or take more memory than there is.
     """
     try:
-        frame = pl.read_parquet(list(files), glob=False)
+        needed, available = sum(sum(column_memory(file, by_polars=False)) for file in files), available_memory()
+        frame = pl.read_parquet(list(files), glob=False) if needed <= available else None
     except OSError as error:
         raise LogError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except POLARS_ERRORS as error:
+    except (*POLARS_ERRORS, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise LogError(f"{path}: cannot be read as Parquet ({reason}); it is damaged or not Parquet") from error
+    if frame is None:
+        raise LogError(
+            f"{path}: takes {needed >> 20:,} MiB of memory once it is decoded, and {available >> 20:,} MiB are "
+            "available; leave out columns that are not needed, or take part of the log"
+        )
     several = f", {len(files)} files in order of their names" if len(files) > 1 else ""
     return RawTable(frame, Source(str(path)), is_text=False, notes=(f"format: Parquet{several}",))
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Shaped
 
+from segue import strict_json
 from segue.data.events import ITEM, SESSION, USER
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
 from segue.data.ingest.tables import RawTable, ReadOptions
@@ -17,6 +18,9 @@ from segue.errors import LogError
 
 EVENTS = "events"
 """JSON key of the events of a session."""
+
+_KEY = r'"(?:[^"\\]|\\.)*"\s*:'
+"""A key of a JSON object, with its colon."""
 
 _RATING = ("user", "item", "rating", "time")
 
@@ -158,7 +162,7 @@ def _require(file: TextFile, numbers: Int[np.ndarray, "_"], valid: pl.Series, ru
 def _read_objects(file: TextFile) -> pl.DataFrame:
     """Read all lines; the type of a key is the one that fits all its values."""
     try:
-        return file.parse(lambda source: pl.read_ndjson(source, infer_schema_length=None))
+        frame = file.parse(lambda source: pl.read_ndjson(source, infer_schema_length=None))
     except POLARS_ERRORS as error:
         lines = enumerate(file.lines(), start=1)
         invalid = ((number, text) for number, text in lines if text.strip() and not _is_object(text))
@@ -168,8 +172,58 @@ def _read_objects(file: TextFile) -> pl.DataFrame:
                 f"{file.path}: {format_rows('line', [number for number, _ in shown], len(shown))}: must be a JSON "
                 f"object on one line, got {', '.join(repr(text[:60]) for _, text in shown)}; correct or remove it"
             ) from error
+        _refuse_repeated_in(file, range(len(non_blank(file.lines()))))
         reason = str(error).splitlines()[0]
         raise LogError(f"{file.path}: the values of a key must have one type on all lines ({reason})") from error
+    _refuse_repeated_keys(file, frame)
+    return frame
+
+
+def _refuse_repeated_keys(file: TextFile, frame: pl.DataFrame) -> None:
+    """Refuse objects with a key that occurs twice, of which polars reads the first.
+
+    Only lines with more colons than values can have one; of these only lines whose keys look alike are parsed.
+
+    Raises:
+        LogError: there is one.
+    """
+    lines = file.lines()
+    if len(lines) > len(frame):
+        lines = lines.filter(lines.str.strip_chars() != "")
+    many = lines.str.count_matches(":", literal=True) > _colons(frame)
+    rows = np.flatnonzero((many | lines.str.contains("\\", literal=True)).to_numpy())
+    if not any(dtype.is_nested() for dtype in frame.dtypes):
+        keys = lines.gather(rows).str.extract_all(_KEY).list.eval(pl.element().str.strip_chars_end(" \t:"))
+        alike = (keys.list.n_unique() < keys.list.len()) | keys.list.join("").str.contains("\\", literal=True)
+        rows = rows[alike.to_numpy()]
+    _refuse_repeated_in(file, rows.tolist())
+
+
+def _refuse_repeated_in(file: TextFile, rows: Sequence[int]) -> None:
+    """Parse lines that are not blank, and refuse the first with a key that occurs twice."""
+    if not rows:
+        return
+    lines = file.lines()
+    numbers = non_blank(lines)
+    for number in numbers[list(rows)].tolist():
+        try:
+            strict_json.loads(lines[number - 1])
+        except ValueError as error:
+            if "occurs twice" in str(error):
+                raise LogError(f"{file.path}: line {number}: {error}; remove one of the two values") from error
+
+
+def _colons(frame: pl.DataFrame) -> pl.Series:
+    """Return the colons in a line of each row: one per value that is not null, and those in texts."""
+    counts = [pl.col(name).is_not_null().cast(pl.UInt32) for name in frame.columns]
+    counts += [
+        pl.col(name).str.count_matches(":", literal=True) for name in frame.columns if frame.schema[name] == pl.String
+    ]
+    inner = getattr(frame.schema.get(EVENTS), "inner", None)
+    if isinstance(inner, pl.Struct):
+        fields = (pl.element().struct.field(field.name).is_not_null().cast(pl.UInt32) for field in inner.fields)
+        counts.append(pl.col(EVENTS).list.eval(pl.sum_horizontal(fields)).list.sum())
+    return frame.select(pl.sum_horizontal(counts)).to_series()
 
 
 def _is_object(text: str) -> bool:

@@ -70,7 +70,7 @@ def from_mapping(columns: Mapping[Any, Any]) -> RawTable:
         got = ", ".join(f"'{name}' {length:,}" for name, length in lengths.items())
         problems.append(f"the dict: columns must have the same length, got {got}")
     if problems:
-        raise LogError("\n".join(problems))
+        raise LogError(*problems)
     return RawTable(pl.DataFrame(found), Source("the dict"), is_text=False)
 
 

@@ -149,7 +149,7 @@ def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: R
             problems.append(error)
     if problems:
         with noted(dict.fromkeys(note for one in problems for note in getattr(one, "__notes__", ()))):
-            raise LogError("\n".join(map(str, problems)))
+            raise LogError(*(line for problem in problems for line in problem.lines))
     return parts
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
+from segue.data.parquet import require_memory
 from segue.data.readers.text import POLARS_ERRORS
 from segue.errors import ArtifactError
 from segue.evaluation.result import Evaluation
@@ -79,6 +80,7 @@ class CaseValues:
             ArtifactError: it is missing or damaged.
         """
         try:
+            require_memory(path, path.stat().st_size, by_column=True)
             content = BytesIO(path.read_bytes())  # As a path, run[1] would be a pattern.
             about = loads(pl.read_parquet_metadata(content)[_ABOUT])
             stored = list(pl.read_parquet_schema(content))

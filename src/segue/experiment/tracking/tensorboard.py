@@ -5,6 +5,7 @@ from torch.utils.tensorboard import SummaryWriter
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.run_folder import TENSORBOARD
 from segue.experiment.tracking.tracker import TrackedFit
+from segue.markdown import table
 from segue.parameters import flatten, typed
 from segue.storage import remove
 
@@ -18,8 +19,8 @@ class TensorBoard:
             remove(folder)
         self._writer = SummaryWriter(str(folder))
         self._last = 0
-        table = "\n".join(f"| {name} | {typed(value)} |" for name, value in flatten(fit.config).items())
-        self._writer.add_text("parameters", f"| parameter | value |\n|---|---|\n{table}")
+        rows = [[name, typed(value)] for name, value in flatten(fit.config).items()]
+        self._writer.add_text("parameters", table(["parameter", "value"], rows, numbers=False))
         self._writer.add_text("protocol", f"{fit.log}, {fit.protocol['name']}, {fit.protocol['hash']}")
 
     def epoch(self, epoch: Epoch) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segue.compiled import njit
-from segue.data.array_schema import Between, Distinct, Offsets
+from segue.data.array_schema import MOST, Between, Distinct, Offsets
 from segue.data.arrays import read_only
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
@@ -126,7 +126,7 @@ class ItemToItemModel(Model):
     """The neighbours of item j are ``neighbours[offsets[j]:offsets[j + 1]]``."""
     neighbours: Annotated[Int32[np.ndarray, "m"], Between(1, "N"), Distinct("offsets", "N")]
     """Item indices, best first in each row."""
-    weights: Float32[np.ndarray, "m"]
+    weights: Annotated[Float32[np.ndarray, "m"], Between(0, MOST)]
     """Their scores."""
 
     def weigh_sessions(self, train: Sessions) -> Float64[np.ndarray, "s"]:

@@ -88,9 +88,9 @@ class NeighbourModel(Model):
     """Events of the sessions that can be neighbours."""
     offsets: Annotated[Int64[np.ndarray, "s+1"], Offsets("n")]
     """Where each of these sessions starts."""
-    session_weights: Annotated[Float64[np.ndarray, "s"], Between(0)]
+    session_weights: Annotated[Float64[np.ndarray, "s"], Between(0, "1")]
     """Factor of the similarity to each session."""
-    idf: Annotated[Float64[np.ndarray, "N+1"], Between(0)]
+    idf: Annotated[Float64[np.ndarray, "N+1"], Between(0, "64")]
     """Inverse document frequency ``ln(sessions / events on the item)``, not below 0."""
 
     @abstractmethod

@@ -1,0 +1,84 @@
+"""Uses the folders that are named on standard input, and reports a line of JSON on each.
+
+A model recommends, a data set trains and tests models, a checkpoint is resumed.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import segue
+from segue.errors import InputError
+from segue.models.registry import load, model_class
+from segue.training.runtime import Runtime
+
+_ADDRESS_SPACE = 16 << 30
+
+
+def use(folder: Path) -> None:
+    if (folder / "task.json").exists():
+        _resume(folder)
+    elif (folder / "dataset.json").exists():
+        _train(folder)
+    else:
+        _recommend(folder)
+
+
+def _recommend(folder: Path) -> None:
+    model = load(folder)
+    ids = model.vocabulary.ids.to_list()
+    sessions = [ids[:1], ids[-3:], ids[1:2] * 3, ids]
+    for answer in model.recommend(sessions, k=min(5, len(ids))):
+        assert len(set(answer.items)) == min(5, len(ids)), answer
+        assert set(answer.items) <= set(ids), answer
+        assert np.isfinite(answer.scores).all(), answer
+
+
+def _train(folder: Path) -> None:
+    data = segue.open_dataset(folder)
+    json.dumps([data.describe(), data.statistics()])
+    if data.train.ids is not None:
+        data.train.events_of(data.train.ids[0])
+    for sessions in (data.train, data.test.prefixes):
+        for name in sessions.columns.columns if sessions.columns is not None else ():
+            sessions.columns[name].to_list()
+    segue.lint(data)
+    models = [segue.Popularity(season="hour") if data.train.times is not None else segue.Popularity()]
+    models += [segue.VSKNN(decay_days=1.0), segue.Markov(baskets=data.train.times is not None)]
+    for model in models:
+        model.fit(data.train, valid=data.valid)
+        assert all(0 <= value < np.inf for value in segue.evaluate(model, data).metrics.values())
+
+
+def _resume(folder: Path) -> None:
+    task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    data = segue.open_dataset(task["data"])
+    runtime = Runtime(device="cpu", checkpoint=folder / "state", resume=True)
+    model = model_class(task["model"])(**task["parameters"]).fit(data.train, seed=0, runtime=runtime)
+    assert all(np.isfinite(array).all() for array in model.arrays().values())
+
+
+def main() -> None:
+    """Answer each line of standard input."""
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    for line in sys.stdin:
+        before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        try:
+            use(Path(line.rstrip("\n")))
+            outcome = "loaded"
+        except InputError as error:
+            outcome = f"refused: {error}"
+        except BaseException as error:  # The report is the point.
+            outcome = f"{type(error).__name__}: {error}"
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(
+            json.dumps({"outcome": outcome, "grown_kib": grown, "seconds": time.process_time() - started}), flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
