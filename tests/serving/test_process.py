@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -89,9 +90,7 @@ class TestHTTP:
 
     def test_chunks(self, service: Process) -> None:
         head = b"POST /v1/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        body = b'd\r\n{"items": [" \r\n4\r\n104"\r\n2\r\n]}\r\n0\r\n\r\n'.replace(
-            b'd\r\n{"items": [" ', b'b\r\n{"items": ["'
-        )
+        body = b'c\r\n{"items": ["\r\n6\r\n104"]}\r\n0\r\n\r\n'
         assert exchange(service, head + b"Transfer-Encoding: chunked\r\n\r\n" + body)[0][0] == 200
 
     def test_the_client_of_a_long_body_gets_its_answer(self, service: Process) -> None:
@@ -114,7 +113,8 @@ class TestHTTP:
         "sent",
         [b"\x00\x01\x02\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"HELO x\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
          b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", b"GET / HTTP/1.1\r\na b: c\r\n\r\n",
-         b"POST / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"],
+         b"POST / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+         b"\x16\x03\x01\x02\x00\x01"],
     )  # fmt: skip
     def test_what_is_not_http(self, service: Process, sent: bytes) -> None:
         assert exchange(service, sent)[0][0] == 400
@@ -122,9 +122,7 @@ class TestHTTP:
 
     def test_headers_without_end(self, service: Process) -> None:
         with service.connect() as connection, pytest.raises(ConnectionError):
-            connection.sendall(b"GET / HTTP/1.1\r\n")
-            for row in range(100_000):
-                connection.sendall(b"x%d: %s\r\n" % (row, b"x" * 1000))
+            connection.sendall(b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 10_000_000)
         assert service.get("/health/live")[0] == 200
 
     def test_slow_and_idle_connections_keep_nobody_out(self, service: Process) -> None:
@@ -186,17 +184,18 @@ def test_connections_end_in_time(popular: Path, tmp_path: Path, monkeypatch: pyt
                 reader, writer = await asyncio.open_connection(*address)
                 start = time.monotonic()
                 writer.write(sent)
-                while not reader.at_eof() and time.monotonic() - start < 5:
-                    await asyncio.wait([asyncio.ensure_future(reader.read(1000))], timeout=0.1)
-                    if more and not reader.at_eof():
-                        writer.write(more)
+                reading = asyncio.create_task(reader.read())
+                while not reading.done() and time.monotonic() - start < 3:
+                    await asyncio.wait([reading], timeout=0.1)
+                    writer.write(more)
+                reading.cancel()
                 writer.close()
                 return time.monotonic() - start
 
             async with asyncio.timeout(30):
                 await asyncio.sleep(0.2)
                 whole = message("GET", "/health/live")
-                found = {"idle": await ends(b""), "slow": await ends(b"GET", b"x"), "whole": await ends(whole)}
+                found = {"idle": await ends(b""), "slow": await ends(b"GET /", b"x"), "whole": await ends(whole)}
             server.should_exit = True
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
@@ -206,7 +205,7 @@ def test_connections_end_in_time(popular: Path, tmp_path: Path, monkeypatch: pyt
     found = asyncio.run(work())
     assert 0.25 < found["slow"] < 2
     assert 0.5 < found["idle"] < 3
-    assert found["whole"] > 4  # Then the time between two requests counts, which is longer.
+    assert found["whole"] > 2.5  # Then the time between two requests counts, which is longer.
 
 
 class TestLife:
@@ -317,8 +316,6 @@ class TestLife:
         """Descriptors 1 and 2 are closed, so that the socket might get their numbers."""
         port = _free_port()
         words = ["-m", "segue", "serve", str(popular), "--port", str(port), "--state", str(tmp_path / "state")]
-        import subprocess
-
         closed = subprocess.Popen(["/bin/sh", "-c", f'exec "{sys.executable}" "$@" >&- 2>&-', "sh", *words])
         process = Process.__new__(Process)
         process.process, process.port, process.log = closed, port, Path(os.devnull)
@@ -375,24 +372,26 @@ class TestMistakes:
         assert len([line for line in errors if line.startswith("error: ")]) == 1, errors
         return "\n".join(errors)
 
-    def test_before_it_listens(self, popular: Path, tmp_path: Path) -> None:
+    @pytest.fixture
+    def taken(self) -> Iterator[str]:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            yield str(taken.getsockname()[1])
+
+    def test_before_it_listens(self, popular: Path, tmp_path: Path, taken: str) -> None:
         file = tmp_path / "tokens.txt"
         file.write_text("read short", encoding="utf-8")
-        taken = socket.create_server(("127.0.0.1", 0))
-        port = str(taken.getsockname()[1])
         missing = tmp_path / "nothing"
         for says, options in {
             "at least 16 ASCII characters": ["--tokens", str(file)],
-            f"cannot listen on 127.0.0.1:{port} (Address already in use)": ["--port", port],
+            f"cannot listen on 127.0.0.1:{taken} (Address already in use)": ["--port", taken],
             "must be 1 with --store sqlite": ["--workers", "2"],
             "so it needs tokens": ["--host", "0.0.0.0"],
-            "--model": ["--model", "nobody"],
+            "unknown model 'nobody'": ["--model", "nobody"],
             "cors_origin": ["--cors-origin", "https://shop.example/"],
         }.items():
-            assert says in self.ends(tmp_path, [popular], *options).replace("model of", "--model of"), says
+            assert says in self.ends(tmp_path, [popular], *options), says
             (tmp_path / "log.jsonl").unlink()
         assert "is neither a model nor a run" in self.ends(tmp_path, [missing])
-        taken.close()
 
     def test_a_damaged_model(self, popular: Path, tmp_path: Path) -> None:
         model = tmp_path / "model"

@@ -5,6 +5,7 @@ So each connection looks at how long the requests before it will take, and answe
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ _LEAST = 32
 """Requests that are taken in any case: as many as are ranked in one batch."""
 
 _MAX_HEAD = 64 * 1024
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class Admission:
@@ -99,6 +101,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._timer: asyncio.TimerHandle | None = None
+        self._in_head = self._in_message = False
         self._head = 0
         """Bytes of headers that are not complete."""
 
@@ -113,27 +116,43 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read bytes of a request, or refuse it."""
-        if self._is_idle and not self._head and self._is_refused(data):
+        if self._is_idle and not self._in_message and self._is_refused(data):
             self._unset_keepalive_if_required()
             self._set_timer(IDLE_SECONDS)
             self.admission.refuse()
             self.transport.write(self.admission.refusal)
             return
+        if not self._in_message and b"pgrade:" in data:
+            data = _without_upgrade(data)
         super().data_received(data)
-        if not self._is_idle or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if not self._head:
-            self._set_timer(HEADER_SECONDS)
-        self._head += len(data)
-        if self._head > _MAX_HEAD:
-            self.transport.write(b"HTTP/1.1 431 \r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            self.transport.close()
+        if self._in_head:
+            if not self._head:
+                self._set_timer(HEADER_SECONDS)
+            self._head += len(data)
+            if self._head > _MAX_HEAD:
+                self.transport.write(b"HTTP/1.1 431 \r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                self.transport.close()
+        elif self._is_idle and self._timer is None:  # The rest of a body that has been answered, or blank lines.
+            self._set_timer(IDLE_SECONDS)
+
+    def on_message_begin(self) -> None:
+        """Begin to read a request; see ``HttpToolsProtocol``."""
+        self._in_head = self._in_message = True
+        self._head = 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Start to answer; see ``HttpToolsProtocol``."""
-        self._head = 0
+        self._in_head = False
         self._set_timer(None)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End to read a request; see ``HttpToolsProtocol``."""
+        self._in_message = False
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer; see ``HttpToolsProtocol``."""
@@ -152,6 +171,15 @@ class Connection(HttpToolsProtocol):
         self._timer = None
         if self._is_idle:
             self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Return a request that asks for no other protocol; the parser would leave out its body.
+
+    Clients that speak HTTP/2, such as Java's, ask with their first request, and take the answer that they get.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nignored:", head) + end + rest
 
 
 def _is_whole(data: bytes) -> bool:

@@ -62,6 +62,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until a signal comes; return the exit code."""
+        for stream in (1, 2):  # Where they were closed, they are files that a worker would not have.
+            os.set_inheritable(stream, True)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._pass_on)
