@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -166,46 +167,90 @@ class TestHTTP:
         assert "secret" not in service.log.read_text(encoding="utf-8")
 
 
+@asynccontextmanager
+async def listening(model: Path, folder: Path) -> AsyncIterator[Any]:
+    """A server in this process, so that its limits can be changed; yields a function that connects to it."""
+    client = await serving({"popular": model}, memory_store(), folder)
+    protocol.Connection.admission = client.app.admission
+    config = uvicorn.Config(client.app, log_config=None, lifespan="off", http=protocol.Connection, ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        address = found.getsockname()
+        running = asyncio.create_task(_serve(server, found))
+        async with asyncio.timeout(30):
+            await asyncio.sleep(0.2)
+            yield lambda: asyncio.open_connection(*address)
+        server.should_exit = True
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        await running
+
+
 def test_connections_end_in_time(popular: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers have a time to come in, and so has the first request."""
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.3)
     monkeypatch.setattr(protocol, "IDLE_SECONDS", 0.6)
 
-    async def work() -> dict[str, float]:
-        client = await serving({"popular": popular}, memory_store(), tmp_path)
-        protocol.Connection.admission = client.app.admission
-        config = uvicorn.Config(client.app, log_config=None, lifespan="off", http=protocol.Connection, ws="none")
-        server = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            address = listening.getsockname()
-            running = asyncio.create_task(_serve(server, listening))
+    async def ends(connect: Any, sent: bytes, more: bytes = b"") -> float:
+        reader, writer = await connect()
+        start = time.monotonic()
+        writer.write(sent)
+        reading = asyncio.create_task(reader.read())
+        while not reading.done() and time.monotonic() - start < 3:
+            await asyncio.wait([reading], timeout=0.1)
+            writer.write(more)
+        reading.cancel()
+        writer.close()
+        return time.monotonic() - start
 
-            async def ends(sent: bytes, more: bytes = b"") -> float:
-                reader, writer = await asyncio.open_connection(*address)
-                start = time.monotonic()
-                writer.write(sent)
-                reading = asyncio.create_task(reader.read())
-                while not reading.done() and time.monotonic() - start < 3:
-                    await asyncio.wait([reading], timeout=0.1)
-                    writer.write(more)
-                reading.cancel()
-                writer.close()
-                return time.monotonic() - start
+    async def work() -> None:
+        async with listening(popular, tmp_path) as connect:
+            assert 0.25 < await ends(connect, b"GET /", b"x") < 2
+            assert 0.5 < await ends(connect, b"") < 3
+            # After a request, the time between two requests counts, which is longer.
+            assert await ends(connect, message("GET", "/health/live")) > 2.5
 
-            async with asyncio.timeout(30):
-                await asyncio.sleep(0.2)
-                whole = message("GET", "/health/live")
-                found = {"idle": await ends(b""), "slow": await ends(b"GET /", b"x"), "whole": await ends(whole)}
-            server.should_exit = True
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
-            await running
-            return found
+    asyncio.run(work())
 
-    found = asyncio.run(work())
-    assert 0.25 < found["slow"] < 2
-    assert 0.5 < found["idle"] < 3
-    assert found["whole"] > 2.5  # Then the time between two requests counts, which is longer.
+
+def test_overload_is_refused_before_it_is_parsed(
+    popular: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MAX_WAIT", 0.0)
+    monkeypatch.setattr(protocol, "_LEAST", 1)
+
+    async def statuses(reader: asyncio.StreamReader, count: int) -> list[int]:
+        found = []
+        for _ in range(count):
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            found.append(int(head.split()[1]))
+        return found
+
+    async def work() -> None:
+        async with listening(popular, tmp_path) as connect:
+            ask, slow = message("POST", "/v1/recommend", ASK), []
+            for _ in range(20):  # They wait for their clients, and count for nothing.
+                _, writer = await connect()
+                writer.write(ask[:-1])
+                slow.append(writer)
+            await asyncio.sleep(0.2)
+            reader, writer = await connect()
+            writer.write(ask)
+            assert await statuses(reader, 1) == [200]
+            monkeypatch.setattr(protocol, "_LEAST", 0)
+            writer.write(ask)
+            assert await statuses(reader, 1) == [503]
+            writer.write(message("GET", "/health/live"))
+            assert await statuses(reader, 1) == [200]
+            writer.write(ask[:-1])  # What came in parts has been read already.
+            await asyncio.sleep(0.1)
+            writer.write(ask[-1:])
+            assert await statuses(reader, 1) == [200]
+            for one in [*slow, writer]:
+                one.close()
+
+    asyncio.run(work())
 
 
 class TestLife:
