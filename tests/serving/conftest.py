@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from live import Answer, Client, memory_store, run, serving
 
 import segue
 from segue.models.registry import model_class
@@ -54,3 +55,28 @@ def artifact(data: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
         return found[key]
 
     return fit
+
+
+@pytest.fixture(scope="module")
+def markov(artifact: Callable[..., Path]) -> dict[str, Path]:
+    return {"markov": artifact("markov"), "popular": artifact("popularity")}
+
+
+@pytest.fixture
+def call(markov: dict[str, Path], tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that starts a service, makes some requests, and returns their answers."""
+
+    def answers(*requests: Any, before: Callable[[Client], Any] = lambda _: None, **settings: Any) -> list[Answer]:
+        async def work() -> list[Answer]:
+            client = await serving(markov, memory_store(), tmp_path, **settings)
+            before(client)
+            return [await client(*(one if isinstance(one, tuple) else ("GET", one))) for one in requests]
+
+        return run(work())
+
+    return answers
+
+
+@pytest.fixture(scope="session")
+def popular(artifact: Callable[..., Path]) -> Path:
+    return artifact("popularity")

@@ -106,3 +106,15 @@ async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
+
+
+def problem(answer: Answer, status: int, name: str) -> dict[str, Any]:
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), answer
+    found = answer.json
+    assert (found["status"], found["type"]) == (status, f"/problems/{name}")
+    assert found["request_id"] == answer.headers["x-request-id"]
+    return found
+
+
+def pointers(answer: Answer) -> dict[str, str]:
+    return {one["pointer"]: one["detail"] for one in problem(answer, 422, "invalid-request")["errors"]}
