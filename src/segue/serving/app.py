@@ -18,6 +18,7 @@ from segue.serving.routing import Call, Found, Operation, Reply, Routes, read_pa
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Telemetry
+from segue.serving.tracing import Tracing
 
 MAX_BODY = 256 * 1024
 BODY_SECONDS = 10.0
@@ -52,6 +53,7 @@ class App:
     Attributes:
         service: the service; it is set when the store is open.
         stopping: whether the process is about to end.
+        tracing: makes spans; None makes none.
     """
 
     def __init__(self, settings: ServeSettings, telemetry: Telemetry, tokens: Tokens) -> None:
@@ -59,6 +61,7 @@ class App:
         self.service: Service | None = None
         self.admission = Admission(settings.max_in_flight, telemetry)
         self.stopping = False
+        self.tracing: Tracing | None = None
         telemetry.gauge(
             "segue_requests_in_flight", "Requests that are being answered.", lambda: self.admission.answering
         )
@@ -132,6 +135,8 @@ class App:
         route = found.operation.path if found.operation is not None else "unknown"
         seconds = time.perf_counter() - start
         self.telemetry.request(route, reply.status, seconds)
+        if self.tracing is not None and call.logged:
+            self.tracing.record(scope["method"], route, reply.status, headers, seconds)
         if (self.settings.access_log and call.logged) or reply.status == 500:
             trace = headers.get(b"traceparent", b"")
             about = {

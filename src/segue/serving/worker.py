@@ -35,6 +35,7 @@ from segue.serving.stores.local import MemoryStore
 from segue.serving.stores.sqlite import SQLiteStore
 from segue.serving.supervisor import CONFIGURATION, SOCKET
 from segue.serving.telemetry import Telemetry
+from segue.serving.tracing import Tracing
 
 TOKENS = "SEGUE_TOKENS"
 """Variable with tokens, in place of a file."""
@@ -98,6 +99,7 @@ class Worker:
         self.settings, self._socket = settings, listening
         self.telemetry = Telemetry()
         self.app = App(settings, self.telemetry, tokens_of(settings))
+        self.app.tracing = Tracing.of_environment()
         self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
         self._exit_code = 0
 
@@ -143,6 +145,8 @@ class Worker:
         await serving
         if self.app.service is not None:
             await self.app.service.store.close()
+        if self.app.tracing is not None:
+            await asyncio.to_thread(self.app.tracing.close)
         return self._exit_code
 
     async def _start(self) -> None:
