@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from segue.errors import ArtifactError
 from segue.serving.sessions import Event
 from segue.storage import remove, replacing_file
 
@@ -39,6 +41,9 @@ _EXPOSURES = {
     "scores": pl.List(pl.Float64),
 }
 SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES}
+Row = tuple[str, str | None, tuple[Any, ...]]
+"""Kind, session and content of a row."""
+
 _PART = re.compile(r"(?:events|exposures)-(\d+)-(\d+)\.parquet")
 
 
@@ -113,23 +118,50 @@ class Journal:
         """Return the largest number of a row that was written; 0 if there is none."""
         return max((int(found[2]) for _, found in self._parts(kind)), default=0)
 
-    def delete_sessions(self, sessions: Iterable[str]) -> None:
-        """Remove the rows of sessions from all files.
+    def delete_sessions(self, sessions: Iterable[str]) -> int:
+        """Remove the rows of sessions from all files, and return their number.
 
         Raises:
+            ArtifactError: a file is damaged.
             StorageError: a file cannot be written.
         """
-        gone = list(sessions)
+        return self._remove_rows(pl.col("session").is_in(list(sessions)))
+
+    def delete_before(self, time: int) -> int:
+        """Remove the rows with times before a time in milliseconds since 1970, and return their number.
+
+        Raises:
+            ArtifactError: a file is damaged.
+            StorageError: a file cannot be written.
+        """
+        return self._remove_rows(pl.col("time") < pl.lit(time).cast(_TIME))
+
+    def _remove_rows(self, chosen: pl.Expr) -> int:
+        chosen, count = chosen.fill_null(value=False), 0
         with self._lock:
             for kind in SCHEMAS:
                 for file, _ in self._parts(kind):
-                    table = pl.read_parquet(file)
-                    kept = table.filter(pl.col("session").is_in(gone).not_().fill_null(value=True))
-                    if not kept.height:
-                        remove(file)
-                    elif kept.height < table.height:
-                        with replacing_file(file) as scratch:
-                            kept.write_parquet(scratch)
+                    try:
+                        found = pl.scan_parquet(file, glob=False).select(chosen.sum()).collect().item()
+                        kept = pl.read_parquet(file, glob=False).filter(chosen.not_()) if found else None
+                    except (pl.exceptions.PolarsError, OSError) as error:
+                        raise ArtifactError(f"{file}: is damaged ({error}); remove it") from error
+                    if kept is not None:
+                        count += found
+                        self._replace(file, kept)
+        return count
+
+    def _replace(self, file: Path, table: pl.DataFrame) -> None:
+        if table.height:
+            with replacing_file(file) as scratch:
+                table.write_parquet(scratch)
+        else:
+            self._remove(file)
+
+    def _remove(self, file: Path) -> None:
+        remove(file)
+        with suppress(OSError):  # It has other files.
+            file.parent.rmdir()
 
     def expire(self) -> None:
         """Remove the files of days that are no longer kept.
@@ -144,7 +176,7 @@ class Journal:
             for kind in SCHEMAS:
                 for file, _ in self._parts(kind):
                     if file.parent.name < oldest:
-                        remove(file)
+                        self._remove(file)
 
     def _parts(self, kind: str) -> list[tuple[Path, re.Match[str]]]:
         files = sorted((self.folder / kind).glob("*/*.parquet"))
