@@ -112,7 +112,7 @@ def test_a_deleted_session_leaves_no_trace_and_stays_away(make, tmp_path, clock,
     assert traces(tmp_path / "state", "secret-visitor") == []
     if kind == "redis":
         with request.getfixturevalue("server").client() as client:
-            assert b"secret-visitor" not in b"".join(client.dump(key) + key for key in client.keys())
+            assert b"secret-visitor" not in b"".join(client.dump(key) + key for key in client.scan_iter())
     assert [row["session"] for row in journal_rows(tmp_path / "state")] == ["other"] * 3
     assert len(journal_rows(tmp_path / "state", "exposures")) == 3
 
@@ -177,7 +177,7 @@ def test_a_second_process_is_told_who_uses_the_folder(make, kind) -> None:
             await other.open()
             await other.close()
             return
-        with pytest.raises(ParameterError, match="--state: .*state is being written by segue serve .process"):
+        with pytest.raises(ParameterError, match=r"--state: .*state is being written by segue serve .process"):
             await other.open()
 
     run(make, story)

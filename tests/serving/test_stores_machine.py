@@ -157,10 +157,9 @@ class Stores(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.run(self.store.close())
             self.runner.close()
-            rows = [
-                (row["session"], row["item"], round(1000 * row["time"].timestamp()), row["event_id"])
-                for row in journal_rows(self.folder)
-            ]
+            names = ("session", "item", "time", "event_id")
+            rows = [tuple(map(row.get, names)) for row in journal_rows(self.folder)]
+            rows = [(session, item, round(1000 * time.timestamp()), name) for session, item, time, name in rows]
             shutil.rmtree(self.folder)
             assert sorted(rows, key=str) == sorted(self.model.journal, key=str)
 

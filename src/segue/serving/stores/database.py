@@ -1,12 +1,17 @@
 """The SQLite file of a service: sessions, tombstones, and rows of the journal until they are in files of their own.
 
 Every thread has a connection of its own. What is deleted is overwritten, also in the write-ahead log.
+
+A commit hands the log to the system, which a kill of the process survives. Commits are not synced one by one: the disk
+may take 100 ms for it, while further events would wait in memory. Another thread syncs the log (``sync``) as often as
+the disk can; those who asked for a durable event wait for that.
 """
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +21,7 @@ from segue.errors import ArtifactError, StorageError
 from segue.serving.journal import SCHEMAS, Journal, Row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Session
+from segue.storage.filesystem import sync_file
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +30,18 @@ _APPLICATION = 0x5E60E
 _MAX_PART = 50_000
 """Rows of a file of the journal at most."""
 
+_LOG = 4 * 2**20
+"""Bytes of the write-ahead log from which on it is moved into the database."""
+
+_LONG_LOG = 32 * 2**20
+"""Bytes from which on nobody writes meanwhile."""
+
 _MAX_LOG = 256 * 2**20
-"""Bytes of the write-ahead log; it is shortened every 4 MB unless another program keeps a transaction open."""
+"""Bytes from which on nothing is written: another program keeps a transaction open."""
 
 _BUSY_SECONDS = 2.0
+_SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "wal_autocheckpoint = 0")
+_READER = "another program keeps reading the database; stop it"
 _SCHEMA = """
 CREATE TABLE sessions (id TEXT PRIMARY KEY, touched REAL NOT NULL, content BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX sessions_touched ON sessions (touched);
@@ -64,19 +78,26 @@ class Database:
 
     Args:
         file: the file; it is created if it does not exist.
+        lock: what the connections of this process share; without it, those that wait for each other would poll.
 
     Raises:
         StorageError: it cannot be used.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, lock: threading.Lock) -> None:
+        self.file, self._lock = file, lock
+        self._unclean = True
         self._log = file.with_name(f"{file.name}-wal")
         with self._usable():
             self._connection = sqlite3.connect(
                 file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+            for setting in (
+                "journal_mode = WAL",
+                "synchronous = NORMAL",
+                "secure_delete = ON",
+                "wal_autocheckpoint = 0",
+            ):
                 self._connection.execute(f"PRAGMA {setting}")
 
     def close(self) -> None:
@@ -137,8 +158,8 @@ class Database:
 
     def commit(self, batch: Batch) -> None:
         """Write a batch, or nothing of it."""
-        if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
-            self.shorten_log()
+        if self._log_size() > _MAX_LOG:
+            raise sqlite3.OperationalError(_READER)
         rows = [(kind, session, encode(content)) for kind, session, content in batch.rows]
         with self._transaction():
             run = self._connection.executemany
@@ -151,6 +172,16 @@ class Database:
             run(
                 "INSERT OR REPLACE INTO tombstones VALUES (?, ?)", [(hash_, until) for _, hash_, until in batch.deleted]
             )
+
+    def sync(self) -> None:
+        """Wait until what was committed is on the disk; keep the write-ahead log short."""
+        with suppress(FileNotFoundError):
+            sync_file(self._log)
+        size = self._log_size()
+        if size > _LONG_LOG:
+            self.shorten_log()
+        elif size > _LOG:
+            self._all("PRAGMA wal_checkpoint(PASSIVE)")  # Others write meanwhile; the next one starts at its beginning.
 
     def export(self, journal: Journal) -> None:
         """Move the rows of the journal to files; a kill in between loses and doubles none.
@@ -190,15 +221,26 @@ class Database:
         gone = self._all("SELECT session FROM deletions")
         if gone:
             journal.delete_sessions(session_id for (session_id,) in gone)
+            self._unclean = True
             with self._transaction():
                 self._connection.executemany("DELETE FROM deletions WHERE session = ?", gone)
-        self.shorten_log()
+        if self._unclean:
+            self.shorten_log()
+            self._unclean = False
 
     def shorten_log(self) -> None:
         """Move the write-ahead log into the database, so that nothing deleted is left in it."""
-        ((busy, _, _),) = self._all("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._all("PRAGMA wal_checkpoint(PASSIVE)")  # Does most of it while others write.
+        with self._lock:
+            ((busy, _, _),) = self._all("PRAGMA wal_checkpoint(TRUNCATE)")
         if busy:
-            raise sqlite3.OperationalError("another program keeps reading the database; stop it")
+            raise sqlite3.OperationalError(_READER)
+
+    def _log_size(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows at once: a query that is not read to its end would keep the log from being shortened."""
@@ -206,14 +248,15 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

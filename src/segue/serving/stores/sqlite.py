@@ -1,4 +1,4 @@
-"""Sessions in memory and in an SQLite file, which one thread writes in groups; another one writes the journal."""
+"""Sessions in memory and in an SQLite file: one thread writes to it, one syncs it, and one writes the journal."""
 
 import asyncio
 import logging
@@ -22,11 +22,11 @@ from segue.serving.stores.local import MAX_HELD, LocalStore
 logger = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 0.02
-"""Time between two commits: what a kill loses at most, besides the commit under way."""
+"""Time between two commits: what a kill of the process loses, besides the commit under way."""
 
 _RETRY_SECONDS = 0.5
-_CLOSE_SECONDS = 4.0
-"""Time that each of the two threads has to finish."""
+_CLOSE_SECONDS = 3.0
+"""Time that each of the threads has to finish."""
 
 _Waiting = list[asyncio.Future[None]]
 
@@ -84,6 +84,7 @@ class SQLiteStore(LocalStore):
         self._failure: str | None = None
         self._journal_failure: str | None = None
         self._commits: SimpleQueue[_Commit | None] = SimpleQueue()
+        self._syncs: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._table.is_pinned = lambda session_id: session_id in self._dirty or session_id in self._flying
 
@@ -94,14 +95,16 @@ class SQLiteStore(LocalStore):
         self._loop = asyncio.get_running_loop()
         self._claim_folder(self._file.parent)
         try:
-            self._reader, writer, keeper = (Database(self._file) for _ in range(3))
+            lock = threading.Lock()
+            self._reader, *others = (Database(self._file, lock) for _ in range(4))
             self._tombstones = self._reader.prepare(self._hashed, self._files)
         except SegueError:
             self._claim.close()
             raise
+        work = {"segue-store": self._write_all, "segue-sync": self._sync_all, "segue-journal": self._keep_journal}
         self._threads = [
-            threading.Thread(target=self._write_all, args=(writer,), name="segue-store", daemon=True),
-            threading.Thread(target=self._keep_journal, args=(keeper,), name="segue-journal", daemon=True),
+            threading.Thread(target=target, args=(database,), name=name, daemon=True)
+            for (name, target), database in zip(work.items(), others, strict=True)
         ]
         for thread in self._threads:
             thread.start()
@@ -116,10 +119,11 @@ class SQLiteStore(LocalStore):
         self._commits.put(None)
         await asyncio.to_thread(self._threads[0].join, _CLOSE_SECONDS)
         if self._held:
-            logger.error("the last %d events and exposures are lost: %s", self._held, self._reason())
+            logger.error("the last %d events are lost: %s", self._held, self._reason())
         self._tasks.put(_Task(export=True, waiting=[]))
         self._tasks.put(None)
-        await asyncio.to_thread(self._threads[1].join, _CLOSE_SECONDS)
+        for thread in self._threads[1:]:
+            await asyncio.to_thread(thread.join, _CLOSE_SECONDS)
         self._reader.close()
         self._claim.close()
 
@@ -133,8 +137,6 @@ class SQLiteStore(LocalStore):
         """Wait for the commit; see ``SessionStore.committed``."""
         if self._failure is not None:
             raise StoreUnavailableError(self._failure)
-        if self._since is None and self._flying_since is None and not self._deleted:
-            return
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
         await done
@@ -211,7 +213,6 @@ class SQLiteStore(LocalStore):
             logger.warning("the store can be written again")
         self._busy, self._flying, self._flying_since, self._failure = False, frozenset(), None, None
         self._held -= commit.held
-        _settle(commit.waiting, None)
 
     def _failed(self, commit: _Commit, reason: str) -> None:
         """Refuse those who wait for the commit; the writer tries again."""
@@ -243,7 +244,23 @@ class SQLiteStore(LocalStore):
                     last = self._ended.wait(_RETRY_SECONDS)
                 else:
                     self._tell(self._finished, commit)
+                    self._syncs.put(commit.waiting)
                     break
+        self._syncs.put(None)
+        database.close()
+
+    def _sync_all(self, database: Database) -> None:
+        ended = False
+        while not ended:
+            found = [self._syncs.get()]
+            found += [self._syncs.get() for _ in range(self._syncs.qsize())]  # What was committed meanwhile.
+            ended = None in found
+            reason = None
+            try:
+                database.sync()
+            except (sqlite3.Error, OSError) as error:
+                reason = str(error)
+            self._tell(_settle, [done for waiting in found if waiting is not None for done in waiting], reason)
         database.close()
 
     def _keep_journal(self, database: Database) -> None:
