@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from store_kinds import LIFETIMES, Clock, event, exposure, journal_rows, make_store, traces
@@ -90,10 +90,9 @@ def test_a_full_disk_holds_events_back_and_loses_none(tmp_path, state, monkeypat
         await append(50)
         await store.committed()
         filler = state / "filler"
-        with filler.open("wb") as stream, pytest.raises(OSError, match="No space"):
-            while True:
-                stream.write(b"0" * 4096)
-                stream.flush()
+        with suppress(OSError), filler.open("wb", buffering=0) as stream:
+            while stream.write(b"0" * 4096):
+                pass
         while store.warning is None:  # There may be room in pages that the log has already.
             await append(5)
             await asyncio.sleep(0.05)
@@ -202,26 +201,27 @@ def test_a_deletion_that_a_kill_interrupted_is_finished(state, monkeypatch) -> N
 
 
 def test_a_long_reader_cannot_make_the_log_grow_without_bound(state, monkeypatch) -> None:
-    for name, size in (("_LOG", 50_000), ("_LONG_LOG", 100_000), ("_MAX_LOG", 300_000), ("_BUSY_SECONDS", 0.05)):
+    for name, size in (("_LOG", 50_000), ("_LONG_LOG", 100_000), ("_MAX_LOG", 300_000), ("_AGAIN_SECONDS", 0)):
         monkeypatch.setattr(database, name, size)
     log = state / "sessions.sqlite-wal"
 
     async def story(store):
         async def append(rounds):
             for number in range(rounds):
-                await store.append("s", [event(number, "x" * 10_000)])
+                await store.append(f"s{number}", [event(number, "x" * 10_000)])
                 await asyncio.sleep(0.025)
 
         await append(40)
-        assert log.stat().st_size < 150_000
+        assert log.stat().st_size < 200_000
         reader = sqlite3.connect(state / "sessions.sqlite", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM sessions").fetchall()
         while store.warning is None:
             await append(5)
         assert "another program keeps reading the database" in store.warning
+        size = log.stat().st_size
         await append(20)
-        assert log.stat().st_size < 700_000
+        assert log.stat().st_size == size < 600_000
         reader.close()
         await until(lambda: store.warning is None)
         await append(5)
@@ -278,7 +278,7 @@ def test_a_damaged_file_is_refused(state) -> None:
     content = bytearray(file.read_bytes())
     content[8192:20480] = b"\xff" * 12288
     file.write_bytes(content)
-    with pytest.raises(StorageError, match="sessions.sqlite: cannot be used"):
+    with pytest.raises(StorageError, match=r"sessions.sqlite: cannot be used"):
         run(state, story)
 
 
@@ -286,7 +286,7 @@ def test_a_read_only_disk_is_refused_at_the_start(state) -> None:
     with mounted(state, "5m"):
         run(state, lambda store: store.append("s", [event(1)]))
         subprocess.run(["mount", "-o", "remount,ro", state], check=True)
-        with pytest.raises(StorageError, match="[Rr]ead-only"):
+        with pytest.raises(StorageError, match="cannot be written"):
             run(state, lambda store: asyncio.sleep(0))
 
 

@@ -10,6 +10,7 @@ the disk can; those who asked for a durable event wait for that.
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,9 +40,13 @@ _LONG_LOG = 32 * 2**20
 _MAX_LOG = 256 * 2**20
 """Bytes from which on nothing is written: another program keeps a transaction open."""
 
-_BUSY_SECONDS = 2.0
+_BUSY_SECONDS = 0.1
+"""Time that another program is waited for; the threads of this process wait for each other by a lock."""
+
+_AGAIN_SECONDS = 5.0
+"""Time between two attempts to shorten a long log."""
+
 _SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "wal_autocheckpoint = 0")
-_READER = "another program keeps reading the database; stop it"
 _SCHEMA = """
 CREATE TABLE sessions (id TEXT PRIMARY KEY, touched REAL NOT NULL, content BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX sessions_touched ON sessions (touched);
@@ -73,20 +78,27 @@ class Batch(NamedTuple):
     deleted: Sequence[tuple[str, bytes, float]] = ()
 
 
+class Locks:
+    """What the connections of a process wait for; without it they would poll, or take each other for other programs."""
+
+    def __init__(self) -> None:
+        self.write, self.checkpoint = threading.Lock(), threading.Lock()
+
+
 class Database:
     """A connection to the file.
 
     Args:
         file: the file; it is created if it does not exist.
-        lock: what the connections of this process share; without it, those that wait for each other would poll.
+        locks: what the connections of this process share.
 
     Raises:
         StorageError: it cannot be used.
     """
 
-    def __init__(self, file: Path, lock: threading.Lock) -> None:
-        self.file, self._lock = file, lock
-        self._unclean = True
+    def __init__(self, file: Path, locks: Locks) -> None:
+        self.file, self._locks = file, locks
+        self._unclean, self._again = True, 0.0
         self._log = file.with_name(f"{file.name}-wal")
         with self._usable():
             self._connection = sqlite3.connect(
@@ -159,7 +171,7 @@ class Database:
     def commit(self, batch: Batch) -> None:
         """Write a batch, or nothing of it."""
         if self._log_size() > _MAX_LOG:
-            raise sqlite3.OperationalError(_READER)
+            self.shorten_log()
         rows = [(kind, session, encode(content)) for kind, session, content in batch.rows]
         with self._transaction():
             run = self._connection.executemany
@@ -178,10 +190,11 @@ class Database:
         with suppress(FileNotFoundError):
             sync_file(self._log)
         size = self._log_size()
-        if size > _LONG_LOG:
+        if size > _LONG_LOG and time.monotonic() > self._again:
+            self._again = time.monotonic() + _AGAIN_SECONDS
             self.shorten_log()
         elif size > _LOG:
-            self._all("PRAGMA wal_checkpoint(PASSIVE)")  # Others write meanwhile; the next one starts at its beginning.
+            self._checkpoint()
 
     def export(self, journal: Journal) -> None:
         """Move the rows of the journal to files; a kill in between loses and doubles none.
@@ -230,11 +243,16 @@ class Database:
 
     def shorten_log(self) -> None:
         """Move the write-ahead log into the database, so that nothing deleted is left in it."""
-        self._all("PRAGMA wal_checkpoint(PASSIVE)")  # Does most of it while others write.
-        with self._lock:
+        self._checkpoint()
+        with self._locks.checkpoint, self._locks.write:
             ((busy, _, _),) = self._all("PRAGMA wal_checkpoint(TRUNCATE)")
         if busy:
-            raise sqlite3.OperationalError(_READER)
+            raise sqlite3.OperationalError("another program keeps reading the database; stop it")
+
+    def _checkpoint(self) -> None:
+        """Move what is in the log into the database while others write, who then start the log anew."""
+        with self._locks.checkpoint:
+            self._all("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _log_size(self) -> int:
         try:
@@ -248,7 +266,7 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._locks.write:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -16,7 +16,7 @@ from segue.serving.journal import Journal
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Session, Status
 from segue.serving.stores import Lifetimes, StoreUnavailableError
-from segue.serving.stores.database import Batch, Database, encode
+from segue.serving.stores.database import Batch, Database, Locks, encode
 from segue.serving.stores.local import MAX_HELD, LocalStore
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class SQLiteStore(LocalStore):
         self._flying: frozenset[str] = frozenset()
         self._deleted: list[tuple[str, bytes, float]] = []
         self._waiting: _Waiting = []
-        self._held = 0
+        self._new = self._held = 0
         self._since: float | None = None
         self._flying_since: float | None = None
         self._busy, self._ended = False, threading.Event()
@@ -95,8 +95,8 @@ class SQLiteStore(LocalStore):
         self._loop = asyncio.get_running_loop()
         self._claim_folder(self._file.parent)
         try:
-            lock = threading.Lock()
-            self._reader, *others = (Database(self._file, lock) for _ in range(4))
+            locks = Locks()
+            self._reader, *others = (Database(self._file, locks) for _ in range(4))
             self._tombstones = self._reader.prepare(self._hashed, self._files)
         except SegueError:
             self._claim.close()
@@ -175,6 +175,7 @@ class SQLiteStore(LocalStore):
 
     def _changed(self, session_id: str, session: Session, touched: float, count: int) -> None:
         self._dirty[session_id] = session, touched
+        self._new += count
         self._held += count
         if self._since is None:
             self._since = time.monotonic()
@@ -201,11 +202,11 @@ class SQLiteStore(LocalStore):
     def _send(self) -> None:
         """Hand what changed to the writer; sessions are encoded here, because this thread goes on changing them."""
         sessions = [(session_id, touched, encode(session)) for session_id, (session, touched) in self._dirty.items()]
-        commit = _Commit(Batch(sessions, self._rows, self._deleted), self._held, self._waiting)
+        commit = _Commit(Batch(sessions, self._rows, self._deleted), self._new, self._waiting)
         self._flying |= self._dirty.keys()
         self._flying_since, self._since = self._since, None
         self._dirty, self._deleted, self._rows, self._waiting = {}, [], [], []
-        self._busy = True
+        self._new, self._busy = 0, True
         self._commits.put(commit)
 
     def _finished(self, commit: _Commit) -> None:
