@@ -155,7 +155,8 @@ class MemoryStore(LocalStore):
     async def close(self) -> None:
         """Write the rest of the journal."""
         if self._task is not None:
-            self._task.cancel()
+            async with self._lock:  # Not while it writes.
+                self._task.cancel()
         await self._write()
         self._claim.close()
 

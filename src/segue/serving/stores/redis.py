@@ -36,6 +36,7 @@ _CHECK_SECONDS = 0.5
 _EXPOSE_SECONDS = 0.05
 _CLOSE_SECONDS = 8.0
 _MAX_EXPOSURES = 20_000
+_CHUNK = 500
 _MAX_CONNECTIONS = 1000
 _OLDEST = (6, 2)
 
@@ -83,37 +84,33 @@ class RedisStore(SessionStore):
         self._exposures: list[Exposure] = []
         self._thread = ThreadPoolExecutor(1, "segue-journal")
         self._tasks: list[asyncio.Task[None]] = []
-        self._check = asyncio.Event()
+        self._check, self._sending = asyncio.Event(), asyncio.Lock()
         self._problem: str | None = None
         self._warning: str | None = None
 
     async def open(self) -> None:
         """Wait for the server and check how it is set; see ``SessionStore.open``."""
-        end = asyncio.get_running_loop().time() + START_SECONDS
-        while True:
-            try:
-                await self._check_server()
-                break
-            except AuthenticationError as error:
-                raise ParameterError(f"--store: {self._shown} refuses the password ({error})") from error
-            except (RedisError, OSError) as error:
-                if asyncio.get_running_loop().time() > end:
-                    raise StorageError(
-                        f"--store: {self._shown} cannot be used ({error}); start it, or choose another store"
-                    ) from error
-                await asyncio.sleep(_CHECK_SECONDS)
-        self._hashed = await self._in_thread(self._journal.prepare)
+        try:
+            await self._reach_server()
+            self._hashed = await self._in_thread(self._journal.prepare)
+        except BaseException:
+            await self._end()
+            raise
         loops = (self._watch(), self._send_regularly(), self._write_regularly())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def close(self) -> None:
         """Send the last exposures, write the journal, and close."""
-        for task in self._tasks:
-            task.cancel()
+        async with self._sending:
+            for task in self._tasks:
+                task.cancel()
         with suppress(StoreUnavailableError, SegueError, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._send()
                 await self._in_thread(self._journal.write)
+        await self._end()
+
+    async def _end(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
         await self._client.aclose()
         self._journal.close()
@@ -182,6 +179,22 @@ class RedisStore(SessionStore):
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
+    async def _reach_server(self) -> None:
+        """Wait for the server, and check it."""
+        now = asyncio.get_running_loop().time
+        end = now() + START_SECONDS
+        while True:
+            try:
+                return await self._check_server()
+            except AuthenticationError as error:
+                raise ParameterError(f"--store: {self._shown} refuses the password ({error})") from error
+            except (RedisError, OSError) as error:
+                if now() > end:
+                    raise StorageError(
+                        f"--store: {self._shown} cannot be used ({error}); start it, or choose another store"
+                    ) from error
+                await asyncio.sleep(_CHECK_SECONDS)
+
     async def _check_server(self) -> None:
         """Check what the server is and how it is set.
 
@@ -239,15 +252,15 @@ class RedisStore(SessionStore):
 
     async def _send(self) -> None:
         """Send the exposures that wait; they are dropped if the server fails, since it may have them already."""
-        if not self._exposures or self._problem is not None:
-            return
-        some, self._exposures = self._exposures[:500], self._exposures[500:]
-        keys, arguments = [stream("exposures")], list[Any]()
-        for exposure in some:
-            of = self._keys(exposure.session or "")
-            keys += (of.rows, of.tombstone)
-            arguments += (exposure.session or "", _encode(exposure), self._memory)
-        await self._ask(self._expose(keys, arguments))
+        async with self._sending:
+            while self._exposures and self._problem is None:
+                some, self._exposures = self._exposures[:_CHUNK], self._exposures[_CHUNK:]
+                keys, arguments = [stream("exposures")], list[Any]()
+                for exposure in some:
+                    of = self._keys(exposure.session or "")
+                    keys += (of.rows, of.tombstone)
+                    arguments += (exposure.session or "", _encode(exposure), self._memory)
+                await self._ask(self._expose(keys, arguments))
 
     async def _write_regularly(self) -> None:
         while True:
