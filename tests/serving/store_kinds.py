@@ -62,7 +62,7 @@ def make_store(
 
 def journal_rows(folder: Path, kind: str = "events") -> list[dict[str, Any]]:
     """Return the rows of all files of a journal."""
-    files = sorted((folder / kind).glob("*/*.parquet"))
+    files = sorted((folder / kind).glob("*.parquet"))
     return [row for file in files for row in pl.read_parquet(file).iter_rows(named=True)]
 
 

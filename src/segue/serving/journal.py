@@ -1,14 +1,16 @@
 """The journal of a service: accepted events and exposures, as Parquet files that ``segue data`` and ``segue run`` read.
 
-DIR/events/2026-11-28/events-1-5000.parquet
-DIR/exposures/2026-11-28/exposures-1-5000.parquet
+DIR/events/2026-11-28-0000000000000000001-0000000000000005000.parquet
+DIR/exposures/2026-11-28-0000000000000000001-0000000000000005000.parquet
+
+A name has the day on which the file was written and the numbers of its first and last row, so the order of the names is
+that in which the events arrived.
 """
 
 import json
 import re
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES
 Row = tuple[str, str | None, tuple[Any, ...]]
 """Kind, session and content of a row."""
 
-_PART = re.compile(r"(?:events|exposures)-(\d+)-(\d+)\.parquet")
+_PART = re.compile(r"(\d{4}-\d\d-\d\d)-(\d{19})-(\d{19})\.parquet")
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -111,12 +113,12 @@ class Journal:
             return
         table = pl.DataFrame(rows, schema=SCHEMAS[kind], orient="row")
         day = datetime.now(UTC).date().isoformat()
-        with self._lock, replacing_file(self.folder / kind / day / f"{kind}-{first}-{last}.parquet") as scratch:
+        with self._lock, replacing_file(self.folder / kind / f"{day}-{first:019}-{last:019}.parquet") as scratch:
             table.write_parquet(scratch)
 
     def last_row(self, kind: str) -> int:
         """Return the largest number of a row that was written; 0 if there is none."""
-        return max((int(found[2]) for _, found in self._parts(kind)), default=0)
+        return max((int(found[3]) for _, found in self._parts(kind)), default=0)
 
     def delete_sessions(self, sessions: Iterable[str]) -> int:
         """Remove the rows of sessions from all files, and return their number.
@@ -146,22 +148,15 @@ class Journal:
                         kept = pl.read_parquet(file, glob=False).filter(chosen.not_()) if found else None
                     except (pl.exceptions.PolarsError, OSError) as error:
                         raise ArtifactError(f"{file}: is damaged ({error}); remove it") from error
-                    if kept is not None:
-                        count += found
-                        self._replace(file, kept)
+                    if kept is None:
+                        continue
+                    count += found
+                    if kept.height:
+                        with replacing_file(file) as scratch:
+                            kept.write_parquet(scratch)
+                    else:
+                        remove(file)
         return count
-
-    def _replace(self, file: Path, table: pl.DataFrame) -> None:
-        if table.height:
-            with replacing_file(file) as scratch:
-                table.write_parquet(scratch)
-        else:
-            self._remove(file)
-
-    def _remove(self, file: Path) -> None:
-        remove(file)
-        with suppress(OSError):  # It has other files.
-            file.parent.rmdir()
 
     def expire(self) -> None:
         """Remove the files of days that are no longer kept.
@@ -174,10 +169,10 @@ class Journal:
         oldest = (datetime.now(UTC) - timedelta(days=self._days)).date().isoformat()
         with self._lock:
             for kind in SCHEMAS:
-                for file, _ in self._parts(kind):
-                    if file.parent.name < oldest:
-                        self._remove(file)
+                for file, found in self._parts(kind):
+                    if found[1] < oldest:
+                        remove(file)
 
     def _parts(self, kind: str) -> list[tuple[Path, re.Match[str]]]:
-        files = sorted((self.folder / kind).glob("*/*.parquet"))
+        files = sorted((self.folder / kind).glob("*.parquet"))
         return [(file, found) for file in files if (found := _PART.fullmatch(file.name)) is not None]

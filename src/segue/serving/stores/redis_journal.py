@@ -115,7 +115,7 @@ class RedisJournal:
         if self._journal is not None:
             with self._errors(), self._alone(self._journal, _SECONDS) as alone:
                 if not alone:
-                    raise StorageError(f"{self._journal.folder}: another process is writing the journal; try again")
+                    raise _busy(self._journal)
                 self._finish_deletions(self._journal)
 
     def delete(self, session_id: str, seconds: float) -> None:
@@ -134,24 +134,31 @@ class RedisJournal:
             self._client.eval(DELETE, len(keys), *keys, session_id, int(1000 * seconds))
         self.finish_deletions()
 
-    def delete_before(self, time: int) -> int:
-        """Delete the sessions whose last event is older than a time in milliseconds; return their number.
+    def delete_before(self, time: int) -> tuple[int, int]:
+        """Delete sessions and rows of the journal that are older than a time in milliseconds.
 
-        Rows that are in no file yet are written first.
+        Returns:
+            The number of sessions whose last event was older, and of rows.
 
         Raises:
             ArtifactError: a file is damaged.
             StorageError: a file cannot be written, or the server cannot be used.
         """
+        self.prepare()
         self.write(_SECONDS)
-        count = 0
+        sessions = 0
         with self._errors():
             for events in self._client.scan_iter("segue:session:*:events", count=1000):
                 last = self._client.zrange(events, -1, -1, withscores=True)
                 if last and last[0][1] < time:
                     start = events.decode().removesuffix("events")
-                    count += self._client.delete(events, f"{start}ids", f"{start}order") > 0
-        return count
+                    sessions += self._client.delete(events, f"{start}ids", f"{start}order") > 0
+        if self._journal is None:
+            return sessions, 0
+        with self._alone(self._journal, _SECONDS) as alone:
+            if not alone:
+                raise _busy(self._journal)
+            return sessions, self._journal.delete_before(time)
 
     def _export(self, journal: Journal, kind: str, hashed: KeyedHash) -> None:
         """Move rows from the server to files; a kill in between loses and doubles none.
@@ -211,6 +218,10 @@ class RedisJournal:
             raise StorageError(
                 f"--store: {shown(self._url)} cannot be used ({error}); start it, or check it"
             ) from error
+
+
+def _busy(journal: Journal) -> StorageError:
+    return StorageError(f"{journal.folder}: another process is writing the journal; try again")
 
 
 def _row(kind: str, session: bytes, content: bytes) -> Row:
