@@ -27,7 +27,7 @@ class Server:
 
 def session_of(number: int) -> str:
     """Return the session of an event; now and then there is one of its own, which is deleted."""
-    return f"gone-{number}-" if number % 40 == 7 else f"s{number % 10}"
+    return f"gone-{number}-" if number % 120 == 7 else f"s{number % 10}"
 
 
 def nth(number: int):
@@ -38,11 +38,13 @@ def say(kind: str, number: int) -> None:
     os.write(1, f"{kind} {number} {time.monotonic()}\n".encode())
 
 
-def note_stalls() -> None:
-    """Say how long a busy machine keeps a thread waiting that wants to run."""
+def note_stalls(file: Path) -> None:
+    """Say how long a busy machine keeps a thread waiting that wants to run, or to write without a sync."""
     worst, last = 0.0, time.monotonic()
+    stream = file.open("wb", buffering=0)
     while True:
         time.sleep(0.002)
+        stream.write(b"x" * 512)
         now = time.monotonic()
         if now - last > worst:
             worst = now - last
@@ -54,7 +56,7 @@ async def main(kind: str, folder: Path, url: str, first: int) -> None:
     store = make_store(kind, folder, SteadyClock(), Server(url), seconds=0.1, lifetimes=LONG)
     await store.open()
     say("ready", first)
-    threading.Thread(target=note_stalls, daemon=True).start()
+    threading.Thread(target=note_stalls, args=(folder / "stalls",), daemon=True).start()
     others = set()
 
     async def commit(number: int) -> None:
@@ -71,8 +73,10 @@ async def main(kind: str, folder: Path, url: str, first: int) -> None:
         say("accepted", number)
         if number % 5 == 0:
             store.expose(exposure(session_of(number), f"r{number}"))
-        if number % 40 in (7, 20):
-            others.add(asyncio.create_task(delete(number) if number % 40 == 7 else commit(number)))
+        if number % 40 == 20:
+            others.add(asyncio.create_task(commit(number)))
+        elif session_of(number).startswith("gone"):
+            others.add(asyncio.create_task(delete(number)))
         number += 1
         await asyncio.sleep(max(0.0, start + (number - first) / RATE - time.monotonic()))
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from command import segue
+from command_line import segue
 from redis_server import redis_server
 from store_kinds import event, exposure, journal_rows, make_store, traces
 

@@ -9,7 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from command import segue
+from command_line import segue
 from store_kinds import Clock, make_store
 
 from segue.serving.importing import MAX_BYTES, Importer

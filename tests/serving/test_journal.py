@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from command import segue
+from command_line import segue
 from store_kinds import Clock, event, exposure, journal_rows, make_store
 
 from segue.errors import ArtifactError
@@ -82,7 +82,10 @@ def test_files_are_kept_for_some_days(tmp_path) -> None:
     assert {row["session"] for row in journal_rows(tmp_path)} == {"0", "2"}
 
 
-def test_the_files_are_a_log_that_needs_no_option(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "command", ["prepare", pytest.param("run --model popularity", marks=pytest.mark.soak)], ids=lambda one: one[:7]
+)
+def test_the_files_are_a_log_that_needs_no_option(command, tmp_path, monkeypatch) -> None:
     """``segue data`` and ``segue run`` read what a store wrote, in the order of arrival."""
     monkeypatch.chdir(tmp_path)
     draw, accepted = random.Random(0), []
@@ -109,4 +112,4 @@ def test_the_files_are_a_log_that_needs_no_option(tmp_path, monkeypatch) -> None
     shown = segue("data", "state/events")
     assert shown.code == 0
     assert "session is 'session', item is 'item', time is 'time' (dates), type is 'type'" in shown.err + shown.out
-    assert segue("run", "state/events", "--model", "popularity", "--out", "run").code == 0
+    assert segue(*command.split(), "state/events", "--out", "out").code == 0

@@ -224,11 +224,11 @@ class SQLiteStore(LocalStore):
         _settle(self._waiting, reason)
         self._waiting = []
 
-    def _journal_done(self, task: _Task, reason: str | None) -> None:
+    def _journal_done(self, waiting: _Waiting, reason: str | None) -> None:
         if reason is not None and reason != self._journal_failure:
             logger.error("the journal cannot be written: %s", reason)
         self._journal_failure = reason
-        _settle(task.waiting, reason)
+        _settle(waiting, reason)
 
     # The side of the threads.
 
@@ -265,10 +265,15 @@ class SQLiteStore(LocalStore):
         database.close()
 
     def _keep_journal(self, database: Database) -> None:
-        while (task := self._tasks.get()) is not None:
+        ended = False
+        while not ended:
+            found = [self._tasks.get()]
+            found += [self._tasks.get() for _ in range(self._tasks.qsize())]  # Sessions are deleted together.
+            ended = None in found
+            tasks = [task for task in found if task is not None]
             reason = None
             try:
-                if task.export:
+                if any(task.export for task in tasks):
                     now = self._clock()
                     database.expire(now - self.lifetimes.session - self.lifetimes.event_ids, now)
                     database.export(self._files)
@@ -276,7 +281,7 @@ class SQLiteStore(LocalStore):
                 database.finish_deletions(self._files)
             except (sqlite3.Error, OSError, SegueError) as error:
                 reason = str(error)
-            self._tell(self._journal_done, task, reason)
+            self._tell(self._journal_done, [done for task in tasks for done in task.waiting], reason)
         database.close()
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:

@@ -4,3 +4,6 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
+from command import segue
+
+__all__ = ["segue"]
