@@ -18,6 +18,7 @@ from segue.cli.streams import (
     prepare_streams,
     system_errors,
 )
+from segue.docstrings import docstring
 from segue.errors import SegueError
 from segue.printable import visible
 
@@ -69,7 +70,8 @@ def import_command(name: str) -> Any:
     function = name.replace("-", "_")
     alone = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
     module = import_module(f"segue.cli.{function}")
-    alone.command(name, cls=getattr(module, "Command", None))(getattr(module, function))
+    command = getattr(module, function)
+    alone.command(name, cls=getattr(module, "Command", None), help=docstring(command))(command)
     return get_command(alone)
 
 
