@@ -12,10 +12,12 @@ from typer.main import get_command
 from segue.cli.streams import (
     Closed,
     Interrupted,
+    check_arguments,
     discard_output,
     finish_output,
     interrupted,
     prepare_streams,
+    print_line,
     system_errors,
 )
 from segue.docstrings import docstring
@@ -99,7 +101,7 @@ def _options(
     if version:
         from segue.version import __version__
 
-        typer.echo(f"segue {__version__}")
+        print_line(f"segue {__version__}")
         raise typer.Exit
 
 
@@ -108,6 +110,7 @@ def main() -> None:
     prepare_streams()
     try:
         try:
+            check_arguments()
             app()
         finally:
             finish_output()
@@ -117,8 +120,8 @@ def main() -> None:
     except SegueError as error:
         with suppress(OSError):
             for note in getattr(error, "__notes__", ()):
-                typer.echo(f"· {visible(note)}", err=True)
-            typer.secho(f"error: {visible(str(error))}", err=True, fg="red", bold=True)
+                print_line(f"· {visible(note)}", err=True)
+            print_line(f"error: {visible(str(error))}", err=True, fg="red", bold=True)
         discard_output()
         sys.exit(2)
     except (KeyboardInterrupt, Interrupted):
