@@ -41,20 +41,9 @@ for arguments in json.loads(sys.argv[1]):
 SPLIT = ("--set", "protocol.split=ratio")
 NETWORK = ("--set", "sasrec.embedding_size=4", "--set", "sasrec.layers=1", "--set", "sasrec.training.epochs=1")
 TUNED = ("--trials", "2", "--only", "--search", "v-sknn.k=[5,6]")
+RUN = ["run", "clicks.csv", "--items", "items.csv", "--model", "markov,popularity", "--no-baselines", *SPLIT]
 SHORT = [
-    ["data", "clicks.csv"],
-    [
-        "run",
-        "clicks.csv",
-        "--items",
-        "items.csv",
-        "--model",
-        "markov,popularity",
-        "--no-baselines",
-        *SPLIT,
-        "--out",
-        "first",
-    ],
+    [*RUN, "--out", "first"],
     ["compare", "first", "--out", "compared.md"],
     ["recommend", "first/markov", "--items", "1", "--json"],
     ["data", "clicks.csv"],
