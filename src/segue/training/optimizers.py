@@ -220,7 +220,7 @@ def _prefetch(_: Any, table: Any, row: Any, column: Any) -> Any:
 
 
 # Where numba does not compile (NUMBA_DISABLE_JIT=1), there is nothing to ask for.
-prefetch: Any = (lambda *_: None) if config.DISABLE_JIT else intrinsic(_prefetch)
+prefetch: Any = (lambda *_: None) if config.DISABLE_JIT else intrinsic(_prefetch)  # type: ignore[attr-defined]
 
 
 class Rule(NamedTuple):
