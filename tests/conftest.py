@@ -26,7 +26,7 @@ _MODULES = [
 install_import_hook(_MODULES, "beartype.beartype")
 
 # The same examples in every run, and no limit on the time of one: a busy machine is no failure.
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 # ``make soak`` asks for this one.
 settings.register_profile("soak", settings.get_profile("repeatable"), max_examples=400)
 settings.load_profile("repeatable")

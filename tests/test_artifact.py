@@ -26,7 +26,7 @@ def test_what_was_written_is_read(artifact: Artifact, tmp_path: Path) -> None:
 
 
 def test_the_manifest_names_versions_and_checksums(artifact: Artifact, tmp_path: Path) -> None:
-    manifest = json.loads((artifact.write(tmp_path / "toy") / "manifest.json").read_text())
+    manifest = json.loads((artifact.write(tmp_path / "toy") / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["format"] == FORMAT
     assert {"segue", "numpy", "torch", "python"} <= manifest["libraries"].keys()
     assert set(manifest["sha256"]) == {"config.json", "items.parquet", "arrays.safetensors"}
@@ -50,15 +50,15 @@ def test_foreign_folders_and_newer_formats_are_refused(artifact: Artifact, tmp_p
         Artifact.read(tmp_path)
     folder = artifact.write(tmp_path / "toy")
     manifest = folder / "manifest.json"
-    content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**content, "format": FORMAT + 1}))
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**content, "format": FORMAT + 1}), encoding="utf-8")
     with pytest.raises(ArtifactError, match="upgrade segue"):
         Artifact.read(folder)
-    manifest.write_text("{")
+    manifest.write_text("{", encoding="utf-8")
     with pytest.raises(ArtifactError, match="cannot be read"):
         Artifact.read(folder)
     for foreign in ("[]", '{"sha256": []}', json.dumps({**content, "format": "new"})):
-        manifest.write_text(foreign)
+        manifest.write_text(foreign, encoding="utf-8")
         with pytest.raises(ArtifactError, match="is not a manifest"):
             Artifact.read(folder)
 
@@ -71,7 +71,7 @@ def test_whoever_may_read_the_folder_may_read_its_files(artifact: Artifact, tmp_
 
 def test_a_folder_that_is_no_artifact_is_never_replaced(artifact: Artifact, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").write_text("precious")
+    (tmp_path / "photos" / "a.jpg").write_text("precious", encoding="utf-8")
     with pytest.raises(ArtifactError, match="choose another folder"):
         artifact.write(tmp_path / "photos")
-    assert (tmp_path / "photos" / "a.jpg").read_text() == "precious"
+    assert (tmp_path / "photos" / "a.jpg").read_text(encoding="utf-8") == "precious"

@@ -150,7 +150,7 @@ def test_a_folder_is_replaced_or_left_as_it_was(tmp_path: Path, monkeypatch: pyt
 
 @needs_exchange
 def test_two_folders_are_exchanged_in_one_step(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "ähnlich"
+    one, other = tmp_path / "one", tmp_path / os.fsdecode("ähnlich".encode())
     one.mkdir()
     other.mkdir()
     (one / "x").touch()

@@ -118,5 +118,5 @@ def test_the_demo_runs_in_an_empty_environment(tmp_path: Path) -> None:
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
     subprocess.run([*pip, str(built_wheel(tmp_path / "dist"))], check=True)
-    demo = run(python, tmp_path, "demo", "--sessions", "2000")
+    demo = run(python, tmp_path, "demo", "--sessions", "2000", compiled=True)
     assert demo.returncode == 0, demo.stderr

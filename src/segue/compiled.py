@@ -14,6 +14,8 @@ KERNELS: list[Any] = []
 """The compiled functions of all modules imported so far."""
 
 _said: set[str] = set()
+_uncached: set[str] = set()
+"""Modules whose functions cannot be cached."""
 
 
 def njit(*, nogil: bool = False, error_model: str = "python") -> Callable[[_Function], _Function]:
@@ -35,12 +37,7 @@ def njit(*, nogil: bool = False, error_model: str = "python") -> Callable[[_Func
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
-            _say_once(
-                logging.WARNING,
-                "No folder for compiled functions can be written, so every process compiles them again. "
-                "Set NUMBA_CACHE_DIR to a folder that only you can write, or run `segue warm-up` where segue is "
-                "installed.",
-            )
+            _uncached.add(function.__module__)
             compiled = numba.njit(**options)(function)
         KERNELS.append(compiled)
         return cast(_Function, compiled)
@@ -67,10 +64,18 @@ def _say_once(level: int, message: str) -> None:
 
 
 class _FirstCompilation(event.Listener):
-    """Says that functions are being compiled; one found in the cache is no event."""
+    """Says that functions are being compiled, when it begins; one found in the cache is no event."""
 
     def on_start(self, event: Any) -> None:
-        if event.data["dispatcher"].py_func.__module__.startswith("segue."):
+        module = event.data["dispatcher"].py_func.__module__
+        if module in _uncached:
+            _say_once(
+                logging.WARNING,
+                "No folder for compiled functions can be written, so every process compiles them again. "
+                "Set NUMBA_CACHE_DIR to a folder that only you can write, or run `segue warm-up` where segue is "
+                "installed.",
+            )
+        elif module.startswith("segue."):
             _say_once(logging.INFO, "compiling numerical code, once per installation: takes some 15 seconds")
 
     def on_end(self, event: Any) -> None:

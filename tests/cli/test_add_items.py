@@ -24,11 +24,11 @@ def data():
 
 def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
     model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als", protocol="kept")
-    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n8,tie\n1,hat\n")
+    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n8,tie\n1,hat\n", encoding="utf-8")
     outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group")
     assert outcome.code == 0
     assert "2 items added: 1 scored like similar items,\n1 without similar items and ranked last" in outcome.out
-    assert json.loads((model / "manifest.json").read_text())["about"] == {"protocol": "kept"}
+    assert json.loads((model / "manifest.json").read_text(encoding="utf-8"))["about"] == {"protocol": "kept"}
     shown = segue("recommend", model, "--items", "0", "-k", 8)
     assert "Added after training: 7 (similar items), 8 (fallback)\n" in shown.out
     assert json.loads(segue("recommend", model, "--items", "0", "-k", 4, "--json").out)["cold"] == {
@@ -39,7 +39,7 @@ def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
 def test_nothing_new_is_said_and_nothing_is_written(data, tmp_path: Path) -> None:
     model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
     for content, said in (("1,hat\n", f"{model} already knows all items of"), ("", "contains no items")):
-        (tmp_path / "new.csv").write_text("item,group\n" + content)
+        (tmp_path / "new.csv").write_text("item,group\n" + content, encoding="utf-8")
         before = tree(tmp_path)
         outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group", "--to", tmp_path / "als-2")
         assert (outcome.code, said in outcome.out) == (0, True)
@@ -50,7 +50,7 @@ def test_nothing_new_is_said_and_nothing_is_written(data, tmp_path: Path) -> Non
 def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Path) -> None:
     model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
     other = ALS(embedding_size=3).fit(data.train).save(tmp_path / "other")
-    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n")
+    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n", encoding="utf-8")
     before = tree(tmp_path)
     command = ("add-items", model, tmp_path / "new.csv", "--by", "group", "--to")
     refused = segue(*command, other)
@@ -65,7 +65,7 @@ def test_another_model_is_replaced_only_if_that_is_asked_for(data, tmp_path: Pat
 def test_items_of_a_run_without_metadata_are_asked_for(tmp_path: Path) -> None:
     data = prepare(read(pl.DataFrame({"session": [0, 0, 1, 1, 2, 2] * 9, "item": [1, 2] * 27})), split="ratio")
     model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
-    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n")
+    (tmp_path / "new.csv").write_text("item,group\n7,shoe\n", encoding="utf-8")
     assert segue("add-items", model, tmp_path / "new.csv", "--by", "group").err == (
         f"error: --by: must name metadata of the items that {model} was trained on (none), got 'group'; "
         "give --items to segue run, or items= to segue.read\n"

@@ -183,9 +183,9 @@ def refused(outcome: Outcome, message: str) -> None:
 def place(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with a good log and configurations."""
     shutil.copy(log, tmp_path)
-    (tmp_path / "bad.yaml").write_text("models: [gru4rec\n")
-    (tmp_path / "list.yaml").write_text("- gru4rec\n")
-    (tmp_path / "name.yaml").write_text("modles: [gru4rec]\n")
+    (tmp_path / "bad.yaml").write_text("models: [gru4rec\n", encoding="utf-8")
+    (tmp_path / "list.yaml").write_text("- gru4rec\n", encoding="utf-8")
+    (tmp_path / "name.yaml").write_text("modles: [gru4rec]\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -259,7 +259,7 @@ def test_bad_usage(place: Path, options: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize("options", [(), ("--resume",), ("--overwrite",)])
 def test_a_folder_with_other_files_is_left_alone(place: Path, options: tuple[str, ...]) -> None:
     (place / "photos").mkdir()
-    (place / "photos" / "a.jpg").write_text("precious")
+    (place / "photos" / "a.jpg").write_text("precious", encoding="utf-8")
     before = tree(place)
     refused(
         segue("run", "shop.csv", "--out", "photos", *options),
@@ -344,7 +344,9 @@ def test_a_run_that_does_not_say_what_it_was_begun_with_is_left_alone(
     place: Path, finished: tuple[Path, Outcome], content: str | None
 ) -> None:
     shutil.copytree(finished[0], place / "out")
-    (place / "out" / "run.json").unlink() if content is None else (place / "out" / "run.json").write_text(content)
+    (place / "out" / "run.json").unlink() if content is None else (place / "out" / "run.json").write_text(
+        content, encoding="utf-8"
+    )
     before = tree(place)
     for option in ("--resume", "--overwrite"):
         outcome = segue("run", "shop.csv", "--out", "out", option)
@@ -456,7 +458,7 @@ DAMAGES = {
         "model/manifest.json: cannot be read (",
     ),
     "foreign": (
-        lambda folder: (folder / "manifest.json").write_text('{"format": "zip"}'),
+        lambda folder: (folder / "manifest.json").write_text('{"format": "zip"}', encoding="utf-8"),
         f"model/manifest.json: is not a manifest of segue, or is damaged; {AGAIN}",
     ),
     "no artifact": (

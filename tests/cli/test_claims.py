@@ -303,7 +303,7 @@ def run_threads(work: object, count: int) -> None:
 def test_what_holds_a_lock_is_told_only_if_it_can_be_printed(tmp_path: Path) -> None:
     with claimed(tmp_path / "out", "segue run", nothing):
         for content in ("segue \x1b[2J\n1\na\nb", "", "a\nb\nc", f"a\n1\nb\n{'c' * 200}", "a\n1\n\u202eb\nc"):
-            (tmp_path / ".segue-lock-out").write_text(content)
+            (tmp_path / ".segue-lock-out").write_text(content, encoding="utf-8")
             with pytest.raises(ClaimedError, match="out is being written by another process; wait until it ends"):
                 claimed(tmp_path / "out", "segue run", nothing).__enter__()
 

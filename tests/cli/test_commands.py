@@ -35,7 +35,7 @@ Finished = tuple[Path, Outcome]
 
 
 def results(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "results.json").read_text())
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
 def metrics(folder: Path) -> dict[str, dict[str, float]]:
@@ -78,7 +78,7 @@ def test_a_run_writes_results_report_and_models_and_nothing_else(finished: Finis
     labels = [row["label"] for row in results(out)["models"]]
     assert {path.name for path in out.iterdir()} == {*WRITTEN, "curves", *labels}
     assert {path.name for path in (out / "cases").iterdir()} == {f"{label}.parquet" for label in labels}
-    report = (out / "report.md").read_text()
+    report = (out / "report.md").read_text(encoding="utf-8")
     for text in (outcome.out, report):
         assert all(label in text for label in labels)
         assert results(out)["protocol"]["hash"] in text
@@ -96,7 +96,7 @@ def test_a_model_that_loses_to_a_baseline_is_said_so(finished: Finished) -> None
     verdict = next(line for line in results(out)["verdicts"] if line.startswith("gru4rec loses to the baseline"))
     assert f"! {verdict}\n" in outcome.out
     assert sum(line.startswith("! gru4rec ") for line in outcome.out.splitlines()) == 1
-    assert f"- {verdict}\n" in (out / "report.md").read_text()
+    assert f"- {verdict}\n" in (out / "report.md").read_text(encoding="utf-8")
 
 
 def test_histories_are_tested_by_leave_one_out(histories: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_histories_are_tested_by_leave_one_out(histories: Path, tmp_path: Path) 
     assert {row["label"] for row in found["models"]} == {"stan", *BASELINES}
     note = "stan: the log has no times, so the rank of a session takes the place of its age"
     assert note in outcome.out
-    assert f"- {note}\n" in (tmp_path / "out" / "report.md").read_text()
+    assert f"- {note}\n" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     answer = segue("recommend", tmp_path / "out" / "stan", "--items", "[b]näme 3[/i], [/x]", "-k", 3)
     assert answer.out.count("[b]näme ") == 3
     assert "Ignored, as it is not in the training data: '[/x]'\n" in answer.out
@@ -126,7 +126,8 @@ def test_options_may_stand_in_a_file(finished: Finished, log: Path, tmp_path: Pa
     config = tmp_path / "run.yaml"
     config.write_text(
         f"log: {log}\nmodels: [gru4rec, stan]\nseed: 9\nbaselines: false\n"
-        "set:\n  gru4rec: {hidden_size: 8, training: {epochs: 1}}\n  protocol: {split: {test_days: 2}}\n"
+        "set:\n  gru4rec: {hidden_size: 8, training: {epochs: 1}}\n  protocol: {split: {test_days: 2}}\n",
+        encoding="utf-8",
     )
     out = tmp_path / "out"
     assert segue("run", "--config", config, "--seed", 3, "--set", "protocol.split.test_days=1", "--out", out).code == 0
@@ -166,7 +167,7 @@ def test_further_models_may_be_added(finished: Finished, log: Path, tmp_path: Pa
     resumed = segue("run", log, *options)
     assert resumed.code == 0, resumed.err
     assert resumed.err.count("taken over from") == len(metrics(out)) - 1
-    assert "item-knn" in json.loads((out / "run.json").read_text())["models"]
+    assert "item-knn" in json.loads((out / "run.json").read_text(encoding="utf-8"))["models"]
 
 
 def test_resuming_nothing_starts_from_the_beginning_and_says_so(log: Path, tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_resuming_nothing_starts_from_the_beginning_and_says_so(log: Path, tmp_p
 def test_overwriting_replaces_the_run_and_keeps_other_files(finished: Finished, log: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(finished[0], out)
-    (out / "my notes.txt").write_text("precious")
+    (out / "my notes.txt").write_text("precious", encoding="utf-8")
     assert segue("run", log, "--model", "stan", "--no-baselines", "--out", out, "--overwrite").code == 0
     assert {path.name for path in out.iterdir()} == {*WRITTEN, "stan", "my notes.txt"}
     assert [path.name for path in (out / "cases").iterdir()] == ["stan.parquet"]
@@ -279,8 +280,8 @@ def test_a_broken_plugin_is_a_warning_in_the_list_and_an_error_under_its_name(
 ) -> None:
     about = tmp_path / "broken_models-1.2.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-models\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text("[segue.models]\nbest = broken_models:Best\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-models\nVersion: 1.2\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[segue.models]\nbest = broken_models:Best\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     why = (
         "model 'best' (broken_models:Best) of package broken-models 1.2: cannot be imported (ModuleNotFoundError: "

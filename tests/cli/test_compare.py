@@ -46,7 +46,7 @@ def compared(*arguments: object) -> dict[str, Any]:
 
 def test_one_run_is_a_table_of_its_models(runs: Runs) -> None:
     found = compared(runs["zero"])
-    results = json.loads((runs["zero"] / "results.json").read_text())
+    results = json.loads((runs["zero"] / "results.json").read_text(encoding="utf-8"))
     assert found["metrics"] == results["protocol"]["headline"]
     rows = {(row["metric"], row["label"]): row for row in found["rows"]}
     for model in results["models"]:
@@ -83,7 +83,7 @@ def test_runs_that_differ_by_the_seed_alone_are_one_row(runs: Runs) -> None:
     assert rows.keys() == {"markov", "bpr"}
     values = [
         next(row["metrics"]["recall@20"] for row in json.loads(text)["models"] if row["label"] == "bpr")
-        for text in ((runs[name] / "results.json").read_text() for name in ("zero", "one"))
+        for text in ((runs[name] / "results.json").read_text(encoding="utf-8") for name in ("zero", "one"))
     ]
     assert values[0] != values[1]
     assert rows["bpr"]["seeds"] == [0, 1]
@@ -125,7 +125,7 @@ def test_different_protocols_are_refused_and_it_is_said_what_differs(runs: Runs)
 
 
 def _fingerprint(run: Path) -> str:
-    return json.loads((run / "results.json").read_text())["protocol"]["fingerprint"]
+    return json.loads((run / "results.json").read_text(encoding="utf-8"))["protocol"]["fingerprint"]
 
 
 def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Runs) -> None:
@@ -137,7 +137,7 @@ def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Run
     shown = segue("compare", runs["zero"], runs["days"], "--force").out
     assert shown.startswith("! 2 protocols or logs: metrics with different hashes are not comparable\n")
     for name in ("zero", "days"):
-        mark = json.loads((runs[name] / "results.json").read_text())["protocol"]["hash"]
+        mark = json.loads((runs[name] / "results.json").read_text(encoding="utf-8"))["protocol"]["hash"]
         assert f"recall@20, protocol {mark}: " in shown
     assert "days/markov is the only model" in shown
 
@@ -145,12 +145,12 @@ def test_forced_they_are_shown_with_their_hashes_and_not_tested_across(runs: Run
 def test_a_table_may_be_written(runs: Runs, tmp_path: Path) -> None:
     outcome = segue("compare", runs["zero"], "--out", tmp_path / "table.md")
     assert outcome.out.endswith(f"Wrote {tmp_path / 'table.md'}.\n")
-    text = (tmp_path / "table.md").read_text()
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "## recall@20\n\n| model | value | 95% interval | to best | 95% interval | p | sig. |\n" in text
     assert "\n- recall@20: markov is significantly better than bpr\n" in text
     shutil.copytree(runs["zero"], tmp_path / "a|b")
     assert segue("compare", runs["zero"], tmp_path / "a|b", "--out", tmp_path / "table.md").code == 0
-    assert "\n| a\\|b/bpr | " in (tmp_path / "table.md").read_text()
+    assert "\n| a\\|b/bpr | " in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
 def test_mistakes_end_in_one_message(runs: Runs, tmp_path: Path) -> None:
@@ -222,11 +222,11 @@ def test_resuming_measures_again_what_left_no_values(runs: Runs, tmp_path: Path)
 
 
 def rows(run: Path) -> dict[str, dict[str, Any]]:
-    return {row["label"]: row for row in json.loads((run / "results.json").read_text())["models"]}
+    return {row["label"]: row for row in json.loads((run / "results.json").read_text(encoding="utf-8"))["models"]}
 
 
 def mark(run: Path) -> str:
-    return json.loads((run / "results.json").read_text())["protocol"]["hash"]
+    return json.loads((run / "results.json").read_text(encoding="utf-8"))["protocol"]["hash"]
 
 
 OTHER = ("--set", "protocol.ranking.metrics=[ndcg@5,recall@20,gini@10]", "--set", "protocol.decimals=3")
@@ -305,13 +305,13 @@ def test_by_a_metric_of_which_lower_is_better_the_lowest_is_the_best(runs: Runs,
     metrics = ("--set", "protocol.ranking.metrics=[popularity@20,gini@20]")
     outcome = segue("run", log, "--model", "markov,bpr", *BPR, *metrics, "--out", run)
     assert outcome.code == 0, outcome.err
-    found = json.loads((run / "results.json").read_text(), parse_constant=pytest.fail)
+    found = json.loads((run / "results.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     values = [row["metrics"]["popularity@20"] for row in found["models"]]
     assert values == sorted(values)
     assert found["models"][-1]["label"].startswith("popularity")
     assert "popularity@20 ↓" in outcome.out
-    assert "popularity@20 (lower is better)" in (run / "report.md").read_text()
-    assert "Down and to the left is better." in (run / "report.html").read_text()
+    assert "popularity@20 (lower is better)" in (run / "report.md").read_text(encoding="utf-8")
+    assert "Down and to the left is better." in (run / "report.html").read_text(encoding="utf-8")
     asked = compared(run, "--metric", "gini@20")["rows"]
     assert [row["value"] for row in asked] == sorted(row["metrics"]["gini@20"] for row in found["models"])
     (best, *_) = (row for row in compared(run, "--metric", "popularity@20")["rows"])
@@ -322,10 +322,10 @@ def test_by_a_metric_of_which_lower_is_better_the_lowest_is_the_best(runs: Runs,
 def test_a_value_that_is_no_number_comes_last(runs: Runs, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs["zero"], run)
-    found = json.loads((run / "results.json").read_text())
+    found = json.loads((run / "results.json").read_text(encoding="utf-8"))
     markov = next(row for row in found["models"] if row["label"] == "markov")
     markov["metrics"]["recall@20"] = None
-    (run / "results.json").write_text(json.dumps(found))
+    (run / "results.json").write_text(json.dumps(found), encoding="utf-8")
     cases = CaseValues.read(cases_file(run, "markov"))
     replace(cases, values={**cases.values, "recall@20": cases.values["recall@20"] * float("nan")}).write(
         cases_file(run, "markov")
@@ -345,10 +345,10 @@ def test_several_seeds_are_run_and_compared(runs: Runs, tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.err
     found = compared(out / "seed-0", out / "seed-1")
     for seed, name in enumerate(("zero", "one")):
-        written = json.loads((out / f"seed-{seed}" / "results.json").read_text())
+        written = json.loads((out / f"seed-{seed}" / "results.json").read_text(encoding="utf-8"))
         (before,) = (
             row["metrics"]
-            for row in json.loads((runs[name] / "results.json").read_text())["models"]
+            for row in json.loads((runs[name] / "results.json").read_text(encoding="utf-8"))["models"]
             if row["label"] == "bpr"
         )
         assert written["models"][0]["metrics"] == before
@@ -372,7 +372,7 @@ def test_seeds_that_cannot_be_are_refused(runs: Runs, tmp_path: Path) -> None:
 
 
 def test_the_page_tells_of_every_option_and_of_every_way_to_take_the_test_apart() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "comparing.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "comparing.md").read_text(encoding="utf-8")
     options = set(re.findall(r"--[a-z]+", segue("compare", "--help").out)) - {"--help"}
     assert len(options) == 4
     assert [option for option in options if f"`{option}" not in page] == []

@@ -14,9 +14,11 @@ def test_a_student_learns_from_an_artifact(finished: tuple[Path, Outcome], log: 
         "distill", teacher, log, "--student", "sasrec", *SMALL, "--set", "distillation.weight=0.7", "--out", out
     )
     assert outcome.code == 0, outcome.err
-    rows = {row["label"]: row for row in json.loads((out / "results.json").read_text())["models"]}
+    rows = {row["label"]: row for row in json.loads((out / "results.json").read_text(encoding="utf-8"))["models"]}
     assert rows.keys() == {"teacher", "sasrec-taught", "sasrec-alone"}
-    before = {row["label"]: row for row in json.loads((finished[0] / "results.json").read_text())["models"]}
+    before = {
+        row["label"]: row for row in json.loads((finished[0] / "results.json").read_text(encoding="utf-8"))["models"]
+    }
     assert rows["teacher"]["metrics"] == before["stan"]["metrics"]
     assert "of the teacher's recall@20" in outcome.out
     assert segue("recommend", out / "sasrec-taught", "--items", "1001").code == 0

@@ -94,7 +94,9 @@ def test_the_plane_is_compared_with_random_vectors(artifact: Path, here: Path) -
 
 
 def test_metadata_can_come_from_a_table(artifact: Path, here: Path) -> None:
-    (here / "items.csv").write_text("item,brand\n" + "".join(f"{row},b{row % 2}\n" for row in range(60)))
+    (here / "items.csv").write_text(
+        "item,brand\n" + "".join(f"{row},b{row % 2}\n" for row in range(60)), encoding="utf-8"
+    )
     outcome = segue("plot", artifact, "--items", "items.csv", "--color", "brand", "--json")
     assert json.loads(outcome.out)["purity"]["categories"] == 2
 
@@ -143,7 +145,7 @@ def test_mistakes_are_told_and_nothing_is_written(name: str, artifact: Path, her
 
 
 def test_a_place_that_cannot_be_written_to_is_told(artifact: Path, here: Path) -> None:
-    (here / "file").write_text("")
+    (here / "file").write_text("", encoding="utf-8")
     outcome = segue("plot", artifact, "--out", "file/a.png")
     assert (outcome.code, "file/a.png: cannot be written" in outcome.err) == (2, True)
 

@@ -29,7 +29,7 @@ def without_timings(value: Any) -> Any:
 
 
 def results(folder: Path) -> Any:
-    return without_timings(json.loads((folder / "results.json").read_text()))
+    return without_timings(json.loads((folder / "results.json").read_text(encoding="utf-8")))
 
 
 def learnt(folder: Path) -> dict[str, bytes]:
@@ -81,7 +81,7 @@ def test_a_run_on_it_gives_the_results_of_the_log(
     outcome = segue("run", prepared[0], "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
     assert_same_run(tmp_path / "run", finished[0])
-    begun = [json.loads((run / "run.json").read_text()) for run in (tmp_path / "run", finished[0])]
+    begun = [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in (tmp_path / "run", finished[0])]
     assert begun[0] == begun[1]
 
 
@@ -164,7 +164,9 @@ def test_a_search_gives_the_results_of_the_log(log: Path, prepared: tuple[Path, 
         outcome = segue("tune", source, "--model", "gru4rec", *SMALL, *SEARCH, "--out", tmp_path / out)
         assert outcome.code == 0, outcome.err
     for name in ("best.yaml", "run.json"):
-        assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+        assert (tmp_path / "a" / name).read_text(encoding="utf-8") == (tmp_path / "b" / name).read_text(
+            encoding="utf-8"
+        )
     one, other = (pl.read_csv(tmp_path / out / "trials.csv").drop("seconds") for out in "ab")
     assert one.equals(other)
     outcome = segue("run", prepared[0], "--config", tmp_path / "b" / "best.yaml", "--out", tmp_path / "run")
@@ -227,7 +229,7 @@ def test_mistakes_are_named(
     folder = prepared[0]
     before = tree(folder)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "a.txt").write_text("precious")
+    (tmp_path / "other" / "a.txt").write_text("precious", encoding="utf-8")
     model = finished[0] / "stan"
     shop(200, 7).frame.write_csv(tmp_path / "else.csv")
     assert segue("prepare", tmp_path / "else.csv", "--out", tmp_path / "else").code == 0

@@ -26,9 +26,9 @@ colour: green
 def config(tmp_path: Path) -> Path:
     """A configuration beside the log that it names."""
     (tmp_path / "small").mkdir()
-    (tmp_path / "small" / "small.inter").write_text(RECORDED["log"])
+    (tmp_path / "small" / "small.inter").write_text(RECORDED["log"], encoding="utf-8")
     file = tmp_path / "config.yaml"
-    file.write_text(CONFIG.format(folder=tmp_path))
+    file.write_text(CONFIG.format(folder=tmp_path), encoding="utf-8")
     return file
 
 
@@ -38,7 +38,7 @@ def test_a_configuration_runs_as_it_is(config: Path, tmp_path: Path) -> None:
     said = outcome.out + outcome.err
     assert "RecBole's eval_batch_size (100): no effect" in said
     assert "RecBole's colour (green): no counterpart" in said
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     assert list(results["models"][0]["metrics"]) == ["ndcg@5", "recall@5"]
     assert (results["log"], results["seed"], results["protocol"]["name"]) == ("small", 2020, "recbole")
     assert any("colour (green)" in note for note in results["notes"])
@@ -47,13 +47,13 @@ def test_a_configuration_runs_as_it_is(config: Path, tmp_path: Path) -> None:
 
 def test_options_and_further_files_go_on_top(config: Path, tmp_path: Path) -> None:
     second = tmp_path / "second.yaml"
-    second.write_text("metrics: Hit\nseed: 5\n")
+    second.write_text("metrics: Hit\nseed: 5\n", encoding="utf-8")
     outcome = segue(
         *("run", config.parent / "small" / "small.inter", "--recbole", f"{config},{second}", "--model", "ItemKNN"),
         *("--set", "item-knn.n_neighbours=7", "--seed", 9, "--out", tmp_path / "run", "--no-baselines"),
     )
     assert outcome.code == 0, outcome.err
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     assert [row["label"] for row in results["models"]] == ["item-knn"]
     assert results["models"][0]["config"]["n_neighbours"] == 7
     assert (results["seed"], results["protocol"]["ranking"]["metrics"]) == (9, ["hit@5"])
@@ -66,7 +66,7 @@ def test_settings_follow_as_on_recboles_command_line(config: Path, tmp_path: Pat
     )
     assert outcome.code == 0, outcome.err
     assert "RecBole's colour (green), shape (round): no counterpart" in outcome.out + outcome.err
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     (row,) = results["models"]
     assert row["config"]["n_neighbours"] == 7
     assert list(row["metrics"]) == ["ndcg@5", "ndcg@10", "recall@5", "recall@10"]
@@ -76,7 +76,7 @@ def test_all_metrics_that_the_file_names_are_printed(config: Path, tmp_path: Pat
     names = ["Recall", "MRR", "NDCG", "Hit", "Precision", "MAP", "GAUC"]
     outcome = segue("run", "--recbole", config, f"--metrics={names}", "--topk=[1,5,10]", "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     rows = [line.split() for line in outcome.out.splitlines()]
     for row in results["models"]:
         assert len(row["metrics"]) == 6 * 3 + 1

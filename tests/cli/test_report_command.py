@@ -28,6 +28,6 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_results_are_refused(finished: Finished, tmp_path: Path) -> None:
     run, _ = finished
-    (tmp_path / "results.json").write_text((run / "results.json").read_text()[:-20])
+    (tmp_path / "results.json").write_text((run / "results.json").read_text(encoding="utf-8")[:-20])
     assert segue("report", tmp_path).code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]

@@ -1,15 +1,20 @@
 """Output that is not UTF-8, full or closed, Ctrl-C at any time, and files and names that are hostile."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 from command import Outcome, segue, write_shop
+
+from segue.cli.terminal import echo_json
 
 RUN = (sys.executable, "-m", "segue")
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -25,11 +30,21 @@ RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 )
 def test_output_in_any_encoding(log: Path, finished: tuple[Path, Outcome], variables: dict[str, str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | variables
-    for command in (("data", log), ("compare", finished[0]), ("explain", "recall")):
+    encoding = environment.get("PYTHONIOENCODING", "ascii")
+    for command in (("data", log), ("compare", finished[0]), ("explain", "recall"), ("run", "--help")):
         ran = subprocess.run([*RUN, *map(str, command)], capture_output=True, env=environment, check=False)
         assert ran.returncode == 0, ran.stderr
         assert b"Traceback" not in ran.stderr
         assert ran.stdout.strip()
+        (ran.stdout + ran.stderr).decode(encoding)
+
+
+def test_json_in_ascii_is_the_same_value() -> None:
+    value = {"cup \u00e9": ["\U0001f6d2", "\x9b"]}
+    for encoding in ("ascii", "cp1252", "utf-8"):
+        with redirect_stdout(TextIOWrapper(BytesIO(), encoding)) as out:
+            echo_json(value)
+            assert json.loads(out.buffer.getvalue().decode(encoding)) == value
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
@@ -84,7 +99,8 @@ def test_foreign_text_of_a_log_is_visible_in_every_file_and_on_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    name = "clicks\x1b[31m\u202e.csv"
+    letter = "\u202e" if sys.getfilesystemencoding() == "utf-8" else ""  # Else it is no name of a file.
+    name = f"clicks\x1b[31m{letter}.csv"
     text = write_shop(tmp_path / name, 300).read_text(encoding="utf-8")
     head, *lines = text.splitlines()
     rows = [f"{line},\x1b[2Jcup {number % 7}\x9b<img onerror=x>" for number, line in enumerate(lines)]
@@ -136,7 +152,6 @@ def test_pipes_and_devices_are_refused_with_what_to_do(tmp_path: Path, monkeypat
 def test_edits_by_hand_end_in_one_message(
     finished: tuple[Path, Outcome], tmp_path: Path, file: str, path: tuple[str | int, ...], value: object
 ) -> None:
-    import json
     import shutil
 
     shutil.copytree(finished[0], tmp_path / "run")

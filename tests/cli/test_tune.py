@@ -33,13 +33,13 @@ def trials(folder: Path) -> list[dict[str, Any]]:
 def numbers_begun(folder: Path) -> int:
     """Return how many trials a study has begun; operation 4 of its journal begins one."""
     path = folder / "study.journal"
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return sum(line.endswith("}") and json.loads(line)["op_code"] == 4 for line in lines)
 
 
 def workers(folder: Path) -> set[str]:
     """Return the processes that took trials."""
-    journal = [json.loads(line) for line in (folder / "study.journal").read_text().splitlines()]
+    journal = [json.loads(line) for line in (folder / "study.journal").read_text(encoding="utf-8").splitlines()]
     return {line["user_attr"]["worker"] for line in journal if "worker" in line.get("user_attr", {})}
 
 
@@ -80,7 +80,7 @@ def test_killed_in_a_trial_and_resumed_equals_uninterrupted(log: Path, whole: Pa
 def test_the_best_configuration_runs(log: Path, whole: Path, tmp_path: Path) -> None:
     outcome = segue("run", log, "--config", whole / "best.yaml", "--no-baselines", "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
-    (row,) = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
+    (row,) = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["models"]
     best = max(trials(whole), key=lambda row: row["recall@20"])
     assert row["config"]["training"]["learning_rate"] == best["training.learning_rate"]
     assert max(epoch["validation"] for epoch in row["curve"]) == best["recall@20"]
@@ -130,7 +130,10 @@ def test_a_second_command_joins_a_search(log: Path, tmp_path: Path) -> None:
         (("--resume",), "--resume: needs the folder of the interrupted search; name it with --out"),
     ],
 )
-def test_mistakes_are_named(log: Path, options: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_named(
+    log: Path, options: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     outcome = segue("tune", log, "--model", "gru4rec", *options)
     assert outcome.code == 2
     assert outcome.err.startswith(f"error: {message}")

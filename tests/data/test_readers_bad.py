@@ -288,7 +288,7 @@ def test_missing_file(tmp_path, monkeypatch):
 
 def test_unreadable_file(tmp_path, monkeypatch):
     path = tmp_path / "log.csv"
-    path.write_text(HEADER + "1,2,3\n")
+    path.write_text(HEADER + "1,2,3\n", encoding="utf-8")
 
     def refuse(*args, **options):
         raise PermissionError(13, "Permission denied")
@@ -300,7 +300,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
 
 def test_metadata_of_another_log(tmp_path):
     items = tmp_path / "titles.csv"
-    items.write_text("item,title\n77,Pan\n")
+    items.write_text("item,title\n77,Pan\n", encoding="utf-8")
     expected = (
         f"{items}: describes none of the 1 items of the log, so it belongs to another log; "
         "pass the file with the same ids as the log"

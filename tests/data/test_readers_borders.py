@@ -32,7 +32,7 @@ def test_ids_beyond_64_bits_are_text(tmp_path: Path, dtype: pl.DataType) -> None
 @pytest.mark.parametrize("item", [2**63, 10**22])
 def test_ids_of_json_beyond_64_bits_are_text(tmp_path: Path, item: int) -> None:
     rows = [{"session": 1, "item": one, "time": 1_700_000_000} for one in (item, 5)]
-    (tmp_path / "log").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "log").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert read(tmp_path / "log").frame["item"].to_list() == [str(item), "5"]
 
 
@@ -63,7 +63,7 @@ def test_a_feature_of_such_dates_is_refused_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us"])
 def test_the_least_integer_is_no_time_in_1970(tmp_path: Path, unit: str) -> None:
-    (tmp_path / "log").write_text(f"{HEAD}1,2,{-(2**63)}\n1,3,{-(2**63)}\n")
+    (tmp_path / "log").write_text(f"{HEAD}1,2,{-(2**63)}\n1,3,{-(2**63)}\n", encoding="utf-8")
     with pytest.raises(LogError, match=r"lines 2 and 3, column 'time': must be .* since 1970"):
         read(tmp_path / "log", time_format=unit)
     with pytest.raises(LogError, match="column 'time'"):
@@ -82,11 +82,11 @@ def test_the_first_bytes_alone(tmp_path: Path, content: bytes) -> None:
 
 def test_fields_of_200_000_characters(tmp_path: Path) -> None:
     long = "x" * 200_000
-    (tmp_path / "log").write_text(f"session,item,{long}\n1,2,3\n")
+    (tmp_path / "log").write_text(f"session,item,{long}\n1,2,3\n", encoding="utf-8")
     assert read(tmp_path / "log").frame.columns == ["session", "item", long]
-    (tmp_path / "log").write_text(f'session,item,note\n1,2,"a\n{long}"\n1,3,b\n')
+    (tmp_path / "log").write_text(f'session,item,note\n1,2,"a\n{long}"\n1,3,b\n', encoding="utf-8")
     assert read(tmp_path / "log").frame["note"].to_list() == [f"a\n{long}", "b"]
-    (tmp_path / "log").write_text(f"{long},colour\n1,2\n")
+    (tmp_path / "log").write_text(f"{long},colour\n1,2\n", encoding="utf-8")
     with pytest.raises(LogError, match=r"--columns session=1\n") as caught:
         read(tmp_path / "log")
     assert len(str(caught.value)) < 1000
@@ -94,7 +94,9 @@ def test_fields_of_200_000_characters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("depth", [5_000, 100_000])
 def test_deep_json(tmp_path: Path, depth: int) -> None:
-    (tmp_path / "log").write_text('{"session": 1, "item": 2, "x": ' + "[" * depth + "]" * depth + "}\n")
+    (tmp_path / "log").write_text(
+        '{"session": 1, "item": 2, "x": ' + "[" * depth + "]" * depth + "}\n", encoding="utf-8"
+    )
     with pytest.raises(LogError, match="line 1: must be a JSON object"):
         read(tmp_path / "log")
 
@@ -111,7 +113,7 @@ def test_panics_of_polars_on_damaged_parquet_are_messages(tmp_path: Path, monkey
 
 
 def test_too_many_open_files_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "log").write_text(HEAD + "1,2,1700000000\n")
+    (tmp_path / "log").write_text(HEAD + "1,2,1700000000\n", encoding="utf-8")
 
     def refuse(*_: object, **__: object) -> object:
         raise OSError(24, "Too many open files")
@@ -145,14 +147,16 @@ def test_the_size_of_a_zstd_file_is_that_of_its_blocks(tmp_path: Path) -> None:
 
 def test_20_000_columns_take_seconds(tmp_path: Path) -> None:
     names = [f"c{number}" for number in range(20_000)]
-    (tmp_path / "log").write_text(",".join(["session", "item", *names]) + "\n" + ",".join(["1"] * 20_002) + "\n")
-    started = time.monotonic()
+    (tmp_path / "log").write_text(
+        ",".join(["session", "item", *names]) + "\n" + ",".join(["1"] * 20_002) + "\n", encoding="utf-8"
+    )
+    started = time.process_time()
     assert len(read(tmp_path / "log").frame.columns) == 20_002
-    (tmp_path / "log").write_text(",".join(names) + "\n" + ",".join(["1"] * 20_000) + "\n")
+    (tmp_path / "log").write_text(",".join(names) + "\n" + ",".join(["1"] * 20_000) + "\n", encoding="utf-8")
     with pytest.raises(LogError, match="and 19,980 more") as caught:
         read(tmp_path / "log")
     assert len(str(caught.value)) < 2_000
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize("name", ["log[1].csv", "log?.csv", "log*.csv"])

@@ -11,7 +11,7 @@ from segue.errors import LogError
 
 def fill(folder, **files):
     for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text)
+        (folder / name.replace("__", ".")).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -130,10 +130,10 @@ def test_folders_that_do_not_decide(tmp_path):
 
 def test_recbole_parts_share_their_metadata(tmp_path):
     header = "user_id:token\titem_id:token\n"
-    (tmp_path / "shop.train.inter").write_text(header + "1\t5\n")
-    (tmp_path / "shop.test.inter").write_text(header + "1\t6\n")
-    (tmp_path / "shop.item").write_text("item_id:token\ttitle:token_seq\n5\tPan\n6\tPot\n")
-    (tmp_path / "shop.user").write_text("user_id:token\tage:float\n1\t33\n")
+    (tmp_path / "shop.train.inter").write_text(header + "1\t5\n", encoding="utf-8")
+    (tmp_path / "shop.test.inter").write_text(header + "1\t6\n", encoding="utf-8")
+    (tmp_path / "shop.item").write_text("item_id:token\ttitle:token_seq\n5\tPan\n6\tPot\n", encoding="utf-8")
+    (tmp_path / "shop.user").write_text("user_id:token\tage:float\n1\t33\n", encoding="utf-8")
     events = read(tmp_path)
     assert events.frame.rows() == [(1, 5, "train"), (1, 6, "test")]
     assert events.n_sessions == 1

@@ -142,13 +142,14 @@ def runnable(page: Path) -> list[list[str]]:
 
 
 def quickly(words: list[str]) -> list[str]:
-    """Make the networks that a command trains small, its search short, and the demo's shop small."""
+    """Make the networks that a command trains small, its search short, and the demo's shop small; it needs no GPU."""
     if words[0] == "demo":
         return [*words, "--sessions", "1000"]
     if words[0] not in ("run", "distill", "tune") or {"--config", "--recbole"} & set(words):
         return words
     pairs = list(zip(["", *words], words, strict=False))
-    words = ["1" if option in ("--trials", "--workers") else word for option, word in pairs]
+    short = {"--trials": "1", "--workers": "1", "--device": "auto"}
+    words = [short.get(option, word) for option, word in pairs]
     if words[0] == "tune" and "--trials" not in words:
         words += ["--trials", "1"]
     trained = [name for option, word in pairs if option in ("--model", "--student") for name in word.split(",")]
@@ -159,7 +160,7 @@ def quickly(words: list[str]) -> list[str]:
 def write_files(folder: Path, sessions: int = 2000) -> None:
     """Write the files that the docs name."""
     events = shop(sessions, 0)
-    frame = events.frame.select("session", "item", "time")
+    frame = events.frame.select("session", pl.col("item") - 1000, "time")  # Items 1, 2, 3, ...
     where = pl.when(pl.col("session") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
     frame.with_columns(shop=where, day=where, weather=where).write_csv(folder / "clicks.csv")
     frame.with_columns(pl.col("time") + pl.duration(days=7)).write_csv(folder / "next-week.csv")
@@ -173,8 +174,9 @@ def write_files(folder: Path, sessions: int = 2000) -> None:
     )
     users.write_csv(folder / "ratings.inter", separator="\t")
     ids = [*frame["item"].unique().sort(), 99_999]
+    names = ["Lid, 24 cm" if number == 24 else f"Pan {number}" for number in ids]
     table = {"item": ids, "category": [number % 4 for number in ids], "brand": [number % 9 for number in ids]}
-    pl.DataFrame({**table, "name": [f"Pan {number}" for number in ids]}).write_csv(folder / "items.csv")
+    pl.DataFrame({**table, "name": names}).write_csv(folder / "items.csv")
     sequences = frame.group_by("session", maintain_order=True).agg(pl.col("item").cast(str)).head(1000)
     lines = [f"{session} {' '.join(items)}" for session, items in sequences.iter_rows()]
     (folder / "visits.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -88,7 +88,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     found = plot(model_of(groups()))
     with pytest.raises(ParameterError, match=r"out: must end in \.png, \.svg or \.html, got '.*a\.pdf'"):
         found.write(tmp_path / "a.pdf")
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StorageError, match="cannot be written"):
         found.write(tmp_path / "file" / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -41,7 +41,9 @@ def test_assignments_may_be_repeated_or_joined() -> None:
 
 def test_options_go_on_top_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
-    file.write_text("models: [gru4rec]\nseed: 3\nset:\n  gru4rec: {hidden_size: 64, training: {epochs: 2}}\n")
+    file.write_text(
+        "models: [gru4rec]\nseed: 3\nset:\n  gru4rec: {hidden_size: 64, training: {epochs: 2}}\n", encoding="utf-8"
+    )
     config = load_config(file, {"seed": 4, "log": None, "set": {"gru4rec": {"training": {"epochs": 9}}}})
     assert (config.models, config.seed) == (["gru4rec"], 4)
     assert config.set == {"gru4rec": {"hidden_size": 64, "training": {"epochs": 9}}}
@@ -51,32 +53,32 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     with pytest.raises(ParameterError, match="cannot be read"):
         load_config(file, {})
-    file.write_text("models: gru4rec\nsed: 1\nseed: -1\n")
+    file.write_text("models: gru4rec\nsed: 1\nseed: -1\n", encoding="utf-8")
     with pytest.raises(ParameterError) as caught:
         load_config(file, {})
     assert "config.models: must be a list such as '[gru4rec]', got 'gru4rec'" in str(caught.value)
     assert "did you mean 'seed'" in str(caught.value)
     assert "config.seed: must be greater than or equal to 0, got -1" in str(caught.value)
-    file.write_text("- a\n")
+    file.write_text("- a\n", encoding="utf-8")
     with pytest.raises(ParameterError, match="must contain names and values, got list"):
         load_config(file, {})
-    file.write_text("a: [1\n")
+    file.write_text("a: [1\n", encoding="utf-8")
     with pytest.raises(ParameterError, match="cannot be read: line"):
         load_config(file, {})
 
 
 def test_the_format_of_times_is_given(tmp_path: Path) -> None:
-    (tmp_path / "clicks.csv").write_text("session,item,time\n1,2,1/2/2014 8:26\n")
+    (tmp_path / "clicks.csv").write_text("session,item,time\n1,2,1/2/2014 8:26\n", encoding="utf-8")
     log, file = str(tmp_path / "clicks.csv"), tmp_path / "config.yaml"
     for codes, month in (("%d/%m/%Y %H:%M", 2), ("%m/%d/%Y %H:%M", 1)):
-        file.write_text(f"log: {log}\ntime_format: '{codes}'\n")
+        file.write_text(f"log: {log}\ntime_format: '{codes}'\n", encoding="utf-8")
         for config in (load_config(file, {}), load_config(None, {"log": log, "time_format": codes})):
             assert read_log(config).frame["time"].dt.month().to_list() == [month]
 
 
 def test_the_items_are_found_where_the_log_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "clicks.csv").write_text("session,item\n1,2\n1,3\n")
-    (tmp_path / "items.csv").write_text("item,colour\n3,red\n")
+    (tmp_path / "clicks.csv").write_text("session,item\n1,2\n1,3\n", encoding="utf-8")
+    (tmp_path / "items.csv").write_text("item,colour\n3,red\n", encoding="utf-8")
     config = RunConfig(log="clicks.csv", items="items.csv")
     monkeypatch.setenv("SEGUE_DATA", str(tmp_path))
     events = read_log(config)

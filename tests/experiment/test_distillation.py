@@ -50,7 +50,7 @@ def test_the_three_stand_side_by_side(log: "segue.Events", teacher: Path, tmp_pa
     assert tested == [(metric, "sasrec-taught", "sasrec-alone") for metric in results.protocol["headline"]]
     assert f"{first}: " in results.verdicts[1]
     assert results.verdicts[1].endswith(f" ({results.differences[0].verdict()})")
-    report = (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "ms per session" in report
     loaded = segue.load(tmp_path / "out" / "sasrec-taught")
     assert loaded.vocabulary.ids.to_list() == segue.load(teacher).vocabulary.ids.to_list()

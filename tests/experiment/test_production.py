@@ -104,7 +104,7 @@ def test_the_manifest_says_what_it_was_trained_on(log: Events, run: Path, tmp_pa
     assert like["path"] == (run / "sasrec").as_posix()
     assert (like["key"], like["hash"]) == (tested["key"], tested["protocol"]["hash"])
     assert like["metrics"] == row(run, "sasrec").metrics
-    assert json.loads((tmp_path / "model" / "config.json").read_text())["training"]["epochs"] < 8
+    assert json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))["training"]["epochs"] < 8
 
 
 def test_each_stage_of_a_pair_has_its_own_epochs(log: Events, run: Path, tmp_path: Path) -> None:
@@ -165,7 +165,9 @@ def test_a_recipe_trains_for_the_epochs_that_it_names(log: Events, tmp_path: Pat
     assert about["epochs"]["training"] == {"epochs": 2, "why": "of the configuration"}
     assert (about["like"], about["seed"], about["protocol"]["cleaning"]["min_support"]) == (None, 5, 2)
     tuned = tmp_path / "best.yaml"
-    tuned.write_text(yaml.safe_dump({**config.model_dump(exclude_defaults=True), "chosen_epochs": {"training": 1}}))
+    tuned.write_text(
+        yaml.safe_dump({**config.model_dump(exclude_defaults=True), "chosen_epochs": {"training": 1}}), encoding="utf-8"
+    )
     model = segue.fit(log, like=load_config(tuned, {}), out=tmp_path / "b")
     assert model.config.training.epochs == 1
     assert model.config.training.learning_rate == 0.03

@@ -173,7 +173,7 @@ def test_what_followed_is_marked_where_a_model_lists_it(full_page: str) -> None:
 
 def test_the_docs_name_every_part_of_the_page(full_page: str) -> None:
     titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", full_page)
-    assert [title for title in titles if f"## {title}\n" not in DOCS.read_text()] == []
+    assert [title for title in titles if f"## {title}\n" not in DOCS.read_text(encoding="utf-8")] == []
 
 
 def test_decimal_places_are_those_of_the_protocol(full: Results) -> None:
@@ -277,8 +277,8 @@ def test_without_vl_convert_the_page_has_no_charts_and_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     write_reports(full, tmp_path)
-    assert (tmp_path / "report.md").read_text() == markdown(full)
-    seen = Tags((tmp_path / "report.html").read_text())
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == markdown(full)
+    seen = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "No charts: a chart needs the extra 'report': pip install \"segue[report]\"." in seen.texts
     assert {"leaderboard", "slices", "protocol"} <= set(seen.headings)
     assert {"svg", "figure"}.isdisjoint({tag for tag, _ in seen.tags})

@@ -109,7 +109,7 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     )
     results.write(tmp_path / "results.json")
     assert Results.read(tmp_path / "results.json") == results
-    (tmp_path / "results.json").write_text("{")
+    (tmp_path / "results.json").write_text("{", encoding="utf-8")
     with pytest.raises(ArtifactError, match="damaged"):
         Results.read(tmp_path / "results.json")
 
@@ -154,7 +154,7 @@ def test_what_is_no_number_is_written_as_null_and_read_as_nan(tmp_path: Path) ->
         differences=[test],
     )
     results.write(tmp_path / "results.json")
-    strict((tmp_path / "results.json").read_text())
+    strict((tmp_path / "results.json").read_text(encoding="utf-8"))
     again = Results.read(tmp_path / "results.json")
     (model,), (difference,) = again.models, again.differences
     read = [model.metrics["mrr@20"], *model.confidence["mrr@20"], model.diagnostics["train_auc"]]

@@ -32,7 +32,7 @@ import os, signal, sys
 from pathlib import Path
 from segue.storage import replacing_folder
 with replacing_folder(Path(sys.argv[1])) as scratch:
-    (scratch / "config.json").write_text("{")
+    (scratch / "config.json").write_text("{", encoding="utf-8")
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -66,11 +66,11 @@ def test_a_folder_with_nothing_but_what_a_killed_write_left_is_empty(tmp_path: P
 
 def test_run_json_lists_what_the_run_writes(tmp_path: Path) -> None:
     begin_folder(tmp_path, SETTINGS, ["popularity"], resume=False)
-    first = json.loads((tmp_path / "run.json").read_text())
+    first = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert (first["segue"], first["format"], first["run"]) == ("run", 1, {"seed": 0})
     assert {"run.json", "results.json", "cases", "popularity"} < set(first["files"])
     begin_folder(tmp_path, SETTINGS, ["markov", "tensorboard"], resume=True)
-    added = set(json.loads((tmp_path / "run.json").read_text())["files"]) - set(first["files"])
+    added = set(json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["files"]) - set(first["files"])
     assert added == {"markov", "tensorboard"}
 
 
@@ -86,7 +86,7 @@ def test_what_was_half_written_below_is_removed(tmp_path: Path) -> None:
 
 
 def test_what_was_finished_is_kept_to_go_on_with(killed: Path) -> None:
-    (killed / RESULTS).write_text("{}")
+    (killed / RESULTS).write_text("{}", encoding="utf-8")
     (killed / "photo.jpg").touch()
     begin_folder(killed, SETTINGS, [], resume=True)
     assert {path.name for path in killed.iterdir()} == {RESULTS, "run.json", "photo.jpg"}
@@ -116,7 +116,7 @@ def test_files_of_others_among_those_of_a_run_are_left_alone(tmp_path: Path) -> 
         "checkpoints/notes.txt",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("mine")
+        (tmp_path / name).write_text("mine", encoding="utf-8")
     with pytest.raises(
         ParameterError, match=r"contains cases/mine\.parquet, checkpoints/notes.txt, which this run did not write"
     ):

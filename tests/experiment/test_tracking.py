@@ -32,7 +32,7 @@ def config(**changes: Any) -> RunConfig:
 
 
 def lines(out: Path, label: str = "gru4rec") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "curves" / f"{label}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (out / "curves" / f"{label}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,13 +87,13 @@ def test_a_factorisation_has_a_curve_of_train_auc(events: Events, tmp_path: Path
     for label, curve in (("als", als), ("bpr", bpr)):
         assert rows[label].diagnostics["train_auc"] == curve[-1]["train_auc"]
         assert rows[label].diagnostics["validation_last"] == curve[-1]["validation"]
-    stored = json.loads((tmp_path / "results.json").read_text())
+    stored = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert {row["label"]: row["curve"] for row in stored["models"]} == {"als": als, "bpr": bpr}
     assert results.data["density_class"] == "dense"
     assert [value for _, value in scalars(tmp_path, "bpr")["factorisation/train_auc"]] == pytest.approx(
         [line["train_auc"] for line in bpr]
     )
-    report = (tmp_path / "report.md").read_text()
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "## Training of the factorisations" in report
     assert f"| bpr | 4 | {bpr[-1]['train_auc']:.1%} | " in report
     assert "The log is dense: its density, events / (users x items) of training, is 0.0" in report
@@ -141,7 +141,7 @@ def test_mlflow_holds_parameters_curve_test_and_protocol(whole: tuple[Path, Resu
 
 
 def test_the_environment_names_versions_and_no_place(whole: tuple[Path, Results]) -> None:
-    text = (whole[0] / "environment.json").read_text()
+    text = (whole[0] / "environment.json").read_text(encoding="utf-8")
     found = json.loads(text)
     assert found["python"] == platform.python_version()
     assert {"torch", "numpy", "polars"} <= found["packages"].keys()

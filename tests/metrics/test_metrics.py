@@ -280,7 +280,7 @@ def test_metrics_without_a_cutoff_are_rank_metrics():
 
 
 def test_every_metric_and_tie_rule_is_documented():
-    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([a-z_]+)`", page, flags=re.MULTILINE))
     assert documented == {*RANKING_METRICS, *VALUE_METRICS, *get_args(Ties)}
     assert f"{RESAMPLES:,} resamples" in " ".join(page.split())
@@ -291,7 +291,7 @@ def test_every_metric_and_tie_rule_is_documented():
 def test_every_metric_says_which_of_its_values_are_better():
     assert set(ORIENTATION) == {*RANKING_METRICS, *VALUE_METRICS}
     assert {ORIENTATION[name] for name in SELECTION_METRICS} == {"higher"}
-    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     for orientation in ("higher", "lower"):
         (row,) = re.findall(rf"^\| {orientation} \| (.*) \|$", page, re.MULTILINE)
         assert set(re.findall(r"`(\w+)`", row)) == {name for name, one in ORIENTATION.items() if one == orientation}

@@ -21,7 +21,7 @@ from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "benchmarks" / "metrics_scores.py"))
-RECORDED = json.loads((ROOT / "tests" / "fixtures" / "recbole_metrics.json").read_text())
+RECORDED = json.loads((ROOT / "tests" / "fixtures" / "recbole_metrics.json").read_text(encoding="utf-8"))
 CUTOFFS, ITEMS = RECORDED["cutoffs"], SCRIPT["ITEMS"]
 SINGLE = {"abs": 2e-7, "rel": 0}
 DOUBLE = {"abs": 1e-11, "rel": 0}

@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parent.parent / "fixtures"
 
 def load_recorded(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return a fixture, and its weights as tensors."""
-    fixture = json.loads((_FOLDER / f"{name}.json").read_text())
+    fixture = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return fixture, {key: torch.tensor(values) for key, values in fixture["weights"].items()}
 
 

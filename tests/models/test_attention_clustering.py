@@ -174,11 +174,11 @@ def test_what_is_no_session_is_refused(described: AttentionClustering, session: 
 
 def test_the_chart_names_events_and_clusters(described: AttentionClustering, tmp_path: Path) -> None:
     found = described.attention([101, 103, 107, 101])
-    svg = found.write(tmp_path / "a.svg").read_text()
+    svg = found.write(tmp_path / "a.svg").read_text(encoding="utf-8")
     texts = [part.text for part in ElementTree.fromstring(svg).iter() if part.tag.endswith("text")]
     assert {"1  101", "2  103", "3  107", "4  101", "final attention", "weight of the cluster"} <= set(texts)
     assert {f"cluster {cluster}" for cluster in found.clusters["cluster"]} <= set(texts)
-    assert found.write(tmp_path / "b.svg").read_text() == svg
+    assert found.write(tmp_path / "b.svg").read_text(encoding="utf-8") == svg
     assert found.write(tmp_path / "a.png").stat().st_size > 0
     with pytest.raises(ParameterError, match=r"out: must end in \.png or \.svg, got '.*a\.pdf'"):
         found.write(tmp_path / "a.pdf")

@@ -20,7 +20,7 @@ from segue.errors import ParameterError
 from segue.models.fmlp_rec import Filter, FilterBlock, FilterEncoder, FMLPRec
 from segue.nn.encoders.layers import FeedForward
 
-RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "fmlp_rec.json").read_text())
+RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "fmlp_rec.json").read_text(encoding="utf-8"))
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 
 

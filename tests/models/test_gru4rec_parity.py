@@ -43,7 +43,7 @@ CASES = {
     "shared, two layers": {"layers": 2, "logq": 1.0},
     "separate, two layers, momentum": {"embedding": "separate", "layers": 2, "momentum": 0.3, "logq": 1.0},
 }
-RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "gru4rec_parity.json").read_text())
+RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "gru4rec_parity.json").read_text(encoding="utf-8"))
 
 
 def start_weights(name: str, shape: torch.Size) -> Tensor:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from segue.data.batches.windows import Window
 from segue.models.narm import NARM, AttentiveGRU
 
-RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "narm.json").read_text())
+RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "narm.json").read_text(encoding="utf-8"))
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
 FULL = {"loss": "cross-entropy", "schedule": "constant"}

@@ -25,12 +25,12 @@ class Site:
 
     def install(self, package: str, code: str, *entries: str) -> None:
         """Write a package of one module and the metadata that an installer leaves."""
-        (self.folder / f"{package}.py").write_text(code)
+        (self.folder / f"{package}.py").write_text(code, encoding="utf-8")
         about = self.folder / f"{package}-1.2.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n", encoding="utf-8")
         lines = "\n".join(f"{entry} = {package}:Best" for entry in entries)
-        (about / "entry_points.txt").write_text(f"[segue.models]\n{lines}\n")
+        (about / "entry_points.txt").write_text(f"[segue.models]\n{lines}\n", encoding="utf-8")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_an_artifact_without_what_its_model_learns_is_refused(tmp_path: Path, mo
 
 def test_an_artifact_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
     folder = Popularity().fit(blocks().train).save(tmp_path / "model")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "model": "elsewhere"}))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "model": "elsewhere"}), encoding="utf-8")
     with pytest.raises(UnknownNameError, match="unknown model 'elsewhere'"):
         registry.load(folder)

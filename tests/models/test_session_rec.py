@@ -53,7 +53,7 @@ GENERATED = {
     "item-knn": ("item-knn", {}),
     "popularity": ("popularity", {}),
 }
-LISTS = json.loads((Path(__file__).parent.parent / "fixtures" / "session_rec.json").read_text())
+LISTS = json.loads((Path(__file__).parent.parent / "fixtures" / "session_rec.json").read_text(encoding="utf-8"))
 
 
 def recommended(model: Model, running: Prefixes, k: int) -> np.ndarray:
@@ -108,7 +108,10 @@ BEST_SCORES = {
 def _diginetica(folder: Path) -> tuple[Sessions, Prefixes]:
     """Return the training log, and every 30th prefix of the test sessions, 2,000 in all."""
     lists = [
-        [np.array(line.split()[1:], dtype=np.int64) for line in (folder / name).read_text().splitlines()]
+        [
+            np.array(line.split()[1:], dtype=np.int64)
+            for line in (folder / name).read_text(encoding="utf-8").splitlines()
+        ]
         for name in ("train.txt", "test.txt")
     ]
     vocabulary = Vocabulary.from_items(pl.Series(np.concatenate(lists[0])))

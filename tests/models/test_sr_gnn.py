@@ -19,7 +19,7 @@ from segue.data.batches.windows import Window
 from segue.errors import ParameterError
 from segue.models.sr_gnn import SRGNN, SessionGraphNetwork, session_graph
 
-RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "sr_gnn.json").read_text())
+RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "sr_gnn.json").read_text(encoding="utf-8"))
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
 FULL = {"loss": "cross-entropy"}

@@ -19,7 +19,7 @@ from torch import Tensor
 from segue.data.batches.windows import Window
 from segue.models.stamp import STAMP, AttentionMemory
 
-RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "stamp.json").read_text())
+RECORDED = json.loads((Path(__file__).parent.parent / "fixtures" / "stamp.json").read_text(encoding="utf-8"))
 WEIGHTS = {name: torch.tensor(values) for name, values in RECORDED["weights"].items()}
 SESSIONS = RECORDED["sessions"]
 FULL = {"optimizer": "adamw", "loss": "cross-entropy", "schedule": "constant"}

@@ -154,7 +154,9 @@ def test_an_opened_data_set_can_be_saved_again(saved: tuple[Dataset, Path], tmp_
     _, folder = saved
     again = segue.open_dataset(segue.open_dataset(folder).save(tmp_path / "again"))
     assert fingerprint_sessions(again.train) == fingerprint_sessions(saved[0].train)
-    first, second = (json.loads((one / "dataset.json").read_text()) for one in (folder, tmp_path / "again"))
+    first, second = (
+        json.loads((one / "dataset.json").read_text(encoding="utf-8")) for one in (folder, tmp_path / "again")
+    )
     assert first["sha256"] == second["sha256"]
 
 
@@ -178,10 +180,10 @@ def test_an_older_data_set_is_replaced_and_nothing_else(saved: tuple[Dataset, Pa
     assert segue.open_dataset(tmp_path / "set").hash == data.hash
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").write_text("precious")
+    (tmp_path / "photos" / "a.jpg").write_text("precious", encoding="utf-8")
     with pytest.raises(ArtifactError, match="photos: contains other files; choose another folder"):
         data.save(tmp_path / "photos")
-    assert (tmp_path / "photos" / "a.jpg").read_text() == "precious"
+    assert (tmp_path / "photos" / "a.jpg").read_text(encoding="utf-8") == "precious"
 
 
 @pytest.fixture
@@ -207,7 +209,7 @@ def test_damaged_and_missing_files_are_named(saved: tuple[Dataset, Path], copy: 
 
 def rewrite(copy: Path, name: str, changes: dict[str, object]) -> None:
     """Change a JSON file of a folder, and its checksum."""
-    (copy / name).write_text(json.dumps({**json.loads((copy / name).read_text()), **changes}))
+    (copy / name).write_text(json.dumps({**json.loads((copy / name).read_text(encoding="utf-8")), **changes}))
     if name != "dataset.json":
         sign(copy, name)
 
@@ -231,10 +233,10 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     rewrite(copy, "about.json", {"protocol": {"split": {"kind": "by-moon"}}})
     with pytest.raises(ArtifactError, match=r"about.json: cannot be read \(protocol.split: must be one of 'last-"):
         segue.open_dataset(copy)
-    about = json.loads((copy / "about.json").read_text())
+    about = json.loads((copy / "about.json").read_text(encoding="utf-8"))
     rewrite(copy, "about.json", {"protocol": sessions().protocol.model_dump(mode="json")})
     about = {name: value for name, value in about.items() if name != "catalogue"}
-    (copy / "about.json").write_text(json.dumps(about))
+    (copy / "about.json").write_text(json.dumps(about), encoding="utf-8")
     rewrite(copy, "about.json", {})
     with pytest.raises(ArtifactError, match=r"about\.json: cannot be read"):
         segue.open_dataset(copy)
@@ -248,7 +250,7 @@ def test_foreign_newer_and_incompatible_folders_are_refused(copy: Path, tmp_path
     with pytest.raises(LogError, match=half):
         segue.read(copy)
     for foreign in ("[]", '{"sha256": []}', "{"):
-        (copy / "dataset.json").write_text(foreign)
+        (copy / "dataset.json").write_text(foreign, encoding="utf-8")
         with pytest.raises(ArtifactError, match=r"dataset\.json: (is not a manifest|cannot be read)"):
             segue.open_dataset(copy)
 
@@ -257,9 +259,9 @@ def sign(copy: Path, name: str) -> None:
     """Put the checksum of a file into the manifest."""
     import hashlib
 
-    manifest = json.loads((copy / "dataset.json").read_text())
+    manifest = json.loads((copy / "dataset.json").read_text(encoding="utf-8"))
     manifest["sha256"][name] = hashlib.sha256((copy / name).read_bytes()).hexdigest()
-    (copy / "dataset.json").write_text(json.dumps(manifest))
+    (copy / "dataset.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", [[], {}, [1, 2], 5, None])

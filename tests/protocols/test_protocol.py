@@ -62,12 +62,12 @@ def test_command_line_yaml_and_python_name_parameters_alike(tmp_path):
     for settings in (typed, typed[::-1], ["protocol.split.kind=ratio", typed[0], typed[2]]):
         assert Protocol.named("session-next", parse_settings(settings)["protocol"]) == python
     file = tmp_path / "recipe.yaml"
-    file.write_text("set: {protocol: {split: {kind: ratio, test_share: 0.2}, cleaning: {k_core: 5}}}")
+    file.write_text("set: {protocol: {split: {kind: ratio, test_share: 0.2}, cleaning: {k_core: 5}}}", encoding="utf-8")
     assert Protocol.named("session-next", load_config(file, {}).set["protocol"]) == python
-    file.write_text("set: {protocol: {split: ratio, cleaning: {k_core: 5}}}")
+    file.write_text("set: {protocol: {split: ratio, cleaning: {k_core: 5}}}", encoding="utf-8")
     recipe = load_config(file, {"set": parse_settings(typed[:1])})
     assert Protocol.named("session-next", recipe.set["protocol"]) == python
-    file.write_text("set: {protocol: {split: {test_days: 3}, cleaning: {k_core: 5}}}")
+    file.write_text("set: {protocol: {split: {test_days: 3}, cleaning: {k_core: 5}}}", encoding="utf-8")
     recipe = load_config(file, {"set": parse_settings(typed[:2])})
     assert Protocol.named("session-next", recipe.set["protocol"]) == python
 
@@ -77,7 +77,7 @@ def test_a_preset_has_one_hash_however_it_is_written(name, tmp_path):
     python = Protocol.named(name)
     values = python.model_dump(mode="json", exclude={"name"})
     file = tmp_path / "recipe.yaml"
-    file.write_text(yaml.safe_dump({"set": {"protocol": values}}))
+    file.write_text(yaml.safe_dump({"set": {"protocol": values}}), encoding="utf-8")
     settings = [f"protocol.{one}={typed(value)}" for one, value in flatten(values).items()]
     chosen, own = protocol_settings(python)
     forms = [
@@ -290,11 +290,11 @@ def test_every_parameter_is_documented_as_it_is_declared(parameter):
     )
     rule = parameter.rule.replace("|", "\\|")
     line = f"| `{parameter.name}` | {default} | {rule} | {parameter.meaning} |\n"
-    text = DOCS.read_text()
+    text = DOCS.read_text(encoding="utf-8")
     parts = [text.split(f"### Parameters of `{kind}`\n")[1].split("\n#")[0] for kind in parameter.kinds] or [text]
     assert all(line in part for part in parts)
 
 
 @pytest.mark.parametrize("name", [*StepName.__args__, *SPLITS, *Protocol.presets])
 def test_every_step_split_and_protocol_is_documented(name):
-    assert f"| `{name}` |" in DOCS.read_text()
+    assert f"| `{name}` |" in DOCS.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ def translate(tmp_path, monkeypatch):
 
     def translated(model="BPR", settings=None, **options):
         file = tmp_path / "config.yaml"
-        file.write_text(yaml.safe_dump(settings or {}))
+        file.write_text(yaml.safe_dump(settings or {}), encoding="utf-8")
         config = load_recbole([file], {"models": [model], "log": "log.inter", **options})
         Protocol.named(config.protocol, config.set["protocol"])
         build_specs(config)

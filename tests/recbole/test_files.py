@@ -77,7 +77,7 @@ def test_what_contradicts_itself_is_refused(translate, model, settings, message)
 def test_labels_and_filters_want_one_column_each(tmp_path):
     file = tmp_path / "config.yaml"
     settings = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC", "LABEL_FIELD": "liked"}
-    file.write_text(yaml.safe_dump({**settings, "val_interval": {"rating": "[3,5]"}}))
+    file.write_text(yaml.safe_dump({**settings, "val_interval": {"rating": "[3,5]"}}), encoding="utf-8")
     with pytest.raises(ParameterError, match="cannot filter by 'rating' because the rating column is 'liked'"):
         load_recbole([file], {"models": ["BPR"]})
 
@@ -93,12 +93,12 @@ def test_unknown_names_are_refused_with_those_there_are(translate):
 
 def test_models_of_both_kinds_run_apart(tmp_path):
     file = tmp_path / "config.yaml"
-    file.write_text("model: BPR\n")
+    file.write_text("model: BPR\n", encoding="utf-8")
     assert load_recbole([file], {}).models == ["bpr"]
     assert load_recbole([file], {"models": ["SASRec", "NARM"]}).models == ["sasrec", "narm"]
     with pytest.raises(ParameterError, match="run them separately"):
         load_recbole([file], {"models": ["BPR", "SASRec"]})
-    file.write_text("epochs: 3\n")
+    file.write_text("epochs: 3\n", encoding="utf-8")
     with pytest.raises(ParameterError, match="names no model"):
         load_recbole([file], {})
 
@@ -119,13 +119,14 @@ def test_options_go_on_top(translate):
 def test_files_are_read_as_recbole_reads_them(tmp_path):
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text(
-        "learning_rate: 1e-3\nweight_decay: 5E-4\nclip_grad_norm: {max_norm: .5e1}\nmodel: SASRec\nepochs: 9\n"
+        "learning_rate: 1e-3\nweight_decay: 5E-4\nclip_grad_norm: {max_norm: .5e1}\nmodel: SASRec\nepochs: 9\n",
+        encoding="utf-8",
     )
-    second.write_text("epochs: 2\n")
+    second.write_text("epochs: 2\n", encoding="utf-8")
     training = load_recbole([first, second], {}).set["sasrec"]["training"]
     found = (training["learning_rate"], training["weight_decay"], training["clip_norm"], training["epochs"])
     assert found == (0.001, 0.0005, 5.0, 2)
-    second.write_text("")
+    second.write_text("", encoding="utf-8")
     assert load_recbole([first, second], {}).set["sasrec"]["training"]["epochs"] == 9
 
 
@@ -139,7 +140,7 @@ def test_files_are_read_as_recbole_reads_them(tmp_path):
 )
 def test_files_that_are_none_are_refused(tmp_path, text, message):
     file = tmp_path / "a.yaml"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ParameterError, match=message):
         load_recbole([file], {"models": ["BPR"]})
     with pytest.raises(ParameterError, match="cannot be read"):
@@ -148,7 +149,9 @@ def test_files_that_are_none_are_refused(tmp_path, text, message):
 
 def test_the_log_is_found_by_folder_and_name(tmp_path, monkeypatch):
     file = tmp_path / "a.yaml"
-    file.write_text(yaml.safe_dump({"model": "Pop", "dataset": "shop", "data_path": str(tmp_path / "data")}))
+    file.write_text(
+        yaml.safe_dump({"model": "Pop", "dataset": "shop", "data_path": str(tmp_path / "data")}), encoding="utf-8"
+    )
     config = load_recbole([file], {})
     assert (config.log, config.format) == (str(tmp_path / "data" / "shop" / "shop.inter"), "recbole")
     monkeypatch.setenv("SEGUE_DATA", str(tmp_path / "logs"))
@@ -164,7 +167,7 @@ def test_the_log_is_found_by_folder_and_name(tmp_path, monkeypatch):
 
 def test_settings_override_those_of_the_files_as_on_recboles_command_line(tmp_path):
     file = tmp_path / "a.yaml"
-    file.write_text("model: SASRec\nlearning_rate: 0.1\nepochs: 9\ntopk: 10\nloss_type: BPR\n")
+    file.write_text("model: SASRec\nlearning_rate: 0.1\nepochs: 9\ntopk: 10\nloss_type: BPR\n", encoding="utf-8")
     settings = {
         **{"learning_rate": "1e-3", "topk": "[5, 20]", "use_gpu": "False", "hidden_act": "relu", "metrics": "Hit"},
         **{"train_neg_sample_args": "{'distribution': 'popularity', 'alpha': 0.5}", "clip_grad_norm": "None"},
@@ -190,7 +193,7 @@ def test_settings_override_those_of_the_files_as_on_recboles_command_line(tmp_pa
 @pytest.mark.parametrize("text", ["[0,inf)", "uni100", "~", "{1, 2}", "__import__('os')", "1 + 1", "(" * 5000])
 def test_text_that_is_no_literal_stays_text(tmp_path, text):
     file = tmp_path / "a.yaml"
-    file.write_text("model: Pop\n")
+    file.write_text("model: Pop\n", encoding="utf-8")
     (note,) = load_recbole([file], {"log": "log.inter"}, {"colour": text}).notes
     assert f"colour ({text})" in note
 

@@ -61,8 +61,8 @@ def data(tmp_path, monkeypatch):
 
     def prepared(name):
         run = RECORDED["runs"][name]
-        (tmp_path / "small.inter").write_text(RECORDED["log"])
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(run["config"]))
+        (tmp_path / "small.inter").write_text(RECORDED["log"], encoding="utf-8")
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(run["config"]), encoding="utf-8")
         options = {"models": [run["model"]], "log": str(tmp_path / "small.inter")}
         config = load_recbole([tmp_path / "config.yaml"], options)
         return prepare(read_log(config), config.protocol, **config.set["protocol"])

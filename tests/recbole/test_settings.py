@@ -333,7 +333,10 @@ def test_each_setting_that_is_honoured_is_taken_and_each_other_one_is_said(tmp_p
     file = tmp_path / "config.yaml"
     section, _, key = name.rpartition(".")
     value = VALUES.get(name, 1 if SETTINGS[name].default is None else SETTINGS[name].default)
-    file.write_text(yaml.safe_dump(merge(WITH.get(name, {}), {section: {key: value}} if section else {name: value})))
+    file.write_text(
+        yaml.safe_dump(merge(WITH.get(name, {}), {section: {key: value}} if section else {name: value})),
+        encoding="utf-8",
+    )
     models = ["BPR"] if WITH.get(name) is LABELED or name in ("RATING_FIELD", "benchmark_filename") else ALL
     notes = [load_recbole([file], {"models": [model], "log": "log.inter"}).notes for model in models]
     said = [any(f"{name} (" in note for note in some) for some in notes]

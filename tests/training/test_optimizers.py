@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +132,19 @@ def test_a_split_optimiser_is_two_optimisers_in_one_whose_state_goes_round() -> 
     assert torch.equal(table, alone)
     assert torch.equal(weight, other)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01]
+
+
+def test_it_runs_where_numba_does_not_compile() -> None:
+    code = (
+        "import torch; from segue.training.optimizers import RowAdagrad\n"
+        "table = torch.nn.Parameter(torch.zeros(20, 40)); optimizer = RowAdagrad([table], 0.1)\n"
+        "ids = torch.arange(12)\n"
+        "torch.nn.functional.embedding(ids, table, sparse=True).sum().backward(); optimizer.step()\n"
+        "print(round(float(table.sum()), 3))"
+    )
+    printed = []
+    for disabled in ("0", "1"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disabled}
+        command = [sys.executable, "-c", code]
+        printed.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert printed == ["-48.0\n"] * 2

@@ -98,10 +98,10 @@ def test_the_folder_holds_the_trials_a_report_and_pictures(tuned: TuningResult) 
     assert table["trial"].to_list() == list(range(7))
     assert table["recall@20"].to_list() == [row.value for row in tuned.trials]
     assert set(table["training.learning_rate"]) == {row.parameters["training.learning_rate"] for row in tuned.trials}
-    report = (tuned.folder / "report.md").read_text()
+    report = (tuned.folder / "report.md").read_text(encoding="utf-8")
     assert f"recall@20 {tuned.best.value:.4f}" in report
     assert "| `dropout_hidden` | [0.0, 0.2, 0.4] |" in report
-    assert all(json.loads(line) for line in (tuned.folder / "study.journal").read_text().splitlines())
+    assert all(json.loads(line) for line in (tuned.folder / "study.journal").read_text(encoding="utf-8").splitlines())
 
 
 @pytest.mark.usefixtures("without_pictures")
@@ -169,7 +169,7 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(events: Events, tmp_
     reasons = {row.reason for row in tuned.trials if row.parameters == {"embedding_size": 6, "heads": 4}}
     assert reasons == {"sasrec.heads: must be a divisor of embedding_size, which is 6, got 4"}
     assert {row.state for row in tuned.trials if row.parameters["embedding_size"] == 8} <= {"finished", "pruned"}
-    assert "## Failed trials" in (tuned.folder / "report.md").read_text()
+    assert "## Failed trials" in (tuned.folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_where_all_trials_fail_the_search_says_so(events: Events, tmp_path: Path) -> None:
@@ -225,7 +225,12 @@ def test_free_parameters_of_a_pair_are_searched(events: Events, tmp_path: Path) 
     search = {"two-stage": {"ranker_parameters.k": "5..50", "candidates": "10..50"}}
     tuned = sought(events, tmp_path / "a", run_config, plan={"search": search, "trials": 3})
     assert all(isinstance(row.parameters["ranker_parameters.k"], int) for row in tuned.trials)
-    assert yaml.safe_load((tuned.folder / "best.yaml").read_text())["set"]["two-stage"]["ranker_parameters"]["k"] >= 5
+    assert (
+        yaml.safe_load((tuned.folder / "best.yaml").read_text(encoding="utf-8"))["set"]["two-stage"][
+            "ranker_parameters"
+        ]["k"]
+        >= 5
+    )
 
 
 REFUSED = {

@@ -97,7 +97,7 @@ def test_an_unfinished_line_is_cut_off_by_the_next_writer(tmp_path: Path) -> Non
     assert len(study.trials) == 2
     search(study, 1)
     assert path.read_bytes().startswith(whole)
-    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert all(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     assert len(open_study(path, seed=0, prune=True).trials) == 3
 
 

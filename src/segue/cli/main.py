@@ -12,12 +12,15 @@ from typer.main import get_command
 from segue.cli.streams import (
     Closed,
     Interrupted,
+    check_arguments,
     discard_output,
     finish_output,
     interrupted,
     prepare_streams,
+    print_line,
     system_errors,
 )
+from segue.docstrings import docstring
 from segue.errors import SegueError
 from segue.printable import one_line
 
@@ -35,6 +38,8 @@ COMMANDS = {
     "evaluate": "Evaluate a model under its own protocol, on the test part of a log or on all of it.",
     "recommend": "Recommend the next items for a session.",
     "serve": "Serve recommendations for live sessions over HTTP.",
+    "sessions": "Forget a session of a service, or all that are older than some days.",
+    "import-events": "Send events in JSON Lines from a file or a pipe to a running service.",
     "add-items": "Add new items to a model, scored like training items with the same metadata.",
     "doctor": "Check a finished run for common mistakes, each with a verdict and an explanation to read.",
     "explain": "Explain a model, a loss, a metric or a protocol, with a worked example; without a name list all.",
@@ -70,7 +75,8 @@ def import_command(name: str) -> Any:
     function = name.replace("-", "_")
     alone = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP)
     module = import_module(f"segue.cli.{function}")
-    alone.command(name, cls=getattr(module, "Command", None))(getattr(module, function))
+    command = getattr(module, function)
+    alone.command(name, cls=getattr(module, "Command", None), help=docstring(command))(command)
     return get_command(alone)
 
 
@@ -98,7 +104,7 @@ def _options(
     if version:
         from segue.version import __version__
 
-        typer.echo(f"segue {__version__}")
+        print_line(f"segue {__version__}")
         raise typer.Exit
 
 
@@ -107,6 +113,7 @@ def main() -> None:
     prepare_streams()
     try:
         try:
+            check_arguments()
             app()
         finally:
             finish_output()
@@ -116,8 +123,8 @@ def main() -> None:
     except SegueError as error:
         with suppress(OSError):
             for note in getattr(error, "__notes__", ()):
-                typer.echo(f"· {one_line(note)}", err=True)
-            typer.secho(f"error: {error}", err=True, fg="red", bold=True)
+                print_line(f"· {one_line(note)}", err=True)
+            print_line(f"error: {error}", err=True, fg="red", bold=True)
         discard_output()
         sys.exit(2)
     except (KeyboardInterrupt, Interrupted):

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import TextIO
+from typing import Any, TextIO
+
+import typer
 
 from segue.errors import SegueError
 from segue.printable import one_line
@@ -48,6 +50,35 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
         raise error
     letters = error.object[error.start : error.end]
     return "".join(_ASCII.get(one) or one.encode("unicode_escape").decode() for one in letters), error.end
+
+
+def check_arguments() -> None:
+    """Refuse arguments that are no text, as names of files in another encoding are.
+
+    Raises:
+        SegueError: one has bytes that are not in the encoding of file names.
+    """
+    encoding = sys.getfilesystemencoding()
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            remedy = "rename the file" if encoding == "utf-8" else "set PYTHONUTF8=1"
+            raise SegueError(f"{argument}: must be text in {encoding}, the encoding of file names; {remedy}") from error
+
+
+def print_line(text: str, *, err: bool = False, **style: Any) -> None:
+    """Print a line in the encoding of standard output or error; typer's choice for ASCII would be UTF-8."""
+    typer.secho(text, file=sys.stderr if err else sys.stdout, **style)
+
+
+def printable_as_it_is(text: str) -> bool:
+    """Say whether standard output has all characters of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

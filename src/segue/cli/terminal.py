@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from segue.cli.streams import INTERRUPTED
+from segue.cli.streams import INTERRUPTED, print_line, printable_as_it_is
 from segue.printable import one_line, visible, visible_json
 
 
@@ -57,14 +57,17 @@ def _visible_cell(cell: Any) -> Any:
 
 def echo(text: str = "", *, err: bool = False) -> None:
     """Print a line; control and bidi characters, line breaks and tabs in it are escapes."""
-    typer.echo(one_line(text), err=err)
+    print_line(one_line(text), err=err)
 
 
 def echo_json(value: Any) -> None:
-    """Print a value as JSON, whose control and bidi characters are escapes of JSON."""
+    """Print a value as JSON; characters that control the terminal, or that it has not, are escapes of JSON."""
+    import json
+
     from segue.strict_json import dumps
 
-    typer.echo(visible_json(dumps(value)))
+    text = visible_json(dumps(value))
+    print_line(text if printable_as_it_is(text) else json.dumps(json.loads(text)))
 
 
 def program() -> str:

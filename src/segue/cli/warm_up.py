@@ -2,8 +2,7 @@
 
 import time
 
-import typer
-
+from segue.cli.terminal import echo
 from segue.errors import StorageError
 
 
@@ -31,4 +30,4 @@ def warm_up() -> None:
         from segue.experiment.warm_up import warm_up as compile_all
 
         compile_all(progress)
-    typer.echo(f"Compiled into {folder} and its neighbours in {time.perf_counter() - start:.0f} s.")
+    echo(f"Compiled into {folder} and its neighbours in {time.perf_counter() - start:.0f} s.")

@@ -16,6 +16,7 @@ from segue.data.arrays import read_only
 from segue.data.cold_items import ColdItems
 from segue.data.readers.read import read_items
 from segue.data.vocabulary import Vocabulary
+from segue.docstrings import docstring
 from segue.errors import ParameterError, SegueError
 from segue.spaces import Around, Space
 from segue.validation import build
@@ -68,7 +69,7 @@ class ModelBase(ABC):
     @classmethod
     def description(cls) -> str:
         """Return the first sentence of the model's documentation."""
-        return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+        return " ".join(docstring(cls).split("\n\n")[0].split())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the learnt arrays by name; they are read-only."""

@@ -1,7 +1,10 @@
 """The journal of a service: accepted events and exposures, as Parquet files that ``segue data`` and ``segue run`` read.
 
-DIR/events/2026-11-28/events-1-5000.parquet
-DIR/exposures/2026-11-28/exposures-1-5000.parquet
+DIR/events/2026-11-28-0000000000000000001-0000000000000005000.parquet
+DIR/exposures/2026-11-28-0000000000000000001-0000000000000005000.parquet
+
+A name has the day on which the file was written and the numbers of its first and last row, so the order of the names is
+that in which the events arrived.
 """
 
 import json
@@ -15,6 +18,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from segue.errors import ArtifactError
 from segue.serving.sessions import Event
 from segue.storage import remove, replacing_file
 
@@ -39,7 +43,10 @@ _EXPOSURES = {
     "scores": pl.List(pl.Float64),
 }
 SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES}
-_PART = re.compile(r"(?:events|exposures)-(\d+)-(\d+)\.parquet")
+Row = tuple[str, str | None, tuple[Any, ...]]
+"""Kind, session and content of a row."""
+
+_PART = re.compile(r"(\d{4}-\d\d-\d\d)-(\d{19})-(\d{19})\.parquet")
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -106,30 +113,50 @@ class Journal:
             return
         table = pl.DataFrame(rows, schema=SCHEMAS[kind], orient="row")
         day = datetime.now(UTC).date().isoformat()
-        with self._lock, replacing_file(self.folder / kind / day / f"{kind}-{first}-{last}.parquet") as scratch:
+        with self._lock, replacing_file(self.folder / kind / f"{day}-{first:019}-{last:019}.parquet") as scratch:
             table.write_parquet(scratch)
 
     def last_row(self, kind: str) -> int:
         """Return the largest number of a row that was written; 0 if there is none."""
-        return max((int(found[2]) for _, found in self._parts(kind)), default=0)
+        return max((int(found[3]) for _, found in self._parts(kind)), default=0)
 
-    def delete_sessions(self, sessions: Iterable[str]) -> None:
-        """Remove the rows of sessions from all files.
+    def delete_sessions(self, sessions: Iterable[str]) -> int:
+        """Remove the rows of sessions from all files, and return their number.
 
         Raises:
+            ArtifactError: a file is damaged.
             StorageError: a file cannot be written.
         """
-        gone = list(sessions)
+        return self._remove_rows(pl.col("session").is_in(list(sessions)))
+
+    def delete_before(self, time: int) -> int:
+        """Remove the rows with times before a time in milliseconds since 1970, and return their number.
+
+        Raises:
+            ArtifactError: a file is damaged.
+            StorageError: a file cannot be written.
+        """
+        return self._remove_rows(pl.col("time") < pl.lit(time).cast(_TIME))
+
+    def _remove_rows(self, chosen: pl.Expr) -> int:
+        chosen, count = chosen.fill_null(value=False), 0
         with self._lock:
             for kind in SCHEMAS:
                 for file, _ in self._parts(kind):
-                    table = pl.read_parquet(file)
-                    kept = table.filter(pl.col("session").is_in(gone).not_().fill_null(value=True))
-                    if not kept.height:
-                        remove(file)
-                    elif kept.height < table.height:
+                    try:
+                        found = pl.scan_parquet(file, glob=False).select(chosen.sum()).collect().item()
+                        kept = pl.read_parquet(file, glob=False).filter(chosen.not_()) if found else None
+                    except (pl.exceptions.PolarsError, OSError) as error:
+                        raise ArtifactError(f"{file}: is damaged ({error}); remove it") from error
+                    if kept is None:
+                        continue
+                    count += found
+                    if kept.height:
                         with replacing_file(file) as scratch:
                             kept.write_parquet(scratch)
+                    else:
+                        remove(file)
+        return count
 
     def expire(self) -> None:
         """Remove the files of days that are no longer kept.
@@ -142,10 +169,10 @@ class Journal:
         oldest = (datetime.now(UTC) - timedelta(days=self._days)).date().isoformat()
         with self._lock:
             for kind in SCHEMAS:
-                for file, _ in self._parts(kind):
-                    if file.parent.name < oldest:
+                for file, found in self._parts(kind):
+                    if found[1] < oldest:
                         remove(file)
 
     def _parts(self, kind: str) -> list[tuple[Path, re.Match[str]]]:
-        files = sorted((self.folder / kind).glob("*/*.parquet"))
+        files = sorted((self.folder / kind).glob("*.parquet"))
         return [(file, found) for file in files if (found := _PART.fullmatch(file.name)) is not None]

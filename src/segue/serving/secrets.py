@@ -5,7 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from segue.errors import ArtifactError
-from segue.storage import replacing_file
+from segue.storage import locked, make_folder, replacing_file
 
 _BYTES = 32
 
@@ -18,7 +18,7 @@ class KeyedHash:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self.key = key
 
     @classmethod
     def of(cls, file: Path) -> "KeyedHash":
@@ -29,17 +29,23 @@ class KeyedHash:
             StorageError: it cannot be written.
         """
         if not file.exists():
-            with replacing_file(file) as scratch:
-                scratch.write_bytes(os.urandom(_BYTES))
-                scratch.chmod(0o600)
-        key = file.read_bytes()
+            make_folder(file.parent)
+            with locked(file.with_name(f"{file.name}.lock")):  # Of several workers, one makes the key.
+                if not file.exists():
+                    with replacing_file(file) as scratch:
+                        scratch.write_bytes(os.urandom(_BYTES))
+                        scratch.chmod(0o600)
+        try:
+            key = file.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{file}: cannot be read ({error.strerror or error})") from error
         if len(key) != _BYTES:
             raise ArtifactError(f"{file}: must hold {_BYTES} bytes, got {len(key)}; remove the file to make a new key")
         return cls(key)
 
     def __call__(self, text: str) -> bytes:
         """Return 16 bytes."""
-        return blake2b(text.encode(), key=self._key, digest_size=16).digest()
+        return blake2b(text.encode(), key=self.key, digest_size=16).digest()
 
     def short(self, text: str) -> str:
         """Return 12 hex digits, for logs."""

@@ -30,7 +30,7 @@ from segue.serving.protocol import IDLE_SECONDS, Connection
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
-from segue.serving.stores import DAY, Lifetimes, SessionStore
+from segue.serving.stores import DAY, Lifetimes, SessionStore, SteadyClock
 from segue.serving.stores.local import MemoryStore
 from segue.serving.stores.sqlite import SQLiteStore
 from segue.serving.supervisor import CONFIGURATION, SOCKET
@@ -76,15 +76,15 @@ def open_store(settings: ServeSettings, lifetimes: Lifetimes) -> SessionStore:
     hashed = KeyedHash.of(settings.state / "key")
     journal = Journal(settings.state, settings.retention_days) if settings.journal else None
     if settings.store_kind == "memory":
-        return MemoryStore(lifetimes, settings.memory_events, hashed, journal, time.time, settings.journal_seconds)
+        return MemoryStore(lifetimes, settings.memory_events, hashed, journal, SteadyClock(), settings.journal_seconds)
     if settings.store_kind == "sqlite":
         file = settings.state / "sessions.sqlite"
         return SQLiteStore(
-            file, lifetimes, settings.memory_events, hashed, journal, time.time, settings.journal_seconds
+            file, lifetimes, settings.memory_events, hashed, journal, SteadyClock(), settings.journal_seconds
         )
     from segue.serving.stores.redis import RedisStore  # noqa: PLC0415 (only this store needs the package)
 
-    return RedisStore(settings.store, lifetimes, hashed, journal, time.time, settings.journal_seconds)
+    return RedisStore(settings.store, lifetimes, hashed, journal, SteadyClock(), settings.journal_seconds)
 
 
 class Worker:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor, nn
@@ -222,7 +222,8 @@ def _prefetch(_: Any, table: Any, row: Any, column: Any) -> Any:
     return types.void(table, row, column), codegen
 
 
-prefetch: Any = intrinsic(_prefetch)
+# Where numba does not compile (NUMBA_DISABLE_JIT=1), there is nothing to ask for.
+prefetch: Any = (lambda *_: None) if config.DISABLE_JIT else intrinsic(_prefetch)  # type: ignore[attr-defined]
 
 
 class Rule(NamedTuple):

@@ -7,8 +7,9 @@
 | ``RedisStore`` | restarts, as Redis is configured | several |
 """
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from segue.serving.journal import Exposure
@@ -33,7 +34,27 @@ class Lifetimes:
 
 
 class StoreUnavailableError(Exception):
-    """The store cannot be read or written at the moment; nothing was accepted."""
+    """The store cannot be read or written at the moment.
+
+    What it was asked to do may have been done: a time-out tells nothing. Events with ids can be sent again.
+    """
+
+
+class SteadyClock:
+    """Seconds since 1970. The wall clock is read once: if it is set while the process runs, no session ends.
+
+    Args:
+        wall: the wall clock.
+        monotonic: seconds of a clock that nobody sets.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._offset = wall() - monotonic()
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self._offset + self._monotonic()
 
 
 class SessionStore(ABC):
@@ -97,7 +118,12 @@ class SessionStore(ABC):
 
     @property
     def problem(self) -> str | None:
-        """What keeps the store from working, if anything."""
+        """Why events are refused at the moment; None if they are not."""
+        return None
+
+    @property
+    def warning(self) -> str | None:
+        """What an operator should mend, although the store works; None if there is nothing."""
         return None
 
     @property

@@ -1,62 +1,54 @@
-"""Sessions in memory and in an SQLite file, which one thread writes in groups."""
+"""Sessions in memory and in an SQLite file: one thread writes to it, one syncs it, and one writes the journal."""
 
 import asyncio
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from segue.errors import ArtifactError, StorageError
-from segue.serving.journal import SCHEMAS, Journal
+from segue.errors import SegueError
+from segue.serving.journal import Journal
 from segue.serving.secrets import KeyedHash
-from segue.serving.sessions import Session
+from segue.serving.sessions import Event, Session, Status
 from segue.serving.stores import Lifetimes, StoreUnavailableError
-from segue.serving.stores.local import LocalStore, Row
+from segue.serving.stores.database import Batch, Database, Locks, encode
+from segue.serving.stores.local import MAX_HELD, LocalStore
 
 logger = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 0.02
-"""Time between two commits: what a kill loses at most, besides the commit under way."""
+"""Time between two commits: what a kill of the process loses, besides the commit under way."""
 
-_MAX_PART = 50_000
-"""Rows after which a file of the journal is written, however recent the last one is."""
+_RETRY_SECONDS = 0.5
+_CLOSE_SECONDS = 3.0
+"""Time that each of the threads has to finish."""
 
-_MAX_WAITING = 200_000
-"""Rows that wait while the file cannot be written; then no more events are accepted."""
-
-_RETRY_SECONDS = 1.0
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, touched REAL NOT NULL, content BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sessions_touched ON sessions (touched);
-CREATE TABLE IF NOT EXISTS tombstones (hash BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, session TEXT, content BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS journal_session ON journal (session);
-"""
-
-_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Session).decode
-_decode_row = msgspec.msgpack.Decoder().decode
+_Waiting = list[asyncio.Future[None]]
 
 
-class _Batch(NamedTuple):
-    """What is committed together."""
+class _Commit(NamedTuple):
+    batch: Batch
+    held: int
+    waiting: _Waiting
 
-    sessions: list[tuple[str, float, bytes]]
-    deleted: list[tuple[str, bytes]]
-    rows: list[Row]
-    waiting: list[asyncio.Future[None]]
+
+class _Task(NamedTuple):
+    """Work on the journal: files of it are written, or sessions deleted from them."""
+
     export: bool
+    waiting: _Waiting
 
 
 class SQLiteStore(LocalStore):
     """Sessions in memory, written to an SQLite file every 20 ms; those that are not in memory are read from it.
+
+    While the file cannot be written, events are held in memory and those who wait for a commit are refused; beyond a
+    bound, events are refused as well.
 
     Args:
         file: the database.
@@ -64,7 +56,7 @@ class SQLiteStore(LocalStore):
         max_events: bound on the events of the sessions in memory.
         hashed: hash of session ids, for tombstones.
         journal: where accepted events go; None keeps no journal.
-        clock: seconds of the wall clock.
+        clock: seconds since 1970, see ``SteadyClock``.
         journal_seconds: time between two files of the journal; until then its rows are in the database.
     """
 
@@ -75,208 +67,234 @@ class SQLiteStore(LocalStore):
         max_events: int,
         hashed: KeyedHash,
         journal: Journal | None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
         journal_seconds: float = 600.0,
     ) -> None:
-        super().__init__(lifetimes, max_events, hashed, clock)
-        self._file, self._journal, self._journal_seconds = file, journal, journal_seconds
-        self._dirty: dict[str, Session] = {}
-        self._deleted: dict[str, bytes] = {}
-        self._waiting: list[asyncio.Future[None]] = []
-        self._flying: set[str] = set()
-        self._table.is_pinned = self._is_pinned
-        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
-        self._problem: str | None = None
-        self._oldest: float | None = None
-        self._ended = False
+        super().__init__(lifetimes, max_events, hashed, journal, clock)
+        self._file, self._journal_seconds = file, journal_seconds
+        self._files = journal or Journal(file.parent)  # Sessions are deleted from files that are there already.
+        self._dirty: dict[str, tuple[Session, float]] = {}
+        self._flying: frozenset[str] = frozenset()
+        self._deleted: list[tuple[str, bytes, float]] = []
+        self._waiting: _Waiting = []
+        self._new = self._held = 0
+        self._since: float | None = None
+        self._flying_since: float | None = None
+        self._busy, self._ended = False, threading.Event()
+        self._failure: str | None = None
+        self._journal_failure: str | None = None
+        self._commits: SimpleQueue[_Commit | None] = SimpleQueue()
+        self._syncs: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._table.is_pinned = lambda session_id: session_id in self._dirty or session_id in self._flying
 
     # The side of the event loop.
 
     async def open(self) -> None:
-        """Open the file and start the writer; see ``SessionStore.open``."""
+        """Open the file and start the threads; see ``SessionStore.open``."""
         self._loop = asyncio.get_running_loop()
+        self._claim_folder(self._file.parent)
         try:
-            self._reader = _connect(self._file)
-            self._reader.executescript(_SCHEMA)
-            (version,) = self._reader.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise ArtifactError(
-                    f"{self._file}: has format {version}, this version of segue reads {_VERSION}; choose another folder"
-                )
-            self._reader.execute(f"PRAGMA user_version = {_VERSION}")
-            self._tombstones = dict(self._reader.execute("SELECT hash, until FROM tombstones"))
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._file}: cannot be used ({error}); choose another folder") from error
-        self._thread = threading.Thread(target=self._write_all, name="segue-store", daemon=True)
-        self._thread.start()
+            locks = Locks()
+            self._reader, *others = (Database(self._file, locks) for _ in range(4))
+            self._tombstones = self._reader.prepare(self._hashed, self._files)
+        except SegueError:
+            self._claim.close()
+            raise
+        work = {"segue-store": self._write_all, "segue-sync": self._sync_all, "segue-journal": self._keep_journal}
+        self._threads = [
+            threading.Thread(target=target, args=(database,), name=name, daemon=True)
+            for (name, target), database in zip(work.items(), others, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._tasks.put(_Task(export=True, waiting=[]))  # What an earlier process has left.
         self._task = asyncio.create_task(self._commit_regularly())
 
     async def close(self) -> None:
-        """Commit what is left, write the journal, and close; see ``SessionStore.close``."""
+        """Commit what is left, write the journal, and close, within 10 s; see ``SessionStore.close``."""
         self._task.cancel()
-        self._send(export=True)
-        self._ended = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        self._send()
+        self._ended.set()
+        self._commits.put(None)
+        await asyncio.to_thread(self._threads[0].join, _CLOSE_SECONDS)
+        if self._held:
+            logger.error("the last %d events are lost: %s", self._held, self._reason())
+        self._tasks.put(_Task(export=True, waiting=[]))
+        self._tasks.put(None)
+        for thread in self._threads[1:]:
+            await asyncio.to_thread(thread.join, _CLOSE_SECONDS)
         self._reader.close()
+        self._claim.close()
 
-    async def append(self, session_id: str, events: Any) -> Any:
+    async def append(self, session_id: str, events: Sequence[Event]) -> tuple[list[Status], Sequence[Event]]:
         """Add events; see ``SessionStore.append``."""
-        if self._problem is not None and len(self._rows) + len(self._dirty) > _MAX_WAITING:
-            raise StoreUnavailableError(self._problem)
+        if self._held >= MAX_HELD:
+            raise StoreUnavailableError(self._reason())
         return await super().append(session_id, events)
 
     async def committed(self) -> None:
         """Wait for the commit; see ``SessionStore.committed``."""
-        if self._problem is not None:
-            raise StoreUnavailableError(self._problem)
+        if self._failure is not None:
+            raise StoreUnavailableError(self._failure)
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
         await done
 
     @property
     def problem(self) -> str | None:
-        """What keeps the file from being written; see ``SessionStore.problem``."""
-        return self._problem
+        """Why events are refused; see ``SessionStore.problem``."""
+        return self._reason() if self._held >= MAX_HELD else None
+
+    @property
+    def warning(self) -> str | None:
+        """Why the database or the journal cannot be written; see ``SessionStore.warning``."""
+        return self._failure or self._journal_failure
 
     @property
     def lag(self) -> float:
         """Age of what is not committed; see ``SessionStore.lag``."""
-        oldest = self._oldest
-        return 0.0 if oldest is None else time.monotonic() - oldest
+        since = self._since if self._flying_since is None else self._flying_since
+        return 0.0 if since is None else time.monotonic() - since
 
-    def _is_pinned(self, session_id: str) -> bool:
-        return session_id in self._dirty or session_id in self._flying
+    def _reason(self) -> str:
+        return self._failure or f"{self._file} is written too slowly"
 
     def _find(self, session_id: str) -> Session | None:
         session = self._table.get(session_id)
         if session is not None:
             return session
         try:
-            found = self._reader.execute("SELECT touched, content FROM sessions WHERE id = ?", (session_id,)).fetchone()
+            found = self._reader.read(session_id)
         except sqlite3.Error as error:
             raise StoreUnavailableError(str(error)) from error
         if found is None:
             return None
-        session = _decode(found[1])
-        self._table.touch(session_id, session, idle=max(0.0, self._clock() - found[0]))
+        self._table.put(session_id, found[1], min(found[0], self._clock()))
         return self._table.get(session_id)
 
-    def _changed(self, session_id: str, session: Session) -> None:
-        self._dirty[session_id] = session
-        if self._oldest is None:
-            self._oldest = time.monotonic()
+    def _changed(self, session_id: str, session: Session, touched: float, count: int) -> None:
+        self._dirty[session_id] = session, touched
+        self._new += count
+        self._held += count
+        if self._since is None:
+            self._since = time.monotonic()
 
-    def _removed(self, session_id: str, tombstone: bytes) -> None:
+    async def _remove(self, session_id: str, tombstone: bytes, until: float) -> None:
         self._dirty.pop(session_id, None)
-        self._deleted[session_id] = tombstone
+        self._deleted.append((session_id, tombstone, until))
+        await self.committed()
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._tasks.put(_Task(export=False, waiting=[done]))
+        await done
 
     async def _commit_regularly(self) -> None:
         exported = time.monotonic()
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
-            due = time.monotonic() - exported > self._journal_seconds
-            if due:
+            if not self._busy and (self._dirty or self._deleted or self._rows or self._waiting):
+                self._send()
+            if time.monotonic() - exported > self._journal_seconds:
                 exported = time.monotonic()
-                self._table.sweep()
-            if (self._dirty or self._deleted or self._rows or self._waiting or due) and not self._busy:
-                self._send(export=due)
+                self._sweep()
+                self._tasks.put(_Task(export=True, waiting=[]))
 
-    _busy = False
-
-    def _send(self, *, export: bool) -> None:
+    def _send(self) -> None:
         """Hand what changed to the writer; sessions are encoded here, because this thread goes on changing them."""
-        now = self._clock()
-        sessions = [(session_id, now, _encode(session)) for session_id, session in self._dirty.items()]
-        batch = _Batch(sessions, list(self._deleted.items()), self._rows, self._waiting, export)
-        self._flying = set(self._dirty)
-        self._dirty, self._deleted, self._rows, self._waiting = {}, {}, [], []
-        self._busy = True
-        self._queue.put(batch)
+        sessions = [(session_id, touched, encode(session)) for session_id, (session, touched) in self._dirty.items()]
+        commit = _Commit(Batch(sessions, self._rows, self._deleted), self._new, self._waiting)
+        self._flying |= self._dirty.keys()
+        self._flying_since, self._since = self._since, None
+        self._dirty, self._deleted, self._rows, self._waiting = {}, [], [], []
+        self._new, self._busy = 0, True
+        self._commits.put(commit)
 
-    def _finished(self, batch: _Batch) -> None:
-        self._busy, self._flying = False, set()
-        self._oldest = time.monotonic() if self._dirty else None
-        self._problem = None
-        for done in batch.waiting:
-            if not done.done():
-                done.set_result(None)
+    def _finished(self, commit: _Commit) -> None:
+        if self._failure is not None:
+            logger.warning("the store can be written again")
+        self._busy, self._flying, self._flying_since, self._failure = False, frozenset(), None, None
+        self._held -= commit.held
 
-    def _failed(self, batch: _Batch, reason: str) -> None:
+    def _failed(self, commit: _Commit, reason: str) -> None:
         """Refuse those who wait for the commit; the writer tries again."""
-        self._problem = reason
-        for done in batch.waiting:
-            if not done.done():
-                done.set_exception(StoreUnavailableError(reason))
+        if reason != self._failure:
+            logger.error("the store cannot be written: %s", reason)
+        self._failure = reason
+        _settle(commit.waiting, reason)
+        _settle(self._waiting, reason)
+        self._waiting = []
 
-    # The side of the writer.
+    def _journal_done(self, waiting: _Waiting, reason: str | None) -> None:
+        if reason is not None and reason != self._journal_failure:
+            logger.error("the journal cannot be written: %s", reason)
+        self._journal_failure = reason
+        _settle(waiting, reason)
 
-    def _write_all(self) -> None:
-        connection = _connect(self._file)
-        while (batch := self._queue.get()) is not None:
-            committed = False
+    # The side of the threads.
+
+    def _write_all(self, database: Database) -> None:
+        while (commit := self._commits.get()) is not None:
+            last = False
             while True:
                 try:
-                    if not committed:
-                        self._commit(connection, batch)
-                        committed = True
-                    self._tidy(connection, batch)
+                    database.commit(commit.batch)
                 except (sqlite3.Error, OSError) as error:
-                    logger.error("the store cannot be written: %s", error)
-                    self._loop.call_soon_threadsafe(self._failed, batch, str(error))
-                    if self._ended:
+                    self._tell(self._failed, commit, str(error))
+                    if last:
                         break
-                    time.sleep(_RETRY_SECONDS)
+                    last = self._ended.wait(_RETRY_SECONDS)
                 else:
-                    self._loop.call_soon_threadsafe(self._finished, batch)
+                    self._tell(self._finished, commit)
+                    self._syncs.put(commit.waiting)
                     break
-        connection.close()
+        self._syncs.put(None)
+        database.close()
 
-    def _commit(self, connection: sqlite3.Connection, batch: _Batch) -> None:
-        rows = [(kind, session, _encode(content)) for kind, session, content in batch.rows]
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", batch.sessions)
-            if self._journal is not None:
-                connection.executemany("INSERT INTO journal (kind, session, content) VALUES (?, ?, ?)", rows)
-            for session_id, tombstone in batch.deleted:
-                connection.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-                connection.execute("DELETE FROM journal WHERE session = ?", (session_id,))
-                until = self._clock() + self.lifetimes.tombstone
-                connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", (tombstone, until))
+    def _sync_all(self, database: Database) -> None:
+        ended = False
+        while not ended:
+            found = [self._syncs.get()]
+            found += [self._syncs.get() for _ in range(self._syncs.qsize())]  # What was committed meanwhile.
+            ended = None in found
+            reason = None
+            try:
+                database.sync()
+            except (sqlite3.Error, OSError) as error:
+                reason = str(error)
+            self._tell(_settle, [done for waiting in found if waiting is not None for done in waiting], reason)
+        database.close()
 
-    def _tidy(self, connection: sqlite3.Connection, batch: _Batch) -> None:
-        """Do after a commit what may take longer; all of it can be done again."""
-        if batch.export:
-            now = self._clock()
-            over = now - self.lifetimes.session - self.lifetimes.event_ids
-            connection.execute("DELETE FROM sessions WHERE touched < ?", (over,))
-            connection.execute("DELETE FROM tombstones WHERE until < ?", (now,))
-            if self._journal is not None:
-                self._export(connection, self._journal)
-        if batch.deleted:
-            if self._journal is not None:
-                self._journal.delete_sessions(session_id for session_id, _ in batch.deleted)
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _keep_journal(self, database: Database) -> None:
+        ended = False
+        while not ended:
+            found = [self._tasks.get()]
+            found += [self._tasks.get() for _ in range(self._tasks.qsize())]  # Sessions are deleted together.
+            ended = None in found
+            tasks = [task for task in found if task is not None]
+            reason = None
+            try:
+                if any(task.export for task in tasks):
+                    now = self._clock()
+                    database.expire(now - self.lifetimes.session - self.lifetimes.event_ids, now)
+                    database.export(self._files)
+                    self._files.expire()
+                database.finish_deletions(self._files)
+            except (sqlite3.Error, OSError, SegueError) as error:
+                reason = str(error)
+            self._tell(self._journal_done, [done for task in tasks for done in task.waiting], reason)
+        database.close()
 
-    def _export(self, connection: sqlite3.Connection, journal: Journal) -> None:
-        """Move the rows of the journal from the database to files; a kill in between loses and doubles none."""
-        for kind in SCHEMAS:
-            written = journal.last_row(kind)
-            found = connection.execute(
-                "SELECT number, content FROM journal WHERE kind = ? ORDER BY number LIMIT ?", (kind, _MAX_PART)
-            ).fetchall()
-            rows = [(number, _decode_row(content)) for number, content in found if number > written]
-            if rows:
-                journal.write(kind, rows[0][0], rows[-1][0], [tuple(content) for _, content in rows])
-            if found:
-                with connection:
-                    connection.execute("DELETE FROM journal WHERE kind = ? AND number <= ?", (kind, found[-1][0]))
-        journal.expire()
+    def _tell(self, function: Callable[..., None], *arguments: object) -> None:
+        with suppress(RuntimeError):  # The loop has ended: the disk was stuck for longer than it waits.
+            self._loop.call_soon_threadsafe(function, *arguments)
 
 
-def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False)
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "wal_autocheckpoint = 1000"):
-        connection.execute(f"PRAGMA {setting}")
-    return connection
+def _settle(waiting: _Waiting, reason: str | None) -> None:
+    """End the waiting of those who wait, with an error if there is a reason for one."""
+    for done in waiting:
+        if done.done():
+            continue
+        if reason is None:
+            done.set_result(None)
+        else:
+            done.set_exception(StoreUnavailableError(reason))

@@ -1,6 +1,5 @@
 """Sessions in memory, the least recently used ones first, within a bound."""
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
@@ -27,20 +26,14 @@ class SessionTable:
     Args:
         lifetimes: when sessions are over.
         max_events: bound on the events of all sessions; beyond it the least recently used sessions are dropped.
-        clock: seconds of a monotonic clock: a change of the wall clock ends no session.
+        clock: seconds since 1970, see ``SteadyClock``.
 
     Attributes:
         dropped: sessions dropped because of the bound.
         is_pinned: says whether a session must not be dropped, because it is not stored elsewhere yet.
     """
 
-    def __init__(
-        self,
-        lifetimes: Lifetimes,
-        max_events: int,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, lifetimes: Lifetimes, max_events: int, clock: Callable[[], float]) -> None:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lifetimes, self._max_events, self._clock = lifetimes, max_events, clock
         self._events = 0
@@ -62,20 +55,21 @@ class SessionTable:
         if idle > self._lifetimes.session and entry.session.events:
             entry.session = Session([], entry.session.ids)
             self._count(entry)
+        self._entries.move_to_end(session_id)
         return entry.session
 
-    def touch(self, session_id: str, session: Session, idle: float = 0.0) -> None:
+    def put(self, session_id: str, session: Session, touched: float) -> None:
         """Put in a session that was changed, or was read from elsewhere.
 
         Args:
             session_id: its id.
             session: the session.
-            idle: seconds since its last event.
+            touched: time at which it last took an event.
         """
         entry = self._entries.get(session_id)
         if entry is None:
             entry = self._entries[session_id] = _Entry(session, 0.0)
-        entry.session, entry.touched = session, self._clock() - idle
+        entry.session, entry.touched = session, touched
         self._entries.move_to_end(session_id)
         self._count(entry)
         if self._events > self._max_events:

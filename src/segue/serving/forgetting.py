@@ -1,0 +1,103 @@
+"""Deleting sessions by hand: from the folder of a service that does not run, or from Redis."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segue.errors import ArtifactError, StorageError
+from segue.serving.journal import Journal
+from segue.serving.secrets import KeyedHash
+from segue.serving.stores import DAY, Lifetimes
+from segue.serving.stores.database import Batch, Database, Locks
+from segue.storage.claims import claimed
+
+if TYPE_CHECKING:
+    from segue.serving.stores.redis_journal import RedisJournal
+
+_COMMAND = "segue sessions"
+
+
+def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: str) -> None:
+    """Delete a session from the store and the journal; it takes no events for 30 days.
+
+    Args:
+        state: folder of the service.
+        session_id: the session.
+        redis: server that keeps the sessions; None if they are in the folder.
+        remedy: what to do if a service uses the folder.
+
+    Raises:
+        SegueError: a service uses the folder, or it cannot be written.
+    """
+    tombstone = Lifetimes().tombstone
+    if redis is not None:
+        with closing(_on_server(redis, state)) as server:
+            server.delete(session_id, tombstone)
+        return
+    with _database(state, remedy) as (database, hashed, journal):
+        if database is None:
+            journal.delete_sessions([session_id])
+        else:
+            database.commit(Batch(deleted=[(session_id, hashed(session_id), time.time() + tombstone)]))
+            database.finish_deletions(journal)
+
+
+def forget_older(state: Path, days: float, redis: str | None = None, *, remedy: str) -> tuple[int, int]:
+    """Delete sessions without events for some days, and older rows of the journal.
+
+    Args:
+        state: folder of the service.
+        days: the number of days.
+        redis: server that keeps the sessions; None if they are in the folder.
+        remedy: what to do if a service uses the folder.
+
+    Returns:
+        The number of sessions in the store, and of rows of the journal.
+
+    Raises:
+        SegueError: a service uses the folder, or it cannot be written.
+    """
+    now = time.time()
+    before = now - days * DAY
+    if redis is not None:
+        with closing(_on_server(redis, state)) as server:
+            return server.delete_before(int(1000 * before))
+    with _database(state, remedy) as (database, _, journal):
+        count = 0
+        if database is not None:
+            count = database.expire(before, now)
+            database.export(journal)
+            database.shorten_log()
+        return count, journal.delete_before(int(1000 * before))
+
+
+def _check(state: Path) -> None:
+    if not (state / "key").is_file():
+        raise ArtifactError(f"--state: {state} must be the folder of a service, such as segue-state; it has no key")
+
+
+@contextmanager
+def _database(state: Path, remedy: str) -> Iterator[tuple[Database | None, KeyedHash, Journal]]:
+    with claimed(state, _COMMAND, lambda: _check(state), option="--state", remedy=remedy):
+        hashed, journal, file = KeyedHash.of(state / "key"), Journal(state), state / "sessions.sqlite"
+        if not file.exists():  # Its sessions were in memory.
+            yield None, hashed, journal
+            return
+        database = Database(file, Locks())
+        try:
+            database.prepare(hashed, journal)
+            yield database, hashed, journal
+        except sqlite3.Error as error:
+            raise StorageError(f"{file}: cannot be written ({error}); free some disk space, and try again") from error
+        finally:
+            database.close()
+
+
+def _on_server(url: str, state: Path) -> "RedisJournal":
+    from segue.serving.stores.redis_journal import RedisJournal  # noqa: PLC0415 (only this store needs the package)
+
+    _check(state)
+    return RedisJournal(url, KeyedHash.of(state / "key"), Journal(state))

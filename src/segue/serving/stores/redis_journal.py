@@ -1,0 +1,241 @@
+"""The journal of several processes: rows wait in Redis until one of the processes writes them to a file."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import redis
+
+from segue.errors import ParameterError, StorageError
+from segue.serving.journal import SCHEMAS, Exposure, Journal, Row, event_row, exposure_row
+from segue.serving.secrets import KeyedHash
+from segue.serving.sessions import Event
+from segue.serving.stores.redis_scripts import DELETE, DELETIONS, FOLDER, SECRET, Keys, stream
+from segue.storage import make_folder, write_errors
+from segue.storage.locks import Lock
+
+_MAX_PART = 50_000
+_CHUNK = 5_000
+_SECONDS = 5.0
+_POLL_SECONDS = 0.01
+_PER_MILLISECOND = 10**6
+"""An id of a stream has a time in milliseconds and a number within it."""
+
+_decode_event, _decode_exposure = msgspec.msgpack.Decoder(Event).decode, msgspec.msgpack.Decoder(Exposure).decode
+
+
+def shown(url: str) -> str:
+    """Return an address without its password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def check_url(url: str) -> None:
+    """Check the address of a server.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    try:
+        redis.Redis.from_url(url).close()
+    except (ValueError, redis.RedisError) as error:
+        raise ParameterError(
+            "--store: must be memory, sqlite or an address such as redis://127.0.0.1:6379/0, got "
+            f"{shown(url)!r} ({error})"
+        ) from error
+
+
+class RedisJournal:
+    """The sessions and rows in Redis, seen by one thread of one process at a time.
+
+    Args:
+        url: the server.
+        hashed: hash with the key of the state folder; the first process gives its key to all.
+        journal: the files.
+    """
+
+    def __init__(self, url: str, hashed: KeyedHash, journal: Journal | None) -> None:
+        check_url(url)
+        self._url, self._own, self._journal = url, hashed, journal
+        self._client: Any = redis.Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def prepare(self) -> KeyedHash:
+        """Check that the server keeps the journal of this folder and no other; return the hash of session ids.
+
+        Raises:
+            ParameterError: it keeps that of another folder.
+        """
+        with self._errors():
+            self._client.set(SECRET, self._own.key, nx=True)
+            if self._journal is not None:
+                mine = self._own("journal").hex()
+                self._client.set(FOLDER, mine, nx=True)
+                if self._client.get(FOLDER).decode() != mine:
+                    raise ParameterError(
+                        f"--store: {shown(self._url)} keeps the journal of another state folder; give all processes "
+                        "the same --state (on several machines a shared volume), add --no-journal, or choose another "
+                        f"database. If that folder is gone: redis-cli -u {shown(self._url)} DEL {FOLDER}"
+                    )
+            return KeyedHash(self._client.get(SECRET))
+
+    def write(self, wait: float = 0.0) -> None:
+        """Write the rows to files and delete from them what is to be deleted, unless another process does it.
+
+        Args:
+            wait: seconds to wait for the other process.
+
+        Raises:
+            ArtifactError: a file is damaged.
+            StorageError: a file cannot be written, or the server cannot be used.
+        """
+        if self._journal is not None:
+            with self._errors(), self._alone(self._journal, wait) as alone:
+                if not alone:
+                    return
+                hashed = KeyedHash(self._client.get(SECRET) or self._own.key)
+                for kind in SCHEMAS:
+                    self._export(self._journal, kind, hashed)
+                self._finish_deletions(self._journal)
+                self._journal.expire()
+
+    def finish_deletions(self) -> None:
+        """Delete from the files what is to be deleted.
+
+        Raises:
+            ArtifactError: a file is damaged.
+            StorageError: a file cannot be written, or the server cannot be used.
+        """
+        if self._journal is not None:
+            with self._errors(), self._alone(self._journal, _SECONDS) as alone:
+                if not alone:
+                    raise _busy(self._journal)
+                self._finish_deletions(self._journal)
+
+    def delete(self, session_id: str, seconds: float) -> None:
+        """Delete a session from the server and the files.
+
+        Args:
+            session_id: its id.
+            seconds: lifetime of the tombstone.
+
+        Raises:
+            ArtifactError: a file is damaged.
+            StorageError: a file cannot be written, or the server cannot be used.
+        """
+        keys = Keys.of(self.prepare()(session_id))
+        with self._errors():
+            self._client.eval(DELETE, len(keys), *keys, session_id, int(1000 * seconds))
+        self.finish_deletions()
+
+    def delete_before(self, time: int) -> tuple[int, int]:
+        """Delete sessions and rows of the journal that are older than a time in milliseconds.
+
+        Returns:
+            The number of sessions whose last event was older, and of rows.
+
+        Raises:
+            ArtifactError: a file is damaged.
+            StorageError: a file cannot be written, or the server cannot be used.
+        """
+        self.prepare()
+        self.write(_SECONDS)
+        sessions = 0
+        with self._errors():
+            for events in self._client.scan_iter("segue:session:*:events", count=1000):
+                last = self._client.zrange(events, -1, -1, withscores=True)
+                if last and last[0][1] < time:
+                    start = events.decode().removesuffix("events")
+                    sessions += self._client.delete(events, f"{start}ids", f"{start}order") > 0
+        if self._journal is None:
+            return sessions, 0
+        with self._alone(self._journal, _SECONDS) as alone:
+            if not alone:
+                raise _busy(self._journal)
+            return sessions, self._journal.delete_before(time)
+
+    def _export(self, journal: Journal, kind: str, hashed: KeyedHash) -> None:
+        """Move rows from the server to files; a kill in between loses and doubles none.
+
+        A file names its last row, so the rows up to it were written.
+        """
+        key = stream(kind)
+        self._client.xtrim(key, minid=_stream_id(journal.last_row(kind) + 1), approximate=False)
+        while found := self._read(key):
+            numbers = [_number(number) for number, _ in found]
+            rows = [_row(kind, *content.popitem()) for _, content in found]
+            gone = self._deleted({session for _, session, _ in rows if session is not None}, hashed)
+            kept = [content for _, session, content in rows if session not in gone]
+            journal.write(kind, numbers[0], numbers[-1], kept)
+            self._client.xtrim(key, minid=_stream_id(numbers[-1] + 1), approximate=False)
+
+    def _read(self, key: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        found: list[tuple[bytes, dict[bytes, bytes]]] = []
+        while len(found) < _MAX_PART:
+            start = "-" if not found else f"({found[-1][0].decode()}"
+            chunk = self._client.xrange(key, min=start, count=_CHUNK)
+            found += chunk
+            if len(chunk) < _CHUNK:
+                break
+        return found
+
+    def _deleted(self, sessions: Collection[str], hashed: Callable[[str], bytes]) -> set[str]:
+        pipeline = self._client.pipeline(transaction=False)
+        for session in sessions:
+            pipeline.exists(Keys.of(hashed(session)).tombstone)
+        return {session for session, found in zip(sessions, pipeline.execute(), strict=True) if found}
+
+    def _finish_deletions(self, journal: Journal) -> None:
+        gone = [one.decode() for one in self._client.lrange(DELETIONS, 0, -1)]
+        if gone:
+            journal.delete_sessions(gone)
+            self._client.ltrim(DELETIONS, len(gone), -1)
+
+    @contextmanager
+    def _alone(self, journal: Journal, wait: float) -> Iterator[bool]:
+        """Hold the lock of the folder and say whether it is held; the system releases it when a process is killed."""
+        make_folder(journal.folder)
+        lock, end = Lock(journal.folder / "journal.lock"), time.monotonic() + wait
+        with write_errors(lock.path):
+            while not (taken := lock.acquire()) and time.monotonic() < end:
+                time.sleep(_POLL_SECONDS)
+        try:
+            yield taken
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            raise StorageError(
+                f"--store: {shown(self._url)} cannot be used ({error}); start it, or check it"
+            ) from error
+
+
+def _busy(journal: Journal) -> StorageError:
+    return StorageError(f"{journal.folder}: another process is writing the journal; try again")
+
+
+def _row(kind: str, session: bytes, content: bytes) -> Row:
+    session_id = session.decode() or None
+    if kind == "exposures":
+        return kind, session_id, exposure_row(_decode_exposure(content))
+    return kind, session_id, event_row(session_id or "", _decode_event(content))
+
+
+def _number(stream_id: bytes) -> int:
+    time, _, number = stream_id.partition(b"-")
+    return int(time) * _PER_MILLISECOND + int(number)
+
+
+def _stream_id(number: int) -> str:
+    time, within = divmod(number, _PER_MILLISECOND)
+    return f"{time}-{within}"

@@ -1,0 +1,134 @@
+"""``segue sessions forget``: from a folder and from Redis."""
+
+import asyncio
+import time
+
+import pytest
+from command_line import segue
+from redis_server import redis_server
+from store_kinds import event, exposure, journal_rows, make_store, traces
+
+from segue.serving.stores import DAY, Lifetimes, SteadyClock
+
+LONG = Lifetimes()
+NOW = int(time.time()) * 1000
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def server(kind, tmp_path):
+    if kind != "redis":
+        yield None
+        return
+    with redis_server(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def told(kind, server, tmp_path):
+    """Tell a story with an open store; its clock can be set back."""
+
+    def told(story, ago=0.0):
+        async def main():
+            clock = SteadyClock(lambda: time.time() - ago)
+            store = make_store(kind, tmp_path / "state", clock, server, lifetimes=LONG)
+            await store.open()
+            try:
+                return await story(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(main())
+
+    return told
+
+
+@pytest.fixture
+def forget(server, tmp_path):
+    def forget(*arguments):
+        where = [] if server is None else ["--store", server.url]
+        return segue("sessions", "forget", *arguments, "--state", tmp_path / "state", *where)
+
+    return forget
+
+
+def test_a_forgotten_session_leaves_no_trace(told, forget, kind, tmp_path) -> None:
+    async def story(store):
+        await store.append("visitor-9", [event(NOW)])
+        await store.append("other", [event(NOW)])
+        store.expose(exposure("visitor-9"))
+
+    told(story)
+    outcome = forget("visitor-9")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("Deleted the session visitor-9 from ")
+    assert traces(tmp_path / "state", "visitor-9") == []
+    assert len(journal_rows(tmp_path / "state")) == 1
+
+    async def later(store):
+        assert (await store.append("visitor-9", [event(NOW)]))[0] == ["deleted"]
+        assert len(await store.read("other")) == 1
+
+    if kind != "memory":
+        told(later)
+
+
+def test_old_sessions_are_forgotten(told, forget, kind, tmp_path) -> None:
+    async def before(store):
+        await store.append("old", [event(NOW - int(10_000 * DAY))])
+
+    async def now(store):
+        await store.append("new", [event(NOW)])
+
+    told(before, ago=10 * DAY)
+    told(now)
+    outcome = forget("--older-than", "5")
+    count = 0 if kind == "memory" else 1
+    assert outcome.out == f"Deleted {count} sessions and 1 rows of the journal that were older than 5 days.\n"
+    assert [row["session"] for row in journal_rows(tmp_path / "state")] == ["new"]
+
+    async def later(store):
+        assert len(await store.read("new")) == 1
+        assert list(await store.read("old")) == []
+
+    if kind != "memory":
+        told(later)
+
+
+def test_a_running_service_is_named_with_what_to_call(told, forget, kind) -> None:
+    async def story(store):
+        await store.append("a/b", [event(NOW)])
+        outcome = await asyncio.to_thread(forget, "a/b")
+        if kind == "redis":
+            assert outcome.code == 0
+            assert (await store.append("a/b", [event(NOW)]))[0] == ["deleted"]
+            return
+        assert outcome.code == 2
+        assert "is being written by segue serve (process" in outcome.err
+        assert "curl -X DELETE http://127.0.0.1:8000/v1/sessions/a%2Fb" in outcome.err
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["forget", "s", "--state", "nowhere"], "--state: nowhere must be the folder of a service"),
+        (["forget"], "ID: give either a session"),
+        (["forget", "s", "--older-than", "3"], "ID: give either a session"),
+        (["forgot", "s"], "unknown action 'forgot': did you mean 'forget'?"),
+        (["forget", "s", "--store", "postgres"], "--store: must be memory, sqlite or an address"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments, message, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "segue-state").mkdir()
+    (tmp_path / "segue-state" / "key").write_bytes(b"k" * 32)
+    outcome = segue("sessions", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert not (tmp_path / "nowhere").exists()
