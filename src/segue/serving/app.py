@@ -72,34 +72,13 @@ class App:
         self._openapi = b""
 
     def _own_operations(self) -> tuple[Operation, ...]:
-        ready, metrics, described = (
-            "Say whether requests are answered.",
-            "Read the metrics of Prometheus.",
-            "Read this description.",
-        )
+        ready = "GET", "/health/ready", "read_readiness", None, self._ready, "Say whether requests are answered."
+        metrics = "GET", "/metrics", "read_metrics", "read", self._metrics, "Read the metrics of Prometheus."
+        described = "GET", "/openapi.json", "read_openapi", "read", self._document, "Read this description."
         return (
-            Operation(
-                "GET",
-                "/health/ready",
-                "read_readiness",
-                None,
-                self._ready,
-                ready,
-                answer=HealthAnswer,
-                statuses=(503,),
-                for_callers=False,
-            ),
-            Operation(
-                "GET",
-                "/metrics",
-                "read_metrics",
-                "read",
-                self._metrics,
-                metrics,
-                media_type=METRICS,
-                for_callers=False,
-            ),
-            Operation("GET", "/openapi.json", "read_openapi", "read", self._document, described, for_callers=False),
+            Operation(*ready, answer=HealthAnswer, statuses=(503,), for_callers=False),
+            Operation(*metrics, media_type=METRICS, for_callers=False),
+            Operation(*described, for_callers=False),
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -233,12 +212,19 @@ class App:
             found.append(f"the session store does not work: {store.problem}")
         return found
 
+    def warnings(self) -> list[str]:
+        """Return what works, and needs someone to look at it."""
+        if self.service is None:
+            return []
+        warning = self.service.store.warning
+        return [*self.service.models.refusals(), *([] if warning is None else [f"the session store: {warning}"])]
+
     async def _ready(self, call: Call) -> Reply:
         problems = self.problems()
         status: Any = "ok" if not problems else "starting" if self.service is None else "unavailable"
         if self.stopping:
             status = "stopping"
-        shown = problems if self.service is None else problems + self.service.models.refusals()
+        shown = problems + self.warnings()
         return Reply(encode(HealthAnswer(status, shown if call.scopes else [])), 200 if status == "ok" else 503)
 
     async def _metrics(self, call: Call) -> Reply:

@@ -3,13 +3,12 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from segue.errors import ArtifactError, ParameterError
 from segue.serving.engine import Query, Ranked
+from segue.serving.fields import id_of, ids_of, problems_of, time_of
 from segue.serving.journal import Exposure
 from segue.serving.messages import (
-    MAX_ID_BYTES,
     EventResult,
     EventsAnswer,
     EventsRequest,
@@ -22,7 +21,6 @@ from segue.serving.messages import (
     SessionAnswer,
     StoredEvent,
     invalid,
-    milliseconds,
     rfc3339,
 )
 from segue.serving.models import ModelSet, ServedModel
@@ -59,13 +57,13 @@ class Service:
         now = int(self._clock() * 1000)
         ranker = self.models.ranker(request.model)
         served = ranker.served
-        problems = _problems_of(request)
-        session_id = None if request.session_id is None else _id(request.session_id, "/session_id", problems)
+        problems = problems_of(request)
+        session_id = None if request.session_id is None else id_of(request.session_id, "/session_id", problems)
         if request.append and not may_write:
             raise Refused(403, "forbidden", "append needs a token with the scope write")
         appended = [self._arrival(one, f"/append/{row}", now, problems) for row, one in enumerate(request.append)]
         arrivals = [event for event, _ in appended]
-        exclude = _ids(request.exclude, "/exclude", problems)
+        exclude = ids_of(request.exclude, "/exclude", problems)
         allowed = None
         if request.filter is not None:
             try:
@@ -117,8 +115,8 @@ class Service:
 
     def _given(self, request: RecommendRequest, problems: list[Mistake]) -> list[Event]:
         """Return the session that a request carries."""
-        items = _ids(request.items or [], "/items", problems)
-        times = [_time(moment, f"/times/{row}", problems) for row, moment in enumerate(request.times or [])]
+        items = ids_of(request.items or [], "/items", problems)
+        times = [time_of(moment, f"/times/{row}", problems) for row, moment in enumerate(request.times or [])]
         context = request.context or []
         for name, values in (("times", times), ("context", context)):
             if values and len(values) != len(items):
@@ -175,7 +173,7 @@ class Service:
         by_session: dict[str, list[tuple[int, Event, bool]]] = {}
         for row, one in zip((row for row in range(count) if row not in wrong), request.events, strict=True):
             mistakes: list[Mistake] = []
-            session_id = _id(one.session_id, f"/events/{row}/session_id", mistakes)
+            session_id = id_of(one.session_id, f"/events/{row}/session_id", mistakes)
             event, clamped = self._arrival(one, f"/events/{row}", now, mistakes)
             if mistakes:
                 results[row] = EventResult("refused", event.event_id, mistakes[0].detail, mistakes)
@@ -200,12 +198,12 @@ class Service:
 
     def _arrival(self, one: NewEvent, place: str, now: int, mistakes: list[Mistake]) -> tuple[Event, bool]:
         """Return an event as a store keeps it, and whether its time was ahead of the clock."""
-        item = _id(one.item, f"{place}/item", mistakes)
-        event_id = None if one.event_id is None else _id(one.event_id, f"{place}/event_id", mistakes)
-        moment = now if one.time is None else _time(one.time, f"{place}/time", mistakes)
+        item = id_of(one.item, f"{place}/item", mistakes)
+        event_id = None if one.event_id is None else id_of(one.event_id, f"{place}/event_id", mistakes)
+        moment = now if one.time is None else time_of(one.time, f"{place}/time", mistakes)
         ahead = moment > now + AHEAD_MS
         led = one.recommendation_id
-        led_by = None if led is None else _id(led, f"{place}/recommendation_id", mistakes)
+        led_by = None if led is None else id_of(led, f"{place}/recommendation_id", mistakes)
         said = b"" if event_id is None else digest(item, one.type, one.time, led_by, one.context)
         event = Event(now if ahead else moment, item, one.type, event_id, led_by, one.context, said)
         return event, ahead
@@ -243,41 +241,6 @@ class Service:
 def unavailable(error: StoreUnavailableError) -> Refused:
     """Return the refusal of a request that needs the store."""
     return Refused(503, "store-unavailable", f"the session store does not work: {error}", retry_after=1)
-
-
-def _problems_of(request: RecommendRequest) -> list[Mistake]:
-    """Return what is wrong with the fields of a request taken together."""
-    problems = []
-    if request.items is not None and request.session_id is not None:
-        problems.append(Mistake("/items", "cannot be combined with session_id; give one of them"))
-    if request.items is not None and request.append:
-        problems.append(Mistake("/append", "needs session_id; put the items at the end of items"))
-    if request.items is None and request.session_id is None:
-        problems.append(Mistake("/session_id", "is missing; name a session, or give the items of one in items"))
-    if request.items is None:
-        for name in ("times", "context"):
-            if getattr(request, name) is not None:
-                problems.append(Mistake(f"/{name}", "belongs to items; give it with each event of append"))
-    return problems
-
-
-def _id(value: str | int, pointer: str, problems: list[Mistake]) -> str:
-    text = value if value.__class__ is str else str(value)
-    if len(text) > MAX_ID_BYTES // 4 and (size := len(text.encode())) > MAX_ID_BYTES:
-        problems.append(Mistake(pointer, f"must have 1 to {MAX_ID_BYTES} bytes, got {size}"))
-    return text
-
-
-def _ids(values: Sequence[str | int], place: str, problems: list[Mistake]) -> list[str]:
-    return [_id(value, f"{place}/{row}", problems) for row, value in enumerate(values)]
-
-
-def _time(moment: Any, pointer: str, problems: list[Mistake]) -> int:
-    try:
-        return milliseconds(moment)
-    except (ValueError, OverflowError) as error:
-        problems.append(Mistake(pointer, str(error)))
-        return 0
 
 
 _NO_CONSENT = "without consent nothing is stored"

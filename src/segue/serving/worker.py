@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -159,6 +158,8 @@ class Worker:
         gaps = [gap for ranker in self.models.rankers.values() if (gap := ranker.served.rules.gap) is not None]
         store = open_store(self.settings, lifetimes_of(self.settings, gaps))
         await store.open()
+        warned = "Whether the store needs someone to look at it: 1 if so."
+        self.telemetry.gauge("segue_store_warning", warned, lambda: float(store.warning is not None))
         self.telemetry.gauge("segue_store_lag_seconds", "Age of the oldest event not committed.", lambda: store.lag)
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
