@@ -42,7 +42,7 @@ def left(artifact: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
             ask = {"session_id": ids(person)[0], "append": [click(person, "106")]}
             del ask["append"][0]["session_id"]
             post("/v1/recommend", ask)
-        process.wait_until(lambda: len(list((folder / "state").glob("*/*/*.parquet"))) >= 2)
+        process.wait_until(lambda: len(list((folder / "state").rglob("*.parquet"))) >= 2)
         post("/v1/recommend", {"session_id": ids(DELETED)[0]})  # Some rows are in files, and some wait for one.
 
         session, *others = ids(NO_CONSENT)
