@@ -4,9 +4,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-if sys.platform != "win32":
+with suppress(ImportError):  # Windows has none.
     import resource
 
 _PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -39,7 +40,7 @@ def _of_groups() -> Iterator[int]:
 
 
 def _of_process() -> Iterator[int]:
-    if sys.platform != "win32":
+    if "resource" in globals():
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
             pages = _text(_PROC / "self/statm").split()

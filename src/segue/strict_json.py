@@ -17,7 +17,14 @@ Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is Non
 """A float in a file; null is read as NaN."""
 
 
-def dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False, compact: bool = False) -> str:
+def dumps(
+    value: Any,
+    *,
+    indent: int | None = None,
+    sort_keys: bool = False,
+    compact: bool = False,
+    ascii_only: bool = False,
+) -> str:
     """Return a value as JSON text; numbers that are not finite become null.
 
     Args:
@@ -25,10 +32,15 @@ def dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False, com
         indent: spaces per level; None writes one line.
         sort_keys: order the names of each object.
         compact: leave out the spaces between tokens.
+        ascii_only: write other characters as escapes.
     """
-    separators = (",", ":") if compact else None
     return json.dumps(
-        _finite(value), indent=indent, sort_keys=sort_keys, separators=separators, ensure_ascii=False, allow_nan=False
+        _finite(value),
+        indent=indent,
+        sort_keys=sort_keys,
+        separators=(",", ":") if compact else None,
+        ensure_ascii=ascii_only,
+        allow_nan=False,
     )
 
 

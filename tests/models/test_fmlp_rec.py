@@ -116,7 +116,7 @@ def test_it_learns_from_one_negative(loss: str) -> None:
     training = {
         "loss": {"kind": loss, "n_samples": 1, "alpha": 0.0},
         "batch_size": 8,
-        "epochs": 30,
+        "epochs": 60,
         "learning_rate": 0.02,
     }
     model = FMLPRec(embedding_size=16, max_length=2, dropout=0.0, training=training).fit(log)

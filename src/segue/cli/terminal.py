@@ -62,12 +62,10 @@ def echo(text: str = "", *, err: bool = False) -> None:
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON; characters that control the terminal, or that it has not, are escapes of JSON."""
-    import json
-
     from segue.strict_json import dumps
 
-    text = visible_json(dumps(value))
-    print_line(text if printable_as_it_is(text) else json.dumps(json.loads(text)))
+    text = dumps(value)
+    print_line(visible_json(text if printable_as_it_is(text) else dumps(value, ascii_only=True)))
 
 
 def program() -> str:

@@ -1,6 +1,5 @@
 """Sends events in JSON Lines to a running service."""
 
-import json
 import random
 import threading
 import time
@@ -13,7 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from segue.errors import ParameterError, StorageError
-from segue.strict_json import loads
+from segue.strict_json import dumps, loads
 
 MAX_EVENTS = 1000
 MAX_BYTES = 200 * 1024
@@ -101,7 +100,7 @@ class Importer:
             self.report.add("refused", number, f"is no event: {error}")
             return None
         event.setdefault("event_id", uuid.uuid4().hex)
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        return dumps(event, compact=True).encode("utf-8", "surrogatepass")
 
     def _send(self, batch: list[tuple[int, bytes]]) -> None:
         body = b'{"durable":true,"events":[' + b",".join(event for _, event in batch) + b"]}"

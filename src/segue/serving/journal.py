@@ -7,7 +7,6 @@ A name has the day on which the file was written and the numbers of its first an
 that in which the events arrived.
 """
 
-import json
 import re
 import threading
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,7 @@ import polars as pl
 from segue.errors import ArtifactError
 from segue.serving.sessions import Event
 from segue.storage import remove, replacing_file
+from segue.strict_json import dumps
 
 _TIME = pl.Datetime("ms", "UTC")
 _EVENTS = {
@@ -75,7 +75,7 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def event_row(session_id: str, event: Event) -> tuple[Any, ...]:
     """Return the row of an event."""
-    context = None if not event.context else json.dumps(event.context, ensure_ascii=False, sort_keys=True)
+    context = None if not event.context else dumps(event.context, sort_keys=True)
     return (session_id, event.item, event.time, event.type, event.event_id, event.recommendation_id, context)
 
 

@@ -1,12 +1,12 @@
 """Log lines as JSON on the standard error."""
 
-import json
 import logging
 import sys
 import time
 from typing import Any
 
 from segue.printable import visible
+from segue.strict_json import dumps
 
 _FIELDS = ("request_id", "traceparent", "method", "route", "status", "ms")
 
@@ -27,7 +27,7 @@ class JSONFormatter(logging.Formatter):
                 line[name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return dumps(line, ascii_only=True)
 
 
 def start_logging() -> None:
