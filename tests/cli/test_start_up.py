@@ -1,5 +1,6 @@
 """What each command imports: counted in modules, because seconds depend on the machine."""
 
+import ast
 import inspect
 import json
 import pkgutil
@@ -13,6 +14,7 @@ from command import Outcome
 
 import segue.cli
 from segue.cli.main import COMMANDS
+from segue.docstrings import docstring
 from segue.models.registry import BUILT_IN
 from segue.models.two_stage import TwoStage
 
@@ -76,12 +78,13 @@ def test_the_help_of_a_command_imports_its_signature_alone() -> None:
 
 def test_the_list_of_commands_is_that_of_their_modules() -> None:
     modules = {one.name: import_module(f"segue.cli.{one.name}") for one in pkgutil.iter_modules(segue.cli.__path__)}
-    commands = {name: module for name, module in modules.items() if (module.__doc__ or "").startswith("`segue ")}
+    first = {name: ast.get_docstring(ast.parse(inspect.getsource(module))) or "" for name, module in modules.items()}
+    commands = {name: module for name, module in modules.items() if first[name].startswith("`segue ")}
     assert {name.replace("_", "-") for name in commands} == COMMANDS.keys()
     for name, module in commands.items():
         command = name.replace("_", "-")
-        assert module.__doc__.startswith(f"`segue {command}`: ")
-        assert COMMANDS[command] == inspect.getdoc(getattr(module, name)).splitlines()[0]
+        assert first[name].startswith(f"`segue {command}`: ")
+        assert COMMANDS[command] == docstring(getattr(module, name)).splitlines()[0]
 
 
 def test_topics_are_listed_without_what_their_examples_need() -> None:

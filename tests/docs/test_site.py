@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 import segue
+from segue.docstrings import docstring
 
 ROOT = Path(__file__).parents[2]
 SITE = runpy.run_path(str(ROOT / "docs" / "site.py"))
@@ -26,7 +27,9 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 
 def test_every_public_class_and_function_has_a_docstring() -> None:
-    assert [name for name in segue.__all__ if callable(getattr(segue, name)) and not getattr(segue, name).__doc__] == []
+    assert [
+        name for name in segue.__all__ if callable(getattr(segue, name)) and not docstring(getattr(segue, name))
+    ] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -116,8 +116,8 @@ def test_it_learns_from_one_negative(loss: str) -> None:
     training = {
         "loss": {"kind": loss, "n_samples": 1, "alpha": 0.0},
         "batch_size": 8,
-        "epochs": 60,
-        "learning_rate": 0.02,
+        "epochs": 30,
+        "learning_rate": 0.005,  # With 0.02, seed and number of threads decide.
     }
     model = FMLPRec(embedding_size=16, max_length=2, dropout=0.0, training=training).fit(log)
     best = model.score(prefixes(*([item] for item in range(1, 7))))[:, 1:].argmax(1) + 1

@@ -134,7 +134,7 @@ class Importer:
         request = Request(self._url, body, self._headers)  # noqa: S310 (the scheme was checked)
         try:
             with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-                return answer.status, json.loads(answer.read()), None
+                return answer.status, loads(answer.read()), None
         except HTTPError as error:
             with error:
                 after = error.headers.get("Retry-After", "")
@@ -145,7 +145,7 @@ class Importer:
 
 def _problem(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        found = loads(body)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ from types import FrameType
 
 from segue.errors import ParameterError
 from segue.serving.settings import ServeSettings
+from segue.strict_json import dumps
 
 SOCKET = "SEGUE_SERVE_SOCKET"
 """Variable with the file descriptor of the socket, for a worker."""
@@ -110,7 +111,7 @@ class Supervisor:
         self._workers[worker] = time.monotonic()
         assert worker.stdin is not None
         try:
-            worker.stdin.write(self._settings.model_dump_json().encode() + b"\n")
+            worker.stdin.write(dumps(self._settings.model_dump(mode="json")).encode() + b"\n")
             worker.stdin.flush()
         except BrokenPipeError:
             pass

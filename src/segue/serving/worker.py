@@ -7,7 +7,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -190,6 +189,15 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
     await server.shutdown(sockets=[listening])
 
 
+def _raise_open_files() -> None:
+    """Let the process open more files, one of which each connection is."""
+    import resource  # noqa: PLC0415 (Windows has none)
+
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if most == resource.RLIM_INFINITY else min(_MAX_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
+
+
 def main() -> None:
     """Read the settings and serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -197,9 +205,7 @@ def main() -> None:
     # Not buffered: the end of the input is left to the event loop.
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as given:
         settings = ServeSettings.model_validate_json(given.readline())
-    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_FILES if most == resource.RLIM_INFINITY else min(_MAX_FILES, most)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
+    _raise_open_files()
     torch.set_num_threads(1)
     torch.set_grad_enabled(mode=False)
     listening = socket.socket(fileno=int(os.environ[SOCKET]))
