@@ -16,9 +16,11 @@ class RedisServer:
     """A server on a free port, without a file unless options say otherwise."""
 
     def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = 65535
+        while self.port > 55535:  # The nodes of a cluster talk on the port above by 10,000.
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [
             *("redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
@@ -39,6 +41,7 @@ class RedisServer:
                 time.sleep(0.02)
             else:
                 return
+        self.stop()
         raise AssertionError("redis-server does not start")
 
     def stop(self) -> None:
