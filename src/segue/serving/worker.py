@@ -85,10 +85,6 @@ def open_store(settings: ServeSettings, lifetimes: Lifetimes) -> SessionStore:
     return RedisStore(settings.store, lifetimes, hashed, journal, SteadyClock(), settings.journal_seconds)
 
 
-_COLLECTION = 20_000, 20, 50
-"""Thresholds of the garbage collector: requests leave no cycles, and each collection makes all of them wait."""
-
-
 class Worker:
     """The process: it loads the models, opens the store, answers, and stops in order.
 
@@ -167,7 +163,6 @@ class Worker:
         self.telemetry.gauge("segue_store_lag_seconds", "Age of the oldest event not committed.", lambda: store.lag)
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
-        gc.set_threshold(*_COLLECTION)
         self.app.service = Service(self.models, store, self.telemetry)
         logger.info("ready: %s", ", ".join(self.settings.models))
 
