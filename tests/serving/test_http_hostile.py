@@ -114,14 +114,15 @@ EVENTS = {
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_many_mistakes_cost_little(send: Any, name: str) -> None:
-    send("/v1/events", b'{"events": [{}]}')
-    taken = []
-    for _ in range(3):
+    def sent(body: bytes) -> tuple[Answer, float]:
         start = time.thread_time()
-        found = send("/v1/events", EVENTS[name])
-        taken.append(time.thread_time() - start)
+        return send("/v1/events", body), time.thread_time() - start
+
+    right = many('{"session_id": "s", "item": "#"}', 1000, "events")
+    usual = min(sent(right)[1] for _ in range(3))
+    found, taken = min((sent(EVENTS[name]) for _ in range(3)), key=lambda one: one[1])
     assert found.status == (422 if name == "more than allowed" else 200)
-    assert min(taken) < 0.08, taken  # The machine of the measurement takes less than 50 ms.
+    assert taken < 6 * usual, (taken, usual)  # 0.6 to 4 times as much; a search for near names in each event: 8.
     assert len(found.body) < 500_000
 
 

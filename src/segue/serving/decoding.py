@@ -72,8 +72,8 @@ def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]
             events.append(msgspec.convert(one, SessionEvent))
         except msgspec.ValidationError as error:
             pointer = f"/events/{row}"
-            most = _MAX_PER_EVENT if len(wrong) < MAX_MISTAKES else 1
-            found = list(islice(_mistakes(one, SessionEvent, pointer), most))
+            few = len(wrong) < MAX_MISTAKES
+            found = list(islice(_mistakes(one, SessionEvent, pointer, near=few), _MAX_PER_EVENT if few else 1))
             wrong[row] = found or [Mistake(pointer, _in_words(str(error)))]
     return EventsRequest(events=events, durable=plain.get("durable", False)), wrong
 
@@ -132,8 +132,18 @@ def _fields(kind: Any) -> dict[str, _Field]:
     return found
 
 
-def _mistakes(value: Any, kind: Any, pointer: str = "", without: tuple[str, ...] = ()) -> Iterator[Mistake]:
-    """Yield the mistakes in a message that was read as plain values, but for some of its fields."""
+def _mistakes(
+    value: Any, kind: Any, pointer: str = "", without: tuple[str, ...] = (), near: bool = True
+) -> Iterator[Mistake]:
+    """Yield the mistakes in a message that was read as plain values, but for some of its fields.
+
+    Args:
+        value: The message.
+        kind: What it has to be.
+        pointer: Its place.
+        without: Fields to leave out.
+        near: Whether to look for the field that an unknown name may stand for, which is slow.
+    """
     if not isinstance(value, dict):
         yield Mistake(pointer, f"must be an object, got {_short(value)}")
         return
@@ -145,7 +155,7 @@ def _mistakes(value: Any, kind: Any, pointer: str = "", without: tuple[str, ...]
         if name in fields:
             yield from _mistakes_in(one, fields[name], place)
         else:
-            close = _closest(name[:_MAX_NAME], kind)
+            close = _closest(name[:_MAX_NAME], kind) if near else None
             yield Mistake(place, "is no field" + (f"; did you mean {close}?" if close else ""))
     for name, field in fields.items():
         if field.required and name not in value:
