@@ -76,7 +76,7 @@ class TestRefusals:
 
     def test_overload(self, call: Callable[..., Any]) -> None:
         def full(client: Client) -> None:
-            client.app.admission.answering = 2
+            client.app.admission.answering.number = 2
 
         ask, live = call(("POST", "/v1/recommend", {"items": []}), "/health/live", before=full, max_in_flight=2)
         problem(ask, 503, "overloaded")

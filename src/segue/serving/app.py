@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import re
+import secrets
 import time
 import traceback
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +63,7 @@ class App:
         self.stopping = False
         self.tracing: Tracing | None = None
         telemetry.gauge(
-            "segue_requests_in_flight", "Requests that are being answered.", lambda: self.admission.answering
+            "segue_requests_in_flight", "Requests that are being answered.", lambda: self.admission.answering.number
         )
         self._local = is_loopback(settings.host)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origin)
@@ -89,7 +89,7 @@ class App:
         headers = dict(scope["headers"])
         request_id = headers.get(b"x-request-id", b"")
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = uuid.uuid4().hex.encode()
+            request_id = secrets.token_hex(16).encode()
         found = self._routes.find(scope["method"], scope["raw_path"])
         call = Call(self.telemetry, request_id.decode())
         extra: _Pairs = []
@@ -109,7 +109,7 @@ class App:
             extra += self._cors(headers)
         if self.stopping:
             extra.append((b"connection", b"close"))
-        with self.admission.aside():
+        with self.admission.waiting:
             await _send(send, reply, [*_HEADERS, (b"x-request-id", request_id), *extra], scope["method"])
         route = found.operation.path if found.operation is not None else "unknown"
         seconds = time.perf_counter() - start
@@ -196,7 +196,7 @@ class App:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 12 or int(length) > MAX_BODY:
             raise _too_large()
-        with self.admission.aside():
+        with self.admission.waiting:
             body = await _read(receive)
         if needed and headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise Refused(415, "unsupported-media-type", "the header Content-Type must be application/json")

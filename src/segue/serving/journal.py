@@ -43,8 +43,11 @@ _EXPOSURES = {
     "scores": pl.List(pl.Float64),
 }
 SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES}
-Row = tuple[str, str | None, tuple[Any, ...]]
-"""Kind, session and content of a row."""
+Row = tuple[str, str | None, bytes]
+"""Kind, session and content of a row. Thousands of them may wait: bytes are no work for the garbage collector."""
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 
 _PART = re.compile(r"(\d{4}-\d\d-\d\d)-(\d{19})-(\d{19})\.parquet")
 
@@ -73,15 +76,15 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     scores: list[float]
 
 
-def event_row(session_id: str, event: Event) -> tuple[Any, ...]:
-    """Return the row of an event."""
+def event_row(session_id: str, event: Event) -> bytes:
+    """Return the content of the row of an event."""
     context = None if not event.context else dumps(event.context, sort_keys=True)
-    return (session_id, event.item, event.time, event.type, event.event_id, event.recommendation_id, context)
+    return encode((session_id, event.item, event.time, event.type, event.event_id, event.recommendation_id, context))
 
 
-def exposure_row(exposure: Exposure) -> tuple[Any, ...]:
-    """Return the row of an exposure."""
-    return msgspec.structs.astuple(exposure)
+def exposure_row(exposure: Exposure) -> bytes:
+    """Return the content of the row of an exposure."""
+    return encode(exposure)
 
 
 class Journal:
@@ -97,21 +100,21 @@ class Journal:
         self._days = days
         self._lock = threading.Lock()
 
-    def write(self, kind: str, first: int, last: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    def write(self, kind: str, first: int, last: int, rows: Sequence[bytes]) -> None:
         """Write the rows with the numbers from ``first`` to ``last``.
 
         Args:
             kind: ``events`` or ``exposures``.
             first: number of the first row.
             last: number of the last one.
-            rows: those of them that were not deleted.
+            rows: the contents of those of them that were not deleted.
 
         Raises:
             StorageError: the file cannot be written.
         """
         if not rows:
             return
-        table = pl.DataFrame(rows, schema=SCHEMAS[kind], orient="row")
+        table = pl.DataFrame(list(map(_decode, rows)), schema=SCHEMAS[kind], orient="row")
         day = datetime.now(UTC).date().isoformat()
         with self._lock, replacing_file(self.folder / kind / f"{day}-{first:019}-{last:019}.parquet") as scratch:
             table.write_parquet(scratch)

@@ -41,7 +41,7 @@ INLINE_SECONDS = 0.001
 Filter = Mapping[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ServedModel:
     """A model, and what a request has to know of it. A request keeps the one that it began with.
 
@@ -185,9 +185,9 @@ def load_model(name: str, folder: Path) -> ServedModel:
     model = load(folder)
     served = ServedModel(name, f"sha256:{hashlib.sha256(manifest).hexdigest()[:16]}", folder, model)
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
-    seconds = _warm_up(served)
-    logger.info("%s %s answers in %.2f ms", name, served.version, 1000 * seconds)
-    return ServedModel(name, served.version, folder, model, seconds)
+    served.seconds = _warm_up(served)
+    logger.info("%s %s answers in %.2f ms", name, served.version, 1000 * served.seconds)
+    return served
 
 
 def _warm_up(served: ServedModel) -> float:

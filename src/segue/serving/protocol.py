@@ -6,8 +6,7 @@ So each connection looks at how long the requests before it will take, and answe
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, ClassVar
 
 import msgspec
@@ -35,6 +34,21 @@ _MAX_HEAD = 64 * 1024
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
+class Count:
+    """How many there are of something; one more within ``with``."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> None:
+        self.number += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.number -= 1
+
+
 class Admission:
     """How many requests are taken at once.
 
@@ -44,12 +58,13 @@ class Admission:
 
     Attributes:
         answering: requests that are being answered.
-        waiting: requests that wait for their clients: for the rest of a body, or until an answer has been taken.
+        waiting: requests that wait for their clients: for the rest of a body, or until an answer has been taken. Slow
+            clients keep nobody out.
     """
 
     def __init__(self, most: int, telemetry: Telemetry) -> None:
         self.most, self._telemetry = most, telemetry
-        self.answering = self.waiting = 0
+        self.answering, self.waiting = Count(), Count()
         body = Problem("/problems/overloaded", "Overloaded", 503, "more requests arrive than can be answered")
         content = msgspec.json.encode(body)
         head = (
@@ -67,30 +82,48 @@ class Admission:
         """Count a refusal."""
         self._telemetry.shed()
 
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Count a request that is being answered.
+    def admit(self) -> Count:
+        """Return the count of the requests that are being answered.
 
         Raises:
             Refused: there are too many.
         """
-        if self.answering >= self.most:
+        if self.answering.number >= self.most:
             self.refuse()
             raise Refused(503, "overloaded", f"{self.most} requests are in flight", retry_after=1)
-        self.answering += 1
-        try:
-            yield
-        finally:
-            self.answering -= 1
+        return self.answering
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Count a request that waits for its client; slow clients keep nobody out."""
-        self.waiting += 1
-        try:
-            yield
-        finally:
-            self.waiting -= 1
+
+class Together:
+    """A transport that sends what is written in one turn of the event loop at once: the head of an answer and its body.
+
+    Args:
+        transport: the transport that it replaces.
+        loop: its loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send bytes with what else is written in this turn."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            whole, self._parts = b"".join(self._parts), []
+            self._transport.write(whole)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Connection(HttpToolsProtocol):
@@ -111,7 +144,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request; see ``HttpToolsProtocol``."""
-        super().connection_made(transport)
+        super().connection_made(Together(transport, self.loop))  # type: ignore[arg-type]
         self._set_timer(IDLE_SECONDS)
 
     def data_received(self, data: bytes) -> None:
@@ -160,7 +193,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _is_refused(self, data: bytes) -> bool:
-        return len(self.tasks) - self.admission.waiting >= self.admission.limit and _is_whole(data)
+        return len(self.tasks) - self.admission.waiting.number >= self.admission.limit and _is_whole(data)
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:

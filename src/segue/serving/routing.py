@@ -108,9 +108,15 @@ class Routes:
             methods = self._by_path.setdefault(tuple(one.path.encode().split(b"/")), {})
             methods[one.method] = one
         self._templates = [path for path in self._by_path if any(part.startswith(b"{") for part in path)]
+        self._found = {
+            (one.method, one.path.encode()): self._search(one.method, one.path.encode()) for one in operations
+        }
 
     def find(self, method: str, path: bytes) -> Found:
         """Return where a percent-encoded path leads."""
+        return self._found.get((method, path)) or self._search(method, path)
+
+    def _search(self, method: str, path: bytes) -> Found:
         parts = tuple(path.split(b"/"))
         template = parts if parts in self._by_path else next((one for one in self._templates if _fits(one, parts)), ())
         methods = self._by_path.get(template, {})

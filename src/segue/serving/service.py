@@ -1,7 +1,7 @@
 """What the API does, without HTTP: events of sessions in, recommendations out."""
 
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from segue.errors import ArtifactError, ParameterError
@@ -146,7 +146,7 @@ class Service:
         ignored = [Ignored(item, "unknown") for item in dict.fromkeys(ranked.unknown)]
         ignored += [Ignored(item, "cold") for item in dict.fromkeys(ranked.cold)]
         return Recommendation(
-            uuid.uuid4().hex,
+            secrets.token_hex(16),
             session_id,
             served.name,
             served.version,

@@ -46,7 +46,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     digest: bytes = b""
 
 
-class Session(msgspec.Struct, array_like=True):
+class Session(msgspec.Struct, array_like=True, gc=False):
     """The events of a session, in order of their times; events with equal times in order of their arrival.
 
     Attributes:

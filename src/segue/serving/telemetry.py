@@ -1,7 +1,7 @@
 """What a service counts and measures, for Prometheus."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -52,18 +52,22 @@ class Telemetry:
         self._version = Gauge("segue_model_info", "Version of each model.", ("model", "version"), registry=registry)
         self._reloads = Counter("segue_reloads", "Attempts to load a model.", ("model", "result"), registry=registry)
         self._versions: dict[str, str] = {}
-        self._children: dict[tuple[str, int], Histogram] = {}
+        self._children: dict[tuple[Counter | Histogram, *tuple[str, ...]], Any] = {}
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Measure something each time the metrics are read."""
         Gauge(name, text, registry=self.registry).set_function(value)
 
+    def _labelled(self, metric: Counter | Histogram, *values: str) -> Any:
+        """Return a metric with values of its labels, without the search by which the library finds it."""
+        child = self._children.get((metric, *values))
+        if child is None:
+            child = self._children[metric, *values] = metric.labels(*values)
+        return child
+
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        child = self._children.get((route, status))
-        if child is None:
-            child = self._children[route, status] = self._seconds.labels(route, str(status))
-        child.observe(seconds)
+        self._labelled(self._seconds, route, str(status)).observe(seconds)
 
     def shed(self) -> None:
         """Count a request that was refused for overload."""
@@ -72,15 +76,15 @@ class Telemetry:
     def events(self, statuses: "Iterable[Status]") -> None:
         """Count events."""
         for status in statuses:
-            self._events.labels(status).inc()
+            self._labelled(self._events, status).inc()
 
     def ranked(self, served: "ServedModel", ranked: "Ranked") -> None:
         """Count an answer."""
-        self._answers.labels(served.name).inc()
+        self._labelled(self._answers, served.name).inc()
         if ranked.fallback is not None:
-            self._fallbacks.labels(served.name, ranked.fallback).inc()
+            self._labelled(self._fallbacks, served.name, ranked.fallback).inc()
         if ranked.unknown:
-            self._unknown.labels(served.name).inc(len(ranked.unknown))
+            self._labelled(self._unknown, served.name).inc(len(ranked.unknown))
 
     def batch(self, size: int, seconds: float) -> None:
         """Count sessions that were ranked at once."""

@@ -2,8 +2,7 @@
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -129,8 +128,9 @@ class NeighbourModel(Model):
         scores = np.empty((len(prefixes), len(self.vocabulary) + 1), dtype=np.float32)
 
         def score(part: slice) -> None:
-            with self._workspace() as memory:
-                score_prefixes(_batch(prefixes[part]), self._index, self._parameters, memory, scores[part])
+            memory = self._borrow()
+            score_prefixes(_batch(prefixes, part), self._index, self._parameters, memory, scores[part])
+            self._idle.append(memory)
 
         share_rows(len(prefixes), score)
         return torch.from_numpy(scores)
@@ -146,24 +146,22 @@ class NeighbourModel(Model):
         excluded = Excluded.by(exclude, len(prefixes))
 
         def fill(part: slice) -> None:
-            batch, filters = _batch(prefixes[part]), ListFilters(mask, excluded.rows(part))
-            with self._workspace() as memory:
-                list_best(batch, self._index, self._parameters, memory, order, filters, items[part], values[part])
+            batch, filters = _batch(prefixes, part), ListFilters(mask, excluded.rows(part))
+            memory = self._borrow()
+            list_best(batch, self._index, self._parameters, memory, order, filters, items[part], values[part])
+            self._idle.append(memory)
 
         share_rows(len(prefixes), fill)
         return items, values
 
-    @contextmanager
-    def _workspace(self) -> Iterator[Workspace]:
-        """Lend memory that no other thread uses, and keep it for later calls."""
+    def _borrow(self) -> Workspace:
+        """Return memory that no other thread uses; who has used it puts it back for later calls."""
         try:
-            memory = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
             candidates = min(self.config.sample_size, len(self.session_weights))
-            memory = new_workspace(len(self.vocabulary), self.config.max_length, candidates)
-        yield memory
-        self._idle.append(memory)
+            return new_workspace(len(self.vocabulary), self.config.max_length, candidates)
 
 
-def _batch(prefixes: Prefixes) -> SessionBatch:
-    return SessionBatch(prefixes.items, prefixes.starts, prefixes.ends)
+def _batch(prefixes: Prefixes, part: slice) -> SessionBatch:
+    return SessionBatch(prefixes.items, prefixes.starts[part], prefixes.ends[part])

@@ -60,8 +60,7 @@ INSERT INTO journal (number, kind, content) VALUES (0, '', '');
 DELETE FROM journal;
 """
 
-encode = msgspec.msgpack.Encoder().encode
-_decode, _decode_row = msgspec.msgpack.Decoder(Session).decode, msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(Session).decode
 
 
 class Batch(NamedTuple):
@@ -172,11 +171,10 @@ class Database:
         """Write a batch, or nothing of it."""
         if self._log_size() > _MAX_LOG:
             self.shorten_log()
-        rows = [(kind, session, encode(content)) for kind, session, content in batch.rows]
         with self._transaction():
             run = self._connection.executemany
             run("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", batch.sessions)
-            run("INSERT INTO journal (kind, session, content) VALUES (?, ?, ?)", rows)
+            run("INSERT INTO journal (kind, session, content) VALUES (?, ?, ?)", batch.rows)
             ids = [(session_id,) for session_id, _, _ in batch.deleted]
             run("DELETE FROM sessions WHERE id = ?", ids)
             run("DELETE FROM journal WHERE session = ?", ids)
@@ -209,7 +207,7 @@ class Database:
                 written = journal.last_row(kind)
                 left = [(number, content) for number, content in found if number > written]
                 if left:
-                    journal.write(kind, left[0][0], left[-1][0], [tuple(_decode_row(content)) for _, content in left])
+                    journal.write(kind, left[0][0], left[-1][0], [content for _, content in left])
                 with self._transaction():
                     self._connection.execute("DELETE FROM journal WHERE kind = ? AND number <= ?", (kind, found[-1][0]))
 

@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError
 
 from segue.errors import ParameterError, SegueError, StorageError
 from segue.serving import sessions
-from segue.serving.journal import Exposure, Journal
+from segue.serving.journal import Exposure, Journal, exposure_row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Status
 from segue.serving.stores import Lifetimes, SessionStore, StoreUnavailableError
@@ -259,7 +259,7 @@ class RedisStore(SessionStore):
                 for exposure in some:
                     of = self._keys(exposure.session or "")
                     keys += (of.rows, of.tombstone)
-                    arguments += (exposure.session or "", _encode(exposure), self._memory)
+                    arguments += (exposure.session or "", exposure_row(exposure), self._memory)
                 await self._ask(self._expose(keys, arguments))
 
     async def _write_regularly(self) -> None:

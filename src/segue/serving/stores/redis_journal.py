@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from segue.errors import ParameterError, StorageError
-from segue.serving.journal import SCHEMAS, Exposure, Journal, Row, event_row, exposure_row
+from segue.serving.journal import SCHEMAS, Journal, Row, event_row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event
 from segue.serving.stores.redis_scripts import DELETE, DELETIONS, FOLDER, SECRET, Keys, stream
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.01
 _PER_MILLISECOND = 10**6
 """An id of a stream has a time in milliseconds and a number within it."""
 
-_decode_event, _decode_exposure = msgspec.msgpack.Decoder(Event).decode, msgspec.msgpack.Decoder(Exposure).decode
+_decode_event = msgspec.msgpack.Decoder(Event).decode
 
 
 def shown(url: str) -> str:
@@ -227,7 +227,7 @@ def _busy(journal: Journal) -> StorageError:
 def _row(kind: str, session: bytes, content: bytes) -> Row:
     session_id = session.decode() or None
     if kind == "exposures":
-        return kind, session_id, exposure_row(_decode_exposure(content))
+        return kind, session_id, content
     return kind, session_id, event_row(session_id or "", _decode_event(content))
 
 

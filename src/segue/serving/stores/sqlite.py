@@ -12,11 +12,11 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from segue.errors import SegueError
-from segue.serving.journal import Journal
+from segue.serving.journal import Journal, encode
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Session, Status
 from segue.serving.stores import Lifetimes, StoreUnavailableError
-from segue.serving.stores.database import Batch, Database, Locks, encode
+from segue.serving.stores.database import Batch, Database, Locks
 from segue.serving.stores.local import MAX_HELD, LocalStore
 
 logger = logging.getLogger(__name__)
