@@ -1,0 +1,132 @@
+"""A worker that is killed under load loses at most the last 100 ms of what it accepted, and nothing twice."""
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from processes import Process, Reader, message
+from store_kinds import journal_rows, traces
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at the processes of Linux")
+
+RATE, BATCH = 500, 10
+LOST_SECONDS = 0.1
+
+
+class Accepted(NamedTuple):
+    event: dict[str, str]
+    at: float
+    durable: bool
+
+
+class Sender:
+    """Sends events until the connection ends, every fifth request as a durable one, and deletes sessions meanwhile.
+
+    Attributes:
+        accepted: what was answered.
+        deleted: sessions whose deletion was answered.
+        stalled: longest time for which this machine stood still.
+    """
+
+    def __init__(self, process: Process, round_: int) -> None:
+        self.accepted: list[Accepted] = []
+        self.deleted: list[str] = []
+        self.stalled = 0.0
+        self._process, self._round = process, round_
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=work) for work in (self._send, self._watch)]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self) -> None:
+        number, due = 0, time.monotonic()
+        try:
+            with self._process.connect() as connection:
+                reader = Reader(connection)
+                while True:
+                    due += BATCH / RATE
+                    time.sleep(max(0.0, due - time.monotonic()))
+                    events = [self._event(number + one) for one in range(BATCH)]
+                    number += BATCH
+                    durable = number % (5 * BATCH) == 0
+                    connection.sendall(message("POST", "/v1/events", {"events": events, "durable": durable}))
+                    status, _, body = reader.answer()
+                    assert (status, json.loads(body)["accepted"]) == (200, BATCH), body
+                    self.accepted += [Accepted(event, time.monotonic(), durable) for event in events]
+                    if number % (20 * BATCH) == 0:
+                        self._delete(connection, reader, f"gone-{self._round}-{number}")
+        except OSError:
+            return
+
+    def _event(self, number: int) -> dict[str, str]:
+        return {"session_id": f"{self._round}-{number % 7}", "item": "104", "event_id": f"{self._round}-{number}"}
+
+    def _delete(self, connection: Any, reader: Reader, session: str) -> None:
+        event = {"session_id": session, "item": "104", "event_id": "only"}
+        connection.sendall(message("POST", "/v1/events", {"events": [event]}))
+        assert reader.answer()[0] == 200
+        connection.sendall(message("DELETE", f"/v1/sessions/{session}"))
+        assert reader.answer()[0] == 204
+        self.deleted.append(session)
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            start = time.monotonic()
+            time.sleep(0.005)
+            self.stalled = max(self.stalled, time.monotonic() - start - 0.005)
+
+
+def held_by(process: Process, round_: int) -> Counter[str]:
+    """Count the ids of the events of the sessions of a round."""
+    found: Counter[str] = Counter()
+    for number in range(7):
+        status, answer = process.get(f"/v1/sessions/{round_}-{number}")
+        found.update([event["event_id"] for event in answer["events"]] if status == 200 else [])
+    return found
+
+
+@pytest.mark.parametrize("kills", [pytest.param(1, id="short"), pytest.param(50, id="long", marks=pytest.mark.soak)])
+def test_kills_under_load(popular: Path, tmp_path: Path, kills: int) -> None:
+    moments, everything = random.Random(5), Counter[str]()
+    with Process(tmp_path, [popular]) as process:
+        for round_ in range(kills):
+            sender = Sender(process, round_)
+            time.sleep(moments.uniform(0.3, 1.2))
+            worker, moment = process.worker, time.monotonic()
+            os.kill(worker, signal.SIGKILL)
+            sender.join()
+            process.wait_until(lambda: process.get("/health/ready")[0] == 200)
+            assert process.worker != worker
+
+            held, lost = held_by(process, round_), LOST_SECONDS + 2 * sender.stalled
+            safe = [one.event["event_id"] for one in sender.accepted if one.durable or one.at < moment - lost]
+            assert safe
+            assert [event_id for event_id in safe if event_id not in held] == []
+            for first in range(0, len(sender.accepted), 500):
+                again = [one.event for one in sender.accepted[first : first + 500]]
+                results = process.post("/v1/events", {"events": again, "durable": True})[1]["results"]
+                for event, result in zip(again, results, strict=True):
+                    assert result["status"] == ("duplicate" if event["event_id"] in held else "accepted")
+            everything.update([one.event["event_id"] for one in sender.accepted])
+            for session in sender.deleted:
+                event = {"session_id": session, "item": "104"}
+                assert process.get(f"/v1/sessions/{session}")[0] == 404
+                assert process.post("/v1/events", {"events": [event]})[1]["results"][0]["status"] == "refused"
+            assert set(held_by(process, round_).values()) == {1}
+    rows = Counter(row["event_id"] for row in journal_rows(tmp_path / "state"))
+    assert set(rows.values()) == {1}
+    assert everything.keys() <= rows.keys()
+    assert traces(tmp_path / "state", "gone-") == []
