@@ -65,7 +65,8 @@ def test_sessions_and_old_rows_are_removed_from_all_files(tmp_path) -> None:
 def test_a_damaged_file_is_named(tmp_path) -> None:
     journal = Journal(tmp_path)
     journal.write("events", 1, 1, rows("a"))
-    (file,) = (tmp_path / "events").iterdir()
+    journal.write("events", 2, 2, rows("b"))
+    file = sorted((tmp_path / "events").iterdir())[1]
     file.write_bytes(b"PAR1 damaged")
     with pytest.raises(ArtifactError, match=f"{file}: is damaged .*; remove it"):
         journal.delete_sessions(["a"])

@@ -9,7 +9,8 @@ that in which the events arrived.
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -145,14 +146,9 @@ class Journal:
         chosen, count = chosen.fill_null(value=False), 0
         with self._lock:
             for kind in SCHEMAS:
-                for file, _ in self._parts(kind):
-                    try:
-                        found = pl.scan_parquet(file, glob=False).select(chosen.sum()).collect().item()
-                        kept = pl.read_parquet(file, glob=False).filter(chosen.not_()) if found else None
-                    except (pl.exceptions.PolarsError, OSError) as error:
-                        raise ArtifactError(f"{file}: is damaged ({error}); remove it") from error
-                    if kept is None:
-                        continue
+                for file, found in _count([file for file, _ in self._parts(kind)], chosen):
+                    with _readable(file):
+                        kept = pl.read_parquet(file, glob=False).filter(chosen.not_())
                     count += found
                     if kept.height:
                         with replacing_file(file) as scratch:
@@ -179,3 +175,30 @@ class Journal:
     def _parts(self, kind: str) -> list[tuple[Path, re.Match[str]]]:
         files = sorted((self.folder / kind).glob("*.parquet"))
         return [(file, found) for file in files if (found := _PART.fullmatch(file.name)) is not None]
+
+
+def _count(files: list[Path], chosen: pl.Expr) -> list[tuple[Path, int]]:
+    """Return the files with chosen rows and how many they have. Thousands of files are read at once, which is faster.
+
+    Raises:
+        ArtifactError: a file is damaged.
+    """
+    if not files:
+        return []
+    rows = pl.scan_parquet(files, glob=False, include_file_paths="file").filter(chosen)
+    try:
+        with _readable(files[0]):
+            found = rows.group_by("file").len().sort("file").collect()
+    except ArtifactError:
+        if len(files) == 1:
+            raise
+        return [one for file in files for one in _count([file], chosen)]
+    return [(Path(file), number) for file, number in found.iter_rows()]
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ArtifactError(f"{file}: is damaged ({error}); remove it") from error

@@ -6,6 +6,7 @@ So each connection looks at how long the requests before it will take, and answe
 
 import asyncio
 import re
+import time
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -23,6 +24,12 @@ IDLE_SECONDS = 75
 
 MAX_WAIT = 0.04
 """Seconds that the requests before a new one may take; else it is refused."""
+
+BURST = 200
+"""Requests that are taken beyond that: after a moment in which the machine stood still, there is no overload."""
+
+_BURSTS = 20
+"""Requests that are added to ``BURST`` per second after it was used."""
 
 _OVERHEAD = 0.0003
 """Seconds of a request besides the ranking."""
@@ -65,6 +72,7 @@ class Admission:
     def __init__(self, most: int, telemetry: Telemetry) -> None:
         self.most, self._telemetry = most, telemetry
         self.answering, self.waiting = Count(), Count()
+        self._burst, self._since = float(BURST), time.monotonic()
         body = Problem("/problems/overloaded", "Overloaded", 503, "more requests arrive than can be answered")
         content = msgspec.json.encode(body)
         head = (
@@ -77,6 +85,21 @@ class Admission:
     def limit(self) -> int:
         """Requests that may wait to be answered."""
         return max(_LEAST, min(self.most, int(MAX_WAIT / (self._telemetry.seconds_per_session + _OVERHEAD))))
+
+    def has_room(self, before: int) -> bool:
+        """Return whether a request is taken.
+
+        Args:
+            before: requests that are read and not answered.
+        """
+        if before < self.limit:
+            return True
+        now = time.monotonic()
+        self._burst, self._since = min(BURST, self._burst + _BURSTS * (now - self._since)), now
+        if self._burst < 1:
+            return False
+        self._burst -= 1
+        return True
 
     def refuse(self) -> None:
         """Count a refusal."""
@@ -193,7 +216,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _is_refused(self, data: bytes) -> bool:
-        return len(self.tasks) - self.admission.waiting.number >= self.admission.limit and _is_whole(data)
+        return not self.admission.has_room(len(self.tasks) - self.admission.waiting.number) and _is_whole(data)
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
