@@ -129,5 +129,5 @@ class TestDeploy:
     def test_docker(self) -> None:
         text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
         assert set(re.findall(r"SEGUE_\w+", text)) <= {option.envvar for option in OPTIONS.values()}
-        assert re.search(r"^USER segue$", text, re.M)
+        assert re.search(r"^USER [0-9]+$", text, re.M)
         assert 'ENTRYPOINT ["segue", "serve"]' in text
