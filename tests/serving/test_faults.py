@@ -1,8 +1,9 @@
-"""A worker that is killed under load loses at most the last 100 ms of what it accepted, and nothing twice."""
+"""Faults as callers of a service see them: a killed worker, a full disk, a store that is gone."""
 
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from processes import Process, Reader, message
+from redis_server import redis_server
 from store_kinds import journal_rows, traces
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at the processes of Linux")
@@ -100,6 +102,7 @@ def held_by(process: Process, round_: int) -> Counter[str]:
 
 @pytest.mark.parametrize("kills", [pytest.param(1, id="short"), pytest.param(50, id="long", marks=pytest.mark.soak)])
 def test_kills_under_load(popular: Path, tmp_path: Path, kills: int) -> None:
+    """At most the last 100 ms of what was accepted is lost, nothing that was durable, and nothing is there twice."""
     moments, everything = random.Random(5), Counter[str]()
     with Process(tmp_path, [popular]) as process:
         for round_ in range(kills):
@@ -130,3 +133,55 @@ def test_kills_under_load(popular: Path, tmp_path: Path, kills: int) -> None:
     assert set(rows.values()) == {1}
     assert everything.keys() <= rows.keys()
     assert traces(tmp_path / "state", "gone-") == []
+
+
+def add(process: Process, number: int, *, durable: bool = False) -> int:
+    """Send one event; return the status of the answer."""
+    event = {"session_id": "s", "item": "104", "event_id": str(number)}
+    status, answer = process.post("/v1/events", {"events": [event], "durable": durable})
+    if status == 200:
+        assert answer["results"][0]["status"] in ("accepted", "duplicate")
+    return status
+
+
+@pytest.mark.soak
+def test_a_full_disk_changes_nothing_for_callers(popular: Path, tmp_path: Path) -> None:
+    """No file can be written for a while, the log of the service included."""
+    with Process(tmp_path, [popular]) as process:
+        assert add(process, 0, durable=True) == 200
+        worker = process.worker
+        (_, most) = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (0, most))
+        for number in range(1, 51):
+            assert add(process, number) == 200
+            time.sleep(0.02)
+        status, answer = process.post("/v1/recommend", {"session_id": "s", "k": 3})
+        assert (status, len(answer["items"]), answer["fallback"]) == (200, 3, None)
+        assert add(process, 51, durable=True) == 503
+        status, answer = process.get("/health/ready")
+        assert (status, len(answer["problems"])) == (200, 1)
+        assert "the session store: " in answer["problems"][0]
+
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (most, most))
+        process.wait_until(lambda: add(process, 51, durable=True) == 200)
+        assert process.worker == worker
+        os.kill(worker, signal.SIGKILL)
+        process.wait_until(lambda: process.get("/health/ready")[0] == 200)
+        events = process.get("/v1/sessions/s")[1]["events"]
+        assert [event["event_id"] for event in events] == [str(number) for number in range(52)]
+
+
+@pytest.mark.soak
+def test_a_store_that_is_gone_is_used_again_when_it_is_back(popular: Path, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, Process(tmp_path, [popular], "--store", server.url) as process:
+        worker = process.worker
+        assert add(process, 0) == 200
+        server.stop()
+        process.wait_until(lambda: process.get("/health/ready")[0] == 503, 5)
+        assert add(process, 1) == 503
+        assert process.post("/v1/recommend", {"session_id": "s"})[0] == 503
+        assert process.post("/v1/recommend", {"items": ["104"]})[0] == 200
+        server.start()
+        process.wait_until(lambda: process.get("/health/ready")[0] == 200, 5)
+        assert add(process, 1) == 200
+        assert process.worker == worker
