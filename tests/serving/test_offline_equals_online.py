@@ -129,7 +129,7 @@ def test_every_model_on_1000_sessions(name: str, artifact: Any, tmp_path: Any) -
 
 
 def test_a_model_in_a_thread_answers_in_batches(artifact: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segue.serving.models.INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("segue.serving.served_model.INLINE_SECONDS", 0.0)
     folder = artifact("sasrec")
     model, found = segue.load(folder), sessions(60, seed=3)
 

@@ -93,7 +93,8 @@ async def _similar_items(call: Call) -> Reply:
     served = ranker.served
     item = served.ids[_known_item(call, served.index)]
     ranked = await ranker.rank(Query([item], whole(call.query, "k", _K), exclude=[item]))
-    return Reply(encode(messages.SimilarAnswer(item, served.name, served.version, served.listed(ranked))))
+    listed = served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None)
+    return Reply(encode(messages.SimilarAnswer(item, served.name, served.version, listed)))
 
 
 async def _live(call: Call) -> Reply:

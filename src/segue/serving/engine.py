@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,9 @@ from segue.data.events import TIME
 from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING
 from segue.errors import ArtifactError
+from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Value
 from segue.serving.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from segue.serving.models import ServedModel
 
 MAX_BATCH = 32
 """Most sessions that are ranked at once."""
@@ -76,7 +74,7 @@ class Ranked(NamedTuple):
     fallback: Fallback | None
 
 
-def rank(served: "ServedModel", queries: Sequence[Query]) -> list[Ranked]:
+def rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked]:
     """Rank items for sessions as evaluation does: by ``Model.top_k`` of the same prefixes.
 
     Raises:
@@ -100,7 +98,7 @@ def rank(served: "ServedModel", queries: Sequence[Query]) -> list[Ranked]:
 
 
 def _rank_group(
-    served: "ServedModel",
+    served: ServedModel,
     queries: Sequence[Query],
     encoded: Sequence[list[int]],
     readable: Sequence[list[int]],
@@ -131,7 +129,7 @@ def _rank_group(
     return answers
 
 
-def _prefixes(served: "ServedModel", rows: Sequence[tuple[Query, list[int], list[int]]]) -> Prefixes:
+def _prefixes(served: ServedModel, rows: Sequence[tuple[Query, list[int], list[int]]]) -> Prefixes:
     """Encode sessions, without the events on items that the model cannot read."""
     items = np.array([row[place] for _, row, places in rows for place in places], dtype=np.int32)
     lengths = np.array([len(places) for _, _, places in rows], dtype=np.int64)
@@ -155,7 +153,7 @@ def _prefixes(served: "ServedModel", rows: Sequence[tuple[Query, list[int], list
     return prefixes
 
 
-def _excluded(served: "ServedModel", query: Query, encoded: list[int]) -> set[int]:
+def _excluded(served: ServedModel, query: Query, encoded: list[int]) -> set[int]:
     excluded = {served.index.get(item, PADDING) for item in query.exclude}
     if query.exclude_seen:
         excluded.update(encoded)
@@ -163,7 +161,7 @@ def _excluded(served: "ServedModel", query: Query, encoded: list[int]) -> set[in
     return excluded
 
 
-def _popular(served: "ServedModel", query: Query, encoded: list[int]) -> Ranked:
+def _popular(served: ServedModel, query: Query, encoded: list[int]) -> Ranked:
     """List the most popular items, for a session that the model cannot read."""
     vocabulary = served.model.vocabulary
     excluded, allowed, k = _excluded(served, query, encoded), query.allowed, query.k
@@ -179,9 +177,7 @@ def _popular(served: "ServedModel", query: Query, encoded: list[int]) -> Ranked:
     return Ranked(listed, scores, *_ignored(served, query, encoded, []), why)
 
 
-def _ignored(
-    served: "ServedModel", query: Query, encoded: list[int], readable: list[int]
-) -> tuple[list[str], list[str]]:
+def _ignored(served: ServedModel, query: Query, encoded: list[int], readable: list[int]) -> tuple[list[str], list[str]]:
     """Return the items of a session that the model does not know, and those that it knows and cannot read."""
     if len(readable) == len(encoded):
         return [], []
@@ -203,7 +199,7 @@ class Ranker:
         telemetry: what is counted.
     """
 
-    def __init__(self, served: "ServedModel", pool: ThreadPoolExecutor, telemetry: Telemetry) -> None:
+    def __init__(self, served: ServedModel, pool: ThreadPoolExecutor, telemetry: Telemetry) -> None:
         self.served = served
         self._pool, self._telemetry = pool, telemetry
         self._waiting: list[tuple[Query, asyncio.Future[Ranked]]] = []

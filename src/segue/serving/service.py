@@ -23,7 +23,8 @@ from segue.serving.messages import (
     invalid,
     rfc3339,
 )
-from segue.serving.models import ModelSet, ServedModel
+from segue.serving.models import ModelSet
+from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Event, Status, digest
 from segue.serving.stores import SessionStore, StoreUnavailableError
 from segue.serving.telemetry import Telemetry
@@ -96,7 +97,7 @@ class Service:
             raise Refused(500, "damaged-model", str(error)) from error
         answer = self._answer(served, ranked, session_id if request.consent else None)
         answer.events = _results(appended, statuses)
-        self.telemetry.ranked(served, ranked)
+        self.telemetry.ranked(served.name, ranked.fallback, len(ranked.unknown))
         if request.consent:
             self._expose(answer, ranked, session_id, now)
         answer.took_ms = round(1000 * (time.perf_counter() - start), 3)
@@ -151,7 +152,7 @@ class Service:
             served.name,
             served.version,
             ranked.fallback,
-            served.listed(ranked),
+            served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None),
             ignored,
             [],
             0.0,

@@ -1,14 +1,11 @@
 """What a service counts and measures, for Prometheus."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-if TYPE_CHECKING:
-    from segue.serving.engine import Ranked
-    from segue.serving.models import ServedModel
-    from segue.serving.sessions import Status
+from segue.serving.sessions import Status
 
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -73,18 +70,24 @@ class Telemetry:
         """Count a request that was refused for overload."""
         self._shed.inc()
 
-    def events(self, statuses: "Iterable[Status]") -> None:
+    def events(self, statuses: Iterable[Status]) -> None:
         """Count events."""
         for status in statuses:
             self._labelled(self._events, status).inc()
 
-    def ranked(self, served: "ServedModel", ranked: "Ranked") -> None:
-        """Count an answer."""
-        self._labelled(self._answers, served.name).inc()
-        if ranked.fallback is not None:
-            self._labelled(self._fallbacks, served.name, ranked.fallback).inc()
-        if ranked.unknown:
-            self._labelled(self._unknown, served.name).inc(len(ranked.unknown))
+    def ranked(self, model: str, fallback: str | None, unknown: int) -> None:
+        """Count an answer.
+
+        Args:
+            model: name of the model.
+            fallback: why the model did not rank the items; None if it did.
+            unknown: items of the session that the model does not know.
+        """
+        self._labelled(self._answers, model).inc()
+        if fallback is not None:
+            self._labelled(self._fallbacks, model, fallback).inc()
+        if unknown:
+            self._labelled(self._unknown, model).inc(unknown)
 
     def batch(self, size: int, seconds: float) -> None:
         """Count sessions that were ranked at once."""
@@ -92,18 +95,17 @@ class Telemetry:
         self._ranking.observe(seconds)
         self.seconds_per_session += _SMOOTHING * (seconds / size - self.seconds_per_session)
 
-    def loaded(self, served: "ServedModel") -> None:
+    def loaded(self, model: str, version: str) -> None:
         """Note the version of a model."""
-        before = self._versions.get(served.name)
-        if before is not None:
-            self._version.remove(served.name, before)
-        self._versions[served.name] = served.version
-        self._version.labels(served.name, served.version).set(1)
-        self._reloads.labels(served.name, "loaded").inc()
+        if model in self._versions:
+            self._version.remove(model, self._versions[model])
+        self._versions[model] = version
+        self._version.labels(model, version).set(1)
+        self._reloads.labels(model, "loaded").inc()
 
-    def refused(self, name: str) -> None:
+    def refused(self, model: str) -> None:
         """Count a model that was not loaded."""
-        self._reloads.labels(name, "refused").inc()
+        self._reloads.labels(model, "refused").inc()
 
     def text(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""

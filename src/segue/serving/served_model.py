@@ -1,0 +1,166 @@
+"""A model in service: what a request has to know of it, computed once."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from segue.errors import ParameterError
+from segue.models.recommendation import Stateful
+from segue.serving.carried import CarriedStates
+from segue.serving.messages import ItemAnswer, ListedItem
+from segue.serving.rules import SessionRules
+
+if TYPE_CHECKING:
+    from segue.models.base import Model
+
+INLINE_SECONDS = 0.001
+"""A model that answers faster than this is called by the event loop itself; a thread would cost as much."""
+
+Filter = Mapping[str, Any]
+
+
+@dataclass(eq=False)
+class ServedModel:
+    """A model, and what a request has to know of it. A request keeps the one that it began with.
+
+    Attributes:
+        name: its name in requests.
+        version: hash of its manifest, which lists the checksums of its files.
+        folder: where it was read from.
+        model: the model.
+        seconds: time of one answer, measured when it was loaded.
+    """
+
+    name: str
+    version: str
+    folder: Path
+    model: "Model"
+    seconds: float = 0.0
+
+    @cached_property
+    def rules(self) -> SessionRules:
+        """What the model reads of a session."""
+        return SessionRules(self._protocol.get("cleaning") or {})
+
+    @cached_property
+    def excludes_seen(self) -> bool:
+        """Whether items of the session are excluded if a request does not say."""
+        return bool((self._protocol.get("cases") or {}).get("exclude_seen", False))
+
+    @property
+    def _protocol(self) -> Mapping[str, Any]:
+        return self.model.about.get("protocol") or {}
+
+    @cached_property
+    def states(self) -> CarriedStates | None:
+        """The states of a recurrent model; None for other models."""
+        return CarriedStates(self.model) if isinstance(self.model, Stateful) else None
+
+    @property
+    def inline(self) -> bool:
+        """Whether the event loop calls the model itself."""
+        return self.seconds < INLINE_SECONDS
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Display name by item index; empty if the items have no names."""
+        names = self.model.vocabulary.names
+        return names.names if names.column is not None else []
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Item index by raw id, as text."""
+        return {str(raw): place for place, raw in enumerate(self.model.vocabulary.raw_ids) if place}
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Raw id by item index, as text."""
+        return list(map(str, self.model.vocabulary.raw_ids))
+
+    def listed(self, indices: Sequence[int], scores: Sequence[float], *, fallback: bool) -> list[ListedItem]:
+        """Return a ranking as the API lists it.
+
+        Args:
+            indices: item indices, best first.
+            scores: their scores.
+            fallback: whether they are ranked by popularity.
+        """
+        ids, names = self.ids, self.names
+        cold = self.model.vocabulary.cold(indices, fallback=fallback)
+        listed = [
+            ListedItem(ids[index], score, names[index] if names else None)
+            for index, score in zip(indices, scores, strict=True)
+        ]
+        if cold:
+            ways = {str(raw): way for raw, way in cold.items()}
+            for item in listed:
+                item.cold = ways.get(item.item)
+        return listed
+
+    def describe(self, index: int) -> ItemAnswer:
+        """Return an item with its metadata."""
+        vocabulary = self.model.vocabulary
+        row = vocabulary.table.row(index - 1, named=True)
+        metadata = {name: _plain(row[name]) for name in vocabulary.metadata}
+        return ItemAnswer(self.ids[index], self.names[index] if self.names else None, metadata)
+
+    def search(self, text: str) -> Bool[np.ndarray, "M"]:
+        """Return the items whose id or name contains a text, in any case."""
+        found = np.zeros(len(self.ids), dtype=bool)
+        for column in (self.ids, self.names):
+            if column:
+                found |= (
+                    pl.Series(column, dtype=pl.String).str.to_lowercase().str.contains(text, literal=True).to_numpy()
+                )
+        return found
+
+    def mask(self, wanted: Filter) -> Bool[np.ndarray, "M"]:
+        """Return the items whose metadata has the wanted values.
+
+        Args:
+            wanted: for each column a value, or a list of values one of which an item must have.
+
+        Raises:
+            ParameterError: there is no such column.
+        """
+        mask: np.ndarray = self._mask(tuple(sorted((name, _as_texts(values)) for name, values in wanted.items())))
+        return mask
+
+    @cached_property
+    def _mask(self) -> Any:
+        vocabulary = self.model.vocabulary
+
+        @lru_cache(maxsize=64)
+        def mask(wanted: tuple[tuple[str, tuple[str, ...]], ...]) -> Bool[np.ndarray, "M"]:
+            allowed = np.ones(len(vocabulary) + 1, dtype=bool)
+            allowed[0] = False
+            for name, values in wanted:
+                if name not in vocabulary.metadata:
+                    known = ", ".join(vocabulary.metadata) or "none"
+                    raise ParameterError(f"the items have no column {name!r}; they have: {known}")
+                column = vocabulary.table[name].cast(pl.String, strict=False)
+                allowed[1:] &= column.is_in(list(values)).fill_null(value=False).to_numpy()
+            return allowed
+
+        return mask
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _as_texts(values: Any) -> tuple[str, ...]:
+    return tuple(sorted(map(_as_text, values if isinstance(values, list) else [values])))
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
