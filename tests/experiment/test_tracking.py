@@ -18,6 +18,8 @@ from segue.experiment.results import Epoch, Results
 from segue.experiment.run import run
 from segue.experiment.tracking.tracker import check_trackers
 
+pytestmark = pytest.mark.skipif(sys.flags.optimize == 2, reason="MLflow needs the docstrings that python -OO removes")
+
 EPOCHS = 4
 SMALL = {"hidden_size": 8, "training": {"epochs": EPOCHS, "loss": {"n_samples": 32}, "patience": None}}
 

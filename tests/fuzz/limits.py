@@ -91,9 +91,9 @@ class Runner:
             env=variables,
         )
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], _START_SECONDS)
-        assert ready
-        assert self._process.stdout.readline() == "ready\n"
+        began, _, _ = select.select([self._process.stdout], [], [], _START_SECONDS)
+        first = self._process.stdout.readline() if began else "nothing"
+        assert first == "ready\n", first
         return self._process
 
     def end(self) -> None:

@@ -1,12 +1,14 @@
 """States that are carried from click to click give the lists of the whole sessions, whatever happens in between."""
 
 import random
+import threading
 from typing import Any
 
 import numpy as np
+from live import memory_store, run, serving
 
 import segue
-from segue.serving.carried import CarriedStates
+from segue.serving.carried import MAX_STEPS, CarriedStates
 
 
 def test_states_follow_the_items(artifact: Any, monkeypatch: Any) -> None:
@@ -29,6 +31,27 @@ def test_states_follow_the_items(artifact: Any, monkeypatch: Any) -> None:
             _, values = model.top_k(expected, 8)
             np.testing.assert_allclose(scores[row], values[0], rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(model.score(expected)[0][items[row]], values[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_long_session_is_read_whole_in_a_thread(artifact: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    folder, threads, steps = artifact("gru4rec"), set(), []
+    monkeypatch.setattr(CarriedStates, "top_k", lambda *_, **__: steps.append(1))
+
+    async def story() -> None:
+        client = await serving({"gru4rec": folder}, memory_store(), tmp_path)
+        served = client.app.service.models.ranker(None).served
+        model, top_k = served.model, served.model.top_k
+        monkeypatch.setattr(
+            model, "top_k", lambda *a, **b: threads.add(threading.current_thread().name) or top_k(*a, **b)
+        )
+        events = [{"item": str(100 + number % 30)} for number in range(MAX_STEPS + 1)]
+        found = await client.post("/v1/recommend", {"session_id": "s", "append": events, "k": 5})
+        expected = model.recommend([event["item"] for event in events], k=5)
+        assert [one["item"] for one in found["items"]] == list(map(str, expected.items))
+
+    run(story())
+    assert steps == []
+    assert {name[:18] for name in threads} == {"ThreadPoolExecutor"}
 
 
 def test_a_click_costs_one_step(artifact: Any, monkeypatch: Any) -> None:

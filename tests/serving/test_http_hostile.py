@@ -90,6 +90,7 @@ WRONG = {
     "consent as a number": (b'{"items": [], "consent": 0}', 422),
     "both kinds of session": (b'{"items": [], "session_id": "s"}', 422),
     "times of another length": (b'{"items": ["104"], "times": [1, 2]}', 422),
+    "a context beyond 64 bits": (b'{"items": ["104"], "context": [{"price": 100000000000000000000000}]}', 422),
     "a time before 1970": (b'{"items": ["104"], "times": [-1]}', 422),
     "a time without a zone": (b'{"items": ["104"], "times": ["2026-05-04T09:30:00"]}', 422),
 }  # fmt: skip
@@ -195,3 +196,11 @@ def test_any_path(send: Any, path: bytes, query: bytes) -> None:
         place = f"{start}{quote_from_bytes(path, safe='/%')}?{quote_from_bytes(query, safe='=&%')}"
         assert send(place, b"", "GET").status in {200, 404, 405, 422}
         assert send(place, b"", "POST").status in {200, 404, 405, 415, 422}
+
+
+def test_an_answer_to_a_batch_is_bounded(send: Any) -> None:
+    batch = {"requests": [{"items": ["104"], "k": 500}] * 20}
+    assert send("/v1/recommend/batch", json.dumps(batch).encode()).status == 200
+    batch["requests"].append({"items": ["104"], "k": 1})
+    (mistake,) = send("/v1/recommend/batch", json.dumps(batch).encode()).json["errors"]
+    assert (mistake["pointer"], mistake["detail"][:40]) == ("/requests", "must ask for at most 10,000 items togeth")

@@ -16,6 +16,7 @@ from live import memory_store, serving
 from processes import Process, Reader, message
 
 from segue.serving import protocol
+from segue.serving.service import Service
 from segue.serving.worker import _serve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at the processes of Linux")
@@ -158,9 +159,9 @@ class TestHTTP:
 
 
 @asynccontextmanager
-async def listening(model: Path, folder: Path) -> AsyncIterator[Any]:
+async def listening(model: Path, folder: Path, **settings: Any) -> AsyncIterator[Any]:
     """A server in this process, so that its limits can be changed; yields a function that connects to it."""
-    client = await serving({"popular": model}, memory_store(), folder)
+    client = await serving({"popular": model}, memory_store(), folder, **settings)
     protocol.Connection.admission = client.app.admission
     config = uvicorn.Config(client.app, log_config=None, lifespan="off", http=protocol.Connection, ws="none")
     server = uvicorn.Server(config)
@@ -242,5 +243,77 @@ def test_overload_is_refused_before_it_is_parsed(
             assert await statuses(reader, 1) == [200]
             for one in [*slow, writer]:
                 one.close()
+
+    asyncio.run(work())
+
+
+def test_trailers_are_not_kept(service: Process) -> None:
+    """A client may send any number of them, also after the answer."""
+    lines = b"".join(b"header-%d: value\r\n" % number for number in range(4000))
+    with service.connect() as connection:
+        reader = Reader(connection)
+        head = message("POST", "/nothing").replace(b"content-length: 0", b"transfer-encoding: chunked")
+        connection.sendall(head + b"1\r\nx\r\n")
+        assert reader.answer()[0] == 404
+        before = memory_of(service.worker)
+        connection.sendall(b"0\r\n")
+        for _ in range(200):
+            connection.sendall(lines)
+        connection.sendall(b"\r\n" + message("GET", "/health/live"))
+        assert reader.answer()[0] == 200
+        assert memory_of(service.worker) - before < 20
+
+
+def memory_of(process: int) -> float:
+    """Return the memory of a process in MiB."""
+    text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+async def go_on(writer: asyncio.StreamWriter) -> None:
+    for _ in range(100):
+        await asyncio.sleep(0.1)
+        writer.write(b" ")
+        await writer.drain()
+
+
+def test_a_client_that_takes_no_answer_is_left(popular: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.3)
+    batch = message("POST", "/v1/recommend/batch", {"requests": [{"items": ["104"], "k": 30}] * 256})
+
+    async def work() -> None:
+        async with listening(popular, tmp_path) as connect:
+            reader, writer = await connect()
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            for _ in range(200):
+                writer.write(batch)
+            with pytest.raises(ConnectionError):
+                await go_on(writer)
+
+    asyncio.run(work())
+
+
+def test_a_batch_does_not_keep_others_waiting(popular: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other requests are answered between the requests of a batch, and its deadline holds."""
+    recommend = Service.recommend
+
+    async def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(0.004)
+        return await recommend(*given, **named)
+
+    monkeypatch.setattr(Service, "recommend", slow)
+
+    async def work() -> None:
+        async with listening(popular, tmp_path, deadline=0.6) as connect:
+            reader, writer = await connect()
+            start = time.monotonic()
+            writer.write(message("POST", "/v1/recommend/batch", {"requests": [ASK] * 256}))
+            other, asking = await connect()
+            asking.write(message("GET", "/health/live"))
+            await other.readuntil(b"}")
+            assert time.monotonic() - start < 1
+            assert b" 504 " in await reader.readline()
+            writer.close()
+            asking.close()
 
     asyncio.run(work())

@@ -11,6 +11,9 @@ from live import MODELS, NOW, START, Client, memory_store, run, serving
 
 import segue
 from segue.data.sessions import Prefixes, Upcoming
+from segue.errors import ArtifactError
+from segue.serving.engine import Query, Ranked, rank
+from segue.serving.models import load_model
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import Lifetimes
 from segue.serving.stores.sqlite import SQLiteStore
@@ -151,3 +154,27 @@ def test_a_model_in_a_thread_answers_in_batches(artifact: Any, tmp_path: Any, mo
         assert sizes != {total}, "nothing was ranked in a batch"
 
     run(several())
+
+
+def test_scores_that_are_not_finite_fail_one_request_alone(artifact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = load_model("markov", artifact("markov"))
+    top_k = served.model.top_k
+
+    def damaged(prefixes: Prefixes, *given: Any, **named: Any) -> Any:
+        items, scores = top_k(prefixes, *given, **named)
+        scores[prefixes.ends - prefixes.starts == 2] = np.nan
+        return items, scores
+
+    monkeypatch.setattr(served.model, "top_k", damaged)
+    found = rank(served, [Query(["104"], 3), Query(["104", "105"], 3), Query(["106"], 3)])
+    assert [type(one) for one in found] == [Ranked, ArtifactError, Ranked]
+
+
+def test_a_context_far_from_all_others_is_no_damage(artifact: Any, tmp_path: Any) -> None:
+    async def story() -> None:
+        client = await serving({"sasrec": artifact("sasrec")}, memory_store(), tmp_path)
+        for price in (1e300, -1e300, 2**63 - 1, 0.5):
+            event = {"items": ["104"], "context": [{"price": price, "shop": "shop 1"}], "k": 3}
+            assert len((await client.post("/v1/recommend", event))["items"]) == 3
+
+    run(story())

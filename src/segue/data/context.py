@@ -24,6 +24,9 @@ the previous event). They take precedence over columns of these names."""
 
 Kind = Literal["category", "number"]
 
+_FARTHEST = 1e6
+"""Standard deviations beyond which numbers are alike: a network would overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class CategoryEncoder:
@@ -97,7 +100,7 @@ class Standardizer:
 
     def transform(self, column: pl.Series) -> Float32[np.ndarray, "n"]:
         """Return the standardised values, 0 (the mean) for a missing one."""
-        values = (_as_numbers(column) - self.mean) / self.deviation
+        values = ((_as_numbers(column) - self.mean) / self.deviation).clip(-_FARTHEST, _FARTHEST)
         return values.fill_null(0.0).cast(pl.Float32).to_numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:

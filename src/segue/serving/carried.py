@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float32, Int64
 from segue.data.sessions import Prefixes
 from segue.models.recommendation import State, Stateful
 
+MAX_STEPS = 50
+"""A session of which a model must read more events than this is better read whole, as one sequence."""
+
 _MOST = 20_000
 """Sessions whose states are kept."""
 
@@ -53,11 +56,15 @@ class CarriedStates:
                 states[row] = state
                 done[row] += 1
         for (key, items), state in zip(sessions, states, strict=True):
+            self._kept.pop(key, None)  # The event loop may forget it at any moment.
             self._kept[key] = items, state
-            self._kept.move_to_end(key)
         while len(self._kept) > _MOST:
             self._kept.popitem(last=False)
         return model.top_k_of_state(model.join(states), k, allowed=allowed, exclude=exclude)
+
+    def missing(self, key: str, items: list[int]) -> int:
+        """Return how many events of a session the model has yet to read."""
+        return len(items) - self._longest(key, items)[1]
 
     def forget(self, key: str) -> None:
         """Forget a session."""

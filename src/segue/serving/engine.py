@@ -19,6 +19,7 @@ from segue.data.events import TIME
 from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING
 from segue.errors import ArtifactError
+from segue.serving.carried import MAX_STEPS
 from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Value
 from segue.serving.telemetry import Telemetry
@@ -74,27 +75,35 @@ class Ranked(NamedTuple):
     fallback: Fallback | None
 
 
-def rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked]:
+def rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked | ArtifactError]:
     """Rank items for sessions as evaluation does: by ``Model.top_k`` of the same prefixes.
 
-    Raises:
-        ArtifactError: scores are not finite.
+    Returns:
+        For each session its items, or an error where scores are not finite.
     """
     index, vocabulary = served.index, served.model.vocabulary
     encoded = [[index.get(item, PADDING) for item in query.items] for query in queries]
     readable = [[place for place, item in enumerate(row) if vocabulary.is_known(item)] for row in encoded]
-    answers: list[Ranked | None] = [None] * len(queries)
+    answers: list[Ranked | ArtifactError | None] = [None] * len(queries)
     groups: dict[tuple[int | None, bool, bool], list[int]] = {}
     for row, (query, places) in enumerate(zip(queries, readable, strict=True)):
         if places:
             mask = None if query.allowed is None else id(query.allowed)
-            groups.setdefault((mask, query.times is None, query.session is None), []).append(row)
+            carried = _is_carried(served, query, [encoded[row][place] for place in places])
+            groups.setdefault((mask, query.times is None, carried), []).append(row)
         else:
             answers[row] = _popular(served, query, encoded[row])
-    for rows in groups.values():
-        for row, answer in zip(rows, _rank_group(served, queries, encoded, readable, rows), strict=True):
+    for (_, _, carried), rows in groups.items():
+        for row, answer in zip(rows, _rank_group(served, queries, encoded, readable, rows, carried), strict=True):
             answers[row] = answer
     return [answer for answer in answers if answer is not None]
+
+
+def _is_carried(served: ServedModel, query: Query, items: list[int]) -> bool:
+    """Return whether a recurrent model goes on from the state that it keeps of a session."""
+    if served.states is None or query.session is None:
+        return False
+    return served.states.missing(query.session, items) <= MAX_STEPS
 
 
 def _rank_group(
@@ -103,8 +112,9 @@ def _rank_group(
     encoded: Sequence[list[int]],
     readable: Sequence[list[int]],
     rows: list[int],
-) -> list[Ranked]:
-    """Rank the items for sessions with the same allowed items, all of them with times and ids, or none."""
+    carried: bool,
+) -> list[Ranked | ArtifactError]:
+    """Rank the items for sessions with the same allowed items, all of them with times and states, or none."""
     model, allowed = served.model, queries[rows[0]].allowed
     available = len(model.vocabulary) if allowed is None else int(allowed.sum())
     excluded = [_excluded(served, queries[row], encoded[row]) for row in rows]
@@ -112,18 +122,19 @@ def _rank_group(
     if any(excluded):
         exclude = Prefixes.from_lists([np.array(sorted(one), dtype=np.int32) for one in excluded])
     longest = min(max(queries[row].k for row in rows), len(model.vocabulary))
-    if served.states is not None and queries[rows[0]].session is not None:
+    if carried and served.states is not None:
         read = [(queries[row].session or "", [encoded[row][place] for place in readable[row]]) for row in rows]
         indices, scores = served.states.top_k(read, longest, allowed=allowed, exclude=exclude)
     else:
         prefixes = _prefixes(served, [(queries[row], encoded[row], readable[row]) for row in rows])
         indices, scores = model.top_k(prefixes, longest, allowed=allowed, exclude=exclude)
-    answers = []
+    answers: list[Ranked | ArtifactError] = []
     for row, listed, values, without in zip(rows, indices.tolist(), scores.tolist(), excluded, strict=True):
         length = min(queries[row].k, longest, listed.index(PADDING) if PADDING in listed else longest)
         forbidden = len(without) if allowed is None else sum(bool(allowed[item]) for item in without)
         if length < min(queries[row].k, available - forbidden) or not all(map(isfinite, values[:length])):
-            raise ArtifactError(f"{served.name}: its scores are not finite, so its arrays are damaged; train it again")
+            answers.append(ArtifactError(f"{served.name}: the scores of a session are not finite; train it again"))
+            continue
         ignored = _ignored(served, queries[row], encoded[row], readable[row])
         answers.append(Ranked(listed[:length], values[:length], *ignored, None))
     return answers
@@ -217,10 +228,14 @@ class Ranker:
             ArtifactError: scores are not finite.
         """
         if self.served.inline:
-            start = time.perf_counter()
-            (ranked,) = rank(self.served, [query])
-            self._telemetry.batch(1, time.perf_counter() - start)
-            return ranked
+            if self.served.states is None or len(query.items) <= MAX_STEPS:
+                start = time.perf_counter()
+                (ranked,) = rank(self.served, [query])
+                self._telemetry.batch(1, time.perf_counter() - start)
+                if isinstance(ranked, ArtifactError):
+                    raise ranked
+                return ranked
+            query = query._replace(session=None)  # States are kept by one thread alone.
         answer: asyncio.Future[Ranked] = asyncio.get_running_loop().create_future()
         self._waiting.append((query, answer))
         if not self._busy:
@@ -239,17 +254,20 @@ class Ranker:
         work.add_done_callback(lambda done: self._finish(batch, done, start))
 
     def _finish(
-        self, batch: list[tuple[Query, "asyncio.Future[Ranked]"]], done: "asyncio.Future[list[Ranked]]", start: float
+        self,
+        batch: list[tuple[Query, "asyncio.Future[Ranked]"]],
+        done: "asyncio.Future[list[Ranked | ArtifactError]]",
+        start: float,
     ) -> None:
         self._busy = False
         self._telemetry.batch(len(batch), time.perf_counter() - start)
         error = done.exception()
-        answers = [] if error is not None else done.result()
-        for place, (_, answer) in enumerate(batch):
+        found = done.result() if error is None else [error] * len(batch)
+        for (_, answer), ranked in zip(batch, found, strict=True):
             if answer.done():
                 continue
-            if error is not None:
-                answer.set_exception(error)
+            if isinstance(ranked, Ranked):
+                answer.set_result(ranked)
             else:
-                answer.set_result(answers[place])
+                answer.set_exception(ranked)
         self._start()

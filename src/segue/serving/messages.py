@@ -11,6 +11,9 @@ MAX_K = 500
 MAX_ITEMS = 1000
 MAX_EVENTS = 1000
 MAX_BATCH = 256
+MAX_BATCH_ITEMS = 10_000
+"""Items that the answers to a batch may list together."""
+
 MAX_ID_BYTES = 256
 MAX_DEPTH = 16
 MAX_MISTAKES = 100
@@ -23,7 +26,13 @@ Id = Text | int
 Moment = str | int | float
 """A time in UTC: RFC 3339, or seconds since 1970."""
 
-Value = Annotated[str, Meta(max_length=MAX_ID_BYTES)] | int | float | bool | None
+Value = (
+    Annotated[str, Meta(max_length=MAX_ID_BYTES)]
+    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | float
+    | bool
+    | None
+)
 Context = Annotated[dict[Text, Value], Meta(max_length=32)]
 Wanted = Annotated[dict[Text, Value | Annotated[list[Value], Meta(max_length=MAX_ITEMS)]], Meta(max_length=16)]
 Items = Annotated[list[Id], Meta(max_length=MAX_ITEMS)]

@@ -40,6 +40,12 @@ def load_model(name: str, folder: Path) -> ServedModel:
     return served
 
 
+def _checked(served: ServedModel, queries: list[Query]) -> None:
+    for answer in rank(served, queries):
+        if isinstance(answer, ArtifactError):
+            raise answer
+
+
 def _warm_up(served: ServedModel) -> float:
     """Return the median time of an answer."""
     numbers = np.random.default_rng(0)
@@ -50,9 +56,9 @@ def _warm_up(served: ServedModel) -> float:
         session = [ids[place] for place in numbers.integers(0, len(ids), length)]
         for k in {20, min(500, len(ids))} if round_ < 3 else {20}:
             start = time.perf_counter()
-            rank(served, [Query(session, k=k, exclude=session[:1], exclude_seen=bool(round_ % 2))])
+            _checked(served, [Query(session, k=k, exclude=session[:1], exclude_seen=bool(round_ % 2))])
             times.append(time.perf_counter() - start)
-    rank(served, [Query(ids[:2], k=20)] * 8)
+    _checked(served, [Query(ids[:2], k=20)] * 8)
     return float(np.median(times))
 
 

@@ -22,6 +22,9 @@ HEADER_SECONDS = 10.0
 IDLE_SECONDS = 75
 """A connection without a request is closed after this time."""
 
+WRITE_SECONDS = 10.0
+"""A connection whose client does not take an answer is closed after this time."""
+
 MAX_WAIT = 0.04
 """Seconds that the requests before a new one may take; else it is refused."""
 
@@ -39,6 +42,7 @@ _LEAST = 32
 
 _MAX_HEAD = 64 * 1024
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+"""Looked for in the first bytes of a request: a head that comes in parts is answered 400."""
 
 
 class Count:
@@ -86,14 +90,8 @@ class Admission:
         """Requests that may wait to be answered."""
         return max(_LEAST, min(self.most, int(MAX_WAIT / (self._telemetry.seconds_per_session + _OVERHEAD))))
 
-    def has_room(self, before: int) -> bool:
-        """Return whether a request is taken.
-
-        Args:
-            before: requests that are read and not answered.
-        """
-        if before < self.limit:
-            return True
+    def take_of_burst(self) -> bool:
+        """Return whether a request beyond the limit is taken, as one of a burst."""
         now = time.monotonic()
         self._burst, self._since = min(BURST, self._burst + _BURSTS * (now - self._since)), now
         if self._burst < 1:
@@ -157,6 +155,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
         self._in_head = self._in_message = False
         self._head = 0
         """Bytes of headers that are not complete."""
@@ -178,7 +177,7 @@ class Connection(HttpToolsProtocol):
             self.admission.refuse()
             self.transport.write(self.admission.refusal)
             return
-        if not self._in_message and b"pgrade:" in data:
+        if not self._in_message and _UPGRADE.search(data):
             data = _without_upgrade(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -199,6 +198,11 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, but for trailers: nobody reads them, and there may be any number."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Start to answer; see ``HttpToolsProtocol``."""
         self._in_head = False
@@ -210,13 +214,31 @@ class Connection(HttpToolsProtocol):
         self._in_message = False
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """Wait for the client to take what was written; see ``HttpToolsProtocol``."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on; see ``HttpToolsProtocol``."""
+        self._stop_writing_timer()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer; see ``HttpToolsProtocol``."""
+        """Forget the timers; see ``HttpToolsProtocol``."""
         self._set_timer(None)
+        self._stop_writing_timer()
         super().connection_lost(exc)
 
     def _is_refused(self, data: bytes) -> bool:
-        return not self.admission.has_room(len(self.tasks) - self.admission.waiting.number) and _is_whole(data)
+        admission = self.admission
+        before = len(self.tasks) - admission.waiting.number
+        return before >= admission.limit and _is_whole(data) and not admission.take_of_burst()
+
+    def _stop_writing_timer(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:

@@ -237,6 +237,7 @@ class Service:
             await self.store.delete(session_id)
         except StoreUnavailableError as error:
             raise unavailable(error) from error
+        self.models.forget(session_id)  # A request under way may have kept its state again.
 
 
 def unavailable(error: StoreUnavailableError) -> Refused:
