@@ -11,8 +11,15 @@ from segue.serving.decoding import decode, decode_events
 from segue.serving.engine import Query
 from segue.serving.messages import Refused
 from segue.serving.routing import Call, Operation, Reply, cursor, place_of, whole
+from segue.serving.stores import StoreUnavailableError
 
 encode = msgspec.json.encode
+
+
+def unavailable(error: StoreUnavailableError) -> Refused:
+    """Return the refusal of a request that needs the store."""
+    return Refused(503, "store-unavailable", f"the session store does not work: {error}", retry_after=1)
+
 
 _TOGETHER = 16
 """Requests of a batch that are answered without a pause."""
@@ -40,6 +47,8 @@ async def _recommend_batch(call: Call) -> Reply:
             return await call.service.recommend(one, may_write="write" in call.scopes)
         except Refused as refused:
             return refused.problem(call.request_id)
+        except StoreUnavailableError as error:
+            return unavailable(error).problem(call.request_id)
 
     answers: list[messages.Recommendation | messages.Problem] = []
     for start in range(0, len(request.requests), _TOGETHER):

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from segue.serving.access import ALL, Tokens, is_local, is_loopback
-from segue.serving.api import OPERATIONS, encode
+from segue.serving.api import OPERATIONS, encode, unavailable
 from segue.serving.messages import HealthAnswer, Refused
 from segue.serving.openapi import METRICS, document
 from segue.serving.protocol import Admission
 from segue.serving.routing import Call, Found, Operation, Reply, Routes, read_path, read_query
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
+from segue.serving.stores import StoreUnavailableError
 from segue.serving.telemetry import Telemetry
 from segue.serving.tracing import Tracing
 
@@ -98,7 +99,8 @@ class App:
                 reply, extra = self._preflight(headers), list(_PREFLIGHT)
             else:
                 reply = await self._answer(call, found, scope, headers, receive)
-        except Refused as refused:
+        except (Refused, StoreUnavailableError) as error:
+            refused = unavailable(error) if isinstance(error, StoreUnavailableError) else error
             reply, extra = _problem(refused, call), _headers_of(refused, found)
         except Exception as error:
             # What the error says is left out: it may name a session.

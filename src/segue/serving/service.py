@@ -26,7 +26,7 @@ from segue.serving.messages import (
 from segue.serving.models import ModelSet
 from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Event, Status, digest
-from segue.serving.stores import SessionStore, StoreUnavailableError
+from segue.serving.stores import SessionStore
 from segue.serving.telemetry import Telemetry
 
 AHEAD_MS = 5_000
@@ -53,6 +53,7 @@ class Service:
 
         Raises:
             Refused: the request is wrong, or cannot be answered now.
+            StoreUnavailableError: the store does not work.
         """
         start = time.perf_counter()
         now = int(self._clock() * 1000)
@@ -105,12 +106,13 @@ class Service:
 
     async def _session(self, session_id: str, arrivals: list[Event]) -> tuple[list[Status], Sequence[Event]]:
         """Add events to a session and return what became of them, and all its events."""
-        try:
-            if not arrivals:
-                return [], await self.store.read(session_id)
+        start = time.perf_counter()
+        statuses: list[Status] = []
+        if arrivals:
             statuses, events = await self.store.append(session_id, arrivals)
-        except StoreUnavailableError as error:
-            raise unavailable(error) from error
+        else:
+            events = await self.store.read(session_id)
+        self.telemetry.stored(time.perf_counter() - start)
         self.telemetry.events(statuses)
         return statuses, events
 
@@ -166,7 +168,7 @@ class Service:
             wrong: mistakes of further events by their row; they are refused.
 
         Raises:
-            Refused: nothing can be accepted now, or it cannot be committed.
+            StoreUnavailableError: nothing can be accepted now, or it cannot be committed.
         """
         now = int(self._clock() * 1000)
         count = len(request.events) + len(wrong)
@@ -182,16 +184,13 @@ class Service:
                 results[row] = EventResult("ignored", event.event_id, _NO_CONSENT)
             else:
                 by_session.setdefault(session_id, []).append((row, event, clamped))
-        try:
-            for session_id, arrivals in by_session.items():
-                statuses, _ = await self.store.append(session_id, [event for _, event, _ in arrivals])
-                self.telemetry.events(statuses)
-                for (row, event, clamped), status in zip(arrivals, statuses, strict=True):
-                    results[row] = _result(event.event_id, status, clamped)
-            if request.durable:
-                await self.store.committed()
-        except StoreUnavailableError as error:
-            raise unavailable(error) from error
+        for session_id, arrivals in by_session.items():
+            statuses, _ = await self.store.append(session_id, [event for _, event, _ in arrivals])
+            self.telemetry.events(statuses)
+            for (row, event, clamped), status in zip(arrivals, statuses, strict=True):
+                results[row] = _result(event.event_id, status, clamped)
+        if request.durable:
+            await self.store.committed()
         found = [results[row] for row in range(count)]
         accepted, duplicate = (sum(one.status == status for one in found) for status in ("accepted", "duplicate"))
         refused = sum(one.status in ("refused", "conflict") for one in found)
@@ -214,11 +213,9 @@ class Service:
 
         Raises:
             Refused: there is no such session.
+            StoreUnavailableError: the store does not work.
         """
-        try:
-            events = await self.store.read(session_id)
-        except StoreUnavailableError as error:
-            raise unavailable(error) from error
+        events = await self.store.read(session_id)
         if not events:
             raise Refused(404, "not-found", "there is no such session")
         stored = [
@@ -230,19 +227,11 @@ class Service:
         """Delete a session from the store and the journal; it takes no events afterwards.
 
         Raises:
-            Refused: it cannot be deleted now.
+            StoreUnavailableError: it cannot be deleted now.
         """
         self.models.forget(session_id)
-        try:
-            await self.store.delete(session_id)
-        except StoreUnavailableError as error:
-            raise unavailable(error) from error
+        await self.store.delete(session_id)
         self.models.forget(session_id)  # A request under way may have kept its state again.
-
-
-def unavailable(error: StoreUnavailableError) -> Refused:
-    """Return the refusal of a request that needs the store."""
-    return Refused(503, "store-unavailable", f"the session store does not work: {error}", retry_after=1)
 
 
 _NO_CONSENT = "without consent nothing is stored"

@@ -45,6 +45,12 @@ class Telemetry:
         self._ranking = Histogram(
             "segue_ranking_seconds", "Time to rank the sessions of a batch.", buckets=_BUCKETS, registry=registry
         )
+        self._store = Histogram(
+            "segue_store_seconds",
+            "Time to read or change the session of a request.",
+            buckets=(0.0001, 0.0002, 0.0005, *_BUCKETS),
+            registry=registry,
+        )
         self.seconds_per_session = 0.0
         self._version = Gauge("segue_model_info", "Version of each model.", ("model", "version"), registry=registry)
         self._reloads = Counter("segue_reloads", "Attempts to load a model.", ("model", "result"), registry=registry)
@@ -94,6 +100,10 @@ class Telemetry:
         self._batch.observe(size)
         self._ranking.observe(seconds)
         self.seconds_per_session += _SMOOTHING * (seconds / size - self.seconds_per_session)
+
+    def stored(self, seconds: float) -> None:
+        """Measure the store."""
+        self._store.observe(seconds)
 
     def loaded(self, model: str, version: str) -> None:
         """Note the version of a model."""

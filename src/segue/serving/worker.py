@@ -161,6 +161,11 @@ class Worker:
         warned = "Whether the store needs someone to look at it: 1 if so."
         self.telemetry.gauge("segue_store_warning", warned, lambda: float(store.warning is not None))
         self.telemetry.gauge("segue_store_lag_seconds", "Age of the oldest event not committed.", lambda: store.lag)
+        self.telemetry.gauge(
+            "segue_waiting_sessions",
+            "Sessions that wait for a model.",
+            lambda: sum(ranker.waiting for ranker in self.models.rankers.values()),
+        )
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
         self.app.service = Service(self.models, store, self.telemetry)
