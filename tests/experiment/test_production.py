@@ -1,6 +1,7 @@
 """A model that is trained on everything, as a tested one was."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,15 @@ def test_a_file_is_read(log: Events, run: Path, tmp_path: Path) -> None:
     model = segue.fit(tmp_path / "clicks.csv", like=run / "v-sknn", out=tmp_path / "model")
     assert Artifact.read(tmp_path / "model").about["log"] == "clicks"
     assert isinstance(model.vocabulary.table, pl.DataFrame)
+
+
+def test_columns_of_items_that_are_lost_are_said(log: Events, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A service can no longer filter by them."""
+    ids = log.frame["item"].unique().sort()
+    items = pl.DataFrame({"item": ids, "group": ["a"] * len(ids), "title": ["b"] * len(ids)})
+    config = segue.RunConfig(log="shop.csv", models=["popularity"], baselines=False)
+    segue.run(config, tmp_path / "run", events=replace(log, items=items))
+    segue.fit(replace(log, items=items), like=tmp_path / "run" / "popularity", out=tmp_path / "whole")
+    assert "--items" not in caplog.text
+    segue.fit(replace(log, items=items[["item", "group"]]), like=tmp_path / "whole", out=tmp_path / "bare")
+    assert "the items have no title, which those of the tested model have" in caplog.text

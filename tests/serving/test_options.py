@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from segue.cli.main import app
 from segue.cli.serve import serve
+from segue.errors import ArtifactError, ParameterError
 from segue.serving import supervisor
+from segue.serving.folders import best_of, find_models
 from segue.serving.settings import ServeSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -131,3 +133,27 @@ class TestDeploy:
         assert set(re.findall(r"SEGUE_\w+", text)) <= {option.envvar for option in OPTIONS.values()}
         assert re.search(r"^USER [0-9]+$", text, re.M)
         assert 'ENTRYPOINT ["segue", "serve"]' in text
+
+
+class TestFolders:
+    def test_of_several_the_first_is_the_default(self, artifact: Callable[..., Path], tmp_path: Path) -> None:
+        shutil.copytree(artifact("markov"), tmp_path / "run" / "markov")
+        shutil.copytree(artifact("popularity"), tmp_path / "run" / "popularity")
+        one = artifact("v-sknn")
+        assert list(find_models([one, tmp_path / "run", one])) == ["v-sknn", "markov", "popularity"]
+        assert best_of([one, tmp_path / "run"]) == "v-sknn"
+        with pytest.raises(ParameterError, match="is called like"):
+            find_models([tmp_path / "run", artifact("markov")])
+
+    def test_what_is_no_model_is_said(self, artifact: Callable[..., Path], tmp_path: Path) -> None:
+        shutil.copytree(artifact("markov"), tmp_path / "runs" / "first" / "markov")
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "log.csv").write_text("session,item\n", encoding="utf-8")
+        for name, says in {
+            "nothing": "does not exist",
+            "log.csv": "is a file",
+            "empty": "is neither a model nor a run",
+            "runs": f"holds runs, and no models; name one of them, such as {tmp_path / 'runs' / 'first'}",
+        }.items():
+            with pytest.raises(ArtifactError, match=re.escape(says)):
+                find_models([tmp_path / name])

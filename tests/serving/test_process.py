@@ -199,11 +199,12 @@ class TestMistakes:
             "must be 1 with --store sqlite": ["--workers", "2"],
             "so it needs tokens": ["--host", "0.0.0.0"],
             "unknown model 'nobody'": ["--model", "nobody"],
+            "--store: must be memory, sqlite or an address such as redis://": ["--store", "postgres"],
             "cors_origin": ["--cors-origin", "https://shop.example/"],
         }.items():
             assert says in self.ends(tmp_path, [popular], *options), says
             (tmp_path / "log.jsonl").unlink()
-        assert "is neither a model nor a run" in self.ends(tmp_path, [missing])
+        assert "does not exist; name the folder of a model" in self.ends(tmp_path, [missing])
 
     def test_a_damaged_model(self, popular: Path, tmp_path: Path) -> None:
         model = tmp_path / "model"

@@ -129,6 +129,22 @@ def with_log_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
+def log_arguments(config: "RunConfig") -> list[str]:
+    """Return the log of a configuration and how it is read, as arguments of a command."""
+    columns = ",".join(f"{role}={name}" for role, name in config.columns.items())
+    quoting = None if config.quoting == "auto" else config.quoting
+    options = {
+        "--format": config.format,
+        "--columns": columns or None,
+        "--time-format": config.time_format,
+        "--unit": config.unit,
+        "--quoting": quoting,
+        "--items": config.items,
+    }
+    given = [part for name, value in options.items() if value is not None for part in (name, value)]
+    return [str(config.log), *given]
+
+
 def training_options(
     preset: list[str] | None,
     settings: list[str] | None,

@@ -181,7 +181,7 @@ def show(results: "Results", folder: Path) -> None:
 def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
     """Name the best model, and the command that trains it for production."""
     best, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
-    command = shlex.join(["fit", str(config.log), "--like", str(folder / best.label)])
+    command = shlex.join(["fit", *options.log_arguments(config), "--like", str(folder / best.label)])
     echo(f"Best by {metric}: {best.label}. To train it on the whole log: {program()} {command}")
 
 

@@ -112,6 +112,10 @@ def serve(
             f"--workers: must be 1 with --store {store}, which one process keeps, got {workers}: a session would be "
             "divided between the processes; use --store redis://127.0.0.1:6379"
         )
+    if settings.store_kind == "redis":
+        from segue.serving.stores.redis_journal import check_url
+
+        check_url(store)
     known = (
         Tokens.read(tokens) if tokens is not None else Tokens.parse(os.environ.get("SEGUE_TOKENS", ""), "SEGUE_TOKENS")
     )
@@ -135,4 +139,4 @@ def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], st
     models = find_models(folders)
     if model is not None and model not in models:
         raise UnknownNameError("model", model, models)
-    return models, model or best_of(folders, models)
+    return models, model or best_of(folders)

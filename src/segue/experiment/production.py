@@ -1,7 +1,7 @@
 """Train a model for production: on the whole log, for the epochs that validation chose in an earlier run."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ class _Plan:
         config: names and sets the protocol, where ``protocol`` is None.
         protocol: cleans the log, before the changes of ``config``.
         like: facts about the tested model that the configuration comes from.
+        metadata: columns of its items.
     """
 
     spec: ModelSpec
@@ -60,6 +61,7 @@ class _Plan:
     config: RunConfig
     protocol: Protocol | None = None
     like: dict[str, Any] | None = None
+    metadata: Sequence[str] = ()
 
     def cleaning(self, events: Events) -> Protocol:
         """Return the protocol whose cleaning steps are taken."""
@@ -129,6 +131,11 @@ def _fit(
     whole = prepare_whole(events, plan.cleaning(events))
     for note in whole.notes:
         logger.info(note)
+    if lost := [name for name in plan.metadata if name not in whole.train.vocabulary.metadata]:
+        logger.warning(
+            "the items have no %s, which those of the tested model have; give the table of the items: --items FILE",
+            " and no ".join(lost),
+        )
     check_specs([plan.spec], whole.train)
     model, seed = plan.spec.model, plan.seed if seed is None else seed
     for stage, one in plan.epochs.items():
@@ -176,7 +183,8 @@ def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
     own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
     (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)
     changes = RunConfig(set={PROTOCOL: dict(settings.get(PROTOCOL, {}))})
-    return _Plan(spec, epochs, about["seed"], changes, Protocol.of(about["protocol"], folder), like)
+    protocol = Protocol.of(about["protocol"], folder)
+    return _Plan(spec, epochs, about["seed"], changes, protocol, like, artifact.vocabulary.metadata)
 
 
 def _plan_of_config(config: RunConfig, settings: Settings) -> _Plan:

@@ -129,11 +129,14 @@ class Pipeline:
     def _hold_out_test(self) -> None:
         split = self.protocol.split
         result = split.test_part(self.parts["log"])
+        remedy = "change protocol.split or its parameters"
+        if split.kind == "last-days":
+            remedy = "hold out a share instead, with --set protocol.split=ratio, or change its parameters"
         for purpose, log in (("for training", result.train), ("for the test", result.holdout)):
             if log.is_empty() and not (split.kind == "whole" and log is result.train):
                 raise EmptyDataError(
                     f"step 'hold-out-test' with split '{split.kind}' left nothing {purpose} of "
-                    f"{self.parts['log'].height:,} events; change protocol.split or its parameters"
+                    f"{self.parts['log'].height:,} events; {remedy}"
                 )
         del self.parts["log"], self._counts["log"]
         self._hold_out("hold-out-test", "test", result)

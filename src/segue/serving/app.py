@@ -167,7 +167,9 @@ class App:
         if operation.scope is None:
             return scopes or frozenset()
         if scopes is None:
-            raise Refused(401, "unauthorized", "the request needs the header Authorization: Bearer TOKEN")
+            given = b"authorization" in headers
+            rule = "the token is not known" if given else "the request needs the header Authorization: Bearer TOKEN"
+            raise Refused(401, "unauthorized", rule)
         if operation.scope not in scopes:
             raise Refused(403, "forbidden", f"the operation needs the scope {operation.scope}")
         return scopes
