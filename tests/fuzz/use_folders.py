@@ -5,7 +5,9 @@ A model recommends, a data set trains and tests models, a checkpoint is resumed.
 
 import json
 import resource
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -57,8 +59,10 @@ def _train(folder: Path) -> None:
 def _resume(folder: Path) -> None:
     task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     data = segue.open_dataset(task["data"])
-    runtime = Runtime(device="cpu", checkpoint=folder / "state", resume=True)
-    model = model_class(task["model"])(**task["parameters"]).fit(data.train, seed=0, runtime=runtime)
+    with tempfile.TemporaryDirectory() as place:  # A training that goes on writes its checkpoint.
+        state = Path(shutil.copy(folder / "state", place))
+        runtime = Runtime(device="cpu", checkpoint=state, resume=True)
+        model = model_class(task["model"])(**task["parameters"]).fit(data.train, seed=0, runtime=runtime)
     assert all(np.isfinite(array).all() for array in model.arrays().values())
 
 
