@@ -46,7 +46,7 @@ def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: st
 
 
 def forget_older(state: Path, days: float, redis: str | None = None, *, remedy: str) -> tuple[int, int]:
-    """Delete sessions without events for some days, and older rows of the journal.
+    """Delete the events of sessions that took none for some days, and rows of the journal with earlier times.
 
     Args:
         state: folder of the service.
@@ -60,15 +60,14 @@ def forget_older(state: Path, days: float, redis: str | None = None, *, remedy: 
     Raises:
         SegueError: a service uses the folder, or it cannot be written.
     """
-    now = time.time()
-    before = now - days * DAY
+    before = time.time() - days * DAY
     if redis is not None:
         with closing(_on_server(redis, state)) as server:
             return server.delete_before(int(1000 * before))
     with _database(state, remedy) as (database, _, journal):
         count = 0
         if database is not None:
-            count = database.expire(before, now)
+            count = database.forget(before)
             database.export(journal)
             database.shorten_log()
         return count, journal.delete_before(int(1000 * before))

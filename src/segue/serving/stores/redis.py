@@ -21,14 +21,26 @@ from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Status
 from segue.serving.stores import Lifetimes, SessionStore, StoreUnavailableError
 from segue.serving.stores.redis_journal import RedisJournal, shown
-from segue.serving.stores.redis_scripts import APPEND, ARRIVAL_DIGITS, DELETE, EXPOSE, FOLDER, NUMBERS, Keys, stream
+from segue.serving.stores.redis_scripts import (
+    APPEND,
+    ARRIVAL_DIGITS,
+    DELETE,
+    EXPOSE,
+    FOLDER,
+    NUMBERS,
+    SECRET,
+    Keys,
+    stream,
+)
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 0.5
-COMMAND_SECONDS = 1.0
+COMMAND_SECONDS = 0.8
+"""Less than a request may take by default, so that its answer says what is wrong."""
+
 START_SECONDS = 30.0
 """Time that the server has to come up when both start at once."""
 
@@ -136,7 +148,7 @@ class RedisStore(SessionStore):
         """Delete a session; see ``SessionStore.delete``."""
         self._exposures = [one for one in self._exposures if one.session != session_id]
         until = _milliseconds(self.lifetimes.tombstone)
-        await self._ask(self._delete(list(self._keys(session_id)), [session_id, until]))
+        await self._ask(self._delete(list(self._keys(session_id)), [session_id, until, int(self._journaled)]))
         try:
             await self._in_thread(self._journal.finish_deletions)
         except SegueError as error:
@@ -234,7 +246,7 @@ class RedisStore(SessionStore):
                 await asyncio.wait_for(self._check.wait(), _CHECK_SECONDS)
             self._check.clear()
             try:
-                await self._client.ping()
+                lost = not await self._client.exists(SECRET)
             except (RedisError, OSError) as error:
                 if self._problem is None:
                     logger.error("%s does not answer: %s", self._shown, _reason(error))
@@ -243,6 +255,16 @@ class RedisStore(SessionStore):
                 if self._problem is not None:
                     logger.warning("%s answers again", self._shown)
                 self._problem = None
+                if lost:
+                    await self._prepare_again()
+
+    async def _prepare_again(self) -> None:
+        """Tell a server that has lost its data which journal it keeps: sessions are deleted from its files, too."""
+        logger.error("%s has lost its data", self._shown)
+        try:
+            self._hashed = await self._in_thread(self._journal.prepare)
+        except SegueError as error:
+            logger.error("%s", error)
 
     async def _send_regularly(self) -> None:
         while True:
