@@ -11,7 +11,7 @@ from segue.errors import ArtifactError, StorageError
 from segue.serving.journal import Journal
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import DAY, Lifetimes
-from segue.serving.stores.database import Batch, Database, Locks
+from segue.serving.stores.database import NAME, Batch, Database, Locks
 from segue.storage.claims import claimed
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _check(state: Path) -> None:
 @contextmanager
 def _database(state: Path, remedy: str) -> Iterator[tuple[Database | None, KeyedHash, Journal]]:
     with claimed(state, _COMMAND, lambda: _check(state), option="--state", remedy=remedy):
-        hashed, journal, file = KeyedHash.of(state / "key"), Journal(state), state / "sessions.sqlite"
+        hashed, journal, file = KeyedHash.of(state / "key"), Journal(state), state / NAME
         if not file.exists():  # Its sessions were in memory.
             yield None, hashed, journal
             return

@@ -26,6 +26,7 @@ from segue.storage.filesystem import sync_file
 
 logger = logging.getLogger(__name__)
 
+NAME = "sessions.sqlite"
 FORMAT = 1
 _APPLICATION = 0x5E60E
 _MAX_PART = 50_000
