@@ -185,6 +185,16 @@ def test_the_store_in_memory_writes_early_when_much_waits(told, tmp_path, monkey
         assert not journal_rows(tmp_path / "state")
         await store.append("s", [event(number) for number in range(50)])
         await until(lambda: len(journal_rows(tmp_path / "state")) == 51)
+        (tmp_path / "state" / "exposures").write_text("in the way")
+        for _ in range(50):
+            store.expose(exposure("s"))
+        await until(lambda: store.warning is not None)
+        tried = store._written
+        await asyncio.sleep(0.1)
+        assert store._written == tried
+        monkeypatch.setattr(local, "_RETRY_SECONDS", 0.1)
+        (tmp_path / "state" / "exposures").unlink()
+        await until(lambda: len(journal_rows(tmp_path / "state", "exposures")) == 50)
 
     told("memory", story, seconds=600.0)
 

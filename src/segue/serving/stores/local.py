@@ -21,10 +21,12 @@ logger = logging.getLogger(__name__)
 MAX_HELD = 100_000
 """Events and exposures that wait while the disk cannot be written."""
 
-MAX_WAITING = 20_000
+MAX_WAITING = 50_000
 """Rows from which on a file of the journal is written before its time, if the sessions are in memory."""
 
 _CHECK_SECONDS = 1.0
+_RETRY_SECONDS = 10.0
+"""Time after a failure: to make a large file, and not to write it, takes time from the requests."""
 
 
 class LocalStore(SessionStore):
@@ -191,7 +193,10 @@ class MemoryStore(LocalStore):
                 raise StoreUnavailableError(str(error)) from error
 
     async def _write_in_time(self) -> None:
-        if len(self._rows) >= MAX_WAITING or time.monotonic() - self._written >= self._journal_seconds:
+        wait = self._journal_seconds
+        if len(self._rows) >= MAX_WAITING:
+            wait = 0.0 if self._failure is None else min(wait, _RETRY_SECONDS)
+        if time.monotonic() - self._written >= wait:
             self._sweep()
             await self._write()
 
