@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from segue.models.registry import BUILT_IN
@@ -20,6 +22,7 @@ from segue.serving.telemetry import Telemetry
 
 START = 1_700_000_000
 NOW = START + 10_000_000
+FOLDERS = TemporaryDirectory()
 MODELS = [name for name in BUILT_IN if name != "two-stage"] + ["two-stage"]
 
 
@@ -84,8 +87,9 @@ class Client:
 
 
 def memory_store(lifetimes: Lifetimes | None = None, **changes: Any) -> MemoryStore:
-    given = {"journal": None, "clock": lambda: float(NOW), "journal_seconds": 600.0, **changes}
-    return MemoryStore(lifetimes or Lifetimes(), 1_000_000, KeyedHash(b"k" * 32), **given)
+    given = {"journal": None, "clock": lambda: float(NOW), **changes}
+    folder = Path(FOLDERS.name, uuid.uuid4().hex)
+    return MemoryStore(folder, lifetimes or Lifetimes(), 1_000_000, KeyedHash(b"k" * 32), **given)
 
 
 async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, **settings: Any) -> Client:

@@ -51,13 +51,12 @@ def make_store(
     folder.mkdir(exist_ok=True, parents=True)
     hashed = KeyedHash.of(folder / "key")
     files = Journal(folder) if journal else None
-    if kind == "memory":
-        return MemoryStore(lifetimes, 10_000, hashed, files, clock, seconds)
     if kind == "redis":
         assert server is not None
-        return RedisStore(server.url, lifetimes, hashed, files, clock, seconds)
-    most = 10_000 if kind == "sqlite" else 6
-    return SQLiteStore(folder / "sessions.sqlite", lifetimes, most, hashed, files, clock, seconds)
+        return RedisStore(server.url, lifetimes, hashed, files, seconds)
+    most = 6 if kind == "small-sqlite" else 10_000
+    store = MemoryStore if kind == "memory" else SQLiteStore
+    return store(folder, lifetimes, most, hashed, files, clock, seconds)
 
 
 def journal_rows(folder: Path, kind: str = "events") -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ from command_line import segue
 from redis_server import redis_server
 from store_kinds import event, exposure, journal_rows, make_store, traces
 
+from segue.serving.secrets import KeyedHash
 from segue.serving.stores import DAY, Lifetimes, SteadyClock
+from segue.serving.stores.redis_scripts import SECRET, Keys
 
 LONG = Lifetimes()
 NOW = int(time.time()) * 1000
@@ -77,26 +79,65 @@ def test_a_forgotten_session_leaves_no_trace(told, forget, kind, tmp_path) -> No
         told(later)
 
 
-def test_old_sessions_are_forgotten(told, forget, kind, tmp_path) -> None:
+def age(server, session, days):
+    """Let days pass for a session on a server, whose clock cannot be set."""
+    keys = Keys.of(KeyedHash(server.client().get(SECRET))(session))
+    with server.client() as client:
+        client.decrby(keys.touched, int(1000 * days * DAY))
+
+
+def test_old_sessions_are_forgotten(told, forget, kind, server, tmp_path) -> None:
+    """What counts is when the last event arrived, not when it happened."""
+
     async def before(store):
-        await store.append("old", [event(NOW - int(10_000 * DAY))])
+        await store.append("old", [event(NOW - int(10_000 * DAY), event_id="1")])
 
     async def now(store):
         await store.append("new", [event(NOW)])
+        await store.append("imported", [event(NOW - int(10_000 * DAY), event_id="1")])
 
     told(before, ago=10 * DAY)
+    if server is not None:
+        age(server, "old", 10)
     told(now)
     outcome = forget("--older-than", "5")
     count = 0 if kind == "memory" else 1
-    assert outcome.out == f"Deleted {count} sessions and 1 rows of the journal that were older than 5 days.\n"
+    assert outcome.out == f"Deleted {count} sessions and 2 rows of the journal that were older than 5 days.\n"
+    assert forget("--older-than", "5").out.startswith("Deleted 0 sessions and 0 rows ")
     assert [row["session"] for row in journal_rows(tmp_path / "state")] == ["new"]
 
     async def later(store):
         assert len(await store.read("new")) == 1
         assert list(await store.read("old")) == []
+        assert len(await store.read("imported")) == 1
+        for name in ("old", "imported"):  # Ids are remembered for as long as always.
+            assert (await store.append(name, [event(NOW - int(10_000 * DAY), event_id="1")]))[0] == ["duplicate"]
 
     if kind != "memory":
         told(later)
+
+
+def test_a_session_that_goes_on_meanwhile_is_kept(tmp_path) -> None:
+    with redis_server(tmp_path) as server:
+
+        async def story():
+            store = make_store("redis", tmp_path / "state", SteadyClock(), server, lifetimes=LONG)
+            await store.open()
+            await store.append("s", [event(1)])
+            age(server, "s", 10)
+            loop, scan = asyncio.get_running_loop(), store._journal._client.scan_iter
+
+            def found(*arguments, **named):
+                yield from list(scan(*arguments, **named))
+                asyncio.run_coroutine_threadsafe(store.append("s", [event(2)]), loop).result()
+
+            store._journal._client.scan_iter = found
+            before = int(1000 * (time.time() - 5 * DAY))
+            assert await asyncio.to_thread(store._journal.delete_before, before) == (0, 1)
+            assert len(await store.read("s")) == 2
+            await store.close()
+
+        asyncio.run(story())
 
 
 def test_a_running_service_is_named_with_what_to_call(told, forget, kind) -> None:

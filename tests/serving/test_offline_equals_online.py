@@ -100,9 +100,7 @@ def check(name: str, folder: Any, tmp_path: Any, count: int) -> None:
     model = segue.load(folder)
 
     def store() -> SQLiteStore:
-        return SQLiteStore(
-            tmp_path / "s.sqlite", Lifetimes(), 1_000_000, KeyedHash(b"k" * 32), None, lambda: float(NOW)
-        )
+        return SQLiteStore(tmp_path, Lifetimes(), 1_000_000, KeyedHash(b"k" * 32), None, lambda: float(NOW))
 
     async def first() -> None:
         client = await serving({name: folder}, store(), tmp_path)

@@ -4,10 +4,12 @@ import asyncio
 import time
 
 import pytest
+from redis import RedisError
 from redis_server import redis_server
 from store_kinds import LIFETIMES, Clock, event, exposure, journal_rows, make_store, traces
 
 from segue.errors import ParameterError, SegueError, StorageError
+from segue.serving.settings import ServeSettings
 from segue.serving.stores import StoreUnavailableError
 from segue.serving.stores import redis as redis_store
 from segue.serving.stores.redis_journal import RedisJournal, shown
@@ -61,6 +63,69 @@ def test_a_stopped_server_is_reported_at_once_and_used_again_when_it_is_back(ser
         assert (await store.append("s", [event(3)]))[0] == ["accepted"]  # The scripts are loaded again, too.
 
     run(server, tmp_path / "state", story)
+
+
+def test_a_session_is_deleted_from_the_files_of_a_server_that_lost_its_data(server, tmp_path) -> None:
+    state = tmp_path / "state"
+
+    async def story(store):
+        for name in ("visitor-8", "visitor-9"):
+            await store.append(name, [event(1)])
+        store._journal.write()
+        with server.client() as client:
+            folder = client.get(FOLDER)
+            client.flushall()
+            await store.delete("visitor-8")
+            assert traces(state, "visitor-8") == []
+            await until(lambda: client.get(FOLDER) == folder)  # So others know that there is a journal.
+        other = make_store("redis", tmp_path / "other", Clock(), server, journal=False)
+        await other.open()
+        await other.delete("visitor-9")
+        await other.close()
+        assert (await store.append("visitor-9", [event(1)]))[0] == ["deleted"]
+        store._journal.write()
+        assert traces(state, "visitor-9") == []
+
+    run(server, state, story)
+
+
+def test_a_paused_server_is_given_up_within_the_time_of_a_request(server, tmp_path) -> None:
+    async def story(store):
+        with server.client() as client:
+            client.execute_command("CLIENT", "PAUSE", 1200)
+        with pytest.raises(StoreUnavailableError):
+            async with asyncio.timeout(ServeSettings.model_fields["deadline"].default):
+                await store.append("s", [event(1)])
+
+    run(server, tmp_path / "state", story)
+
+
+def test_rows_in_files_are_no_longer_listed(server, tmp_path, monkeypatch) -> None:
+    async def story(store):
+        for number in range(30):
+            await store.append("s", [event(number)])
+            store.expose(exposure("s"))
+        await store._send()
+        with server.client() as client:
+            rows = store._keys("s").rows
+            assert client.llen(rows) == 60
+            with monkeypatch.context() as patched:
+                patched.setattr("redis.client.Pipeline.lrem", killed)  # The file is written by then.
+                with pytest.raises(StorageError):
+                    store._journal.write()
+            assert client.llen(rows) == 60
+            await store.append("s", [event(30)])
+            store._journal.write()
+            assert client.llen(rows) == client.xlen(stream("events")) == client.xlen(stream("exposures")) == 0
+            await store.append("s", [event(31)])
+            assert client.llen(rows) == 1
+
+    def killed(*_):
+        raise RedisError
+
+    run(server, tmp_path / "state", story)
+    assert [row["time"].microsecond for row in journal_rows(tmp_path / "state")] == [*range(0, 32_000, 1000)]
+    assert len(journal_rows(tmp_path / "state", "exposures")) == 30
 
 
 def test_a_slow_server_is_given_up_and_a_retry_is_harmless(server, tmp_path, monkeypatch) -> None:

@@ -11,7 +11,7 @@ from segue.errors import ArtifactError, StorageError
 from segue.serving.journal import Journal
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import DAY, Lifetimes
-from segue.serving.stores.database import Batch, Database, Locks
+from segue.serving.stores.database import NAME, Batch, Database, Locks
 from segue.storage.claims import claimed
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: st
 
 
 def forget_older(state: Path, days: float, redis: str | None = None, *, remedy: str) -> tuple[int, int]:
-    """Delete sessions without events for some days, and older rows of the journal.
+    """Delete the events of sessions that took none for some days, and rows of the journal with earlier times.
 
     Args:
         state: folder of the service.
@@ -60,15 +60,14 @@ def forget_older(state: Path, days: float, redis: str | None = None, *, remedy: 
     Raises:
         SegueError: a service uses the folder, or it cannot be written.
     """
-    now = time.time()
-    before = now - days * DAY
+    before = time.time() - days * DAY
     if redis is not None:
         with closing(_on_server(redis, state)) as server:
             return server.delete_before(int(1000 * before))
     with _database(state, remedy) as (database, _, journal):
         count = 0
         if database is not None:
-            count = database.expire(before, now)
+            count = database.forget(before)
             database.export(journal)
             database.shorten_log()
         return count, journal.delete_before(int(1000 * before))
@@ -82,7 +81,7 @@ def _check(state: Path) -> None:
 @contextmanager
 def _database(state: Path, remedy: str) -> Iterator[tuple[Database | None, KeyedHash, Journal]]:
     with claimed(state, _COMMAND, lambda: _check(state), option="--state", remedy=remedy):
-        hashed, journal, file = KeyedHash.of(state / "key"), Journal(state), state / "sessions.sqlite"
+        hashed, journal, file = KeyedHash.of(state / "key"), Journal(state), state / NAME
         if not file.exists():  # Its sessions were in memory.
             yield None, hashed, journal
             return

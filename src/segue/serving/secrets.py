@@ -46,7 +46,3 @@ class KeyedHash:
     def __call__(self, text: str) -> bytes:
         """Return 16 bytes."""
         return blake2b(text.encode(), key=self.key, digest_size=16).digest()
-
-    def short(self, text: str) -> str:
-        """Return 12 hex digits, for logs."""
-        return self(text).hex()[:12]

@@ -73,16 +73,13 @@ def open_store(settings: ServeSettings, lifetimes: Lifetimes) -> SessionStore:
     """
     hashed = KeyedHash.of(settings.state / "key")
     journal = Journal(settings.state, settings.retention_days) if settings.journal else None
-    if settings.store_kind == "memory":
-        return MemoryStore(lifetimes, settings.memory_events, hashed, journal, SteadyClock(), settings.journal_seconds)
-    if settings.store_kind == "sqlite":
-        file = settings.state / "sessions.sqlite"
-        return SQLiteStore(
-            file, lifetimes, settings.memory_events, hashed, journal, SteadyClock(), settings.journal_seconds
-        )
+    seconds = settings.journal_seconds
+    if settings.store_kind != "redis":
+        kind = MemoryStore if settings.store_kind == "memory" else SQLiteStore
+        return kind(settings.state, lifetimes, settings.memory_events, hashed, journal, SteadyClock(), seconds)
     from segue.serving.stores.redis import RedisStore  # noqa: PLC0415 (only this store needs the package)
 
-    return RedisStore(settings.store, lifetimes, hashed, journal, SteadyClock(), settings.journal_seconds)
+    return RedisStore(settings.store, lifetimes, hashed, journal, seconds)
 
 
 class Worker:

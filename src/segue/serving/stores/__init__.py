@@ -62,9 +62,6 @@ class SessionStore(ABC):
     sees all events accepted before.
     """  # noqa: D205
 
-    shared = False
-    """Whether several processes can use the store at once."""
-
     @abstractmethod
     async def open(self) -> None:
         """Make the store ready; called once, in the event loop that uses it.

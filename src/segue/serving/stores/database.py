@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from segue.errors import ArtifactError, StorageError
-from segue.serving.journal import SCHEMAS, Journal, Row
+from segue.serving.journal import SCHEMAS, Journal, Row, encode
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Session
 from segue.storage.filesystem import sync_file
 
 logger = logging.getLogger(__name__)
 
+NAME = "sessions.sqlite"
 FORMAT = 1
 _APPLICATION = 0x5E60E
 _MAX_PART = 50_000
@@ -103,12 +104,7 @@ class Database:
             self._connection = sqlite3.connect(
                 file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            for setting in (
-                "journal_mode = WAL",
-                "synchronous = NORMAL",
-                "secure_delete = ON",
-                "wal_autocheckpoint = 0",
-            ):
+            for setting in _SETTINGS:
                 self._connection.execute(f"PRAGMA {setting}")
 
     def close(self) -> None:
@@ -211,8 +207,8 @@ class Database:
                 with self._transaction():
                     self._connection.execute("DELETE FROM journal WHERE kind = ? AND number <= ?", (kind, found[-1][0]))
 
-    def expire(self, before: float, now: float) -> int:
-        """Remove sessions without events since a time, and tombstones that have ended; return the number of sessions.
+    def expire(self, before: float, now: float) -> None:
+        """Remove sessions that took no event since a time, and tombstones that have ended.
 
         Args:
             before: that time.
@@ -220,7 +216,22 @@ class Database:
         """
         with self._transaction():
             self._connection.execute("DELETE FROM tombstones WHERE until < ?", (now,))
-            return self._connection.execute("DELETE FROM sessions WHERE touched < ?", (before,)).rowcount
+            self._connection.execute("DELETE FROM sessions WHERE touched < ?", (before,))
+
+    def forget(self, before: float) -> int:
+        """Remove the events of sessions that took none since a time, and return the number of these sessions.
+
+        Ids stay for their lifetime, so that events are recognised when they are sent again.
+        """
+        count = 0
+        with self._transaction():
+            for (session_id,) in self._all("SELECT id FROM sessions WHERE touched < ?", (before,)):
+                found = self.read(session_id)
+                if found is not None and found[1].events:
+                    content = encode(Session([], found[1].ids))
+                    self._connection.execute("UPDATE sessions SET content = ? WHERE id = ?", (content, session_id))
+                    count += 1
+        return count
 
     def finish_deletions(self, journal: Journal) -> None:
         """Remove deleted sessions from the files of the journal, and what is left of them in this one.

@@ -20,15 +20,28 @@ from segue.serving.journal import Exposure, Journal, exposure_row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Status
 from segue.serving.stores import Lifetimes, SessionStore, StoreUnavailableError
+from segue.serving.stores.loops import Loop, described
 from segue.serving.stores.redis_journal import RedisJournal, shown
-from segue.serving.stores.redis_scripts import APPEND, ARRIVAL_DIGITS, DELETE, EXPOSE, FOLDER, NUMBERS, Keys, stream
+from segue.serving.stores.redis_scripts import (
+    APPEND,
+    ARRIVAL_DIGITS,
+    DELETE,
+    EXPOSE,
+    FOLDER,
+    NUMBERS,
+    SECRET,
+    Keys,
+    stream,
+)
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 0.5
-COMMAND_SECONDS = 1.0
+COMMAND_SECONDS = 0.8
+"""Less than a request may take by default, so that its answer says what is wrong."""
+
 START_SECONDS = 30.0
 """Time that the server has to come up when both start at once."""
 
@@ -54,11 +67,8 @@ class RedisStore(SessionStore):
         lifetimes: how long sessions live.
         hashed: hash with the key of the state folder; the first process gives its key to all.
         journal: where accepted events go; None keeps no journal. All processes have the same folder.
-        clock: not used: the clock of the server counts.
         journal_seconds: time between two files of the journal; until then its rows are on the server.
     """
-
-    shared = True
 
     def __init__(
         self,
@@ -66,12 +76,11 @@ class RedisStore(SessionStore):
         lifetimes: Lifetimes,
         hashed: KeyedHash,
         journal: Journal | None,
-        clock: Callable[[], float],
         journal_seconds: float,
     ) -> None:
         self._shown, self.lifetimes, self._journaled = shown(url), lifetimes, journal is not None
         self._journal = RedisJournal(url, hashed, journal)
-        self._hashed, self._journal_seconds = hashed, journal_seconds
+        self._hashed = hashed
         self._client: Any = Redis.from_url(
             url,
             socket_connect_timeout=CONNECT_SECONDS,
@@ -83,10 +92,12 @@ class RedisStore(SessionStore):
         self._memory = _milliseconds(lifetimes.session + lifetimes.event_ids)
         self._exposures: list[Exposure] = []
         self._thread = ThreadPoolExecutor(1, "segue-journal")
-        self._tasks: list[asyncio.Task[None]] = []
+        work = ((self._watch, 0.0), (self._send_in_time, _EXPOSE_SECONDS), (self._write, journal_seconds))
+        self._loops = [Loop(one, seconds) for one, seconds in work]
         self._check, self._sending = asyncio.Event(), asyncio.Lock()
         self._problem: str | None = None
         self._warning: str | None = None
+        self._journal_failure: str | None = None
 
     async def open(self) -> None:
         """Wait for the server and check how it is set; see ``SessionStore.open``."""
@@ -96,14 +107,14 @@ class RedisStore(SessionStore):
         except BaseException:
             await self._end()
             raise
-        loops = (self._watch(), self._send_regularly(), self._write_regularly())
-        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        for loop in self._loops:
+            loop.start()
 
     async def close(self) -> None:
         """Send the last exposures, write the journal, and close."""
         async with self._sending:
-            for task in self._tasks:
-                task.cancel()
+            for loop in self._loops:
+                loop.cancel()
         with suppress(StoreUnavailableError, SegueError, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._send()
@@ -136,7 +147,7 @@ class RedisStore(SessionStore):
         """Delete a session; see ``SessionStore.delete``."""
         self._exposures = [one for one in self._exposures if one.session != session_id]
         until = _milliseconds(self.lifetimes.tombstone)
-        await self._ask(self._delete(list(self._keys(session_id)), [session_id, until]))
+        await self._ask(self._delete(list(self._keys(session_id)), [session_id, until, int(self._journaled)]))
         try:
             await self._in_thread(self._journal.finish_deletions)
         except SegueError as error:
@@ -160,7 +171,8 @@ class RedisStore(SessionStore):
     @property
     def warning(self) -> str | None:
         """How the server is set, or why the journal cannot be written; see ``SessionStore.warning``."""
-        return self._warning
+        found = [self._warning, self._journal_failure, *(loop.problem for loop in self._loops)]
+        return "; ".join(one for one in found if one is not None) or None
 
     def _keys(self, session_id: str) -> Keys:
         return Keys.of(self._hashed(session_id))
@@ -174,7 +186,7 @@ class RedisStore(SessionStore):
             return await command
         except (RedisError, OSError) as error:
             self._check.set()
-            raise StoreUnavailableError(_reason(error)) from error
+            raise StoreUnavailableError(described(error)) from error
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -229,26 +241,33 @@ class RedisStore(SessionStore):
 
     async def _watch(self) -> None:
         """Ask the server whether it works, at once after an error."""
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._check.wait(), _CHECK_SECONDS)
-            self._check.clear()
-            try:
-                await self._client.ping()
-            except (RedisError, OSError) as error:
-                if self._problem is None:
-                    logger.error("%s does not answer: %s", self._shown, _reason(error))
-                self._problem = _reason(error)
-            else:
-                if self._problem is not None:
-                    logger.warning("%s answers again", self._shown)
-                self._problem = None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._check.wait(), _CHECK_SECONDS)
+        self._check.clear()
+        try:
+            lost = not await self._client.exists(SECRET)
+        except (RedisError, OSError) as error:
+            if self._problem is None:
+                logger.error("%s does not answer: %s", self._shown, described(error))
+            self._problem = described(error)
+            return
+        if self._problem is not None:
+            logger.warning("%s answers again", self._shown)
+        self._problem = None
+        if lost:
+            await self._prepare_again()
 
-    async def _send_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(_EXPOSE_SECONDS)
-            with suppress(StoreUnavailableError):
-                await self._send()
+    async def _prepare_again(self) -> None:
+        """Tell a server that has lost its data which journal it keeps: sessions are deleted from its files, too."""
+        logger.error("%s has lost its data", self._shown)
+        try:
+            self._hashed = await self._in_thread(self._journal.prepare)
+        except SegueError as error:
+            logger.error("%s", error)
+
+    async def _send_in_time(self) -> None:
+        with suppress(StoreUnavailableError):
+            await self._send()
 
     async def _send(self) -> None:
         """Send the exposures that wait; they are dropped if the server fails, since it may have them already."""
@@ -262,13 +281,14 @@ class RedisStore(SessionStore):
                     arguments += (exposure.session or "", exposure_row(exposure), self._memory)
                 await self._ask(self._expose(keys, arguments))
 
-    async def _write_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self._journal_seconds)
-            try:
-                await self._in_thread(self._journal.write)
-            except SegueError as error:
-                logger.error("the journal cannot be written: %s", error)
+    async def _write(self) -> None:
+        failure = None
+        try:
+            await self._in_thread(self._journal.write)
+        except SegueError as error:
+            failure = str(error)
+            logger.error("the journal cannot be written: %s", error)
+        self._journal_failure = failure
 
 
 def _event(stored: bytes) -> Event:
@@ -277,7 +297,3 @@ def _event(stored: bytes) -> Event:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(1000 * seconds))
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -1,8 +1,10 @@
 """The journal of several processes: rows wait in Redis until one of the processes writes them to a file."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +15,7 @@ from segue.errors import ParameterError, StorageError
 from segue.serving.journal import SCHEMAS, Journal, Row, event_row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event
-from segue.serving.stores.redis_scripts import DELETE, DELETIONS, FOLDER, SECRET, Keys, stream
+from segue.serving.stores.redis_scripts import DELETE, DELETIONS, FOLDER, FORGET, SECRET, Keys, row_name, stream
 from segue.storage import make_folder, write_errors
 from segue.storage.locks import Lock
 
@@ -60,6 +62,7 @@ class RedisJournal:
     def __init__(self, url: str, hashed: KeyedHash, journal: Journal | None) -> None:
         check_url(url)
         self._url, self._own, self._journal = url, hashed, journal
+        self._hashed = hashed
         self._client: Any = redis.Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
 
     def close(self) -> None:
@@ -69,11 +72,13 @@ class RedisJournal:
     def prepare(self) -> KeyedHash:
         """Check that the server keeps the journal of this folder and no other; return the hash of session ids.
 
+        A server that has lost its data is told both again.
+
         Raises:
             ParameterError: it keeps that of another folder.
         """
         with self._errors():
-            self._client.set(SECRET, self._own.key, nx=True)
+            self._client.set(SECRET, self._hashed.key, nx=True)
             if self._journal is not None:
                 mine = self._own("journal").hex()
                 self._client.set(FOLDER, mine, nx=True)
@@ -83,7 +88,8 @@ class RedisJournal:
                         "the same --state (on several machines a shared volume), add --no-journal, or choose another "
                         f"database. If that folder is gone: redis-cli -u {shown(self._url)} DEL {FOLDER}"
                     )
-            return KeyedHash(self._client.get(SECRET))
+            self._hashed = KeyedHash(self._client.get(SECRET))
+            return self._hashed
 
     def write(self, wait: float = 0.0) -> None:
         """Write the rows to files and delete from them what is to be deleted, unless another process does it.
@@ -99,9 +105,8 @@ class RedisJournal:
             with self._errors(), self._alone(self._journal, wait) as alone:
                 if not alone:
                     return
-                hashed = KeyedHash(self._client.get(SECRET) or self._own.key)
                 for kind in SCHEMAS:
-                    self._export(self._journal, kind, hashed)
+                    self._export(self._journal, kind)
                 self._finish_deletions(self._journal)
                 self._journal.expire()
 
@@ -131,14 +136,15 @@ class RedisJournal:
         """
         keys = Keys.of(self.prepare()(session_id))
         with self._errors():
-            self._client.eval(DELETE, len(keys), *keys, session_id, int(1000 * seconds))
+            journaled = int(self._journal is not None)
+            self._client.eval(DELETE, len(keys), *keys, session_id, int(1000 * seconds), journaled)
         self.finish_deletions()
 
     def delete_before(self, time: int) -> tuple[int, int]:
-        """Delete sessions and rows of the journal that are older than a time in milliseconds.
+        """Delete sessions that took no event since a time in milliseconds, and rows with earlier times.
 
         Returns:
-            The number of sessions whose last event was older, and of rows.
+            The number of sessions, and of rows.
 
         Raises:
             ArtifactError: a file is damaged.
@@ -146,13 +152,12 @@ class RedisJournal:
         """
         self.prepare()
         self.write(_SECONDS)
-        sessions = 0
+        sessions, forget = 0, self._client.register_script(FORGET)
         with self._errors():
-            for events in self._client.scan_iter("segue:session:*:events", count=1000):
-                last = self._client.zrange(events, -1, -1, withscores=True)
-                if last and last[0][1] < time:
-                    start = events.decode().removesuffix("events")
-                    sessions += self._client.delete(events, f"{start}ids", f"{start}order") > 0
+            found = self._client.scan_iter("segue:session:*:touched", count=_CHUNK)
+            while chunk := list(islice(found, _CHUNK)):
+                keys = [key for touched in chunk for key in (touched.removesuffix(b"touched") + b"events", touched)]
+                sessions += forget(keys, [time])
         if self._journal is None:
             return sessions, 0
         with self._alone(self._journal, _SECONDS) as alone:
@@ -160,19 +165,26 @@ class RedisJournal:
                 raise _busy(self._journal)
             return sessions, self._journal.delete_before(time)
 
-    def _export(self, journal: Journal, kind: str, hashed: KeyedHash) -> None:
+    def _export(self, journal: Journal, kind: str) -> None:
         """Move rows from the server to files; a kill in between loses and doubles none.
 
         A file names its last row, so the rows up to it were written.
         """
         key = stream(kind)
-        self._client.xtrim(key, minid=_stream_id(journal.last_row(kind) + 1), approximate=False)
         while found := self._read(key):
-            numbers = [_number(number) for number, _ in found]
+            numbers = [_number(stream_id) for stream_id, _ in found]
             rows = [_row(kind, *content.popitem()) for _, content in found]
-            gone = self._deleted({session for _, session, _ in rows if session is not None}, hashed)
-            kept = [content for _, session, content in rows if session not in gone]
-            journal.write(kind, numbers[0], numbers[-1], kept)
+            keys = {session: Keys.of(self._hashed(session)) for _, session, _ in rows if session is not None}
+            start = bisect_right(numbers, journal.last_row(kind))
+            if start < len(numbers):
+                gone = self._deleted(keys)
+                kept = [content for _, session, content in rows[start:] if session not in gone]
+                journal.write(kind, numbers[start], numbers[-1], kept)
+            pipeline = self._client.pipeline(transaction=False)
+            for (stream_id, _), (_, session, _) in zip(found, rows, strict=True):
+                if session is not None:
+                    pipeline.lrem(keys[session].rows, 1, row_name(kind, stream_id))
+            pipeline.execute()
             self._client.xtrim(key, minid=_stream_id(numbers[-1] + 1), approximate=False)
 
     def _read(self, key: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
@@ -185,11 +197,11 @@ class RedisJournal:
                 break
         return found
 
-    def _deleted(self, sessions: Collection[str], hashed: Callable[[str], bytes]) -> set[str]:
+    def _deleted(self, keys: Mapping[str, Keys]) -> set[str]:
         pipeline = self._client.pipeline(transaction=False)
-        for session in sessions:
-            pipeline.exists(Keys.of(hashed(session)).tombstone)
-        return {session for session, found in zip(sessions, pipeline.execute(), strict=True) if found}
+        for of in keys.values():
+            pipeline.exists(of.tombstone)
+        return {session for session, found in zip(keys, pipeline.execute(), strict=True) if found}
 
     def _finish_deletions(self, journal: Journal) -> None:
         gone = [one.decode() for one in self._client.lrange(DELETIONS, 0, -1)]

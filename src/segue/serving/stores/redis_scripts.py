@@ -20,6 +20,11 @@ def stream(kind: str) -> str:
     return f"segue:journal:{kind}"
 
 
+def row_name(kind: str, stream_id: bytes) -> bytes:
+    """Return what names a row of the stream of a kind in the list of its session."""
+    return kind.encode() + b":" + stream_id
+
+
 class Keys(NamedTuple):
     """The keys of a session.
 
@@ -27,7 +32,8 @@ class Keys(NamedTuple):
         events: sorted set of its events by time; each begins with the number of its arrival.
         ids: digest by event id.
         order: event ids, the oldest first.
-        rows: its rows of the journal that are in no file yet.
+        rows: its rows of the journal that are in no file yet, see ``row_name``.
+        touched: when it last took an event, in milliseconds by the clock of the server.
         tombstone: says that it was deleted.
     """
 
@@ -35,6 +41,7 @@ class Keys(NamedTuple):
     ids: str
     order: str
     rows: str
+    touched: str
     tombstone: str
 
     @classmethod
@@ -46,7 +53,7 @@ class Keys(NamedTuple):
 ARRIVAL_DIGITS = 16
 
 APPEND = f"""
-local events, ids, order, rows, tombstone, numbers, stream = unpack(KEYS)
+local events, ids, order, rows, touched, tombstone, numbers, stream = unpack(KEYS)
 local session, lifetime, memory, most_events, most_ids, journal = unpack(ARGV, 1, 6)
 if redis.call('EXISTS', tombstone) == 1 then return false end
 local statuses, accepted = {{}}, false
@@ -66,7 +73,7 @@ for place = 7, #ARGV, 4 do
     local arrival = string.format('%0{ARRIVAL_DIGITS}.0f', redis.call('INCR', numbers))
     redis.call('ZADD', events, time, arrival .. content)
     if journal == '1' then
-      redis.call('RPUSH', rows, 'events', redis.call('XADD', stream, '*', session, content))
+      redis.call('RPUSH', rows, 'events:' .. redis.call('XADD', stream, '*', session, content))
     end
     statuses[#statuses + 1] = 'accepted'
     accepted = true
@@ -75,6 +82,8 @@ end
 if accepted then
   redis.call('ZREMRANGEBYRANK', events, 0, -tonumber(most_events) - 1)
   redis.call('PEXPIRE', events, lifetime)
+  local now = redis.call('TIME')
+  redis.call('SET', touched, string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)), 'PX', lifetime)
   for _, key in ipairs({{ids, order, rows}}) do redis.call('PEXPIRE', key, memory) end
 end
 return {{statuses, redis.call('ZRANGE', events, 0, -1)}}
@@ -84,15 +93,32 @@ time, event id, digest and content of each event. Returns what became of each, a
 was deleted."""
 
 DELETE = f"""
-local events, ids, order, rows, tombstone = unpack(KEYS)
-local session, until_ = unpack(ARGV)
-local found = redis.call('LRANGE', rows, 0, -1)
-for place = 1, #found, 2 do redis.call('XDEL', 'segue:journal:' .. found[place], found[place + 1]) end
-redis.call('DEL', events, ids, order, rows)
+local events, ids, order, rows, touched, tombstone = unpack(KEYS)
+local session, until_, journal = unpack(ARGV)
+for _, name in ipairs(redis.call('LRANGE', rows, 0, -1)) do
+  local kind, id = string.match(name, '(.+):(.+)')
+  redis.call('XDEL', 'segue:journal:' .. kind, id)
+end
+redis.call('DEL', events, ids, order, rows, touched)
 redis.call('SET', tombstone, '1', 'PX', until_)
-if redis.call('EXISTS', '{FOLDER}') == 1 then redis.call('RPUSH', '{DELETIONS}', session) end
+if journal == '1' or redis.call('EXISTS', '{FOLDER}') == 1 then redis.call('RPUSH', '{DELETIONS}', session) end
 """
-"""Keys of the session; id, lifetime of the tombstone in ms."""
+"""Keys of the session; id, lifetime of the tombstone in ms, whether there is a journal."""
+
+FORGET = """
+local sessions = 0
+for place = 1, #KEYS, 2 do
+  local events, touched = KEYS[place], KEYS[place + 1]
+  local last = redis.call('GET', touched)
+  if last and tonumber(last) < tonumber(ARGV[1]) then
+    sessions = sessions + redis.call('DEL', events)
+    redis.call('DEL', touched)
+  end
+end
+return sessions
+"""
+"""Events and time of the last arrival of each session; a time in ms. Deletes the events of sessions that took none
+since then, and returns their number. Ids stay for their lifetime: events that are sent again are recognised."""
 
 EXPOSE = """
 for place = 1, #ARGV, 3 do
@@ -102,7 +128,7 @@ for place = 1, #ARGV, 3 do
   if redis.call('EXISTS', tombstone) == 0 then
     local number = redis.call('XADD', KEYS[1], '*', session, content)
     if session ~= '' then
-      redis.call('RPUSH', rows, 'exposures', number)
+      redis.call('RPUSH', rows, 'exposures:' .. number)
       redis.call('PEXPIRE', rows, memory)
     end
   end

@@ -5,19 +5,18 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from segue.errors import SegueError
-from segue.serving.journal import Journal, encode
-from segue.serving.secrets import KeyedHash
-from segue.serving.sessions import Event, Session, Status
-from segue.serving.stores import Lifetimes, StoreUnavailableError
-from segue.serving.stores.database import Batch, Database, Locks
+from segue.serving.journal import encode
+from segue.serving.sessions import Session
+from segue.serving.stores import StoreUnavailableError
+from segue.serving.stores.database import NAME, Batch, Database, Locks
 from segue.serving.stores.local import MAX_HELD, LocalStore
+from segue.serving.stores.loops import Loop, described
 
 logger = logging.getLogger(__name__)
 
@@ -49,30 +48,10 @@ class SQLiteStore(LocalStore):
 
     While the file cannot be written, events are held in memory and those who wait for a commit are refused; beyond a
     bound, events are refused as well.
-
-    Args:
-        file: the database.
-        lifetimes: how long sessions live.
-        max_events: bound on the events of the sessions in memory.
-        hashed: hash of session ids, for tombstones.
-        journal: where accepted events go; None keeps no journal.
-        clock: seconds since 1970, see ``SteadyClock``.
-        journal_seconds: time between two files of the journal; until then its rows are in the database.
     """
 
-    def __init__(
-        self,
-        file: Path,
-        lifetimes: Lifetimes,
-        max_events: int,
-        hashed: KeyedHash,
-        journal: Journal | None,
-        clock: Callable[[], float],
-        journal_seconds: float = 600.0,
-    ) -> None:
-        super().__init__(lifetimes, max_events, hashed, journal, clock)
-        self._file, self._journal_seconds = file, journal_seconds
-        self._files = journal or Journal(file.parent)  # Sessions are deleted from files that are there already.
+    def _begin(self) -> None:
+        self._file = self._folder / NAME
         self._dirty: dict[str, tuple[Session, float]] = {}
         self._flying: frozenset[str] = frozenset()
         self._deleted: list[tuple[str, bytes, float]] = []
@@ -86,6 +65,8 @@ class SQLiteStore(LocalStore):
         self._commits: SimpleQueue[_Commit | None] = SimpleQueue()
         self._syncs: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._regular = Loop(self._commit, COMMIT_SECONDS, self._refuse)
+        self._exported = time.monotonic()
         self._table.is_pinned = lambda session_id: session_id in self._dirty or session_id in self._flying
 
     # The side of the event loop.
@@ -93,7 +74,7 @@ class SQLiteStore(LocalStore):
     async def open(self) -> None:
         """Open the file and start the threads; see ``SessionStore.open``."""
         self._loop = asyncio.get_running_loop()
-        self._claim_folder(self._file.parent)
+        self._claim_folder()
         try:
             locks = Locks()
             self._reader, *others = (Database(self._file, locks) for _ in range(4))
@@ -109,12 +90,17 @@ class SQLiteStore(LocalStore):
         for thread in self._threads:
             thread.start()
         self._tasks.put(_Task(export=True, waiting=[]))  # What an earlier process has left.
-        self._task = asyncio.create_task(self._commit_regularly())
+        self._regular.start()
 
     async def close(self) -> None:
         """Commit what is left, write the journal, and close, within 10 s; see ``SessionStore.close``."""
-        self._task.cancel()
-        self._send()
+        self._regular.cancel()
+        try:
+            self._send()
+        except Exception as error:
+            logger.exception("an unexpected error")
+            self._failure = described(error)
+            self._refuse(self._failure)
         self._ended.set()
         self._commits.put(None)
         await asyncio.to_thread(self._threads[0].join, _CLOSE_SECONDS)
@@ -127,16 +113,10 @@ class SQLiteStore(LocalStore):
         self._reader.close()
         self._claim.close()
 
-    async def append(self, session_id: str, events: Sequence[Event]) -> tuple[list[Status], Sequence[Event]]:
-        """Add events; see ``SessionStore.append``."""
-        if self._held >= MAX_HELD:
-            raise StoreUnavailableError(self._reason())
-        return await super().append(session_id, events)
-
     async def committed(self) -> None:
         """Wait for the commit; see ``SessionStore.committed``."""
-        if self._failure is not None:
-            raise StoreUnavailableError(self._failure)
+        if (reason := self._failure or self._regular.problem) is not None:
+            raise StoreUnavailableError(reason)
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
         await done
@@ -144,12 +124,12 @@ class SQLiteStore(LocalStore):
     @property
     def problem(self) -> str | None:
         """Why events are refused; see ``SessionStore.problem``."""
-        return self._reason() if self._held >= MAX_HELD else None
+        return self._reason() if self._held >= MAX_HELD else self._regular.problem
 
     @property
     def warning(self) -> str | None:
         """Why the database or the journal cannot be written; see ``SessionStore.warning``."""
-        return self._failure or self._journal_failure
+        return self._failure or self._regular.problem or self._journal_failure
 
     @property
     def lag(self) -> float:
@@ -158,7 +138,7 @@ class SQLiteStore(LocalStore):
         return 0.0 if since is None else time.monotonic() - since
 
     def _reason(self) -> str:
-        return self._failure or f"{self._file} is written too slowly"
+        return self._failure or self._regular.problem or f"{self._file} is written too slowly"
 
     def _find(self, session_id: str) -> Session | None:
         session = self._table.get(session_id)
@@ -188,16 +168,13 @@ class SQLiteStore(LocalStore):
         self._tasks.put(_Task(export=False, waiting=[done]))
         await done
 
-    async def _commit_regularly(self) -> None:
-        exported = time.monotonic()
-        while True:
-            await asyncio.sleep(COMMIT_SECONDS)
-            if not self._busy and (self._dirty or self._deleted or self._rows or self._waiting):
-                self._send()
-            if time.monotonic() - exported > self._journal_seconds:
-                exported = time.monotonic()
-                self._sweep()
-                self._tasks.put(_Task(export=True, waiting=[]))
+    async def _commit(self) -> None:
+        if not self._busy and (self._dirty or self._deleted or self._rows or self._waiting):
+            self._send()
+        if time.monotonic() - self._exported > self._journal_seconds:
+            self._exported = time.monotonic()
+            self._sweep()
+            self._tasks.put(_Task(export=True, waiting=[]))
 
     def _send(self) -> None:
         """Hand what changed to the writer; sessions are encoded here, because this thread goes on changing them."""
@@ -221,6 +198,9 @@ class SQLiteStore(LocalStore):
             logger.error("the store cannot be written: %s", reason)
         self._failure = reason
         _settle(commit.waiting, reason)
+        self._refuse(reason)
+
+    def _refuse(self, reason: str) -> None:
         _settle(self._waiting, reason)
         self._waiting = []
 
@@ -238,8 +218,8 @@ class SQLiteStore(LocalStore):
             while True:
                 try:
                     database.commit(commit.batch)
-                except (sqlite3.Error, OSError) as error:
-                    self._tell(self._failed, commit, str(error))
+                except Exception as error:  # Whatever it is: nobody may wait for ever.
+                    self._tell(self._failed, commit, described(error))
                     if last:
                         break
                     last = self._ended.wait(_RETRY_SECONDS)
@@ -259,8 +239,8 @@ class SQLiteStore(LocalStore):
             reason = None
             try:
                 database.sync()
-            except (sqlite3.Error, OSError) as error:
-                reason = str(error)
+            except Exception as error:
+                reason = described(error)
             self._tell(_settle, [done for waiting in found if waiting is not None for done in waiting], reason)
         database.close()
 
@@ -279,8 +259,8 @@ class SQLiteStore(LocalStore):
                     database.export(self._files)
                     self._files.expire()
                 database.finish_deletions(self._files)
-            except (sqlite3.Error, OSError, SegueError) as error:
-                reason = str(error)
+            except Exception as error:
+                reason = described(error)
             self._tell(self._journal_done, [done for task in tasks for done in task.waiting], reason)
         database.close()
 
