@@ -70,6 +70,9 @@ def test_a_forgotten_session_leaves_no_trace(told, forget, kind, tmp_path) -> No
     assert outcome.out.startswith("Deleted the session visitor-9 from ")
     assert traces(tmp_path / "state", "visitor-9") == []
     assert len(journal_rows(tmp_path / "state")) == 1
+    outcome = forget("visitor-8")
+    assert outcome.code == 2
+    assert "error: ID: must be a session in " in outcome.err
 
     async def later(store):
         assert (await store.append("visitor-9", [event(NOW)]))[0] == ["deleted"]
@@ -149,7 +152,7 @@ def test_a_running_service_is_named_with_what_to_call(told, forget, kind) -> Non
             assert (await store.append("a/b", [event(NOW)]))[0] == ["deleted"]
             return
         assert outcome.code == 2
-        assert "is being written by segue serve (process" in outcome.err
+        assert "is being written by segue serve, started by process" in outcome.err
         assert "curl -X DELETE http://127.0.0.1:8000/v1/sessions/a%2Fb" in outcome.err
 
     told(story)

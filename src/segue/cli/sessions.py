@@ -46,8 +46,12 @@ def sessions(
     if session_id is not None:
         path = f"/v1/sessions/{quote(session_id, safe='')}"
         remedy = f"while the service runs, use: curl -X DELETE http://127.0.0.1:8000{path}"
-        forget(state, session_id, server, remedy=remedy)
-        echo(f"Deleted the session {session_id} from {state if server is None else 'the server'} and the journal.")
+        place = state if server is None else "the server"
+        if not forget(state, session_id, server, remedy=remedy):
+            raise ParameterError(
+                f"ID: must be a session in {place} or the journal, got {session_id!r}; check it, --state and --store"
+            )
+        echo(f"Deleted the session {session_id} from {place} and the journal.")
     elif older_than is not None:
         count, rows = forget_older(
             state, older_than, server, remedy="stop the service first, or let it do this: --retention-days"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COMMAND = "segue sessions"
 
 
-def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: str) -> None:
+def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: str) -> bool:
     """Delete a session from the store and the journal; it takes no events for 30 days.
 
     Args:
@@ -29,20 +29,24 @@ def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: st
         redis: server that keeps the sessions; None if they are in the folder.
         remedy: what to do if a service uses the folder.
 
+    Returns:
+        Whether there was anything of the session.
+
     Raises:
         SegueError: a service uses the folder, or it cannot be written.
     """
     tombstone = Lifetimes().tombstone
     if redis is not None:
         with closing(_on_server(redis, state)) as server:
-            server.delete(session_id, tombstone)
-        return
+            return server.delete(session_id, tombstone)
     with _database(state, remedy) as (database, hashed, journal):
+        found = journal.holds(session_id) or (database is not None and database.holds(session_id))
         if database is None:
             journal.delete_sessions([session_id])
         else:
             database.commit(Batch(deleted=[(session_id, hashed(session_id), time.time() + tombstone)]))
             database.finish_deletions(journal)
+        return found
 
 
 def forget_older(state: Path, days: float, redis: str | None = None, *, remedy: str) -> tuple[int, int]:

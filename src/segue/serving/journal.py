@@ -124,6 +124,15 @@ class Journal:
         """Return the largest number of a row that was written; 0 if there is none."""
         return max((int(found[3]) for _, found in self._parts(kind)), default=0)
 
+    def holds(self, session_id: str) -> bool:
+        """Return whether a file has rows of a session.
+
+        Raises:
+            ArtifactError: a file is damaged.
+        """
+        chosen = pl.col("session") == session_id
+        return any(_count([file for file, _ in self._parts(kind)], chosen) for kind in SCHEMAS)
+
     def delete_sessions(self, sessions: Iterable[str]) -> int:
         """Remove the rows of sessions from all files, and return their number.
 

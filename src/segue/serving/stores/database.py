@@ -163,6 +163,11 @@ class Database:
             logger.error("a session is damaged in %s and begins anew: %s", self.file, error)
             return None
 
+    def holds(self, session_id: str) -> bool:
+        """Return whether there is anything of a session."""
+        tables = "SELECT 1 FROM sessions WHERE id = ?1 UNION ALL SELECT 1 FROM journal WHERE session = ?1 LIMIT 1"
+        return bool(self._all(tables, (session_id,)))
+
     def commit(self, batch: Batch) -> None:
         """Write a batch, or nothing of it."""
         if self._log_size() > _MAX_LOG:

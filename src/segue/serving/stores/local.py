@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -73,8 +74,8 @@ class LocalStore(SessionStore):
             ClaimedError: one uses it.
             StorageError: the folder cannot be written.
         """
-        remedy = "stop it, or choose another folder"
-        self._claim.enter_context(claimed(self._folder, "segue serve", lambda: None, option="--state", remedy=remedy))
+        command, remedy = f"segue serve, started by process {os.getppid()},", "stop it, or choose another folder"
+        self._claim.enter_context(claimed(self._folder, command, lambda: None, option="--state", remedy=remedy))
 
     async def append(self, session_id: str, events: Sequence[Event]) -> tuple[list[Status], Sequence[Event]]:
         """Add events; see ``SessionStore.append``."""

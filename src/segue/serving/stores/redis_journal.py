@@ -32,6 +32,8 @@ _decode_event = msgspec.msgpack.Decoder(Event).decode
 def shown(url: str) -> str:
     """Return an address without its password."""
     parts = urlsplit(url)
+    if not parts.scheme:
+        return url
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -123,8 +125,8 @@ class RedisJournal:
                     raise _busy(self._journal)
                 self._finish_deletions(self._journal)
 
-    def delete(self, session_id: str, seconds: float) -> None:
-        """Delete a session from the server and the files.
+    def delete(self, session_id: str, seconds: float) -> bool:
+        """Delete a session from the server and the files; return whether there was anything of it.
 
         Args:
             session_id: its id.
@@ -136,9 +138,13 @@ class RedisJournal:
         """
         keys = Keys.of(self.prepare()(session_id))
         with self._errors():
+            found = bool(self._client.exists(*keys[:-1])) or (
+                self._journal is not None and self._journal.holds(session_id)
+            )
             journaled = int(self._journal is not None)
             self._client.eval(DELETE, len(keys), *keys, session_id, int(1000 * seconds), journaled)
         self.finish_deletions()
+        return found
 
     def delete_before(self, time: int) -> tuple[int, int]:
         """Delete sessions that took no event since a time in milliseconds, and rows with earlier times.
