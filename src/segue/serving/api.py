@@ -77,7 +77,7 @@ async def _list_items(call: Call) -> Reply:
     limit, start = whole(call.query, "limit", _LIMIT), place_of(call.query.get("cursor"))
     order = served.model.vocabulary.order.items
     if search := call.query.get("search", "").strip().lower():
-        order = order[served.search(search)[order]]
+        order = await asyncio.to_thread(served.search, search)
     end = start + limit
     found = [served.describe(index) for index in order[start:end].tolist()]
     return Reply(encode(messages.ItemsAnswer(found, cursor(end) if end < len(order) else None)))

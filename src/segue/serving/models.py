@@ -35,6 +35,7 @@ def load_model(name: str, folder: Path) -> ServedModel:
     model = load(folder)
     served = ServedModel(name, f"sha256:{hashlib.sha256(manifest).hexdigest()[:16]}", folder, model)
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
+    served.texts, served.columns  # noqa: B018
     served.seconds = _warm_up(served)
     logger.info("%s %s answers in %.2f ms", name, served.version, 1000 * served.seconds)
     return served
