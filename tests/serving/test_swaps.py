@@ -11,7 +11,9 @@ import pytest
 from live import memory_store, run, serving
 
 import segue
+from segue.artifact import Artifact
 from segue.models.registry import model_class
+from segue.serving.models import load_model
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,22 @@ def test_swaps_under_load(artifacts: list[Path], tmp_path: Path, swaps: int) -> 
     for version, items in seen.items():
         assert items <= catalogue_of[version]
         assert len(items) > 20
+
+
+def test_the_version_is_that_of_the_model(
+    artifacts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the folder is replaced just before it is read."""
+    model = tmp_path / "markov"
+    shutil.copytree(artifacts[0], model)
+    versions = [load_model("m", folder).version for folder in artifacts[:2]]
+    assert versions[0] != versions[1]
+    read = Artifact.read
+
+    def replaced(path: Path) -> Artifact:
+        shutil.rmtree(model)
+        shutil.copytree(artifacts[1], model)
+        return read(path)
+
+    monkeypatch.setattr(Artifact, "read", replaced)
+    assert load_model("m", model).version == versions[1]

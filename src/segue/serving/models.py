@@ -1,6 +1,5 @@
 """Models in service: loaded and tried out beside the old one, then switched in one step."""
 
-import hashlib
 import logging
 import threading
 import time
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segue.artifact import ARTIFACT
+from segue.artifact import Artifact
 from segue.errors import ArtifactError, SegueError
 from segue.memory import available_memory
-from segue.models.registry import load
+from segue.models.registry import restore
 from segue.serving.engine import Query, Ranker, rank
 from segue.serving.messages import Refused
 from segue.serving.served_model import ServedModel
@@ -31,9 +30,8 @@ def load_model(name: str, folder: Path) -> ServedModel:
     Raises:
         ArtifactError: it is not a valid model, or its scores are not finite.
     """
-    manifest = (folder / ARTIFACT.file).read_bytes() if (folder / ARTIFACT.file).is_file() else b""
-    model = load(folder)
-    served = ServedModel(name, f"sha256:{hashlib.sha256(manifest).hexdigest()[:16]}", folder, model)
+    artifact = Artifact.read(folder)
+    served = ServedModel(name, f"sha256:{artifact.version}", folder, restore(artifact, folder))
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
     served.texts, served.columns  # noqa: B018
     served.seconds = _warm_up(served)
