@@ -74,11 +74,6 @@ class ModelSet:
         self._locks = {name: threading.Lock() for name in folders}
 
     @property
-    def ready(self) -> bool:
-        """Whether every model has been loaded."""
-        return len(self._rankers) == len(self.folders)
-
-    @property
     def rankers(self) -> Mapping[str, Ranker]:
         """The models that are loaded, by name."""
         return self._rankers
@@ -101,34 +96,41 @@ class ModelSet:
         """
         ranker = self._rankers.get(self.default if name is None else name)
         if ranker is None:
-            if name is not None and name not in self.folders:
-                raise Refused(404, "unknown-model", f"there is no model {name!r}; there are {', '.join(self.folders)}")
+            if name is not None:
+                self._require(name)
             raise Refused(503, "starting", "the model is being loaded", retry_after=1)
         return ranker
 
-    def load(self, name: str) -> ServedModel:
+    def _require(self, name: str) -> None:
+        if name not in self.folders:
+            raise Refused(404, "unknown-model", f"there is no model {name!r}; there are {', '.join(self.folders)}")
+
+    def load(self, name: str, *, wait: bool = False) -> ServedModel:
         """Load a model, for the first time or again; called outside of the event loop.
+
+        Args:
+            name: its name.
+            wait: whether to wait while it is being loaded already.
 
         Raises:
             Refused: there is no such model, it is being loaded, or what is in its folder is not a valid model.
         """
-        if name not in self.folders:
-            raise Refused(404, "unknown-model", f"there is no model {name!r}; there are {', '.join(self.folders)}")
+        self._require(name)
         lock = self._locks[name]
-        if not lock.acquire(blocking=False):
+        if not lock.acquire(blocking=wait):
             raise Refused(409, "reload-refused", f"{name} is being loaded already")
         try:
             require_memory(self.folders[name])
             served = load_model(name, self.folders[name])
-        except (SegueError, MemoryError) as error:
+            self.problems.pop(name, None)
+            self._rankers[name] = Ranker(served, self._pool, self._telemetry)
+        except (SegueError, OSError, MemoryError) as error:
             self.problems[name] = str(error) or "not enough memory"
             logger.error("%s was not loaded: %s", name, self.problems[name])
             self._telemetry.refused(name)
             raise Refused(409, "reload-refused", self.problems[name]) from error
         finally:
             lock.release()
-        self.problems.pop(name, None)
-        self._rankers[name] = Ranker(served, self._pool, self._telemetry)
         self._telemetry.loaded(name, served.version)
         return served
 
