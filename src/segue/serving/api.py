@@ -20,12 +20,14 @@ _LIMIT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 200, "d
 
 
 async def _recommend(call: Call) -> Reply:
+    call.logged = False  # Before it is read, nobody has given consent.
     request = decode(call.body, messages.RecommendRequest)
     call.logged = request.consent
     return Reply(encode(await call.service.recommend(request, may_write="write" in call.scopes)))
 
 
 async def _recommend_batch(call: Call) -> Reply:
+    call.logged = False
     request = decode(call.body, messages.BatchRequest)
     call.logged = all(one.consent for one in request.requests)
 
@@ -40,8 +42,9 @@ async def _recommend_batch(call: Call) -> Reply:
 
 
 async def _add_events(call: Call) -> Reply:
+    call.logged = False
     request, wrong = decode_events(call.body)
-    call.logged = all(one.consent for one in request.events)
+    call.logged = not wrong and all(one.consent for one in request.events)
     return Reply(encode(await call.service.events(request, wrong)))
 
 

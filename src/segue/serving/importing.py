@@ -98,7 +98,7 @@ class Importer:
             if not isinstance(event, dict):
                 raise ValueError('it must be an object such as {"session_id": "s1", "item": "17"}')
         except ValueError as error:
-            self.report.add("refused", number, f"is no event: {error}")
+            self.report.add("refused", number, f"is not an event: {error}")
             return None
         event.setdefault("event_id", uuid.uuid4().hex)
         return dumps(event, compact=True).encode("utf-8", "surrogatepass")
