@@ -126,7 +126,8 @@ class ServedModel:
         for column in self.texts:
             found |= column.str.contains(text, literal=True).to_numpy()
         order = self.model.vocabulary.order.items
-        return order[found[order]]
+        matches: np.ndarray = order[found[order]]
+        return matches
 
     @cached_property
     def columns(self) -> dict[str, pl.Series]:
