@@ -19,7 +19,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.data.vocabulary_file import read_vocabulary, write_vocabulary
 from segue.manifest import FolderFormat, Manifest
 from segue.storage import read_unchanged
-from segue.strict_json import read_object, write_json
+from segue.strict_json import digest, read_object, write_json
 
 FORMAT = 1
 """Version of the folder's layout; a reader refuses a newer one."""
@@ -59,6 +59,7 @@ class Artifact:
         vocabulary: the items it can recommend.
         arrays: what it learnt.
         about: facts about the training, for example the protocol and its hash.
+        version: hash of the manifest that was read, which lists the checksums of all files; empty if none was.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Artifact:
     vocabulary: Vocabulary
     arrays: Mapping[str, np.ndarray]
     about: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
 
     def write(self, path: Path) -> Path:
         """Write the folder atomically; an artifact that is already there is replaced.
@@ -107,7 +109,9 @@ class Artifact:
         vocabulary = read_vocabulary(folder, _ITEMS)
         arrays = folder.read(_ARRAYS, load_file)
         config = folder.read(_CONFIG, read_object)
-        return cls(folder.manifest.model, config, vocabulary, arrays, folder.manifest.about)
+        manifest = folder.manifest
+        version = ARTIFACT.attempt(path / ARTIFACT.file, lambda _: digest(manifest.model_dump()))
+        return cls(manifest.model, config, vocabulary, arrays, manifest.about, version)
 
 
 def is_artifact(path: Path) -> bool:

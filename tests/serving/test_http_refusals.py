@@ -167,3 +167,25 @@ def test_request_ids(call: Callable[..., Any], given: str, kept: bool) -> None:
     assert (answer.headers["x-request-id"] == given) == kept
     assert len(answer.headers["x-request-id"]) <= 64
     assert json.loads(answer.body)["request_id"] == answer.headers["x-request-id"]
+
+
+def test_only_what_has_consent_is_logged(call: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    """A request that cannot be read gave none."""
+    event, ask = {"session_id": "s", "item": "104"}, {"items": ["104"]}
+    batch = [{"requests": [ask, {**ask, **more}]} for more in ({}, {"consent": False}, {"k": 0, "consent": False})]
+    sent = {
+        "/v1/recommend": [ask, ask | {"model": "no"}, ask | {"consent": False}, ask | {"k": 0, "consent": False}, 3],
+        "/v1/recommend/batch": batch,
+        "/v1/events": [
+            {"events": [event, event]},
+            {"events": [event, {**event, "consent": False}]},
+            {"events": [event, {**event, "consent": False, "itme": 1}]},
+            {"events": [{**event, "consent": False}], "durable": 1},
+        ],
+    }
+    caplog.set_level("INFO", "segue.serving")
+    call(*(("POST", path, one) for path, contents in sent.items() for one in contents), access_log=True)
+    logged = [(one.route, one.status) for one in caplog.records if one.message == "request"]  # type: ignore[attr-defined]
+    assert logged == [
+        ("/v1/recommend", 200), ("/v1/recommend", 404), ("/v1/recommend/batch", 200), ("/v1/events", 200)
+    ]  # fmt: skip

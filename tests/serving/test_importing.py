@@ -39,7 +39,7 @@ class Shop:
                     status, answer = shop.answer(body)
                 text = json.dumps(answer).encode()
                 self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                for name, value in {"Content-Length": str(len(text)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(text)
@@ -123,6 +123,14 @@ def test_a_busy_service_is_asked_again_and_nothing_is_doubled(shop) -> None:
     assert pauses[0] == 3.0
     assert len(pauses) == 3
     assert shop.tokens == ["Bearer correct-horse-battery"] * 4
+
+
+def test_a_service_that_ends_in_an_answer_is_asked_again(shop) -> None:
+    cut = {"Content-Length": "500"}
+    shop.refusals = [(200, cut, {"accepted": 1}), (503, cut, {"detail": "starting"})]
+    importer = Importer(shop.url, None, sleep=lambda _: None)
+    assert importer.send_all([b'{"session_id": "s", "item": "a"}\n']).counts == {"accepted": 1}
+    assert shop.refusals == []
 
 
 @pytest.mark.parametrize(("status", "detail"), [(401, "the request needs the header"), (403, "a token with the scope")])

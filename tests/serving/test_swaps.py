@@ -1,17 +1,26 @@
 """Models are replaced under load: nobody notices but by the version in the answer."""
 
 import asyncio
+import errno
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from live import memory_store, run, serving
+from live import memory_store, problem, run, serving
 
 import segue
+from segue.artifact import Artifact
 from segue.models.registry import model_class
+from segue.serving.models import load_model
+from segue.serving.served_model import ServedModel
+from segue.serving.settings import ServeSettings
+from segue.serving.worker import Worker
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +105,78 @@ def test_swaps_under_load(artifacts: list[Path], tmp_path: Path, swaps: int) -> 
     for version, items in seen.items():
         assert items <= catalogue_of[version]
         assert len(items) > 20
+
+
+def test_the_version_is_that_of_the_model(
+    artifacts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the folder is replaced just before it is read."""
+    model = tmp_path / "markov"
+    shutil.copytree(artifacts[0], model)
+    versions = [load_model("m", folder).version for folder in artifacts[:2]]
+    assert versions[0] != versions[1]
+    read = Artifact.read
+
+    def replaced(path: Path) -> Artifact:
+        shutil.rmtree(model)
+        shutil.copytree(artifacts[1], model)
+        return read(path)
+
+    monkeypatch.setattr(Artifact, "read", replaced)
+    assert load_model("m", model).version == versions[1]
+
+
+def test_a_folder_that_cannot_be_read_is_refused(
+    artifacts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root reads any file, so the error is raised here."""
+
+    async def work() -> None:
+        client = await serving({"markov": artifacts[0]}, memory_store(), tmp_path)
+
+        def forbidden(path: Path) -> Artifact:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(Artifact, "read", forbidden)
+        answer = await client("POST", "/v1/models/markov/reload")
+        assert "Permission denied" in problem(answer, 409, "reload-refused")["detail"]
+        assert "Permission denied" in (await client("GET", "/health/ready")).json["problems"][0]
+
+    run(work())
+
+
+def test_no_sighup_is_lost(artifacts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that come while a model is loaded, one more load is made, which finds what is there by then."""
+    loading, go_on = threading.Event(), threading.Semaphore(0)
+    loads: list[str] = []
+
+    def slow(name: str, folder: Path) -> ServedModel:
+        served = load_model(name, folder)
+        loads.append(served.version)
+        loading.set()
+        assert go_on.acquire(timeout=60)
+        return served
+
+    monkeypatch.setattr("segue.serving.models.load_model", slow)
+    model = tmp_path / "markov"
+    shutil.copytree(artifacts[0], model)
+    settings = ServeSettings(models={"markov": model}, default="markov", state=tmp_path)
+    with socket.socket() as listening:
+        worker = Worker(settings, listening)
+    threading.Thread(target=worker._reload_models, daemon=True).start()
+    first = threading.Thread(target=worker.models.load, args=("markov",))
+    first.start()
+    assert loading.wait(60)
+    shutil.rmtree(model)
+    shutil.copytree(artifacts[1], model)
+    worker._reload_all()
+    worker._reload_all()
+    go_on.release(10)
+    first.join(60)
+    end = time.monotonic() + 60
+    version = load_model("m", artifacts[1]).version
+    while worker.models.ranker(None).served.version != version:
+        assert time.monotonic() < end, loads
+        time.sleep(0.01)
+    assert loads[0] != version
+    assert set(loads[1:]) == {version}

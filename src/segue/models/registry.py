@@ -117,7 +117,11 @@ def load(path: str | Path) -> Model:
         UnknownNameError: its model is unknown, for example because its package is not installed.
         PluginError: another package provides its model, and it cannot be used.
     """
-    artifact = Artifact.read(Path(path))
+    return restore(Artifact.read(Path(path)), path)
+
+
+def restore(artifact: Artifact, path: str | Path) -> Model:
+    """Return the model of an artifact that was read from a path; see ``load``."""
     kind = model_class(artifact.model)
     try:
         model = kind(build(kind.Config, kind.name, parameters=artifact.config))

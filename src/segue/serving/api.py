@@ -30,12 +30,14 @@ _LIMIT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 200, "d
 
 
 async def _recommend(call: Call) -> Reply:
+    call.logged = False  # Before it is read, nobody has given consent.
     request = decode(call.body, messages.RecommendRequest)
     call.logged = request.consent
     return Reply(encode(await call.service.recommend(request, may_write="write" in call.scopes)))
 
 
 async def _recommend_batch(call: Call) -> Reply:
+    call.logged = False
     request = decode(call.body, messages.BatchRequest)
     call.logged = all(one.consent for one in request.requests)
     if sum(one.k for one in request.requests) > messages.MAX_BATCH_ITEMS:
@@ -58,8 +60,9 @@ async def _recommend_batch(call: Call) -> Reply:
 
 
 async def _add_events(call: Call) -> Reply:
+    call.logged = False
     request, wrong = decode_events(call.body)
-    call.logged = all(one.consent for one in request.events)
+    call.logged = not wrong and all(one.consent for one in request.events)
     return Reply(encode(await call.service.events(request, wrong)))
 
 
@@ -95,7 +98,7 @@ async def _list_items(call: Call) -> Reply:
     limit, start = whole(call.query, "limit", _LIMIT), place_of(call.query.get("cursor"))
     order = served.model.vocabulary.order.items
     if search := call.query.get("search", "").strip().lower():
-        order = order[served.search(search)[order]]
+        order = await asyncio.to_thread(served.search, search)
     end = start + limit
     found = [served.describe(index) for index in order[start:end].tolist()]
     return Reply(encode(messages.ItemsAnswer(found, cursor(end) if end < len(order) else None)))

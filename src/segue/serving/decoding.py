@@ -63,7 +63,7 @@ def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]
             raise
     plain = loads(body)
     around = {**plain, "events": []}
-    if others := list(_mistakes(around, EventsRequest, without=("events",))):
+    if others := list(islice(_mistakes(around, EventsRequest, without=("events",)), MAX_MISTAKES)):
         raise invalid(others)
     events: list[SessionEvent] = []
     wrong: dict[int, list[Mistake]] = {}
@@ -156,7 +156,7 @@ def _mistakes(
             yield from _mistakes_in(one, fields[name], place)
         else:
             close = _closest(name[:_MAX_NAME], kind) if near else None
-            yield Mistake(place, "is no field" + (f"; did you mean {close}?" if close else ""))
+            yield Mistake(place, "is not a field" + (f"; did you mean {close}?" if close else ""))
     for name, field in fields.items():
         if field.required and name not in value:
             yield Mistake(f"{pointer}/{name}", "is missing")

@@ -6,9 +6,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from queue import Empty, Queue
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from segue.errors import ParameterError, StorageError
@@ -97,7 +98,7 @@ class Importer:
             if not isinstance(event, dict):
                 raise ValueError('it must be an object such as {"session_id": "s1", "item": "17"}')
         except ValueError as error:
-            self.report.add("refused", number, f"is no event: {error}")
+            self.report.add("refused", number, f"is not an event: {error}")
             return None
         event.setdefault("event_id", uuid.uuid4().hex)
         return dumps(event, compact=True).encode("utf-8", "surrogatepass")
@@ -138,15 +139,19 @@ class Importer:
         except HTTPError as error:
             with error:
                 after = error.headers.get("Retry-After", "")
-                return error.code, _problem(error.read()), float(after) if after.isdigit() else None
-        except (URLError, OSError, ValueError) as error:
+                return error.code, _problem(error), float(after) if after.isdigit() else None
+        except _BROKEN as error:
             return 0, {"detail": str(getattr(error, "reason", error))}, None
 
 
-def _problem(body: bytes) -> dict[str, Any]:
+_BROKEN = (OSError, HTTPException, ValueError)
+"""Errors of a request without an answer, or whose answer ends early or is not JSON."""
+
+
+def _problem(error: HTTPError) -> dict[str, Any]:
     try:
-        found = loads(body)
-    except ValueError:
+        found = loads(error.read())
+    except _BROKEN:
         return {}
     return found if isinstance(found, dict) else {}
 

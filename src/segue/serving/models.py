@@ -1,6 +1,5 @@
 """Models in service: loaded and tried out beside the old one, then switched in one step."""
 
-import hashlib
 import logging
 import threading
 import time
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segue.artifact import ARTIFACT
+from segue.artifact import Artifact
 from segue.errors import ArtifactError, SegueError
 from segue.memory import available_memory
-from segue.models.registry import load
+from segue.models.registry import restore
 from segue.serving.engine import Query, Ranker, rank
 from segue.serving.messages import Refused
 from segue.serving.served_model import ServedModel
@@ -31,10 +30,10 @@ def load_model(name: str, folder: Path) -> ServedModel:
     Raises:
         ArtifactError: it is not a valid model, or its scores are not finite.
     """
-    manifest = (folder / ARTIFACT.file).read_bytes() if (folder / ARTIFACT.file).is_file() else b""
-    model = load(folder)
-    served = ServedModel(name, f"sha256:{hashlib.sha256(manifest).hexdigest()[:16]}", folder, model)
+    artifact = Artifact.read(folder)
+    served = ServedModel(name, f"sha256:{artifact.version}", folder, restore(artifact, folder))
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
+    served.texts, served.columns  # noqa: B018
     served.seconds = _warm_up(served)
     logger.info("%s %s answers in %.2f ms", name, served.version, 1000 * served.seconds)
     return served
@@ -81,11 +80,6 @@ class ModelSet:
         self._locks = {name: threading.Lock() for name in folders}
 
     @property
-    def ready(self) -> bool:
-        """Whether every model has been loaded."""
-        return len(self._rankers) == len(self.folders)
-
-    @property
     def rankers(self) -> Mapping[str, Ranker]:
         """The models that are loaded, by name."""
         return self._rankers
@@ -108,34 +102,41 @@ class ModelSet:
         """
         ranker = self._rankers.get(self.default if name is None else name)
         if ranker is None:
-            if name is not None and name not in self.folders:
-                raise Refused(404, "unknown-model", f"there is no model {name!r}; there are {', '.join(self.folders)}")
+            if name is not None:
+                self._require(name)
             raise Refused(503, "starting", "the model is being loaded", retry_after=1)
         return ranker
 
-    def load(self, name: str) -> ServedModel:
+    def _require(self, name: str) -> None:
+        if name not in self.folders:
+            raise Refused(404, "unknown-model", f"there is no model {name!r}; there are {', '.join(self.folders)}")
+
+    def load(self, name: str, *, wait: bool = False) -> ServedModel:
         """Load a model, for the first time or again; called outside of the event loop.
+
+        Args:
+            name: its name.
+            wait: whether to wait while it is being loaded already.
 
         Raises:
             Refused: there is no such model, it is being loaded, or what is in its folder is not a valid model.
         """
-        if name not in self.folders:
-            raise Refused(404, "unknown-model", f"there is no model {name!r}; there are {', '.join(self.folders)}")
+        self._require(name)
         lock = self._locks[name]
-        if not lock.acquire(blocking=False):
+        if not lock.acquire(blocking=wait):
             raise Refused(409, "reload-refused", f"{name} is being loaded already")
         try:
             require_memory(self.folders[name])
             served = load_model(name, self.folders[name])
-        except (SegueError, MemoryError) as error:
+            self.problems.pop(name, None)
+            self._rankers[name] = Ranker(served, self._pool, self._telemetry)
+        except (SegueError, OSError, MemoryError) as error:
             self.problems[name] = str(error) or "not enough memory"
             logger.error("%s was not loaded: %s", name, self.problems[name])
             self._telemetry.refused(name)
             raise Refused(409, "reload-refused", self.problems[name]) from error
         finally:
             lock.release()
-        self.problems.pop(name, None)
-        self._rankers[name] = Ranker(served, self._pool, self._telemetry)
         self._telemetry.loaded(name, served.version)
         return served
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
+from jaxtyping import Bool, Int32
 
 from segue.errors import ParameterError
 from segue.models.recommendation import Stateful
@@ -111,21 +111,36 @@ class ServedModel:
         metadata = {name: _plain(row[name]) for name in vocabulary.metadata}
         return ItemAnswer(self.ids[index], self.names[index] if self.names else None, metadata)
 
-    def search(self, text: str) -> Bool[np.ndarray, "M"]:
-        """Return the items whose id or name contains a text, in any case."""
+    @cached_property
+    def texts(self) -> list[pl.Series]:
+        """What a search reads, by item index: the ids, and the names if there are any, in lower case."""
+        return [pl.Series(column, dtype=pl.String).str.to_lowercase() for column in (self.ids, self.names) if column]
+
+    def search(self, text: str) -> Int32[np.ndarray, "_"]:
+        """Return the items whose id or name contains a text, the most popular first.
+
+        Args:
+            text: the text, in lower case.
+        """
         found = np.zeros(len(self.ids), dtype=bool)
-        for column in (self.ids, self.names):
-            if column:
-                found |= (
-                    pl.Series(column, dtype=pl.String).str.to_lowercase().str.contains(text, literal=True).to_numpy()
-                )
-        return found
+        for column in self.texts:
+            found |= column.str.contains(text, literal=True).to_numpy()
+        order = self.model.vocabulary.order.items
+        matches: np.ndarray = order[found[order]]
+        return matches
+
+    @cached_property
+    def columns(self) -> dict[str, pl.Series]:
+        """Metadata as filters compare it: numbers as numbers, anything else as the text that the API shows."""
+        vocabulary = self.model.vocabulary
+        return {name: _comparable(vocabulary.table[name]) for name in vocabulary.metadata}
 
     def mask(self, wanted: Filter) -> Bool[np.ndarray, "M"]:
         """Return the items whose metadata has the wanted values.
 
         Args:
-            wanted: for each column a value, or a list of values one of which an item must have.
+            wanted: for each column a value, or a list of values one of which an item must have. A number and its text
+                are the same value.
 
         Raises:
             ParameterError: there is no such column.
@@ -135,18 +150,19 @@ class ServedModel:
 
     @cached_property
     def _mask(self) -> Any:
-        vocabulary = self.model.vocabulary
+        columns, count = self.columns, len(self.ids)
 
         @lru_cache(maxsize=64)
         def mask(wanted: tuple[tuple[str, tuple[str, ...]], ...]) -> Bool[np.ndarray, "M"]:
-            allowed = np.ones(len(vocabulary) + 1, dtype=bool)
+            allowed = np.ones(count, dtype=bool)
             allowed[0] = False
             for name, values in wanted:
-                if name not in vocabulary.metadata:
-                    known = ", ".join(vocabulary.metadata) or "none"
+                if name not in columns:
+                    known = ", ".join(columns) or "none"
                     raise ParameterError(f"the items have no column {name!r}; they have: {known}")
-                column = vocabulary.table[name].cast(pl.String, strict=False)
-                allowed[1:] &= column.is_in(list(values)).fill_null(value=False).to_numpy()
+                column = columns[name]
+                found = column.is_in(_values(values, column.dtype))
+                allowed[1:] &= found.fill_null(value=False).to_numpy()
             return allowed
 
         return mask
@@ -158,8 +174,25 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+def _comparable(column: pl.Series) -> pl.Series:
+    if column.dtype.is_integer() or column.dtype.is_float() or column.dtype == pl.String:
+        return column
+    return pl.Series([None if one is None else _as_text(one) for one in column.to_list()], dtype=pl.String)
+
+
+def _values(texts: Sequence[str], kind: pl.DataType) -> pl.Series:
+    """Return the values of a type that texts stand for; null for a text that stands for none."""
+    given = pl.Series(texts, dtype=pl.String)
+    values = given.cast(kind, strict=False)
+    if kind.is_integer():  # 10.0 is 10, and 10.5 is no value.
+        numbers = given.cast(pl.Float64, strict=False)
+        values = values.fill_null(numbers.set(numbers != numbers.floor(), None).cast(kind, strict=False))
+    return values
+
+
 def _as_texts(values: Any) -> tuple[str, ...]:
-    return tuple(sorted(map(_as_text, values if isinstance(values, list) else [values])))
+    given = values if isinstance(values, list) else [values]
+    return tuple(sorted(_as_text(one) for one in given if one is not None))
 
 
 def _as_text(value: Any) -> str:

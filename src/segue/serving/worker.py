@@ -97,6 +97,7 @@ class Worker:
         self.app.tracing = Tracing.of_environment()
         self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
         self._exit_code = 0
+        self._asked = threading.Event()
 
     async def run(self) -> int:
         """Serve until a signal comes; return the exit code."""
@@ -166,21 +167,24 @@ class Worker:
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
         self.app.service = Service(self.models, store, self.telemetry)
+        threading.Thread(target=self._reload_models, name="segue-reload", daemon=True).start()
         logger.info("ready: %s", ", ".join(self.settings.models))
 
     def _reload_all(self) -> None:
-        """Load the tokens and all models again; what is wrong with them is logged, and the old ones stay."""
+        """Load the tokens again, and have the models loaded; what is wrong is logged, and the old ones stay."""
         try:
             self.app.tokens = tokens_of(self.settings)
         except SegueError as error:
             logger.error("the tokens were not loaded: %s", error)
+        self._asked.set()
 
-        def reload() -> None:
+    def _reload_models(self) -> None:
+        """Load all models again whenever it is asked for; if that is during a load, once more after it."""
+        while self._asked.wait():
+            self._asked.clear()
             for name in self.settings.models:
-                with suppress(Refused):
-                    self.models.load(name)
-
-        threading.Thread(target=reload, name="segue-reload", daemon=True).start()
+                with suppress(Refused):  # The log and /health/ready say why.
+                    self.models.load(name, wait=True)
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
