@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import segue
-from segue.errors import InputError
+from segue.errors import DivergedError, InputError
 from segue.models.registry import load, model_class
 from segue.training.runtime import Runtime
 
@@ -74,7 +74,7 @@ def main() -> None:
         try:
             use(Path(line.rstrip("\n")))
             outcome = "loaded"
-        except InputError as error:
+        except (InputError, DivergedError) as error:
             outcome = f"refused: {error}"
         except BaseException as error:  # The report is the point.
             outcome = f"{type(error).__name__}: {error}"

@@ -176,6 +176,10 @@ CRAFTED: dict[str, tuple[Callable[[dict, dict], object], str]] = {
         tensor("optimizer.0.sum", torch.ones(2, 4)),
         "optimizer.0.sum: must be float32",
     ),
+    "a negative sum of squares": (
+        tensor("optimizer.0.sum", -torch.ones(1, 4)),
+        "optimizer.0.sum: must not be negative",
+    ),
     "nothing carried": (lambda tensors, state: tensors.pop("carried.memory"), "carried.memory: is missing"),
     "another size carried": (
         tensor("carried.memory", torch.ones(5)),
@@ -238,6 +242,17 @@ def test_without_patience_all_epochs_are_run() -> None:
 def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
     with pytest.raises(DivergedError, match=r"the loss became nan in epoch 1 .* lower training.learning_rate"):
         train(Pull(scale=float("nan")))
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_no_model() -> None:
+    """The last loss is finite, because it was computed before the last step."""
+
+    pull = Pull()
+    pull.module.weight.register_hook(lambda gradient: gradient * (float("inf") if pull.taken == STEPS else 1.0))
+    with pytest.raises(
+        DivergedError, match=r"weights are not finite after the last step: lower training.learning_rate"
+    ):
+        train(pull, epochs=1)
 
 
 def test_clipping_makes_steps_smaller() -> None:

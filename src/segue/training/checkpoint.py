@@ -138,6 +138,17 @@ def require_like(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
             raise ValueError(f"{part}.{name}: must be finite")
 
 
+def require_squares(tensors: Mapping[str, Tensor], part: str) -> None:
+    """Refuse negative sums or means of squared gradients in the state of an optimiser.
+
+    Raises:
+        ValueError: the first one.
+    """
+    for name, tensor in tensors.items():
+        if name.rpartition(".")[2] in ("exp_avg_sq", "sum") and (tensor < 0).any():
+            raise ValueError(f"{part}.{name}: must not be negative")
+
+
 def require_same_training(path: Path, saved: Mapping[str, str], identity: Mapping[str, str]) -> None:
     """Refuse the checkpoint of another training.
 

@@ -24,6 +24,7 @@ from segue.training.checkpoint import (
     optimizer_tensors,
     require_like,
     require_same_training,
+    require_squares,
     restore_optimizer,
     save_checkpoint,
     section,
@@ -90,7 +91,7 @@ class Trainer:
         """Train; the module is left with its best weights. Return the curve.
 
         Raises:
-            DivergedError: the loss is no longer finite.
+            DivergedError: the loss, or a weight at the end, is no longer finite.
             ArtifactError: the checkpoint to resume from is damaged, or belongs to another training.
             StorageError: a checkpoint cannot be written.
         """
@@ -104,6 +105,8 @@ class Trainer:
             self._run_epoch()
         if self._best:
             self._module.load_state_dict(self._best)
+        if not all(tensor.isfinite().all() for tensor in self._module.state_dict().values()):
+            raise DivergedError(f"weights are not finite after the last step: {self._remedy}")
         return self._curve
 
     def _out_of_patience(self) -> bool:
@@ -150,10 +153,13 @@ class Trainer:
         value = loss_sum.item()
         if not math.isfinite(value):
             raise DivergedError(
-                f"the loss became {value} in epoch {position.epoch + 1} before step {position.step + 1}: "
-                f"lower training.learning_rate (now {self._plan.learning_rate}) or set training.clip_norm"
+                f"the loss became {value} in epoch {position.epoch + 1} before step {position.step + 1}: {self._remedy}"
             )
         return value
+
+    @property
+    def _remedy(self) -> str:
+        return f"lower training.learning_rate (now {self._plan.learning_rate}) or set training.clip_norm"
 
     def _set_learning_rate(self, progress: float) -> None:
         rate = self._plan.learning_rate * learning_rate_factor(self._plan.schedule, self._plan.warmup, progress)
@@ -222,6 +228,7 @@ class Trainer:
             state.require_possible(self._plan.epochs)
             for name, expected in parts.items():
                 require_like(section(tensors, name), expected, name)
+            require_squares(section(tensors, "optimizer"), "optimizer")
         self._position = state.position
         self._curve = state.curve
         self._module.load_state_dict(section(tensors, "module"))

@@ -79,6 +79,6 @@ class SessionParallelObjective:
     def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
         """Take back the states of the lanes that were left; see ``Objective.restore_carried``."""
         lanes = len(self._lanes.batch(step - 1).inputs)
-        found = {name: part.float() if part.is_floating_point() else part for name, part in carried.items()}
+        found = {name: part.float() if part.dtype == torch.bfloat16 else part for name, part in carried.items()}
         require_like(found, {str(index): part[:lanes] for index, part in enumerate(self._state)}, "carried")
         self._state = [found[str(index)].to(part) for index, part in enumerate(self._state)]
