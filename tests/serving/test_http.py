@@ -63,6 +63,15 @@ class TestAnswers:
         assert (unknown["status"], empty["status"]) == (404, 422)
         assert empty["errors"][0]["pointer"] == "/session_id"
 
+    def test_mistakes_in_a_request_of_a_batch_concern_it_alone(self, call: Callable[..., Any]) -> None:
+        asks = [{"items": ["104"], "k": 0}, {"items": ["104"], "k": 2}, {"itmes": []}, {"items": []}]
+        (answer,) = call(("POST", "/v1/recommend/batch", {"requests": asks}))
+        first, right, second, empty = answer.json["results"]
+        assert (answer.status, first["status"], second["status"]) == (200, 422, 422)
+        assert [one["pointer"] for one in first["errors"]] == ["/k"]
+        assert [one["pointer"] for one in second["errors"]] == ["/itmes"]
+        assert (len(right["items"]), empty["fallback"]) == (2, "empty-session")
+
     def test_a_batch_has_a_bound(self, call: Callable[..., Any]) -> None:
         (answer,) = call(("POST", "/v1/recommend/batch", {"requests": [{"items": []}] * (MAX_BATCH + 1)}))
         assert "/requests" in pointers(answer)

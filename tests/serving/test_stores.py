@@ -177,9 +177,7 @@ def test_a_second_process_is_told_who_uses_the_folder(make, kind) -> None:
             await other.open()
             await other.close()
             return
-        with pytest.raises(
-            ParameterError, match=r"--state: .*state is being written by segue serve, started"
-        ):
+        with pytest.raises(ParameterError, match=r"--state: .*state is being written by segue serve, started"):
             await other.open()
 
     run(make, story)

@@ -249,9 +249,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_model() -> None:
 
     pull = Pull()
     pull.module.weight.register_hook(lambda gradient: gradient * (float("inf") if pull.taken == STEPS else 1.0))
-    with pytest.raises(
-        DivergedError, match=r"weights are not finite after the last step: lower training.learning_rate"
-    ):
+    with pytest.raises(DivergedError, match=r"weights are not finite after the last step: lower "):
         train(pull, epochs=1)
 
 

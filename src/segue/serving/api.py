@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from segue.serving import messages
-from segue.serving.decoding import decode, decode_events
+from segue.serving.decoding import decode, decode_batch, decode_events
 from segue.serving.engine import Query
 from segue.serving.messages import Refused
 from segue.serving.routing import Call, Operation, Reply, cursor, place_of, whole
@@ -38,8 +38,8 @@ async def _recommend(call: Call) -> Reply:
 
 async def _recommend_batch(call: Call) -> Reply:
     call.logged = False
-    request = decode(call.body, messages.BatchRequest)
-    call.logged = all(one.consent for one in request.requests)
+    request, wrong = decode_batch(call.body)
+    call.logged = not wrong and all(one.consent for one in request.requests)
     if sum(one.k for one in request.requests) > messages.MAX_BATCH_ITEMS:
         rule = f"must ask for at most {messages.MAX_BATCH_ITEMS:,} items together; lower k, or send fewer requests"
         raise messages.invalid([messages.Mistake("/requests", rule)])
@@ -52,10 +52,16 @@ async def _recommend_batch(call: Call) -> Reply:
         except StoreUnavailableError as error:
             return unavailable(error).problem(call.request_id)
 
-    answers: list[messages.Recommendation | messages.Problem] = []
+    given: list[messages.Recommendation | messages.Problem] = []
     for start in range(0, len(request.requests), _TOGETHER):
-        answers += await asyncio.gather(*map(answer, request.requests[start : start + _TOGETHER]))
+        given += await asyncio.gather(*map(answer, request.requests[start : start + _TOGETHER]))
         await asyncio.sleep(0)  # Other requests are answered in between, and the deadline holds.
+    right, answers = iter(given), []
+    for row in range(len(given) + len(wrong)):
+        mistakes = [
+            messages.Mistake(one.pointer.removeprefix(f"/requests/{row}"), one.detail) for one in wrong.get(row, ())
+        ]
+        answers.append(messages.invalid(mistakes).problem(call.request_id) if mistakes else next(right))
     return Reply(encode(messages.BatchAnswer(answers)))
 
 
@@ -90,6 +96,7 @@ async def _list_models(call: Call) -> Reply:
 
 async def _reload_model(call: Call) -> Reply:
     await asyncio.to_thread(call.service.models.load, call.path["name"])
+    call.service.models.announce()
     return Reply(encode(_described(call, call.path["name"])))
 
 

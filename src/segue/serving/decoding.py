@@ -12,9 +12,11 @@ import msgspec
 from segue.serving.messages import (
     MAX_DEPTH,
     MAX_MISTAKES,
+    BatchRequest,
     EventsRequest,
     Message,
     Mistake,
+    RecommendRequest,
     Refused,
     SessionEvent,
     invalid,
@@ -22,8 +24,10 @@ from segue.serving.messages import (
 from segue.strict_json import loads
 
 M = TypeVar("M", bound=Message)
+Wrong = dict[int, list[Mistake]]
+"""Mistakes by the row of an entry."""
 
-_MAX_PER_EVENT = 3
+_MAX_PER_ENTRY = 3
 _MAX_VALUES = 32
 """Values of a field that are looked at one by one."""
 
@@ -47,39 +51,55 @@ def decode(body: bytes, kind: type[M]) -> M:
         raise _malformed(error) from None
 
 
-def decode_events(body: bytes) -> tuple[EventsRequest, dict[int, list[Mistake]]]:
-    """Read events; those with mistakes do not keep the others from being read.
+def decode_events(body: bytes) -> tuple[EventsRequest, Wrong]:
+    """Read events; see ``_decode_each``."""
+    return _decode_each(body, EventsRequest, "events", SessionEvent)
+
+
+def decode_batch(body: bytes) -> tuple[BatchRequest, Wrong]:
+    """Read the requests of a batch; see ``_decode_each``."""
+    return _decode_each(body, BatchRequest, "requests", RecommendRequest)
+
+
+def _decode_each(body: bytes, kind: type[M], field: str, entry: type[Message]) -> tuple[M, Wrong]:
+    """Read a message with a list; entries with mistakes do not keep the others from being read.
+
+    Args:
+        body: the message.
+        kind: its kind.
+        field: its field with the list.
+        entry: the kind of the entries.
 
     Returns:
-        The request without the events with mistakes, and the mistakes of these by their row.
+        The message without the entries with mistakes, and the mistakes of these by their row.
 
     Raises:
-        Refused: see ``decode``; the mistakes are outside of the events, or there are more events than allowed.
+        Refused: see ``decode``; the mistakes are outside of the entries, or there are more entries than allowed.
     """
+    inside = re.compile(rf"/{field}/\d+(?:/|$)")
     try:
-        return decode(body, EventsRequest), {}
+        return decode(body, kind), {}
     except Refused as refused:
-        if refused.status != 422 or any(_EVENT.match(one.pointer) is None for one in refused.errors):
+        if refused.status != 422 or any(inside.match(one.pointer) is None for one in refused.errors):
             raise
     plain = loads(body)
-    around = {**plain, "events": []}
-    if others := list(islice(_mistakes(around, EventsRequest, without=("events",)), MAX_MISTAKES)):
+    around = {**plain, field: []}
+    if others := list(islice(_mistakes(around, kind, without=(field,)), MAX_MISTAKES)):
         raise invalid(others)
-    events: list[SessionEvent] = []
-    wrong: dict[int, list[Mistake]] = {}
-    for row, one in enumerate(plain["events"]):
+    entries: list[Message] = []
+    wrong: Wrong = {}
+    for row, one in enumerate(plain[field]):
         try:
-            events.append(msgspec.convert(one, SessionEvent))
+            entries.append(msgspec.convert(one, entry))
         except msgspec.ValidationError as error:
-            pointer = f"/events/{row}"
+            pointer = f"/{field}/{row}"
             few = len(wrong) < MAX_MISTAKES
-            found = list(islice(_mistakes(one, SessionEvent, pointer, near=few), _MAX_PER_EVENT if few else 1))
+            found = list(islice(_mistakes(one, entry, pointer, near=few), _MAX_PER_ENTRY if few else 1))
             wrong[row] = found or [Mistake(pointer, _in_words(str(error)))]
-    return EventsRequest(events=events, durable=plain.get("durable", False)), wrong
+    return kind(**{**plain, field: entries}), wrong
 
 
 _CONTAINERS = (dict, list)
-_EVENT = re.compile(r"/events/(\d+)(?:/|$)")
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 

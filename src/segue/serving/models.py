@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,6 +69,10 @@ class ModelSet:
         default: name of the model of requests that name none.
         pool: threads for models that are not called by the event loop.
         telemetry: what is counted.
+
+    Attributes:
+        problems: why models were not loaded again, by name.
+        announce: tells the other processes of the service to load their models again.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class ModelSet:
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
+        self.announce: Callable[[], None] = lambda: None
         self._locks = {name: threading.Lock() for name in folders}
 
     @property
