@@ -230,7 +230,24 @@ def _in_words(text: str) -> str:
     text = text.replace("`", "")
     if "matching regex" in text:
         return "must be text without control characters"
-    return text.replace("Expected", "must be", 1)
+    return _UNION.sub(_union_in_words, text.replace("Expected", "must be", 1))
+
+
+_TYPES = {
+    "object": "an object",
+    "array": "a list",
+    "float": "a number",
+    "int": "a whole number",
+    "str": "text",
+    "bool": "true or false",
+    "null": "null",
+}
+_UNION = re.compile(r"\b(?:{0})(?: \| (?:{0}))*\b".format("|".join(_TYPES)))
+
+
+def _union_in_words(found: re.Match[str]) -> str:
+    names = [name for name in found[0].split(" | ") if name != "null"] or ["null"]
+    return " or ".join(_TYPES[name] for name in _TYPES if name in names and not (name == "int" and "float" in names))
 
 
 def _text(text: str, most: int) -> str:

@@ -1,5 +1,6 @@
 """Sends events in JSON Lines to a running service."""
 
+import logging
 import random
 import threading
 import time
@@ -20,7 +21,9 @@ MAX_BYTES = 200 * 1024
 _MAX_LINE = 64 * 1024
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _TIMEOUT = 30.0
-_MAX_PAUSE = 8.0
+_FIRST_PAUSE, _MAX_PAUSE = 0.25, 8.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Importer:
         try:
             if len(line) > _MAX_LINE:
                 raise ValueError(f"it has more than {_MAX_LINE // 1024} KiB")
-            event = loads(line)
+            event = _loads(line)
             if not isinstance(event, dict):
                 raise ValueError('it must be an object such as {"session_id": "s1", "item": "17"}')
         except ValueError as error:
@@ -105,11 +108,13 @@ class Importer:
 
     def _send(self, batch: list[tuple[int, bytes]]) -> None:
         body = b'{"durable":true,"events":[' + b",".join(event for _, event in batch) + b"]}"
-        end, pause = time.monotonic() + self._patience, 0.25
+        end, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while True:
             status, answer, after = self._post(body)
-            if status == 200:
+            if status == 200 and len(answer.get("results", ())) == len(batch):
                 break
+            if status == 200:
+                raise ParameterError(f"--url: must be the address of a service of segue, got {self._url}")
             if status == 422 and len(batch) > 1:
                 self._send(batch[: len(batch) // 2])
                 self._send(batch[len(batch) // 2 :])
@@ -125,6 +130,8 @@ class Importer:
                     f"--url: {self._url} has not taken the events from line {batch[0][0]} on for "
                     f"{self._patience:g} s ({detail}); start the service, and send the rest again"
                 )
+            if pause == _FIRST_PAUSE:
+                logger.warning("waiting up to %g s for %s: %s", self._patience, self._url, detail)
             self._sleep(after if after is not None else pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(2 * pause, _MAX_PAUSE)
         for (number, _), result in zip(batch, answer["results"], strict=True):
@@ -135,13 +142,23 @@ class Importer:
         request = Request(self._url, body, self._headers)  # noqa: S310 (the scheme was checked)
         try:
             with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-                return answer.status, loads(answer.read()), None
+                found = loads(answer.read())
+                return answer.status, found if isinstance(found, dict) else {}, None
         except HTTPError as error:
             with error:
                 after = error.headers.get("Retry-After", "")
                 return error.code, _problem(error), float(after) if after.isdigit() else None
         except _BROKEN as error:
             return 0, {"detail": str(getattr(error, "reason", error))}, None
+
+
+def _loads(line: bytes) -> Any:
+    try:
+        return loads(line.strip())
+    except ValueError as error:
+        reason, _, place = str(error).partition(": line 1 column ")
+        where = f" (at character {place.partition(' ')[0]})" if place else ""
+        raise ValueError(f"it is not JSON: {reason}{where}") from None
 
 
 _BROKEN = (OSError, HTTPException, ValueError)
