@@ -5,7 +5,6 @@ from pathlib import Path
 
 from segue.artifact import ARTIFACT, is_artifact
 from segue.errors import ArtifactError, ParameterError
-from segue.protocols.dataset import dataset_at
 
 
 def find_models(paths: Sequence[Path]) -> dict[str, Path]:
@@ -43,8 +42,6 @@ def _what(path: Path) -> str:
         return "is a file; name the folder of a model, or of a run"
     if runs := [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _models_at(folder)]:
         return f"holds runs, and no models; name one of them, such as {runs[0]}"
-    if dataset_at(path) is not None:
-        return "is a prepared data set; train a model on it: segue run"
     return "is neither a model nor a run with models; name the folder of one"
 
 
