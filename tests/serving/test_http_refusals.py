@@ -106,7 +106,7 @@ class TestRefusals:
             store = client.app.service.store
             for name in ("read", "append", "delete", "committed"):
                 setattr(store, name, fail)
-            type(store).problem = property(lambda self: "the disk is full" if self is store else None)  # type: ignore[assignment]
+            store.__class__ = type("Full", (type(store),), {"problem": "the disk is full"})
 
         event = {"events": [{"session_id": "s", "item": "104"}]}
         *refused, ready, given = call(
