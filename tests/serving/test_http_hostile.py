@@ -130,7 +130,8 @@ def test_many_mistakes_cost_little(send: Any, name: str) -> None:
     found, taken = min((sent(EVENTS[name]) for _ in range(3)), key=lambda one: one[1])
     assert found.status == (422 if name in REFUSED else 200)
     assert len(found.json.get("errors", ())) <= 100
-    assert taken < 6 * usual, (taken, usual)  # 0.6 to 4 times as much; a search for near names in each event: 8.
+    # 0.9 to 3 times as much, and 4 times for 60 times as many; a search for near names in each event: 8 times.
+    assert taken < (12 if name == "more than allowed" else 6) * usual, (taken, usual)
     assert len(found.body) < 500_000
 
 
