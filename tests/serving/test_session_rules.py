@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from segue.protocols import cleaning_steps
 from segue.protocols.cleaning import DEFAULT_ORDER
-from segue.serving.rules import SessionRules
+from segue.serving.session_rules import SessionRules
 from segue.serving.sessions import Event
 
 events = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 50), st.sampled_from(["view", "buy"])), max_size=25)

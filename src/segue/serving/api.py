@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from segue.serving import messages
+from segue.serving import answers, messages
 from segue.serving.decoding import decode, decode_batch, decode_events
 from segue.serving.engine import Query
 from segue.serving.messages import Refused
@@ -44,7 +44,7 @@ async def _recommend_batch(call: Call) -> Reply:
         rule = f"must ask for at most {messages.MAX_BATCH_ITEMS:,} items together; lower k, or send fewer requests"
         raise messages.invalid([messages.Mistake("/requests", rule)])
 
-    async def answer(one: messages.RecommendRequest) -> messages.Recommendation | messages.Problem:
+    async def answer(one: messages.RecommendRequest) -> answers.Recommendation | messages.Problem:
         try:
             return await call.service.recommend(one, may_write="write" in call.scopes)
         except Refused as refused:
@@ -52,17 +52,18 @@ async def _recommend_batch(call: Call) -> Reply:
         except StoreUnavailableError as error:
             return unavailable(error).problem(call.request_id)
 
-    given: list[messages.Recommendation | messages.Problem] = []
+    given: list[answers.Recommendation | messages.Problem] = []
     for start in range(0, len(request.requests), _TOGETHER):
         given += await asyncio.gather(*map(answer, request.requests[start : start + _TOGETHER]))
         await asyncio.sleep(0)  # Other requests are answered in between, and the deadline holds.
-    right, answers = iter(given), []
+    right = iter(given)
+    results: list[answers.Recommendation | messages.Problem] = []
     for row in range(len(given) + len(wrong)):
         mistakes = [
             messages.Mistake(one.pointer.removeprefix(f"/requests/{row}"), one.detail) for one in wrong.get(row, ())
         ]
-        answers.append(messages.invalid(mistakes).problem(call.request_id) if mistakes else next(right))
-    return Reply(encode(messages.BatchAnswer(answers)))
+        results.append(messages.invalid(mistakes).problem(call.request_id) if mistakes else next(right))
+    return Reply(encode(answers.BatchAnswer(results)))
 
 
 async def _add_events(call: Call) -> Reply:
@@ -81,17 +82,17 @@ async def _delete_session(call: Call) -> Reply:
     return Reply(b"", 204)
 
 
-def _described(call: Call, name: str) -> messages.ModelAnswer:
+def _described(call: Call, name: str) -> answers.ModelAnswer:
     models = call.service.models
     served = models.rankers[name].served
     count = len(served.model.vocabulary)
-    return messages.ModelAnswer(
+    return answers.ModelAnswer(
         name, served.model.name, served.version, count, name == models.default, models.problems.get(name)
     )
 
 
 async def _list_models(call: Call) -> Reply:
-    return Reply(encode(messages.ModelsAnswer([_described(call, name) for name in call.service.models.rankers])))
+    return Reply(encode(answers.ModelsAnswer([_described(call, name) for name in call.service.models.rankers])))
 
 
 async def _reload_model(call: Call) -> Reply:
@@ -108,7 +109,7 @@ async def _list_items(call: Call) -> Reply:
         order = await asyncio.to_thread(served.search, search)
     end = start + limit
     found = [served.describe(index) for index in order[start:end].tolist()]
-    return Reply(encode(messages.ItemsAnswer(found, cursor(end) if end < len(order) else None)))
+    return Reply(encode(answers.ItemsAnswer(found, cursor(end) if end < len(order) else None)))
 
 
 async def _read_item(call: Call) -> Reply:
@@ -122,11 +123,11 @@ async def _similar_items(call: Call) -> Reply:
     item = served.ids[_known_item(call, served.index)]
     ranked = await ranker.rank(Query([item], whole(call.query, "k", _K), exclude=[item]))
     listed = served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None)
-    return Reply(encode(messages.SimilarAnswer(item, served.name, served.version, listed)))
+    return Reply(encode(answers.SimilarAnswer(item, served.name, served.version, listed)))
 
 
 async def _live(call: Call) -> Reply:
-    return Reply(encode(messages.HealthAnswer("ok", [])))
+    return Reply(encode(answers.HealthAnswer("ok", [])))
 
 
 def _known_item(call: Call, index: Mapping[str, int]) -> int:
@@ -145,7 +146,7 @@ OPERATIONS = (
         _recommend,
         "Add events to a session and recommend the next items.",
         messages.RecommendRequest,
-        messages.Recommendation,
+        answers.Recommendation,
         statuses=(404,),
     ),
     Operation(
@@ -156,7 +157,7 @@ OPERATIONS = (
         _recommend_batch,
         "Answer several requests, each of them alone.",
         messages.BatchRequest,
-        messages.BatchAnswer,
+        answers.BatchAnswer,
     ),
     Operation(
         "POST",
@@ -166,7 +167,7 @@ OPERATIONS = (
         _add_events,
         "Add events to sessions.",
         messages.EventsRequest,
-        messages.EventsAnswer,
+        answers.EventsAnswer,
     ),
     Operation(
         "GET",
@@ -175,7 +176,7 @@ OPERATIONS = (
         "write",
         _read_session,
         "Read the events of a session.",
-        answer=messages.SessionAnswer,
+        answer=answers.SessionAnswer,
         statuses=(404,),
     ),
     Operation(
@@ -194,7 +195,7 @@ OPERATIONS = (
         "read",
         _list_items,
         "Search the catalogue, the most popular items first.",
-        answer=messages.ItemsAnswer,
+        answer=answers.ItemsAnswer,
         statuses=(404,),
         query={"search": _TEXT, "limit": _LIMIT, "cursor": _TEXT, "model": _TEXT},
     ),
@@ -205,7 +206,7 @@ OPERATIONS = (
         "read",
         _read_item,
         "Read an item and its metadata.",
-        answer=messages.ItemAnswer,
+        answer=answers.ItemAnswer,
         statuses=(404,),
         query={"model": _TEXT},
     ),
@@ -216,12 +217,12 @@ OPERATIONS = (
         "read",
         _similar_items,
         "Recommend items for a session of this item alone.",
-        answer=messages.SimilarAnswer,
+        answer=answers.SimilarAnswer,
         statuses=(404,),
         query={"k": _K, "model": _TEXT},
     ),
     Operation(
-        "GET", "/v1/models", "list_models", "read", _list_models, "List the models.", answer=messages.ModelsAnswer
+        "GET", "/v1/models", "list_models", "read", _list_models, "List the models.", answer=answers.ModelsAnswer
     ),
     Operation(
         "POST",
@@ -230,7 +231,7 @@ OPERATIONS = (
         "admin",
         _reload_model,
         "Load a model again, unless it is not valid.",
-        answer=messages.ModelAnswer,
+        answer=answers.ModelAnswer,
         statuses=(404, 409),
         timed=False,
     ),
@@ -241,7 +242,7 @@ OPERATIONS = (
         None,
         _live,
         "Say that the process runs.",
-        answer=messages.HealthAnswer,
+        answer=answers.HealthAnswer,
         for_callers=False,
     ),
 )

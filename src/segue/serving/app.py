@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from segue.serving.access import ALL, Tokens, is_local, is_loopback
+from segue.serving.answers import HealthAnswer
 from segue.serving.api import OPERATIONS, encode, unavailable
-from segue.serving.messages import HealthAnswer, Refused
+from segue.serving.messages import Refused
 from segue.serving.openapi import METRICS, document
 from segue.serving.protocol import Admission
 from segue.serving.routing import Call, Found, Operation, Reply, Routes, read_path, read_query

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -89,61 +89,11 @@ class BatchRequest(Message, kw_only=True):
     requests: Annotated[list[RecommendRequest], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
-class ListedItem(msgspec.Struct, omit_defaults=True):
-    """A recommended item."""
-
-    item: str
-    score: float
-    name: str | None = None
-    cold: str | None = None
-
-
-class Ignored(msgspec.Struct):
-    """An item of the session that was not used."""
-
-    item: str
-    why: Literal["unknown", "cold"]
-
-
 class Mistake(msgspec.Struct):
     """What is wrong at a place of the request, given as a JSON pointer."""
 
     pointer: str
     detail: str
-
-
-class EventResult(msgspec.Struct, omit_defaults=True):
-    """What became of an event."""
-
-    status: Literal["accepted", "duplicate", "conflict", "refused", "ignored"]
-    event_id: str | None = None
-    detail: str | None = None
-    errors: list[Mistake] = []
-    clamped: bool = False
-
-
-class Recommendation(msgspec.Struct):
-    """An answer."""
-
-    recommendation_id: str
-    session_id: str | None
-    model: str
-    version: str
-    fallback: Literal["empty-session", "unknown-items", "cold-items"] | None
-    items: list[ListedItem]
-    ignored: list[Ignored]
-    events: list[EventResult]
-    took_ms: float
-
-
-class EventsAnswer(msgspec.Struct):
-    """Counts of events, and what became of each."""
-
-    accepted: int
-    duplicate: int
-    refused: int
-    durable: bool
-    results: list[EventResult]
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -155,80 +105,6 @@ class Problem(msgspec.Struct, omit_defaults=True):
     detail: str
     request_id: str = ""
     errors: list[Mistake] = []
-
-
-_RESULT = [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in (Recommendation, Problem)]
-
-
-class BatchAnswer(msgspec.Struct):
-    """An answer or a problem for each question."""
-
-    results: list[Annotated[Any, Meta(extra_json_schema={"anyOf": _RESULT})]]
-
-
-class ItemAnswer(msgspec.Struct):
-    """An item of the catalogue."""
-
-    item: str
-    name: str | None
-    metadata: dict[str, Value]
-
-
-class ItemsAnswer(msgspec.Struct):
-    """Items of the catalogue, and where to go on."""
-
-    items: list[ItemAnswer]
-    cursor: str | None
-
-
-class SimilarAnswer(msgspec.Struct):
-    """Items similar to one item."""
-
-    item: str
-    model: str
-    version: str
-    items: list[ListedItem]
-
-
-class StoredEvent(msgspec.Struct):
-    """An event of a session."""
-
-    item: str
-    type: str
-    time: str
-    event_id: str | None
-    recommendation_id: str | None
-
-
-class SessionAnswer(msgspec.Struct):
-    """The events of a session, oldest first."""
-
-    session_id: str
-    events: list[StoredEvent]
-
-
-class ModelAnswer(msgspec.Struct):
-    """A model in service."""
-
-    name: str
-    model: str
-    version: str
-    items: int
-    default: bool
-    problem: str | None
-
-
-class ModelsAnswer(msgspec.Struct):
-    """The models in service."""
-
-    models: list[ModelAnswer]
-
-
-class HealthAnswer(msgspec.Struct):
-    """Whether the service works, and what does not."""
-
-    status: Literal["ok", "starting", "stopping", "unavailable"]
-    problems: list[str]
 
 
 class Refused(Exception):  # noqa: N818 (it is not an error of the service)

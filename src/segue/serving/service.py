@@ -5,24 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from segue.errors import ArtifactError, ParameterError
+from segue.serving.answers import EventResult, EventsAnswer, Ignored, Recommendation, SessionAnswer, StoredEvent
 from segue.serving.engine import Query, Ranked
 from segue.serving.fields import id_of, ids_of, problems_of, time_of
 from segue.serving.journal import Exposure
-from segue.serving.messages import (
-    EventResult,
-    EventsAnswer,
-    EventsRequest,
-    Ignored,
-    Mistake,
-    NewEvent,
-    Recommendation,
-    RecommendRequest,
-    Refused,
-    SessionAnswer,
-    StoredEvent,
-    invalid,
-    rfc3339,
-)
+from segue.serving.messages import EventsRequest, Mistake, NewEvent, RecommendRequest, Refused, invalid, rfc3339
 from segue.serving.models import ModelSet
 from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Event, Status, digest
