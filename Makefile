@@ -6,7 +6,7 @@ BIN := .venv/bin
 QUICK := tests/data tests/protocols tests/nn tests/metrics/test_metrics.py tests/test_parameters.py tests/test_spaces.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test quick soak fuzz check docs wheel clean
+.PHONY: demo test quick soak fuzz check lint types docs wheel clean
 
 demo: .venv/product
 	$(BIN)/segue demo
@@ -27,11 +27,16 @@ soak: .venv/dev
 fuzz: .venv/dev
 	SEED=$(SEED) $(BIN)/pytest -n 2 tests/fuzz
 
-check: .venv/dev docs
+check: .venv/dev
+	$(MAKE) --jobs 2 --output-sync --no-print-directory docs lint types
+
+lint: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: .venv/dev
+	$(BIN)/mypy
 
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -113,6 +113,7 @@ class Load:
 
     def lost(self, connection: Connection) -> None:
         """Note a connection that the server closed."""
+        self.size -= 1
         if connection in self.idle:
             self.idle.remove(connection)
         else:

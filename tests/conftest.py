@@ -50,10 +50,10 @@ LONG = {
     r"tests/tuning/test_search.py::test_interrupted_and_resumed.*\[2\]": "the first epoch",
     r"tests/tuning/test_search.py::test_(processes_share|trials_that_fall_behind)": "one process, no pruning",
     r"tests/cli/test_tune.py::test_(two_processes|a_second_command)": "one process, killed and resumed",
-    r"tests/cli/test_claims.py::test_(searches_started|runs_without_a_folder)": "two runs on one folder",
+    r"tests/cli/test_claims.py::test_(searches_started|runs_started|runs_without_a_folder)": "eight claims of a folder",
     r"tests/cli/test_streams.py::test_output_in_any_encoding\[variables[12]\]": "ASCII",
     r"tests/cli/test_streams.py::test_without_memory_for_charts": "reports without charts",
-    r"tests/cli/test_start_up.py::test_(commands_that_ask|two_stages|a_wrong_name.*single)": "one model, two names",
+    r"tests/cli/test_start_up.py::test_(commands_that_ask|two_stages|a_wrong_name)": "one model",
     r"tests/cli/test_killed.py::test_killed_at_random.*distill": "a run",
     r"tests/cli/test_bad_input.py::test_a_full_disk_leaves": "a full disk of standard output, in test_streams",
     r"tests/cli/test_commands.py::test_the_demo_trains_other_models": "the demo with its own models",
@@ -66,8 +66,9 @@ LONG = {
     r"tests/test_wheel.py::test_a_missing_extra.*arguments[123]": "the first extra",
     r"tests/embeddings/test_umap.py::test_umap_keeps": "what UMAP is asked for",
     r"tests/test_foreign_catalogue.py::.*\[[1-9]\]": "seed 0",
-    r"tests/docs/.*test_commands_run.*\[docs/(?!get-started)": "the README and the first page",
+    r"tests/docs/.*test_commands_run.*\[docs/": "the README",
     r"tests/docs/.*test_python_blocks_run.*\[(?!docs/get-started)": "the first page",
+    r"tests/data/test_readers_borders.py::test_20_000_columns": "files with fewer columns",
 }
 """Tests of ``make soak`` by what their names match, and their short forms in ``make test``."""
 
