@@ -15,7 +15,7 @@ _ZERO = 1e-12
 
 
 @dataclass(frozen=True)
-class Event:
+class ExplainedEvent:
     """An event of the session."""
 
     item: RawId
@@ -45,7 +45,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class ItemWhy:
+class ExplainedItem:
     """Why an item has its score.
 
     Attributes:
@@ -98,10 +98,10 @@ class Why:
     """
 
     source: Literal["model", "popularity"]
-    events: tuple[Event, ...]
+    events: tuple[ExplainedEvent, ...]
     older: int
     unknown: tuple[RawId, ...]
-    items: tuple[ItemWhy, ...]
+    items: tuple[ExplainedItem, ...]
     attention: tuple[AttentionWeights, ...] | None
 
     def to_dict(self) -> dict[str, Any]:

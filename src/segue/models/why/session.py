@@ -19,7 +19,7 @@ from segue.models.requests import (
     known_items,
     session_lists,
 )
-from segue.models.why.answer import MOST_PARTS, AttentionWeights, Event, ItemWhy, Part, Why, shorten
+from segue.models.why.answer import MOST_PARTS, AttentionWeights, ExplainedEvent, ExplainedItem, Part, Why, shorten
 
 if TYPE_CHECKING:
     from segue.models.base import Model
@@ -118,7 +118,7 @@ def why_prefix(
     if not length:
         counts = vocabulary.support
         found = [
-            ItemWhy(ids[item], name(item), score, (Part("popularity", "number of training events", score),), ())
+            ExplainedItem(ids[item], name(item), score, (Part("popularity", "number of training events", score),), ())
             for item in items
             for score in [float(counts[item])]
         ]
@@ -141,11 +141,11 @@ def why_prefix(
         own = parts[column] if vocabulary.is_known(item) else None
         shown = None if own is None else tuple(map(as_shown, shorten(own, MOST_PARTS, "parts")))
         score, without = float(scores[0, column]), tuple(effects[:, column].tolist())
-        explained.append(ItemWhy(ids[item], name(item), score, shown, without))
+        explained.append(ExplainedItem(ids[item], name(item), score, shown, without))
     events = prefixes.items[prefixes.ends[0] - read : prefixes.ends[0]].tolist()
     return Why(
         "model",
-        tuple(Event(ids[item], name(item)) for item in events),
+        tuple(ExplainedEvent(ids[item], name(item)) for item in events),
         older,
         tuple(unknown),
         tuple(explained),

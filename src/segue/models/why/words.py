@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import fsum
 
 from segue.data.vocabulary import RawId, Vocabulary
-from segue.models.why.answer import Event, ItemWhy, Part, Why
+from segue.models.why.answer import ExplainedEvent, ExplainedItem, Part, Why
 
 _EFFECTS, _PARTS, _NAMES = 3, 3, 4
 """Events, parts and items of a neighbour that are named."""
@@ -22,12 +22,12 @@ def names_of(vocabulary: Vocabulary) -> NameOf:
     return name
 
 
-def named(event: Event | ItemWhy) -> str:
+def named(event: ExplainedEvent | ExplainedItem) -> str:
     """Return the name of an event or an item, or its id if items have no names."""
     return str(event.item) if event.name is None else event.name
 
 
-def because(why: Why, item: ItemWhy) -> tuple[str, str]:
+def because(why: Why, item: ExplainedItem) -> tuple[str, str]:
     """Return the events that raise the score most, and those that lower it, as ``name (+1.2); name (+0.3)``."""
     if why.source == "popularity":
         return "its popularity: the model knows no event of the session", ""
@@ -42,7 +42,7 @@ def because(why: Why, item: ItemWhy) -> tuple[str, str]:
     return for_it, against
 
 
-def part_lines(why: Why, item: ItemWhy, name_of: NameOf) -> list[tuple[float, str]]:
+def part_lines(why: Why, item: ExplainedItem, name_of: NameOf) -> list[tuple[float, str]]:
     """Return the largest parts of a score and the sum of the others, each with its value; none without parts."""
     parts = item.parts or ()
     lines = [(part.value, _part(why, item, part, name_of)) for part in parts[:_PARTS]]
@@ -54,7 +54,7 @@ def part_lines(why: Why, item: ItemWhy, name_of: NameOf) -> list[tuple[float, st
     return lines
 
 
-def _part(why: Why, item: ItemWhy, part: Part, name_of: NameOf) -> str:
+def _part(why: Why, item: ExplainedItem, part: Part, name_of: NameOf) -> str:
     events = ", ".join(named(why.events[event]) for event in part.events[:_NAMES])
     match part.kind:
         case "neighbour":
