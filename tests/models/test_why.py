@@ -371,5 +371,5 @@ def test_scores_that_are_not_finite_are_refused(fit: Any) -> None:
 def test_other_parts_are_added_up() -> None:
     parts = [Part("event", "", value) for value in (0.5, -3.0, 0.25, 1.0)]
     assert shorten(parts, 3, "parts") == [parts[1], parts[3], parts[0], parts[2]]
-    assert shorten(parts, 2, "parts")[-1] == Part("others", "2 other parts", 0.75)
+    assert shorten(parts, 2, "parts")[-1] == Part("others", "2 other parts", 0.75, count=2)
     assert [part.value for part in shorten(parts, 2, "parts")] == [-3.0, 1.0, 0.75]

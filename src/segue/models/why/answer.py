@@ -35,6 +35,7 @@ class Part:
         value: the summand.
         items: items of the neighbour, or the first item of the rule.
         events: the events that it comes from, by their place in ``Why.events``.
+        count: number of summands, which is 1 but for the others.
     """
 
     kind: Literal["neighbour", "rule", "history", "event", "popularity", "bias", "context", "rank", "tie", "others"]
@@ -42,6 +43,7 @@ class Part:
     value: float
     items: tuple[RawId, ...] = ()
     events: tuple[int, ...] = ()
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -126,4 +128,4 @@ def shorten(parts: Sequence[Part], most: int, what: str) -> list[Part]:
 
 def others(values: Sequence[float], what: str) -> Part:
     """Return the sum of some parts as one."""
-    return Part("others", f"{len(values)} other {what}", fsum(values))
+    return Part("others", f"{len(values)} other {what}", fsum(values), count=len(values))

@@ -7,7 +7,7 @@ from segue.data.vocabulary import RawId, Vocabulary
 from segue.models.why.answer import ExplainedEvent, ExplainedItem, Part, Why
 
 _EFFECTS, _PARTS, _NAMES = 3, 3, 4
-"""Events, parts and items of a neighbour that are named."""
+"""Events with an effect, parts of a score, and events of a part that are named."""
 
 NameOf = Callable[[RawId], str]
 
@@ -43,26 +43,30 @@ def because(why: Why, item: ExplainedItem) -> tuple[str, str]:
 
 
 def part_lines(why: Why, item: ExplainedItem, name_of: NameOf) -> list[tuple[float, str]]:
-    """Return the largest parts of a score and the sum of the others, each with its value; none without parts."""
-    parts = item.parts or ()
-    lines = [(part.value, _part(why, item, part, name_of)) for part in parts[:_PARTS]]
-    rest = parts[_PARTS:]
-    if len(rest) == 1:
-        lines.append((rest[0].value, _part(why, item, rest[0], name_of)))
-    elif rest:
-        lines.append((fsum(part.value for part in rest), "all others"))
-    return lines
+    """Return the largest parts of a score and the sum of the others, each with its value; none without parts.
+
+    Parts that read alike, such as the votes of equally similar sessions, are one line.
+    """
+    alike: dict[str, list[Part]] = {}
+    for part in item.parts or ():
+        alike.setdefault(_part(why, item, part, name_of), []).append(part)
+    lines = [
+        (fsum(part.value for part in parts), words if len(parts) == 1 else f"{len(parts)} × {words}")
+        for words, parts in alike.items()
+    ]
+    rest = [part for parts in [*alike.values()][_PARTS:] for part in parts]
+    if len(lines) <= _PARTS + 1:
+        return lines
+    return [*lines[:_PARTS], (fsum(part.value for part in rest), f"{sum(part.count for part in rest)} others")]
 
 
 def _part(why: Why, item: ExplainedItem, part: Part, name_of: NameOf) -> str:
-    events = ", ".join(named(why.events[event]) for event in part.events[:_NAMES])
+    events = "; ".join(named(why.events[event]) for event in part.events[-_NAMES:])
     match part.kind:
         case "neighbour":
-            others = [name_of(one) for one in part.items if one != item.item]
-            more = ", ..." if len(others) > _NAMES else ""
-            return f"{part.source} with {', '.join(others[-_NAMES:]) or 'this item alone'}{more}"
+            return f"{part.source} that shares {events}" if events else part.source
         case "rule":
-            return f"the rule {', '.join(map(name_of, part.items))} → {named(item)}"
+            return f"the rule {'; '.join(map(name_of, part.items))} → {named(item)}"
         case "history" | "event":
             return f"{part.source}: {events}" if events else part.source
         case _:
