@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from segue.models.two_stage import TwoStage as TwoStage
     from segue.models.v_sknn import VSKNN as VSKNN
     from segue.models.vstan import VSTAN as VSTAN
+    from segue.models.why.session import why as why
     from segue.protocols.dataset import Dataset as Dataset
     from segue.protocols.dataset import open_dataset as open_dataset
     from segue.protocols.prepare import prepare as prepare
@@ -145,6 +146,7 @@ _HOMES = {
     "TwoStage": "models.two_stage",
     "VSKNN": "models.v_sknn",
     "VSTAN": "models.vstan",
+    "why": "models.why.session",
     "Runtime": "training.runtime",
     "TuningConfig": "tuning",
     "tune": "tuning.tune",

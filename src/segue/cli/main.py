@@ -37,6 +37,7 @@ COMMANDS = {
     "fit": "Train a tested configuration on a whole log for production, without holding anything out.",
     "evaluate": "Evaluate a model under its own protocol, on the test part of a log or on all of it.",
     "recommend": "Recommend the next items for a session.",
+    "why": "Explain recommended items: by the events of the session, similar sessions, rules and attention.",
     "serve": "Serve recommendations for live sessions over HTTP.",
     "sessions": "Forget a session of a service, or all that are older than some days.",
     "import-events": "Send events in JSON Lines from a file or a pipe to a running service.",

@@ -65,7 +65,7 @@ def recommend(
     from segue.cli.tables import attention_tables, recommendation_table
     from segue.storage import check_file
 
-    session, values = _session(items, item or []), _context(context or [])
+    session, values = parse_session(items, item or []), parse_context(context or [])
     if out is not None and not explain:
         raise ParameterError(f"--out: needs --explain, whose chart it is, got '{out}'")
     if out is not None:
@@ -76,10 +76,10 @@ def recommend(
         session,
         k,
         exclude_seen=exclude_seen,
-        allowed=_listed(allowed, vocabulary),
-        exclude=_listed(exclude, vocabulary),
+        allowed=parse_listed(allowed, vocabulary),
+        exclude=parse_listed(exclude, vocabulary),
         context=values,
-        upcoming=_upcoming(upcoming),
+        upcoming=parse_upcoming(upcoming),
     )
     attention = _attention(model, session, values) if explain else None
     if out is not None and attention is not None:
@@ -114,7 +114,7 @@ def _attention(model: "Model", session: list[str], context: dict[str, Any]) -> "
     return model.attention(session, context=context)
 
 
-def _session(items: str | None, each: list[str]) -> list[str]:
+def parse_session(items: str | None, each: list[str]) -> list[str]:
     """Return the items that ``--items`` or ``--item`` names."""
     if items is not None and each:
         raise ParameterError("--item: cannot be combined with --items; give one of them")
@@ -130,7 +130,7 @@ def _session(items: str | None, each: list[str]) -> list[str]:
     return [text for text in session if text]
 
 
-def _listed(texts: list[str] | None, vocabulary: "Vocabulary") -> list[str] | None:
+def parse_listed(texts: list[str] | None, vocabulary: "Vocabulary") -> list[str] | None:
     """Split texts at commas, but for the name of an item that contains some."""
     if texts is None:
         return None
@@ -142,7 +142,7 @@ def _listed(texts: list[str] | None, vocabulary: "Vocabulary") -> list[str] | No
     ]
 
 
-def _upcoming(texts: list[str] | None) -> dict[str, str | None] | None:
+def parse_upcoming(texts: list[str] | None) -> dict[str, str | None] | None:
     """Parse ``["time=2026-01-31T20:10", "shop=a"]``; an empty value is unknown."""
     pairs = [entry.partition("=") for entry in texts or []]
     if wrong := [name for name, separator, _ in pairs if not separator]:
@@ -150,7 +150,7 @@ def _upcoming(texts: list[str] | None) -> dict[str, str | None] | None:
     return {name.strip(): value.strip() or None for name, _, value in pairs} or None
 
 
-def _context(texts: list[str]) -> dict[str, Any]:
+def parse_context(texts: list[str]) -> dict[str, Any]:
     """Parse ``["shop=a,b"]``; an empty value is unknown, and a single value applies to all events."""
     context: dict[str, Any] = {}
     for entry in texts:

@@ -158,7 +158,7 @@ class Sessions:
 
     def _rearrange(self, events: Int64[np.ndarray, "_"], lengths: Int64[np.ndarray, "_"]) -> "Sessions":
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-        return replace(self, offsets=offsets, **_gather(self, events))
+        return replace(self, offsets=offsets, **gather(self, events))
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +269,7 @@ class Prefixes:
         lengths = np.minimum(self.lengths, max_length)
         events = concatenate_ranges(self.ends - lengths, lengths)
         ends = np.cumsum(lengths)
-        return replace(self, starts=ends - lengths, ends=ends, **_gather(self, events))
+        return replace(self, starts=ends - lengths, ends=ends, **gather(self, events))
 
     @property
     def lengths(self) -> Int64[np.ndarray, "B"]:
@@ -282,7 +282,7 @@ class Prefixes:
         return np.repeat(np.arange(len(self)), self.lengths), concatenate_ranges(self.starts, self.lengths)
 
 
-def _gather(log: Sessions | Prefixes, events: Int64[np.ndarray, "_"]) -> dict[str, Any]:
+def gather(log: Sessions | Prefixes, events: Int64[np.ndarray, "_"]) -> dict[str, Any]:
     """Return the fields with one value per event, for some of the events."""
     return {
         "items": log.items[events],

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -27,6 +27,7 @@ from segue.models.factorisation import (
     with_padding,
 )
 from segue.models.persistence import ModelConfig
+from segue.models.why.answer import Part
 from segue.rng import generator
 from segue.spaces import Choice, Range
 from segue.training.runtime import Runtime
@@ -161,6 +162,19 @@ class ALS(FactorModel):
 
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
         return self._least_squares.fold_in(self.config.alpha * count_matrix(prefixes, len(self.vocabulary)))
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return what each item of the session contributes; see ``LeastSquares.contributions``."""
+        session = prefixes.items[prefixes.starts[0] : prefixes.ends[0]].astype(np.int64)
+        own, counts = np.unique(session, return_counts=True)
+        values = self._least_squares.contributions(own, self.config.alpha * counts.astype(np.float64), items)
+        places = [tuple(np.flatnonzero(session == item).tolist()) for item in own]
+        return [
+            [Part("event", "the event's factors", value, (), at) for value, at in zip(row, places, strict=True)]
+            for row in values.tolist()
+        ]
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], None]:
         return self._factors, None

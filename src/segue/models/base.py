@@ -29,6 +29,7 @@ from segue.models.requests import (
     item_filters,
     session_lists,
 )
+from segue.models.why.answer import AttentionWeights, Part
 from segue.training.runtime import Runtime
 
 
@@ -156,6 +157,19 @@ class Model(ModelBase):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items for checked arguments; see ``top_k``."""
         return top_k(self._score(prefixes), k, order=self.vocabulary.order, allowed=allowed, exclude=exclude)
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> Sequence[list[Part] | None]:
+        """Return the summands of the score of each item in one session that is not empty; None if it is no sum.
+
+        Items and events are given by index; of many parts, all but the ``most`` largest may be added up.
+        """
+        return [None] * len(items)
+
+    def _attention(self, prefixes: Prefixes) -> list[AttentionWeights]:
+        """Return the attention weights for one session that is not empty, one per event that was read."""
+        return []
 
     def item_vectors(self) -> Float32[np.ndarray, "M D"] | None:
         """Return the output embeddings, without biases; None for a model without embeddings.

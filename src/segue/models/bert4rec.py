@@ -90,6 +90,8 @@ class ClozeEncoder(PositionwiseEncoder):
         **sizes: see ``SequenceEncoder``; one event of ``max_length`` is the mask for the next event.
     """
 
+    appended = 1
+
     def __init__(self, *, stack: TransformerStack, **sizes: Unpack[WindowSizes]) -> None:
         super().__init__(**sizes)
         self.mask = nn.Parameter(torch.empty(sizes["embedding_size"]))

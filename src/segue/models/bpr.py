@@ -28,6 +28,7 @@ from segue.models.factorisation import (
 )
 from segue.models.pairwise_ranking import PairwiseRanking
 from segue.models.persistence import ModelConfig
+from segue.models.why.answer import Part
 from segue.rng import generator
 from segue.spaces import Range
 from segue.training.runtime import Runtime
@@ -186,6 +187,24 @@ class BPR(FactorModel):
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
         counts = count_matrix(prefixes, len(self.vocabulary))
         return torch.from_numpy(self.scale * _means(counts, prefixes.lengths, self.item_factors))
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return the factors of each event times those of the item, and the bias; see ``Model._parts``."""
+        session = prefixes.items[prefixes.starts[0] : prefixes.ends[0]]
+        factors = self.item_factors.astype(np.float64)
+        values = factors[items] @ factors[session].T * float(self.scale[0]) / len(session)
+        return [
+            [
+                *(
+                    Part("event", "the event's factors", value, (), (place,))
+                    for place, value in enumerate(row.tolist())
+                ),
+                Part("bias", "bias of the item", float(self.item_biases[item])),
+            ]
+            for item, row in zip(items, values, strict=True)
+        ]
 
     def _table(self) -> tuple[Float32[Tensor, "M D"], Float32[Tensor, "M"]]:
         return self._output

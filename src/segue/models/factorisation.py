@@ -219,6 +219,24 @@ class LeastSquares:
             sessions[torch.from_numpy(rows)] = solve(y, c, added).float()
         return sessions
 
+    def contributions(
+        self, items: Int64[np.ndarray, "L"], confidence: Float64[np.ndarray, "L"], targets: Int64[np.ndarray, "C"]
+    ) -> Float64[np.ndarray, "C L"]:
+        """Return what each item of one session adds to the scores of others: ``c_l y_j' A^-1 y_l``, A the left side.
+
+        Source: the explanation of Hu, Koren and Volinsky 2008, ICDM.
+
+        Args:
+            items: the different items l of the session.
+            confidence: c.
+            targets: the items j.
+        """
+        ids, c = torch.from_numpy(items), torch.from_numpy(confidence)
+        y, added = self._factors[ids].double(), c - (ids <= self._n_items).double()
+        solved = torch.linalg.solve(self._gram + (y * added[:, None]).mT @ y, (y * c[:, None]).mT)  # [D, L]
+        found: np.ndarray = (self._factors[torch.from_numpy(targets)].double() @ solved).numpy()
+        return found
+
     def _long(
         self, y: Float64[Tensor, "b L D"], c: Float64[Tensor, "b L"], added: Float64[Tensor, "b L"]
     ) -> Float64[Tensor, "b D"]:

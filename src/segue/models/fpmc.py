@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Int64
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
 from segue.data.events import TIME, USER
-from segue.data.sessions import Sessions
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.why.answer import Part
 from segue.nn.encoders.base import CausalEncoder
 from segue.nn.losses.config import RankingLoss
 from segue.spaces import Choice
@@ -82,15 +84,20 @@ class FactorisedChain(CausalEncoder):
         """Return the user and the last basket at each event, as it was then."""
         last = functional.embedding(window.items, self.before, padding_idx=PADDING, sparse=self.sparse_gradients)
         if self.baskets and window.times is not None:
-            last = _basket_shares(window) @ last
+            last = self.shares(window) @ last
         if not self.in_context:
             return last
         user = torch.zeros_like(last) if self.context is None else self.context(window)
         return torch.cat((user, last), dim=2)
 
+    def shares(self, window: Window) -> Float[Tensor, "B L L"]:
+        """Return the share of each event (column) in the basket as it was at each event (row); none at padding."""
+        if not self.baskets or window.times is None:
+            return torch.eye(window.items.shape[1], device=window.items.device).expand(len(window), -1, -1)
+        return _basket_shares(window)
+
 
 def _basket_shares(window: Window) -> Float[Tensor, "B L L"]:
-    """Return the share of each event (column) in the basket as it was at each event (row); none at padding."""
     assert window.times is not None
     same = window.times.unsqueeze(2) == window.times.unsqueeze(1)
     together = (same & (window.items != PADDING).unsqueeze(1)).tril().float()
@@ -113,6 +120,7 @@ class FPMC(SequenceModel):
     Config = FPMCConfig
     Network = FactorisedChain
     config: FPMCConfig
+    network: FactorisedChain
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -130,6 +138,35 @@ class FPMC(SequenceModel):
         return FactorisedChain(
             **self.sizes(n_items), in_context=bool(self.features), baskets=self.config.basket == "equal-times"
         )
+
+    @torch.no_grad()
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> Sequence[list[Part] | None]:
+        """Return what each event of the last basket adds, and the user with the context; see ``Model._parts``."""
+        if self.upcoming.encoders:  # They add to both terms.
+            return super()._parts(prefixes, items, scores, most)
+        window, network = self.network.window(prefixes), self.network
+        shares = network.shares(window)[0, -1]
+        rows = self._table()[0][torch.from_numpy(items).to(self.device)].double()  # [C, W]
+        before = network.before[window.items[0]].double() * shares.double()[:, None]  # [L, D]
+        values = (rows[:, -before.shape[1] :] @ before.T).cpu().tolist()
+        first = int(prefixes.lengths[0]) - len(shares)
+        context: list[list[Part]] = [[] for _ in items]
+        if network.context is not None:
+            user = network.context(window)[0, -1].double()
+            terms = (rows[:, : len(user)] @ user).cpu().tolist()
+            context = [[Part("context", "user and context", value)] for value in terms]
+        return [
+            [
+                *(
+                    Part("event", "the event's factors", row[at], (), (first + at,))
+                    for at in shares.nonzero()[:, 0].tolist()
+                ),
+                *others,
+            ]
+            for row, others in zip(values, context, strict=True)
+        ]
 
     def data_problems(self, train: Sessions) -> Iterator[str]:
         """Yield messages on parameters that need data which the log does not have."""

@@ -15,7 +15,7 @@ from segue.data.events import TIME
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.models.transformer import Heads
-from segue.nn.encoders.attention import attention_mask, split_heads
+from segue.nn.encoders.attention import Watched, attention_mask, split_heads, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout, Positions
 from segue.spaces import Choice, Range
@@ -144,6 +144,8 @@ class HSTUBlock(nn.Module):
         value, query, key = (split_heads(part, self.heads) for part in rest)
         bias = self.bias(distances, buckets).unsqueeze(-3)
         weights = functional.silu(query @ key.mT + bias) * (mask / self.length)  # [B, heads, L, L]
+        if (found := watched()) is not None:
+            found.append(Watched("attention", weights[:, :, -1]))
         pooled = (weights @ value).transpose(1, 2).flatten(2)
         update: Tensor = self.output(self.dropout(gate * self.norm_output(pooled)))
         return values + update

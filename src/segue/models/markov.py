@@ -1,5 +1,6 @@
 """First-order Markov chain over items."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from segue.models.base import Model
 from segue.models.item_to_item.baskets import BasketConfig, BasketModel
 from segue.models.item_to_item.cooccurrence import count_cooccurrences
 from segue.models.item_to_item.model import last_items
+from segue.models.why.answer import Part
 from segue.spaces import Range
 from segue.training.runtime import Runtime
 from segue.validation import without_effect
@@ -114,6 +116,28 @@ class Markov(BasketModel):
         """List the best items; with a ``history_weight``, it scores all items."""
         own_history = self.config.history_weight > 0
         return (Model._top_k if own_history else BasketModel._top_k)(self, prefixes, k, allowed, exclude)
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return the rule, the smoothing, and the transitions inside the session; see ``Model._parts``."""
+        parts, weight = super()._parts(prefixes, items, scores, most), self.config.history_weight
+        session = prefixes.items[prefixes.starts[0] : prefixes.ends[0]].tolist()
+        left = [place for place, item in enumerate(session[:-1]) if item == session[-1]]
+        if not weight or not left:
+            return parts
+        source, share = "a transition in this session", weight / len(left)
+        return [
+            [
+                *(replace(part, value=(1 - weight) * part.value) for part in own),
+                *(
+                    Part("history", source, share, (session[-1],), (place, place + 1))
+                    for place in left
+                    if session[place + 1] == item
+                ),
+            ]
+            for own, item in zip(parts, items.tolist(), strict=True)
+        ]
 
     def _add_history(self, scores: Float32[np.ndarray, "B N+1"], prefixes: Prefixes) -> None:
         """Mix the transitions inside each prefix into its row of ``scores``."""

@@ -17,6 +17,7 @@ from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
+from segue.models.why.answer import Part
 from segue.spaces import Choice
 from segue.training.runtime import Runtime
 from segue.validation import without_effect
@@ -142,6 +143,12 @@ class Popularity(Model):
         end = train.times.max() - window * length
         inside: np.ndarray = (train.times <= end) & (train.times > end - length)
         return inside
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return the count, which is the whole score; see ``Model._parts``."""
+        return [[Part("popularity", "events in the training log", float(score))] for score in scores]
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         season, upcoming = self.config.season, prefixes.upcoming

@@ -222,13 +222,23 @@ def allowed_items(
     if allowed is None and exclude is None:
         return None
     mask = np.full(len(vocabulary) + 1, allowed is None)
-    mask[_indices(vocabulary, allowed, "allowed")] = True
-    mask[_indices(vocabulary, exclude, "exclude")] = False
+    mask[known_items(vocabulary, allowed, "allowed")] = True
+    mask[known_items(vocabulary, exclude, "exclude")] = False
     mask[PADDING] = False
     return mask
 
 
-def _indices(vocabulary: Vocabulary, items: Session | None, name: str) -> list[int]:
+def known_items(vocabulary: Vocabulary, items: Session | None, name: str) -> list[int]:
+    """Return the indices of items.
+
+    Args:
+        vocabulary: the catalogue.
+        items: ids or names; None for none.
+        name: name of the argument, for messages.
+
+    Raises:
+        ParameterError: it is no list, or holds an unknown item.
+    """
     if items is not None and not _is_list(items):
         raise ParameterError(f"{name}: must be a list of item ids or names, got {items!r}; write [{items!r}]")
     raw = [] if items is None else _plain_ids(items)

@@ -5,9 +5,13 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from segue.data.sessions import Prefixes
+from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
 from segue.models.base import Model
+from segue.models.why.answer import Part
+from segue.progress import Progress
+from segue.training.objectives import ListwiseLoss
+from segue.training.soft_labels import predict_top_k
 
 
 def excluded_mask(
@@ -99,3 +103,42 @@ def put_below(
     scores = scores.masked_fill(~within, -torch.inf)
     scores[torch.from_numpy(rows), torch.from_numpy(others)] = numbers
     return scores
+
+
+def listwise_loss(retriever: Model, train: Sessions, loss: str, k: int, progress: Progress) -> ListwiseLoss:
+    """Return a loss on the retriever's lists before each event of the training sessions.
+
+    Args:
+        retriever: the fitted retriever.
+        train: the sessions.
+        loss: name of the loss.
+        k: length of the lists.
+        progress: of the lists.
+    """
+    events, starts = train.targets()
+    prefixes = train.prefixes(starts, events, ahead=True)
+    lists, _ = predict_top_k(retriever, prefixes, k, task="asking the retriever", progress=progress)
+    rows = np.full(len(train.items), -1)
+    rows[events] = np.arange(len(events))
+    return ListwiseLoss(rows, lists, train.items, loss)
+
+
+def candidate_parts(
+    ranker: Model,
+    candidates: Int64[np.ndarray, "*shape"],
+    prefixes: Prefixes,
+    items: Int64[np.ndarray, "C"],
+    scores: Float32[np.ndarray, "C"],
+    most: int,
+) -> list[list[Part] | None]:
+    """Return the ranker's parts of the scores of candidates; the score of another item is its place in a list.
+
+    The arguments but for the first two are those of ``Model._parts``.
+    """
+    source = f"place behind all that {ranker.name} ranked"
+    return [
+        own if inside else [Part("rank", source, score)]
+        for own, inside, score in zip(
+            ranker._parts(prefixes, items, scores, most), np.isin(items, candidates), scores.tolist(), strict=True
+        )
+    ]

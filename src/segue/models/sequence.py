@@ -1,10 +1,12 @@
 """The base of the sequence encoders: training on windows or prefixes, with any loss and negative sampler."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from pydantic import Field
 
@@ -14,6 +16,8 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.context import ContextConfig, ContextModel
 from segue.models.requests import check_training
+from segue.models.why.answer import AttentionWeights
+from segue.nn.encoders.attention import watch_attention
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import ContextEmbedding
 from segue.spaces import Around, Choice
@@ -93,6 +97,23 @@ class SequenceModel(ContextModel):
         if self.upcoming.encoders:
             network.upcoming = ContextEmbedding(reader=self.upcoming, embedding_size=network.items.shape[1])
         return network
+
+    @torch.no_grad()
+    def _attention(self, prefixes: Prefixes) -> list[AttentionWeights]:
+        """Return the weights of each layer and head in a forward pass; see ``Model._attention``."""
+        with watch_attention() as found:
+            self._states(prefixes)
+        layers = Counter(one.name for one in found)
+        number: Counter[str] = Counter()
+        rows = []
+        for name, weights in found:
+            number[name] += 1
+            for head, row in enumerate(weights[0].float().cpu().tolist(), start=1):
+                places = [f"layer {number[name]}"] if layers[name] > 1 else []
+                places += [f"head {head}"] if weights.shape[1] > 1 else []
+                read = len(row) - self.network.appended
+                rows.append(AttentionWeights(", ".join(places) or name, tuple(row[:read]), sum(row[read:])))
+        return rows
 
     def _on_every_prefix(self) -> bool:
         """Say if training predicts what comes after every prefix, and not whole windows."""

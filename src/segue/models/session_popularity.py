@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from segue.data.array_schema import Between
@@ -12,6 +12,7 @@ from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
+from segue.models.why.answer import Part
 from segue.training.runtime import Runtime
 
 
@@ -48,3 +49,20 @@ class SessionPopularity(Model):
         rows, events = prefixes.events()
         np.add.at(scores, (rows, prefixes.items[events]), np.float32(1))
         return torch.from_numpy(scores)
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return the events on each item, and its popularity; see ``Model._parts``."""
+        session = prefixes.items[prefixes.starts[0] : prefixes.ends[0]].tolist()
+        return [
+            [
+                *(
+                    Part("event", "an event on it", 1.0, (), (place,))
+                    for place, own in enumerate(session)
+                    if own == item
+                ),
+                Part("popularity", "popularity, which breaks ties", float(self.tie_breaker[item])),
+            ]
+            for item in items.tolist()
+        ]

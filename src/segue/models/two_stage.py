@@ -20,15 +20,14 @@ from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
-from segue.models.reranking import excluded_mask, fill_lists, own_items, put_below
+from segue.models.reranking import candidate_parts, excluded_mask, fill_lists, listwise_loss, own_items, put_below
 from segue.models.sequence import SequenceModel
+from segue.models.why.answer import AttentionWeights, Part
 from segue.protocols.ranking import Ranking
 from segue.spaces import Range
 from segue.training.config import ListTraining
 from segue.training.loop import Trainer
-from segue.training.objectives import ListwiseLoss
 from segue.training.runtime import Runtime
-from segue.training.soft_labels import predict_top_k
 from segue.validation import build
 
 logger = logging.getLogger(__name__)
@@ -179,7 +178,8 @@ class TwoStage(Model):
         ranker, training = self.ranker, self.config.listwise
         assert isinstance(ranker, SequenceModel)
         ranker._output = None
-        auxiliary, own = self._listwise_loss(loss, train, runtime), ranker.config.training
+        k = min(training.length, self.config.candidates, len(train.vocabulary))
+        auxiliary, own = listwise_loss(self.retriever, train, loss, k, runtime.progress), ranker.config.training
         changes = {"epochs": training.epochs, "learning_rate": training.learning_rate or own.learning_rate}
         own_identity = {"parameters": self.config.model_dump_json(), "lists": auxiliary.fingerprint()}
 
@@ -199,15 +199,6 @@ class TwoStage(Model):
         ).run()
         ranker._cache_table()
 
-    def _listwise_loss(self, loss: str, train: Sessions, runtime: Runtime) -> ListwiseLoss:
-        events, starts = train.targets()
-        k = min(self.config.listwise.length, self.config.candidates, len(train.vocabulary))
-        prefixes, progress = train.prefixes(starts, events, ahead=True), runtime.progress
-        lists, _ = predict_top_k(self.retriever, prefixes, k, task="asking the retriever", progress=progress)
-        rows = np.full(len(train.items), -1)
-        rows[events] = np.arange(len(events))
-        return ListwiseLoss(rows, lists, train.items, loss)
-
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         scores = self.ranker._score(prefixes)
         if self.config.candidates >= len(self.vocabulary):
@@ -222,6 +213,15 @@ class TwoStage(Model):
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
         ranks_all = self.config.candidates >= len(self.vocabulary)
         return self.ranker._score_items(prefixes, items) if ranks_all else super()._score_items(prefixes, items)
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> Sequence[list[Part] | None]:
+        candidates = items if self.config.candidates >= len(self.vocabulary) else self._candidates(prefixes)
+        return candidate_parts(self.ranker, candidates, prefixes, items, scores, most)
+
+    def _attention(self, prefixes: Prefixes) -> list[AttentionWeights]:
+        return self.ranker._attention(prefixes)
 
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None

@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from segue.models.why.answer import Why
 from segue.serving.messages import Mistake, Problem, Value
 
 
@@ -46,6 +47,7 @@ class Recommendation(msgspec.Struct):
     ignored: list[Ignored]
     events: list[EventResult]
     took_ms: float
+    explanation: Why | UnsetType = UNSET
 
 
 class EventsAnswer(msgspec.Struct):

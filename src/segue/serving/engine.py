@@ -126,7 +126,7 @@ def _rank_group(
         read = [(queries[row].session or "", [encoded[row][place] for place in readable[row]]) for row in rows]
         indices, scores = served.states.top_k(read, longest, allowed=allowed, exclude=exclude)
     else:
-        prefixes = _prefixes(served, [(queries[row], encoded[row], readable[row]) for row in rows])
+        prefixes = prefixes_of(served, [(queries[row], encoded[row], readable[row]) for row in rows])
         indices, scores = model.top_k(prefixes, longest, allowed=allowed, exclude=exclude)
     answers: list[Ranked | ArtifactError] = []
     for row, listed, values, without in zip(rows, indices.tolist(), scores.tolist(), excluded, strict=True):
@@ -140,7 +140,7 @@ def _rank_group(
     return answers
 
 
-def _prefixes(served: ServedModel, rows: Sequence[tuple[Query, list[int], list[int]]]) -> Prefixes:
+def prefixes_of(served: ServedModel, rows: Sequence[tuple[Query, list[int], list[int]]]) -> Prefixes:
     """Encode sessions, without the events on items that the model cannot read."""
     items = np.array([row[place] for _, row, places in rows for place in places], dtype=np.int32)
     lengths = np.array([len(places) for _, _, places in rows], dtype=np.int64)

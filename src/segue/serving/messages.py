@@ -80,6 +80,7 @@ class RecommendRequest(Message, kw_only=True):
     exclude: Items = []
     exclude_seen: bool | None = None
     filter: Wanted | None = None
+    explain: bool = False
     consent: bool = True
 
 

@@ -4,9 +4,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import UNSET
+
 from segue.errors import ArtifactError, ParameterError
 from segue.serving.answers import EventResult, EventsAnswer, Ignored, Recommendation, SessionAnswer, StoredEvent
 from segue.serving.engine import Query, Ranked
+from segue.serving.explaining import Explainer
 from segue.serving.fields import id_of, ids_of, problems_of, time_of
 from segue.serving.journal import Exposure
 from segue.serving.messages import EventsRequest, Mistake, NewEvent, RecommendRequest, Refused, invalid, rfc3339
@@ -34,6 +37,7 @@ class Service:
         self, models: ModelSet, store: SessionStore, telemetry: Telemetry, clock: Callable[[], float] = time.time
     ) -> None:
         self.models, self.store, self.telemetry, self._clock = models, store, telemetry, clock
+        self._explainer = Explainer()
 
     async def recommend(self, request: RecommendRequest, *, may_write: bool) -> Recommendation:
         """Add the events of a request to its session, and rank items for it.
@@ -81,10 +85,11 @@ class Service:
         )
         try:
             ranked = await ranker.rank(query)
+            explanation = await self._explainer.explain(served, query, ranked) if request.explain else UNSET
         except ArtifactError as error:
             raise Refused(500, "damaged-model", str(error)) from error
         answer = self._answer(served, ranked, session_id if request.consent else None)
-        answer.events = _results(appended, statuses)
+        answer.events, answer.explanation = _results(appended, statuses), explanation
         self.telemetry.ranked(served.name, ranked.fallback, len(ranked.unknown))
         if request.consent:
             self._expose(answer, ranked, session_id, now)

@@ -34,6 +34,13 @@ class BasketModel(ItemToItemModel):
         """Return the baskets of a log, or each of its events as one."""
         return Baskets.of(train) if self.config.baskets else Baskets.of_one(train)
 
+    def _sources(self, prefixes: Prefixes) -> list[tuple[int, float]]:
+        if not self.config.baskets:
+            return super()._sources(prefixes)
+        _, events = last_baskets(prefixes[:1]).events()
+        last = {int(prefixes.items[event]): int(event - prefixes.starts[0]) for event in events}
+        return [(place, 1 / len(last)) for place in sorted(last.values())]
+
     def _look_up(self, prefixes: Prefixes) -> tuple[Int32[np.ndarray, "B"], Float32[np.ndarray, "B"], ScoreTable]:
         if not self.config.baskets:
             return super()._look_up(prefixes)

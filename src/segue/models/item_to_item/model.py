@@ -18,6 +18,7 @@ from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.base import Model
 from segue.models.decay import age_notes, session_weights
 from segue.models.persistence import ModelConfig
+from segue.models.why.answer import Part
 from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
@@ -156,6 +157,28 @@ class ItemToItemModel(Model):
         """Return a table, and for each prefix its row and the factor of the background: those of the last item."""
         last = last_items(prefixes)
         return last, self.background_factors(last), self._table
+
+    def _sources(self, prefixes: Prefixes) -> list[tuple[int, float]]:
+        """Return the events of the first prefix whose rows make its scores, and their shares."""
+        return [(int(prefixes.lengths[0]) - 1, 1.0)]
+
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return the rules from the last items, and the background; see ``Model._parts``."""
+        _, factors, table = self._look_up(prefixes)
+        found: list[list[Part]] = []
+        for item in items:
+            value = float(factors[0] * table.background[item])
+            found.append([Part("popularity", "popularity, from smoothing", value)] if value else [])
+        for event, share in self._sources(prefixes):
+            source = prefixes.items[prefixes.starts[0] + event]
+            row = slice(self.offsets[source], self.offsets[source + 1])
+            weights = dict(zip(self.neighbours[row].tolist(), self.weights[row].tolist(), strict=True))
+            for parts, item in zip(found, items.tolist(), strict=True):
+                if item in weights:
+                    parts.append(Part("rule", "a rule", weights[item] * share, (int(source),), (event,)))
+        return found
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         """Look up the row of each prefix. An empty prefix scores 0 everywhere, but for the background."""

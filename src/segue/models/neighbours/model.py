@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import fsum
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -20,19 +21,24 @@ from segue.models.base import Model
 from segue.models.decay import age_notes, session_weights
 from segue.models.neighbours.index import Index, ListsItsSessions, build_index
 from segue.models.neighbours.search import (
+    UNDERFLOW,
     ListFilters,
     SearchParameters,
     SessionBatch,
     TieOrder,
-    Workspace,
     list_best,
-    new_workspace,
     score_prefixes,
 )
+from segue.models.neighbours.votes import split_votes
+from segue.models.neighbours.workspace import Workspace, new_workspace
 from segue.models.persistence import ModelConfig
+from segue.models.why.answer import Part, others
 from segue.spaces import Range
 from segue.threads import share_rows
 from segue.training.runtime import Runtime
+
+_LISTED = 20
+"""Items of a neighbour that are shown, the last ones."""
 
 
 class NeighbourConfig(ModelConfig):
@@ -154,6 +160,30 @@ class NeighbourModel(Model):
         share_rows(len(prefixes), fill)
         return items, values
 
+    def _parts(
+        self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
+    ) -> list[list[Part]]:
+        """Return the votes of the neighbours; see ``Model._parts``."""
+        size = min(self.config.k, self.config.sample_size, len(self.session_weights))
+        neighbours, similarities = np.zeros(size, dtype=np.int64), np.zeros(size)
+        votes = np.zeros((size, len(items)))
+        memory, session = self._borrow(), _batch(prefixes, slice(0, 1))
+        count = split_votes(session, self._index, self._parameters, memory, items, neighbours, similarities, votes)
+        self._idle.append(memory)
+        own = prefixes.items[prefixes.starts[0] : prefixes.ends[0]]
+        weights = self._parameters.position[min(len(own), self.config.max_length)]
+        ages = range(min(len(own), self.config.max_length) - 1, -1, -1)
+        last = {int(own[-1 - age]): len(own) - 1 - age for age in ages if weights[age] > 0}
+
+        def part(number: int, value: float) -> Part:
+            held = self.items[self.offsets[neighbours[number]] : self.offsets[neighbours[number] + 1]]
+            listed = tuple(dict.fromkeys(held.tolist()))
+            source = f"a similar session ({similarities[number]:.3g})"
+            shared = tuple(sorted(last[item] for item in listed if item in last))
+            return Part("neighbour", source, value, listed[-_LISTED:], shared)
+
+        return [_of_votes(votes[:count, column], float(score), part, most) for column, score in enumerate(scores)]
+
     def _borrow(self) -> Workspace:
         """Return memory that no other thread uses; who has used it puts it back for later calls."""
         try:
@@ -161,6 +191,25 @@ class NeighbourModel(Model):
         except IndexError:
             candidates = min(self.config.sample_size, len(self.session_weights))
             return new_workspace(len(self.vocabulary), self.config.max_length, candidates)
+
+
+def _of_votes(
+    votes: Float64[np.ndarray, "k"], score: float, part: Callable[[int, float], Part], most: int
+) -> list[Part]:
+    """Return the largest votes for an item as parts, then the sum of the others; together they are the score."""
+    voting = np.flatnonzero(votes)
+    if score == 0 or not len(voting):  # An item of the session that is left out has no score.
+        return []
+    if (total := fsum(votes)) < UNDERFLOW:
+        votes = votes * (score / total)
+    order = voting[np.argsort(-votes[voting], kind="stable")]
+    parts = [part(int(number), float(votes[number])) for number in order[:most]]
+    if len(order) > most:
+        parts.append(others(votes[order[most:]].tolist(), "similar sessions"))
+    rest = score - fsum(one.value for one in parts)
+    if np.float32(score - rest) != np.float32(score):
+        parts.append(Part("tie", "order among items with equal scores", rest))
+    return parts
 
 
 def _batch(prefixes: Prefixes, part: slice) -> SessionBatch:

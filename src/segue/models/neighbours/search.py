@@ -9,11 +9,12 @@ from segue.compiled import njit
 from segue.data.arrays import descending_order
 from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
 from segue.models.neighbours.index import Index
+from segue.models.neighbours.workspace import Workspace
 
 _SMALLEST_SCORE = np.float32(np.finfo(np.float32).tiny)
 """Smaller scores count as 0, so that ties can be broken by single steps of float32."""
 
-_UNDERFLOW = 1e-30
+UNDERFLOW = 1e-30
 """Scores are divided by the largest one if that is smaller than this; float32 ends at 1e-38."""
 
 
@@ -65,66 +66,6 @@ class ListFilters(NamedTuple):
     excluded: Excluded
 
 
-class Workspace(NamedTuple):
-    """Memory of one thread, zeros at first; it serves any number of prefixes.
-
-    Attributes:
-        tags: numbers of the current prefix and of the current neighbour, counted from 1.
-        running: tag of the last prefix with the item.
-        seen: tag of the last neighbour with the item.
-        listed: tag of the last prefix for which the item had a score.
-        scores: zero between prefixes.
-        found: items with a score, those of the most similar session first.
-        values: their scores.
-        nearest: rank of the most similar session with each of them.
-        heads: next posting of each item of the prefix, the most recent item first.
-        tails: end of its postings.
-        steps: events of the prefix after it.
-        shares: its weight.
-        candidates: sessions to compare, the most recent first.
-        similarities: how similar they are.
-        matches: events of the prefix after the most recent match.
-    """
-
-    tags: Int64[np.ndarray, "2"]
-    running: Int64[np.ndarray, "N+1"]
-    seen: Int64[np.ndarray, "N+1"]
-    listed: Int64[np.ndarray, "N+1"]
-    scores: Float64[np.ndarray, "N+1"]
-    found: Int32[np.ndarray, "N+1"]
-    values: Float32[np.ndarray, "N+1"]
-    nearest: Int32[np.ndarray, "N+1"]
-    heads: Int64[np.ndarray, "M"]
-    tails: Int64[np.ndarray, "M"]
-    steps: Int64[np.ndarray, "M"]
-    shares: Float64[np.ndarray, "M"]
-    candidates: Int64[np.ndarray, "m"]
-    similarities: Float64[np.ndarray, "m"]
-    matches: Int64[np.ndarray, "m"]
-
-
-def new_workspace(n_items: int, longest: int, sample_size: int) -> Workspace:
-    """Return memory for prefixes of up to ``longest`` events."""
-    size = n_items + 1
-    return Workspace(
-        tags=np.zeros(2, np.int64),
-        running=np.zeros(size, np.int64),
-        seen=np.zeros(size, np.int64),
-        listed=np.zeros(size, np.int64),
-        scores=np.zeros(size),
-        found=np.zeros(size, np.int32),
-        values=np.zeros(size, np.float32),
-        nearest=np.zeros(size, np.int32),
-        heads=np.zeros(longest, np.int64),
-        tails=np.zeros(longest, np.int64),
-        steps=np.zeros(longest, np.int64),
-        shares=np.zeros(longest),
-        candidates=np.zeros(sample_size, np.int64),
-        similarities=np.zeros(sample_size),
-        matches=np.zeros(sample_size, np.int64),
-    )
-
-
 @njit(nogil=True)
 def _open_postings(prefix: Int32[np.ndarray, "L"], index: Index, params: SearchParameters, workspace: Workspace) -> int:
     """Point at the postings of each item of the prefix, the most recent item first; return their number."""
@@ -173,7 +114,7 @@ def _merge_postings(n_items: int, index: Index, params: SearchParameters, worksp
 
 
 @njit(nogil=True)
-def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchParameters, workspace: Workspace) -> None:
+def add_votes(neighbour: int, similarity: float, index: Index, params: SearchParameters, workspace: Workspace) -> None:
     """Add what one neighbour says to the scores of its items; an item counts where it is last in the neighbour."""
     workspace.tags[1] += 1
     events = index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]
@@ -189,18 +130,26 @@ def _add_votes(neighbour: int, similarity: float, index: Index, params: SearchPa
 
 
 @njit(nogil=True)
-def _score_candidates(
+def choose_neighbours(
     row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
-) -> int:
-    """Put the items of the neighbours of one current session into ``workspace.found``; return how many have a score."""
+) -> Int64[np.ndarray, "c"]:
+    """Return the most similar candidates of one current session; of equal ones the more recent is first."""
     prefix = sessions.items[max(sessions.starts[row], sessions.ends[row] - len(params.match)) : sessions.ends[row]]
     workspace.tags[0] += 1
     n_items = _open_postings(prefix, index, params, workspace)
     count = _merge_postings(n_items, index, params, workspace)
-    chosen = descending_order(workspace.similarities[:count])[: params.k]  # Of equal ones the more recent is first.
+    return descending_order(workspace.similarities[:count])[: params.k]
+
+
+@njit(nogil=True)
+def _score_candidates(
+    row: int, sessions: SessionBatch, index: Index, params: SearchParameters, workspace: Workspace
+) -> int:
+    """Put the items of the neighbours of one current session into ``workspace.found``; return how many have a score."""
+    chosen = choose_neighbours(row, sessions, index, params, workspace)
     for candidate in chosen:
         similarity = workspace.similarities[candidate] * params.match[workspace.matches[candidate]]
-        _add_votes(workspace.candidates[candidate], similarity, index, params, workspace)
+        add_votes(workspace.candidates[candidate], similarity, index, params, workspace)
     left_out = max(sessions.starts[row], sessions.ends[row] - params.left_out)
     for item in sessions.items[left_out : sessions.ends[row]]:
         workspace.scores[item] = 0.0
@@ -210,7 +159,7 @@ def _score_candidates(
         for item in index.items[index.offsets[neighbour] : index.offsets[neighbour + 1]]:
             largest = max(largest, workspace.scores[item])
     # If all neighbours are very old, their votes would be 0 in float32.
-    scale = largest if 0.0 < largest < _UNDERFLOW else 1.0
+    scale = largest if 0.0 < largest < UNDERFLOW else 1.0
     found = 0
     for number in range(len(chosen)):
         neighbour = workspace.candidates[chosen[number]]

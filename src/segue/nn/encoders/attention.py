@@ -1,6 +1,9 @@
 """Attention: scaled dot products for transformers, additive and gated forms for session networks, and their masks."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,6 +13,37 @@ from torch.nn import functional
 
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.layers import Dropout
+
+
+class Watched(NamedTuple):
+    """Weights that a layer gave to the positions of a window.
+
+    Attributes:
+        name: what they are.
+        weights: a row per head: the weight of each position (column) at the last position.
+    """
+
+    name: str
+    weights: Float[Tensor, "B H L"]
+
+
+_watched: ContextVar[list[Watched] | None] = ContextVar("watched attention", default=None)
+
+
+@contextmanager
+def watch_attention() -> Iterator[list[Watched]]:
+    """Collect the attention weights of the forward passes of this thread, layer by layer; for prediction only."""
+    found: list[Watched] = []
+    token = _watched.set(found)
+    try:
+        yield found
+    finally:
+        _watched.reset(token)
+
+
+def watched() -> list[Watched] | None:
+    """Return where a layer adds its weights; None where nobody looks, so that none are computed for it."""
+    return _watched.get()
 
 
 def attention_mask(items: Int64[Tensor, "B L"], *, causal: bool) -> Bool[Tensor, "B 1 L L"]:
@@ -55,12 +89,22 @@ class Attention(nn.Module):
         projected = self.query(queries), *self.key_value(memory).chunk(2, dim=-1)
         query, key, value = (split_heads(part, self.heads) for part in projected)
         if self.training and self.dropout.rate > 0:
-            logits = (query @ key.mT) / math.sqrt(query.shape[-1])  # [B, heads, L, L]
-            pooled = self.dropout(logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)) @ value
+            pooled = self.dropout(attention_weights(query, key, mask)) @ value
         else:
             pooled = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            if (found := watched()) is not None:
+                last = attention_weights(query[:, :, -1:], key, mask[:, :, -1:])
+                found.append(Watched("attention", last.squeeze(2)))
         output: Tensor = self.output(pooled.transpose(1, 2).flatten(2))
         return output
+
+
+def attention_weights(
+    query: Float[Tensor, "B H Q K"], key: Float[Tensor, "B H L K"], mask: Bool[Tensor, "B 1 Q L"]
+) -> Float[Tensor, "B H Q L"]:
+    """Return the softmax of the scaled dot products, 0 where the mask is false."""
+    logits = (query @ key.mT) / math.sqrt(query.shape[-1])
+    return logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)
 
 
 class SessionAttention(nn.Module):
@@ -96,6 +140,8 @@ class SessionAttention(nn.Module):
         else:
             compared = (0.2 * compared + 0.5).clamp(0.0, 1.0)
             weights = self.weights(compared).squeeze(3).masked_fill(~mask, -torch.inf).softmax(dim=2)
+        if (found := watched()) is not None:
+            found.append(Watched("attention", weights[:, -1:]))
         pooled: Tensor = weights @ events
         return pooled
 

@@ -74,6 +74,8 @@ class SequenceEncoder(Encoder):
 
     causal: ClassVar[bool] = False
     """Whether the state at a position depends on no later event, so that all positions can be trained at once."""
+    appended: ClassVar[int] = 0
+    """Positions after the last event, such as a mask for the next one."""
     fixed_width: ClassVar[bool] = False
     """Whether padding is part of the input, so that every window has ``max_length`` columns."""
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window
-from segue.nn.encoders.attention import Gated, GatedAttention, attention_mask
+from segue.nn.encoders.attention import Gated, GatedAttention, Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
 
@@ -17,6 +17,8 @@ _LEAST = 1e-6
 """Share of the session's attention below which a cluster is empty."""
 _TINY = 1e-30
 """Keeps the logarithm of a cluster's share of the events finite."""
+_SHOWN, _SHOWN_WEIGHT = 5, 0.01
+"""Clusters that are shown of a session, and their least weight."""
 
 
 class Assignment(nn.Module):
@@ -71,6 +73,18 @@ class ClusterWeights(NamedTuple):
     clusters: Float[Tensor, "B L K"]
     events: Float[Tensor, "B L L"]
 
+    def watched(self) -> list[Watched]:
+        """Return the final attention, and how much of each event belongs to the clusters of most weight.
+
+        Their weights are those in the first session of the batch.
+        """
+        last = self.clusters[0, -1]
+        largest = [int(one) for one in last.argsort(descending=True)[:_SHOWN] if last[one] >= _SHOWN_WEIGHT]
+        return [
+            Watched("final attention", self.events[:, -1:]),
+            *(Watched(f"cluster {one}, weight {last[one]:.2f}", self.members[:, None, :, one]) for one in largest),
+        ]
+
 
 class ClusterAttention(nn.Module):
     """The final attention: over the clusters of a session, and over its events.
@@ -121,7 +135,10 @@ class ClusterAttention(nn.Module):
         importance: Float[Tensor, "D"],
     ) -> Float[Tensor, "B L D"]:
         """Return the state after each event; the arguments are those of ``weigh``."""
-        members, shares, chosen, attended = self.weigh(events, gated, weights, mask, importance)
+        final = self.weigh(events, gated, weights, mask, importance)
+        if (found := watched()) is not None:
+            found += final.watched()
+        members, shares, chosen, attended = final
         if self.vectors is None:
             of_events = (chosen / shares.clamp(min=_LEAST)) @ members.mT  # [B, L, L]
             states: Tensor = (weights * of_events) @ gated
@@ -224,7 +241,10 @@ class ClusteringEncoder(CausalEncoder):
     ) -> tuple[Gated, Float[Tensor, "B L L"], Float[Tensor, "B L L"]]:
         """Return the gated events, the mask of the attention, and the attention weights."""
         gated, mask = self.attention(events), self._mask(window)
-        return gated, mask, prefix_softmax(gated.attention, mask)
+        weights = prefix_softmax(gated.attention, mask)
+        if (found := watched()) is not None:
+            found += [Watched("gate", gated.gates.mean(-1).unsqueeze(1)), Watched("attention", weights[:, -1:])]
+        return gated, mask, weights
 
     def _mask(self, window: Window) -> Float[Tensor, "B L L"]:
         """Return the offset of each event (column) in the attention after another (row): -inf for later ones."""

@@ -1,0 +1,37 @@
+"""Why the items of an answer are listed, computed beside the rankings, which do not wait for it."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from segue.data.vocabulary import PADDING
+from segue.models.why.answer import Why
+from segue.models.why.session import why_prefix
+from segue.serving.engine import Query, Ranked, prefixes_of
+from segue.serving.served_model import ServedModel
+
+MAX_EXPLAINED = 20
+"""Items of a list that are explained, the first ones."""
+
+
+class Explainer:
+    """Explains rankings in one thread, one after the other; those that nobody waits for any more are left out."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "segue-why")
+
+    async def explain(self, served: ServedModel, query: Query, ranked: Ranked) -> Why:
+        """Explain the first items of a ranking.
+
+        Raises:
+            ArtifactError: scores are not finite.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._pool, explain, served, query, ranked)
+
+
+def explain(served: ServedModel, query: Query, ranked: Ranked) -> Why:
+    """Explain the first items of a ranking; see ``Explainer.explain``."""
+    encoded = [served.index.get(item, PADDING) for item in query.items]
+    readable = [place for place, item in enumerate(encoded) if served.model.vocabulary.is_known(item)]
+    prefixes = prefixes_of(served, [(query, encoded, readable)])
+    unknown = [*ranked.unknown, *ranked.cold]
+    return why_prefix(served.model, prefixes, ranked.indices[:MAX_EXPLAINED], unknown=unknown, ids=served.ids)
