@@ -15,6 +15,8 @@ class ListedItem(msgspec.Struct, omit_defaults=True):
     score: float
     name: str | None = None
     cold: str | None = None
+    rule: str | None = None
+    rank_by_model: int | None = None
 
 
 class Ignored(msgspec.Struct):

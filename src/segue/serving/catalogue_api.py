@@ -35,7 +35,7 @@ async def _similar_items(call: Call) -> Reply:
     served = ranker.served
     item = served.ids[_known_item(call, served.index)]
     ranked = await ranker.rank(Query([item], whole(call.query, "k", _K), exclude=[item]))
-    listed = served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None)
+    listed = served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None, moved=ranked.moved)
     return Reply(encode(answers.SimilarAnswer(item, served.name, served.version, listed)))
 
 

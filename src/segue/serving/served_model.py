@@ -15,6 +15,7 @@ from segue.errors import ParameterError
 from segue.models.recommendation import Stateful
 from segue.serving.answers import ItemAnswer, ListedItem
 from segue.serving.carried import CarriedStates
+from segue.serving.listing import Listing, Moved
 from segue.serving.session_rules import SessionRules
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class ServedModel:
         folder: where it was read from.
         model: the model.
         seconds: time of one answer, measured when it was loaded.
+        listing: rules and availability; None if there are none.
+        changed: the items with metadata as it is now; None if it is that of the model.
     """
 
     name: str
@@ -43,6 +46,8 @@ class ServedModel:
     folder: Path
     model: "Model"
     seconds: float = 0.0
+    listing: Listing | None = None
+    changed: pl.DataFrame | None = None
 
     @cached_property
     def rules(self) -> SessionRules:
@@ -84,13 +89,16 @@ class ServedModel:
         """Raw id by item index, as text."""
         return list(map(str, self.model.vocabulary.raw_ids))
 
-    def listed(self, indices: Sequence[int], scores: Sequence[float], *, fallback: bool) -> list[ListedItem]:
+    def listed(
+        self, indices: Sequence[int], scores: Sequence[float], *, fallback: bool, moved: Moved | None = None
+    ) -> list[ListedItem]:
         """Return a ranking as the API lists it.
 
         Args:
             indices: item indices, best first.
             scores: their scores.
             fallback: whether they are ranked by popularity.
+            moved: what rules did to the ranking.
         """
         ids, names = self.ids, self.names
         cold = self.model.vocabulary.cold(indices, fallback=fallback)
@@ -102,13 +110,20 @@ class ServedModel:
             ways = {str(raw): way for raw, way in cold.items()}
             for item in listed:
                 item.cold = ways.get(item.item)
+        if moved is not None:
+            for item, rule, rank in zip(listed, moved.rules, moved.ranks, strict=True):
+                item.rule, item.rank_by_model = rule, rank
         return listed
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The items with their metadata, in index order."""
+        return self.model.vocabulary.table if self.changed is None else self.changed
 
     def describe(self, index: int) -> ItemAnswer:
         """Return an item with its metadata."""
-        vocabulary = self.model.vocabulary
-        row = vocabulary.table.row(index - 1, named=True)
-        metadata = {name: _plain(row[name]) for name in vocabulary.metadata}
+        row = self.table.row(index - 1, named=True)
+        metadata = {name: _plain(row[name]) for name in self.model.vocabulary.metadata}
         return ItemAnswer(self.ids[index], self.names[index] if self.names else None, metadata)
 
     @cached_property
@@ -132,8 +147,7 @@ class ServedModel:
     @cached_property
     def columns(self) -> dict[str, pl.Series]:
         """Metadata as filters compare it: numbers as numbers, anything else as the text that the API shows."""
-        vocabulary = self.model.vocabulary
-        return {name: _comparable(vocabulary.table[name]) for name in vocabulary.metadata}
+        return {name: _comparable(self.table[name]) for name in self.model.vocabulary.metadata}
 
     def mask(self, wanted: Filter) -> Bool[np.ndarray, "M"]:
         """Return the items whose metadata has the wanted values.
