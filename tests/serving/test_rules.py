@@ -1,9 +1,7 @@
 """Business rules: what a list is after them, what a file of them may say, and that nothing else comes back."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import NOW
 
-from segue.data.vocabulary import PADDING, Vocabulary
-from segue.errors import ParameterError
+from segue.data.vocabulary import Vocabulary
 from segue.serving import listing as listing_module
 from segue.serving.engine import Query, Ranked, rank
-from segue.serving.listing import MAX_FACTOR, adjusted
-from segue.serving.models import load_model
+from segue.serving.listing import MAX_FACTOR
 from segue.serving.rule_masks import Masks
 from segue.serving.rules import Rules
 from segue.serving.served_model import ServedModel
@@ -58,7 +54,11 @@ def served_by(model: Any, rules: Any, unavailable: Sequence[str] = ()) -> Served
 
 
 def naive(
-    model: Any, query: Query, rules: Sequence[Mapping[str, Any]], unavailable: Sequence[str], by_model: Sequence[int],
+    model: Any,
+    query: Query,
+    rules: Sequence[Mapping[str, Any]],
+    unavailable: Sequence[str],
+    by_model: Sequence[int],
     scores: Mapping[int, float],
 ) -> tuple[list[int], list[str | None]]:
     """Apply rules to the whole ranking of a model, one item at a time."""
@@ -103,9 +103,7 @@ def naive(
 
     left = [item for item in by_model if may_be_listed(item)]
     factors = {item: factor_of(item)[0] for item in left}
-    after = {
-        item: scores[item] * factors[item] if scores[item] > 0 else scores[item] / factors[item] for item in left
-    }
+    after = {item: scores[item] * factors[item] if scores[item] > 0 else scores[item] / factors[item] for item in left}
     left.sort(key=lambda item: (-after[item], -factors[item]))  # Stable: equal items keep the order of the model.
     names = {item: factor_of(item)[1] for item in left}
     pinned: dict[int, int] = {}
@@ -156,7 +154,11 @@ def cases(draw: st.DrawFn) -> tuple[pl.DataFrame, list[float], list[dict[str, An
     scores = draw(st.lists(numbers, min_size=count, max_size=count))
     some = st.lists(st.sampled_from([*ids, "unknown"]), min_size=1, max_size=4, unique=True)
     where = st.fixed_dictionaries(
-        {}, optional={"kind": st.lists(st.sampled_from("abz"), min_size=1), "size": st.lists(st.integers(1, 4), min_size=1)}
+        {},
+        optional={
+            "kind": st.lists(st.sampled_from("abz"), min_size=1),
+            "size": st.lists(st.integers(1, 4), min_size=1),
+        },
     ).filter(bool)
     selection = st.one_of(
         st.fixed_dictionaries({"items": some}), st.fixed_dictionaries({"where": where}),
@@ -175,7 +177,11 @@ def cases(draw: st.DrawFn) -> tuple[pl.DataFrame, list[float], list[dict[str, An
         st.tuples(st.fixed_dictionaries({"availability": st.just({})}), selection),
         st.tuples(
             st.fixed_dictionaries(
-                {"diversity": st.fixed_dictionaries({"column": st.sampled_from(["kind", "size"]), "most": st.integers(1, 3)})}
+                {
+                    "diversity": st.fixed_dictionaries(
+                        {"column": st.sampled_from(["kind", "size"]), "most": st.integers(1, 3)}
+                    )
+                }
             ),
             st.just({}),
         ),

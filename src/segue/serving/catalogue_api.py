@@ -1,13 +1,18 @@
-"""The operations on the catalogue: items are searched, read, and compared."""
+"""The operations on the catalogue: items are searched, read, compared and changed; and the rules are read."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
+from segue.errors import StorageError
 from segue.serving import answers, messages
+from segue.serving.decoding import decode_items
 from segue.serving.engine import Query
 from segue.serving.messages import Refused
 from segue.serving.routing import Call, Operation, Reply, cursor, encode, place_of, whole
+
+logger = logging.getLogger(__name__)
 
 _TEXT: Mapping[str, Any] = {"type": "string"}
 _K: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": messages.MAX_K, "default": 20}
@@ -37,6 +42,22 @@ async def _similar_items(call: Call) -> Reply:
     ranked = await ranker.rank(Query([item], whole(call.query, "k", _K), exclude=[item]))
     listed = served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None, moved=ranked.moved)
     return Reply(encode(answers.SimilarAnswer(item, served.name, served.version, listed)))
+
+
+async def _change_items(call: Call) -> Reply:
+    request, wrong = decode_items(call.body)
+    models = call.service.models
+    try:
+        return Reply(encode(await asyncio.to_thread(models.change_items, request, wrong)))
+    except StorageError as error:
+        logger.error("%s", error)
+        raise Refused(503, "catalogue-unavailable", "the catalogue cannot be written", retry_after=1) from error
+
+
+async def _read_rules(call: Call) -> Reply:
+    models = call.service.models
+    served = {name: ranker.served for name, ranker in models.rankers.items()}
+    return Reply(encode(await asyncio.to_thread(models.merchandise.described, served)))
 
 
 def _known_item(call: Call, index: Mapping[str, int]) -> int:
@@ -80,5 +101,17 @@ ITEM_OPERATIONS = (
         statuses=(404,),
         query={"k": _K, "model": _TEXT},
     ),
+    Operation(
+        "POST",
+        "/v1/items",
+        "change_items",
+        "admin",
+        _change_items,
+        "Change availability and metadata of items, and add items.",
+        messages.ItemsRequest,
+        answers.ItemsChanged,
+        timed=False,
+    ),
+    Operation("GET", "/v1/rules", "read_rules", "read", _read_rules, "Read the rules.", answer=answers.RulesAnswer),
 )
-"""The operations on items."""
+"""The operations on items and rules."""

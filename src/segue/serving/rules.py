@@ -1,10 +1,10 @@
-"""Business rules: the file that declares them, read strictly, and the same file read again when it changes.
+"""Business rules: the file that declares them, read strictly.
 
 A rule has a name, one kind, and the items that it is for. What rules do to a list is in ``segue.serving.listing``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -271,49 +271,3 @@ def _conflicts(rules: list[Rule], place: str) -> list[str]:
                 problems.append(f"{place}: '{rule.name}' must be the only diversity; remove it, or '{diverse}'")
             diverse = diverse or rule.name
     return problems
-
-
-@dataclass(eq=False)
-class RulesFile:
-    """A file of rules that is read again when it changes. If it is wrong then, the old rules stay.
-
-    Attributes:
-        path: the file; None has no rules.
-        rules: the rules that are in use.
-        loaded: milliseconds since 1970 when they were read.
-        problem: why the file as it is now is not in use.
-    """
-
-    path: Path | None
-    rules: Rules = field(default_factory=Rules)
-    loaded: int | None = None
-    problem: str | None = None
-    _seen: tuple[int, ...] | None = None
-
-    def refresh(self, now: int, *, force: bool = False) -> bool:
-        """Read the file if it has changed; return whether there are other rules now.
-
-        Args:
-            now: milliseconds since 1970.
-            force: read it even if it seems to be the same.
-        """
-        if self.path is None or ((seen := identity(self.path)) == self._seen and not force):
-            return False
-        self._seen = seen
-        try:
-            rules = Rules.read(self.path)
-        except ParameterError as error:
-            self.problem = str(error)
-            return False
-        changed, self.problem = rules.version != self.rules.version or self.loaded is None, None
-        self.rules, self.loaded = rules, now
-        return changed
-
-
-def identity(path: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file is written or replaced; None for no file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -39,6 +39,7 @@ class ServedModel:
         seconds: time of one answer, measured when it was loaded.
         listing: rules and availability; None if there are none.
         changed: the items with metadata as it is now; None if it is that of the model.
+        unavailable: ids of the items that are not available.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ServedModel:
     seconds: float = 0.0
     listing: Listing | None = None
     changed: pl.DataFrame | None = None
+    unavailable: frozenset[str] = frozenset()
 
     @cached_property
     def rules(self) -> SessionRules:
@@ -124,7 +126,8 @@ class ServedModel:
         """Return an item with its metadata."""
         row = self.table.row(index - 1, named=True)
         metadata = {name: _plain(row[name]) for name in self.model.vocabulary.metadata}
-        return ItemAnswer(self.ids[index], self.names[index] if self.names else None, metadata)
+        item = self.ids[index]
+        return ItemAnswer(item, self.names[index] if self.names else None, metadata, item not in self.unavailable)
 
     @cached_property
     def texts(self) -> list[pl.Series]:
@@ -175,7 +178,7 @@ class ServedModel:
                     known = ", ".join(columns) or "none"
                     raise ParameterError(f"the items have no column {name!r}; they have: {known}")
                 column = columns[name]
-                found = column.is_in(_values(values, column.dtype))
+                found = column.is_in(values_of(pl.Series(values, dtype=pl.String), column.dtype).implode())
                 allowed[1:] &= found.fill_null(value=False).to_numpy()
             return allowed
 
@@ -191,12 +194,11 @@ def _plain(value: Any) -> Any:
 def _comparable(column: pl.Series) -> pl.Series:
     if column.dtype.is_integer() or column.dtype.is_float() or column.dtype == pl.String:
         return column
-    return pl.Series([None if one is None else _as_text(one) for one in column.to_list()], dtype=pl.String)
+    return pl.Series([None if one is None else as_text(one) for one in column.to_list()], dtype=pl.String)
 
 
-def _values(texts: Sequence[str], kind: pl.DataType) -> pl.Series:
+def values_of(given: pl.Series, kind: pl.DataType) -> pl.Series:
     """Return the values of a type that texts stand for; null for a text that stands for none."""
-    given = pl.Series(texts, dtype=pl.String)
     values = given.cast(kind, strict=False)
     if kind.is_integer():  # 10.0 is 10, and 10.5 is no value.
         numbers = given.cast(pl.Float64, strict=False)
@@ -206,8 +208,9 @@ def _values(texts: Sequence[str], kind: pl.DataType) -> pl.Series:
 
 def _as_texts(values: Any) -> tuple[str, ...]:
     given = values if isinstance(values, list) else [values]
-    return tuple(sorted(_as_text(one) for one in given if one is not None))
+    return tuple(sorted(as_text(one) for one in given if one is not None))
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value as the text by which it is compared."""
     return str(value).lower() if isinstance(value, bool) else str(value)
