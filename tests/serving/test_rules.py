@@ -1,6 +1,6 @@
 """Business rules: what a list is after them, what a file of them may say, and that nothing else comes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +248,143 @@ def test_many_parts_are_ranked_as_a_whole(case: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing_module, "MAX_PARTS", 1)
         check(case)
+
+
+@given(
+    st.lists(st.floats(-(2.0**127), 2.0**127), min_size=2, max_size=2),
+    st.lists(st.floats(1 / MAX_FACTOR, MAX_FACTOR), min_size=2, max_size=2),
+)
+def test_factors_are_monotone(scores: list[float], factors: list[float]) -> None:
+    """A larger factor never lowers a score, and equal factors keep the order."""
+    low, high = np.sort(np.array(factors))
+    first, second = np.sort(np.array(scores))
+    assert adjusted(np.array([first]), np.array([low]))[0] <= adjusted(np.array([first]), np.array([high]))[0]
+    assert adjusted(np.array([first]), np.array([low]))[0] <= adjusted(np.array([second]), np.array([low]))[0]
+
+
+def test_boosts_by_hand() -> None:
+    """Scores 2, 1, -1 and -2: a boost of 4 takes 1 to 4 and -2 to -0.5; a burial by 0.5 takes 2 to 1 and -1 to -2."""
+    table = pl.DataFrame({"item": ["a", "b", "c", "d"], "support": [1, 1, 1, 1]})
+    model = Scores(table, [2.0, 1.0, -1.0, -2.0])
+    query = Query(["a"], 4)
+
+    def listed(*rules: dict[str, Any]) -> list[int]:
+        (found,) = rank(served_by(model, rules), [query])
+        assert isinstance(found, Ranked)
+        return found.indices
+
+    assert listed({"name": "up", "boost": 4, "items": ["b", "d"]}) == [2, 1, 4, 3]
+    assert listed({"name": "down", "bury": 0.5, "items": ["a", "c"]}) == [1, 2, 3, 4]
+    assert listed({"name": "down", "bury": 0.4, "items": ["a", "c"]}) == [2, 1, 4, 3]
+    assert listed({"name": "one", "pin": 2, "items": ["d"]}) == [1, 4, 2, 3]
+
+
+def test_diversity_by_hand() -> None:
+    """Kinds a a a b b: with at most one of a kind, the best of each come first, and the others in their order."""
+    table = pl.DataFrame({"item": list("vwxyz"), "support": [1] * 5, "kind": list("aaabb")})
+    served = served_by(
+        Scores(table, [5.0, 4.0, 3.0, 2.0, 1.0]), [{"name": "mix", "diversity": {"column": "kind", "most": 1}}]
+    )
+    (two,), (four,) = rank(served, [Query(["v"], 2)]), rank(served, [Query(["v"], 4)])
+    assert two.indices == [1, 4]
+    assert (four.indices, four.moved.rules) == ([1, 4, 2, 3], [None, None, "mix", "mix"])
+
+
+def test_few_parts_ask_for_few_items() -> None:
+    table = pl.DataFrame({"item": [f"i{number}" for number in range(1000)], "support": [1] * 1000})
+    model = Scores(table, np.linspace(1, 0, 1000).tolist())
+    served = served_by(model, [{"name": "up", "boost": 2, "items": ["i999", "i998"]}])
+    asked: list[int] = []
+    answers = served.listing.rank(
+        served,
+        [Query(["i0"], 5)] * 3,
+        lambda _, queries: asked.extend(one.k for one in queries) or rank_plain(model, queries),
+    )
+    assert asked == [5] * 6
+    assert all(isinstance(one, Ranked) and len(one.indices) == 5 for one in answers)
+
+
+def rank_plain(model: Any, queries: Sequence[Query]) -> Any:
+    return rank(ServedModel("m", "", Path(), model), queries)
+
+
+@pytest.mark.parametrize("name", ["gru4rec", "v-sknn", "two-stage", "markov"])
+def test_real_models(artifact: Callable[..., Path], name: str) -> None:
+    """A list with rules is that of the whole list of the model, for carried states and batches too."""
+    served = load_model(name, artifact(name))
+    model, sessions = served.model, [["104", "105"], ["110"], ["104", "111", "112"], []]
+    rules = [
+        {"name": "up", "boost": 3, "where": {"category": ["shop 1"]}},
+        {"name": "down", "bury": 0.5, "items": ["108", "109", "106"]},
+        {"name": "gone", "block": True, "items": ["105"]},
+        {"name": "top", "pin": 2, "where": {"category": ["shop 2"]}},
+        {"name": "mix", "diversity": {"column": "category", "most": 3}},
+    ]
+    queries = [Query(items, 8, session=key) for items in sessions for key in ("s" + "".join(items), None)]
+    whole = rank(served, [query._replace(k=30, session=None) for query in queries])
+    served.listing = Masks(served, NOW * 1000).listing(Rules.parse({"rules": rules}, "rules.yaml").rules, set())
+    plain = [{**one, "items": [int(item) for item in one["items"]]} if "items" in one else one for one in rules]
+    for query, everything, found in zip(queries, whole, rank(served, queries), strict=True):
+        assert isinstance(found, Ranked)
+        scores = dict(zip(everything.indices, everything.scores, strict=True))
+        expected, names = naive(model, query, plain, [], everything.indices, scores)
+        if found.indices != expected:  # Items whose scores differ by rounding may swap places.
+            assert np.allclose([scores[item] for item in found.indices], [scores[item] for item in expected], atol=1e-5)
+        else:
+            assert found.moved.rules == names
+
+
+MISTAKES = [
+    ("", "must have a list under the name 'rules'"),
+    ("rules: 3", "must have a list under the name 'rules'"),
+    ("rules: [", "line 1: "),
+    ("rules: []\nrulez: 1", "did you mean 'rules'"),
+    ("rules: [{name: a, bost: 2, items: [a]}]", "rule 1 (a) 'bost': did you mean 'boost'"),
+    ("rules: [{boost: 2, items: [a]}]", "rule 1: must have a name"),
+    ("rules: [{name: a, items: [a]}]", "a rule of one kind"),
+    ("rules: [{name: a, pin: 1, block: true, items: [a]}]", "a rule of one kind"),
+    ("rules: [{name: a, block: true}]", "with items or where"),
+    ("rules: [{name: a, block: false, items: [a]}]", "rule 1 (a).block: must be true"),
+    ("rules: [{name: a, block: true, items: []}]", "rule 1 (a).items: must be at least one"),
+    ("rules: [{name: a, block: true, items: [1.5]}]", "rule 1 (a).items.0: must be ids"),
+    ("rules: [{name: a, pin: 0, items: [a]}]", "rule 1 (a).pin: must be greater than or equal to 1, got 0"),
+    ("rules: [{name: a, boost: -2, items: [a]}]", "rule 1 (a).boost: must be greater than or equal to 1, got -2"),
+    ("rules: [{name: a, bury: 2, items: [a]}]", "rule 1 (a).bury: must be less than or equal to 1, got 2"),
+    ("rules: [{name: a, bury: .nan, items: [a]}]", "rule 1 (a).bury: must be"),
+    ("rules: [{name: a, block: true, where: {c: null}}]", "items without one cannot be selected"),
+    ("rules: [{name: a, availability: {}}]", "else it has no effect"),
+    ("rules: [{name: a, diversity: {column: c}}]", "rule 1 (a).diversity.most: is missing"),
+    ("rules: [{name: a, diversity: {column: c, mots: 1, most: 1}}]", "'mots': did you mean 'most'"),
+    ("rules: [{name: a, diversity: {column: c, most: 1}, items: [a]}]", "it is for all items"),
+    ("rules: [{name: a, freshness: {column: c, boost: 2}}]", "either newer_than_days or half_life_days"),
+    ("rules: [{name: a, pin: 1, items: [a]}, {name: b, pin: 1, items: [b]}]", "position 1 is that of 'a'"),
+    ("rules: [{name: a, block: true, items: [a]}, {name: a, pin: 1, items: [b]}]", "the name 'a' must be that of one"),
+    (
+        "rules: [{name: a, diversity: {column: c, most: 1}}, {name: b, diversity: {column: c, most: 1}}]",
+        "only diversity",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), MISTAKES)
+def test_mistakes(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ParameterError) as raised:
+        Rules.read(file)
+    (line,) = raised.value.lines
+    assert str(file) in line
+    assert says in line
+
+
+def test_all_mistakes_together(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules: [3, {name: a, pin: 0, items: [a]}, {boost: 2, items: [b]}]", encoding="utf-8")
+    with pytest.raises(ParameterError) as raised:
+        Rules.read(file)
+    assert len(raised.value.lines) == 3
+    with pytest.raises(ParameterError, match="cannot be read"):
+        Rules.read(tmp_path / "none.yaml")
+    many = [{"name": str(number), "block": True, "items": ["a"]} for number in range(201)]
+    with pytest.raises(ParameterError, match="at most 200 rules, got 201"):
+        Rules.parse({"rules": many}, "rules.yaml")
