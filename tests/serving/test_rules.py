@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from command_line import segue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import NOW
 
+from segue import strict_yaml
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
 from segue.serving import listing as listing_module
 from segue.serving.engine import Query, Ranked, rank
-from segue.serving.listing import MAX_FACTOR
+from segue.serving.listing import MAX_FACTOR, adjusted
+from segue.serving.models import load_model
 from segue.serving.rule_masks import Masks
-from segue.serving.rules import Rules
+from segue.serving.rules import KINDS, Rules
 from segue.serving.served_model import ServedModel
 
 DAY = 86_400
@@ -49,7 +53,7 @@ class Scores:
 def served_by(model: Any, rules: Any, unavailable: Sequence[str] = ()) -> ServedModel:
     served = ServedModel("m", "", Path(), model)
     masks = Masks(served, NOW * 1000)
-    served.listing = masks.listing(Rules.parse({"rules": rules}, "rules.yaml").rules, set(unavailable))
+    served.listing = masks.listing(Rules.parse({"rules": list(rules)}, "rules.yaml").rules, set(unavailable))
     return served
 
 
@@ -239,7 +243,9 @@ def _examples() -> int:
 @settings(max_examples=_examples())
 @given(cases())
 def test_lists_are_those_of_the_whole_ranking(case: Any) -> None:
-    check(case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing_module, "ITEMS_PER_PART", 1)
+        check(case)
 
 
 @settings(max_examples=_examples() // 3)
@@ -263,7 +269,7 @@ def test_factors_are_monotone(scores: list[float], factors: list[float]) -> None
 
 
 def test_boosts_by_hand() -> None:
-    """Scores 2, 1, -1 and -2: a boost of 4 takes 1 to 4 and -2 to -0.5; a burial by 0.5 takes 2 to 1 and -1 to -2."""
+    """Scores 2, 1, -1 and -2: a boost of 4 takes 1 to 4 and -2 to -0.5; 0.4 takes 2 to 0.8 and -1 to -2.5."""
     table = pl.DataFrame({"item": ["a", "b", "c", "d"], "support": [1, 1, 1, 1]})
     model = Scores(table, [2.0, 1.0, -1.0, -2.0])
     query = Query(["a"], 4)
@@ -274,7 +280,7 @@ def test_boosts_by_hand() -> None:
         return found.indices
 
     assert listed({"name": "up", "boost": 4, "items": ["b", "d"]}) == [2, 1, 4, 3]
-    assert listed({"name": "down", "bury": 0.5, "items": ["a", "c"]}) == [1, 2, 3, 4]
+    assert listed({"name": "down", "bury": 0.6, "items": ["a", "c"]}) == [1, 2, 3, 4]
     assert listed({"name": "down", "bury": 0.4, "items": ["a", "c"]}) == [2, 1, 4, 3]
     assert listed({"name": "one", "pin": 2, "items": ["d"]}) == [1, 4, 2, 3]
 
@@ -388,3 +394,17 @@ def test_all_mistakes_together(tmp_path: Path) -> None:
     many = [{"name": str(number), "block": True, "items": ["a"]} for number in range(201)]
     with pytest.raises(ParameterError, match="at most 200 rules, got 201"):
         Rules.parse({"rules": many}, "rules.yaml")
+
+
+def test_the_documented_file_is_right() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    found = Rules.parse(strict_yaml.loads(text.split("```yaml\n")[1].split("```")[0]), "docs/rules.md")
+    assert sorted(one.kind for one in found.rules) == sorted(KINDS)
+
+
+def test_a_wrong_file_ends_the_start(artifact: Callable[..., Path], tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules: [{name: a, blok: true}]", encoding="utf-8")
+    found = segue("serve", str(artifact("popularity")), "--state", str(tmp_path / "s"), "--rules", str(file))
+    assert found.exit_code == 2
+    assert "did you mean 'block'" in found.output

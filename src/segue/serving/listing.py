@@ -27,8 +27,9 @@ Rank = Callable[["ServedModel", Sequence["Query"]], list["Ranked | ArtifactError
 MAX_FACTOR = 1e6
 """Bound on the product of the factors of an item, and of its inverse."""
 
-MAX_PARTS = 16
-"""Parts of the catalogue that are ranked one by one; of more, the whole catalogue is."""
+MAX_PARTS = 64
+ITEMS_PER_PART = 500
+"""A catalogue is ranked in up to 4 parts, or one for so many items; where there are more, the whole is ranked."""
 
 _LOOK_AHEAD = 4
 """How much further a list is looked through for diversity."""
@@ -139,7 +140,7 @@ class Listing:
         self.factors, self._names = np.clip(factors, 1 / MAX_FACTOR, MAX_FACTOR), names
         keys = np.unique(np.stack([names, *(pin.items for pin in self.pins)]), axis=1, return_inverse=True)[1]
         parts = np.unique(keys.ravel()[self.allowed])
-        self._in_parts = len(parts) <= MAX_PARTS
+        self._in_parts = len(parts) <= min(MAX_PARTS, max(4, count // ITEMS_PER_PART))
         masks = [self.allowed & (keys.ravel() == one) for one in parts] if self._in_parts else []
         self._masks = masks or [self.allowed]
         self.pins = sorted(self.pins, key=lambda pin: pin.position)

@@ -55,6 +55,8 @@ def _true(value: Any) -> Any:
 def _plain_value(value: Any) -> Any:
     if isinstance(value, dict | list):
         raise ValueError("a value, or a list of values")
+    if value is None:
+        raise ValueError("a value; items without one cannot be selected")
     return value
 
 
