@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 from segue.models.registry import BUILT_IN
 from segue.serving.access import Tokens
 from segue.serving.app import App
+from segue.serving.catalogue import Catalogue
+from segue.serving.merchandise import Merchandise
 from segue.serving.models import ModelSet
+from segue.serving.rules_file import RulesFile
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
@@ -100,7 +103,9 @@ async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, 
     chosen = ServeSettings(models=models, default=next(iter(models)), state=tmp_path, **settings)
     telemetry = Telemetry()
     app = App(chosen, telemetry, tokens)
-    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry)
+    merchandise = Merchandise(RulesFile(chosen.rules), Catalogue(tmp_path), lambda: int(clock() * 1000))
+    merchandise.load()
+    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry, merchandise)
     for name in models:
         await asyncio.to_thread(found.load, name)
     await store.open()

@@ -45,6 +45,8 @@ OPERATIONS = {
     ("GET", "/v1/sessions/s"): "write",
     ("DELETE", "/v1/sessions/s"): "write",
     ("GET", "/v1/items"): "read",
+    ("POST", "/v1/items"): "admin",
+    ("GET", "/v1/rules"): "read",
     ("GET", "/v1/items/104"): "read",
     ("GET", "/v1/items/104/similar"): "read",
     ("GET", "/v1/models"): "read",

@@ -223,7 +223,8 @@ class TestPaths:
         ("method", "path", "allow"),
         [
             ("GET", "/v1/recommend", "POST"),
-            ("POST", "/v1/items", "GET, HEAD"),
+            ("POST", "/v1/models", "GET, HEAD"),
+            ("PUT", "/v1/items", "GET, HEAD, POST"),
             ("PUT", "/v1/sessions/a", "DELETE, GET, HEAD"),
             ("OPTIONS", "/v1/events", "POST"),
             ("TRACE", "/health/live", "GET, HEAD"),

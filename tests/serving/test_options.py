@@ -52,16 +52,20 @@ def test_every_option_is_a_variable(artifact: Callable[..., Path], settings: Any
     for name, option in OPTIONS.items():
         assert option.envvar == names.get(name, f"SEGUE_{name.upper()}")
         assert option.help
-    assert set(VALUES) | {"folders", "tokens", "state"} == set(OPTIONS)
+    assert set(VALUES) | {"folders", "tokens", "rules", "state"} == set(OPTIONS)
     tokens = tmp_path / "tokens.txt"
     tokens.write_text("read 0123456789abcdef", encoding="utf-8")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules: []", encoding="utf-8")
     given = {f"SEGUE_{name.upper()}": value for name, value in VALUES.items()}
     models = f"{artifact('popularity')}:{artifact('markov')}"
     state = tmp_path / "state"
-    found = settings(**given, SEGUE_MODELS=models, SEGUE_TOKENS_FILE=str(tokens), SEGUE_STATE=str(state))
+    found = settings(
+        **given, SEGUE_MODELS=models, SEGUE_TOKENS_FILE=str(tokens), SEGUE_STATE=str(state), SEGUE_RULES=str(rules)
+    )
     assert found == ServeSettings(
         models={"popularity": artifact("popularity"), "markov": artifact("markov")}, default="markov", state=state,
-        store="memory", host="127.0.0.1", port=0, workers=1, tokens=tokens,
+        store="memory", host="127.0.0.1", port=0, workers=1, tokens=tokens, rules=rules,
         cors_origin=("https://a.example", "https://b.example:8443"), session_minutes=20, retention_days=7,
         journal_seconds=5, journal=False, max_in_flight=9, deadline=0.5, drain=2, access_log=True,
     )  # fmt: skip

@@ -35,6 +35,7 @@ def serve(
         Path | None,
         typer.Option(help="File with lines of scopes and a token: read,write TOKEN.", envvar="SEGUE_TOKENS_FILE"),
     ] = None,
+    rules: Annotated[Path | None, typer.Option(help="YAML file with rules for lists.", envvar="SEGUE_RULES")] = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(help="Origin whose pages may read recommendations; repeat for more.", envvar="SEGUE_CORS_ORIGIN"),
@@ -71,6 +72,7 @@ def serve(
     segue serve segue-demo
     segue serve runs/first --model gru4rec --port 9000
     segue serve production --host 0.0.0.0 --tokens tokens.txt
+    segue serve production --rules rules.yaml
     segue serve production --store redis://127.0.0.1:6379 --workers 2
     """
     require_extra(_PACKAGES, "segue serve", "serve")
@@ -78,6 +80,7 @@ def serve(
 
     from segue.serving.access import Tokens, is_loopback
     from segue.serving.logs import start_logging
+    from segue.serving.rules import Rules
     from segue.serving.settings import ServeSettings
     from segue.serving.supervisor import Supervisor, bind
     from segue.storage import make_folder
@@ -96,6 +99,7 @@ def serve(
             "port": port,
             "workers": workers,
             "tokens": None if tokens is None else tokens.absolute(),
+            "rules": None if rules is None else rules.absolute(),
             "cors_origin": tuple(cors_origin or ()),
             "session_minutes": session_minutes,
             "retention_days": retention_days,
@@ -124,6 +128,8 @@ def serve(
             f"--host: {host} is reached from other machines, so it needs tokens; write a line such as "
             "'read,write TOKEN' into a file and add --tokens FILE"
         )
+    if rules is not None:
+        Rules.read(rules)
     make_folder(settings.state)
     listening = bind(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"

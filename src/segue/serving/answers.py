@@ -16,6 +16,8 @@ class ListedItem(msgspec.Struct, omit_defaults=True):
     score: float
     name: str | None = None
     cold: str | None = None
+    rule: str | None = None
+    rank_by_model: int | None = None
 
 
 class Ignored(msgspec.Struct):
@@ -69,12 +71,13 @@ class BatchAnswer(msgspec.Struct):
     results: list[Annotated[Any, Meta(extra_json_schema={"anyOf": _RESULT})]]
 
 
-class ItemAnswer(msgspec.Struct):
+class ItemAnswer(msgspec.Struct, omit_defaults=True):
     """An item of the catalogue."""
 
     item: str
     name: str | None
     metadata: dict[str, Value]
+    available: bool = True
 
 
 class ItemsAnswer(msgspec.Struct):
@@ -82,6 +85,45 @@ class ItemsAnswer(msgspec.Struct):
 
     items: list[ItemAnswer]
     cursor: str | None
+
+
+class ChangedItem(msgspec.Struct, omit_defaults=True):
+    """What became of a change of an item; ``missing`` says by model why it does not know the item."""
+
+    status: Literal["changed", "added", "refused"]
+    item: str | None = None
+    detail: str | None = None
+    errors: list[Mistake] = []
+    missing: dict[str, str] = {}
+
+
+class ItemsChanged(msgspec.Struct):
+    """Counts of changes, and what became of each."""
+
+    accepted: int
+    refused: int
+    results: list[ChangedItem]
+
+
+class RuleAnswer(msgspec.Struct):
+    """A rule: what it says, but for the ids, and how many items of each model it is for."""
+
+    name: str
+    kind: Literal["pin", "boost", "bury", "block", "availability", "diversity", "freshness"]
+    rule: dict[str, Any]
+    items: dict[str, int]
+
+
+class RulesAnswer(msgspec.Struct):
+    """The rules in use; ``problem`` says why the file as it is now is not."""
+
+    version: str | None
+    loaded: str | None
+    problem: str | None
+    warnings: list[str]
+    rules: list[RuleAnswer]
+    catalogue_items: int
+    catalogue_updated: str | None
 
 
 class SimilarAnswer(msgspec.Struct):

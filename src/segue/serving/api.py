@@ -1,19 +1,13 @@
 """The operations of the API: where each is, who may call it, what goes in and what comes out."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
-
-import msgspec
 
 from segue.serving import answers, messages
+from segue.serving.catalogue_api import ITEM_OPERATIONS
 from segue.serving.decoding import decode, decode_batch, decode_events
-from segue.serving.engine import Query
 from segue.serving.messages import Refused
-from segue.serving.routing import Call, Operation, Reply, cursor, place_of, whole
+from segue.serving.routing import Call, Operation, Reply, encode
 from segue.serving.stores import StoreUnavailableError
-
-encode = msgspec.json.encode
 
 
 def unavailable(error: StoreUnavailableError) -> Refused:
@@ -23,10 +17,6 @@ def unavailable(error: StoreUnavailableError) -> Refused:
 
 _TOGETHER = 16
 """Requests of a batch that are answered without a pause."""
-
-_TEXT: Mapping[str, Any] = {"type": "string"}
-_K: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": messages.MAX_K, "default": 20}
-_LIMIT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 
 
 async def _recommend(call: Call) -> Reply:
@@ -101,40 +91,8 @@ async def _reload_model(call: Call) -> Reply:
     return Reply(encode(_described(call, call.path["name"])))
 
 
-async def _list_items(call: Call) -> Reply:
-    served = call.service.models.ranker(call.query.get("model")).served
-    limit, start = whole(call.query, "limit", _LIMIT), place_of(call.query.get("cursor"))
-    order = served.model.vocabulary.order.items
-    if search := call.query.get("search", "").strip().lower():
-        order = await asyncio.to_thread(served.search, search)
-    end = start + limit
-    found = [served.describe(index) for index in order[start:end].tolist()]
-    return Reply(encode(answers.ItemsAnswer(found, cursor(end) if end < len(order) else None)))
-
-
-async def _read_item(call: Call) -> Reply:
-    served = call.service.models.ranker(call.query.get("model")).served
-    return Reply(encode(served.describe(_known_item(call, served.index))))
-
-
-async def _similar_items(call: Call) -> Reply:
-    ranker = call.service.models.ranker(call.query.get("model"))
-    served = ranker.served
-    item = served.ids[_known_item(call, served.index)]
-    ranked = await ranker.rank(Query([item], whole(call.query, "k", _K), exclude=[item]))
-    listed = served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None)
-    return Reply(encode(answers.SimilarAnswer(item, served.name, served.version, listed)))
-
-
 async def _live(call: Call) -> Reply:
     return Reply(encode(answers.HealthAnswer("ok", [])))
-
-
-def _known_item(call: Call, index: Mapping[str, int]) -> int:
-    found = index.get(call.path["item"])
-    if found is None:
-        raise Refused(404, "not-found", "the model has no such item")
-    return found
 
 
 OPERATIONS = (
@@ -188,39 +146,7 @@ OPERATIONS = (
         "Delete a session and all that is stored of it.",
         timed=False,
     ),
-    Operation(
-        "GET",
-        "/v1/items",
-        "list_items",
-        "read",
-        _list_items,
-        "Search the catalogue, the most popular items first.",
-        answer=answers.ItemsAnswer,
-        statuses=(404,),
-        query={"search": _TEXT, "limit": _LIMIT, "cursor": _TEXT, "model": _TEXT},
-    ),
-    Operation(
-        "GET",
-        "/v1/items/{item}",
-        "read_item",
-        "read",
-        _read_item,
-        "Read an item and its metadata.",
-        answer=answers.ItemAnswer,
-        statuses=(404,),
-        query={"model": _TEXT},
-    ),
-    Operation(
-        "GET",
-        "/v1/items/{item}/similar",
-        "similar_items",
-        "read",
-        _similar_items,
-        "Recommend items for a session of this item alone.",
-        answer=answers.SimilarAnswer,
-        statuses=(404,),
-        query={"k": _K, "model": _TEXT},
-    ),
+    *ITEM_OPERATIONS,
     Operation(
         "GET", "/v1/models", "list_models", "read", _list_models, "List the models.", answer=answers.ModelsAnswer
     ),

@@ -11,11 +11,11 @@ from typing import Any
 
 from segue.serving.access import ALL, Tokens, is_local, is_loopback
 from segue.serving.answers import HealthAnswer
-from segue.serving.api import OPERATIONS, encode, unavailable
+from segue.serving.api import OPERATIONS, unavailable
 from segue.serving.messages import Refused
 from segue.serving.openapi import METRICS, document
 from segue.serving.protocol import Admission
-from segue.serving.routing import Call, Found, Operation, Reply, Routes, read_path, read_query
+from segue.serving.routing import Call, Found, Operation, Reply, Routes, encode, read_path, read_query
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.stores import StoreUnavailableError

@@ -14,6 +14,8 @@ from segue.serving.messages import (
     MAX_MISTAKES,
     BatchRequest,
     EventsRequest,
+    ItemChange,
+    ItemsRequest,
     Message,
     Mistake,
     RecommendRequest,
@@ -59,6 +61,11 @@ def decode_events(body: bytes) -> tuple[EventsRequest, Wrong]:
 def decode_batch(body: bytes) -> tuple[BatchRequest, Wrong]:
     """Read the requests of a batch; see ``_decode_each``."""
     return _decode_each(body, BatchRequest, "requests", RecommendRequest)
+
+
+def decode_items(body: bytes) -> tuple[ItemsRequest, Wrong]:
+    """Read changes of items; see ``_decode_each``."""
+    return _decode_each(body, ItemsRequest, "items", ItemChange)
 
 
 def _decode_each(body: bytes, kind: type[M], field: str, entry: type[Message]) -> tuple[M, Wrong]:

@@ -20,6 +20,7 @@ from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING
 from segue.errors import ArtifactError
 from segue.serving.carried import MAX_STEPS
+from segue.serving.listing import Moved
 from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Value
 from segue.serving.telemetry import Telemetry
@@ -66,6 +67,7 @@ class Ranked(NamedTuple):
         unknown: raw ids of the session that the model does not know.
         cold: those that it knows and cannot read: items added after training without similar ones.
         fallback: why popular items are listed; None if the model ranked.
+        moved: what rules did to the list; None without rules.
     """
 
     indices: list[int]
@@ -73,14 +75,20 @@ class Ranked(NamedTuple):
     unknown: list[str]
     cold: list[str]
     fallback: Fallback | None
+    moved: Moved | None = None
 
 
 def rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked | ArtifactError]:
-    """Rank items for sessions as evaluation does: by ``Model.top_k`` of the same prefixes.
+    """Rank items for sessions as evaluation does: by ``Model.top_k`` of the same prefixes; then apply the rules.
 
     Returns:
         For each session its items, or an error where scores are not finite.
     """
+    return _rank(served, queries) if served.listing is None else served.listing.rank(served, queries, _rank)
+
+
+def _rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked | ArtifactError]:
+    """Rank items without rules."""
     index, vocabulary = served.index, served.model.vocabulary
     encoded = [[index.get(item, PADDING) for item in query.items] for query in queries]
     readable = [[place for place, item in enumerate(row) if vocabulary.is_known(item)] for row in encoded]

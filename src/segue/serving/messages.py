@@ -90,6 +90,22 @@ class BatchRequest(Message, kw_only=True):
     requests: Annotated[list[RecommendRequest], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
+class ItemChange(Message, kw_only=True):
+    """What is new of an item; what is not given stays as it was."""
+
+    item: Id
+    name: Text | None = None
+    available: bool | None = None
+    metadata: Context = {}
+
+
+class ItemsRequest(Message, kw_only=True):
+    """Changes of items, and the columns by which models find items similar to new ones."""
+
+    items: Annotated[list[ItemChange], Meta(min_length=1, max_length=MAX_ITEMS)]
+    by: Annotated[list[Text], Meta(max_length=8)] = []
+
+
 class Mistake(msgspec.Struct):
     """What is wrong at a place of the request, given as a JSON pointer."""
 

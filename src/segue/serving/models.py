@@ -13,8 +13,12 @@ from segue.artifact import Artifact
 from segue.errors import ArtifactError, SegueError
 from segue.memory import available_memory
 from segue.models.registry import restore
+from segue.serving.answers import ItemsChanged
+from segue.serving.catalogue import Catalogue
 from segue.serving.engine import Query, Ranker, rank
-from segue.serving.messages import Refused
+from segue.serving.merchandise import Merchandise
+from segue.serving.messages import ItemsRequest, Mistake, Refused
+from segue.serving.rules_file import RulesFile
 from segue.serving.served_model import ServedModel
 from segue.serving.telemetry import Telemetry
 
@@ -69,6 +73,7 @@ class ModelSet:
         default: name of the model of requests that name none.
         pool: threads for models that are not called by the event loop.
         telemetry: what is counted.
+        merchandise: rules and catalogue; None for a service without.
 
     Attributes:
         problems: why models were not loaded again, by name.
@@ -76,8 +81,16 @@ class ModelSet:
     """
 
     def __init__(
-        self, folders: Mapping[str, Path], default: str, pool: ThreadPoolExecutor, telemetry: Telemetry
+        self,
+        folders: Mapping[str, Path],
+        default: str,
+        pool: ThreadPoolExecutor,
+        telemetry: Telemetry,
+        merchandise: Merchandise | None = None,
     ) -> None:
+        self.merchandise = merchandise or Merchandise(RulesFile(None), Catalogue(), lambda: int(time.time() * 1000))
+        self._bases: dict[str, ServedModel] = {}
+        self._switching = threading.RLock()
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
@@ -96,8 +109,34 @@ class ModelSet:
                 ranker.served.states.forget(session_id)
 
     def refusals(self) -> list[str]:
-        """Return why models were not loaded again, if they were not."""
-        return [f"{name}: {why}" for name, why in self.problems.items()]
+        """Return why models were not loaded again, if they were not, and what is wrong with rules and catalogue."""
+        return [f"{name}: {why}" for name, why in self.problems.items()] + self.merchandise.warnings()
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Apply rules and catalogue to the models again if their files have changed; not for the event loop.
+
+        Args:
+            force: read the rules even if they seem to be the same.
+        """
+        with self._switching:
+            if self.merchandise.refresh(force=force):
+                self._switch({name: self.merchandise.apply(base) for name, base in self._bases.items()})
+
+    def change_items(self, request: ItemsRequest, wrong: Mapping[int, list[Mistake]]) -> ItemsChanged:
+        """Change the catalogue, and switch to models with it over them; not for the event loop.
+
+        Raises:
+            StorageError: the catalogue cannot be written; nothing changes.
+        """
+        with self._switching:
+            answer, models = self.merchandise.change(request, wrong, self._bases)
+            self._switch(models)
+        return answer
+
+    def _switch(self, models: Mapping[str, ServedModel]) -> None:
+        for name, served in models.items():
+            if served is not self._rankers[name].served:
+                self._rankers[name] = Ranker(served, self._pool, self._telemetry)
 
     def ranker(self, name: str | None) -> Ranker:
         """Return a model.
@@ -134,7 +173,9 @@ class ModelSet:
             require_memory(self.folders[name])
             served = load_model(name, self.folders[name])
             self.problems.pop(name, None)
-            self._rankers[name] = Ranker(served, self._pool, self._telemetry)
+            with self._switching:
+                self._bases[name] = served
+                self._rankers[name] = Ranker(self.merchandise.apply(served), self._pool, self._telemetry)
         except (SegueError, OSError, MemoryError) as error:
             self.problems[name] = str(error) or "not enough memory"
             logger.error("%s was not loaded: %s", name, self.problems[name])

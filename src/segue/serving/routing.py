@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+import msgspec
+
 from segue.serving.messages import MAX_ID_BYTES, Message, Mistake, invalid
 from segue.serving.service import Service
 from segue.serving.telemetry import Telemetry
+
+encode = msgspec.json.encode
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from segue.errors import ParameterError
 from segue.models.recommendation import Stateful
 from segue.serving.answers import ItemAnswer, ListedItem
 from segue.serving.carried import CarriedStates
+from segue.serving.listing import Listing, Moved
 from segue.serving.session_rules import SessionRules
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class ServedModel:
         folder: where it was read from.
         model: the model.
         seconds: time of one answer, measured when it was loaded.
+        listing: rules and availability; None if there are none.
+        changed: the items with metadata as it is now; None if it is that of the model.
+        unavailable: ids of the items that are not available.
     """
 
     name: str
@@ -43,6 +47,9 @@ class ServedModel:
     folder: Path
     model: "Model"
     seconds: float = 0.0
+    listing: Listing | None = None
+    changed: pl.DataFrame | None = None
+    unavailable: frozenset[str] = frozenset()
 
     @cached_property
     def rules(self) -> SessionRules:
@@ -84,13 +91,16 @@ class ServedModel:
         """Raw id by item index, as text."""
         return list(map(str, self.model.vocabulary.raw_ids))
 
-    def listed(self, indices: Sequence[int], scores: Sequence[float], *, fallback: bool) -> list[ListedItem]:
+    def listed(
+        self, indices: Sequence[int], scores: Sequence[float], *, fallback: bool, moved: Moved | None = None
+    ) -> list[ListedItem]:
         """Return a ranking as the API lists it.
 
         Args:
             indices: item indices, best first.
             scores: their scores.
             fallback: whether they are ranked by popularity.
+            moved: what rules did to the ranking.
         """
         ids, names = self.ids, self.names
         cold = self.model.vocabulary.cold(indices, fallback=fallback)
@@ -102,14 +112,22 @@ class ServedModel:
             ways = {str(raw): way for raw, way in cold.items()}
             for item in listed:
                 item.cold = ways.get(item.item)
+        if moved is not None:
+            for item, rule, rank in zip(listed, moved.rules, moved.ranks, strict=True):
+                item.rule, item.rank_by_model = rule, rank
         return listed
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The items with their metadata, in index order."""
+        return self.model.vocabulary.table if self.changed is None else self.changed
 
     def describe(self, index: int) -> ItemAnswer:
         """Return an item with its metadata."""
-        vocabulary = self.model.vocabulary
-        row = vocabulary.table.row(index - 1, named=True)
-        metadata = {name: _plain(row[name]) for name in vocabulary.metadata}
-        return ItemAnswer(self.ids[index], self.names[index] if self.names else None, metadata)
+        row = self.table.row(index - 1, named=True)
+        metadata = {name: _plain(row[name]) for name in self.model.vocabulary.metadata}
+        item = self.ids[index]
+        return ItemAnswer(item, self.names[index] if self.names else None, metadata, item not in self.unavailable)
 
     @cached_property
     def texts(self) -> list[pl.Series]:
@@ -132,8 +150,7 @@ class ServedModel:
     @cached_property
     def columns(self) -> dict[str, pl.Series]:
         """Metadata as filters compare it: numbers as numbers, anything else as the text that the API shows."""
-        vocabulary = self.model.vocabulary
-        return {name: _comparable(vocabulary.table[name]) for name in vocabulary.metadata}
+        return {name: _comparable(self.table[name]) for name in self.model.vocabulary.metadata}
 
     def mask(self, wanted: Filter) -> Bool[np.ndarray, "M"]:
         """Return the items whose metadata has the wanted values.
@@ -161,7 +178,7 @@ class ServedModel:
                     known = ", ".join(columns) or "none"
                     raise ParameterError(f"the items have no column {name!r}; they have: {known}")
                 column = columns[name]
-                found = column.is_in(_values(values, column.dtype))
+                found = column.is_in(values_of(pl.Series(values, dtype=pl.String), column.dtype).implode())
                 allowed[1:] &= found.fill_null(value=False).to_numpy()
             return allowed
 
@@ -177,12 +194,11 @@ def _plain(value: Any) -> Any:
 def _comparable(column: pl.Series) -> pl.Series:
     if column.dtype.is_integer() or column.dtype.is_float() or column.dtype == pl.String:
         return column
-    return pl.Series([None if one is None else _as_text(one) for one in column.to_list()], dtype=pl.String)
+    return pl.Series([None if one is None else as_text(one) for one in column.to_list()], dtype=pl.String)
 
 
-def _values(texts: Sequence[str], kind: pl.DataType) -> pl.Series:
+def values_of(given: pl.Series, kind: pl.DataType) -> pl.Series:
     """Return the values of a type that texts stand for; null for a text that stands for none."""
-    given = pl.Series(texts, dtype=pl.String)
     values = given.cast(kind, strict=False)
     if kind.is_integer():  # 10.0 is 10, and 10.5 is no value.
         numbers = given.cast(pl.Float64, strict=False)
@@ -192,8 +208,9 @@ def _values(texts: Sequence[str], kind: pl.DataType) -> pl.Series:
 
 def _as_texts(values: Any) -> tuple[str, ...]:
     given = values if isinstance(values, list) else [values]
-    return tuple(sorted(_as_text(one) for one in given if one is not None))
+    return tuple(sorted(as_text(one) for one in given if one is not None))
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value as the text by which it is compared."""
     return str(value).lower() if isinstance(value, bool) else str(value)

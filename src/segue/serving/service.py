@@ -146,7 +146,7 @@ class Service:
             served.name,
             served.version,
             ranked.fallback,
-            served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None),
+            served.listed(ranked.indices, ranked.scores, fallback=ranked.fallback is not None, moved=ranked.moved),
             ignored,
             [],
             0.0,

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -20,11 +21,14 @@ import uvicorn
 from segue.errors import SegueError
 from segue.serving.access import Tokens
 from segue.serving.app import App
+from segue.serving.catalogue import Catalogue
 from segue.serving.journal import Journal
 from segue.serving.logs import report, start_logging
+from segue.serving.merchandise import Merchandise
 from segue.serving.messages import Refused
 from segue.serving.models import ModelSet
 from segue.serving.protocol import IDLE_SECONDS, Connection
+from segue.serving.rules_file import RulesFile
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
@@ -40,6 +44,9 @@ TOKENS = "SEGUE_TOKENS"
 
 _STOP_SECONDS = 8.0
 """Time to stop: what is left after the drain is for requests under way."""
+
+_WATCH_SECONDS = 1.0
+"""Time between two looks at the files of rules and catalogue."""
 
 _MAX_FILES = 65_536
 """Open files, and so connections, that a process asks for."""
@@ -95,11 +102,15 @@ class Worker:
         self.telemetry = Telemetry()
         self.app = App(settings, self.telemetry, tokens_of(settings))
         self.app.tracing = Tracing.of_environment()
-        self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
+        self.merchandise = Merchandise(
+            RulesFile(settings.rules), Catalogue(settings.state), lambda: int(time.time() * 1000)
+        )
+        pool = ThreadPoolExecutor(1, "segue-model")
+        self.models = ModelSet(settings.models, settings.default, pool, self.telemetry, self.merchandise)
         if settings.workers > 1:
             self.models.announce = lambda: os.kill(os.getppid(), signal.SIGHUP)  # The supervisor passes it on to all.
         self._exit_code = 0
-        self._asked = threading.Event()
+        self._asked, self._rules_asked = threading.Event(), threading.Event()
 
     async def run(self) -> int:
         """Serve until a signal comes; return the exit code."""
@@ -150,6 +161,7 @@ class Worker:
 
     async def _start(self) -> None:
         """Load the models and open the store; until then, requests are answered with 503."""
+        self.merchandise.load()
         for name in self.settings.models:
             try:
                 await asyncio.to_thread(self.models.load, name)
@@ -166,10 +178,13 @@ class Worker:
             "Sessions that wait for a model.",
             lambda: sum(ranker.waiting for ranker in self.models.rankers.values()),
         )
+        rules = "Whether the file of rules is wrong, so that older rules are in use: 1 if so."
+        self.telemetry.gauge("segue_rules_problem", rules, lambda: float(self.merchandise.rules.problem is not None))
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
         self.app.service = Service(self.models, store, self.telemetry)
         threading.Thread(target=self._reload_models, name="segue-reload", daemon=True).start()
+        threading.Thread(target=self._watch, name="segue-watch", daemon=True).start()
         logger.info("ready: %s", ", ".join(self.settings.models))
 
     def _reload_all(self) -> None:
@@ -179,6 +194,17 @@ class Worker:
         except SegueError as error:
             logger.error("the tokens were not loaded: %s", error)
         self._asked.set()
+        self._rules_asked.set()
+
+    def _watch(self) -> None:
+        """Apply rules and catalogue again when their files change; a signal does not wait for the next look."""
+        while True:
+            force = self._rules_asked.wait(_WATCH_SECONDS)
+            self._rules_asked.clear()
+            try:
+                self.models.refresh(force=force)
+            except Exception:
+                logger.exception("rules and catalogue were not applied")
 
     def _reload_models(self) -> None:
         """Load all models again whenever it is asked for; if that is during a load, once more after it."""

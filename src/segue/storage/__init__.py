@@ -212,21 +212,22 @@ def read_unchanged(folder: Path, read: Callable[[Path], T]) -> T:
         StorageError: the folder was replaced again and again.
     """
     for _ in range(_READ_ATTEMPTS):
-        before = _identity(folder)
+        before = identity(folder)
         try:
             content = read(folder)
         except SegueError:
-            if _identity(folder) == before:
+            if identity(folder) == before:
                 raise
         else:
-            if _identity(folder) == before:
+            if identity(folder) == before:
                 return content
     raise StorageError(f"{folder}: was replaced {_READ_ATTEMPTS} times while it was read; try again")
 
 
-def _identity(folder: Path) -> tuple[int, ...] | None:
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file or a folder is replaced, or a file written; None if there is none."""
     try:
-        found = os.stat(folder)  # noqa: PTH116 (one call)
+        found = os.stat(path)  # noqa: PTH116 (one call)
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns  # An inode may be used again.
