@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from segue.models.registry import BUILT_IN
 from segue.serving.access import Tokens
 from segue.serving.app import App
+from segue.serving.experiments import experiments_of
 from segue.serving.models import ModelSet
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
@@ -104,7 +105,7 @@ async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, 
     for name in models:
         await asyncio.to_thread(found.load, name)
     await store.open()
-    app.service = Service(found, store, telemetry, clock)
+    app.service = Service(found, store, telemetry, clock, experiments_of(chosen))
     return Client(app)
 
 

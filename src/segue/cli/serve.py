@@ -35,6 +35,10 @@ def serve(
         Path | None,
         typer.Option(help="File with lines of scopes and a token: read,write TOKEN.", envvar="SEGUE_TOKENS_FILE"),
     ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(help="YAML file that divides the traffic among models.", envvar="SEGUE_EXPERIMENT"),
+    ] = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(help="Origin whose pages may read recommendations; repeat for more.", envvar="SEGUE_CORS_ORIGIN"),
@@ -70,6 +74,7 @@ def serve(
     Examples:
     segue serve segue-demo
     segue serve runs/first --model gru4rec --port 9000
+    segue serve runs/first --experiment experiment.yaml
     segue serve production --host 0.0.0.0 --tokens tokens.txt
     segue serve production --store redis://127.0.0.1:6379 --workers 2
     """
@@ -77,6 +82,7 @@ def serve(
     import os
 
     from segue.serving.access import Tokens, is_loopback
+    from segue.serving.experiments import experiments_of
     from segue.serving.logs import start_logging
     from segue.serving.settings import ServeSettings
     from segue.serving.supervisor import Supervisor, bind
@@ -96,6 +102,7 @@ def serve(
             "port": port,
             "workers": workers,
             "tokens": None if tokens is None else tokens.absolute(),
+            "experiment": None if experiment is None else experiment.absolute(),
             "cors_origin": tuple(cors_origin or ()),
             "session_minutes": session_minutes,
             "retention_days": retention_days,
@@ -116,6 +123,7 @@ def serve(
         from segue.serving.stores.redis_journal import check_url
 
         check_url(store)
+    experiments_of(settings)
     known = (
         Tokens.read(tokens) if tokens is not None else Tokens.parse(os.environ.get("SEGUE_TOKENS", ""), "SEGUE_TOKENS")
     )

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from segue.serving.messages import Mistake, Problem, Value
 
@@ -15,6 +15,7 @@ class ListedItem(msgspec.Struct, omit_defaults=True):
     score: float
     name: str | None = None
     cold: str | None = None
+    arm: str | None = None
 
 
 class Ignored(msgspec.Struct):
@@ -46,6 +47,7 @@ class Recommendation(msgspec.Struct):
     ignored: list[Ignored]
     events: list[EventResult]
     took_ms: float
+    arm: str | UnsetType | None = UNSET
 
 
 class EventsAnswer(msgspec.Struct):

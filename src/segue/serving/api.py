@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from segue.serving import answers, messages
+from segue.serving import answers, experiment_api, messages
 from segue.serving.decoding import decode, decode_batch, decode_events
 from segue.serving.engine import Query
 from segue.serving.messages import Refused
@@ -245,5 +245,6 @@ OPERATIONS = (
         answer=answers.HealthAnswer,
         for_callers=False,
     ),
+    *experiment_api.OPERATIONS,
 )
 """All operations but those on the state of the app itself, which ``segue.serving.app`` adds."""

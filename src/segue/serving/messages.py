@@ -81,6 +81,8 @@ class RecommendRequest(Message, kw_only=True):
     exclude_seen: bool | None = None
     filter: Wanted | None = None
     consent: bool = True
+    user_id: Id | None = None
+    bot: bool = False
 
 
 class BatchRequest(Message, kw_only=True):

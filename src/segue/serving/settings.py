@@ -30,6 +30,8 @@ class ServeSettings(Section):
     """Processes that answer requests."""
     tokens: Path | None = None
     """File with tokens and their scopes."""
+    experiment: Path | None = None
+    """File that declares an experiment."""
     cors_origin: tuple[Origin, ...] = ()
     """Origins of pages whose scripts may read recommendations: scheme, host and port, such as https://shop.example."""
     session_minutes: float | None = Field(None, gt=0)

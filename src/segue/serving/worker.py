@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ import uvicorn
 from segue.errors import SegueError
 from segue.serving.access import Tokens
 from segue.serving.app import App
+from segue.serving.experiments import Experiments, experiments_of
 from segue.serving.journal import Journal
 from segue.serving.logs import report, start_logging
 from segue.serving.messages import Refused
@@ -40,6 +42,9 @@ TOKENS = "SEGUE_TOKENS"
 
 _STOP_SECONDS = 8.0
 """Time to stop: what is left after the drain is for requests under way."""
+
+_WATCH_SECONDS = 1.0
+"""Time between two looks at the files that are read again when they change."""
 
 _MAX_FILES = 65_536
 """Open files, and so connections, that a process asks for."""
@@ -95,6 +100,7 @@ class Worker:
         self.telemetry = Telemetry()
         self.app = App(settings, self.telemetry, tokens_of(settings))
         self.app.tracing = Tracing.of_environment()
+        self.experiments = experiments_of(settings)
         self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
         if settings.workers > 1:
             self.models.announce = lambda: os.kill(os.getppid(), signal.SIGHUP)  # The supervisor passes it on to all.
@@ -168,8 +174,10 @@ class Worker:
         )
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
-        self.app.service = Service(self.models, store, self.telemetry)
+        self.app.service = Service(self.models, store, self.telemetry, experiments=self.experiments)
         threading.Thread(target=self._reload_models, name="segue-reload", daemon=True).start()
+        if self.experiments is not None:
+            threading.Thread(target=self._watch, args=(self.experiments,), name="segue-watch", daemon=True).start()
         logger.info("ready: %s", ", ".join(self.settings.models))
 
     def _reload_all(self) -> None:
@@ -179,6 +187,12 @@ class Worker:
         except SegueError as error:
             logger.error("the tokens were not loaded: %s", error)
         self._asked.set()
+
+    def _watch(self, experiments: Experiments) -> None:
+        """Read the file of the experiment again when it changes; what is wrong is logged, and the old one stays."""
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            experiments.reload()
 
     def _reload_models(self) -> None:
         """Load all models again whenever it is asked for; if that is during a load, once more after it."""
