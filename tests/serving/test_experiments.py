@@ -2,13 +2,16 @@
 
 import json
 import os
+import random
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from command_line import segue
 from live import NOW, Client, memory_store, pointers, run, serving
 from processes import Process
 
@@ -233,6 +236,51 @@ class TestSeen:
             "exposures": {"stays"},
             "seen": {"stays"},
         }
+
+
+class TestReport:
+    def test_exposures_and_clicks_join_completely(self, served: Callable[..., Any], tmp_path: Path) -> None:
+        """What the report counts is what the visitors saw and did, and what was deleted is not counted any more."""
+        lists, hits, bought = Counter[str](), Counter[str](), Counter[str]()
+        rng = random.Random(0)
+
+        async def story(client: Client) -> None:
+            for number in range(60):
+                session = f"s{number}"
+                for step in range(rng.randrange(1, 4)):
+                    ask = {"session_id": session, "append": [{"item": "104", "time": NOW - 10 + step}], "k": 5}
+                    answer = await client.post("/v1/recommend", ask)
+                    lists[answer["arm"]] += 1
+                    if rng.random() < 0.4:
+                        hits[answer["arm"]] += 1
+                        item = rng.choice(answer["items"])["item"]
+                        click = {"session_id": session, "item": item, "recommendation_id": answer["recommendation_id"]}
+                        await client.post("/v1/events", {"events": [click, click]})
+                if number % 3 == 0:
+                    order = {"session_id": session, "item": "104", "type": "purchase", "time": NOW + 1}
+                    await client.post("/v1/events", {"events": [order]})
+                    bought[answer["arm"]] += 1
+            await client.post("/v1/recommend", {"session_id": "s1", "model": "popular"})
+            assert (await client("DELETE", "/v1/sessions/deleted")).status == 204
+
+        served(story)
+        folder = tmp_path / "journal"
+        shown = segue("experiment", str(folder), "--json")
+        assert shown.code == 0, shown.err
+        found = json.loads(shown.out)
+        assert found["counts"]["events_naming_a_list"] == found["counts"]["clicks"] == 2 * hits.total()
+        assert found["counts"]["of_a_known_list"] == 2 * hits.total()
+        for arm in found["arms"]:
+            name = arm["name"]
+            assert arm["lists"] == lists[name]
+            assert arm["units"] == sum(split().arm_of(f"s{number}") == name for number in range(60))
+            assert arm["hit rate"]["value"] == pytest.approx(hits[name] / lists[name])
+            assert arm["conversion rate"]["value"] == pytest.approx(bought[name] / arm["units"])
+        assert found["left_out"] == ["1 lists of requests that named a model (forced)"]
+        Journal(folder).delete_sessions([f"s{number}" for number in range(30)])
+        left = json.loads(segue("experiment", str(folder), "--json").out)
+        assert sum(arm["units"] for arm in left["arms"]) == 30
+        assert left["warnings"] == found["warnings"] == []
 
 
 class TestFile:

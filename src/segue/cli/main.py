@@ -38,6 +38,7 @@ COMMANDS = {
     "evaluate": "Evaluate a model under its own protocol, on the test part of a log or on all of it.",
     "recommend": "Recommend the next items for a session.",
     "serve": "Serve recommendations for live sessions over HTTP.",
+    "experiment": "Report hit and conversion rates of the arms of an experiment on live traffic.",
     "sessions": "Forget a session of a service, or all that are older than some days.",
     "import-events": "Send events in JSON Lines from a file or a pipe to a running service.",
     "add-items": "Add new items to a model, scored like training items with the same metadata.",
