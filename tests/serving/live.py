@@ -13,6 +13,7 @@ from segue.models.registry import BUILT_IN
 from segue.serving.access import Tokens
 from segue.serving.app import App
 from segue.serving.catalogue import Catalogue
+from segue.serving.experiments import experiments_of
 from segue.serving.merchandise import Merchandise
 from segue.serving.models import ModelSet
 from segue.serving.rules_file import RulesFile
@@ -109,7 +110,7 @@ async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, 
     for name in models:
         await asyncio.to_thread(found.load, name)
     await store.open()
-    app.service = Service(found, store, telemetry, clock)
+    app.service = Service(found, store, telemetry, clock, experiments_of(chosen))
     return Client(app)
 
 

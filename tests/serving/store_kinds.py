@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from redis_server import RedisServer
 
-from segue.serving.journal import Exposure, Journal
+from segue.serving.journal import SCHEMAS, Exposure, Journal, Seen
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, digest
 from segue.serving.stores import Lifetimes, SessionStore
@@ -36,6 +36,10 @@ def event(time: int, item: str = "a", event_id: str | None = None, **more: Any) 
 
 def exposure(session: str | None, name: str = "r1") -> Exposure:
     return Exposure(name, session, 1_764_000_000_000, "v-sknn", "1", None, ["a", "b"], [2.0, 1.0])
+
+
+def seen(session: str | None, name: str = "r1") -> Seen:
+    return Seen(name, session, 1_764_000_000_000, ["a"], None)
 
 
 def make_store(
@@ -68,6 +72,6 @@ def journal_rows(folder: Path, kind: str = "events") -> list[dict[str, Any]]:
 def traces(folder: Path, text: str) -> list[str]:
     """Return the files that contain a text, also within Parquet."""
     found = [str(file) for file in folder.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]
-    for kind in ("events", "exposures"):
+    for kind in SCHEMAS:
         found += [f"{kind}: {row}" for row in journal_rows(folder, kind) if text in str(row)]
     return found

@@ -6,7 +6,7 @@ import time
 import pytest
 from command_line import segue
 from redis_server import redis_server
-from store_kinds import event, exposure, journal_rows, make_store, traces
+from store_kinds import event, exposure, journal_rows, make_store, seen, traces
 
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import DAY, Lifetimes, SteadyClock
@@ -63,6 +63,7 @@ def test_a_forgotten_session_leaves_no_trace(told, forget, kind, tmp_path) -> No
         await store.append("visitor-9", [event(NOW)])
         await store.append("other", [event(NOW)])
         store.expose(exposure("visitor-9"))
+        store.expose(seen("visitor-9"))
 
     told(story)
     outcome = forget("visitor-9")

@@ -10,7 +10,7 @@ from command_line import segue
 from store_kinds import Clock, event, exposure, journal_rows, make_store
 
 from segue.errors import ArtifactError
-from segue.serving.journal import Journal, event_row, exposure_row
+from segue.serving.journal import Journal, event_row, shown_row
 
 DAY_MS = 86_400_000
 
@@ -23,7 +23,7 @@ def test_a_row_has_all_of_an_event_and_an_exposure(tmp_path) -> None:
     journal = Journal(tmp_path)
     full = event(1_764_000_000_123, "a", "e1", type="cart", recommendation_id="r", context={"b": 1, "a": None})
     journal.write("events", 1, 1, [event_row("s", full)])
-    journal.write("exposures", 2, 2, [exposure_row(exposure(None))])
+    journal.write("exposures", 2, 2, [shown_row(exposure(None))[2]])
     (row,) = journal_rows(tmp_path)
     assert row == {
         "session": "s",
@@ -53,7 +53,7 @@ def test_sessions_and_old_rows_are_removed_from_all_files(tmp_path) -> None:
     journal = Journal(tmp_path)
     journal.write("events", 1, 3, rows("a", "b", "c"))
     journal.write("events", 4, 4, rows("b"))
-    journal.write("exposures", 5, 6, [exposure_row(exposure("b")), exposure_row(exposure(None))])
+    journal.write("exposures", 5, 6, [shown_row(exposure("b"))[2], shown_row(exposure(None))[2]])
     assert journal.delete_sessions(["b", "nobody"]) == 3
     assert [row["session"] for row in journal_rows(tmp_path)] == ["a", "c"]
     assert [row["session"] for row in journal_rows(tmp_path, "exposures")] == [None]

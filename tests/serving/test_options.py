@@ -52,7 +52,7 @@ def test_every_option_is_a_variable(artifact: Callable[..., Path], settings: Any
     for name, option in OPTIONS.items():
         assert option.envvar == names.get(name, f"SEGUE_{name.upper()}")
         assert option.help
-    assert set(VALUES) | {"folders", "tokens", "rules", "state"} == set(OPTIONS)
+    assert set(VALUES) | {"folders", "tokens", "rules", "state", "experiment"} == set(OPTIONS)
     tokens = tmp_path / "tokens.txt"
     tokens.write_text("read 0123456789abcdef", encoding="utf-8")
     rules = tmp_path / "rules.yaml"
@@ -70,6 +70,22 @@ def test_every_option_is_a_variable(artifact: Callable[..., Path], settings: Any
         journal_seconds=5, journal=False, max_in_flight=9, deadline=0.5, drain=2, access_log=True,
     )  # fmt: skip
     assert ServeSettings.model_validate_json(found.model_dump_json()) == found
+
+
+def test_the_file_of_an_experiment(artifact: Callable[..., Path], settings: Any, tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    arms = "{a: {model: popularity}, b: {model: markov}}"
+    file.write_text(f"experiment: {{name: test, arms: {arms}}}", encoding="utf-8")
+    words = [str(artifact(name)) for name in ("popularity", "markov")]
+    state = ["--state", str(tmp_path / "state"), "--port", "0"]
+    assert settings(*words, *state, SEGUE_EXPERIMENT=str(file)).experiment == file
+    for more, message in (
+        (["--no-journal", words[1]], "--experiment: needs the journal, which segue experiment reads"),
+        ([], "line 1: experiment.arms.b.model: must be a model in service (popularity), got 'markov'"),
+    ):
+        outcome = CliRunner().invoke(app, ["serve", words[0], *more, *state, "--experiment", str(file)])
+        assert isinstance(outcome.exception, ParameterError)
+        assert message in str(outcome.exception)
 
 
 def test_the_command_line_is_stronger(artifact: Callable[..., Path], settings: Any, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from redis_server import redis_server
-from store_kinds import KINDS, Clock, event, exposure, journal_rows, make_store, traces
+from store_kinds import KINDS, Clock, event, exposure, journal_rows, make_store, seen, traces
 
 from segue.errors import ParameterError
 from segue.serving.sessions import Session
@@ -100,12 +100,15 @@ def test_a_deleted_session_leaves_no_trace_and_stays_away(make, tmp_path, clock,
             await store.append("other", [event(part)])
             store.expose(exposure("secret-visitor", f"r{part}"))
             store.expose(exposure(None, f"n{part}"))
+            assert store.expose(seen("secret-visitor", f"r{part}"))
+            assert store.expose(seen("other", f"s{part}"))
             await asyncio.sleep(0.15)  # The journal is written in between.
         await store.append("secret-visitor", [event(9, "a")])
         await store.delete("secret-visitor")
         assert list(await store.read("secret-visitor")) == []
         assert await store.append("secret-visitor", [event(99)]) == (["deleted"], ())
         store.expose(exposure("secret-visitor", "late"))
+        assert store.expose(seen("secret-visitor", "late")) == (kind == "redis")  # The server drops it.
         assert traces(tmp_path / "state", "secret-visitor") == []
 
     run(make, story, seconds=0.05)
@@ -115,6 +118,7 @@ def test_a_deleted_session_leaves_no_trace_and_stays_away(make, tmp_path, clock,
             assert b"secret-visitor" not in b"".join(client.dump(key) + key for key in client.scan_iter())
     assert [row["session"] for row in journal_rows(tmp_path / "state")] == ["other"] * 3
     assert len(journal_rows(tmp_path / "state", "exposures")) == 3
+    assert [row["session"] for row in journal_rows(tmp_path / "state", "seen")] == ["other"] * 3
 
     async def later(store):
         statuses, _ = await store.append("secret-visitor", [event(99)])

@@ -39,6 +39,7 @@ COMMANDS = {
     "recommend": "Recommend the next items for a session.",
     "why": "Explain recommended items: by the events of the session, similar sessions, rules and attention.",
     "serve": "Serve recommendations for live sessions over HTTP.",
+    "experiment": "Report hit and conversion rates of the arms of an experiment on live traffic.",
     "sessions": "Forget a session of a service, or all that are older than some days.",
     "import-events": "Send events in JSON Lines from a file or a pipe to a running service.",
     "add-items": "Add new items to a model, scored like training items with the same metadata.",

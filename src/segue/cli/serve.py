@@ -36,6 +36,10 @@ def serve(
         typer.Option(help="File with lines of scopes and a token: read,write TOKEN.", envvar="SEGUE_TOKENS_FILE"),
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="YAML file with rules for lists.", envvar="SEGUE_RULES")] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(help="YAML file that divides the traffic among models.", envvar="SEGUE_EXPERIMENT"),
+    ] = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(help="Origin whose pages may read recommendations; repeat for more.", envvar="SEGUE_CORS_ORIGIN"),
@@ -71,6 +75,7 @@ def serve(
     Examples:
     segue serve segue-demo
     segue serve runs/first --model gru4rec --port 9000
+    segue serve runs/first --experiment experiment.yaml
     segue serve production --host 0.0.0.0 --tokens tokens.txt
     segue serve production --rules rules.yaml
     segue serve production --store redis://127.0.0.1:6379 --workers 2
@@ -79,6 +84,7 @@ def serve(
     import os
 
     from segue.serving.access import Tokens, is_loopback
+    from segue.serving.experiments import experiments_of
     from segue.serving.logs import start_logging
     from segue.serving.rules import Rules
     from segue.serving.settings import ServeSettings
@@ -100,6 +106,7 @@ def serve(
             "workers": workers,
             "tokens": None if tokens is None else tokens.absolute(),
             "rules": None if rules is None else rules.absolute(),
+            "experiment": None if experiment is None else experiment.absolute(),
             "cors_origin": tuple(cors_origin or ()),
             "session_minutes": session_minutes,
             "retention_days": retention_days,
@@ -120,6 +127,7 @@ def serve(
         from segue.serving.stores.redis_journal import check_url
 
         check_url(store)
+    experiments_of(settings)
     known = (
         Tokens.read(tokens) if tokens is not None else Tokens.parse(os.environ.get("SEGUE_TOKENS", ""), "SEGUE_TOKENS")
     )

@@ -18,6 +18,7 @@ class ListedItem(msgspec.Struct, omit_defaults=True):
     cold: str | None = None
     rule: str | None = None
     rank_by_model: int | None = None
+    arm: str | None = None
 
 
 class Ignored(msgspec.Struct):
@@ -50,6 +51,7 @@ class Recommendation(msgspec.Struct):
     events: list[EventResult]
     took_ms: float
     explanation: Why | UnsetType = UNSET
+    arm: str | UnsetType | None = UNSET
 
 
 class EventsAnswer(msgspec.Struct):

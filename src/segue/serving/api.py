@@ -2,7 +2,7 @@
 
 import asyncio
 
-from segue.serving import answers, messages
+from segue.serving import answers, experiment_api, messages
 from segue.serving.catalogue_api import ITEM_OPERATIONS
 from segue.serving.decoding import decode, decode_batch, decode_events
 from segue.serving.messages import Refused
@@ -171,5 +171,6 @@ OPERATIONS = (
         answer=answers.HealthAnswer,
         for_callers=False,
     ),
+    *experiment_api.OPERATIONS,
 )
 """All operations but those on the state of the app itself, which ``segue.serving.app`` adds."""

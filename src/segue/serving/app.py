@@ -221,8 +221,12 @@ class App:
         """Return what works, and needs someone to look at it."""
         if self.service is None:
             return []
-        warning = self.service.store.warning
-        return [*self.service.models.refusals(), *([] if warning is None else [f"the session store: {warning}"])]
+        found = self.service.models.refusals()
+        if (warning := self.service.store.warning) is not None:
+            found.append(f"the session store: {warning}")
+        if self.service.experiments is not None and (problem := self.service.experiments.problem) is not None:
+            found.append(f"the experiment before goes on: {problem}")
+        return found
 
     async def _ready(self, call: Call) -> Reply:
         problems = self.problems()

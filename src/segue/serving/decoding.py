@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
+from segue.serving.experiment_messages import ExposuresRequest, SeenExposure
 from segue.serving.messages import (
     MAX_DEPTH,
     MAX_MISTAKES,
@@ -56,6 +57,11 @@ def decode(body: bytes, kind: type[M]) -> M:
 def decode_events(body: bytes) -> tuple[EventsRequest, Wrong]:
     """Read events; see ``_decode_each``."""
     return _decode_each(body, EventsRequest, "events", SessionEvent)
+
+
+def decode_exposures(body: bytes) -> tuple[ExposuresRequest, Wrong]:
+    """Read what was seen; see ``_decode_each``."""
+    return _decode_each(body, ExposuresRequest, "exposures", SeenExposure)
 
 
 def decode_batch(body: bytes) -> tuple[BatchRequest, Wrong]:

@@ -1,7 +1,8 @@
-"""The journal of a service: accepted events and exposures, as Parquet files that ``segue data`` and ``segue run`` read.
+"""The journal of a service: accepted events, which ``segue data`` and ``segue run`` read, and exposures: Parquet files.
 
 DIR/events/2026-11-28-0000000000000000001-0000000000000005000.parquet
 DIR/exposures/2026-11-28-0000000000000000001-0000000000000005000.parquet
+DIR/seen/2026-11-28-0000000000000000001-0000000000000005000.parquet
 
 A name has the day on which the file was written and the numbers of its first and last row, so the order of the names is
 that in which the events arrived.
@@ -42,8 +43,23 @@ _EXPOSURES = {
     "fallback": pl.String,
     "items": pl.List(pl.String),
     "scores": pl.List(pl.Float64),
+    "experiment": pl.String,
+    "plan": pl.String,
+    "arm": pl.String,
+    "unit": pl.String,
+    "user": pl.String,
+    "forced": pl.Boolean,
+    "bot": pl.Boolean,
+    "arms": pl.List(pl.String),
 }
-SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES}
+_SEEN = {
+    "recommendation_id": pl.String,
+    "session": pl.String,
+    "time": _TIME,
+    "items": pl.List(pl.String),
+    "positions": pl.List(pl.Int64),
+}
+SCHEMAS: dict[str, dict[str, Any]] = {"events": _EVENTS, "exposures": _EXPOSURES, "seen": _SEEN}
 Row = tuple[str, str | None, bytes]
 """Kind, session and content of a row. Thousands of them may wait: bytes are no work for the garbage collector."""
 
@@ -65,6 +81,14 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
         fallback: why the model did not rank the items; None if it did.
         items: raw item ids.
         scores: their scores.
+        experiment: name of the experiment; None if there was none.
+        plan: its arms, see ``segue.online.arms.Split.plan``.
+        arm: arm that answered; None for a request that took no part, and where two arms were interleaved.
+        unit: session, or hash of the user, that the arm was drawn for.
+        user: keyed hash of the user, if the request named one.
+        forced: whether the request named a model, and so took no part.
+        bot: whether the request said that no person sees the answer.
+        arms: arm that each item comes from, where two arms were interleaved.
     """
 
     recommendation_id: str
@@ -75,6 +99,32 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fallback: str | None
     items: list[str]
     scores: list[float]
+    experiment: str | None = None
+    plan: str | None = None
+    arm: str | None = None
+    unit: str | None = None
+    user: str | None = None
+    forced: bool = False
+    bot: bool = False
+    arms: list[str] | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a visitor has seen of a recommendation, as the site says.
+
+    Attributes:
+        recommendation_id: id of the answer.
+        session: session it was for; None if the request carried its items.
+        time: milliseconds since 1970, UTC.
+        items: raw ids of the items; None if their positions are given.
+        positions: positions of the items in the list, from 1 on; None if their ids are given.
+    """
+
+    recommendation_id: str
+    session: str | None
+    time: int
+    items: list[str] | None
+    positions: list[int] | None
 
 
 def event_row(session_id: str, event: Event) -> bytes:
@@ -83,9 +133,9 @@ def event_row(session_id: str, event: Event) -> bytes:
     return encode((session_id, event.item, event.time, event.type, event.event_id, event.recommendation_id, context))
 
 
-def exposure_row(exposure: Exposure) -> bytes:
-    """Return the content of the row of an exposure."""
-    return encode(exposure)
+def shown_row(shown: Exposure | Seen) -> Row:
+    """Return the row of what was recommended or seen."""
+    return "exposures" if isinstance(shown, Exposure) else "seen", shown.session, encode(shown)
 
 
 class Journal:
@@ -105,7 +155,7 @@ class Journal:
         """Write the rows with the numbers from ``first`` to ``last``.
 
         Args:
-            kind: ``events`` or ``exposures``.
+            kind: ``events``, ``exposures`` or ``seen``.
             first: number of the first row.
             last: number of the last one.
             rows: the contents of those of them that were not deleted.

@@ -82,6 +82,8 @@ class RecommendRequest(Message, kw_only=True):
     filter: Wanted | None = None
     explain: bool = False
     consent: bool = True
+    user_id: Id | None = None
+    bot: bool = False
 
 
 class BatchRequest(Message, kw_only=True):

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import UNSET
 
-from segue.errors import ArtifactError, ParameterError
+from segue.errors import ArtifactError
 from segue.serving.answers import EventResult, EventsAnswer, Ignored, Recommendation, SessionAnswer, StoredEvent
-from segue.serving.engine import Query, Ranked
+from segue.serving.engine import Ranked
+from segue.serving.experiments import Experiments, Part
 from segue.serving.explaining import Explainer
 from segue.serving.fields import id_of, ids_of, problems_of, time_of
 from segue.serving.journal import Exposure
 from segue.serving.messages import EventsRequest, Mistake, NewEvent, RecommendRequest, Refused, invalid, rfc3339
 from segue.serving.models import ModelSet
+from segue.serving.queries import mask_of, query_of
 from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Event, Status, digest
 from segue.serving.stores import SessionStore
@@ -31,13 +33,24 @@ class Service:
         store: the sessions.
         telemetry: what is counted.
         clock: seconds since 1970.
+        experiments: the experiment that divides the traffic; None gives all of it to the default model.
     """
 
     def __init__(
-        self, models: ModelSet, store: SessionStore, telemetry: Telemetry, clock: Callable[[], float] = time.time
+        self,
+        models: ModelSet,
+        store: SessionStore,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.time,
+        experiments: Experiments | None = None,
     ) -> None:
         self.models, self.store, self.telemetry, self._clock = models, store, telemetry, clock
+        self.experiments = experiments
         self._explainer = Explainer()
+
+    def now(self) -> int:
+        """Return the time in milliseconds since 1970."""
+        return int(self._clock() * 1000)
 
     async def recommend(self, request: RecommendRequest, *, may_write: bool) -> Recommendation:
         """Add the events of a request to its session, and rank items for it.
@@ -47,9 +60,9 @@ class Service:
             StoreUnavailableError: the store does not work.
         """
         start = time.perf_counter()
-        now = int(self._clock() * 1000)
-        ranker = self.models.ranker(request.model)
-        served = ranker.served
+        now = self.now()
+        part = None if self.experiments is None else self.experiments.part_of(request, self.store.pseudonym)
+        rankers = [self.models.ranker(request.model)] if part is None else part.rankers(self.models, request.model)
         problems = problems_of(request)
         session_id = None if request.session_id is None else id_of(request.session_id, "/session_id", problems)
         if request.append and not may_write:
@@ -57,12 +70,9 @@ class Service:
         appended = [self._arrival(one, f"/append/{row}", now, problems) for row, one in enumerate(request.append)]
         arrivals = [event for event, _ in appended]
         exclude = ids_of(request.exclude, "/exclude", problems)
-        allowed = None
-        if request.filter is not None:
-            try:
-                allowed = served.mask(request.filter)
-            except ParameterError as error:
-                problems.append(Mistake("/filter", str(error)))
+        if request.user_id is not None:
+            id_of(request.user_id, "/user_id", problems)
+        masks = [mask_of(one.served, request, problems) for one in rankers]
         given = None if request.items is None else self._given(request, problems)
         if problems:
             raise invalid(problems)
@@ -70,29 +80,28 @@ class Service:
         events: Sequence[Event] = arrivals if given is None else given
         if request.consent and session_id is not None:
             statuses, events = await self._session(session_id, arrivals)
-        read = served.rules.read(events)
-        timed = given is None or request.times is not None
-        query = Query(
-            [event.item for event in read],
-            request.k,
-            [event.time // 1000 for event in read] if timed else None,
-            [event.context for event in read] if served.model.context_columns else None,
-            exclude,
-            served.excludes_seen if request.exclude_seen is None else request.exclude_seen,
-            allowed,
-            now // 1000,
-            session_id if request.consent else None,
-        )
-        try:
-            ranked = await ranker.rank(query)
-            explanation = await self._explainer.explain(served, query, ranked) if request.explain else UNSET
-        except ArtifactError as error:
-            raise Refused(500, "damaged-model", str(error)) from error
-        answer = self._answer(served, ranked, session_id if request.consent else None)
-        answer.events, answer.explanation = _results(appended, statuses), explanation
-        self.telemetry.ranked(served.name, ranked.fallback, len(ranked.unknown))
+        known = session_id if request.consent else None
+        found: list[tuple[Recommendation, Ranked]] = []
+        for ranker, allowed in zip(rankers, masks, strict=True):
+            served = ranker.served
+            query = query_of(served, request, events, exclude, allowed, now, known)
+            try:
+                ranked = await ranker.rank(query)
+                explained = request.explain and len(rankers) == 1
+                explanation = await self._explainer.explain(served, query, ranked) if explained else UNSET
+            except ArtifactError as error:
+                raise Refused(500, "damaged-model", str(error)) from error
+            self.telemetry.ranked(served.name, ranked.fallback, len(ranked.unknown))
+            found.append((self._answer(served, ranked, known), ranked))
+            found[0][0].explanation = explanation
+        answer, ranked = found[0]
+        answer.events = _results(appended, statuses)
+        if self.experiments is not None:
+            answer.arm = None if part is None else part.arm
+        if part is not None and len(found) > 1:
+            answer.items = part.merge(answer.items, found[1][0].items, request.k, answer.recommendation_id)
         if request.consent:
-            self._expose(answer, ranked, session_id, now)
+            self._expose(answer, ranked, session_id, now, part)
         answer.took_ms = round(1000 * (time.perf_counter() - start), 3)
         return answer
 
@@ -123,19 +132,20 @@ class Service:
             for row, item in enumerate(items)
         ]
 
-    def _expose(self, answer: Recommendation, ranked: Ranked, session_id: str | None, now: int) -> None:
-        self.store.expose(
-            Exposure(
-                answer.recommendation_id,
-                session_id,
-                now,
-                answer.model,
-                answer.version,
-                ranked.fallback,
-                [one.item for one in answer.items],
-                ranked.scores,
-            )
+    def _expose(
+        self, answer: Recommendation, ranked: Ranked, session_id: str | None, now: int, part: Part | None
+    ) -> None:
+        exposure = Exposure(
+            answer.recommendation_id,
+            session_id,
+            now,
+            answer.model,
+            answer.version,
+            ranked.fallback,
+            [one.item for one in answer.items],
+            ranked.scores,
         )
+        self.store.expose(exposure if part is None else part.noted(exposure, answer.items))
 
     def _answer(self, served: ServedModel, ranked: Ranked, session_id: str | None) -> Recommendation:
         ignored = [Ignored(item, "unknown") for item in dict.fromkeys(ranked.unknown)]
@@ -162,7 +172,7 @@ class Service:
         Raises:
             StoreUnavailableError: nothing can be accepted now, or it cannot be committed.
         """
-        now = int(self._clock() * 1000)
+        now = self.now()
         count = len(request.events) + len(wrong)
         results = {row: EventResult("refused", None, mistakes[0].detail, mistakes) for row, mistakes in wrong.items()}
         by_session: dict[str, list[tuple[int, Event, bool]]] = {}

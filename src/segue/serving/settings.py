@@ -32,6 +32,8 @@ class ServeSettings(Section):
     """File with tokens and their scopes."""
     rules: Path | None = None
     """File with rules."""
+    experiment: Path | None = None
+    """File that declares an experiment."""
     cors_origin: tuple[Origin, ...] = ()
     """Origins of pages whose scripts may read recommendations: scheme, host and port, such as https://shop.example."""
     session_minutes: float | None = Field(None, gt=0)

@@ -22,6 +22,7 @@ from segue.errors import SegueError
 from segue.serving.access import Tokens
 from segue.serving.app import App
 from segue.serving.catalogue import Catalogue
+from segue.serving.experiments import experiments_of
 from segue.serving.journal import Journal
 from segue.serving.logs import report, start_logging
 from segue.serving.merchandise import Merchandise
@@ -46,7 +47,7 @@ _STOP_SECONDS = 8.0
 """Time to stop: what is left after the drain is for requests under way."""
 
 _WATCH_SECONDS = 1.0
-"""Time between two looks at the files of rules and catalogue."""
+"""Time between two looks at the files that are read again when they change."""
 
 _MAX_FILES = 65_536
 """Open files, and so connections, that a process asks for."""
@@ -102,6 +103,7 @@ class Worker:
         self.telemetry = Telemetry()
         self.app = App(settings, self.telemetry, tokens_of(settings))
         self.app.tracing = Tracing.of_environment()
+        self.experiments = experiments_of(settings)
         self.merchandise = Merchandise(
             RulesFile(settings.rules), Catalogue(settings.state), lambda: int(time.time() * 1000)
         )
@@ -182,7 +184,7 @@ class Worker:
         self.telemetry.gauge("segue_rules_problem", rules, lambda: float(self.merchandise.rules.problem is not None))
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
-        self.app.service = Service(self.models, store, self.telemetry)
+        self.app.service = Service(self.models, store, self.telemetry, experiments=self.experiments)
         threading.Thread(target=self._reload_models, name="segue-reload", daemon=True).start()
         threading.Thread(target=self._watch, name="segue-watch", daemon=True).start()
         logger.info("ready: %s", ", ".join(self.settings.models))
@@ -197,14 +199,16 @@ class Worker:
         self._rules_asked.set()
 
     def _watch(self) -> None:
-        """Apply rules and catalogue again when their files change; a signal does not wait for the next look."""
+        """Read rules, catalogue and experiment again when their files change; a signal does not wait for it."""
         while True:
             force = self._rules_asked.wait(_WATCH_SECONDS)
             self._rules_asked.clear()
             try:
                 self.models.refresh(force=force)
+                if self.experiments is not None:
+                    self.experiments.reload()
             except Exception:
-                logger.exception("rules and catalogue were not applied")
+                logger.exception("rules, catalogue and experiment were not read again")
 
     def _reload_models(self) -> None:
         """Load all models again whenever it is asked for; if that is during a load, once more after it."""

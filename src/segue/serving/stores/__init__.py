@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from segue.serving.journal import Exposure
+from segue.serving.journal import Exposure, Seen
+from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Status
 
 DAY = 86_400.0
@@ -62,6 +63,8 @@ class SessionStore(ABC):
     sees all events accepted before.
     """  # noqa: D205
 
+    _hashed: KeyedHash
+
     @abstractmethod
     async def open(self) -> None:
         """Make the store ready; called once, in the event loop that uses it.
@@ -102,8 +105,12 @@ class SessionStore(ABC):
         """
 
     @abstractmethod
-    def expose(self, exposure: Exposure) -> None:
-        """Note what was recommended to a session."""
+    def expose(self, shown: Exposure | Seen) -> bool:
+        """Note what was recommended to a session or seen in it; return whether it is going to be stored."""
+
+    def pseudonym(self, user_id: str) -> str:
+        """Return a keyed hash of the id of a user, which the journal keeps in its place."""
+        return self._hashed(f"user\0{user_id}").hex()
 
     @abstractmethod
     async def committed(self) -> None:

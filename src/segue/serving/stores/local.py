@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from segue.errors import SegueError
-from segue.serving.journal import SCHEMAS, Exposure, Journal, Row, encode, event_row, exposure_row
+from segue.serving.journal import SCHEMAS, Exposure, Journal, Row, Seen, encode, event_row, shown_row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Session, Status
 from segue.serving.stores import Lifetimes, SessionStore, StoreUnavailableError
@@ -109,12 +109,14 @@ class LocalStore(SessionStore):
         self._rows = [row for row in self._rows if row[1] != session_id]
         await self._remove(session_id, tombstone, until)
 
-    def expose(self, exposure: Exposure) -> None:
+    def expose(self, shown: Exposure | Seen) -> bool:
         """Note what was recommended; see ``SessionStore.expose``. It is not noted while too much waits for the disk."""
         if self._journal is None or len(self._rows) >= MAX_HELD or self.problem is not None:
-            return
-        if exposure.session is None or not self._is_deleted(exposure.session):
-            self._rows.append(("exposures", exposure.session, exposure_row(exposure)))
+            return False
+        if shown.session is not None and self._is_deleted(shown.session):
+            return False
+        self._rows.append(shown_row(shown))
+        return True
 
     def _is_deleted(self, session_id: str) -> bool:
         if not self._tombstones:

@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError
 
 from segue.errors import ParameterError, SegueError, StorageError
 from segue.serving import sessions
-from segue.serving.journal import Exposure, Journal, exposure_row
+from segue.serving.journal import Exposure, Journal, Seen, shown_row
 from segue.serving.secrets import KeyedHash
 from segue.serving.sessions import Event, Status
 from segue.serving.stores import Lifetimes, SessionStore, StoreUnavailableError
@@ -90,7 +90,7 @@ class RedisStore(SessionStore):
         )
         self._append, self._delete, self._expose = map(self._client.register_script, (APPEND, DELETE, EXPOSE))
         self._memory = _milliseconds(lifetimes.session + lifetimes.event_ids)
-        self._exposures: list[Exposure] = []
+        self._exposures: list[Exposure | Seen] = []
         self._thread = ThreadPoolExecutor(1, "segue-journal")
         work = ((self._watch, 0.0), (self._send_in_time, _EXPOSE_SECONDS), (self._write, journal_seconds))
         self._loops = [Loop(one, seconds) for one, seconds in work]
@@ -153,10 +153,12 @@ class RedisStore(SessionStore):
         except SegueError as error:
             raise StoreUnavailableError(str(error)) from error
 
-    def expose(self, exposure: Exposure) -> None:
+    def expose(self, shown: Exposure | Seen) -> bool:
         """Note what was recommended; see ``SessionStore.expose``. It is not noted while too much waits."""
-        if self._journaled and len(self._exposures) < _MAX_EXPOSURES:
-            self._exposures.append(exposure)
+        noted = self._journaled and len(self._exposures) < _MAX_EXPOSURES
+        if noted:
+            self._exposures.append(shown)
+        return noted
 
     async def committed(self) -> None:
         """Return at once: what was accepted is on the server."""
@@ -274,11 +276,11 @@ class RedisStore(SessionStore):
         async with self._sending:
             while self._exposures and self._problem is None:
                 some, self._exposures = self._exposures[:_CHUNK], self._exposures[_CHUNK:]
-                keys, arguments = [stream("exposures")], list[Any]()
-                for exposure in some:
-                    of = self._keys(exposure.session or "")
-                    keys += (of.rows, of.tombstone)
-                    arguments += (exposure.session or "", exposure_row(exposure), self._memory)
+                keys, arguments = list[str](), list[Any]()
+                for kind, session, content in map(shown_row, some):
+                    of = self._keys(session or "")
+                    keys += (stream(kind), of.rows, of.tombstone)
+                    arguments += (kind, session or "", content, self._memory)
                 await self._ask(self._expose(keys, arguments))
 
     async def _write(self) -> None:

@@ -244,7 +244,7 @@ def _busy(journal: Journal) -> StorageError:
 
 def _row(kind: str, session: bytes, content: bytes) -> Row:
     session_id = session.decode() or None
-    if kind == "exposures":
+    if kind != "events":
         return kind, session_id, content
     return kind, session_id, event_row(session_id or "", _decode_event(content))
 

@@ -121,17 +121,17 @@ return sessions
 since then, and returns their number. Ids stay for their lifetime: events that are sent again are recognised."""
 
 EXPOSE = """
-for place = 1, #ARGV, 3 do
-  local session, content, memory = unpack(ARGV, place, place + 2)
-  local at = 2 + 2 * (place - 1) / 3
-  local rows, tombstone = KEYS[at], KEYS[at + 1]
+for place = 1, #ARGV, 4 do
+  local kind, session, content, memory = unpack(ARGV, place, place + 3)
+  local stream, rows, tombstone = unpack(KEYS, 1 + 3 * (place - 1) / 4, 3 + 3 * (place - 1) / 4)
   if redis.call('EXISTS', tombstone) == 0 then
-    local number = redis.call('XADD', KEYS[1], '*', session, content)
+    local number = redis.call('XADD', stream, '*', session, content)
     if session ~= '' then
-      redis.call('RPUSH', rows, 'exposures:' .. number)
+      redis.call('RPUSH', rows, kind .. ':' .. number)
       redis.call('PEXPIRE', rows, memory)
     end
   end
 end
 """
-"""Stream, then rows and tombstone of the session of each exposure; its id, or nothing, content, lifetime of rows."""
+"""Stream, and rows and tombstone of the session, of each exposure; its kind, session or nothing, content, lifetime of
+rows."""
