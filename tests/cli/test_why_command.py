@@ -84,7 +84,7 @@ REFUSED = {
     "wrong suffix": ((*SESSION, "--out", "a.pdf"), "out: must end in .png, .svg or .html, got 'a.pdf'"),
     "unknown item": (
         (*SESSION, "--of", "Running shoe"),
-        "items: must hold ids or names of known items, got 'Running shoe'",
+        "--of: must hold ids or names of known items, got 'Running shoe'",
     ),
     "too many": ((*SESSION, "-k", "9999"), "k: must be between 1 and the"),
     "nothing to draw": (("--items", "never", "--out", "a.png"), "out: needs a session with an event that the model"),

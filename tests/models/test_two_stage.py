@@ -21,10 +21,11 @@ from segue.models.item_knn import ItemKNN
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.registry import load
+from segue.models.reranking import listwise_loss
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
+from segue.progress import Progress
 from segue.training.objectives import ListwiseLoss
-from segue.training.runtime import Runtime
 
 SMALL_SASREC: dict = {
     "embedding_size": 16,
@@ -152,7 +153,7 @@ def test_an_interrupted_training_goes_on(epoch: int, tmp_path: Path) -> None:
 def test_the_ranker_learns_from_lists_of_candidates() -> None:
     task = blocks()
     pair = TwoStage(retriever="item-knn", candidates=5, ranker_parameters=SMALL_SASREC).fit(task.train)
-    auxiliary = pair._listwise_loss("listnet", task.train, Runtime("cpu"))
+    auxiliary = listwise_loss(pair.retriever, task.train, "listnet", pair.config.candidates, Progress())
     events, starts = task.train.targets()
     prefixes = task.train.prefixes(starts, events)
     candidates = pair._candidates(prefixes)

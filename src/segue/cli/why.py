@@ -53,6 +53,7 @@ def why(
     segue why runs/shop-1/sasrec --items 17,204,31 --out why.png
     segue why runs/shop-1/markov --item "Pan, 24 cm" --of "Glass lid" --json
     """
+    from segue.models.requests import known_items
     from segue.models.why.picture import checked_output, write_why
     from segue.models.why.words import names_of
     from segue.storage import check_file
@@ -62,10 +63,12 @@ def why(
         check_file(checked_output(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
+    wanted = parse_listed(of, vocabulary)
+    known_items(vocabulary, wanted, "--of")
     found = segue.why(
         model,
         session,
-        parse_listed(of, vocabulary),
+        wanted,
         k=k,
         exclude_seen=exclude_seen,
         context=parse_context(context or []),
