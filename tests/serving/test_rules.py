@@ -406,5 +406,5 @@ def test_a_wrong_file_ends_the_start(artifact: Callable[..., Path], tmp_path: Pa
     file = tmp_path / "rules.yaml"
     file.write_text("rules: [{name: a, blok: true}]", encoding="utf-8")
     found = segue("serve", str(artifact("popularity")), "--state", str(tmp_path / "s"), "--rules", str(file))
-    assert found.exit_code == 2
-    assert "did you mean 'block'" in found.output
+    assert found.code == 2
+    assert "did you mean 'block'" in " ".join(found.err.split())
