@@ -135,7 +135,7 @@ def runnable(page: Path) -> list[list[str]]:
     real = (*REAL_LOGS, "runs/ml-100k/", "runs/yc/", "segue-state/")
     found = []
     for program, *words in commands(page):
-        served = words[:1] in (["serve"], ["sessions"], ["import-events"])  # Run by tests/serving.
+        served = words[:1] in (["serve"], ["sessions"], ["import-events"], ["experiment"])  # Run by tests/serving.
         if program == "segue" and not served and words not in found and not any(one.startswith(real) for one in words):
             found.append(words)
     return found

@@ -36,7 +36,7 @@ class Visits:
             "plan": None if one is None else one.plan,
             "arm": arm,
             "unit": session if one is not None else None,
-            "model": f"model-{arm}",
+            "model": "default" if one is None or arm is None else one.experiment.arms[arm].model,
         } | changes
         model = given.pop("model")
         items = [f"i{place}" for place in range(5)]

@@ -94,8 +94,8 @@ def _show(found: "Analysis") -> None:
         echo(f"! {line}")
     echo()
     if not found.is_broken:
-        parts = [report.arm_cells(found), report.difference_cells(found.totals, named=False)]
-        parts += [report.difference_cells(found.slices, named=True)] if found.slices else []
+        parts = [report.arm_cells(found), report.difference_cells(found.totals)]
+        parts += [report.difference_cells(found.slices, first="slice")] if found.slices else []
         for head, rows in parts:
             first, *others = head
             table = plain_table(Column(first, no_wrap=True), *(Column(one, justify="right") for one in others))

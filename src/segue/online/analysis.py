@@ -268,6 +268,8 @@ def _slices(
     for by, values_of in divided.items():
         within = units.join(values_of, on="unit")
         sizes = within.group_by("value").len().sort("len", "value", descending=[True, False])
+        if sizes.height < 2:
+            continue
         for value in sorted(sizes["value"].head(_MAX_SLICES).to_list()):
             some = within.filter(pl.col("value") == value)
             for metric, found in table.measure(some):

@@ -137,14 +137,15 @@ def arm_cells(found: Analysis) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def difference_cells(rows: list[Row], *, named: bool) -> tuple[list[str], list[list[str]]]:
+def difference_cells(rows: list[Row], *, first: str = "") -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of a table of differences.
 
     Args:
         rows: the differences.
-        named: whether they are of slices.
+        first: head of a column with their days or slices; empty for those in total.
     """
-    head = [*["slice"] * named, "metric", "arm", "units", "difference", "95% interval", "at any time"]
+    named, always = bool(first), first != "slice"  # The tests of many slices do not hold all together.
+    head = [*[first] * named, "metric", "arm", "units", "difference", "95% interval", *["at any time"] * always]
     cells = [
         [
             *[f"{row.slice} {row.value}"] * named,
@@ -153,7 +154,7 @@ def difference_cells(rows: list[Row], *, named: bool) -> tuple[list[str], list[l
             f"{row.units:,}",
             _points(row.difference.value),
             _between(row.difference.interval),
-            _between(row.difference.sequence),
+            *[_between(row.difference.sequence)] * always,
         ]
         for row in rows
     ]
@@ -189,9 +190,13 @@ def as_markdown(found: Analysis) -> str:
     lines += markdown.section("Warnings", map(markdown.escaped, warnings(found)))
     if not found.is_broken:
         lines += markdown.section("Arms", markdown.table(*arm_cells(found)))
-        for title, rows in (("Differences", found.totals), ("Day by day", found.days), ("Slices", found.slices)):
+        for title, first, rows in (
+            ("Differences", "", found.totals),
+            ("Day by day", "day", found.days),
+            ("Slices", "slice", found.slices),
+        ):
             if rows:
-                lines += markdown.section(title, markdown.table(*difference_cells(rows, named=rows != found.totals)))
+                lines += markdown.section(title, markdown.table(*difference_cells(rows, first=first)))
         lines += [ABOUT, ""]
     lines += markdown.section("Left out", map(markdown.escaped, left_out(found)))
     return "\n".join(lines) + "\n"
