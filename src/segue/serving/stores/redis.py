@@ -155,8 +155,7 @@ class RedisStore(SessionStore):
 
     def expose(self, shown: Exposure | Seen) -> bool:
         """Note what was recommended; see ``SessionStore.expose``. It is not noted while too much waits."""
-        noted = self._journaled and len(self._exposures) < _MAX_EXPOSURES
-        if noted:
+        if noted := self._journaled and len(self._exposures) < _MAX_EXPOSURES:
             self._exposures.append(shown)
         return noted
 
