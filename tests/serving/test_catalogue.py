@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from processes import Process
 
 import segue
 from segue.serving.catalogue import FILE
+from segue.serving.listing import Listing
 from segue.serving.models import ModelSet
 
 ASK = {"items": ["104"], "k": 30}
@@ -321,3 +323,24 @@ def test_as_users_start_it(models: dict[str, Path], tmp_path: Path, rules: Calla
         rules("- {name: gone, block: true, items: ['106']}\n")
         process.wait_until(lambda: process.get("/health/ready")[0] == 200)
         assert not {"106", "110"} & set(listed())
+
+
+def test_rules_that_make_a_model_slow_take_it_off_the_event_loop(
+    models: dict[str, Path], tmp_path: Path, rules: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(self: Listing, *given: Any) -> Any:
+        time.sleep(0.002)
+        return ranked(self, *given)
+
+    async def work(client: Client) -> None:
+        assert client.app.service is not None
+        name = "markov"
+        assert client.app.service.models.ranker(name).served.inline
+        rules("- {name: a, boost: 2, items: [101]}")
+        assert not refresh(client, force=True).ranker(name).served.inline
+        rules("[]")
+        assert refresh(client, force=True).ranker(name).served.inline
+
+    ranked = Listing.rank
+    monkeypatch.setattr(Listing, "rank", slow)
+    with_service({"markov": models["markov"]}, tmp_path, work, rules=rules("[]"))

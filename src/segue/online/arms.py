@@ -28,6 +28,9 @@ from segue.validation import build
 KEY = "experiment"
 """The section of a file that declares an experiment."""
 
+BESIDE = ("rules",)
+"""Sections that the file may have for others."""
+
 _MAX_ARMS = 20
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_NO_CONTROLS)]
@@ -139,10 +142,11 @@ def read_experiment(file: Path, models: Sequence[str]) -> Experiment:
         raise ParameterError(f"--experiment: {file} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise ParameterError(f"{file}: {error}") from error
-    if not isinstance(tree, Mapping) or set(tree) != {KEY}:
+    if not isinstance(tree, Mapping) or KEY not in tree or set(tree) - {KEY, *BESIDE}:
         found = ", ".join(map(str, tree)) if isinstance(tree, Mapping) else short(tree)
         raise ParameterError(
-            f"{file}: must have one section, {KEY}, with name and arms, got {found}; write '{KEY}:' above them"
+            f"{file}: must have the section {KEY}, with name and arms, and beside it rules at most, got {found}; "
+            f"write '{KEY}:' above them"
         )
     try:
         return experiment_of(tree[KEY], models)

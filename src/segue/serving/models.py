@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 _WARM_UP = 50
 """Sessions that a model answers before it serves."""
 
+_RULES_WARM_UP = 7
+"""Sessions that it answers again before new rules apply."""
+
 
 def load_model(name: str, folder: Path) -> ServedModel:
     """Load a model, check it, and let it answer 50 sessions, which compiles and allocates what it needs.
@@ -49,12 +52,12 @@ def _checked(served: ServedModel, queries: list[Query]) -> None:
             raise answer
 
 
-def _warm_up(served: ServedModel) -> float:
+def _warm_up(served: ServedModel, rounds: int = _WARM_UP) -> float:
     """Return the median time of an answer."""
     numbers = np.random.default_rng(0)
     ids = served.ids[1:]
     times = []
-    for round_ in range(_WARM_UP):
+    for round_ in range(rounds):
         length = int(numbers.integers(1, 20))
         session = [ids[place] for place in numbers.integers(0, len(ids), length)]
         for k in {20, min(500, len(ids))} if round_ < 3 else {20}:
@@ -136,7 +139,13 @@ class ModelSet:
     def _switch(self, models: Mapping[str, ServedModel]) -> None:
         for name, served in models.items():
             if served is not self._rankers[name].served:
-                self._rankers[name] = Ranker(served, self._pool, self._telemetry)
+                self._rankers[name] = self._ranker(served)
+
+    def _ranker(self, served: ServedModel) -> Ranker:
+        """Return what calls a model; with rules, it is timed anew, because the event loop calls only fast ones."""
+        if served.listing is not None:
+            served.seconds = _warm_up(served, _RULES_WARM_UP)
+        return Ranker(served, self._pool, self._telemetry)
 
     def ranker(self, name: str | None) -> Ranker:
         """Return a model.
@@ -175,7 +184,7 @@ class ModelSet:
             self.problems.pop(name, None)
             with self._switching:
                 self._bases[name] = served
-                self._rankers[name] = Ranker(self.merchandise.apply(served), self._pool, self._telemetry)
+                self._rankers[name] = self._ranker(self.merchandise.apply(served))
         except (SegueError, OSError, MemoryError) as error:
             self.problems[name] = str(error) or "not enough memory"
             logger.error("%s was not loaded: %s", name, self.problems[name])

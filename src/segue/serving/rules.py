@@ -25,6 +25,9 @@ MAX_ITEMS = 10_000
 MAX_POSITION = 500
 SHOWN_MISTAKES = 20
 
+SECTIONS = ("rules", "experiment")
+"""Sections of the file; ``segue.serving.experiments`` reads the second one, which may be in a file of its own."""
+
 Kind = Literal["pin", "boost", "bury", "block", "availability", "diversity", "freshness"]
 KINDS: tuple[Kind, ...] = ("pin", "boost", "bury", "block", "availability", "diversity", "freshness")
 
@@ -195,7 +198,7 @@ class Rules:
         if not isinstance(given.get("rules"), list):  # An empty file may be one that is just being written.
             remedy = "write 'rules: []' for none"
             raise ParameterError(f"{place}: must have a list under the name 'rules', got {short(content)}; {remedy}")
-        problems = [str(UnknownNameError(f"name in {place}", name, ["rules"])) for name in given if name != "rules"]
+        problems = [str(UnknownNameError(f"name in {place}", name, SECTIONS)) for name in given if name not in SECTIONS]
         listed = given["rules"]
         if len(listed) > MAX_RULES:
             raise ParameterError(
