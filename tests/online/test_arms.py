@@ -116,6 +116,8 @@ def test_a_file(tmp_path: Path) -> None:
     found = read_experiment(file, MODELS)
     assert (found.name, found.unit, found.interleave) == ("homepage", "session", False)
     assert Split(found).shares == {"control": 0.5, "gru": 0.5}
+    file.write_text(GOOD + "\nrules: []\n", encoding="utf-8")
+    assert read_experiment(file, MODELS) == found
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_a_file(tmp_path: Path) -> None:
         (
             "experiment:",
             "experimnt:",
-            "must have one section, experiment, with name and arms, got experimnt",
+            "must have the section experiment, with name and arms, and beside it rules at most, got experimnt",
         ),
         (
             "name: homepage",

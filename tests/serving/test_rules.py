@@ -396,6 +396,10 @@ def test_all_mistakes_together(tmp_path: Path) -> None:
         Rules.parse({"rules": many}, "rules.yaml")
 
 
+def test_an_experiment_may_be_in_the_same_file() -> None:
+    assert Rules.parse({"rules": [], "experiment": {"name": "a"}}, "live.yaml").rules == ()
+
+
 def test_the_documented_file_is_right() -> None:
     text = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
     found = Rules.parse(strict_yaml.loads(text.split("```yaml\n")[1].split("```")[0]), "docs/rules.md")
