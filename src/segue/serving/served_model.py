@@ -107,7 +107,7 @@ class ServedModel:
     def describe(self, index: int) -> ItemAnswer:
         """Return an item with its metadata."""
         vocabulary = self.model.vocabulary
-        row = vocabulary.table.row(index - 1, named=True)
+        row = vocabulary.without_vectors().table.row(index - 1, named=True)
         metadata = {name: _plain(row[name]) for name in vocabulary.metadata}
         return ItemAnswer(self.ids[index], self.names[index] if self.names else None, metadata)
 
