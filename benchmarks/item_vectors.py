@@ -114,6 +114,12 @@ def report(label: str, model: Model, parts: Parts) -> None:
         cells += [
             f"{mean:.3f} ({low:.3f}-{high:.3f})" for mean, (low, high) in zip(values.mean(0), bounds, strict=True)
         ]
+    only = np.arange(model.vocabulary.n_trained + 1, len(model.vocabulary) + 1)
+    some = data.test[cold]
+    listed, _ = model.top_k(some.prefixes, 10, allowed=only.tolist(), exclude=some.prefixes)
+    hits = (listed == some.targets[:, None]).any(axis=1).astype(np.float64)
+    ((low, high),) = intervals(hits[:, None], some.groups)
+    cells.append(f"{hits.mean():.3f} ({low:.3f}-{high:.3f})")
     print(f"| {label} | {' | '.join(cells)} |", flush=True)
 
 
@@ -156,7 +162,8 @@ def main() -> None:
     if given.out is not None:
         vectors.write_parquet(given.out)
     parts = split(segue.read("ml-100k", item_vectors=vectors), given.seed)
-    print("| model; cold items by | warm hit@20 | warm mrr@20 | cold hit@20 | cold mrr@20 |\n|---|---|---|---|---|")
+    print("| model; cold items by | warm hit@20 | warm mrr@20 | cold hit@20 | cold mrr@20 | hit@10 among cold |")
+    print("|---|---|---|---|---|---|", flush=True)
     compare(parts, vectors, items, given.epochs, given.seed)
 
 

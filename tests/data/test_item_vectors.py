@@ -156,15 +156,15 @@ def test_the_linear_map_is_a_ridge_regression() -> None:
     rng = np.random.default_rng(3)
     vectors, new = rng.normal(2, 1, (60, 5)).astype(np.float32), rng.normal(size=(7, 5)).astype(np.float32)
     learnt = (vectors @ rng.normal(size=(5, 3)) + rng.normal(size=(60, 3)) + 4).astype(np.float32)
-    found = LinearMap(vectors)
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-    penalty = found._penalty(
-        found._axes.T @ centred.T @ (learnt - learnt.mean(axis=0)),
-        float(((learnt - learnt.mean(axis=0, dtype=np.float64)) ** 2).sum()),
-    )
-    expected = Ridge(penalty).fit(vectors.astype(np.float64), learnt).predict(new)
-    np.testing.assert_allclose(found.predict(learnt, new), expected, rtol=1e-5)
-    np.testing.assert_allclose(found.predict(learnt[:, 0], new), LinearMap(vectors).predict(learnt[:, :1], new)[:, 0])
+    weights = rng.integers(1, 50, 60)
+    found = LinearMap(vectors, weights)
+    shares = weights / weights.mean()
+    mean, center = np.average(learnt, axis=0, weights=weights), np.average(vectors, axis=0, weights=weights)
+    shared = found._axes.T @ (shares[:, None] * (vectors - center)).T @ (learnt - mean)
+    penalty = found._penalty(shared, float((shares[:, None] * (learnt - mean) ** 2).sum()))
+    expected = Ridge(penalty).fit(vectors.astype(np.float64), learnt, sample_weight=shares).predict(new)
+    np.testing.assert_allclose(found.predict(learnt, new), expected, rtol=1e-4)
+    np.testing.assert_allclose(found.predict(learnt[:, 0], new), found.predict(learnt[:, :1], new)[:, 0])
 
 
 def test_the_penalty_is_the_best_by_generalised_cross_validation() -> None:
@@ -180,12 +180,16 @@ def test_the_penalty_is_the_best_by_generalised_cross_validation() -> None:
 
     tried = values.mean() * 10.0 ** np.arange(-4, 4.5, 0.5)
     best = tried[np.argmin([score(one) for one in tried])]
-    assert LinearMap(vectors)._penalty(axes.T @ x.T @ y, float((y**2).sum())) == pytest.approx(best)
+    assert LinearMap(vectors, np.ones(30))._penalty(axes.T @ x.T @ y, float((y**2).sum())) == pytest.approx(best)
 
 
 def test_few_or_equal_vectors_give_the_mean() -> None:
     learnt = np.array([[1.0, 5.0], [3.0, 7.0]], dtype=np.float32)
-    one = LinearMap(np.ones((1, 3), dtype=np.float32)).predict(learnt[:1], np.zeros((2, 3), dtype=np.float32))
+    one = LinearMap(np.ones((1, 3), dtype=np.float32), np.array([4])).predict(
+        learnt[:1], np.zeros((2, 3), dtype=np.float32)
+    )
     assert one.tolist() == [[1, 5], [1, 5]]
-    equal = LinearMap(np.ones((2, 3), dtype=np.float32)).predict(learnt, np.zeros((1, 3), dtype=np.float32))
+    equal = LinearMap(np.ones((2, 3), dtype=np.float32), np.array([1, 1])).predict(
+        learnt, np.zeros((1, 3), dtype=np.float32)
+    )
     np.testing.assert_allclose(equal, [[2, 6]])

@@ -100,7 +100,10 @@ class ColdItems:
 
     @cached_property
     def _map(self) -> LinearMap | None:
-        return None if self.vectors is None else LinearMap(self.vectors.rows[self.vectors.trained])
+        if self.vectors is None:
+            return None
+        trained = self.vectors.trained
+        return LinearMap(self.vectors.rows[trained], np.maximum(self.vocabulary.support[trained], 1))
 
 
 def _with_vectors(vocabulary: Vocabulary, vectors: pl.DataFrame) -> pl.DataFrame:

@@ -71,7 +71,7 @@ class ContentVectors:
         """
         rows = self.standardised()
         trained = rows[self.trained]
-        _, axes = np.linalg.eigh(_products(trained, trained))
+        _, axes = np.linalg.eigh(sum(part.T @ part for part in _parts(trained)))
         axes = axes[:, ::-1][:, : min(size, *trained.shape)]
         axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
         return rows @ axes.astype(np.float32)
@@ -107,20 +107,23 @@ def common_catalogue(one: Vocabulary, other: Vocabulary) -> Vocabulary:
 
 
 class LinearMap:
-    """A linear map from the vectors of items to what was learnt of them, by ridge regression.
+    """A linear map from the vectors of items to what was learnt of them, by weighted ridge regression.
 
     The penalty is the one with the least generalised cross-validation (Golub, Heath and Wahba 1979). To map the
     attributes of new items to factors is due to Gantner et al. 2010 (Learning attribute-to-feature mappings for
-    cold-start recommendations, ICDM).
+    cold-start recommendations, ICDM). We weight items by their training events: what was learnt of rare ones is mostly
+    noise.
 
     Args:
         vectors: vectors of the training items.
+        weights: their weights, above 0.
     """
 
-    def __init__(self, vectors: Float32[np.ndarray, "n D"]) -> None:
+    def __init__(self, vectors: Float32[np.ndarray, "n D"], weights: Shaped[np.ndarray, "n"]) -> None:
         self._vectors = vectors
-        self._center = vectors.mean(axis=0, dtype=np.float64)
-        values, self._axes = np.linalg.eigh(_products(vectors, vectors, self._center))
+        self._weights = (weights / weights.mean())[:, None]
+        self._center = self._mean(vectors)
+        values, self._axes = np.linalg.eigh(self._covariance(vectors, self._center))
         self._values = np.maximum(values, 0.0)
 
     def predict(
@@ -133,12 +136,28 @@ class LinearMap:
             vectors: vectors of new items.
         """
         flat = learnt.reshape(len(learnt), -1)
-        mean = flat.mean(axis=0, dtype=np.float64)
-        shared = self._axes.T @ _products(self._vectors, flat, self._center, mean)
-        total = sum(float(((part - mean) ** 2).sum()) for part in _parts(flat))
-        weights = shared / (self._values + self._penalty(shared, total))[:, None]
-        predicted: np.ndarray = mean + (vectors - self._center) @ (self._axes @ weights)
+        mean = self._mean(flat)
+        shared = self._axes.T @ self._covariance(flat, mean)
+        pairs = zip(_parts(flat), _parts(self._weights), strict=True)
+        total = sum(float((weight * (part - mean) ** 2).sum()) for part, weight in pairs)
+        slopes = shared / (self._values + self._penalty(shared, total))[:, None]
+        predicted: np.ndarray = mean + (vectors - self._center) @ (self._axes @ slopes)
         return predicted.reshape(len(vectors), *learnt.shape[1:])
+
+    def _mean(self, rows: Shaped[np.ndarray, "n W"]) -> Float64[np.ndarray, "W"]:
+        pairs = zip(_parts(rows), _parts(self._weights), strict=True)
+        mean: np.ndarray = sum((weight * part).sum(axis=0) for part, weight in pairs) / len(rows)
+        return mean
+
+    def _covariance(
+        self, rows: Shaped[np.ndarray, "n W"], mean: Float64[np.ndarray, "W"]
+    ) -> Float64[np.ndarray, "D W"]:
+        """Return the weighted products of the vectors and other rows, both less their means."""
+        triples = zip(_parts(self._vectors), _parts(rows), _parts(self._weights), strict=True)
+        products: np.ndarray = np.zeros((self._vectors.shape[1], rows.shape[1]))
+        for one, other, weight in triples:
+            products += (weight * (one - self._center)).T @ (other - mean)
+        return products
 
     def _penalty(self, shared: Float64[np.ndarray, "D W"], total: float) -> float:
         """Return the best penalty, given the products with the principal axes and the sum of squares to explain."""
@@ -148,18 +167,6 @@ class LinearMap:
         residual = total - (power * (self._values + 2 * penalties) / shrunk**2).sum(axis=1)
         freedom = np.maximum(n - 1 - (self._values / shrunk).sum(axis=1), 0.5)
         return float(penalties[(np.maximum(residual, 0.0) / freedom**2).argmin(), 0])
-
-
-def _products(
-    left: Float32[np.ndarray, "n D"],
-    right: Shaped[np.ndarray, "n W"],
-    left_mean: Float64[np.ndarray, "D"] | float = 0.0,
-    right_mean: Float64[np.ndarray, "W"] | None = None,
-) -> Float64[np.ndarray, "D W"]:
-    """Return ``left.T @ right`` in float64, both less their means, some rows at a time."""
-    other = left_mean if right_mean is None else right_mean
-    parts = zip(_parts(left), _parts(right), strict=True)
-    return sum((a - left_mean).T @ (b - other) for a, b in parts)  # type: ignore[return-value]
 
 
 def _parts(rows: Shaped[np.ndarray, "n W"]) -> Iterator[Float64[np.ndarray, "_ W"]]:
