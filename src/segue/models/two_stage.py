@@ -108,8 +108,7 @@ class TwoStage(Model):
         Raises:
             ParameterError: one is not a fitted model, their catalogues differ, or a parameter breaks its rule.
         """
-        stages = {"retriever": retriever, "ranker": ranker}
-        for stage, model in stages.items():
+        for stage, model in (stages := {"retriever": retriever, "ranker": ranker}).items():
             if not isinstance(model, Model):
                 raise no_model(model, stage)
             require_scorer(model, stage)
@@ -294,8 +293,7 @@ class TwoStage(Model):
             stage, _, rest = name.partition("/")
             own.setdefault(stage, {})[rest] = array
         if foreign := own.keys() - _STAGES:
-            name = f"{self.name}.{min(foreign)}"
-            raise ParameterError(f"{name}: is unknown; the arrays are those of retriever and ranker")
+            raise ParameterError(f"{self.name}.{min(foreign)}: is unknown; it must begin with retriever or ranker")
         for stage, model in self._stages():
             model.restore(own[stage], vocabulary)
         self.vocabulary = vocabulary
