@@ -85,3 +85,37 @@ def test_the_context_of_a_session_can_be_told(data, tmp_path: Path) -> None:
     assert same == each
     wrong = segue("recommend", model, "--items", "0,1", "--context", "a")
     assert (wrong.code, "--context: must be NAME=VALUE,VALUE,..., got 'a'" in wrong.err) == (2, True)
+
+
+def test_items_are_added_by_their_vectors(data, tmp_path: Path) -> None:
+    model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
+    vectors = tmp_path / "vectors.parquet"
+    pl.DataFrame({"item": range(8), "vector": [[float(item // 3), 1.0] for item in range(8)]}).write_parquet(vectors)
+    assert segue("add-items", model, vectors).err == (
+        "error: --by or --item-vectors: give one of them, or both: what new items are scored by\n"
+    )
+    outcome = segue("add-items", model, vectors, "--item-vectors", vectors)
+    assert "2 items added: 2 scored like similar items,\n0 without" in outcome.out
+
+
+def test_a_run_records_its_vectors_and_resumes_with_no_others(tmp_path: Path) -> None:
+    log, vectors, out = tmp_path / "log.csv", tmp_path / "vectors.parquet", tmp_path / "out"
+    items = [number * 7 % 12 for number in range(360)]
+    pl.DataFrame({"session": [number // 6 for number in range(360)], "item": items}).write_csv(log)
+    table = pl.DataFrame({"item": range(12), "vector": [[float(item), float(item % 3)] for item in range(12)]})
+    table.write_parquet(vectors)
+    settings = ("sasrec.item_vectors=features", "sasrec.embedding_size=4", "sasrec.training.epochs=1")
+    command = ["run", log, "--model", "sasrec", "--no-baselines", "--out", out]
+    command += [part for one in settings for part in ("--set", one)]
+    assert "'features' needs vectors of the items" in segue(*command).err
+    assert segue(*command, "--item-vectors", vectors).code == 0
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    manifest = json.loads((out / "sasrec" / "manifest.json").read_text(encoding="utf-8"))
+    facts = manifest["about"]["item_vectors"]
+    assert facts == results["data"]["item_vectors"]
+    assert (facts["size"], facts["items"], facts["without"], len(facts["sha256"])) == (2, 12, 0, 64)
+    assert results["item_vectors"] == str(vectors)
+    table.with_columns(pl.col("vector").list.eval(pl.element() + 1)).write_parquet(vectors)
+    assert (
+        f"was started with item_vectors {facts['sha256']}" in segue(*command, "--item-vectors", vectors, "--resume").err
+    )

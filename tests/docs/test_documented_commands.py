@@ -184,6 +184,9 @@ def write_files(folder: Path, sessions: int = 2000) -> None:
     users.write_csv(folder / "ratings" / "ratings.inter", separator="\t")
     config = {"model": "SASRec", "data_path": ".", "dataset": "ratings", "epochs": 1}
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    ids = pl.read_csv(folder / "items.csv").to_series()
+    vectors = [[float(number % 7), float(number % 3)] for number in range(len(ids))]
+    pl.DataFrame({"item": ids, "vector": vectors}).write_parquet(folder / "vectors.parquet")
 
 
 def run(words: list[str]) -> tuple[int, str]:
@@ -212,7 +215,7 @@ def test_commands_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monke
         assert code == 0, (words, said)
 
 
-@pytest.mark.parametrize("name", ["docs/get-started.md", "docs/index.md", "README.md"])
+@pytest.mark.parametrize("name", ["docs/get-started.md", "docs/index.md", "docs/item-vectors.md", "README.md"])
 def test_python_blocks_run_in_the_order_of_the_page(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_files(tmp_path)

@@ -16,17 +16,22 @@ def add_items(
     artifact: options.ModelFolder,
     items: Annotated[Path, typer.Argument(help="Table of items with their ids and metadata.")],
     by: Annotated[
-        str, typer.Option(help="Metadata columns to compare, separated by commas, the most general one first.")
-    ],
+        str | None, typer.Option(help="Metadata columns to compare, separated by commas, the most general one first.")
+    ] = None,
+    item_vectors: Annotated[
+        Path | None,
+        typer.Option(help="Vectors of the new items; of the training items, too, if the model was trained without."),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option(help="Folder to write the model to; default: replace the given model.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another model at --to.")] = False,
 ) -> None:
-    """Add new items to a model, scored like training items with the same metadata.
+    """Add new items to a model, scored by their vectors or like training items with the same metadata.
 
     Examples:
     segue add-items runs/shop-1/gru4rec catalogue.csv --by category
+    segue add-items runs/shop-1/sasrec vectors.parquet --item-vectors vectors.parquet
     segue add-items runs/shop-1/als new.parquet --by category,brand --to als-2
     """
     from functools import partial
@@ -38,6 +43,8 @@ def add_items(
     from segue.storage.claims import claimed
 
     options.model_folder(artifact)
+    if by is None and item_vectors is None:
+        raise ParameterError("--by or --item-vectors: give one of them, or both: what new items are scored by")
     to = to or artifact
     same = ARTIFACT.is_at(to) and to.samefile(artifact)
     check = partial(ARTIFACT.check_target, to, "--to", overwrite=overwrite or same)
@@ -45,7 +52,7 @@ def add_items(
         model = segue.load(artifact)
         before = len(model.vocabulary)
         table = read_items(items)
-        grown = model.add_items(table, by=_columns(by, model, artifact))
+        grown = model.add_items(table, by=_columns(by, model, artifact), vectors=item_vectors)
         added = np.arange(before, len(grown.vocabulary)) + 1
         if not len(added):
             why = f"{artifact} already knows all items of {items}" if len(table) else f"{items} contains no items"
@@ -58,8 +65,8 @@ def add_items(
     echo(f"{ways['fallback']:,} without similar items and ranked last. Wrote {path}.")
 
 
-def _columns(by: str, model: "segue.Model", artifact: Path) -> list[str]:
-    names = [name.strip() for name in by.split(",")]
+def _columns(by: str | None, model: "segue.Model", artifact: Path) -> list[str]:
+    names = [] if by is None else [name.strip() for name in by.split(",")]
     known = model.vocabulary.metadata
     for name in names:
         if name not in known:

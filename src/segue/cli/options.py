@@ -55,6 +55,10 @@ Unit = Annotated[
     typer.Option("--unit", help="What one session is, detected by default: session (a visit) or user (a history)."),
 ]
 Items = Annotated[str | None, typer.Option("--items", help="Table of items with their ids and metadata.")]
+ItemVectors = Annotated[
+    str | None,
+    typer.Option("--item-vectors", help="Parquet file of items with a vector each, from a text or image model."),
+]
 Protocol = Annotated[
     str | None,
     typer.Option(
@@ -98,6 +102,7 @@ _LOG_OPTIONS: Mapping[str, Any] = {
     "time_format": TimeFormat,
     "unit": Unit,
     "items": Items,
+    "item_vectors": ItemVectors,
 }
 """How a log is read: options that every command on a log has."""
 
@@ -140,6 +145,7 @@ def log_arguments(config: "RunConfig") -> list[str]:
         "--unit": config.unit,
         "--quoting": quoting,
         "--items": config.items,
+        "--item-vectors": config.item_vectors,
     }
     given = [part for name, value in options.items() if value is not None for part in (name, value)]
     return [str(config.log), *given]

@@ -1,15 +1,18 @@
-"""Cold items: scores for items that were added after the training, from similar training items."""
+"""Cold items: scores for items that were added after the training, from their vectors or from similar items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int64, Shaped
 
 from segue.data.array_schema import MOST
-from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, Vocabulary
+from segue.data.content_vectors import ContentVectors, LinearMap
+from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, VECTOR, Vocabulary
 from segue.errors import ParameterError
+from segue.printable import short
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,19 +20,24 @@ class ColdItems:
     """New items, and the training items that each is similar to.
 
     An item is similar to the training items that share its values in all compared columns; if there are none, to those
-    that share all but the last, and so on. A missing value equals no other.
+    that share all but the last, and so on. A missing value equals no other. An item with a vector needs none of them: a
+    linear map from the vectors of the training items to their embeddings gives its own.
 
     Attributes:
         vocabulary: the catalogue with the new items at its end.
         levels: for the first column, the first two, and so on: the group of each previous item, -1 if it is not a
             training item, and the group of each new item, -1 if no training item is in it.
+        vectors: vectors of all items, if they have some.
     """
 
     vocabulary: Vocabulary
     levels: list[tuple[Int64[np.ndarray, "N"], Int64[np.ndarray, "A"]]]
+    vectors: ContentVectors | None = None
 
     @classmethod
-    def match(cls, vocabulary: Vocabulary, items: pl.DataFrame, by: Sequence[str]) -> "ColdItems":
+    def match(
+        cls, vocabulary: Vocabulary, items: pl.DataFrame, by: Sequence[str], vectors: pl.DataFrame | None = None
+    ) -> "ColdItems":
         """Match new items with similar training items; known items are left unchanged.
 
         Args:
@@ -37,13 +45,17 @@ class ColdItems:
             items: one row per item: ``item``, the columns to compare, and any others. The optional ``support`` counts
                 an item's events since the training.
             by: column names, the most general one first.
+            vectors: vectors of new items, and of training items if the catalogue has none of its own.
 
         Raises:
-            ParameterError: a column is missing, the ids have another type than those of the training, or a count is
-                negative.
+            ParameterError: a column is missing, the ids have another type than those of the training, a count is
+                negative, or the vectors do not fit.
         """
-        _require_columns(vocabulary, items, by)
-        old = vocabulary.table
+        if vectors is None or by:
+            _require_columns(vocabulary, items, by)
+        known = None if vectors is None else _with_vectors(vocabulary, vectors)
+        old = vocabulary.table if known is None else known
+        items = items if vectors is None else items.drop(VECTOR, strict=False)
         shared = [name for name in items.columns if name in old.columns and name != COLD]
         new = items.select(pl.col(name).cast(old.schema[name], strict=False) for name in shared)
         if new["item"].null_count() > items["item"].null_count():
@@ -57,14 +69,22 @@ class ColdItems:
             .join(old.select("item"), on="item", how="anti", maintain_order="left")
         )
         levels = [_groups(old, new, by[: width + 1]) for width in range(len(by))]
-        matched = np.any([of_new >= 0 for _, of_new in levels], axis=0)
+        matched = np.any([np.zeros(new.height, dtype=bool), *(of_new >= 0 for _, of_new in levels)], axis=0)
+        if known is not None and vectors is not None:
+            ids = pl.col("item").cast(old.schema["item"], strict=False)
+            new = new.join(vectors.with_columns(ids), on="item", how="left", maintain_order="left")
+            matched |= new[VECTOR].is_not_null().to_numpy()
         support = pl.col("support").fill_null(0) if "support" in new.columns else pl.lit(0, dtype=pl.Int64)
         origins = pl.Series(np.where(matched, SIMILAR, UNKNOWN), dtype=pl.String)
         extended = pl.concat([old, new.with_columns(support.alias("support"), origins.alias(COLD))], how="diagonal")
-        return cls(Vocabulary(extended), levels)
+        grown = Vocabulary(extended)
+        if known is None:
+            return cls(grown, levels)
+        kept = grown if VECTOR in vocabulary.table.columns else grown.without_vectors()
+        return cls(kept, levels, ContentVectors.of(grown))
 
     def extend(self, rows: Shaped[np.ndarray, "M *D"]) -> Shaped[np.ndarray, "K *D"]:
-        """Append one row per new item to rows by item index: the mean of its similar training items, or 0."""
+        """Append one row per new item to rows by item index: by its vector, or the mean of similar items, or 0."""
         means = np.zeros((len(self.vocabulary) + 1 - len(rows), *rows.shape[1:]))
         for of_old, of_new in self.levels:
             trained, matched = of_old >= 0, of_new >= 0
@@ -73,7 +93,51 @@ class ColdItems:
             np.add.at(sums, of_old[trained], rows[1:][trained])
             groups = of_new[matched]
             means[matched] = (sums[groups].T / counts[groups]).T
+        if self._map is not None and self.vectors is not None:
+            of_new, trained = self.vectors.present[len(rows) :], self.vectors.trained
+            means[of_new] = self._map.predict(rows[trained[: len(rows)]], self.vectors.rows[len(rows) :][of_new])
         return np.concatenate([rows, means.astype(rows.dtype)])
+
+    @cached_property
+    def _map(self) -> LinearMap | None:
+        if self.vectors is None:
+            return None
+        trained = self.vectors.trained
+        return LinearMap(self.vectors.rows[trained], np.maximum(self.vocabulary.support[trained], 1))
+
+
+def _with_vectors(vocabulary: Vocabulary, vectors: pl.DataFrame) -> pl.DataFrame:
+    """Return the items of a catalogue with vectors, its own ones if it has some.
+
+    Raises:
+        ParameterError: no training item has a vector, or the given vectors are not those of the training.
+    """
+    old = vocabulary.table
+    given = vectors.with_columns(pl.col("item").cast(old.schema["item"], strict=False)).drop_nulls("item")
+    if VECTOR not in old.columns:
+        joined = old.join(given, on="item", how="left", maintain_order="left")
+        if ContentVectors.of(Vocabulary(joined)) is None:
+            raise ParameterError(
+                f"vectors: must have vectors of the training items, too, from which those of new items are read, got "
+                f"none of the {vocabulary.n_trained:,}; give one file of all items"
+            )
+        return joined
+    size, new_size = (table.schema[VECTOR].shape[0] for table in (old, given))  # type: ignore[attr-defined]
+    if size != new_size:
+        raise ParameterError(
+            f"vectors: must have {size:,} numbers as those of the training, got {new_size:,}; compute them with the "
+            "same model"
+        )
+    both = old.select("item", VECTOR).drop_nulls().join(given, on="item", maintain_order="left")
+    own, other = (both[name].to_numpy() for name in (VECTOR, f"{VECTOR}_right"))
+    changed = ~np.isclose(own, other, rtol=1e-3, atol=1e-5 * float(np.abs(own).max(initial=0.0))).all(axis=1)
+    if changed.any():
+        raise ParameterError(
+            f"vectors: must be of the same model as those of the training, got others of {int(changed.sum()):,} of "
+            f"{len(both):,} training items, such as {short(both['item'][int(changed.argmax())])}; compute them with "
+            "that model, or leave the training items out"
+        )
+    return old
 
 
 def _groups(
@@ -92,7 +156,9 @@ def _groups(
 
 def _require_columns(vocabulary: Vocabulary, items: pl.DataFrame, by: Sequence[str]) -> None:
     if not by:
-        raise ParameterError("by: must name at least one metadata column of the items, got none")
+        raise ParameterError(
+            "by: must name at least one metadata column of the items, got none; or give vectors of the items: vectors="
+        )
     for name in by:
         if name not in vocabulary.metadata:
             known = ", ".join(vocabulary.metadata) or "none"

@@ -55,7 +55,9 @@ def _hash_table(table: Columns | None) -> str:
 
 
 def _canonical(column: pl.Series) -> pl.Series:
-    """Convert a column to 64-bit numbers or text; lists and structures to JSON."""
+    """Convert a column to 64-bit numbers or text; lists and structures to JSON, vectors not at all."""
+    if _is_vectors(column):
+        return column
     if column.dtype.is_temporal():
         return column.to_physical().cast(pl.Int64)
     if column.dtype.is_integer() or column.dtype == pl.Boolean:
@@ -67,9 +69,15 @@ def _canonical(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
+def _is_vectors(column: pl.Series) -> bool:
+    return isinstance(column.dtype, pl.Array) and column.dtype.inner == pl.Float32
+
+
 def _update(digest: "hashlib._Hash", values: pl.Series) -> None:
     digest.update(np.packbits(values.is_null().to_numpy()).tobytes())
-    if values.dtype == pl.String:
+    if _is_vectors(values):
+        digest.update(_bytes(values.drop_nulls().explode()))
+    elif values.dtype == pl.String:
         values = values.fill_null("")
         digest.update(_bytes(values.str.len_bytes().cast(pl.Int64)))
         digest.update("".join(values.to_list()).encode())
@@ -78,6 +86,6 @@ def _update(digest: "hashlib._Hash", values: pl.Series) -> None:
 
 
 def _bytes(numbers: pl.Series) -> bytes:
-    """Return 64-bit numbers as little-endian bytes."""
+    """Return numbers as little-endian bytes."""
     array = numbers.to_numpy()
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

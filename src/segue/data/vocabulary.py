@@ -31,6 +31,9 @@ SIMILAR = "similar items"
 UNKNOWN = "fallback"
 """Not scored: ranked behind all others, by popularity."""
 
+VECTOR = "segue: vector"
+"""Column of the vocabulary: the vector of an item that ``--item-vectors`` gave, an array of float32; null for none."""
+
 _SORT_BELOW = 8
 """If at most one in this many items is allowed, sorting them is faster than skipping the others."""
 
@@ -75,7 +78,8 @@ class Vocabulary:
 
     Attributes:
         table: one row per item in index order (row ``j`` is item ``j + 1``): ``item`` (raw id, Int64 or String),
-            ``support`` (training events, Int64), any metadata columns, and ``COLD`` if items were added later.
+            ``support`` (training events, Int64), any metadata columns, ``VECTOR`` if the items have vectors, and
+            ``COLD`` if items were added later.
     """
 
     table: pl.DataFrame
@@ -148,7 +152,11 @@ class Vocabulary:
     @cached_property
     def metadata(self) -> tuple[str, ...]:
         """Names of the metadata columns."""
-        return tuple(name for name in self.table.columns if name not in ("item", "support", COLD))
+        return tuple(name for name in self.table.columns if name not in ("item", "support", COLD, VECTOR))
+
+    def without_vectors(self) -> "Vocabulary":
+        """Return the vocabulary itself, or one without the vectors of its items if it has any."""
+        return Vocabulary(self.table.drop(VECTOR)) if VECTOR in self.table.columns else self
 
     @property
     def n_trained(self) -> int:

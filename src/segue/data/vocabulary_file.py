@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from segue.data.array_schema import MOST
 from segue.data.parquet import require_memory
-from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, Vocabulary
+from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, VECTOR, Vocabulary
 from segue.errors import ArtifactError
 from segue.manifest import CheckedFolder, ManifestT
 
@@ -48,6 +49,7 @@ def _problems(table: pl.DataFrame) -> Iterator[str]:
         elif name != COLD and table[name].null_count():
             yield f"column '{name}' must have a value in each row, got none in {table[name].null_count()}"
     items, support = table["item"], table["support"]
+    yield from _vector_problems(table)
     if not table.height:
         yield "must have at least one item, got none"
     if (repeated := items.is_duplicated()).any():
@@ -61,3 +63,13 @@ def _problems(table: pl.DataFrame) -> Iterator[str]:
             yield f"column '{COLD}' must be '{SIMILAR}', '{UNKNOWN}' or empty, got {foreign[0]!r}"
         if not origins.is_null()[: origins.null_count()].all():
             yield f"column '{COLD}' must be empty for the training items, which come first"
+
+
+def _vector_problems(table: pl.DataFrame) -> Iterator[str]:
+    if VECTOR not in table.columns:
+        return
+    dtype = table.schema[VECTOR]
+    if not (isinstance(dtype, pl.Array) and dtype.inner == pl.Float32 and len(dtype.shape) == 1 and dtype.shape[0] > 0):
+        yield f"column '{VECTOR}' must be an array of float32, got {dtype}"
+    elif not np.isfinite(table[VECTOR].drop_nulls().to_numpy()).all():
+        yield f"column '{VECTOR}' must have finite numbers"

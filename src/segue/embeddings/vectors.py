@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from jaxtyping import Float32, Int64
 
-from segue.data.vocabulary import COLD, PADDING, Vocabulary
+from segue.data.vocabulary import COLD, PADDING, VECTOR, Vocabulary
 from segue.embeddings.options import CLUSTER, POPULARITY, Similarity
 from segue.errors import ParameterError
 from segue.models.attention_clustering import AttentionClustering
@@ -121,7 +121,7 @@ def item_vectors(model: Model, metadata: pl.DataFrame | None = None, *, stage: s
     if trained < MIN_ITEMS:
         raise ParameterError(f"{model.name}: must know at least {MIN_ITEMS} items for a picture, got {trained}")
     vectors = np.ascontiguousarray(table[PADDING + 1 : trained + 1], dtype=np.float32)
-    items = model.vocabulary.table[:trained].drop(COLD, strict=False)
+    items = model.vocabulary.table[:trained].drop(COLD, VECTOR, strict=False)
     return ItemVectors(vectors, items if metadata is None else _with_metadata(items, metadata))
 
 

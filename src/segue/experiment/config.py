@@ -40,6 +40,8 @@ class RunConfig(BaseModel):
     """How double quotes in delimited text are read: auto, double or none."""
     items: str | None = None
     """Table of the items, their ids and metadata; a file, or the name of a file in ``$SEGUE_DATA``."""
+    item_vectors: str | None = None
+    """Table of one vector per item, from a text or image model; a file, or the name of a file in ``$SEGUE_DATA``."""
     models: list[str] = Field(default_factory=list)
     """Names of the models to train."""
     protocol: str | None = None

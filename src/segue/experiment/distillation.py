@@ -237,7 +237,7 @@ def _catalogue(own: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
     """Return the catalogue of a teacher with further metadata of the log."""
     if items is None:
         return own
-    metadata = items.drop(*own.metadata, "support", strict=False)
+    metadata = items.drop(*own.table.drop("item").columns, strict=False)
     metadata = metadata.with_columns(pl.col("item").cast(own.ids.dtype, strict=False)).unique("item", keep="first")
     return Vocabulary(own.table.join(metadata, on="item", how="left", maintain_order="left"))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from segue.data.content_vectors import describe_vectors
 from segue.evaluation.linter.results import evaluate_validation
 from segue.evaluation.linter.scores import lint_scores
 from segue.evaluation.measure import evaluate
@@ -127,6 +128,7 @@ def training_key(spec: ModelSpec, data: Dataset, seed: int, runtime: Runtime) ->
             "seed": seed,
             "precision": runtime.arithmetic(),
             **({THREADS: torch.get_num_threads()} if spec.model.depends_on_threads(runtime) else {}),
+            **(describe_vectors(data.vocabulary) if spec.model.uses_item_vectors else {}),
             **spec.extra,
         }
     )

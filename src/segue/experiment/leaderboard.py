@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from segue.data.cases import Cases
+from segue.data.content_vectors import describe_vectors
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.evaluation.linter.checks import Finding
 from segue.evaluation.linter.inputs import has_enough_sessions
@@ -57,9 +58,10 @@ def leaderboard(
         segue=__version__,
         log=config.log_name,
         items=config.items or data.items,
+        item_vectors=config.item_vectors,
         seed=config.seed,
         protocol={**data.describe(), "headline": headline},
-        data=data.statistics(),
+        data={**data.statistics(), **describe_vectors(data.vocabulary)},
         notes=[*config.notes, *data.notes],
         models=[row.model_copy(update={"slices": slices[row.label]}) for row in rows],
         verdicts=verdicts_of(rows, headline, differences),

@@ -1,11 +1,13 @@
 """The models of a run and their runtime, built from its configuration."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from segue.data.cases import Cases
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
+from segue.data.vocabulary import VECTOR
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.models.base import Model
@@ -15,6 +17,8 @@ from segue.parameters import merge
 from segue.progress import Progress
 from segue.protocols.protocol import Protocol
 from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
 """Trained in every run unless they are turned off; so is popularity in the last days, where the log has times."""
@@ -125,6 +129,11 @@ def check_specs(specs: Sequence[ModelSpec], train: Sessions) -> None:
         except ParameterError as error:
             problems += error.lines
     _raise(problems)
+    if VECTOR in train.vocabulary.table.columns and not any(spec.model.uses_item_vectors for spec in specs):
+        logger.warning(
+            "no model of this run uses the vectors of the items; a sequence encoder does with, for example, --set "
+            "sasrec.item_vectors=features"
+        )
 
 
 def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: str) -> list[str]:

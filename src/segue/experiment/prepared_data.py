@@ -46,6 +46,7 @@ def with_prepared(config: RunConfig, events: Events | None = None) -> tuple[RunC
             ("--time-format", config.time_format),
             ("--unit", config.unit),
             ("--items", config.items),
+            ("--item-vectors", config.item_vectors),
             *((f"--set {PROTOCOL}.{name}", True) for name, _ in opened.prepared_otherwise(settings)),
         )
         if given
@@ -88,7 +89,7 @@ def prepare_log(config: RunConfig, events: Events | None = None) -> Dataset:
 
 
 def read_log(config: RunConfig) -> Events:
-    """Read the log with the metadata of its items.
+    """Read the log with the metadata and the vectors of its items.
 
     Raises:
         InputError: no log is named, or the log breaks a rule.
@@ -102,16 +103,17 @@ def read_log(config: RunConfig) -> Events:
         quoting=config.quoting,
         time_format=config.time_format,
         unit=config.unit,
-        items=_items(config.items),
+        items=_table("--items", config.items),
+        item_vectors=_table("--item-vectors", config.item_vectors),
     )
 
 
-def _items(name: str | None) -> Path | None:
+def _table(option: str, name: str | None) -> Path | None:
     if name is None:
         return None
     path = Path(name) if Path(name).exists() else find_log(name)
     if path is None or not path.is_file():
         raise ParameterError(
-            f"--items: must be a file, or the name of one in $SEGUE_DATA, got '{name}'; check the name"
+            f"{option}: must be a file, or the name of one in $SEGUE_DATA, got '{name}'; check the name"
         )
     return path

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from segue.artifact import ARTIFACT, EVERYTHING, Artifact
+from segue.data.content_vectors import describe_vectors
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
@@ -229,6 +230,7 @@ def _facts(plan: _Plan, whole: WholeLog) -> dict[str, Any]:
         "protocol": {"fingerprint": whole.fingerprint, **whole.protocol.model_dump(mode="json")},
         "epochs": {stage: one.model_dump() for stage, one in plan.epochs.items()},
         "like": plan.like,
+        **(describe_vectors(whole.train.vocabulary) if plan.spec.model.uses_item_vectors else {}),
     }
 
 

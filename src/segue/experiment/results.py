@@ -178,6 +178,8 @@ class Results(BaseModel):
     """Name of the log."""
     items: str | None = None
     """Table of the items, where the configuration names one."""
+    item_vectors: str | None = None
+    """Table of the vectors of the items, where the configuration names one."""
     seed: int
     """Seed of every random draw."""
     protocol: dict[str, Any]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from segue.data.content_vectors import describe_vectors
 from segue.data.fingerprint import fingerprint
 from segue.errors import InputError, ParameterError
 from segue.experiment.config import RunConfig
@@ -51,6 +52,7 @@ def settings_of(
             "precision": runtime.arithmetic(),
             "protocol": data.protocol.model_dump(mode="json", exclude={"name"}),
             "fingerprint of the metadata": fingerprint(metadata) if metadata.width else None,
+            **{name: facts["sha256"] for name, facts in describe_vectors(data.vocabulary).items()},
         },
         "models": {
             spec.label: {

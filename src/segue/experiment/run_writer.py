@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from segue.artifact import Artifact
+from segue.data.content_vectors import describe_vectors
 from segue.errors import ArtifactError
 from segue.evaluation.measure import evaluate
 from segue.experiment.comparison.case_values import CaseValues, cases_file
@@ -103,6 +104,7 @@ class RunWriter:
             key=tested.cases.key,
             extra=dict(spec.extra),
             result=tested.row.model_dump(mode="json"),
+            **describe_vectors(tested.model.vocabulary),
         )
 
     def finished(self, spec: ModelSpec) -> TestedModel | None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Shaped
 
 from segue.data.arrays import read_only
+from segue.data.content_vectors import ContentVectors
 from segue.data.context import Context, check_features, check_upcoming, depend_on_item
 from segue.data.events import TIME
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
 
 
@@ -25,6 +27,9 @@ class ContextConfig(NeuralConfig):
     upcoming: tuple[str, ...] = ()
     """What is known of the event to predict before it happens: hour, weekday, and columns of the log, such as the
     weather. Metadata of items would give the item away and are refused."""
+    item_vectors: Literal["initial", "features"] | None = None
+    """Use of the vectors of the items (--item-vectors). initial: their principal components are the initial embeddings.
+    features: a learned linear map of an item's vector is added to its embedding, in the input and in the scores."""
 
 
 _FEATURES, _UPCOMING = "features/", "upcoming/"
@@ -42,6 +47,33 @@ class ContextModel(NeuralModel):
         """Yield messages on parameters that need what the log does not have."""
         yield from (f"{self.name}.features: {problem}" for problem in check_features(self.config.features, train))
         yield from (f"{self.name}.upcoming: {problem}" for problem in check_upcoming(self.config.upcoming, train))
+
+        yield from self._vector_problems(train.vocabulary)
+
+    def _vector_problems(self, vocabulary: Vocabulary) -> Iterator[str]:
+        if self.uses_item_vectors and ContentVectors.of(vocabulary) is None:
+            yield (
+                f"{self.name}.item_vectors: '{self.config.item_vectors}' needs vectors of the items, and there are "
+                "none; give them: --item-vectors vectors.parquet, in Python segue.read(..., item_vectors=)"
+            )
+
+    @property
+    def uses_item_vectors(self) -> bool:
+        """Whether the configuration says how; see ``ModelBase.uses_item_vectors``."""
+        return self.config.item_vectors is not None
+
+    @property
+    def content(self) -> ContentVectors:
+        """The vectors of the items.
+
+        Raises:
+            ParameterError: the catalogue has none.
+        """
+        if problems := list(self._vector_problems(self.vocabulary)):
+            raise ParameterError(*problems)
+        found = ContentVectors.of(self.vocabulary)
+        assert found is not None
+        return found
 
     def remarks(self, train: Sessions) -> Iterator[str]:
         """Yield columns that may give the item to predict away; see ``NeuralModel.remarks``."""

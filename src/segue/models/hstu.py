@@ -180,7 +180,7 @@ class HSTUEncoder(CausalEncoder):
 
     def table(self) -> Float[Tensor, "M D"]:
         """Return the direction of every item."""
-        return functional.normalize(self.items, dim=1, eps=_EPSILON)
+        return functional.normalize(self.item_table(), dim=1, eps=_EPSILON)
 
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K D"]:
         """Return the direction of some items."""

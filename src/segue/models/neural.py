@@ -85,6 +85,10 @@ class NeuralModel(DotProductModel):
         """Return a network with fresh weights for what ``fit_preprocessing`` learnt."""
         return self.build(len(self.vocabulary))
 
+    def initialize(self) -> Encoder:
+        """Return a network with the weights that a training starts from."""
+        return self.assemble()
+
     @abstractmethod
     def objective(self, train: Sessions, seed: int, runtime: Runtime) -> Objective:
         """Return the training objective of ``self.network`` on ``train``."""
@@ -114,7 +118,7 @@ class NeuralModel(DotProductModel):
         self.fit_preprocessing(train)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
-            self.network = self.assemble().to(runtime.torch_device())
+            self.network = self.initialize().to(runtime.torch_device())
         stages = [self._train(train, self.config.training, valid, seed, runtime)]
         if self.config.training.fine_tuning.epochs:
             stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))

@@ -14,7 +14,7 @@ from segue.artifact import Artifact
 from segue.data.array_schema import ArraySpec, check_arrays, specs_of
 from segue.data.arrays import read_only
 from segue.data.cold_items import ColdItems
-from segue.data.readers.read import read_items
+from segue.data.readers.read import read_item_vectors, read_items
 from segue.data.vocabulary import Vocabulary
 from segue.docstrings import docstring
 from segue.errors import ParameterError, SegueError
@@ -124,28 +124,34 @@ class ModelBase(ABC):
         """The device on which scores are computed."""
         return torch.device("cpu")
 
-    def add_items(self, items: object, *, by: str | Sequence[str]) -> Self:
+    def add_items(self, items: object, *, by: str | Sequence[str] | None = None, vectors: object | None = None) -> Self:
         """Return a model that also recommends items added to the catalogue after training, without further training.
 
-        A new item gets the mean embedding of the training items that share its values in all columns of ``by``; if
-        there are none, of those that share all but the last column, and so on. An item that shares no value is ranked
-        behind all others, by popularity. ``Recommendation.cold`` tells the two apart.
+        A new item with a vector gets the embedding that a ridge regression predicts, fitted on vectors and embeddings
+        of the training items. Any other one gets the mean embedding of the training items that share its values in all
+        columns of ``by``; if there are none, of those that share all but the last column, and so on. An item that
+        shares no value is ranked behind all others, by popularity. ``Recommendation.cold`` tells the two apart.
 
         Args:
             items: a file or a frame with one row per item: its id, the columns of ``by``, and any other metadata of
                 the training items. An optional column ``support`` is the number of events since. Known items are
                 left unchanged.
             by: metadata columns of the training items, the most general one first.
+            vectors: vectors of the new items, as for ``segue.read(..., item_vectors=)``; and of the training items, if
+                the model was not trained with vectors.
 
         Returns:
             The new model.
 
         Raises:
             LogError: ``items`` cannot be read, or has no column of ids.
-            ParameterError: a column of ``by`` is missing, or the model learns no embeddings of items.
+            ParameterError: a column of ``by`` is missing, the vectors do not fit, or the model learns no embeddings of
+                items.
         """
         self._require_fitted()
-        cold = ColdItems.match(self.vocabulary, read_items(items), [by] if isinstance(by, str) else by)
+        columns = [by] if isinstance(by, str) else by or ()
+        table = None if vectors is None else read_item_vectors(vectors)
+        cold = ColdItems.match(self.vocabulary, read_items(items), columns, table)
         rows = self.per_item_arrays()
         if not rows:
             raise ParameterError(
@@ -159,6 +165,11 @@ class ModelBase(ABC):
         """Return the names of the ``arrays`` with one row per item index (embeddings, biases), for ``add_items``."""
         return frozenset()
 
+    @property
+    def uses_item_vectors(self) -> bool:
+        """Whether a fit learns from vectors of the items; the model then keeps them."""
+        return False
+
     def _unfitted(self) -> Self:
         """Return the model itself, or a new one of the same configuration if it is already fitted."""
         return type(self)(self.config) if hasattr(self, "vocabulary") else self
@@ -170,10 +181,12 @@ class ModelBase(ABC):
 
     @contextmanager
     def _fitting(self) -> Iterator[None]:
-        """Leave the model unfitted if the fit fails."""
+        """Leave the model unfitted if the fit fails; drop vectors of the items that it does not use."""
         self.about, self.notes, self.diagnostics = {}, (), {}
         try:
             yield
+            if not self.uses_item_vectors:
+                self.vocabulary = self.vocabulary.without_vectors()
         except BaseException:
             self.__dict__.pop("vocabulary", None)
             raise

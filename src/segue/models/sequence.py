@@ -19,7 +19,7 @@ from segue.models.requests import check_training
 from segue.models.why.answer import AttentionWeights
 from segue.nn.encoders.attention import watch_attention
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
-from segue.nn.encoders.layers import ContextEmbedding
+from segue.nn.encoders.layers import ContextEmbedding, VectorProjection
 from segue.spaces import Around, Choice
 from segue.training.config import Distillation, FineTuning, Privileged, SequenceTraining
 from segue.training.objectives import AuxiliaryLoss, DistillationLoss, NextItemObjective, Objective
@@ -96,6 +96,19 @@ class SequenceModel(ContextModel):
             network.context = ContextEmbedding(reader=self.context, embedding_size=network.input_size)
         if self.upcoming.encoders:
             network.upcoming = ContextEmbedding(reader=self.upcoming, embedding_size=network.items.shape[1])
+        if self.config.item_vectors == "features":
+            vectors = torch.from_numpy(self.content.standardised())
+            network.vectors = VectorProjection(vectors=vectors, embedding_size=network.items.shape[1])
+        return network
+
+    def initialize(self) -> SequenceEncoder:
+        """Return the network before the training; its embeddings may be principal components of vectors."""
+        network = super().initialize()
+        assert isinstance(network, SequenceEncoder)
+        if self.config.item_vectors == "initial":
+            content = self.content
+            components = torch.from_numpy(content.principal_components(network.items.shape[1]))
+            network.set_embeddings(torch.from_numpy(content.present), components)
         return network
 
     @torch.no_grad()

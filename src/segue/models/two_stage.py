@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segue.data.cases import Cases
+from segue.data.content_vectors import common_catalogue
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import EmptyDataError, InputError, ParameterError
@@ -106,20 +107,23 @@ class TwoStage(Model):
         Raises:
             ParameterError: one is not a fitted model, their catalogues differ, or a parameter breaks its rule.
         """
-        for stage, model in zip(_STAGES, (retriever, ranker), strict=True):
+        for stage, model in (stages := {"retriever": retriever, "ranker": ranker}).items():
             if not isinstance(model, Model):
                 raise no_model(model, stage)
             require_scorer(model, stage)
         ranker.vocabulary.require_same(retriever.vocabulary, "retriever")
-        pair = cls(
-            candidates=candidates,
-            retriever=retriever.name,
-            ranker=ranker.name,
-            retriever_parameters=retriever.config.model_dump(mode="json"),
-            ranker_parameters=ranker.config.model_dump(mode="json"),
-        )
-        pair.retriever, pair.ranker, pair.vocabulary = retriever, ranker, ranker.vocabulary
+        vocabulary = common_catalogue(ranker.vocabulary, retriever.vocabulary)
+        own: dict[str, Any] = {
+            f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in stages.items()
+        }
+        pair = cls(candidates=candidates, retriever=retriever.name, ranker=ranker.name, **own)
+        pair.retriever, pair.ranker, pair.vocabulary = retriever, ranker, vocabulary
         return pair
+
+    @property
+    def uses_item_vectors(self) -> bool:
+        """Whether either model does; see ``ModelBase.uses_item_vectors``."""
+        return any(model.uses_item_vectors for _, model in self._stages())
 
     def _build(self, stage: str) -> Model:
         place = f"{self.name}.{stage}"
@@ -245,10 +249,8 @@ class TwoStage(Model):
 
     def item_vectors(self) -> Float32[np.ndarray, "M D"]:
         """Raise a ``ParameterError``, since each of the two models has vectors of its own."""
-        raise ParameterError(
-            f"{self.name}: is two models, each with vectors of its own; name one of them, retriever "
-            f"({self.retriever.name}) or ranker ({self.ranker.name})"
-        )
+        names = f"retriever ({self.retriever.name}) or ranker ({self.ranker.name})"
+        raise ParameterError(f"{self.name}: is two models, each with vectors of its own; name one of them, {names}")
 
     @property
     def scores_are_logits(self) -> bool:
@@ -291,9 +293,7 @@ class TwoStage(Model):
             stage, _, rest = name.partition("/")
             own.setdefault(stage, {})[rest] = array
         if foreign := own.keys() - _STAGES:
-            raise ParameterError(
-                f"{self.name}.{min(foreign)}: is unknown; the arrays are those of retriever and ranker"
-            )
+            raise ParameterError(f"{self.name}.{min(foreign)}: is unknown; it must begin with retriever or ranker")
         for stage, model in self._stages():
             model.restore(own[stage], vocabulary)
         self.vocabulary = vocabulary

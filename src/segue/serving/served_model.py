@@ -120,7 +120,7 @@ class ServedModel:
     @property
     def table(self) -> pl.DataFrame:
         """The items with their metadata, in index order."""
-        return self.model.vocabulary.table if self.changed is None else self.changed
+        return self.model.vocabulary.without_vectors().table if self.changed is None else self.changed
 
     def describe(self, index: int) -> ItemAnswer:
         """Return an item with its metadata."""

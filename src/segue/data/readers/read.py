@@ -11,6 +11,7 @@ from segue.data.events import ITEM, PART, TIME, Events, Unit
 from segue.data.ingest.tables import Quoting, RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
 from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files, find_pieces
 from segue.data.readers.formats import check_format, read_metadata, read_tables
+from segue.data.readers.item_vectors import as_columns, attach_item_vectors, parse_item_vectors
 from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
 from segue.data.readers.public_logs import FOLDER_VARIABLE, find_log
 from segue.errors import LogError, ParameterError, noted
@@ -26,6 +27,7 @@ def read(
     unit: Unit | None = None,
     quoting: Quoting = "auto",
     items: str | Path | pl.DataFrame | Any | None = None,
+    item_vectors: str | Path | pl.DataFrame | Any | None = None,
 ) -> Events:
     """Read a log.
 
@@ -45,6 +47,9 @@ def read(
         quoting: how double quotes in delimited text are read: ``"double"`` as Python's ``csv`` module does, ``"none"``
             as plain text; ``"auto"`` is ``"double"``, but refuses a quoted field that contains whole rows.
         items: metadata of items, a file or a frame.
+        item_vectors: vectors of items, of which networks learn with ``item_vectors=`` and by which cold items are
+            scored: a Parquet file or a frame with a column of ids and one of lists of numbers, or a dictionary such as
+            ``{"item": ids, "vector": array}``.
 
     Returns:
         All events in their original order; only blank lines are dropped. ``notes`` lists what was detected.
@@ -69,9 +74,9 @@ def read(
     else:
         table = _from_matrix(source, options) if is_sparse(source) else _from_frame(source)
         events = _with_time_note(ingest(table, options))
-    if items is None:
-        return events
-    return attach_metadata(events, _items_table(items), ITEM, options.columns)
+    if items is not None:
+        events = attach_metadata(events, _items_table(items), ITEM, options.columns)
+    return events if item_vectors is None else attach_item_vectors(events, _any_table(item_vectors))
 
 
 def read_items(source: object) -> pl.DataFrame:
@@ -83,7 +88,23 @@ def read_items(source: object) -> pl.DataFrame:
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
     """
-    return ingest_metadata(_items_table(source), ITEM, {})[0]
+    return ingest_metadata(_any_table(source), ITEM, {})[0]
+
+
+def read_item_vectors(source: object) -> pl.DataFrame:
+    """Read vectors of items: one row per item, with its id in the column ``item`` and its vector in ``VECTOR``.
+
+    Args:
+        source: a file, a polars or pandas frame, or a dictionary such as ``{"item": ids, "vector": array}``.
+
+    Raises:
+        LogError: the source cannot be read or breaks a rule; lists all problems with their rows.
+    """
+    return parse_item_vectors(_any_table(source))
+
+
+def _any_table(source: object) -> RawTable:
+    return _items_table(as_columns(source) if isinstance(source, Mapping) else source)
 
 
 def _items_table(source: object) -> RawTable:

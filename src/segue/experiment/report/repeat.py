@@ -32,6 +32,7 @@ def repeat(results: Results) -> str | None:
     config: dict[str, Any] = {
         "log": results.log,
         "items": results.items,
+        "item_vectors": results.item_vectors,
         "models": [row.label for row in asked],
         "baselines": any(row.baseline for row in results.models),
         "protocol": name,

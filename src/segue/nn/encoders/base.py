@@ -7,14 +7,14 @@ from typing import ClassVar, TypedDict
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from segue.data.batches.windows import Window, window_of
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
-from segue.nn.encoders.layers import ContextEmbedding
+from segue.nn.encoders.layers import ContextEmbedding, VectorProjection
 
 _EVENTS_PER_BATCH = 16_384
 """Events that are encoded at once when scoring."""
@@ -95,6 +95,8 @@ class SequenceEncoder(Encoder):
         """Reads what is known of events besides items; set after construction."""
         self.upcoming: ContextEmbedding | None = None
         """Reads what is known of the event to predict, and adds it to the state; set after construction."""
+        self.vectors: VectorProjection | None = None
+        """Adds what the vectors of items say to their embeddings; set after construction."""
 
     @abstractmethod
     def last(self, window: Window) -> Float[Tensor, "B D"]:
@@ -107,7 +109,11 @@ class SequenceEncoder(Encoder):
 
     def table(self) -> Float[Tensor, "M D"]:
         """Return the embedding of every item."""
-        return self._normalise(self.items)
+        return self._normalise(self.item_table())
+
+    def item_table(self) -> Float[Tensor, "M D"]:
+        """Return the embedding of every item before it is normalised."""
+        return self.items if self.vectors is None else self.items + self.vectors()
 
     def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K W"]:
         """Return the embedding of some items."""
@@ -117,8 +123,16 @@ class SequenceEncoder(Encoder):
         return functional.normalize(embeddings, dim=-1) if self.normalised else embeddings
 
     def lookup(self, ids: Int64[Tensor, "*K"]) -> Float[Tensor, "*K D"]:
-        """Return the rows of the table as they are stored; see ``sparse_gradients``."""
-        return functional.embedding(ids, self.items, padding_idx=PADDING, sparse=self.sparse_gradients)
+        """Return the embedding of some items before it is normalised; see ``sparse_gradients``."""
+        rows = functional.embedding(ids, self.items, padding_idx=PADDING, sparse=self.sparse_gradients)
+        return rows if self.vectors is None else rows + self.vectors(ids)
+
+    @torch.no_grad()
+    def set_embeddings(self, chosen: Bool[Tensor, "M"], values: Float[Tensor, "M K"]) -> None:
+        """Set the first K columns of some rows of the table to values, scaled to the spread of those there."""
+        spread = self.items[PADDING + 1 :].std(correction=0)
+        size, scale = values.shape[1], values[chosen].square().mean().sqrt().clamp(min=torch.finfo(values.dtype).tiny)
+        self.items[chosen, :size] = values[chosen] * (spread / scale)
 
     def encode(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
         """Return the state after the last event of each prefix, zero for an empty one.

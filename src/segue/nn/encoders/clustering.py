@@ -272,5 +272,5 @@ class ClusteringEncoder(CausalEncoder):
     def members(self) -> Float[Tensor, "M K"]:
         """Return how much of each item belongs to each cluster; row 0 (padding) has no meaning."""
         assert self.clusters is not None
-        members: Tensor = self.clusters.assignment(self.attention(self.items).vectors)
+        members: Tensor = self.clusters.assignment(self.attention(self.item_table()).vectors)
         return members

@@ -119,6 +119,28 @@ class ContextEmbedding(nn.Module):
         return total
 
 
+class VectorProjection(nn.Module):
+    """What the vectors of items add to their embeddings: a learnt linear map of one fixed vector per item.
+
+    Args:
+        vectors: standardised vector of each item index, zero for the padding; they are no weights, and not saved.
+        embedding_size: width D of the item embeddings.
+        init_std: standard deviation of the initial weights.
+    """
+
+    def __init__(self, *, vectors: Float[Tensor, "M V"], embedding_size: int, init_std: float = 0.02) -> None:
+        super().__init__()
+        self.vectors: Tensor
+        self.register_buffer("vectors", vectors, persistent=False)
+        self.weight = nn.Parameter(torch.empty(vectors.shape[1], embedding_size))
+        nn.init.normal_(self.weight, std=init_std)
+
+    def forward(self, ids: Int64[Tensor, "*K"] | None = None) -> Float[Tensor, "*K D"]:
+        """Return what some items get, or all of them."""
+        projected: Tensor = (self.vectors if ids is None else self.vectors[ids]) @ self.weight
+        return projected
+
+
 class Positions(nn.Module):
     """A learnt vector for each position, counted back from the last event, so that wider padding changes nothing.
 
