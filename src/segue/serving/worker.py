@@ -24,6 +24,7 @@ from segue.serving.journal import Journal
 from segue.serving.logs import report, start_logging
 from segue.serving.messages import Refused
 from segue.serving.models import ModelSet
+from segue.serving.page import Page
 from segue.serving.protocol import IDLE_SECONDS, Connection
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
@@ -93,7 +94,8 @@ class Worker:
     def __init__(self, settings: ServeSettings, listening: socket.socket) -> None:
         self.settings, self._socket = settings, listening
         self.telemetry = Telemetry()
-        self.app = App(settings, self.telemetry, tokens_of(settings))
+        pages = Page(settings, self.telemetry).operations if settings.page else ()
+        self.app = App(settings, self.telemetry, tokens_of(settings), pages)
         self.app.tracing = Tracing.of_environment()
         self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
         if settings.workers > 1:
