@@ -15,7 +15,7 @@ export function answerCard(given, place, context) {
     "section",
     { class: `card answer m${place}`, "aria-label": model },
     header(given, place, context),
-    error ? failure(error, context.retry) : [facts(given, place, context), list(given, place, context), ignored(answer)],
+    error ? h("div", { class: "rest" }, failure(error, context.retry)) : [facts(given, place, context), list(given, place, context), ignored(answer)],
   );
 }
 
@@ -26,13 +26,13 @@ function header({ model, answer }, place, context) {
     { class: "model", "aria-label": `Model ${place + 1}`, "data-key": `model-${place}`, onchange: (event) => context.replace(place, event.target.value) },
     free.map((one) => h("option", { value: one.name, selected: one.name === model }, one.name)),
   );
-  const why = answer && answer.items.length > 0 && !answer.fallback && context.session.length > 0;
+  const why = showWhy.available && answer && answer.items.length > 0 && !answer.fallback && context.session.length > 0;
   return h(
     "div",
     { class: "answer-head" },
     h("span", { class: "swatch", "aria-hidden": "true" }),
     select,
-    why && h("button", { type: "button", class: "button quiet", "data-key": `why-${place}`, hidden: showWhy.unavailable, onclick: () => showWhy(model, context) }, "Why"),
+    why && h("button", { type: "button", class: "button quiet", "data-key": `why-${place}`, onclick: () => showWhy(model, context) }, "Why"),
     context.chosen.length > 1 && h("button", { type: "button", class: "icon tiny", "aria-label": `Remove ${model}`, onclick: () => context.remove(place) }, icon("close")),
   );
 }
@@ -43,7 +43,7 @@ function facts({ answer, trip }, place, context) {
     "p",
     { class: "facts soft" },
     h("span", { title: `${milliseconds(trip)} with the way to the browser; version ${answer.version}` }, milliseconds(answer.took_ms)),
-    common && h("span", {}, `${common} in common with ${context.chosen[0]}`),
+    common && h("span", { title: `in common with ${context.chosen[0]}` }, `${common} in common`, h("span", { class: "unseen" }, ` with ${context.chosen[0]}`)),
     answer.fallback && badge(FALLBACKS[answer.fallback] ?? answer.fallback, "warn"),
     answer.arm && badge(`arm ${answer.arm}`),
   );

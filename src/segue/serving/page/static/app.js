@@ -41,7 +41,8 @@ async function show() {
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === name) {
       link.setAttribute("aria-current", "page");
-      link.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+      // scrollIntoView would make this the place from which Tab goes on.
+      link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 40;
     } else link.removeAttribute("aria-current");
   }
   const module = await load();

@@ -50,7 +50,7 @@ export function chart(options) {
     const shown = series.map((one) => {
       const line = colour(one.colour);
       const bars = one.bars ? { paths: uPlot.paths.bars({ size: [0.92, 80], radius: [0.12, 0] }), points: { show: false } } : {};
-      const points = { show: Boolean(one.points), size: 6, fill: colour("--card"), stroke: line, width: 1.5 };
+      const points = one.points ? { show: true, size: 6, fill: colour("--card"), stroke: line, width: 1.5 } : { show: true, size: 4, fill: line, filter: alone };
       return { label: one.label, stroke: one.bars ? "transparent" : line, width: one.bars ? 0 : (one.width ?? 2), fill: one.bars ? faded(line, 0.85) : one.fill ? faded(line, 0.1) : undefined, points, spanGaps: false, ...bars };
     });
     const settings = {
@@ -110,6 +110,13 @@ export function chart(options) {
       drawn?.destroy();
     },
   };
+}
+
+// A value without neighbours makes no line.
+function alone(u, number) {
+  const values = u.data[number];
+  const missing = (value) => value === null || value === undefined;
+  return values.flatMap((value, place) => (!missing(value) && missing(values[place - 1]) && missing(values[place + 1]) ? [place] : []));
 }
 
 function scaleOf(low, high, { from, least = 0 }) {

@@ -3,6 +3,7 @@
 import { bytes, get } from "./api.js";
 import { remember } from "./app.js";
 import { announce, clear, count, failure, h, heading, icon, number, percent, short, skeleton, state, whole } from "./dom.js";
+import { itemHead, overview } from "./map-panel.js";
 import { GREY, HUES, OTHER, paletteOf, rgb } from "./palette.js";
 import { scatter } from "./scatter.js";
 
@@ -78,7 +79,7 @@ export function mount(root, parameters) {
       stage.classList.remove("waiting");
       const item = parameters.get("item");
       const found = item && (await get("/page/items.json", { model: name, search: item })).items.find((one) => one.item === item);
-      if (found) choose(found.row, true);
+      if (found) choose(found.row);
       else hint();
     } catch (error) {
       fail(error, () => open(name));
@@ -192,28 +193,23 @@ export function mount(root, parameters) {
     }
   }
 
-  async function choose(row, zoomed = false) {
+  async function choose(row) {
     try {
       const found = await get("/page/neighbours.json", { model: about.model, row }, loading.signal);
       for (const one of [found.item, ...found.neighbours]) cache.set(one.row, one);
       [chosen, near] = [row, found.neighbours.map((one) => one.row)];
       plot.mark([row, ...near]);
-      if (zoomed) plot.show([row, ...near]);
       showItem(found);
       note();
     } catch (error) {
-      fail(error, () => choose(row, zoomed));
+      fail(error, () => choose(row));
     }
   }
 
   function showItem({ item, neighbours }) {
-    const facts = Object.entries(item.metadata).filter(([name, value]) => value !== null && value !== item.name && name !== "support");
-    const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
     clear(
       panel,
-      h("div", { class: "card-head" }, h("h2", {}, item.name ?? item.item), h("p", { class: "soft" }, `id ${item.item}`)),
-      h("dl", { class: "pair-list" }, fact("training events", whole(item.support)), facts.map(([name, value]) => fact(name, String(value)))),
-      h("p", { class: "row wrap" }, h("a", { class: "button", href: `#/playground?item=${encodeURIComponent(item.item)}` }, "Try in the playground"), h("button", { type: "button", class: "button", onclick: () => plot.show([chosen, ...near]) }, "Zoom in")),
+      itemHead(item, () => plot.show([chosen, ...near])),
       h("h3", { class: "spaced" }, "Nearest items"),
       h("p", { class: "soft small" }, "By cosine in all dimensions, which a plane cannot show."),
       list(neighbours, (one) => h("span", { class: "near" }, h("span", { class: "meter", "aria-hidden": "true" }, h("span", { style: { width: percent(Math.max(0, one.similarity)) } })), number(one.similarity, 2))),
@@ -269,14 +265,7 @@ export function mount(root, parameters) {
   }
 
   function hint() {
-    const [first, second] = about.shares;
-    clear(
-      panel,
-      h("div", { class: "card-head" }, h("h2", {}, count(about.items, "item")), h("p", { class: "soft" }, about.items < about.total ? `the most popular of ${whole(about.total)}` : `all that ${about.model} was trained on`)),
-      h("ul", { class: "hints soft" }, h("li", {}, "Point at an item to see its name, click it to see its neighbours."), h("li", {}, "Scroll to zoom, drag to move, double-click to see all."), h("li", {}, "With the lasso, or with Shift held, draw around items to list them.")),
-      h("h3", { class: "spaced" }, "How to read it"),
-      h("p", { class: "soft" }, `The plane is that of the first two principal components of the vectors at length 1, which hold ${percent(first)} and ${percent(second)} of the variance. Items that lie together here may be far apart in the other dimensions; the list of neighbours knows all of them.`),
-    );
+    clear(panel, overview(about));
   }
 
   function setLasso(on) {

@@ -4,6 +4,7 @@ import { get, post, token } from "./api.js";
 import { remember } from "./app.js";
 import { answerCard } from "./answers.js";
 import { announce, clear, copy, copyButton, count, failure, h, heading, icon, sheet, skeleton } from "./dom.js";
+import { learnWhetherItExplains } from "./why.js";
 
 const MAX_MODELS = 4;
 const LENGTHS = [5, 10, 20];
@@ -62,7 +63,7 @@ async function start(parameters) {
   clear(parts.found, skeleton(8));
   showEvents();
   try {
-    models = (await get("/v1/models")).models;
+    [{ models }] = await Promise.all([get("/v1/models"), learnWhetherItExplains().catch(() => {})]);
   } catch (error) {
     clear(parts.found);
     clear(parts.columns, failure(error, () => start(parameters)));
@@ -149,7 +150,7 @@ async function find(cursor) {
   page.items.forEach(keep);
   parts.foundTitle.textContent = search ? `Matches for “${search}”` : "Popular items";
   const rows = page.items.map((one) =>
-    h("li", {}, h("button", { type: "button", class: "pick", onclick: () => append(one.item), "aria-label": `Add ${one.name ?? one.item}` }, h("span", { class: "what" }, one.name ?? one.item), h("span", { class: "soft about" }, about(one)), icon("plus"))),
+    h("li", {}, h("button", { type: "button", class: "pick", onclick: () => append(one.item) }, h("span", { class: "unseen" }, "Add "), h("span", { class: "what" }, one.name ?? one.item), h("span", { class: "soft about" }, about(one)), icon("plus"))),
   );
   if (from) parts.found.lastElementChild.remove();
   else clear(parts.found);

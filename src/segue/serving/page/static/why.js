@@ -1,7 +1,13 @@
 // Why a model lists its items: the parts of each score, and what leaving out an event would change.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { clear, failure, h, number, sheet, skeleton, state } from "./dom.js";
+
+// Whether the service explains its answers: its description says so.
+export async function learnWhetherItExplains() {
+  const { components } = await get("/openapi.json");
+  showWhy.available = "explain" in (components?.schemas?.RecommendRequest?.properties ?? {});
+}
 
 export async function showWhy(model, context) {
   const content = h("div", {}, skeleton(8));
@@ -11,7 +17,7 @@ export async function showWhy(model, context) {
     answer = await post("/v1/recommend", { ...context.request(model), explain: true });
   } catch (error) {
     if (error.status === 422 && error.errors.some((one) => one.pointer === "/explain")) {
-      showWhy.unavailable = true;
+      showWhy.available = false;
       for (const button of document.querySelectorAll("[data-key^=why-]")) button.hidden = true;
       clear(content, state("No explanations", "This service does not explain its answers."));
     } else clear(content, failure(error));
@@ -24,7 +30,7 @@ export async function showWhy(model, context) {
   clear(content, explanation(answer.explanation));
 }
 
-showWhy.unavailable = false;
+showWhy.available = false;
 
 function explanation({ events, items, attention }) {
   const names = events.map((one) => one.name ?? one.item);
@@ -79,7 +85,7 @@ function partTable(parts, names) {
 
 function attentionTable(names, attention) {
   const largest = Math.max(1e-12, ...attention.flatMap((one) => one.weights));
-  const cell = (weight) => h("td", { class: "heat", title: number(weight, 4), style: { "--heat": `${Math.round((80 * weight) / largest)}%` } }, number(weight, 2));
+  const cell = (weight) => h("td", { class: "heat", title: number(weight, 4), style: { "--heat": `${Math.round((55 * weight) / largest)}%` } }, number(weight, 2));
   return h(
     "section",
     {},
