@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from live import Answer, Client, memory_store, run, serving
@@ -80,3 +81,33 @@ def call(markov: dict[str, Path], tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def popular(artifact: Callable[..., Path]) -> Path:
     return artifact("popularity")
+
+
+@pytest.fixture(scope="session")
+def run_folder(log: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a model with item vectors and of one without."""
+    folder = tmp_path_factory.mktemp("runs")
+    log.write_csv(folder / "clicks.csv")
+    items = log.select("item", name=pl.format("Thing {}", "item"), category=pl.col("shop")).unique("item").sort("item")
+    items.write_csv(folder / "items.csv")
+    settings = {"gru4rec": {"hidden_size": 8, "training": {"epochs": 3}}}
+    config = segue.RunConfig(log="shop", models=["gru4rec", "markov"], baselines=False, set=settings)
+    segue.run(config, folder / "first", events=segue.read(folder / "clicks.csv", items=folder / "items.csv"))
+    return folder / "first"
+
+
+@pytest.fixture(scope="session")
+def many_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 100,500 items in 50 groups, with a vector each."""
+    count, numbers = 100_500, np.random.default_rng(0)
+    items = np.concatenate([np.arange(count), numbers.zipf(1.3, count) % count])
+    items = items[np.lexsort((numbers.random(len(items)), items % 50))]
+    events = np.arange(len(items))
+    log = pl.DataFrame({"session": events // 4, "item": items, "time": START + events // 4 * 60 + events % 4})
+    folder = tmp_path_factory.mktemp("many")
+    log.write_parquet(folder / "clicks.parquet")
+    data = segue.prepare(
+        segue.read(folder / "clicks.parquet"), cleaning={"min_support": 1}, split={"test_days": 0.01, "valid_days": 0.0}
+    )
+    fitted = model_class("als")(embedding_size=16, training={"iterations": 1}).fit(data.train, seed=0)
+    return fitted.save(folder / "als", protocol={"cleaning": {}, "cases": {}})

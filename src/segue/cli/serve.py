@@ -69,6 +69,7 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log every request.", envvar="SEGUE_ACCESS_LOG")
     ] = False,
+    page: Annotated[bool, typer.Option(help="Serve a page at / to try the models.", envvar="SEGUE_PAGE")] = True,
 ) -> None:
     """Serve recommendations for live sessions over HTTP.
 
@@ -116,6 +117,7 @@ def serve(
             "deadline": deadline,
             "drain": drain,
             "access_log": access_log,
+            "page": page,
         },
     )
     if workers > 1 and settings.store_kind != "redis":

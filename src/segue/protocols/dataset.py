@@ -28,6 +28,7 @@ from segue.errors import ArtifactError, ParameterError, UnknownNameError
 from segue.manifest import DATASET
 from segue.metrics.values import check_labels
 from segue.parameters import Section
+from segue.protocols.distributions import distributions
 from segue.protocols.hashing import protocol_hash
 from segue.protocols.pipeline import Stage
 from segue.protocols.protocol import Protocol
@@ -83,7 +84,7 @@ class Dataset:
         return {"hash": self.hash, "fingerprint": self.fingerprint, **self.protocol.model_dump(mode="json")}
 
     def statistics(self) -> dict[str, Any]:
-        """Return the statistics before and after each step, ready for JSON."""
+        """Return the statistics before and after each step, and the distributions at the end, ready for JSON."""
         spread = density(len(self.train.items), len(self.train), len(self.vocabulary))
         return {
             "train_prefixes": len(self.train.items) - len(self.train),
@@ -93,6 +94,7 @@ class Dataset:
             "density": spread,
             "density_class": density_class(spread),
             "stages": [stage.describe() for stage in self.stages],
+            "distributions": distributions(self.train, self.valid, self.test),
         }
 
     def measured_by(self, parameters: Mapping[str, Any]) -> "Dataset":

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segue.serving.access import ALL, Tokens, is_local, is_loopback
@@ -51,6 +51,7 @@ class App:
         settings: the settings.
         telemetry: its metrics.
         tokens: who may call it.
+        further: operations that are not part of the API, and not described.
 
     Attributes:
         service: the service; it is set when the store is open.
@@ -58,7 +59,9 @@ class App:
         tracing: makes spans; None makes none.
     """
 
-    def __init__(self, settings: ServeSettings, telemetry: Telemetry, tokens: Tokens) -> None:
+    def __init__(
+        self, settings: ServeSettings, telemetry: Telemetry, tokens: Tokens, further: Sequence[Operation] = ()
+    ) -> None:
         self.settings, self.telemetry, self.tokens = settings, telemetry, tokens
         self.service: Service | None = None
         self.admission = Admission(settings.max_in_flight, telemetry)
@@ -70,7 +73,7 @@ class App:
         self._local = is_loopback(settings.host)
         self._origins = frozenset(origin.encode() for origin in settings.cors_origin)
         self.operations = (*OPERATIONS, *self._own_operations())
-        self._routes = Routes(self.operations)
+        self._routes = Routes((*self.operations, *further))
         self._openapi = b""
 
     def _own_operations(self) -> tuple[Operation, ...]:
@@ -113,7 +116,9 @@ class App:
         if self.stopping:
             extra.append((b"connection", b"close"))
         with self.admission.waiting:
-            await _send(send, reply, [*_HEADERS, (b"x-request-id", request_id), *extra], scope["method"])
+            await _send(
+                send, reply, [*(reply.headers or _HEADERS), (b"x-request-id", request_id), *extra], scope["method"]
+            )
         route = found.operation.path if found.operation is not None else "unknown"
         seconds = time.perf_counter() - start
         self.telemetry.request(route, reply.status, seconds)

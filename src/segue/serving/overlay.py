@@ -97,7 +97,7 @@ class Overlay:
 
 
 def _changed(served: ServedModel, changes: Mapping[str, Mapping[int, Value]]) -> pl.DataFrame:
-    table = served.model.vocabulary.table
+    table = served.model.vocabulary.without_vectors().table
     columns = []
     for name, values in changes.items():
         column = table[name].clone()

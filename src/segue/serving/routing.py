@@ -42,11 +42,19 @@ class Call:
 
 
 class Reply(NamedTuple):
-    """An answer."""
+    """An answer.
+
+    Attributes:
+        body: the body.
+        status: status code of HTTP.
+        media_type: its media type.
+        headers: replace the headers that all answers have; none keeps these.
+    """
 
     body: bytes
     status: int = 200
     media_type: bytes = b"application/json"
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ class ServeSettings(Section):
     """Seconds between the signal to stop and the end of listening, in which a load balancer takes note."""
     access_log: bool = False
     """Whether every request is logged."""
+    page: bool = True
+    """Whether there is a page at /."""
 
     @property
     def store_kind(self) -> Literal["memory", "sqlite", "redis"]:

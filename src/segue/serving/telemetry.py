@@ -1,8 +1,12 @@
 """What a service counts and measures, for Prometheus."""
 
+import time
+from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64, Int64
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -19,11 +23,37 @@ _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.
 _SMOOTHING = 0.02
 
 
+class Recent:
+    """The last requests of the API, for figures of the last minutes: a ring of 65,536, which costs 0.3 us a request."""
+
+    SIZE = 1 << 16
+
+    def __init__(self) -> None:
+        self._times, self._seconds = array("d", bytes(8 * self.SIZE)), array("d", bytes(8 * self.SIZE))
+        self._status = array("h", bytes(2 * self.SIZE))
+        self._count = 0
+
+    def add(self, status: int, seconds: float) -> None:
+        """Note an answered request."""
+        place = self._count & (self.SIZE - 1)
+        self._times[place], self._seconds[place], self._status[place] = time.monotonic(), seconds, status
+        self._count += 1
+
+    def since(self, moment: float) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+        """Return the times, by the monotonic clock, the durations and the status of the requests after a moment."""
+        count = min(self._count, self.SIZE)
+        times, seconds = (np.array(one[:count], dtype=np.float64) for one in (self._times, self._seconds))
+        later = np.flatnonzero(times >= moment)
+        later = later[np.argsort(times[later], kind="stable")]
+        return times[later], seconds[later], np.array(self._status[:count], dtype=np.int64)[later]
+
+
 class Telemetry:
     """Metrics of one process. No session, item or event is named in them.
 
     Attributes:
         seconds_per_session: recent average time to rank one session.
+        recent: the last requests; None keeps none.
     """
 
     def __init__(self) -> None:
@@ -60,6 +90,7 @@ class Telemetry:
             registry=registry,
         )
         self.seconds_per_session = 0.0
+        self.recent: Recent | None = None
         self._version = Gauge("segue_model_info", "Version of each model.", ("model", "version"), registry=registry)
         self._reloads = Counter("segue_reloads", "Attempts to load a model.", ("model", "result"), registry=registry)
         self._versions: dict[str, str] = {}
@@ -79,6 +110,8 @@ class Telemetry:
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
         self._labelled(self._seconds, route, str(status)).observe(seconds)
+        if self.recent is not None and route.startswith("/v1"):
+            self.recent.add(status, seconds)
 
     def shed(self) -> None:
         """Count a request that was refused for overload."""

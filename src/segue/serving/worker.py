@@ -28,6 +28,7 @@ from segue.serving.logs import report, start_logging
 from segue.serving.merchandise import Merchandise
 from segue.serving.messages import Refused
 from segue.serving.models import ModelSet
+from segue.serving.page import Page
 from segue.serving.protocol import IDLE_SECONDS, Connection
 from segue.serving.rules_file import RulesFile
 from segue.serving.secrets import KeyedHash
@@ -101,7 +102,8 @@ class Worker:
     def __init__(self, settings: ServeSettings, listening: socket.socket) -> None:
         self.settings, self._socket = settings, listening
         self.telemetry = Telemetry()
-        self.app = App(settings, self.telemetry, tokens_of(settings))
+        pages = Page(settings, self.telemetry).operations if settings.page else ()
+        self.app = App(settings, self.telemetry, tokens_of(settings), pages)
         self.app.tracing = Tracing.of_environment()
         self.experiments = experiments_of(settings)
         self.merchandise = Merchandise(
