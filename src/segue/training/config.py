@@ -28,6 +28,15 @@ class FineTuning(Section):
     """Learning rate of fine-tuning; None uses the learning rate of the main training."""
 
 
+class UpdatePlan(Section):
+    """How a trained network learns from later sessions."""
+
+    epochs: int = Field(1, ge=1)
+    """Number of epochs on the recent sessions."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Learning rate; None uses the learning rate of the training."""
+
+
 class TrainingConfig(Section):
     """The training section of a model's configuration."""
 
