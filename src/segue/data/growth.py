@@ -1,4 +1,8 @@
-"""A catalogue that grows: new items behind the known ones, whose item indices stay."""
+"""What later events add to: the catalogue of a model, where new items follow known ones, and its end of training."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -6,6 +10,27 @@ from jaxtyping import Shaped
 
 from segue.data.vocabulary import COLD, Vocabulary
 from segue.errors import ParameterError
+
+UNTIL = "until"
+"""Fact about a model: the time of its last training event (ISO 8601, UTC); absent for a log without times."""
+
+
+def trained_until(about: Mapping[str, Any]) -> int | None:
+    """Return the time of the last training event in seconds since 1970, or None if it is unknown.
+
+    Raises:
+        ParameterError: the fact is not a time.
+    """
+    text = about.get(UNTIL)
+    try:
+        return None if text is None else int(datetime.fromisoformat(text).timestamp())
+    except (TypeError, ValueError):
+        raise ParameterError(f"about.{UNTIL}: must be a time in ISO 8601, got {text!r}; fit the model again") from None
+
+
+def iso_time(seconds: int) -> str:
+    """Return a time in seconds since 1970 in ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def grow(vocabulary: Vocabulary, items: pl.Series, metadata: pl.DataFrame | None = None) -> Vocabulary:

@@ -25,7 +25,7 @@ from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.spaces import Around, Choice
 from segue.training.checkpoint import THREADS
-from segue.training.config import TrainingConfig, fine_tuning_sessions
+from segue.training.config import TrainingConfig, UpdatePlan, fine_tuning_sessions
 from segue.training.loop import Trainer
 from segue.training.objectives import Objective
 from segue.training.optimizers import AdamW, Optimizer, RowAdagrad, SplitOptimizer
@@ -120,6 +120,33 @@ class NeuralModel(DotProductModel):
             stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
         self.curve = tuple(record for curve in stages for record in curve)
         self.notes = (*_curve_notes(stages[0], self.config.training.epochs), *self.remarks(train))
+        self._cache_table()
+
+    def check_updatable(self) -> None:
+        """Every network can be trained further; see ``ModelBase.check_updatable``."""
+
+    def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
+        if not (recent.lengths >= 2).any():
+            raise ParameterError(f"recent: must have a session of two events or more, got {len(recent):,} of one event")
+
+    def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:
+        """Train on the recent sessions, from the weights of ``before`` and fresh ones for new items."""
+        plan = plan or UpdatePlan()
+        arrays = before.arrays()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive(seed, "weights"))
+            fresh = self.build(len(recent.vocabulary)).state_dict()
+        for name in self.per_item_arrays():
+            rows = fresh[name].numpy()
+            rows[: len(arrays[name])] = arrays[name]
+            arrays[name] = rows
+        self.restore(arrays, recent.vocabulary)
+        self.network.to(runtime.torch_device())
+        self._output = None
+        training = self.config.training
+        changes = {"epochs": plan.epochs, "learning_rate": plan.learning_rate or training.learning_rate}
+        tuning = training.model_copy(update={**changes, "schedule": "constant", "warmup": 0.0})
+        self.curve = tuple(self._train(recent, tuning, None, seed, runtime.part("update"), warm_start=True))
         self._cache_table()
 
     def check(self, train: Sessions) -> None:

@@ -189,6 +189,7 @@ class ModelBase(ABC):
                 model cannot be updated.
         """
         self._require_fitted()
+        self.check_updatable()
         check_recent(recent, self.vocabulary, self.about)
         runtime = runtime or Runtime()
         self._check_update(recent, plan)
@@ -208,9 +209,16 @@ class ModelBase(ABC):
         model.about, model.notes, model.diagnostics = self.about, self.notes, self.diagnostics
         return model
 
+    def check_updatable(self) -> None:
+        """Check that the model can be updated.
+
+        Raises:
+            ParameterError: it cannot.
+        """
+        raise ParameterError(f"{self.name}: cannot be updated; fit it again on all events")
+
     def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
         """Check that the model can be updated as requested; see ``update``."""
-        raise ParameterError(f"{self.name}: cannot be updated; fit it again on all events")
 
     def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:
         """Learn what another model has learnt, and from checked later sessions; see ``update``."""

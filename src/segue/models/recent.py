@@ -1,34 +1,22 @@
 """Recent sessions for the update of a model: what they must be, and what is recorded of them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from segue.data.growth import require_grown
+from segue.data.growth import UNTIL, iso_time, require_grown, trained_until
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 
-UNTIL = "until"
-"""Fact about a model: the time of its last training event (ISO 8601, UTC); absent for a log without times."""
 UPDATES = "updates"
 """Fact about a model: what each of its updates added."""
-
-
-def trained_until(about: Mapping[str, Any]) -> int | None:
-    """Return the time of the last training event in seconds since 1970, or None if it is unknown."""
-    text = about.get(UNTIL)
-    try:
-        return None if text is None else int(datetime.fromisoformat(text).timestamp())
-    except (TypeError, ValueError):
-        raise ParameterError(f"about.{UNTIL}: must be a time in ISO 8601, got {text!r}; fit the model again") from None
 
 
 def facts_of(train: Sessions) -> dict[str, Any]:
     """Return the facts about a model that has learnt from some sessions up to their end."""
     if train.times is None or not len(train.times):
         return {}
-    return {UNTIL: _iso(int(train.times.max()))}
+    return {UNTIL: iso_time(int(train.times.max()))}
 
 
 def describe_update(known: Vocabulary, recent: Sessions) -> dict[str, Any]:
@@ -38,8 +26,8 @@ def describe_update(known: Vocabulary, recent: Sessions) -> dict[str, Any]:
         "events": len(recent.items),
         "sessions": len(recent),
         "items": len(recent.vocabulary) - len(known),
-        "from": None if times is None else _iso(int(times.min())),
-        "to": None if times is None else _iso(int(times.max())),
+        "from": None if times is None else iso_time(int(times.min())),
+        "to": None if times is None else iso_time(int(times.max())),
     }
 
 
@@ -68,10 +56,6 @@ def check_recent(recent: object, vocabulary: Vocabulary, about: Mapping[str, Any
         raise ParameterError("recent: must have times, because the training log had some, got a log without times")
     if (first := int(recent.times.min())) <= until:
         raise ParameterError(
-            f"recent: must have only events after {_iso(until)}, the end of training, got one at {_iso(first)}; "
+            f"recent: must have only events after {iso_time(until)}, the end of training, got {iso_time(first)}; "
             "segue.prepare_recent leaves earlier ones out"
         )
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -44,15 +44,18 @@ class UpdatableModel(Model):
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         self.restore(self._checked(self._learn(train, None)), train.vocabulary)
 
-    def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
-        if plan is not None:
-            raise ParameterError(
-                f"plan: has no effect on {self.name}, which is not trained in epochs, got {plan!r}; leave it out"
-            )
+    def check_updatable(self) -> None:
+        """Check that what an update needs was kept; see ``ModelBase.check_updatable``."""
         if not self.config.updatable:
             raise ParameterError(
                 f"{self.name}: was fitted without what an update needs; fit it once more, with --set "
                 f"{self.name}.updatable=true (in Python {type(self).__name__}(updatable=True))"
+            )
+
+    def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
+        if plan is not None:
+            raise ParameterError(
+                f"plan: has no effect on {self.name}, which is not trained in epochs, got {plan!r}; leave it out"
             )
 
     def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:

@@ -1,0 +1,142 @@
+"""Daily updates of a network against daily retraining and against a model that is never updated.
+
+    python benchmarks/update.py LOG [--models gru4rec,sasrec] [--sessions 60000] [--day 2280] [--seeds 1]
+
+The most recent sessions of the log, in order of their end, are cut into days of an equal number of sessions. A model is
+trained on all days before the last six; then, on each of five days, it is updated with the day that is over, and tested
+on the next one: every event but the first of each session is predicted. An event on an item that a model does not know
+counts as a miss. The other two models are trained again on all days so far, and never again. Differences are those of
+the updated model, with the 95% interval over all cases of the five days, sessions resampled; seconds are those of the
+five updates or trainings.
+"""
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import segue
+from segue.data.events import sort_events
+from segue.data.growth import grow
+from segue.data.sessions import Sessions
+from segue.markdown import table
+from segue.models.verification import METRICS, changes, next_item_values, sessions_of_targets
+from segue.protocols.cases import encode
+from segue.training.config import UpdatePlan
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "gru4rec": {"dropout_hidden": 0.2, "training": {"epochs": 4}},
+    "sasrec": {"preset": "sessions"},
+}
+DAYS = 5
+PLANS = {"gru4rec": UpdatePlan(), "sasrec": UpdatePlan()}
+
+
+def days_of(log: segue.Events, sessions: int, day: int) -> list[pl.DataFrame]:
+    """Return the most recent sessions, in order of their end: the history, and six days."""
+    frame = log.frame.with_columns(session=pl.format("{}/{}", "part", "session")) if log.has_parts else log.frame
+    frame = frame.filter(pl.len().over("session") >= 2)
+    row = pl.int_range(pl.len()).alias("row")
+    ends = (
+        frame.with_columns(row)
+        .group_by("session")
+        .agg(pl.col("time" if log.has_time else "row").max(), pl.col("row").max().alias("last"))
+    )
+    ends = (
+        ends.sort("time" if log.has_time else "row", "last").tail(sessions).with_columns(number=pl.int_range(pl.len()))
+    )
+    block = ((pl.col("number") - pl.len() + (DAYS + 1) * day) // day).clip(lower_bound=-1)
+    placed = frame.with_columns(row).join(ends.select("session", "number", block=block), on="session")
+    order = ["number", *(["time"] if log.has_time else []), "row"]
+    placed = placed.sort(order).select("block", "item", session="number")
+    return placed.partition_by("block", include_key=False, maintain_order=True)
+
+
+def encoded(log: pl.DataFrame, vocabulary: segue.Vocabulary) -> Sessions:
+    """Encode sessions in order; times are left out."""
+    return encode(sort_events(log), vocabulary)[0]
+
+
+class Strategy:
+    """A model that follows the log in one way, with what it has cost and reached so far."""
+
+    def __init__(self, model: segue.Model) -> None:
+        self.model = model
+        self.seconds = 0.0
+        self.values: list[np.ndarray] = []
+
+    def take(self, model: segue.Model, started: float) -> None:
+        """Go on with another model."""
+        self.model = model
+        self.seconds += time.perf_counter() - started
+
+
+def follow(name: str, days: list[pl.DataFrame], seed: int, plan: UpdatePlan) -> tuple[dict[str, Strategy], np.ndarray]:
+    """Run the three strategies; return them, and the session of each case."""
+    kind = segue.model_class(name)
+    vocabulary = segue.Vocabulary.from_items(days[0]["item"])
+    base = kind(**SETTINGS[name]).fit(encoded(days[0], vocabulary), seed=seed)
+    strategies = {way: Strategy(base) for way in ("never", "update", "retrain")}
+    groups: list[np.ndarray] = []
+    for number in range(1, len(days) - 1):
+        vocabulary = grow(vocabulary, days[number]["item"])
+        recent = encoded(days[number], vocabulary)
+        started = time.perf_counter()
+        strategies["update"].take(strategies["update"].model.update(recent, plan, seed=seed), started)
+        everything = encoded(pl.concat(days[: number + 1]), vocabulary)
+        started = time.perf_counter()
+        strategies["retrain"].take(kind(**SETTINGS[name]).fit(everything, seed=seed), started)
+        later = encoded(days[number + 1], grow(vocabulary, days[number + 1]["item"]))
+        for one in strategies.values():
+            one.values.append(next_item_values(one.model, later))
+        offset = 1 + max((int(part.max()) for part in groups), default=-1)
+        groups.append(sessions_of_targets(later) + offset)
+        means = {way: one.values[-1].mean(axis=0).round(4).tolist() for way, one in strategies.items()}
+        print(f"{name}, seed {seed}, day {number}: {means}", flush=True)
+    return strategies, np.concatenate(groups)
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("log")
+    parser.add_argument("--models", default="gru4rec,sasrec")
+    parser.add_argument("--sessions", type=int, default=60_000)
+    parser.add_argument("--day", type=int, default=2280)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--learning-rate", type=float)
+    args = parser.parse_args()
+    days = days_of(segue.read(args.log), args.sessions, args.day)
+    print(f"events before the updates and of each day: {[day.height for day in days]}")
+    rows = []
+    for name in args.models.split(","):
+        given = {"epochs": args.epochs, "learning_rate": args.learning_rate}
+        plan = PLANS[name].model_copy(update={key: value for key, value in given.items() if value is not None})
+        rows += report(name, [follow(name, days, seed, plan) for seed in range(args.seeds)])
+    print(table(["model", "strategy", *METRICS, *(f"update's difference, {metric}" for metric in METRICS), "s"], rows))
+
+
+def report(name: str, runs: list[tuple[dict[str, Strategy], np.ndarray]]) -> list[list[str]]:
+    """Return the rows of a model: the mean of all seeds, case by case."""
+    groups = runs[0][1]
+    values = {
+        way: np.mean([np.concatenate(run[way].values) for run, _ in runs], axis=0)
+        for way in ("never", "update", "retrain")
+    }
+    seconds = {way: float(np.mean([run[way].seconds for run, _ in runs])) for way in values}
+    rows = []
+    for way, found in values.items():
+        compared = changes(found, values["update"], groups).values()
+        differences = [
+            "" if way == "update" else f"{one.after - one.before:+.4f} [{one.low:+.4f}, {one.high:+.4f}]"
+            for one in compared
+        ]
+        rows.append([name, way, *(f"{mean:.4f}" for mean in found.mean(axis=0)), *differences, f"{seconds[way]:.1f}"])
+    return rows
+
+
+if __name__ == "__main__":
+    main()
