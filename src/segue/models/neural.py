@@ -144,7 +144,10 @@ class NeuralModel(DotProductModel):
         self.network.to(runtime.torch_device())
         self._output = None
         training = self.config.training
-        changes = {"epochs": plan.epochs, "learning_rate": plan.learning_rate or training.learning_rate}
+        changes = {
+            "epochs": plan.epochs or training.epochs,
+            "learning_rate": plan.learning_rate or training.learning_rate,
+        }
         tuning = training.model_copy(update={**changes, "schedule": "constant", "warmup": 0.0})
         self.curve = tuple(self._train(recent, tuning, None, seed, runtime.part("update"), warm_start=True))
         self._cache_table()

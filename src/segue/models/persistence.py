@@ -218,7 +218,8 @@ class ModelBase(ABC):
         raise ParameterError(f"{self.name}: cannot be updated; fit it again on all events")
 
     def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
-        """Check that the model can be updated as requested; see ``update``."""
+        """Check the arguments of an update; see ``update``."""
+        raise NotImplementedError(f"{self.name}: _check_update")
 
     def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:
         """Learn what another model has learnt, and from checked later sessions; see ``update``."""

@@ -17,6 +17,7 @@ from segue.serving.engine import Query, Ranker, rank
 from segue.serving.messages import Refused
 from segue.serving.served_model import ServedModel
 from segue.serving.telemetry import Telemetry
+from segue.serving.versions import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class ModelSet:
         default: name of the model of requests that name none.
         pool: threads for models that are not called by the event loop.
         telemetry: what is counted.
+        versions: the versions that were learnt since, of which the newest is loaded; None loads the given models.
 
     Attributes:
         problems: why models were not loaded again, by name.
@@ -76,9 +78,15 @@ class ModelSet:
     """
 
     def __init__(
-        self, folders: Mapping[str, Path], default: str, pool: ThreadPoolExecutor, telemetry: Telemetry
+        self,
+        folders: Mapping[str, Path],
+        default: str,
+        pool: ThreadPoolExecutor,
+        telemetry: Telemetry,
+        versions: Versions | None = None,
     ) -> None:
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
+        self._versions = versions
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
         self.announce: Callable[[], None] = lambda: None
@@ -96,8 +104,9 @@ class ModelSet:
                 ranker.served.states.forget(session_id)
 
     def refusals(self) -> list[str]:
-        """Return why models were not loaded again, if they were not."""
-        return [f"{name}: {why}" for name, why in self.problems.items()]
+        """Return why models were not loaded again, or not updated, if they were not."""
+        not_updated = [] if self._versions is None else self._versions.warnings()
+        return [*(f"{name}: {why}" for name, why in self.problems.items()), *not_updated]
 
     def ranker(self, name: str | None) -> Ranker:
         """Return a model.
@@ -131,8 +140,9 @@ class ModelSet:
         if not lock.acquire(blocking=wait):
             raise Refused(409, "reload-refused", f"{name} is being loaded already")
         try:
-            require_memory(self.folders[name])
-            served = load_model(name, self.folders[name])
+            folder = self.folders[name] if self._versions is None else self._versions.newest(name)
+            require_memory(folder)
+            served = load_model(name, folder)
             self.problems.pop(name, None)
             self._rankers[name] = Ranker(served, self._pool, self._telemetry)
         except (SegueError, OSError, MemoryError) as error:

@@ -34,6 +34,7 @@ from segue.serving.stores.sqlite import SQLiteStore
 from segue.serving.supervisor import CONFIGURATION, SOCKET
 from segue.serving.telemetry import Telemetry
 from segue.serving.tracing import Tracing
+from segue.serving.versions import Versions
 
 TOKENS = "SEGUE_TOKENS"
 """Variable with tokens, in place of a file."""
@@ -95,7 +96,12 @@ class Worker:
         self.telemetry = Telemetry()
         self.app = App(settings, self.telemetry, tokens_of(settings))
         self.app.tracing = Tracing.of_environment()
-        self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
+        versions = None if settings.update_every is None else Versions(settings.state, settings.models)
+        pool = ThreadPoolExecutor(1, "segue-model")
+        self.models = ModelSet(settings.models, settings.default, pool, self.telemetry, versions)
+        if versions is not None:
+            text = "Models whose last update was refused or failed."
+            self.telemetry.gauge("segue_updates_refused", text, lambda: len(versions.warnings()))
         if settings.workers > 1:
             self.models.announce = lambda: os.kill(os.getppid(), signal.SIGHUP)  # The supervisor passes it on to all.
         self._exit_code = 0

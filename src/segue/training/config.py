@@ -31,8 +31,8 @@ class FineTuning(Section):
 class UpdatePlan(Section):
     """How a trained network learns from later sessions."""
 
-    epochs: int = Field(1, ge=1)
-    """Number of epochs on the recent sessions."""
+    epochs: int | None = Field(None, ge=1)
+    """Number of epochs on the recent sessions; None uses that of the training, so that they count as much as others."""
     learning_rate: float | None = Field(None, gt=0)
     """Learning rate; None uses the learning rate of the training."""
 
