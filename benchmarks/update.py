@@ -37,10 +37,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 DAYS = 5
 OTHERS = ("retrain", "never")
 PLANS = {
-    "gru4rec": {"1 epoch": {"epochs": 1}, "10 epochs": {}, "10 epochs, rate 0.02": {"learning_rate": 0.02}},
-    "sasrec": {"1 epoch": {"epochs": 1}, "8 epochs": {}, "8 epochs, rate 0.0003": {"learning_rate": 0.0003}},
+    "update": {"rate": 0.1, "epochs": 1.0},
+    "update, replay": {"rate": 0.1, "epochs": 0.5},
+    "update, replay, rate x 0.3": {"rate": 0.3, "epochs": 0.5},
 }
-"""Ways to update: by default with as many epochs as in the training, and its learning rate."""
+"""Ways to update: learning rate and epochs as shares of those of the training; where ``replay``, with the history."""
 
 
 def days_of(log: segue.Events, sessions: int, day: int) -> list[pl.DataFrame]:
@@ -87,15 +88,23 @@ def follow(name: str, days: list[pl.DataFrame], seed: int) -> tuple[dict[str, St
     kind = segue.model_class(name)
     vocabulary = segue.Vocabulary.from_items(days[0]["item"])
     base = kind(**SETTINGS[name]).fit(encoded(days[0], vocabulary), seed=seed)
-    plans = {f"update, {way}": UpdatePlan(**plan) for way, plan in PLANS[name].items()}
+    training = kind.Config(**SETTINGS[name]).training
+    plans = {
+        way: UpdatePlan(
+            learning_rate=plan["rate"] * training.learning_rate, epochs=round(plan["epochs"] * training.epochs)
+        )
+        for way, plan in PLANS.items()
+    }
     strategies = {way: Strategy(base) for way in ("never", *plans, "retrain")}
     groups: list[np.ndarray] = []
     for number in range(1, len(days) - 1):
         vocabulary = grow(vocabulary, days[number]["item"])
         recent = encoded(days[number], vocabulary)
+        history = encoded(pl.concat(days[:number]), vocabulary)
         for way, plan in plans.items():
             started = time.process_time()
-            strategies[way].take(strategies[way].model.update(recent, plan, seed=seed), started)
+            replayed = history if "replay" in way else None
+            strategies[way].take(strategies[way].model.update(recent, plan, history=replayed, seed=seed), started)
         everything = encoded(pl.concat(days[: number + 1]), vocabulary)
         started = time.process_time()
         strategies["retrain"].take(kind(**SETTINGS[name]).fit(everything, seed=seed), started)

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from segue.protocols.prepare import prepare as prepare
     from segue.protocols.protocol import Protocol as Protocol
     from segue.protocols.ranking import Ranking as Ranking
+    from segue.protocols.recent import prepare_history as prepare_history
     from segue.protocols.recent import prepare_recent as prepare_recent
     from segue.recbole import load_recbole as load_recbole
     from segue.training.config import Distillation as Distillation
@@ -105,6 +106,7 @@ _HOMES = {
     "Dataset": "protocols.dataset",
     "open_dataset": "protocols.dataset",
     "prepare": "protocols.prepare",
+    "prepare_history": "protocols.recent",
     "prepare_recent": "protocols.recent",
     "Protocol": "protocols.protocol",
     "Ranking": "protocols.ranking",

@@ -112,6 +112,9 @@ def test_a_network_learns_further(logs: tuple[Path, Path], tmp_path: Path) -> No
     one, other, before = (Artifact.read(path) for path in (tmp_path / "one", tmp_path / "other", folder))
     assert all((array == other.arrays[name]).all() for name, array in one.arrays.items())
     assert any((array.shape != before.arrays[name].shape) for name, array in one.arrays.items())
+    replay = ("--history", logs[0], "--replay", 0.5)
+    outcome = segue("update", folder, logs[1], "--out", tmp_path / "replayed", "--epochs", 2, *replay)
+    assert outcome.code == 0, outcome.err
     new = one.vocabulary.ids[-1]
     assert new not in before.vocabulary.ids
     answer = json.loads(segue("recommend", tmp_path / "one", "--items", new, "-k", 5, "--json").out)
@@ -149,6 +152,9 @@ def test_refusals(production: Path, finished: Finished, logs: tuple[Path, Path],
     outcome = segue("update", production, logs[1], "--out", tmp_path / "new", "--epochs", 3)
     assert outcome.code == 2
     assert "error: plan: has no effect on v-sknn" in outcome.err
+    outcome = segue("update", production, logs[1], "--out", tmp_path / "new", "--replay", 1)
+    assert outcome.code == 2
+    assert "error: --replay: needs the log to learn again" in outcome.err
     untimed = tmp_path / "untimed.csv"
     pl.read_csv(logs[1]).drop("time").write_csv(untimed)
     outcome = segue("update", production, untimed, "--out", tmp_path / "new")

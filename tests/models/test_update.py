@@ -211,6 +211,10 @@ class TestRefusals:
         with pytest.raises(ParameterError, match="plan: has no effect on popularity"):
             Popularity(updatable=True).fit(self.first).update(self.recent, UpdatePlan())
 
+    def test_a_history_for_a_count(self) -> None:
+        with pytest.raises(ParameterError, match="history: has no effect on v-sknn"):
+            VSKNN(updatable=True).fit(self.first).update(self.recent, history=self.first)
+
     def test_a_model_without_updates(self) -> None:
         with pytest.raises(ParameterError, match="als: cannot be updated; fit it again on all events"):
             ALS(embedding_size=4).fit(self.first).update(self.recent)

@@ -8,6 +8,7 @@ import typer
 import segue
 from segue.cli import options
 from segue.cli.terminal import echo, interruptible, program
+from segue.errors import ParameterError
 
 
 @options.with_log_options
@@ -15,11 +16,20 @@ def update(
     artifact: options.ModelFolder,
     log: options.PlainLog,
     out: Annotated[Path, typer.Option(help="Folder to write; the given model with --overwrite.")],
+    history: Annotated[
+        str | None,
+        typer.Option(
+            help="Log that a network was trained on: some of its sessions are learnt again, so as not to forget."
+        ),
+    ] = None,
+    replay: Annotated[
+        float | None, typer.Option(help="Sessions of --history to learn again, per recent session (1).")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of a network on the later events, by default as many as it had.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate of a network, by default that of its training.")
+        float | None, typer.Option(help="Learning rate of a network, by default a tenth of that of its training.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     overwrite: options.Overwrite = False,
@@ -33,7 +43,7 @@ def update(
 
     Examples:
     segue update production monday.csv --out production --overwrite
-    segue update production week.parquet --out production-2 --epochs 2 --learning-rate 0.02
+    segue update production week.csv --out production-2 --history clicks.csv --epochs 2
     """
     from dataclasses import replace
 
@@ -50,7 +60,9 @@ def update(
     require_production(artifact, Artifact.facts(options.model_folder(artifact)))
     check_target(out, overwrite=overwrite)
     check_log(log)
-    given = {"epochs": epochs, "learning_rate": learning_rate}
+    given = {"epochs": epochs, "learning_rate": learning_rate, "replay": replay}
+    if replay is not None and history is None:
+        raise ParameterError(f"--replay: needs the log to learn again, got {replay:g} without it; add --history LOG")
     changes = {name: value for name, value in given.items() if value is not None}
     plan = build(UpdatePlan, "update", parameters=changes) if changes else None
     config = load_config(
@@ -63,6 +75,7 @@ def update(
             read_log(config),
             out=out,
             plan=plan,
+            history=None if history is None else read_log(config.model_copy(update={"log": history})),
             seed=seed,
             runtime=replace(build_runtime(config), progress=progress),
             overwrite=overwrite,

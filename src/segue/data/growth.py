@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Shaped
 
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import COLD, Vocabulary
 from segue.errors import ParameterError
+from segue.rng import generator
 
 UNTIL = "until"
 """Fact about a model: the time of its last training event (ISO 8601, UTC); absent for a log without times."""
@@ -93,3 +95,26 @@ def widened(array: Shaped[np.ndarray, "*R N"], size: int) -> Shaped[np.ndarray, 
     """Return an array with zeros behind its last column, up to ``size`` columns."""
     width = [(0, 0)] * (array.ndim - 1) + [(0, size - array.shape[-1])]
     return np.pad(array, width)
+
+
+def replayed(history: Sessions, recent: Sessions, share: float, seed: int) -> Sessions:
+    """Put some of the earlier sessions before recent ones.
+
+    Args:
+        history: earlier sessions, with the catalogue of the recent ones.
+        recent: recent sessions.
+        share: number of earlier sessions, drawn at random, per recent one.
+        seed: seed of the draw.
+    """
+    number = min(len(history), round(share * len(recent)))
+    drawn = generator(seed, "replay").choice(len(history), number, replace=False)
+    earlier = history.select(np.sort(drawn))
+    times, columns = None, None
+    if earlier.times is not None and recent.times is not None:
+        times = np.concatenate([earlier.times, recent.times])
+    if earlier.columns is not None and recent.columns is not None:
+        tables = [log.columns[np.arange(len(log.items))] for log in (earlier, recent) if log.columns is not None]
+        columns = pl.concat(tables, how="diagonal_relaxed")
+    items = np.concatenate([earlier.items, recent.items])
+    offsets = np.concatenate([earlier.offsets, len(earlier.items) + recent.offsets[1:]])
+    return Sessions(items, offsets, times, recent.vocabulary, columns)

@@ -16,7 +16,7 @@ from segue.experiment.training_facts import check_facts
 from segue.models.base import Model
 from segue.models.recent import UPDATES
 from segue.models.registry import load
-from segue.protocols.recent import RecentLog, prepare_recent
+from segue.protocols.recent import RecentLog, prepare_history, prepare_recent
 from segue.storage.claims import claimed
 from segue.training.config import UpdatePlan
 from segue.training.runtime import Runtime
@@ -30,6 +30,7 @@ def update(
     *,
     out: str | Path,
     plan: UpdatePlan | None = None,
+    history: Events | str | Path | None = None,
     seed: int = 0,
     runtime: Runtime | None = None,
     overwrite: bool = False,
@@ -45,6 +46,8 @@ def update(
         log: the log, or its file, folder or name; events up to the end of the training are left out.
         out: folder to write; it may be that of the model, with ``overwrite``.
         plan: how a network is trained further.
+        history: the log that a network was trained on; some of its sessions are learnt again, so that they are not
+            forgotten.
         seed: random seed.
         runtime: device, precision and progress.
         overwrite: replace a model in ``out``.
@@ -60,12 +63,13 @@ def update(
     """
     out, runtime = Path(out), runtime or Runtime()
     with claimed(out, "segue update", partial(check_target, out, overwrite=overwrite), replaced=True):
-        return _update(Path(model), log, out, plan, seed, runtime, log_name)
+        return _update(Path(model), log, history, out, plan, seed, runtime, log_name)
 
 
 def _update(
     folder: Path,
     log: Events | str | Path,
+    history: Events | str | Path | None,
     out: Path,
     plan: UpdatePlan | None,
     seed: int,
@@ -82,8 +86,12 @@ def _update(
     for note in recent.notes:
         logger.info(note)
     _require_new(folder, model.about, recent.fingerprint)
+    before = None
+    if history is not None:
+        events = history if isinstance(history, Events) else read(history)
+        before = prepare_history(events, recent.sessions, model)
     started = time.perf_counter()
-    updated = model.update(recent.sessions, plan, seed=seed, runtime=runtime)
+    updated = model.update(recent.sessions, plan, history=before, seed=seed, runtime=runtime)
     name = name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     updated.save(out, **updated_facts(model.about, updated, recent, name, time.perf_counter() - started))
     return load(out)

@@ -14,12 +14,14 @@ from segue.data.array_schema import ArraySpec
 from segue.data.arrays import read_only
 from segue.data.cases import Cases
 from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
+from segue.data.growth import replayed
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.models.dot_product import DotProductModel
 from segue.models.persistence import ModelConfig
+from segue.models.recent import Given
 from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
@@ -125,14 +127,19 @@ class NeuralModel(DotProductModel):
     def check_updatable(self) -> None:
         """Every network can be trained further; see ``ModelBase.check_updatable``."""
 
-    def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
+    def _check_update(self, given: Given) -> None:
+        recent = given.recent
+        if given.history is not None:
+            given.history.require_valid("history")
+            recent.vocabulary.require_same(given.history.vocabulary, "history")
         if not (recent.lengths >= 2).any():
             raise ParameterError(f"recent: must have a session of two events or more, got {len(recent):,} of one event")
 
-    def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:
+    def _update(self, before: Self, given: Given) -> None:
         """Train on the recent sessions, from the weights of ``before`` and fresh ones for new items."""
-        plan = plan or UpdatePlan()
-        arrays = before.arrays()
+        recent, plan, seed, arrays = given.recent, given.plan or UpdatePlan(), given.seed, before.arrays()
+        if given.history is not None:
+            recent = replayed(given.history, recent, plan.replay, seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
             fresh = self.build(len(recent.vocabulary)).state_dict()
@@ -141,15 +148,10 @@ class NeuralModel(DotProductModel):
             rows[: len(arrays[name])] = arrays[name]
             arrays[name] = rows
         self.restore(arrays, recent.vocabulary)
-        self.network.to(runtime.torch_device())
+        self.network.to(given.runtime.torch_device())
         self._output = None
-        training = self.config.training
-        changes = {
-            "epochs": plan.epochs or training.epochs,
-            "learning_rate": plan.learning_rate or training.learning_rate,
-        }
-        tuning = training.model_copy(update={**changes, "schedule": "constant", "warmup": 0.0})
-        self.curve = tuple(self._train(recent, tuning, None, seed, runtime.part("update"), warm_start=True))
+        training, runtime = plan.applied_to(self.config.training), given.runtime.part("update")
+        self.curve = tuple(self._train(recent, training, None, seed, runtime, warm_start=True))
         self._cache_table()
 
     def check(self, train: Sessions) -> None:

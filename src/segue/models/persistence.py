@@ -19,7 +19,7 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.docstrings import docstring
 from segue.errors import ParameterError, SegueError
-from segue.models.recent import UPDATES, check_recent, describe_update, facts_of
+from segue.models.recent import UPDATES, Given, check_recent, describe_update, facts_of
 from segue.spaces import Around, Space
 from segue.training.config import UpdatePlan
 from segue.training.runtime import Runtime
@@ -168,7 +168,13 @@ class ModelBase(ABC):
         return frozenset()
 
     def update(
-        self, recent: Sessions, plan: UpdatePlan | None = None, *, seed: int = 0, runtime: Runtime | None = None
+        self,
+        recent: Sessions,
+        plan: UpdatePlan | None = None,
+        *,
+        history: Sessions | None = None,
+        seed: int = 0,
+        runtime: Runtime | None = None,
     ) -> Self:
         """Return a model that has learnt from later sessions as well; see ``segue.prepare_recent``.
 
@@ -178,6 +184,8 @@ class ModelBase(ABC):
         Args:
             recent: sessions after the end of training; their catalogue is that of the model, with new items behind.
             plan: epochs, learning rate and replayed sessions of a network.
+            history: sessions that a network has learnt from, encoded as ``recent``. Some of them are learnt again, so
+                that it does not forget them; see ``segue.prepare_history``.
             seed: seed of every random draw.
             runtime: device, precision and progress.
 
@@ -191,11 +199,11 @@ class ModelBase(ABC):
         self._require_fitted()
         self.check_updatable()
         check_recent(recent, self.vocabulary, self.about)
-        runtime = runtime or Runtime()
-        self._check_update(recent, plan)
+        given = Given(recent, plan, history, seed, runtime or Runtime())
+        self._check_update(given)
         model = type(self)(self.config)
-        with model._fitting(recent), runtime.algorithms():
-            model._update(self, recent, plan, seed, runtime)
+        with model._fitting(recent), given.runtime.algorithms():
+            model._update(self, given)
         entry = describe_update(self.vocabulary, recent)
         model.about = {**self.about, **model.about, UPDATES: [*self.about.get(UPDATES, ()), entry]}
         return model
@@ -217,11 +225,11 @@ class ModelBase(ABC):
         """
         raise ParameterError(f"{self.name}: cannot be updated; fit it again on all events")
 
-    def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
+    def _check_update(self, given: Given) -> None:
         """Check the arguments of an update; see ``update``."""
         raise NotImplementedError(f"{self.name}: _check_update")
 
-    def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:
+    def _update(self, before: Self, given: Given) -> None:
         """Learn what another model has learnt, and from checked later sessions; see ``update``."""
         raise NotImplementedError(f"{self.name}: _update")
 

@@ -1,15 +1,29 @@
 """Recent sessions for the update of a model: what they must be, and what is recorded of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from segue.data.growth import UNTIL, iso_time, require_grown, trained_until
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
+from segue.training.config import UpdatePlan
+from segue.training.runtime import Runtime
 
 UPDATES = "updates"
 """Fact about a model: what each of its updates added."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What an update is given; see ``Model.update``."""
+
+    recent: Sessions
+    plan: UpdatePlan | None
+    history: Sessions | None
+    seed: int
+    runtime: Runtime
 
 
 def facts_of(train: Sessions) -> dict[str, Any]:

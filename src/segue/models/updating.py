@@ -14,7 +14,7 @@ from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
-from segue.training.config import UpdatePlan
+from segue.models.recent import Given
 from segue.training.runtime import Runtime
 
 
@@ -52,15 +52,17 @@ class UpdatableModel(Model):
                 f"{self.name}.updatable=true (in Python {type(self).__name__}(updatable=True))"
             )
 
-    def _check_update(self, recent: Sessions, plan: UpdatePlan | None) -> None:
-        if plan is not None:
+    def _check_update(self, given: Given) -> None:
+        if given.history is not None:
+            raise ParameterError(f"history: has no effect on {self.name}, which forgets nothing; leave it out")
+        if given.plan is not None:
             raise ParameterError(
-                f"plan: has no effect on {self.name}, which is not trained in epochs, got {plan!r}; leave it out"
+                f"plan: has no effect on {self.name}, which is not trained in epochs, got {given.plan!r}; leave it out"
             )
 
-    def _update(self, before: Self, recent: Sessions, plan: UpdatePlan | None, seed: int, runtime: Runtime) -> None:
-        self.check(recent)
-        self.restore(self._checked(self._learn(recent, before)), recent.vocabulary)
+    def _update(self, before: Self, given: Given) -> None:
+        self.check(given.recent)
+        self.restore(self._checked(self._learn(given.recent, before)), given.recent.vocabulary)
 
     def _checked(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in self.stored_names()}

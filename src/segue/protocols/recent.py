@@ -76,6 +76,31 @@ def prepare_recent(events: Events, model: Trained, protocol: Protocol | None = N
         return _prepare(events, model, Protocol() if protocol is None else protocol)
 
 
+def prepare_history(events: Events, recent: Sessions, model: Trained) -> Sessions:
+    """Clean and encode the log that a model was trained on, for ``Model.update``.
+
+    Events after the end of the training are left out, and events on items that the model does not know.
+
+    Args:
+        events: the raw log.
+        recent: the sessions of the update.
+        model: the model.
+
+    Raises:
+        ParameterError: a step of the cleaning requires a column that the log does not have.
+        EmptyDataError: no event is left.
+    """
+    with noted(events.notes):
+        protocol = Protocol.of(model.about["protocol"], "model") if "protocol" in model.about else Protocol()
+        check_cleaning(events, protocol)
+        until = trained_until(model.about)
+        log, _, _ = distinct_sessions(with_users(events))
+        if until is not None and events.has_time:
+            log = log.filter(pl.col("time").is_null() | (pl.col("time").to_physical() // SECOND <= until))
+        sessions, _ = encode(Pipeline(protocol).clean(sort_events(log)), recent.vocabulary)
+        return sessions
+
+
 def _prepare(events: Events, model: Trained, protocol: Protocol) -> RecentLog:
     check_cleaning(events, protocol)
     known, until = model.vocabulary.ids, trained_until(model.about)
