@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from segue.experiment.production import fit as fit
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
+    from segue.experiment.updating import update as update
     from segue.models.als import ALS as ALS
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
     from segue.models.base import Model as Model
@@ -80,8 +81,11 @@ if TYPE_CHECKING:
     from segue.protocols.prepare import prepare as prepare
     from segue.protocols.protocol import Protocol as Protocol
     from segue.protocols.ranking import Ranking as Ranking
+    from segue.protocols.recent import prepare_history as prepare_history
+    from segue.protocols.recent import prepare_recent as prepare_recent
     from segue.recbole import load_recbole as load_recbole
     from segue.training.config import Distillation as Distillation
+    from segue.training.config import UpdatePlan as UpdatePlan
     from segue.training.runtime import Runtime as Runtime
     from segue.tuning import TuningConfig as TuningConfig
     from segue.tuning.tune import tune as tune
@@ -103,9 +107,12 @@ _HOMES = {
     "Dataset": "protocols.dataset",
     "open_dataset": "protocols.dataset",
     "prepare": "protocols.prepare",
+    "prepare_history": "protocols.recent",
+    "prepare_recent": "protocols.recent",
     "Protocol": "protocols.protocol",
     "Ranking": "protocols.ranking",
     "Distillation": "training.config",
+    "UpdatePlan": "training.config",
     "Comparison": "experiment.comparison.compare",
     "compare": "experiment.comparison.compare",
     "distill": "experiment.distillation",
@@ -114,6 +121,7 @@ _HOMES = {
     "RunConfig": "experiment.config",
     "Results": "experiment.results",
     "run": "experiment.run",
+    "update": "experiment.updating",
     "EmbeddingPlot": "embeddings.plot",
     "plot": "embeddings.plot",
     "ALS": "models.als",

@@ -49,6 +49,8 @@ OPERATIONS = {
     ("GET", "/v1/rules"): "read",
     ("GET", "/v1/items/104"): "read",
     ("GET", "/v1/items/104/similar"): "read",
+    ("POST", "/v1/exposures"): "write",
+    ("GET", "/v1/experiments"): "read",
     ("GET", "/v1/models"): "read",
     ("POST", "/v1/models/popular/reload"): "admin",
     ("GET", "/health/live"): None,

@@ -35,6 +35,7 @@ COMMANDS = {
     "report": "Write report.md and report.html of a run again, from its results.json.",
     "distill": "Train a student with and without a teacher; compare the three in quality, size and latency.",
     "fit": "Train a tested configuration on a whole log for production, without holding anything out.",
+    "update": "Add later events to a model that segue fit wrote, without training it from the beginning.",
     "evaluate": "Evaluate a model under its own protocol, on the test part of a log or on all of it.",
     "recommend": "Recommend the next items for a session.",
     "why": "Explain recommended items: by the events of the session, similar sessions, rules and attention.",

@@ -1,12 +1,18 @@
 """`segue serve`: answer recommendations for live sessions over HTTP."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segue.cli.terminal import echo
 from segue.errors import ParameterError, require_extra
+
+if TYPE_CHECKING:
+    from segue.serving.settings import ServeSettings
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _PACKAGES = ("httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop")
 
@@ -57,6 +63,13 @@ def serve(
     journal_seconds: Annotated[
         float, typer.Option(help="Seconds between two of these files.", envvar="SEGUE_JOURNAL_SECONDS")
     ] = 600.0,
+    update_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Learn from accepted events this often: 30m, 1h, 1d. The models must be updatable.",
+            envvar="SEGUE_UPDATE_EVERY",
+        ),
+    ] = None,
     max_in_flight: Annotated[
         int, typer.Option(help="Requests at once; more are refused with 503.", envvar="SEGUE_MAX_IN_FLIGHT", min=1)
     ] = 256,
@@ -79,6 +92,7 @@ def serve(
     segue serve runs/first --experiment experiment.yaml
     segue serve production --host 0.0.0.0 --tokens tokens.txt
     segue serve production --rules rules.yaml
+    segue serve production --update-every 1h
     segue serve production --store redis://127.0.0.1:6379 --workers 2
     """
     require_extra(_PACKAGES, "segue serve", "serve")
@@ -113,6 +127,7 @@ def serve(
             "retention_days": retention_days,
             "journal": journal,
             "journal_seconds": journal_seconds,
+            "update_every": None if update_every is None else _seconds(update_every),
             "max_in_flight": max_in_flight,
             "deadline": deadline,
             "drain": drain,
@@ -141,11 +156,37 @@ def serve(
     if rules is not None:
         Rules.read(rules)
     make_folder(settings.state)
+    if settings.update_every is not None:
+        _check_updates(settings)
     listening = bind(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     echo(f"serving {', '.join(models)} on {address} (default: {default}); loading ...")
     start_logging()
     raise typer.Exit(Supervisor(settings, listening).run())
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a duration such as 30m."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*([smhd])", text.strip())
+    seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
+    if seconds < 1:
+        raise ParameterError(
+            f"--update-every: must be a number of seconds, minutes, hours or days, at least 1s, such as 30m, 1h or 1d, "
+            f"got '{text}'"
+        )
+    return seconds
+
+
+def _check_updates(settings: "ServeSettings") -> None:
+    """Let the process that updates the models check whether it can."""
+    from segue.serving.updates import start
+
+    if not settings.journal:
+        raise ParameterError(
+            "--update-every: needs the events that a service accepts, and --no-journal does not keep them; remove one"
+        )
+    if code := start(settings, "check").wait():
+        raise typer.Exit(code)
 
 
 def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], str]:

@@ -38,6 +38,13 @@ class _Data(BaseModel):
     last_time: str | None
 
 
+class _Update(BaseModel):
+    events: int
+    sessions: int
+    items: int
+    fingerprint: str | None = None
+
+
 class _Tested(BaseModel):
     hash: str | None = None
     fingerprint: str | None = None
@@ -56,6 +63,8 @@ class _Facts(BaseModel):
     data: _Data | None = None
     epochs: dict[str, Epochs] | None = None
     like: _Tested | None = None
+    until: str | None = None
+    updates: list[_Update] = []
 
 
 class _RunProtocol(_Protocol):

@@ -81,7 +81,7 @@ class Model(ModelBase):
         model = self._unfitted()
         model.check(train)
         runtime = runtime or Runtime()
-        with model._fitting(), runtime.algorithms():
+        with model._fitting(train), runtime.algorithms():
             model._fit(train, valid, seed, runtime)
         return model
 

@@ -1,9 +1,10 @@
 """Weights that decay: of training sessions with their age, of events with their distance from the end of a session."""
 
-from typing import Literal
+import math
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 
@@ -20,6 +21,9 @@ and ``match_weights``, which knows no length and counts n = d + 1 places back,
 The names are those of session-rec. Its linear decays go wrong on current sessions of more than ten events, where they
 become negative or, for the most recent events, zero; ours stop at zero.
 """
+
+_LOWEST = -1100
+"""Power of two below which a float64 is 0."""
 
 
 def position_weights(decay: Decay, longest: int) -> Float64[np.ndarray, "M+1 M"]:
@@ -79,14 +83,60 @@ def session_weights(train: Sessions, *, days: float | None, share: float | None)
         Weights above 0 and up to 1, the weight of a session that ends with the training.
     """
     scale = days if train.times is not None else share
-    if scale is None:
-        return np.ones(len(train))
     if train.times is not None:
-        ages = (train.times.max() - train.times[train.offsets[1:] - 1]) / SECONDS_PER_DAY
-    else:
-        ages = np.arange(len(train))[::-1] / len(train)
-    weights: np.ndarray = np.maximum(np.exp(-ages / scale), np.finfo(np.float64).tiny)
+        return age_weights(train.times.max() - train.times[train.offsets[1:] - 1], scale, SECONDS_PER_DAY)
+    return age_weights(np.arange(len(train))[::-1], scale, len(train))
+
+
+def age_weights(ages: Int64[np.ndarray, "s"], scale: float | None, unit: int) -> Float64[np.ndarray, "s"]:
+    """Return ``exp(-age / scale)``, or ones without a scale.
+
+    Args:
+        ages: ages, 0 for the most recent session.
+        scale: time constant in units.
+        unit: what one unit is in terms of ``ages``.
+    """
+    if scale is None:
+        return np.ones(len(ages))
+    weights: np.ndarray = np.maximum(np.exp(-(ages / unit) / scale), np.finfo(np.float64).tiny)
     return weights
+
+
+class SessionWeights(NamedTuple):
+    """Weights of sessions whose sums can be continued by later sessions.
+
+    A weight is ``exp(-age / scale)`` times a factor that all have in common: ages count back from the end of a whole
+    number of half-lives since 1970. When time goes on, older sums are multiplied by a power of two, which is exact, so
+    that continued sums equal those of all sessions at once; except for weights below 1e-307, after 700 time constants.
+
+    Attributes:
+        weights: weight of each session, above 0.
+        last: weight of a session that ends with the training; a sum of weights is divided by it.
+        aged: factor of the sums up to an earlier end of training.
+    """
+
+    weights: Float64[np.ndarray, "s"]
+    last: float = 1.0
+    aged: float = 1.0
+
+    @classmethod
+    def by_age(cls, train: Sessions, days: float, before: Int64[np.ndarray, "_"] | None = None) -> Self:
+        """Weight sessions with times by their age.
+
+        Args:
+            train: the sessions.
+            days: time constant in days.
+            before: the earlier end of training, if the sums of sessions before are continued.
+        """
+        assert train.times is not None
+        half_life = days * SECONDS_PER_DAY * math.log(2)
+        ends = np.append(train.times[train.offsets[1:] - 1], train.times.max()) / half_life
+        whole = np.floor(ends)
+        base = math.ceil(ends[-1])
+        earlier = base if before is None else math.ceil(before[0] / half_life)
+        powers = (whole - base).astype(np.int64).clip(min=_LOWEST)
+        weights = np.maximum(np.ldexp(np.exp2(ends - whole), powers), np.finfo(np.float64).tiny)
+        return cls(weights[:-1], float(weights[-1]), math.ldexp(1.0, max(earlier - base, _LOWEST)))
 
 
 def age_notes(train: Sessions, *, days: float | None, share: float | None) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
 """Item-to-item neighbours by damped cosine of co-occurrence."""
 
+from typing import Annotated, Self
+
 import numpy as np
+from jaxtyping import Float64
 from pydantic import Field
 
-from segue.data.cases import Cases
+from segue.data.array_schema import MOST, Between
 from segue.data.sessions import Sessions
-from segue.models.item_to_item.cooccurrence import count_cooccurrences
 from segue.models.item_to_item.model import ItemToItemConfig, ItemToItemModel
 from segue.spaces import Range
-from segue.training.runtime import Runtime
 
 
 class ItemKNNConfig(ItemToItemConfig):
@@ -36,13 +37,18 @@ class ItemKNN(ItemToItemModel):
     paper = "Hidasi et al. 2016, arXiv 1511.06939 (baseline Item-KNN)"
     Config = ItemKNNConfig
     config: ItemKNNConfig
+    memory = (*ItemToItemModel.memory, "support")
 
-    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+    support: Annotated[Float64[np.ndarray, "N+1"], Between(0, MOST)]
+    """Summed weights of the events on each item, see ``SessionWeights``."""
+
+    def _learn(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
         config = self.config
-        weights = self.weigh_sessions(train)
-        support = np.bincount(train.items, np.repeat(weights, train.lengths), minlength=len(train.vocabulary) + 1)
-        norm = np.where(support > 0, support, 1.0) + config.damping
-        table, _ = count_cooccurrences(train, config.n_neighbours, session=weights, column=norm ** (config.alpha - 1))
-        source = np.repeat(np.arange(len(norm)), np.diff(table["offsets"]))
-        similarities = (table["weights"] / norm[source] ** config.alpha).astype(np.float32)
-        self.restore({**table, "weights": similarities}, train.vocabulary)
+        session = self.weigh_sessions(train, before)
+        earlier = None if before is None else before.support * session.aged
+        support = self._add_up(earlier, train.items, np.repeat(session.weights, train.lengths), train)
+        norm = np.where(support > 0, support / session.last, 1.0) + config.damping
+        arrays, _ = self.count(train, before, session, column=norm ** (config.alpha - 1))
+        source = np.repeat(np.arange(len(norm)), np.diff(arrays["offsets"]))
+        similarities = (arrays["weights"] / norm[source] ** config.alpha).astype(np.float32)
+        return {**arrays, "weights": similarities, "support": support}

@@ -1,7 +1,7 @@
 """First-order Markov chain over items."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
@@ -10,15 +10,12 @@ from torch import Tensor
 
 from segue.data.array_schema import MOST, Between
 from segue.data.baskets import Baskets
-from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
 from segue.models.base import Model
 from segue.models.item_to_item.baskets import BasketConfig, BasketModel
-from segue.models.item_to_item.cooccurrence import count_cooccurrences
 from segue.models.item_to_item.model import last_items
 from segue.models.why.answer import Part
 from segue.spaces import Range
-from segue.training.runtime import Runtime
 from segue.validation import without_effect
 
 
@@ -73,25 +70,32 @@ class Markov(BasketModel):
     """Share of the training events per item index."""
     departures: Annotated[Float64[np.ndarray, "N+1"], Between(0, MOST)]
     """Weighted transitions away from each item."""
+    departure_sums: Annotated[Float64[np.ndarray, "N+1"], Between(0, MOST)]
+    """The same before ages are set, see ``SessionWeights``."""
 
-    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+    def stored_names(self) -> tuple[str, ...]:
+        """Return the names of the arrays; what baskets add up is more than the pairs tell."""
+        more = ("departure_sums",) if self.config.updatable and self.config.baskets else ()
+        return (*super().stored_names(), *more)
+
+    def _learn(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
         config = self.config
-        weights = self.weigh_sessions(train)
+        session = self.weigh_sessions(train, before)
         baskets = self.steps(train)
-        table, departures = count_cooccurrences(
-            train, config.n_neighbours, distance=np.array([0.0, 1.0]), session=weights, baskets=baskets
-        )
+        arrays, departures = self.count(train, before, session, distance=np.array([0.0, 1.0]), baskets=baskets)
+        events, sums = arrays["item_events"], np.zeros(0)
         if config.baskets:
-            departures = _departures(baskets, weights, len(departures))
-        source = np.repeat(np.arange(len(departures)), np.diff(table["offsets"]))
-        popularity = np.bincount(train.items, minlength=len(departures)) / max(1, len(train.items))
-        arrays = {
-            **table,
-            "weights": (table["weights"] / (departures[source] + config.smoothing)).astype(np.float32),
-            "popularity": popularity.astype(np.float32),
+            left, weights = _departures(baskets, session.weights)
+            sums = self._add_up(None if before is None else before.departure_sums * session.aged, left, weights, train)
+            departures = sums / session.last
+        source = np.repeat(np.arange(len(departures)), np.diff(arrays["offsets"]))
+        return {
+            **arrays,
+            "weights": (arrays["weights"] / (departures[source] + config.smoothing)).astype(np.float32),
+            "popularity": (events / max(1, events.sum())).astype(np.float32),
             "departures": departures,
+            "departure_sums": sums,
         }
-        self.restore(arrays, train.vocabulary)
 
     def background(self) -> Float32[np.ndarray, "N+1"]:
         """Return the popularity, which smoothing adds to each row."""
@@ -152,9 +156,11 @@ class Markov(BasketModel):
         np.add.at(scores, (rows, prefixes.items[events + 1]), share)
 
 
-def _departures(baskets: Baskets, weights: Float64[np.ndarray, "s"], size: int) -> Float64[np.ndarray, "N+1"]:
-    """Count the baskets with each item that are followed by another one, by the weight of their session."""
+def _departures(
+    baskets: Baskets, weights: Float64[np.ndarray, "s"]
+) -> tuple[Int32[np.ndarray, "m"], Float64[np.ndarray, "m"]]:
+    """Return each item of each basket, and the weight of its session if another basket follows, else 0."""
     lengths = np.diff(baskets.offsets)
     last = baskets.numbers[np.maximum(baskets.offsets[1:] - 1, 0)]
     followed = baskets.numbers < np.repeat(last, lengths)
-    return np.bincount(baskets.items, followed * np.repeat(weights, lengths), size)
+    return baskets.items, followed * np.repeat(weights, lengths)

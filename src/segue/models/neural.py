@@ -14,18 +14,20 @@ from segue.data.array_schema import ArraySpec
 from segue.data.arrays import read_only
 from segue.data.cases import Cases
 from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
+from segue.data.growth import replayed
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.models.dot_product import DotProductModel
 from segue.models.persistence import ModelConfig
+from segue.models.recent import Given
 from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.spaces import Around, Choice
 from segue.training.checkpoint import THREADS
-from segue.training.config import TrainingConfig, fine_tuning_sessions
+from segue.training.config import TrainingConfig, UpdatePlan, fine_tuning_sessions
 from segue.training.loop import Trainer
 from segue.training.objectives import Objective
 from segue.training.optimizers import AdamW, Optimizer, RowAdagrad, SplitOptimizer
@@ -124,6 +126,36 @@ class NeuralModel(DotProductModel):
             stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
         self.curve = tuple(record for curve in stages for record in curve)
         self.notes = (*_curve_notes(stages[0], self.config.training.epochs), *self.remarks(train))
+        self._cache_table()
+
+    def check_updatable(self) -> None:
+        """Every network can be trained further; see ``ModelBase.check_updatable``."""
+
+    def _check_update(self, given: Given) -> None:
+        recent = given.recent
+        if given.history is not None:
+            given.history.require_valid("history")
+            recent.vocabulary.require_same(given.history.vocabulary, "history")
+        if not (recent.lengths >= 2).any():
+            raise ParameterError(f"recent: must have a session of two events or more, got {len(recent):,} of one event")
+
+    def _update(self, before: Self, given: Given) -> None:
+        """Train on the recent sessions, from the weights of ``before`` and fresh ones for new items."""
+        recent, plan, seed, arrays = given.recent, given.plan or UpdatePlan(), given.seed, before.arrays()
+        if given.history is not None:
+            recent = replayed(given.history, recent, plan.replay, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive(seed, "weights"))
+            fresh = self.build(len(recent.vocabulary)).state_dict()
+        for name in self.per_item_arrays():
+            rows = fresh[name].numpy()
+            rows[: len(arrays[name])] = arrays[name]
+            arrays[name] = rows
+        self.restore(arrays, recent.vocabulary)
+        self.network.to(given.runtime.torch_device())
+        self._output = None
+        training, runtime = plan.applied_to(self.config.training), given.runtime.part("update")
+        self.curve = tuple(self._train(recent, training, None, seed, runtime, warm_start=True))
         self._cache_table()
 
     def check(self, train: Sessions) -> None:

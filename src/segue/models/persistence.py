@@ -15,10 +15,14 @@ from segue.data.array_schema import ArraySpec, check_arrays, specs_of
 from segue.data.arrays import read_only
 from segue.data.cold_items import ColdItems
 from segue.data.readers.read import read_item_vectors, read_items
+from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.docstrings import docstring
 from segue.errors import ParameterError, SegueError
+from segue.models.recent import UPDATES, Given, check_recent, describe_update, facts_of
 from segue.spaces import Around, Space
+from segue.training.config import UpdatePlan
+from segue.training.runtime import Runtime
 from segue.validation import build
 
 
@@ -71,13 +75,17 @@ class ModelBase(ABC):
         """Return the first sentence of the model's documentation."""
         return " ".join(docstring(cls).split("\n\n")[0].split())
 
+    def stored_names(self) -> tuple[str, ...]:
+        """Return the names of the attributes that the ``arrays`` of this configuration are."""
+        return self.array_names
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the learnt arrays by name; they are read-only."""
-        return {name: getattr(self, name) for name in self.array_names}
+        return {name: getattr(self, name) for name in self.stored_names()}
 
     def array_specs(self) -> Mapping[str, ArraySpec]:
         """Return what the ``arrays`` of this configuration and vocabulary must look like."""
-        return specs_of(type(self), self.array_names)
+        return specs_of(type(self), self.stored_names())
 
     def array_sizes(self) -> dict[str, int]:
         """Return the sizes in ``array_specs`` that do not depend on the arrays: N, the number of items, and others."""
@@ -95,7 +103,7 @@ class ModelBase(ABC):
         except BaseException:
             del self.vocabulary
             raise
-        for name in self.array_names:
+        for name in self.stored_names():
             setattr(self, name, read_only(arrays[name]))
         return self
 
@@ -170,6 +178,47 @@ class ModelBase(ABC):
         """Whether a fit learns from vectors of the items; the model then keeps them."""
         return False
 
+    def update(
+        self,
+        recent: Sessions,
+        plan: UpdatePlan | None = None,
+        *,
+        history: Sessions | None = None,
+        seed: int = 0,
+        runtime: Runtime | None = None,
+    ) -> Self:
+        """Return a model that has learnt from later sessions as well; see ``segue.prepare_recent``.
+
+        Models that count or compare sessions become equal to a fit on all sessions; they need ``updatable``. Networks
+        are trained further on the recent sessions.
+
+        Args:
+            recent: sessions after the end of training; their catalogue is that of the model, with new items behind.
+            plan: epochs, learning rate and replayed sessions of a network.
+            history: sessions that a network has learnt from, encoded as ``recent``. Some of them are learnt again, so
+                that it does not forget them; see ``segue.prepare_history``.
+            seed: seed of every random draw.
+            runtime: device, precision and progress.
+
+        Returns:
+            The new model, with an entry for ``recent`` in ``about["updates"]``.
+
+        Raises:
+            ParameterError: ``recent`` is not later than the training, does not fit the model or its catalogue, or the
+                model cannot be updated.
+        """
+        self._require_fitted()
+        self.check_updatable()
+        check_recent(recent, self.vocabulary, self.about)
+        given = Given(recent, plan, history, seed, runtime or Runtime())
+        self._check_update(given)
+        model = type(self)(self.config)
+        with model._fitting(recent), given.runtime.algorithms():
+            model._update(self, given)
+        entry = describe_update(self.vocabulary, recent)
+        model.about = {**self.about, **model.about, UPDATES: [*self.about.get(UPDATES, ()), entry]}
+        return model
+
     def _unfitted(self) -> Self:
         """Return the model itself, or a new one of the same configuration if it is already fitted."""
         return type(self)(self.config) if hasattr(self, "vocabulary") else self
@@ -179,10 +228,26 @@ class ModelBase(ABC):
         model.about, model.notes, model.diagnostics = self.about, self.notes, self.diagnostics
         return model
 
+    def check_updatable(self) -> None:
+        """Check that the model can be updated.
+
+        Raises:
+            ParameterError: it cannot.
+        """
+        raise ParameterError(f"{self.name}: cannot be updated; fit it again on all events")
+
+    def _check_update(self, given: Given) -> None:
+        """Check the arguments of an update; see ``update``."""
+        raise NotImplementedError(f"{self.name}: _check_update")
+
+    def _update(self, before: Self, given: Given) -> None:
+        """Learn what another model has learnt, and from checked later sessions; see ``update``."""
+        raise NotImplementedError(f"{self.name}: _update")
+
     @contextmanager
-    def _fitting(self) -> Iterator[None]:
-        """Leave the model unfitted if the fit fails; drop vectors of the items that it does not use."""
-        self.about, self.notes, self.diagnostics = {}, (), {}
+    def _fitting(self, train: Sessions) -> Iterator[None]:
+        """Record the end of the training, and drop vectors that it did not use; if it fails, leave it unfitted."""
+        self.about, self.notes, self.diagnostics = facts_of(train), (), {}
         try:
             yield
             if not self.uses_item_vectors:

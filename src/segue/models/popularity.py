@@ -1,25 +1,23 @@
 """Popularity: the same list for everyone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 from pydantic import Field, field_validator
 from torch import Tensor
 
 from segue.data.array_schema import MOST, Between
-from segue.data.cases import Cases
 from segue.data.events import TIME
+from segue.data.growth import widened
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.errors import ParameterError
-from segue.models.base import Model
-from segue.models.persistence import ModelConfig
+from segue.models.updating import UpdatableConfig, UpdatableModel
 from segue.models.why.answer import Part
 from segue.spaces import Choice
-from segue.training.runtime import Runtime
 from segue.validation import without_effect
 
 Season = Literal["hour", "weekday", "month"]
@@ -28,7 +26,7 @@ _SEASONS: Mapping[Season, int] = {"hour": 24, "weekday": 7, "month": 12}
 """How many there are of each."""
 
 
-class PopularityConfig(ModelConfig):
+class PopularityConfig(UpdatableConfig):
     """Parameters of ``Popularity``."""
 
     window_days: float | None = Field(None, gt=0)
@@ -59,7 +57,7 @@ class PopularityConfig(ModelConfig):
     search = {"window_days": Choice((None, 1.0, 3.0, 7.0, 14.0, 30.0))}
 
 
-class Popularity(Model):
+class Popularity(UpdatableModel):
     """Recommends the items with the most training events in the whole log or its most recent days.
 
     ``score(j) = n_j``, the number of training events on item j. An item without an event in the window scores 0. With
@@ -84,6 +82,12 @@ class Popularity(Model):
     """Score per item index."""
     seasonal: Annotated[Float32[np.ndarray, "S N+1"], Between(0, MOST)]
     """Score per season and item index; no row without seasons."""
+    season_counts: Annotated[Int64[np.ndarray, "S N+1"], Between(0, MOST)]
+    """Events per season and item index."""
+    recent_items: Annotated[Int32[np.ndarray, "r"], Between(1, "N")]
+    """Events in the windows that are counted."""
+    recent_times: Annotated[Int64[np.ndarray, "r"], Between(-int(MOST), MOST)]
+    """Their times."""
 
     def array_sizes(self) -> dict[str, int]:
         """Return N, and the number of seasons S."""
@@ -111,38 +115,53 @@ class Popularity(Model):
                 f"{self.config.window_days}; leave window_days out"
             )
 
-    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        counts = self._count(train, 0)
-        if self.config.growth:
-            before = self._count(train, 1)
-            growth = (counts - before) / np.sqrt(np.maximum(counts + before, 1))
-            counts = np.where(counts + before > 0, growth, growth.min(initial=0.0) - 1.0)
-        seasonal = self._count_by_season(train, counts)
-        arrays = {"counts": counts.astype(np.float32), "seasonal": seasonal.astype(np.float32)}
-        self.restore(arrays, train.vocabulary)
+    def stored_names(self) -> tuple[str, ...]:
+        """Return the names of the arrays; a window is counted anew from its events, and seasons are added up."""
+        windowed = self.config.window_days is not None
+        more = ("recent_items", "recent_times") if windowed else ("season_counts",)
+        return (*super().stored_names(), *(more if self.config.updatable else ()))
 
-    def _count_by_season(self, train: Sessions, counts: Int64[np.ndarray, "N+1"]) -> Float64[np.ndarray, "S N+1"]:
-        season, size = self.config.season, len(counts)
-        if season is None or train.times is None:
-            return np.zeros((0, size))
-        inside = self._inside(train, 0)
-        cells = seasons(train.times[inside], season) * size + train.items[inside]
+    def _learn(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
+        totals = self._count(train, before)
+        items, times = train.items, train.times
+        if self.config.window_days is None:
+            counts = totals["item_events"]
+            by_season = self._count_seasons(items, times, len(counts))
+            if before is not None:
+                by_season += widened(before.season_counts, len(counts))
+        else:
+            assert times is not None
+            if before is not None:
+                items = np.concatenate([before.recent_items, items])
+                times = np.concatenate([before.recent_times, times])
+            windows = [_within(times, self.config.window_days, window) for window in range(1 + self.config.growth)]
+            kept = np.any(windows, axis=0)
+            counts, *previous = (np.bincount(items[inside], minlength=len(train.vocabulary) + 1) for inside in windows)
+            by_season = self._count_seasons(items[windows[0]], times[windows[0]], len(counts))
+            items, times = items[kept], times[kept]
+            for earlier in previous:
+                growth = (counts - earlier) / np.sqrt(np.maximum(counts + earlier, 1))
+                counts = np.where(counts + earlier > 0, growth, growth.min(initial=0.0) - 1.0)
+        seasonal = by_season + self.config.smoothing * counts / max(1, counts.sum()) if len(by_season) else by_season
+        return {
+            **totals,
+            "counts": counts.astype(np.float32),
+            "seasonal": seasonal.astype(np.float32),
+            "season_counts": by_season,
+            "recent_items": items,
+            "recent_times": np.zeros(0, dtype=np.int64) if times is None else times,
+        }
+
+    def _count_seasons(
+        self, items: Int32[np.ndarray, "n"], times: Int64[np.ndarray, "n"] | None, size: int
+    ) -> Int64[np.ndarray, "S N+1"]:
+        """Count the events on each item in each season; there is no season without the parameter."""
+        season = self.config.season
+        if season is None or times is None:
+            return np.zeros((0, size), dtype=np.int64)
         number = _SEASONS[season]
-        by_season = np.bincount(cells, minlength=number * size).reshape(number, size)
-        smoothed: np.ndarray = by_season + self.config.smoothing * counts / max(1, counts.sum())
-        return smoothed
-
-    def _count(self, train: Sessions, window: int) -> Int64[np.ndarray, "N+1"]:
-        """Count the events of a window: 0 is the most recent one, 1 the one before."""
-        return np.bincount(train.items[self._inside(train, window)], minlength=len(train.vocabulary) + 1)
-
-    def _inside(self, train: Sessions, window: int) -> Bool[np.ndarray, "n"]:
-        if self.config.window_days is None or train.times is None:
-            return np.ones(len(train.items), dtype=bool)
-        length = self.config.window_days * SECONDS_PER_DAY
-        end = train.times.max() - window * length
-        inside: np.ndarray = (train.times <= end) & (train.times > end - length)
-        return inside
+        cells = seasons(times, season) * size + items
+        return np.bincount(cells, minlength=number * size).reshape(number, size)
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
@@ -155,6 +174,14 @@ class Popularity(Model):
         if season is None or upcoming is None or upcoming.times is None:
             return torch.from_numpy(np.tile(self.counts, (len(prefixes), 1)))
         return torch.from_numpy(self.seasonal[seasons(upcoming.times[upcoming.events], season)])
+
+
+def _within(times: Int64[np.ndarray, "n"], days: float, window: int) -> Bool[np.ndarray, "n"]:
+    """Say which events are in a window: 0 is the most recent one, 1 the one before."""
+    length = days * SECONDS_PER_DAY
+    end = times.max() - window * length
+    inside: np.ndarray = (times <= end) & (times > end - length)
+    return inside
 
 
 def seasons(times: Int64[np.ndarray, "n"], season: Season) -> Int64[np.ndarray, "n"]:

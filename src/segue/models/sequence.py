@@ -178,7 +178,7 @@ class SequenceModel(ContextModel):
         teacher.vocabulary.require_same(train.vocabulary, "train")
         events, starts = train.targets()
         labels = _soft_labels(teacher, train.prefixes(starts, events, ahead=True), events, train, plan, runtime)
-        with model._fitting(), runtime.algorithms():
+        with model._fitting(train), runtime.algorithms():
             model._fit_with(DistillationLoss(labels, plan, runtime.product_precision()), train, valid, seed, runtime)
         return model
 

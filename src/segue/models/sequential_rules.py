@@ -1,14 +1,13 @@
 """Sequential rules: later items of a session, weighted by their distance."""
 
+from typing import Self
+
 import numpy as np
 from pydantic import Field
 
-from segue.data.cases import Cases
 from segue.data.sessions import Sessions
 from segue.models.item_to_item.baskets import BasketConfig, BasketModel
-from segue.models.item_to_item.cooccurrence import count_cooccurrences
 from segue.spaces import Range
-from segue.training.runtime import Runtime
 
 
 class SequentialRulesConfig(BasketConfig):
@@ -38,13 +37,8 @@ class SequentialRules(BasketModel):
     Config = SequentialRulesConfig
     config: SequentialRulesConfig
 
-    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+    def _learn(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
         distance = np.concatenate([[0.0], 1 / np.arange(1, self.config.max_distance + 1)])
-        table, _ = count_cooccurrences(
-            train,
-            self.config.n_neighbours,
-            distance=distance,
-            session=self.weigh_sessions(train),
-            baskets=self.steps(train),
-        )
-        self.restore({**table, "weights": table["weights"].astype(np.float32)}, train.vocabulary)
+        session = self.weigh_sessions(train, before)
+        arrays, _ = self.count(train, before, session, distance=distance, baskets=self.steps(train))
+        return {**arrays, "weights": arrays["weights"].astype(np.float32)}

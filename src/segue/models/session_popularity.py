@@ -1,6 +1,6 @@
 """Popularity inside the current session."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import torch
@@ -8,19 +8,16 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from segue.data.array_schema import Between
-from segue.data.cases import Cases
 from segue.data.sessions import Prefixes, Sessions
-from segue.models.base import Model
-from segue.models.persistence import ModelConfig
+from segue.models.updating import UpdatableConfig, UpdatableModel
 from segue.models.why.answer import Part
-from segue.training.runtime import Runtime
 
 
-class SessionPopularityConfig(ModelConfig):
-    """``SessionPopularity`` has no parameters."""
+class SessionPopularityConfig(UpdatableConfig):
+    """Parameters of ``SessionPopularity``."""
 
 
-class SessionPopularity(Model):
+class SessionPopularity(UpdatableModel):
     """Recommends the items with the most events in the current session; overall popularity breaks ties.
 
     ``score(j) = n_j + c_j / (1 + max c)`` with ``n_j`` the events on item j in the current session and ``c_j`` those
@@ -40,9 +37,10 @@ class SessionPopularity(Model):
     tie_breaker: Annotated[Float32[np.ndarray, "N+1"], Between(0, "1")]
     """Popularity of each item, scaled to [0, 1)."""
 
-    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
-        self.restore({"tie_breaker": (counts / (1 + counts.max())).astype(np.float32)}, train.vocabulary)
+    def _learn(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
+        counts = self._count(train, before)
+        events = counts["item_events"]
+        return {**counts, "tie_breaker": (events / (1 + events.max())).astype(np.float32)}
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         scores = np.tile(self.tie_breaker, (len(prefixes), 1))

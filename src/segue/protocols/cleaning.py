@@ -50,11 +50,13 @@ class CleaningStep:
         run: a function of the log and of the parameters that are set.
         parameters: the parameters that turn the step on; a step without any always runs.
         needs_times: whether the step requires a log with times.
+        counts_items: whether it drops items by how often they occur, so that it has an exception for known items.
     """
 
     run: Callable[..., Cleaned]
     parameters: tuple[str, ...] = ()
     needs_times: bool = False
+    counts_items: bool = False
 
 
 STEPS: Mapping[str, CleaningStep] = {
@@ -66,10 +68,10 @@ STEPS: Mapping[str, CleaningStep] = {
     "revisits": CleaningStep(cleaning_steps.drop_revisits, ("revisits",)),
     "values": CleaningStep(cleaning_steps.keep_values, ("value_interval", "value_among")),
     "max-length": CleaningStep(cleaning_steps.drop_long_sessions, ("max_length",)),
-    "activity": CleaningStep(cleaning_steps.keep_active, ("session_interval", "item_interval")),
-    "k-core": CleaningStep(cleaning_steps.drop_outside_core, ("k_core",)),
+    "activity": CleaningStep(cleaning_steps.keep_active, ("session_interval", "item_interval"), counts_items=True),
+    "k-core": CleaningStep(cleaning_steps.drop_outside_core, ("k_core",), counts_items=True),
     "recent-share": CleaningStep(cleaning_steps.keep_recent, ("recent_share",)),
-    "min-support": CleaningStep(cleaning_steps.drop_rare_items, ("min_support",)),
+    "min-support": CleaningStep(cleaning_steps.drop_rare_items, ("min_support",), counts_items=True),
     "min-length": CleaningStep(cleaning_steps.drop_short_sessions, ("min_length",)),
 }
 """Steps on the log or, after the test part is held out, on the training part."""
@@ -168,10 +170,11 @@ class Cleaning(Section):
         """Tell whether a step is in the order, and turned on if it is one of ``STEPS``."""
         return step in self.order and (step not in STEPS or not STEPS[step].parameters or bool(self.settings(step)))
 
-    def clean(self, step: str, log: pl.DataFrame) -> Cleaned:
-        """Run a step on an ordered log."""
+    def clean(self, step: str, log: pl.DataFrame, known: pl.Series | None = None) -> Cleaned:
+        """Run a step on an ordered log; ``known`` items are kept, however rare they are in it."""
         numbers = {name: value for name, value in self.settings(step).items() if value is not True}
-        return STEPS[step].run(log, **numbers)
+        exception = {"known": known} if known is not None and STEPS[step].counts_items else {}
+        return STEPS[step].run(log, **numbers, **exception)
 
     def hashed_parameters(self) -> dict[str, Any]:
         """Return the steps and parameters that affect results, ready for JSON."""

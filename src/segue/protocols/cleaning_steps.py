@@ -95,14 +95,24 @@ def _number(log: pl.DataFrame, name: str) -> pl.Expr:
     return pl.col(name).fill_nan(None) if log.schema[name].is_float() else pl.col(name)
 
 
-def keep_active(log: pl.DataFrame, *, session_interval: str | None = None, item_interval: str | None = None) -> Cleaned:
+def keep_active(
+    log: pl.DataFrame,
+    *,
+    session_interval: str | None = None,
+    item_interval: str | None = None,
+    known: pl.Series | None = None,
+) -> Cleaned:
     """Drop sessions and items whose numbers of events are outside intervals; repeat until nothing is dropped.
 
     As in RecBole, each round counts both before it drops either. The order matters if an interval has an upper end.
+    ``known`` items are kept whatever their number of events.
     """
     given = {"session": session_interval, "item": item_interval}
     rules = {side: text for side, text in given.items() if text is not None}
-    inside = pl.all_horizontal([holds_any(parse_intervals(text), pl.len().over(side)) for side, text in rules.items()])
+    conditions = {side: holds_any(parse_intervals(text), pl.len().over(side)) for side, text in rules.items()}
+    if known is not None and "item" in conditions:
+        conditions["item"] |= pl.col("item").is_in(known.implode())
+    inside = pl.all_horizontal(conditions.values())
     kept, before = log, -1
     while kept.height != before:
         kept, before = kept.filter(inside), kept.height
@@ -159,25 +169,29 @@ def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
     return _keep_rows(log, bounds.repeat(bounds.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
 
 
-def drop_rare_items(log: pl.DataFrame, min_support: int) -> Cleaned:
-    """Drop items with fewer than ``min_support`` events."""
+def drop_rare_items(log: pl.DataFrame, min_support: int, known: pl.Series | None = None) -> Cleaned:
+    """Drop items with fewer than ``min_support`` events, except ``known`` ones."""
     counts = log["item"].value_counts(name="events")
-    known = counts.filter(pl.col("events") >= min_support)["item"]
-    kept = log.filter(pl.col("item").is_in(known.implode()))
+    frequent = counts.filter(pl.col("events") >= min_support)["item"]
+    frequent = frequent if known is None else pl.concat([frequent, known])
+    kept = log.filter(pl.col("item").is_in(frequent.implode()))
     return _cleaned(log, kept, f"items with fewer than {min_support:,} events")
 
 
-def drop_outside_core(log: pl.DataFrame, k_core: int) -> Cleaned:
+def drop_outside_core(log: pl.DataFrame, k_core: int, known: pl.Series | None = None) -> Cleaned:
     """Drop sessions and items until each has ``k_core`` distinct partners: items of a session, sessions of an item.
 
-    The result is the largest such part of the log; it does not depend on the order of dropping.
+    The result is the largest such part of the log; it does not depend on the order of dropping. ``known`` items are
+    kept whatever their number of partners.
     """
+    exempt = pl.lit(value=False) if known is None else pl.col("item").is_in(known.implode())
     pairs = log.select("session", "item").unique()
     before = -1
     while before != pairs.height:
         before = pairs.height
         for side in ("session", "item"):
-            well_known = pairs.group_by(side).len().filter(pl.col("len") >= k_core)
+            enough = pl.col("len") >= k_core
+            well_known = pairs.group_by(side).len().filter(enough | exempt if side == "item" else enough)
             pairs = pairs.join(well_known, on=side, how="semi")
     kept = log.join(pairs, on=["session", "item"], how="semi", maintain_order="left")
     return _cleaned(log, kept, f"sessions or items with fewer than {k_core:,} distinct partners")

@@ -74,8 +74,13 @@ class Pipeline:
             elif self.protocol.cleaning.runs(name):
                 self._clean(name)
 
-    def clean(self, log: pl.DataFrame) -> pl.DataFrame:
+    def clean(self, log: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
         """Run only the cleaning steps on an ordered log, including the steps that usually act on the training part.
+
+        Args:
+            log: the log.
+            known: items of a model that the log is to update. They are kept however rare they are in the log, and so
+                are old sessions of the log.
 
         Raises:
             EmptyDataError: a step dropped all events.
@@ -83,8 +88,12 @@ class Pipeline:
         self._begin(log)
         del log
         for name in self.protocol.cleaning.order:
-            if name in STEPS and self.protocol.cleaning.runs(name):
-                self._clean(name)
+            if (
+                name in STEPS
+                and self.protocol.cleaning.runs(name)
+                and not (known is not None and name == "recent-share")
+            ):
+                self._clean(name, known)
         return self.parts["log"]
 
     def _begin(self, log: pl.DataFrame) -> None:
@@ -106,10 +115,10 @@ class Pipeline:
         numbers = statistics(self.parts[part], counts=counts[part], training_items=training_items)
         self.stages.append(Stage(step, part, dropped, why, all_items, numbers))
 
-    def _clean(self, name: str) -> None:
+    def _clean(self, name: str, known: pl.Series | None = None) -> None:
         part = "train" if "train" in self.parts else "log"
         before = self.parts[part].height
-        cleaned = self.protocol.cleaning.clean(name, self.parts[part])
+        cleaned = self.protocol.cleaning.clean(name, self.parts[part], known)
         if cleaned.log.is_empty():
             raise EmptyDataError(
                 f"step '{name}' dropped all {before:,} events: it drops {cleaned.why}; {self._remedy(name)}"

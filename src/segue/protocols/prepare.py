@@ -49,7 +49,7 @@ def prepare(
 
 def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Vocabulary | None) -> Dataset:
     check(events, chosen, trained=vocabulary is not None)
-    log, renamed, overlapping = _distinct_sessions(_with_users(events))
+    log, renamed, overlapping = distinct_sessions(with_users(events))
     pipeline = Pipeline(chosen)
     pipeline.run(sort_events(log))
     log_hash = fingerprint(events.frame)
@@ -114,7 +114,7 @@ def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
 
 def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
     check_cleaning(events, protocol)
-    log, renamed, _ = _distinct_sessions(_with_users(events))
+    log, renamed, _ = distinct_sessions(with_users(events))
     pipeline = Pipeline(protocol)
     cleaned = pipeline.clean(sort_events(log))
     train, _ = encode(cleaned, Vocabulary.from_items(cleaned["item"], events.items))
@@ -122,14 +122,14 @@ def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
     return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes)
 
 
-def _with_users(events: Events) -> Events:
+def with_users(events: Events) -> Events:
     """Add the user of each event if sessions are user histories."""
     if events.unit != "user" or USER in events.frame.columns:
         return events
     return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
 
 
-def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
+def distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     """Separate sessions with equal ids in several parts of a predefined split, because each file may count from 1.
 
     Returns:
@@ -147,7 +147,7 @@ def _distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
 
 
 def _with_ids_of(train: Sessions, events: Events) -> Sessions:
-    """Restore the original ids of training sessions that ``_distinct_sessions`` renamed."""
+    """Restore the original ids of training sessions that ``distinct_sessions`` renamed."""
     assert train.ids is not None
     ids = train.ids.str.strip_prefix("train/").cast(events.frame.schema[SESSION])
     return replace(train, keys=ids.to_frame())

@@ -21,6 +21,7 @@ from segue.serving.messages import ItemsRequest, Mistake, Refused
 from segue.serving.rules_file import RulesFile
 from segue.serving.served_model import ServedModel
 from segue.serving.telemetry import Telemetry
+from segue.serving.versions import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class ModelSet:
         pool: threads for models that are not called by the event loop.
         telemetry: what is counted.
         merchandise: rules and catalogue; None for a service without.
+        versions: the versions that were learnt since, of which the newest is loaded; None loads the given models.
 
     Attributes:
         problems: why models were not loaded again, by name.
@@ -90,11 +92,13 @@ class ModelSet:
         pool: ThreadPoolExecutor,
         telemetry: Telemetry,
         merchandise: Merchandise | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.merchandise = merchandise or Merchandise(RulesFile(None), Catalogue(), lambda: int(time.time() * 1000))
         self._bases: dict[str, ServedModel] = {}
         self._switching = threading.RLock()
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
+        self._versions = versions
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
         self.announce: Callable[[], None] = lambda: None
@@ -112,8 +116,9 @@ class ModelSet:
                 ranker.served.states.forget(session_id)
 
     def refusals(self) -> list[str]:
-        """Return why models were not loaded again, if they were not, and what is wrong with rules and catalogue."""
-        return [f"{name}: {why}" for name, why in self.problems.items()] + self.merchandise.warnings()
+        """Return why models were not loaded again or not updated, and what is wrong with rules and catalogue."""
+        not_updated = [] if self._versions is None else self._versions.warnings()
+        return [*(f"{name}: {why}" for name, why in self.problems.items()), *not_updated, *self.merchandise.warnings()]
 
     def refresh(self, *, force: bool = False) -> None:
         """Apply rules and catalogue to the models again if their files have changed; not for the event loop.
@@ -179,8 +184,9 @@ class ModelSet:
         if not lock.acquire(blocking=wait):
             raise Refused(409, "reload-refused", f"{name} is being loaded already")
         try:
-            require_memory(self.folders[name])
-            served = load_model(name, self.folders[name])
+            folder = self.folders[name] if self._versions is None else self._versions.newest(name)
+            require_memory(folder)
+            served = load_model(name, folder)
             self.problems.pop(name, None)
             with self._switching:
                 self._bases[name] = served

@@ -44,6 +44,8 @@ class ServeSettings(Section):
     """Time between two files of the journal."""
     journal: bool = True
     """Whether accepted events and exposures are kept for training."""
+    update_every: float | None = Field(None, ge=1)
+    """Seconds between two updates of the models from accepted events; none never updates them."""
     memory_events: int = Field(2_000_000, ge=1000)
     """Bound on the events of the sessions in memory."""
     max_in_flight: int = Field(256, ge=1)

@@ -11,6 +11,7 @@ from types import FrameType
 
 from segue.errors import ParameterError
 from segue.serving.settings import ServeSettings
+from segue.serving.updates import UpdateTimer
 from segue.strict_json import dumps
 
 SOCKET = "SEGUE_SERVE_SOCKET"
@@ -60,6 +61,7 @@ class Supervisor:
         self._settings, self._socket = settings, listening
         self._workers: dict[subprocess.Popen[bytes], float] = {}
         self._stopping = False
+        self._updates = UpdateTimer(settings, lambda: self._send(signal.SIGHUP))
 
     def run(self) -> int:
         """Run until a signal comes; return the exit code."""
@@ -92,6 +94,8 @@ class Supervisor:
             for worker in self._workers:
                 if worker.poll() is not None:
                     return worker
+            if not self._stopping:
+                self._updates.tick()
             time.sleep(0.05)
 
     def _start(self) -> None:
@@ -122,6 +126,7 @@ class Supervisor:
         self._stopping = True
         self._socket.close()  # Whoever connects when the workers listen no longer is refused.
         self._send(signal.SIGTERM)
+        self._updates.stop()
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self._send(signal.Signals(number))

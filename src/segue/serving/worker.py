@@ -40,6 +40,7 @@ from segue.serving.stores.sqlite import SQLiteStore
 from segue.serving.supervisor import CONFIGURATION, SOCKET
 from segue.serving.telemetry import Telemetry
 from segue.serving.tracing import Tracing
+from segue.serving.versions import Versions
 
 TOKENS = "SEGUE_TOKENS"
 """Variable with tokens, in place of a file."""
@@ -109,8 +110,12 @@ class Worker:
         self.merchandise = Merchandise(
             RulesFile(settings.rules), Catalogue(settings.state), lambda: int(time.time() * 1000)
         )
+        versions = None if settings.update_every is None else Versions(settings.state, settings.models)
         pool = ThreadPoolExecutor(1, "segue-model")
-        self.models = ModelSet(settings.models, settings.default, pool, self.telemetry, self.merchandise)
+        self.models = ModelSet(settings.models, settings.default, pool, self.telemetry, self.merchandise, versions)
+        if versions is not None:
+            text = "Models whose last update was refused or failed."
+            self.telemetry.gauge("segue_updates_refused", text, lambda: len(versions.warnings()))
         if settings.workers > 1:
             self.models.announce = lambda: os.kill(os.getppid(), signal.SIGHUP)  # The supervisor passes it on to all.
         self._exit_code = 0

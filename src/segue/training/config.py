@@ -12,6 +12,9 @@ from segue.metrics import selection_metric
 from segue.nn.losses.config import FullCrossEntropy, Loss
 from segue.parameters import Section
 
+RATE_SHARE = 0.1
+"""Learning rate of an update, as a share of that of the training."""
+
 
 class FineTuning(Section):
     """Further training on a selection of recent sessions, to follow changes in taste (Tan et al. 2016)."""
@@ -59,6 +62,23 @@ class TrainingConfig(Section):
     """Decay of AdamW; Adagrad has none."""
 
     _selects = field_validator("metric")(selection_metric)
+
+
+class UpdatePlan(Section):
+    """How a trained network learns from later sessions."""
+
+    epochs: int | None = Field(None, ge=1)
+    """Number of epochs on the recent sessions; None uses that of the training, so that they count as much as others."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Learning rate; None uses a tenth of that of the training, as a network forgets with larger steps."""
+    replay: float = Field(1.0, gt=0)
+    """Sessions of the history that are learnt again, drawn at random, per recent session; used with a history."""
+
+    def applied_to(self, training: TrainingConfig) -> TrainingConfig:
+        """Return how the network is trained further, given how it was trained."""
+        rate = self.learning_rate or RATE_SHARE * training.learning_rate
+        changes = {"epochs": self.epochs or training.epochs, "learning_rate": rate}
+        return training.model_copy(update={**changes, "schedule": "constant", "warmup": 0.0})
 
 
 class Distillation(Section):

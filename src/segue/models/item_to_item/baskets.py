@@ -25,6 +25,7 @@ class BasketModel(ItemToItemModel):
 
     def check(self, train: Sessions) -> None:
         """Check that baskets have times; see ``Model.check``."""
+        super().check(train)
         if self.config.baskets and train.times is None:
             raise ParameterError(
                 f"{self.name}.baskets: needs a log with times and this one has none, got true; leave it out"

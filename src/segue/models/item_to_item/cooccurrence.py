@@ -9,6 +9,7 @@ from segue.compiled import njit
 from segue.data.arrays import read_only
 from segue.data.baskets import Baskets
 from segue.data.sessions import Sessions
+from segue.models.decay import SessionWeights
 
 
 class EventIndex(NamedTuple):
@@ -40,6 +41,7 @@ class PairWeights(NamedTuple):
             ``around``.
         session: weight of each session, above 0.
         column: factor of a pair by its second item, applied before the best are chosen.
+        last: what sums of session weights are divided by.
         priority: items with equal weight are kept in ascending order of it.
         keep: second items kept per item.
     """
@@ -48,8 +50,23 @@ class PairWeights(NamedTuple):
     distance: Float64[np.ndarray, "D+1"]
     session: Float64[np.ndarray, "s"]
     column: Float64[np.ndarray, "N+1"]
+    last: float
     priority: Int64[np.ndarray, "N+1"]
     keep: int
+
+
+class PairTable(NamedTuple):
+    """The summed weights of all pairs, without the column factor.
+
+    Attributes:
+        offsets: row j is ``items[offsets[j]:offsets[j + 1]]``.
+        items: second items in order of appearance.
+        sums: the sums.
+    """
+
+    offsets: Int64[np.ndarray, "N+2"]
+    items: Int32[np.ndarray, "p"]
+    sums: Float64[np.ndarray, "p"]
 
 
 class PairSums(NamedTuple):
@@ -67,9 +84,20 @@ class PairSums(NamedTuple):
 
 
 @njit()
-def _add_pairs(item: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -> int:
-    """Add up all pairs whose first item is ``item``; return the number of different second items."""
-    found = 0
+def _recall_pairs(item: int, before: PairTable, sums: PairSums) -> int:
+    """Take up the row of ``item`` in an earlier table; return the number of different second items."""
+    start = before.offsets[item]
+    found = int(before.offsets[item + 1] - start)
+    for place in range(found):
+        partner = before.items[start + place]
+        sums.touched[place] = partner
+        sums.weights[partner] = before.sums[start + place]
+    return found
+
+
+@njit()
+def _add_pairs(item: int, found: int, log: EventIndex, pairs: PairWeights, sums: PairSums) -> int:
+    """Add all pairs whose first item is ``item``; return the number of different second items, ``found`` at first."""
     for position in log.positions[log.offsets[item] : log.offsets[item + 1]]:
         owner = log.owners[position]
         first = log.sessions[owner] if pairs.around else position + 1
@@ -120,72 +148,115 @@ def _select_best(
 
 
 @njit()
+def _with_room(
+    items: Int32[np.ndarray, "m"], values: Float64[np.ndarray, "m"], used: int, more: int
+) -> tuple[Int32[np.ndarray, "k"], Float64[np.ndarray, "k"]]:
+    """Return the arrays, or longer copies if there is no room for so many more entries behind the used ones."""
+    size = len(items)
+    while used + more > size:
+        size *= 2
+    if size == len(items):
+        return items, values
+    longer, higher = np.empty(size, dtype=np.int32), np.empty(size)
+    longer[:used], higher[:used] = items[:used], values[:used]
+    return longer, higher
+
+
+@njit()
 def count_pairs(
-    log: EventIndex, pairs: PairWeights
-) -> tuple[Int64[np.ndarray, "N+2"], Int32[np.ndarray, "m"], Float64[np.ndarray, "m"], Float64[np.ndarray, "N+1"]]:
+    log: EventIndex, pairs: PairWeights, before: PairTable, keep_all: bool
+) -> tuple[
+    Int64[np.ndarray, "N+2"], Int32[np.ndarray, "m"], Float64[np.ndarray, "m"], Float64[np.ndarray, "N+1"], PairTable
+]:
     """Sum the weights of all pairs of events and keep the best second items of each first item.
+
+    Args:
+        log: the events.
+        pairs: the weights.
+        before: sums to continue.
+        keep_all: whether to return the sums of all pairs.
 
     Returns:
         offsets, partners and weights: row j is ``partners[offsets[j]:offsets[j + 1]]``, largest weight first, and what
-        is behind the last row is unused; and the sum of each row over all partners, without the column factor.
+        is behind the last row is unused; the sum of each row over all partners, without the column factor; and the sums
+        of all pairs, with unused entries behind the last row, too.
     """
     size = len(log.offsets) - 1
-    offsets = np.zeros(size + 1, dtype=np.int64)
+    offsets, all_offsets = np.zeros(size + 1, dtype=np.int64), np.zeros(size + 1, dtype=np.int64)
     totals = np.zeros(size)
-    partners = np.empty(1024, dtype=np.int32)
-    values = np.empty(1024)
+    partners, values = np.empty(1024, dtype=np.int32), np.empty(1024)
+    all_partners, all_sums = np.empty(1024, dtype=np.int32), np.empty(1024)
     best = np.empty(min(pairs.keep, size), dtype=np.int64)
     weights = np.empty(size)
     sums = PairSums(np.zeros(size), np.full(size, -1), np.empty(size, dtype=np.int32))
     for item in range(1, size):
-        row = sums.touched[: _add_pairs(item, log, pairs, sums)]
+        row = sums.touched[: _add_pairs(item, _recall_pairs(item, before, sums), log, pairs, sums)]
+        if keep_all:
+            start = all_offsets[item]
+            all_partners, all_sums = _with_room(all_partners, all_sums, start, len(row))
+            for place in range(len(row)):
+                all_partners[start + place], all_sums[start + place] = row[place], sums.weights[row[place]]
+            all_offsets[item + 1] = start + len(row)
         for place in range(len(row)):
             partner = row[place]
-            totals[item] += sums.weights[partner]
-            weights[place] = sums.weights[partner] * pairs.column[partner]
+            weight = sums.weights[partner] / pairs.last
+            totals[item] += weight
+            weights[place] = weight * pairs.column[partner]
             sums.weights[partner] = 0.0
         kept = _select_best(row, weights[: len(row)], pairs.priority, best)
         start = offsets[item]
-        while start + kept > len(partners):
-            shorter, lower = partners, values
-            partners = np.empty(2 * len(shorter), dtype=np.int32)
-            values = np.empty(len(partners))
-            for place in range(start):
-                partners[place], values[place] = shorter[place], lower[place]
+        partners, values = _with_room(partners, values, start, kept)
         for rank in range(kept):
             partners[start + rank], values[start + rank] = row[best[rank]], weights[best[rank]]
         offsets[item + 1] = start + kept
-    return offsets, partners, values, totals
+    return offsets, partners, values, totals, PairTable(all_offsets, all_partners, all_sums)
+
+
+class Cooccurrences(NamedTuple):
+    """Which items co-occur.
+
+    Attributes:
+        table: the arrays ``offsets``, ``neighbours`` and ``weights`` (float64) of ``ItemToItemModel``.
+        totals: the sum of each row over all second items, without the column factor.
+        pairs: the sums of all pairs; empty if they are not kept.
+    """
+
+    table: dict[str, np.ndarray]
+    totals: Float64[np.ndarray, "N+1"]
+    pairs: PairTable
 
 
 def count_cooccurrences(
     train: Sessions,
     keep: int,
     *,
+    events: Int64[np.ndarray, "N+1"],
     distance: Float64[np.ndarray, "_"] | None = None,
-    session: Float64[np.ndarray, "s"] | None = None,
+    session: SessionWeights | None = None,
     column: Float64[np.ndarray, "N+1"] | None = None,
     baskets: Baskets | None = None,
-) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, "N+1"]]:
+    before: PairTable | None = None,
+    keep_all: bool = False,
+) -> Cooccurrences:
     """Sum the weights of the pairs of events of each session, and keep the best second items of each item.
 
     Args:
         train: the sessions.
         keep: second items kept per item; equal ones are kept by popularity, then by index.
+        events: training events on each item, for the popularity.
         distance: weight of a pair by its distance in events, from 0 on; pairs further apart do not count. None pairs
             an event with each other item of its whole session, once, whatever the order and the distance.
         session: weight of each session; None weights all alike.
         column: factor by the second item, applied before the best are chosen; None is 1.
         baskets: the baskets of the sessions; distances count baskets, and items of the same basket do not form pairs.
             None takes each event as one.
-
-    Returns:
-        The arrays ``offsets``, ``neighbours`` and ``weights`` (float64) of ``ItemToItemModel``; and the sum of each
-        row over all second items, without ``column``.
+        before: sums of all pairs of earlier sessions, which are continued; ``session`` says how much they have aged.
+        keep_all: whether to return the sums of all pairs.
     """
     size = len(train.vocabulary) + 1
-    priority = np.argsort(np.argsort(-np.bincount(train.items, minlength=size), kind="stable"), kind="stable")
+    priority = np.argsort(np.argsort(-events, kind="stable"), kind="stable")
     baskets = Baskets.of_one(train) if baskets is None else baskets
+    session = SessionWeights(np.ones(len(train))) if session is None else session
     counts = np.bincount(baskets.items, minlength=size)
     log = EventIndex(
         items=read_only(baskets.items),
@@ -198,11 +269,24 @@ def count_cooccurrences(
     pairs = PairWeights(
         around=distance is None,
         distance=np.ones(1) if distance is None else distance,
-        session=np.ones(len(train)) if session is None else session,
+        session=session.weights,
         column=np.ones(size) if column is None else column,
+        last=session.last,
         priority=priority,
         keep=keep,
     )
-    offsets, neighbours, weights, totals = count_pairs(log, pairs)
-    used = offsets[-1]
-    return {"offsets": offsets, "neighbours": neighbours[:used].copy(), "weights": weights[:used].copy()}, totals
+    earlier = _aged(before, session.aged, size)
+    offsets, neighbours, weights, totals, every = count_pairs(log, pairs, earlier, keep_all)
+    used, summed = offsets[-1], every.offsets[-1]
+    table = {"offsets": offsets, "neighbours": neighbours[:used].copy(), "weights": weights[:used].copy()}
+    return Cooccurrences(
+        table, totals, PairTable(every.offsets, every.items[:summed].copy(), every.sums[:summed].copy())
+    )
+
+
+def _aged(before: PairTable | None, factor: float, size: int) -> PairTable:
+    """Return earlier sums as they count now, with an empty row for each new item."""
+    if before is None:
+        return PairTable(np.zeros(size + 1, dtype=np.int64), np.empty(0, dtype=np.int32), np.empty(0))
+    rows = np.append(before.offsets, np.full(size + 1 - len(before.offsets), before.offsets[-1]))
+    return PairTable(rows, read_only(before.items).copy(), np.maximum(before.sums * factor, np.finfo(np.float64).tiny))

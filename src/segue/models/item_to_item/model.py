@@ -12,18 +12,20 @@ from torch import Tensor
 from segue.compiled import njit
 from segue.data.array_schema import MOST, Between, Distinct, Offsets
 from segue.data.arrays import read_only
+from segue.data.baskets import Baskets
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import ItemOrder, Vocabulary
+from segue.errors import ParameterError
 from segue.evaluation.ranking.cpu import Excluded, insert, is_excluded
-from segue.models.base import Model
-from segue.models.decay import age_notes, session_weights
-from segue.models.persistence import ModelConfig
+from segue.models.decay import SessionWeights, age_notes, session_weights
+from segue.models.item_to_item.cooccurrence import PairTable, count_cooccurrences
+from segue.models.updating import UpdatableConfig, UpdatableModel
 from segue.models.why.answer import Part
 from segue.spaces import Choice, Range
 from segue.threads import share_rows
 
 
-class ItemToItemConfig(ModelConfig):
+class ItemToItemConfig(UpdatableConfig):
     """Parameters of every item-to-item model."""
 
     n_neighbours: int = Field(100, ge=1, le=1_000_000_000)
@@ -117,8 +119,10 @@ def list_rows(
                 insert(item, value, table.places, items[b], values[b])
 
 
-class ItemToItemModel(Model):
+class ItemToItemModel(UpdatableModel):
     """A model whose scores are a row of a sparse item x item table, chosen by the last item of the session."""
+
+    memory: ClassVar[tuple[str, ...]] = (*UpdatableModel.memory, "pair_offsets", "pair_items", "pair_sums")
 
     array_names: ClassVar[tuple[str, ...]] = ("offsets", "neighbours", "weights")
     config: ItemToItemConfig
@@ -130,11 +134,58 @@ class ItemToItemModel(Model):
     weights: Annotated[Float32[np.ndarray, "m"], Between(0, MOST)]
     """Their scores."""
 
-    def weigh_sessions(self, train: Sessions) -> Float64[np.ndarray, "s"]:
+    pair_offsets: Annotated[Int64[np.ndarray, "N+2"], Offsets("p")]
+    """Where the pairs of each first item start."""
+    pair_items: Annotated[Int32[np.ndarray, "p"], Between(1, "N"), Distinct("pair_offsets", "N")]
+    """Second items of all pairs."""
+    pair_sums: Annotated[Float64[np.ndarray, "p"], Between(0, MOST)]
+    """Summed weights of all pairs, see ``SessionWeights``."""
+
+    def weigh_sessions(self, train: Sessions, before: Self | None) -> SessionWeights:
         """Return the weight of each session by its age; a log without times is noted in ``notes``."""
-        scales = {"days": self.config.decay_days, "share": self.config.decay_share}
-        self.notes = age_notes(train, **scales)
-        return session_weights(train, **scales)
+        days, share = self.config.decay_days, self.config.decay_share
+        self.notes = age_notes(train, days=days, share=share)
+        if train.times is not None and days is not None:
+            return SessionWeights.by_age(train, days, None if before is None else before.last_time)
+        return SessionWeights(session_weights(train, days=None, share=share))
+
+    def check(self, train: Sessions) -> None:
+        """Check that an updatable model can be updated; see ``Model.check``."""
+        if self.config.updatable and train.times is None and self.config.decay_share is not None:
+            raise ParameterError(
+                f"{self.name}.updatable: must be false with decay_share in a log without times, got true: every later "
+                "session changes the weights of all earlier ones; leave decay_share out, or fit again on all sessions"
+            )
+
+    def count(
+        self,
+        train: Sessions,
+        before: Self | None,
+        session: SessionWeights,
+        *,
+        distance: Float64[np.ndarray, "_"] | None = None,
+        column: Float64[np.ndarray, "N+1"] | None = None,
+        baskets: Baskets | None = None,
+    ) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, "N+1"]]:
+        """Count what co-occurs; see ``count_cooccurrences``.
+
+        Returns:
+            The arrays of ``ItemToItemModel``, and the sums of the rows.
+        """
+        counts = self._count(train, before)
+        found = count_cooccurrences(
+            train,
+            self.config.n_neighbours,
+            events=counts["item_events"],
+            distance=distance,
+            session=session,
+            column=column,
+            baskets=baskets,
+            before=None if before is None else PairTable(before.pair_offsets, before.pair_items, before.pair_sums),
+            keep_all=self.config.updatable,
+        )
+        pairs = dict(zip(("pair_offsets", "pair_items", "pair_sums"), found.pairs, strict=True))
+        return {**found.table, **counts, **pairs}, found.totals
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the arrays and make the look-up ready."""

@@ -12,13 +12,11 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.array_schema import Between, Falling, Offsets
-from segue.data.cases import Cases
-from segue.data.sessions import Prefixes, Sessions
+from segue.data.array_schema import MOST, Between, Falling, Offsets
+from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.ranking.cpu import Excluded
-from segue.models.base import Model
-from segue.models.decay import age_notes, session_weights
+from segue.models.decay import age_notes, age_weights
 from segue.models.neighbours.index import Index, ListsItsSessions, build_index
 from segue.models.neighbours.search import (
     UNDERFLOW,
@@ -31,17 +29,16 @@ from segue.models.neighbours.search import (
 )
 from segue.models.neighbours.votes import split_votes
 from segue.models.neighbours.workspace import Workspace, new_workspace
-from segue.models.persistence import ModelConfig
+from segue.models.updating import UpdatableConfig, UpdatableModel
 from segue.models.why.answer import Part, others
 from segue.spaces import Range
 from segue.threads import share_rows
-from segue.training.runtime import Runtime
 
 _LISTED = 20
 """Items of a neighbour that are shown, the last ones."""
 
 
-class NeighbourConfig(ModelConfig):
+class NeighbourConfig(UpdatableConfig):
     """Parameters of every session-based kNN model."""
 
     k: int = Field(100, ge=1, le=1_000_000_000)
@@ -71,7 +68,7 @@ class Weights(NamedTuple):
     item: Float64[np.ndarray, "N+1"]
 
 
-class NeighbourModel(Model):
+class NeighbourModel(UpdatableModel):
     """A model that scores items by the training sessions most similar to the current session.
 
     Candidates are the ``sample_size`` most recent sessions that share an item with the current session, the ``k`` most
@@ -81,6 +78,7 @@ class NeighbourModel(Model):
     """
 
     array_names = ("posting_offsets", "items", "offsets", "postings", "session_weights", "idf")
+    memory = (*UpdatableModel.memory, "session_ends", "session_ranks", "n_sessions")
     cosine: ClassVar[bool] = False
     """Divide a similarity by the norms of both sessions, not by the number of items of the current session."""
     config: NeighbourConfig
@@ -97,25 +95,61 @@ class NeighbourModel(Model):
     """Factor of the similarity to each session."""
     idf: Annotated[Float64[np.ndarray, "N+1"], Between(0, "64")]
     """Inverse document frequency ``ln(sessions / events on the item)``, not below 0."""
+    session_ends: Annotated[Int64[np.ndarray, "s"], Between(-int(MOST), MOST)]
+    """Time of the last event of each session, in seconds since 1970; 0 in a log without times."""
+    session_ranks: Annotated[Int64[np.ndarray, "s"], Between(0, MOST)]
+    """Rank of each session among all training sessions, in order of their end."""
+    n_sessions: Annotated[Int64[np.ndarray, "1"], Between(0, MOST)]
+    """Number of training sessions."""
 
     @abstractmethod
     def age_scales(self) -> tuple[float | None, float | None]:
-        """Return the scales of the decay with age, in days and as a share of all sessions; see ``session_weights``."""
+        """Return the scales of the decay with age, in days and as a share of all sessions; see ``age_weights``."""
 
     @abstractmethod
     def weights(self) -> Weights:
         """Return the weights of positions, matches, gaps and items."""
 
-    def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+    def _learn(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
         days, share = self.age_scales()
-        index, kept, distinct = build_index(train, self.config.sample_size)
-        counts = np.bincount(train.items, minlength=len(train.vocabulary) + 1)
-        idf = np.maximum(0.0, np.log(max(1, len(train)) / np.maximum(counts, 1)))
-        weights = session_weights(train, days=days, share=share)[kept]
+        counts = self._count(train, before)
+        log, ends, ranks = self._known_sessions(train, before)
+        number = len(train) + (0 if before is None else int(before.n_sessions[0]))
+        index, kept, distinct = build_index(log, self.config.sample_size)
+        if train.times is not None:
+            weights = age_weights(train.times.max() - ends[kept], days, SECONDS_PER_DAY)
+        else:
+            weights = age_weights(number - 1 - ranks[kept], share, number)
         if self.cosine:
             weights /= np.sqrt(distinct[kept])
         self.notes = age_notes(train, days=days, share=share)
-        self.restore({**index, "session_weights": weights, "idf": idf}, train.vocabulary)
+        return {
+            **index,
+            **counts,
+            "session_weights": weights,
+            "idf": np.maximum(0.0, np.log(max(1, number) / np.maximum(counts["item_events"], 1))),
+            "session_ends": ends[kept],
+            "session_ranks": ranks[kept],
+            "n_sessions": np.array([number]),
+        }
+
+    def _known_sessions(
+        self, train: Sessions, before: Self | None
+    ) -> tuple[Sessions, Int64[np.ndarray, "s"], Int64[np.ndarray, "s"]]:
+        """Return the sessions that can be neighbours, the time of their last events and their ranks.
+
+        An earlier session that was left out of an index is behind enough recent ones of each of its items, and stays
+        behind them.
+        """
+        ends = np.zeros(len(train), dtype=np.int64) if train.times is None else train.times[train.offsets[1:] - 1]
+        ranks = np.arange(len(train))
+        if before is None:
+            return train, ends, ranks
+        items = np.concatenate([before.items, train.items])
+        offsets = np.concatenate([before.offsets, len(before.items) + train.offsets[1:]])
+        ranks = np.concatenate([before.session_ranks, before.n_sessions[0] + ranks])
+        log = Sessions(items, offsets, None, train.vocabulary)
+        return log, np.concatenate([before.session_ends, ends]), ranks
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the arrays and make the search ready."""

@@ -1,0 +1,122 @@
+"""Updates of networks: further training that knows new items, keeps the old ones, and repeats itself exactly."""
+
+import numpy as np
+import pytest
+import torch
+from chains import sessions
+
+from segue.data.growth import grow, replayed
+from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
+from segue.errors import ParameterError
+from segue.models.base import Model
+from segue.models.gru4rec import GRU4Rec
+from segue.models.neural import NeuralModel
+from segue.models.registry import BUILT_IN, load, model_class
+from segue.models.sasrec import SASRec
+from segue.training.config import UpdatePlan
+from small_models import parameters_of
+
+NETWORKS = [name for name in BUILT_IN if name != "two-stage" and issubclass(model_class(name), NeuralModel)]
+START = 10_000_000
+
+
+def circle(n_items: int, count: int, seed: int) -> Sessions:
+    """Make sessions that walk around a circle of items."""
+    rng = np.random.default_rng(seed)
+    return sessions([(start + np.arange(5)) % n_items + 1 for start in rng.integers(0, n_items, count)], n_items)
+
+
+def recent(vocabulary: Vocabulary, lists: list[list[int]]) -> Sessions:
+    """Encode later sessions; an index behind the catalogue is a new item."""
+    log = sessions(lists, max(map(max, lists)))
+    grown = grow(vocabulary, log.vocabulary.ids.gather(log.items - 1))
+    assert log.times is not None
+    return Sessions(grown.encode(log.vocabulary.ids.gather(log.items - 1)), log.offsets, log.times + START, grown)
+
+
+TRAIN = circle(12, 40, 0)
+RECENT = recent(TRAIN.vocabulary, [[1, 13, 2, 3], [4, 14, 5], [13, 14, 1, 13], [7, 8], [13, 1, 13, 14]] * 3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_learns_further(name: str, tmp_path: object) -> None:
+    parameters = {key: value for key, value in parameters_of(name).items() if key not in ("features", "user")}
+    model = model_class(name)(**parameters).fit(TRAIN, seed=0)
+    before = {key: array.copy() for key, array in model.arrays().items()}
+    updated = model.update(RECENT, UpdatePlan(epochs=2, learning_rate=0.01), seed=1)
+    again = model.update(RECENT, UpdatePlan(epochs=2, learning_rate=0.01), seed=1)
+    assert updated.vocabulary.ids.to_list() == [*model.vocabulary.ids.to_list(), 113, 114]
+    assert len(updated.curve) == 2
+    for key, array in updated.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[key], err_msg=key)
+        np.testing.assert_array_equal(before[key], model.arrays()[key], err_msg=key)  # The model itself is unchanged.
+    scores = updated.score(RECENT.as_prefixes())[:, 1:]
+    assert scores.shape == (len(RECENT), 14)
+    assert torch.isfinite(scores).all()
+    rest = load(updated.save(f"{tmp_path}/model"))
+    assert torch.equal(rest.score(RECENT.as_prefixes()), updated.score(RECENT.as_prefixes()))
+    assert rest.about["updates"][0]["items"] == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "rate"), [(GRU4Rec(training={"epochs": 30}), 0.05), (SASRec(training={"epochs": 30}), 0.01)]
+)
+def test_new_and_old_items_are_recommended(model: Model, rate: float) -> None:
+    model = model.fit(TRAIN, seed=0)
+    assert model.recommend([101], 1).items == [102]
+    updated = model.update(RECENT, UpdatePlan(epochs=20, learning_rate=rate), seed=0)
+    assert updated.recommend([104], 1).items == [114]
+    assert updated.recommend([107], 1).items == [108]
+
+
+def test_an_epoch_without_learning_keeps_the_old_weights() -> None:
+    model = GRU4Rec(hidden_size=8, training={"epochs": 1}).fit(TRAIN, seed=0)
+    updated = model.update(RECENT, UpdatePlan(epochs=1, learning_rate=1e-12), seed=0)
+    for name, array in model.arrays().items():
+        kept = updated.arrays()[name][: len(array)] if name in model.per_item_arrays() else updated.arrays()[name]
+        np.testing.assert_allclose(kept, array, atol=1e-6)
+
+
+def test_the_plan_is_by_default_that_of_the_training() -> None:
+    model = SASRec(embedding_size=8, inner_size=8, training={"epochs": 3, "schedule": "linear"}).fit(TRAIN, seed=0)
+    assert len(model.update(RECENT).curve) == 3
+
+
+def test_sessions_of_one_event_are_refused() -> None:
+    model = GRU4Rec(hidden_size=8, training={"epochs": 1}).fit(TRAIN, seed=0)
+    with pytest.raises(ParameterError, match="recent: must have a session of two events or more, got 2 of one event"):
+        model.update(recent(TRAIN.vocabulary, [[1], [2]]))
+
+
+def test_features_of_events_are_read_as_in_training() -> None:
+    model = SASRec(embedding_size=8, inner_size=8, features=("hour", "gap"), training={"epochs": 1}).fit(TRAIN, seed=0)
+    updated = model.update(RECENT, seed=0)
+    assert updated.context_columns == model.context_columns
+    for name, array in model.arrays().items():
+        if name.startswith("features/"):
+            np.testing.assert_array_equal(updated.arrays()[name], array)
+
+
+def test_sessions_of_the_history_are_learnt_again() -> None:
+    model = GRU4Rec(hidden_size=8, training={"epochs": 1}).fit(TRAIN, seed=0)
+    history = Sessions(TRAIN.items, TRAIN.offsets, TRAIN.times, RECENT.vocabulary)
+    plan = UpdatePlan(replay=0.5)
+    one, again, without = (model.update(RECENT, plan, history=log, seed=3) for log in (history, history, None))
+    assert all(np.array_equal(array, again.arrays()[name]) for name, array in one.arrays().items())
+    assert any(not np.array_equal(array, without.arrays()[name]) for name, array in one.arrays().items())
+    assert one.about["updates"][0]["sessions"] == len(RECENT)
+    with pytest.raises(ParameterError, match="history: must be encoded with the catalogue"):
+        model.update(RECENT, plan, history=TRAIN)
+
+
+def test_replayed_sessions_come_first() -> None:
+    history = Sessions(TRAIN.items, TRAIN.offsets, TRAIN.times, RECENT.vocabulary)
+    joined = replayed(history, RECENT, 0.5, seed=0)
+    earlier = round(0.5 * len(RECENT))
+    assert len(joined) == earlier + len(RECENT)
+    assert joined.items[joined.offsets[earlier] :].tolist() == RECENT.items.tolist()
+    assert joined.times is not None
+    assert (np.diff(joined.times[joined.offsets[1:] - 1]) > 0).all()
+    everything = replayed(history, RECENT, 100.0, seed=0)
+    assert everything.items[: len(TRAIN.items)].tolist() == TRAIN.items.tolist()
