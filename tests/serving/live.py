@@ -100,7 +100,7 @@ async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, 
     chosen = ServeSettings(models=models, default=next(iter(models)), state=tmp_path, **settings)
     telemetry = Telemetry()
     app = App(chosen, telemetry, tokens)
-    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry)
+    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry, chosen.search)
     for name in models:
         await asyncio.to_thread(found.load, name)
     await store.open()

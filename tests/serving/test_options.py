@@ -27,7 +27,7 @@ FLAGS = {f"--{name.replace('_', '-')}" for name in OPTIONS} | {"--no-journal"}
 VALUES = {
     "model": "markov", "host": "127.0.0.1", "port": "0", "store": "memory", "cors_origin": "https://a.example https://b.example:8443",
     "session_minutes": "20", "retention_days": "7", "journal": "false", "journal_seconds": "5", "max_in_flight": "9",
-    "deadline": "0.5", "drain": "2", "access_log": "1", "workers": "1",
+    "deadline": "0.5", "drain": "2", "access_log": "1", "workers": "1", "search": "auto",
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_every_option_is_a_variable(artifact: Callable[..., Path], settings: Any
         models={"popularity": artifact("popularity"), "markov": artifact("markov")}, default="markov", state=state,
         store="memory", host="127.0.0.1", port=0, workers=1, tokens=tokens,
         cors_origin=("https://a.example", "https://b.example:8443"), session_minutes=20, retention_days=7,
-        journal_seconds=5, journal=False, max_in_flight=9, deadline=0.5, drain=2, access_log=True,
+        journal_seconds=5, journal=False, max_in_flight=9, deadline=0.5, drain=2, access_log=True, search="auto",
     )  # fmt: skip
     assert ServeSettings.model_validate_json(found.model_dump_json()) == found
 

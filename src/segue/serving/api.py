@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from segue.models.measured_search import BATCHES
 from segue.serving import answers, messages
 from segue.serving.decoding import decode, decode_batch, decode_events
 from segue.serving.engine import Query
@@ -85,9 +86,11 @@ async def _delete_session(call: Call) -> Reply:
 def _described(call: Call, name: str) -> answers.ModelAnswer:
     models = call.service.models
     served = models.rankers[name].served
-    count = len(served.model.vocabulary)
+    count, found = len(served.model.vocabulary), served.model.search_report
+    alone, together = (found.speed.get(batch, 1.0) for batch in BATCHES)
+    search = answers.SearchAnswer(found.search, alone, together, found.recall, found.reason)
     return answers.ModelAnswer(
-        name, served.model.name, served.version, count, name == models.default, models.problems.get(name)
+        name, served.model.name, served.version, count, name == models.default, models.problems.get(name), search
     )
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from segue.artifact import Artifact
-from segue.errors import ArtifactError, SegueError
+from segue.errors import ArtifactError, ParameterError, SegueError
 from segue.memory import available_memory
+from segue.models.measured_search import EXACT
 from segue.models.registry import restore
 from segue.serving.engine import Query, Ranker, rank
 from segue.serving.messages import Refused
@@ -24,14 +25,27 @@ _WARM_UP = 50
 """Sessions that a model answers before it serves."""
 
 
-def load_model(name: str, folder: Path) -> ServedModel:
+def load_model(name: str, folder: Path, search: str = EXACT) -> ServedModel:
     """Load a model, check it, and let it answer 50 sessions, which compiles and allocates what it needs.
+
+    Args:
+        name: its name in requests.
+        folder: where it is.
+        search: how it finds the best items; see ``Model.with_search``.
 
     Raises:
         ArtifactError: it is not a valid model, or its scores are not finite.
+        ParameterError: the search does not pay.
     """
     artifact = Artifact.read(folder)
-    served = ServedModel(name, f"sha256:{artifact.version}", folder, restore(artifact, folder))
+    model = restore(artifact, folder)
+    if search != EXACT:
+        try:
+            model = model.with_search(search)
+        except ParameterError as error:
+            raise ParameterError(f"--{error.lines[0]} ({name}, {folder})") from error
+        logger.info("%s searches %s", name, model.search_report)
+    served = ServedModel(name, f"sha256:{artifact.version}", folder, model)
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
     served.texts, served.columns  # noqa: B018
     served.seconds = _warm_up(served)
@@ -69,6 +83,7 @@ class ModelSet:
         default: name of the model of requests that name none.
         pool: threads for models that are not called by the event loop.
         telemetry: what is counted.
+        search: how the models find the best items.
 
     Attributes:
         problems: why models were not loaded again, by name.
@@ -76,9 +91,15 @@ class ModelSet:
     """
 
     def __init__(
-        self, folders: Mapping[str, Path], default: str, pool: ThreadPoolExecutor, telemetry: Telemetry
+        self,
+        folders: Mapping[str, Path],
+        default: str,
+        pool: ThreadPoolExecutor,
+        telemetry: Telemetry,
+        search: str = EXACT,
     ) -> None:
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
+        self._search = search
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
         self.announce: Callable[[], None] = lambda: None
@@ -132,7 +153,7 @@ class ModelSet:
             raise Refused(409, "reload-refused", f"{name} is being loaded already")
         try:
             require_memory(self.folders[name])
-            served = load_model(name, self.folders[name])
+            served = load_model(name, self.folders[name], self._search)
             self.problems.pop(name, None)
             self._rankers[name] = Ranker(served, self._pool, self._telemetry)
         except (SegueError, OSError, MemoryError) as error:

@@ -95,7 +95,8 @@ class Worker:
         self.telemetry = Telemetry()
         self.app = App(settings, self.telemetry, tokens_of(settings))
         self.app.tracing = Tracing.of_environment()
-        self.models = ModelSet(settings.models, settings.default, ThreadPoolExecutor(1, "segue-model"), self.telemetry)
+        pool = ThreadPoolExecutor(1, "segue-model")
+        self.models = ModelSet(settings.models, settings.default, pool, self.telemetry, settings.search)
         if settings.workers > 1:
             self.models.announce = lambda: os.kill(os.getppid(), signal.SIGHUP)  # The supervisor passes it on to all.
         self._exit_code = 0
