@@ -45,11 +45,13 @@ class _Network(nn.Module):
         k: length of the lists; None for the scores of all items.
     """
 
+    last: Tensor
+    """The items that are ranked behind all others."""
+
     def __init__(self, network: SequenceEncoder, listed: Tensor, k: int | None) -> None:
         super().__init__()
         self.network, self.k = network, k
         self.register_buffer("last", ~listed)
-        """The items that are ranked behind all others."""
 
     def forward(self, items: Int64[Tensor, "B L"]) -> Float32[Tensor, "B M"] | tuple[Tensor, Tensor]:
         """Return scores with -inf for padding, or item indices and scores."""
