@@ -106,7 +106,7 @@ async def serving(models: dict[str, Path], store: SessionStore, tmp_path: Path, 
     app = App(chosen, telemetry, tokens)
     merchandise = Merchandise(RulesFile(chosen.rules), Catalogue(tmp_path), lambda: int(clock() * 1000))
     merchandise.load()
-    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry, merchandise)
+    found = ModelSet(models, chosen.default, ThreadPoolExecutor(1), telemetry, merchandise, search=chosen.search)
     for name in models:
         await asyncio.to_thread(found.load, name)
     await store.open()

@@ -27,7 +27,7 @@ FLAGS = {f"--{name.replace('_', '-')}" for name in OPTIONS} | {"--no-journal", "
 VALUES = {
     "model": "markov", "host": "127.0.0.1", "port": "0", "store": "memory", "cors_origin": "https://a.example https://b.example:8443",
     "session_minutes": "20", "retention_days": "7", "journal": "false", "journal_seconds": "5", "max_in_flight": "9",
-    "deadline": "0.5", "drain": "2", "access_log": "1", "workers": "1", "page": "false",
+    "deadline": "0.5", "drain": "2", "access_log": "1", "workers": "1", "page": "false", "search": "auto",
 }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def test_every_option_is_a_variable(artifact: Callable[..., Path], settings: Any
         store="memory", host="127.0.0.1", port=0, workers=1, tokens=tokens, rules=rules,
         cors_origin=("https://a.example", "https://b.example:8443"), session_minutes=20, retention_days=7,
         journal_seconds=5, journal=False, max_in_flight=9, deadline=0.5, drain=2, access_log=True, page=False,
+        search="auto",
     )  # fmt: skip
     assert ServeSettings.model_validate_json(found.model_dump_json()) == found
 

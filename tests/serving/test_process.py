@@ -222,6 +222,7 @@ class TestMistakes:
             "unknown model 'nobody'": ["--model", "nobody"],
             "--store: must be memory, sqlite or an address such as redis://": ["--store", "postgres"],
             "cors_origin": ["--cors-origin", "https://shop.example/"],
+            "serve.search: must be": ["--search", "int4"],
         }.items():
             assert says in self.ends(tmp_path, [popular], *options), says
             (tmp_path / "log.jsonl").unlink()

@@ -34,6 +34,9 @@ def serve(
     store: Annotated[
         str, typer.Option(help="Where sessions are kept: memory, sqlite or redis://HOST:PORT.", envvar="SEGUE_STORE")
     ] = "sqlite",
+    search: Annotated[
+        str, typer.Option(help="How the best items are found: exact, int8, faiss or auto.", envvar="SEGUE_SEARCH")
+    ] = "exact",
     workers: Annotated[
         int, typer.Option(help="Processes; more than one needs Redis or Valkey.", envvar="SEGUE_WORKERS", min=1)
     ] = 1,
@@ -96,6 +99,8 @@ def serve(
     segue serve production --store redis://127.0.0.1:6379 --workers 2
     """
     require_extra(_PACKAGES, "segue serve", "serve")
+    if search == "faiss":
+        require_extra(("faiss",), "--search faiss", "faiss")
     import os
 
     from segue.serving.access import Tokens, is_loopback
@@ -118,6 +123,7 @@ def serve(
             "store": store,
             "host": host,
             "port": port,
+            "search": search,
             "workers": workers,
             "tokens": None if tokens is None else tokens.absolute(),
             "rules": None if rules is None else rules.absolute(),

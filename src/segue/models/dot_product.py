@@ -1,6 +1,8 @@
 """Models that compare one vector of the current session with one vector of each item."""
 
+import copy
 from abc import abstractmethod
+from typing import Self
 
 import numpy as np
 import torch
@@ -8,8 +10,12 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from segue.data.sessions import Prefixes
-from segue.evaluation.ranking import top_k
+from segue.errors import ParameterError
+from segue.evaluation.ranking import list_candidates, top_k
 from segue.models.base import Model
+from segue.models.item_search import ItemSearch
+from segue.models.measured_search import MEASURED_K, choose_search, sample_sessions
+from segue.models.requests import encode_sessions
 
 _FEW = 4
 """If at most one in this many items is requested, only the rows of the requested items are multiplied."""
@@ -24,6 +30,9 @@ class DotProductModel(Model):
     Given items are scored by their own rows of the table alone. Items of which the model knows nothing come behind all
     others, see ``add_items``.
     """
+
+    _search: ItemSearch | None = None
+    """What proposes the items of a list; None scores all items."""
 
     @abstractmethod
     def _states(self, prefixes: Prefixes) -> Float32[Tensor, "B D"]:
@@ -45,8 +54,12 @@ class DotProductModel(Model):
         """Multiply each state with the rows of its items; where these are many, with the whole table."""
         if items.shape[1] * _FEW > len(self.vocabulary):
             return super()._score_items(prefixes, items)
+        return self._score_rows(self._states(prefixes), items)
+
+    def _score_rows(self, states: Float32[Tensor, "B D"], items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
+        """Multiply each state with the rows of its items."""
         embeddings, biases = self._table()
-        states, ids = self._states(prefixes), torch.from_numpy(items).to(embeddings.device)
+        ids = torch.from_numpy(items).to(embeddings.device)
         rows = max(1, _ROW_NUMBERS // max(1, items.shape[1] * embeddings.shape[1]))
         scores = states.new_empty(items.shape)
         for start in range(0, len(items), rows):
@@ -60,6 +73,36 @@ class DotProductModel(Model):
         with torch.inference_mode():
             return self._list(self._states(prefixes), k, allowed, exclude)
 
+    def with_search(self, search: str) -> Self:
+        """Return the model with another way to find the best items; see ``Model.with_search``."""
+        self._require_fitted()
+
+        def build(kind: type[ItemSearch]) -> ItemSearch:
+            embeddings, biases = self._table()
+            if embeddings.device.type != "cpu":
+                raise ParameterError(
+                    f"search: must be 'exact' for a model on {embeddings.device}, got '{kind.name}': other searches "
+                    "are for CPUs"
+                )
+            return kind(embeddings, biases, self.vocabulary)
+
+        with torch.inference_mode():
+            found, report = choose_search(
+                search,
+                build,
+                lambda rows: self._states(encode_sessions(sample_sessions(self.vocabulary, rows), self.vocabulary, {})),
+                lambda found, states: self._using(found)._list(states, MEASURED_K, None, None)[0],
+                len(self.vocabulary),
+            )
+        model = self._using(found)
+        model.search_report = report
+        return model
+
+    def _using(self, search: ItemSearch | None) -> Self:
+        model = copy.copy(self)
+        model._search = search
+        return model
+
     def _list(
         self,
         states: Float32[Tensor, "B D"],
@@ -70,6 +113,11 @@ class DotProductModel(Model):
         embeddings, biases = self._table()
         order = self.vocabulary.order
         if allowed is None or allowed.sum() * _FEW > len(allowed):
+            if self._search is not None and (found := self._search.candidates(states, k, allowed, exclude)) is not None:
+                scores = self._score_rows(states, found)
+                items, values = list_candidates(found, scores.numpy(), k, order=order)
+                if items[:, -1].all():  # Else a row ran out of candidates.
+                    return items, values
             scores = states @ embeddings.T if biases is None else torch.addmm(biases, states, embeddings.T)
             return top_k(self._put_last(scores), k, order=order, allowed=allowed, exclude=exclude)
         items = np.flatnonzero(allowed)

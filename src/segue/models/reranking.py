@@ -7,27 +7,12 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
+from segue.evaluation.ranking import excluded_mask
 from segue.models.base import Model
 from segue.models.why.answer import Part
 from segue.progress import Progress
 from segue.training.objectives import ListwiseLoss
 from segue.training.soft_labels import predict_top_k
-
-
-def excluded_mask(
-    items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
-) -> Bool[np.ndarray, "B C"]:
-    """Return which items must not be listed: padding, and those that a filter leaves out."""
-    mask: np.ndarray = items == PADDING
-    if allowed is not None:
-        mask |= ~allowed[items]
-    if exclude is not None:
-        rows, events = exclude.events()
-        excluded = exclude.items[events]
-        size = 1 + max(items.max(initial=0), excluded.max(initial=0))
-        keys = np.arange(len(items))[:, None] * size + items
-        mask |= np.isin(keys, rows * size + excluded)
-    return mask
 
 
 def fill_lists(

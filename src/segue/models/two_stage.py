@@ -17,11 +17,12 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import EmptyDataError, InputError, ParameterError
 from segue.evaluation.measure import measure
+from segue.evaluation.ranking import excluded_mask, list_candidates
 from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
 from segue.models.persistence import ModelConfig
 from segue.models.registry import single_model
-from segue.models.reranking import candidate_parts, excluded_mask, fill_lists, listwise_loss, own_items, put_below
+from segue.models.reranking import candidate_parts, fill_lists, listwise_loss, own_items, put_below
 from segue.models.sequence import SequenceModel
 from segue.models.why.answer import AttentionWeights, Part
 from segue.protocols.ranking import Ranking
@@ -236,13 +237,8 @@ class TwoStage(Model):
         scores = self.ranker._score_items(prefixes, candidates).cpu().numpy()
         finite = np.isfinite(scores) & (candidates != PADDING)
         below = np.floor(np.where(finite, scores, 0.0).min(axis=1, initial=0.0))
-        scores = np.where(np.isnan(scores) | excluded_mask(candidates, allowed, exclude), -np.inf, scores)
-        columns = np.lexsort((self.vocabulary.order.places[candidates], -scores), axis=1)[:, :k]
-        items = np.zeros((len(candidates), k), dtype=np.int64)
-        values = np.full((len(candidates), k), -np.inf, dtype=np.float32)
-        items[:, : columns.shape[1]] = np.take_along_axis(candidates, columns, axis=1)
-        values[:, : columns.shape[1]] = np.take_along_axis(scores, columns, axis=1)
-        items[values == -np.inf] = PADDING
+        scores[excluded_mask(candidates, allowed, exclude)] = -np.inf
+        items, values = list_candidates(candidates, scores, k, order=self.vocabulary.order)
         if (items == PADDING).any():
             fill_lists(self.retriever, prefixes, candidates, below, allowed, exclude, items, values)
         return items, values

@@ -154,6 +154,20 @@ class SessionAnswer(msgspec.Struct):
     events: list[StoredEvent]
 
 
+class SearchAnswer(msgspec.Struct):
+    """How a model finds the best items, as measured when it was loaded.
+
+    ``speed_1`` and ``speed_32`` are the time of exact search divided by that of this search, for 1 and 32 sessions;
+    ``recall_20`` is its share of the exact top 20; ``reason`` says why ``auto`` searches exactly.
+    """
+
+    kind: Literal["exact", "int8", "faiss"]
+    speed_1: float
+    speed_32: float
+    recall_20: float
+    reason: str | None
+
+
 class ModelAnswer(msgspec.Struct):
     """A model in service."""
 
@@ -163,6 +177,7 @@ class ModelAnswer(msgspec.Struct):
     items: int
     default: bool
     problem: str | None
+    search: SearchAnswer
 
 
 class ModelsAnswer(msgspec.Struct):

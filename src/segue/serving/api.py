@@ -2,6 +2,7 @@
 
 import asyncio
 
+from segue.models.measured_search import BATCHES
 from segue.serving import answers, experiment_api, messages
 from segue.serving.catalogue_api import ITEM_OPERATIONS
 from segue.serving.decoding import decode, decode_batch, decode_events
@@ -75,9 +76,11 @@ async def _delete_session(call: Call) -> Reply:
 def _described(call: Call, name: str) -> answers.ModelAnswer:
     models = call.service.models
     served = models.rankers[name].served
-    count = len(served.model.vocabulary)
+    count, found = len(served.model.vocabulary), served.model.search_report
+    alone, together = (found.speed.get(batch, 1.0) for batch in BATCHES)
+    search = answers.SearchAnswer(found.search, alone, together, found.recall, found.reason)
     return answers.ModelAnswer(
-        name, served.model.name, served.version, count, name == models.default, models.problems.get(name)
+        name, served.model.name, served.version, count, name == models.default, models.problems.get(name), search
     )
 
 

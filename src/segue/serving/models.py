@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from segue.artifact import Artifact
-from segue.errors import ArtifactError, SegueError
+from segue.errors import ArtifactError, ParameterError, SegueError
 from segue.memory import available_memory
+from segue.models.measured_search import EXACT
 from segue.models.registry import restore
 from segue.serving.answers import ItemsChanged
 from segue.serving.catalogue import Catalogue
@@ -32,14 +33,27 @@ _RULES_WARM_UP = 7
 """Sessions that it answers again before new rules apply."""
 
 
-def load_model(name: str, folder: Path) -> ServedModel:
+def load_model(name: str, folder: Path, search: str = EXACT) -> ServedModel:
     """Load a model, check it, and let it answer 50 sessions, which compiles and allocates what it needs.
+
+    Args:
+        name: its name in requests.
+        folder: where it is.
+        search: how it finds the best items; see ``Model.with_search``.
 
     Raises:
         ArtifactError: it is not a valid model, or its scores are not finite.
+        ParameterError: the search does not pay.
     """
     artifact = Artifact.read(folder)
-    served = ServedModel(name, f"sha256:{artifact.version}", folder, restore(artifact, folder))
+    model = restore(artifact, folder)
+    if search != EXACT:
+        try:
+            model = model.with_search(search)
+        except ParameterError as error:
+            raise ParameterError(f"--{error.lines[0]} ({name}, {folder})") from error
+        logger.info("%s searches %s", name, model.search_report)
+    served = ServedModel(name, f"sha256:{artifact.version}", folder, model)
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
     served.texts, served.columns  # noqa: B018
     served.seconds = _warm_up(served)
@@ -79,6 +93,7 @@ class ModelSet:
         telemetry: what is counted.
         merchandise: rules and catalogue; None for a service without.
         versions: the versions that were learnt since, of which the newest is loaded; None loads the given models.
+        search: how the models find the best items.
 
     Attributes:
         problems: why models were not loaded again, by name.
@@ -93,12 +108,14 @@ class ModelSet:
         telemetry: Telemetry,
         merchandise: Merchandise | None = None,
         versions: Versions | None = None,
+        search: str = EXACT,
     ) -> None:
         self.merchandise = merchandise or Merchandise(RulesFile(None), Catalogue(), lambda: int(time.time() * 1000))
         self._bases: dict[str, ServedModel] = {}
         self._switching = threading.RLock()
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
         self._versions = versions
+        self._search = search
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
         self.announce: Callable[[], None] = lambda: None
@@ -186,7 +203,7 @@ class ModelSet:
         try:
             folder = self.folders[name] if self._versions is None else self._versions.newest(name)
             require_memory(folder)
-            served = load_model(name, folder)
+            served = load_model(name, folder, self._search)
             self.problems.pop(name, None)
             with self._switching:
                 self._bases[name] = served

@@ -26,6 +26,8 @@ class ServeSettings(Section):
     """Address to listen on."""
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    search: Literal["exact", "int8", "faiss", "auto"] = "exact"
+    """How models find the best items; see ``Model.with_search``."""
     workers: int = Field(1, ge=1, le=256)
     """Processes that answer requests."""
     tokens: Path | None = None

@@ -112,7 +112,9 @@ class Worker:
         )
         versions = None if settings.update_every is None else Versions(settings.state, settings.models)
         pool = ThreadPoolExecutor(1, "segue-model")
-        self.models = ModelSet(settings.models, settings.default, pool, self.telemetry, self.merchandise, versions)
+        self.models = ModelSet(
+            settings.models, settings.default, pool, self.telemetry, self.merchandise, versions, settings.search
+        )
         if versions is not None:
             text = "Models whose last update was refused or failed."
             self.telemetry.gauge("segue_updates_refused", text, lambda: len(versions.warnings()))

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Int64
 from torch import Tensor
 
 from segue.data.sessions import Prefixes
-from segue.data.vocabulary import ItemOrder
+from segue.data.vocabulary import PADDING, ItemOrder
 from segue.errors import ParameterError, UnknownNameError
 from segue.evaluation.ranking import cpu, gpu
 from segue.metrics.rank_metrics import Ties
@@ -92,6 +92,43 @@ def top_k(
 
     share_rows(len(rows), fill)
     return items, values
+
+
+def list_candidates(
+    candidates: Int64[np.ndarray, "B C"], scores: Float32[np.ndarray, "B C"], k: int, *, order: ItemOrder
+) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+    """List the k best of some candidates of each row, as ``top_k`` lists them among all items.
+
+    Args:
+        candidates: distinct item indices, and any number of 0.
+        scores: their scores; NaN and -inf for those that are none after all.
+        k: length of the lists.
+        order: decides between equal scores.
+    """
+    scores = np.where(np.isnan(scores) | (candidates == PADDING), np.float32(-np.inf), scores)
+    columns = np.lexsort((order.places[candidates], -scores), axis=1)[:, :k]
+    items = np.zeros((len(candidates), k), dtype=np.int64)
+    values = np.full((len(candidates), k), -np.inf, dtype=np.float32)
+    items[:, : columns.shape[1]] = np.take_along_axis(candidates, columns, axis=1)
+    values[:, : columns.shape[1]] = np.take_along_axis(scores, columns, axis=1)
+    items[values == -np.inf] = PADDING
+    return items, values
+
+
+def excluded_mask(
+    items: Int64[np.ndarray, "B C"], allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
+) -> Bool[np.ndarray, "B C"]:
+    """Return which items must not be listed: padding, and those that a filter leaves out."""
+    mask: np.ndarray = items == PADDING
+    if allowed is not None:
+        mask |= ~allowed[items]
+    if exclude is not None:
+        rows, events = exclude.events()
+        excluded = exclude.items[events]
+        size = 1 + max(items.max(initial=0), excluded.max(initial=0))
+        keys = np.arange(len(items))[:, None] * size + items
+        mask |= np.isin(keys, rows * size + excluded)
+    return mask
 
 
 def count_targets(
