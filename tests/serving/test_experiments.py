@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -73,6 +74,10 @@ class TestArms:
                 first, again = await client.post("/v1/recommend", ask), await client.post("/v1/recommend", ask)
                 assert first["arm"] == again["arm"] == split().arm_of(f"s{number}")
                 assert first["model"] == again["model"] == MODELS[first["arm"]]
+            metrics = client.app.telemetry.text().decode()
+            counts = re.findall(r'^segue_arm_answers_total{arm="(.*)",experiment="test"} (.*)$', metrics, re.MULTILINE)
+            drawn = Counter(split().arm_of(f"s{number}") for number in range(40))
+            assert {arm: float(count) for arm, count in counts} == {arm: 2.0 * drawn[arm] for arm in MODELS}
 
         rows = served(story)["exposures"]
         assert {row["arm"] for row in rows} == set(MODELS)

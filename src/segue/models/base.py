@@ -1,6 +1,5 @@
 """The contract of every model: configure, fit, score, list, recommend, save and load."""
 
-import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self, overload
@@ -16,7 +15,6 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
-from segue.models.measured_search import SearchReport, check_search
 from segue.models.persistence import ModelBase
 from segue.models.recommendation import Recommendation, recommend_sessions
 from segue.models.requests import (
@@ -141,31 +139,6 @@ class Model(ModelBase):
         self._require_prefixes(prefixes)
         return self._top_k(prefixes, k, *item_filters(self.vocabulary, len(prefixes), allowed, exclude))
 
-    def with_search(self, search: str) -> Self:
-        """Return the model with another way to find the best items, if it pays on this machine.
-
-        It is timed against exact search, for 1 and for 32 sessions, and its share of the exact top 20 is measured, on
-        random sessions; ``search_report`` has the results. All proposed items are scored exactly.
-
-        Args:
-            search: ``"exact"`` over all items, ``"int8"`` by a table of whole numbers, ``"faiss"`` by an index of
-                clusters (extra ``faiss``), or ``"auto"`` for the fastest that is accepted.
-
-        Raises:
-            UnknownNameError: there is no such search.
-            ParameterError: the model has no item table, or the search is slower than exact search for 1 or for 32
-                sessions, or finds less than 99% of the exact top 20.
-            MissingExtraError: faiss is not installed.
-        """
-        self._require_fitted()
-        check_search(search)
-        reason = f"{self.name} does not compare a state with a table of items"
-        if search not in {"exact", "auto"}:
-            raise ParameterError(f"search: must be 'exact' or 'auto' for {self.name}, got '{search}': {reason}")
-        model = copy.copy(self)
-        model.search_report = SearchReport(reason=reason if search == "auto" else None)
-        return model
-
     @abstractmethod
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Learn from checked training sessions; see ``fit``."""
@@ -204,9 +177,6 @@ class Model(ModelBase):
         Row ``j`` belongs to item index ``j``; row 0 (padding) is undefined. The array is read-only.
         """
         return None
-
-    search_report: SearchReport = SearchReport()
-    """How the best items are found, and what that gains; see ``with_search``."""
 
     @property
     def scores_are_logits(self) -> bool:

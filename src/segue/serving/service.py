@@ -100,6 +100,8 @@ class Service:
             answer.arm = None if part is None else part.arm
         if part is not None and len(found) > 1:
             answer.items = part.merge(answer.items, found[1][0].items, request.k, answer.recommendation_id)
+        if part is not None and (arms := part.arm or " + ".join(part.interleaved)):
+            self.telemetry.arm(part.split.experiment.name, arms)
         if request.consent:
             self._expose(answer, ranked, session_id, now, part)
         answer.took_ms = round(1000 * (time.perf_counter() - start), 3)

@@ -77,6 +77,7 @@ class Telemetry:
             "segue_unknown_items", "Items of sessions that the model does not know.", ("model",), registry=registry
         )
         self._answers = Counter("segue_recommendations", "Sessions ranked.", ("model",), registry=registry)
+        self._arms = Counter("segue_arm_answers", "Answers by arm.", ("experiment", "arm"), registry=registry)
         self._batch = Histogram(
             "segue_batch_sessions", "Sessions ranked at once.", buckets=(1, 2, 4, 8, 16, 32), registry=registry
         )
@@ -135,6 +136,10 @@ class Telemetry:
             self._labelled(self._fallbacks, model, fallback).inc()
         if unknown:
             self._labelled(self._unknown, model).inc(unknown)
+
+    def arm(self, experiment: str, arm: str) -> None:
+        """Count an answer of an arm of an experiment; of two interleaved arms, as ``a + b``."""
+        self._labelled(self._arms, experiment, arm).inc()
 
     def batch(self, size: int, seconds: float) -> None:
         """Count sessions that were ranked at once."""
