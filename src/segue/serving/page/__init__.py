@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from segue.serving.api import encode
+import msgspec
+
 from segue.serving.messages import Mistake, Refused, invalid
 from segue.serving.page.assets import HEADERS, HTML, KEPT, Assets
 from segue.serving.page.live import Live
@@ -18,6 +19,7 @@ from segue.serving.routing import Call, Operation, Reply
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Recent, Telemetry
 
+_encode = msgspec.json.encode
 _BINARY = b"application/octet-stream"
 _TEXT = {"type": "string"}
 
@@ -81,7 +83,7 @@ class Page:
         return Reply(await self._work(read))
 
     async def _read_live(self, call: Call) -> Reply:
-        return Reply(encode(await self._work(self._live.read, call.service)))
+        return Reply(_encode(await self._work(self._live.read, call.service)))
 
     def _map_of(self, call: Call) -> Any:
         from segue.serving.page.maps import Maps  # noqa: PLC0415
@@ -90,7 +92,7 @@ class Page:
         return self._maps.of(call.service.models.ranker(call.query.get("model")).served)
 
     async def _map(self, call: Call) -> Reply:
-        return Reply(encode(await self._work(lambda: self._map_of(call).describe())))
+        return Reply(_encode(await self._work(lambda: self._map_of(call).describe())))
 
     async def _coordinates(self, call: Call) -> Reply:
         return Reply(await self._work(lambda: self._map_of(call).coordinates()), media_type=_BINARY)
@@ -102,11 +104,11 @@ class Page:
     async def _items(self, call: Call) -> Reply:
         rows = [_row(text) for text in call.query.get("rows", "").split(",") if text]
         search = call.query.get("search", "").strip().lower()
-        return Reply(encode(await self._work(lambda: self._map_of(call).items(rows, search))))
+        return Reply(_encode(await self._work(lambda: self._map_of(call).items(rows, search))))
 
     async def _neighbours(self, call: Call) -> Reply:
         row = _row(call.query.get("row", ""))
-        return Reply(encode(await self._work(lambda: self._map_of(call).neighbours(row))))
+        return Reply(_encode(await self._work(lambda: self._map_of(call).neighbours(row))))
 
 
 def _row(text: str) -> int:

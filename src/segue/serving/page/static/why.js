@@ -1,7 +1,7 @@
 // Why a model lists its items: the parts of each score, and what leaving out an event would change.
 
 import { get, post } from "./api.js";
-import { clear, failure, h, number, sheet, skeleton, state } from "./dom.js";
+import { clear, count, failure, h, number, sheet, skeleton, state } from "./dom.js";
 
 // Whether the service explains its answers: its description says so.
 export async function learnWhetherItExplains() {
@@ -32,11 +32,13 @@ export async function showWhy(model, context) {
 
 showWhy.available = false;
 
-function explanation({ events, items, attention }) {
+function explanation({ source, events, older, unknown, items, attention }) {
   const names = events.map((one) => one.name ?? one.item);
   const largest = Math.max(1e-12, ...items.flatMap((one) => (one.without ?? []).map(Math.abs)));
   return [
     h("p", { class: "soft" }, "Under each item: how its score depends on every item of the session. A bar to the right means that the score would fall without that item, one to the left that it would rise."),
+    source === "popularity" ? h("p", { class: "verdict" }, "The model knows no item of the session, so it lists popular items.") : null,
+    older || unknown?.length ? h("p", { class: "soft" }, [older && `${count(older, "older item")} of the session ${older === 1 ? "is" : "are"} not read.`, unknown?.length && `Not known to the model: ${unknown.join(", ")}.`].filter(Boolean).join(" ")) : null,
     attention?.length ? attentionTable(names, attention) : null,
     items.map((one, rank) => itemPart(one, rank, names, largest)),
   ];
@@ -73,13 +75,12 @@ function partTable(parts, names) {
     h(
       "tr",
       {},
-      h("td", {}, one.kind),
-      h("td", {}, one.source ?? "–", one.items?.length ? h("small", {}, one.items.join(", ")) : null),
+      h("td", {}, one.source ?? one.kind, h("small", {}, [one.kind, ...(one.items ?? [])].join(" · "))),
       h("td", {}, (one.events ?? []).map((event) => names[event] ?? event).join(", ") || "–"),
       h("td", { class: "figure" }, signed(one.value)),
     ),
   );
-  const heads = ["part", "from", "through", "value"].map((text, place) => h("th", { scope: "col", class: place === 3 ? "figure" : "" }, text));
+  const heads = ["part of the score", "through", "value"].map((text, place) => h("th", { scope: "col", class: place === 2 ? "figure" : "" }, text));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Parts of the score" }, h("table", { class: "parts" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));
 }
 
