@@ -37,7 +37,12 @@ class Live:
         """Return all figures, ready for JSON."""
         store, samples = service.store, self._samples()
         counts: dict[str, dict[str, float]] = defaultdict(dict)
-        arms: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        arms: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+        experiments = getattr(service, "experiments", None)
+        if experiments is not None:
+            split = experiments.split
+            for arm, about in split.experiment.arms.items():
+                arms[split.experiment.name, arm] = {"model": about.model, "share": split.shares[arm]}
         plain: dict[str, float] = {}
         events: dict[str, float] = {}
         for name, labels, value in samples:
@@ -80,6 +85,7 @@ class Live:
                 for name, ranker in list(service.models.rankers.items())
             ],
             "arms": [{"experiment": key[0], "arm": key[1], **values} for key, values in sorted(arms.items())],
+            "experiment_problem": getattr(experiments, "problem", None),
         }
 
     def _samples(self) -> list[tuple[str, dict[str, str], float]]:

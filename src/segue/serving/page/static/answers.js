@@ -71,7 +71,7 @@ function row(one, rank, place, context) {
       "button",
       { type: "button", class: "listed", "data-key": `${place}/${one.item}`, title: `Add ${name} (${one.item}) to the session`, onclick: () => context.append(one.item), onfocus: () => link(one.item, true), onblur: () => link(one.item, false) },
       h("span", { class: "place" }, String(rank + 1)),
-      h("span", { class: "what" }, name, one.cold && badge("new item", "", one.cold), one.rule && badge(one.rule, "rule", moved || "moved by a rule")),
+      h("span", { class: "what" }, name, one.cold && badge("new item", "", one.cold), one.arm && badge(one.arm), one.rule && badge(one.rule, "rule", moved || "moved by a rule")),
       mark,
       h("span", { class: "unseen" }, said),
       h("span", { class: "score", title: `score ${one.score}` }, Math.abs(one.score) < 1000 ? number(one.score, 2) : whole(one.score)),

@@ -83,7 +83,7 @@ function build() {
       rate.update(places, [series.rate, errors]);
       times.update(places, [series.p50, series.p90, series.p99]);
       showTiles(tiles, found);
-      clear(models, modelTable(found.models), found.arms.length ? armTable(found.arms) : null);
+      clear(models, modelTable(found.models), found.arms.length ? armTable(found.arms, found.experiment_problem) : null);
       clear(store, storeCard(found));
       clear(note, found.workers > 1 ? h("p", { class: "verdict plain" }, `These figures are those of one of ${found.workers} processes.`) : null);
       note.hidden = found.workers < 2;
@@ -131,11 +131,11 @@ function modelTable(models) {
   return card("Models", "Since the process started. Fallbacks are answers of popular items.", h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Models" }, h("table", { class: "models" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))));
 }
 
-function armTable(arms) {
+function armTable(arms, problem) {
   const columns = [...new Set(arms.flatMap((one) => Object.keys(one)))].filter((name) => name !== "arm" && name !== "experiment");
   const heads = ["arm", "experiment", ...columns.map((name) => name.replace(/_total$/, "").replaceAll("_", " "))].map((name, place) => h("th", { scope: "col", class: place > 1 ? "figure" : "" }, name));
-  const rows = arms.map((one) => h("tr", {}, h("th", { scope: "row" }, one.arm), h("td", {}, one.experiment || "–"), columns.map((name) => h("td", { class: "figure" }, short(one[name], 4)))));
-  return h("div", { class: "below" }, card("Arms", "Of the experiment that runs, since the process started.", h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Arms" }, h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)))));
+  const rows = arms.map((one) => h("tr", {}, h("th", { scope: "row" }, one.arm), h("td", {}, one.experiment || "–"), columns.map((name) => h("td", { class: "figure" }, name === "share" ? percent(one[name], 0) : typeof one[name] === "number" ? short(one[name], 4) : (one[name] ?? "–")))));
+  return h("div", { class: "below" }, card("Arms", "Of the experiment that runs.", h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Arms" }, h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows))), problem && h("p", { class: "verdict" }, problem)));
 }
 
 function storeCard({ store, events }) {

@@ -84,9 +84,14 @@ async function restore(parameters) {
   find();
   showEvents();
   ask();
-  const missing = [...new Set(session)].filter((item) => !names.has(item));
+  if (await learn(session)) showEvents();
+}
+
+// Ask for the names of items that are not known yet; returns whether there were any.
+async function learn(items) {
+  const missing = [...new Set(items)].filter((item) => !names.has(item)).slice(0, 100);
   await Promise.all(missing.map((item) => get(`/v1/items/${encodeURIComponent(item)}`).then(keep, () => names.set(item, null))));
-  if (missing.length) showEvents();
+  return missing.length > 0;
 }
 
 function keep(item) {
@@ -199,7 +204,7 @@ async function ask() {
   if (signal.aborted) return;
   parts.columns.classList.remove("waiting");
   const focused = document.activeElement?.dataset?.key;
-  const context = { models, chosen, answers, append, session, request: body, replace: replaceModel, remove: removeModel, retry: ask };
+  const context = { models, chosen, answers, append, session, request: body, replace: replaceModel, remove: removeModel, retry: ask, learn, nameOf };
   clear(parts.columns, answers.map((one, place) => answerCard(one, place, context)));
   if (focused) parts.columns.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   summarise(answers);

@@ -1,7 +1,7 @@
 // Why a model lists its items: the parts of each score, and what leaving out an event would change.
 
 import { get, post } from "./api.js";
-import { clear, failure, h, number, sheet, skeleton, state } from "./dom.js";
+import { clear, count, failure, h, number, sheet, skeleton, state } from "./dom.js";
 
 // Whether the service explains its answers: its description says so.
 export async function learnWhetherItExplains() {
@@ -9,42 +9,44 @@ export async function learnWhetherItExplains() {
   showWhy.available = "explain" in (components?.schemas?.RecommendRequest?.properties ?? {});
 }
 
-export async function showWhy(model, context) {
-  const content = h("div", {}, skeleton(8));
+export function showWhy(model, context) {
+  const content = h("div", {});
   sheet(`Why ${model} lists these items`, content);
-  let answer;
+  fillIn(content, model, context);
+}
+
+showWhy.available = false;
+
+async function fillIn(content, model, context) {
+  clear(content, skeleton(8));
   try {
-    answer = await post("/v1/recommend", { ...context.request(model), explain: true });
+    const { explanation } = await post("/v1/recommend", { ...context.request(model), explain: true });
+    await context.learn((explanation?.items ?? []).flatMap((one) => (one.parts ?? []).flatMap((part) => (part.items ?? []).map(String))));
+    clear(content, explanation ? described(explanation, context.nameOf) : state("No explanation", `${model} does not say why it lists an item.`));
   } catch (error) {
     if (error.status === 422 && error.errors.some((one) => one.pointer === "/explain")) {
       showWhy.available = false;
       for (const button of document.querySelectorAll("[data-key^=why-]")) button.hidden = true;
       clear(content, state("No explanations", "This service does not explain its answers."));
-    } else clear(content, failure(error));
-    return;
+    } else clear(content, failure(error, () => fillIn(content, model, context)));
   }
-  if (!answer.explanation) {
-    clear(content, state("No explanation", `${model} does not say why it lists an item.`));
-    return;
-  }
-  clear(content, explanation(answer.explanation));
 }
 
-showWhy.available = false;
-
-function explanation({ events, items, attention }) {
+function described({ source, events, older, unknown, items, attention }, nameOf) {
   const names = events.map((one) => one.name ?? one.item);
-  const largest = Math.max(1e-12, ...items.flatMap((one) => (one.without ?? []).map(Math.abs)));
   return [
     h("p", { class: "soft" }, "Under each item: how its score depends on every item of the session. A bar to the right means that the score would fall without that item, one to the left that it would rise."),
+    source === "popularity" ? h("p", { class: "verdict" }, "The model knows no item of the session, so it lists popular items.") : null,
+    older || unknown?.length ? h("p", { class: "soft" }, [older && `${count(older, "older item")} of the session ${older === 1 ? "is" : "are"} not read.`, unknown?.length && `Not known to the model: ${unknown.join(", ")}.`].filter(Boolean).join(" ")) : null,
     attention?.length ? attentionTable(names, attention) : null,
-    items.map((one, rank) => itemPart(one, rank, names, largest)),
+    items.map((one, rank) => itemPart(one, rank, names, nameOf)),
   ];
 }
 
-function itemPart(item, rank, names, largest) {
+function itemPart(item, rank, names, nameOf) {
+  const largest = Math.max(1e-12, ...(item.without ?? []).map(Math.abs));
   const effects = item.without?.length ? effectTable(names, item.without, largest, item.name ?? item.item) : null;
-  const parts = item.parts?.length ? partTable(item.parts, names) : null;
+  const parts = item.parts?.length ? partTable(item.parts, names, nameOf) : null;
   return h(
     "details",
     { class: "why", open: rank === 0 },
@@ -68,18 +70,17 @@ function bar(value, largest) {
   return h("span", { class: "both", "aria-hidden": "true" }, h("span", { class: value < 0 ? "less" : "more", style: { width } }));
 }
 
-function partTable(parts, names) {
+function partTable(parts, names, nameOf) {
   const rows = parts.map((one) =>
     h(
       "tr",
       {},
-      h("td", {}, one.kind),
-      h("td", {}, one.source ?? "–", one.items?.length ? h("small", {}, one.items.join(", ")) : null),
+      h("td", {}, one.source ?? one.kind, h("small", {}, [one.kind, ...(one.items ?? []).map((part) => nameOf(String(part)))].join(" · "))),
       h("td", {}, (one.events ?? []).map((event) => names[event] ?? event).join(", ") || "–"),
       h("td", { class: "figure" }, signed(one.value)),
     ),
   );
-  const heads = ["part", "from", "through", "value"].map((text, place) => h("th", { scope: "col", class: place === 3 ? "figure" : "" }, text));
+  const heads = ["part of the score", "through", "value"].map((text, place) => h("th", { scope: "col", class: place === 2 ? "figure" : "" }, text));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Parts of the score" }, h("table", { class: "parts" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));
 }
 
