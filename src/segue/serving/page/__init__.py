@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
-
 from segue.serving.messages import Mistake, Refused, invalid
 from segue.serving.page.assets import HEADERS, HTML, KEPT, Assets
 from segue.serving.page.live import Live
