@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from segue.models.registry import BUILT_IN
-from segue.serving.access import Tokens
-from segue.serving.app import App
-from segue.serving.catalogue import Catalogue
+from segue.serving.catalogue.catalogue import Catalogue
+from segue.serving.catalogue.merchandise import Merchandise
+from segue.serving.catalogue.rules_file import RulesFile
 from segue.serving.experiments import experiments_of
-from segue.serving.merchandise import Merchandise
+from segue.serving.http.access import Tokens
+from segue.serving.http.app import App
 from segue.serving.models import ModelSet
-from segue.serving.rules_file import RulesFile
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings

@@ -9,7 +9,7 @@ import pytest
 from live import Answer, memory_store, run, serving
 
 from segue.errors import ParameterError
-from segue.serving.access import SCOPES, Tokens, is_local, is_loopback
+from segue.serving.http.access import SCOPES, Tokens, is_local, is_loopback
 
 READ, WRITE, ADMIN, ALL = (f"{scope}-0123456789abcdef" for scope in ("read", "write", "admin", "all"))
 FILE = f"read {READ}\nread,write {WRITE}\nadmin {ADMIN}\nread,write,admin {ALL}\n"

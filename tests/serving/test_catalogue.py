@@ -12,7 +12,7 @@ from live import Client, memory_store, pointers, problem, run, serving
 from processes import Process
 
 import segue
-from segue.serving.catalogue import FILE
+from segue.serving.catalogue.catalogue import FILE
 from segue.serving.listing import Listing
 from segue.serving.models import ModelSet
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from live import NOW, pointers, problem
 
-from segue.serving.messages import MAX_BATCH, MAX_EVENTS
+from segue.serving.schema.messages import MAX_BATCH, MAX_EVENTS
 
 
 class TestAnswers:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from live import Answer, memory_store, serving
 
-from segue.serving.access import Tokens
+from segue.serving.http.access import Tokens
 
 TOKEN = "token-that-nobody-may-see"
 SEEN = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}

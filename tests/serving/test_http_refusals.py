@@ -44,7 +44,7 @@ class TestRefusals:
         self.models, self.folder = markov, tmp_path
 
     def test_a_slow_body(self, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("segue.serving.app.BODY_SECONDS", 0.05)
+        monkeypatch.setattr("segue.serving.http.app.BODY_SECONDS", 0.05)
 
         async def work() -> Answer:
             client = await serving(self.models, memory_store(), self.folder)

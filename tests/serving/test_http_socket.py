@@ -15,7 +15,7 @@ import uvicorn
 from live import memory_store, serving
 from processes import Process, Reader, message
 
-from segue.serving import protocol
+from segue.serving.http import protocol
 from segue.serving.service import Service
 from segue.serving.worker import _serve
 

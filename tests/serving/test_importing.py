@@ -12,9 +12,9 @@ import pytest
 from command_line import segue
 from store_kinds import Clock, make_store
 
-from segue.serving.decoding import decode_events
 from segue.serving.importing import MAX_BYTES, Importer
-from segue.serving.messages import Refused
+from segue.serving.schema.decoding import decode_events
+from segue.serving.schema.messages import Refused
 from segue.serving.service import Service
 from segue.serving.telemetry import Telemetry
 

@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 from live import NOW, memory_store
 from schemathesis import checks
 
-from segue.serving.access import Tokens
-from segue.serving.app import App
+from segue.serving.http.access import Tokens
+from segue.serving.http.app import App
 from segue.serving.models import ModelSet
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings

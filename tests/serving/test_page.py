@@ -22,8 +22,8 @@ from segue.artifact import Artifact
 from segue.embeddings.components import principal_components
 from segue.embeddings.vectors import ItemVectors, nearest_neighbours
 from segue.models.registry import restore
-from segue.serving.access import Tokens
-from segue.serving.app import App
+from segue.serving.http.access import Tokens
+from segue.serving.http.app import App
 from segue.serving.models import ModelSet
 from segue.serving.page import Page
 from segue.serving.page.maps import principal_plane

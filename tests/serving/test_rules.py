@@ -16,11 +16,11 @@ from segue import strict_yaml
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.serving import listing as listing_module
+from segue.serving.catalogue.rule_masks import Masks
+from segue.serving.catalogue.rules import KINDS, Rules
 from segue.serving.engine import Query, Ranked, rank
 from segue.serving.listing import MAX_FACTOR, adjusted
 from segue.serving.models import load_model
-from segue.serving.rule_masks import Masks
-from segue.serving.rules import KINDS, Rules
 from segue.serving.served_model import ServedModel
 
 DAY = 86_400

@@ -11,8 +11,8 @@ from processes import Process, environment
 
 from segue.errors import SegueError
 from segue.models import measured_search
-from segue.serving.messages import Refused
 from segue.serving.models import load_model
+from segue.serving.schema.messages import Refused
 
 
 @pytest.fixture

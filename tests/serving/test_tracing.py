@@ -8,7 +8,7 @@ import pytest
 from live import memory_store, run, serving
 
 from segue.errors import ParameterError
-from segue.serving.tracing import Tracing
+from segue.serving.http.tracing import Tracing
 
 sdk = pytest.importorskip("opentelemetry.sdk.trace.export")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

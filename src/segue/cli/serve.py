@@ -103,10 +103,10 @@ def serve(
         require_extra(("faiss",), "--search faiss", "faiss")
     import os
 
-    from segue.serving.access import Tokens, is_loopback
+    from segue.serving.catalogue.rules import Rules
     from segue.serving.experiments import experiments_of
+    from segue.serving.http.access import Tokens, is_loopback
     from segue.serving.logs import start_logging
-    from segue.serving.rules import Rules
     from segue.serving.settings import ServeSettings
     from segue.serving.supervisor import Supervisor, bind
     from segue.storage import make_folder

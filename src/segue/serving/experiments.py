@@ -10,9 +10,9 @@ from msgspec import structs
 from segue.errors import ParameterError
 from segue.online.arms import Split, read_experiment
 from segue.online.interleaving import team_draft
-from segue.serving.answers import ListedItem
 from segue.serving.journal import Exposure
-from segue.serving.messages import RecommendRequest
+from segue.serving.schema.answers import ListedItem
+from segue.serving.schema.messages import RecommendRequest
 from segue.serving.settings import ServeSettings
 
 if TYPE_CHECKING:

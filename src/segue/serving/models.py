@@ -14,12 +14,12 @@ from segue.errors import ArtifactError, ParameterError, SegueError
 from segue.memory import available_memory
 from segue.models.measured_search import EXACT
 from segue.models.registry import restore
-from segue.serving.answers import ItemsChanged
-from segue.serving.catalogue import Catalogue
+from segue.serving.catalogue.catalogue import Catalogue
+from segue.serving.catalogue.merchandise import Merchandise
+from segue.serving.catalogue.rules_file import RulesFile
 from segue.serving.engine import Query, Ranker, rank
-from segue.serving.merchandise import Merchandise
-from segue.serving.messages import ItemsRequest, Mistake, Refused
-from segue.serving.rules_file import RulesFile
+from segue.serving.schema.answers import ItemsChanged
+from segue.serving.schema.messages import ItemsRequest, Mistake, Refused
 from segue.serving.served_model import ServedModel
 from segue.serving.telemetry import Telemetry
 from segue.serving.versions import Versions

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Int32
 
 from segue.errors import ParameterError
 from segue.models.recommendation import Stateful
-from segue.serving.answers import ItemAnswer, ListedItem
 from segue.serving.carried import CarriedStates
 from segue.serving.listing import Listing, Moved
+from segue.serving.schema.answers import ItemAnswer, ListedItem
 from segue.serving.session_rules import SessionRules
 
 if TYPE_CHECKING:

@@ -19,18 +19,19 @@ import torch
 import uvicorn
 
 from segue.errors import SegueError
-from segue.serving.access import Tokens
-from segue.serving.app import App
-from segue.serving.catalogue import Catalogue
+from segue.serving.catalogue.catalogue import Catalogue
+from segue.serving.catalogue.merchandise import Merchandise
+from segue.serving.catalogue.rules_file import RulesFile
 from segue.serving.experiments import experiments_of
+from segue.serving.http.access import Tokens
+from segue.serving.http.app import App
+from segue.serving.http.protocol import IDLE_SECONDS, Connection
+from segue.serving.http.tracing import Tracing
 from segue.serving.journal import Journal
 from segue.serving.logs import report, start_logging
-from segue.serving.merchandise import Merchandise
-from segue.serving.messages import Refused
 from segue.serving.models import ModelSet
 from segue.serving.page import Page
-from segue.serving.protocol import IDLE_SECONDS, Connection
-from segue.serving.rules_file import RulesFile
+from segue.serving.schema.messages import Refused
 from segue.serving.secrets import KeyedHash
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
@@ -39,7 +40,6 @@ from segue.serving.stores.local import MemoryStore
 from segue.serving.stores.sqlite import SQLiteStore
 from segue.serving.supervisor import CONFIGURATION, SOCKET
 from segue.serving.telemetry import Telemetry
-from segue.serving.tracing import Tracing
 from segue.serving.versions import Versions
 
 TOKENS = "SEGUE_TOKENS"

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from segue.serving.messages import Mistake, Refused, invalid
+from segue.serving.http.routing import Call, Operation, Reply, encode
 from segue.serving.page.assets import HEADERS, HTML, KEPT, Assets
 from segue.serving.page.live import Live
-from segue.serving.routing import Call, Operation, Reply, encode
+from segue.serving.schema.messages import Mistake, Refused, invalid
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Recent, Telemetry
 

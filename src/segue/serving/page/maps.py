@@ -12,7 +12,7 @@ from segue.embeddings.options import POPULARITY
 from segue.embeddings.vectors import ItemVectors, K, item_vectors, nearest_neighbours
 from segue.errors import ParameterError
 from segue.models.two_stage import TwoStage
-from segue.serving.messages import Mistake, Refused, invalid
+from segue.serving.schema.messages import Mistake, Refused, invalid
 from segue.serving.served_model import ServedModel
 
 MAX_ITEMS = 100_000

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segue.errors import ParameterError
-from segue.serving.rules import Rules
+from segue.serving.catalogue.rules import Rules
 from segue.storage import identity
 
 

@@ -3,11 +3,12 @@
 import asyncio
 
 from segue.models.measured_search import BATCHES
-from segue.serving import answers, experiment_api, messages
-from segue.serving.catalogue_api import ITEM_OPERATIONS
-from segue.serving.decoding import decode, decode_batch, decode_events
-from segue.serving.messages import Refused
-from segue.serving.routing import Call, Operation, Reply, encode
+from segue.serving.http import experiment_operations
+from segue.serving.http.item_operations import ITEM_OPERATIONS
+from segue.serving.http.routing import Call, Operation, Reply, encode
+from segue.serving.schema import answers, messages
+from segue.serving.schema.decoding import decode, decode_batch, decode_events
+from segue.serving.schema.messages import Refused
 from segue.serving.stores import StoreUnavailableError
 
 
@@ -174,6 +175,6 @@ OPERATIONS = (
         answer=answers.HealthAnswer,
         for_callers=False,
     ),
-    *experiment_api.OPERATIONS,
+    *experiment_operations.OPERATIONS,
 )
-"""All operations but those on the state of the app itself, which ``segue.serving.app`` adds."""
+"""All operations but those on the state of the app itself, which ``segue.serving.http.app`` adds."""

@@ -14,7 +14,7 @@ from segue import strict_yaml
 from segue.errors import ParameterError, UnknownNameError
 from segue.parameters import Section
 from segue.printable import one_line, short
-from segue.serving.messages import MAX_ID_BYTES
+from segue.serving.schema.messages import MAX_ID_BYTES
 from segue.strict_json import digest
 from segue.validation import build
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 
-from segue.serving.messages import MAX_ID_BYTES, Message, Mistake, invalid
+from segue.serving.schema.messages import MAX_ID_BYTES, Message, Mistake, invalid
 from segue.serving.service import Service
 from segue.serving.telemetry import Telemetry
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from segue.errors import SegueError
-from segue.serving.catalogue import Entries, Entry
-from segue.serving.messages import Value
+from segue.serving.catalogue.catalogue import Entries, Entry
+from segue.serving.schema.messages import Value
 from segue.serving.served_model import ServedModel, as_text, values_of
 from segue.strict_json import digest
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
-from segue.serving.experiment_messages import ExposuresRequest, SeenExposure
-from segue.serving.messages import (
+from segue.serving.schema.experiment_messages import ExposuresRequest, SeenExposure
+from segue.serving.schema.messages import (
     MAX_DEPTH,
     MAX_MISTAKES,
     BatchRequest,

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from segue.errors import ParameterError, StorageError
-from segue.serving.messages import Value
+from segue.serving.schema.messages import Value
 from segue.storage import identity, locked, replacing_file
 
 FILE = "catalogue.json"

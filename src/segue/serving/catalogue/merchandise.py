@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from segue.errors import ParameterError
-from segue.serving.answers import ChangedItem, ItemsChanged, RuleAnswer, RulesAnswer
-from segue.serving.catalogue import MAX_ENTRIES, Catalogue, Entries, Entry
-from segue.serving.messages import ItemChange, ItemsRequest, Mistake, rfc3339
-from segue.serving.overlay import Overlay, fits
-from segue.serving.rule_masks import Masks
-from segue.serving.rules_file import RulesFile
+from segue.serving.catalogue.catalogue import MAX_ENTRIES, Catalogue, Entries, Entry
+from segue.serving.catalogue.overlay import Overlay, fits
+from segue.serving.catalogue.rule_masks import Masks
+from segue.serving.catalogue.rules_file import RulesFile
+from segue.serving.schema.answers import ChangedItem, ItemsChanged, RuleAnswer, RulesAnswer
+from segue.serving.schema.messages import ItemChange, ItemsRequest, Mistake, rfc3339
 from segue.serving.served_model import ServedModel
 
 logger = logging.getLogger(__name__)

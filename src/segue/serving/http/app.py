@@ -9,18 +9,18 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segue.serving.access import ALL, Tokens, is_local, is_loopback
-from segue.serving.answers import HealthAnswer
-from segue.serving.api import OPERATIONS, unavailable
-from segue.serving.messages import Refused
-from segue.serving.openapi import METRICS, document
-from segue.serving.protocol import Admission
-from segue.serving.routing import Call, Found, Operation, Reply, Routes, encode, read_path, read_query
+from segue.serving.http.access import ALL, Tokens, is_local, is_loopback
+from segue.serving.http.openapi import METRICS, document
+from segue.serving.http.operations import OPERATIONS, unavailable
+from segue.serving.http.protocol import Admission
+from segue.serving.http.routing import Call, Found, Operation, Reply, Routes, encode, read_path, read_query
+from segue.serving.http.tracing import Tracing
+from segue.serving.schema.answers import HealthAnswer
+from segue.serving.schema.messages import Refused
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.stores import StoreUnavailableError
 from segue.serving.telemetry import Telemetry
-from segue.serving.tracing import Tracing
 
 MAX_BODY = 256 * 1024
 BODY_SECONDS = 10.0

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from segue.models.why.answer import Why
-from segue.serving.messages import Mistake, Problem, Value
+from segue.serving.schema.messages import Mistake, Problem, Value
 
 
 class ListedItem(msgspec.Struct, omit_defaults=True):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from segue.serving.messages import Problem, Refused
+from segue.serving.schema.messages import Problem, Refused
 from segue.serving.telemetry import Telemetry
 
 HEADER_SECONDS = 10.0

@@ -11,8 +11,8 @@ from segue.data.events import TIME_DTYPE
 from segue.data.ingest.times import parse_times
 from segue.errors import ParameterError
 from segue.printable import short
+from segue.serving.catalogue.rules import Freshness, Rule
 from segue.serving.listing import Limit, Listing, Pin
-from segue.serving.rules import Freshness, Rule
 
 if TYPE_CHECKING:
     from segue.serving.served_model import ServedModel

@@ -2,8 +2,10 @@
 
 import msgspec
 
-from segue.serving.decoding import decode_exposures
-from segue.serving.experiment_messages import (
+from segue.serving.http.routing import Call, Operation, Reply
+from segue.serving.journal import Seen
+from segue.serving.schema.decoding import decode_exposures
+from segue.serving.schema.experiment_messages import (
     ArmAnswer,
     ExperimentAnswer,
     ExperimentsAnswer,
@@ -12,10 +14,8 @@ from segue.serving.experiment_messages import (
     ExposuresRequest,
     SeenExposure,
 )
-from segue.serving.fields import id_of, ids_of, time_of
-from segue.serving.journal import Seen
-from segue.serving.messages import Mistake
-from segue.serving.routing import Call, Operation, Reply
+from segue.serving.schema.fields import id_of, ids_of, time_of
+from segue.serving.schema.messages import Mistake
 from segue.serving.service import AHEAD_MS, Service
 from segue.serving.stores import StoreUnavailableError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from segue.serving.messages import MAX_ID_BYTES, Problem
-from segue.serving.routing import Operation
+from segue.serving.http.routing import Operation
+from segue.serving.schema.messages import MAX_ID_BYTES, Problem
 from segue.version import __version__
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"

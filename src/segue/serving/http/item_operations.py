@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from segue.errors import StorageError
-from segue.serving import answers, messages
-from segue.serving.decoding import decode_items
 from segue.serving.engine import Query
-from segue.serving.messages import Refused
-from segue.serving.routing import Call, Operation, Reply, cursor, encode, place_of, whole
+from segue.serving.http.routing import Call, Operation, Reply, cursor, encode, place_of, whole
+from segue.serving.schema import answers, messages
+from segue.serving.schema.decoding import decode_items
+from segue.serving.schema.messages import Refused
 
 logger = logging.getLogger(__name__)
 

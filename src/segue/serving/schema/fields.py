@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from segue.serving.messages import MAX_ID_BYTES, Mistake, RecommendRequest, milliseconds
+from segue.serving.schema.messages import MAX_ID_BYTES, Mistake, RecommendRequest, milliseconds
 
 
 def problems_of(request: RecommendRequest) -> list[Mistake]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from segue.serving.messages import MAX_EVENTS, MAX_K, Id, Message, Mistake, Moment
+from segue.serving.schema.messages import MAX_EVENTS, MAX_K, Id, Message, Mistake, Moment
 
 
 class SeenExposure(Message, kw_only=True):

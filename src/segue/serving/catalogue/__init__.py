@@ -1,0 +1,1 @@
+"""Business rules, availability and new items, laid over the models in service."""
