@@ -11,6 +11,7 @@ from live import memory_store, problem, run, serving
 
 import segue
 from segue.serving import explaining
+from segue.serving.models import load_model
 
 KEYS = ["recommendation_id", "session_id", "model", "version", "fallback", "items", "ignored", "events", "took_ms"]
 SESSION = ["103", "104", "106"]
@@ -113,3 +114,18 @@ def test_it_runs_beside_the_event_loop_and_within_the_deadline(
     assert plain.status == 200
     assert len(threads) == 1
     assert threads[0].startswith("segue-why")
+
+
+def test_a_model_is_explained_once_before_it_serves(
+    artifact: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no request waits for a compiler."""
+    explained: list[str] = []
+
+    def noted(served: Any, *given: Any) -> Any:
+        explained.append(served.name)
+        return explaining.explain(served, *given)
+
+    monkeypatch.setattr("segue.serving.models.explain", noted)
+    load_model("shop", artifact("v-sknn"))
+    assert explained == ["shop"]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ def ask(run_folder: Path, tmp_path: Path) -> Callable[..., Any]:
             app.service = Service(found, store, telemetry)
             if "before" in more:
                 more["before"](telemetry)
+            app.service.experiments = more.get("experiments")
             client = Client(app)
             return [await client(*one) if isinstance(one, tuple) else await client("GET", one) for one in paths]
 
@@ -245,6 +247,17 @@ class TestLive:
         assert (markov["answers"], markov["fallbacks"], markov["unknown_items"]) == (2, 1, 2)
         assert found["arms"] == [{"experiment": "new", "arm": "b", "exposures_total": 3.0}]
         assert found["store"] == {"kind": "sqlite", "problem": None, "warning": None, "lag": 0.0}
+
+    def test_arms_of_an_experiment(self, ask: Callable[..., Any]) -> None:
+        arms = {"control": SimpleNamespace(model="markov"), "new": SimpleNamespace(model="gru4rec")}
+        experiment = SimpleNamespace(name="home", arms=arms)
+        split = SimpleNamespace(experiment=experiment, shares={"control": 0.75, "new": 0.25})
+        found = ask("/page/live.json", experiments=SimpleNamespace(split=split, problem="line 3")).json
+        assert found["arms"] == [
+            {"experiment": "home", "arm": "control", "model": "markov", "share": 0.75},
+            {"experiment": "home", "arm": "new", "model": "gru4rec", "share": 0.25},
+        ]
+        assert found["experiment_problem"] == "line 3"
 
     def test_the_ring_keeps_the_last_requests(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [0.0]

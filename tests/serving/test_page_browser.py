@@ -66,6 +66,7 @@ def test_a_session(browser: Any, service: Process) -> None:
         assert page.locator(".ranking").first.locator("li").count() == 10
         assert " of 10 in common" in tab.text(".facts")[1]
         page.get_by_role("button", name="Why").first.click()
+        page.locator(".effects").first.wait_for()
         assert tab.text(".why[open] .effects .figure") == ["+0.250", "−0.125"]
         assert tab.accessibility() == []
         page.keyboard.press("Escape")

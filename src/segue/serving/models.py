@@ -17,7 +17,8 @@ from segue.models.registry import restore
 from segue.serving.catalogue.catalogue import Catalogue
 from segue.serving.catalogue.merchandise import Merchandise
 from segue.serving.catalogue.rules_file import RulesFile
-from segue.serving.engine import Query, Ranker, rank
+from segue.serving.engine import Query, Ranked, Ranker, rank
+from segue.serving.explaining import explain
 from segue.serving.schema.answers import ItemsChanged
 from segue.serving.schema.messages import ItemsRequest, Mistake, Refused
 from segue.serving.served_model import ServedModel
@@ -57,14 +58,19 @@ def load_model(name: str, folder: Path, search: str = EXACT) -> ServedModel:
     served.rules, served.excludes_seen, served.names, served.index, served.ids, served.states  # noqa: B018 (computed once, now)
     served.texts, served.columns  # noqa: B018
     served.seconds = _warm_up(served)
+    first = Query(served.ids[1:3], k=1)
+    explain(served, first, _checked(served, [first])[0])  # What explanations need is compiled before the first one.
     logger.info("%s %s answers in %.2f ms", name, served.version, 1000 * served.seconds)
     return served
 
 
-def _checked(served: ServedModel, queries: list[Query]) -> None:
+def _checked(served: ServedModel, queries: list[Query]) -> list[Ranked]:
+    found = []
     for answer in rank(served, queries):
         if isinstance(answer, ArtifactError):
             raise answer
+        found.append(answer)
+    return found
 
 
 def _warm_up(served: ServedModel, rounds: int = _WARM_UP) -> float:

@@ -2,7 +2,7 @@
 
 The page is files (``static/``, ``vendor/``), one template, and data as JSON. What reads runs and item vectors is
 imported when it is first asked for, in the one thread that does the work of the page: a service whose page nobody opens
-costs no more than one without.
+costs hardly more than one without.
 """
 
 import asyncio
@@ -99,16 +99,16 @@ class Page:
         return Reply(await self._work(lambda: self._map_of(call).codes(column)), media_type=_BINARY)
 
     async def _items(self, call: Call) -> Reply:
-        rows = [_row(text) for text in call.query.get("rows", "").split(",") if text]
+        rows = [_row("rows", text) for text in call.query.get("rows", "").split(",") if text]
         search = call.query.get("search", "").strip().lower()
         return Reply(encode(await self._work(lambda: self._map_of(call).items(rows, search))))
 
     async def _neighbours(self, call: Call) -> Reply:
-        row = _row(call.query.get("row", ""))
+        row = _row("row", call.query.get("row", ""))
         return Reply(encode(await self._work(lambda: self._map_of(call).neighbours(row))))
 
 
-def _row(text: str) -> int:
+def _row(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise invalid([Mistake("/rows", "must be whole numbers, separated by commas")])
+        raise invalid([Mistake(f"/{name}", "must be the number of a row, such as 0")])
     return int(text)

@@ -38,7 +38,7 @@ class Live:
         store, samples = service.store, self._samples()
         counts: dict[str, dict[str, float]] = defaultdict(dict)
         arms: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-        experiments = getattr(service, "experiments", None)
+        experiments = service.experiments
         if experiments is not None:
             split = experiments.split
             for arm, about in split.experiment.arms.items():
