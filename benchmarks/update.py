@@ -37,9 +37,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 DAYS = 5
 OTHERS = ("retrain", "never")
 PLANS = {
-    "update": {"rate": 0.1, "epochs": 1.0},
-    "update, replay": {"rate": 0.1, "epochs": 0.5},
-    "update, replay, rate x 0.3": {"rate": 0.3, "epochs": 0.5},
+    "update, rate x 0.1": {"rate": 0.1, "epochs": 1.0},
+    "update, rate x 0.03": {"rate": 0.03, "epochs": 1.0},
+    "update, rate x 0.03, half the epochs, replay": {"rate": 0.03, "epochs": 0.5},
 }
 """Ways to update: learning rate and epochs as shares of those of the training; where ``replay``, with the history."""
 

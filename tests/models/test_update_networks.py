@@ -5,7 +5,7 @@ import pytest
 import torch
 from chains import sessions
 
-from segue.data.growth import grow, replayed
+from segue.data.growth import grow, replayed, with_new_rows
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
@@ -120,3 +120,15 @@ def test_replayed_sessions_come_first() -> None:
     assert (np.diff(joined.times[joined.offsets[1:] - 1]) > 0).all()
     everything = replayed(history, RECENT, 100.0, seed=0)
     assert everything.items[: len(TRAIN.items)].tolist() == TRAIN.items.tolist()
+
+
+def test_rows_of_new_items_begin_as_the_mean_of_their_sessions() -> None:
+    rows = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 4.0]], dtype=np.float32)
+    fresh = np.full((5, 2), 9.0, dtype=np.float32)
+    log = recent(TRAIN.vocabulary, [[1, 2]])
+    some = Sessions(
+        np.array([1, 3, 2, 3, 2, 2, 4], dtype=np.int32), np.array([0, 2, 6, 7]), None, log.vocabulary
+    )  # Item 3: with item 1 in a session, with item 2 in another one; item 4 alone.
+    found = with_new_rows(rows, fresh, some)
+    np.testing.assert_array_equal(found[:3], rows)
+    np.testing.assert_allclose(found[3:], [[0.5, 2.0], [9.0, 9.0]])

@@ -338,9 +338,9 @@ def test_rules_that_make_a_model_slow_take_it_off_the_event_loop(
         assert client.app.service.models.ranker(name).served.inline
         rules("- {name: a, boost: 2, items: [101]}")
         assert not refresh(client, force=True).ranker(name).served.inline
-        rules("[]")
+        rules(" []")
         assert refresh(client, force=True).ranker(name).served.inline
 
     ranked = Listing.rank
     monkeypatch.setattr(Listing, "rank", slow)
-    with_service({"markov": models["markov"]}, tmp_path, work, rules=rules("[]"))
+    with_service({"markov": models["markov"]}, tmp_path, work, rules=rules(" []"))

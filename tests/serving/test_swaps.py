@@ -150,8 +150,8 @@ def test_no_sighup_is_lost(artifacts: list[Path], tmp_path: Path, monkeypatch: p
     loading, go_on = threading.Event(), threading.Semaphore(0)
     loads: list[str] = []
 
-    def slow(name: str, folder: Path) -> ServedModel:
-        served = load_model(name, folder)
+    def slow(name: str, folder: Path, search: str) -> ServedModel:
+        served = load_model(name, folder, search)
         loads.append(served.version)
         loading.set()
         assert go_on.acquire(timeout=60)

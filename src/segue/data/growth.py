@@ -97,6 +97,29 @@ def widened(array: Shaped[np.ndarray, "*R N"], size: int) -> Shaped[np.ndarray, 
     return np.pad(array, width)
 
 
+def with_new_rows(
+    rows: Shaped[np.ndarray, "M *D"], fresh: Shaped[np.ndarray, "K *D"], recent: Sessions
+) -> Shaped[np.ndarray, "K *D"]:
+    """Append a row for each new item: the mean, over its sessions, of the mean row of their known items.
+
+    Args:
+        rows: rows by item index of the known items.
+        fresh: rows by item index of all items, for new items without a known item in their sessions.
+        recent: sessions with the new items.
+    """
+    owners = np.repeat(np.arange(len(recent)), recent.lengths)
+    known = recent.items < len(rows)
+    sums, counts = np.zeros((len(recent), *rows.shape[1:])), np.bincount(owners[known], minlength=len(recent))
+    np.add.at(sums, owners[known], rows[recent.items[known]])
+    means = (sums.T / np.maximum(counts, 1)).T
+    new = ~known & (counts > 0)[owners]
+    totals, found = np.zeros(fresh.shape), np.bincount(recent.items[new], minlength=len(fresh))
+    np.add.at(totals, recent.items[new], means[owners[new]])
+    extended = np.concatenate([rows, fresh[len(rows) :]])
+    extended[found > 0] = (totals[found > 0].T / found[found > 0]).T
+    return extended
+
+
 def replayed(history: Sessions, recent: Sessions, share: float, seed: int) -> Sessions:
     """Put some of the earlier sessions before recent ones.
 

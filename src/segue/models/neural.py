@@ -14,7 +14,7 @@ from segue.data.array_schema import ArraySpec
 from segue.data.arrays import read_only
 from segue.data.cases import Cases
 from segue.data.fingerprint import fingerprint_cases, fingerprint_sessions
-from segue.data.growth import replayed
+from segue.data.growth import replayed, with_new_rows
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
@@ -140,7 +140,7 @@ class NeuralModel(DotProductModel):
             raise ParameterError(f"recent: must have a session of two events or more, got {len(recent):,} of one event")
 
     def _update(self, before: Self, given: Given) -> None:
-        """Train on the recent sessions, from the weights of ``before`` and fresh ones for new items."""
+        """Train on the recent sessions, from the weights of ``before``; see ``with_new_rows`` for new items."""
         recent, plan, seed, arrays = given.recent, given.plan or UpdatePlan(), given.seed, before.arrays()
         if given.history is not None:
             recent = replayed(given.history, recent, plan.replay, seed)
@@ -148,9 +148,7 @@ class NeuralModel(DotProductModel):
             torch.default_generator.manual_seed(derive(seed, "weights"))
             fresh = self.build(len(recent.vocabulary)).state_dict()
         for name in self.per_item_arrays():
-            rows = fresh[name].numpy()
-            rows[: len(arrays[name])] = arrays[name]
-            arrays[name] = rows
+            arrays[name] = with_new_rows(arrays[name], fresh[name].numpy(), recent)
         self.restore(arrays, recent.vocabulary)
         self.network.to(given.runtime.torch_device())
         self._output = None
