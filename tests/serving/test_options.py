@@ -52,7 +52,7 @@ def test_every_option_is_a_variable(artifact: Callable[..., Path], settings: Any
     for name, option in OPTIONS.items():
         assert option.envvar == names.get(name, f"SEGUE_{name.upper()}")
         assert option.help
-    assert set(VALUES) | {"folders", "tokens", "state"} == set(OPTIONS)
+    assert set(VALUES) | {"folders", "tokens", "state", "update_every"} == set(OPTIONS)
     tokens = tmp_path / "tokens.txt"
     tokens.write_text("read 0123456789abcdef", encoding="utf-8")
     given = {f"SEGUE_{name.upper()}": value for name, value in VALUES.items()}
