@@ -57,6 +57,8 @@ LONG = [
     ["evaluate", "run/v-sknn", "prepared"],
     ["fit", "clicks.csv", "--items", "items.csv", "--like", "run/als", "--out", "production"],
     ["add-items", "production", "items.csv", "--by", "group", "--to", "extended"],
+    ["fit", "clicks.csv", "--like", "run/v-sknn", "--set", "v-sknn.updatable=true", "--out", "earlier"],
+    ["update", "earlier", "later.csv", "--out", "later"],
     ["tune", "clicks.csv", "--model", "v-sknn", *TUNED, *SPLIT, "--out", "search"],
     ["distill", "run/v-sknn", "clicks.csv", *NETWORK, "--out", "distilled"],
     ["plot", "run/sasrec", "--out", "items.html"],
@@ -117,7 +119,9 @@ def write_files(folder: Path) -> Path:
     folder.mkdir()
     frame = shop(300, 0).frame.select("session", "item", "time")
     codes = {item: number for number, item in enumerate(frame["item"].unique().sort(), 1)}
-    frame.with_columns(pl.col("item").replace_strict(codes)).write_csv(folder / "clicks.csv")
+    frame = frame.with_columns(pl.col("item").replace_strict(codes))
+    frame.write_csv(folder / "clicks.csv")
+    frame.with_columns(pl.col("time") + pl.duration(days=365)).write_csv(folder / "later.csv")
     items = [*codes.values(), len(codes) + 1]
     table = {"item": items, "group": [item % 3 for item in items], "name": [f"caf\u00e9 {item}" for item in items]}
     pl.DataFrame(table).write_csv(folder / "items.csv")

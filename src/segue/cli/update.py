@@ -29,7 +29,8 @@ def update(
         int | None, typer.Option(min=1, help="Epochs of a network on the later events, by default as many as it had.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate of a network, by default a tenth of that of its training.")
+        float | None,
+        typer.Option(help="Learning rate of a network, by default 10% of that of its training, 3% with Adagrad."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     overwrite: options.Overwrite = False,

@@ -12,8 +12,8 @@ from segue.metrics import selection_metric
 from segue.nn.losses.config import FullCrossEntropy, Loss
 from segue.parameters import Section
 
-RATE_SHARE = 0.1
-"""Learning rate of an update, as a share of that of the training."""
+RATE_SHARES = {"adamw": 0.1, "mixed": 0.1, "adagrad": 0.03}
+"""Learning rate of an update, as a share of that of the training, by optimizer; Adagrad begins with large steps."""
 
 
 class FineTuning(Section):
@@ -70,13 +70,14 @@ class UpdatePlan(Section):
     epochs: int | None = Field(None, ge=1)
     """Number of epochs on the recent sessions; None uses that of the training, so that they count as much as others."""
     learning_rate: float | None = Field(None, gt=0)
-    """Learning rate; None uses a tenth of that of the training, as a network forgets with larger steps."""
+    """Learning rate; None uses a tenth of that of the training (3% with the optimizer 'adagrad'), as a network
+    forgets with larger steps."""
     replay: float = Field(1.0, gt=0)
     """Sessions of the history that are learnt again, drawn at random, per recent session; used with a history."""
 
     def applied_to(self, training: TrainingConfig) -> TrainingConfig:
         """Return how the network is trained further, given how it was trained."""
-        rate = self.learning_rate or RATE_SHARE * training.learning_rate
+        rate = self.learning_rate or RATE_SHARES[training.optimizer] * training.learning_rate
         changes = {"epochs": self.epochs or training.epochs, "learning_rate": rate}
         return training.model_copy(update={**changes, "schedule": "constant", "warmup": 0.0})
 
