@@ -20,12 +20,6 @@ function place() {
   return { name: VIEWS[path] ? path : "playground", parameters: new URLSearchParams(query) };
 }
 
-// Change the parameters of the shown view in the address, without a step in the history.
-export function remember(parameters) {
-  const query = parameters.toString();
-  history.replaceState(null, "", `#/${shown.name}${query ? `?${query}` : ""}`);
-}
-
 async function show() {
   if (location.hash === "#view") return;
   const { name, parameters } = place();

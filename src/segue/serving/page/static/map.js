@@ -1,7 +1,7 @@
 // The items of a model on a plane: colours, search, lasso, neighbours, and a table beside it.
 
 import { bytes, get } from "./api.js";
-import { remember } from "./app.js";
+import { remember } from "./address.js";
 import { announce, clear, count, failure, h, heading, icon, number, percent, short, skeleton, state, whole } from "./dom.js";
 import { itemHead, overview } from "./map-panel.js";
 import { GREY, HUES, OTHER, paletteOf, rgb } from "./palette.js";

@@ -1,7 +1,7 @@
 // A session is built by search or click; two to four models answer side by side.
 
 import { get, post, token } from "./api.js";
-import { remember } from "./app.js";
+import { remember } from "./address.js";
 import { answerCard } from "./answers.js";
 import { announce, clear, copy, copyButton, count, failure, h, heading, icon, sheet, skeleton } from "./dom.js";
 import { learnWhetherItExplains } from "./why.js";

@@ -1,7 +1,7 @@
 // The runs that the served models come from; three views read them.
 
 import { get } from "./api.js";
-import { remember } from "./app.js";
+import { remember } from "./address.js";
 import { clear, failure, h, heading, skeleton, state } from "./dom.js";
 
 let loaded = null;
