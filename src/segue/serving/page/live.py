@@ -47,7 +47,9 @@ class Live:
         events: dict[str, float] = {}
         for name, labels, value in samples:
             if "arm" in labels:
-                arms[labels.get("experiment", ""), labels["arm"]][name.removeprefix("segue_arm_")] = value
+                arms[labels.get("experiment", ""), labels["arm"]][name.removeprefix("segue_").removeprefix("arm_")] = (
+                    value
+                )
             elif name in _COUNTERS and "model" in labels:
                 found = counts[labels["model"]]
                 found[_COUNTERS[name]] = found.get(_COUNTERS[name], 0) + value
