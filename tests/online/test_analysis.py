@@ -216,6 +216,17 @@ class TestVerdicts:
         assert difference.interval[0] < 0 < difference.interval[1]
         assert not found.is_broken
 
+    def test_an_arm_that_is_taken_out_does_not_break_the_split(self, tmp_path: Path) -> None:
+        """Half of the units came while there was a third arm: 1 of 3 of these was planned in each of the two left."""
+        visits, of_three = Visits(), split(a=1, b=1, c=1)
+        for session in names("a", 60, of_three) + names("b", 60, of_three) + names("c", 60, of_three):
+            visits.show(session, START, of_three)
+        for number in range(100):
+            visits.show(f"later-{number}", START + DAY, split(), arm="ab"[number % 2])
+        found = analysed(visits.write(tmp_path))
+        assert (found.units, found.planned) == ([110, 110], pytest.approx([110, 110]))
+        assert found.p_value == pytest.approx(1)
+
     def test_slices_that_disagree_with_the_total(self, tmp_path: Path) -> None:
         """On each device b is better, but it is mostly used on the one where few click (Simpson)."""
         one, visits = split(), Visits()

@@ -12,7 +12,9 @@ from live import Client, memory_store, pointers, problem, run, serving
 from processes import Process
 
 import segue
-from segue.serving.catalogue.catalogue import FILE
+from segue.errors import ArtifactError, StorageError
+from segue.serving import models as models_module
+from segue.serving.catalogue.catalogue import FILE, Catalogue, Entry
 from segue.serving.listing import Listing
 from segue.serving.models import ModelSet
 
@@ -338,9 +340,82 @@ def test_rules_that_make_a_model_slow_take_it_off_the_event_loop(
         assert client.app.service.models.ranker(name).served.inline
         rules("- {name: a, boost: 2, items: [101]}")
         assert not refresh(client, force=True).ranker(name).served.inline
-        rules(" []")
+        rules("  []")
         assert refresh(client, force=True).ranker(name).served.inline
 
     ranked = Listing.rank
     monkeypatch.setattr(Listing, "rank", slow)
-    with_service({"markov": models["markov"]}, tmp_path, work, rules=rules(" []"))
+    with_service({"markov": models["markov"]}, tmp_path, work, rules=rules("  []"))
+
+
+class TestFailures:
+    """What fails half-way leaves models as they were, and is made up for at the next look at the files."""
+
+    def test_a_refused_change_leaves_an_added_item(self, models: dict[str, Path], tmp_path: Path) -> None:
+        async def work(client: Client) -> None:
+            new = {"item": "9001", "metadata": {"category": "shop 1"}}
+            await client.post("/v1/items", {"items": [new], "by": ["category"]})
+            wrong = await client.post("/v1/items", {"items": [new], "by": ["nothing"]})
+            assert wrong["refused"] == 1
+            assert "9001" in ids(await client.post("/v1/recommend", {**ASK, "k": 100}))
+
+        with_service({"als": models["als"]}, tmp_path, work)
+
+    def test_rules_that_could_not_be_applied_are_applied_later(
+        self, models: dict[str, Path], tmp_path: Path, rules: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*given: Any) -> float:
+            raise MemoryError
+
+        async def work(client: Client) -> None:
+            rules("- {name: gone, block: true, items: ['105']}\n")
+            monkeypatch.setattr(models_module, "_warm_up", fail)
+            with pytest.raises(MemoryError):
+                refresh(client)
+            monkeypatch.undo()
+            refresh(client)
+            assert "105" not in ids(await client.post("/v1/recommend", ASK))
+
+        with_service({"markov": models["markov"]}, tmp_path, work, rules=rules("  []"))
+
+    def test_a_full_disk_does_not_hide_the_change_of_another_process(
+        self, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*given: Any) -> None:
+            raise StorageError("the disk is full")
+
+        async def work(client: Client) -> None:
+            Catalogue(tmp_path).write({"105": Entry(available=False)})
+            monkeypatch.setattr(Catalogue, "write", fail)
+            problem(await client("POST", "/v1/items", {"items": [{"item": "104"}]}), 503, "catalogue-unavailable")
+            monkeypatch.undo()
+            refresh(client)
+            assert "105" not in ids(await client.post("/v1/recommend", ASK))
+
+        with_service({"markov": models["markov"]}, tmp_path, work)
+
+    def test_a_model_that_fails_under_the_rules_is_not_switched_to(
+        self, models: dict[str, Path], tmp_path: Path, rules: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        warm_up = models_module._warm_up
+
+        def fail(served: Any, *given: Any) -> float:
+            if served.listing is not None:
+                raise ArtifactError("the scores are not finite")
+            return warm_up(served, *given)
+
+        async def work(client: Client) -> None:
+            assert client.app.service is not None
+            before = client.app.service.models.ranker(None).served.model
+            monkeypatch.setattr(models_module, "_warm_up", fail)
+            problem(await client("POST", "/v1/models/markov/reload"), 409, "reload-refused")
+            monkeypatch.undo()
+            rules("- {name: gone, block: true, items: ['105']}\n")
+            assert refresh(client).ranker(None).served.model is before
+
+        with_service(
+            {"markov": models["markov"]},
+            tmp_path,
+            work,
+            rules=rules("- {name: gone, block: true, items: ['106']}\n"),
+        )

@@ -61,6 +61,22 @@ def test_the_answer_explains_as_the_library_does(name: str, artifact: Callable[.
         same(stored["explanation"], expected)
 
 
+def test_blocked_items_are_not_named(artifact: Callable[..., Path], tmp_path: Path) -> None:
+    """The parts name the items of similar sessions; among them are items that may not be listed."""
+    rules = tmp_path / "rules.yaml"
+
+    async def work(blocked: str) -> set[str]:
+        rules.write_text(f"rules: [{{name: gone, block: true, items: {blocked}}}]", encoding="utf-8")
+        client = await serving({"v-sknn": artifact("v-sknn")}, memory_store(), tmp_path, rules=rules)
+        why = (await client.post("/v1/recommend", {**ASK, "k": 10, "explain": True}))["explanation"]
+        return {item for one in why["items"] for part in one["parts"] for item in part["items"]}
+
+    assert {"105", "107"} <= run(work("[999]"))
+    # The visitor knows the items of the session.
+    assert {"103", "104"} <= (named := run(work("[103, 105, 107]")))
+    assert not {"105", "107"} & named
+
+
 def test_answers_without_it_are_as_they_were(call: Callable[..., Any]) -> None:
     plain, false, explained = call(
         ("POST", "/v1/recommend", ASK),

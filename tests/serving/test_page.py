@@ -259,6 +259,26 @@ class TestLive:
         ]
         assert found["experiment_problem"] == "line 3"
 
+    def test_requests_that_are_forgotten_are_no_standstill(
+        self, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two requests a second for two minutes, of which the last 32 are kept."""
+        now = [1000.0]
+        monkeypatch.setattr(live_module.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(Recent, "SIZE", 32)
+
+        def before(telemetry: Telemetry) -> None:
+            telemetry.recent = Recent()
+            for number in range(240):
+                now[0] = 1000.0 + number / 2
+                telemetry.request("/v1/recommend", 200, 0.001)
+            now[0] = 1120.0
+
+        found = ask("/page/live.json", before=before).json
+        assert found["series"]["rate"][-9:] == [None, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+        assert found["series"]["errors"][:142] == [None] * 142
+        assert (found["minute"]["requests"], found["minute"]["rate"]) == (32, 2.0)
+
     def test_the_ring_keeps_the_last_requests(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [0.0]
         monkeypatch.setattr(telemetry_module.time, "monotonic", lambda: now[0])

@@ -2,11 +2,15 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
 
 from segue.data.vocabulary import PADDING
-from segue.models.why.answer import Why
+from segue.models.why.answer import Part, Why
 from segue.models.why.session import why_prefix
 from segue.serving.engine import Query, Ranked, prefixes_of
+from segue.serving.listing import Listing
 from segue.serving.served_model import ServedModel
 
 MAX_EXPLAINED = 20
@@ -34,4 +38,16 @@ def explain(served: ServedModel, query: Query, ranked: Ranked) -> Why:
     readable = [place for place, item in enumerate(encoded) if served.model.vocabulary.is_known(item)]
     prefixes = prefixes_of(served, [(query, encoded, readable)])
     unknown = [*ranked.unknown, *ranked.cold]
-    return why_prefix(served.model, prefixes, ranked.indices[:MAX_EXPLAINED], unknown=unknown, ids=served.ids)
+    why = why_prefix(served.model, prefixes, ranked.indices[:MAX_EXPLAINED], unknown=unknown, ids=served.ids)
+    return why if served.listing is None else _of_allowed_items(why, served, served.listing)
+
+
+def _of_allowed_items(why: Why, served: ServedModel, listing: Listing) -> Why:
+    """Leave out what may not be listed from the items that parts name, such as those of a similar session."""
+    hidden = {served.ids[index] for index in np.flatnonzero(~listing.allowed)} - {one.item for one in why.events}
+
+    def shown(part: Part) -> Part:
+        return replace(part, items=tuple(item for item in part.items if item not in hidden))
+
+    items = [one if one.parts is None else replace(one, parts=tuple(map(shown, one.parts))) for one in why.items]
+    return replace(why, items=tuple(items))

@@ -119,6 +119,8 @@ class ModelSet:
         self.merchandise = merchandise or Merchandise(RulesFile(None), Catalogue(), lambda: int(time.time() * 1000))
         self._bases: dict[str, ServedModel] = {}
         self._switching = threading.RLock()
+        self._behind = False
+        """Whether a file was read and the models do not follow it yet, because that failed: it is tried again."""
         self.folders, self.default, self._pool, self._telemetry = folders, default, pool, telemetry
         self._versions = versions
         self._search = search
@@ -150,7 +152,8 @@ class ModelSet:
             force: read the rules even if they seem to be the same.
         """
         with self._switching:
-            if self.merchandise.refresh(force=force):
+            self._behind |= self.merchandise.refresh(force=force)
+            if self._behind:
                 self._switch({name: self.merchandise.apply(base) for name, base in self._bases.items()})
 
     def change_items(self, request: ItemsRequest, wrong: Mapping[int, list[Mistake]]) -> ItemsChanged:
@@ -160,6 +163,7 @@ class ModelSet:
             StorageError: the catalogue cannot be written; nothing changes.
         """
         with self._switching:
+            self._behind = True
             answer, models = self.merchandise.change(request, wrong, self._bases)
             self._switch(models)
         return answer
@@ -168,6 +172,7 @@ class ModelSet:
         for name, served in models.items():
             if served is not self._rankers[name].served:
                 self._rankers[name] = self._ranker(served)
+        self._behind = False
 
     def _ranker(self, served: ServedModel) -> Ranker:
         """Return what calls a model; with rules, it is timed anew, because the event loop calls only fast ones."""
@@ -212,8 +217,8 @@ class ModelSet:
             served = load_model(name, folder, self._search)
             self.problems.pop(name, None)
             with self._switching:
-                self._bases[name] = served
                 self._rankers[name] = self._ranker(self.merchandise.apply(served))
+                self._bases[name] = served
         except (SegueError, OSError, MemoryError) as error:
             self.problems[name] = str(error) or "not enough memory"
             logger.error("%s was not loaded: %s", name, self.problems[name])

@@ -178,6 +178,8 @@ class Merchandise:
                 else:
                     new = not any(item in base.index for base in bases.values()) and item not in old
                     results[row] = ChangedItem("added" if new else "changed", item, None, [], missing)
+            if any(results[row].status == "refused" and item in old for row, item in kept.items()):
+                models = {name: self._apply(self._overlays[name], entries) for name in bases}
             self.catalogue.write(entries)
         found = [results[row] for row in range(count)]
         refused = sum(one.status == "refused" for one in found)

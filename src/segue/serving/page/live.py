@@ -99,22 +99,27 @@ class Live:
         ]
 
     def _recent(self) -> dict[str, Any]:
-        """Return the series of the last minutes, and the figures of the last one."""
+        """Return the series of the last minutes, and the figures of the last one; None for points that are forgotten."""
         assert self._telemetry.recent is not None
         now = time.monotonic()
         end = now // STEP * STEP  # Points keep their values while they move to the left.
         begin = end - SPAN
+        kept = self._telemetry.recent.begin
         times, seconds, status = self._telemetry.recent.since(begin)
         bounds = np.searchsorted(times, begin + STEP * np.arange(SPAN // STEP + 1))
         errors = np.concatenate([[0], np.cumsum(status >= 500)])
         series: dict[str, list[float | None]] = {"rate": [], "errors": [], **{name: [] for name in _QUANTILES}}
-        for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        for place, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+            if begin + STEP * place < kept:
+                for values in series.values():
+                    values.append(None)
+                continue
             series["rate"].append((high - low) / STEP)
             series["errors"].append(int(errors[high] - errors[low]) / STEP)
             for name, value in _quantiles(seconds[low:high]).items():
                 series[name].append(value)
         last = times >= now - 60
-        covered = min(60.0, now - self._start)
+        covered = min(60.0, now - max(self._start, kept))
         minute = {
             "requests": int(last.sum()),
             "rate": round(float(last.sum()) / max(covered, 1.0), 3),
