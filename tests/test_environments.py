@@ -59,6 +59,8 @@ LONG = [
     ["add-items", "production", "items.csv", "--by", "group", "--to", "extended"],
     ["fit", "clicks.csv", "--like", "run/v-sknn", "--set", "v-sknn.updatable=true", "--out", "earlier"],
     ["update", "earlier", "later.csv", "--out", "later"],
+    ["why", "run/v-sknn", "--items", "1", "--json"],
+    ["export", "run/sasrec", "--format", "onnx", "--out", "sasrec.onnx"],
     ["tune", "clicks.csv", "--model", "v-sknn", *TUNED, *SPLIT, "--out", "search"],
     ["distill", "run/v-sknn", "clicks.csv", *NETWORK, "--out", "distilled"],
     ["plot", "run/sasrec", "--out", "items.html"],
@@ -186,8 +188,14 @@ def test_the_suite_where_one_folder_can_be_written(threads: str, tmp_path: Path)
     assert done.returncode == 0, done.stdout[-20_000:]
 
 
-def test_the_long_form_has_every_command_but_the_one_that_needs_a_cache() -> None:
-    assert {words[0] for words in LONG} == COMMANDS.keys() - {"warm-up", "serve", "sessions", "import-events"}
+def test_the_long_form_has_every_command_but_those_of_a_cache_or_a_service() -> None:
+    assert {words[0] for words in LONG} == COMMANDS.keys() - {
+        "warm-up",
+        "serve",
+        "sessions",
+        "import-events",
+        "experiment",
+    }
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names of files are text there")

@@ -200,6 +200,19 @@ class TestRefusals:
         with pytest.raises(ParameterError, match="recent: must have times"):
             model.update(replace(self.recent, times=None))
 
+    @pytest.mark.parametrize(("model", "parameters"), [(Markov, {"decay_days": 1.0}), (VSKNN, {}), (Popularity, {})])
+    def test_a_log_with_times_for_one_without(self, model: type[Model], parameters: dict[str, Any]) -> None:
+        fitted = model(updatable=True, **parameters).fit(replace(self.first, times=None))
+        with pytest.raises(ParameterError, match=f"recent: must have no times, because {fitted.name} was fitted on a"):
+            fitted.update(self.recent)
+        assert fitted.update(replace(self.recent, times=None)).about["updates"][0]["from"] is None
+
+    def test_events_that_a_model_without_facts_has_seen(self) -> None:
+        model = Markov(updatable=True).fit(self.first)
+        bare = Markov(updatable=True).restore(model.arrays(), model.vocabulary)
+        with pytest.raises(ParameterError, match=r"recent: must have only events after 20.*that markov counts"):
+            bare.update(self.first)
+
     def test_no_sessions(self) -> None:
         model = Popularity(updatable=True).fit(self.first)
         with pytest.raises(ParameterError, match="recent: must be Sessions, got list"):

@@ -1,13 +1,17 @@
 """Updates of networks: further training that knows new items, keeps the old ones, and repeats itself exactly."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from chains import sessions
 
 from segue.data.growth import grow, replayed, with_new_rows
 from segue.data.sessions import Sessions
-from segue.data.vocabulary import Vocabulary
+from segue.data.vocabulary import VECTOR, Vocabulary
 from segue.errors import ParameterError
 from segue.models.base import Model
 from segue.models.gru4rec import GRU4Rec
@@ -96,6 +100,57 @@ def test_features_of_events_are_read_as_in_training() -> None:
     for name, array in model.arrays().items():
         if name.startswith("features/"):
             np.testing.assert_array_equal(updated.arrays()[name], array)
+
+
+def test_columns_and_times_that_a_network_reads_are_asked_for() -> None:
+    priced = replace(TRAIN, columns=pl.DataFrame({"price": np.arange(len(TRAIN.items)) / 7}))
+    model = SASRec(embedding_size=8, inner_size=8, features=("price", "hour"), training={"epochs": 1}).fit(priced)
+    with pytest.raises(ParameterError, match=r"recent: sasrec\.features: 'price' must be"):
+        model.update(RECENT)
+    prices = replace(RECENT, columns=pl.DataFrame({"price": np.arange(len(RECENT.items)) / 7}))
+    history = replace(priced, vocabulary=RECENT.vocabulary)
+    model.update(prices, history=history)
+    with pytest.raises(ParameterError, match=r"history: sasrec\.features: 'price' must be"):
+        model.update(prices, history=replace(history, columns=None))
+    with pytest.raises(ParameterError, match="history: must have times, because the recent sessions have some"):
+        GRU4Rec(hidden_size=8, training={"epochs": 1}).fit(TRAIN).update(RECENT, history=replace(history, times=None))
+
+
+@pytest.mark.parametrize("use", ["initial", "features"])
+def test_new_items_start_from_their_vectors(use: str, tmp_path: Path) -> None:
+    rows = (3 + np.random.default_rng(0).normal(size=(14, 4))).astype(np.float32)
+    table = pl.DataFrame([pl.Series("item", np.arange(101, 115)), pl.Series(VECTOR, rows)])
+    old = Vocabulary(TRAIN.vocabulary.table.with_columns(pl.Series(VECTOR, rows[:12])))
+    small = {"embedding_size": 8, "inner_size": 8, "training": {"epochs": 1}}
+    model = SASRec(item_vectors=use, **small).fit(replace(TRAIN, vocabulary=old), seed=0)
+    assert (
+        model.update(replace(RECENT, vocabulary=grow(old, ids_of(RECENT)))).vocabulary.table[VECTOR].null_count() == 2
+    )
+    grown = grow(old, ids_of(RECENT), table)
+    np.testing.assert_array_equal(grown.table[VECTOR].to_numpy(), rows)
+    still = UpdatePlan(epochs=1, learning_rate=1e-12)
+    updated = model.update(replace(RECENT, vocabulary=grown), still, seed=0)
+    # The vectors of the new items move the mean of all, and no item with it. Weights are those of their cold selves.
+    recounted = SASRec(model.config).restore(model.arrays(), Vocabulary(grown.table.head(12)))
+    cold = recounted.add_items({"item": [113, 114]}, vectors=table.rename({VECTOR: "vector"}))
+    np.testing.assert_allclose(updated.item_vectors()[1:], cold.item_vectors()[1:], atol=1e-6)
+    np.testing.assert_allclose(updated.item_vectors()[1:13], model.item_vectors()[1:], atol=1e-6)
+    np.testing.assert_array_equal(load(updated.save(tmp_path / "model")).item_vectors(), updated.item_vectors())
+
+
+def test_vectors_of_another_model_are_refused() -> None:
+    rows = np.random.default_rng(0).normal(size=(14, 4)).astype(np.float32)
+    old = Vocabulary(TRAIN.vocabulary.table.with_columns(pl.Series(VECTOR, rows[:12])))
+    table = pl.DataFrame([pl.Series("item", np.arange(101, 115)), pl.Series(VECTOR, rows[::-1].copy())])
+    with pytest.raises(ParameterError, match="item_vectors: must be of the same model as those of the training"):
+        grow(old, ids_of(RECENT), table)
+    shorter = table.with_columns(pl.Series(VECTOR, rows[:, :3].copy()))
+    with pytest.raises(ParameterError, match="item_vectors: must have 4 numbers as those of the training, got 3"):
+        grow(old, ids_of(RECENT), shorter)
+
+
+def ids_of(log: Sessions) -> pl.Series:
+    return log.vocabulary.ids.gather(log.items - 1)
 
 
 def test_sessions_of_the_history_are_learnt_again() -> None:

@@ -44,7 +44,7 @@ COMMANDS = {
     "sessions": "Forget a session of a service, or all that are older than some days.",
     "import-events": "Send events in JSON Lines from a file or a pipe to a running service.",
     "export": "Write a network as an ONNX file, and check it in onnxruntime.",
-    "add-items": "Add new items to a model, scored like training items with the same metadata.",
+    "add-items": "Add new items to a model, scored by their vectors or like training items with the same metadata.",
     "doctor": "Check a finished run for common mistakes, each with a verdict and an explanation to read.",
     "explain": "Explain a model, a loss, a metric or a protocol, with a worked example; without a name list all.",
     "plot": "Plot the item embeddings of a model, and check whether the picture can be trusted.",

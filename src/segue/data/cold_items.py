@@ -9,10 +9,9 @@ import polars as pl
 from jaxtyping import Int64, Shaped
 
 from segue.data.array_schema import MOST
-from segue.data.content_vectors import ContentVectors, LinearMap
+from segue.data.content_vectors import ContentVectors, LinearMap, require_same_vectors
 from segue.data.vocabulary import COLD, SIMILAR, UNKNOWN, VECTOR, Vocabulary
 from segue.errors import ParameterError
-from segue.printable import short
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,21 +121,7 @@ def _with_vectors(vocabulary: Vocabulary, vectors: pl.DataFrame) -> pl.DataFrame
                 f"none of the {vocabulary.n_trained:,}; give one file of all items"
             )
         return joined
-    size, new_size = (table.schema[VECTOR].shape[0] for table in (old, given))  # type: ignore[attr-defined]
-    if size != new_size:
-        raise ParameterError(
-            f"vectors: must have {size:,} numbers as those of the training, got {new_size:,}; compute them with the "
-            "same model"
-        )
-    both = old.select("item", VECTOR).drop_nulls().join(given, on="item", maintain_order="left")
-    own, other = (both[name].to_numpy() for name in (VECTOR, f"{VECTOR}_right"))
-    changed = ~np.isclose(own, other, rtol=1e-3, atol=1e-5 * float(np.abs(own).max(initial=0.0))).all(axis=1)
-    if changed.any():
-        raise ParameterError(
-            f"vectors: must be of the same model as those of the training, got others of {int(changed.sum()):,} of "
-            f"{len(both):,} training items, such as {short(both['item'][int(changed.argmax())])}; compute them with "
-            "that model, or leave the training items out"
-        )
+    require_same_vectors(old, given, "vectors")
     return old
 
 

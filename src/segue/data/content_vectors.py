@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, Float32, Float64, Shaped
 
 from segue.data.vocabulary import VECTOR, Vocabulary
 from segue.errors import ParameterError
+from segue.printable import short
 
 _ROWS = 1 << 16
 """Rows that are taken to float64 at once."""
@@ -57,12 +59,17 @@ class ContentVectors:
 
         Vectors in any unit then count alike, and an item without one is as if it had the mean.
         """
+        center, scale = self.center_and_scale()
+        scaled: np.ndarray = (self.rows - center.astype(np.float32)) / np.float32(scale)
+        scaled[~self.present] = 0.0
+        return scaled
+
+    def center_and_scale(self) -> tuple[Float64[np.ndarray, "D"], float]:
+        """Return the mean of the vectors of the training items, and the root mean square of the norms around it."""
         trained = self.rows[self.trained]
         center = trained.mean(axis=0, dtype=np.float64)
         square = sum(float(((part - center) ** 2).sum()) for part in _parts(trained)) / len(trained)
-        scaled: np.ndarray = (self.rows - center.astype(np.float32)) / np.float32(square**0.5 if square > 0 else 1.0)
-        scaled[~self.present] = 0.0
-        return scaled
+        return center, square**0.5 if square > 0 else 1.0
 
     def principal_components(self, size: int) -> Float32[np.ndarray, "M K"]:
         """Return the first principal components of the vectors, at most ``size``; zero for items without a vector.
@@ -104,6 +111,34 @@ def common_catalogue(one: Vocabulary, other: Vocabulary) -> Vocabulary:
     if len(found) > 1 and describe_vectors(one) != describe_vectors(other):
         raise ParameterError("retriever: must use the vectors of items that the ranker does; fit both on the same log")
     return found[0] if found else one
+
+
+def require_same_vectors(old: pl.DataFrame, given: pl.DataFrame, name: str) -> None:
+    """Refuse vectors of another model than that which gave a catalogue its own.
+
+    Args:
+        old: the table of the catalogue.
+        given: the vectors, with ids of the same type.
+        name: name of the argument, for messages.
+
+    Raises:
+        ParameterError: they have another length, or training items have other vectors.
+    """
+    size, new_size = (table.schema[VECTOR].shape[0] for table in (old, given))  # type: ignore[attr-defined]
+    if size != new_size:
+        raise ParameterError(
+            f"{name}: must have {size:,} numbers as those of the training, got {new_size:,}; compute them with the "
+            "same model"
+        )
+    both = old.select("item", VECTOR).drop_nulls().join(given, on="item", maintain_order="left")
+    own, other = (both[name].to_numpy() for name in (VECTOR, f"{VECTOR}_right"))
+    changed = ~np.isclose(own, other, rtol=1e-3, atol=1e-5 * float(np.abs(own).max(initial=0.0))).all(axis=1)
+    if changed.any():
+        raise ParameterError(
+            f"{name}: must be of the same model as those of the training, got others of {int(changed.sum()):,} of "
+            f"{len(both):,} training items, such as {short(both['item'][int(changed.argmax())])}; compute them with "
+            "that model, or leave the training items out"
+        )
 
 
 class LinearMap:

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Shaped
 
+from segue.data.content_vectors import require_same_vectors
 from segue.data.sessions import Sessions
-from segue.data.vocabulary import COLD, Vocabulary
+from segue.data.vocabulary import COLD, VECTOR, Vocabulary
 from segue.errors import ParameterError
 from segue.rng import generator
 
@@ -41,11 +42,12 @@ def grow(vocabulary: Vocabulary, items: pl.Series, metadata: pl.DataFrame | None
     Args:
         vocabulary: the catalogue of a model.
         items: raw ids, one per event.
-        metadata: optional table with a column ``item``; columns that the catalogue has too are joined to new items.
+        metadata: optional table with a column ``item``; columns that the catalogue has too, and vectors if it has some,
+            are joined to new items.
 
     Raises:
         ParameterError: the ids are text and those of the catalogue are integers; or items were added to the model
-            without training, which have no place among its training items.
+            without training, which have no place among its training items; or vectors are not of the same model.
     """
     table = vocabulary.table
     if added := len(vocabulary) - vocabulary.n_trained:
@@ -67,7 +69,11 @@ def grow(vocabulary: Vocabulary, items: pl.Series, metadata: pl.DataFrame | None
     if metadata is not None:
         shared = [name for name in vocabulary.metadata if name in metadata.columns]
         columns = [pl.col(name).cast(table.schema[name], strict=False) for name in ("item", *shared)]
+        if VECTOR in table.columns and VECTOR in metadata.columns:
+            columns.append(pl.col(VECTOR))
         of_item = metadata.select(columns).unique("item", keep="first")
+        if VECTOR in of_item.columns:
+            require_same_vectors(table, of_item.select("item", VECTOR).drop_nulls(), "item_vectors")
         new = new.join(of_item, on="item", how="left", maintain_order="left")
     return Vocabulary(pl.concat([known, new], how="diagonal"))
 
@@ -128,7 +134,12 @@ def replayed(history: Sessions, recent: Sessions, share: float, seed: int) -> Se
         recent: recent sessions.
         share: number of earlier sessions, drawn at random, per recent one.
         seed: seed of the draw.
+
+    Raises:
+        ParameterError: the recent sessions have times, and the earlier ones have none.
     """
+    if recent.times is not None and history.times is None:
+        raise ParameterError("history: must have times, because the recent sessions have some, got none")
     number = min(len(history), round(share * len(recent)))
     drawn = generator(seed, "replay").choice(len(history), number, replace=False)
     earlier = history.select(np.sort(drawn))

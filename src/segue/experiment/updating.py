@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.artifact import EVERYTHING, Artifact
+from segue.data.content_vectors import describe_vectors
 from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
@@ -138,4 +139,5 @@ def updated_facts(
         "items": len(updated.vocabulary),
         "last_time": recent.stages[-1].statistics.last_time or data["last_time"],
     }
-    return {"data": data, UPDATES: [*earlier, entry]}
+    vectors = describe_vectors(updated.vocabulary) if updated.uses_item_vectors else {}
+    return {"data": data, UPDATES: [*earlier, entry], **vectors}

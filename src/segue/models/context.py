@@ -15,6 +15,7 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.neural import NeuralConfig, NeuralModel
+from segue.models.recent import Given
 
 
 class ContextConfig(NeuralConfig):
@@ -56,6 +57,12 @@ class ContextModel(NeuralModel):
                 f"{self.name}.item_vectors: '{self.config.item_vectors}' needs vectors of the items, and there are "
                 "none; give them: --item-vectors vectors.parquet, in Python segue.read(..., item_vectors=)"
             )
+
+    def _check_update(self, given: Given) -> None:
+        super()._check_update(given)
+        logs = {"recent": given.recent} if given.history is None else {"recent": given.recent, "history": given.history}
+        if problems := [f"{name}: {problem}" for name, log in logs.items() for problem in self.data_problems(log)]:
+            raise ParameterError(*problems)
 
     @property
     def uses_item_vectors(self) -> bool:

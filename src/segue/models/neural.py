@@ -141,20 +141,25 @@ class NeuralModel(DotProductModel):
 
     def _update(self, before: Self, given: Given) -> None:
         """Train on the recent sessions, from the weights of ``before``; see ``with_new_rows`` for new items."""
-        recent, plan, seed, arrays = given.recent, given.plan or UpdatePlan(), given.seed, before.arrays()
+        recent, plan, seed = given.recent, given.plan or UpdatePlan(), given.seed
         if given.history is not None:
             recent = replayed(given.history, recent, plan.replay, seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
             fresh = self.build(len(recent.vocabulary)).state_dict()
-        for name in self.per_item_arrays():
-            arrays[name] = with_new_rows(arrays[name], fresh[name].numpy(), recent)
-        self.restore(arrays, recent.vocabulary)
+        self.restore(self._grown(before, fresh, recent), recent.vocabulary)
         self.network.to(given.runtime.torch_device())
         self._output = None
         training, runtime = plan.applied_to(self.config.training), given.runtime.part("update")
         self.curve = tuple(self._train(recent, training, None, seed, runtime, warm_start=True))
         self._cache_table()
+
+    def _grown(self, before: Self, fresh: Mapping[str, Tensor], recent: Sessions) -> dict[str, np.ndarray]:
+        """Return the weights from which an update starts."""
+        arrays = before.arrays()
+        for name in self.per_item_arrays():
+            arrays[name] = with_new_rows(arrays[name], fresh[name].numpy(), recent)
+        return arrays
 
     def check(self, train: Sessions) -> None:
         """Check that a fine-tuning has sessions to learn from; see ``Model.check``."""

@@ -2,16 +2,20 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from pydantic import Field
+from torch import Tensor
 
 from segue.data.batches.next_item import EveryPosition, EveryPrefix, NextItemBatches
 from segue.data.cases import Cases
+from segue.data.cold_items import ColdItems
+from segue.data.content_vectors import ContentVectors
 from segue.data.sessions import Prefixes, Sessions
 from segue.errors import ParameterError
 from segue.models.context import ContextConfig, ContextModel
@@ -110,6 +114,25 @@ class SequenceModel(ContextModel):
             components = torch.from_numpy(content.principal_components(network.items.shape[1]))
             network.set_embeddings(torch.from_numpy(content.present), components)
         return network
+
+    def _grown(self, before: Self, fresh: Mapping[str, Tensor], recent: Sessions) -> dict[str, np.ndarray]:
+        """Return the weights to start from; a new item with a vector has those that ``add_items`` would give it."""
+        arrays, vocabulary = super()._grown(before, fresh, recent), recent.vocabulary
+        vectors, known = ContentVectors.of(vocabulary), len(before.vocabulary)
+        if not self.uses_item_vectors or vectors is None or not vectors.present[known + 1 :].any():
+            return arrays
+        earlier = replace(vectors, n_trained=known)
+        new = np.flatnonzero(vectors.present & ~earlier.trained)
+        cold = ColdItems(vocabulary, [], earlier)
+        for name in self.per_item_arrays():
+            arrays[name][new] = cold.extend(arrays[name][: known + 1])[new]
+        if self.config.item_vectors == "features":
+            # Mean and scale are now those of more vectors; the embeddings stay what they were.
+            (center, scale), (mean, size) = earlier.center_and_scale(), vectors.center_and_scale()
+            weight = arrays["vectors.weight"]
+            arrays["vectors.weight"] = weight * np.float32(size / scale)
+            arrays["items"][vectors.present] += ((mean - center) / scale @ weight).astype(np.float32)
+        return arrays
 
     @torch.no_grad()
     def _attention(self, prefixes: Prefixes) -> list[AttentionWeights]:

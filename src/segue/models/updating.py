@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int32, Int64
 
 from segue.data.array_schema import MOST, Between
 from segue.data.cases import Cases
-from segue.data.growth import widened
+from segue.data.growth import iso_time, widened
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model
@@ -53,11 +53,24 @@ class UpdatableModel(Model):
             )
 
     def _check_update(self, given: Given) -> None:
+        times = given.recent.times
+        if times is not None and not len(self.last_time):
+            raise ParameterError(
+                f"recent: must have no times, because {self.name} was fitted on a log without times, got some; fit it "
+                f"again on all events with times, or update it with events without (in Python "
+                "dataclasses.replace(recent, times=None))"
+            )
+        if times is not None and times.min() <= self.last_time.max():
+            raise ParameterError(
+                f"recent: must have only events after {iso_time(int(self.last_time.max()))}, the last event that "
+                f"{self.name} counts, got {iso_time(int(times.min()))}"
+            )
         if given.history is not None:
             raise ParameterError(f"history: has no effect on {self.name}, which forgets nothing; leave it out")
         if given.plan is not None:
             raise ParameterError(
-                f"plan: has no effect on {self.name}, which is not trained in epochs, got {given.plan!r}; leave it out"
+                f"plan: has no effect on {self.name}, which is not trained in epochs; leave it out (on the command "
+                "line --epochs, --learning-rate and --replay)"
             )
 
     def _update(self, before: Self, given: Given) -> None:

@@ -110,7 +110,9 @@ def analyse(record: Record, choice: Choice) -> Analysis:
     present = [units.filter(pl.col("arm") == place).height for place in range(len(arms))]
     # Where an arm was taken out of the file, its units are left out, and those of its time divide among the others.
     of_arms_left = pl.sum_horizontal(f"share-{place}" for place in range(len(arms)))
-    planned = [float(units.select((pl.col(f"share-{place}") / of_arms_left).sum()).item()) for place in range(len(arms))]
+    planned = [
+        float(units.select((pl.col(f"share-{place}") / of_arms_left).sum()).item()) for place in range(len(arms))
+    ]
     p_value = None if interleaved else split_p_value(np.array(present), np.array(planned))
     shown = lists.join(units.select("unit", "arm"), on="unit")
     return Analysis(

@@ -1,6 +1,6 @@
 """Prepare the events after the end of a training, to update a model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
@@ -11,7 +11,7 @@ from segue.data.events import SECOND, Events, sort_events
 from segue.data.fingerprint import fingerprint
 from segue.data.growth import grow, iso_time, trained_until
 from segue.data.sessions import Sessions
-from segue.data.vocabulary import Vocabulary
+from segue.data.vocabulary import VECTOR, Vocabulary
 from segue.errors import EmptyDataError, ParameterError, noted
 from segue.protocols.cases import encode
 from segue.protocols.pipeline import Pipeline, Stage
@@ -87,13 +87,18 @@ def prepare_history(events: Events, recent: Sessions, model: Trained) -> Session
         model: the model.
 
     Raises:
-        ParameterError: a step of the cleaning requires a column that the log does not have.
+        ParameterError: a step of the cleaning requires a column that the log does not have, or it has no times and the
+            recent sessions have some.
         EmptyDataError: no event is left.
     """
     with noted(events.notes):
         protocol = Protocol.of(model.about["protocol"], "model") if "protocol" in model.about else Protocol()
         check_cleaning(events, protocol)
         until = trained_until(model.about)
+        if recent.times is not None and not events.has_time:
+            raise ParameterError(
+                "history: must have times as the recent events; map the time column: --columns time=COLUMN"
+            )
         log, _, _ = distinct_sessions(with_users(events))
         if until is not None and events.has_time:
             log = log.filter(pl.col("time").is_null() | (pl.col("time").to_physical() // SECOND <= until))
@@ -124,6 +129,7 @@ def _prepare(events: Events, model: Trained, protocol: Protocol) -> RecentLog:
     cleaned = pipeline.clean(sort_events(later), known)
     vocabulary = grow(model.vocabulary, cleaned["item"], events.items)
     sessions, _ = encode(cleaned, vocabulary)
+    notes = [*events.notes, *renamed, *_vector_notes(vocabulary, len(known))]
     return RecentLog(
         fingerprint=fingerprint(events.frame),
         sessions=sessions,
@@ -131,8 +137,17 @@ def _prepare(events: Events, model: Trained, protocol: Protocol) -> RecentLog:
         cleaned=later.height - cleaned.height,
         items=len(vocabulary) - len(known),
         stages=tuple(pipeline.stages),
-        notes=(*events.notes, *renamed),
+        notes=tuple(notes),
     )
+
+
+def _vector_notes(vocabulary: Vocabulary, known: int) -> Iterator[str]:
+    """Yield a note on new items without a vector, where the training items have some."""
+    if VECTOR in vocabulary.table.columns and (without := vocabulary.table[VECTOR][known:].null_count()):
+        yield (
+            f"{without:,} of {len(vocabulary) - known:,} new items have no vector, which the model reads: "
+            "--item-vectors, in Python segue.read(..., item_vectors=)"
+        )
 
 
 def _cast(items: pl.Series, kind: pl.DataType) -> pl.Series:

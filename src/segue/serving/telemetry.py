@@ -24,7 +24,7 @@ _SMOOTHING = 0.02
 
 
 class Recent:
-    """The last requests of the API, for figures of the last minutes: a ring of 262,144, which costs 0.3 us a request."""
+    """The last requests of the API, for figures of the last minutes: a ring of 262,144, at 0.3 us a request."""
 
     SIZE = 1 << 18
 

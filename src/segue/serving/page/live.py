@@ -99,7 +99,7 @@ class Live:
         ]
 
     def _recent(self) -> dict[str, Any]:
-        """Return the series of the last minutes, and the figures of the last one; None for points that are forgotten."""
+        """Return the series of the last minutes, and the figures of the last one; None for forgotten points."""
         assert self._telemetry.recent is not None
         now = time.monotonic()
         end = now // STEP * STEP  # Points keep their values while they move to the left.
