@@ -52,6 +52,11 @@ def check(settings: ServeSettings) -> None:
                 f"--update-every: {name} was trained on a log without times, so that nobody knows which events it has "
                 "seen; fit it on a log with times, or serve it without --update-every"
             )
+        if added := len(model.vocabulary) - model.vocabulary.n_trained:
+            raise ParameterError(
+                f"--update-every: {name} has {added:,} items that were added without training, which are not among "
+                "its training items; serve the model that segue add-items started from, or without --update-every"
+            )
         if columns := [column for column in model.context_columns if column != "time"]:
             raise ParameterError(
                 f"--update-every: {name} reads the columns {', '.join(columns)} of events, and a service keeps only "

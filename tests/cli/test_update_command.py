@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from command import Outcome, segue, tree
@@ -15,6 +16,7 @@ from command import Outcome, segue, tree
 import segue as library
 from segue.artifact import Artifact
 from segue.data.synthetic import shop
+from segue.data.vocabulary import VECTOR
 
 CONFIG = """models: [{model}]
 protocol: session-next
@@ -119,6 +121,33 @@ def test_a_network_learns_further(logs: tuple[Path, Path], tmp_path: Path) -> No
     assert new not in before.vocabulary.ids
     answer = json.loads(segue("recommend", tmp_path / "one", "--items", new, "-k", 5, "--json").out)
     assert (len(answer["items"]), answer["source"], answer["unknown"]) == (5, "model", [])
+
+
+def test_new_items_bring_their_vectors(logs: tuple[Path, Path], tmp_path: Path) -> None:
+    first, later = (pl.read_csv(log)["item"].unique().sort() for log in logs)
+    rng = np.random.default_rng(0)
+
+    def write_vectors(name: str, ids: pl.Series) -> None:
+        rows = pl.Series("vector", rng.normal(size=(len(ids), 4)).astype(np.float32))
+        pl.DataFrame([ids.alias("item"), rows]).write_parquet(tmp_path / f"{name}.parquet")
+
+    write_vectors("first", first)
+    config, old, new = tmp_path / "sasrec.yaml", tmp_path / "old", tmp_path / "new"
+    parameters = "item_vectors: features, embedding_size: 8, inner_size: 8, training: {epochs: 1}"
+    config.write_text(CONFIG.format(model="sasrec", parameters=parameters), encoding="utf-8")
+    outcome = segue("fit", logs[0], "--config", config, "--item-vectors", tmp_path / "first.parquet", "--out", old)
+    assert outcome.code == 0, outcome.err
+    write_vectors("new", later.filter(~later.is_in(Artifact.read(old).vocabulary.table["item"].implode())))
+    outcome = segue("update", old, logs[1], "--out", tmp_path / "without")
+    assert "new items have no vector, which the model reads: --item-vectors" in outcome.err
+    vectors = ("--item-vectors", tmp_path / "new.parquet", "--history", logs[0])
+    outcome = segue("update", old, logs[1], "--out", new, *vectors)
+    assert outcome.code == 0, outcome.err
+    assert "have no vector" not in outcome.err
+    before, after = Artifact.read(old), Artifact.read(new)
+    assert after.vocabulary.table[VECTOR].null_count() == 0
+    facts = after.about["item_vectors"]
+    assert facts["items"] == len(after.vocabulary) > before.about["item_vectors"]["items"] == len(before.vocabulary)
 
 
 def test_the_model_itself_is_replaced_only_with_overwrite(

@@ -156,6 +156,8 @@ def test_what_cannot_be_compared_is_refused(task: Task) -> None:
         model.add_items(FRESH.select("item"), by="group")
     with pytest.raises(ParameterError, match=r"markov: learns no embeddings of items"):
         Markov().fit(task.train).add_items(FRESH, by="group")
+    with pytest.raises(ParameterError, match=r"markov: learns no embeddings of items"):
+        Markov().fit(task.train).add_items({"item": [501]}, vectors={"item": [501], "vector": np.ones((1, 3))})
 
 
 def test_counts_that_no_log_has_are_refused() -> None:

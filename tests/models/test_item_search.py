@@ -204,6 +204,13 @@ def test_an_index_reads_more_clusters_until_it_finds_enough() -> None:
     assert set(report.speed) == {1, 32}
 
 
+def test_a_search_belongs_to_its_table() -> None:
+    found = searching(model(), "int8")
+    assert found._search is not None
+    assert found._copy(found.arrays(), found.vocabulary)._search is None
+    assert found.restore(found.arrays(), found.vocabulary)._search is None
+
+
 def test_searches_are_deterministic() -> None:
     exact = model()
     for name in SEARCHES:

@@ -1,5 +1,6 @@
 """``"explain": true``: the answer says why, as the library does, and nothing else changes."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -145,3 +146,31 @@ def test_a_model_is_explained_once_before_it_serves(
     monkeypatch.setattr("segue.serving.models.explain", noted)
     load_model("shop", artifact("v-sknn"))
     assert explained == ["shop"]
+
+
+def test_many_explanations_leave_room_for_rankings(
+    markov: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but 16 are refused before events are stored; a request that asks for none is answered."""
+    begun = threading.Event()
+
+    def wait(*given: Any) -> Any:
+        assert begun.wait(30)
+        return explain(*given)
+
+    async def work() -> None:
+        client = await serving(markov, memory_store(), tmp_path)
+        ask = [client("POST", "/v1/recommend", {**ASK, "explain": True}) for _ in range(16)]
+        waiting = [asyncio.ensure_future(one) for one in ask]
+        await asyncio.sleep(0.1)
+        event = {"session_id": "s", "append": [{"item": "103"}], "k": 2}
+        problem(await client("POST", "/v1/recommend", {**event, "explain": True}), 503, "overloaded")
+        problem(await client("GET", "/v1/sessions/s"), 404, "not-found")
+        await client.post("/v1/recommend", event)
+        begun.set()
+        assert [one.status for one in await asyncio.gather(*waiting)] == [200] * 16
+        await client.post("/v1/recommend", {**event, "explain": True})
+
+    explain = explaining.explain
+    monkeypatch.setattr(explaining, "explain", wait)
+    run(work())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +24,13 @@ from segue.artifact import Artifact
 from segue.embeddings.components import principal_components
 from segue.embeddings.vectors import ItemVectors, nearest_neighbours
 from segue.models.registry import restore
+from segue.serving.catalogue.catalogue import Entry
+from segue.serving.catalogue.overlay import Overlay
 from segue.serving.http.access import Tokens
 from segue.serving.http.app import App
-from segue.serving.models import ModelSet
+from segue.serving.models import ModelSet, load_model
 from segue.serving.page import Page
-from segue.serving.page.maps import principal_plane
+from segue.serving.page.maps import Maps, principal_plane
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Recent, Telemetry
@@ -339,6 +342,17 @@ class TestMap:
         points = ItemVectors(vectors, pl.DataFrame({"item": ids, "support": range(count)}))
         naive = nearest_neighbours(points, 10).rows[count - 1].tolist()
         assert [one["row"] for one in near["neighbours"]] == naive
+
+    def test_a_map_follows_the_catalogue_and_the_model(self, run_folder: Path) -> None:
+        maps, base = Maps(), load_model("gru4rec", run_folder / "gru4rec")
+        before = maps.of(base)
+        item = before.items([0], "")["items"][0]["item"]
+        after = maps.of(Overlay(base).apply({item: Entry(name="Renamed")}))
+        assert (after is before, after.items([0], "")["items"][0]["name"]) == (True, "Renamed")
+        assert maps.of(replace(base, name="other")).describe()["model"] == "other"
+        again = load_model("gru4rec", run_folder / "gru4rec")
+        assert maps.of(again).served is again
+        assert maps.of(again) is not before
 
     def test_levels_of_popularity(self, ask: Callable[..., Any]) -> None:
         levels = list(ask("/page/colours.bin?column=popularity").body)

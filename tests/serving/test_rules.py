@@ -1,5 +1,6 @@
 """Business rules: what a list is after them, what a file of them may say, and that nothing else comes back."""
 
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from segue.serving import listing as listing_module
 from segue.serving.catalogue.rule_masks import Masks
 from segue.serving.catalogue.rules import KINDS, Rules
 from segue.serving.engine import Query, Ranked, rank
-from segue.serving.listing import MAX_FACTOR, adjusted
+from segue.serving.listing import MAX_FACTOR, Listing, Pin, adjusted
 from segue.serving.models import load_model
 from segue.serving.served_model import ServedModel
 
@@ -308,6 +309,21 @@ def test_few_parts_ask_for_few_items() -> None:
     )
     assert asked == [5] * 6
     assert all(isinstance(one, Ranked) and len(one.indices) == 5 for one in answers)
+
+
+def test_memory_is_bounded() -> None:
+    """A mask per pin and item would be 160 MB as numbers; the parts of 16 filters would be too many."""
+    count = 100_000
+    pins = [Pin(f"pin {place}", place, np.arange(count) % 1000 == place) for place in range(1, 201)]
+    tracemalloc.start()
+    Listing(np.ones(count, dtype=bool), pins=pins)
+    assert tracemalloc.get_traced_memory()[1] < 40e6
+    tracemalloc.stop()
+    listing = Listing(np.ones(count, dtype=bool), pins=pins[:60])
+    for place in range(40):
+        listing._parts(Query([], 5, allowed=np.arange(count) % 40 != place))
+    held = sum(mask.nbytes for parts in listing._known.values() for mask in parts.masks)
+    assert 0 < held <= 1 << 26
 
 
 def rank_plain(model: Any, queries: Sequence[Query]) -> Any:

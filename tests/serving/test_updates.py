@@ -2,8 +2,11 @@
 
 import json
 import logging
+import signal
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,10 @@ from segue.live_updates import check, update
 from segue.serving.journal import Journal, event_row
 from segue.serving.sessions import Event
 from segue.serving.settings import ServeSettings
+from segue.serving.supervisor import Supervisor
+from segue.serving.updates import UpdateTimer
 from segue.serving.versions import Versions
+from segue.serving.worker import Worker
 
 START = 1_700_000_000
 HOUR = 3_600
@@ -237,3 +243,38 @@ def test_a_service_learns_and_a_restart_serves_what_it_learnt(production: Path, 
     status = json.loads((tmp_path / "state" / "models" / "markov" / "update.json").read_text(encoding="utf-8"))
     assert status["result"] in ("accepted", "skipped")
     assert "updates" not in Artifact.facts(production)
+
+
+def test_no_update_outlives_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal to stop may come while an update is being started."""
+    stopped: list[bool] = []
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(Supervisor, "_start", lambda _: None)
+    monkeypatch.setattr(UpdateTimer, "stop", lambda _: stopped.append(True))
+    settings = ServeSettings(models={"m": tmp_path}, default="m", state=tmp_path, update_every=60)
+    with socket.socket() as listening:
+        assert Supervisor(settings, listening).run() == 0
+    assert stopped == [True]
+
+
+def test_an_experiment_is_read_again_when_rules_fail() -> None:
+    class Asked:
+        rounds = 0
+
+        def wait(self, seconds: float) -> bool:
+            self.rounds += 1
+            if self.rounds > 1:
+                raise StopIteration
+            return False
+
+        def clear(self) -> None: ...
+
+    def fail(**given: Any) -> None:
+        raise MemoryError
+
+    seen: list[bool] = []
+    experiments = SimpleNamespace(reload=lambda: seen.append(True))
+    worker: Any = SimpleNamespace(models=SimpleNamespace(refresh=fail), experiments=experiments, _rules_asked=Asked())
+    with pytest.raises(StopIteration):
+        Worker._watch(worker)
+    assert seen == [True]

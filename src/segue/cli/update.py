@@ -70,13 +70,14 @@ def update(
         None,
         {"log": log, **log_options, "device": device, "precision": precision, "deterministic": deterministic},
     )
+    no_items = {"items": None, "item_vectors": None}  # They are those of new items; the model has the others.
     with interruptible("nothing was written"), progress_shown() as progress:
         model = segue.update(
             artifact,
             read_log(config),
             out=out,
             plan=plan,
-            history=None if history is None else read_log(config.model_copy(update={"log": history})),
+            history=None if history is None else read_log(config.model_copy(update={"log": history, **no_items})),
             seed=seed,
             runtime=replace(build_runtime(config), progress=progress),
             overwrite=overwrite,

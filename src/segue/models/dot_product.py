@@ -2,6 +2,7 @@
 
 import copy
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -10,11 +11,12 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from segue.data.sessions import Prefixes
+from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.evaluation.ranking import list_candidates, top_k
 from segue.models.base import Model
 from segue.models.item_search import ItemSearch
-from segue.models.measured_search import MEASURED_K, choose_search, sample_sessions
+from segue.models.measured_search import MEASURED_K, SearchReport, choose_search, sample_sessions
 from segue.models.requests import encode_sessions
 
 _FEW = 4
@@ -97,6 +99,11 @@ class DotProductModel(Model):
         model = self._using(found)
         model.search_report = report
         return model
+
+    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
+        """Take the arrays, without a search for those before; see ``ModelBase.restore``."""
+        self._search, self.search_report = None, SearchReport()
+        return super().restore(arrays, vocabulary)
 
     def _using(self, search: ItemSearch | None) -> Self:
         model = copy.copy(self)

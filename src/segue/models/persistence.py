@@ -186,15 +186,15 @@ class ModelBase(ABC):
                 items.
         """
         self._require_fitted()
-        columns = [by] if isinstance(by, str) else by or ()
-        table = None if vectors is None else read_item_vectors(vectors)
-        cold = ColdItems.match(self.vocabulary, read_items(items), columns, table)
         rows = self.per_item_arrays()
         if not rows:
             raise ParameterError(
                 f"{self.name}: learns no embeddings of items, so it cannot score items that training has not seen; "
                 "fit it again on a log that contains them, or use a model with embeddings"
             )
+        columns = [by] if isinstance(by, str) else by or ()
+        table = None if vectors is None else read_item_vectors(vectors)
+        cold = ColdItems.match(self.vocabulary, read_items(items), columns, table)
         arrays = {name: cold.extend(array) if name in rows else array for name, array in self.arrays().items()}
         return self._copy(arrays, cold.vocabulary)
 

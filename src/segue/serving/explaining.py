@@ -11,10 +11,14 @@ from segue.models.why.answer import Part, Why
 from segue.models.why.session import why_prefix
 from segue.serving.engine import Query, Ranked, prefixes_of
 from segue.serving.listing import Listing
+from segue.serving.schema.messages import Refused
 from segue.serving.served_model import ServedModel
 
 MAX_EXPLAINED = 20
 """Items of a list that are explained, the first ones."""
+
+MAX_WAITING = 16
+"""Explanations at once: more would fill the places of requests that ask for none, which are faster."""
 
 
 class Explainer:
@@ -22,6 +26,17 @@ class Explainer:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "segue-why")
+        self._waiting = 0
+
+    def require_room(self) -> None:
+        """Check that one more explanation can be asked for.
+
+        Raises:
+            Refused: there are too many.
+        """
+        if self._waiting >= MAX_WAITING:
+            rule = f"{MAX_WAITING} explanations are in flight; ask again, or without explain"
+            raise Refused(503, "overloaded", rule, retry_after=1)
 
     async def explain(self, served: ServedModel, query: Query, ranked: Ranked) -> Why:
         """Explain the first items of a ranking.
@@ -29,7 +44,11 @@ class Explainer:
         Raises:
             ArtifactError: scores are not finite.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool, explain, served, query, ranked)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, explain, served, query, ranked)
+        finally:
+            self._waiting -= 1
 
 
 def explain(served: ServedModel, query: Query, ranked: Ranked) -> Why:

@@ -34,8 +34,8 @@ ITEMS_PER_PART = 500
 _LOOK_AHEAD = 4
 """How much further a list is looked through for diversity."""
 
-_KEPT = 16
-"""Filters whose parts are kept."""
+_KEPT, _KEPT_BYTES = 16, 1 << 26
+"""Filters whose parts are kept, and bound on the size of these."""
 
 
 class Moved(NamedTuple):
@@ -138,11 +138,16 @@ class Listing:
             names[mask] = len(self.names) + numbers
             self.names += [(*self.names[one], name) for one in touched]
         self.factors, self._names = np.clip(factors, 1 / MAX_FACTOR, MAX_FACTOR), names
-        keys = np.unique(np.stack([names, *(pin.items for pin in self.pins)]), axis=1, return_inverse=True)[1]
-        parts = np.unique(keys.ravel()[self.allowed])
+        keys, known = names.copy(), len(self.names)
+        for pin in self.pins:
+            touched, numbers = np.unique(keys[pin.items], return_inverse=True)
+            keys[pin.items] = known + numbers
+            known += len(touched)
+        parts = np.unique(keys[self.allowed])
         self._in_parts = len(parts) <= min(MAX_PARTS, max(4, count // ITEMS_PER_PART))
-        masks = [self.allowed & (keys.ravel() == one) for one in parts] if self._in_parts else []
+        masks = [self.allowed & (keys == one) for one in parts] if self._in_parts else []
         self._masks = masks or [self.allowed]
+        self._kept = max(1, min(_KEPT, _KEPT_BYTES // (count * len(self._masks))))
         self.pins = sorted(self.pins, key=lambda pin: pin.position)
 
     def rank(self, served: "ServedModel", queries: Sequence["Query"], rank: Rank) -> list["Ranked | ArtifactError"]:
@@ -187,7 +192,7 @@ class Listing:
             allowed = allowed & query.allowed
             masks = [both for mask in masks if (both := mask & query.allowed).any()] or [allowed]
         capacity = 0 if self.limit is None else self.limit.capacity(allowed)
-        if len(self._known) >= _KEPT:
+        if len(self._known) >= self._kept:
             self._known = {}
         self._known[key] = parts = _Parts(masks, capacity, query.allowed)
         return parts

@@ -76,6 +76,8 @@ class Service:
         given = None if request.items is None else self._given(request, problems)
         if problems:
             raise invalid(problems)
+        if request.explain:
+            self._explainer.require_room()
         statuses: list[Status] | None = None
         events: Sequence[Event] = arrivals if given is None else given
         if request.consent and session_id is not None:

@@ -87,6 +87,7 @@ class Supervisor:
                 logger.error("worker %d ended with %d; it is started again", worker.pid, worker.returncode)
                 time.sleep(pause)
                 self._start()
+        self._updates.stop()  # The signal may have come while one was being started.
         return code
 
     def _wait(self) -> "subprocess.Popen[bytes]":

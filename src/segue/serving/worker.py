@@ -12,8 +12,10 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import torch
 import uvicorn
@@ -212,12 +214,14 @@ class Worker:
         while True:
             force = self._rules_asked.wait(_WATCH_SECONDS)
             self._rules_asked.clear()
-            try:
-                self.models.refresh(force=force)
-                if self.experiments is not None:
-                    self.experiments.reload()
-            except Exception:
-                logger.exception("rules, catalogue and experiment were not read again")
+            looks: list[Callable[[], None]] = [partial(self.models.refresh, force=force)]
+            if self.experiments is not None:
+                looks.append(self.experiments.reload)
+            for look in looks:
+                try:
+                    look()
+                except Exception:
+                    logger.exception("rules and catalogue, or the experiment, were not read again")
 
     def _reload_models(self) -> None:
         """Load all models again whenever it is asked for; if that is during a load, once more after it."""

@@ -38,10 +38,13 @@ class Maps:
 
     def of(self, served: ServedModel) -> "ItemMap":
         """Return the map of a model."""
-        found = self._maps.pop(served.version, None) or ItemMap(served)
-        self._maps[served.version] = found
-        for version in list(self._maps)[:-_KEPT]:
-            del self._maps[version]
+        found = self._maps.pop(served.name, None)
+        if found is None or found.served.model is not served.model:
+            found = ItemMap(served)
+        found.served = served  # The catalogue may have changed.
+        self._maps[served.name] = found
+        for name in list(self._maps)[:-_KEPT]:
+            del self._maps[name]
         return found
 
 
@@ -56,7 +59,7 @@ class ItemMap:
     """
 
     def __init__(self, served: ServedModel) -> None:
-        self._served = served
+        self.served = served
         self._problem = ""
         try:
             every = item_vectors(served.model, stage="retriever" if isinstance(served.model, TwoStage) else None)
@@ -71,7 +74,7 @@ class ItemMap:
 
     def describe(self) -> dict[str, Any]:
         """Return what a page has to know before it draws the map, or why there is none."""
-        served = self._served
+        served = self.served
         found = {"model": served.name, "version": served.version, "problem": self._problem or None}
         if self._problem:
             return found
@@ -96,7 +99,7 @@ class ItemMap:
         if len(rows) > _LISTED or any(row >= len(self._points) for row in rows):
             raise invalid([Mistake("/rows", f"must be at most {_LISTED}, each below {len(self._points)}")])
         if search:
-            found = (self._row.get(index) for index in self._served.search(search).tolist())
+            found = (self._row.get(index) for index in self.served.search(search).tolist())
             rows = [row for row in found if row is not None][:_FOUND]
         return {"items": [self._described(row) for row in rows]}
 
@@ -116,8 +119,8 @@ class ItemMap:
 
     def _described(self, row: int) -> dict[str, Any]:
         index = int(self._indices[row])
-        one = self._served.describe(index)
-        support = int(self._served.model.vocabulary.support[index])
+        one = self.served.describe(index)
+        support = int(self.served.model.vocabulary.support[index])
         return {"row": row, "item": one.item, "name": one.name, "support": support, "metadata": one.metadata}
 
     @cached_property
