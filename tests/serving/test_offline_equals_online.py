@@ -12,8 +12,9 @@ from live import MODELS, NOW, START, Client, memory_store, run, serving
 import segue
 from segue.data.sessions import Prefixes, Upcoming
 from segue.errors import ArtifactError
-from segue.serving.engine import Query, Ranked, rank
+from segue.serving.engine import rank
 from segue.serving.models import load_model
+from segue.serving.ranking import Query, Ranked
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import Lifetimes
 from segue.serving.stores.sqlite import SQLiteStore

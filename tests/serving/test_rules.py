@@ -19,9 +19,10 @@ from segue.errors import ParameterError
 from segue.serving import listing as listing_module
 from segue.serving.catalogue.rule_masks import Masks
 from segue.serving.catalogue.rules import KINDS, Rules
-from segue.serving.engine import Query, Ranked, rank
+from segue.serving.engine import rank
 from segue.serving.listing import MAX_FACTOR, Listing, Pin, adjusted
 from segue.serving.models import load_model
+from segue.serving.ranking import Query, Ranked
 from segue.serving.served_model import ServedModel
 
 DAY = 86_400
@@ -303,9 +304,9 @@ def test_few_parts_ask_for_few_items() -> None:
     served = served_by(model, [{"name": "up", "boost": 2, "items": ["i999", "i998"]}])
     asked: list[int] = []
     answers = served.listing.rank(
-        served,
         [Query(["i0"], 5)] * 3,
-        lambda _, queries: asked.extend(one.k for one in queries) or rank_plain(model, queries),
+        lambda queries: asked.extend(one.k for one in queries) or rank_plain(model, queries),
+        model.vocabulary.order.places,
     )
     assert asked == [5] * 6
     assert all(isinstance(one, Ranked) and len(one.indices) == 5 for one in answers)

@@ -5,77 +5,26 @@ Whatever waits when a model becomes free is ranked as one batch; nothing ever wa
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from math import isfinite
-from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
 
 from segue.data.events import TIME
 from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING
 from segue.errors import ArtifactError
 from segue.serving.carried import MAX_STEPS
-from segue.serving.listing import Moved
+from segue.serving.ranking import Fallback, Query, Ranked
 from segue.serving.served_model import ServedModel
-from segue.serving.sessions import Value
 from segue.serving.telemetry import Telemetry
 
 MAX_BATCH = 32
 """Most sessions that are ranked at once."""
-
-Fallback = Literal["empty-session", "unknown-items", "cold-items"]
-"""Why popular items are listed."""
-
-
-class Query(NamedTuple):
-    """A session to rank items for.
-
-    Attributes:
-        items: raw ids, oldest first.
-        k: length of the list.
-        times: seconds since 1970 of each event; None if they are unknown.
-        context: values of further columns of each event.
-        exclude: raw ids that must not be listed.
-        exclude_seen: whether items of the session must not be listed.
-        allowed: mask over item indices; None allows all.
-        now: seconds since 1970 of the event to predict, for models that read it.
-        session: id of the session, under which a recurrent model keeps its state; None keeps none.
-    """
-
-    items: Sequence[str]
-    k: int
-    times: Sequence[int] | None = None
-    context: Sequence[Mapping[str, Value] | None] | None = None
-    exclude: Sequence[str] = ()
-    exclude_seen: bool = False
-    allowed: Bool[np.ndarray, "M"] | None = None
-    now: int | None = None
-    session: str | None = None
-
-
-class Ranked(NamedTuple):
-    """The items for a session.
-
-    Attributes:
-        indices: item indices, best first.
-        scores: their scores; for popular items the number of training events.
-        unknown: raw ids of the session that the model does not know.
-        cold: those that it knows and cannot read: items added after training without similar ones.
-        fallback: why popular items are listed; None if the model ranked.
-        moved: what rules did to the list; None without rules.
-    """
-
-    indices: list[int]
-    scores: list[float]
-    unknown: list[str]
-    cold: list[str]
-    fallback: Fallback | None
-    moved: Moved | None = None
 
 
 def rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked | ArtifactError]:
@@ -84,7 +33,9 @@ def rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked | Artifac
     Returns:
         For each session its items, or an error where scores are not finite.
     """
-    return _rank(served, queries) if served.listing is None else served.listing.rank(served, queries, _rank)
+    if served.listing is None:
+        return _rank(served, queries)
+    return served.listing.rank(queries, partial(_rank, served), served.model.vocabulary.order.places)
 
 
 def _rank(served: ServedModel, queries: Sequence[Query]) -> list[Ranked | ArtifactError]:

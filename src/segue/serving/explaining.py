@@ -9,8 +9,9 @@ import numpy as np
 from segue.data.vocabulary import PADDING
 from segue.models.why.answer import Part, Why
 from segue.models.why.session import why_prefix
-from segue.serving.engine import Query, Ranked, prefixes_of
+from segue.serving.engine import prefixes_of
 from segue.serving.listing import Listing
+from segue.serving.ranking import Query, Ranked
 from segue.serving.schema.messages import Refused
 from segue.serving.served_model import ServedModel
 

@@ -11,18 +11,15 @@ ranked in their place. Diversity looks further down the list until it is full.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from segue.errors import ArtifactError
+from segue.serving.ranking import Moved, Query, Ranked
 
-if TYPE_CHECKING:
-    from segue.serving.engine import Query, Ranked
-    from segue.serving.served_model import ServedModel
-
-Rank = Callable[["ServedModel", Sequence["Query"]], list["Ranked | ArtifactError"]]
+Rank = Callable[[Sequence[Query]], list[Ranked | ArtifactError]]
 
 MAX_FACTOR = 1e6
 """Bound on the product of the factors of an item, and of its inverse."""
@@ -36,18 +33,6 @@ _LOOK_AHEAD = 4
 
 _KEPT, _KEPT_BYTES = 16, 1 << 26
 """Filters whose parts are kept, and bound on the size of these."""
-
-
-class Moved(NamedTuple):
-    """What rules did to a list.
-
-    Attributes:
-        rules: for each item the names of the rules that moved it; None if none did.
-        ranks: for each item its place in the list of the model, counted from 1; None if it is not among its first k.
-    """
-
-    rules: list[str | None]
-    ranks: list[int | None]
 
 
 @dataclass(frozen=True)
@@ -150,13 +135,15 @@ class Listing:
         self._kept = max(1, min(_KEPT, _KEPT_BYTES // (count * len(self._masks))))
         self.pins = sorted(self.pins, key=lambda pin: pin.position)
 
-    def rank(self, served: "ServedModel", queries: Sequence["Query"], rank: Rank) -> list["Ranked | ArtifactError"]:
+    def rank(
+        self, queries: Sequence[Query], rank: Rank, places: Int64[np.ndarray, "M"]
+    ) -> list[Ranked | ArtifactError]:
         """Rank items for sessions.
 
         Args:
-            served: the model.
             queries: the sessions.
             rank: ranks without rules.
+            places: decides between equal scores of the model, lower first.
         """
         answers: dict[int, Ranked | ArtifactError] = {}
         everything = len(self.allowed)
@@ -170,11 +157,11 @@ class Listing:
                 for row, length in lengths.items()
                 for mask in parts[row].masks
             ]
-            found = iter(rank(served, asked))
+            found = iter(rank(asked))
             further = {}
             for row, length in lengths.items():
                 lists = [next(found) for _ in parts[row].masks]
-                answer = self._join(served, queries[row], lists, length, parts[row].capacity)
+                answer = self._join(queries[row], lists, places, length, parts[row].capacity)
                 if answer is None:
                     further[row] = _LOOK_AHEAD * length
                 else:
@@ -182,7 +169,7 @@ class Listing:
             lengths = further
         return [answers[row] for row in range(len(queries))]
 
-    def _parts(self, query: "Query") -> _Parts:
+    def _parts(self, query: Query) -> _Parts:
         """Return the parts of what a query allows; those of a filter that is used again are kept."""
         key = id(query.allowed)
         if (known := self._known.get(key)) is not None:
@@ -199,12 +186,12 @@ class Listing:
 
     def _join(
         self,
-        served: "ServedModel",
-        query: "Query",
-        lists: Sequence["Ranked | ArtifactError"],
+        query: Query,
+        lists: Sequence[Ranked | ArtifactError],
+        ties: Int64[np.ndarray, "M"],
         length: int,
         capacity: int,
-    ) -> "Ranked | ArtifactError | None":
+    ) -> Ranked | ArtifactError | None:
         """Return the list of a session from the first items of each part; None if further ones are needed."""
         ranked: list[Ranked] = []
         for one in lists:
@@ -213,7 +200,7 @@ class Listing:
             ranked.append(one)
         items = np.array([index for one in ranked for index in one.indices], dtype=np.int64)
         scores = np.array([score for one in ranked for score in one.scores])
-        by_model = np.lexsort((served.model.vocabulary.order.places[items], -scores))
+        by_model = np.lexsort((ties[items], -scores))
         items, scores = items[by_model], scores[by_model]
         places = np.arange(len(items))
         factors = self.factors[items]

@@ -17,8 +17,9 @@ from segue.models.registry import restore
 from segue.serving.catalogue.catalogue import Catalogue
 from segue.serving.catalogue.merchandise import Merchandise
 from segue.serving.catalogue.rules_file import RulesFile
-from segue.serving.engine import Query, Ranked, Ranker, rank
+from segue.serving.engine import Ranker, rank
 from segue.serving.explaining import explain
+from segue.serving.ranking import Query, Ranked
 from segue.serving.schema.answers import ItemsChanged
 from segue.serving.schema.messages import ItemsRequest, Mistake, Refused
 from segue.serving.served_model import ServedModel

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from segue.errors import ParameterError
-from segue.serving.engine import Query
+from segue.serving.ranking import Query
 from segue.serving.schema.messages import Mistake, RecommendRequest
 from segue.serving.served_model import ServedModel
 from segue.serving.sessions import Event

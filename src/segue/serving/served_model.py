@@ -14,7 +14,8 @@ from jaxtyping import Bool, Int32
 from segue.errors import ParameterError
 from segue.models.recommendation import Stateful
 from segue.serving.carried import CarriedStates
-from segue.serving.listing import Listing, Moved
+from segue.serving.listing import Listing
+from segue.serving.ranking import Moved
 from segue.serving.schema.answers import ItemAnswer, ListedItem
 from segue.serving.session_rules import SessionRules
 

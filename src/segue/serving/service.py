@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import UNSET
 
 from segue.errors import ArtifactError
-from segue.serving.engine import Ranked
 from segue.serving.experiments import Experiments, Part
 from segue.serving.explaining import Explainer
 from segue.serving.journal import Exposure
 from segue.serving.models import ModelSet
 from segue.serving.queries import mask_of, query_of
+from segue.serving.ranking import Ranked
 from segue.serving.schema.answers import EventResult, EventsAnswer, Ignored, Recommendation, SessionAnswer, StoredEvent
 from segue.serving.schema.fields import id_of, ids_of, problems_of, time_of
 from segue.serving.schema.messages import EventsRequest, Mistake, NewEvent, RecommendRequest, Refused, invalid, rfc3339

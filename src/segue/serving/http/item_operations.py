@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from segue.errors import StorageError
-from segue.serving.engine import Query
 from segue.serving.http.routing import Call, Operation, Reply, cursor, encode, place_of, whole
+from segue.serving.ranking import Query
 from segue.serving.schema import answers, messages
 from segue.serving.schema.decoding import decode_items
 from segue.serving.schema.messages import Refused
