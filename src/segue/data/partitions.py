@@ -1,0 +1,168 @@
+"""Partitioned tables, and where functions run on their partitions: in memory, or from files.
+
+A partitioned table is a sequence of tables that together hold its rows, in order. A step of the preparation is a
+function of one partition and of a few numbers or small tables. ``Engine.map`` calls it on each partition, so that the
+same function serves a log in memory, a log on disk and a log on a cluster.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segue.storage import make_folder, replacing_file
+from segue.strict_json import read_json, write_json
+
+Result = Mapping[str, Any]
+"""What a function returns for one partition: tables (``pl.DataFrame``) and JSON values by name."""
+Function = Callable[..., Result]
+"""A function of keyword arguments, importable by its name."""
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table in an Arrow file.
+
+    Attributes:
+        path: the file.
+        height: number of rows.
+    """
+
+    path: Path
+    height: int
+
+    def load(self) -> pl.DataFrame:
+        """Read the table."""
+        return pl.read_ipc(self.path, memory_map=False)
+
+
+Table = pl.DataFrame | StoredTable
+"""A table in memory or in a file; both have a ``height``."""
+
+
+def load(table: Table) -> pl.DataFrame:
+    """Return a table as a frame."""
+    return table if isinstance(table, pl.DataFrame) else table.load()
+
+
+class Engine(ABC):
+    """Calls functions on the partitions of tables."""
+
+    @abstractmethod
+    def map(self, function: Function, each: Sequence[Mapping[str, Any]], **shared: Any) -> list[dict[str, Any]]:
+        """Call a function once per partition.
+
+        Args:
+            function: a function of a module; tables among its arguments arrive as frames.
+            each: the arguments of each call that differ between the calls.
+            **shared: the arguments that are equal in all calls.
+
+        Returns:
+            The results in the order of ``each``. A frame in a result becomes a ``Table``.
+        """
+
+    @abstractmethod
+    def drop(self, tables: Sequence[Table]) -> None:
+        """Free tables that are not used any more."""
+
+
+class InMemory(Engine):
+    """Calls functions at once and keeps their results in memory."""
+
+    def map(self, function: Function, each: Sequence[Mapping[str, Any]], **shared: Any) -> list[dict[str, Any]]:
+        """Call a function once per partition."""
+        return [dict(function(**arguments, **shared)) for arguments in each]
+
+    def drop(self, tables: Sequence[Table]) -> None:
+        """Do nothing; a frame is freed with its last reference."""
+
+
+@dataclass
+class OnDisk(Engine):
+    """Calls functions one after the other, and keeps tables in files of a folder.
+
+    A finished call is not repeated: the same sequence of calls on the same folder continues where it was interrupted.
+    Subclasses run the tasks elsewhere.
+
+    Attributes:
+        folder: the folder; the caller makes sure that its results belong to the same input and parameters.
+        on_progress: called with the name of a function, the number of its finished calls and of all its calls.
+    """
+
+    folder: Path
+    on_progress: Callable[[str, int, int], None] = lambda name, done, total: None
+    _calls: int = field(default=0, init=False)
+
+    def map(self, function: Function, each: Sequence[Mapping[str, Any]], **shared: Any) -> list[dict[str, Any]]:
+        """Call a function once per partition, except where an earlier run finished the call."""
+        name = function.__name__.removeprefix("_")
+        folder = self.folder / f"{self._calls:04d}-{name}"
+        self._calls += 1
+        make_folder(folder)
+        marker = {number: folder / f"{number:05d}.json" for number in range(len(each))}
+        open_calls = [number for number, file in marker.items() if not file.exists()]
+        done = len(each) - len(open_calls)
+        tasks = (Task(function, each[number], shared, folder / f"{number:05d}") for number in open_calls)
+        for _ in self._run_all(tasks):
+            done += 1
+            self.on_progress(name, done, len(each))
+        return [_decode(read_json(file), folder) for file in marker.values()]
+
+    def drop(self, tables: Sequence[Table]) -> None:
+        """Delete the files of tables."""
+        for table in tables:
+            if isinstance(table, StoredTable):
+                table.path.unlink(missing_ok=True)
+
+    def _run_all(self, tasks: Iterator["Task"]) -> Iterator[None]:
+        """Run tasks, and yield after each."""
+        for task in tasks:
+            task.run()
+            yield
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of a function; running it again gives the same files.
+
+    Attributes:
+        function: the function.
+        arguments: its arguments for this partition.
+        shared: its arguments for all partitions.
+        target: where its results are written; the names of the files begin with it.
+    """
+
+    function: Function
+    arguments: Mapping[str, Any]
+    shared: Mapping[str, Any]
+    target: Path
+
+    def run(self) -> None:
+        """Call the function and write its results, the tables first; each file is written atomically."""
+        arguments = {
+            name: value.load() if isinstance(value, StoredTable) else value
+            for name, value in {**self.shared, **self.arguments}.items()
+        }
+        result = self.function(**arguments)
+        del arguments
+        described: dict[str, Any] = {}
+        for name, value in result.items():
+            if isinstance(value, pl.DataFrame):
+                file = self.target.with_name(f"{self.target.name}-{name}.arrow")
+                with replacing_file(file) as scratch:
+                    value.write_ipc(scratch, compression="lz4")
+                described[name] = {"table": file.name, "height": value.height}
+            else:
+                described[name] = {"value": value}
+        with replacing_file(self.target.with_suffix(".json")) as scratch:
+            write_json(scratch, described)
+
+
+def _decode(described: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
+    return {
+        name: StoredTable(folder / value["table"], value["height"]) if "table" in value else value["value"]
+        for name, value in described.items()
+    }
