@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int64, Shaped
+from jaxtyping import Bool, Int64, Shaped
 
 from segue.errors import LogError
 
@@ -170,6 +170,12 @@ def sessions_by_end(log: pl.DataFrame, sessions: SessionBounds) -> Int64[np.ndar
     """Return session positions in order of their end, oldest first; equal ends keep their order in the file."""
     ends = pl.DataFrame({"time": end_times(log, sessions), "row": log[ROW].gather(sessions.ends - 1)})
     return ends.select(pl.arg_sort_by("time", "row").cast(pl.Int64)).to_series().to_numpy()
+
+
+def ends_from(log: pl.DataFrame, sessions: SessionBounds, cut: tuple[int, int]) -> Bool[np.ndarray, "s"]:
+    """Tell which sessions do not end before ``cut``, the end of a session and the row of its last event."""
+    ends, rows = end_times(log, sessions), log[ROW].gather(sessions.ends - 1).to_numpy()
+    return (ends > cut[0]) | ((ends == cut[0]) & (rows >= cut[1]))
 
 
 def basket_numbers(log: pl.DataFrame) -> Int64[np.ndarray, "n"]:

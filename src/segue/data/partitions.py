@@ -6,8 +6,8 @@ same function serves a log in memory, a log on disk and a log on a cluster.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ Result = Mapping[str, Any]
 """What a function returns for one partition: tables (``pl.DataFrame``) and JSON values by name."""
 Function = Callable[..., Result]
 """A function of keyword arguments, importable by its name."""
+
+_MERGED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,18 @@ class StoredTable:
     path: Path
     height: int
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(pl.read_ipc_schema(self.path))
+
     def load(self) -> pl.DataFrame:
         """Read the table."""
         return pl.read_ipc(self.path, memory_map=False)
 
 
 Table = pl.DataFrame | StoredTable
-"""A table in memory or in a file; both have a ``height``."""
+"""A table in memory or in a file; both have a ``height`` and ``columns``."""
 
 
 def load(table: Table) -> pl.DataFrame:
@@ -166,3 +173,71 @@ def _decode(described: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[st
         name: StoredTable(folder / value["table"], value["height"]) if "table" in value else value["value"]
         for name, value in described.items()
     }
+
+
+@dataclass(frozen=True)
+class PartitionedLog:
+    """A sorted log in partitions of whole sessions, in order of their ids; laid end to end they are the log.
+
+    Attributes:
+        engine: runs functions on the partitions.
+        partitions: one table per partition.
+    """
+
+    engine: Engine
+    partitions: tuple[Table, ...]
+
+    @classmethod
+    def of(cls, log: pl.DataFrame) -> "PartitionedLog":
+        """Return a sorted log in memory as one partition."""
+        return cls(InMemory(), (log,))
+
+    @property
+    def height(self) -> int:
+        """Number of events."""
+        return sum(table.height for table in self.partitions)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return self.partitions[0].columns
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is one partition, so that a function of it sees the whole log."""
+        return len(self.partitions) == 1
+
+    def is_empty(self) -> bool:
+        """Whether there is no event."""
+        return not self.height
+
+    def map(
+        self, function: Function, each: Sequence[Mapping[str, Any]] | None = None, **shared: Any
+    ) -> list[dict[str, Any]]:
+        """Call a function with each partition as ``log``.
+
+        Args:
+            function: see ``Engine.map``.
+            each: further arguments of each call.
+            **shared: further arguments of all calls.
+        """
+        further: Sequence[Mapping[str, Any]] = each or [{}] * len(self.partitions)
+        arguments = [{"log": log, **more} for log, more in zip(self.partitions, further, strict=True)]
+        return self.engine.map(function, arguments, **shared)
+
+    def with_partitions(self, partitions: Iterable[Table]) -> "PartitionedLog":
+        """Return a log of the same engine."""
+        return replace(self, partitions=tuple(partitions))
+
+    def frame(self) -> pl.DataFrame:
+        """Return the whole log."""
+        return pl.concat([load(table) for table in self.partitions])
+
+
+def merge_counts(tables: Sequence[Table], key: str, number: str) -> pl.DataFrame:
+    """Add up the numbers of equal keys of several tables, a few tables at a time."""
+    merged = load(tables[0])
+    for start in range(1, len(tables), _MERGED_AT_ONCE):
+        some = [load(table) for table in tables[start : start + _MERGED_AT_ONCE]]
+        merged = pl.concat([merged, *some]).group_by(key).agg(pl.col(number).sum())
+    return merged

@@ -1,5 +1,6 @@
 """Descriptive statistics of a log."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int
 
-from segue.data.events import SessionBounds, basket_numbers, is_first_event
+from segue.data.events import TIME_DTYPE, SessionBounds, basket_numbers, is_first_event
 
 
 @dataclass(frozen=True)
@@ -98,37 +99,78 @@ def statistics(
         counts: the result of ``count_items(log)``, if already computed.
         training_items: the items of the training part, if ``log`` is another part.
     """
+    counts = count_items(log) if counts is None else counts
+    return combine_statistics([tally(log)], counts=counts, training_items=training_items)
+
+
+def tally(log: pl.DataFrame) -> dict[str, Any]:
+    """Count what ``combine_statistics`` adds up: of a sorted log, or of whole sessions of it.
+
+    Returns:
+        Numbers, and the tables ``lengths`` (events per session, and the number of such sessions) and ``users``
+        (distinct users), the latter only if the log has users.
+    """
     events = log.height
     log = log.drop_nulls("session")
-    counts = count_items(log) if counts is None else counts
+    bounds = SessionBounds.of(log)
+    lengths, sessions = np.unique(bounds.lengths, return_counts=True)
+    found: dict[str, Any] = {"events": events, "lengths": pl.DataFrame({"length": lengths, "sessions": sessions})}
+    if "user" in log.columns:
+        found["users"] = log.select(pl.col("user").unique())
+    return found | _neighbours(log) | _baskets(log, bounds) | _range(log)
+
+
+def combine_statistics(
+    tallies: Sequence[Mapping[str, Any]], *, counts: pl.DataFrame, training_items: pl.Series | None = None
+) -> Statistics:
+    """Compute the statistics of a log from those of its partitions.
+
+    Args:
+        tallies: results of ``tally``, whose tables are frames.
+        counts: the items of all partitions (column ``item``) with the number of their events (column ``events``).
+        training_items: see ``statistics``.
+    """
     return Statistics(
-        events=events,
-        users=log["user"].n_unique() if "user" in log.columns else None,
-        **_lengths(SessionBounds.of(log).lengths),
+        events=sum(one["events"] for one in tallies),
+        users=_distinct([one["users"] for one in tallies]) if "users" in tallies[0] else None,
+        **_lengths(pl.concat([one["lengths"] for one in tallies]).group_by("length").sum().sort("length")),
         **_popularity(np.sort(counts["events"].to_numpy())[::-1]),
-        **_neighbours(log),
-        **_baskets(log),
-        **_range(log),
+        consecutive_repeats=sum(one["consecutive_repeats"] for one in tallies),
+        equal_times=_sum(tallies, "equal_times"),
+        **_combine_baskets(tallies),
+        first_time=_moment(min, tallies, "first_time"),
+        last_time=_moment(max, tallies, "last_time"),
         **_ids(counts["item"]),
         unknown=None if training_items is None else _unknown(counts, training_items),
     )
 
 
-def _lengths(lengths: Int[np.ndarray, "s"]) -> dict[str, Any]:
-    if not len(lengths):
+def _distinct(tables: Sequence[pl.DataFrame]) -> int:
+    return tables[0].height if len(tables) == 1 else pl.concat(tables).n_unique()
+
+
+def _sum(tallies: Sequence[Mapping[str, Any]], name: str) -> int | None:
+    return None if tallies[0][name] is None else sum(one[name] for one in tallies)
+
+
+def _lengths(table: pl.DataFrame) -> dict[str, Any]:
+    lengths, sessions = table["length"].to_numpy(), table["sessions"].to_numpy()
+    total = int(sessions.sum())
+    if not total:
         return (
             {"sessions": 0}
             | dict.fromkeys(("length_min", "length_max"), 0)
             | dict.fromkeys(("length_median", "length_mean", "length_p95"), 0.0)
         )
-    median, p95 = np.quantile(lengths, (0.5, 0.95), method="inverted_cdf")
+    places = np.maximum(np.ceil(total * np.array([0.5, 0.95]) - 1), 0)
+    median, p95 = lengths[np.searchsorted(np.cumsum(sessions), places, side="right")]
     return {
-        "sessions": len(lengths),
-        "length_min": int(lengths.min()),
+        "sessions": total,
+        "length_min": int(lengths[0]),
         "length_median": float(median),
-        "length_mean": float(lengths.mean()),
+        "length_mean": float((lengths * sessions).sum() / total),
         "length_p95": float(p95),
-        "length_max": int(lengths.max()),
+        "length_max": int(lengths[-1]),
     }
 
 
@@ -158,25 +200,40 @@ def _neighbours(log: pl.DataFrame) -> dict[str, Any]:
     return {"consecutive_repeats": int(repeats.sum()), "equal_times": int(equal.sum())}
 
 
-def _baskets(log: pl.DataFrame) -> dict[str, Any]:
+def _baskets(log: pl.DataFrame, bounds: SessionBounds) -> dict[str, Any]:
     if "time" not in log.columns:
-        return dict.fromkeys(("baskets", "basket_mean", "basket_alone"))
-    numbers, runs = basket_numbers(log), SessionBounds.of(log)
+        return {"baskets": None}
+    numbers = basket_numbers(log)
+    several = bounds.lengths > 1
+    alone = numbers[bounds.starts[several]] == numbers[bounds.ends[several] - 1]
     count = int(numbers[-1]) if len(numbers) else 0
-    several = runs.lengths > 1
-    alone = numbers[runs.starts[several]] == numbers[runs.ends[several] - 1]
+    return {"baskets": count, "complete": len(numbers), "several": len(alone), "alone": int(alone.sum())}
+
+
+def _combine_baskets(tallies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if tallies[0]["baskets"] is None:
+        return dict.fromkeys(("baskets", "basket_mean", "basket_alone"))
+    count, events, several, alone = (
+        sum(one[name] for one in tallies) for name in ("baskets", "complete", "several", "alone")
+    )
     return {
         "baskets": count,
-        "basket_mean": len(numbers) / count if count else 0.0,
-        "basket_alone": float(alone.mean()) if len(alone) else 0.0,
+        "basket_mean": events / count if count else 0.0,
+        "basket_alone": alone / several if several else 0.0,
     }
 
 
 def _range(log: pl.DataFrame) -> dict[str, Any]:
-    if "time" not in log.columns or log["time"].null_count() == log.height:
+    """Return the first and last time in microseconds since 1970."""
+    if "time" not in log.columns:
         return {"first_time": None, "last_time": None}
-    first, last = log.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
-    return {"first_time": first.isoformat(), "last_time": last.isoformat()}
+    first, last = log.select(first=pl.col("time").to_physical().min(), last=pl.col("time").to_physical().max()).row(0)
+    return {"first_time": first, "last_time": last}
+
+
+def _moment(choose: Callable[[list[int]], int], tallies: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    moments = [one[name] for one in tallies if one[name] is not None]
+    return pl.Series([choose(moments)]).cast(TIME_DTYPE)[0].isoformat() if moments else None
 
 
 def _ids(items: pl.Series) -> dict[str, Any]:

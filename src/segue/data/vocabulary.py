@@ -92,10 +92,19 @@ class Vocabulary:
             items: raw ids, one per event.
             metadata: optional table with a column ``item``; its other columns are joined to the items.
         """
-        counts = items.alias("item").value_counts(name="support").sort("item")
-        table = counts.with_columns(pl.col("support").cast(pl.Int64))
+        return cls.from_counts(items.alias("item").value_counts(name="events"), metadata)
+
+    @classmethod
+    def from_counts(cls, counts: pl.DataFrame, metadata: pl.DataFrame | None = None) -> "Vocabulary":
+        """Number items in ascending order of id.
+
+        Args:
+            counts: distinct ids (column ``item``) and their training events (column ``events``).
+            metadata: see ``from_items``.
+        """
+        table = counts.sort("item").select("item", support=pl.col("events").cast(pl.Int64))
         if metadata is not None:
-            ids = pl.col("item").cast(items.dtype, strict=False)
+            ids = pl.col("item").cast(table.schema["item"], strict=False)
             unique = metadata.drop(COLD, strict=False).with_columns(ids).unique("item", keep="first")
             table = table.join(unique, on="item", how="left", maintain_order="left")
         return cls(table)

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, get_args
 import polars as pl
 from pydantic import BeforeValidator, Field, field_validator
 
+from segue.data.partitions import PartitionedLog
 from segue.errors import InputError
 from segue.parameters import Section
-from segue.protocols import cleaning_steps
+from segue.protocols import cleaning_steps, facts
 from segue.protocols.cleaning_steps import Cleaned, parse_intervals
+from segue.protocols.facts import Facts
 from segue.protocols.holdout import in_utc
 from segue.validation import without_effect
 
@@ -43,6 +45,30 @@ Text = Annotated[str, BeforeValidator(str)]
 
 
 @dataclass(frozen=True)
+class CleanedLog:
+    """The result of a step on all partitions.
+
+    Attributes:
+        log: the remaining ordered log; the same object if nothing changed.
+        dropped: number of dropped events.
+        why: description of the dropped events, or of the change.
+    """
+
+    log: PartitionedLog
+    dropped: int
+    why: str
+
+
+def run_step(
+    log: pl.DataFrame, run: Callable[..., Cleaned], parameters: Mapping[str, Any], **facts: Any
+) -> dict[str, Any]:
+    """Run a step on one partition; the result has no ``log`` if nothing changed."""
+    cleaned = run(log, **parameters, **facts)
+    result = {"dropped": cleaned.dropped, "why": cleaned.why}
+    return result if cleaned.log is log else {"log": cleaned.log, **result}
+
+
+@dataclass(frozen=True)
 class CleaningStep:
     """A cleaning step.
 
@@ -51,27 +77,38 @@ class CleaningStep:
         parameters: the parameters that turn the step on; a step without any always runs.
         needs_times: whether the step requires a log with times.
         counts_items: whether it drops items by how often they occur, so that it has an exception for known items.
+        facts: what the function has to know of the whole log where it gets one of several partitions: a function of the
+            log and of the parameters that are set, which returns further arguments for each partition.
     """
 
     run: Callable[..., Cleaned]
     parameters: tuple[str, ...] = ()
     needs_times: bool = False
     counts_items: bool = False
+    facts: Callable[..., Facts] | None = None
 
 
 STEPS: Mapping[str, CleaningStep] = {
     "incomplete": CleaningStep(cleaning_steps.drop_incomplete),
     "duplicates": CleaningStep(cleaning_steps.drop_duplicates, ("drop_duplicates",), needs_times=True),
-    "window": CleaningStep(cleaning_steps.window, ("last_days", "since", "until"), needs_times=True),
-    "sessionise": CleaningStep(cleaning_steps.sessionise, ("session_gap",), needs_times=True),
+    "window": CleaningStep(
+        cleaning_steps.window, ("last_days", "since", "until"), needs_times=True, facts=facts.window
+    ),
+    "sessionise": CleaningStep(cleaning_steps.sessionise, ("session_gap",), needs_times=True, facts=facts.sessionise),
     "consecutive-repeats": CleaningStep(cleaning_steps.drop_consecutive_repeats, ("drop_consecutive_repeats",)),
     "revisits": CleaningStep(cleaning_steps.drop_revisits, ("revisits",)),
     "values": CleaningStep(cleaning_steps.keep_values, ("value_interval", "value_among")),
     "max-length": CleaningStep(cleaning_steps.drop_long_sessions, ("max_length",)),
-    "activity": CleaningStep(cleaning_steps.keep_active, ("session_interval", "item_interval"), counts_items=True),
-    "k-core": CleaningStep(cleaning_steps.drop_outside_core, ("k_core",), counts_items=True),
-    "recent-share": CleaningStep(cleaning_steps.keep_recent, ("recent_share",)),
-    "min-support": CleaningStep(cleaning_steps.drop_rare_items, ("min_support",), counts_items=True),
+    "activity": CleaningStep(
+        cleaning_steps.keep_active, ("session_interval", "item_interval"), counts_items=True, facts=facts.keep_active
+    ),
+    "k-core": CleaningStep(
+        cleaning_steps.drop_outside_core, ("k_core",), counts_items=True, facts=facts.drop_outside_core
+    ),
+    "recent-share": CleaningStep(cleaning_steps.keep_recent, ("recent_share",), facts=facts.keep_recent),
+    "min-support": CleaningStep(
+        cleaning_steps.drop_rare_items, ("min_support",), counts_items=True, facts=facts.drop_rare_items
+    ),
     "min-length": CleaningStep(cleaning_steps.drop_short_sessions, ("min_length",)),
 }
 """Steps on the log or, after the test part is held out, on the training part."""
@@ -170,11 +207,17 @@ class Cleaning(Section):
         """Tell whether a step is in the order, and turned on if it is one of ``STEPS``."""
         return step in self.order and (step not in STEPS or not STEPS[step].parameters or bool(self.settings(step)))
 
-    def clean(self, step: str, log: pl.DataFrame, known: pl.Series | None = None) -> Cleaned:
+    def clean(self, step: str, log: PartitionedLog, known: pl.Series | None = None) -> CleanedLog:
         """Run a step on an ordered log; ``known`` items are kept, however rare they are in it."""
         numbers = {name: value for name, value in self.settings(step).items() if value is not True}
         exception = {"known": known} if known is not None and STEPS[step].counts_items else {}
-        return STEPS[step].run(log, **numbers, **exception)
+        find = STEPS[step].facts
+        each = None if find is None or log.is_whole else find(log, **numbers, **exception)
+        results = log.map(run_step, each, run=STEPS[step].run, parameters={**numbers, **exception})
+        cleaned = [one.get("log", before) for one, before in zip(results, log.partitions, strict=True)]
+        changed = any("log" in one for one in results)
+        dropped = sum(one["dropped"] for one in results)
+        return CleanedLog(log.with_partitions(cleaned) if changed else log, dropped, results[0]["why"])
 
     def hashed_parameters(self) -> dict[str, Any]:
         """Return the steps and parameters that affect results, ready for JSON."""

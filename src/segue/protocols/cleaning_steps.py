@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from segue.data.events import DAY, ROW, SECOND, TIME, SessionBounds, is_first_event, sessions_by_end
+from segue.data.events import DAY, ROW, SECOND, TIME, SessionBounds, ends_from, is_first_event, sessions_by_end
 from segue.errors import ParameterError
 
 _INTERVAL = re.compile(r"([\[(])\s*([^,]+?)\s*,\s*([^,]+?)\s*([\])])")
@@ -101,23 +101,48 @@ def keep_active(
     session_interval: str | None = None,
     item_interval: str | None = None,
     known: pl.Series | None = None,
+    pairs: pl.DataFrame | None = None,
 ) -> Cleaned:
     """Drop sessions and items whose numbers of events are outside intervals; repeat until nothing is dropped.
 
     As in RecBole, each round counts both before it drops either. The order matters if an interval has an upper end.
-    ``known`` items are kept whatever their number of events.
+    ``known`` items are kept whatever their number of events. ``pairs`` are the remaining sessions and items if they are
+    found already.
     """
-    given = {"session": session_interval, "item": item_interval}
-    rules = {side: text for side, text in given.items() if text is not None}
-    conditions = {side: holds_any(parse_intervals(text), pl.len().over(side)) for side, text in rules.items()}
-    if known is not None and "item" in conditions:
-        conditions["item"] |= pl.col("item").is_in(known.implode())
-    inside = pl.all_horizontal(conditions.values())
     kept, before = log, -1
-    while kept.height != before:
-        kept, before = kept.filter(inside), kept.height
-    why = " or ".join(f"{side}s without a number of events in {text}" for side, text in rules.items())
+    if pairs is not None:
+        kept = log.join(pairs, on=["session", "item"], how="semi", maintain_order="left")
+    else:
+        inside = counted_inside(
+            pl.len().over("session"),
+            pl.len().over("item"),
+            known,
+            session_interval=session_interval,
+            item_interval=item_interval,
+        )
+        while kept.height != before:
+            kept, before = kept.filter(inside), kept.height
+    given = {"session": session_interval, "item": item_interval}
+    why = " or ".join(f"{side}s without a number of events in {text}" for side, text in given.items() if text)
     return _cleaned(log, kept, why)
+
+
+def counted_inside(
+    of_session: pl.Expr,
+    of_item: pl.Expr,
+    known: pl.Series | None,
+    *,
+    session_interval: str | None,
+    item_interval: str | None,
+) -> pl.Expr:
+    """Tell which rows have numbers of events inside the intervals; see ``keep_active``."""
+    conditions = []
+    if session_interval is not None:
+        conditions.append(holds_any(parse_intervals(session_interval), of_session))
+    if item_interval is not None:
+        enough = holds_any(parse_intervals(item_interval), of_item)
+        conditions.append(enough if known is None else enough | pl.col("item").is_in(known.implode()))
+    return pl.all_horizontal(conditions)
 
 
 def window(
@@ -126,6 +151,7 @@ def window(
     last_days: float | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    latest: int | None = None,
 ) -> Cleaned:
     """Keep the events in a window of time.
 
@@ -134,11 +160,12 @@ def window(
         last_days: length of the window in days, ending at the last event.
         since: first moment of the window.
         until: first moment after the window.
+        latest: time of the last event of the whole log in microseconds since 1970, if ``log`` is a part of it.
     """
     inside = pl.lit(value=True)
     if last_days is not None:
-        age = (pl.col("time").max() - pl.col("time")).to_physical()
-        inside &= age < last_days * DAY
+        time = pl.col("time").to_physical()
+        inside &= (time.max() if latest is None else pl.lit(latest)) - time < last_days * DAY
     if since is not None:
         inside &= pl.col("time") >= since
     if until is not None:
@@ -146,15 +173,20 @@ def window(
     return _cleaned(log, log.filter(inside), "events outside the window of time")
 
 
-def sessionise(log: pl.DataFrame, session_gap: float) -> Cleaned:
+def sessionise(log: pl.DataFrame, session_gap: float, before: int = 0) -> Cleaned:
     """Start a new session after more than ``session_gap`` minutes without an event.
 
-    The new sessions are numbered; the old session becomes the column ``user``, unless the log has such a column.
+    The new sessions are numbered from ``before`` + 1; the old session becomes the column ``user``, unless the log has
+    such a column.
     """
-    away = log["time"].diff().to_physical() > session_gap * 60 * SECOND
-    number = (is_first_event(log) | away).cum_sum().alias("session")
+    number = (new_sessions(log, session_gap).cum_sum() + before).alias("session")
     user = [] if "user" in log.columns else [log["session"].alias("user")]
     return Cleaned(log.with_columns(*user, number), 0, f"new session after {session_gap:g} minutes without an event")
+
+
+def new_sessions(log: pl.DataFrame, session_gap: float) -> pl.Series:
+    """Return True for the first event of each session that ``sessionise`` makes."""
+    return is_first_event(log) | (log["time"].diff().to_physical() > session_gap * 60 * SECOND)
 
 
 def drop_long_sessions(log: pl.DataFrame, max_length: int) -> Cleaned:
@@ -169,44 +201,61 @@ def drop_short_sessions(log: pl.DataFrame, min_length: int) -> Cleaned:
     return _keep_rows(log, bounds.repeat(bounds.lengths >= min_length), f"sessions of fewer than {min_length:,} events")
 
 
-def drop_rare_items(log: pl.DataFrame, min_support: int, known: pl.Series | None = None) -> Cleaned:
-    """Drop items with fewer than ``min_support`` events, except ``known`` ones."""
-    counts = log["item"].value_counts(name="events")
+def drop_rare_items(
+    log: pl.DataFrame, min_support: int, known: pl.Series | None = None, counts: pl.DataFrame | None = None
+) -> Cleaned:
+    """Drop items with fewer than ``min_support`` events, except ``known`` ones.
+
+    ``counts`` are the events of each item in the whole log, if ``log`` is a part of it.
+    """
+    counts = log["item"].value_counts(name="events") if counts is None else counts
     frequent = counts.filter(pl.col("events") >= min_support)["item"]
     frequent = frequent if known is None else pl.concat([frequent, known])
     kept = log.filter(pl.col("item").is_in(frequent.implode()))
     return _cleaned(log, kept, f"items with fewer than {min_support:,} events")
 
 
-def drop_outside_core(log: pl.DataFrame, k_core: int, known: pl.Series | None = None) -> Cleaned:
+def drop_outside_core(
+    log: pl.DataFrame, k_core: int, known: pl.Series | None = None, pairs: pl.DataFrame | None = None
+) -> Cleaned:
     """Drop sessions and items until each has ``k_core`` distinct partners: items of a session, sessions of an item.
 
     The result is the largest such part of the log; it does not depend on the order of dropping. ``known`` items are
-    kept whatever their number of partners.
+    kept whatever their number of partners. ``pairs`` are the sessions and items of the core if they are found already.
     """
-    exempt = pl.lit(value=False) if known is None else pl.col("item").is_in(known.implode())
-    pairs = log.select("session", "item").unique()
-    before = -1
-    while before != pairs.height:
-        before = pairs.height
-        for side in ("session", "item"):
-            enough = pl.col("len") >= k_core
-            well_known = pairs.group_by(side).len().filter(enough | exempt if side == "item" else enough)
-            pairs = pairs.join(well_known, on=side, how="semi")
+    if pairs is None:
+        pairs = log.select("session", "item").unique()
+        before = -1
+        while before != pairs.height:
+            before = pairs.height
+            sessions = pairs.group_by("session").len().filter(pl.col("len") >= k_core)
+            pairs = pairs.join(sessions, on="session", how="semi")
+            items = well_connected(pairs.group_by("item").len(), k_core, known)
+            pairs = pairs.join(items, on="item", how="semi")
     kept = log.join(pairs, on=["session", "item"], how="semi", maintain_order="left")
     return _cleaned(log, kept, f"sessions or items with fewer than {k_core:,} distinct partners")
 
 
-def keep_recent(log: pl.DataFrame, recent_share: float) -> Cleaned:
+def well_connected(counts: pl.DataFrame, k_core: int, known: pl.Series | None) -> pl.DataFrame:
+    """Return the items of ``counts`` with enough partners (column ``len``), and the ``known`` ones."""
+    enough = pl.col("len") >= k_core
+    return counts.filter(enough if known is None else enough | pl.col("item").is_in(known.implode()))
+
+
+def keep_recent(log: pl.DataFrame, recent_share: float, cut: tuple[int, int] | None = None) -> Cleaned:
     """Keep the sessions that ended last: as many whole sessions as contain at most ``recent_share`` of the events.
 
     The published 1/64 and 1/4 samples of YooChoose are cut in this way: 494,330 and 7,909,307 of 31,637,239 events,
-    just under 494,331.9 and 7,909,309.8. Without times, the position in the file replaces the end time.
+    just under 494,331.9 and 7,909,309.8. Without times, the position in the file replaces the end time. ``cut`` is the
+    end of the first session to keep (see ``ends_from``), if it is found already.
     """
     bounds = SessionBounds.of(log)
-    latest_first = sessions_by_end(log, bounds)[::-1]
-    recent = np.empty(len(latest_first), dtype=bool)
-    recent[latest_first] = np.cumsum(bounds.lengths[latest_first]) <= recent_share * log.height
+    if cut is None:
+        latest_first = sessions_by_end(log, bounds)[::-1]
+        recent = np.empty(len(latest_first), dtype=bool)
+        recent[latest_first] = np.cumsum(bounds.lengths[latest_first]) <= recent_share * log.height
+    else:
+        recent = ends_from(log, bounds, cut)
     return _keep_rows(log, bounds.repeat(recent), f"sessions before the most recent {recent_share:.4g} of the events")
 
 

@@ -8,7 +8,6 @@ part that is not held out.
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from segue.data.vocabulary import Vocabulary
 from segue.parameters import flatten
@@ -31,16 +30,15 @@ def protocol_hash(protocol: Protocol, fingerprint: str, catalogue: str | None = 
     return digest(content if catalogue is None else {**content, "catalogue": catalogue})
 
 
-def catalogue_hash(given: Vocabulary | None, train: pl.Series) -> str | None:
+def catalogue_hash(given: Vocabulary | None, own: Vocabulary) -> str | None:
     """Return the hash of a given catalogue (ids and support); None if it equals the catalogue of the training part.
 
     Args:
         given: the catalogue of a model to test on the log, or None.
-        train: raw item ids of the training events.
+        own: the catalogue of the training part.
     """
     if given is None:
         return None
-    own = Vocabulary.from_items(train)
     if own.hash == given.hash and np.array_equal(own.support, given.support):
         return None
     return digest({"ids": given.hash, "support": given.support.tolist()})

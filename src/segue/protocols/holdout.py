@@ -2,6 +2,9 @@
 
 Each takes the remaining training events and returns the kept and the held-out events, so the same function makes first
 the test part and then the validation part of the remaining events. Validation therefore precedes the test in time.
+
+Where a function gets one of several partitions, its last argument is what it must know of the whole log
+(``segue.protocols.facts``).
 """
 
 import math
@@ -15,7 +18,7 @@ import polars as pl
 from jaxtyping import Bool, Int64
 
 from segue.data.arrays import concatenate_ranges
-from segue.data.events import DAY, ROW, SessionBounds, basket_numbers, end_times, sessions_by_end
+from segue.data.events import DAY, ROW, SessionBounds, basket_numbers, end_times, ends_from, sessions_by_end
 
 GroupBy = Literal["user", "none"]
 """Whether shares are taken of each user's events, or of all events."""
@@ -34,25 +37,36 @@ class SplitLog:
     holdout: pl.DataFrame
 
 
-def last_days(log: pl.DataFrame, days: float) -> SplitLog:
+def last_days(log: pl.DataFrame, days: float, latest: int | None = None) -> SplitLog:
     """Hold out the sessions that end in the last ``days`` of the log.
 
     The last day is the 24 hours before the last event, as in the preparation of Hidasi et al. 2016
-    (arXiv:1511.06939), not the last date. 0 days hold out nothing.
+    (arXiv:1511.06939), not the last date. 0 days hold out nothing. ``latest`` is the time of the last event of all
+    partitions in microseconds since 1970.
     """
     bounds = SessionBounds.of(log)
     ends = end_times(log, bounds)
-    late = (ends >= ends.max(initial=0) - days * DAY) & (days > 0)
-    return _split_rows(log, bounds.repeat(late))
+    latest = ends.max(initial=0) if latest is None else latest
+    late = (ends >= latest - days * DAY) & (days > 0)
+    return split_rows(log, bounds.repeat(late))
 
 
-def last_share(log: pl.DataFrame, share: float) -> SplitLog:
-    """Hold out the ``share`` of the sessions that end last; without times, the last sessions in the file."""
+def last_share(log: pl.DataFrame, share: float, cut: tuple[int, int] | None = None) -> SplitLog:
+    """Hold out the ``share`` of the sessions that end last; without times, the last sessions in the file.
+
+    ``cut`` is where the held-out sessions of all partitions begin, see ``ends_from``.
+    """
     bounds = SessionBounds.of(log)
-    count = math.ceil(share * len(bounds.starts) - 1e-9)  # 0.07 x 100 is 7.000000000000001
+    if cut is not None:
+        return split_rows(log, bounds.repeat(ends_from(log, bounds, cut)))
     late = np.zeros(len(bounds.starts), dtype=bool)
-    late[sessions_by_end(log, bounds)[len(late) - count :]] = True
-    return _split_rows(log, bounds.repeat(late))
+    late[sessions_by_end(log, bounds)[len(late) - n_last(share, len(late)) :]] = True
+    return split_rows(log, bounds.repeat(late))
+
+
+def n_last(share: float, sessions: int) -> int:
+    """Return the number of sessions in a share of them, rounded up."""
+    return math.ceil(share * sessions - 1e-9)  # 0.07 x 100 is 7.000000000000001
 
 
 def last_event(
@@ -72,7 +86,7 @@ def last_event(
     back = 1 if rng is None else 1 + rng.integers(bounds.lengths[touched])
     held_out = np.zeros(log.height, dtype=bool)
     held_out[ends - back] = True
-    return _split_rows(log, held_out)
+    return split_rows(log, held_out)
 
 
 def last_basket(log: pl.DataFrame, least: int, among: pl.Series | None = None) -> SplitLog:
@@ -84,7 +98,7 @@ def last_basket(log: pl.DataFrame, least: int, among: pl.Series | None = None) -
     numbers = basket_numbers(log)
     counts = numbers[bounds.ends - 1] - numbers[bounds.starts] + 1
     touched = (counts >= least) & _among(log, bounds, among)
-    return _split_rows(log, (numbers == bounds.repeat(numbers[bounds.ends - 1])) & bounds.repeat(touched))
+    return split_rows(log, (numbers == bounds.repeat(numbers[bounds.ends - 1])) & bounds.repeat(touched))
 
 
 def _among(log: pl.DataFrame, bounds: SessionBounds, ids: pl.Series | None) -> Bool[np.ndarray, "s"]:
@@ -101,14 +115,23 @@ def from_moment(log: pl.DataFrame, moment: datetime | None) -> SplitLog:
     return SplitLog(log.filter(pl.col("time") < moment), log.filter(pl.col("time") >= moment))
 
 
-def last_events(log: pl.DataFrame, share: float) -> SplitLog:
+def last_events(log: pl.DataFrame, share: float, moment: int | None = None) -> SplitLog:
     """Hold out the most recent ``share`` of the events.
 
-    The cut is a single time, so events with equal times stay together; 0 holds out nothing.
+    The cut is a single time, so events with equal times stay together; 0 holds out nothing. ``moment`` is that time for
+    all partitions, in microseconds since 1970.
     """
+    if moment is not None:
+        late = pl.col("time").to_physical() >= moment
+        return SplitLog(log.filter(~late), log.filter(late))
     times = log["time"].sort()
-    kept = math.floor((1 - share) * log.height + 1e-9)
+    kept = n_first(share, log.height)
     return from_moment(log, times[kept] if kept < log.height else None)
+
+
+def n_first(share: float, events: int) -> int:
+    """Return the number of events before the most recent ``share`` of them."""
+    return math.floor((1 - share) * events + 1e-9)
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
@@ -146,7 +169,7 @@ def share_of_events(
     held_out = np.zeros(log.height, dtype=bool)
     number = counts(sizes)
     held_out[order[concatenate_ranges(starts + sizes - number, number)]] = True
-    return _split_rows(log, held_out)
+    return split_rows(log, held_out)
 
 
 def share_sizes(
@@ -203,14 +226,26 @@ def given(log: pl.DataFrame, part: str) -> SplitLog:
     return SplitLog(log.filter(pl.col("part") != part), log.filter(pl.col("part") == part))
 
 
-def given_validation(log: pl.DataFrame, test: pl.DataFrame, share: float) -> SplitLog:
-    """Hold out the predefined validation part; without one, the end of each tested history or the last sessions."""
+def given_validation(
+    log: pl.DataFrame,
+    test: pl.DataFrame,
+    share: float,
+    rule: Literal["own", "histories", "sessions"] | None = None,
+    cut: tuple[int, int] | None = None,
+) -> SplitLog:
+    """Hold out the predefined validation part; without one, the end of each tested history or the last sessions.
+
+    ``rule`` says which of the three it is in all partitions, and ``cut`` where the last sessions begin.
+    """
     own = given(log, "valid")
-    if not own.holdout.is_empty():
+    if rule == "own" or (rule is None and not own.holdout.is_empty()):
         return own
-    return last_event(log, 2, test["session"]) if continues(log, test) else last_share(log, share)
+    if rule == "histories" or (rule is None and continues(log, test)):
+        return last_event(log, 2, test["session"])
+    return last_share(log, share, cut)
 
 
-def _split_rows(log: pl.DataFrame, rows: Bool[np.ndarray, "n"]) -> SplitLog:
+def split_rows(log: pl.DataFrame, rows: Bool[np.ndarray, "n"]) -> SplitLog:
+    """Hold out some rows."""
     mask = pl.Series(rows, dtype=pl.Boolean)
     return SplitLog(log.filter(~mask), log.filter(mask))

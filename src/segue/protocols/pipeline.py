@@ -1,15 +1,17 @@
 """Run the steps of a protocol on a log, with statistics before and after each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from segue.data.statistics import Statistics, count_items, statistics
+from segue.data.partitions import PartitionedLog, Table, load, merge_counts
+from segue.data.statistics import Statistics, combine_statistics, count_items, tally
 from segue.errors import EmptyDataError
+from segue.protocols.base_split import SplitParts
 from segue.protocols.cleaning import STEPS
 from segue.protocols.cleaning_steps import keep_known_items
-from segue.protocols.holdout import SplitLog
 from segue.protocols.protocol import Protocol
 
 
@@ -51,12 +53,12 @@ class Pipeline:
     """
 
     protocol: Protocol
-    parts: dict[str, pl.DataFrame] = field(default_factory=dict)
+    parts: dict[str, PartitionedLog] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _counts: dict[str, pl.DataFrame] = field(default_factory=dict)
 
-    def run(self, log: pl.DataFrame) -> None:
+    def run(self, log: PartitionedLog) -> None:
         """Run all steps on an ordered log.
 
         Raises:
@@ -85,7 +87,7 @@ class Pipeline:
         Raises:
             EmptyDataError: a step dropped all events.
         """
-        self._begin(log)
+        self._begin(PartitionedLog.of(log))
         del log
         for name in self.protocol.cleaning.order:
             if (
@@ -94,26 +96,41 @@ class Pipeline:
                 and not (known is not None and name == "recent-share")
             ):
                 self._clean(name, known)
-        return self.parts["log"]
+        return self.parts["log"].frame()
 
-    def _begin(self, log: pl.DataFrame) -> None:
+    def _begin(self, log: PartitionedLog) -> None:
         if log.is_empty():
             raise EmptyDataError("the log contains no event; check the file, its format and its columns")
         self.replace_part("log", log)
         self.record("read", "log", "the log as it came")
 
-    def replace_part(self, part: str, log: pl.DataFrame) -> None:
+    def replace_part(self, part: str, log: PartitionedLog) -> None:
         """Replace one part."""
         self.parts[part] = log
-        self._counts[part] = count_items(log)
+        tables = [result["counts"] for result in log.map(_count)]
+        self._counts[part] = merge_counts(tables, "item", "events")
+
+    def count(self, part: str) -> pl.DataFrame:
+        """Return the items of a part, with the number of their events."""
+        return self._counts[part]
 
     def record(self, step: str, part: str, why: str, dropped: int = 0) -> None:
         """Add the statistics of one part after a step to ``stages``."""
         counts = self._counts
         all_items = pl.concat([table["item"] for table in counts.values()]).n_unique()
         training_items = None if part in ("log", "train") else counts["train"]["item"]
-        numbers = statistics(self.parts[part], counts=counts[part], training_items=training_items)
+        tallies = [_loaded(one) for one in self.parts[part].map(tally)]
+        numbers = combine_statistics(tallies, counts=counts[part], training_items=training_items)
         self.stages.append(Stage(step, part, dropped, why, all_items, numbers))
+
+    def record_cases(self, left: Mapping[str, PartitionedLog]) -> None:
+        """Replace the held-out parts by the events that are left in their test cases."""
+        dropped = {part: self.parts[part].height - log.height for part, log in left.items()}
+        for part, log in left.items():
+            self.replace_part(part, log)
+        for part in left:
+            why = "events on items that are not in training, and sessions without a case"
+            self.record("encode", part, why, dropped[part])
 
     def _clean(self, name: str, known: pl.Series | None = None) -> None:
         part = "train" if "train" in self.parts else "log"
@@ -137,12 +154,12 @@ class Pipeline:
 
     def _hold_out_test(self) -> None:
         split = self.protocol.split
-        result = split.test_part(self.parts["log"])
+        result = split.hold_out_test(self.parts["log"])
         remedy = "change protocol.split or its parameters"
         if split.kind == "last-days":
             remedy = "hold out a share instead, with --set protocol.split=ratio, or change its parameters"
         for purpose, log in (("for training", result.train), ("for the test", result.holdout)):
-            if log.is_empty() and not (split.kind == "whole" and log is result.train):
+            if log.is_empty() and not (split.kind == "whole" and purpose == "for training"):
                 raise EmptyDataError(
                     f"step 'hold-out-test' with split '{split.kind}' left nothing {purpose} of "
                     f"{self.parts['log'].height:,} events; {remedy}"
@@ -153,7 +170,7 @@ class Pipeline:
     def _hold_out_valid(self) -> None:
         split = self.protocol.split
         before = self.parts["train"].height
-        result = split.validation_part(self.parts["train"], self.parts["test"])
+        result = split.hold_out_validation(self.parts["train"], self.parts["test"])
         if result.train.is_empty() and self.protocol.cleaning.runs("recent-share"):
             # A sample of a small log may be shorter than the validation part, which belongs to the whole log.
             sizes = {name: value for name, value in split.model_dump().items() if name.startswith("valid_")}
@@ -172,7 +189,7 @@ class Pipeline:
         if not result.holdout.is_empty():
             self._hold_out("hold-out-valid", "valid", result)
 
-    def _hold_out(self, step: str, part: str, result: SplitLog) -> None:
+    def _hold_out(self, step: str, part: str, result: SplitParts) -> None:
         self.replace_part("train", result.train)
         self.replace_part(part, result.holdout)
         self.record(step, "train", f"the {part} part is held out")
@@ -180,7 +197,22 @@ class Pipeline:
 
     def _keep_known_items(self) -> None:
         least = self.protocol.cleaning.min_length
+        known = self._counts["train"].select("item")
         for part in [name for name in self.parts if name != "train"]:
-            cleaned = keep_known_items(self.parts[part], self._counts["train"]["item"], least)
-            self.replace_part(part, cleaned.log)
-            self.record("known-items", part, cleaned.why, cleaned.dropped)
+            cleaned = self.parts[part].map(_keep_known, known=known, min_length=least)
+            self.replace_part(part, self.parts[part].with_partitions(one["log"] for one in cleaned))
+            self.record("known-items", part, cleaned[0]["why"], sum(one["dropped"] for one in cleaned))
+
+
+def _count(log: pl.DataFrame) -> dict[str, Any]:
+    return {"counts": count_items(log)}
+
+
+def _loaded(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result with its tables as frames."""
+    return {name: load(value) if isinstance(value, Table) else value for name, value in result.items()}
+
+
+def _keep_known(log: pl.DataFrame, known: pl.DataFrame, min_length: int) -> dict[str, Any]:
+    cleaned = keep_known_items(log, known["item"], min_length)
+    return {"log": cleaned.log, "dropped": cleaned.dropped, "why": cleaned.why}

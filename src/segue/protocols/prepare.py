@@ -9,6 +9,7 @@ import polars as pl
 from segue.data.cases import Cases
 from segue.data.events import SESSION, USER, Events, sort_events
 from segue.data.fingerprint import fingerprint
+from segue.data.partitions import PartitionedLog
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, noted
@@ -51,11 +52,12 @@ def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Voc
     check(events, chosen, trained=vocabulary is not None)
     log, renamed, overlapping = distinct_sessions(with_users(events))
     pipeline = Pipeline(chosen)
-    pipeline.run(sort_events(log))
+    pipeline.run(PartitionedLog.of(sort_events(log)))
     log_hash = fingerprint(events.frame)
-    catalogue = catalogue_hash(vocabulary, pipeline.parts["train"]["item"])
-    vocabulary = vocabulary or Vocabulary.from_items(pipeline.parts["train"]["item"], events.items)
-    train, _ = encode(pipeline.parts["train"], vocabulary)
+    learned = Vocabulary.from_counts(pipeline.count("train"), events.items)
+    catalogue = catalogue_hash(vocabulary, learned)
+    vocabulary = vocabulary or learned
+    train, _ = encode(pipeline.parts["train"].frame(), vocabulary)
     if renamed and chosen.split.kind == "given":
         train = _with_ids_of(train, events)
     cases = _cases(pipeline, vocabulary)
@@ -69,7 +71,7 @@ def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Voc
         valid=cases.get("valid"),
         test=cases["test"],
         stages=tuple(pipeline.stages),
-        notes=(*events.notes, *notes, *renamed, *_remarks(events, pipeline, cases)),
+        notes=(*events.notes, *notes, *renamed, *remarks(events, pipeline, has_valid="valid" in cases)),
         overlapping_sessions=overlapping,
         catalogue=catalogue,
     )
@@ -164,32 +166,50 @@ def _overlapping(frame: pl.DataFrame) -> int:
 def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
     """Encode the held-out parts and record their statistics; a validation part without cases is omitted."""
     protocol, parts = pipeline.protocol, pipeline.parts
-    before_test = ("train", "valid") if protocol.feeds_valid else ("train",)
     encoded = {
         part: encode_cases(
-            parts[part],
-            [parts[name] for name in earlier if name in parts],
-            vocabulary,
-            targets=protocol.cases.targets,
-            exclude_seen=protocol.cases.exclude_seen,
-            repeat_targets=protocol.cases.repeat_targets,
-            label=protocol.cases.label if protocol.ranking.labeled else None,
+            parts[part].frame(), [parts[name].frame() for name in earlier], vocabulary, **case_rules(protocol)
         )
-        for part, earlier in (("valid", ("train",)), ("test", before_test))
-        if part in parts
+        for part, earlier in held_out_parts(pipeline)
     }
-    dropped = {part: parts[part].height - left.height for part, (_, left) in encoded.items()}
-    for part, (_, left) in encoded.items():
-        pipeline.replace_part(part, left)
-    for part in encoded:
-        why = "events on items that are not in training, and sessions without a case"
-        pipeline.record("encode", part, why, dropped[part])
-    if not len(encoded["test"][0]):
+    pipeline.record_cases({part: PartitionedLog.of(left) for part, (_, left) in encoded.items()})
+    cases = {part: _labelled(cases, protocol) for part, (cases, _) in encoded.items() if len(cases)}
+    require_test_cases("test" in cases)
+    return cases
+
+
+def held_out_parts(pipeline: Pipeline) -> list[tuple[str, list[str]]]:
+    """Return the held-out parts, each with the parts whose events are input of its cases, oldest first."""
+    before_test = ["train", "valid"] if pipeline.protocol.feeds_valid else ["train"]
+    parts = (("valid", ["train"]), ("test", before_test))
+    return [
+        (part, [name for name in earlier if name in pipeline.parts])
+        for part, earlier in parts
+        if part in pipeline.parts
+    ]
+
+
+def case_rules(protocol: Protocol) -> dict[str, Any]:
+    """Return the arguments of ``encode_cases`` for a protocol."""
+    return {
+        "targets": protocol.cases.targets,
+        "exclude_seen": protocol.cases.exclude_seen,
+        "repeat_targets": protocol.cases.repeat_targets,
+        "label": protocol.cases.label if protocol.ranking.labeled else None,
+    }
+
+
+def require_test_cases(any_left: bool) -> None:
+    """Refuse a log without test cases.
+
+    Raises:
+        EmptyDataError: none are left.
+    """
+    if not any_left:
         raise EmptyDataError(
             "no test case is left: no test event is on an item of the training part and has an earlier event; "
             "loosen the protocol's filters or change protocol.split"
         )
-    return {part: _labelled(cases, protocol) for part, (cases, _) in encoded.items() if len(cases)}
 
 
 def _labelled(cases: Cases, protocol: Protocol) -> Cases:
@@ -200,7 +220,7 @@ def _labelled(cases: Cases, protocol: Protocol) -> Cases:
     return replace(cases, labels=(cases.labels >= threshold).astype(np.float64))
 
 
-def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> list[str]:
+def remarks(events: Events, pipeline: Pipeline, *, has_valid: bool) -> list[str]:
     """Return notes for readers of the results."""
     protocol = pipeline.protocol
     notes = []
@@ -215,6 +235,6 @@ def _remarks(events: Events, pipeline: Pipeline, cases: dict[str, Cases]) -> lis
             "validation and test are the same events: a model that selects its epoch on them looks better than it is"
         )
     notes += pipeline.notes
-    if "valid" not in cases and not pipeline.notes:
+    if not has_valid and not pipeline.notes:
         notes.append("nothing is held out for validation")
     return notes

@@ -8,9 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 import polars as pl
 from pydantic import Field, field_validator
 
+from segue.data.partitions import PartitionedLog
 from segue.parameters import KIND
-from segue.protocols import holdout
+from segue.protocols import facts, holdout
 from segue.protocols.base_split import BaseSplit, OrderedSplit
+from segue.protocols.facts import Facts
 from segue.protocols.holdout import GroupBy, SplitLog
 from segue.validation import without_effect
 
@@ -27,13 +29,21 @@ class LastDaysSplit(BaseSplit):
     valid_days: float = Field(1.0, ge=0)
     """Length of the validation part, directly before the test part, in days; 0 means no validation part."""
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the sessions that end in the last ``test_days``."""
-        return holdout.last_days(log, self.test_days)
+        return holdout.last_days(log, self.test_days, **found)
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the remaining sessions that end in the last ``valid_days`` of the remaining log."""
-        return holdout.last_days(log, self.valid_days)
+        return holdout.last_days(log, self.valid_days, **found)
+
+    def test_facts(self, log: PartitionedLog) -> Facts:
+        """Find the end of the log."""
+        return facts.last_days(log)
+
+    def validation_facts(self, log: PartitionedLog, test: PartitionedLog) -> Facts:
+        """Find the end of the remaining log."""
+        return facts.last_days(log)
 
 
 class LastEventSplit(OrderedSplit):
@@ -70,11 +80,11 @@ class LastEventSplit(OrderedSplit):
         """Whether test and validation have an event each."""
         return self.leave != "valid_only"
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out an event of each session that keeps one for training; shorter ones are used for training only."""
         return self._last(log, 3 if self.leave == "valid_and_test" else 2, None, "test")
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the event before the test event; with one held-out event, the test event itself or none."""
         if self.leave == "valid_and_test":
             return self._last(log, 2, test["session"], "valid")
@@ -101,13 +111,21 @@ class RatioSplit(BaseSplit):
     """Share of the remaining sessions to hold out for validation: the sessions that end last; 0 means no validation
     part."""
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the last ``test_share`` of the sessions."""
-        return holdout.last_share(log, self.test_share)
+        return holdout.last_share(log, self.test_share, **found)
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the last ``valid_share`` of the remaining sessions."""
-        return holdout.last_share(log, self.valid_share)
+        return holdout.last_share(log, self.valid_share, **found)
+
+    def test_facts(self, log: PartitionedLog) -> Facts:
+        """Find where the last sessions begin."""
+        return facts.last_share(log, self.test_share)
+
+    def validation_facts(self, log: PartitionedLog, test: PartitionedLog) -> Facts:
+        """Find where the last of the remaining sessions begin."""
+        return facts.last_share(log, self.valid_share)
 
 
 class EventRatioSplit(OrderedSplit):
@@ -138,16 +156,21 @@ class EventRatioSplit(OrderedSplit):
         """Whether any share is held out for validation."""
         return self.ratios[1] > 0
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the third share of each group."""
         return holdout.share_of_events(
             log, lambda sizes: holdout.share_sizes(sizes, self.ratios)[1], self.group_by, self._draw("test")
         )
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the second share of each group, by its size before the test was held out."""
         number = holdout.validation_sizes(log, test, self.ratios, self.group_by)
         return holdout.share_of_events(log, lambda _: number, self.group_by, self._draw("valid"))
+
+    @property
+    def _splits_each_session(self) -> bool:
+        """Whether the events to hold out of a session do not depend on other sessions."""
+        return super()._splits_each_session and self.group_by == "user"
 
     def hashed_parameters(self, *, validated: bool) -> dict[str, Any]:
         """Return the parameters that affect results, with ratios that add up to 1."""
@@ -195,17 +218,25 @@ class GlobalTimeSplit(BaseSplit):
         """Whether a moment or a share for validation is set."""
         return self.valid_share > 0 if self.test_from is None else self.valid_from is not None
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the events from ``test_from`` on, or the last ``test_share`` of them."""
         if self.test_from is None:
-            return holdout.last_events(log, self.test_share)
+            return holdout.last_events(log, self.test_share, **found)
         return holdout.from_moment(log, self.test_from)
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the events from ``valid_from`` on, or the last ``valid_share`` of the rest."""
         if self.test_from is None:
-            return holdout.last_events(log, self.valid_share)
+            return holdout.last_events(log, self.valid_share, **found)
         return holdout.from_moment(log, self.valid_from)
+
+    def test_facts(self, log: PartitionedLog) -> Facts:
+        """Find the moment from which the last share of the events is held out."""
+        return super().test_facts(log) if self.test_from else facts.last_events(log, self.test_share)
+
+    def validation_facts(self, log: PartitionedLog, test: PartitionedLog) -> Facts:
+        """Find the moment from which the last share of the remaining events is held out."""
+        return super().validation_facts(log, test) if self.test_from else facts.last_events(log, self.valid_share)
 
 
 class GivenSplit(BaseSplit):
@@ -218,13 +249,17 @@ class GivenSplit(BaseSplit):
     """Share of the training sessions to hold out for validation, if the log has no validation part and no session
     continues in the test part; 0 means no validation part."""
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the predefined test part."""
         return holdout.given(log, "test")
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out the predefined validation part; without one, the end of each tested history or the last sessions."""
-        return holdout.given_validation(log, test, self.valid_share)
+        return holdout.given_validation(log, test, self.valid_share, **found)
+
+    def validation_facts(self, log: PartitionedLog, test: PartitionedLog) -> Facts:
+        """Find the rule that applies, and where the last sessions begin."""
+        return facts.given_validation(log, test, self.valid_share)
 
 
 class WholeSplit(BaseSplit):
@@ -232,11 +267,11 @@ class WholeSplit(BaseSplit):
 
     kind: Literal["whole"] = "whole"
 
-    def test_part(self, log: pl.DataFrame) -> SplitLog:
+    def test_part(self, log: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out all events."""
         return SplitLog(log.clear(), log)
 
-    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame) -> SplitLog:
+    def validation_part(self, log: pl.DataFrame, test: pl.DataFrame, **found: Any) -> SplitLog:
         """Hold out nothing."""
         return SplitLog(log, log.clear())
 
