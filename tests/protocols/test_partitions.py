@@ -1,68 +1,23 @@
 """A pipeline on several partitions gives what it gives on one."""
 
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
 
+from partitioned_logs import PARAMETERS, make_log
 from segue.data.events import SessionBounds, sort_events
 from segue.data.partitions import InMemory, PartitionedLog
 from segue.protocols.pipeline import Pipeline
 from segue.protocols.protocol import Protocol
-
-DAY = 86_400_000_000
-
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "last-days": {"cleaning": {"k_core": 2, "min_support": 2, "min_length": 2, "drop_consecutive_repeats": True}},
-    "window": {"cleaning": {"last_days": 20.0, "max_length": 30, "drop_duplicates": True}},
-    "activity": {"cleaning": {"session_interval": "[3,300]", "item_interval": "[4,200];[230,inf)"}},
-    "sessionise": {"cleaning": {"session_gap": 3000.0, "revisits": "last", "min_length": 2}},
-    "recent": {"cleaning": {"recent_share": 0.4}, "split": {"kind": "ratio", "test_share": 0.2, "valid_share": 0.1}},
-    "known-items": {
-        "cleaning": {"order": ["incomplete", "hold-out-test", "hold-out-valid", "known-items"], "min_length": 2},
-        "split": {"kind": "ratio"},
-    },
-    "last-event": {"split": {"kind": "last-event"}, "cases": {"targets": "last"}},
-    "last-event valid-only": {"split": {"kind": "last-event", "leave": "valid_only"}},
-    "last-event random": {"split": {"kind": "last-event", "order": "random"}},
-    "last-basket": {"split": {"kind": "last-event", "baskets": True}},
-    "event-ratio": {"split": {"kind": "event-ratio"}},
-    "event-ratio random": {"split": {"kind": "event-ratio", "order": "random"}},
-    "event-ratio of all": {"split": {"kind": "event-ratio", "group_by": "none"}},
-    "event-ratio of all, random": {"split": {"kind": "event-ratio", "group_by": "none", "order": "random"}},
-    "global-time": {"split": {"kind": "global-time"}},
-    "global-time from": {"split": {"kind": "global-time", "test_from": "2024-01-20", "valid_from": "2024-01-15"}},
-    "given": {"split": {"kind": "given"}},
-}
-
-
-def make_log(seed: int, *, ids: str = "int", coarse: bool = True) -> pl.DataFrame:
-    """Make a log with ties in time, missing values and a predefined split."""
-    rng = np.random.default_rng(seed)
-    n = 3000
-    times = rng.integers(0, 30 * 24 if coarse else 30 * 86_400, n) * (3_600_000_000 if coarse else 1_000_000)
-    session = rng.zipf(1.3, n) % 200 if seed % 2 else rng.integers(0, 400, n)
-    frame = pl.DataFrame(
-        {
-            "session": session,
-            "item": rng.zipf(1.5, n) % 80,
-            "time": pl.Series(times + 1_704_067_200_000_000).cast(pl.Datetime("us")),
-            "part": np.array(["train", "test"])[(session % 5 == 0).astype(int)],
-            "price": rng.integers(0, 9, n) / 2,
-        }
-    )
-    if ids == "text":
-        frame = frame.with_columns(pl.format("visit {}", "session"), pl.format("i{}", "item"))
-    holes = pl.Series(rng.random(n) < 0.01)
-    return frame.with_columns(item=pl.when(holes).then(None).otherwise("item"))
 
 
 def cut(log: pl.DataFrame, pieces: int) -> PartitionedLog:
     """Cut a sorted log into partitions of whole sessions."""
     starts = SessionBounds.of(log).starts
     bounds = [0, *starts[np.linspace(0, len(starts) - 1, pieces + 1).astype(int)][1:-1], log.height]
-    parts = tuple(log[int(a) : int(b)] for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+    parts = tuple(log[int(a) : int(b)] for a, b in pairwise(bounds))
     return PartitionedLog(InMemory(), parts)
 
 

@@ -1,6 +1,6 @@
 """Sessions and cases on disk: arrays as memory-mapped ``.npy`` files, tables as Parquet."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +11,15 @@ from segue.data.array_schema import ArraySpec, AtLeast, Between, Offsets, Rising
 from segue.data.arrays import Columns, StoredColumns
 from segue.data.cases import Cases
 from segue.data.events import ITEM, PART, SESSION, TIME, USER
+from segue.data.partitions import StoredTable, Table, load
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
 from segue.manifest import CheckedFolder, Manifest
 
 _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
+_ROW_GROUP = 1 << 18
+"""Rows of a row group in a Parquet file, so that a file that is written in parts has the same bytes."""
 
 _YEAR_1, _YEAR_9999 = -62_135_596_800, "253402300799"
 """The first and the last second of the calendar, counted from 1970."""
@@ -103,7 +106,61 @@ def _write_arrays(folder: Path, **arrays: np.ndarray | None) -> None:
 def _write_table(file: Path, table: Columns | None) -> None:
     if table is not None:
         frame = table if isinstance(table, pl.DataFrame) else pl.DataFrame([table[name] for name in table.columns])
-        frame.write_parquet(file)
+        frame.write_parquet(file, row_group_size=_ROW_GROUP)
+
+
+def write_tables(
+    folder: Path, events: Sequence[Table], sessions: Sequence[Table] | None, arrays: Sequence[str]
+) -> None:
+    """Write the tables of sessions or cases that come in several parts, one after the other.
+
+    Args:
+        folder: the folder.
+        events: the events; columns named in ``arrays`` are left out.
+        sessions: the sessions, of which the ids are written; None for cases.
+        arrays: columns that are stored as arrays.
+    """
+    further = [name for name in events[0].columns if name not in arrays]
+    if further:
+        _scan(events).select(further).sink_parquet(folder / _COLUMNS, row_group_size=_ROW_GROUP)
+    if sessions is not None:
+        _scan(sessions).select(SESSION).sink_parquet(folder / _KEYS, row_group_size=_ROW_GROUP)
+
+
+def _scan(tables: Sequence[Table]) -> pl.LazyFrame:
+    if all(isinstance(table, StoredTable) for table in tables):
+        return pl.scan_ipc([table.path for table in tables if isinstance(table, StoredTable)])
+    return pl.concat([load(table) for table in tables]).lazy()
+
+
+class ArrayFile:
+    """A ``.npy`` file of one dimension that is written in parts, as ``np.save`` writes it whole.
+
+    Args:
+        file: the file.
+        dtype: type of the values.
+        size: number of values.
+        written: False to write nothing.
+    """
+
+    def __init__(self, file: Path, dtype: str, size: int, *, written: bool = True) -> None:
+        self._dtype = np.dtype(dtype)
+        self._stream = file.open("wb") if written else None
+        if self._stream is not None:
+            header = np.lib.format.header_data_from_array_1_0(np.empty(0, self._dtype)) | {"shape": (size,)}
+            np.lib.format.write_array_header_1_0(self._stream, header)
+
+    def __enter__(self) -> "ArrayFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def append(self, values: np.ndarray) -> None:
+        """Write the next values."""
+        assert self._stream is not None
+        self._stream.write(np.ascontiguousarray(values, dtype=self._dtype).data)
 
 
 def _read_arrays(

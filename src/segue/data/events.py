@@ -7,9 +7,10 @@ Every later step works on a *sorted* log: the result of ``sort_events``, or some
 session are consecutive rows in time order, so that lengths, ends and neighbours are array arithmetic, not a search.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -93,6 +94,17 @@ class Events:
         return self.frame.height
 
     @property
+    def schema(self) -> Mapping[str, Any]:
+        """Names and types of the columns."""
+        return self.frame.schema
+
+    @cached_property
+    def repeated_share(self) -> float:
+        """Share of the events on an item that their session has had before."""
+        pairs = self.frame.select(SESSION, ITEM).drop_nulls()
+        return 1 - pairs.n_unique() / max(len(pairs), 1)
+
+    @property
     def has_time(self) -> bool:
         """Whether events have a time; if not, the order of the rows is the order of the events."""
         return TIME in self.frame.columns
@@ -112,6 +124,30 @@ class Events:
     def n_items(self) -> int:
         """Number of distinct items."""
         return self.frame[ITEM].drop_nulls().n_unique()
+
+
+class LogFacts(Protocol):
+    """What a protocol is chosen by and checked against: properties of ``Events``, wherever its rows are."""
+
+    @property
+    def unit(self) -> Unit:
+        """What one session is."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """Names and types of the columns."""
+
+    @property
+    def has_time(self) -> bool:
+        """Whether events have a time."""
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the log comes with a split."""
+
+    @property
+    def repeated_share(self) -> float:
+        """Share of the events on an item that their session has had before."""
 
 
 def sort_events(log: pl.DataFrame) -> pl.DataFrame:

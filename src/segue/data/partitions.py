@@ -31,10 +31,12 @@ class StoredTable:
     Attributes:
         path: the file.
         height: number of rows.
+        size: bytes of the table in memory.
     """
 
     path: Path
     height: int
+    size: int
 
     @property
     def columns(self) -> list[str]:
@@ -43,11 +45,16 @@ class StoredTable:
 
     def load(self) -> pl.DataFrame:
         """Read the table."""
-        return pl.read_ipc(self.path, memory_map=False)
+        return pl.read_ipc(self.path)
 
 
 Table = pl.DataFrame | StoredTable
 """A table in memory or in a file; both have a ``height`` and ``columns``."""
+
+
+def table_size(table: Table) -> int:
+    """Return the bytes of a table in memory, about."""
+    return int(table.estimated_size()) if isinstance(table, pl.DataFrame) else table.size
 
 
 def load(table: Table) -> pl.DataFrame:
@@ -161,7 +168,7 @@ class Task:
                 file = self.target.with_name(f"{self.target.name}-{name}.arrow")
                 with replacing_file(file) as scratch:
                     value.write_ipc(scratch, compression="lz4")
-                described[name] = {"table": file.name, "height": value.height}
+                described[name] = {"table": file.name, "height": value.height, "size": table_size(value)}
             else:
                 described[name] = {"value": value}
         with replacing_file(self.target.with_suffix(".json")) as scratch:
@@ -170,7 +177,9 @@ class Task:
 
 def _decode(described: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     return {
-        name: StoredTable(folder / value["table"], value["height"]) if "table" in value else value["value"]
+        name: StoredTable(folder / value["table"], value["height"], value["size"])
+        if "table" in value
+        else value["value"]
         for name, value in described.items()
     }
 

@@ -1,6 +1,7 @@
 """Encode an ordered log as flat arrays of item indices: training sessions, and test cases of a protocol."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -96,6 +97,48 @@ def encode_cases(
     Returns:
         The cases, and the rows of ``held_out`` that are left: known items, in sessions with a case.
     """
+    encoded = encode_cases_of(
+        held_out,
+        earlier,
+        vocabulary,
+        targets=targets,
+        exclude_seen=exclude_seen,
+        repeat_targets=repeat_targets,
+        label=label,
+    )
+    return encoded.cases, encoded.left
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedCases:
+    """Test cases, and the sessions that they are part of.
+
+    Attributes:
+        cases: the cases.
+        sessions: the held-out and all earlier events of the held-out sessions.
+        log: the log that these were encoded from.
+        rows: the row of ``log`` of each encoded event.
+        left: the rows of the held-out log that are left: known items, in sessions with a case.
+    """
+
+    cases: Cases
+    sessions: Sessions
+    log: pl.DataFrame
+    rows: Int64[np.ndarray, "n"]
+    left: pl.DataFrame
+
+
+def encode_cases_of(
+    held_out: pl.DataFrame,
+    earlier: Sequence[pl.DataFrame],
+    vocabulary: Vocabulary,
+    *,
+    targets: Targets,
+    exclude_seen: bool,
+    repeat_targets: bool,
+    label: str | None,
+) -> EncodedCases:
+    """Do what ``encode_cases`` does, and also return the encoded sessions."""
     if label is not None:
         held_out = held_out.filter(pl.col(label).cast(pl.Float64).is_finite())
     sessions = held_out.select("session").unique()
@@ -121,7 +164,7 @@ def encode_cases(
     tested = np.zeros(len(encoded), dtype=bool)
     tested[cases.groups] = True
     left = whole[np.sort(rows[tested[groups]])].filter(_HELD_OUT).drop(_HELD_OUT)
-    return cases, left
+    return EncodedCases(cases, encoded, whole, rows, left)
 
 
 def _new(items: Int32[np.ndarray, "n"], sessions: Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:

@@ -39,20 +39,19 @@ from segue.strict_json import read_json, write_json
 MEASURING = ("ranking", "valid_metric", "decimals")
 """Parts of a protocol that affect evaluation only, not the prepared data."""
 
-_ABOUT, _ITEMS, _TRAIN = "about.json", "items.parquet", "train"
+_ABOUT, _ITEMS = "about.json", "items.parquet"
+TRAIN = "train"
+"""Folder of the training sessions; the cases are in ``valid`` and ``test``."""
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A prepared log: training sessions, validation cases and test cases.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DatasetFacts:
+    """What a data set says about itself, wherever its arrays are.
 
     Attributes:
         protocol: the protocol that it was prepared with.
         fingerprint: hash of the raw log.
         hash: hash of protocol and raw log; results with different hashes are not comparable.
-        train: the training sessions; their vocabulary is the catalogue.
-        valid: the validation cases; None without a validation part.
-        test: the test cases.
         stages: statistics after each step.
         notes: notes on the preparation, one sentence each; notes of the reader come first.
         overlapping_sessions: number of sessions of a predefined split whose training and test events overlap in time.
@@ -64,15 +63,27 @@ class Dataset:
     protocol: Protocol
     fingerprint: str
     hash: str
-    train: Sessions
-    valid: Cases | None
-    test: Cases
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
     overlapping_sessions: int = 0
     log: str | None = None
     items: str | None = None
     catalogue: str | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset(DatasetFacts):
+    """A prepared log: training sessions, validation cases and test cases.
+
+    Attributes:
+        train: the training sessions; their vocabulary is the catalogue.
+        valid: the validation cases; None without a validation part.
+        test: the test cases.
+    """
+
+    train: Sessions
+    valid: Cases | None
+    test: Cases
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -161,27 +172,31 @@ class Dataset:
         return DATASET.write(Path(path), {}, self._write_files)
 
     def _write_files(self, folder: Path) -> None:
-        parts = self._cases()
-        about = {
-            "log": self.log,
-            "items": self.items,
-            "fingerprint": self.fingerprint,
-            "hash": self.hash,
-            "catalogue": self.catalogue,
-            "protocol": self.protocol.model_dump(mode="json"),
-            "stages": [asdict(stage) for stage in self.stages],
-            "notes": self.notes,
-            "overlapping_sessions": self.overlapping_sessions,
-        }
-        write_json(folder / _ABOUT, about)
-        write_vocabulary(self.vocabulary, folder / _ITEMS)
-        write_sessions(self.train, folder / _TRAIN)
-        for name, cases in parts.items():
+        write_facts(folder, self, self.vocabulary)
+        write_sessions(self.train, folder / TRAIN)
+        for name, cases in self._cases().items():
             write_cases(cases, folder / name)
 
     def _cases(self) -> dict[str, Cases]:
         parts = {"valid": self.valid, "test": self.test}
         return {name: cases for name, cases in parts.items() if cases is not None}
+
+
+def write_facts(folder: Path, facts: DatasetFacts, vocabulary: Vocabulary) -> None:
+    """Write all of a data set but its arrays."""
+    about = {
+        "log": facts.log,
+        "items": facts.items,
+        "fingerprint": facts.fingerprint,
+        "hash": facts.hash,
+        "catalogue": facts.catalogue,
+        "protocol": facts.protocol.model_dump(mode="json"),
+        "stages": [asdict(stage) for stage in facts.stages],
+        "notes": facts.notes,
+        "overlapping_sessions": facts.overlapping_sessions,
+    }
+    write_json(folder / _ABOUT, about)
+    write_vocabulary(vocabulary, folder / _ITEMS)
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -218,7 +233,7 @@ def _open(path: Path) -> Dataset:
         for name in ("valid", "test")
     )
     assert test is not None
-    train = read_sessions(folder, _TRAIN, vocabulary)
+    train = read_sessions(folder, TRAIN, vocabulary)
     for name, cases in (("valid", valid), ("test", test)):
         if cases is not None and (columns := _schema(cases.prefixes.columns)) != _schema(train.columns):
             raise ArtifactError(

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from segue.data.cases import Cases
-from segue.data.events import SESSION, USER, Events, sort_events
+from segue.data.events import SESSION, TIME, USER, Events, LogFacts, sort_events
 from segue.data.fingerprint import fingerprint
 from segue.data.partitions import PartitionedLog
 from segue.data.sessions import Sessions
@@ -126,9 +126,14 @@ def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
 
 def with_users(events: Events) -> Events:
     """Add the user of each event if sessions are user histories."""
-    if events.unit != "user" or USER in events.frame.columns:
+    if not needs_users(events):
         return events
     return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
+
+
+def needs_users(events: LogFacts) -> bool:
+    """Whether sessions are users, and the log has no column of users."""
+    return events.unit == "user" and USER not in events.schema
 
 
 def distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
@@ -137,22 +142,47 @@ def distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     Returns:
         The log, notes on the change, and the number of ids whose training and test events overlap in time.
     """
-    frame = events.frame
-    if events.unit == "user" or not events.has_parts:
-        return frame, [], 0
-    shared = frame.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1)["session"]
-    if shared.is_empty():
-        return frame, [], 0
-    note = f"{len(shared):,} session ids occur in several parts of the split; they are treated as different sessions"
-    overlapping = _overlapping(frame.filter(pl.col("session").is_in(shared.implode()))) if events.has_time else 0
-    return frame.with_columns(session=pl.format("{}/{}", "part", "session")), [note], overlapping
+    if not may_share_sessions(events):
+        return events.frame, [], 0
+    found = shared_sessions(events.frame)
+    if not found["shared"]:
+        return events.frame, [], 0
+    return rename_sessions(events.frame), [shared_note(found["shared"])], found["overlapping"]
+
+
+def may_share_sessions(events: LogFacts) -> bool:
+    """Whether equal session ids in several parts of a predefined split are different sessions."""
+    return events.unit != "user" and events.has_parts
+
+
+def shared_sessions(log: pl.DataFrame) -> dict[str, int]:
+    """Count the session ids in several parts, and those of them whose training and test events overlap in time."""
+    ids = log.group_by("session").agg(pl.col("part").n_unique()).filter(pl.col("part") > 1)["session"]
+    if ids.is_empty():
+        return {"shared": 0, "overlapping": 0}
+    overlapping = _overlapping(log.filter(pl.col("session").is_in(ids.implode()))) if TIME in log.columns else 0
+    return {"shared": len(ids), "overlapping": overlapping}
+
+
+def shared_note(count: int) -> str:
+    """Return the note on session ids in several parts."""
+    return f"{count:,} session ids occur in several parts of the split; they are treated as different sessions"
+
+
+def rename_sessions(log: pl.DataFrame) -> pl.DataFrame:
+    """Make sessions of different parts different."""
+    return log.with_columns(session=pl.format("{}/{}", "part", "session"))
 
 
 def _with_ids_of(train: Sessions, events: Events) -> Sessions:
     """Restore the original ids of training sessions that ``distinct_sessions`` renamed."""
     assert train.ids is not None
-    ids = train.ids.str.strip_prefix("train/").cast(events.frame.schema[SESSION])
-    return replace(train, keys=ids.to_frame())
+    return replace(train, keys=original_session_ids(train.ids, events.frame[SESSION]).to_frame())
+
+
+def original_session_ids(ids: pl.Series, like: pl.Series) -> pl.Series:
+    """Undo ``rename_sessions`` for sessions of the training part; ``like`` has the type of their ids."""
+    return ids.str.strip_prefix("train/").cast(like.dtype)
 
 
 def _overlapping(frame: pl.DataFrame) -> int:
@@ -173,7 +203,11 @@ def _cases(pipeline: Pipeline, vocabulary: Vocabulary) -> dict[str, Cases]:
         for part, earlier in held_out_parts(pipeline)
     }
     pipeline.record_cases({part: PartitionedLog.of(left) for part, (_, left) in encoded.items()})
-    cases = {part: _labelled(cases, protocol) for part, (cases, _) in encoded.items() if len(cases)}
+    cases = {
+        part: with_label_threshold(cases, protocol.cases.label_threshold)
+        for part, (cases, _) in encoded.items()
+        if len(cases)
+    }
     require_test_cases("test" in cases)
     return cases
 
@@ -212,15 +246,14 @@ def require_test_cases(any_left: bool) -> None:
         )
 
 
-def _labelled(cases: Cases, protocol: Protocol) -> Cases:
-    """Convert labels to 1 and 0 if the protocol has a threshold."""
-    threshold = protocol.cases.label_threshold
+def with_label_threshold(cases: Cases, threshold: float | None) -> Cases:
+    """Convert labels to 1 and 0 if there is a threshold."""
     if cases.labels is None or threshold is None:
         return cases
     return replace(cases, labels=(cases.labels >= threshold).astype(np.float64))
 
 
-def remarks(events: Events, pipeline: Pipeline, *, has_valid: bool) -> list[str]:
+def remarks(events: LogFacts, pipeline: Pipeline, *, has_valid: bool) -> list[str]:
     """Return notes for readers of the results."""
     protocol = pipeline.protocol
     notes = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from segue.data.events import ITEM, SESSION, Events
+from segue.data.events import LogFacts
 from segue.errors import ParameterError
 from segue.metrics import VALUE_METRICS, MetricName, are_value_metrics
 from segue.parameters import KIND, merge
@@ -24,7 +24,7 @@ _RARE_REPEATS = 0.01
 
 
 def choose(
-    events: Events, protocol: Protocol | str | None, parameters: Mapping[str, Any]
+    events: LogFacts, protocol: Protocol | str | None, parameters: Mapping[str, Any]
 ) -> tuple[Protocol, list[str]]:
     """Return the protocol that fits a log and a request, and notes on the choice.
 
@@ -41,7 +41,7 @@ def choose(
     name = protocol or default_protocol(events, parameters)
     chosen, notes = _split_of(events, protocol, name, parameters)
     if protocol is None and chosen.cases.exclude_seen and "exclude_seen" not in parameters.get("cases", {}):
-        share = _repeated_share(events)
+        share = events.repeated_share
         keep = share > _RARE_REPEATS
         chosen = chosen.changed({"cases": {"exclude_seen": not keep}})
         notes.append(
@@ -51,14 +51,8 @@ def choose(
     return chosen, notes
 
 
-def _repeated_share(events: Events) -> float:
-    """Return the share of events on an item that their session or user has had before."""
-    pairs = events.frame.select(SESSION, ITEM).drop_nulls()
-    return 1 - pairs.n_unique() / max(len(pairs), 1)
-
-
 def _split_of(
-    events: Events, protocol: str | None, name: str, parameters: Mapping[str, Any]
+    events: LogFacts, protocol: str | None, name: str, parameters: Mapping[str, Any]
 ) -> tuple[Protocol, list[str]]:
     """Return the protocol of a name with the split that fits the log, and what was decided."""
     if _names_split(parameters):
@@ -82,14 +76,14 @@ def _names_split(parameters: Mapping[str, Any]) -> bool:
     return split is not None and (not isinstance(split, Mapping) or KIND in split)
 
 
-def default_protocol(events: Events, parameters: Mapping[str, Any] | None = None) -> str:
+def default_protocol(events: LogFacts, parameters: Mapping[str, Any] | None = None) -> str:
     """Return the name of the default protocol for a log of sessions or of user histories."""
     cleaning = (parameters or {}).get("cleaning")
     cut_into_sessions = isinstance(cleaning, Mapping) and cleaning.get("session_gap") is not None
     return "leave-one-out" if events.unit == "user" and not cut_into_sessions else "session-next"
 
 
-def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
+def check(events: LogFacts, protocol: Protocol, *, trained: bool = False) -> None:
     """Check that a log has the columns that a protocol requires.
 
     Args:
@@ -118,7 +112,7 @@ def check(events: Events, protocol: Protocol, *, trained: bool = False) -> None:
         raise ParameterError(*problems)
 
 
-def _basket_problems(events: Events, protocol: Protocol) -> Iterator[str]:
+def _basket_problems(events: LogFacts, protocol: Protocol) -> Iterator[str]:
     """Report what is to be done with baskets on a log without times, or by a split that divides them."""
     split, targets = protocol.split, protocol.cases.targets
     wanted = {"split.baskets": split.kind == "last-event" and split.baskets, "cases.targets": targets == "next-basket"}
@@ -132,7 +126,7 @@ def _basket_problems(events: Events, protocol: Protocol) -> Iterator[str]:
         yield f"protocol.cases.targets: 'next-basket' needs whole baskets, which '{split.kind}' divides; {remedy}"
 
 
-def check_cleaning(events: Events, protocol: Protocol) -> None:
+def check_cleaning(events: LogFacts, protocol: Protocol) -> None:
     """Refuse cleaning steps whose columns a log does not have.
 
     Raises:
@@ -143,7 +137,7 @@ def check_cleaning(events: Events, protocol: Protocol) -> None:
         raise ParameterError(*problems)
 
 
-def _cleaning_problems(events: Events, protocol: Protocol) -> Iterator[str]:
+def _cleaning_problems(events: LogFacts, protocol: Protocol) -> Iterator[str]:
     if not events.has_time:
         yield from (
             f"protocol.cleaning.{parameter}: needs times and this log has none; remove it, or map the time column: "
@@ -153,9 +147,9 @@ def _cleaning_problems(events: Events, protocol: Protocol) -> Iterator[str]:
     yield from _missing_columns(events, protocol)
 
 
-def _missing_columns(events: Events, protocol: Protocol) -> Iterator[str]:
+def _missing_columns(events: LogFacts, protocol: Protocol) -> Iterator[str]:
     """Report filters by value on columns that the log does not have or that are not numeric."""
-    schema = events.frame.schema
+    schema = events.schema
     for parameter in ("value_interval", "value_among"):
         for name in getattr(protocol.cleaning, parameter):
             if name not in schema:
@@ -179,7 +173,7 @@ def metric_problems(ranking: Ranking) -> Iterator[str]:
         )
 
 
-def _label_problems(events: Events, protocol: Protocol) -> Iterator[str]:
+def _label_problems(events: LogFacts, protocol: Protocol) -> Iterator[str]:
     """Report problems with metrics and labels."""
     yield from metric_problems(protocol.ranking)
     if not protocol.ranking.labeled:
@@ -189,9 +183,9 @@ def _label_problems(events: Events, protocol: Protocol) -> Iterator[str]:
             "protocol.cases.targets: must be every-next, first or last with candidates 'labeled', got "
             f"'{protocol.cases.targets}'"
         )
-    dtype = events.frame.schema.get(protocol.cases.label)
+    dtype = events.schema.get(protocol.cases.label)
     if dtype is None or not dtype.is_numeric():
-        numeric = [name for name, kind in events.frame.schema.items() if kind.is_numeric()]
+        numeric = [name for name, kind in events.schema.items() if kind.is_numeric()]
         found = "no such column" if dtype is None else str(dtype)
         yield (
             f"protocol.cases.label: must be a numeric column of the log, got '{protocol.cases.label}' ({found}); there "

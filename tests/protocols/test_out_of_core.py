@@ -1,0 +1,99 @@
+"""A data set prepared on disk has the same bytes as one prepared in memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from partitioned_logs import PARAMETERS, make_log
+from segue.data.events import Events
+from segue.data.fingerprint import fingerprint
+from segue.data.partitions import InMemory, OnDisk, Table
+from segue.errors import InputError
+from segue.protocols.out_of_core import prepare_to_folder
+from segue.protocols.prepare import prepare
+
+
+@dataclass
+class Pieces:
+    """A log in memory, in pieces."""
+
+    events: Events
+    pieces: tuple[Table, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        return fingerprint(self.events.frame) if name == "fingerprint" else getattr(self.events, name)
+
+
+def in_pieces(events: Events, count: int) -> Pieces:
+    size = -(-len(events) // count)
+    return Pieces(events, tuple(events.frame[start : start + size] for start in range(0, len(events), size)))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def prepared(events: Events, folder: Path, **parameters: Any) -> dict[str, bytes] | str:
+    try:
+        prepare(events, **parameters).save(folder)
+    except InputError as error:
+        return str(error)
+    return content(folder)
+
+
+def prepared_on_disk(events: Events, folder: Path, engine: Any, partitions: int, **parameters: Any) -> Any:
+    protocol = parameters.pop("protocol", None)
+    source: Any = in_pieces(events, partitions)
+    try:
+        prepare_to_folder(
+            source, folder, engine, memory=1 << 30, protocol=protocol, parameters=parameters, partitions=partitions
+        )
+    except InputError as error:
+        return str(error)
+    return content(folder)
+
+
+LOGS: dict[str, Any] = {
+    "integers": lambda: Events(make_log(1).drop("part")),
+    "text": lambda: Events(make_log(2, ids="text").drop("part")),
+    "no times": lambda: Events(make_log(3).drop("part", "time")),
+    "given": lambda: Events(make_log(4)),
+    "given, shared ids": lambda: Events(make_log(5).with_columns(session=pl.col("session") // 5)),
+    "users": lambda: Events(make_log(6).drop("part"), unit="user"),
+    "users and sessions": lambda: Events(make_log(7).drop("part").with_columns(user=pl.col("session") // 3)),
+    "items": lambda: Events(make_log(8).drop("part"), items=pl.DataFrame({"item": [1, 2, 3], "name": ["a", "b", "c"]})),
+    "one session": lambda: Events(make_log(9).drop("part").with_columns(session=pl.lit(1, dtype=pl.Int64))),
+}
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "leave-one-out": {"protocol": "leave-one-out"},
+    "together": {"split": {"kind": "global-time"}, "cases": {"targets": "together"}},
+    "labeled": {
+        "split": "ratio",
+        "ranking": {"candidates": "labeled", "metrics": ["auc"]},
+        "cases": {"label": "price", "label_threshold": 2.0},
+    },
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("log", LOGS)
+def test_same_bytes(log: str, protocol: str, tmp_path: Path) -> None:
+    events = LOGS[log]()
+    expected = prepared(events, tmp_path / "memory", **PROTOCOLS[protocol])
+    for partitions in (1, 3, 8):
+        engine = OnDisk(tmp_path / f"work-{partitions}") if partitions == 3 else InMemory()
+        found = prepared_on_disk(events, tmp_path / f"disk-{partitions}", engine, partitions, **PROTOCOLS[protocol])
+        assert found == expected
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_same_bytes_with_each_step_and_split(name: str, tmp_path: Path) -> None:
+    events = Events(make_log(1) if name == "given" else make_log(1).drop("part"))
+    parameters = {"protocol": "session-next", **PARAMETERS[name]}
+    expected = prepared(events, tmp_path / "memory", **parameters)
+    found = prepared_on_disk(events, tmp_path / "disk", OnDisk(tmp_path / "work"), 4, **parameters)
+    assert found == expected
