@@ -32,20 +32,26 @@ class StoredTable:
         path: the file.
         height: number of rows.
         size: bytes of the table in memory.
+        only: the columns to read; None for all.
     """
 
     path: Path
     height: int
     size: int
+    only: tuple[str, ...] | None = None
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return list(pl.read_ipc_schema(self.path))
+        return list(self.only or pl.read_ipc_schema(self.path))
+
+    def select(self, columns: Sequence[str]) -> "StoredTable":
+        """Return the same table with some of its columns, in their order in the file; unknown names are ignored."""
+        return replace(self, only=tuple(name for name in self.columns if name in columns))
 
     def load(self) -> pl.DataFrame:
         """Read the table."""
-        return pl.read_ipc(self.path)
+        return pl.read_ipc(self.path, columns=None if self.only is None else list(self.only))
 
 
 Table = pl.DataFrame | StoredTable
@@ -167,7 +173,7 @@ class Task:
             if isinstance(value, pl.DataFrame):
                 file = self.target.with_name(f"{self.target.name}-{name}.arrow")
                 with replacing_file(file) as scratch:
-                    value.write_ipc(scratch, compression="lz4")
+                    value.write_ipc(scratch)
                 described[name] = {"table": file.name, "height": value.height, "size": table_size(value)}
             else:
                 described[name] = {"value": value}
@@ -221,17 +227,27 @@ class PartitionedLog:
         return not self.height
 
     def map(
-        self, function: Function, each: Sequence[Mapping[str, Any]] | None = None, **shared: Any
+        self,
+        function: Function,
+        each: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        **shared: Any,
     ) -> list[dict[str, Any]]:
         """Call a function with each partition as ``log``.
 
         Args:
             function: see ``Engine.map``.
             each: further arguments of each call.
+            columns: the columns that the function needs, of those that the log has; others may be missing.
             **shared: further arguments of all calls.
         """
         further: Sequence[Mapping[str, Any]] = each or [{}] * len(self.partitions)
-        arguments = [{"log": log, **more} for log, more in zip(self.partitions, further, strict=True)]
+        tables = [
+            table.select(columns) if columns is not None and isinstance(table, StoredTable) else table
+            for table in self.partitions
+        ]
+        arguments = [{"log": log, **more} for log, more in zip(tables, further, strict=True)]
         return self.engine.map(function, arguments, **shared)
 
     def with_partitions(self, partitions: Iterable[Table]) -> "PartitionedLog":

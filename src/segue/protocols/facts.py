@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from segue.data.events import ROW, SESSION, TIME, SessionBounds, end_times
+from segue.data.events import ITEM, ROW, SESSION, TIME, SessionBounds, end_times
 from segue.data.partitions import PartitionedLog, load, merge_counts
 from segue.protocols.cleaning_steps import counted_inside, new_sessions, well_connected
 from segue.protocols.holdout import SplitLog, continues, n_first, n_last
@@ -23,30 +23,32 @@ AFTER_ALL = (1 << 62, 0)
 """A cut after the end of every session."""
 
 _BINS = 1 << 16
+_TIMES, _ITEMS, _PAIRS, _ENDS = (TIME,), (ITEM,), (SESSION, ITEM), (ROW, SESSION, TIME)
+"""Columns that functions on partitions need."""
 
 
 def window(log: PartitionedLog, last_days: float | None = None, **_: datetime) -> Facts:
     """Find the time of the last event."""
-    latest = None if last_days is None else max(one["last"] for one in log.map(_last_time) if one["last"] is not None)
+    latest = None if last_days is None else max(one["last"] for one in log.map(_last_time, columns=_TIMES) if one["last"] is not None)
     return [{"latest": latest}] * len(log.partitions)
 
 
 def sessionise(log: PartitionedLog, session_gap: float) -> Facts:
     """Count the new sessions before each partition."""
-    counts = [one["sessions"] for one in log.map(_count_new_sessions, session_gap=session_gap)]
+    counts = [one["sessions"] for one in log.map(_count_new_sessions, columns=_ENDS, session_gap=session_gap)]
     return [{"before": before} for before in _before(counts)]
 
 
 def drop_rare_items(log: PartitionedLog, min_support: int, known: pl.Series | None = None) -> Facts:
     """Count the events of each item."""
     del min_support, known
-    counts = merge_counts([one["counts"] for one in log.map(_count_all)], "item", "events")
+    counts = merge_counts([one["counts"] for one in log.map(_count_all, columns=_ITEMS)], "item", "events")
     return [{"counts": counts}] * len(log.partitions)
 
 
 def drop_outside_core(log: PartitionedLog, k_core: int, known: pl.Series | None = None) -> Facts:
     """Find the pairs of a session and an item in the core."""
-    tables = [one["pairs"] for one in log.map(_pairs)]
+    tables = [one["pairs"] for one in log.map(_pairs, columns=_PAIRS)]
     items = None
     while True:
         older = tables
@@ -68,7 +70,7 @@ def keep_active(
 ) -> Facts:
     """Find the pairs of a session and an item that remain."""
     rules = {"session_interval": session_interval, "item_interval": item_interval}
-    tables = [one["pairs"] for one in log.map(_counted_pairs)]
+    tables = [one["pairs"] for one in log.map(_counted_pairs, columns=_PAIRS)]
     before = -1
     while before != (height := sum(table.height for table in tables)):
         before, older = height, tables
@@ -90,7 +92,7 @@ def keep_recent(log: PartitionedLog, recent_share: float) -> Facts:
 
 def last_days(log: PartitionedLog) -> Facts:
     """Find the end of the session that ends last."""
-    latest = max(one["end"] for one in log.map(_latest_end))
+    latest = max(one["end"] for one in log.map(_latest_end, columns=_ENDS))
     return [{"latest": latest}] * len(log.partitions)
 
 
@@ -122,7 +124,7 @@ def held_out_rows(log: PartitionedLog, *others: PartitionedLog, run: Callable[..
 
     For rules that order or draw all events at once: 20 bytes per event with integer ids.
     """
-    narrow, *rest = ([load(one["log"]) for one in some.map(_narrow)] for some in (log, *others))
+    narrow, *rest = ([load(one["log"]) for one in some.map(_narrow, columns=_ENDS)] for some in (log, *others))
     rows = run(pl.concat(narrow), *(pl.concat(tables) for tables in rest)).holdout[ROW]
     return [{"held_out": table.select(held_out=pl.col(ROW).is_in(rows.implode()))} for table in narrow]
 
@@ -139,18 +141,18 @@ def _cut(log: PartitionedLog, ends: pl.DataFrame, count: int) -> Facts:
 
 def _session_ends(log: PartitionedLog) -> pl.DataFrame:
     """Return end, row and length of each session, in order of the end."""
-    tables = [load(one["ends"]) for one in log.map(_ends)]
+    tables = [load(one["ends"]) for one in log.map(_ends, columns=_ENDS)]
     return pl.concat(tables).sort("end", "row")
 
 
 def _kth_time(log: PartitionedLog, k: int) -> int:
     """Return time ``k`` in ascending order, in microseconds since 1970, by counting in ever finer bins."""
-    spans = log.map(_span)
+    spans = log.map(_span, columns=_TIMES)
     low = min(one["low"] for one in spans if one["low"] is not None)
     high = max(one["high"] for one in spans if one["high"] is not None)
     while low < high:
         width = max(1, -(-(high - low + 1) // _BINS))
-        found = log.map(_bins, low=low, high=high, width=width)
+        found = log.map(_bins, columns=_TIMES, low=low, high=high, width=width)
         counts = merge_counts([one["bins"] for one in found], "bin", "len").sort("bin")
         totals = np.cumsum(counts["len"].to_numpy())
         place = int(np.searchsorted(totals, k, side="right"))

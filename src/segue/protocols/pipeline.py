@@ -57,6 +57,7 @@ class Pipeline:
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _counts: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _descriptions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, log: PartitionedLog) -> None:
         """Run all steps on an ordered log.
@@ -107,8 +108,8 @@ class Pipeline:
     def replace_part(self, part: str, log: PartitionedLog) -> None:
         """Replace one part."""
         self.parts[part] = log
-        tables = [result["counts"] for result in log.map(_count)]
-        self._counts[part] = merge_counts(tables, "item", "events")
+        self._descriptions[part] = log.map(describe)
+        self._counts[part] = merge_counts([one["counts"] for one in self._descriptions[part]], "item", "events")
 
     def count(self, part: str) -> pl.DataFrame:
         """Return the items of a part, with the number of their events."""
@@ -119,7 +120,7 @@ class Pipeline:
         counts = self._counts
         all_items = pl.concat([table["item"] for table in counts.values()]).n_unique()
         training_items = None if part in ("log", "train") else counts["train"]["item"]
-        tallies = [_loaded(one) for one in self.parts[part].map(tally)]
+        tallies = [_loaded(one) for one in self._descriptions[part]]
         numbers = combine_statistics(tallies, counts=counts[part], training_items=training_items)
         self.stages.append(Stage(step, part, dropped, why, all_items, numbers))
 
@@ -204,8 +205,9 @@ class Pipeline:
             self.record("known-items", part, cleaned[0]["why"], sum(one["dropped"] for one in cleaned))
 
 
-def _count(log: pl.DataFrame) -> dict[str, Any]:
-    return {"counts": count_items(log)}
+def describe(log: pl.DataFrame) -> dict[str, Any]:
+    """Return what the statistics of a log are combined from: ``tally`` and ``count_items`` (``counts``)."""
+    return {"counts": count_items(log), **tally(log)}
 
 
 def _loaded(result: Mapping[str, Any]) -> dict[str, Any]:
