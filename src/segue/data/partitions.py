@@ -36,7 +36,7 @@ class StoredTable:
 
     def load(self) -> pl.DataFrame:
         """Read the table."""
-        return pl.read_ipc(self.path, memory_map=False)
+        return pl.read_ipc(self.path)
 
 
 Table = pl.DataFrame | StoredTable

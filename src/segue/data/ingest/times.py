@@ -7,6 +7,7 @@ numbers are read as seconds with a warning. Text is a number, ISO 8601, or in an
 time without a zone is UTC.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -86,12 +87,25 @@ def _with_odd_years(column: ParsedColumn) -> ParsedColumn:
     """Warn of single dates that stand for a missing time, such as 1970-01-01; numbers are refused then."""
     if column.values.dtype != TIME_DTYPE or len(column.invalid) or column.warning:
         return column
-    usual = column.values.to_physical().is_between(EARLIEST * _MICROSECONDS[0], LATEST * _MICROSECONDS[0])
-    if usual.all() or not usual.any():
-        return column
-    odd = column.values.filter(~usual)
-    example = odd[0].isoformat(" ", "minutes")
-    return replace(column, warning=f"{len(odd):,} of the times before 1991 or after 2100, such as {example}")
+    return replace(column, warning=odd_years_warning([odd_years(column.values)]))
+
+
+def odd_years(times: pl.Series) -> tuple[int, int, str]:
+    """Return how many times lie between 1991 and 2100, how many do not, and the first of these."""
+    usual = times.to_physical().is_between(EARLIEST * _MICROSECONDS[0], LATEST * _MICROSECONDS[0])
+    if usual.all():
+        return len(times) - times.null_count(), 0, ""
+    odd = times.filter(~usual)
+    return int(usual.sum()), len(odd), odd[0].isoformat(" ", "minutes")
+
+
+def odd_years_warning(pieces: Sequence[tuple[int, int, str]]) -> str:
+    """Return the warning of odd times among usual ones, from ``odd_years`` of each piece of a column; empty if none."""
+    usual, odd = sum(piece[0] for piece in pieces), sum(piece[1] for piece in pieces)
+    if not usual or not odd:
+        return ""
+    example = next(piece[2] for piece in pieces if piece[1])
+    return f"{odd:,} of the times before 1991 or after 2100, such as {example}"
 
 
 def _from_dates(raw: pl.Series, time_format: str | None) -> ParsedColumn:
@@ -123,7 +137,8 @@ def _from_other_text(text: pl.Series) -> ParsedColumn:
         return _invalid_text(text, cleaned, found)
     codes, times = complete[0]
     if all(times.equals(other) for _, other in complete[1:]):
-        return ParsedColumn(times, note=f"dates in the format {codes}")
+        kind = "one format" if len(complete) == 1 else "formats with equal results"
+        return ParsedColumn(times, note=f"dates in the format {codes}", kind=kind)
     orders = " or ".join(f"the {order_of(codes)}" for codes, _ in complete)
     return ParsedColumn(
         times,
@@ -165,7 +180,8 @@ def _as_requested(text: pl.Series, time_format: str) -> ParsedColumn:
         return ParsedColumn(text, invalid, f"must be a number to be read as {time_format}")
     codes = chrono_codes(time_format)
     readings = [parse_text(padded(one, codes), codes) for one in (text.str.strip_chars(), clean(text))]
-    return _in_format(min(readings, key=pl.Series.null_count), text, time_format)
+    column = _in_format(min(readings, key=pl.Series.null_count), text, time_format)
+    return replace(column, kind=" ".join(str(one.null_count() == text.null_count()) for one in readings))
 
 
 def _in_format(times: pl.Series, raw: pl.Series, time_format: str) -> ParsedColumn:
@@ -198,7 +214,8 @@ def _from_numbers(numbers: pl.Series, time_format: str | None = None, text: pl.S
     if time_format in UNITS:
         return _in_unit(numbers, UNITS.index(time_format), "as requested")
     if time_format is not None:
-        return _in_format(from_format(numbers, chrono_codes(time_format)), numbers, time_format)
+        column = _in_format(from_format(numbers, chrono_codes(time_format)), numbers, time_format)
+        return replace(column, kind=str(numbers.dtype))
     index = _common_unit(numbers)
     if index is not None and _lies_between(numbers, index, EARLIEST, _CERTAIN).all():
         return _in_unit(numbers, index, _BY_MAGNITUDE)
@@ -244,7 +261,7 @@ def _in_unit(numbers: pl.Series, index: int, origin: str) -> ParsedColumn:
         rule = f"must be {_NAMES[index]} since 1970"
         return ParsedColumn(numbers, too_large, rule, "give another time_format, or none")
     times = _to_microseconds(numbers, index).cast(TIME_DTYPE)
-    return ParsedColumn(times, note=f"{_NAMES[index]} since 1970, {origin}")
+    return ParsedColumn(times, note=f"{_NAMES[index]} since 1970, {origin}", kind=str(numbers.dtype))
 
 
 def _lies_between(numbers: pl.Series, index: int, first: int, last: int) -> pl.Series:
