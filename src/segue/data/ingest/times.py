@@ -44,7 +44,7 @@ _NAMES = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 _TOO_LARGE = (2.5e11, 2.5e14, 2.5e17, 2.5e20)
 _PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _MICROSECONDS = (1_000_000, 1_000, 1)
-_CERTAIN = 1_988_150_400
+CERTAIN = 1_988_150_400
 """Seconds at the beginning of 2033, after which ten digits may also be year, month, day and hour."""
 _ISO_START = r"^\d{4}-\d\d-\d\d"
 _ZONE_END = r":\d\d(\.\d+)? ?[+-]\d\d(:?\d\d)?$"
@@ -170,11 +170,12 @@ def _invalid_text(text: pl.Series, cleaned: pl.Series, found: list[tuple[str, pl
 
 def _as_requested(text: pl.Series, time_format: str) -> ParsedColumn:
     """Parse text in a given format."""
-    numbers = text_to_numbers(text)
+    numbers, with_commas = text_to_numbers(text), ""
     if numbers is None:
-        numbers = from_decimal_commas(text)
+        numbers, with_commas = from_decimal_commas(text), " with decimal commas"
     if numbers is not None and (time_format in (*UNITS, EXCEL) or numbers.dtype.is_float()):
-        return _from_numbers(numbers, time_format)
+        column = _from_numbers(numbers, time_format)
+        return replace(column, kind=column.kind + with_commas)
     if time_format in (*UNITS, EXCEL):
         invalid = rows_where(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
         return ParsedColumn(text, invalid, f"must be a number to be read as {time_format}")
@@ -217,7 +218,7 @@ def _from_numbers(numbers: pl.Series, time_format: str | None = None, text: pl.S
         column = _in_format(from_format(numbers, chrono_codes(time_format)), numbers, time_format)
         return replace(column, kind=str(numbers.dtype))
     index = _common_unit(numbers)
-    if index is not None and _lies_between(numbers, index, EARLIEST, _CERTAIN).all():
+    if index is not None and _lies_between(numbers, index, EARLIEST, CERTAIN).all():
         return _in_unit(numbers, index, _BY_MAGNITUDE)
     return from_compact(numbers) or _doubtful(numbers, index, text)
 
@@ -299,3 +300,9 @@ def _mixed_units(numbers: pl.Series) -> ParsedColumn:
         rule=f"must have one unit, {counts[most]:,} values look like {_NAMES[most]} but {len(odd):,} like {others}",
         remedy=f"correct them or, if all are in one unit, name it: {ask_for('s')}, or ms, us, ns",
     )
+
+
+def is_one_kind_of_iso(firsts: Sequence[str]) -> bool:
+    """Whether the first times of the pieces of a column have a zone, or have none: polars parses by the first."""
+    one, *others = firsts
+    return all(not _from_iso(pl.Series(pair)).null_count() for other in others for pair in ((one, other), (other, one)))
