@@ -15,13 +15,13 @@ from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TIME_DTYPE, USE
 from segue.data.ingest.numeric_dates import EARLIEST
 from segue.data.ingest.plan import ColumnPlan
 from segue.data.ingest.time_columns import resolution
-from segue.data.ingest.times import CERTAIN, is_one_kind_of_iso, odd_years, odd_years_warning
+from segue.data.ingest.time_formats import is_one_kind_of_iso
+from segue.data.ingest.times import CERTAIN, odd_years, odd_years_warning
 from segue.data.ingest.values import (
     AS_IT_IS,
     COMMAS,
     DECIMALS,
     DECIMALS_NOTE,
-    INTEGERS,
     NUMBERS,
     PRESENT_NUMBERS,
     TEXT,
@@ -185,25 +185,37 @@ def _agree_on_numbers(full: Mapping[int, Mapping[str, Any]], kinds: set[str]) ->
 def _agree_on_times(pieces: Sequence[Mapping[str, Any]], time_format: str | None) -> Agreement | None:
     """Times agree if every piece was read in one certain way, which no value of another piece can change."""
     full = [piece for piece in pieces if not piece["empty"]]
-    if not full or any(piece["dtype"] != TIME_DTYPE for piece in pieces):
-        return None
-    notes, kinds = {piece["note"] for piece in full}, {piece["kind"] for piece in full}
-    warning = odd_years_warning([tuple(piece["odd"]) for piece in pieces if piece["odd"]])
-    if any(piece["warning"] and not (piece["odd"] and piece["odd"][0]) for piece in full) or len(notes) > 1:
+    notes = {piece["note"] for piece in full}
+    is_doubtful = any(piece["warning"] and not (piece["odd"] and piece["odd"][0]) for piece in full)
+    if len(notes) != 1 or is_doubtful or any(piece["dtype"] != TIME_DTYPE for piece in pieces):
         return None
     note = notes.pop()
-    agreed = Agreement(pl.Datetime("us"), note=note, warning=warning if time_format is None else "")
-    if note == "dates":
-        return agreed
-    if note == "ISO 8601 dates":
-        return agreed if is_one_kind_of_iso([piece["first"] for piece in full]) else None
-    if note.startswith("dates in the format") and time_format is None:
-        # Every piece has this format alone, and the first has the values from which formats are recognised.
-        is_certain = kinds == {"one format"} and pieces[0]["present"] >= _ENOUGH_DATES
-        return agreed if is_certain else None
-    is_exact = "nanoseconds" not in note and all(max(-one["low"], one["high"]) < _EXACT for one in full)
-    if len(kinds) > 1 and not (is_exact and " since 1970" in note):
+    if not _is_certain(note, full, pieces[0]["present"], is_requested=time_format is not None):
         return None
-    if note.startswith("dates as ") or note.endswith("as requested") or time_format is not None:
-        return agreed
-    return agreed if " since 1970" in note and all(piece["certain"] for piece in full) else None
+    odd = [tuple(piece["odd"]) for piece in pieces if piece["odd"]]
+    return Agreement(TIME_DTYPE, note=note, warning=odd_years_warning(odd) if time_format is None else "")
+
+
+def _is_certain(note: str, full: Sequence[Mapping[str, Any]], n_first: int, *, is_requested: bool) -> bool:
+    """Whether pieces of times with one note are read alike in the whole column.
+
+    Args:
+        note: how the pieces were read.
+        full: the pieces with any value.
+        n_first: number of values of the first piece.
+        is_requested: whether the user gave the format.
+    """
+    kinds = {piece["kind"] for piece in full}
+    if note == "dates":
+        return True
+    if note == "ISO 8601 dates":
+        return is_one_kind_of_iso([piece["first"] for piece in full])
+    if note.startswith("dates in the format") and not is_requested:
+        # Every piece has this format alone, and the first has the values from which formats are recognised.
+        return kinds == {"one format"} and n_first >= _ENOUGH_DATES
+    is_count = " since 1970" in note
+    if len(kinds) > 1:  # Integers and floats, which the whole column reads as floats.
+        is_exact = all(max(-piece["low"], piece["high"]) < _EXACT for piece in full)
+        if not is_count or not is_exact or "nanoseconds" in note or any("commas" in kind for kind in kinds):
+            return False
+    return is_requested or note.startswith("dates as ") or (is_count and all(piece["certain"] for piece in full))

@@ -24,6 +24,7 @@ from segue.data.ingest.time_formats import (
     has_named_zone,
     order_of,
     padded,
+    parse_iso,
     parse_text,
     recognize,
 )
@@ -46,7 +47,6 @@ _PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _MICROSECONDS = (1_000_000, 1_000, 1)
 CERTAIN = 1_988_150_400
 """Seconds at the beginning of 2033, after which ten digits may also be year, month, day and hour."""
-_ISO_START = r"^\d{4}-\d\d-\d\d"
 _ZONE_END = r":\d\d(\.\d+)? ?[+-]\d\d(:?\d\d)?$"
 _BY_MAGNITUDE = "detected from their magnitude"
 
@@ -121,7 +121,7 @@ def _from_text(text: pl.Series) -> ParsedColumn | None:
     numbers = text_to_numbers(text)
     if numbers is not None:
         return _from_numbers(numbers, text=text)
-    times = _from_iso(text)
+    times = parse_iso(text)
     return ParsedColumn(times, note="ISO 8601 dates") if times.null_count() == text.null_count() else None
 
 
@@ -150,7 +150,7 @@ def _from_other_text(text: pl.Series) -> ParsedColumn:
 
 def _invalid_text(text: pl.Series, cleaned: pl.Series, found: list[tuple[str, pl.Series]]) -> ParsedColumn:
     """Report the rows that differ from the majority."""
-    numbers, iso = text.cast(pl.Float64, strict=False), _from_iso(text)
+    numbers, iso = text.cast(pl.Float64, strict=False), parse_iso(text)
     readings = [(numbers, "must be a number"), (iso, "must be an ISO 8601 time")]
     readings += [(times, f"must be a date in the format {codes}") for codes, times in found[:1]]
     best, rule = min(readings, key=lambda reading: reading[0].null_count())
@@ -189,17 +189,6 @@ def _in_format(times: pl.Series, raw: pl.Series, time_format: str) -> ParsedColu
     invalid = rows_where(raw.is_not_null() & times.is_null())
     rule = f"must be a date in the format {time_format}"
     return ParsedColumn(times, invalid, rule, note=f"dates in the format {time_format}, as requested")
-
-
-def _from_iso(text: pl.Series) -> pl.Series:
-    """Parse ISO 8601; other text becomes null (polars alone would accept 07/04/2014)."""
-    is_iso = text.str.contains(_ISO_START)
-    if not is_iso.any():
-        return pl.repeat(None, len(text), dtype=TIME_DTYPE, eager=True)
-    dates = text if is_iso.all() else text.set(~is_iso, None)
-    if dates.str.ends_with(" UTC").any():
-        dates = dates.str.strip_suffix(" UTC")
-    return dates.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
 
 
 def _from_numbers(numbers: pl.Series, time_format: str | None = None, text: pl.Series | None = None) -> ParsedColumn:
@@ -300,9 +289,3 @@ def _mixed_units(numbers: pl.Series) -> ParsedColumn:
         rule=f"must have one unit, {counts[most]:,} values look like {_NAMES[most]} but {len(odd):,} like {others}",
         remedy=f"correct them or, if all are in one unit, name it: {ask_for('s')}, or ms, us, ns",
     )
-
-
-def is_one_kind_of_iso(firsts: Sequence[str]) -> bool:
-    """Whether the first times of the pieces of a column have a zone, or have none: polars parses by the first."""
-    one, *others = firsts
-    return all(not _from_iso(pl.Series(pair)).null_count() for other in others for pair in ((one, other), (other, one)))

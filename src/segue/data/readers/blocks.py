@@ -1,7 +1,7 @@
 """A large text file in blocks of whole rows, each of which the reader of its format reads like a small file.
 
-What a reader decides by looking at the whole file is decided in one pass and handed to the blocks: the encoding, the ends
-of lines, whether there are quotes, and the first lines, by which formats and headers are recognised.
+What a reader decides by looking at the whole file is decided once and handed to the blocks: the encoding, the ends of
+lines, whether there are quotes, and the first lines, by which formats and headers are recognised.
 """
 
 import csv
@@ -27,7 +27,7 @@ from segue.storage import make_folder, replacing_file
 
 
 class WholeLogError(LogError):
-    """A log, or a column of it, that cannot be read in pieces; reading it as a whole says what is wrong, if anything."""
+    """A log that cannot be read in pieces; reading it as a whole says what is wrong, if anything."""
 
 
 class TextBlock(TextFile):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +146,11 @@ def _cut_text(
     cuts = cut_lines(file, size)
     separator = SEPARATORS_OF_FORMATS.get(name)
     if separator and text["has_quotes"] and (options["quoting"] != "none" or name == "yoochoose"):
-        blocks = [{"start": start, "stop": stop} for start, stop in zip(cuts, cuts[1:], strict=False)]
+        blocks = [{"start": start, "stop": stop} for start, stop in pairwise(cuts)]
         found = engine.map(has_unusual_block, blocks, text=text, separator=separator)
         text["spans_lines"] = any(one["found"] for one in found)
         if text["spans_lines"]:
             cuts = engine.map(cut_records, [{"file": file}], separator=separator, size=size)[0]["cuts"]
     if name in _KEYED:
         shared = {"keys": engine.map(key_types, [{"file": file}])[0]["schema"]}
-    return [{"text": text, "start": start, "stop": stop, **shared} for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [{"text": text, "start": start, "stop": stop, **shared} for start, stop in pairwise(cuts)]

@@ -1,8 +1,8 @@
 """``stage``: a log of any size -> tables in file order that together are what ``segue.read`` returns.
 
-Each piece of the log is parsed by the functions that parse a log in memory. Where the pieces of a column agree on how it
-is read, they are its values; where they do not, the column is read again in the way of all its values, or parsed as a
-whole. A log with a mistake is read as a whole, so that its message is that of ``segue.read``.
+Each piece of the log is parsed by the functions that parse a log in memory. Where the pieces of a column agree on how
+it is read, they are its values; where they do not, the column is read again in the way of all its values, or parsed as
+a whole. A log with a mistake is read as a whole, so that its message is that of ``segue.read``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -91,8 +91,8 @@ def stage(
 ) -> StagedLog:
     """Read a log of any size.
 
-    Memory grows with ``piece_bytes``, not with the log, except for a log with mistakes, for columns whose values must be
-    seen together to be understood, and for the distinct ids of items or users with metadata.
+    Memory grows with ``piece_bytes``, not with the log, except for a log with mistakes, for columns whose values must
+    be seen together to be understood, and for the distinct ids of items or users with metadata.
 
     Args:
         source: a file, a folder, a pattern or a name, as for ``segue.read``.
@@ -205,6 +205,6 @@ def _slices(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
 
 
 def _fingerprint(pieces: Sequence[Table], engine: Engine) -> str:
-    sources = [piece if isinstance(piece, pl.DataFrame) else piece.path for piece in pieces]
+    sources: list[pl.DataFrame | Path] = [piece if isinstance(piece, pl.DataFrame) else piece.path for piece in pieces]
     fingerprint: str = engine.map(hash_pieces, [{"pieces": sources}])[0]["fingerprint"]
     return fingerprint

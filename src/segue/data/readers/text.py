@@ -58,6 +58,8 @@ class TextFile:
     spans_lines: bool | None = None
     """Whether a record of delimited text may have quotes that only ``csv`` reads; looked for if None."""
 
+    _source: Path | bytes
+
     def __init__(self, path: Path) -> None:
         self._open(path)
         if self._survey():
@@ -68,7 +70,7 @@ class TextFile:
     def _open(self, path: Path) -> None:
         self.path = path
         self.notes: tuple[str, ...] = ()
-        self._source: Path | bytes = Path(glob.escape(str(path)))  # Else polars takes log[1].csv for log1.csv.
+        self._source = Path(glob.escape(str(path)))  # Else polars takes log[1].csv for log1.csv.
         self._first_bytes = read_first_bytes(path)
         self._check_first_bytes()
         self.has_quotes = False
