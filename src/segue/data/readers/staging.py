@@ -173,9 +173,11 @@ def _with_metadata(
 def _join_parts(parts: Mapping[str, ParsedPieces], engine: Engine) -> ParsedPieces:
     heads = {part: Events(one.schema, unit=one.unit, notes=one.notes) for part, one in parts.items()}
     joined = concatenate_parts(heads)
-    each = [{"frame": piece, "part": part} for part, one in parts.items() for piece in one.pieces]
+    whole = [piece for one in parts.values() for piece in one.pieces]
+    names = [part for part, one in parts.items() for _ in one.pieces]
+    each = [{"frame": piece, "part": part} for piece, part in zip(whole, names, strict=True)]
     pieces = tuple(one["frame"] for one in engine.map(part_piece, each, schema=joined.frame))
-    engine.drop([one["frame"] for one in each])
+    engine.drop(whole)
     times = [tick for one in parts.values() for tick in one.times]
     return ParsedPieces(pieces, joined.frame, joined.unit, joined.notes, tuple(times))
 
