@@ -110,9 +110,7 @@ GENERATED: dict[str, str | bytes] = {
     "quoted line ends": rows(
         "session,item,title", lambda row: f'{row},{row},"a\n{row} b"' if row % 5 else f"{row},{row},"
     ),
-    "Latin-1": rows("session,item,title", lambda row: f"{row},{row},{'café' if row > 30 else 'tea'}").encode(
-        "latin-1"
-    ),
+    "Latin-1": rows("session,item,title", lambda row: f"{row},{row},{'café' if row > 30 else 'tea'}").encode("latin-1"),
     "carriage returns": LOG.replace("\n", "\r"),
     "byte order marks": LOG.replace("\n9,", "\n\ufeff9,"),
     "gzip": gzip.compress(LOG.encode()),

@@ -24,7 +24,7 @@ _DECIMAL = r"^-?\d+(\.0+)?$"
 _PADDED = r"^(\+|-?0\d|-0$)"
 """Text that a number would not preserve exactly."""
 _BLANK = r"^\s|\s$|^$"
-_DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
+_DECIMAL_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
 _THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+$"
 _FIX_COMMAS = "write decimals with a point, and thousands without a comma"
 
