@@ -1,6 +1,8 @@
 """Short hashes of the content of logs, sessions and cases, independent of the machine and the file format."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,11 +22,56 @@ def fingerprint(log: Columns) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(log.columns):
-        column = _canonical(log[name])
-        digest.update(f"{name}:{column.dtype}:{len(column)};".encode())
-        for start in range(0, len(column), _SLICE):
-            _update(digest, column.slice(start, _SLICE))
+        _hash_column(digest, name, len(log[name]), iter([log[name]]))
     return digest.hexdigest()[:16]
+
+
+def fingerprint_pieces(pieces: Sequence[pl.DataFrame | Path]) -> str:
+    """Hash a log in pieces: the fingerprint of the pieces laid end to end.
+
+    Args:
+        pieces: frames, or Arrow files, of which one column is read at a time.
+    """
+    digest = hashlib.sha256()
+    first = pieces[0]
+    names = first.columns if isinstance(first, pl.DataFrame) else pl.read_ipc_schema(first)
+    height = sum(_height(piece) for piece in pieces)
+    for name in sorted(names):
+        _hash_column(digest, name, height, (_column(piece, name) for piece in pieces))
+    return digest.hexdigest()[:16]
+
+
+def _height(piece: pl.DataFrame | Path) -> int:
+    if isinstance(piece, pl.DataFrame):
+        return piece.height
+    return int(pl.scan_ipc(piece, glob=False).select(pl.len()).collect().item())
+
+
+def _column(piece: pl.DataFrame | Path, name: str) -> pl.Series:
+    return piece[name] if isinstance(piece, pl.DataFrame) else pl.read_ipc(piece, columns=[name])[name]
+
+
+def _hash_column(digest: "hashlib._Hash", name: str, height: int, pieces: Iterator[pl.Series]) -> None:
+    """Hash a column in slices of ``_SLICE`` rows, wherever its pieces end."""
+    for number, values in enumerate(_slices(pieces)):
+        column = _canonical(values)
+        if not number:
+            digest.update(f"{name}:{column.dtype}:{height};".encode())
+        if len(column):
+            _update(digest, column)
+
+
+def _slices(pieces: Iterator[pl.Series]) -> Iterator[pl.Series]:
+    """Yield the slices of a column; an empty one if it has no rows."""
+    is_first, rest = True, pl.Series()
+    for piece in pieces:
+        column = pl.concat([rest, piece]) if len(rest) else piece
+        full = len(column) - len(column) % _SLICE
+        for start in range(0, full, _SLICE):
+            yield column.slice(start, _SLICE)
+        is_first, rest = is_first and not full, column.slice(full)
+    if is_first or len(rest):
+        yield rest
 
 
 def fingerprint_sessions(sessions: Sessions) -> str:

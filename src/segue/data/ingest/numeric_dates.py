@@ -69,7 +69,8 @@ def from_compact(numbers: pl.Series) -> ParsedColumn | None:
         if 2 * times.null_count() <= numbers.null_count() + len(numbers):
             name = "yyyymmdd" if digits == 8 else codes
             invalid = rows_where(numbers.is_not_null() & times.is_null())
-            return ParsedColumn(times, invalid, f"must be a date in the format {name}", note=f"dates as {name}")
+            rule = f"must be a date in the format {name}"
+            return ParsedColumn(times, invalid, rule, note=f"dates as {name}", kind=str(numbers.dtype))
     return None
 
 

@@ -7,21 +7,18 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from segue.data.events import ITEM, PARTS, SESSION, TIME, USER, Events, Unit
-from segue.data.ingest.columns import COLUMN_ALIASES, find_column, how_to_choose, quoted, resolve_columns
+from segue.data.events import ITEM, SESSION, TIME, USER, Events, Unit
+from segue.data.ingest.columns import find_column
+from segue.data.ingest.plan import plan_columns
 from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.time_columns import finest_time, unused_times
 from segue.data.ingest.time_formats import check_time_format
-from segue.data.ingest.times import parse_times
-from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
+from segue.data.ingest.values import parse_feature, parse_ids
+from segue.data.ingest.visits import count_visits, qualify_visits
 from segue.errors import LogError, UnknownNameError, noted
 
 Quoting = Literal["auto", "double", "none"]
 QUOTINGS: tuple[Quoting, ...] = get_args(Quoting)
-
-
-_MOST_SHARED = 0.1
-"""Share of session ids with several users up to which the ids count as unique."""
 
 
 @dataclass(frozen=True)
@@ -93,63 +90,34 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
         problems.raise_if_any()
     finest = finest_time(table.frame, options.columns)
     given = {**options.columns, TIME: finest} if finest else options.columns
-    roles = resolve_columns(table.frame.columns, given, options.unit, table.source)
-    if options.time_format and TIME not in roles.columns:
-        problems.add(
-            f"has no column for the time, which --time-format (time_format=) describes; it has "
-            f"{quoted(table.frame.columns)}; {how_to_choose(TIME, table.frame.columns[0])}"
-        )
-        problems.raise_if_any()
-    columns, found, warnings = [], [], []
-    for role, name in roles.columns.items():
-        column = _parse(role, table, table.frame[name], options.time_format)
-        found.append(f"{role} is '{name}'" + (f" ({column.note})" if column.note else ""))
-        warnings += [f"column '{name}': {column.warning}"] if column.warning else []
-        columns.append(problems.check(column, table.frame[name]).alias(role))
-    if found != [f"{role} is '{role}'" for role in roles.columns]:  # Names assigned by a reader are no news.
-        notes.append("columns: " + ", ".join(found))
-    free = [raw for raw in table.frame.get_columns() if raw.name not in roles.columns.values()]
-    notes += [
-        f"column '{raw.name}' is left out: its name is taken by another one"
-        for raw in free
-        if raw.name in COLUMN_ALIASES
-    ]
-    features = [raw for raw in free if raw.name not in COLUMN_ALIASES]
-    if features:
-        notes.append(f"features: {quoted([raw.name for raw in features])}")
-    parsed, remarks = _parse_features(table, features, problems)
-    problems.raise_if_any()
-    frame = pl.DataFrame(columns + parsed)
-    notes += remarks + warnings + unused_times(features, frame[TIME] if TIME in frame.columns else None)
-    if frame[SESSION].null_count():
-        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    if roles.unit == SESSION and USER in frame.columns:
-        frame, note = _qualify_visits(frame, roles.columns)
-        notes += [note] if note else []
-    return Events(frame, unit=options.unit or roles.unit, notes=tuple(notes))
-
-
-def _qualify_visits(frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
-    """Make a session of a user and a visit where visits are numbered anew for each user.
-
-    A session id with several users is such a number if it is common; a few may be visitors that logged in.
-    """
-    pairs = frame.select(SESSION, USER).drop_nulls().unique()
-    users = pairs.group_by(SESSION).len("users")
-    shared, total = int((users["users"] > 1).sum()), len(users)
-    if not shared:
-        return frame, ""
-    visit, user = f"'{columns[SESSION]}'", f"'{columns[USER]}'"
-    if shared <= _MOST_SHARED * total:
-        return frame, f"sessions: {shared:,} of {total:,} have events of several users; they are one session each"
-    qualified = pl.format("{}/{}", USER, SESSION).alias(SESSION)
-    note = (
-        f"sessions: {shared:,} of {total:,} values of {visit} occur with several users, so a session is a {user} and "
-        f"a {visit}: {len(pairs):,} sessions"
+    plan = plan_columns(
+        table.frame.columns,
+        given,
+        options.unit,
+        table.source,
+        options.time_format,
+        is_text=table.is_text,
+        types=table.types,
     )
-    return frame.with_columns(
-        pl.when(pl.col(USER).is_null()).then(pl.col(SESSION).cast(pl.String)).otherwise(qualified).alias(SESSION)
-    ), note
+    raw = {name: table.frame[source] for name, source in plan.sources.items()}
+    parsed = {name: plan.parse(name, one) for name, one in raw.items()}
+    descriptions = {name: column.description for name, column in parsed.items()}
+    frame = pl.DataFrame([problems.check(column, raw[name]).alias(name) for name, column in parsed.items()])
+    notes += plan.notes(descriptions)
+    problems.raise_if_any()
+    notes += plan.remarks(descriptions, {name: column.warning for name, column in parsed.items()})
+    notes += unused_times([raw[name] for name in plan.features], frame[TIME] if TIME in frame.columns else None)
+    frame = without_blank_rows(frame)
+    if plan.unit == SESSION and USER in frame.columns:
+        visits = count_visits(frame)
+        notes += visits.notes(plan.roles)
+        frame = qualify_visits(frame) if visits.are_numbered_anew else frame
+    return Events(frame, unit=options.unit or plan.unit, notes=tuple(notes))
+
+
+def without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Drop the rows without any value, which were blank lines."""
+    return frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[SESSION].null_count() else frame
 
 
 def ingest_metadata(table: RawTable, role: str, columns: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
@@ -197,22 +165,6 @@ def attach_metadata(events: Events, table: RawTable, role: str, columns: Mapping
     if role == ITEM:
         return replace(events, items=metadata, notes=notes)
     return replace(events, users=metadata, notes=notes)
-
-
-def _parse(role: str, table: RawTable, raw: pl.Series, time_format: str | None) -> ParsedColumn:
-    match role:
-        case "session" | "user" | "item":
-            return parse_ids(raw, text=table.is_text)
-        case "time":
-            return parse_times(raw, time_format)
-        case "rating":
-            return parse_numbers(raw)
-        case "part":
-            parts = raw.cast(pl.String)
-            invalid = rows_where(~parts.is_in(PARTS).fill_null(False))
-            rule = f"must be one of {', '.join(PARTS)}"
-            return ParsedColumn(parts, invalid, rule, "correct them, or rename the column")
-    return parse_feature(raw, table.types.get(raw.name))
 
 
 def _parse_features(table: RawTable, columns: list[pl.Series], problems: Problems) -> tuple[list[pl.Series], list[str]]:

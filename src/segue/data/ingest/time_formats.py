@@ -40,6 +40,7 @@ _WEEKDAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _LITERAL = re.compile(r"[\s/.,:T-]*")
 _NAMED_ZONE = re.compile(r":\d\d(?:\.\d+)? ?(?!AM\b|PM\b)[A-Z]{2,5}\b")
 _SAMPLE = 50
+_ISO_START = r"^\d{4}-\d\d-\d\d"
 
 
 def check_time_format(time_format: str) -> None:
@@ -114,6 +115,23 @@ def parse_text(text: pl.Series, time_format: str) -> pl.Series:
         times = times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     too_early = times.dt.year() < _FIRST_YEAR  # %Y accepts 12 as the year 12.
     return times.set(too_early, None) if too_early.any() else times
+
+
+def parse_iso(text: pl.Series) -> pl.Series:
+    """Parse ISO 8601; other text becomes null (polars alone would accept 07/04/2014)."""
+    is_iso = text.str.contains(_ISO_START)
+    if not is_iso.any():
+        return pl.repeat(None, len(text), dtype=TIME_DTYPE, eager=True)
+    dates = text if is_iso.all() else text.set(~is_iso, None)
+    if dates.str.ends_with(" UTC").any():
+        dates = dates.str.strip_suffix(" UTC")
+    return dates.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
+
+
+def is_one_kind_of_iso(firsts: Sequence[str]) -> bool:
+    """Whether the first times of the pieces of a column have a zone, or have none: polars parses by the first."""
+    one, *others = firsts
+    return all(not parse_iso(pl.Series(pair)).null_count() for other in others for pair in ((one, other), (other, one)))
 
 
 def clean(text: pl.Series) -> pl.Series:

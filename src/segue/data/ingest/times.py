@@ -7,6 +7,7 @@ numbers are read as seconds with a warning. Text is a number, ISO 8601, or in an
 time without a zone is UTC.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from segue.data.ingest.time_formats import (
     has_named_zone,
     order_of,
     padded,
+    parse_iso,
     parse_text,
     recognize,
 )
@@ -43,9 +45,8 @@ _NAMES = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 _TOO_LARGE = (2.5e11, 2.5e14, 2.5e17, 2.5e20)
 _PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _MICROSECONDS = (1_000_000, 1_000, 1)
-_CERTAIN = 1_988_150_400
+CERTAIN = 1_988_150_400
 """Seconds at the beginning of 2033, after which ten digits may also be year, month, day and hour."""
-_ISO_START = r"^\d{4}-\d\d-\d\d"
 _ZONE_END = r":\d\d(\.\d+)? ?[+-]\d\d(:?\d\d)?$"
 _BY_MAGNITUDE = "detected from their magnitude"
 
@@ -86,12 +87,25 @@ def _with_odd_years(column: ParsedColumn) -> ParsedColumn:
     """Warn of single dates that stand for a missing time, such as 1970-01-01; numbers are refused then."""
     if column.values.dtype != TIME_DTYPE or len(column.invalid) or column.warning:
         return column
-    usual = column.values.to_physical().is_between(EARLIEST * _MICROSECONDS[0], LATEST * _MICROSECONDS[0])
-    if usual.all() or not usual.any():
-        return column
-    odd = column.values.filter(~usual)
-    example = odd[0].isoformat(" ", "minutes")
-    return replace(column, warning=f"{len(odd):,} of the times before 1991 or after 2100, such as {example}")
+    return replace(column, warning=odd_years_warning([odd_years(column.values)]))
+
+
+def odd_years(times: pl.Series) -> tuple[int, int, str]:
+    """Return how many times lie between 1991 and 2100, how many do not, and the first of these."""
+    usual = times.to_physical().is_between(EARLIEST * _MICROSECONDS[0], LATEST * _MICROSECONDS[0])
+    if usual.all():
+        return len(times) - times.null_count(), 0, ""
+    odd = times.filter(~usual)
+    return int(usual.sum()), len(odd), odd[0].isoformat(" ", "minutes")
+
+
+def odd_years_warning(pieces: Sequence[tuple[int, int, str]]) -> str:
+    """Return the warning of odd times among usual ones, from ``odd_years`` of each piece of a column; empty if none."""
+    usual, odd = sum(piece[0] for piece in pieces), sum(piece[1] for piece in pieces)
+    if not usual or not odd:
+        return ""
+    example = next(piece[2] for piece in pieces if piece[1])
+    return f"{odd:,} of the times before 1991 or after 2100, such as {example}"
 
 
 def _from_dates(raw: pl.Series, time_format: str | None) -> ParsedColumn:
@@ -107,7 +121,7 @@ def _from_text(text: pl.Series) -> ParsedColumn | None:
     numbers = text_to_numbers(text)
     if numbers is not None:
         return _from_numbers(numbers, text=text)
-    times = _from_iso(text)
+    times = parse_iso(text)
     return ParsedColumn(times, note="ISO 8601 dates") if times.null_count() == text.null_count() else None
 
 
@@ -123,7 +137,8 @@ def _from_other_text(text: pl.Series) -> ParsedColumn:
         return _invalid_text(text, cleaned, found)
     codes, times = complete[0]
     if all(times.equals(other) for _, other in complete[1:]):
-        return ParsedColumn(times, note=f"dates in the format {codes}")
+        kind = "one format" if len(complete) == 1 else "formats with equal results"
+        return ParsedColumn(times, note=f"dates in the format {codes}", kind=kind)
     orders = " or ".join(f"the {order_of(codes)}" for codes, _ in complete)
     return ParsedColumn(
         times,
@@ -135,7 +150,7 @@ def _from_other_text(text: pl.Series) -> ParsedColumn:
 
 def _invalid_text(text: pl.Series, cleaned: pl.Series, found: list[tuple[str, pl.Series]]) -> ParsedColumn:
     """Report the rows that differ from the majority."""
-    numbers, iso = text.cast(pl.Float64, strict=False), _from_iso(text)
+    numbers, iso = text.cast(pl.Float64, strict=False), parse_iso(text)
     readings = [(numbers, "must be a number"), (iso, "must be an ISO 8601 time")]
     readings += [(times, f"must be a date in the format {codes}") for codes, times in found[:1]]
     best, rule = min(readings, key=lambda reading: reading[0].null_count())
@@ -155,34 +170,25 @@ def _invalid_text(text: pl.Series, cleaned: pl.Series, found: list[tuple[str, pl
 
 def _as_requested(text: pl.Series, time_format: str) -> ParsedColumn:
     """Parse text in a given format."""
-    numbers = text_to_numbers(text)
+    numbers, with_commas = text_to_numbers(text), ""
     if numbers is None:
-        numbers = from_decimal_commas(text)
+        numbers, with_commas = from_decimal_commas(text), " with decimal commas"
     if numbers is not None and (time_format in (*UNITS, EXCEL) or numbers.dtype.is_float()):
-        return _from_numbers(numbers, time_format)
+        column = _from_numbers(numbers, time_format)
+        return replace(column, kind=column.kind + with_commas)
     if time_format in (*UNITS, EXCEL):
         invalid = rows_where(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
         return ParsedColumn(text, invalid, f"must be a number to be read as {time_format}")
     codes = chrono_codes(time_format)
     readings = [parse_text(padded(one, codes), codes) for one in (text.str.strip_chars(), clean(text))]
-    return _in_format(min(readings, key=pl.Series.null_count), text, time_format)
+    column = _in_format(min(readings, key=pl.Series.null_count), text, time_format)
+    return replace(column, kind=" ".join(str(one.null_count() == text.null_count()) for one in readings))
 
 
 def _in_format(times: pl.Series, raw: pl.Series, time_format: str) -> ParsedColumn:
     invalid = rows_where(raw.is_not_null() & times.is_null())
     rule = f"must be a date in the format {time_format}"
     return ParsedColumn(times, invalid, rule, note=f"dates in the format {time_format}, as requested")
-
-
-def _from_iso(text: pl.Series) -> pl.Series:
-    """Parse ISO 8601; other text becomes null (polars alone would accept 07/04/2014)."""
-    is_iso = text.str.contains(_ISO_START)
-    if not is_iso.any():
-        return pl.repeat(None, len(text), dtype=TIME_DTYPE, eager=True)
-    dates = text if is_iso.all() else text.set(~is_iso, None)
-    if dates.str.ends_with(" UTC").any():
-        dates = dates.str.strip_suffix(" UTC")
-    return dates.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
 
 
 def _from_numbers(numbers: pl.Series, time_format: str | None = None, text: pl.Series | None = None) -> ParsedColumn:
@@ -198,9 +204,10 @@ def _from_numbers(numbers: pl.Series, time_format: str | None = None, text: pl.S
     if time_format in UNITS:
         return _in_unit(numbers, UNITS.index(time_format), "as requested")
     if time_format is not None:
-        return _in_format(from_format(numbers, chrono_codes(time_format)), numbers, time_format)
+        column = _in_format(from_format(numbers, chrono_codes(time_format)), numbers, time_format)
+        return replace(column, kind=str(numbers.dtype))
     index = _common_unit(numbers)
-    if index is not None and _lies_between(numbers, index, EARLIEST, _CERTAIN).all():
+    if index is not None and _lies_between(numbers, index, EARLIEST, CERTAIN).all():
         return _in_unit(numbers, index, _BY_MAGNITUDE)
     return from_compact(numbers) or _doubtful(numbers, index, text)
 
@@ -244,7 +251,7 @@ def _in_unit(numbers: pl.Series, index: int, origin: str) -> ParsedColumn:
         rule = f"must be {_NAMES[index]} since 1970"
         return ParsedColumn(numbers, too_large, rule, "give another time_format, or none")
     times = _to_microseconds(numbers, index).cast(TIME_DTYPE)
-    return ParsedColumn(times, note=f"{_NAMES[index]} since 1970, {origin}")
+    return ParsedColumn(times, note=f"{_NAMES[index]} since 1970, {origin}", kind=str(numbers.dtype))
 
 
 def _lies_between(numbers: pl.Series, index: int, first: int, last: int) -> pl.Series:

@@ -4,6 +4,7 @@ A comma is the decimal sign of a column of numbers if every value is a number th
 groups of three digits, as in 1,234.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,9 +24,17 @@ _DECIMAL = r"^-?\d+(\.0+)?$"
 _PADDED = r"^(\+|-?0\d|-0$)"
 """Text that a number would not preserve exactly."""
 _BLANK = r"^\s|\s$|^$"
-_DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
+_DECIMAL_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
 _THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+$"
 _FIX_COMMAS = "write decimals with a point, and thousands without a comma"
+
+
+INTEGERS, DECIMALS, TEXT = "integers", "decimals", "text"
+"""Kinds of ids; text is a kind of features, too."""
+NUMBERS, PRESENT_NUMBERS, COMMAS, THOUSANDS, AS_IT_IS = "numbers", "present numbers", "commas", "thousands", "as it is"
+"""Kinds of numbers and features: numbers, also once the words for missing values are removed, with decimal commas, or
+text whose commas may all separate thousands; a column that is not converted."""
+DECIMALS_NOTE = "decimals such as 3.0 read as integers"
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class ParsedColumn:
         remedy: how to fix invalid values.
         note: how the column was interpreted, if that had to be detected.
         warning: what is doubtful about that; a sentence without its end.
+        kind: what else the interpretation depends on; pieces of one column are compared by it.
+        missing: how often each word stands for a missing id.
     """
 
     values: pl.Series
@@ -47,6 +58,14 @@ class ParsedColumn:
     remedy: str = "correct them or remove their rows"
     note: str = ""
     warning: str = ""
+    kind: str = ""
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def description(self) -> str:
+        """The note, and the words for missing ids; empty fields are reported where they are dropped."""
+        total, words = sum(self.missing.values()), ", ".join(map(repr, sorted(self.missing)))
+        return "; ".join(filter(None, (self.note, f"{total:,} missing, written {words}" if words else "")))
 
 
 def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
@@ -60,14 +79,16 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
     """
     if raw.dtype in _WIDE:
         narrowed = raw.cast(pl.Int64, strict=False)
-        return ParsedColumn(narrowed if narrowed.null_count() == raw.null_count() else raw.cast(pl.String))
+        if narrowed.null_count() == raw.null_count():
+            return ParsedColumn(narrowed, kind=INTEGERS)
+        return ParsedColumn(raw.cast(pl.String), kind=TEXT)
     if raw.dtype.is_integer():
-        return ParsedColumn(raw.cast(pl.Int64))
+        return ParsedColumn(raw.cast(pl.Int64), kind=INTEGERS)
     if raw.dtype.is_float():
         present = raw.fill_nan(None)
         integers = present.cast(pl.Int64, strict=False)
         invalid = rows_where(present.is_not_null() & (integers.cast(pl.Float64) != present).fill_null(True))
-        return ParsedColumn(integers, invalid, "must be an integer or text")
+        return ParsedColumn(integers, invalid, "must be an integer or text", kind=INTEGERS)
     if raw.dtype.is_nested() or raw.dtype.is_temporal() or raw.dtype in (pl.Boolean, pl.Object):
         return ParsedColumn(raw, rows_where(raw.is_not_null()), f"must be an integer or text, not {raw.dtype}")
     return _parse_text_ids(raw.cast(pl.String), text=text)
@@ -75,44 +96,43 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
 
 def _parse_text_ids(strings: pl.Series, *, text: bool) -> ParsedColumn:
     if text and (numbers := _text_to_integers(strings)) is not None:
-        return ParsedColumn(numbers)
+        return ParsedColumn(numbers, kind=INTEGERS)
     present = remove_missing(strings)
-    note = _missing_note(strings, present)
+    missing = _missing_words(strings, present)
     if text and (numbers := _text_to_integers(present)) is not None:
-        return ParsedColumn(numbers, note=note)
+        return ParsedColumn(numbers, kind=INTEGERS, missing=missing)
     if text and present.str.contains(_DECIMAL).all() and present.null_count() < len(present):
         integers = present.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
         if integers.null_count() == present.null_count() and not _is_padded(present):
-            return ParsedColumn(integers, note="; ".join(filter(None, ("decimals such as 3.0 read as integers", note))))
-    return ParsedColumn(present, note=note)
+            return ParsedColumn(integers, note=DECIMALS_NOTE, kind=DECIMALS, missing=missing)
+    return ParsedColumn(present, kind=TEXT, missing=missing)
 
 
-def _missing_note(strings: pl.Series, present: pl.Series) -> str:
-    """Count the words that stand for a missing id; empty fields are reported where they are dropped."""
+def _missing_words(strings: pl.Series, present: pl.Series) -> dict[str, int]:
+    """Count the words that stand for a missing id."""
     words = strings.filter(present.is_null() & strings.is_not_null()).str.strip_chars()
-    words = words.filter(words != "")
-    if words.is_empty():
-        return ""
-    return f"{len(words):,} missing, written {', '.join(map(repr, words.unique().sort().to_list()))}"
+    counts = words.filter(words != "").alias("word").value_counts()
+    return dict(counts.iter_rows())
 
 
 def parse_numbers(raw: pl.Series) -> ParsedColumn:
     """Parse numbers, also with decimal commas; integers stay integers."""
     if raw.dtype.is_numeric():
-        return ParsedColumn(_narrowed(raw))
+        return ParsedColumn(_narrowed(raw), kind=NUMBERS)
     if raw.dtype != pl.String:
         return ParsedColumn(raw, rows_where(raw.is_not_null()), "must be a number")
-    numbers = text_to_numbers(raw)
+    kind, numbers = NUMBERS, text_to_numbers(raw)
     if numbers is None:
         raw = remove_missing(raw)
-        numbers = text_to_numbers(raw)
+        kind, numbers = PRESENT_NUMBERS, text_to_numbers(raw)
     if numbers is not None:
-        return ParsedColumn(numbers)
+        return ParsedColumn(numbers, kind=kind)
     numbers = from_decimal_commas(raw)
     if numbers is not None:
-        return ParsedColumn(numbers, note="numbers with decimal commas")
+        return ParsedColumn(numbers, note="numbers with decimal commas", kind=COMMAS)
     numbers = raw.cast(pl.Float64, strict=False)
-    column = ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number")
+    kind = THOUSANDS if raw.str.contains(_DECIMAL_COMMA).all() else TEXT
+    column = ParsedColumn(numbers, rows_where(raw.is_not_null() & numbers.is_null()), "must be a number", kind=kind)
     has_commas = raw.gather(column.invalid).str.contains(_THOUSANDS).any()
     return replace(column, remedy=_FIX_COMMAS) if has_commas else column
 
@@ -132,9 +152,10 @@ def parse_feature(raw: pl.Series, declared: str | None) -> ParsedColumn:
             invalid = rows_where(lists.list.eval(pl.element().is_null()).list.any())
             return ParsedColumn(lists, invalid, "must be numbers separated by spaces")
     if raw.dtype != pl.String or raw.null_count() == len(raw) or _is_padded(raw):
-        return ParsedColumn(_narrowed(raw), out_of_range(raw), IN_RANGE)
+        kind = NUMBERS if raw.dtype.is_numeric() else AS_IT_IS
+        return ParsedColumn(_narrowed(raw), out_of_range(raw), IN_RANGE, kind=kind)
     numbers = parse_numbers(raw)
-    return ParsedColumn(strip_blanks(raw)) if len(numbers.invalid) else numbers
+    return ParsedColumn(strip_blanks(raw), kind=numbers.kind) if len(numbers.invalid) else numbers
 
 
 def out_of_range(dates: pl.Series) -> Int64[np.ndarray, "_"]:

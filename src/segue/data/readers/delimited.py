@@ -67,14 +67,9 @@ class DelimitedFile:
         return self.quoting != "none" and self.file.has_quotes
 
     def _needs_csv(self) -> bool:
-        """Whether a quote is not simply at both ends of a field on one line, which is all that polars reads."""
         if not self._quoted:
             return False
-        field = rf'(?:"(?:[^"]|"")*"|[^"{re.escape(self.separator)}]*)'
-        simple = rf"^{field}(?:{re.escape(self.separator)}{field})*\r?$"
-        lines = pl.col("line")
-        unusual = lines.str.contains('"', literal=True) & ~lines.str.contains(simple)
-        return bool(self.file.parse(lambda source: pl.scan_lines(source).select(unusual.any()).collect()).item())
+        return has_unusual_quotes(self.file, self.separator) if self.file.spans_lines is None else self.file.spans_lines
 
     def _read_lines(self, kind: str) -> pl.DataFrame:
         """Read rows of one line each, with the header as a row, so that its number of fields is checked."""
@@ -184,6 +179,15 @@ class DelimitedFile:
             )
 
 
+def has_unusual_quotes(file: TextFile, separator: str) -> bool:
+    """Whether a quote is not simply at both ends of a field on one line, which is all that polars reads."""
+    field = rf'(?:"(?:[^"]|"")*"|[^"{re.escape(separator)}]*)'
+    simple = rf"^{field}(?:{re.escape(separator)}{field})*\r?$"
+    lines = pl.col("line")
+    unusual = lines.str.contains('"', literal=True) & ~lines.str.contains(simple)
+    return bool(file.parse(lambda source: pl.scan_lines(source).select(unusual.any()).collect()).item())
+
+
 def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawTable:
     """Read delimited text; the first line is a header if it contains a known name, or no number.
 
@@ -191,16 +195,21 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
         LogError: the first line does not have at least two fields, a name is repeated, or lines differ in their number
             of fields.
     """
-    rows = [split_fields(line, separator, quoted=options.quoting != "none") for line in file.head]
-    cells = rows[0]
+    cells = split_fields(file.head[0], separator, quoted=options.quoting != "none")
     if len(cells) < 2:
         raise LogError(
             f"{file.path}: line 1: must have several fields separated by {SEPARATORS[separator]}, "
             f"got {file.head[0][:60]!r}; leave format out to have the separator detected"
         )
-    header = cells if is_header(rows, options.columns) else None
+    header = cells if has_header(file, options, separator) else None
     names = header_names(cells, file.path) if header else [str(number) for number in range(1, len(cells) + 1)]
     return DelimitedFile(file, separator, names, header, options.quoting).read()
+
+
+def has_header(file: TextFile, options: ReadOptions, separator: str) -> bool:
+    """Whether the first line of delimited text contains the names of the columns."""
+    rows = [split_fields(line, separator, quoted=options.quoting != "none") for line in file.head]
+    return is_header(rows, options.columns)
 
 
 def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:

@@ -15,6 +15,8 @@ from segue.data.ingest.tables import RawTable, ReadOptions
 from segue.data.parquet import column_memory
 from segue.data.readers.delimited import (
     differs_from_rest,
+    has_header,
+    is_header,
     is_recbole_header,
     read_delimited,
     read_recbole,
@@ -56,6 +58,18 @@ TEXT_FORMATS: Mapping[str, Reader] = {
 """Readers of text files by format."""
 FORMATS = (*TEXT_FORMATS, PARQUET)
 """Names of all formats."""
+
+SEPARATORS_OF_FORMATS: Mapping[str, str] = {
+    "csv": ",",
+    "tsv": "\t",
+    "semicolon": ";",
+    "bar": "|",
+    "space": " ",
+    "yoochoose": ",",
+    "diginetica": ";",
+}
+"""Separator of the formats whose fields may be enclosed in quotes."""
+_NO_HEADER = ("sequences", "pairs", "jsonl", "otto", "yoochoose")
 
 _SIGNATURES: Sequence[tuple[str, Callable[[TextFile, str], bool]]] = (
     ("otto", lambda file, first: _holds_events(first)),
@@ -121,8 +135,12 @@ def read_tables(path: Path, files: Sequence[Path], format_name: str | None, opti
     source = JoinedSource(str(path), pieces=[(table.source, table.frame.height) for table in tables])
     frame = pl.concat([table.frame.select(names) for table in tables], how="vertical_relaxed")
     notes = dict.fromkeys(note for table in tables for note in table.notes)
-    joined = f"pieces: {len(files)} files read as one log, {files[0].name} to {files[-1].name}"
-    return replace(tables[0], frame=frame, source=source, notes=(joined, *notes))
+    return replace(tables[0], frame=frame, source=source, notes=(joined_note(files), *notes))
+
+
+def joined_note(files: Sequence[Path]) -> str:
+    """Say which files are read as one log."""
+    return f"pieces: {len(files)} files read as one log, {files[0].name} to {files[-1].name}"
 
 
 def read_metadata(path: Path) -> RawTable:
@@ -159,8 +177,12 @@ def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
             f"{path}: takes {needed >> 20:,} MiB of memory once it is decoded, and {available >> 20:,} MiB are "
             "available; leave out columns that are not needed, or take part of the log"
         )
-    several = f", {len(files)} files in order of their names" if len(files) > 1 else ""
-    return RawTable(frame, Source(str(path)), is_text=False, notes=(f"format: Parquet{several}",))
+    return RawTable(frame, Source(str(path)), is_text=False, notes=(parquet_note(files),))
+
+
+def parquet_note(files: Sequence[Path]) -> str:
+    """Say that the files are Parquet."""
+    return "format: Parquet" + (f", {len(files)} files in order of their names" if len(files) > 1 else "")
 
 
 def check_format(format_name: str | None) -> None:
@@ -198,6 +220,15 @@ def detect_format(file: TextFile, options: ReadOptions) -> str:
         f"{file.path}: line 1: has no separator (comma, tab, semicolon, bar, '::' or space), got {first[:60]!r}; "
         "a log needs at least a session and an item on each line"
     )
+
+
+def begins_with_header(file: TextFile, format_name: str, options: ReadOptions) -> bool:
+    """Whether the first line of a text file contains the names of the columns."""
+    if format_name in _NO_HEADER:
+        return False
+    if format_name == "dat":
+        return is_header([line.split("::") for line in file.head], options.columns)
+    return format_name == "recbole" or has_header(file, options, SEPARATORS_OF_FORMATS[format_name])
 
 
 def _fit(lines: Sequence[str], separator: str) -> tuple[bool, float, int]:

@@ -162,7 +162,7 @@ def _require(file: TextFile, numbers: Int[np.ndarray, "_"], valid: pl.Series, ru
 def _read_objects(file: TextFile) -> pl.DataFrame:
     """Read all lines; the type of a key is the one that fits all its values."""
     try:
-        frame = file.parse(lambda source: pl.read_ndjson(source, infer_schema_length=None))
+        frame = file.parse(lambda source: pl.read_ndjson(source, schema=file.schema, infer_schema_length=None))
     except POLARS_ERRORS as error:
         lines = enumerate(file.lines(), start=1)
         invalid = ((number, text) for number, text in lines if text.strip() and not _is_object(text))

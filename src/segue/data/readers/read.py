@@ -68,15 +68,15 @@ def read(
     check_format(format)
     options = ReadOptions(columns or {}, time_format, unit, quoting)
     if isinstance(source, str | Path):
-        events = _read_path(_resolve_path(source), format, options)
+        events = _read_path(resolve_path(source), format, options)
     elif format is not None:
         raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
     else:
         table = _from_matrix(source, options) if is_sparse(source) else _from_frame(source)
-        events = _with_time_note(ingest(table, options))
+        events = with_time_note(ingest(table, options))
     if items is not None:
-        events = attach_metadata(events, _items_table(items), ITEM, options.columns)
-    return events if item_vectors is None else attach_item_vectors(events, _any_table(item_vectors))
+        events = attach_metadata(events, items_table(items), ITEM, options.columns)
+    return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors))
 
 
 def read_items(source: object) -> pl.DataFrame:
@@ -88,7 +88,7 @@ def read_items(source: object) -> pl.DataFrame:
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
     """
-    return ingest_metadata(_any_table(source), ITEM, {})[0]
+    return ingest_metadata(any_table(source), ITEM, {})[0]
 
 
 def read_item_vectors(source: object) -> pl.DataFrame:
@@ -100,18 +100,25 @@ def read_item_vectors(source: object) -> pl.DataFrame:
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their rows.
     """
-    return parse_item_vectors(_any_table(source))
+    return parse_item_vectors(any_table(source))
 
 
-def _any_table(source: object) -> RawTable:
-    return _items_table(as_columns(source) if isinstance(source, Mapping) else source)
+def any_table(source: object) -> RawTable:
+    """Return a table of a file or a frame, or of a dictionary whose arrays may have two dimensions."""
+    return items_table(as_columns(source) if isinstance(source, Mapping) else source)
 
 
-def _items_table(source: object) -> RawTable:
+def items_table(source: object) -> RawTable:
+    """Return a table of a file or a frame."""
     return read_metadata(Path(source)) if isinstance(source, str | Path) else _from_frame(source)
 
 
-def _resolve_path(source: str | Path) -> Path:
+def resolve_path(source: str | Path) -> Path:
+    """Return the path of a log, which may be named like a sub-folder of the folder with public logs.
+
+    Raises:
+        LogError: there is none, or it is a prepared data set.
+    """
     path = Path(source)
     found = path if path.exists() else find_log(str(source))
     if found is None and find_pieces(path):
@@ -149,15 +156,24 @@ def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
 
 
 def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Events:
-    found = find_log_files(path) if path.is_dir() else None if path.exists() else find_pieces(path)
-    files = found or LogFiles({"": [path]})
+    files = select_files(path)
     with noted(files.notes):
         parts = _read_parts(path, files, format_name, options)
-    events = parts[""] if "" in parts else _concatenate(parts)
-    events = _with_time_note(replace(events, notes=(*files.notes, *events.notes)))
+    events = parts[""] if "" in parts else concatenate_parts(parts)
+    events = with_time_note(replace(events, notes=(*files.notes, *events.notes)))
     for file, role in find_metadata_files(next(iter(files.parts.values()))[0]):
         events = attach_metadata(events, read_metadata(file), role, options.columns)
     return events
+
+
+def select_files(path: Path) -> LogFiles:
+    """Select the files of a log: a file, those of a folder, or those that match a pattern.
+
+    Raises:
+        LogError: it is a folder without a log.
+    """
+    found = find_log_files(path) if path.is_dir() else None if path.exists() else find_pieces(path)
+    return found or LogFiles({"": [path]})
 
 
 def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: ReadOptions) -> dict[str, Events]:
@@ -174,7 +190,7 @@ def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: R
     return parts
 
 
-def _concatenate(parts: Mapping[str, Events]) -> Events:
+def concatenate_parts(parts: Mapping[str, Events]) -> Events:
     """Concatenate the parts of a split; a note that applies to all parts appears once.
 
     Ids are kept although the source may number the sessions of each part from 1; the column ``part`` keeps them apart.
@@ -192,7 +208,7 @@ def _concatenate(parts: Mapping[str, Events]) -> Events:
     return Events(pl.concat(frames, how="diagonal_relaxed"), unit=unit, notes=tuple(dict.fromkeys(notes)))
 
 
-def _with_time_note(events: Events) -> Events:
+def with_time_note(events: Events) -> Events:
     """Add a note on when the log begins and ends, or that it has no times."""
     note = "time: no column; events and sessions keep the order of the file"
     if events.has_time:

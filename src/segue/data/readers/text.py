@@ -6,10 +6,10 @@ import re
 import shlex
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from segue.data.ingest.values import rows_where
 from segue.errors import LogError
 
-_HEAD_LINES = 200
+HEAD_LINES = 200
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ZSTD_BLOCK = 128 << 10
 """Bytes that a compressed block of zstd can unpack to."""
@@ -53,17 +53,28 @@ class TextFile:
         LogError: it is empty, binary, or cannot be decompressed.
     """
 
+    schema: Mapping[str, Any] | None = None
+    """Types of the keys of JSON Lines; those that fit all values if None."""
+    spans_lines: bool | None = None
+    """Whether a record of delimited text may have quotes that only ``csv`` reads; looked for if None."""
+
+    _source: Path | bytes
+
     def __init__(self, path: Path) -> None:
+        self._open(path)
+        if self._survey():
+            self._source = self._rewritten()
+        if not self.head:
+            raise LogError(f"{self.path}: contains only blank lines; a log needs at least one event")
+
+    def _open(self, path: Path) -> None:
         self.path = path
         self.notes: tuple[str, ...] = ()
-        self._source: Path | bytes = Path(glob.escape(str(path)))  # Else polars takes log[1].csv for log1.csv.
+        self._source = Path(glob.escape(str(path)))  # Else polars takes log[1].csv for log1.csv.
         self._first_bytes = read_first_bytes(path)
         self._check_first_bytes()
         self.has_quotes = False
         """Whether there is a double quote anywhere."""
-        self._survey()
-        if not self.head:
-            raise LogError(f"{self.path}: contains only blank lines; a log needs at least one event")
 
     def parse(self, read: Callable[[Path | bytes], T]) -> T:
         """Parse the file with a polars reader; decode it first if it turns out not to be UTF-8.
@@ -85,15 +96,25 @@ class TextFile:
     @cached_property
     def head(self) -> list[str]:
         """The first lines that are not blank."""
-        lines = self.parse(lambda source: pl.read_lines(source, n_rows=_HEAD_LINES))["line"]
+        lines = self.parse(lambda source: pl.read_lines(source, n_rows=HEAD_LINES))["line"]
         return [line.removesuffix("\r") for line in lines if line.strip()]
 
     def lines(self) -> pl.Series:
         """Read all lines, including blank ones."""
         return self.parse(pl.read_lines)["line"].str.strip_suffix("\r")
 
-    def _survey(self) -> None:
-        """Look at every byte once; rewrite the lines in memory where they begin or end in an unusual way."""
+    @property
+    def is_gzip(self) -> bool:
+        """Whether the file is compressed by gzip."""
+        return self._first_bytes.startswith(_GZIP)
+
+    @property
+    def is_zstd(self) -> bool:
+        """Whether the file is compressed by zstd."""
+        return self._first_bytes.startswith(_ZSTD)
+
+    def _survey(self) -> bool:
+        """Look at every byte once; return whether lines begin or end in an unusual way."""
         has_mark = has_return = False
         for block in self._blocks():
             if b"\0" in block:
@@ -103,38 +124,37 @@ class TextFile:
             has_return = has_return or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n"))
         if has_return:
             self.notes += ("lines: some end with a carriage return (CR), which is read as the end of a line",)
-        if has_mark or has_return:
-            self._source = self._rewritten()
+        return has_mark or has_return
 
     def _rewritten(self) -> bytes:
         r"""Return the text with ``\n`` at the ends of lines, and without byte order marks at their starts."""
-        raw = b"".join(self._blocks()).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        raw = re.sub(rb"^(?:\xef\xbb\xbf)+", b"", raw, flags=re.MULTILINE)
-        return raw if _first_invalid(raw) is None else self._as_latin_1(raw)
+        raw = with_usual_lines(b"".join(self._blocks()))
+        return raw if first_invalid(raw) is None else self._as_latin_1(raw)
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the decompressed bytes in blocks that do not end within a line end or a byte order mark."""
-        packed = self.path.stat().st_size
-        most = max(_MOST_UNPACKED, _MOST_RATIO * packed)
-        if self._first_bytes.startswith(_ZSTD):
-            self._check_unpacked(zstd_size(self.path), most)
+        if self.is_zstd:
+            self._check_zstd()
             yield self.lines().str.join("\n").item().encode()
             return
-        is_gzip, size = self._first_bytes.startswith(_GZIP), 0
+        size = 0
         try:
-            with gzip.open(self.path) if is_gzip else self.path.open("rb") as stream:
+            with gzip.open(self.path) if self.is_gzip else self.path.open("rb") as stream:
                 while block := stream.read(_BLOCK):
                     for _ in range(len(_MARK)):
                         block += stream.read(1) if block[-1:] in b"\r" + _MARK else b""
                     size += len(block)
-                    self._check_unpacked(size if is_gzip else 0, most)
+                    self._check_unpacked(size if self.is_gzip else 0)
                     yield block
         except (OSError, EOFError, zlib.error) as error:
             raise self._undecompressed(error) from error
 
-    def _check_unpacked(self, size: int, most: int) -> None:
-        if size > most:
-            tool = "gunzip" if self._first_bytes.startswith(_GZIP) else "unzstd"
+    def _check_zstd(self) -> None:
+        self._check_unpacked(zstd_size(self.path))
+
+    def _check_unpacked(self, size: int) -> None:
+        if size > max(_MOST_UNPACKED, _MOST_RATIO * self.path.stat().st_size):
+            tool = "gunzip" if self.is_gzip else "unzstd"
             raise LogError(
                 f"{self.path}: unpacks to more than {_MOST_RATIO} times its size, as files do that are made to fill "
                 f"the memory; if it is a log, unpack it first: {tool} {shlex.quote(str(self.path))}"
@@ -154,17 +174,28 @@ class TextFile:
             raise LogError(f"{self.path}: is empty; a log needs at least one event")
 
     def _from_latin_1(self) -> bytes:
-        if self._first_bytes.startswith(_ZSTD):
+        if self.is_zstd:
             raise LogError(f"{self.path}: contains text that is not UTF-8; save it as UTF-8")
         return self._as_latin_1(b"".join(self._blocks()).removeprefix(_MARK))
 
     def _as_latin_1(self, raw: bytes) -> bytes:
-        line = raw.count(b"\n", 0, _first_invalid(raw) or 0) + 1
-        self.notes += (f"encoding: line {line:,} is not UTF-8, so the file is read as Latin-1",)
+        line = raw.count(b"\n", 0, first_invalid(raw) or 0) + 1
+        self.notes += (latin_1_note(line),)
         return raw.decode("latin-1").encode()
 
 
-def _first_invalid(raw: bytes) -> int | None:
+def latin_1_note(line: int) -> str:
+    """Say which line is not UTF-8."""
+    return f"encoding: line {line:,} is not UTF-8, so the file is read as Latin-1"
+
+
+def with_usual_lines(raw: bytes) -> bytes:
+    r"""Return whole lines with ``\n`` at their ends, and without byte order marks at their starts."""
+    raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return re.sub(rb"^(?:\xef\xbb\xbf)+", b"", raw, flags=re.MULTILINE)
+
+
+def first_invalid(raw: bytes) -> int | None:
     """Return the position of the first byte that is not UTF-8."""
     try:
         raw.decode()

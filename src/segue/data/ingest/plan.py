@@ -1,0 +1,123 @@
+"""Which columns of a source are parsed as what: decided by their names, before any value is parsed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from segue.data.events import PARTS, TIME, Unit
+from segue.data.ingest.columns import COLUMN_ALIASES, how_to_choose, quoted, resolve_columns
+from segue.data.ingest.problems import Problems, Source
+from segue.data.ingest.times import parse_times
+from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """The columns of a log.
+
+    Attributes:
+        roles: column of the source by role.
+        names: the columns of the source.
+        unit: what one session is, judging by the columns.
+        is_text: whether integers may be text.
+        types: types of columns that the format declares.
+        time_format: format of the times; detected if None.
+    """
+
+    roles: Mapping[str, str]
+    names: Sequence[str]
+    unit: Unit
+    is_text: bool = True
+    types: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The column of the source of each column of the log, in order."""
+        return {**self.roles, **{name: name for name in self.features}}
+
+    @property
+    def features(self) -> list[str]:
+        """The columns without a role, except those called like one."""
+        return [name for name in self._free() if name not in COLUMN_ALIASES]
+
+    def _free(self) -> list[str]:
+        used = set(self.roles.values())
+        return [name for name in self.names if name not in used]
+
+    def parse(self, name: str, raw: pl.Series) -> ParsedColumn:
+        """Parse a column of the log."""
+        match name if name in self.roles else "":
+            case "session" | "user" | "item":
+                return parse_ids(raw, text=self.is_text)
+            case "time":
+                return parse_times(raw, self.time_format)
+            case "rating":
+                return parse_numbers(raw)
+            case "part":
+                parts = raw.cast(pl.String)
+                invalid = rows_where(~parts.is_in(PARTS).fill_null(False))
+                rule = f"must be one of {', '.join(PARTS)}"
+                return ParsedColumn(parts, invalid, rule, "correct them, or rename the column")
+        return parse_feature(raw, self.types.get(raw.name))
+
+    def notes(self, descriptions: Mapping[str, str]) -> list[str]:
+        """Say which column has which role, and which have none.
+
+        Args:
+            descriptions: how each column was interpreted, by its name in the log; empty if that is no news.
+        """
+        found = [
+            f"{role} is '{name}'" + (f" ({descriptions[role]})" if descriptions[role] else "")
+            for role, name in self.roles.items()
+        ]
+        notes = []
+        if found != [f"{role} is '{role}'" for role in self.roles]:  # Names assigned by a reader are no news.
+            notes.append("columns: " + ", ".join(found))
+        notes += [
+            f"column '{name}' is left out: its name is taken by another one"
+            for name in self._free()
+            if name in COLUMN_ALIASES
+        ]
+        return [*notes, f"features: {quoted(self.features)}"] if self.features else notes
+
+    def remarks(self, descriptions: Mapping[str, str], warnings: Mapping[str, str]) -> list[str]:
+        """Say how features were interpreted, and what is doubtful about columns with a role."""
+        remarks = [f"column '{name}': {descriptions[name]}" for name in self.features if descriptions[name]]
+        return remarks + [f"column '{name}': {warnings[role]}" for role, name in self.roles.items() if warnings[role]]
+
+
+def plan_columns(
+    names: Sequence[str],
+    given: Mapping[str, str],
+    unit: Unit | None,
+    source: Source,
+    time_format: str | None,
+    *,
+    is_text: bool,
+    types: Mapping[str, str],
+) -> ColumnPlan:
+    """Find the columns of a source.
+
+    Args:
+        names: the columns of the source.
+        given: column by role, as the user gave it or the finest of several times.
+        unit: the requested unit of a session.
+        source: the source.
+        time_format: the requested format of the times.
+        is_text: whether integers may be text.
+        types: types of columns that the format declares.
+
+    Raises:
+        LogError: a column is missing or ambiguous.
+    """
+    roles = resolve_columns(names, given, unit, source)
+    if time_format and TIME not in roles.columns:
+        problems = Problems(source)
+        problems.add(
+            f"has no column for the time, which --time-format (time_format=) describes; it has "
+            f"{quoted(names)}; {how_to_choose(TIME, names[0])}"
+        )
+        problems.raise_if_any()
+    return ColumnPlan(roles.columns, names, roles.unit, is_text, types, time_format)

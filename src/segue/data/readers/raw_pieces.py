@@ -1,0 +1,156 @@
+"""The files of a log as pieces in file order: blocks of text files, and rows of Parquet files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from segue.data.ingest.problems import Source
+from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.parquet import column_memory
+from segue.data.partitions import Engine, Result, Table, load
+from segue.data.readers.blocks import (
+    TextBlock,
+    WholeLogError,
+    cut_lines,
+    cut_records,
+    has_unusual_block,
+    key_types,
+    unpack,
+)
+from segue.data.readers.formats import (
+    PARQUET,
+    SEPARATORS_OF_FORMATS,
+    TEXT_FORMATS,
+    begins_with_header,
+    detect_format,
+    is_parquet,
+    joined_note,
+    parquet_note,
+)
+
+_KEYED = ("jsonl", "otto")
+"""Formats whose columns have the type that fits all their values."""
+
+
+@dataclass(frozen=True)
+class RawPieces:
+    """The pieces of a log, which ``read_piece`` reads.
+
+    Attributes:
+        pieces: the arguments of ``read_piece`` for each.
+        schema: names and types of the raw columns, as a table without rows.
+        is_text: as in ``RawTable``.
+        types: as in ``RawTable``.
+        notes: as in ``RawTable``.
+    """
+
+    pieces: Sequence[Mapping[str, Any]]
+    schema: pl.DataFrame
+    is_text: bool
+    types: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def cut_files(
+    files: Sequence[Path], format_name: str | None, options: Mapping[str, Any], engine: Engine, size: int, scratch: Path
+) -> RawPieces:
+    """Cut the files of a log into pieces.
+
+    Args:
+        files: the files, in order.
+        format_name: their format; detected from their content if None.
+        options: the fields of ``ReadOptions``.
+        engine: runs the work that looks at whole files.
+        size: bytes of a piece.
+        scratch: a folder for unpacked files.
+
+    Raises:
+        LogError: a file cannot be read, or only as a whole.
+    """
+    if format_name == PARQUET or (format_name is None and is_parquet(files[0])):
+        cut = [_cut_parquet(file, size) for file in files]
+    else:
+        each = [{"path": file, "target": scratch / f"{number}.txt"} for number, file in enumerate(files)]
+        texts = engine.map(unpack, each)
+        cut = [_cut_text(text, format_name, options, engine, size) for text in texts]
+    looks = engine.map(look, [pieces[0] for pieces in cut], options=options)
+    first, schema = looks[0], load(looks[0]["schema"])
+    for one in looks[1:]:
+        other = load(one["schema"])
+        if set(other.columns) != set(schema.columns) or other.select(schema.columns).schema != schema.schema:
+            raise WholeLogError("the files have different columns or types")
+    notes = tuple(dict.fromkeys(note for one in looks for note in one["notes"]))
+    if "file" in cut[0][0]:
+        notes = (parquet_note(files),)
+    elif len(files) > 1:
+        notes = (joined_note(files), *notes)
+    pieces = [piece for pieces in cut for piece in pieces]
+    return RawPieces(pieces, schema, first["is_text"], first["types"], notes)
+
+
+def read_piece(
+    options: Mapping[str, Any],
+    text: dict[str, Any] | None = None,
+    file: Path | None = None,
+    start: int = 0,
+    stop: int = 0,
+    keys: pl.DataFrame | None = None,
+) -> RawTable:
+    """Read a piece.
+
+    Args:
+        options: the fields of ``ReadOptions``.
+        text: what is known of a text file, of which the piece is a block; None for Parquet.
+        file: a Parquet file, of which the piece is some rows.
+        start: the first byte or row.
+        stop: the byte or row after the last.
+        keys: names and types of the keys of JSON Lines, as a table without rows.
+    """
+    if text is not None:
+        return TEXT_FORMATS[text["format"]](TextBlock(text, start, stop, keys), ReadOptions(**options))
+    assert file is not None
+    frame = pl.scan_parquet(file, glob=False).slice(start, stop - start).collect()
+    return RawTable(frame, Source(str(file)), is_text=False)
+
+
+def look(options: Mapping[str, Any], **piece: Any) -> Result:
+    """Read a piece and tell what is equal in all pieces of its file."""
+    table = read_piece(options, **piece)
+    return {
+        "schema": table.frame.clear(),
+        "notes": list(table.notes),
+        "is_text": table.is_text,
+        "types": dict(table.types),
+    }
+
+
+def _cut_parquet(file: Path, size: int) -> list[dict[str, Any]]:
+    height = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+    rows = max(1, int(size * height / max(1, sum(column_memory(file, by_polars=False)))))
+    return [
+        {"file": file, "start": start, "stop": min(start + rows, height)} for start in range(0, max(1, height), rows)
+    ]
+
+
+def _cut_text(
+    text: dict[str, Any], format_name: str | None, options: Mapping[str, Any], engine: Engine, size: int
+) -> list[dict[str, Any]]:
+    file, head = Path(text["file"]), TextBlock(text, 0, 0)
+    name = format_name or detect_format(head, ReadOptions(**options))
+    text = {**text, "format": name, "has_header": begins_with_header(head, name, ReadOptions(**options))}
+    shared: dict[str, Table] = {}
+    cuts = cut_lines(file, size)
+    separator = SEPARATORS_OF_FORMATS.get(name)
+    if separator and text["has_quotes"] and (options["quoting"] != "none" or name == "yoochoose"):
+        blocks = [{"start": start, "stop": stop} for start, stop in pairwise(cuts)]
+        found = engine.map(has_unusual_block, blocks, text=text, separator=separator)
+        text["spans_lines"] = any(one["found"] for one in found)
+        if text["spans_lines"]:
+            cuts = engine.map(cut_records, [{"file": file}], separator=separator, size=size)[0]["cuts"]
+    if name in _KEYED:
+        shared = {"keys": engine.map(key_types, [{"file": file}])[0]["schema"]}
+    return [{"text": text, "start": start, "stop": stop, **shared} for start, stop in pairwise(cuts)]
