@@ -27,7 +27,7 @@ from segue.serving.telemetry import Telemetry
 NAMES = {
     "recommend", "recommend_batch", "add_events", "read_session", "delete_session", "list_items", "read_item",
     "similar_items", "change_items", "read_rules", "list_models", "reload_model", "read_liveness", "read_readiness",
-    "read_metrics", "read_openapi", "add_exposures", "list_experiments",
+    "read_metrics", "read_openapi", "add_exposures", "list_experiments", "delete_user",
 }  # fmt: skip
 CHECKS = [
     checks.not_a_server_error,

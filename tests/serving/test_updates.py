@@ -114,7 +114,7 @@ def test_deleted_sessions_and_foreign_ids_are_not_learnt(settings: ServeSettings
     rows = walks(100, 60, START + 9_000, 1) + [("x", item, START + 9_500) for item in ("abc", "0101", "1.5")]
     write_journal(settings.state, [*rows, *walks(300, 60, START + 9_000 + 4 * HOUR, 1)])
     write_journal(settings.state, [("gone", item, START + 9_600) for item in (100, 110, 100, 110)], 1_000)
-    Journal(settings.state).delete_sessions(["gone"])
+    Journal(settings.state).delete(["gone"])
     accepted, versions, _ = run(settings)
     assert accepted
     model = segue.load(versions.newest("markov"))

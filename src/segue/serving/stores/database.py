@@ -169,7 +169,7 @@ class Database:
         return bool(self._all(tables, (session_id,)))
 
     def commit(self, batch: Batch) -> None:
-        """Write a batch, or nothing of it."""
+        """Write a batch, or nothing of it. ``finish_deletions`` deletes the exposures of deleted sessions."""
         if self._log_size() > _MAX_LOG:
             self.shorten_log()
         with self._transaction():
@@ -178,7 +178,7 @@ class Database:
             run("INSERT INTO journal (kind, session, content) VALUES (?, ?, ?)", batch.rows)
             ids = [(session_id,) for session_id, _, _ in batch.deleted]
             run("DELETE FROM sessions WHERE id = ?", ids)
-            run("DELETE FROM journal WHERE session = ?", ids)
+            run("DELETE FROM journal WHERE session = ? AND kind <> 'exposures'", ids)
             run("INSERT OR IGNORE INTO deletions VALUES (?)", ids)
             run(
                 "INSERT OR REPLACE INTO tombstones VALUES (?, ?)", [(hash_, until) for _, hash_, until in batch.deleted]
@@ -241,13 +241,16 @@ class Database:
     def finish_deletions(self, journal: Journal) -> None:
         """Remove deleted sessions from the files of the journal, and what is left of them in this one.
 
+        Their exposures are moved to files first: these say which rows on what was seen belong to the sessions.
+
         Raises:
             ArtifactError: a file is damaged.
             StorageError: a file cannot be written.
         """
         gone = self._all("SELECT session FROM deletions")
         if gone:
-            journal.delete_sessions(session_id for (session_id,) in gone)
+            self.export(journal)
+            journal.delete(session_id for (session_id,) in gone)
             self._unclean = True
             with self._transaction():
                 self._connection.executemany("DELETE FROM deletions WHERE session = ?", gone)
