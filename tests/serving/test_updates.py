@@ -16,6 +16,7 @@ from command_line import segue as command
 from processes import Process
 
 import segue
+from segue import live_updates
 from segue.artifact import Artifact
 from segue.errors import ParameterError, SegueError
 from segue.live_updates import check, update
@@ -143,6 +144,30 @@ def test_events_that_the_protocol_drops_are_not_learnt(
     assert segue.load(versions.newest("markov")).about["updates"][0]["events"] == 240
 
 
+def test_no_event_of_a_second_is_lost(settings: ServeSettings) -> None:
+    """A model remembers the second of its last event; the others of this second must not wait for the next update."""
+    rows = walks(100, 60, START + 9_000, 1)
+    last = rows[-1][2]
+    same_second = [(f"m{place}", 1000 * last + place, one) for place in range(500) for one in (100, 101)]
+    events = [event_row(s, Event(1000 * t, str(i), None, None, None, None, b"")) for s, i, t in rows]
+    events += [event_row(s, Event(t, str(i), None, None, None, None, b"")) for s, t, i in same_second]
+    events += [
+        event_row(s, Event(1000 * t, str(i), None, None, None, None, b"")) for s, i, t in walks(2000, 20, last + 1, 1)
+    ]
+    Journal(settings.state).write("events", 1, len(events), events)
+    accepted, versions, last_update = run(settings.model_copy(update={"update_every": 0.5}))
+    assert accepted, last_update
+    (entry,) = segue.load(versions.newest("markov")).about["updates"]
+    assert entry["events"] == len(rows) + len(same_second)
+
+
+def test_an_unexpected_failure_is_recorded(settings: ServeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_journal(settings.state, walks(100, 100, START + 9_000, 1))
+    monkeypatch.setattr(live_updates, "learn", lambda *given: 1 / 0)
+    accepted, versions, last = run(settings)
+    assert (accepted, last["result"], last["why"]) == (False, "failed", "ZeroDivisionError: division by zero")
+
+
 def test_too_few_events_wait(settings: ServeSettings, production: Path) -> None:
     accepted, versions, last = run(settings)
     assert (accepted, last["result"], last["why"]) == (False, "skipped", "no events were accepted yet")
@@ -226,10 +251,13 @@ def test_what_cannot_be_updated_is_refused_at_the_start(
     untimed.restore(model.arrays(), model.vocabulary)
     plain = segue.Markov().fit(segue.prepare(segue.read(production.parent / "log.csv"), split="ratio").train)
     about = {key: value for key, value in model.about.items() if key != "until"}
+    filtered = {**model.about["protocol"]}
+    filtered["cleaning"] = {**filtered["cleaning"], "value_among": {"shop": ["a"]}}
     for folder, one, facts, words in (
         ("plain", plain, model.about, "with --set markov.updatable=true"),
         ("tested", model, {"trained_on": None}, "must be a model for production"),
         ("untimed", untimed, about, "was trained on a log without times"),
+        ("filtered", model, {"protocol": filtered}, r"cannot learn from .* got 'shop'; it has 'session', 'item'"),
     ):
         path = one.save(tmp_path / folder / "markov", **facts)
         with pytest.raises(SegueError, match=words):

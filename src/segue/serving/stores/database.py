@@ -169,7 +169,7 @@ class Database:
         return bool(self._all(tables, (session_id,)))
 
     def commit(self, batch: Batch) -> None:
-        """Write a batch, or nothing of it. ``finish_deletions`` deletes the exposures of deleted sessions."""
+        """Write a batch, or nothing of it."""
         if self._log_size() > _MAX_LOG:
             self.shorten_log()
         with self._transaction():
@@ -241,15 +241,13 @@ class Database:
     def finish_deletions(self, journal: Journal) -> None:
         """Remove deleted sessions from the files of the journal, and what is left of them in this one.
 
-        Their exposures are moved to files first: these say which rows on what was seen belong to the sessions.
-
         Raises:
             ArtifactError: a file is damaged.
             StorageError: a file cannot be written.
         """
         gone = self._all("SELECT session FROM deletions")
         if gone:
-            self.export(journal)
+            self.export(journal)  # Exposures say what was seen by whom.
             journal.delete(session_id for (session_id,) in gone)
             self._unclean = True
             with self._transaction():
