@@ -164,7 +164,7 @@ def test_no_event_of_a_second_is_lost(settings: ServeSettings) -> None:
 def test_an_unexpected_failure_is_recorded(settings: ServeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     write_journal(settings.state, walks(100, 100, START + 9_000, 1))
     monkeypatch.setattr(live_updates, "learn", lambda *given: 1 / 0)
-    accepted, versions, last = run(settings)
+    accepted, _, last = run(settings)
     assert (accepted, last["result"], last["why"]) == (False, "failed", "ZeroDivisionError: division by zero")
 
 

@@ -25,7 +25,6 @@ from segue.serving.sessions import Session
 from segue.storage.filesystem import sync_file
 
 logger = logging.getLogger(__name__)
-
 NAME = "sessions.sqlite"
 FORMAT = 1
 _APPLICATION = 0x5E60E
@@ -254,7 +253,7 @@ class Database:
                 self._connection.executemany("DELETE FROM deletions WHERE session = ?", gone)
         if self._unclean:
             self.shorten_log()
-            self._unclean = False
+        self._unclean = False
 
     def shorten_log(self) -> None:
         """Move the write-ahead log into the database, so that nothing deleted is left in it."""
