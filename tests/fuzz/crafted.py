@@ -16,11 +16,18 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
+from segue.data.vocabulary import VECTOR
+
 ARRAYS, ITEMS, CONFIG, MANIFEST = "arrays.safetensors", "items.parquet", "config.json", "manifest.json"
 
 
 BOUNDED = {"counts", "seasonal", "weights", "popularity", "departures", "tie_breaker", "session_weights", "idf"}
+BOUNDED |= {"support", "pair_sums", "departure_sums"}
 """Arrays of numbers that have a largest value."""
+TIMES = {"last_time", "recent_times", "session_ends"}
+"""Arrays of integers that may be negative."""
+COUNTS = {"item_events", "season_counts", "session_ranks", "n_sessions", *TIMES}
+"""Arrays of integers that may be large; others are positions."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,10 @@ def crafts(folder: Path) -> Iterator[Craft]:
     yield Craft("an array more", lambda path: _save(path, lambda arrays: arrays | {"more": np.zeros(3)}))
     yield Craft("no array", lambda path: _save(path, lambda arrays: {}))
     yield from _of_items()
+    if VECTOR in pl.read_parquet_schema(folder / ITEMS):
+        yield from _of_vectors()
     yield from _of_config(json.loads((folder / CONFIG).read_text()))
-    yield from _of_manifest()
+    yield from _of_manifest(json.loads((folder / MANIFEST).read_text())["about"])
 
 
 def _save(folder: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> None:
@@ -108,13 +117,19 @@ def variants_of(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray,
             variants["the largest number"] = put(np.finfo(array.dtype).max), name in BOUNDED
         elif array.dtype.kind == "i":
             extreme = np.iinfo(array.dtype)
+            valid = {-1: name in TIMES, 10**6: name in COUNTS}
             for value in (-1, extreme.min, extreme.max, 10**6):
                 for place in (0, array.size // 2, -1):
-                    variants[f"{value} at {place}"] = put(value, place), True
+                    variants[f"{value} at {place}"] = put(value, place), not valid.get(value, False)
+            if name in COUNTS:  # The bound itself, and the last second of the year 9999.
+                for value in (2**53, -(2**53), 253_402_300_799):
+                    variants[f"{value} at the end"] = put(value), value < 0 and name not in TIMES
             variants["backwards"] = array[::-1].copy(), False
             variants["one value only"] = np.full_like(array, array.reshape(-1)[0]), False
         else:
             variants["255 at the end"] = put(255), True
+    if name == "last_time":  # A log without times has none.
+        variants = {change: (changed, invalid and "row" not in change) for change, (changed, invalid) in variants.items()}
     yield from ((change, np.ascontiguousarray(changed), invalid) for change, (changed, invalid) in variants.items())
 
 
@@ -191,6 +206,30 @@ def _of_items() -> Iterator[Craft]:
     yield Craft("arrays: a header of its own length", lambda path: (path / ARRAYS).write_bytes(b"\xff" * 64))
 
 
+def _of_vectors() -> Iterator[Craft]:
+    vector, first = pl.col(VECTOR), pl.int_range(pl.len()) == 0
+    changes = {
+        "not finite": pl.when(~first).then(vector).otherwise(vector.arr.eval(pl.lit(np.nan, dtype=pl.Float32))),
+        "of float64": vector.cast(pl.Array(pl.Float64, 2)),
+        "lists": vector.arr.to_list(),
+        "of one number": vector.arr.to_list().list.head(1).cast(pl.Array(pl.Float32, 1)),
+        "of no numbers": vector.arr.to_list().list.head(0).cast(pl.Array(pl.Float32, 0)),
+        "text": pl.lit("1 2"),
+        "missing": pl.when(~first).then(vector),
+        "all missing": pl.lit(None, dtype=pl.Array(pl.Float32, 2)),
+        "large": vector.arr.eval(pl.lit(3e38, dtype=pl.Float32)),
+    }
+    for name, change in changes.items():
+        yield Craft(
+            f"vectors: {name}",
+            lambda path, change=change: pl.read_parquet(path / ITEMS).with_columns(change.alias(VECTOR)).write_parquet(
+                path / ITEMS
+            ),
+            invalid=name in {"not finite", "of float64", "lists", "of one number", "of no numbers", "text"},
+        )
+    yield Craft("vectors: no column", lambda path: pl.read_parquet(path / ITEMS).drop(VECTOR).write_parquet(path / ITEMS))
+
+
 def cut(file: Path, share: float) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
@@ -240,7 +279,7 @@ def _leaves(content: dict[str, Any] | list[Any], *above: str | int) -> Iterator[
                 yield from _leaves(value, *above, name)
 
 
-def _of_manifest() -> Iterator[Craft]:
+def _of_manifest(about: dict[str, Any]) -> Iterator[Craft]:
     def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         def apply(path: Path) -> None:
             content = json.loads((path / MANIFEST).read_text())
@@ -255,6 +294,10 @@ def _of_manifest() -> Iterator[Craft]:
         )
     for model in ("", "unknown", 3, None, ["gru4rec"], "../gru4rec"):
         yield Craft(f"manifest: model {model!r}", edit(lambda content, model=model: content.update(model=model)))
+    for name, changed in changed_leaves(about):
+        yield Craft(
+            f"manifest: about.{name}", edit(lambda content, changed=changed: content.update(about=changed)), invalid=False
+        )
     for about in ([], "x", None):
         yield Craft(f"manifest: about {about!r}", edit(lambda content, about=about: content.update(about=about)))
     for name in ("../outside", "/dev/zero", "a/../../b", "", ".", "a\\b", "c:d", "a\x00b"):
