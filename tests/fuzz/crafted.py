@@ -207,27 +207,33 @@ def _of_items() -> Iterator[Craft]:
 
 
 def _of_vectors() -> Iterator[Craft]:
-    vector, first = pl.col(VECTOR), pl.int_range(pl.len()) == 0
-    changes = {
-        "not finite": pl.when(~first).then(vector).otherwise(vector.arr.eval(pl.lit(np.nan, dtype=pl.Float32))),
-        "of float64": vector.cast(pl.Array(pl.Float64, 2)),
-        "lists": vector.arr.to_list(),
-        "of one number": vector.arr.to_list().list.head(1).cast(pl.Array(pl.Float32, 1)),
-        "of no numbers": vector.arr.to_list().list.head(0).cast(pl.Array(pl.Float32, 0)),
-        "text": pl.lit("1 2"),
-        "missing": pl.when(~first).then(vector),
-        "all missing": pl.lit(None, dtype=pl.Array(pl.Float32, 2)),
-        "large": vector.arr.eval(pl.lit(3e38, dtype=pl.Float32)),
+    def write(change: Callable[[np.ndarray], pl.Series | list[Any]]) -> Callable[[Path], None]:
+        def apply(path: Path) -> None:
+            table = pl.read_parquet(path / ITEMS)
+            vectors = pl.Series(VECTOR, change(table[VECTOR].to_numpy().copy()))
+            table.with_columns(vectors).write_parquet(path / ITEMS)
+
+        return apply
+
+    changes: dict[str, tuple[Callable[[np.ndarray], Any], bool]] = {
+        "not a number": (lambda vectors: np.where(vectors == vectors[-1], np.float32(np.nan), vectors), True),
+        "infinite": (lambda vectors: np.where(vectors == vectors[-1], np.float32(np.inf), vectors), True),
+        "the largest number": (lambda vectors: np.full_like(vectors, np.finfo(np.float32).max), False),
+        "zeros": (np.zeros_like, False),
+        "float64": (lambda vectors: vectors.astype(np.float64), True),
+        "a number less": (lambda vectors: vectors[:, :-1], False),
+        "a number more": (lambda vectors: np.concatenate([vectors, vectors], axis=1), False),
+        "lists": (lambda vectors: vectors.tolist(), True),
+        "text": (lambda vectors: ["1 2"] * len(vectors), True),
+        "the first missing": (lambda vectors: _array_column([None, *vectors[1:].tolist()]), False),
+        "all missing": (lambda vectors: _array_column([None] * len(vectors)), False),
     }
-    for name, change in changes.items():
-        yield Craft(
-            f"vectors: {name}",
-            lambda path, change=change: pl.read_parquet(path / ITEMS).with_columns(change.alias(VECTOR)).write_parquet(
-                path / ITEMS
-            ),
-            invalid=name in {"not finite", "of float64", "lists", "of one number", "of no numbers", "text"},
-        )
-    yield Craft("vectors: no column", lambda path: pl.read_parquet(path / ITEMS).drop(VECTOR).write_parquet(path / ITEMS))
+    for name, (change, invalid) in changes.items():
+        yield Craft(f"vectors: {name}", write(change), invalid)
+
+
+def _array_column(rows: list[list[float] | None]) -> pl.Series:
+    return pl.Series(rows, dtype=pl.Array(pl.Float32, 2))
 
 
 def cut(file: Path, share: float) -> None:
