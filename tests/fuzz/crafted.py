@@ -101,7 +101,7 @@ def variants_of(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray,
         ),
         "a dimension more": (array[None], True),
         "flat" if array.ndim > 1 else "as a column": (array.reshape(-1) if array.ndim > 1 else array[:, None], True),
-        "a row less": (array[:-1], True),
+        "a row less": (array[:-1], len(array) > 0),
         "a row more": (
             np.concatenate([array, array[-1:] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)]),
             True,
@@ -121,15 +121,20 @@ def variants_of(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray,
             for value in (-1, extreme.min, extreme.max, 10**6):
                 for place in (0, array.size // 2, -1):
                     variants[f"{value} at {place}"] = put(value, place), not valid.get(value, False)
-            if name in COUNTS:  # The bound itself, and the last second of the year 9999.
-                for value in (2**53, -(2**53), 253_402_300_799):
-                    variants[f"{value} at the end"] = put(value), value < 0 and name not in TIMES
+            if name in TIMES:  # The last second of the year 9999, and the next one.
+                variants["the last second"] = put(253_402_300_799), False
+                variants["the second after it"] = put(253_402_300_800), True
+            elif name in COUNTS:
+                variants["the largest count"] = put(2**53), False
+                variants["one more"] = put(2**53 + 1), True
             variants["backwards"] = array[::-1].copy(), False
             variants["one value only"] = np.full_like(array, array.reshape(-1)[0]), False
         else:
             variants["255 at the end"] = put(255), True
     if name == "last_time":  # A log without times has none.
-        variants = {change: (changed, invalid and "row" not in change) for change, (changed, invalid) in variants.items()}
+        variants = {
+            change: (changed, invalid and "row" not in change) for change, (changed, invalid) in variants.items()
+        }
     yield from ((change, np.ascontiguousarray(changed), invalid) for change, (changed, invalid) in variants.items())
 
 
@@ -265,7 +270,7 @@ def _of_config(config: dict[str, Any]) -> Iterator[Craft]:
 def changed_leaves(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield a JSON object with one value changed, and what is changed."""
     for names in _leaves(content):
-        for value in (None, True, -1, 0, 10**12, 10**30, 1e300, "x", [], {}, [1, 2]):
+        for value in (None, True, -1, 0, 10**12, 10**30, 1e300, "x", [], {}, [1, 2], "9999-12-31T23:59:59-12:00"):
             changed = copy.deepcopy(content)
             section: Any = changed
             for name in names[:-1]:
@@ -302,7 +307,9 @@ def _of_manifest(about: dict[str, Any]) -> Iterator[Craft]:
         yield Craft(f"manifest: model {model!r}", edit(lambda content, model=model: content.update(model=model)))
     for name, changed in changed_leaves(about):
         yield Craft(
-            f"manifest: about.{name}", edit(lambda content, changed=changed: content.update(about=changed)), invalid=False
+            f"manifest: about.{name}",
+            edit(lambda content, changed=changed: content.update(about=changed)),
+            invalid=False,
         )
     for about in ([], "x", None):
         yield Craft(f"manifest: about {about!r}", edit(lambda content, about=about: content.update(about=about)))
