@@ -66,6 +66,8 @@ LONG = {
     r"tests/serving/test_process.py::TestMistakes::test_(a_state_folder|a_damaged)": "a port in use",
     r"tests/serving/test_process.py::TestMistakes::test_before_it_listens\[[^p]": "the same without a process",
     r"tests/serving/test_kills.py::.*\[redis": "SQLite",
+    r"tests/serving/test_faults.py::test_kills_under_load": "test_kills, and a killed worker in test_catalogue",
+    r"tests/serving/test_experiments.py::TestFile::test_a_process_takes": "a reload, and rules of a process",
     r"tests/test_environments.py::test_help_is_complete": "help with docstrings",
     r"tests/test_wheel.py::test_the_demo.*\[compiled\]": "the demo with interpreted kernels",
     r"tests/test_wheel.py::test_a_missing_extra.*arguments[123]": "the first extra",

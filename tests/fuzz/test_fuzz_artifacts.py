@@ -109,8 +109,8 @@ def array_names(kind: type) -> list[str]:
 def test_crafted_artifacts_do_no_harm(artifacts: dict[str, Path], tmp_path: Path) -> None:
     cases = all_crafts(artifacts)
     assert len(cases) > 2000
-    few = [case for case in cases if case[0] in ("v-sknn", "markov updated", "sasrec", "two-stage")]
-    assert problems(random.Random(0).sample(few, 30), artifacts, tmp_path) == []
+    few = [case for case in cases if case[0] in ("markov updated", "sasrec")]
+    assert problems(random.Random(0).sample(few, 20), artifacts, tmp_path) == []
 
 
 @pytest.mark.soak
