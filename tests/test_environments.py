@@ -42,8 +42,8 @@ SPLIT = ("--set", "protocol.split=ratio")
 NETWORK = ("--set", "sasrec.embedding_size=4", "--set", "sasrec.layers=1", "--set", "sasrec.training.epochs=1")
 TUNED = ("--trials", "2", "--only", "--search", "v-sknn.k=[5,6]")
 RUN = ["run", "clicks.csv", "--items", "items.csv", "--no-baselines", *SPLIT]
-SHORT = [  # With a model that needs little compiled code, since each process compiles its own.
-    [*RUN, "--model", "popularity", "--out", "short"],
+SHORT = [  # With models that need little compiled code, since each process compiles its own.
+    [*RUN, "--model", "popularity,session-popularity", "--out", "short"],
     ["compare", "short", "--out", "compared.md"],
     ["recommend", "short/popularity", "--items", "1", "--json"],
     ["data", "clicks.csv"],
