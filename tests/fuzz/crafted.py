@@ -16,8 +16,6 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
-from segue.data.vocabulary import VECTOR
-
 ARRAYS, ITEMS, CONFIG, MANIFEST = "arrays.safetensors", "items.parquet", "config.json", "manifest.json"
 
 
@@ -74,8 +72,6 @@ def crafts(folder: Path) -> Iterator[Craft]:
     yield Craft("an array more", lambda path: _save(path, lambda arrays: arrays | {"more": np.zeros(3)}))
     yield Craft("no array", lambda path: _save(path, lambda arrays: {}))
     yield from _of_items()
-    if VECTOR in pl.read_parquet_schema(folder / ITEMS):
-        yield from _of_vectors()
     yield from _of_config(json.loads((folder / CONFIG).read_text()))
     yield from _of_manifest(json.loads((folder / MANIFEST).read_text())["about"])
 
@@ -209,36 +205,6 @@ def _of_items() -> Iterator[Craft]:
         lambda path: (path / ARRAYS).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16)),
     )
     yield Craft("arrays: a header of its own length", lambda path: (path / ARRAYS).write_bytes(b"\xff" * 64))
-
-
-def _of_vectors() -> Iterator[Craft]:
-    def write(change: Callable[[np.ndarray], pl.Series | list[Any]]) -> Callable[[Path], None]:
-        def apply(path: Path) -> None:
-            table = pl.read_parquet(path / ITEMS)
-            vectors = pl.Series(VECTOR, change(table[VECTOR].to_numpy().copy()))
-            table.with_columns(vectors).write_parquet(path / ITEMS)
-
-        return apply
-
-    changes: dict[str, tuple[Callable[[np.ndarray], Any], bool]] = {
-        "not a number": (lambda vectors: np.where(vectors == vectors[-1], np.float32(np.nan), vectors), True),
-        "infinite": (lambda vectors: np.where(vectors == vectors[-1], np.float32(np.inf), vectors), True),
-        "the largest number": (lambda vectors: np.full_like(vectors, np.finfo(np.float32).max), False),
-        "zeros": (np.zeros_like, False),
-        "float64": (lambda vectors: vectors.astype(np.float64), True),
-        "a number less": (lambda vectors: vectors[:, :-1], False),
-        "a number more": (lambda vectors: np.concatenate([vectors, vectors], axis=1), False),
-        "lists": (lambda vectors: vectors.tolist(), True),
-        "text": (lambda vectors: ["1 2"] * len(vectors), True),
-        "the first missing": (lambda vectors: _array_column([None, *vectors[1:].tolist()]), False),
-        "all missing": (lambda vectors: _array_column([None] * len(vectors)), False),
-    }
-    for name, (change, invalid) in changes.items():
-        yield Craft(f"vectors: {name}", write(change), invalid)
-
-
-def _array_column(rows: list[list[float] | None]) -> pl.Series:
-    return pl.Series(rows, dtype=pl.Array(pl.Float32, 2))
 
 
 def cut(file: Path, share: float) -> None:

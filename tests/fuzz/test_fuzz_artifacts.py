@@ -8,6 +8,7 @@ from typing import Any, get_args
 import polars as pl
 import pytest
 from crafted import ARRAYS, Craft, crafts
+from crafted_vectors import vector_crafts
 from loader import Loader, problems
 from safetensors import safe_open
 
@@ -81,7 +82,7 @@ def artifacts(log: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 
 def all_crafts(artifacts: dict[str, Path]) -> list[tuple[str, Craft]]:
-    return [(name, craft) for name, folder in artifacts.items() for craft in crafts(folder)]
+    return [(name, craft) for name, folder in artifacts.items() for craft in (*crafts(folder), *vector_crafts(folder))]
 
 
 def test_the_models_themselves_are_loaded(artifacts: dict[str, Path]) -> None:
