@@ -59,10 +59,15 @@ def check(settings: ServeSettings) -> None:
                 f"--update-every: {name} has {added:,} items that were added without training, which are not among "
                 "its training items; serve the model that segue add-items started from, or without --update-every"
             )
-        empty = {"session": pl.String, "item": pl.String, "time": TIME_DTYPE, "type": pl.String}
+        types: dict[str, pl.DataType] = {
+            "session": pl.String(),
+            "item": pl.String(),
+            "time": TIME_DTYPE,
+            "type": pl.String(),
+        }
         if "protocol" in model.about:
             try:
-                check_cleaning(Events(pl.DataFrame(schema=empty)), Protocol.of(model.about["protocol"], "model"))
+                check_cleaning(Events(pl.DataFrame(schema=types)), Protocol.of(model.about["protocol"], "model"))
             except ParameterError as error:
                 raise ParameterError(
                     f"--update-every: {name} cannot learn from what a service keeps: {'; '.join(error.lines)}; serve "
