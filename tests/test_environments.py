@@ -41,15 +41,17 @@ for arguments in json.loads(sys.argv[1]):
 SPLIT = ("--set", "protocol.split=ratio")
 NETWORK = ("--set", "sasrec.embedding_size=4", "--set", "sasrec.layers=1", "--set", "sasrec.training.epochs=1")
 TUNED = ("--trials", "2", "--only", "--search", "v-sknn.k=[5,6]")
-RUN = ["run", "clicks.csv", "--items", "items.csv", "--model", "markov,popularity", "--no-baselines", *SPLIT]
-SHORT = [
-    [*RUN, "--out", "first"],
-    ["compare", "first", "--out", "compared.md"],
-    ["recommend", "first/markov", "--items", "1", "--json"],
+RUN = ["run", "clicks.csv", "--items", "items.csv", "--no-baselines", *SPLIT]
+SHORT = [  # With models that need little compiled code, since each process compiles its own.
+    [*RUN, "--model", "popularity,session-popularity", "--out", "short"],
+    ["compare", "short", "--out", "compared.md"],
+    ["recommend", "short/popularity", "--items", "1", "--json"],
     ["data", "clicks.csv"],
 ]
 LONG = [
     *SHORT,
+    [*RUN, "--model", "markov,popularity", "--out", "first"],
+    ["recommend", "first/markov", "--items", "1", "--json"],
     ["prepare", "clicks.csv", *SPLIT, "--out", "prepared"],
     ["run", "prepared", "--model", "als,sasrec,v-sknn", *NETWORK, "--no-baselines", "--out", "run"],
     ["report", "run"],

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +23,9 @@ from segue.experiment.updating import require_production, updated_facts
 from segue.models.base import Model
 from segue.models.registry import load
 from segue.models.verification import Change, changes, next_item_values, sessions_of_targets
+from segue.protocols.protocol import Protocol
 from segue.protocols.recent import prepare_recent
+from segue.protocols.selection import check_cleaning
 from segue.serving.logs import report, start_logging
 from segue.serving.settings import ServeSettings
 from segue.serving.supervisor import CONFIGURATION
@@ -57,6 +59,20 @@ def check(settings: ServeSettings) -> None:
                 f"--update-every: {name} has {added:,} items that were added without training, which are not among "
                 "its training items; serve the model that segue add-items started from, or without --update-every"
             )
+        types: dict[str, pl.DataType] = {
+            "session": pl.String(),
+            "item": pl.String(),
+            "time": TIME_DTYPE,
+            "type": pl.String(),
+        }
+        if "protocol" in model.about:
+            try:
+                check_cleaning(Events(pl.DataFrame(schema=types)), Protocol.of(model.about["protocol"], "model"))
+            except ParameterError as error:
+                raise ParameterError(
+                    f"--update-every: {name} cannot learn from what a service keeps: {'; '.join(error.lines)}; serve "
+                    "it without --update-every, and use segue update"
+                ) from error
         if columns := [column for column in model.context_columns if column != "time"]:
             raise ParameterError(
                 f"--update-every: {name} reads the columns {', '.join(columns)} of events, and a service keeps only "
@@ -103,12 +119,13 @@ def learn(model: Model, events: Events, every: float) -> tuple[Model, dict[str, 
     Raises:
         EmptyDataError: there are not enough events yet.
     """
-    times = events.frame["time"].sort()
+    moment = pl.col("time").dt.epoch("s")  # A model remembers its last second: an update must not divide one.
+    times = events.frame.select(moment)["time"].sort()
     if len(times) <= LEAST:
         raise EmptyDataError(f"there are {len(times):,} new events, and more than {LEAST} are needed")
-    cut = min(times[-1] - timedelta(seconds=every), times[-LEAST - 1])
-    earlier = Events(events.frame.filter(pl.col("time") <= cut))
-    later = Events(events.frame.filter(pl.col("time") > cut))
+    cut = min(times[-1] - int(every), times[-LEAST - 1])
+    earlier = Events(events.frame.filter(moment <= cut))
+    later = Events(events.frame.filter(moment > cut))
     if not len(earlier):
         raise EmptyDataError(f"all {len(times):,} new events are held out to verify a model")
     started = time.perf_counter()
@@ -150,6 +167,10 @@ def update(name: str, settings: ServeSettings, versions: Versions) -> bool:
     except (SegueError, OSError, pl.exceptions.PolarsError) as error:
         logger.error("%s: the update failed: %s", name, error)
         versions.record(name, "failed", str(error), time=now)
+        return False
+    except Exception as error:
+        logger.exception("%s: the update failed", name)
+        versions.record(name, "failed", f"{type(error).__name__}: {error}", time=now)
         return False
     logger.info("%s: updated, %s", name, text)
     versions.record(name, "accepted", text, time=now, version=folder.name)

@@ -338,13 +338,15 @@ def test_the_remedy_for_an_ambiguous_log_can_be_pasted(tmp_path: Path) -> None:
         assert f"(dates in the format {shlex.split(option)[1]}, as requested)" in shown.out
 
 
+@pytest.mark.parametrize("models", [["stan"], pytest.param([], marks=pytest.mark.soak)], ids=["stan", "its models"])
 def test_the_demo_ends_with_recommendations_by_name_and_commands_that_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a shop"
-    outcome = segue("demo", "--sessions", 1000, "--out", out)
+    outcome = segue("demo", "--sessions", 1000, "--out", out, *(["--model", *models] if models else []))
     assert outcome.code == 0, outcome.err
-    assert {row["label"] for row in results(out)["models"]} == {"gru4rec", "stan", *BASELINES, "popularity-7d"}
+    own = models or ["gru4rec", "stan"]
+    assert {row["label"] for row in results(out)["models"]} == {*own, *BASELINES, "popularity-7d"}
     assert "category" in outcome.out
     recommend, fit, by_name = (
         line for line in outcome.out.splitlines() if line.startswith(("  segue rec", "  segue fit"))

@@ -20,7 +20,12 @@ ARRAYS, ITEMS, CONFIG, MANIFEST = "arrays.safetensors", "items.parquet", "config
 
 
 BOUNDED = {"counts", "seasonal", "weights", "popularity", "departures", "tie_breaker", "session_weights", "idf"}
+BOUNDED |= {"support", "pair_sums", "departure_sums"}
 """Arrays of numbers that have a largest value."""
+TIMES = {"last_time", "recent_times", "session_ends"}
+"""Arrays of integers that may be negative."""
+COUNTS = {"item_events", "season_counts", "session_ranks", "n_sessions", *TIMES}
+"""Arrays of integers that may be large; others are positions."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def crafts(folder: Path) -> Iterator[Craft]:
     yield Craft("no array", lambda path: _save(path, lambda arrays: {}))
     yield from _of_items()
     yield from _of_config(json.loads((folder / CONFIG).read_text()))
-    yield from _of_manifest()
+    yield from _of_manifest(json.loads((folder / MANIFEST).read_text())["about"])
 
 
 def _save(folder: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> None:
@@ -92,7 +97,7 @@ def variants_of(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray,
         ),
         "a dimension more": (array[None], True),
         "flat" if array.ndim > 1 else "as a column": (array.reshape(-1) if array.ndim > 1 else array[:, None], True),
-        "a row less": (array[:-1], True),
+        "a row less": (array[:-1], len(array) > 0),
         "a row more": (
             np.concatenate([array, array[-1:] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)]),
             True,
@@ -108,13 +113,24 @@ def variants_of(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray,
             variants["the largest number"] = put(np.finfo(array.dtype).max), name in BOUNDED
         elif array.dtype.kind == "i":
             extreme = np.iinfo(array.dtype)
+            valid = {-1: name in TIMES, 10**6: name in COUNTS}
             for value in (-1, extreme.min, extreme.max, 10**6):
                 for place in (0, array.size // 2, -1):
-                    variants[f"{value} at {place}"] = put(value, place), True
+                    variants[f"{value} at {place}"] = put(value, place), not valid.get(value, False)
+            if name in TIMES:  # The last second of the year 9999, and the next one.
+                variants["the last second"] = put(253_402_300_799), False
+                variants["the second after it"] = put(253_402_300_800), True
+            elif name in COUNTS:
+                variants["the largest count"] = put(2**53), False
+                variants["one more"] = put(2**53 + 1), True
             variants["backwards"] = array[::-1].copy(), False
             variants["one value only"] = np.full_like(array, array.reshape(-1)[0]), False
         else:
             variants["255 at the end"] = put(255), True
+    if name == "last_time":  # A log without times has none.
+        variants = {
+            change: (changed, invalid and "row" not in change) for change, (changed, invalid) in variants.items()
+        }
     yield from ((change, np.ascontiguousarray(changed), invalid) for change, (changed, invalid) in variants.items())
 
 
@@ -220,7 +236,7 @@ def _of_config(config: dict[str, Any]) -> Iterator[Craft]:
 def changed_leaves(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield a JSON object with one value changed, and what is changed."""
     for names in _leaves(content):
-        for value in (None, True, -1, 0, 10**12, 10**30, 1e300, "x", [], {}, [1, 2]):
+        for value in (None, True, -1, 0, 10**12, 10**30, 1e300, "x", [], {}, [1, 2], "9999-12-31T23:59:59-12:00"):
             changed = copy.deepcopy(content)
             section: Any = changed
             for name in names[:-1]:
@@ -240,7 +256,7 @@ def _leaves(content: dict[str, Any] | list[Any], *above: str | int) -> Iterator[
                 yield from _leaves(value, *above, name)
 
 
-def _of_manifest() -> Iterator[Craft]:
+def _of_manifest(about: dict[str, Any]) -> Iterator[Craft]:
     def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         def apply(path: Path) -> None:
             content = json.loads((path / MANIFEST).read_text())
@@ -255,6 +271,12 @@ def _of_manifest() -> Iterator[Craft]:
         )
     for model in ("", "unknown", 3, None, ["gru4rec"], "../gru4rec"):
         yield Craft(f"manifest: model {model!r}", edit(lambda content, model=model: content.update(model=model)))
+    for name, changed in changed_leaves(about):
+        yield Craft(
+            f"manifest: about.{name}",
+            edit(lambda content, changed=changed: content.update(about=changed)),
+            invalid=False,
+        )
     for about in ([], "x", None):
         yield Craft(f"manifest: about {about!r}", edit(lambda content, about=about: content.update(about=about)))
     for name in ("../outside", "/dev/zero", "a/../../b", "", ".", "a\\b", "c:d", "a\x00b"):

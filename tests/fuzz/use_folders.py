@@ -1,6 +1,6 @@
 """Uses the folders that are named on standard input, and reports a line of JSON on each.
 
-A model recommends, a data set trains and tests models, a checkpoint is resumed.
+A model recommends, explains and is updated, a data set trains and tests models, a checkpoint is resumed.
 """
 
 import json
@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 import segue
 from segue.errors import DivergedError, InputError
+from segue.models.base import Model
 from segue.models.registry import load, model_class
 from segue.training.runtime import Runtime
 
@@ -32,12 +34,27 @@ def use(folder: Path) -> None:
 
 def _recommend(folder: Path) -> None:
     model = load(folder)
+    _answer(model)
+    if getattr(model.config, "updatable", False):
+        _answer(model.update(segue.prepare_recent(segue.read(_later(model)), model).sessions))
+
+
+def _answer(model: Model) -> None:
     ids = model.vocabulary.ids.to_list()
     sessions = [ids[:1], ids[-3:], ids[1:2] * 3, ids]
     for answer in model.recommend(sessions, k=min(5, len(ids))):
         assert len(set(answer.items)) == min(5, len(ids)), answer
         assert set(answer.items) <= set(ids), answer
         assert np.isfinite(answer.scores).all(), answer
+    for reason in segue.why(model, ids[-3:], k=min(2, len(ids))).items:
+        assert np.isfinite([reason.score, *reason.without, *(part.value for part in reason.parts or ())]).all(), reason
+
+
+def _later(model: Model) -> pl.DataFrame:
+    """Return events on a new item and on two known ones."""
+    ids = model.vocabulary.ids
+    items = [ids[0], 10**9, ids[-1], ids[0], 10**9]
+    return pl.DataFrame({"session": [1, 1, 2, 2, 2], "item": items, "time": [1_900_000_000 + 60 * n for n in range(5)]})
 
 
 def _train(folder: Path) -> None:

@@ -1,12 +1,16 @@
 """Export to ONNX: equal in onnxruntime, refused where it cannot be, and nothing half-written."""
 
+import copy
+import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from chains import Task, blocks
 
+from segue.data.vocabulary import Vocabulary
 from segue.errors import MissingExtraError, ParameterError, SegueError
 from segue.models import export
 from segue.models.base import Model
@@ -60,6 +64,20 @@ def test_the_documented_program_recommends_what_segue_recommends(
 
 
 @needs_onnx
+def test_what_the_model_cannot_read_is_dropped(sasrec: Model, tmp_path: Path) -> None:
+    """Cold items without similar ones have no id in the file: a program drops them, as the model does."""
+    table = sasrec.vocabulary.table.with_columns(group=pl.lit("known"))
+    model = copy.copy(sasrec).restore(sasrec.arrays(), Vocabulary(table))
+    model = model.add_items(pl.DataFrame({"item": [901, 902], "group": ["known", "new"]}), by="group")
+    export_onnx(model, tmp_path / "m.onnx")
+    onnx = pytest.importorskip("onnx")
+    (entry,) = onnx.load(tmp_path / "m.onnx").metadata_props
+    assert json.loads(entry.value)["ids"] == [None, *sasrec.vocabulary.raw_ids[1:], 901, None]
+    with pytest.raises(ParameterError, match=r"--top-k: must be between 1 and the \d+ items that the model knows"):
+        export_onnx(model, tmp_path / "m.onnx", top_k=len(model.vocabulary))
+
+
+@needs_onnx
 def test_a_network_with_other_scores_is_not_written(
     sasrec: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +114,7 @@ def test_other_models_are_refused(task: Task, tmp_path: Path) -> None:
 def test_bad_input(sasrec: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for k in (0, 10_000):
         with pytest.raises(
-            ParameterError, match=rf"--top-k: must be between 1 and the \d+ items of the model, got {k}"
+            ParameterError, match=rf"--top-k: must be between 1 and the \d+ items that the model knows, got {k}"
         ):
             export_onnx(sasrec, tmp_path / "m.onnx", top_k=k)
     monkeypatch.setattr(export, "PACKAGES", ("no_such_package",))

@@ -24,6 +24,7 @@ from segue.models.registry import load
 from segue.models.reranking import listwise_loss
 from segue.models.sasrec import SASRec
 from segue.models.two_stage import TwoStage
+from segue.parameters import merge
 from segue.progress import Progress
 from segue.training.objectives import ListwiseLoss
 
@@ -44,6 +45,10 @@ class TestTwoStage(ModelContract):
         "ranker_parameters": SMALL_SASREC,
     }
     make_task = staticmethod(markov_chain)
+
+    @classmethod
+    def brief(cls) -> TwoStage:
+        return TwoStage(**merge(cls.parameters, {"ranker_parameters": {"training": {"epochs": 1}}}))
 
 
 @pytest.fixture(scope="module")

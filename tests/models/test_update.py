@@ -213,6 +213,25 @@ class TestRefusals:
         with pytest.raises(ParameterError, match=r"recent: must have only events after 20.*that markov counts"):
             bare.update(self.first)
 
+    @pytest.mark.parametrize(
+        ("model", "parameters", "name"),
+        [(Markov, {}, "last_time"), (Popularity, {"window_days": 9.0}, "recent_times"), (VSKNN, {}, "session_ends")],
+    )
+    def test_a_stored_time_that_no_calendar_has(
+        self, model: type[UpdatableModel], parameters: dict[str, Any], name: str
+    ) -> None:
+        fitted = model(updatable=True, **parameters).fit(self.first)
+        for time in (253_402_300_800, -62_135_596_801):
+            arrays = {**fitted.arrays(), name: np.full_like(fitted.arrays()[name], time)}
+            with pytest.raises(ParameterError, match=rf"{name}: must have values from -6\.21356e\+10 to 253402300799"):
+                model(updatable=True, **parameters).restore(arrays, fitted.vocabulary)
+
+    def test_an_end_of_training_that_no_calendar_has(self) -> None:
+        model = Markov(updatable=True).fit(self.first)
+        model.about = {"until": "9999-12-31T23:59:59-12:00"}
+        with pytest.raises(ParameterError, match=r"about\.until: must be a time in ISO 8601, got '9999"):
+            model.update(self.recent)
+
     def test_no_sessions(self) -> None:
         model = Popularity(updatable=True).fit(self.first)
         with pytest.raises(ParameterError, match="recent: must be Sessions, got list"):

@@ -34,8 +34,8 @@ def event(time: int, item: str = "a", event_id: str | None = None, **more: Any) 
     return Event(time, item, event_id=event_id, digest=said, **more)
 
 
-def exposure(session: str | None, name: str = "r1") -> Exposure:
-    return Exposure(name, session, 1_764_000_000_000, "v-sknn", "1", None, ["a", "b"], [2.0, 1.0])
+def exposure(session: str | None, name: str = "r1", user: str | None = None) -> Exposure:
+    return Exposure(name, session, 1_764_000_000_000, "v-sknn", "1", None, ["a", "b"], [2.0, 1.0], user=user)
 
 
 def seen(session: str | None, name: str = "r1") -> Seen:

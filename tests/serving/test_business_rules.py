@@ -239,7 +239,7 @@ def check(case: tuple[pl.DataFrame, list[float], list[dict[str, Any]], list[str]
 
 def _examples() -> int:
     most = settings.default.max_examples if settings.default is not None else 100
-    return 150 if most <= 100 else 500
+    return 60 if most <= 100 else 500
 
 
 @settings(max_examples=_examples())

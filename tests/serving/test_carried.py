@@ -5,18 +5,20 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from live import memory_store, run, serving
 
 import segue
 from segue.serving.carried import MAX_STEPS, CarriedStates
 
 
-def test_states_follow_the_items(artifact: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("rounds", [40, pytest.param(400, marks=pytest.mark.soak)])
+def test_states_follow_the_items(artifact: Any, monkeypatch: Any, rounds: int) -> None:
     monkeypatch.setattr("segue.serving.carried._MOST", 4)
     model = segue.load(artifact("gru4rec"))
     states, rng = CarriedStates(model), random.Random(0)
     sessions: dict[str, list[int]] = {name: [] for name in "abcdefg"}
-    for _ in range(150):
+    for _ in range(rounds):
         chosen = rng.sample(sorted(sessions), rng.randrange(1, 5))
         for name in chosen:
             change = rng.random()

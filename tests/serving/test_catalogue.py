@@ -1,5 +1,6 @@
 """Rules and catalogue over HTTP: what changes at once, what survives, and what never comes back."""
 
+import asyncio
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ import segue
 from segue.errors import ArtifactError, StorageError
 from segue.serving import models as models_module
 from segue.serving.catalogue.catalogue import FILE, Catalogue, Entry
+from segue.serving.catalogue.rule_masks import Masks
 from segue.serving.listing import Listing
 from segue.serving.models import ModelSet
 
@@ -158,6 +160,22 @@ class TestRulesOverHTTP:
 
         with_service(models, tmp_path, work, rules=file)
 
+    def test_reading_the_rules_selects_no_items_again(
+        self, models: dict[str, Path], tmp_path: Path, rules: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = rules(
+            "- {name: gone, block: true, items: ['105', '106', nothing]}\n"
+            "- {name: c, boost: 2, where: {colour: red}}\n"
+            "- {name: d, diversity: {column: category, most: 1}}\n"
+        )
+
+        async def work(client: Client) -> None:
+            monkeypatch.setattr(Masks, "selected", lambda *given: pytest.fail("counts are kept"))
+            shown = (await client("GET", "/v1/rules")).json["rules"]
+            assert [one["items"] for one in shown] == [dict.fromkeys(models, count) for count in (2, 0, 30)]
+
+        with_service(models, tmp_path, work, rules=file)
+
     def test_what_a_model_does_not_have_is_a_warning(
         self, models: dict[str, Path], tmp_path: Path, rules: Callable[[str], Path]
     ) -> None:
@@ -182,6 +200,21 @@ class TestRulesOverHTTP:
 
 
 class TestItems:
+    def test_changes_that_wait_hold_up_no_other_work(self, models: dict[str, Path], tmp_path: Path) -> None:
+        async def work(client: Client) -> None:
+            assert client.app.service is not None
+            change = {"items": [{"item": "105", "available": False}]}
+            with client.app.service.models._switching:
+                waiting = [asyncio.create_task(client.post("/v1/items", change)) for _ in range(40)]
+                await asyncio.sleep(0.05)
+                found = await asyncio.wait_for(client("GET", "/v1/items?search=thing"), 10)
+                assert found.status == 200
+                assert not any(one.done() for one in waiting)
+            answers = await asyncio.gather(*waiting)
+            assert {one["accepted"] for one in answers} == {1}
+
+        with_service({"markov": models["markov"]}, tmp_path, work)
+
     def test_availability_and_metadata_at_once(self, models: dict[str, Path], tmp_path: Path) -> None:
         changes = [
             {"item": 104, "available": False},

@@ -282,7 +282,7 @@ class TestReport:
             assert arm["hit rate"]["value"] == pytest.approx(hits[name] / lists[name])
             assert arm["conversion rate"]["value"] == pytest.approx(bought[name] / arm["units"])
         assert found["left_out"] == ["1 lists of requests that named a model (forced)"]
-        Journal(folder).delete_sessions([f"s{number}" for number in range(30)])
+        Journal(folder).delete([f"s{number}" for number in range(30)])
         left = json.loads(segue("experiment", str(folder), "--json").out)
         assert sum(arm["units"] for arm in left["arms"]) == 30
         assert left["warnings"] == found["warnings"] == []

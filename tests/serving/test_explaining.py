@@ -78,6 +78,17 @@ def test_blocked_items_are_not_named(artifact: Callable[..., Path], tmp_path: Pa
     assert not {"105", "107"} & named
 
 
+def test_names_are_those_of_the_catalogue(artifact: Callable[..., Path], tmp_path: Path) -> None:
+    async def work() -> Any:
+        client = await serving({"markov": artifact("markov")}, memory_store(), tmp_path)
+        await client.post("/v1/items", {"items": [{"item": item, "name": f"New {item}"} for item in range(100, 130)]})
+        return await client.post("/v1/recommend", {**ASK, "explain": True})
+
+    answer = run(work())
+    for shown in (answer["items"], answer["explanation"]["items"], answer["explanation"]["events"]):
+        assert [one["name"] for one in shown] == [f"New {one['item']}" for one in shown]
+
+
 def test_answers_without_it_are_as_they_were(call: Callable[..., Any]) -> None:
     plain, false, explained = call(
         ("POST", "/v1/recommend", ASK),

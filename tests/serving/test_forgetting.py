@@ -8,6 +8,7 @@ from command_line import segue
 from redis_server import redis_server
 from store_kinds import event, exposure, journal_rows, make_store, seen, traces
 
+from segue.serving.journal import owner
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import DAY, Lifetimes, SteadyClock
 from segue.serving.stores.redis_scripts import SECRET, Keys
@@ -81,6 +82,58 @@ def test_a_forgotten_session_leaves_no_trace(told, forget, kind, tmp_path) -> No
 
     if kind != "memory":
         told(later)
+
+
+def recommendations(folder, kind="exposures"):
+    return sorted(row["recommendation_id"] for row in journal_rows(folder, kind))
+
+
+@pytest.mark.parametrize("when", ["waiting", "written"])
+def test_what_was_seen_goes_with_its_session(told, kind, when, tmp_path) -> None:
+    """Also where only the id of the recommendation says whose it is."""
+
+    async def show(store):
+        await store.append("visitor-9", [event(NOW)])
+        for session, name in (("visitor-9", "r1"), ("other", "r2"), (None, "r3")):
+            store.expose(exposure(session, name))
+
+    async def story(store):
+        if when == "waiting":
+            await show(store)
+        for name in ("r1", "r2", "r3"):
+            store.expose(seen(None, name))
+        await store.delete("visitor-9")
+
+    if when == "written":
+        told(show)
+    told(story)
+    folder = tmp_path / "state"
+    assert recommendations(folder) == recommendations(folder, "seen") == ["r2", "r3"]
+    assert journal_rows(folder) == []
+
+
+@pytest.mark.parametrize("how", ["service", "command"])
+def test_a_user_is_forgotten(told, forget, how, kind, tmp_path) -> None:
+    async def show(store):
+        await store.append("s", [event(NOW)])
+        for session, name, user in ((None, "r1", "ann"), ("s", "r2", "ann"), (None, "r3", "bob"), ("s", "r4", None)):
+            store.expose(exposure(session, name, None if user is None else store.pseudonym(user)))
+            store.expose(seen(None, name))
+        if how == "service":
+            await store.delete(owner(store.pseudonym("ann")))
+            assert len(await store.read("s")) == 1
+
+    told(show)
+    folder = tmp_path / "state"
+    if how == "command":
+        outcome = forget("--user", "ann")
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.startswith("Deleted the user ann from ")
+    assert recommendations(folder) == recommendations(folder, "seen") == ["r3", "r4"]
+    assert len(journal_rows(folder)) == 1
+    outcome = forget("--user", "ann")
+    assert outcome.code == 2
+    assert "error: --user: must be a user in " in outcome.err
 
 
 def age(server, session, days):
@@ -165,6 +218,7 @@ def test_a_running_service_is_named_with_what_to_call(told, forget, kind) -> Non
         (["forget", "s", "--state", "nowhere"], "--state: nowhere must be the folder of a service"),
         (["forget"], "ID: give either a session"),
         (["forget", "s", "--older-than", "3"], "ID: give either a session"),
+        (["forget", "s", "--user", "u"], "ID: give either a session"),
         (["forgot", "s"], "unknown action 'forgot': did you mean 'forget'?"),
         (["forget", "s", "--store", "postgres"], "--store: must be memory, sqlite or an address"),
     ],

@@ -54,7 +54,7 @@ def test_sessions_and_old_rows_are_removed_from_all_files(tmp_path) -> None:
     journal.write("events", 1, 3, rows("a", "b", "c"))
     journal.write("events", 4, 4, rows("b"))
     journal.write("exposures", 5, 6, [shown_row(exposure("b"))[2], shown_row(exposure(None))[2]])
-    assert journal.delete_sessions(["b", "nobody"]) == 3
+    assert journal.delete(["b", "nobody"]) == 3
     assert [row["session"] for row in journal_rows(tmp_path)] == ["a", "c"]
     assert [row["session"] for row in journal_rows(tmp_path, "exposures")] == [None]
     assert journal.last_row("events") == 3  # A file without rows is removed.
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_named(tmp_path) -> None:
     file = sorted((tmp_path / "events").iterdir())[1]
     file.write_bytes(b"PAR1 damaged")
     with pytest.raises(ArtifactError, match=f"{file}: is damaged .*; remove it"):
-        journal.delete_sessions(["a"])
+        journal.delete(["a"])
 
 
 def test_files_are_kept_for_some_days(tmp_path) -> None:

@@ -27,7 +27,7 @@ from segue.serving.telemetry import Telemetry
 NAMES = {
     "recommend", "recommend_batch", "add_events", "read_session", "delete_session", "list_items", "read_item",
     "similar_items", "change_items", "read_rules", "list_models", "reload_model", "read_liveness", "read_readiness",
-    "read_metrics", "read_openapi", "add_exposures", "list_experiments",
+    "read_metrics", "read_openapi", "add_exposures", "list_experiments", "delete_user",
 }  # fmt: skip
 CHECKS = [
     checks.not_a_server_error,
@@ -85,7 +85,7 @@ def test_every_answer_is_described(schema: Any, name: str) -> None:
     modes = list(schemathesis.GenerationMode) if raw["parameters"] or "requestBody" in raw else [None]
     strategy = st.one_of([operation.as_strategy(**({"generation_mode": mode} if mode else {})) for mode in modes])
 
-    @settings(max_examples=_examples(40), suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(max_examples=_examples(15, 160), suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(strategy)
     def call(case: Any) -> None:
         case.call_and_validate(headers=LOCAL, checks=CHECKS)
@@ -93,9 +93,9 @@ def test_every_answer_is_described(schema: Any, name: str) -> None:
     call()
 
 
-def _examples(few: int) -> int:
-    most = settings.default.max_examples if settings.default is not None else 100
-    return few * max(1, most // 100)
+def _examples(few: int, many: int) -> int:
+    """Return a number of examples: few, or many in ``make soak``."""
+    return few if settings.default is None or settings.default.max_examples <= 100 else many
 
 
 def test_sequences_of_requests(schema: Any) -> None:
@@ -109,7 +109,7 @@ def test_sequences_of_requests(schema: Any) -> None:
     run_state_machine_as_test(
         Requests,
         settings=settings(
-            max_examples=_examples(10),
+            max_examples=_examples(5, 40),
             stateful_step_count=6,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate],

@@ -1,10 +1,14 @@
 """The page without a browser: its files, its policy, who may see what, and the figures it shows."""
 
+import asyncio
+import gc
 import json
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -353,6 +357,33 @@ class TestMap:
         again = load_model("gru4rec", run_folder / "gru4rec")
         assert maps.of(again).served is again
         assert maps.of(again) is not before
+
+    def test_a_replaced_model_is_not_kept_alive(self, run_folder: Path, tmp_path: Path) -> None:
+        folders = {"gru4rec": run_folder / "gru4rec"}
+        telemetry = Telemetry()
+        settings = ServeSettings(models=folders, default="gru4rec", state=tmp_path)
+        page = Page(settings, telemetry)
+        models = ModelSet(folders, "gru4rec", ThreadPoolExecutor(1), telemetry)
+        models.load("gru4rec")
+        models.replaced = page.replaced
+        before = weakref.ref(models.ranker(None).served.model)
+        call: Any = SimpleNamespace(service=SimpleNamespace(models=models), query={})
+        run(page._map(call))
+        models.load("gru4rec")
+        page._map_pool.submit(gc.collect).result()
+        assert before() is None
+
+    def test_files_do_not_wait_for_a_map(self, run_folder: Path, tmp_path: Path) -> None:
+        page = Page(ServeSettings(models={}, default="", state=tmp_path), Telemetry())
+        done = threading.Event()
+        page._map_pool.submit(done.wait, 30)
+        call: Any = SimpleNamespace()
+
+        async def index() -> int:
+            return (await asyncio.wait_for(page._index(call), 10)).status
+
+        assert run(index()) == 200
+        done.set()
 
     def test_levels_of_popularity(self, ask: Callable[..., Any]) -> None:
         levels = list(ask("/page/colours.bin?column=popularity").body)

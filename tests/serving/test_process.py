@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from command_line import segue
 from processes import Process, Reader, environment, message
 from redis_server import redis_server
+
+from segue.serving.supervisor import Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks at the processes of Linux")
 
@@ -210,23 +213,40 @@ class TestMistakes:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             yield str(taken.getsockname()[1])
 
-    def test_before_it_listens(self, popular: Path, tmp_path: Path, taken: str) -> None:
+    @pytest.fixture(
+        params=[
+            (["--tokens", "TOKENS"], "at least 16 ASCII characters"),
+            (["--port", "TAKEN"], "cannot listen on 127.0.0.1:TAKEN (Address already in use)"),
+            (["--workers", "2"], "must be 1 with --store sqlite"),
+            (["--host", "0.0.0.0"], "so it needs tokens"),
+            (["--model", "nobody"], "unknown model 'nobody'"),
+            (["--store", "postgres"], "--store: must be memory, sqlite or an address such as redis://"),
+            (["--cors-origin", "https://shop.example/"], "cors_origin"),
+            (["--search", "int4"], "serve.search: must be"),
+            (["MISSING"], "does not exist; name the folder of a model"),
+        ],
+        ids=lambda given: given[0][0].strip("-").lower(),
+    )
+    def mistake(self, request: pytest.FixtureRequest, tmp_path: Path, taken: str) -> tuple[list[str], str]:
+        """Words of a command, and what its message says."""
         file = tmp_path / "tokens.txt"
         file.write_text("read short", encoding="utf-8")
-        missing = tmp_path / "nothing"
-        for says, options in {
-            "at least 16 ASCII characters": ["--tokens", str(file)],
-            f"cannot listen on 127.0.0.1:{taken} (Address already in use)": ["--port", taken],
-            "must be 1 with --store sqlite": ["--workers", "2"],
-            "so it needs tokens": ["--host", "0.0.0.0"],
-            "unknown model 'nobody'": ["--model", "nobody"],
-            "--store: must be memory, sqlite or an address such as redis://": ["--store", "postgres"],
-            "cors_origin": ["--cors-origin", "https://shop.example/"],
-            "serve.search: must be": ["--search", "int4"],
-        }.items():
-            assert says in self.ends(tmp_path, [popular], *options), says
-            (tmp_path / "log.jsonl").unlink()
-        assert "does not exist; name the folder of a model" in self.ends(tmp_path, [missing])
+        values = {"TOKENS": str(file), "TAKEN": taken, "MISSING": str(tmp_path / "nothing")}
+        words, says = request.param
+        return [values.get(word, word) for word in words], says.replace("TAKEN", taken)
+
+    def test_before_it_listens(self, mistake: tuple[list[str], str], popular: Path, tmp_path: Path) -> None:
+        words, says = mistake
+        assert says in self.ends(tmp_path, [popular], *words)
+
+    def test_before_it_starts_a_process(
+        self, mistake: tuple[list[str], str], popular: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        words, says = mistake
+        monkeypatch.setattr(Supervisor, "run", lambda _: pytest.fail("it listens"))
+        outcome = segue("serve", popular, "--state", tmp_path / "state", "--port", "0", *words)
+        assert (outcome.code, outcome.err.count("error: ")) == (2, 1)
+        assert says in outcome.err
 
     def test_a_damaged_model(self, popular: Path, tmp_path: Path) -> None:
         model = tmp_path / "model"

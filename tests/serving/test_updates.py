@@ -16,8 +16,9 @@ from command_line import segue as command
 from processes import Process
 
 import segue
+from segue import live_updates
 from segue.artifact import Artifact
-from segue.errors import SegueError
+from segue.errors import ParameterError, SegueError
 from segue.live_updates import check, update
 from segue.serving.journal import Journal, event_row
 from segue.serving.sessions import Event
@@ -114,7 +115,7 @@ def test_deleted_sessions_and_foreign_ids_are_not_learnt(settings: ServeSettings
     rows = walks(100, 60, START + 9_000, 1) + [("x", item, START + 9_500) for item in ("abc", "0101", "1.5")]
     write_journal(settings.state, [*rows, *walks(300, 60, START + 9_000 + 4 * HOUR, 1)])
     write_journal(settings.state, [("gone", item, START + 9_600) for item in (100, 110, 100, 110)], 1_000)
-    Journal(settings.state).delete_sessions(["gone"])
+    Journal(settings.state).delete(["gone"])
     accepted, versions, _ = run(settings)
     assert accepted
     model = segue.load(versions.newest("markov"))
@@ -141,6 +142,30 @@ def test_events_that_the_protocol_drops_are_not_learnt(
     accepted, versions, last = run(changed)
     assert accepted, last
     assert segue.load(versions.newest("markov")).about["updates"][0]["events"] == 240
+
+
+def test_no_event_of_a_second_is_lost(settings: ServeSettings) -> None:
+    """A model remembers the second of its last event; the others of this second must not wait for the next update."""
+    rows = walks(100, 60, START + 9_000, 1)
+    last = rows[-1][2]
+    same_second = [(f"m{place}", 1000 * last + place, one) for place in range(500) for one in (100, 101)]
+    events = [event_row(s, Event(1000 * t, str(i), None, None, None, None, b"")) for s, i, t in rows]
+    events += [event_row(s, Event(t, str(i), None, None, None, None, b"")) for s, t, i in same_second]
+    events += [
+        event_row(s, Event(1000 * t, str(i), None, None, None, None, b"")) for s, i, t in walks(2000, 20, last + 1, 1)
+    ]
+    Journal(settings.state).write("events", 1, len(events), events)
+    accepted, versions, last_update = run(settings.model_copy(update={"update_every": 0.5}))
+    assert accepted, last_update
+    (entry,) = segue.load(versions.newest("markov")).about["updates"]
+    assert entry["events"] == len(rows) + len(same_second)
+
+
+def test_an_unexpected_failure_is_recorded(settings: ServeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_journal(settings.state, walks(100, 100, START + 9_000, 1))
+    monkeypatch.setattr(live_updates, "learn", lambda *given: 1 / 0)
+    accepted, _, last = run(settings)
+    assert (accepted, last["result"], last["why"]) == (False, "failed", "ZeroDivisionError: division by zero")
 
 
 def test_too_few_events_wait(settings: ServeSettings, production: Path) -> None:
@@ -172,6 +197,41 @@ def test_the_last_two_versions_are_kept_and_a_new_given_model_goes_first(
     assert versions.newest("markov") == given
 
 
+def test_a_damaged_version_is_passed_over(
+    settings: ServeSettings, production: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for day in range(4):
+        write_journal(settings.state, walks(1000 * (day + 1), 60, START + 90_000 * (day + 1), 1), 1 + 1000 * day)
+        run(settings)
+    first, second = sorted(path for path in (settings.state / "models" / "markov").iterdir() if path.is_dir())
+    arrays = second / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-1] + b"?")
+    versions = Versions(settings.state, settings.models)
+    with caplog.at_level(logging.WARNING):
+        assert versions.newest("markov") == versions.newest("markov") == first
+    (record,) = caplog.records
+    assert f"markov: a version that was learnt is damaged: {arrays}: does not match its checksum" in record.message
+    assert record.message.endswith(f"; {first} is in use")
+    assert versions.warnings()[0].startswith(f"markov: a version is damaged: {arrays}: ")
+    (first / "manifest.json").write_text("{")
+    assert versions.newest("markov") == production
+    accepted, versions, _ = run(settings)
+    assert accepted
+    assert versions.newest("markov").name == "0000000004"
+    assert versions.warnings() == []
+
+
+def test_what_became_of_an_update_is_read_once(settings: ServeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions, reads = Versions(settings.state, settings.models), []
+    read = versions._read
+    monkeypatch.setattr(versions, "_read", lambda name: reads.append(name) or read(name))
+    assert versions.warnings() == versions.warnings() == []
+    Versions(settings.state, settings.models).record("markov", "failed", "no space")
+    for _ in range(3):
+        assert versions.warnings() == ["markov: the last update failed: no space"]
+    assert len(reads) == 2
+
+
 def test_a_damaged_journal_is_a_failure(settings: ServeSettings, production: Path) -> None:
     write_journal(settings.state, walks(100, 60, START + 9_000, 1))
     (file,) = (settings.state / "events").iterdir()
@@ -191,10 +251,13 @@ def test_what_cannot_be_updated_is_refused_at_the_start(
     untimed.restore(model.arrays(), model.vocabulary)
     plain = segue.Markov().fit(segue.prepare(segue.read(production.parent / "log.csv"), split="ratio").train)
     about = {key: value for key, value in model.about.items() if key != "until"}
+    filtered = {**model.about["protocol"]}
+    filtered["cleaning"] = {**filtered["cleaning"], "value_among": {"shop": ["a"]}}
     for folder, one, facts, words in (
         ("plain", plain, model.about, "with --set markov.updatable=true"),
         ("tested", model, {"trained_on": None}, "must be a model for production"),
         ("untimed", untimed, about, "was trained on a log without times"),
+        ("filtered", model, {"protocol": filtered}, r"cannot learn from .* got 'shop'; it has 'session', 'item'"),
     ):
         path = one.save(tmp_path / folder / "markov", **facts)
         with pytest.raises(SegueError, match=words):
@@ -257,24 +320,47 @@ def test_no_update_outlives_the_service(tmp_path: Path, monkeypatch: pytest.Monk
     assert stopped == [True]
 
 
+class Rounds:
+    """Ends the loop of a worker after some rounds."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def wait(self, seconds: float) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            raise StopIteration
+        return False
+
+    def clear(self) -> None: ...
+
+
+def watch(refresh: Any, experiments: Any, rounds: int) -> None:
+    worker: Any = SimpleNamespace(
+        models=SimpleNamespace(refresh=refresh), experiments=experiments, _rules_asked=Rounds(rounds)
+    )
+    with pytest.raises(StopIteration):
+        Worker._watch(worker)
+
+
 def test_an_experiment_is_read_again_when_rules_fail() -> None:
-    class Asked:
-        rounds = 0
-
-        def wait(self, seconds: float) -> bool:
-            self.rounds += 1
-            if self.rounds > 1:
-                raise StopIteration
-            return False
-
-        def clear(self) -> None: ...
-
     def fail(**given: Any) -> None:
         raise MemoryError
 
     seen: list[bool] = []
-    experiments = SimpleNamespace(reload=lambda: seen.append(True))
-    worker: Any = SimpleNamespace(models=SimpleNamespace(refresh=fail), experiments=experiments, _rules_asked=Asked())
-    with pytest.raises(StopIteration):
-        Worker._watch(worker)
+    watch(fail, SimpleNamespace(reload=lambda: seen.append(True)), 1)
     assert seen == [True]
+
+
+def test_what_goes_on_failing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    mistake, bug = ParameterError("rules.yaml: no"), KeyError("bug")
+    errors = [mistake, mistake, bug, bug, None, bug]
+
+    def fail(**given: Any) -> None:
+        if (error := errors.pop(0)) is not None:
+            raise error
+
+    watch(fail, None, len(errors))
+    text = "rules and catalogue, or the experiment, were not read again: "
+    assert [one.message for one in caplog.records] == [text + one for one in ("rules.yaml: no", "'bug'", "'bug'")]
+    assert [bool(one.exc_info) for one in caplog.records] == [False, True, True]

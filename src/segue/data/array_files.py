@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from segue.data.array_schema import ArraySpec, AtLeast, Between, Offsets, Rising, check_arrays
+from segue.data.array_schema import IN_YEARS, ArraySpec, AtLeast, Between, Offsets, Rising, check_arrays
 from segue.data.arrays import Columns, StoredColumns
 from segue.data.cases import Cases
 from segue.data.events import ITEM, PART, SESSION, TIME, USER
@@ -21,19 +21,16 @@ _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
 _ROW_GROUP = 1 << 18
 """Rows of a row group in a Parquet file, so that a file that is written in parts has the same bytes."""
 
-_YEAR_1, _YEAR_9999 = -62_135_596_800, "253402300799"
-"""The first and the last second of the calendar, counted from 1970."""
-
 _SESSIONS = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
     "offsets": ArraySpec("int64", ("s+1",), (Offsets("n"),)),
-    "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999), Rising("offsets"))),
+    "times": ArraySpec("int64", ("n",), (IN_YEARS, Rising("offsets"))),
 }
 _CASES = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
     "starts": ArraySpec("int64", ("C",), (Between(0, "n-1"),)),
     "ends": ArraySpec("int64", ("C",), (Between(0, "n-1"), AtLeast("starts"))),
-    "times": ArraySpec("int64", ("n",), (Between(_YEAR_1, _YEAR_9999),)),
+    "times": ArraySpec("int64", ("n",), (IN_YEARS,)),
     "groups": ArraySpec("int64", ("C",)),
     "targets": ArraySpec("int32", ("T",), (Between(1, "N"),)),
     "offsets": ArraySpec("int64", ("C+1",), (Offsets("T"),)),

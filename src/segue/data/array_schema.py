@@ -57,6 +57,10 @@ class Between:
         return f"have values {rule}, got {least if least < self.low else largest}"
 
 
+IN_YEARS = Between(-62_135_596_800, "253402300799")
+"""Rule of times in seconds since 1970: the years 1 to 9999, which Python can write as dates."""
+
+
 @dataclass(frozen=True)
 class Offsets:
     """Bounds of the rows of another array: they start at 0, do not decrease, and end at ``end``, a size."""

@@ -26,8 +26,8 @@ def trained_until(about: Mapping[str, Any]) -> int | None:
     """
     text = about.get(UNTIL)
     try:
-        return None if text is None else int(datetime.fromisoformat(text).timestamp())
-    except (TypeError, ValueError):
+        return None if text is None else int(datetime.fromisoformat(text).astimezone(UTC).timestamp())
+    except (TypeError, ValueError, OverflowError):
         raise ParameterError(f"about.{UNTIL}: must be a time in ISO 8601, got {text!r}; fit the model again") from None
 
 

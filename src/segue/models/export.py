@@ -77,15 +77,14 @@ def export_onnx(model: Model, path: Path, *, top_k: int | None = None, version: 
         The greatest difference of two scores, relative to the greatest score of the session.
 
     Raises:
-        ParameterError: the model is no network that can be exported, or there are fewer items than ``top_k``.
+        ParameterError: the model is no network that can be exported, or it knows fewer items than ``top_k``.
         SegueError: the export fails, or the exported network gives other scores; nothing is written.
         MissingExtraError: the extra ``onnx`` is missing.
     """
     network = _exportable(model)
-    if top_k is not None and not 1 <= top_k <= len(model.vocabulary):
-        raise ParameterError(
-            f"--top-k: must be between 1 and the {len(model.vocabulary)} items of the model, got {top_k}"
-        )
+    known = int(model.vocabulary.known.sum())
+    if top_k is not None and not 1 <= top_k <= known:
+        raise ParameterError(f"--top-k: must be between 1 and the {known} items that the model knows, got {top_k}")
     require_extra(PACKAGES, "the export to ONNX", EXTRA)
     wrapped = _Network(network, torch.from_numpy(model.vocabulary.known), top_k).eval()
     content = _converted(wrapped, network, _metadata(model, network, top_k, version))
@@ -120,7 +119,11 @@ def _metadata(model: Model, network: SequenceEncoder, top_k: int | None, version
         "max_length": network.max_length,
         "fixed_length": network.fixed_width,
         "top_k": top_k,
-        "ids": [None, *model.vocabulary.raw_ids[1:]],
+        # Cold items without similar ones have none: the model neither reads nor lists them.
+        "ids": [
+            raw if known else None
+            for raw, known in zip(model.vocabulary.raw_ids, model.vocabulary.known.tolist(), strict=True)
+        ],
         "preprocessing": "drop ids that are not in ids; replace the others by their place in ids; keep the last "
         "max_length; pad on the left with 0" + (" to max_length" if network.fixed_width else ""),
     }

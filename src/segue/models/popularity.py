@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from segue.data.array_schema import MOST, Between
+from segue.data.array_schema import IN_YEARS, MOST, Between
 from segue.data.events import TIME
 from segue.data.growth import widened
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
@@ -86,7 +86,7 @@ class Popularity(UpdatableModel):
     """Events per season and item index."""
     recent_items: Annotated[Int32[np.ndarray, "r"], Between(1, "N")]
     """Events in the windows that are counted."""
-    recent_times: Annotated[Int64[np.ndarray, "r"], Between(-int(MOST), MOST)]
+    recent_times: Annotated[Int64[np.ndarray, "r"], IN_YEARS]
     """Their times."""
 
     def array_sizes(self) -> dict[str, int]:

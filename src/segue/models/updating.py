@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
-from segue.data.array_schema import MOST, Between
+from segue.data.array_schema import IN_YEARS, MOST, Between
 from segue.data.cases import Cases
 from segue.data.growth import iso_time, widened
 from segue.data.sessions import Sessions
@@ -34,7 +34,7 @@ class UpdatableModel(Model):
 
     item_events: Annotated[Int64[np.ndarray, "N+1"], Between(0, MOST)]
     """Training events on each item."""
-    last_time: Annotated[Int64[np.ndarray, "t"], Between(-int(MOST), MOST)]
+    last_time: Annotated[Int64[np.ndarray, "t"], IN_YEARS]
     """Time of the last training event, in seconds since 1970; empty for a log without times."""
 
     def stored_names(self) -> tuple[str, ...]:

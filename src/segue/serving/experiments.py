@@ -14,6 +14,7 @@ from segue.serving.journal import Exposure
 from segue.serving.schema.answers import ListedItem
 from segue.serving.schema.messages import RecommendRequest
 from segue.serving.settings import ServeSettings
+from segue.storage import identity
 
 if TYPE_CHECKING:
     from segue.serving.engine import Ranker
@@ -105,12 +106,12 @@ class Experiments:
     def __init__(self, file: Path, models: Sequence[str]) -> None:
         self.file, self._models = file, list(models)
         self.problem: str | None = None
-        self._seen = self._signature()
+        self._seen = identity(file)
         self.split = Split(read_experiment(file, self._models))
 
     def reload(self) -> None:
         """Read the file again if it was changed; called outside of the event loop."""
-        found = self._signature()
+        found = identity(self.file)
         if found == self._seen:
             return
         self._seen = found
@@ -122,13 +123,6 @@ class Experiments:
             return
         self.problem = None
         logger.info("the experiment %s was loaded: %s", self.split.experiment.name, self.split.plan)
-
-    def _signature(self) -> tuple[int, ...] | None:
-        try:
-            found = self.file.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def part_of(self, request: RecommendRequest, pseudonym: Callable[[str], str]) -> Part | None:
         """Return the part that a request takes; None without consent, which leaves no trace.

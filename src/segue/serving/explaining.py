@@ -58,7 +58,9 @@ def explain(served: ServedModel, query: Query, ranked: Ranked) -> Why:
     readable = [place for place, item in enumerate(encoded) if served.model.vocabulary.is_known(item)]
     prefixes = prefixes_of(served, [(query, encoded, readable)])
     unknown = [*ranked.unknown, *ranked.cold]
-    why = why_prefix(served.model, prefixes, ranked.indices[:MAX_EXPLAINED], unknown=unknown, ids=served.ids)
+    names = served.names or None
+    items = ranked.indices[:MAX_EXPLAINED]
+    why = why_prefix(served.model, prefixes, items, unknown=unknown, ids=served.ids, names=names)
     return why if served.listing is None else _of_allowed_items(why, served, served.listing)
 
 

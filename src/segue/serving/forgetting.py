@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segue.errors import ArtifactError, StorageError
-from segue.serving.journal import Journal
+from segue.serving.journal import Journal, owner
 from segue.serving.secrets import KeyedHash
 from segue.serving.stores import DAY, Lifetimes
 from segue.serving.stores.database import NAME, Batch, Database, Locks
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
     from segue.serving.stores.redis_journal import RedisJournal
 
 _COMMAND = "segue sessions"
+_SECONDS = 5.0
+"""Time to wait for another process that writes the journal."""
 
 
-def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: str) -> bool:
-    """Delete a session from the store and the journal; it takes no events for 30 days.
+def forget(state: Path, name: str, redis: str | None = None, *, user: bool = False, remedy: str) -> bool:
+    """Delete a session from the store and the journal, where it takes no events for 30 days; or a user.
 
     Args:
         state: folder of the service.
-        session_id: the session.
+        name: the session, or the user.
         redis: server that keeps the sessions; None if they are in the folder.
+        user: whether it is a user, of whom only the journal has something: see ``Service.forget_user``.
         remedy: what to do if a service uses the folder.
 
     Returns:
-        Whether there was anything of the session.
+        Whether there was anything of the session or the user.
 
     Raises:
         SegueError: a service uses the folder, or it cannot be written.
@@ -38,11 +41,17 @@ def forget(state: Path, session_id: str, redis: str | None = None, *, remedy: st
     tombstone = Lifetimes().tombstone
     if redis is not None:
         with closing(_on_server(redis, state)) as server:
-            return server.delete(session_id, tombstone)
+            hashed = server.prepare()
+            if user:
+                server.write(_SECONDS)  # Waiting rows name users only inside.
+            return server.delete(owner(hashed.of_user(name)) if user else name, tombstone)
     with _database(state, remedy) as (database, hashed, journal):
+        session_id = owner(hashed.of_user(name)) if user else name
+        if database is not None and user:
+            database.export(journal)
         found = journal.holds(session_id) or (database is not None and database.holds(session_id))
         if database is None:
-            journal.delete_sessions([session_id])
+            journal.delete([session_id])
         else:
             database.commit(Batch(deleted=[(session_id, hashed(session_id), time.time() + tombstone)]))
             database.finish_deletions(journal)

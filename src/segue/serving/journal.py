@@ -10,7 +10,7 @@ that in which the events arrived.
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,6 +67,19 @@ encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 
 _PART = re.compile(r"(\d{4}-\d\d-\d\d)-(\d{19})-(\d{19})\.parquet")
+
+
+_USER = "user\0"
+"""Begins the name of a user among those whose rows are deleted; no id of a session has such a character."""
+
+
+def owner(user: str) -> str:
+    """Return the name of a user, beside those of sessions, for what deletes rows.
+
+    Args:
+        user: keyed hash of the user.
+    """
+    return _USER + user
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -180,17 +193,30 @@ class Journal:
         Raises:
             ArtifactError: a file is damaged.
         """
-        chosen = pl.col("session") == session_id
-        return any(_count([file for file, _ in self._parts(kind)], chosen) for kind in SCHEMAS)
+        chosen = _rows_of([session_id])
+        return any(_count(self._files(kind), chosen[kind]) for kind in SCHEMAS)
 
-    def delete_sessions(self, sessions: Iterable[str]) -> int:
-        """Remove the rows of sessions from all files, and return their number.
+    def delete(self, owners: Iterable[str]) -> int:
+        """Remove the rows of sessions and users from all files, and what was seen of the recommendations to them.
+
+        Args:
+            owners: ids of sessions, and names of users, see ``owner``; the number of removed rows is returned.
 
         Raises:
             ArtifactError: a file is damaged.
             StorageError: a file cannot be written.
         """
-        return self._remove_rows(pl.col("session").is_in(list(sessions)))
+        chosen = _rows_of(list(owners))
+        shown = self._recommendations(chosen["exposures"])
+        return self._remove_rows({**chosen, "seen": chosen["seen"] | pl.col("recommendation_id").is_in(shown)})
+
+    def _recommendations(self, chosen: pl.Expr) -> list[str]:
+        """Return the ids of chosen exposures."""
+        found: list[str] = []
+        for file, _ in _count(self._files("exposures"), chosen):
+            with _readable(file):
+                found += pl.scan_parquet(file, glob=False).filter(chosen).collect()["recommendation_id"].to_list()
+        return found
 
     def delete_before(self, time: int) -> int:
         """Remove the rows with times before a time in milliseconds since 1970, and return their number.
@@ -199,15 +225,16 @@ class Journal:
             ArtifactError: a file is damaged.
             StorageError: a file cannot be written.
         """
-        return self._remove_rows(pl.col("time") < pl.lit(time).cast(_TIME))
+        return self._remove_rows(dict.fromkeys(SCHEMAS, pl.col("time") < pl.lit(time).cast(_TIME)))
 
-    def _remove_rows(self, chosen: pl.Expr) -> int:
-        chosen, count = chosen.fill_null(value=False), 0
+    def _remove_rows(self, chosen: Mapping[str, pl.Expr]) -> int:
+        count = 0
         with self._lock:
-            for kind in SCHEMAS:
-                for file, found in _count([file for file, _ in self._parts(kind)], chosen):
+            for kind in reversed(SCHEMAS):  # What was seen goes before the exposures that say whose it is.
+                rows = chosen[kind].fill_null(value=False)
+                for file, found in _count(self._files(kind), rows):
                     with _readable(file):
-                        kept = pl.read_parquet(file, glob=False).filter(chosen.not_())
+                        kept = pl.read_parquet(file, glob=False).filter(rows.not_())
                     count += found
                     if kept.height:
                         with replacing_file(file) as scratch:
@@ -231,9 +258,19 @@ class Journal:
                     if found[1] < oldest:
                         remove(file)
 
+    def _files(self, kind: str) -> list[Path]:
+        return [file for file, _ in self._parts(kind)]
+
     def _parts(self, kind: str) -> list[tuple[Path, re.Match[str]]]:
         files = sorted((self.folder / kind).glob("*.parquet"))
         return [(file, found) for file in files if (found := _PART.fullmatch(file.name)) is not None]
+
+
+def _rows_of(owners: list[str]) -> dict[str, pl.Expr]:
+    """Return which rows of each kind name some sessions or users."""
+    of_session = pl.col("session").is_in(owners)
+    of_user = pl.lit(_USER) + pl.col("user")
+    return {**dict.fromkeys(SCHEMAS, of_session), "exposures": of_session | of_user.is_in(owners)}
 
 
 def _count(files: list[Path], chosen: pl.Expr) -> list[tuple[Path, int]]:

@@ -103,6 +103,7 @@ class Listing:
         pins: the pins.
         limit: the diversity.
         ruled: whether there are rules, so that answers say what they did.
+        counts: number of items that each rule selects, by its name.
     """
 
     allowed: Bool[np.ndarray, "M"]
@@ -110,6 +111,7 @@ class Listing:
     pins: Sequence[Pin] = ()
     limit: Limit | None = None
     ruled: bool = True
+    counts: Mapping[str, int] = field(default_factory=dict)
     _known: dict[int, _Parts] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

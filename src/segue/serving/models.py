@@ -105,6 +105,8 @@ class ModelSet:
     Attributes:
         problems: why models were not loaded again, by name.
         announce: tells the other processes of the service to load their models again.
+        changes: the thread in which items are changed, which waits while models are switched.
+        replaced: called when another model is in service under a name.
     """
 
     def __init__(
@@ -128,6 +130,8 @@ class ModelSet:
         self._rankers: dict[str, Ranker] = {}
         self.problems: dict[str, str] = {}
         self.announce: Callable[[], None] = lambda: None
+        self.replaced: Callable[[ServedModel], None] = lambda served: None
+        self.changes = ThreadPoolExecutor(1, "segue-items")
         self._locks = {name: threading.Lock() for name in folders}
 
     @property
@@ -172,8 +176,12 @@ class ModelSet:
     def _switch(self, models: Mapping[str, ServedModel]) -> None:
         for name, served in models.items():
             if served is not self._rankers[name].served:
-                self._rankers[name] = self._ranker(served)
+                self._put(name, served)
         self._behind = False
+
+    def _put(self, name: str, served: ServedModel) -> None:
+        self._rankers[name] = self._ranker(served)
+        self.replaced(served)
 
     def _ranker(self, served: ServedModel) -> Ranker:
         """Return what calls a model; with rules, it is timed anew, because the event loop calls only fast ones."""
@@ -218,7 +226,7 @@ class ModelSet:
             served = load_model(name, folder, self._search)
             self.problems.pop(name, None)
             with self._switching:
-                self._rankers[name] = self._ranker(self.merchandise.apply(served))
+                self._put(name, self.merchandise.apply(served))
                 self._bases[name] = served
         except (SegueError, OSError, MemoryError) as error:
             self.problems[name] = str(error) or "not enough memory"

@@ -46,3 +46,7 @@ class KeyedHash:
     def __call__(self, text: str) -> bytes:
         """Return 16 bytes."""
         return blake2b(text.encode(), key=self.key, digest_size=16).digest()
+
+    def of_user(self, user_id: str) -> str:
+        """Return the hash of the id of a user, as text, which the journal keeps in its place."""
+        return self(f"user\0{user_id}").hex()

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from segue.errors import ArtifactError
 from segue.serving.experiments import Experiments, Part
 from segue.serving.explaining import Explainer
-from segue.serving.journal import Exposure
+from segue.serving.journal import Exposure, owner
 from segue.serving.models import ModelSet
 from segue.serving.queries import mask_of, query_of
 from segue.serving.ranking import Ranked
@@ -238,6 +238,14 @@ class Service:
         self.models.forget(session_id)
         await self.store.delete(session_id)
         self.models.forget(session_id)  # A request under way may have kept its state again.
+
+    async def forget_user(self, user_id: str) -> None:
+        """Delete what was recommended to a user, and seen of it, from the journal; sessions are deleted by their ids.
+
+        Raises:
+            StoreUnavailableError: it cannot be deleted now.
+        """
+        await self.store.delete(owner(self.store.pseudonym(user_id)))
 
 
 _NO_CONSENT = "without consent nothing is stored"

@@ -105,8 +105,8 @@ class Worker:
     def __init__(self, settings: ServeSettings, listening: socket.socket) -> None:
         self.settings, self._socket = settings, listening
         self.telemetry = Telemetry()
-        pages = Page(settings, self.telemetry).operations if settings.page else ()
-        self.app = App(settings, self.telemetry, tokens_of(settings), pages)
+        page = Page(settings, self.telemetry) if settings.page else None
+        self.app = App(settings, self.telemetry, tokens_of(settings), () if page is None else page.operations)
         self.app.tracing = Tracing.of_environment()
         self.experiments = experiments_of(settings)
         self.merchandise = Merchandise(
@@ -117,8 +117,10 @@ class Worker:
         self.models = ModelSet(
             settings.models, settings.default, pool, self.telemetry, self.merchandise, versions, settings.search
         )
+        if page is not None:
+            self.models.replaced = page.replaced
         if versions is not None:
-            text = "Models whose last update was refused or failed."
+            text = "Models whose last update was refused or failed, or with a damaged version."
             self.telemetry.gauge("segue_updates_refused", text, lambda: len(versions.warnings()))
         if settings.workers > 1:
             self.models.announce = lambda: os.kill(os.getppid(), signal.SIGHUP)  # The supervisor passes it on to all.
@@ -210,18 +212,30 @@ class Worker:
         self._rules_asked.set()
 
     def _watch(self) -> None:
-        """Read rules, catalogue and experiment again when their files change; a signal does not wait for it."""
+        """Read rules, catalogue and experiment again when their files change; a signal does not wait for it.
+
+        What goes on failing is logged once.
+        """
+        failures: dict[int, str] = {}
         while True:
             force = self._rules_asked.wait(_WATCH_SECONDS)
             self._rules_asked.clear()
             looks: list[Callable[[], None]] = [partial(self.models.refresh, force=force)]
             if self.experiments is not None:
                 looks.append(self.experiments.reload)
-            for look in looks:
+            for place, look in enumerate(looks):
                 try:
                     look()
-                except Exception:
-                    logger.exception("rules and catalogue, or the experiment, were not read again")
+                except Exception as error:
+                    known, failures[place] = failures.get(place), f"{type(error).__name__}: {error}"
+                    if failures[place] != known:
+                        logger.error(
+                            "rules and catalogue, or the experiment, were not read again: %s",
+                            error,
+                            exc_info=not isinstance(error, SegueError | OSError),
+                        )
+                else:
+                    failures.pop(place, None)
 
     def _reload_models(self) -> None:
         """Load all models again whenever it is asked for; if that is during a load, once more after it."""

@@ -94,6 +94,7 @@ def why_prefix(
     *,
     unknown: Sequence[RawId] = (),
     ids: Sequence[RawId] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Why:
     """Explain the scores of items, given as indices; see ``why``.
 
@@ -103,13 +104,15 @@ def why_prefix(
         items: item indices.
         unknown: items of the session that were left out.
         ids: id of each item index, as the answer shows it; None for the raw ids.
+        names: name of each item index; None for those of the model.
 
     Raises:
         ArtifactError: scores are not finite.
     """
     vocabulary = model.vocabulary
     ids = vocabulary.raw_ids if ids is None else ids
-    names = vocabulary.names.names if vocabulary.names.column is not None else None
+    if names is None and vocabulary.names.column is not None:
+        names = vocabulary.names.names
 
     def name(index: int) -> str | None:
         return None if names is None else names[index]

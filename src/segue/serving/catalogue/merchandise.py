@@ -113,13 +113,12 @@ class Merchandise:
         """Return the rules as the API shows them.
 
         Args:
-            models: the models.
+            models: the models in service, which say how many items each rule selects.
         """
-        masks = {name: Masks(served, self._clock()) for name, served in models.items()}
+        listings = {name: served.listing for name, served in models.items()}
         rules = []
         for rule in self.rules.rules.rules:
-            found = {name: one.selected(rule) for name, one in masks.items()}
-            counts = {name: 0 if mask is None else int(mask.sum()) for name, mask in found.items()}
+            counts = {name: 0 if one is None else one.counts.get(rule.name, 0) for name, one in listings.items()}
             shown = rule.model_dump(mode="json", exclude_none=True, exclude={"name", "items"})
             rules.append(RuleAnswer(rule.name, rule.kind, shown, counts))
         loaded, updated = self.rules.loaded, self.catalogue.updated

@@ -51,9 +51,10 @@ class Masks:
         allowed[[index[item] for item in unavailable if item in index]] = False
         effects: list[tuple[str, float, Bool[np.ndarray, M]]] = []
         pins: list[Pin] = []
-        limit = None
+        limit, counts = None, {}
         for rule in rules:
             mask = self.selected(rule)
+            counts[rule.name] = 0 if mask is None else int(mask.sum())
             if mask is None:
                 continue
             if rule.freshness is not None:
@@ -70,7 +71,7 @@ class Masks:
                 effects.append((rule.name, rule.boost or rule.bury or 1.0, mask))
         if not rules and allowed[1:].all():
             return None
-        return Listing(allowed, effects, pins, limit, ruled=bool(rules))
+        return Listing(allowed, effects, pins, limit, ruled=bool(rules), counts=counts)
 
     def selected(self, rule: Rule) -> Bool[np.ndarray, "M"] | None:
         """Return the items that a rule is for; None if it names a column that there is not."""

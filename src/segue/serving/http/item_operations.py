@@ -48,7 +48,8 @@ async def _change_items(call: Call) -> Reply:
     request, wrong = decode_items(call.body)
     models = call.service.models
     try:
-        return Reply(encode(await asyncio.to_thread(models.change_items, request, wrong)))
+        work = asyncio.get_running_loop().run_in_executor(models.changes, models.change_items, request, wrong)
+        return Reply(encode(await work))
     except StorageError as error:
         logger.error("%s", error)
         raise Refused(503, "catalogue-unavailable", "the catalogue cannot be written", retry_after=1) from error

@@ -74,6 +74,11 @@ async def _delete_session(call: Call) -> Reply:
     return Reply(b"", 204)
 
 
+async def _delete_user(call: Call) -> Reply:
+    await call.service.forget_user(call.path["user_id"])
+    return Reply(b"", 204)
+
+
 def _described(call: Call, name: str) -> answers.ModelAnswer:
     models = call.service.models
     served = models.rankers[name].served
@@ -148,6 +153,15 @@ OPERATIONS = (
         "write",
         _delete_session,
         "Delete a session and all that is stored of it.",
+        timed=False,
+    ),
+    Operation(
+        "DELETE",
+        "/v1/users/{user_id}",
+        "delete_user",
+        "write",
+        _delete_user,
+        "Delete what was recommended to a user and seen of it.",
         timed=False,
     ),
     *ITEM_OPERATIONS,

@@ -1,8 +1,8 @@
 """The page at ``/``: try the models, read the results of their run, and watch the service.
 
 The page is files (``static/``, ``vendor/``), one template, and data as JSON. What reads runs and item vectors is
-imported when it is first asked for, in the one thread that does the work of the page: a service whose page nobody opens
-costs hardly more than one without.
+imported when it is first asked for: a service whose page nobody opens costs hardly more than one without. One thread
+makes maps, and one does the rest, so that files do not wait for a map of many items.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from segue.serving.http.routing import Call, Operation, Reply, encode
 from segue.serving.page.assets import HEADERS, HTML, KEPT, Assets
 from segue.serving.page.live import Live
 from segue.serving.schema.messages import Mistake, Refused, invalid
+from segue.serving.served_model import ServedModel
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Recent, Telemetry
 
@@ -31,7 +32,7 @@ class Page:
 
     def __init__(self, settings: ServeSettings, telemetry: Telemetry) -> None:
         self._settings, self._assets = settings, Assets()
-        self._pool = ThreadPoolExecutor(1, "segue-page")
+        self._pool, self._map_pool = ThreadPoolExecutor(1, "segue-page"), ThreadPoolExecutor(1, "segue-map")
         telemetry.recent = Recent()
         self._live = Live(settings, telemetry)
         self._runs: Any = None
@@ -82,30 +83,39 @@ class Page:
     async def _read_live(self, call: Call) -> Reply:
         return Reply(encode(await self._work(self._live.read, call.service)))
 
-    def _map_of(self, call: Call) -> Any:
-        from segue.serving.page.maps import Maps  # noqa: PLC0415
+    def replaced(self, served: ServedModel) -> None:
+        """Forget the map of the model that another one has replaced."""
+        self._map_pool.submit(lambda: self._maps and self._maps.forget(served))
 
-        self._maps = self._maps or Maps()
-        return self._maps.of(call.service.models.ranker(call.query.get("model")).served)
+    async def _of_map(self, call: Call, read: Callable[[Any], Any]) -> Any:
+        """Return what is read from the map of the model that a call names."""
+
+        def work() -> Any:
+            from segue.serving.page.maps import Maps  # noqa: PLC0415 (see above)
+
+            self._maps = self._maps or Maps()
+            return read(self._maps.of(call.service.models.ranker(call.query.get("model")).served))
+
+        return await asyncio.get_running_loop().run_in_executor(self._map_pool, work)
 
     async def _map(self, call: Call) -> Reply:
-        return Reply(encode(await self._work(lambda: self._map_of(call).describe())))
+        return Reply(encode(await self._of_map(call, lambda found: found.describe())))
 
     async def _coordinates(self, call: Call) -> Reply:
-        return Reply(await self._work(lambda: self._map_of(call).coordinates()), media_type=_BINARY)
+        return Reply(await self._of_map(call, lambda found: found.coordinates()), media_type=_BINARY)
 
     async def _colours(self, call: Call) -> Reply:
         column = call.query.get("column", "")
-        return Reply(await self._work(lambda: self._map_of(call).codes(column)), media_type=_BINARY)
+        return Reply(await self._of_map(call, lambda found: found.codes(column)), media_type=_BINARY)
 
     async def _items(self, call: Call) -> Reply:
         rows = [_row("rows", text) for text in call.query.get("rows", "").split(",") if text]
         search = call.query.get("search", "").strip().lower()
-        return Reply(encode(await self._work(lambda: self._map_of(call).items(rows, search))))
+        return Reply(encode(await self._of_map(call, lambda found: found.items(rows, search))))
 
     async def _neighbours(self, call: Call) -> Reply:
         row = _row("row", call.query.get("row", ""))
-        return Reply(encode(await self._work(lambda: self._map_of(call).neighbours(row))))
+        return Reply(encode(await self._of_map(call, lambda found: found.neighbours(row))))
 
 
 def _row(name: str, text: str) -> int:

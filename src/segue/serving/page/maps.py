@@ -47,6 +47,16 @@ class Maps:
             del self._maps[name]
         return found
 
+    def forget(self, served: ServedModel) -> None:
+        """Forget the map of another model of the same name, and what it holds of it."""
+        found = self._maps.get(served.name)
+        if found is None:
+            return
+        if found.served.model is served.model:
+            found.served = served
+        else:
+            del self._maps[served.name]
+
 
 class ItemMap:
     """The items of a model on a plane; the row of an item grows with its popularity.

@@ -100,6 +100,10 @@ class SessionStore(ABC):
     async def delete(self, session_id: str) -> None:
         """Delete a session from everything that this store and its journal hold; it takes no events afterwards.
 
+        Args:
+            session_id: the session; or a user, see ``segue.serving.journal.owner``, whom exposures name, and nothing
+                else does.
+
         Raises:
             StoreUnavailableError: see there.
         """
@@ -110,7 +114,7 @@ class SessionStore(ABC):
 
     def pseudonym(self, user_id: str) -> str:
         """Return a keyed hash of the id of a user, which the journal keeps in its place."""
-        return self._hashed(f"user\0{user_id}").hex()
+        return self._hashed.of_user(user_id)
 
     @abstractmethod
     async def committed(self) -> None:

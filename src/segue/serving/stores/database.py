@@ -25,7 +25,6 @@ from segue.serving.sessions import Session
 from segue.storage.filesystem import sync_file
 
 logger = logging.getLogger(__name__)
-
 NAME = "sessions.sqlite"
 FORMAT = 1
 _APPLICATION = 0x5E60E
@@ -178,7 +177,7 @@ class Database:
             run("INSERT INTO journal (kind, session, content) VALUES (?, ?, ?)", batch.rows)
             ids = [(session_id,) for session_id, _, _ in batch.deleted]
             run("DELETE FROM sessions WHERE id = ?", ids)
-            run("DELETE FROM journal WHERE session = ?", ids)
+            run("DELETE FROM journal WHERE session = ? AND kind <> 'exposures'", ids)
             run("INSERT OR IGNORE INTO deletions VALUES (?)", ids)
             run(
                 "INSERT OR REPLACE INTO tombstones VALUES (?, ?)", [(hash_, until) for _, hash_, until in batch.deleted]
@@ -247,13 +246,14 @@ class Database:
         """
         gone = self._all("SELECT session FROM deletions")
         if gone:
-            journal.delete_sessions(session_id for (session_id,) in gone)
+            self.export(journal)  # Exposures say what was seen by whom.
+            journal.delete(session_id for (session_id,) in gone)
             self._unclean = True
             with self._transaction():
                 self._connection.executemany("DELETE FROM deletions WHERE session = ?", gone)
         if self._unclean:
             self.shorten_log()
-            self._unclean = False
+        self._unclean = False
 
     def shorten_log(self) -> None:
         """Move the write-ahead log into the database, so that nothing deleted is left in it."""

@@ -101,12 +101,15 @@ class LocalStore(SessionStore):
         return () if session is None else session.events
 
     async def delete(self, session_id: str) -> None:
-        """Delete a session; see ``SessionStore.delete``."""
+        """Delete a session; see ``SessionStore.delete``.
+
+        Its exposures are deleted from the files, where they say which rows on what was seen belong to it.
+        """
         tombstone = self._hashed(session_id)
         until = self._clock() + self.lifetimes.tombstone
         self._tombstones[tombstone] = until
         self._table.remove(session_id)
-        self._rows = [row for row in self._rows if row[1] != session_id]
+        self._rows = [row for row in self._rows if row[1] != session_id or row[0] == "exposures"]
         await self._remove(session_id, tombstone, until)
 
     def expose(self, shown: Exposure | Seen) -> bool:
@@ -189,9 +192,12 @@ class MemoryStore(LocalStore):
         return self.warning or f"{self._folder} is written too slowly"
 
     async def _remove(self, session_id: str, tombstone: bytes, until: float) -> None:
+        await self._write()
+        if self._failure is not None:
+            raise StoreUnavailableError(self._failure)
         async with self._lock:
             try:
-                await asyncio.to_thread(self._files.delete_sessions, [session_id])
+                await asyncio.to_thread(self._files.delete, [session_id])
             except (OSError, SegueError) as error:
                 raise StoreUnavailableError(str(error)) from error
 
@@ -210,7 +216,7 @@ class MemoryStore(LocalStore):
             self._flying, self._written = len(rows), time.monotonic()
             left = await asyncio.to_thread(self._write_rows, rows)
             # A session that was deleted meanwhile waits for the lock to be deleted from the files.
-            left = [row for row in left if row[1] is None or not self._is_deleted(row[1])]
+            left = [row for row in left if row[1] is None or row[0] == "exposures" or not self._is_deleted(row[1])]
             self._rows, self._flying = left + self._rows, 0
 
     def _write_rows(self, rows: list[Row]) -> list[Row]:

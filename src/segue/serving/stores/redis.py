@@ -145,7 +145,7 @@ class RedisStore(SessionStore):
 
     async def delete(self, session_id: str) -> None:
         """Delete a session; see ``SessionStore.delete``."""
-        self._exposures = [one for one in self._exposures if one.session != session_id]
+        await self._send()  # Also rows on what was seen that do not name the session.
         until = _milliseconds(self.lifetimes.tombstone)
         await self._ask(self._delete(list(self._keys(session_id)), [session_id, until, int(self._journaled)]))
         try:

@@ -107,8 +107,7 @@ class RedisJournal:
             with self._errors(), self._alone(self._journal, wait) as alone:
                 if not alone:
                     return
-                for kind in SCHEMAS:
-                    self._export(self._journal, kind)
+                self._export_all(self._journal)
                 self._finish_deletions(self._journal)
                 self._journal.expire()
 
@@ -129,7 +128,7 @@ class RedisJournal:
         """Delete a session from the server and the files; return whether there was anything of it.
 
         Args:
-            session_id: its id.
+            session_id: its id; or a user, see ``SessionStore.delete``.
             seconds: lifetime of the tombstone.
 
         Raises:
@@ -171,10 +170,15 @@ class RedisJournal:
                 raise _busy(self._journal)
             return sessions, self._journal.delete_before(time)
 
+    def _export_all(self, journal: Journal) -> None:
+        for kind in SCHEMAS:
+            self._export(journal, kind)
+
     def _export(self, journal: Journal, kind: str) -> None:
         """Move rows from the server to files; a kill in between loses and doubles none.
 
-        A file names its last row, so the rows up to it were written.
+        A file names its last row, so the rows up to it were written. Exposures of deleted sessions are written, too:
+        they say which rows on what was seen are to be deleted with them.
         """
         key = stream(kind)
         while found := self._read(key):
@@ -183,7 +187,7 @@ class RedisJournal:
             keys = {session: Keys.of(self._hashed(session)) for _, session, _ in rows if session is not None}
             start = bisect_right(numbers, journal.last_row(kind))
             if start < len(numbers):
-                gone = self._deleted(keys)
+                gone = set() if kind == "exposures" else self._deleted(keys)
                 kept = [content for _, session, content in rows[start:] if session not in gone]
                 journal.write(kind, numbers[start], numbers[-1], kept)
             pipeline = self._client.pipeline(transaction=False)
@@ -212,7 +216,8 @@ class RedisJournal:
     def _finish_deletions(self, journal: Journal) -> None:
         gone = [one.decode() for one in self._client.lrange(DELETIONS, 0, -1)]
         if gone:
-            journal.delete_sessions(gone)
+            self._export_all(journal)
+            journal.delete(gone)
             self._client.ltrim(DELETIONS, len(gone), -1)
 
     @contextmanager

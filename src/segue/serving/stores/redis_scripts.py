@@ -97,13 +97,14 @@ local events, ids, order, rows, touched, tombstone = unpack(KEYS)
 local session, until_, journal = unpack(ARGV)
 for _, name in ipairs(redis.call('LRANGE', rows, 0, -1)) do
   local kind, id = string.match(name, '(.+):(.+)')
-  redis.call('XDEL', 'segue:journal:' .. kind, id)
+  if kind ~= 'exposures' then redis.call('XDEL', 'segue:journal:' .. kind, id) end
 end
 redis.call('DEL', events, ids, order, rows, touched)
 redis.call('SET', tombstone, '1', 'PX', until_)
 if journal == '1' or redis.call('EXISTS', '{FOLDER}') == 1 then redis.call('RPUSH', '{DELETIONS}', session) end
 """
-"""Keys of the session; id, lifetime of the tombstone in ms, whether there is a journal."""
+"""Keys of the session; id, lifetime of the tombstone in ms, whether there is a journal. Exposures are deleted from the
+files: they say what was seen of them."""
 
 FORGET = """
 local sessions = 0
