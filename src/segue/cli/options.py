@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -172,6 +173,18 @@ def training_options(
         "deterministic": deterministic,
         "checkpoint_seconds": checkpoint_seconds,
     }
+
+
+def parse_size(option: str, text: str) -> int:
+    """Return the bytes that a size such as ``8GB`` or ``600 MB`` stands for.
+
+    Raises:
+        ParameterError: it is not a size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])i?B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ParameterError(f"{option}: must be a size such as 8GB or 600MB, got '{text}'")
+    return int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
 
 
 def log_config(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None) -> "RunConfig":

@@ -1,7 +1,8 @@
 """`segue prepare`: clean, split and encode a log once, for any number of runs."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +10,9 @@ import segue
 from segue.cli import options
 from segue.cli.terminal import echo, interruptible, program
 from segue.errors import ParameterError
+
+if TYPE_CHECKING:
+    from segue.experiment.config import RunConfig
 
 
 @options.with_log_options
@@ -18,6 +22,13 @@ def prepare(
     protocol: options.Protocol = None,
     settings: options.ProtocolSettings = None,
     overwrite: options.Overwrite = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Prepare the log on disk, in about this much memory, such as 8GB; for logs that do not fit in memory. "
+            "The result is the same."
+        ),
+    ] = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -29,6 +40,7 @@ def prepare(
     segue prepare clicks.csv --out prepared/clicks
     segue prepare ratings.inter --protocol leave-one-out --out prepared/ratings
     segue run prepared/clicks --model gru4rec
+    segue prepare year.csv --out prepared/year --memory 8GB
     """
     from dataclasses import replace
     from functools import partial
@@ -43,6 +55,10 @@ def prepare(
         raise ParameterError(f"LOG: must be a log, got the prepared data set {log}; use it directly, or name the log")
     check = partial(DATASET.check_target, out, "--out", overwrite=overwrite)
     source = {"log": log, **log_options}
+    if memory is not None:
+        config = options.log_config(source, protocol, settings)
+        _prepare_on_disk(config, out, options.parse_size("--memory", memory), check)
+        return
     with interruptible("nothing was written"), claimed(out, "segue prepare", check, replaced=True):
         config, dataset = options.read_data(source, protocol, settings)
         replace(dataset, log=config.log_name, items=config.items).save(out)
@@ -53,4 +69,38 @@ def prepare(
         f"Saved the data set to {out}: {len(train.items):,} training events in {len(train):,} sessions on "
         f"{len(dataset.vocabulary):,} items."
     )
+    echo(f"To train on it: {program()} run {out}")
+
+
+def _prepare_on_disk(config: "RunConfig", out: Path, memory: int, check: Callable[[], None]) -> None:
+    """Prepare a log of any size; a command that was killed continues where it was."""
+    from segue.cli.progress import progress_shown
+    from segue.data.partitions import OnDisk
+    from segue.experiment.prepared_data import prepare_log_to, source_files
+    from segue.protocols.out_of_core import LEAST_MEMORY
+    from segue.storage.claims import claimed
+    from segue.storage.work import work_folder
+
+    if memory < LEAST_MEMORY:
+        raise ParameterError(f"--memory: must be at least {LEAST_MEMORY >> 20}MB, got {memory >> 20}MB")
+    identity = {"config": config.model_dump(mode="json"), "memory": memory, "files": source_files(config)}
+    with (
+        interruptible("the same command continues where it was"),
+        claimed(out, "segue prepare", check, replaced=True),
+        progress_shown() as progress,
+        work_folder(out.with_name(f"{out.name}.work"), identity) as folder,
+    ):
+        prepared = prepare_log_to(config, out, OnDisk(folder, progress), memory)
+    for note in prepared.notes:
+        echo(note)
+    echo(
+        title(
+            config.log_name, prepared.test_cases, {"hash": prepared.hash, **prepared.protocol.model_dump(mode="json")}
+        )
+    )
+    echo(
+        f"Saved the data set to {out}: {prepared.train_events:,} training events in {prepared.train_sessions:,} "
+        f"sessions on {prepared.n_items:,} items."
+    )
+    echo(f"To check it for leaks: {program()} data {out}")
     echo(f"To train on it: {program()} run {out}")

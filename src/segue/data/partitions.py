@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from segue.progress import Progress
 from segue.storage import make_folder, replacing_file
 from segue.strict_json import read_json, write_json
 
@@ -109,11 +110,11 @@ class OnDisk(Engine):
 
     Attributes:
         folder: the folder; the caller makes sure that its results belong to the same input and parameters.
-        on_progress: called with the name of a function, the number of its finished calls and of all its calls.
+        progress: shows the calls of each function.
     """
 
     folder: Path
-    on_progress: Callable[[str, int, int], None] = lambda name, done, total: None
+    progress: Progress = field(default_factory=Progress)
     _calls: int = field(default=0, init=False)
 
     def map(self, function: Function, each: Sequence[Mapping[str, Any]], **shared: Any) -> list[dict[str, Any]]:
@@ -124,11 +125,11 @@ class OnDisk(Engine):
         make_folder(folder)
         marker = {number: folder / f"{number:05d}.json" for number in range(len(each))}
         open_calls = [number for number, file in marker.items() if not file.exists()]
-        done = len(each) - len(open_calls)
         tasks = (Task(function, each[number], shared, folder / f"{number:05d}") for number in open_calls)
-        for _ in self._run_all(tasks):
-            done += 1
-            self.on_progress(name, done, len(each))
+        with self.progress.task(f"{self._calls:3d} {name.replace('_', ' ')}", len(each)) as shown:
+            shown.advance(len(each) - len(open_calls))
+            for _ in self._run_all(tasks):
+                shown.advance()
         return [_decode(read_json(file), folder) for file in marker.values()]
 
     def drop(self, tables: Sequence[Table]) -> None:

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from segue.data.events import Events
+from segue.data.partitions import Engine
 from segue.data.readers.public_logs import find_log
-from segue.data.readers.read import read
+from segue.data.readers.read import read, resolve_path, select_files
+from segue.data.readers.staging import stage
 from segue.errors import ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.parameters import KIND, merge
 from segue.protocols.dataset import Dataset, dataset_at, open_dataset
+from segue.protocols.out_of_core import Prepared, piece_size, prepare_to_folder
 from segue.protocols.prepare import prepare
 from segue.protocols.protocol import Protocol
 
@@ -88,24 +91,62 @@ def prepare_log(config: RunConfig, events: Events | None = None) -> Dataset:
     return prepare(events or read_log(config), config.protocol, **settings)
 
 
+def prepare_log_to(config: RunConfig, out: Path, engine: Engine, memory: int) -> Prepared:
+    """Prepare a log of any size and write the data set: what ``prepare_log(config).save(out)`` writes.
+
+    Args:
+        config: names the log and the protocol.
+        out: the folder to write.
+        engine: runs the work on partitions of the log.
+        memory: bytes that a process may take, about.
+
+    Raises:
+        InputError: as ``prepare_log``.
+    """
+    source = stage(required_log(config), engine, piece_bytes=piece_size(memory), **_reading(config))
+    return prepare_to_folder(
+        source,
+        out,
+        engine,
+        memory=memory,
+        protocol=config.protocol,
+        parameters=config.set.get(PROTOCOL, {}),
+        log=config.log_name,
+        items=config.items,
+    )
+
+
+def required_log(config: RunConfig) -> str:
+    """Return the log that a configuration names.
+
+    Raises:
+        ParameterError: it names none.
+    """
+    if config.log is None:
+        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
+    return config.log
+
+
 def read_log(config: RunConfig) -> Events:
     """Read the log with the metadata and the vectors of its items.
 
     Raises:
         InputError: no log is named, or the log breaks a rule.
     """
-    if config.log is None:
-        raise ParameterError("LOG: is missing; name a file, a folder or a log in $SEGUE_DATA (try: segue demo)")
-    return read(
-        config.log,
-        format=config.format,
-        columns=config.columns,
-        quoting=config.quoting,
-        time_format=config.time_format,
-        unit=config.unit,
-        items=_table("--items", config.items),
-        item_vectors=_table("--item-vectors", config.item_vectors),
-    )
+    return read(required_log(config), **_reading(config))
+
+
+def _reading(config: RunConfig) -> dict[str, Any]:
+    """Return the arguments of ``segue.read``."""
+    return {
+        "format": config.format,
+        "columns": config.columns,
+        "quoting": config.quoting,
+        "time_format": config.time_format,
+        "unit": config.unit,
+        "items": _table("--items", config.items),
+        "item_vectors": _table("--item-vectors", config.item_vectors),
+    }
 
 
 def _table(option: str, name: str | None) -> Path | None:
@@ -117,3 +158,17 @@ def _table(option: str, name: str | None) -> Path | None:
             f"{option}: must be a file, or the name of one in $SEGUE_DATA, got '{name}'; check the name"
         )
     return path
+
+
+def source_files(config: RunConfig) -> list[list[Any]]:
+    """Return name, size and time of modification of each file that a log is read from, to tell whether it changed."""
+    named = [resolve_path(required_log(config)), _table("--items", config.items)]
+    named.append(_table("--item-vectors", config.item_vectors))
+    files = [file for path in named if path is not None for file in _files_at(path)]
+    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def _files_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [file for files in select_files(path).parts.values() for file in files]

@@ -154,7 +154,9 @@ def labels_of(blocks: Blocks) -> np.ndarray:
 def _cuts(log: PartitionedLog, blocks: int) -> pl.DataFrame:
     """Return end and row of the first session of each block but the first, so that blocks have about equal sizes."""
     step = max(1, log.height // (blocks * _SAMPLES_PER_BLOCK))
-    sample = pl.concat([load(one["sample"]) for one in log.map(_sample, columns=(ROW, SESSION, TIME), step=step)]).sort("end", "row")
+    sample = pl.concat([load(one["sample"]) for one in log.map(_sample, columns=(ROW, SESSION, TIME), step=step)]).sort(
+        "end", "row"
+    )
     places = [sample.height * number // blocks for number in range(1, blocks)]
     return sample[[place for place in places if place < sample.height]].unique(maintain_order=True)
 

@@ -29,7 +29,11 @@ _TIMES, _ITEMS, _PAIRS, _ENDS = (TIME,), (ITEM,), (SESSION, ITEM), (ROW, SESSION
 
 def window(log: PartitionedLog, last_days: float | None = None, **_: datetime) -> Facts:
     """Find the time of the last event."""
-    latest = None if last_days is None else max(one["last"] for one in log.map(_last_time, columns=_TIMES) if one["last"] is not None)
+    latest = (
+        None
+        if last_days is None
+        else max(one["last"] for one in log.map(_last_time, columns=_TIMES) if one["last"] is not None)
+    )
     return [{"latest": latest}] * len(log.partitions)
 
 

@@ -9,14 +9,16 @@ pieces of the log, in the order of the file
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from segue.data.events import ITEM, SESSION, USER, LogFacts, Unit
+from segue.data.events import ITEM, SESSION, USER, Unit
 from segue.data.exchange import sort_partitioned
 from segue.data.partitions import Engine, PartitionedLog, Table, table_size
+from segue.data.readers.staging import StagedLog
 from segue.data.vocabulary import Vocabulary
 from segue.errors import noted
 from segue.manifest import DATASET
@@ -47,17 +49,10 @@ from segue.protocols.prepare import (
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import check, choose
 
+LEAST_MEMORY = 500 << 20
+"""Bytes that a preparation takes at least."""
 _FIXED, _COPIES = 300 << 20, 8
 """Memory of the process itself, and how many copies of a partition the steps make at most."""
-
-
-class PiecesOfLog(LogFacts):
-    """A log in pieces, in the order of the file; see ``segue.data.readers.staging``."""
-
-    pieces: tuple[Table, ...]
-    items: pl.DataFrame | None
-    notes: tuple[str, ...]
-    fingerprint: str
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,8 +77,13 @@ def partitions_for(size: int, memory: int) -> int:
     return max(1, -(-size * _COPIES // max(memory - _FIXED, 64 << 20)))
 
 
+def piece_size(memory: int) -> int:
+    """Return the bytes of a piece of the log as it is read in ``memory`` bytes."""
+    return max(memory - _FIXED, 64 << 20) // _COPIES
+
+
 def prepare_to_folder(
-    source: PiecesOfLog,
+    source: StagedLog,
     out: Path,
     engine: Engine,
     *,
@@ -115,21 +115,27 @@ def prepare_to_folder(
         return _Preparation(source, engine, memory, partitions).run(out, protocol, parameters or {}, log, items)
 
 
-@dataclass(frozen=True)
-class _Known:
+class _KnownLog:
     """Facts about a log, for ``choose`` and ``check``."""
 
-    unit: Unit
-    schema: Mapping[str, Any]
-    has_time: bool
-    has_parts: bool
-    repeated_share: float
+    def __init__(self, source: StagedLog, events: PartitionedLog) -> None:
+        self.unit: Unit = source.unit
+        self.schema = source.schema
+        self.has_time = source.has_time
+        self.has_parts = source.has_parts
+        self._events = events
+
+    @cached_property
+    def repeated_share(self) -> float:
+        """Share of the events on an item that their session has had before."""
+        counts = self._events.map(_count_pairs, columns=(SESSION, ITEM))
+        return 1 - sum(one["pairs"] for one in counts) / max(sum(one["events"] for one in counts), 1)
 
 
 class _Preparation:
     """One preparation, from pieces to a folder."""
 
-    def __init__(self, source: PiecesOfLog, engine: Engine, memory: int, partitions: int | None) -> None:
+    def __init__(self, source: StagedLog, engine: Engine, memory: int, partitions: int | None) -> None:
         self.source = source
         self.engine = engine
         self.partitions = partitions or partitions_for(sum(map(table_size, source.pieces)), memory)
@@ -145,10 +151,7 @@ class _Preparation:
         """Prepare the log and write the data set."""
         source = self.source
         events = sort_partitioned(self.engine, self._pieces(), self.partitions)
-        shares = events.map(_count_pairs)
-        complete = sum(one["events"] for one in shares)
-        repeated = 1 - sum(one["pairs"] for one in shares) / max(complete, 1)
-        known = _Known(source.unit, source.schema, source.has_time, source.has_parts, repeated)
+        known = _KnownLog(source, events)
         chosen, notes = choose(known, protocol, parameters)
         check(known, chosen)
         events, renamed, overlapping = self._distinct(events)

@@ -10,6 +10,7 @@ from segue.data.cases import Cases
 from segue.data.events import SESSION, TIME, USER, Events, LogFacts, sort_events
 from segue.data.fingerprint import fingerprint
 from segue.data.partitions import PartitionedLog
+from segue.data.readers.staging import StagedLog
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, noted
@@ -131,7 +132,7 @@ def with_users(events: Events) -> Events:
     return replace(events, frame=events.frame.with_columns(pl.col(SESSION).alias(USER)))
 
 
-def needs_users(events: LogFacts) -> bool:
+def needs_users(events: Events | StagedLog) -> bool:
     """Whether sessions are users, and the log has no column of users."""
     return events.unit == "user" and USER not in events.schema
 
@@ -150,7 +151,7 @@ def distinct_sessions(events: Events) -> tuple[pl.DataFrame, list[str], int]:
     return rename_sessions(events.frame), [shared_note(found["shared"])], found["overlapping"]
 
 
-def may_share_sessions(events: LogFacts) -> bool:
+def may_share_sessions(events: Events | StagedLog) -> bool:
     """Whether equal session ids in several parts of a predefined split are different sessions."""
     return events.unit != "user" and events.has_parts
 
