@@ -75,6 +75,7 @@ def prepare(
 def _prepare_on_disk(config: "RunConfig", out: Path, memory: int, check: Callable[[], None]) -> None:
     """Prepare a log of any size; a command that was killed continues where it was."""
     from segue.cli.progress import progress_shown
+    from segue.cli.tables import title
     from segue.data.partitions import OnDisk
     from segue.experiment.prepared_data import prepare_log_to, source_files
     from segue.protocols.out_of_core import LEAST_MEMORY
@@ -93,11 +94,8 @@ def _prepare_on_disk(config: "RunConfig", out: Path, memory: int, check: Callabl
         prepared = prepare_log_to(config, out, OnDisk(folder, progress), memory)
     for note in prepared.notes:
         echo(note)
-    echo(
-        title(
-            config.log_name, prepared.test_cases, {"hash": prepared.hash, **prepared.protocol.model_dump(mode="json")}
-        )
-    )
+    described = {"hash": prepared.hash, **prepared.protocol.model_dump(mode="json")}
+    echo(title(config.log_name, prepared.test_cases, described))
     echo(
         f"Saved the data set to {out}: {prepared.train_events:,} training events in {prepared.train_sessions:,} "
         f"sessions on {prepared.n_items:,} items."
