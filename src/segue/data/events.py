@@ -173,8 +173,13 @@ class SessionBounds:
     @classmethod
     def of(cls, log: pl.DataFrame) -> "SessionBounds":
         """Find the sessions of a sorted log."""
-        starts = np.flatnonzero(is_first_event(log).to_numpy())
-        return cls(starts, np.append(starts[1:], log.height) if len(starts) else starts)
+        return cls.at(is_first_event(log))
+
+    @classmethod
+    def at(cls, first: pl.Series) -> "SessionBounds":
+        """Find the sessions whose first events are true in ``first``."""
+        starts = np.flatnonzero(first.to_numpy())
+        return cls(starts, np.append(starts[1:], len(first)) if len(starts) else starts)
 
     @property
     def lengths(self) -> Int64[np.ndarray, "s"]:
@@ -211,11 +216,15 @@ def sessions_by_end(log: pl.DataFrame, sessions: SessionBounds) -> Int64[np.ndar
 def ends_from(log: pl.DataFrame, sessions: SessionBounds, cut: tuple[int, int]) -> Bool[np.ndarray, "s"]:
     """Tell which sessions do not end before ``cut``, the end of a session and the row of its last event."""
     ends, rows = end_times(log, sessions), log[ROW].gather(sessions.ends - 1).to_numpy()
-    return (ends > cut[0]) | ((ends == cut[0]) & (rows >= cut[1]))
+    late: np.ndarray = (ends > cut[0]) | ((ends == cut[0]) & (rows >= cut[1]))
+    return late
 
 
-def basket_numbers(log: pl.DataFrame) -> Int64[np.ndarray, "n"]:
-    """Return the number of the basket of each event of a sorted log: the events of a session in one second."""
+def basket_numbers(log: pl.DataFrame, first: pl.Series | None = None) -> Int64[np.ndarray, "n"]:
+    """Return the number of the basket of each event of a sorted log: the events of a session in one second.
+
+    ``first`` is ``is_first_event(log)``, if already computed.
+    """
     second = log[TIME].to_physical() // SECOND
-    begins = second.ne_missing(second.shift(1)) | is_first_event(log)
+    begins = second.ne_missing(second.shift(1)) | (is_first_event(log) if first is None else first)
     return begins.cast(pl.Int64).cum_sum().to_numpy()

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from segue.data.events import ROW, SESSION, TIME
-from segue.data.partitions import Engine, PartitionedLog, Table, load
+from segue.data.partitions import Engine, PartitionedLog, Table, load, slice_table
 
 _SAMPLES_PER_PARTITION = 200
 
@@ -23,7 +23,7 @@ def sort_partitioned(engine: Engine, pieces: Sequence[Table], partitions: int) -
         partitions: how many partitions to make; there may be fewer if sessions are few.
     """
     least = max(1, sum(piece.height for piece in pieces) // (partitions * _SAMPLES_PER_PARTITION))
-    each = [{"piece": piece} for piece in pieces]
+    each: list[dict[str, Any]] = [{"piece": piece} for piece in pieces]
     samples = [load(one["sample"]) for one in engine.map(_sample, each, step=least)] if partitions > 1 else []
     cuts = _quantiles(samples, partitions)
     first, starts = 0, []
@@ -32,9 +32,12 @@ def sort_partitioned(engine: Engine, pieces: Sequence[Table], partitions: int) -
         first += piece.height
     each = [{"piece": piece, "first_row": start} for piece, start in zip(pieces, starts, strict=True)]
     scattered = engine.map(_scatter, each, cuts=cuts)
-    merged = engine.map(_merge, [{"tables": [one[str(p)] for one in scattered]} for p in range(cuts.height + 1)])
-    for one in scattered:
-        engine.drop(list(one.values()))
+    each = [
+        {"tables": [slice_table(one["rows"], *one["bounds"][p : p + 2]) for one in scattered]}
+        for p in range(cuts.height + 1)
+    ]
+    merged = engine.map(_merge, each)
+    engine.drop([one["rows"] for one in scattered])
     return PartitionedLog(engine, tuple(one["log"] for one in merged))
 
 
@@ -49,17 +52,15 @@ def _quantiles(samples: Sequence[pl.DataFrame], partitions: int) -> pl.DataFrame
 
 
 def _sample(piece: pl.DataFrame, step: int) -> dict[str, Any]:
-    """Return every ``step``-th session id of a piece in order of the ids."""
-    return {"sample": piece.select(pl.col(SESSION).sort().gather_every(step, step // 2))}
+    """Return the session id of every ``step``-th event."""
+    return {"sample": piece.select(pl.col(SESSION).gather_every(step, step // 2))}
 
 
 def _scatter(piece: pl.DataFrame, first_row: int, cuts: pl.DataFrame) -> dict[str, Any]:
-    """Number the rows of a piece and divide them among the partitions."""
+    """Number the rows of a piece and order them by partition; ``bounds`` are the first rows of the partitions."""
     ordered = piece.with_row_index(ROW, first_row).sort(SESSION, maintain_order=True)
-    if cuts.is_empty():
-        return {"0": ordered}
-    bounds = [0, *ordered[SESSION].search_sorted(cuts[SESSION], side="left").to_list(), ordered.height]
-    return {str(p): ordered[bounds[p] : bounds[p + 1]] for p in range(len(bounds) - 1)}
+    inner = [] if cuts.is_empty() else ordered[SESSION].search_sorted(cuts[SESSION], side="left").to_list()
+    return {"rows": ordered, "bounds": [0, *inner, ordered.height]}
 
 
 def _merge(tables: Sequence[Table]) -> dict[str, Any]:

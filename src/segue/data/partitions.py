@@ -34,12 +34,14 @@ class StoredTable:
         height: number of rows.
         size: bytes of the table in memory.
         only: the columns to read; None for all.
+        start: the first row to read.
     """
 
     path: Path
     height: int
     size: int
     only: tuple[str, ...] | None = None
+    start: int = 0
 
     @property
     def columns(self) -> list[str]:
@@ -52,7 +54,8 @@ class StoredTable:
 
     def load(self) -> pl.DataFrame:
         """Read the table."""
-        return pl.read_ipc(self.path, columns=None if self.only is None else list(self.only))
+        rows = pl.scan_ipc(self.path).slice(self.start, self.height)
+        return (rows if self.only is None else rows.select(self.only)).collect()
 
 
 Table = pl.DataFrame | StoredTable
@@ -62,6 +65,14 @@ Table = pl.DataFrame | StoredTable
 def table_size(table: Table) -> int:
     """Return the bytes of a table in memory, about."""
     return int(table.estimated_size()) if isinstance(table, pl.DataFrame) else table.size
+
+
+def slice_table(table: Table, start: int, stop: int) -> Table:
+    """Return some rows of a table, without reading it."""
+    if isinstance(table, pl.DataFrame):
+        return table[start:stop]
+    share = (stop - start) / max(table.height, 1)
+    return replace(table, start=table.start + start, height=stop - start, size=int(table.size * share))
 
 
 def load(table: Table) -> pl.DataFrame:

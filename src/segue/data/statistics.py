@@ -111,13 +111,14 @@ def tally(log: pl.DataFrame) -> dict[str, Any]:
         (distinct users), the latter only if the log has users.
     """
     events = log.height
-    log = log.drop_nulls("session")
-    bounds = SessionBounds.of(log)
+    log = log.drop_nulls("session") if log["session"].null_count() else log
+    first = is_first_event(log)
+    bounds = SessionBounds.at(first)
     lengths, sessions = np.unique(bounds.lengths, return_counts=True)
     found: dict[str, Any] = {"events": events, "lengths": pl.DataFrame({"length": lengths, "sessions": sessions})}
     if "user" in log.columns:
         found["users"] = log.select(pl.col("user").unique())
-    return found | _neighbours(log) | _baskets(log, bounds) | _range(log)
+    return found | _neighbours(log, ~first) | _baskets(log, bounds, first) | _range(log)
 
 
 def combine_statistics(
@@ -191,8 +192,7 @@ def _popularity(descending: Int[np.ndarray, "N"]) -> dict[str, Any]:
     }
 
 
-def _neighbours(log: pl.DataFrame) -> dict[str, Any]:
-    inside = ~is_first_event(log)
+def _neighbours(log: pl.DataFrame, inside: pl.Series) -> dict[str, Any]:
     repeats = (log["item"] == log["item"].shift(1)) & inside
     if "time" not in log.columns:
         return {"consecutive_repeats": int(repeats.sum()), "equal_times": None}
@@ -200,10 +200,10 @@ def _neighbours(log: pl.DataFrame) -> dict[str, Any]:
     return {"consecutive_repeats": int(repeats.sum()), "equal_times": int(equal.sum())}
 
 
-def _baskets(log: pl.DataFrame, bounds: SessionBounds) -> dict[str, Any]:
+def _baskets(log: pl.DataFrame, bounds: SessionBounds, first: pl.Series) -> dict[str, Any]:
     if "time" not in log.columns:
         return {"baskets": None}
-    numbers = basket_numbers(log)
+    numbers = basket_numbers(log, first)
     several = bounds.lengths > 1
     alone = numbers[bounds.starts[several]] == numbers[bounds.ends[several] - 1]
     count = int(numbers[-1]) if len(numbers) else 0

@@ -18,7 +18,7 @@ from segue.data.array_files import ArrayFile, write_tables
 from segue.data.arrays import concatenate_ranges
 from segue.data.cases import Cases
 from segue.data.events import ROW, SESSION, TIME, SessionBounds, end_times
-from segue.data.partitions import PartitionedLog, Table, load
+from segue.data.partitions import PartitionedLog, Table, load, slice_table
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.protocols.cases import EncodedCases, encode, encode_cases_of
@@ -208,7 +208,7 @@ def _tables(sessions: Sessions, log: pl.DataFrame, rows: Int64[np.ndarray, "n"])
     """Return encoded events, and the length, id and end of each session; ``rows`` are those of ``log`` encoded."""
     last = rows[sessions.offsets[1:] - 1]
     clock = log[TIME].to_physical() if TIME in log.columns else log[ROW]
-    assert sessions.keys is not None
+    assert isinstance(sessions.keys, pl.DataFrame)
     ends = sessions.keys.with_columns(
         length=pl.Series(sessions.lengths),
         end=clock.gather(last).cast(pl.Int64),
@@ -226,29 +226,25 @@ _SIZES = {"events": "length", "cases": "cases", "targets": "targets"}
 
 
 def _divide(tables: Mapping[str, pl.DataFrame], cuts: pl.DataFrame) -> dict[str, Any]:
-    """Divide tables among the blocks, as ``events-0`` and so on."""
+    """Return tables, and the first row of each block in each of them (``bounds`` by table)."""
     sessions = tables["sessions"]
     ends, rows = sessions["end"].to_numpy(), sessions["row"].to_numpy()
     found = [np.count_nonzero((ends < end) | ((ends == end) & (rows < row))) for end, row in cuts.iter_rows()]
-    bounds = np.array([0, *found, sessions.height])
-    divided: dict[str, Any] = {}
-    for name, table in tables.items():
-        places = bounds
-        if name != "sessions":
-            sizes = sessions[_SIZES[name]].to_numpy()
-            places = np.concatenate([[0], np.cumsum(sizes)])[bounds]
-        for block in range(len(bounds) - 1):
-            divided[f"{name}-{block}"] = table[int(places[block]) : int(places[block + 1])]
-    return divided
+    of_sessions = np.array([0, *found, sessions.height])
+    bounds = {"sessions": of_sessions.tolist()}
+    for name in tables.keys() - bounds.keys():
+        sizes = sessions[_SIZES[name]].to_numpy()
+        bounds[name] = np.concatenate([[0], np.cumsum(sizes)])[of_sessions].tolist()
+    return {**tables, "bounds": bounds}
 
 
-def _merge(
-    log: PartitionedLog, found: Sequence[Mapping[str, Table]], cuts: pl.DataFrame, names: Sequence[str]
-) -> Blocks:
-    each = [{name: [one[f"{name}-{block}"] for one in found] for name in names} for block in range(cuts.height + 1)]
+def _merge(log: PartitionedLog, found: Sequence[Mapping[str, Any]], cuts: pl.DataFrame, names: Sequence[str]) -> Blocks:
+    each = [
+        {name: [slice_table(one[name], *one["bounds"][name][block : block + 2]) for one in found] for name in names}
+        for block in range(cuts.height + 1)
+    ]
     merged = log.engine.map(_merge_block, each)
-    for one in found:
-        log.engine.drop(list(one.values()))
+    log.engine.drop([one[name] for one in found for name in names])
     return merged
 
 

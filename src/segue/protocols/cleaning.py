@@ -77,6 +77,7 @@ class CleaningStep:
         parameters: the parameters that turn the step on; a step without any always runs.
         needs_times: whether the step requires a log with times.
         counts_items: whether it drops items by how often they occur, so that it has an exception for known items.
+        takes_counts: whether it takes the number of events of each item as ``counts``.
         facts: what the function has to know of the whole log where it gets one of several partitions: a function of the
             log and of the parameters that are set, which returns further arguments for each partition.
     """
@@ -85,6 +86,7 @@ class CleaningStep:
     parameters: tuple[str, ...] = ()
     needs_times: bool = False
     counts_items: bool = False
+    takes_counts: bool = False
     facts: Callable[..., Facts] | None = None
 
 
@@ -106,9 +108,7 @@ STEPS: Mapping[str, CleaningStep] = {
         cleaning_steps.drop_outside_core, ("k_core",), counts_items=True, facts=facts.drop_outside_core
     ),
     "recent-share": CleaningStep(cleaning_steps.keep_recent, ("recent_share",), facts=facts.keep_recent),
-    "min-support": CleaningStep(
-        cleaning_steps.drop_rare_items, ("min_support",), counts_items=True, facts=facts.drop_rare_items
-    ),
+    "min-support": CleaningStep(cleaning_steps.drop_rare_items, ("min_support",), counts_items=True, takes_counts=True),
     "min-length": CleaningStep(cleaning_steps.drop_short_sessions, ("min_length",)),
 }
 """Steps on the log or, after the test part is held out, on the training part."""
@@ -207,13 +207,23 @@ class Cleaning(Section):
         """Tell whether a step is in the order, and turned on if it is one of ``STEPS``."""
         return step in self.order and (step not in STEPS or not STEPS[step].parameters or bool(self.settings(step)))
 
-    def clean(self, step: str, log: PartitionedLog, known: pl.Series | None = None) -> CleanedLog:
-        """Run a step on an ordered log; ``known`` items are kept, however rare they are in it."""
+    def clean(self, step: str, log: PartitionedLog, counts: pl.DataFrame, known: pl.Series | None = None) -> CleanedLog:
+        """Run a step on an ordered log.
+
+        Args:
+            step: name of the step.
+            log: the log.
+            counts: its items, with the number of their events.
+            known: items that are kept, however rare they are in the log.
+        """
         numbers = {name: value for name, value in self.settings(step).items() if value is not True}
-        exception = {"known": known} if known is not None and STEPS[step].counts_items else {}
+        if known is not None and STEPS[step].counts_items:
+            numbers["known"] = known
         find = STEPS[step].facts
-        each = None if find is None or log.is_whole else find(log, **numbers, **exception)
-        results = log.map(run_step, each, run=STEPS[step].run, parameters={**numbers, **exception})
+        each = None if find is None or log.is_whole else find(log, **numbers)
+        if STEPS[step].takes_counts:
+            numbers["counts"] = counts
+        results = log.map(run_step, each, run=STEPS[step].run, parameters=numbers)
         cleaned = [one.get("log", before) for one, before in zip(results, log.partitions, strict=True)]
         changed = any("log" in one for one in results)
         dropped = sum(one["dropped"] for one in results)

@@ -206,7 +206,11 @@ def drop_rare_items(
 ) -> Cleaned:
     """Drop items with fewer than ``min_support`` events, except ``known`` ones.
 
-    ``counts`` are the events of each item in the whole log, if ``log`` is a part of it.
+    Args:
+        log: an ordered log.
+        min_support: least number of events.
+        known: items to keep.
+        counts: the items of the whole log, with the number of their events (column ``events``), if already counted.
     """
     counts = log["item"].value_counts(name="events") if counts is None else counts
     frequent = counts.filter(pl.col("events") >= min_support)["item"]

@@ -23,7 +23,7 @@ AFTER_ALL = (1 << 62, 0)
 """A cut after the end of every session."""
 
 _BINS = 1 << 16
-_TIMES, _ITEMS, _PAIRS, _ENDS = (TIME,), (ITEM,), (SESSION, ITEM), (ROW, SESSION, TIME)
+_TIMES, _PAIRS, _ENDS = (TIME,), (SESSION, ITEM), (ROW, SESSION, TIME)
 """Columns that functions on partitions need."""
 
 
@@ -41,13 +41,6 @@ def sessionise(log: PartitionedLog, session_gap: float) -> Facts:
     """Count the new sessions before each partition."""
     counts = [one["sessions"] for one in log.map(_count_new_sessions, columns=_ENDS, session_gap=session_gap)]
     return [{"before": before} for before in _before(counts)]
-
-
-def drop_rare_items(log: PartitionedLog, min_support: int, known: pl.Series | None = None) -> Facts:
-    """Count the events of each item."""
-    del min_support, known
-    counts = merge_counts([one["counts"] for one in log.map(_count_all, columns=_ITEMS)], "item", "events")
-    return [{"counts": counts}] * len(log.partitions)
 
 
 def drop_outside_core(log: PartitionedLog, k_core: int, known: pl.Series | None = None) -> Facts:
@@ -152,8 +145,8 @@ def _session_ends(log: PartitionedLog) -> pl.DataFrame:
 def _kth_time(log: PartitionedLog, k: int) -> int:
     """Return time ``k`` in ascending order, in microseconds since 1970, by counting in ever finer bins."""
     spans = log.map(_span, columns=_TIMES)
-    low = min(one["low"] for one in spans if one["low"] is not None)
-    high = max(one["high"] for one in spans if one["high"] is not None)
+    low: int = min(one["low"] for one in spans if one["low"] is not None)
+    high: int = max(one["high"] for one in spans if one["high"] is not None)
     while low < high:
         width = max(1, -(-(high - low + 1) // _BINS))
         found = log.map(_bins, columns=_TIMES, low=low, high=high, width=width)
@@ -172,10 +165,6 @@ def _last_time(log: pl.DataFrame) -> dict[str, Any]:
 
 def _count_new_sessions(log: pl.DataFrame, session_gap: float) -> dict[str, Any]:
     return {"sessions": int(new_sessions(log, session_gap).sum())}
-
-
-def _count_all(log: pl.DataFrame) -> dict[str, Any]:
-    return {"counts": log["item"].value_counts(name="events")}
 
 
 def _pairs(log: pl.DataFrame) -> dict[str, Any]:

@@ -129,7 +129,8 @@ class _KnownLog:
     def repeated_share(self) -> float:
         """Share of the events on an item that their session has had before."""
         counts = self._events.map(_count_pairs, columns=(SESSION, ITEM))
-        return 1 - sum(one["pairs"] for one in counts) / max(sum(one["events"] for one in counts), 1)
+        pairs, events = (sum(one[name] for one in counts) for name in ("pairs", "events"))
+        return 1 - int(pairs) / max(int(events), 1)
 
 
 class _Preparation:

@@ -136,7 +136,7 @@ class Pipeline:
     def _clean(self, name: str, known: pl.Series | None = None) -> None:
         part = "train" if "train" in self.parts else "log"
         before = self.parts[part].height
-        cleaned = self.protocol.cleaning.clean(name, self.parts[part], known)
+        cleaned = self.protocol.cleaning.clean(name, self.parts[part], self._counts[part], known)
         if cleaned.log.is_empty():
             raise EmptyDataError(
                 f"step '{name}' dropped all {before:,} events: it drops {cleaned.why}; {self._remedy(name)}"
