@@ -38,6 +38,9 @@ class TrainingConfig(Section):
     """Maximum number of epochs."""
     batch_size: int = Field(128, ge=1)
     """Number of sessions, windows or prefixes per step."""
+    micro_batches: int = Field(1, ge=1, le=1024)
+    """Number of parts of a step, a power of two: it may be shared by as many processes, and dropout is drawn for each
+    part on its own. Negatives are those of the whole step."""
     learning_rate: float = Field(1e-3, gt=0)
     """Learning rate of the optimizer, before the schedule."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -62,6 +65,14 @@ class TrainingConfig(Section):
     """Decay of AdamW; Adagrad has none."""
 
     _selects = field_validator("metric")(selection_metric)
+
+    @field_validator("micro_batches")
+    @classmethod
+    def _is_a_power_of_two(cls, number: int) -> int:
+        if number & (number - 1):
+            below = 1 << (number.bit_length() - 1)
+            raise ValueError(f"a power of two (for example {below} or {2 * below})")
+        return number
 
 
 class UpdatePlan(Section):
