@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from segue.cli.processes import silence_followers
 from segue.cli.streams import (
     Closed,
     Interrupted,
@@ -115,6 +116,7 @@ def _options(
 def main() -> None:
     """Run the command line; errors of segue end with one message and exit code 2, Ctrl-C with 130."""
     prepare_streams()
+    silence_followers()
     try:
         try:
             check_arguments()

@@ -64,11 +64,6 @@ class NeuralModel(DotProductModel):
         """Yield the problems of the training section; each starts with the name of the parameter."""
         plan = self.config.training
         usual = type(plan)()
-        if plan.micro_batches > plan.batch_size:
-            yield (
-                f"micro_batches: must be at most training.batch_size, {plan.batch_size}, got {plan.micro_batches}: "
-                "they are parts of a step"
-            )
         if plan.optimizer != "mixed" and plan.table_learning_rate != usual.table_learning_rate:
             yield (
                 f"table_learning_rate: must be {usual.table_learning_rate} with the optimizer '{plan.optimizer}', got "

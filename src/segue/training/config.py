@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import EmptyDataError, ParameterError
@@ -68,10 +68,12 @@ class TrainingConfig(Section):
 
     @field_validator("micro_batches")
     @classmethod
-    def _is_a_power_of_two(cls, number: int) -> int:
+    def _divides_a_step(cls, number: int, values: ValidationInfo) -> int:
         if number & (number - 1):
             below = 1 << (number.bit_length() - 1)
             raise ValueError(f"a power of two (for example {below} or {2 * below})")
+        if number > (size := values.data.get("batch_size", number)):
+            raise ValueError(f"at most training.batch_size, {size} (they are parts of a step)")
         return number
 
 

@@ -16,7 +16,8 @@ from segue.nn.encoders.base import PositionwiseEncoder, SequenceEncoder
 from segue.nn.losses.functions import lambda_rank, list_net
 from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.nn.losses.softmax import ProductPrecision, soft_cross_entropy
-from segue.nn.sampling import Negatives, NegativeSampler
+from segue.nn.negatives import Negatives
+from segue.nn.sampling import NegativeSampler
 from segue.training.checkpoint import require_like
 from segue.training.config import Distillation
 from segue.training.parallel import WHOLE, Part
@@ -236,7 +237,8 @@ class NextItemObjective:
         if negatives is not None:
             negatives = negatives.part(targets, n_targets)
         share = (targets.stop - targets.start) / n_targets
-        return share * self._mean_loss(batch.part(examples), negatives)
+        loss: Tensor = self._mean_loss(batch.part(examples), negatives) * share
+        return loss
 
     def _draw(self, step: int) -> "_Drawn":
         batch, negatives = self._batches.batch(step), None

@@ -8,7 +8,6 @@ tree of its own, so the sums, and with them the weights, do not depend on the nu
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Shaped
@@ -23,7 +22,8 @@ _NONE, _DENSE = -2, -1
 """Kinds of gradients; 0 and above: the rows of a sparse one."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A micro-batch: the ``index``-th of ``count`` consecutive parts of a step."""
 
     index: int = 0
@@ -52,25 +52,31 @@ class Group:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: str = "cpu"
 
     @property
     def leads(self) -> bool:
         """Whether this process validates, logs and writes."""
         return self.rank == 0
 
-    def check(self, model: str, micro_batches: int) -> None:
-        """Refuse a number of micro-batches that the processes cannot share equally.
+    def check(self, model: str, micro_batches: int | None) -> None:
+        """Refuse a model whose training so many processes cannot share.
+
+        Args:
+            model: its name.
+            micro_batches: micro-batches of a step; None for a model without them.
 
         Raises:
-            ParameterError: it is no multiple of the number of processes.
+            ParameterError: there are several processes, and no micro-batches or not a multiple of the processes.
         """
-        if micro_batches % self.size:
-            fitting = [str(size) for size in range(1, micro_batches + 1) if micro_batches % size == 0]
+        if self.size > 1 and micro_batches is None:
             raise ParameterError(
-                f"{model}.training.micro_batches: must be a multiple of the number of processes, {self.size}, got "
-                f"{micro_batches}; start {' or '.join(fitting)} of them, or set another number of micro-batches, which "
-                "gives another model"
+                f"processes: must be 1 for {model}, whose training is not divided into micro-batches, got {self.size}"
+            )
+        if (micro_batches or 1) % self.size:
+            raise ParameterError(
+                f"{model}.training.micro_batches: must be a multiple of the {self.size} processes, got "
+                f"{micro_batches}; it is a power of two: start 1, 2, 4, ... processes; another value is another training"
             )
 
     def parts(self, count: int) -> list[Part]:
@@ -150,8 +156,8 @@ class Group:
         while len(own) > 1:
             own = own[0::2] + own[1::2]
         with self._connected():
-            distributed.all_gather_into_tensor(sections.view(-1), own.view(-1))
-        sums = sections.view(-1)[: len(flat)].split([tensor.numel() for tensor in tensors])
+            distributed.all_gather(list(sections), own[0])
+        sums = torch.split(sections.view(-1)[: len(flat)], [tensor.numel() for tensor in tensors])
         for tensor, summed in zip(tensors, sums, strict=True):
             tensor.copy_(summed.view_as(tensor))
 
@@ -167,16 +173,16 @@ class Group:
     def _gather(self, rows: Tensor) -> Tensor:
         """Concatenate tensors of equal shapes."""
         own = rows.to(self.device).contiguous()
-        every = own.new_empty(self.size * len(own), *own.shape[1:])
+        every = [torch.empty_like(own) for _ in range(self.size)]
         with self._connected():
-            distributed.all_gather_into_tensor(every, own)
-        return every.to(rows.device)
+            distributed.all_gather(every, own)
+        return torch.cat(every).to(rows.device)
 
     def _gather_uneven(self, rows: Tensor, sizes: list[int]) -> Tensor:
         longest = max(sizes)
         padded = rows.new_zeros(longest, *rows.shape[1:])
         padded[: len(rows)] = rows
-        every = self._gather(padded).split(longest)
+        every = torch.split(self._gather(padded), longest)
         return torch.cat([one[:size] for one, size in zip(every, sizes, strict=True)])
 
     @contextmanager
@@ -186,6 +192,10 @@ class Group:
             yield
         except RuntimeError as error:
             raise ProcessLostError(self.size) from error
+
+
+ALONE = Group()
+"""This process alone."""
 
 
 def tree_sum(gradients: Callable[[Part], Gradients], parts: Sequence[Part]) -> Gradients:

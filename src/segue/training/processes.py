@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
 from segue.errors import ParameterError, ProcessLostError, SegueError
-from segue.training.parallel import Group
+from segue.training.parallel import ALONE, Group
 
 _JOIN = timedelta(minutes=5)
 """Time in which all processes must have started."""
@@ -93,20 +93,18 @@ def process_group(device: torch.device, place: Place | None = None) -> Iterator[
     """
     place = place or Place.of(os.environ)
     if place.size == 1:
-        yield Group()
+        yield ALONE
         return
     try:
         store, _, _ = next(rendezvous("env://", place.rank, place.size, timeout=_JOIN))
         backend = "nccl" if device.type == "cuda" else "gloo"
-        distributed.init_process_group(
-            backend, store=store, rank=place.rank, world_size=place.size, timeout=_WAIT
-        )
+        distributed.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=_WAIT)
     except (RuntimeError, ValueError, OSError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = str(error).partition("\n")[0]
         raise ProcessLostError(place.size, f"not all of them met at {where}: {reason}") from error
     try:
-        yield Group(place.rank, place.size, device if backend == "nccl" else torch.device("cpu"))
+        yield Group(place.rank, place.size, str(device) if backend == "nccl" else "cpu")
     except ProcessLostError as error:
         raise (_reported(store, place) or error) from error
     except Exception as error:
@@ -118,7 +116,7 @@ def process_group(device: torch.device, place: Place | None = None) -> Iterator[
         distributed.destroy_process_group()
 
 
-def _reported(store: distributed.Store, place: Place) -> ProcessLostError | None:
+def _reported(store: Any, place: Place) -> ProcessLostError | None:
     """Return what another process said when it failed."""
     with suppress(RuntimeError):
         if store.check([_FAILURE]):

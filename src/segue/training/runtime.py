@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segue.errors import ParameterError
 from segue.progress import Progress
-from segue.training.parallel import Group
+from segue.training.parallel import ALONE, Group
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -91,7 +91,7 @@ class Runtime:
     progress: Progress = field(default_factory=Progress)
     on_epoch_end: EpochCallback | None = None
     stage: str = "training"
-    group: Group = Group()
+    group: Group = ALONE
 
     def part(self, name: str) -> Self:
         """Return the runtime of one training of several: a stage and a checkpoint of its own."""
@@ -233,6 +233,7 @@ def _seconds(work: Callable[[], None]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
 
 @contextmanager
 def forked_random(device: torch.device) -> Iterator[Callable[[int], object]]:

@@ -9,7 +9,8 @@ from segue.data.batches.session_parallel import LaneBatch, SessionParallel
 from segue.nn.encoders.cells import State
 from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.sampled import LossInput, StepLoss
-from segue.nn.sampling import Negatives, NegativeSampler
+from segue.nn.negatives import Negatives
+from segue.nn.sampling import NegativeSampler
 from segue.training.checkpoint import require_like
 from segue.training.parallel import WHOLE, Part
 from segue.training.runtime import Runtime

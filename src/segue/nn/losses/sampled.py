@@ -18,7 +18,7 @@ from segue.nn.encoders.base import Encoder
 from segue.nn.losses.functions import ScoreLoss, cosine, row_shares
 from segue.nn.losses.softmax import ProductPrecision, SharedSoftmax, full_cross_entropy
 from segue.nn.losses.wide_softmax import wide_cross_entropy
-from segue.nn.sampling import Negatives, Pairs
+from segue.nn.negatives import Negatives, Pairs
 
 _TINY = 1e-24
 """Keeps the logarithm finite where a negative beats the target by far, as in the authors' code of GRU4Rec."""
