@@ -38,7 +38,7 @@ _Like = str | Path | RunConfig
 
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
 _FURTHER = (_FINE_TUNING, _LISTS)
-"""Stages that continue the training of a model; validation may reject all their epochs."""
+"""Stages that continue a training; validation may reject all their epochs."""
 _PAIR = ("retriever", "ranker")
 
 
@@ -298,5 +298,6 @@ def _parameter(stage: str) -> str | None:
     if first in _PAIR:
         own = _parameter(rest[0] if rest else _TRAINING)
         return None if own is None else f"{first}_parameters.{own}"
-    known = {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}
-    return known.get(first)
+    return {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}.get(
+        first
+    )

@@ -1,7 +1,7 @@
 """The negatives of a step: what each target is compared with, and how often each item is expected among them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float32, Int64
@@ -37,13 +37,13 @@ class Negatives:
     group_size: int = 0
     missing: int = 0
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "Negatives":
         """Return the negatives on a device."""
         counts = None if self.log_counts is None else self.log_counts.to(device)
         excluded = Pairs(self.excluded.rows.to(device), self.excluded.columns.to(device))
-        return type(self)(self.ids.to(device), self.first, excluded, counts, self.group_size, self.missing)
+        return Negatives(self.ids.to(device), self.first, excluded, counts, self.group_size, self.missing)
 
-    def part(self, rows: slice, n_rows: int) -> Self:
+    def part(self, rows: slice, n_rows: int) -> "Negatives":
         """Return what consecutive rows are compared with: the same negatives as among all ``n_rows`` rows T.
 
         Where the targets of other rows are negatives, those of ``rows`` come first.
@@ -65,4 +65,4 @@ class Negatives:
             columns = torch.empty_like(order).index_put_((order,), every)[columns]
         excluded = Pairs(self.excluded.rows[first:end] - rows.start, columns)
         counts = None if self.log_counts is None else self.log_counts[order]
-        return type(self)(self.ids[order], len(own) if self.first else 0, excluded, counts, self.group_size, missing)
+        return Negatives(self.ids[order], len(own) if self.first else 0, excluded, counts, self.group_size, missing)

@@ -76,7 +76,7 @@ class Group:
         if (micro_batches or 1) % self.size:
             raise ParameterError(
                 f"{model}.training.micro_batches: must be a multiple of the {self.size} processes, got "
-                f"{micro_batches}; it is a power of two: start 1, 2, 4, ... processes; another value is another training"
+                f"{micro_batches}; it is a power of two: start 1, 2, 4, ... processes; another value changes the model"
             )
 
     def parts(self, count: int) -> list[Part]:
