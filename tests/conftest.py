@@ -51,6 +51,7 @@ LONG = {
     r"tests/tuning/test_search.py::test_interrupted_and_resumed.*\[2\]": "the first epoch",
     r"tests/tuning/test_search.py::test_(processes_share|trials_that_fall_behind)": "one process, no pruning",
     r"tests/cli/test_tune.py::test_(two_processes|a_second_command)": "one process, killed and resumed",
+    r"tests/cli/test_shared_fit.py::test_one_that_is_killed": "a killed process in tests/models/test_processes.py",
     r"tests/cli/test_claims.py::test_(searches_started|runs_started|runs_without_a_folder)": "eight claims of a folder",
     r"tests/cli/test_streams.py::test_output_in_any_encoding\[variables[12]\]": "ASCII",
     r"tests/cli/test_streams.py::test_without_memory_for_charts": "reports without charts",
