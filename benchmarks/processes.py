@@ -18,6 +18,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import segue
+from segue.data.synthetic import shop
+from segue.training.processes import process_group
+from segue.training.runtime import EpochRecord, Runtime
+
 MODELS: dict[str, dict[str, Any]] = {
     "sasrec": {"max_length": 20, "training": {"batch_size": 128}},
     "sasrec, mixed": {
@@ -32,13 +39,6 @@ WAYS = ((1, 1), (4, 1), (4, 2))
 
 def train(label: str, micro_batches: int, sessions: int, epochs: int) -> None:
     """Train in this process and those beside it; the first one prints what was measured."""
-    import torch
-
-    import segue
-    from segue.data.synthetic import shop
-    from segue.training.processes import process_group
-    from segue.training.runtime import EpochRecord, Runtime
-
     data = segue.prepare(shop(sessions, 0), "session-next")
     parameters = MODELS[label]
     training = {**parameters["training"], "micro_batches": micro_batches, "epochs": 1 + epochs}

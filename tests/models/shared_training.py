@@ -1,4 +1,4 @@
-"""Trains models in this process or together with others, as torchrun would start them; prints digests of the results."""
+"""Trains models in this process, or together with others as torchrun would start them; prints digests."""
 
 import hashlib
 import json

@@ -44,12 +44,22 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "biases": ("attention-clustering", {"dropout": 0.0, **losses("nce", n_samples=6)}),
     "masked": ("bert4rec", {"dropout": 0.0, **losses("cross-entropy")}),
     "masked, in-batch": ("bert4rec", {"dropout": 0.0, **losses("sampled-softmax", n_samples=3, in_batch=True)}),
-    "prefixes": ("narm", {"dropout_embedding": 0.0, "dropout_context": 0.0, **losses("top1-max", n_samples=6, in_batch=True)}),
+    "prefixes": (
+        "narm",
+        {"dropout_embedding": 0.0, "dropout_context": 0.0, **losses("top1-max", n_samples=6, in_batch=True)},
+    ),
     "graphs": ("sr-gnn", {"dropout": 0.0, **losses("cross-entropy")}),
-    "lanes": ("gru4rec", {"hidden_size": 8, "training": {"batch_size": 10, "loss": {"kind": "bpr-max", "n_samples": 9}}}),
+    "lanes": (
+        "gru4rec",
+        {"hidden_size": 8, "training": {"batch_size": 10, "loss": {"kind": "bpr-max", "n_samples": 9}}},
+    ),
     "lanes, their targets": (
         "gru4rec",
-        {"hidden_size": 8, "layers": 2, "training": {"batch_size": 10, "loss": {"kind": "cross-entropy", "n_samples": 0}}},
+        {
+            "hidden_size": 8,
+            "layers": 2,
+            "training": {"batch_size": 10, "loss": {"kind": "cross-entropy", "n_samples": 0}},
+        },
     ),
     "lanes, one-hot": (
         "gru4rec",
@@ -103,7 +113,9 @@ def require_equal_parts(whole: Objective, divided: Objective, count: int) -> Non
         total = sum(part.detach() for part in parts if part is not None)
         torch.testing.assert_close(total, loss.detach(), rtol=1e-5, atol=1e-6)
         for name, one in expected.items():
-            torch.testing.assert_close(sums[name], one, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name} {text}")
+            torch.testing.assert_close(
+                sums[name], one, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name} {text}"
+            )
 
 
 @pytest.mark.parametrize("count", [2, 8])

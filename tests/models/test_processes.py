@@ -62,7 +62,7 @@ def test_killed_in_two_processes_and_gone_on_with_in_one_and_in_two(case: str, t
 def test_another_number_of_micro_batches_is_another_training(tmp_path: Path) -> None:
     case = "gru4rec, bpr-max"
     trained(case, ALONE, 1, tmp_path / "state")
-    plan = CASES[case][1]["training"]
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ArtifactError, match=r"different parameters"):
-        patch.setitem(plan, "micro_batches", 2)
-        trained(case, ALONE, 1, tmp_path / "state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CASES[case][1]["training"], "micro_batches", 2)
+        with pytest.raises(ArtifactError, match=r"different parameters"):
+            trained(case, ALONE, 1, tmp_path / "state")

@@ -15,7 +15,7 @@ from segue.training.processes import Place, device_of, process_group
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 9, 128])
 def test_the_parts_are_the_whole_in_order(rows: int) -> None:
     parts = [list(range(rows))[Part(index, 4).of(rows)] for index in range(4)]
-    assert sum(parts, []) == list(range(rows))
+    assert [row for part in parts for row in part] == list(range(rows))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
@@ -105,7 +105,10 @@ def test_the_environment_says_where_a_process_is() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"WORLD_SIZE": "two"}, "WORLD_SIZE: must be a number, at least 1, in the environment, got 'two'; use torchrun"),
+        (
+            {"WORLD_SIZE": "two"},
+            "WORLD_SIZE: must be a number, at least 1, in the environment, got 'two'; use torchrun",
+        ),
         ({"RANK": "4"}, "RANK: must be a number, between 0 and 3, in the environment, got '4'"),
         ({"RANK": None}, "RANK: must be set in the environment of each of the 4 processes"),
         ({"MASTER_ADDR": None}, "MASTER_ADDR: must be set in the environment"),
