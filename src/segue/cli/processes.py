@@ -20,7 +20,7 @@ from segue.errors import ParameterError, ProcessLostError
 if TYPE_CHECKING:
     from segue.training.runtime import Runtime
 
-SHARED = ("fit", "run")
+SHARED = ("fit",)
 """Commands whose trainings several processes may share."""
 
 Processes = Annotated[
