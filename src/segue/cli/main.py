@@ -9,7 +9,6 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from segue.cli.processes import silence_followers
 from segue.cli.streams import (
     Closed,
     Interrupted,
@@ -19,6 +18,7 @@ from segue.cli.streams import (
     interrupted,
     prepare_streams,
     print_line,
+    silence_followers,
     system_errors,
 )
 from segue.docstrings import docstring

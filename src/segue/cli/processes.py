@@ -20,9 +20,6 @@ from segue.errors import ParameterError, ProcessLostError
 if TYPE_CHECKING:
     from segue.training.runtime import Runtime
 
-SHARED = ("fit",)
-"""Commands whose trainings several processes may share."""
-
 Processes = Annotated[
     int | None,
     typer.Option(
@@ -35,17 +32,6 @@ Processes = Annotated[
 _GRACE = 30.0
 """Seconds in which the other processes, and the message of the first one, may end after one has ended."""
 _POLL = 0.05
-
-
-def silence_followers() -> None:
-    """Let the output of all processes but the first go nowhere, in a command that several processes run."""
-    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
-    if not (sys.argv[1:] and sys.argv[1] in SHARED and all(one.isascii() and one.isdigit() for one in numbers)):
-        return
-    if 0 < int(numbers[0]) < int(numbers[1]):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):  # Also what libraries in C write.
-            os.dup2(nowhere, descriptor)
 
 
 def start_processes(processes: int | None) -> None:
