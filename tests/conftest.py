@@ -44,7 +44,7 @@ def real_data() -> Path:
 LONG = {
     r"tests/models/(?!test_gru4rec.py::TestGRU4Rec).*::test_killed_and_resumed": "GRU4Rec",
     r"tests/models/test_attention_clustering.py::test_clusters_match.*\[20000\]": "the shop of 3,000 visits",
-    r"tests/models/test_processes.py::test_(processes_train.*\[4\]|killed_in_two.*(sasrec|bert4rec))": "two; GRU4Rec",
+    r"tests/models/test_processes.py::test_(processes_train.*\[4\]|killed_in_two)": "two processes",
     r"tests/models/test_improved_gru4rec.py::test_a_training_of_three_parts.*\[[1356]\]": "an epoch of each part",
     r"tests/models/test_sequence.py::test_every_way_of_training_learns\[training2\]": "the other ways",
     r"tests/training/test_optimizers.py::test_it_runs_where_numba": "the same functions, compiled",
