@@ -18,6 +18,7 @@ from segue.cli.streams import (
     interrupted,
     prepare_streams,
     print_line,
+    silence_followers,
     system_errors,
 )
 from segue.docstrings import docstring
@@ -115,6 +116,7 @@ def _options(
 def main() -> None:
     """Run the command line; errors of segue end with one message and exit code 2, Ctrl-C with 130."""
     prepare_streams()
+    silence_followers()
     try:
         try:
             check_arguments()
