@@ -44,6 +44,7 @@ def real_data() -> Path:
 LONG = {
     r"tests/models/(?!test_gru4rec.py::TestGRU4Rec).*::test_killed_and_resumed": "GRU4Rec",
     r"tests/models/test_attention_clustering.py::test_clusters_match.*\[20000\]": "the shop of 3,000 visits",
+    r"tests/models/test_processes.py::test_(processes_train.*\[4\]|killed_in_two)": "two processes",
     r"tests/models/test_improved_gru4rec.py::test_a_training_of_three_parts.*\[[1356]\]": "an epoch of each part",
     r"tests/models/test_sequence.py::test_every_way_of_training_learns\[training2\]": "the other ways",
     r"tests/training/test_optimizers.py::test_it_runs_where_numba": "the same functions, compiled",
@@ -52,6 +53,7 @@ LONG = {
     r"tests/cli/test_tune.py::test_(two_processes|a_second_command)": "one process, killed and resumed",
     r"tests/cli/test_claims.py::test_(searches_started|runs_started|runs_without_a_folder)": "two claims of a folder",
     r"tests/cli/test_claims.py::test_one_process_wins.*\[8\]": "two claims of a folder",
+    r"tests/cli/test_shared_fit.py::test_one_that_is_killed": "a training that is killed, in one process",
     r"tests/cli/test_streams.py::test_output_in_any_encoding\[variables[12]\]": "ASCII",
     r"tests/cli/test_streams.py::test_without_memory_for_charts": "reports without charts",
     r"tests/cli/test_streams.py::test_ctrl_c_at_any_time\[(0.1|0.6|1.3)\]": "two moments",

@@ -9,6 +9,7 @@ r"""The exceptions of segue.
     │   ├── EmptyDataError    no data left to train or test on
     │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
     ├── DivergedError         the training loss is no longer finite
+    ├── ProcessLostError      another process of a training has ended
     ├── ChartError            a chart could not be drawn, for example for want of memory
     ├── MissingExtraError     an optional dependency is not installed
     └── StorageError          a write failed (disk full, read-only); no partial file is left
@@ -103,6 +104,21 @@ class ArtifactError(InputError):
 
 class DivergedError(SegueError):
     """The training loss is no longer finite."""
+
+
+class ProcessLostError(SegueError):
+    """Another process of a training has ended before its end.
+
+    Args:
+        size: number of processes.
+        reason: what is known of it.
+    """
+
+    def __init__(self, size: int, reason: str = "it was killed, or its machine was lost") -> None:
+        super().__init__(
+            f"processes: one of {size} ended during the training ({reason}); start all of them again: from a "
+            "checkpoint, the training goes on with any number of processes"
+        )
 
 
 class MissingExtraError(SegueError, ImportError):

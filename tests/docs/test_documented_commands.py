@@ -113,7 +113,17 @@ def check_pip(words: list[str]) -> None:
         assert set(extras.split(",")) <= set(project["optional-dependencies"]), words
 
 
-CHECKS = {"segue": check_segue, "python": check_python, "make": check_make, "pip": check_pip}
+def check_torchrun(words: list[str]) -> None:
+    """Check the command of segue that several processes run."""
+    first = words.index("-m")
+    assert words[first + 1] == "segue"
+    check_segue(words[first + 2 :])
+
+
+CHECKS = {
+    **{"segue": check_segue, "python": check_python, "make": check_make, "pip": check_pip},
+    "torchrun": check_torchrun,
+}
 OTHER_TOOLS = {"tensorboard", "mlflow", "git", "cd", "pre-commit", "curl", "echo", "docker"}
 
 

@@ -17,6 +17,7 @@ from segue.training.checkpoint import load_checkpoint, require_like, save_checkp
 from segue.training.config import TrainingConfig
 from segue.training.loop import Trainer, learning_rate_factor
 from segue.training.optimizers import RowAdagrad
+from segue.training.parallel import WHOLE, Part
 from segue.training.runtime import EpochRecord, Runtime
 
 STEPS = 120
@@ -38,7 +39,7 @@ class Pull:
         self._epoch, self._carried = epoch, torch.zeros(4)
         return STEPS
 
-    def loss(self, step: int) -> Tensor:
+    def loss(self, step: int, part: Part = WHOLE) -> Tensor:
         if self.taken == self._stop_at:
             raise KeyboardInterrupt
         self.taken += 1

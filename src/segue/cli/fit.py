@@ -7,6 +7,7 @@ import typer
 
 import segue
 from segue.cli import options
+from segue.cli.processes import Processes, joined, start_processes
 from segue.cli.terminal import echo, interruptible, program
 from segue.errors import ParameterError
 
@@ -28,16 +29,27 @@ def fit(
     device: options.Device = None,
     precision: options.Precision = None,
     deterministic: options.Deterministic = None,
+    processes: Processes = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the state of the training; the same command continues from it. Removed at the end."
+        ),
+    ] = None,
+    checkpoint_seconds: options.CheckpointSeconds = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
-    """Train a tested configuration on a whole log for production, without holding anything out.
+    r"""Train a tested configuration on a whole log for production, without holding anything out.
 
     Examples:
     segue fit clicks.csv --like runs/clicks-1/sasrec --out production
     segue fit clicks.csv --like production --out production --overwrite
     segue fit clicks.csv --config tuned/best.yaml --seed 7
+    segue fit clicks.csv --config best.yaml --set sasrec.training.micro_batches=4 \
+        --processes 2 --checkpoints state
     """
+    from contextlib import ExitStack
     from dataclasses import replace
 
     from segue.artifact import Artifact
@@ -47,10 +59,12 @@ def fit(
     from segue.experiment.prepared_data import read_log
     from segue.experiment.production import check_log, check_target
     from segue.experiment.run_folder import output_folder
+    from segue.experiment.training_state import resumable
 
     if (like is None) == (config is None):
         given = "neither" if like is None else "both"
         raise ParameterError(f"--like or --config: give one of them, got {given}: a model of a run, or a YAML file")
+    start_processes(processes)
     changes = parse_settings(settings or [])
     run_config = load_config(
         config,
@@ -60,18 +74,21 @@ def fit(
             "device": device,
             "precision": precision,
             "deterministic": deterministic,
+            "checkpoint_seconds": checkpoint_seconds,
         },
     )
     model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
-    if out is not None:
-        check_target(out, overwrite=overwrite)
-    check_log(log)
-    runtime = build_runtime(run_config)
-    with (
-        output_folder(out, f"{run_config.log_name}-{model}") as folder,
-        interruptible("nothing was written"),
-        progress_shown() as progress,
-    ):
+    with ExitStack() as stack:
+        runtime = stack.enter_context(joined(build_runtime(run_config)))
+        leads = runtime.group.leads
+        if out is not None and leads:
+            check_target(out, overwrite=overwrite)
+        check_log(log)
+        folder = stack.enter_context(output_folder(out, f"{run_config.log_name}-{model}")) if leads else Path()
+        if checkpoints is not None:
+            runtime = stack.enter_context(resumable(runtime, checkpoints))
+        stack.enter_context(interruptible("nothing was written" if checkpoints is None else "repeat it to continue"))
+        progress = stack.enter_context(progress_shown())
         segue.fit(
             read_log(run_config),
             like=like or run_config,
@@ -82,7 +99,8 @@ def fit(
             overwrite=overwrite,
             log_name=run_config.log_name,
         )
-    _show(folder)
+    if leads:
+        _show(folder)
 
 
 def _show(folder: Path) -> None:

@@ -18,6 +18,7 @@ from segue.cli.streams import (
     interrupted,
     prepare_streams,
     print_line,
+    silence_followers,
     system_errors,
 )
 from segue.docstrings import docstring
@@ -41,7 +42,7 @@ COMMANDS = {
     "why": "Explain recommended items: by the events of the session, similar sessions, rules and attention.",
     "serve": "Serve recommendations for live sessions over HTTP.",
     "experiment": "Report hit and conversion rates of the arms of an experiment on live traffic.",
-    "sessions": "Forget a session of a service, or all that are older than some days.",
+    "sessions": "Forget a session of a service, what was recommended to a user, or all that is older than some days.",
     "import-events": "Send events in JSON Lines from a file or a pipe to a running service.",
     "export": "Write a network as an ONNX file, and check it in onnxruntime.",
     "add-items": "Add new items to a model, scored by their vectors or like training items with the same metadata.",
@@ -115,6 +116,7 @@ def _options(
 def main() -> None:
     """Run the command line; errors of segue end with one message and exit code 2, Ctrl-C with 130."""
     prepare_streams()
+    silence_followers()
     try:
         try:
             check_arguments()

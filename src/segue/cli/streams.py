@@ -17,6 +17,9 @@ from segue.printable import one_line
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+_SHARED = ("fit",)
+"""Commands that several processes may run together."""
+
 _HANDLER = "segue"
 _ASCII = {"─": "-", "●": "o", "·": "-", "→": "->", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x", "↓": "v"}
 _ASCII |= {"≤": "<=", "≥": ">=", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "√": "sqrt", "Σ": "sum", "²": "^2"}
@@ -35,6 +38,17 @@ def prepare_streams() -> None:
     """Let standard output and error take any text in any encoding, also where they are closed."""
     codecs.register_error(_HANDLER, _substitute)
     sys.stdout, sys.stderr = _prepared(sys.stdout), _prepared(sys.stderr)
+
+
+def silence_followers() -> None:
+    """Let the output of all processes but the first go nowhere, in a command that several processes run."""
+    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
+    if not (sys.argv[1:] and sys.argv[1] in _SHARED and all(one.isascii() and one.isdigit() for one in numbers)):
+        return
+    if 0 < int(numbers[0]) < int(numbers[1]):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):  # Also what libraries in C write.
+            os.dup2(nowhere, descriptor)
 
 
 def _prepared(stream: TextIO | None) -> TextIO:

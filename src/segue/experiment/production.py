@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,10 +36,9 @@ Settings = Mapping[str, Mapping[str, Any]]
 _Log = Events | str | Path
 _Like = str | Path | RunConfig
 
-
 _TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
 _FURTHER = (_FINE_TUNING, _LISTS)
-"""Stages that continue the training of a model; validation may reject all their epochs."""
+"""Stages that continue a training; validation may reject all their epochs."""
 _PAIR = ("retriever", "ranker")
 
 
@@ -106,7 +106,7 @@ def fit(
         out: folder to write.
         settings: parameters to change, by model name and ``protocol``, as in ``RunConfig.set``.
         seed: random seed; None uses the seed of ``like``.
-        runtime: device, precision and progress.
+        runtime: device, precision, checkpoint, progress; of several processes, only the first one writes.
         overwrite: replace a model in ``out``.
         log_name: name of the log for the manifest; None takes the name of the file.
 
@@ -116,7 +116,8 @@ def fit(
         StorageError: the write failed.
     """
     out, runtime = Path(out), runtime or Runtime()
-    with claimed(out, "segue fit", partial(check_target, out, overwrite=overwrite), replaced=True):
+    claim = claimed(out, "segue fit", partial(check_target, out, overwrite=overwrite), replaced=True)
+    with claim if runtime.group.leads else nullcontext():
         return _fit(log, like, out, settings or {}, seed, runtime, log_name)
 
 
@@ -128,6 +129,7 @@ def _fit(
         check_log(log)
     runtime.check()
     plan = _plan_of_config(like, settings) if isinstance(like, RunConfig) else _plan_of_model(Path(like), settings)
+    runtime.group.check(plan.spec.model.name, plan.spec.model.micro_batches)
     events = log if isinstance(log, Events) else read(log)
     whole = prepare_whole(events, plan.cleaning(events))
     for note in whole.notes:
@@ -144,7 +146,8 @@ def _fit(
     plan.spec.fit(whole.train, None, seed, runtime)
     name = name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     how = {"seed": seed, "precision": runtime.arithmetic(), "deterministic": runtime.deterministic}
-    model.save(out, log=name, **how, **_facts(plan, whole))
+    if runtime.group.leads:
+        model.save(out, log=name, **how, **_facts(plan, whole))
     return model
 
 
@@ -295,5 +298,6 @@ def _parameter(stage: str) -> str | None:
     if first in _PAIR:
         own = _parameter(rest[0] if rest else _TRAINING)
         return None if own is None else f"{first}_parameters.{own}"
-    known = {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}
-    return known.get(first)
+    return {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}.get(
+        first
+    )

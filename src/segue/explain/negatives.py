@@ -110,7 +110,8 @@ def _pushes() -> str:
 
     from segue.nn.losses.sampled import shared_cross_entropy
     from segue.nn.losses.softmax import full_cross_entropy
-    from segue.nn.sampling import Pairs, PopularitySampler, log_probabilities
+    from segue.nn.negatives import Pairs
+    from segue.nn.sampling import PopularitySampler, log_probabilities
 
     support, target = np.array([0, 100, 10, 1]), np.array([2])
     state, scores = torch.ones(1, 1), torch.zeros(4, 1, requires_grad=True)

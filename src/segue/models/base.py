@@ -55,6 +55,11 @@ class Model(ModelBase):
             ParameterError: they do not.
         """
 
+    @property
+    def micro_batches(self) -> int | None:
+        """Number of parts of a training step, which processes may share; None for a model without them."""
+        return getattr(getattr(self.config, "training", None), "micro_batches", None)
+
     def depends_on_threads(self, runtime: Runtime) -> bool:
         """Return whether a fit rounds differently with another number of threads."""
         return False
@@ -81,6 +86,7 @@ class Model(ModelBase):
         model = self._unfitted()
         model.check(train)
         runtime = runtime or Runtime()
+        runtime.group.check(model.name, model.micro_batches)
         with model._fitting(train), runtime.algorithms():
             model._fit(train, valid, seed, runtime)
         return model

@@ -193,6 +193,7 @@ class SequenceModel(ContextModel):
         check_training(train, valid)
         model = self._unfitted()
         model.check(train)
+        runtime.group.check(model.name, model.micro_batches)
         if self.config.training.privileged.weight > 0:
             raise ParameterError(
                 f"{self.name}.training.privileged.weight: must be 0 where a teacher is given, got "

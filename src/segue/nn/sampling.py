@@ -1,14 +1,13 @@
-"""Negative sampling: the items that a step compares its targets with, and how often each is expected among them."""
+"""Negative sampling: draw the items that a step compares its targets with."""
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int, Int64
-from torch import Tensor
 
 from segue.compiled import njit
+from segue.nn.negatives import Negatives, Pairs
 from segue.rng import generator
 
 _BLOCK = 64
@@ -67,40 +66,6 @@ class PopularitySampler:
         cell = np.where(point - cell < self._keep[cell], cell, self._alias[cell])
         drawn: Int64[np.ndarray, "T S"] = self._items[cell]
         return drawn
-
-
-class Pairs(NamedTuple):
-    """Rows and columns of scores that are left out, ordered by row."""
-
-    rows: Int64[Tensor, "E"]
-    columns: Int64[Tensor, "E"]
-
-
-@dataclass(frozen=True, eq=False)
-class Negatives:
-    """The items in use in a step, and the negatives of each of its T rows.
-
-    Attributes:
-        ids: the targets of the rows, then the sampled items.
-        first: where the negatives begin in ``ids``: at 0 if the targets of other rows are negatives, else at T.
-        excluded: rows and negatives that are not compared.
-        log_counts: logarithm of how often each item is expected among the negatives of a row; None where every group
-            of rows has negatives of its own.
-        group_size: consecutive rows with negatives of their own; 0 if all rows share them. A group's negatives follow
-            those of the group before, and ``excluded`` counts columns within the group.
-    """
-
-    ids: Int64[Tensor, "R"]
-    first: int
-    excluded: Pairs
-    log_counts: Float32[Tensor, "R"] | None = None
-    group_size: int = 0
-
-    def to(self, device: torch.device) -> Self:
-        """Return the negatives on a device."""
-        counts = None if self.log_counts is None else self.log_counts.to(device)
-        excluded = Pairs(self.excluded.rows.to(device), self.excluded.columns.to(device))
-        return type(self)(self.ids.to(device), self.first, excluded, counts, self.group_size)
 
 
 @runtime_checkable

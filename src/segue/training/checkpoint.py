@@ -19,6 +19,7 @@ from segue.storage import replacing_file
 from segue.strict_json import dumps
 from segue.threads import other_threads
 from segue.training.optimizers import Optimizer
+from segue.training.parallel import Group
 from segue.training.runtime import EpochRecord
 
 THREADS = "threads"
@@ -84,6 +85,20 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[st
     owned = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
     with replacing_file(path) as scratch:
         save_file(owned, scratch, metadata={"state": dumps(state)})
+
+
+def found(path: Path, group: Group) -> bool:
+    """Return whether there is a checkpoint; no process of a group writes another one before all have looked.
+
+    Raises:
+        ArtifactError: the processes do not see the same file.
+    """
+    content = path.read_bytes() if group.size > 1 and path.exists() else b""
+    if not group.agrees(hashlib.sha256(content).digest()):
+        raise ArtifactError(
+            f"{path}: must be the same file for all {group.size} processes; choose a folder that all machines share"
+        )
+    return path.exists()
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], TrainingState]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import EmptyDataError, ParameterError
@@ -38,6 +38,9 @@ class TrainingConfig(Section):
     """Maximum number of epochs."""
     batch_size: int = Field(128, ge=1)
     """Number of sessions, windows or prefixes per step."""
+    micro_batches: int = Field(1, ge=1, le=1024)
+    """Number of parts of a step, a power of two: it may be shared by as many processes, and dropout is drawn for each
+    part on its own. Negatives are those of the whole step."""
     learning_rate: float = Field(1e-3, gt=0)
     """Learning rate of the optimizer, before the schedule."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -62,6 +65,16 @@ class TrainingConfig(Section):
     """Decay of AdamW; Adagrad has none."""
 
     _selects = field_validator("metric")(selection_metric)
+
+    @field_validator("micro_batches")
+    @classmethod
+    def _divides_a_step(cls, number: int, values: ValidationInfo) -> int:
+        if number & (number - 1):
+            below = 1 << (number.bit_length() - 1)
+            raise ValueError(f"a power of two (for example {below} or {2 * below})")
+        if number > (size := values.data.get("batch_size", number)):
+            raise ValueError(f"at most training.batch_size, {size} (they are parts of a step)")
+        return number
 
 
 class UpdatePlan(Section):

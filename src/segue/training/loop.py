@@ -1,15 +1,15 @@
 """The training loop, the only one.
 
-It repeats itself exactly: the batch and the dropout of a step depend on (seed, epoch, step) alone, and a checkpoint
-holds everything else, so that a run that was killed and resumed equals one that was not: bit for bit on a CPU, and on
-a GPU with ``Runtime.deterministic``.
+It repeats itself exactly: the batch and the dropout of a step depend on (seed, epoch, step) alone, and on the number of
+the micro-batch if there are several. A checkpoint holds everything else, so that a run that was killed and resumed
+equals one that was not: bit for bit on a CPU, and on a GPU with ``Runtime.deterministic``. The number of processes that
+share the micro-batches changes nothing either: see ``parallel``.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import torch
@@ -20,6 +20,7 @@ from segue.rng import derive
 from segue.training.checkpoint import (
     Position,
     damage,
+    found,
     load_checkpoint,
     optimizer_tensors,
     require_like,
@@ -33,7 +34,8 @@ from segue.training.checkpoint import (
 from segue.training.config import TrainingConfig
 from segue.training.objectives import Annealed, Objective
 from segue.training.optimizers import Optimizer, clip_gradients
-from segue.training.runtime import EpochRecord, Runtime
+from segue.training.parallel import Gradients, Part, tree_sum
+from segue.training.runtime import EpochRecord, Runtime, forked_random
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class Trainer:
         self._seed = seed
         self._identity = {**identity, "first weights": weights_hash(self._module)} if warm_start else dict(identity)
         self._runtime = runtime
+        self._group = runtime.group
         self._warm_start = warm_start
         self._position = Position()
         self._best_value = -math.inf
@@ -95,7 +98,7 @@ class Trainer:
             ArtifactError: the checkpoint to resume from is damaged, or belongs to another training.
             StorageError: a checkpoint cannot be written.
         """
-        if self._runtime.resume and self._runtime.checkpoint and self._runtime.checkpoint.exists():
+        if self._runtime.resume and self._runtime.checkpoint and found(self._runtime.checkpoint, self._group):
             self._restore()
             for record in self._curve:
                 self._runtime.end_epoch(record)
@@ -115,17 +118,18 @@ class Trainer:
 
     def _run_epoch(self) -> None:
         position = self._position
+        # Processors of several kinds may round differently; where all are alike, this changes nothing.
+        self._group.broadcast(self._module.state_dict().values())
         steps = self._objective.begin_epoch(position.epoch)
         self._restore_carried(steps)
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self._device)
         started = time.monotonic() - position.seconds
         self._module.train()
         name = f"epoch {position.epoch + 1}/{self._plan.epochs}"
-        with self._runtime.progress.task(name, steps) as task, _forked_random(self._device) as reseed:
+        with self._runtime.progress.task(name, steps) as task, forked_random(self._device) as reseed:
             reported = 0
             while position.step < steps:
-                reseed(derive(self._seed, "dropout", position.epoch, position.step))
-                loss_sum += self._step(position.step, position.epoch * steps + position.step, self._plan.epochs * steps)
+                loss_sum += self._step(position, steps, reseed)
                 position.step += 1
                 position.seconds = time.monotonic() - started
                 if position.step % _REPORT_STEPS == 0 or position.step == steps:
@@ -136,18 +140,36 @@ class Trainer:
                         self._save()
         self._end_epoch(position.loss_sum / steps, position.seconds)
 
-    def _step(self, step: int, done: int, total: int) -> Tensor:
-        self._set_learning_rate(done / total)
+    def _step(self, position: Position, steps: int, reseed: Callable[[int], object]) -> Tensor:
+        progress = (position.epoch * steps + position.step) / (self._plan.epochs * steps)
+        self._set_learning_rate(progress)
         if isinstance(self._module, Annealed):
-            self._module.anneal(1.0 if self._warm_start else done / total)
-        for parameter in self._parameters:
-            parameter.grad = None
-        loss = self._objective.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+            self._module.anneal(1.0 if self._warm_start else progress)
+
+        def gradients(part: Part) -> Gradients:
+            number = (part.index,) if part.count > 1 else ()
+            reseed(derive(self._seed, "dropout", position.epoch, position.step, *number))
+            return self._gradients(position.step, part)
+
+        own = tree_sum(gradients, self._group.parts(self._plan.micro_batches))
+        loss, *summed = self._group.sum_gradients(own, [torch.zeros(()), *self._parameters])
+        for parameter, gradient in zip(self._parameters, summed, strict=True):
+            parameter.grad = gradient
         if self._plan.clip_norm is not None:
             clip_gradients(self._parameters, self._plan.clip_norm)
         self._optimizer.step()
-        return loss.detach()
+        assert loss is not None
+        return loss
+
+    def _gradients(self, step: int, part: Part) -> Gradients:
+        """Return the loss of a part of a step, and its gradient by each parameter."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        loss = self._objective.loss(step, part)
+        if loss is None:
+            return [None] * (1 + len(self._parameters))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return [loss.detach(), *(parameter.grad for parameter in self._parameters)]
 
     def _finite(self, loss_sum: Tensor, position: Position) -> float:
         value = loss_sum.item()
@@ -178,7 +200,8 @@ class Trainer:
         self._curve.append(EpochRecord(position.epoch, loss, value, seconds, kept))
         tail = "" if value is None else f"  validation {self._plan.metric} {value:.4f}"
         epoch = f"epoch {position.epoch + 1}/{self._plan.epochs}"
-        logger.info("%s  loss %.4f%s  %.1f s", epoch, loss, tail, seconds)
+        if self._group.leads:
+            logger.info("%s  loss %.4f%s  %.1f s", epoch, loss, tail, seconds)
         self._position = Position(epoch=position.epoch + 1, best_epoch=position.best_epoch)
         if self._runtime.checkpoint is not None:
             self._save()
@@ -187,7 +210,7 @@ class Trainer:
     def _validated(self) -> float:
         assert self._validate is not None
         self._module.eval()
-        return self._validate()
+        return self._group.agree(self._validate() if self._group.leads else 0.0)
 
     def _keep(self, value: float) -> None:
         self._best_value = value
@@ -195,7 +218,8 @@ class Trainer:
 
     def _checkpoint_due(self) -> bool:
         elapsed = time.monotonic() - self._saved
-        return self._runtime.checkpoint is not None and elapsed >= self._runtime.checkpoint_seconds
+        due = elapsed >= self._runtime.checkpoint_seconds
+        return self._runtime.checkpoint is not None and bool(self._group.agree(due))
 
     def _save(self) -> None:
         assert self._runtime.checkpoint is not None
@@ -204,6 +228,9 @@ class Trainer:
         tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(self._optimizer).items()}
         if self._position.step:
             tensors |= {f"carried.{name}": tensor for name, tensor in self._objective.carried().items()}
+        self._saved = time.monotonic()
+        if not self._group.leads:
+            return
         state = {
             "identity": self._identity,
             "position": asdict(self._position),
@@ -254,17 +281,3 @@ def learning_rate_factor(schedule: str, warmup: float, progress: float) -> float
         return progress / warmup
     rest = (progress - warmup) / (1 - warmup)
     return {"constant": 1.0, "linear": 1.0 - rest, "cosine": 0.5 * (1 + math.cos(math.pi * rest))}[schedule]
-
-
-@contextmanager
-def _forked_random(device: torch.device) -> Iterator[Callable[[int], object]]:
-    """Let dropout draw from torch's global generator of the device, and put its state back afterwards.
-
-    Yields a function that seeds it; ``torch.manual_seed`` would seed every device, at several times the cost.
-    """
-    seeds: dict[str, Callable[[int], object]] = {"cpu": torch.default_generator.manual_seed}
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        seeds["cuda"] = torch.cuda.default_generators[index].manual_seed
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield seeds.get(device.type, torch.manual_seed)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,15 +10,17 @@ from jaxtyping import Bool, Float, Int32, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segue.data.batches.next_item import NextItemBatches
+from segue.data.batches.next_item import NextItemBatch, NextItemBatches
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.base import PositionwiseEncoder, SequenceEncoder
 from segue.nn.losses.functions import lambda_rank, list_net
 from segue.nn.losses.sampled import LossInput, StepLoss
 from segue.nn.losses.softmax import ProductPrecision, soft_cross_entropy
+from segue.nn.negatives import Negatives
 from segue.nn.sampling import NegativeSampler
 from segue.training.checkpoint import require_like
 from segue.training.config import Distillation
+from segue.training.parallel import WHOLE, Part
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import SoftLabels
 
@@ -38,11 +40,17 @@ class Objective(Protocol):
     def begin_epoch(self, epoch: int) -> int:
         """Lay out the batches of an epoch, as a pure function of seed and epoch; return the number of steps."""
 
-    def loss(self, step: int) -> Tensor:
-        """Return the loss of one step of the epoch that was begun."""
+    def loss(self, step: int, part: Part = WHOLE) -> Tensor | None:
+        """Return what a micro-batch adds to the loss of a step of the epoch that was begun; None if it is empty.
+
+        The parts of a step add up to its loss. Negatives are those of the whole step.
+        """
 
     def carried(self) -> Mapping[str, Tensor]:
-        """Return the state that is carried from step to step in an epoch (hidden states), by name."""
+        """Return the state that is carried from step to step in an epoch (hidden states), by name.
+
+        All processes of a training call it together.
+        """
 
     def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
         """Take back what ``carried`` returned after a number of steps.
@@ -168,6 +176,14 @@ class ListwiseLoss:
         return _LIST_LOSSES[self._loss](scores, relevance, mask).mean()
 
 
+class _Drawn(NamedTuple):
+    """A step, with all that is drawn for it at random besides dropout."""
+
+    step: int
+    batch: NextItemBatch
+    negatives: Negatives | None
+
+
 class NextItemObjective:
     """Predicts items with a sequence encoder, at positions of a window or after its last event.
 
@@ -200,16 +216,38 @@ class NextItemObjective:
         self._device = runtime.torch_device()
         self._autocast = runtime.autocast()
         self._epoch = 0
+        self._drawn: _Drawn | None = None
 
     def begin_epoch(self, epoch: int) -> int:
         """Lay out the batches; return the number of steps."""
-        self._epoch = epoch
+        self._epoch, self._drawn = epoch, None
         return self._batches.begin_epoch(epoch)
 
-    def loss(self, step: int) -> Tensor:
-        """Return the mean loss of the targets of a step."""
-        batch = self._batches.batch(step)
-        window, weights = batch.window.to(self._device), None
+    def loss(self, step: int, part: Part = WHOLE) -> Tensor | None:
+        """Return the mean loss of the targets of a step, or the share that a part of its examples has in it."""
+        if self._drawn is None or self._drawn.step != step:
+            self._drawn = self._draw(step)
+        batch, negatives = self._drawn.batch, self._drawn.negatives
+        if part.count == 1:
+            return self._mean_loss(batch, negatives)
+        examples, n_targets = part.of(len(batch.window)), len(batch.targets)
+        targets = batch.targets_of(examples)
+        if targets.start == targets.stop:
+            return None
+        if negatives is not None:
+            negatives = negatives.part(targets, n_targets)
+        share = (targets.stop - targets.start) / n_targets
+        loss: Tensor = self._mean_loss(batch.part(examples), negatives) * share
+        return loss
+
+    def _draw(self, step: int) -> "_Drawn":
+        batch, negatives = self._batches.batch(step), None
+        if self._negatives is not None:
+            negatives = self._negatives.draw(batch.targets.numpy(), self._epoch, step)
+        return _Drawn(step, batch, negatives)
+
+    def _mean_loss(self, batch: NextItemBatch, negatives: Negatives | None) -> Tensor:
+        window, weights, rows = batch.window.to(self._device), None, None
         with self._autocast:
             if batch.positions is None:
                 states = self.module.last(window)
@@ -224,9 +262,8 @@ class NextItemObjective:
             weights = self._auxiliary.label_weights(batch.events).to(self._device)
             if not weights.any():
                 return auxiliary
-        negatives, rows = None, None
-        if self._negatives is not None:
-            negatives = self._negatives.draw(batch.targets.numpy(), self._epoch, step).to(self._device)
+        if negatives is not None:
+            negatives = negatives.to(self._device)
             rows = self.module.rows(negatives.ids)
         loss = self._loss(LossInput(states, batch.targets.to(self._device), self.module, negatives, rows, weights))
         return loss if weights is None else auxiliary + weights.mean() * loss

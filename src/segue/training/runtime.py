@@ -14,6 +14,7 @@ from torch import Tensor
 
 from segue.errors import ParameterError
 from segue.progress import Progress
+from segue.training.parallel import ALONE, Group
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -77,6 +78,8 @@ class Runtime:
         on_epoch_end: called after each epoch, in order; a resumed training calls it for the epochs before, too. It runs
             after the checkpoint of the epoch, so that it may end the training by raising an error.
         stage: which training of a fit this is, for models that have several.
+        group: the processes that share the work of each step; see ``segue.training.processes``. The result does not
+            depend on their number.
     """
 
     device: str = "auto"
@@ -88,6 +91,7 @@ class Runtime:
     progress: Progress = field(default_factory=Progress)
     on_epoch_end: EpochCallback | None = None
     stage: str = "training"
+    group: Group = ALONE
 
     def part(self, name: str) -> Self:
         """Return the runtime of one training of several: a stage and a checkpoint of its own."""
@@ -95,8 +99,8 @@ class Runtime:
         return replace(self, checkpoint=checkpoint, stage=name if self.stage == "training" else f"{self.stage}, {name}")
 
     def end_epoch(self, record: EpochRecord) -> None:
-        """Call ``on_epoch_end``."""
-        if self.on_epoch_end is not None:
+        """Call ``on_epoch_end``, in one process of a group."""
+        if self.on_epoch_end is not None and self.group.leads:
             self.on_epoch_end(self.stage, record)
 
     def torch_device(self) -> torch.device:
@@ -229,3 +233,17 @@ def _seconds(work: Callable[[], None]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+@contextmanager
+def forked_random(device: torch.device) -> Iterator[Callable[[int], object]]:
+    """Let dropout draw from torch's global generator of the device, and put its state back afterwards.
+
+    Yields a function that seeds it; ``torch.manual_seed`` would seed every device, at several times the cost.
+    """
+    seeds: dict[str, Callable[[int], object]] = {"cpu": torch.default_generator.manual_seed}
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        seeds["cuda"] = torch.cuda.default_generators[index].manual_seed
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield seeds.get(device.type, torch.manual_seed)

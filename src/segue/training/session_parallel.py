@@ -9,8 +9,10 @@ from segue.data.batches.session_parallel import LaneBatch, SessionParallel
 from segue.nn.encoders.cells import State
 from segue.nn.encoders.recurrent import GRU4RecEncoder
 from segue.nn.losses.sampled import LossInput, StepLoss
+from segue.nn.negatives import Negatives
 from segue.nn.sampling import NegativeSampler
 from segue.training.checkpoint import require_like
+from segue.training.parallel import WHOLE, Part
 from segue.training.runtime import Runtime
 
 
@@ -40,27 +42,53 @@ class SessionParallelObjective:
         self._loss = loss
         self._negatives = negatives
         self._autocast = runtime.autocast()
-        self._epoch = 0
+        self._group = runtime.group
+        self._epoch, self._step = 0, -1
         self._state: State = []
+        self._drawn: Negatives | None = None
 
     def begin_epoch(self, epoch: int) -> int:
         """Start all lanes from zero; return the number of steps."""
-        self._epoch = epoch
+        self._epoch, self._step = epoch, -1
         self._state = self.module.initial_state(self._lanes.n_lanes)
         return self._lanes.n_steps
 
-    def loss(self, step: int) -> Tensor:
-        """Return the summed loss of the lanes, divided by their number at the start of the epoch."""
-        batch, device = self._lanes.batch(step), self._state[0].device
-        items, targets = (torch.from_numpy(one).to(device) for one in (batch.inputs, batch.targets))
-        negatives = None
-        if self._negatives is not None:
-            negatives = self._negatives.draw(batch.targets, self._epoch, step).to(device)
-        inputs, rows = self.module.lookup(items, None if negatives is None else negatives.ids)
+    def loss(self, step: int, part: Part = WHOLE) -> Tensor | None:
+        """Return the summed loss of the lanes of a part, divided by the number of all lanes at the start of the epoch.
+
+        A lane stays in its part while others end, so that the states of the lanes of a part follow from one another.
+        """
+        if part.count == 1 or step != self._step:
+            self._begin(step)
+        batch, negatives, state = self._lanes.batch(step), self._drawn, self._state
+        rows, device = self._rows(part), self._state[0].device
+        if rows.start == rows.stop:
+            return None
+        if part.count > 1:
+            negatives = None if negatives is None else negatives.part(rows, len(batch.targets))
+            state = [one[rows].clone() for one in state]
+        if negatives is not None:
+            negatives = negatives.to(device)
+        items, targets = (torch.from_numpy(one[rows]).to(device) for one in (batch.inputs, batch.targets))
+        inputs, candidates = self.module.lookup(items, None if negatives is None else negatives.ids)
         with self._autocast:
-            output, state = self.module.step(inputs, self._carry_over(batch))
-        self._state = [part.detach() for part in state]
-        return self._loss(LossInput(output.float(), targets, self.module, negatives, rows)) / self._lanes.n_lanes
+            output, after = self.module.step(inputs, state)
+        if part.count == 1:
+            self._state = [one.detach() for one in after]
+        else:
+            for every, own in zip(self._state, after, strict=True):
+                every[rows] = own.detach().to(every)
+        return self._loss(LossInput(output.float(), targets, self.module, negatives, candidates)) / self._lanes.n_lanes
+
+    def _begin(self, step: int) -> None:
+        batch = self._lanes.batch(step)
+        self._drawn = None if self._negatives is None else self._negatives.draw(batch.targets, self._epoch, step)
+        self._state, self._step = self._carry_over(batch), step
+
+    def _rows(self, part: Part) -> slice:
+        """Return the rows of a part of all lanes among the lanes of the last step."""
+        active, lanes = self._lanes.active(self._step), part.of(self._lanes.n_lanes)
+        return slice(int(active[: lanes.start].sum()), int(active[: lanes.stop].sum()))
 
     def _carry_over(self, batch: LaneBatch) -> State:
         state = self._state
@@ -73,8 +101,9 @@ class SessionParallelObjective:
         return state
 
     def carried(self) -> dict[str, Tensor]:
-        """Return the states of the lanes."""
-        return {str(index): part for index, part in enumerate(self._state)}
+        """Return the states of all lanes; see ``Objective.carried``."""
+        own = self._rows(Part(self._group.rank, self._group.size))
+        return {str(index): self._group.gather_rows(one[own]) for index, one in enumerate(self._state)}
 
     def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
         """Take back the states of the lanes that were left; see ``Objective.restore_carried``."""
@@ -82,3 +111,4 @@ class SessionParallelObjective:
         found = {name: part.float() if part.dtype == torch.bfloat16 else part for name, part in carried.items()}
         require_like(found, {str(index): part[:lanes] for index, part in enumerate(self._state)}, "carried")
         self._state = [found[str(index)].to(part) for index, part in enumerate(self._state)]
+        self._step = step - 1

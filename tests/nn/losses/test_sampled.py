@@ -6,7 +6,7 @@ from torch import Tensor
 
 from segue.nn.losses.functions import cross_entropy
 from segue.nn.losses.sampled import hardest, sampled_cross_entropy, shared_cross_entropy
-from segue.nn.sampling import Pairs
+from segue.nn.negatives import Pairs
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -32,6 +32,24 @@ class NextItemBatch:
     events: Int64[Tensor, "T"]
     positions: Int64[Tensor, "T"] | None = None
 
+    def targets_of(self, examples: slice) -> slice:
+        """Return which targets are those of consecutive examples."""
+        if self.positions is None:
+            return examples
+        width = self.window.items.shape[1]
+        first, end = torch.searchsorted(
+            self.positions, torch.tensor([examples.start * width, examples.stop * width])
+        ).tolist()
+        return slice(first, end)
+
+    def part(self, examples: slice) -> "NextItemBatch":
+        """Return the batch of consecutive examples alone."""
+        targets, positions = self.targets_of(examples), None
+        if self.positions is not None:
+            positions = self.positions[targets] - examples.start * self.window.items.shape[1]
+        window = self.window.map(lambda numbers: numbers[examples])
+        return NextItemBatch(window, self.targets[targets], self.events[targets], positions)
+
 
 class NextItemBatches(ABC):
     """The batches of each epoch; examples of similar length are batched together, in random order.

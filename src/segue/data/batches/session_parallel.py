@@ -73,6 +73,11 @@ class SessionParallel:
             self._block = (block, self._compute(block * _BLOCK, min((block + 1) * _BLOCK, self.n_steps)))
         return self._block[1][within]
 
+    def active(self, step: int) -> Bool[np.ndarray, "n"]:
+        """Return which of all lanes take part in a step."""
+        active: Bool[np.ndarray, n] = self._ends > step
+        return active
+
     def _compute(self, begin: int, end: int) -> list[LaneBatch]:
         steps = np.arange(begin, end)[:, None]
         session = np.searchsorted(self._keys, np.arange(self.n_lanes) * self._span + steps, side="right") - 1

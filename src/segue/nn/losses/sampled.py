@@ -18,7 +18,7 @@ from segue.nn.encoders.base import Encoder
 from segue.nn.losses.functions import ScoreLoss, cosine, row_shares
 from segue.nn.losses.softmax import ProductPrecision, SharedSoftmax, full_cross_entropy
 from segue.nn.losses.wide_softmax import wide_cross_entropy
-from segue.nn.sampling import Negatives, Pairs
+from segue.nn.negatives import Negatives, Pairs
 
 _TINY = 1e-24
 """Keeps the logarithm finite where a negative beats the target by far, as in the authors' code of GRU4Rec."""
@@ -170,11 +170,13 @@ def _negative_scores(step: LossInput) -> tuple[Float[Tensor, "T M"], Bool[Tensor
     if group_size == 0:
         scores = step.states @ embeddings[:, :size].T + embeddings[:, size:].sum(1)
     else:
-        groups = -(-n_rows // group_size)
+        before = negatives.missing
+        groups = -(-(before + n_rows) // group_size)
         shared = embeddings.view(groups, -1, embeddings.shape[1])  # [G, S, W]
-        grouped = functional.pad(step.states, (0, 0, 0, groups * group_size - n_rows)).view(groups, group_size, size)
+        after = groups * group_size - before - n_rows
+        grouped = functional.pad(step.states, (0, 0, before, after)).view(groups, group_size, size)
         scores = grouped @ shared[:, :, :size].mT + shared[:, :, size:].sum(2).unsqueeze(1)  # [G, rows, S]
-        scores = scores.flatten(0, 1)[:n_rows]
+        scores = scores.flatten(0, 1)[before : before + n_rows]
     excluded = torch.zeros_like(scores, dtype=torch.bool)
     excluded[negatives.excluded] = True
     return scores, excluded

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from segue.nn.sampling import Pairs
+from segue.nn.negatives import Pairs
 
 ProductPrecision = Literal["fp32", "bf16"]
 """Precision of the matrix products with the items; inputs and outputs keep their own type."""
