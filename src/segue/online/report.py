@@ -69,8 +69,8 @@ def warnings(found: Analysis) -> list[str]:
     if not counts["conversions"] and not found.record.plan["interleave"]:
         kinds = found.record.events["type"].drop_nulls().value_counts(sort=True)["type"].head(_SHOWN_TYPES).to_list()
         lines.append(
-            "there is no conversion: name the types of events that are conversions with --conversion; the most frequent "
-            f"types of the journal are {', '.join(kinds) or 'none'}"
+            "there is no conversion: name the types of events that are conversions with --conversion; the most "
+            f"frequent types of the journal are {', '.join(kinds) or 'none'}"
         )
     return lines
 

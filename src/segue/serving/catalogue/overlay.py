@@ -119,8 +119,13 @@ def fits(value: Value, kind: pl.DataType) -> bool:
 
 def described(kind: pl.DataType) -> str:
     """Return what the values of a column are, in words."""
-    words = ((kind.is_integer(), "a whole number"), (kind.is_numeric(), "a number"), (kind == pl.Boolean, "true or false"))
-    return next((word for holds, word in words if holds), "text" if kind == pl.String else f"of the type {kind}")
+    words = (
+        (kind.is_integer(), "a whole number"),
+        (kind.is_numeric(), "a number"),
+        (kind == pl.Boolean, "true or false"),
+        (kind == pl.String, "text"),
+    )
+    return next((word for holds, word in words if holds), f"of the type {kind}")
 
 
 def _is_integer(item: Any) -> bool:
