@@ -57,6 +57,14 @@ def test_a_first_compilation_is_said_once(tmp_path: Path) -> None:
     assert said == [1, 0]
 
 
+def test_the_time_of_compilations_is_counted(tmp_path: Path) -> None:
+    code = _WITHOUT_CACHE.replace("caching.CacheImpl._locator_classes = []", "")
+    code += "from segue.compiled import compilation_seconds\nprint(compilation_seconds())\n"
+    first, second = (float(run(code, NUMBA_CACHE_DIR=str(tmp_path)).stdout.splitlines()[-1]) for _ in range(2))
+    assert first > 0.05
+    assert second == 0
+
+
 @pytest.mark.soak
 def test_after_a_warm_up_no_function_is_left(tmp_path: Path) -> None:
     ran = run(_UNUSED, NUMBA_CACHE_DIR=str(tmp_path))

@@ -30,7 +30,10 @@ REFUSED = {
     "a merge": ("<<: {a: 1}", "line 1: '<<' differs between YAML 1.1 and 1.2"),
     "a surrogate": ('a: "\\ud800"', "is not text that UTF-8 can hold"),
     "a control character": ("a: \x1b", "special characters are not allowed"),
-    "two documents": ("a: 1\n--- \nb: 2", "line 2: but found another document; quote it if it is text"),
+    "two documents": ("a: 1\n--- \nb: 2", "line 2: another document begins; remove it"),
+    "a list without an end": ("a: 1\nb: [1,\n  2\n", "line 2: a bracket or a quote is not closed; close it"),
+    "a text without an end": ('a: "b\nc: 1\n', "line 1: a bracket or a quote is not closed; close it"),
+    "a tab": ("a:\n\tb: 1\n", "line 2: begins with a tab; indent with spaces"),
     "200,000 names": ("".join(f"k{n}: {n}\n" for n in range(200_000)), "it is longer than 256 KB"),
 }
 

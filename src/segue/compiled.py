@@ -1,6 +1,7 @@
 """Compiled functions: the one place that decides where numba keeps their machine code."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -63,10 +64,25 @@ def _say_once(level: int, message: str) -> None:
         _log.log(level, message)
 
 
-class _FirstCompilation(event.Listener):
-    """Says that functions are being compiled, when it begins; one found in the cache is no event."""
+def compilation_seconds() -> float:
+    """Return the time that this process has spent on compiling so far."""
+    return _compilation.seconds
+
+
+class _Compilation(event.Listener):
+    """Says that functions are being compiled, when it begins, and takes the time; one found in the cache is no event.
+
+    Attributes:
+        seconds: time of all compilations that have ended.
+    """
+
+    def __init__(self) -> None:
+        self.seconds, self._depth, self._since = 0.0, 0, 0.0
 
     def on_start(self, event: Any) -> None:
+        if not self._depth:
+            self._since = time.perf_counter()
+        self._depth += 1  # One function may compile others.
         module = event.data["dispatcher"].py_func.__module__
         if module in _uncached:
             _say_once(
@@ -79,7 +95,11 @@ class _FirstCompilation(event.Listener):
             _say_once(logging.INFO, "compiling numerical code, once per installation: takes some 15 seconds")
 
     def on_end(self, event: Any) -> None:
-        """Say nothing."""
+        """Add the time of the outermost compilation."""
+        self._depth -= 1
+        if not self._depth:
+            self.seconds += time.perf_counter() - self._since
 
 
-event.register("numba:compile", _FirstCompilation())  # type: ignore[no-untyped-call]
+_compilation = _Compilation()
+event.register("numba:compile", _compilation)  # type: ignore[no-untyped-call]

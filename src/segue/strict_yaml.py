@@ -114,10 +114,16 @@ def loads(text: str, loader: type[StrictLoader] = StrictLoader) -> Any:
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
+        mark, problem = error.problem_mark or error.context_mark, str(error.problem or error.context)
         remedy = "" if isinstance(error, _Refused) else "; quote it if it is text"
-        raise ValueError(where + visible(" ".join(str(error.problem or error.context).split())) + remedy) from error
+        if "stream end" in problem or "end of stream" in problem:
+            mark, problem, remedy = error.context_mark or mark, "a bracket or a quote is not closed", "; close it"
+        elif problem.startswith(r"found character '\t'"):
+            problem, remedy = "begins with a tab", "; indent with spaces"
+        elif problem.endswith("another document"):
+            problem, remedy = "another document begins", "; remove it"
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(where + visible(" ".join(problem.split())) + remedy) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(visible(str(error).splitlines()[0] or "it is nested too deeply")) from error
 

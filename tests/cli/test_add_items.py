@@ -27,7 +27,7 @@ def test_items_are_added_to_an_artifact(data, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("item,group\n7,shoe\n8,tie\n1,hat\n", encoding="utf-8")
     outcome = segue("add-items", model, tmp_path / "new.csv", "--by", "group")
     assert outcome.code == 0
-    assert "2 items added: 1 scored like similar items,\n1 without similar items and ranked last" in outcome.out
+    assert "2 items added: 1 scored like similar items, 1 ranked last, as nothing is similar.\n" in outcome.out
     assert json.loads((model / "manifest.json").read_text(encoding="utf-8"))["about"] == {"protocol": "kept"}
     shown = segue("recommend", model, "--items", "0", "-k", 8)
     assert "Added after training: 7 (similar items), 8 (fallback)\n" in shown.out
@@ -95,7 +95,19 @@ def test_items_are_added_by_their_vectors(data, tmp_path: Path) -> None:
         "error: --by or --item-vectors: give one of them, or both: what new items are scored by\n"
     )
     outcome = segue("add-items", model, vectors, "--item-vectors", vectors)
-    assert "2 items added: 2 scored like similar items,\n0 without" in outcome.out
+    assert "2 items added: 2 scored by their vectors.\n" in outcome.out
+
+
+def test_the_column_of_ids_can_be_named(data, tmp_path: Path) -> None:
+    model = ALS(embedding_size=2).fit(data.train).save(tmp_path / "als")
+    vectors = tmp_path / "vectors.parquet"
+    pl.DataFrame({"code": range(8), "vector": [[float(item // 3), 1.0] for item in range(8)]}).write_parquet(vectors)
+    command = ("add-items", model, vectors, "--item-vectors", vectors)
+    assert (
+        f"{vectors}: has no column for the item; it has 'code', 'vector'; rename one of them to 'item', or say which "
+        "one it is, for example columns={'item': 'code'} or --columns item=code"
+    ) in segue(*command).err
+    assert segue(*command, "--columns", "item=code").out.startswith("2 items added: 2 scored by their vectors.\n")
 
 
 def test_a_run_records_its_vectors_and_resumes_with_no_others(tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ BAD_OPTIONS = {
     ),
     "setting that is not YAML": (
         ("--set", "gru4rec.layers=[1"),
-        "--set: the value in 'gru4rec.layers=[1' cannot be read: line 1: expected ',' or ']', but got '<stream end>'; "
-        "quote it if it is text\n",
+        "--set: the value in 'gru4rec.layers=[1' cannot be read: line 1: a bracket or a quote is "
+        "not closed; close it\n",
     ),
     "columns without a name": (("--columns", "session"), "--columns: must be name=value, got 'session'\n"),
     "columns that are not there": (
@@ -157,7 +157,10 @@ BAD_OPTIONS = {
     "nothing to train": (("--no-baselines",), "--model: names no model and the baselines are off; name one "),
     "resuming nowhere": (("--resume",), "--resume: needs the folder of the interrupted run; name it with --out\n"),
     "no configuration": (("--config", "no.yaml"), "--config: no.yaml cannot be read (No such file or directory)\n"),
-    "configuration that is not YAML": (("--config", "bad.yaml"), "--config: bad.yaml cannot be read: line 2: "),
+    "configuration that is not YAML": (
+        ("--config", "bad.yaml"),
+        "--config: bad.yaml cannot be read: line 1: a bracket ",
+    ),
     "configuration of another shape": (
         ("--config", "list.yaml"),
         "--config: list.yaml must contain names and values, got list\n",

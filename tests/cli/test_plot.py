@@ -95,9 +95,10 @@ def test_the_plane_is_compared_with_random_vectors(artifact: Path, here: Path) -
 
 def test_metadata_can_come_from_a_table(artifact: Path, here: Path) -> None:
     (here / "items.csv").write_text(
-        "item,brand\n" + "".join(f"{row},b{row % 2}\n" for row in range(60)), encoding="utf-8"
+        "code,brand\n" + "".join(f"{row},b{row % 2}\n" for row in range(60)), encoding="utf-8"
     )
-    outcome = segue("plot", artifact, "--items", "items.csv", "--color", "brand", "--json")
+    command = ("plot", artifact, "--items", "items.csv", "--columns", "item=code", "--color", "brand", "--json")
+    outcome = segue(*command)
     assert json.loads(outcome.out)["purity"]["categories"] == 2
 
 

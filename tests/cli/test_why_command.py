@@ -41,6 +41,15 @@ def test_rules_are_named(models: Path, here: Path) -> None:
     assert tree(here) == {}
 
 
+def test_one_item_whose_name_contains_a_comma(models: Path) -> None:
+    """``--items`` is not split if it is an item as it stands, in `segue why` as in `segue recommend`."""
+    name = load(models / "markov").vocabulary.names.names[1]
+    assert "," in name
+    for command in ("why", "recommend"):
+        whole, each = (segue(command, models / "markov", option, name, "--json") for option in ("--items", "--item"))
+        assert json.loads(whole.out) == json.loads(each.out)
+
+
 def test_json_is_that_of_the_library(models: Path, here: Path) -> None:
     outcome = segue("why", models / "sasrec", *SESSION, "-k", 3, "--exclude-seen", "--json")
     found = why(load(models / "sasrec"), ["1001", "1002", "never"], k=3, exclude_seen=True)

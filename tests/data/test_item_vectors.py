@@ -47,10 +47,11 @@ def test_vectors_reach_the_catalogue_whatever_holds_them(tmp_path: Path) -> None
         tmp_path / "vectors.jsonl",
         frame,
         {"item": np.array([30, 10, 99]), "vector": VECTORS},
+        frame.rename({"item_id": "code"}),
         pd.DataFrame({"item": ["30", "10", "99"], "vector": VECTORS.tolist()}),
     ]
     for source in sources:
-        events = read(LOG, item_vectors=source)
+        events = read(LOG.rename({"item": "code"}), columns={"item": "code"}, item_vectors=source)
         assert events.notes[-1].endswith("has 2 numbers for each of 2 of 3 items, and for 1 other items")
         vocabulary = prepare(events, split="ratio").vocabulary
         vectors = ContentVectors.of(vocabulary)

@@ -63,7 +63,9 @@ class TestCounting:
         folder = visits.write(tmp_path)
         assert analysed(folder).rates[CONVERSION][1].value == pytest.approx(2 / 4)
         assert analysed(folder, conversions=("cart", "purchase")).rates[CONVERSION][1].value == pytest.approx(3 / 4)
-        assert "there is no conversion" in warnings(analysed(folder, conversions=("order",)))[-1]
+        warned = warnings(analysed(folder, conversions=("order",)))[-1]
+        assert warned.startswith("there is no conversion: name the types of events that are conversions")
+        assert warned.endswith("types of the journal are purchase, cart")
 
     def test_forced_lists_bots_and_requests_without_a_session_are_kept_apart(self, tmp_path: Path) -> None:
         one, visits = split(), Visits()

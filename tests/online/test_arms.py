@@ -184,6 +184,35 @@ def test_mistakes_in_a_file(tmp_path: Path, old: str, new: str, message: str) ->
     assert str(file) in str(caught.value)
 
 
+def test_all_mistakes_are_reported_in_the_order_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    lines = [
+        "experiment:",
+        "  nam: x",
+        "  unit: visitor",
+        "  arms:",
+        "    control: {model: vsknn, weight: -1}",
+        "    b: {modl: markov, weight: two}",
+        "    c: v-sknn",
+        "extra: 1",
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ParameterError) as caught:
+        read_experiment(file, MODELS)
+    assert [line.removeprefix(f"{file}, line ")[:48] for line in caught.value.lines] == [
+        "1: experiment: must have name, got nam, unit, arms; add a line such as"[:48],
+        "2: experiment.nam: unknown field 'nam': did you mean 'name'?"[:48],
+        "3: experiment.unit: must be 'session' or 'user', got 'visitor'"[:48],
+        "5: experiment.arms.control.model: must be a model in service"[:48],
+        "5: experiment.arms.control.weight: must be greater than or equal to 0"[:48],
+        "6: experiment.arms.b.modl: unknown field 'modl': did you mean 'model'?"[:48],
+        "6: experiment.arms.b: must have model, got modl, weight; add a line"[:48],
+        "6: experiment.arms.b.weight: must be a number, got 'two'"[:48],
+        "7: experiment.arms.c: must be names and values, got 'v-sknn'"[:48],
+        "8: extra: unknown section 'extra': choose one of experiment, rules"[:48],
+    ]
+
+
 def test_interleaving_needs_two_arms() -> None:
     with pytest.raises(ValueError, match="two arms with interleave: true"):
         Experiment(name="x", interleave=True, arms={name: {"model": "m"} for name in "abc"})

@@ -413,6 +413,33 @@ def test_all_mistakes_together(tmp_path: Path) -> None:
         Rules.parse({"rules": many}, "rules.yaml")
 
 
+def test_mistakes_hide_no_others(tmp_path: Path) -> None:
+    rules = [
+        {"name": "a", "boost": "much", "bury": 0.5, "items": ["a"]},
+        {"name": "a", "freshness": {"colum": "added", "boost": 0.5}},
+        {"name": "b", "pin": 1, "items": [1.5]},
+        {"name": "c", "pin": 1, "items": ["a"]},
+    ]
+    with pytest.raises(ParameterError) as raised:
+        Rules.parse({"rules": rules}, "rules.yaml")
+    expected = [
+        "rules.yaml, rule 1 (a).boost: must be a number, got 'much'",
+        "rules.yaml, rule 1 (a): must be a rule of one kind",
+        "'colum': did you mean 'column'?",
+        "rules.yaml, rule 2 (a).freshness.column: is missing",
+        "rules.yaml, rule 2 (a).freshness.boost: must be greater than or equal to 1, got 0.5",
+        "rules.yaml, rule 3 (b).items.0: must be ids",
+        "rules.yaml: the name 'a' must be that of one rule",
+        "rules.yaml: position 1 is that of 'b'; pin 'c' to another one",
+    ]
+    assert all(part in line for part, line in zip(expected, raised.value.lines, strict=True))
+
+
+def test_yes_blocks_as_true_does() -> None:
+    (rule,) = Rules.parse(strict_yaml.loads("rules: [{name: a, block: yes, items: [a]}]"), "rules.yaml").rules
+    assert rule.kind == "block"
+
+
 def test_an_experiment_may_be_in_the_same_file() -> None:
     assert Rules.parse({"rules": [], "experiment": {"name": "a"}}, "live.yaml").rules == ()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from live import Client, memory_store, pointers, problem, run, serving
 from processes import Process
@@ -16,6 +17,7 @@ import segue
 from segue.errors import ArtifactError, StorageError
 from segue.serving import models as models_module
 from segue.serving.catalogue.catalogue import FILE, Catalogue, Entry
+from segue.serving.catalogue.overlay import described
 from segue.serving.catalogue.rule_masks import Masks
 from segue.serving.listing import Listing
 from segue.serving.models import ModelSet
@@ -127,9 +129,14 @@ class TestRulesOverHTTP:
         with_service(models, tmp_path, work, rules=file)
 
     def test_a_changed_file_counts_at_once_and_a_wrong_one_does_not(
-        self, models: dict[str, Path], tmp_path: Path, rules: Callable[[str], Path]
+        self,
+        models: dict[str, Path],
+        tmp_path: Path,
+        rules: Callable[[str], Path],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         file = rules("- {name: gone, block: true, items: ['105']}\n")
+        caplog.set_level("INFO")
 
         async def work(client: Client) -> None:
             async def listed() -> set[str]:
@@ -155,7 +162,9 @@ class TestRulesOverHTTP:
             refresh(client)
             assert "106" not in await listed()
             file.write_text("rules: []", encoding="utf-8")
+            caplog.clear()
             assert refresh(client).refusals() == []
+            assert "the rules were loaded" in caplog.text
             assert len(await listed()) == 30
 
         with_service(models, tmp_path, work, rules=file)
@@ -452,3 +461,8 @@ class TestFailures:
             work,
             rules=rules("- {name: gone, block: true, items: ['106']}\n"),
         )
+
+
+def test_types_of_columns_are_described_in_words() -> None:
+    words = {pl.Int64: "a whole number", pl.Float64: "a number", pl.Boolean: "true or false", pl.String: "text"}
+    assert {kind: described(kind()) for kind in words} == words

@@ -22,6 +22,9 @@ def add_items(
         Path | None,
         typer.Option(help="Vectors of the new items; of the training items, too, if the model was trained without."),
     ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Column of the ids in both files, if it has another name: item=sku.")
+    ] = None,
     to: Annotated[
         Path | None, typer.Option(help="Folder to write the model to; default: replace the given model.")
     ] = None,
@@ -39,20 +42,23 @@ def add_items(
     import numpy as np
 
     from segue.artifact import ARTIFACT
-    from segue.data.readers.read import read_items
+    from segue.data.readers.read import read_item_vectors, read_items
+    from segue.experiment.config import parse_assignments
     from segue.storage.claims import claimed
 
     options.model_folder(artifact)
     if by is None and item_vectors is None:
         raise ParameterError("--by or --item-vectors: give one of them, or both: what new items are scored by")
+    named = parse_assignments("--columns", columns or [])
     to = to or artifact
     same = ARTIFACT.is_at(to) and to.samefile(artifact)
     check = partial(ARTIFACT.check_target, to, "--to", overwrite=overwrite or same)
     with claimed(to, "segue add-items", check, option="--to", replaced=True):
         model = segue.load(artifact)
         before = len(model.vocabulary)
-        table = read_items(items)
-        grown = model.add_items(table, by=_columns(by, model, artifact), vectors=item_vectors)
+        table = read_items(items, named)
+        vectors = None if item_vectors is None else read_item_vectors(item_vectors, named)
+        grown = model.add_items(table, by=_columns(by, model, artifact), vectors=vectors)
         added = np.arange(before, len(grown.vocabulary)) + 1
         if not len(added):
             why = f"{artifact} already knows all items of {items}" if len(table) else f"{items} contains no items"
@@ -61,8 +67,10 @@ def add_items(
         path = grown.save(to)
     ways = Counter(grown.vocabulary.cold(added).values())
     noun = "item" if len(added) == 1 else "items"
-    echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored like similar items,")
-    echo(f"{ways['fallback']:,} without similar items and ranked last. Wrote {path}.")
+    ways_given = ["by their vectors"] * (item_vectors is not None) + ["like similar items"] * (by is not None)
+    last = f", {ways['fallback']:,} ranked last, as nothing is similar" if ways["fallback"] else ""
+    echo(f"{len(added):,} {noun} added: {ways['similar items']:,} scored {' or '.join(ways_given)}{last}.")
+    echo(f"Wrote {path}.")
 
 
 def _columns(by: str | None, model: "segue.Model", artifact: Path) -> list[str]:

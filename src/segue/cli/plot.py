@@ -35,6 +35,9 @@ def plot(
         str | None, typer.Option(help="Similarity for --neighbours and .html pages: cosine or dot.")
     ] = None,
     items: options.Items = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Column of the ids in --items, if it has another name: item=sku.")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Stage of a two-stage model: retriever or ranker.")] = None,
     max_items: Annotated[int | None, typer.Option(help="Maximum number of plotted items (50,000).")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
@@ -50,6 +53,7 @@ def plot(
     from segue.cli.progress import progress_shown
     from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
+    from segue.experiment.config import parse_assignments
     from segue.storage import check_file
     from segue.validation import build
 
@@ -77,7 +81,7 @@ def plot(
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     for path in files:
         check_file(path)
-    table = None if items is None else read_items(items)
+    table = None if items is None else read_items(items, parse_assignments("--columns", columns or []))
     with progress_shown() as progress:
         plotted = segue.plot(segue.load(folder), items=table, progress=progress, **given)
     written = [plotted.write(path) for path in files]

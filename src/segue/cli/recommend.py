@@ -72,6 +72,7 @@ def recommend(
         check_file(checked_picture(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
+    session = whole_session(items, session, vocabulary)
     answer = model.recommend(
         session,
         k,
@@ -128,6 +129,11 @@ def parse_session(items: str | None, each: list[str]) -> list[str]:
     if not any(session):
         raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
     return [text for text in session if text]
+
+
+def whole_session(items: str | None, session: list[str], vocabulary: "Vocabulary") -> list[str]:
+    """Return a session, or what ``--items`` names if that is one item whose id or name contains commas."""
+    return [items] if items is not None and vocabulary.index([items])[0] else session
 
 
 def parse_listed(texts: list[str] | None, vocabulary: "Vocabulary") -> list[str] | None:

@@ -7,7 +7,7 @@ import typer
 
 import segue
 from segue.cli import options
-from segue.cli.recommend import parse_context, parse_listed, parse_session, parse_upcoming
+from segue.cli.recommend import parse_context, parse_listed, parse_session, parse_upcoming, whole_session
 from segue.cli.terminal import echo, echo_json, terminal
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def why(
     known_items(vocabulary, wanted, "--of")
     found = segue.why(
         model,
-        session,
+        whole_session(items, session, vocabulary),
         wanted,
         k=k,
         exclude_seen=exclude_seen,

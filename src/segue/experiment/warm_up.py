@@ -11,6 +11,7 @@ from segue.data.synthetic import shop
 from segue.evaluation.measure import measure
 from segue.evaluation.ranking import top_k
 from segue.models.registry import load, model_class
+from segue.models.why.session import why
 from segue.progress import Progress
 from segue.protocols.prepare import prepare
 from segue.training.runtime import Runtime
@@ -46,8 +47,11 @@ def warm_up(progress: Progress | None = None) -> None:
             for candidates in _CANDIDATES:
                 measure(model, data.test, {"metrics": ["recall@5"], "candidates": candidates})
             loaded = load(Path(folder) / name)
+            session = [data.vocabulary.table["item"][0]]
             for k in (5, len(data.vocabulary)):
-                loaded.recommend([data.vocabulary.table["item"][0]], k, exclude_seen=True)
+                loaded.recommend(session, k, exclude_seen=True)
+            why(loaded, session, k=1)
+            loaded.with_search("auto")
             task.advance()
     last_baskets(data.test.prefixes)
     top_k(torch.zeros(1, _LONG), _LONG - 1)

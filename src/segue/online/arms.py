@@ -139,20 +139,29 @@ def read_experiment(file: Path, models: Sequence[str]) -> Experiment:
         tree = strict_yaml.read(file)
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise ParameterError(f"--experiment: {file} cannot be read ({error.strerror or error})") from error
+        raise ParameterError(
+            f"--experiment: {file} cannot be read ({error.strerror or error}); name a YAML file"
+        ) from error
     except ValueError as error:
         raise ParameterError(f"{file}: {error}") from error
-    if not isinstance(tree, Mapping) or KEY not in tree or set(tree) - {KEY, *BESIDE}:
+    if not isinstance(tree, Mapping) or KEY not in tree:
         found = ", ".join(map(str, tree)) if isinstance(tree, Mapping) else short(tree)
         raise ParameterError(
             f"{file}: must have the section {KEY}, with name and arms, and beside it rules at most, got {found}; "
             f"write '{KEY}:' above them"
         )
+    sections = (KEY, *BESIDE)
+    problems = [f"{name}: {UnknownNameError('section', name, sections)}" for name in tree if name not in sections]
+    experiment = None
     try:
-        return experiment_of(tree[KEY], models)
+        experiment = experiment_of(tree[KEY], models)
     except ParameterError as error:
+        problems += error.lines
+    if problems or experiment is None:
         places = _lines(text)
-        raise ParameterError(*(f"{file}, line {_line(one, places)}: {one}" for one in error.lines)) from None
+        numbered = sorted(((_line(one, places), one) for one in problems), key=lambda one: one[0])
+        raise ParameterError(*(f"{file}, line {line}: {one}" for line, one in numbered))
+    return experiment
 
 
 def experiment_of(section: Any, models: Sequence[str]) -> Experiment:
@@ -163,28 +172,39 @@ def experiment_of(section: Any, models: Sequence[str]) -> Experiment:
         models: names of the models in service.
 
     Raises:
-        ParameterError: it breaks rules, or names a model that is not in service.
+        ParameterError: it breaks rules, or names a model that is not in service; every mistake.
     """
     if not isinstance(section, Mapping):
         raise ParameterError(f"{KEY}: must be names and values, such as name and arms, got {short(section)}")
-    if problems := [*_unfit_names(section)]:
-        raise ParameterError(*problems)
-    found = build(Experiment, KEY, base=section)
-    problems = [
-        f"{KEY}.arms.{name}.model: must be a model in service ({', '.join(models)}), got {short(arm.model)}; correct "
-        "the name, or serve this model too"
-        for name, arm in found.arms.items()
-        if arm.model not in models
-    ]
+    problems = [*_unfit_names(section), *_unknown_models(section, models)]
+    try:
+        experiment = build(Experiment, KEY, base=_with_fit_names(section))
+    except ParameterError as error:
+        raise ParameterError(*problems, *error.lines) from None
     if problems:
         raise ParameterError(*problems)
-    return found
+    return experiment
+
+
+def _arms(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    arms = section.get("arms")
+    return arms if isinstance(arms, Mapping) else {}
+
+
+def _unknown_models(section: Mapping[str, Any], models: Sequence[str]) -> Iterator[str]:
+    """Yield which arms name a model that is not in service."""
+    for name, arm in _arms(section).items():
+        model = arm.get("model") if isinstance(arm, Mapping) else None
+        if isinstance(model, str) and model not in models:
+            yield (
+                f"{KEY}.arms.{name}.model: must be a model in service ({', '.join(models)}), got {short(model)}; "
+                "correct the name, or serve this model too"
+            )
 
 
 def _unfit_names(section: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the names of fields: unknown ones, and those that are missing."""
-    arms = section.get("arms")
-    named = {f"{KEY}.arms.{name}": arm for name, arm in arms.items()} if isinstance(arms, Mapping) else {}
+    named = {f"{KEY}.arms.{name}": arm for name, arm in _arms(section).items()}
     for place, values, fields in (
         (KEY, section, Experiment.model_fields),
         *((*one, Arm.model_fields) for one in named.items()),
@@ -200,6 +220,21 @@ def _unfit_names(section: Mapping[str, Any]) -> Iterator[str]:
 
 
 _EXAMPLES = {"name": "'name: homepage-2026-11'", "arms": "'arms:' with two arms", "model": "'model: gru4rec'"}
+
+
+def _with_fit_names(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section without unknown fields and with all that it needs, so that its values can be checked."""
+    arms = {
+        name: {"model": "any", **{field: arm[field] for field in arm if field in Arm.model_fields}}
+        if isinstance(arm, Mapping)
+        else arm
+        for name, arm in _arms(section).items()
+    }
+    fields = {field: section[field] for field in section if field in Experiment.model_fields}
+    return {"name": "any", "arms": _ANY_ARMS, **fields, **({"arms": arms} if arms else {})}
+
+
+_ANY_ARMS = {"one": {"model": "any"}, "other": {"model": "any"}}
 
 
 def _lines(text: str) -> dict[str, int]:

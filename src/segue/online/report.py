@@ -39,6 +39,10 @@ def _verdict(row: Row, control: str) -> str:
     return f"no difference yet between {row.arm} and {control}: {numbers}{more}; go on"
 
 
+_SHOWN_TYPES = 5
+"""Types of events that a warning lists."""
+
+
 def warnings(found: Analysis) -> list[str]:
     """Return what makes the rates questionable."""
     counts, lines = found.counts, []
@@ -63,7 +67,11 @@ def warnings(found: Analysis) -> list[str]:
             "older than --retention-days, was deleted, or its id is wrong"
         )
     if not counts["conversions"] and not found.record.plan["interleave"]:
-        lines.append("there is no conversion: name the types of events that are with --conversion")
+        kinds = found.record.events["type"].drop_nulls().value_counts(sort=True)["type"].head(_SHOWN_TYPES).to_list()
+        lines.append(
+            "there is no conversion: name the types of events that are conversions with --conversion; the most "
+            f"frequent types of the journal are {', '.join(kinds) or 'none'}"
+        )
     return lines
 
 

@@ -99,7 +99,10 @@ def find_column(names: Sequence[str], role: str, given: Mapping[str, str], sourc
     matches = columns_for(role, names)
     if not matches:
         problems = Problems(source)
-        problems.add(f"has no column for the {role}; it has {quoted(names)}; rename one of them to '{role}'")
+        problems.add(
+            f"has no column for the {role}; it has {quoted(names)}; rename one of them to '{role}', or "
+            f"{how_to_choose(role, names[0] if names else role)}"
+        )
         problems.raise_if_any()
     return matches[0]
 

@@ -19,11 +19,12 @@ _WRITE = "pl.DataFrame({'item': ids, 'vector': array}).write_parquet('vectors.pa
 """How a table of vectors is written with polars, for messages."""
 
 
-def parse_item_vectors(table: RawTable) -> pl.DataFrame:
+def parse_item_vectors(table: RawTable, columns: Mapping[str, str]) -> pl.DataFrame:
     """Validate a table of one id and one vector per row.
 
     Args:
         table: a column of ids, and one column of lists or arrays of numbers; any other columns are ignored.
+        columns: the user's column by role.
 
     Returns:
         The columns ``item`` and ``VECTOR``, an array of float32.
@@ -32,7 +33,7 @@ def parse_item_vectors(table: RawTable) -> pl.DataFrame:
         LogError: all problems in the table, with their rows.
     """
     problems = Problems(table.source)
-    key = find_column(table.frame.columns, ITEM, {}, table.source)
+    key = find_column(table.frame.columns, ITEM, columns, table.source)
     raw = _vector_column(table, problems)
     problems.raise_if_any()
     ids = problems.check(parse_ids(table.frame[key], text=table.is_text), table.frame[key]).alias(ITEM)
@@ -51,13 +52,13 @@ def parse_item_vectors(table: RawTable) -> pl.DataFrame:
     return pl.DataFrame([ids, vectors.alias(VECTOR)])
 
 
-def attach_item_vectors(events: Events, table: RawTable) -> Events:
+def attach_item_vectors(events: Events, table: RawTable, columns: Mapping[str, str]) -> Events:
     """Add the vectors of items to a log, as a column of its metadata; a note counts the items that have one.
 
     Raises:
         LogError: the table has problems, or vectors of no item of the log.
     """
-    vectors = parse_item_vectors(table)
+    vectors = parse_item_vectors(table, columns)
     ids = events.frame[ITEM].drop_nulls().unique()
     vectors = vectors.with_columns(pl.col(ITEM).cast(ids.dtype, strict=False)).drop_nulls(ITEM)
     known = int(ids.is_in(vectors[ITEM].implode()).sum())

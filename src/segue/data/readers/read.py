@@ -76,31 +76,33 @@ def read(
         events = with_time_note(ingest(table, options))
     if items is not None:
         events = attach_metadata(events, items_table(items), ITEM, options.columns)
-    return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors))
+    return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors), options.columns)
 
 
-def read_items(source: object) -> pl.DataFrame:
+def read_items(source: object, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
     """Read metadata of items: one row per item, with its id in the column ``item``.
 
     Args:
         source: a file, a polars or pandas frame, or a dictionary of arrays.
+        columns: column by role, as for ``read``.
 
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their lines.
     """
-    return ingest_metadata(any_table(source), ITEM, {})[0]
+    return ingest_metadata(any_table(source), ITEM, columns or {})[0]
 
 
-def read_item_vectors(source: object) -> pl.DataFrame:
+def read_item_vectors(source: object, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
     """Read vectors of items: one row per item, with its id in the column ``item`` and its vector in ``VECTOR``.
 
     Args:
         source: a file, a polars or pandas frame, or a dictionary such as ``{"item": ids, "vector": array}``.
+        columns: column by role, as for ``read``.
 
     Raises:
         LogError: the source cannot be read or breaks a rule; lists all problems with their rows.
     """
-    return parse_item_vectors(any_table(source))
+    return parse_item_vectors(any_table(source), columns or {})
 
 
 def any_table(source: object) -> RawTable:

@@ -166,7 +166,7 @@ def _with_metadata(
     if items is not None:
         ids = attach_metadata(ids, items_table(items), ITEM, options.columns)
     if item_vectors is not None:
-        ids = attach_item_vectors(ids, any_table(item_vectors))
+        ids = attach_item_vectors(ids, any_table(item_vectors), options.columns)
     return replace(ids, frame=head.frame)
 
 

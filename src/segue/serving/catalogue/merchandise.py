@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from segue.errors import ParameterError
 from segue.serving.catalogue.catalogue import MAX_ENTRIES, Catalogue, Entries, Entry
-from segue.serving.catalogue.overlay import Overlay, fits
+from segue.serving.catalogue.overlay import Overlay, described, fits
 from segue.serving.catalogue.rule_masks import Masks
 from segue.serving.catalogue.rules_file import RulesFile
 from segue.serving.schema.answers import ChangedItem, ItemsChanged, RuleAnswer, RulesAnswer
@@ -56,6 +56,8 @@ class Merchandise:
         """
         before = self.rules.problem, self.catalogue.problem
         changed = self.rules.refresh(self._clock(), force=force)
+        if changed or (before[0] is not None and self.rules.problem is None):
+            logger.info("the rules were loaded: %s, version %s", self.rules.path, self.rules.rules.version)
         changed = self.catalogue.refresh() or changed
         for old, problem in zip(before, (self.rules.problem, self.catalogue.problem), strict=True):
             if problem is not None and problem != old:
@@ -208,7 +210,7 @@ def _mistake(one: ItemChange, item: str, merged: Entry, bases: Mapping[str, Serv
             return f"the items have no column {name!r}; they have: {', '.join(sorted(known)) or 'none'}"
         for base in bases.values():
             if name in base.columns and not fits(value, kind := base.table.schema[name]):
-                return f"the column {name!r} must be of the type {kind}"
+                return f"the column {name!r} must be {described(kind)}"
     if one.name is not None and not any(base.names for base in bases.values()):
         return "the items have no names; leave name out"
     if not merged.by and not any(item in base.index for base in bases.values()):

@@ -117,6 +117,17 @@ def fits(value: Value, kind: pl.DataType) -> bool:
     return value is None or _series("", [value], kind).null_count() == 0
 
 
+def described(kind: pl.DataType) -> str:
+    """Return what the values of a column are, in words."""
+    words = (
+        (kind.is_integer(), "a whole number"),
+        (kind.is_numeric(), "a number"),
+        (kind == pl.Boolean, "true or false"),
+        (kind == pl.String, "text"),
+    )
+    return next((word for holds, word in words if holds), f"of the type {kind}")
+
+
 def _is_integer(item: Any) -> bool:
     try:
         return str(int(item)) == item and abs(int(item)) < 2**63

@@ -31,6 +31,8 @@ SECTIONS = ("rules", "experiment")
 Kind = Literal["pin", "boost", "bury", "block", "availability", "diversity", "freshness"]
 KINDS: tuple[Kind, ...] = ("pin", "boost", "bury", "block", "availability", "diversity", "freshness")
 
+_ONE_KIND = f"a rule of one kind ({', '.join(KINDS)})"
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 
 
@@ -50,9 +52,9 @@ def _plain_id(value: Any) -> Any:
 
 
 def _true(value: Any) -> Any:
-    if value is not True:
+    if value is not True and str(value).lower() not in ("yes", "on"):  # Text in YAML 1.2.
         raise ValueError("true; remove the rule if it blocks nothing")
-    return value
+    return True
 
 
 def _plain_value(value: Any) -> Any:
@@ -145,7 +147,7 @@ class Rule(Section):
     def _is_of_one_kind(self) -> Self:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"a rule of one kind ({', '.join(KINDS)})")
+            raise ValueError(_ONE_KIND)
         selects = bool(self.items or self.where)
         if not selects and given[0] in ("pin", "boost", "bury", "block"):
             raise ValueError(f"a {given[0]} with items or where, which say what it is for")
@@ -210,10 +212,10 @@ class Rules:
                 found.append(_rule(one, f"{place}, rule {number}"))
             except (ParameterError, UnknownNameError) as error:
                 problems += error.lines
-        problems += _conflicts(found, place)
+        problems += _conflicts(listed, place)
         if problems:
             more = len(problems) - SHOWN_MISTAKES
-            raise ParameterError(*problems[:SHOWN_MISTAKES], *([f"... and {more:,} more mistakes"] if more > 0 else []))
+            raise ParameterError(*problems[:SHOWN_MISTAKES], *([f"... and {more:,} more"] if more > 0 else []))
         return cls(tuple(found), digest([one.model_dump(mode="json", exclude_none=True) for one in found]))
 
 
@@ -240,6 +242,9 @@ def _rule(content: Any, place: str) -> Rule:
         rule = build(Rule, place, base={}, parameters=values)
     except (ParameterError, UnknownNameError) as error:
         problems += [line for line in error.lines if not line.startswith(tuple(wrong))]
+        kinds = [kind for kind in KINDS if content.get(kind) is not None]
+        if len(kinds) > 1 and not any(_ONE_KIND in line for line in problems):
+            problems.append(f"{place}: must be {_ONE_KIND}, got {', '.join(kinds)}")
     if problems:
         raise ParameterError(*problems)
     return rule
@@ -257,22 +262,39 @@ def _section(section: type[Section], place: str, content: Mapping[str, Any]) -> 
     unknown = [name for name in content if name not in section.model_fields]
     problems = [str(UnknownNameError(f"name in {place}", name, section.model_fields)) for name in unknown]
     problems += [f"{place}.{name}: is missing; give it" for name in missing]
+    fit = {name: value for name, value in content.items() if name in section.model_fields}
+    try:  # The values that are given are checked, whatever else is missing.
+        built = build(section, place, base={}, parameters={**{name: _ANY[name] for name in missing}, **fit})
+    except ParameterError as error:
+        raise ParameterError(*problems, *error.lines) from None
     if problems:
         raise ParameterError(*problems)
-    return build(section, place, base={}, parameters=content)
+    return built
 
 
-def _conflicts(rules: list[Rule], place: str) -> list[str]:
-    """Return why rules do not go together."""
+_ANY: Mapping[str, Any] = {"column": "any", "most": 1, "boost": 1.0}
+"""A fit value of each field that a section needs."""
+
+
+def _conflicts(listed: list[Any], place: str) -> list[str]:
+    """Return why rules do not go together; those with mistakes count, too.
+
+    Args:
+        listed: the rules as the file has them.
+        place: name of the file, for messages.
+    """
     problems, names, positions, diverse = [], set[str](), dict[int, str](), ""
-    for rule in rules:
-        if rule.name in names:
-            problems.append(f"{place}: the name '{rule.name}' must be that of one rule; answers show it")
-        names.add(rule.name)
-        if rule.pin is not None and (other := positions.setdefault(rule.pin, rule.name)) != rule.name:
-            problems.append(f"{place}: position {rule.pin} is that of '{other}'; pin '{rule.name}' to another one")
-        if rule.diversity is not None:
+    for content in listed:
+        if not isinstance(content, Mapping) or not isinstance(content.get("name"), str):
+            continue
+        name, pin = one_line(content["name"][:100]), content.get("pin")
+        if name in names:
+            problems.append(f"{place}: the name '{name}' must be that of one rule; answers show it")
+        names.add(name)
+        if type(pin) is int and (other := positions.setdefault(pin, name)) != name:
+            problems.append(f"{place}: position {pin} is that of '{other}'; pin '{name}' to another one")
+        if content.get("diversity") is not None:
             if diverse:
-                problems.append(f"{place}: '{rule.name}' must be the only diversity; remove it, or '{diverse}'")
-            diverse = diverse or rule.name
+                problems.append(f"{place}: '{name}' must be the only diversity; remove it, or '{diverse}'")
+            diverse = diverse or name
     return problems
