@@ -154,9 +154,10 @@ class UpTo:
     def violation(self, array: np.ndarray, arrays: Mapping[str, np.ndarray], sizes: Sizes) -> str | None:
         """See ``Rule``."""
         other = arrays[self.most]
-        if not array.size or not other.size or array.max() <= other.max() + self.step:
+        if not array.size or not other.size:
             return None
-        return f"have values up to {other.max() + self.step}, which follows from {self.most}, got {array.max()}"
+        limit, largest = int(other.max()) + self.step, int(array.max())
+        return f"have values up to {limit}, which follows from {self.most}, got {largest}" if largest > limit else None
 
 
 @dataclass(frozen=True)
