@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from crafted import Craft, changed_leaves, cut, flip, variants_of
+from crafted import Craft, changed_leaves, cut, flip
+from crafted_arrays import variants_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 

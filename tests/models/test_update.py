@@ -226,6 +226,18 @@ class TestRefusals:
             with pytest.raises(ParameterError, match=rf"{name}: must have values from -6\.21356e\+10 to 253402300799"):
                 model(updatable=True, **parameters).restore(arrays, fitted.vocabulary)
 
+    @pytest.mark.parametrize(("name", "most"), [("session_ends", "last_time"), ("session_ranks", "n_sessions")])
+    def test_a_session_after_the_end_of_the_training(self, name: str, most: str) -> None:
+        """An update would count its age below 0, and its weight could be infinite."""
+        fitted = VSKNN(updatable=True).fit(self.first)
+        arrays = dict(fitted.arrays())
+        limit = int(arrays[most].max()) - (name == "session_ranks")
+        arrays[name] = np.full_like(arrays[name], limit)
+        VSKNN(updatable=True).restore(arrays, fitted.vocabulary)
+        arrays[name][0] += 1
+        with pytest.raises(ParameterError, match=f"{name}: must have values up to {limit}, which follows from {most}"):
+            VSKNN(updatable=True).restore(arrays, fitted.vocabulary)
+
     def test_an_end_of_training_that_no_calendar_has(self) -> None:
         model = Markov(updatable=True).fit(self.first)
         model.about = {"until": "9999-12-31T23:59:59-12:00"}

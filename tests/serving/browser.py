@@ -63,6 +63,9 @@ class Tab:
         self.settle()
 
     def settle(self) -> None:
+        """Wait until the view in the address is the one that is shown, and shows what it has."""
+        view = self.page.evaluate("location.hash").removeprefix("#/").partition("?")[0]
+        self.page.locator(f"#view.view-{view}").wait_for(state="attached")
         self.page.locator("h1").first.wait_for()
         self.page.locator(".waiting, .bone").first.wait_for(state="detached")
 

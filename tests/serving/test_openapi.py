@@ -77,15 +77,18 @@ def _references(value: Any) -> Iterator[str]:
         yield from _references(inner)
 
 
+@pytest.mark.parametrize(
+    "examples", [pytest.param(15, id="short"), pytest.param(160, id="long", marks=pytest.mark.soak)]
+)
 @pytest.mark.parametrize("name", sorted(NAMES - {"read_openapi"}))  # The description itself is left out.
-def test_every_answer_is_described(schema: Any, name: str) -> None:
+def test_every_answer_is_described(schema: Any, name: str, examples: int) -> None:
     found = {one.ok().definition.raw["operationId"]: one.ok() for one in schema.get_all_operations()}
     operation = found[name]
     raw = operation.definition.raw
     modes = list(schemathesis.GenerationMode) if raw["parameters"] or "requestBody" in raw else [None]
     strategy = st.one_of([operation.as_strategy(**({"generation_mode": mode} if mode else {})) for mode in modes])
 
-    @settings(max_examples=_examples(15, 160), suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(strategy)
     def call(case: Any) -> None:
         case.call_and_validate(headers=LOCAL, checks=CHECKS)
@@ -93,12 +96,8 @@ def test_every_answer_is_described(schema: Any, name: str) -> None:
     call()
 
 
-def _examples(few: int, many: int) -> int:
-    """Return a number of examples: few, or many in ``make soak``."""
-    return few if settings.default is None or settings.default.max_examples <= 100 else many
-
-
-def test_sequences_of_requests(schema: Any) -> None:
+@pytest.mark.parametrize("examples", [pytest.param(5, id="short"), pytest.param(40, id="long", marks=pytest.mark.soak)])
+def test_sequences_of_requests(schema: Any, examples: int) -> None:
     class Requests(schema.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, case: Any) -> Any:
             return {"headers": LOCAL}
@@ -109,7 +108,7 @@ def test_sequences_of_requests(schema: Any) -> None:
     run_state_machine_as_test(
         Requests,
         settings=settings(
-            max_examples=_examples(5, 40),
+            max_examples=examples,
             stateful_step_count=6,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate],

@@ -145,6 +145,22 @@ class AtLeast:
 
 
 @dataclass(frozen=True)
+class UpTo:
+    """No value is above the largest of another array, the one named ``most``, plus ``step``; if that one has values."""
+
+    most: str
+    step: int = 0
+
+    def violation(self, array: np.ndarray, arrays: Mapping[str, np.ndarray], sizes: Sizes) -> str | None:
+        """See ``Rule``."""
+        other = arrays[self.most]
+        if not array.size or not other.size:
+            return None
+        limit, largest = int(other.max()) + self.step, int(array.max())
+        return f"have values up to {limit}, which follows from {self.most}, got {largest}" if largest > limit else None
+
+
+@dataclass(frozen=True)
 class ArraySpec:
     """A valid array: its dtype, its shape and the rules of its values. Floating-point values must be finite.
 

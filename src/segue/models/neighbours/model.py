@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from pydantic import Field
 from torch import Tensor
 
-from segue.data.array_schema import IN_YEARS, MOST, Between, Falling, Offsets
+from segue.data.array_schema import IN_YEARS, MOST, Between, Falling, Offsets, UpTo
 from segue.data.sessions import SECONDS_PER_DAY, Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.evaluation.ranking.cpu import Excluded
@@ -95,9 +95,9 @@ class NeighbourModel(UpdatableModel):
     """Factor of the similarity to each session."""
     idf: Annotated[Float64[np.ndarray, "N+1"], Between(0, "64")]
     """Inverse document frequency ``ln(sessions / events on the item)``, not below 0."""
-    session_ends: Annotated[Int64[np.ndarray, "s"], IN_YEARS]
+    session_ends: Annotated[Int64[np.ndarray, "s"], IN_YEARS, UpTo("last_time")]
     """Time of the last event of each session, in seconds since 1970; 0 in a log without times."""
-    session_ranks: Annotated[Int64[np.ndarray, "s"], Between(0, MOST)]
+    session_ranks: Annotated[Int64[np.ndarray, "s"], Between(0, MOST), UpTo("n_sessions", -1)]
     """Rank of each session among all training sessions, in order of their end."""
     n_sessions: Annotated[Int64[np.ndarray, "1"], Between(0, MOST)]
     """Number of training sessions."""
