@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from segue.data.events import ROW, sort_events
 from segue.errors import ParameterError
 from segue.protocols import cleaning_steps as clean
-from segue.protocols.cleaning_steps import parse_intervals
+from segue.protocols.intervals import parse_intervals
 
 START = datetime(2024, 1, 1)
 

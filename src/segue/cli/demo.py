@@ -1,6 +1,7 @@
 """`segue demo`: train, compare and use models on a generated web shop."""
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,7 +82,7 @@ def demo(
         f"recommend {folder} --items {last}",
         f"fit {visits} --items {products} --like {folder} --out production",
         f"recommend production --item {shlex.quote(product)}",
-        *([f"plot {folder} --color category"] if model.per_item_arrays() else []),
+        *([f"plot {folder} --color category"] if model.per_item_arrays() and find_spec("sklearn") else []),
         "data YOUR_LOG.csv",
         "run YOUR_LOG.csv --model gru4rec,stan",
         "models gru4rec",

@@ -12,9 +12,10 @@ from segue.data.partitions import PartitionedLog
 from segue.errors import InputError
 from segue.parameters import Section
 from segue.protocols import cleaning_steps, facts
-from segue.protocols.cleaning_steps import Cleaned, parse_intervals
+from segue.protocols.cleaning_steps import Cleaned
 from segue.protocols.facts import Facts
 from segue.protocols.holdout import in_utc
+from segue.protocols.intervals import parse_intervals
 from segue.validation import without_effect
 
 StepName = Literal[
