@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segue import storage
-from segue.errors import ArtifactError, StorageError
+from segue.errors import ArtifactError, ClusterError, LogError, StorageError
 from segue.storage import (
     append_line,
     check_file,
@@ -31,6 +31,7 @@ from segue.storage.claims import claimed
 from segue.storage.filesystem import exchange
 from segue.storage.locks import Lock
 from segue.storage.scratch import is_unfinished
+from segue.storage.work import work_folder
 
 FULL_DISK = """
 import resource, sys

@@ -48,7 +48,7 @@ def evaluate(
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))
     if isinstance(source, segue.Dataset):
-        data = _as_prepared(source, model, protocol, log, whole)
+        data = as_prepared(source, model, protocol, log, whole)
     else:
         data = segue.prepare(source, protocol, vocabulary=model.vocabulary)
     with progress_shown() as progress:
@@ -66,7 +66,7 @@ def evaluate(
     terminal().print(evaluation_table(evaluation, data.protocol.decimals))
 
 
-def _as_prepared(
+def as_prepared(
     data: "segue.Dataset", model: "segue.Model", protocol: "segue.Protocol", log: str, whole: bool
 ) -> "segue.Dataset":
     """Return a prepared data set with the metrics and ranking of the model's protocol.

@@ -156,8 +156,8 @@ class RayCluster:
         except errors.RayError as error:
             reason = str(error).strip().split("\n")[0]
             raise ClusterError(
-                f"Ray: a task of '{function.__name__}' ended {_RETRIES + 1} times without a result: {reason}; its memory may "
-                "not suffice: try a smaller --memory. The same command continues where it was"
+                f"Ray: a task of '{function.__name__}' ended {_RETRIES + 1} times without a result: {reason}; its "
+                "memory may not suffice: try a smaller --memory. The same command continues where it was"
             ) from error
 
     def _cancel(self, references: list[Any]) -> None:

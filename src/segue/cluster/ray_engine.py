@@ -1,4 +1,4 @@
-"""Partitions on a cluster: tasks of ``OnDisk`` that Ray runs on any node; their results are files of a shared folder."""
+"""Partitions on a cluster: Ray runs the tasks of ``OnDisk`` on any node, with their results in a shared folder."""
 
 import time
 from collections.abc import Iterator

@@ -125,7 +125,7 @@ def measure(
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):
         raise EmptyDataError("evaluation: there are no test cases; check which events the protocol's steps dropped")
-    chunk = _cases_at_once(scorer) if chunk is None else chunk
+    chunk = cases_at_once(scorer) if chunk is None else chunk
     if chunk < 1:
         raise ParameterError(f"chunk: must be at least 1, got {chunk}")
     progress = progress or Progress()
@@ -158,7 +158,7 @@ def measure(
     )
 
 
-def _cases_at_once(scorer: Scorer) -> int:
+def cases_at_once(scorer: Scorer) -> int:
     """Return how many cases are scored at once."""
     items, device = len(scorer.vocabulary) + 1, getattr(scorer, "device", None)
     if isinstance(device, torch.device) and device.type == "cuda":

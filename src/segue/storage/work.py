@@ -17,8 +17,8 @@ _MARKER, _KIND = "work.json", "unfinished work"
 def work_folder(path: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
     """Yield a folder of intermediate results, which is removed at the end and after an error of segue.
 
-    If the process is killed or interrupted, or a cluster is lost, the folder stays. What an earlier command left there is used again if its
-    identity was the same, and is removed otherwise.
+    If the process is killed or interrupted, or a cluster is lost, the folder stays. What an earlier command left there
+    is used again if its identity was the same, and is removed otherwise.
 
     Args:
         path: the folder.
