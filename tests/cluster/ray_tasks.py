@@ -2,15 +2,57 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from segue.cluster.ray_cluster import RayCluster
 from segue.cluster.ray_engine import RayEngine
 from segue.data.partitions import Task
 
 STEP_DIGITS = 4
+
+
+def kill_node() -> None:
+    """Kill the node that this worker belongs to, and the worker."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_once(killed: Path, function: Callable[..., Any], moment: Path | None, **arguments: Any) -> Any:
+    """Call a function; the first call of all kills the node, at once or when a folder has a file.
+
+    ``killed`` remembers it.
+    """
+
+    def kill() -> None:
+        while moment is not None and not (moment.is_dir() and any(moment.iterdir())):
+            time.sleep(0.02)
+        kill_node()
+
+    try:
+        killed.touch(exist_ok=False)
+        threading.Thread(target=kill, daemon=True).start()
+    except FileExistsError:
+        pass
+    return function(**arguments)
+
+
+@dataclass(frozen=True)
+class KillingCluster(RayCluster):
+    """A cluster, one node of which is killed in the first call, at once or when the folder ``moment`` has a file."""
+
+    killed: Path = Path()
+    moment: Path | None = None
+
+    def run(
+        self, function: Callable[..., Any], calls: Iterable[Mapping[str, Any]], shared: Mapping[str, Any], **more: Any
+    ) -> Iterator[tuple[int, Any]]:
+        own = {"killed": self.killed, "function": function, "moment": self.moment}
+        return super().run(killed_once, calls, {**own, **shared}, **more)
 
 
 def step_of(target: Path) -> int:
@@ -39,8 +81,7 @@ class CountedTask(Task):
         if step_of(self.target) != self.kill_step or killed.exists():
             return
         killed.touch()
-        os.kill(os.getppid(), signal.SIGKILL)  # The node, and this worker on it.
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill_node()
 
 
 @dataclass

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from ray_tasks import CountedEngine, executed
+from ray_tasks import CountedEngine, KillingCluster, executed
 
 from scored_shop import make_scored_shop
+from segue import load, open_dataset
+from segue.cluster import ray_ranking
 from segue.cluster.ray_cluster import RayCluster
+from segue.cluster.ray_ranking import RayRanking
 from segue.data.partitions import Engine, OnDisk
+from segue.evaluation.measure import measure
 from segue.experiment.batch_scoring import Lists, score_data, score_log
 from segue.experiment.config import RunConfig
 from segue.experiment.prepared_data import stage_log
@@ -49,3 +54,33 @@ def test_scores_of_a_data_set(shop: tuple[Path, Path], tmp_path: Path, two_nodes
     engine = CountedEngine(tmp_path / "ray-work", cluster=two_nodes, record=tmp_path / "record")
     score_data(data, "", lists, tmp_path / "ray", engine, part_sessions=70)
     assert files(tmp_path / "ray") == files(tmp_path / "disk")
+
+
+METRICS = {"metrics": ["mrr@5", "recall@10", "auc", "coverage@10", "popularity@3"]}
+
+
+@pytest.mark.parametrize("name", ["v-sknn", "gru4rec"])
+@pytest.mark.parametrize("candidates", ["full", "uni20"])
+def test_metrics_of_cases_ranked_while_a_node_is_killed(
+    name: str,
+    candidates: str,
+    shop: tuple[Path, Path],
+    tmp_path: Path,
+    two_nodes: RayCluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_ranking, "_TASK_CASES", 40)
+    model, cases = load(shop[1] / name), open_dataset(shop[0].with_name("data")).test
+    rules = METRICS | {"candidates": candidates}
+    expected = measure(model, cases, rules, chunk=16)
+    cluster = KillingCluster(two_nodes.ray, two_nodes.remote, killed=tmp_path / "killed")
+    found = measure(model, cases, rules, chunk=16, rank=RayRanking(cluster, shop[1] / name))
+    assert (tmp_path / "killed").exists()
+    assert len(cases) > 100
+    assert found.metrics == expected.metrics
+    assert found.confidence == expected.confidence
+    assert found.tie_bounds == expected.tie_bounds
+    assert (found.tied, found.roc, found.sampled) == (expected.tied, expected.roc, expected.sampled)
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    for text, values in expected.values.items():
+        np.testing.assert_array_equal(found.values[text], values)

@@ -13,7 +13,9 @@ from segue.errors import ParameterError
 if TYPE_CHECKING:
     from segue.cluster.ray_cluster import RayCluster
     from segue.data.partitions import Engine
+    from segue.evaluation.accumulators import RankChunks
     from segue.progress import Progress
+    from segue.tuning.workers import WorkerPool
 
 EngineName = Annotated[
     str | None,
@@ -60,6 +62,24 @@ def check_memory(memory: str | None) -> int:
     if size < LEAST_MEMORY:
         raise ParameterError(f"--memory: must be at least {LEAST_MEMORY >> 20}MB, got {size >> 20}MB")
     return size
+
+
+def ranking_on(cluster: "RayCluster | None", artifact: Path) -> "RankChunks | None":
+    """Return what ranks test cases on a cluster; None if there is no cluster."""
+    if cluster is None:
+        return None
+    from segue.cluster.ray_ranking import RayRanking
+
+    return RayRanking(cluster, artifact)
+
+
+def workers_on(cluster: "RayCluster | None", workers: int | None) -> "WorkerPool | None":
+    """Return what runs the workers of a search on a cluster; None if there is no cluster."""
+    if cluster is None:
+        return None
+    from segue.cluster.ray_trials import RayWorkers
+
+    return RayWorkers(cluster, workers)
 
 
 @contextmanager

@@ -89,7 +89,12 @@ class RayCluster:
     remote: Any
 
     def run(
-        self, function: Callable[..., Any], calls: Iterable[Mapping[str, Any]], shared: Mapping[str, Any]
+        self,
+        function: Callable[..., Any],
+        calls: Iterable[Mapping[str, Any]],
+        shared: Mapping[str, Any],
+        *,
+        poll: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, Any]]:
         """Call a function once per element of ``calls``, on one CPU each.
 
@@ -100,6 +105,7 @@ class RayCluster:
             function: a function of a module.
             calls: the keyword arguments that differ.
             shared: the keyword arguments that are equal in all calls; they are sent to a node once.
+            poll: called about once a second.
 
         Yields:
             The number of a call and its result, in the order in which they end.
@@ -120,6 +126,7 @@ class RayCluster:
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_POLL_SECONDS)
+                poll()
                 for reference in done:
                     result = self._result(reference, function)
                     yield running.pop(reference), result

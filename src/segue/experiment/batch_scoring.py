@@ -1,4 +1,4 @@
-"""Batch scoring: the best items of every session of a log or a prepared data set, in parts of equal numbers of sessions.
+"""Batch scoring: the best items of every session of a log or a data set, in parts of equal numbers of sessions.
 
 A part is one call on an engine. Which sessions it has, and which of them are scored together, depends on the sessions
 alone, and it is computed in one thread, so that its bytes do not depend on partitions and processes.
