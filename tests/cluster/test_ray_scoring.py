@@ -56,27 +56,32 @@ def test_scores_of_a_data_set(shop: tuple[Path, Path], tmp_path: Path, two_nodes
     assert files(tmp_path / "ray") == files(tmp_path / "disk")
 
 
-METRICS = {"metrics": ["mrr@5", "recall@10", "auc", "coverage@10", "popularity@3"]}
+METRICS = {"metrics": ["mrr@5", "recall@10", "gauc", "coverage@10", "popularity@3"]}
 
 
-@pytest.mark.parametrize("name", ["v-sknn", "gru4rec"])
-@pytest.mark.parametrize("candidates", ["full", "uni20"])
+@pytest.mark.parametrize(
+    ("name", "candidates", "kill"), [("v-sknn", "full", True), ("gru4rec", "full", False), ("v-sknn", "uni20", False)]
+)
 def test_metrics_of_cases_ranked_while_a_node_is_killed(
     name: str,
     candidates: str,
+    kill: bool,
     shop: tuple[Path, Path],
     tmp_path: Path,
     two_nodes: RayCluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ray_ranking, "_TASK_CASES", 40)
+    monkeypatch.setattr(ray_ranking, "_TASK_CASES", 6)
     model, cases = load(shop[1] / name), open_dataset(shop[0].with_name("data")).test
     rules = METRICS | {"candidates": candidates}
-    expected = measure(model, cases, rules, chunk=16)
-    cluster = KillingCluster(two_nodes.ray, two_nodes.remote, killed=tmp_path / "killed")
-    found = measure(model, cases, rules, chunk=16, rank=RayRanking(cluster, shop[1] / name))
-    assert (tmp_path / "killed").exists()
-    assert len(cases) > 100
+    expected = measure(model, cases, rules, chunk=3)
+    killed = tmp_path / "killed"
+    if not kill:
+        killed.touch()
+    cluster = KillingCluster(two_nodes.ray, two_nodes.remote, killed=killed)
+    found = measure(model, cases, rules, chunk=3, rank=RayRanking(cluster, shop[1] / name))
+    assert killed.exists()
+    assert len(cases) > 24
     assert found.metrics == expected.metrics
     assert found.confidence == expected.confidence
     assert found.tie_bounds == expected.tie_bounds
