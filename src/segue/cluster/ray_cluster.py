@@ -45,27 +45,31 @@ def connected(address: str = RAY, *, memory: int = 0) -> Iterator["RayCluster"]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = import_extra("ray", "--engine ray", "cluster")
     with ExitStack() as stack:
+        started = False
         if not ray.is_initialized():
-            _connect(ray, os.environ.get("RAY_ADDRESS", RAY) if address == RAY else address, memory, stack)
+            started = _connect(ray, os.environ.get("RAY_ADDRESS", RAY) if address == RAY else address, memory, stack)
             stack.callback(ray.shutdown)  # Ends what was started, and only leaves what was not.
-        task = ray.remote(num_cpus=1, max_retries=_RETRIES, runtime_env={"env_vars": _ENVIRONMENT})
-        yield RayCluster(ray, task(_call))
+        # Workers with variables of their own are further processes, beside those that Ray starts in advance.
+        environment = {} if started else {"runtime_env": {"env_vars": _ENVIRONMENT}}
+        yield RayCluster(ray, ray.remote(num_cpus=1, max_retries=_RETRIES, **environment)(_call))
 
 
-def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> None:
+def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> bool:
+    """Connect to a cluster; return whether it was started, with the variables of the workers."""
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == RAY:
         with suppress(ConnectionError):
             ray.init(address="auto", **quiet)
-            return
+            return False
         cpus = os.cpu_count() or 1
         if memory:
             cpus = max(1, min(cpus, available_memory() // memory))
         short = None if len(gettempdir()) <= _LONGEST else "/tmp"  # noqa: S108 (a folder of its own in it)
         temporary = TemporaryDirectory(prefix="segue-", dir=short, ignore_cleanup_errors=True)
         folder = stack.enter_context(temporary)
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
-        return
+        with _variables(_ENVIRONMENT):
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
+        return True
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
@@ -74,6 +78,22 @@ def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> None:
             f"--engine: no Ray cluster can be used at {address}: {reason}; check the address, and that the cluster has "
             "the same versions of Python and Ray"
         ) from error
+    return False
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for the processes that are started in a block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @dataclass(frozen=True)
