@@ -1,6 +1,7 @@
 """The option `--engine`: what it refuses; and a Ray that a command starts for itself."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,11 +45,13 @@ def test_a_ray_of_its_own(tmp_path: Path) -> None:
     scratch = Path(tempfile.mkdtemp(dir="/tmp"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"PYTHONPATH": str(Path(errors.__file__).parents[1]), "TMPDIR": str(scratch)}
+    environment["RAY_ADDRESS"] = "local"  # Not the Ray of another test.
     command = [sys.executable, "-m", "segue", "prepare", log.name, "--out", "ray", "--engine", "ray"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "ray") == tree(tmp_path / "memory")
-    scratch.rmdir()  # It is empty.
+    assert not list(scratch.glob("segue-*"))
+    shutil.rmtree(scratch)
     said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Token auth")]
     assert not said
     assert not (tmp_path / "ray.work").exists()

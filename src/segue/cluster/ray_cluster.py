@@ -18,6 +18,8 @@ from segue.version import __version__
 RAY = "ray"
 """The engine that starts Ray on this machine, unless a cluster is there already."""
 
+_NEW = "local"
+"""Value of ``RAY_ADDRESS`` that starts Ray even if a cluster is there."""
 _RETRIES = 5
 """How often a task is repeated whose node or process died."""
 _AHEAD = 2
@@ -57,10 +59,11 @@ def connected(address: str = RAY, *, memory: int = 0) -> Iterator["RayCluster"]:
 def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> bool:
     """Connect to a cluster; return whether it was started, with the variables of the workers."""
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == RAY:
+    if address in (RAY, _NEW):
         with suppress(ConnectionError):
-            ray.init(address="auto", **quiet)
-            return False
+            if address != _NEW:
+                ray.init(address="auto", **quiet)
+                return False
         cpus = os.cpu_count() or 1
         if memory:
             cpus = max(1, min(cpus, available_memory() // memory))
@@ -68,7 +71,7 @@ def _connect(ray: Any, address: str, memory: int, stack: ExitStack) -> bool:
         temporary = TemporaryDirectory(prefix="segue-", dir=short, ignore_cleanup_errors=True)
         folder = stack.enter_context(temporary)
         with _variables(_ENVIRONMENT):
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
+            ray.init(address=_NEW, num_cpus=cpus, include_dashboard=False, _temp_dir=folder, **quiet)
         return True
     try:
         ray.init(address=address, **quiet)
@@ -176,15 +179,14 @@ class RayCluster:
         errors = self.ray.exceptions
         try:
             return self.ray.get(reference)
-        except errors.RayTaskError as error:
-            if isinstance(error.cause, Exception):
-                raise error.cause from None
-            raise
         except errors.RayError as error:
-            reason = str(error).strip().split("\n")[0]
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, Exception) and not isinstance(cause, errors.RayError):
+                raise cause from None
+            reason = str(cause or error).strip().split("\n")[0]
             raise ClusterError(
-                f"Ray: a task of '{function.__name__}' ended {_RETRIES + 1} times without a result: {reason}; its "
-                "memory may not suffice: try a smaller --memory. The same command continues where it was"
+                f"Ray: a task of '{function.__name__}' ended without a result: {reason}; if its process was killed "
+                f"{_RETRIES + 1} times, try a smaller --memory. The same command continues where it was"
             ) from error
 
     def _cancel(self, references: list[Any]) -> None:
