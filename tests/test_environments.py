@@ -57,6 +57,7 @@ LONG = [
     ["report", "run"],
     ["doctor", "run"],
     ["evaluate", "run/v-sknn", "prepared"],
+    ["score", "run/v-sknn", "clicks.csv", "--out", "scores"],
     ["fit", "clicks.csv", "--items", "items.csv", "--like", "run/als", "--out", "production"],
     ["add-items", "production", "items.csv", "--by", "group", "--to", "extended"],
     ["fit", "clicks.csv", "--like", "run/v-sknn", "--set", "v-sknn.updatable=true", "--out", "earlier"],

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segue import storage
-from segue.errors import ArtifactError, StorageError
+from segue.errors import ArtifactError, ClusterError, LogError, StorageError
 from segue.storage import (
     append_line,
     check_file,
@@ -31,6 +31,7 @@ from segue.storage.claims import claimed
 from segue.storage.filesystem import exchange
 from segue.storage.locks import Lock
 from segue.storage.scratch import is_unfinished
+from segue.storage.work import work_folder
 
 FULL_DISK = """
 import resource, sys
@@ -536,3 +537,10 @@ def test_what_others_named_alike_is_left_alone(tmp_path: Path) -> None:
     assert thesis.read_text() == "mine"
     found = {path.name for path in tmp_path.iterdir()}
     assert found == {"file", thesis.parent.name, ".segue-locked-notes.md", ".segue-lock-notes"}
+
+
+def test_work_of_a_lost_cluster_is_kept(tmp_path: Path) -> None:
+    for error, kept in ((ClusterError("the head of the cluster is gone"), True), (LogError("no column 'item'"), False)):
+        with pytest.raises(type(error)), work_folder(tmp_path / "work", {"log": "clicks"}):
+            raise error
+        assert (tmp_path / "work").exists() == kept

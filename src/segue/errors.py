@@ -8,6 +8,7 @@ r"""The exceptions of segue.
     │   ├── PluginError       a model of another package that cannot be used
     │   ├── EmptyDataError    no data left to train or test on
     │   └── ArtifactError     a folder that is not an artifact of segue, or is damaged
+    ├── ClusterError          a cluster could not run a task; what is finished is kept
     ├── DivergedError         the training loss is no longer finite
     ├── ProcessLostError      another process of a training has ended
     ├── ChartError            a chart could not be drawn, for example for want of memory
@@ -42,6 +43,17 @@ class SegueError(Exception):
     def __str__(self) -> str:
         """Return the message."""
         return "\n".join(self.lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy the message as it is; constructors of subclasses take other arguments."""
+        return _copy, (type(self), self.args, self.__dict__)
+
+
+def _copy(kind: type[SegueError], lines: tuple[Any, ...], attributes: dict[str, Any]) -> SegueError:
+    error = kind.__new__(kind)
+    error.args = lines
+    error.__dict__.update(attributes)
+    return error
 
 
 @contextmanager
@@ -100,6 +112,10 @@ class EmptyDataError(InputError):
 
 class ArtifactError(InputError):
     """A folder that is not an artifact of segue, or is damaged."""
+
+
+class ClusterError(SegueError):
+    """A cluster could not run a task; the same command continues with what is finished."""
 
 
 class DivergedError(SegueError):

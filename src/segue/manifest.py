@@ -286,6 +286,19 @@ DATASET = FolderFormat(
 )
 """The folder of a prepared data set."""
 
+SCORES = FolderFormat(
+    kind="scores",
+    content="scores",
+    noun="a folder of scores",
+    file="scores.json",
+    version=1,
+    manifest=Manifest,
+    libraries=("segue", "numpy", "polars"),
+    origin="name a folder that segue score wrote",
+    remedy="score the sessions again",
+)
+"""The folder of the best items of many sessions, in Parquet parts."""
+
 
 def _checksums(files: list[Path]) -> list[str]:
     with ThreadPoolExecutor() as threads:  # Hashing releases the interpreter lock.

@@ -6,8 +6,9 @@ backends.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,17 @@ def worker_threads(workers: int) -> int:
     if workers == 1 or any(name in os.environ for name in _VARIABLES):
         return torch.get_num_threads()
     return max(1, (os.cpu_count() or 1) // workers)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute a block in one thread, for results that must not depend on their number: products of matrices do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def other_threads(before: int, now: int) -> str:

@@ -125,7 +125,7 @@ def options(seed: int) -> list[str]:
     name = rng.choice(sorted(COMMANDS.keys() - {"demo", "serve", "import-events"}))
     parameters = [one for one in import_command(name).params if one.param_type_name == "option" and one.name != "help"]
     first = {"explain": "gru4rec", "models": "gru4rec"}.get(name, "shop.csv")
-    if name in ("recommend", "add-items", "plot", "evaluate"):
+    if name in ("recommend", "add-items", "plot", "evaluate", "score"):
         first = "run/markov"
     if name in ("compare", "report", "doctor"):
         first = "run"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import segue
-from segue.cli import options
+from segue.cli import engines, options
 from segue.cli.terminal import echo, echo_json, terminal
 from segue.errors import ArtifactError, ParameterError
 
@@ -17,6 +17,7 @@ def evaluate(
     artifact: options.ModelFolder,
     log: options.Log,
     whole: Annotated[bool, typer.Option("--all", help="Evaluate on the whole log instead of its test part.")] = False,
+    engine: engines.EngineName = None,
     as_json: options.AsJson = False,
     *,
     log_options: dict[str, Any],
@@ -27,6 +28,7 @@ def evaluate(
     segue evaluate runs/clicks-1/gru4rec clicks.csv
     segue evaluate runs/clicks-1/gru4rec next-week.csv --all --json
     segue evaluate runs/clicks-1/gru4rec prepared/clicks
+    segue evaluate runs/clicks-1/v-sknn prepared/clicks --engine ray
     """
     from segue.artifact import EVERYTHING, Artifact
     from segue.cli.progress import progress_shown
@@ -35,6 +37,7 @@ def evaluate(
     from segue.experiment.prepared_data import read_log, with_prepared
     from segue.experiment.training_facts import check_facts
 
+    address = engines.check_engine(engine)
     facts = Artifact.read(options.model_folder(artifact)).about
     if not {"protocol", "seed"} <= facts.keys():
         raise ArtifactError(f"{artifact}: has no protocol, so it was not written by a run; evaluate it from Python")
@@ -48,11 +51,12 @@ def evaluate(
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))
     if isinstance(source, segue.Dataset):
-        data = _as_prepared(source, model, protocol, log, whole)
+        data = as_prepared(source, model, protocol, log, whole)
     else:
         data = segue.prepare(source, protocol, vocabulary=model.vocabulary)
-    with progress_shown() as progress:
-        evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress)
+    with progress_shown() as progress, engines.cluster_at(address) as cluster:
+        rank = engines.ranking_on(cluster, artifact)
+        evaluation = segue.evaluate(model, data, seed=facts["seed"], progress=progress, rank=rank)
     ties = evaluation.tie_note(data.protocol.ranking.headline)
     notes = [*data.notes, *([ties] if ties else []), *_comparison(facts, data, whole)]
     if as_json:
@@ -66,7 +70,7 @@ def evaluate(
     terminal().print(evaluation_table(evaluation, data.protocol.decimals))
 
 
-def _as_prepared(
+def as_prepared(
     data: "segue.Dataset", model: "segue.Model", protocol: "segue.Protocol", log: str, whole: bool
 ) -> "segue.Dataset":
     """Return a prepared data set with the metrics and ranking of the model's protocol.

@@ -38,6 +38,7 @@ COMMANDS = {
     "fit": "Train a tested configuration on a whole log for production, without holding anything out.",
     "update": "Add later events to a model that segue fit wrote, without training it from the beginning.",
     "evaluate": "Evaluate a model under its own protocol, on the test part of a log or on all of it.",
+    "score": "List the best next items of every session of a log, or of the training sessions of a prepared data set.",
     "recommend": "Recommend the next items for a session.",
     "why": "Explain recommended items: by the events of the session, similar sessions, rules and attention.",
     "serve": "Serve recommendations for live sessions over HTTP.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import segue
-from segue.cli import options
+from segue.cli import engines, options
 from segue.cli.terminal import echo, interruptible, program
 from segue.errors import ParameterError
 
@@ -25,10 +25,11 @@ def prepare(
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Prepare the log on disk, in about this much memory, such as 8GB; for logs that do not fit in memory. "
-            "The result is the same."
+            help="Prepare the log on disk, in about this much memory per process, such as 8GB; for logs that do not "
+            "fit in memory. The result is the same. With --engine 2GB by default."
         ),
     ] = None,
+    engine: engines.EngineName = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -41,6 +42,7 @@ def prepare(
     segue prepare ratings.inter --protocol leave-one-out --out prepared/ratings
     segue run prepared/clicks --model gru4rec
     segue prepare year.csv --out prepared/year --memory 8GB
+    segue prepare year.csv --out prepared/year --memory 4GB --engine ray
     """
     from dataclasses import replace
     from functools import partial
@@ -55,9 +57,10 @@ def prepare(
         raise ParameterError(f"LOG: must be a log, got the prepared data set {log}; use it directly, or name the log")
     check = partial(DATASET.check_target, out, "--out", overwrite=overwrite)
     source = {"log": log, **log_options}
-    if memory is not None:
+    address = engines.check_engine(engine)
+    if memory is not None or engine is not None:
         config = options.log_config(source, protocol, settings)
-        _prepare_on_disk(config, out, options.parse_size("--memory", memory), check)
+        _prepare_in_parts(config, out, engines.check_memory(memory), address, check)
         return
     with interruptible("nothing was written"), claimed(out, "segue prepare", check, replaced=True):
         config, dataset = options.read_data(source, protocol, settings)
@@ -72,26 +75,25 @@ def prepare(
     echo(f"To train on it: {program()} run {out}")
 
 
-def _prepare_on_disk(config: "RunConfig", out: Path, memory: int, check: Callable[[], None]) -> None:
+def _prepare_in_parts(
+    config: "RunConfig", out: Path, memory: int, address: str | None, check: Callable[[], None]
+) -> None:
     """Prepare a log of any size; a command that was killed continues where it was."""
     from segue.cli.progress import progress_shown
     from segue.cli.tables import title
-    from segue.data.partitions import OnDisk
     from segue.experiment.prepared_data import prepare_log_to, source_files
-    from segue.protocols.out_of_core import LEAST_MEMORY
     from segue.storage.claims import claimed
     from segue.storage.work import work_folder
 
-    if memory < LEAST_MEMORY:
-        raise ParameterError(f"--memory: must be at least {LEAST_MEMORY >> 20}MB, got {memory >> 20}MB")
     identity = {"config": config.model_dump(mode="json"), "memory": memory, "files": source_files(config)}
     with (
         interruptible("the same command continues where it was"),
         claimed(out, "segue prepare", check, replaced=True),
         progress_shown() as progress,
+        engines.cluster_at(address, memory) as cluster,
         work_folder(out.with_name(f"{out.name}.work"), identity) as folder,
     ):
-        prepared = prepare_log_to(config, out, OnDisk(folder, progress), memory)
+        prepared = prepare_log_to(config, out, engines.engine_in(folder, progress, cluster), memory)
     for note in prepared.notes:
         echo(note)
     described = {"hash": prepared.hash, **prepared.protocol.model_dump(mode="json")}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import segue
-from segue.cli import options
+from segue.cli import engines, options
 from segue.cli.terminal import again, echo, interruptible, program, terminal
 from segue.errors import ParameterError
 
@@ -34,7 +34,10 @@ def tune(
         bool | None, typer.Option("--prune/--no-prune", help="Stop unpromising trials early (yes).")
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which no further trial starts.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Number of worker processes (1).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of worker processes (1); with --engine ray one per CPU of the cluster.")
+    ] = None,
+    engine: engines.EngineName = None,
     protocol: options.Protocol = None,
     preset: Annotated[
         list[str] | None, typer.Option(help="Preset to start from: gru4rec=authors; segue models NAME lists them.")
@@ -64,6 +67,7 @@ def tune(
     segue tune clicks.csv --model gru4rec --set gru4rec.training.epochs=5 \
         --search gru4rec.training.learning_rate=0.001..0.1:log --search gru4rec.hidden_size=[64,128]
     segue tune clicks.csv --model gru4rec --trials 100 --out runs/a --resume
+    segue tune prepared/clicks --model gru4rec --trials 100 --engine ray://head:10001
     """
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config
@@ -71,6 +75,7 @@ def tune(
     from segue.spaces import parse_searches
     from segue.validation import build
 
+    address = engines.check_engine(engine)
     given = {
         "trials": trials,
         "metric": metric,
@@ -97,8 +102,12 @@ def tune(
         output_folder(out, f"{run_config.log_name}-tuned") as folder,
         interruptible(f"to continue: {again(folder, named=out is not None)}"),
         progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # A trial is one line.
+        engines.cluster_at(address) as cluster,
     ):
-        result = segue.tune(run_config, folder, config=tuning, resume=resume, overwrite=overwrite, progress=progress)
+        pool = engines.workers_on(cluster, workers)
+        result = segue.tune(
+            run_config, folder, config=tuning, resume=resume, overwrite=overwrite, progress=progress, pool=pool
+        )
     _show(result, run_config.log)
 
 

@@ -172,6 +172,11 @@ class Task:
     shared: Mapping[str, Any]
     target: Path
 
+    @property
+    def marker(self) -> Path:
+        """The file that describes the results; it is written last."""
+        return self.target.with_suffix(".json")
+
     def run(self) -> None:
         """Call the function and write its results, the tables first; each file is written atomically."""
         arguments = {
@@ -189,7 +194,7 @@ class Task:
                 described[name] = {"table": file.name, "height": value.height, "size": table_size(value)}
             else:
                 described[name] = {"value": value}
-        with replacing_file(self.target.with_suffix(".json")) as scratch:
+        with replacing_file(self.marker) as scratch:
             write_json(scratch, described)
 
 

@@ -1,7 +1,7 @@
 """Accumulators take ranked cases, chunk after chunk, and keep what their metrics need; never the scores."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -65,10 +65,53 @@ class RankedCases:
             lambda k: top_k(scores, k, order=order, exclude=exclude)[0],
         )
 
+    def with_lists(self, longest: int) -> "RankedCases":
+        """Return the same without the scores: its lists are made, and have at most ``longest`` items."""
+        return replace(self, lists=_MadeLists(self.lists(longest) if longest else None))
+
     @property
     def rows(self) -> slice:
         """Where these cases lie among all."""
         return slice(self.start, self.start + len(self.cases))
+
+
+@dataclass(frozen=True, eq=False)
+class _MadeLists:
+    """The lists of some cases, as a function of their length."""
+
+    items: Int64[np.ndarray, "B k"] | None
+
+    def __call__(self, k: int) -> Int64[np.ndarray, "B k"]:
+        assert self.items is not None
+        return self.items[:, :k]
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkRanking:
+    """Cases that are ranked in chunks; which cases a chunk has, is the same wherever it is ranked.
+
+    Attributes:
+        cases: all cases.
+        sampler: draws the candidates; None for all items.
+        ties: the order of equal scores.
+        chunk: cases scored at once.
+        longest: length of the longest list that a metric needs.
+    """
+
+    cases: Cases
+    sampler: CandidateSampler | None
+    ties: Ties
+    chunk: int
+    longest: int
+
+    def ranked(self, scorer: Scorer, first: int, last: int) -> Iterator[RankedCases]:
+        """Rank the cases from a chunk that begins at ``first`` to ``last``, which ends one."""
+        for start in range(first, last, self.chunk):
+            yield RankedCases.score(scorer, self.cases[start : start + self.chunk], start, self.sampler, self.ties)
+
+
+RankChunks = Callable[[ChunkRanking], Iterator[RankedCases]]
+"""Ranks all cases and yields them in order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +218,7 @@ class ListAccumulator:
         self._support = vocabulary.support
         self._counted = {text: name for text, name in chosen.items() if name.name in COUNT_METRICS}
         self._weighed = {text: name for text, name in chosen.items() if name.name in LIST_WEIGHTS}
-        self._longest = min(max((int(name.k) for name in chosen.values()), default=0), len(vocabulary))
+        self._longest = longest_list(names, vocabulary)
         cutoffs = {int(name.k) for name in self._counted.values()}
         self._counts = {k: np.zeros(len(vocabulary) + 1, dtype=np.int64) for k in cutoffs}
         self._weights = {name.name: LIST_WEIGHTS[name.name](self._support) for name in self._weighed.values()}
@@ -199,6 +242,12 @@ class ListAccumulator:
 
 ACCUMULATORS: tuple[type[MetricAccumulator], ...] = (RankAccumulator, AucAccumulator, ListAccumulator)
 """The accumulators of all metrics of rankings."""
+
+
+def longest_list(names: Mapping[str, MetricName], vocabulary: Vocabulary) -> int:
+    """Return the length of the longest list that metrics need; 0 if none needs lists."""
+    lengths = (int(name.k) for name in names.values() if name.name in LIST_METRICS)
+    return min(max(lengths, default=0), len(vocabulary))
 
 
 def _means(values: Mapping[str, Float64[np.ndarray, "C"]]) -> dict[str, float]:

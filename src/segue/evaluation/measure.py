@@ -12,7 +12,7 @@ import torch
 
 from segue.data.cases import Cases
 from segue.errors import EmptyDataError, ParameterError, UnknownNameError
-from segue.evaluation.accumulators import ACCUMULATORS, RankedCases
+from segue.evaluation.accumulators import ACCUMULATORS, ChunkRanking, RankChunks, longest_list
 from segue.evaluation.candidate_sampling import CandidateSampler
 from segue.evaluation.rating_prediction import measure_values
 from segue.evaluation.result import Evaluation
@@ -41,6 +41,7 @@ def evaluate(
     part: Literal["valid", "test"] = "test",
     seed: int = 0,
     progress: Progress | None = None,
+    rank: RankChunks | None = None,
 ) -> Evaluation:
     """Measure a scorer on the test (or validation) cases, ranked as the protocol says.
 
@@ -50,6 +51,7 @@ def evaluate(
         part: which cases.
         seed: seed of the confidence intervals.
         progress: receives progress updates.
+        rank: ranks the cases, elsewhere than in this process; see ``measure``.
 
     Returns:
         The values and their intervals, with the hash of protocol and data.
@@ -73,7 +75,7 @@ def evaluate(
             "evaluation: the protocol holds out nothing for validation; set "
             f"protocol.split.{data.protocol.split.validation_parameter} to hold out a validation part"
         )
-    evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress)
+    evaluation = measure(scorer, cases, data.protocol.ranking, seed=seed, progress=progress, rank=rank)
     return replace(evaluation, hash=data.hash)
 
 
@@ -85,6 +87,7 @@ def measure(
     chunk: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    rank: RankChunks | None = None,
 ) -> Evaluation:
     """Rank the targets of each case among its candidates and measure the ranks and the lists.
 
@@ -98,6 +101,7 @@ def measure(
             its free memory. It changes no result.
         seed: seed of the confidence intervals.
         progress: receives progress updates.
+        rank: does what ``ChunkRanking.ranked`` does, in other processes; not for metrics of values.
 
     Raises:
         EmptyDataError: there is no case.
@@ -125,7 +129,7 @@ def measure(
         cases = cases[np.flatnonzero(cases.labels > 0)]
     if not len(cases):
         raise EmptyDataError("evaluation: there are no test cases; check which events the protocol's steps dropped")
-    chunk = _cases_at_once(scorer) if chunk is None else chunk
+    chunk = cases_at_once(scorer) if chunk is None else chunk
     if chunk < 1:
         raise ParameterError(f"chunk: must be at least 1, got {chunk}")
     progress = progress or Progress()
@@ -133,14 +137,13 @@ def measure(
         return measure_values(scorer, cases, names, chunk=chunk, seed=seed, progress=progress)
     sampler = CandidateSampler.from_ranking(ranking, scorer.vocabulary.support)
     accumulators = [kind(names, cases, scorer.vocabulary) for kind in ACCUMULATORS]
+    chunks = ChunkRanking(cases, sampler, ranking.ties, chunk, longest_list(names, scorer.vocabulary))
     with progress.task("evaluate", len(cases)) as task:
-        for start in range(0, len(cases), chunk):
-            part = cases[start : start + chunk]
-            ranked = RankedCases.score(scorer, part, start, sampler, ranking.ties)
+        for ranked in chunks.ranked(scorer, 0, len(cases)) if rank is None else rank(chunks):
             for accumulator in accumulators:
                 accumulator.update(ranked)
+            task.advance(len(ranked.cases))
             del ranked  # Its memory is free before the next chunk is scored.
-            task.advance(len(part))
     found = [accumulator.compute() for accumulator in accumulators]
     totals = {text: total for one in found for text, total in one.totals.items()}
     values = {text: column for one in found for text, column in one.values.items()}
@@ -158,7 +161,7 @@ def measure(
     )
 
 
-def _cases_at_once(scorer: Scorer) -> int:
+def cases_at_once(scorer: Scorer) -> int:
     """Return how many cases are scored at once."""
     items, device = len(scorer.vocabulary) + 1, getattr(scorer, "device", None)
     if isinstance(device, torch.device) and device.type == "cuda":

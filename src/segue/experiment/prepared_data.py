@@ -8,7 +8,7 @@ from segue.data.events import Events
 from segue.data.partitions import Engine
 from segue.data.readers.public_logs import find_log
 from segue.data.readers.read import read, resolve_path, select_files
-from segue.data.readers.staging import stage
+from segue.data.readers.staging import StagedLog, stage
 from segue.errors import ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.parameters import KIND, merge
@@ -103,9 +103,8 @@ def prepare_log_to(config: RunConfig, out: Path, engine: Engine, memory: int) ->
     Raises:
         InputError: as ``prepare_log``.
     """
-    source = stage(required_log(config), engine, piece_bytes=piece_size(memory), **_reading(config))
     return prepare_to_folder(
-        source,
+        stage_log(config, engine, memory),
         out,
         engine,
         memory=memory,
@@ -114,6 +113,15 @@ def prepare_log_to(config: RunConfig, out: Path, engine: Engine, memory: int) ->
         log=config.log_name,
         items=config.items,
     )
+
+
+def stage_log(config: RunConfig, engine: Engine, memory: int) -> StagedLog:
+    """Read a log of any size in pieces; see ``prepare_log_to`` for the arguments.
+
+    Raises:
+        InputError: no log is named, or the log breaks a rule.
+    """
+    return stage(required_log(config), engine, piece_bytes=piece_size(memory), **_reading(config))
 
 
 def required_log(config: RunConfig) -> str:

@@ -68,18 +68,8 @@ def recommend_sessions(
     prefixes = replace(encode_sessions(encoded, vocabulary, context), upcoming=upcoming)
     seen = [[item for item in session if item] for session in encoded]
     exclude = Prefixes.from_lists([np.array(one, dtype=np.int32) for one in seen]) if exclude_seen else None
+    items, scores = best_items(vocabulary, top_k, prefixes, k, allowed, exclude)
     empty = prefixes.lengths == 0
-    if empty.any():
-        items = np.zeros((len(prefixes), k), dtype=np.int64)
-        scores = np.zeros((len(prefixes), k), dtype=np.float32)
-        full = np.flatnonzero(~empty)
-        if len(full):
-            items[full], scores[full] = top_k(prefixes[full], k, allowed, None if exclude is None else exclude[full])
-        for place in np.flatnonzero(empty).tolist():
-            best = _most_popular(vocabulary, k, allowed, seen[place] if exclude_seen else [])
-            items[place, : len(best)], scores[place, : len(best)] = best, vocabulary.support[best]
-    else:
-        items, scores = top_k(prefixes, k, allowed, exclude)
     answers: list[Recommendation] = []
     available = len(vocabulary) if allowed is None else int(allowed[1:].sum())
     for session, indices, row, values, fallback in zip(
@@ -102,6 +92,37 @@ def recommend_sessions(
             )
         )
     return answers
+
+
+def best_items(
+    vocabulary: Vocabulary, top_k: TopK, prefixes: Prefixes, k: int, allowed: Mask, exclude: Prefixes | None
+) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
+    """List the best items of sessions; of a session without events the most popular ones, scored by their support.
+
+    Args:
+        vocabulary: the catalogue.
+        top_k: lists the best items of prefixes that are not empty.
+        prefixes: B sessions.
+        k: number of items.
+        allowed: mask of the items that may be listed; None for all.
+        exclude: items that must not be listed, for each session; None for none.
+
+    Returns:
+        Item indices and scores; a row with fewer than k candidates ends in item 0.
+    """
+    empty = prefixes.lengths == 0
+    if not empty.any():
+        return top_k(prefixes, k, allowed, exclude)
+    items = np.zeros((len(prefixes), k), dtype=np.int64)
+    scores = np.zeros((len(prefixes), k), dtype=np.float32)
+    full = np.flatnonzero(~empty)
+    if len(full):
+        items[full], scores[full] = top_k(prefixes[full], k, allowed, None if exclude is None else exclude[full])
+    for place in np.flatnonzero(empty).tolist():
+        seen = [] if exclude is None else exclude.items[exclude.starts[place] : exclude.ends[place]].tolist()
+        best = _most_popular(vocabulary, k, allowed, seen)
+        items[place, : len(best)], scores[place, : len(best)] = best, vocabulary.support[best]
+    return items, scores
 
 
 def _most_popular(vocabulary: Vocabulary, k: int, allowed: Mask, seen: Sequence[int]) -> list[int]:

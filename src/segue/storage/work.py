@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from segue.errors import ParameterError, SegueError
+from segue.errors import ClusterError, ParameterError, SegueError
 from segue.storage import make_folder, remove, replacing_file
 from segue.storage.markers import read_marker
 from segue.strict_json import digest, write_json
@@ -17,8 +17,8 @@ _MARKER, _KIND = "work.json", "unfinished work"
 def work_folder(path: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
     """Yield a folder of intermediate results, which is removed at the end and after an error of segue.
 
-    If the process is killed or interrupted, the folder stays. What an earlier command left there is used again if its
-    identity was the same, and is removed otherwise.
+    If the process is killed or interrupted, or a cluster is lost, the folder stays. What an earlier command left there
+    is used again if its identity was the same, and is removed otherwise.
 
     Args:
         path: the folder.
@@ -39,6 +39,8 @@ def work_folder(path: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
         write_json(scratch, {"segue": _KIND, "format": 1, "identity": digest(identity)})
     try:
         yield path
+    except ClusterError:
+        raise
     except SegueError:
         remove(path)
         raise

@@ -23,7 +23,7 @@ from segue.tuning.objective import Objective
 from segue.tuning.report import write_result
 from segue.tuning.result import TrialRecord, TuningResult
 from segue.tuning.study import DATA, JOURNAL, SEARCH, WORKERS, WorkerLocks, open_study
-from segue.tuning.workers import Worker, run_worker_pool
+from segue.tuning.workers import Worker, WorkerPool, run_worker_pool
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def tune(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    pool: WorkerPool | None = None,
 ) -> TuningResult:
     """Search for the parameters of one model that are best on the validation part; the test part is not used.
 
@@ -48,6 +49,7 @@ def tune(
         resume: continue an interrupted search in ``out``, or join one that is running there.
         overwrite: replace an older search in ``out``.
         progress: receives progress updates.
+        pool: runs the workers, elsewhere than on this machine.
 
     Raises:
         InputError: a configuration, the protocol, the log or the folder breaks a rule, or no trial is finished.
@@ -56,11 +58,18 @@ def tune(
     """
     progress, config = progress or Progress(), config or TuningConfig()
     with _claimed_or_joined(out, resume=resume, overwrite=overwrite):
-        return _tune(run_config, out, config, events, resume=resume, progress=progress)
+        return _tune(run_config, out, config, events, resume=resume, progress=progress, pool=pool)
 
 
 def _tune(
-    run_config: RunConfig, out: Path, config: TuningConfig, events: Events | None, *, resume: bool, progress: Progress
+    run_config: RunConfig,
+    out: Path,
+    config: TuningConfig,
+    events: Events | None,
+    *,
+    resume: bool,
+    progress: Progress,
+    pool: WorkerPool | None,
 ) -> TuningResult:
     """Search in a folder that is claimed, or in which another process searches."""
     objective = Objective.of(run_config, config, events=events, progress=progress)
@@ -71,7 +80,7 @@ def _tune(
             _begin(objective, out, locks, resume=resume)
             registration.enter_context(locks.registered())
         study = open_study(out / JOURNAL, seed=run_config.seed, prune=config.prune)
-        errors = _run_trials(objective, out, study, progress)
+        errors = _run_trials(objective, out, study, progress, pool)
         for error in errors:
             logger.warning("a worker ended early: %s", error)
         if errors and not any(trial.state.is_finished() for trial in study.get_trials()):
@@ -114,12 +123,16 @@ def _begin(objective: Objective, out: Path, locks: WorkerLocks, *, resume: bool)
         begin_folder(out, started or settings, (), resume=resume, kind=SEARCH)
 
 
-def _run_trials(objective: Objective, out: Path, study: Study, progress: Progress) -> list[str]:
+def _run_trials(
+    objective: Objective, out: Path, study: Study, progress: Progress, pool: WorkerPool | None
+) -> list[str]:
     """Run trials in this process or in a worker pool until all are taken; return the errors of the workers."""
+    if pool is None and objective.config.workers > 1:
+        pool = run_worker_pool
     with progress.task("trials", objective.config.trials) as bar:
         reporter = _TrialReporter(objective.metric, study, progress, bar)
-        if objective.config.workers > 1:
-            return run_worker_pool(objective, out, reporter.report)
+        if pool is not None:
+            return pool(objective, out, reporter.report)
         Worker(objective, out, study, reporter.report).run()
         reporter.report()
     return []

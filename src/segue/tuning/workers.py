@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS
 
 Callback = Callable[[str], None]
 """Receives what a worker is doing."""
+WorkerPool = Callable[[Objective, Path, Callable[[], None]], list[str]]
+"""Runs workers until all trials are taken, as ``run_worker_pool`` does."""
 
 
 class Worker:
@@ -148,12 +150,7 @@ def run_worker_pool(objective: Objective, out: Path, poll: Callable[[], None]) -
     count = objective.config.workers
     share = str(worker_threads(count))
     environment = {**dict.fromkeys(_THREADS, share), **os.environ}
-    request = {
-        "run_config": objective.run_config.model_dump(mode="json"),
-        "config": objective.config.model_dump(mode="json"),
-        "data": str(shared_data(objective, out)),
-        "out": str(out),
-    }
+    request = worker_request(objective, out)
     # In the folder, from which a resumed search removes what a killed one has left.
     logs = [out / WORKERS / f"{os.getpid()}-{number}.log" for number in range(count)]
     processes = [_start(request, environment, log) for log in logs]
@@ -172,6 +169,33 @@ def run_worker_pool(objective: Objective, out: Path, poll: Callable[[], None]) -
         for log in logs:
             log.unlink(missing_ok=True)
     return errors
+
+
+def worker_request(objective: Objective, out: Path) -> dict[str, Any]:
+    """Return what a worker needs to join a search, as JSON; its data are written into the folder for it to open.
+
+    Raises:
+        StorageError: the write failed.
+    """
+    return {
+        "run_config": objective.run_config.model_dump(mode="json"),
+        "config": objective.config.model_dump(mode="json"),
+        "data": str(shared_data(objective, out)),
+        "out": str(out),
+    }
+
+
+def work(request: Mapping[str, Any]) -> None:
+    """Run trials of a search, in a process of its own, until all have been taken.
+
+    Raises:
+        SegueError: the worker cannot join the search, or the write failed.
+    """
+    run_config = build(RunConfig, "run_config", parameters=request["run_config"])
+    config, data = TuningConfig.model_validate(request["config"]), open_dataset(request["data"])
+    objective, out = Objective.of(run_config, config, data=data, progress=Progress()), Path(request["out"])
+    study = open_study(out / JOURNAL, seed=objective.run_config.seed, prune=config.prune)
+    Worker(objective, out, study, lambda _: None).run()
 
 
 def shared_data(objective: Objective, out: Path) -> Path:
@@ -216,11 +240,7 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        run_config = build(RunConfig, "run_config", parameters=request["run_config"])
-        config, data = TuningConfig.model_validate(request["config"]), open_dataset(request["data"])
-        objective, out = Objective.of(run_config, config, data=data, progress=Progress()), Path(request["out"])
-        study = open_study(out / JOURNAL, seed=objective.run_config.seed, prune=config.prune)
-        Worker(objective, out, study, lambda _: None).run()
+        work(request)
     except SegueError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

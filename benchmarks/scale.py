@@ -1,0 +1,96 @@
+"""Time, CPU seconds and memory of one preparation in memory, on disk and on Ray, on a generated log.
+
+    python benchmarks/scale.py --folder FOLDER [--events 5000000] [--memory 600MB] [--engines memory disk ray]
+
+The log of ``benchmarks/prepare.py`` is written to FOLDER as Parquet, unless it is there already. Each engine prepares
+it with ``segue prepare`` in a process of its own. CPU seconds are those of all processes that it starts, those of Ray
+itself included; the peak is that of its largest process. All data sets must have the same bytes.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from prepare import generate
+from rich.console import Console
+from rich.table import Table
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def processes_below(root: int) -> dict[int, tuple[float, int]]:
+    """Return CPU seconds and peak memory (bytes) of a process and of all that it has started, by their numbers."""
+    parents, found = {}, {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+                status = (folder / "status").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            peak = status.partition("VmHWM:")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+            cpu = (int(fields[11]) + int(fields[12])) / _TICKS
+            found[int(folder.name)] = (cpu, int(peak[0]) << 10 if peak else 0)
+    below = {root}
+    while grown := {number for number, parent in parents.items() if parent in below} - below:
+        below |= grown
+    return {number: values for number, values in found.items() if number in below}
+
+
+def measure(command: list[str]) -> dict[str, float]:
+    """Run a command and look at its processes ten times a second."""
+    begin, seen = time.perf_counter(), {}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        for number, (cpu, peak) in processes_below(process.pid).items():
+            before = seen.get(number, (0.0, 0))
+            seen[number] = (max(cpu, before[0]), max(peak, before[1]))
+        time.sleep(0.1)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with code {process.returncode}")
+    return {
+        "seconds": time.perf_counter() - begin,
+        "cpu": sum(cpu for cpu, _ in seen.values()),
+        "peak": max(peak for _, peak in seen.values()) / 2**20,
+    }
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the files of a data set."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--events", type=int, default=5_000_000)
+    parser.add_argument("--memory", default="600MB")
+    parser.add_argument("--engines", nargs="+", default=["memory", "disk", "ray"])
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    log = arguments.folder / f"events-{arguments.events}.parquet"
+    if not log.exists():
+        generate(arguments.events).write_parquet(log)
+    table = Table("engine", "seconds", "CPU seconds", "peak of a process (MB)", "same bytes")
+    first = None
+    for engine in arguments.engines:
+        out = arguments.folder / f"prepared-{engine}"
+        shutil.rmtree(out, ignore_errors=True)
+        options = [] if engine == "memory" else ["--engine", engine, "--memory", arguments.memory]
+        found = measure([sys.executable, "-m", "segue", "prepare", str(log), "--out", str(out), *options])
+        files = content(out)
+        first = files if first is None else first
+        row = (f"{found['seconds']:.1f}", f"{found['cpu']:.1f}", f"{found['peak']:.0f}", str(files == first))
+        table.add_row(engine, *row)
+        print(engine, *row, flush=True)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
