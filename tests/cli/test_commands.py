@@ -254,7 +254,8 @@ def test_items_are_named_and_near_ones_suggested(tmp_path: Path) -> None:
     filtered = asked("--item", spatula, "--allowed", pan, "--allowed", f"{ids[spatula]},1001")
     assert sorted(filtered["items"]) == sorted([ids[pan], ids[spatula], 1001])
     assert ids[pan] not in asked("--item", spatula, "--exclude", pan)["items"]
-    assert asked("--items", spatula)["unknown"] == ["Silicone spatula", "sand"]
+    assert asked("--items", spatula) == asked("--item", spatula)
+    assert asked("--items", "Silicone spatula,pebble")["unknown"] == ["Silicone spatula", "pebble"]
     shown = segue("recommend", folder, "--item", "Frying pan, blak", "--item", "Silicone spatul", "--item", pan).out
     assert f"not in the training data: 'Frying pan, blak'; did you mean '{pan}' ({ids[pan]})" in shown
     assert re.search(

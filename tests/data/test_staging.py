@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from segue.data.readers import staging
 from segue.data.readers.read import read
 from segue.data.readers.staging import stage
 from segue.errors import LogError
+from segue.progress import Progress
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 
@@ -177,6 +179,29 @@ class StoppedError(Exception):
     pass
 
 
+class _Counted(Progress):
+    """Counts the calls that end, and stops after some of them."""
+
+    def __init__(self, calls: list[str], stop: int) -> None:
+        self.calls = calls
+        self.stop = stop
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Any]:
+        """Count the calls that are run here, not those that are finished already."""
+        self._name, self._begun = name, False
+        yield self
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Count a call; the first report is of those that were finished before."""
+        if not self._begun:
+            self._begun = True
+            return
+        self.calls.append(self._name)
+        if len(self.calls) == self.stop:
+            raise StoppedError
+
+
 def test_an_interrupted_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(gzip.compress(GENERATED["visits of users"].encode()))  # type: ignore[union-attr]
@@ -185,12 +210,7 @@ def test_an_interrupted_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
     def staged(stop: int) -> str:
         calls.clear()
 
-        def on_progress(name: str, done: int, total: int) -> None:
-            calls.append(name)
-            if len(calls) == stop:
-                raise StoppedError
-
-        return stage(path, OnDisk(tmp_path / "work", on_progress), piece_bytes=150).fingerprint
+        return stage(path, OnDisk(tmp_path / "work", _Counted(calls, stop)), piece_bytes=150).fingerprint
 
     finished = 0
     for stop in (1, 2, 5, 4, 3):
@@ -204,5 +224,5 @@ def test_an_interrupted_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert not calls
     OnDisk(tmp_path / "other")
     counted: list[str] = []
-    stage(path, OnDisk(tmp_path / "other", lambda name, done, total: counted.append(name)), piece_bytes=150)
+    stage(path, OnDisk(tmp_path / "other", _Counted(counted, 0)), piece_bytes=150)
     assert total == len(counted)

@@ -25,7 +25,7 @@ def test_a_setting_without_owner_or_value_is_refused(entry: str) -> None:
 
 
 def test_a_value_that_is_no_yaml_is_refused() -> None:
-    with pytest.raises(ParameterError, match="quote it if it is text"):
+    with pytest.raises(ParameterError, match="a bracket or a quote is not closed; close it"):
         parse_settings(["a.b=[1, 2"])
 
 

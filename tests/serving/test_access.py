@@ -60,6 +60,7 @@ OPERATIONS = {
     ("POST", "/v1/events"): "write",
     ("GET", "/v1/sessions/s"): "write",
     ("DELETE", "/v1/sessions/s"): "write",
+    ("DELETE", "/v1/users/u"): "write",
     ("GET", "/v1/items"): "read",
     ("POST", "/v1/items"): "admin",
     ("GET", "/v1/rules"): "read",
@@ -90,7 +91,7 @@ class TestScopes:
     def test_the_table_is_complete(self, call: Callable[..., Any]) -> None:
         paths = call("GET", "/openapi.json", **bearer(ALL)).json["paths"]
         described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-        shown = {("session_id", "s"), ("item", "104"), ("name", "popular")}
+        shown = {("session_id", "s"), ("item", "104"), ("name", "popular"), ("user_id", "u")}
         assert {(method, path.format(**dict(shown))) for method, path in described} == set(OPERATIONS)
 
     def test_append_needs_write(self, call: Callable[..., Any]) -> None:

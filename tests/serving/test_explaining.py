@@ -173,7 +173,7 @@ def test_many_explanations_leave_room_for_rankings(
         client = await serving(markov, memory_store(), tmp_path)
         ask = [client("POST", "/v1/recommend", {**ASK, "explain": True}) for _ in range(16)]
         waiting = [asyncio.ensure_future(one) for one in ask]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)
         event = {"session_id": "s", "append": [{"item": "103"}], "k": 2}
         problem(await client("POST", "/v1/recommend", {**event, "explain": True}), 503, "overloaded")
         problem(await client("GET", "/v1/sessions/s"), 404, "not-found")

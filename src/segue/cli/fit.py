@@ -21,7 +21,7 @@ def fit(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.cleaning.last_days=90."),
+        typer.Option("--set", help="Set a parameter: sasrec.training.epochs=12, protocol.cleaning.k_core=5."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: the seed of the run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/NAME-MODEL-1, -2, ...")] = None,
