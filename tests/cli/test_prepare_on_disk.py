@@ -44,6 +44,12 @@ def test_the_same_files(clicks: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "disk.work").exists()
 
 
+def test_brackets_in_the_name_of_the_folder(clicks: Path, tmp_path: Path) -> None:
+    code, output = run(clicks, "--out", tmp_path / "disk[1]", "--memory", "1GB")
+    assert code == 0, output
+    assert (tmp_path / "disk[1]").is_dir()
+
+
 @pytest.mark.parametrize(
     ("size", "message"), [("lots", "such as 8GB or 600MB, got 'lots'"), ("20MB", "at least 500MB, got 20MB")]
 )
