@@ -9,6 +9,8 @@ import pytest
 from command import segue
 
 from segue.data import partitions
+from segue.experiment.config import RunConfig
+from segue.experiment.prepared_data import source_files
 from segue.progress import Progress, Task
 
 
@@ -123,3 +125,11 @@ def test_another_log_starts_anew(clicks: Path, tmp_path: Path, monkeypatch: pyte
     assert run(*arguments)[0] == 0
     assert run(clicks, "--out", tmp_path / "memory")[0] == 0
     assert content(tmp_path / "disk") == content(tmp_path / "memory")
+
+
+def test_metadata_beside_the_log_are_source_files(tmp_path: Path) -> None:
+    log, items = tmp_path / "shop.inter", tmp_path / "shop.item"
+    log.write_text("")
+    items.write_text("")
+    names = [name for name, _, _ in source_files(RunConfig(log=str(log)))]
+    assert [Path(name).name for name in names] == ["shop.inter", "shop.item"]
