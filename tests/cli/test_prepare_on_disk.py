@@ -9,6 +9,7 @@ import pytest
 from command import segue
 
 from segue.data import partitions
+from segue.errors import StorageError
 from segue.experiment.config import RunConfig
 from segue.experiment.prepared_data import source_files
 from segue.progress import Progress, Task
@@ -133,3 +134,18 @@ def test_metadata_beside_the_log_are_source_files(tmp_path: Path) -> None:
     items.write_text("")
     names = [name for name, _, _ in source_files(RunConfig(log=str(log)))]
     assert [Path(name).name for name in names] == ["shop.inter", "shop.item"]
+
+
+def test_a_full_disk_does_not_read_the_whole_log(clicks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(task: partitions.Task) -> None:
+        raise StorageError(f"{task.target}: cannot be written (No space left on device)")
+
+    def read(*_: Any, **__: Any) -> None:
+        pytest.fail("the whole log was read")
+
+    monkeypatch.setattr(partitions.Task, "run", full)
+    monkeypatch.setattr("segue.data.readers.staging.read", read)
+    code, output = run(clicks, "--out", tmp_path / "disk", "--memory", "1GB")
+    assert code == 2
+    assert "No space left" in " ".join(output.split())
+    assert not list(tmp_path.glob("disk*"))
