@@ -549,16 +549,14 @@ def test_work_of_a_lost_cluster_is_kept(tmp_path: Path) -> None:
 def test_unfinished_work_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for version, left in (("0.1.0", 0), ("0.1.0", 1), ("0.2.0", 0)):
         monkeypatch.setattr("segue.storage.work.__version__", version)
-        with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "work", {"log": "clicks"}) as work:
+        with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "work", {"log": "clicks"}) as work:  # noqa: PT012
             assert len(list(work.glob("result"))) == left
             (work / "result").write_text("finished")
             raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("removed", [0, 1, 2])
-def test_work_that_was_being_removed_is_not_used(
-    removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_work_that_was_being_removed_is_not_used(removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = iter(range(removed))
 
     def killed_later(path: Path) -> None:
@@ -568,7 +566,7 @@ def test_work_that_was_being_removed_is_not_used(
 
     with monkeypatch.context() as patched:
         patched.setattr("segue.storage.work.remove", killed_later)
-        with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "work", {"log": "clicks"}) as work:
+        with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "work", {"log": "clicks"}) as work:  # noqa: PT012
             for name in "ab":
                 (work / name).write_text("finished")
     with work_folder(tmp_path / "work", {"log": "clicks"}) as work:

@@ -106,3 +106,11 @@ def test_days_before_1970(tmp_path: Path) -> None:
     expected = prepared(events, tmp_path / "memory", **parameters)
     assert isinstance(expected, dict), expected
     assert prepared_on_disk(events, tmp_path / "disk", InMemory(), 4, **parameters) == expected
+
+
+def test_new_sessions_of_sessions_with_equal_ids_in_both_parts(tmp_path: Path) -> None:
+    log = make_log(5).with_columns(session=pl.col("session") // 5)
+    parameters = {"protocol": "session-next", "cleaning": {"session_gap": 3000.0}}
+    expected = prepared(Events(log), tmp_path / "memory", **parameters)
+    assert isinstance(expected, dict), expected
+    assert prepared_on_disk(Events(log), tmp_path / "disk", InMemory(), 4, **parameters) == expected
