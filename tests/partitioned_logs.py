@@ -18,6 +18,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "last-event": {"split": {"kind": "last-event"}, "cases": {"targets": "last"}},
     "last-event valid-only": {"split": {"kind": "last-event", "leave": "valid_only"}},
     "last-event random": {"split": {"kind": "last-event", "order": "random"}},
+    "last-event random valid-only": {"split": {"kind": "last-event", "order": "random", "leave": "valid_only"}},
     "last-basket": {"split": {"kind": "last-event", "baskets": True}},
     "event-ratio": {"split": {"kind": "event-ratio"}},
     "event-ratio random": {"split": {"kind": "event-ratio", "order": "random"}},

@@ -544,3 +544,37 @@ def test_work_of_a_lost_cluster_is_kept(tmp_path: Path) -> None:
         with pytest.raises(type(error)), work_folder(tmp_path / "work", {"log": "clicks"}):
             raise error
         assert (tmp_path / "work").exists() == kept
+
+
+def test_unfinished_work_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, left in (("0.1.0", 0), ("0.1.0", 1), ("0.2.0", 0)):
+        monkeypatch.setattr("segue.storage.work.__version__", version)
+        with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "work", {"log": "clicks"}) as work:  # noqa: PT012
+            assert len(list(work.glob("result"))) == left
+            (work / "result").write_text("finished")
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("removed", [0, 1, 2])
+def test_work_that_was_being_removed_is_not_used(removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = iter(range(removed))
+
+    def killed_later(path: Path) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("segue.storage.work.remove", killed_later)
+        with pytest.raises(KeyboardInterrupt), work_folder(tmp_path / "work", {"log": "clicks"}) as work:  # noqa: PT012
+            for name in "ab":
+                (work / name).write_text("finished")
+    with work_folder(tmp_path / "work", {"log": "clicks"}) as work:
+        assert {path.name for path in work.iterdir()} == {"work.json"}
+    assert not (tmp_path / "work").exists()
+
+
+def test_an_empty_folder_is_used_for_work(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    with work_folder(tmp_path / "work", {"log": "clicks"}) as work:
+        assert (work / "work.json").is_file()

@@ -9,6 +9,9 @@ import pytest
 from command import segue
 
 from segue.data import partitions
+from segue.errors import StorageError
+from segue.experiment.config import RunConfig
+from segue.experiment.prepared_data import source_files
 from segue.progress import Progress, Task
 
 
@@ -42,6 +45,12 @@ def test_the_same_files(clicks: Path, tmp_path: Path) -> None:
     assert "Saved the data set" in output
     assert content(tmp_path / "disk") == content(tmp_path / "memory")
     assert not (tmp_path / "disk.work").exists()
+
+
+def test_brackets_in_the_name_of_the_folder(clicks: Path, tmp_path: Path) -> None:
+    code, output = run(clicks, "--out", tmp_path / "disk[1]", "--memory", "1GB")
+    assert code == 0, output
+    assert (tmp_path / "disk[1]").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -117,3 +126,26 @@ def test_another_log_starts_anew(clicks: Path, tmp_path: Path, monkeypatch: pyte
     assert run(*arguments)[0] == 0
     assert run(clicks, "--out", tmp_path / "memory")[0] == 0
     assert content(tmp_path / "disk") == content(tmp_path / "memory")
+
+
+def test_metadata_beside_the_log_are_source_files(tmp_path: Path) -> None:
+    log, items = tmp_path / "shop.inter", tmp_path / "shop.item"
+    log.write_text("")
+    items.write_text("")
+    names = [name for name, _, _ in source_files(RunConfig(log=str(log)))]
+    assert [Path(name).name for name in names] == ["shop.inter", "shop.item"]
+
+
+def test_a_full_disk_does_not_read_the_whole_log(clicks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(task: partitions.Task) -> None:
+        raise StorageError(f"{task.target}: cannot be written (No space left on device)")
+
+    def read(*_: Any, **__: Any) -> None:
+        pytest.fail("the whole log was read")
+
+    monkeypatch.setattr(partitions.Task, "run", full)
+    monkeypatch.setattr("segue.data.readers.staging.read", read)
+    code, output = run(clicks, "--out", tmp_path / "disk", "--memory", "1GB")
+    assert code == 2
+    assert "No space left" in " ".join(output.split())
+    assert not list(tmp_path.glob("disk*"))

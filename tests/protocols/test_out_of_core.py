@@ -97,3 +97,20 @@ def test_same_bytes_with_each_step_and_split(name: str, tmp_path: Path) -> None:
     expected = prepared(events, tmp_path / "memory", **parameters)
     found = prepared_on_disk(events, tmp_path / "disk", OnDisk(tmp_path / "work"), 4, **parameters)
     assert found == expected
+
+
+def test_days_before_1970(tmp_path: Path) -> None:
+    log = make_log(1).drop("part").with_columns(pl.col("time") - pl.duration(days=60 * 365))
+    events = Events(log.filter(pl.int_range(pl.len()) % 40 == 0).vstack(log[:300]))
+    parameters: dict[str, Any] = {"split": {"kind": "last-days", "test_days": 3.0}}
+    expected = prepared(events, tmp_path / "memory", **parameters)
+    assert isinstance(expected, dict), expected
+    assert prepared_on_disk(events, tmp_path / "disk", InMemory(), 4, **parameters) == expected
+
+
+def test_new_sessions_of_sessions_with_equal_ids_in_both_parts(tmp_path: Path) -> None:
+    log = make_log(5).with_columns(session=pl.col("session") // 5)
+    parameters = {"protocol": "session-next", "cleaning": {"session_gap": 3000.0}}
+    expected = prepared(Events(log), tmp_path / "memory", **parameters)
+    assert isinstance(expected, dict), expected
+    assert prepared_on_disk(Events(log), tmp_path / "disk", InMemory(), 4, **parameters) == expected

@@ -298,3 +298,8 @@ def test_every_parameter_is_documented_as_it_is_declared(parameter):
 @pytest.mark.parametrize("name", [*StepName.__args__, *SPLITS, *Protocol.presets])
 def test_every_step_split_and_protocol_is_documented(name):
     assert f"| `{name}` |" in DOCS.read_text(encoding="utf-8")
+
+
+def test_new_sessions_begin_before_the_test_part_is_held_out() -> None:
+    with pytest.raises(ParameterError, match="'sessionise' before 'hold-out-test'"):
+        Protocol.named("session-next", {"cleaning": {"order": ["incomplete", "hold-out-test", "sessionise"]}})

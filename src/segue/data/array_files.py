@@ -126,7 +126,8 @@ def write_tables(
 
 def _scan(tables: Sequence[Table]) -> pl.LazyFrame:
     if all(isinstance(table, StoredTable) for table in tables):
-        return pl.scan_ipc([table.path for table in tables if isinstance(table, StoredTable)])
+        paths = [table.path for table in tables if isinstance(table, StoredTable)]
+        return pl.scan_ipc(paths, glob=False)
     return pl.concat([load(table) for table in tables]).lazy()
 
 

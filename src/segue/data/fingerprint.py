@@ -48,7 +48,9 @@ def _height(piece: pl.DataFrame | Path) -> int:
 
 
 def _column(piece: pl.DataFrame | Path, name: str) -> pl.Series:
-    return piece[name] if isinstance(piece, pl.DataFrame) else pl.read_ipc(piece, columns=[name])[name]
+    if isinstance(piece, pl.DataFrame):
+        return piece[name]
+    return pl.scan_ipc(piece, glob=False).select(name).collect()[name]
 
 
 def _hash_column(digest: "hashlib._Hash", name: str, height: int, pieces: Iterator[pl.Series]) -> None:

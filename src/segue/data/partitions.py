@@ -54,7 +54,7 @@ class StoredTable:
 
     def load(self) -> pl.DataFrame:
         """Read the table."""
-        rows = pl.scan_ipc(self.path).slice(self.start, self.height)
+        rows = pl.scan_ipc(self.path, glob=False).slice(self.start, self.height)
         return (rows if self.only is None else rows.select(self.only)).collect()
 
 

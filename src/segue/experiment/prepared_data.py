@@ -6,6 +6,7 @@ from typing import Any
 
 from segue.data.events import Events
 from segue.data.partitions import Engine
+from segue.data.readers.folder import find_metadata_files
 from segue.data.readers.public_logs import find_log
 from segue.data.readers.read import read, resolve_path, select_files
 from segue.data.readers.staging import StagedLog, stage
@@ -179,4 +180,5 @@ def source_files(config: RunConfig) -> list[list[Any]]:
 def _files_at(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
-    return [file for files in select_files(path).parts.values() for file in files]
+    files = [file for files in select_files(path).parts.values() for file in files]
+    return [*files, *(file for file, _ in find_metadata_files(files[0]))]

@@ -167,6 +167,8 @@ class Cleaning(Section):
         test = order.index("hold-out-test")
         if any(name in order[:test] for name in ("hold-out-valid", "known-items")) or order.count("hold-out-valid") > 1:
             raise ValueError("a list with 'known-items' and at most one 'hold-out-valid' after 'hold-out-test'")
+        if "sessionise" in order[test:]:
+            raise ValueError("a list with 'sessionise' before 'hold-out-test', as both parts need the new sessions")
         return order
 
     @field_validator("until")

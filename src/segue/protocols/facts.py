@@ -14,7 +14,7 @@ import polars as pl
 from segue.data.events import ITEM, ROW, SESSION, TIME, SessionBounds, end_times
 from segue.data.partitions import PartitionedLog, load, merge_counts
 from segue.protocols.cleaning_steps import counted_inside, new_sessions, well_connected
-from segue.protocols.holdout import SplitLog, continues, n_first, n_last
+from segue.protocols.holdout import BEFORE_ALL, SplitLog, continues, n_first, n_last
 
 Facts = Sequence[dict[str, Any]]
 """Further arguments of a step, one dictionary per partition."""
@@ -215,7 +215,7 @@ def _ends(log: pl.DataFrame) -> dict[str, Any]:
 
 
 def _latest_end(log: pl.DataFrame) -> dict[str, Any]:
-    return {"end": int(end_times(log, SessionBounds.of(log)).max(initial=0))}
+    return {"end": int(end_times(log, SessionBounds.of(log)).max(initial=BEFORE_ALL))}
 
 
 def _given_parts(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Any]:

@@ -23,6 +23,9 @@ from segue.data.events import DAY, ROW, SessionBounds, basket_numbers, end_times
 GroupBy = Literal["user", "none"]
 """Whether shares are taken of each user's events, or of all events."""
 
+BEFORE_ALL = -(1 << 62)
+"""A time before all times of a log, of which some may be before 1970 and so negative."""
+
 
 @dataclass(frozen=True, eq=False)
 class SplitLog:
@@ -46,7 +49,7 @@ def last_days(log: pl.DataFrame, days: float, latest: int | None = None) -> Spli
     """
     bounds = SessionBounds.of(log)
     ends = end_times(log, bounds)
-    latest = ends.max(initial=0) if latest is None else latest
+    latest = ends.max(initial=BEFORE_ALL) if latest is None else latest
     late = (ends >= latest - days * DAY) & (days > 0)
     return split_rows(log, bounds.repeat(late))
 

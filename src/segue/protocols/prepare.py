@@ -182,7 +182,12 @@ def _with_ids_of(train: Sessions, events: Events) -> Sessions:
 
 
 def original_session_ids(ids: pl.Series, like: pl.Series) -> pl.Series:
-    """Undo ``rename_sessions`` for sessions of the training part; ``like`` has the type of their ids."""
+    """Undo ``rename_sessions`` for sessions of the training part; ``like`` has the type of their ids.
+
+    New sessions of step 'sessionise' are numbers, and stay as they are.
+    """
+    if ids.dtype != pl.String:
+        return ids
     return ids.str.strip_prefix("train/").cast(like.dtype)
 
 

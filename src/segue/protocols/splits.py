@@ -90,6 +90,12 @@ class LastEventSplit(OrderedSplit):
             return self._last(log, 2, test["session"], "valid")
         return SplitLog(log, test if self.leave == "valid_only" else log.clear())
 
+    def validation_facts(self, log: PartitionedLog, test: PartitionedLog) -> Facts:
+        """Find the events to hold out where they are random; nothing where they are the test part or none."""
+        if self.leave == "valid_and_test":
+            return super().validation_facts(log, test)
+        return [{}] * len(log.partitions)
+
     def _last(self, log: pl.DataFrame, least: int, among: pl.Series | None, part: str) -> SplitLog:
         if self.baskets:
             return holdout.last_basket(log, least, among)

@@ -33,7 +33,7 @@ from segue.data.readers.read import (
 from segue.data.readers.staged_pieces import distinct_ids, hash_pieces, part_piece, slice_piece
 from segue.data.readers.staged_tables import ParsedPieces, parse_pieces
 from segue.data.readers.text import POLARS_ERRORS
-from segue.errors import LogError
+from segue.errors import LogError, StorageError
 
 _ANY_ERROR = (LogError, *POLARS_ERRORS, OSError, EOFError, ValueError)
 """Errors of one piece, after which the whole log is read to say what is wrong with it."""
@@ -110,6 +110,7 @@ def stage(
         LogError: as ``segue.read``.
         ParameterError: as ``segue.read``.
         UnknownNameError: as ``segue.read``.
+        StorageError: an intermediate file cannot be written.
     """
     check_format(format)
     options = ReadOptions(columns or {}, time_format, unit, quoting)
@@ -118,6 +119,8 @@ def stage(
         try:
             pieces, head = _stage_path(path, engine, piece_bytes, format, options, scratch)
             head = _with_metadata(head, pieces, engine, options, items, item_vectors)
+        except StorageError:  # Of an intermediate file, not of the log.
+            raise
         except _ANY_ERROR:
             given = asdict(options)
             head = read(source, format=format, items=items, item_vectors=item_vectors, **given)
