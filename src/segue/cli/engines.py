@@ -1,13 +1,14 @@
 """The option `--engine`: where a command runs its work, and how much memory a process of it may take."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segue.cli.terminal import interruptible
 from segue.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -94,7 +95,37 @@ def cluster_at(address: str | None, memory: int = 0) -> Iterator["RayCluster | N
         yield cluster
 
 
-def engine_in(folder: Path, progress: "Progress", cluster: "RayCluster | None") -> "Engine":
+@contextmanager
+def engine_for(
+    command: str, out: Path, check: Callable[[], None], identity: Mapping[str, Any], address: str | None, memory: int
+) -> Iterator["Engine"]:
+    """Claim the output folder of a command, and yield the engine that it runs on, with its progress shown.
+
+    Intermediate results are kept in ``OUT.work``, with which a command that was killed or interrupted continues.
+
+    Args:
+        command: what claims the folder, for messages.
+        out: the folder that the command will write.
+        check: raises an error if what is there must not be replaced.
+        identity: the input and all parameters, ready for JSON; another identity starts anew.
+        address: see ``check_engine``.
+        memory: bytes that a process may take, about.
+    """
+    from segue.cli.progress import progress_shown
+    from segue.storage.claims import claimed
+    from segue.storage.work import work_folder
+
+    with (
+        interruptible("the same command continues where it was"),
+        claimed(out, command, check, replaced=True),
+        progress_shown() as progress,
+        cluster_at(address, memory) as cluster,
+        work_folder(out.with_name(f"{out.name}.work"), identity) as work,
+    ):
+        yield _engine_in(work, progress, cluster)
+
+
+def _engine_in(folder: Path, progress: "Progress", cluster: "RayCluster | None") -> "Engine":
     """Return the engine with its results in a folder."""
     if cluster is None:
         from segue.data.partitions import OnDisk

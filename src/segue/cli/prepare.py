@@ -79,21 +79,12 @@ def _prepare_in_parts(
     config: "RunConfig", out: Path, memory: int, address: str | None, check: Callable[[], None]
 ) -> None:
     """Prepare a log of any size; a command that was killed continues where it was."""
-    from segue.cli.progress import progress_shown
     from segue.cli.tables import title
     from segue.experiment.prepared_data import prepare_log_to, source_files
-    from segue.storage.claims import claimed
-    from segue.storage.work import work_folder
 
     identity = {"config": config.model_dump(mode="json"), "memory": memory, "files": source_files(config)}
-    with (
-        interruptible("the same command continues where it was"),
-        claimed(out, "segue prepare", check, replaced=True),
-        progress_shown() as progress,
-        engines.cluster_at(address, memory) as cluster,
-        work_folder(out.with_name(f"{out.name}.work"), identity) as folder,
-    ):
-        prepared = prepare_log_to(config, out, engines.engine_in(folder, progress, cluster), memory)
+    with engines.engine_for("segue prepare", out, check, identity, address, memory) as engine:
+        prepared = prepare_log_to(config, out, engine, memory)
     for note in prepared.notes:
         echo(note)
     described = {"hash": prepared.hash, **prepared.protocol.model_dump(mode="json")}

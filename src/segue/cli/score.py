@@ -8,7 +8,7 @@ import typer
 
 import segue
 from segue.cli import engines, options
-from segue.cli.terminal import echo, interruptible
+from segue.cli.terminal import echo
 
 
 @options.with_log_options
@@ -36,15 +36,13 @@ def score(
     segue score runs/clicks-1/sasrec prepared/clicks --out scores
     """
     from segue.cli.evaluate import as_prepared
-    from segue.cli.progress import progress_shown
     from segue.data.indices import whole_number
     from segue.experiment.batch_scoring import Lists, score_data, score_log
     from segue.experiment.config import load_config
     from segue.experiment.prepared_data import source_files, stage_log, with_prepared
     from segue.manifest import SCORES
     from segue.protocols.dataset import dataset_at
-    from segue.storage.claims import absolute, claimed
-    from segue.storage.work import work_folder
+    from segue.storage.claims import absolute
 
     address, size = engines.check_engine(engine), engines.check_memory(memory)
     model = segue.load(options.model_folder(artifact))
@@ -59,14 +57,7 @@ def score(
     identity = {"config": config.model_dump(mode="json"), "memory": size, "files": source, "k": k}
     identity |= {"model": lists.mark, "exclude_seen": exclude_seen}
     check = partial(SCORES.check_target, out, "--out", overwrite=overwrite)
-    with (
-        interruptible("the same command continues where it was"),
-        claimed(out, "segue score", check, replaced=True),
-        progress_shown() as progress,
-        engines.cluster_at(address, size) as cluster,
-        work_folder(out.with_name(f"{out.name}.work"), identity) as work,
-    ):
-        runner = engines.engine_in(work, progress, cluster)
+    with engines.engine_for("segue score", out, check, identity, address, size) as runner:
         if folder is not None:
             scored = score_data(absolute(folder), str(source), lists, out, runner)
         else:

@@ -65,7 +65,7 @@ def explain(served: ServedModel, query: Query, ranked: Ranked) -> Why:
 
 
 def _of_allowed_items(why: Why, served: ServedModel, listing: Listing) -> Why:
-    """Leave out what may not be listed from the items that parts name, such as those of a similar session."""
+    """Drop items that are not allowed from the items of each part, such as those of a similar session."""
     hidden = {served.ids[index] for index in np.flatnonzero(~listing.allowed)} - {one.item for one in why.events}
 
     def shown(part: Part) -> Part:
