@@ -70,7 +70,7 @@ def test_the_help_imports_no_command() -> None:
 def test_the_help_of_a_command_imports_its_signature_alone() -> None:
     found = modules_after(_COMMAND_LINE + "for name in sys.argv[1:]:\n    call(name, '--help')", *COMMANDS)
     shared = {"segue.cli", "segue.docstrings", "segue.errors", "segue.printable"}
-    shared |= {f"segue.cli.{name}" for name in ("main", "options", "processes", "streams", "terminal")}
+    shared |= {f"segue.cli.{name}" for name in ("engines", "main", "options", "processes", "streams", "terminal")}
     commands = {f"segue.cli.{name.replace('-', '_')}" for name in COMMANDS}
     assert of_segue(found) == {"segue", *shared, *commands}
     assert not HEAVY & found

@@ -14,7 +14,7 @@ from segue.data.sessions import Prefixes
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError
 from segue.evaluation.candidate_sampling import CandidateSampler
-from segue.evaluation.measure import _cases_at_once, measure
+from segue.evaluation.measure import cases_at_once, measure
 from segue.evaluation.ranking import TIES, top_k
 from segue.metrics import DEFAULT_METRICS, MetricName
 from segue.metrics.beyond_accuracy import gini_index, in_tail, shannon_entropy
@@ -464,9 +464,9 @@ def test_chunks_on_a_gpu_follow_its_free_memory(free, cases, monkeypatch):
     """They take 64 bytes per score, of half of what is free; 61,000 columns."""
     scorer = Catalogue(60_999)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (free, free))
-    assert _cases_at_once(scorer) == 6_000_000 // 61_000
+    assert cases_at_once(scorer) == 6_000_000 // 61_000
     scorer.device = torch.device("cuda", 0)
-    assert _cases_at_once(scorer) == cases
+    assert cases_at_once(scorer) == cases
 
 
 class Catalogue:
