@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,26 @@ def test_the_error_of_a_task(two_nodes: RayCluster) -> None:
     with pytest.raises(UnknownNameError, match="unknown model 'gru': did you mean") as raised:
         list(two_nodes.run(fail, [{"number": number} for number in range(20)], {}))
     assert raised.value.__cause__ is None
+
+
+def fail_or_write(number: int, file: Path) -> None:
+    if number:
+        fail(2)
+    time.sleep(1)
+    file.touch()
+
+
+def test_nothing_is_written_after_an_error(tmp_path: Path, two_nodes: RayCluster) -> None:
+    with pytest.raises(UnknownNameError):
+        list(two_nodes.run(fail_or_write, [{"number": 0}, {"number": 1}], {"file": tmp_path / "late"}))
+    assert (tmp_path / "late").exists()
+
+
+def test_many_errors_leave_the_driver_alive(two_nodes: RayCluster) -> None:
+    """Ray 2.60 aborts a process that cancels a task in the moment in which it ends."""
+    for _ in range(50):
+        with pytest.raises(UnknownNameError):
+            list(two_nodes.run(fail, [{"number": number} for number in range(6)], {}))
 
 
 def test_workers_have_one_thread_and_the_folder_of_the_driver(two_nodes: RayCluster) -> None:

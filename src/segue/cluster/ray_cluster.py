@@ -122,7 +122,8 @@ class RayCluster:
         """Call a function once per element of ``calls``, on one CPU each.
 
         A call whose node or process dies is repeated elsewhere, so that it must be harmless to repeat. If a call fails
-        or the caller stops, all others are cancelled.
+        or the caller stops, no further call begins, and those that run are waited for, so that they write nothing
+        later. Ctrl-C waits for none: they end with the connection.
 
         Args:
             function: a function of a module.
@@ -153,8 +154,13 @@ class RayCluster:
                 for reference in done:
                     result = self._result(reference, function)
                     yield running.pop(reference), result
-        finally:
-            self._cancel(list(running))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            # Not ray.cancel: if a task ends at the same moment, Ray 2.60 aborts this process.
+            with suppress(Exception):
+                ray.wait(list(running), num_returns=len(running))
+            raise
 
     def map(
         self, function: Callable[..., Any], calls: Iterable[Mapping[str, Any]], shared: Mapping[str, Any]
@@ -189,16 +195,8 @@ class RayCluster:
                 f"{_RETRIES + 1} times, try a smaller --memory. The same command continues where it was"
             ) from error
 
-    def _cancel(self, references: list[Any]) -> None:
-        """Cancel tasks, and wait until they have ended, so that they write nothing more."""
-        with suppress(Exception):
-            for reference in references:
-                self.ray.cancel(reference, force=True)
-            if references:
-                self.ray.wait(references, num_returns=len(references), timeout=_CANCEL_SECONDS)
 
-
-_POLL_SECONDS, _CANCEL_SECONDS = 1.0, 10.0
+_POLL_SECONDS = 1.0
 
 
 def _call(common: tuple[Callable[..., Any], Mapping[str, Any], str, str], own: Mapping[str, Any]) -> Any:
