@@ -33,7 +33,7 @@ def score(log: Path, model: Path, out: Path, engine: Engine, partitions: int) ->
     return files(out)
 
 
-@pytest.mark.parametrize("name", ["v-sknn", "gru4rec"])
+@pytest.mark.parametrize("name", ["v-sknn", pytest.param("gru4rec", marks=pytest.mark.soak)])
 def test_scores_of_a_log_while_a_node_is_killed(
     name: str, shop: tuple[Path, Path], tmp_path: Path, two_nodes: RayCluster
 ) -> None:
@@ -60,7 +60,12 @@ METRICS = {"metrics": ["mrr@5", "recall@10", "gauc", "coverage@10", "popularity@
 
 
 @pytest.mark.parametrize(
-    ("name", "candidates", "kill"), [("v-sknn", "full", True), ("gru4rec", "full", False), ("v-sknn", "uni20", False)]
+    ("name", "candidates", "kill"),
+    [
+        ("v-sknn", "uni20", False),
+        ("v-sknn", "full", True),
+        pytest.param("gru4rec", "full", False, marks=pytest.mark.soak),
+    ],
 )
 def test_metrics_of_cases_ranked_while_a_node_is_killed(
     name: str,
