@@ -46,7 +46,7 @@ def test_a_broken_split_shows_no_rates(tmp_path: Path) -> None:
         (["--out", "report.pdf"], "--out: must end in .md, .json, .png, .svg, got 'report.pdf'"),
         (["--window", "0"], "--window: must be greater than 0, got 0"),
         (["--name", "nothing"], "unknown experiment 'nothing': choose one of home"),
-        (["--slice", "device"], "--slice: must be a column of the context of events (no event has a context)"),
+        (["--slice", "device"], "--slice: must be a key in the context of events (no event has one)"),
     ],
 )
 def test_mistakes(state: Path, words: list[str], message: str) -> None:

@@ -74,7 +74,10 @@ def test_vectors_join_metadata_and_are_kept_by_a_data_set(tmp_path: Path) -> Non
 
 def test_every_mistake_is_named_with_its_row() -> None:
     table = pl.DataFrame(
-        {"item": [1, 2, 2, None, 5, 6], "vector": [[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0], None]}
+        {
+            "item": [1, 2, 2, None, 5, 6, 7],
+            "vector": [[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0], None, [8.0, np.nan]],
+        }
     )
     with pytest.raises(LogError) as raised:
         read_item_vectors(table)
@@ -84,6 +87,8 @@ def test_every_mistake_is_named_with_its_row() -> None:
         "the frame: row 5, column 'vector': must have a vector, got None; remove the rows of items without one",
         "the frame: row 4, column 'vector': must have 2 numbers as the other vectors, got [7.0]; vectors of one model "
         "have one length",
+        "the frame: row 6, column 'vector': must have finite numbers within the range of 32-bit floats, got [8.0, nan]; "
+        "correct them or remove their rows",
     ]
 
 

@@ -268,7 +268,7 @@ class TestProblems:
         assert sum(analysed(folder, name="first").units) == 5
         with pytest.raises(UnknownNameError, match="unknown experiment 'frist': did you mean 'first'"):
             analysed(folder, name="frist")
-        with pytest.raises(ParameterError, match="--slice: must be a column of the context of events"):
+        with pytest.raises(ParameterError, match="--slice: must be a key in the context of events"):
             analysed(folder, columns=("device",))
 
     def test_nobody_took_part(self, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The options of `segue serve`: each also as a variable; the files in deploy/ use options that exist."""
 
+import json
 import re
 import shlex
 import shutil
@@ -16,7 +17,7 @@ from segue.cli.main import app
 from segue.cli.serve import serve
 from segue.errors import ArtifactError, ParameterError
 from segue.serving import supervisor
-from segue.serving.folders import best_of, find_models
+from segue.serving.folders import find_models, runs_beside_models
 from segue.serving.settings import ServeSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -162,9 +163,28 @@ class TestFolders:
         shutil.copytree(artifact("popularity"), tmp_path / "run" / "popularity")
         one = artifact("v-sknn")
         assert list(find_models([one, tmp_path / "run", one])) == ["v-sknn", "markov", "popularity"]
-        assert best_of([one, tmp_path / "run"]) == "v-sknn"
         with pytest.raises(ParameterError, match="is called like"):
             find_models([tmp_path / "run", artifact("markov")])
+
+    @pytest.mark.parametrize(("metric", "best"), [("mrr@20", "popularity"), ("gini@20", "markov")])
+    def test_the_best_model_of_a_run_is_first(
+        self, metric: str, best: str, artifact: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        for name, value in {"markov": 0.1, "popularity": 0.2}.items():
+            manifest = shutil.copytree(artifact(name), tmp_path / name) / "manifest.json"
+            about = json.loads(manifest.read_text(encoding="utf-8"))
+            about["about"]["protocol"] = {"ranking": {"metrics": [metric]}}
+            about["about"]["result"] = {"metrics": {metric: value}}
+            manifest.write_text(json.dumps(about), encoding="utf-8")
+        shutil.copytree(artifact("v-sknn"), tmp_path / "a-model-without-result")
+        other = {"markov", "popularity"} - {best}
+        assert list(find_models([tmp_path])) == [best, *other, "a-model-without-result"]
+
+    def test_runs_beside_a_model(self, artifact: Callable[..., Path], tmp_path: Path) -> None:
+        shutil.copytree(artifact("markov"), tmp_path / "model")
+        shutil.copytree(artifact("markov"), tmp_path / "run" / "markov")
+        assert runs_beside_models([tmp_path]) == [tmp_path / "run"]
+        assert runs_beside_models([tmp_path / "run", tmp_path / "model"]) == []
 
     def test_what_is_no_model_is_said(self, artifact: Callable[..., Path], tmp_path: Path) -> None:
         shutil.copytree(artifact("markov"), tmp_path / "runs" / "first" / "markov")

@@ -237,7 +237,8 @@ class TestLive:
                 telemetry.request("/v1/recommend", {3: 500, 4: 422}.get(number, 200), number / 1000)
                 telemetry.request("/page/live.json", 200, 5.0)
             telemetry.ranked("markov", "empty-session", 0)
-            telemetry.ranked("markov", None, 2)
+            telemetry.ranked("markov", "unknown-items", 1)
+            telemetry.ranked("markov", None, 1)
             arms = Counter("segue_exposures", "", ("experiment", "arm"), registry=telemetry.registry)
             arms.labels("new", "b").inc(3)
             now[0] = 1102.0
@@ -251,7 +252,7 @@ class TestLive:
         assert (series["rate"][-1], series["errors"][-1], series["p50"][-1]) == (5.0, 0.5, 5.0)
         assert (series["rate"][-2], series["p99"][-2]) == (0.0, None)
         markov = next(one for one in found["models"] if one["name"] == "markov")
-        assert (markov["answers"], markov["fallbacks"], markov["unknown_items"]) == (2, 1, 2)
+        assert (markov["answers"], markov["fallbacks"], markov["unknown_items"]) == (3, 1, 2)
         assert found["arms"] == [{"experiment": "new", "arm": "b", "exposures_total": 3.0}]
         assert found["store"] == {"kind": "sqlite", "problem": None, "warning": None, "lag": 0.0}
 

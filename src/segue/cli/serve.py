@@ -197,9 +197,11 @@ def _check_updates(settings: "ServeSettings") -> None:
 
 def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], str]:
     from segue.errors import UnknownNameError
-    from segue.serving.folders import best_of, find_models
+    from segue.serving.folders import find_models, runs_beside_models
 
     models = find_models(folders)
     if model is not None and model not in models:
         raise UnknownNameError("model", model, models)
-    return models, model or best_of(folders)
+    for run in runs_beside_models(folders):
+        echo(f"· {run}: is a run beside models, and is not served; to serve it as well, add {run}")
+    return models, model or next(iter(models))

@@ -137,7 +137,7 @@ def _span(rows: "Sequence[ModelResult]", metric: str) -> tuple[float, float]:
 def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
     """Show the statistics of a log before and after each step, one column per step and part.
 
-    Those of baskets are left out where few events have the time of the one before.
+    Those of baskets are left out where few events have the time of the one before, and those that no step has.
 
     Args:
         stages: the steps, from ``Dataset.statistics``; an encoding that dropped nothing is left out.
@@ -147,7 +147,7 @@ def statistics_tables(stages: Sequence[Mapping[str, Any]], width: int) -> list[T
     hidden = ["step", "part", "why"]
     if not any((stage["equal_times"] or 0) > _COMMON * stage["events"] for stage in stages):
         hidden += [name for name in stages[0] if name.startswith("basket")]
-    names = [name for name in stages[0] if name not in hidden]
+    names = [name for name in stages[0] if name not in hidden and any(stage[name] is not None for stage in stages)]
     fitting = max(1, (width - max(map(len, names)) - 2) // (_STAGE_WIDTH + 2))
     return [_statistics_table(stages[at : at + fitting], names) for at in range(0, len(stages), fitting)]
 

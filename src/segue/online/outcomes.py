@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from segue.data.ingest.columns import quoted
 from segue.errors import ArtifactError, ParameterError, UnknownNameError
 from segue.strict_json import loads
 
@@ -207,5 +208,5 @@ def _check_columns(events: pl.DataFrame, columns: Sequence[str]) -> None:
     known = sorted({name for text in contexts for name in loads(text)})
     for name in columns:
         if name not in known:
-            there = f"there are {', '.join(known)}" if known else "no event has a context"
-            raise ParameterError(f"--slice: must be a column of the context of events ({there}), got {name!r}")
+            keys = f"their keys are {quoted(known)}" if known else "no event has one"
+            raise ParameterError(f"--slice: must be a key in the context of events ({keys}), got {name!r}")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from segue.artifact import ARTIFACT, is_artifact
 from segue.errors import ArtifactError, ParameterError
+from segue.metrics import order_key
 
 
 def find_models(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return the folders of the models that runs and model folders hold, by name.
+    """Return the folders of the models that runs and model folders hold, by name; those of a run from best to worst.
 
     Raises:
         ArtifactError: there is no model.
@@ -26,12 +27,35 @@ def find_models(paths: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def runs_beside_models(paths: Sequence[Path]) -> list[Path]:
+    """Return the runs in folders that hold models, too: of such a folder only the models are served."""
+    beside = (folder for path in paths if not is_artifact(path) and _models_at(path) for folder in _runs_in(path))
+    return list(beside)
+
+
 def _models_at(path: Path) -> dict[str, Path]:
     if is_artifact(path):
         return {path.name or path.resolve().name: path}
     if not path.is_dir():
         return {}
-    return {folder.name: folder for folder in sorted(path.iterdir()) if is_artifact(folder)}
+    found = [folder for folder in sorted(path.iterdir()) if is_artifact(folder)]
+    return {folder.name: folder for folder in sorted(found, key=_rank)}
+
+
+def _runs_in(path: Path) -> list[Path]:
+    folders = (folder for folder in sorted(path.iterdir()) if folder.is_dir() and not is_artifact(folder))
+    return [folder for folder in folders if _models_at(folder)]
+
+
+def _rank(folder: Path) -> tuple[bool, float]:
+    """Return what orders models from best to worst by their headline metric; those without one come last."""
+    about = ARTIFACT.read_manifest(folder).about
+    result, ranking = about.get("result") or {}, (about.get("protocol") or {}).get("ranking") or {}
+    headline = next(iter(ranking.get("metrics") or ()), None)
+    value = (result.get("metrics") or {}).get(headline)
+    if not isinstance(headline, str) or not isinstance(value, int | float):
+        return True, 0.0
+    return order_key(headline, value)
 
 
 def _what(path: Path) -> str:
@@ -40,20 +64,6 @@ def _what(path: Path) -> str:
         return "does not exist; name the folder of a model, or of a run"
     if not path.is_dir():
         return "is a file; name the folder of a model, or of a run"
-    if runs := [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _models_at(folder)]:
+    if runs := _runs_in(path):
         return f"holds runs, and no models; name one of them, such as {runs[0]}"
     return "is neither a model nor a run with models; name the folder of one"
-
-
-def best_of(paths: Sequence[Path]) -> str:
-    """Return the name of the first model; of a run, that of the model with the best headline metric."""
-    models = _models_at(paths[0])
-
-    def quality(name: str) -> float:
-        about = ARTIFACT.read_manifest(models[name]).about
-        result, ranking = about.get("result") or {}, (about.get("protocol") or {}).get("ranking") or {}
-        headline = next(iter(ranking.get("metrics") or ()), None)
-        value = (result.get("metrics") or {}).get(headline)
-        return value if isinstance(value, int | float) else 0.0
-
-    return max(models, key=quality)

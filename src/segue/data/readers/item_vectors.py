@@ -43,13 +43,12 @@ def parse_item_vectors(table: RawTable, columns: Mapping[str, str]) -> pl.DataFr
     twice = ParsedColumn(ids, repeated, "must have each id once", "keep one vector per item")
     problems.check(twice, table.frame[key])
     size = _common_length(raw, problems)
-    problems.raise_if_any()
-    vectors = raw.cast(pl.List(pl.Float32)).list.to_array(size)
-    finite = np.isfinite(vectors.to_numpy()).all(axis=1)
+    lists = raw.cast(pl.List(pl.Float32))
+    finite = lists.list.eval(pl.element().is_finite()).list.all().fill_null(True)
     rule = "must have finite numbers within the range of 32-bit floats"
-    problems.check(ParsedColumn(vectors, np.flatnonzero(~finite), rule), raw)
+    problems.check(ParsedColumn(lists, rows_where(~finite), rule), raw)
     problems.raise_if_any()
-    return pl.DataFrame([ids, vectors.alias(VECTOR)])
+    return pl.DataFrame([ids, lists.list.to_array(size).alias(VECTOR)])
 
 
 def attach_item_vectors(events: Events, table: RawTable, columns: Mapping[str, str]) -> Events:

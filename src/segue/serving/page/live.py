@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segue.serving.ranking import Fallback
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Telemetry
@@ -20,6 +21,9 @@ _COUNTERS = {
     "segue_fallbacks_total": "fallbacks",
     "segue_unknown_items_total": "unknown_items",
 }
+
+_EXPECTED: Fallback = "empty-session"
+"""The fallback that is no fault: there is nothing to rank by yet."""
 
 
 class Live:
@@ -50,7 +54,7 @@ class Live:
                 arms[labels.get("experiment", ""), labels["arm"]][name.removeprefix("segue_").removeprefix("arm_")] = (
                     value
                 )
-            elif name in _COUNTERS and "model" in labels:
+            elif name in _COUNTERS and "model" in labels and labels.get("reason") != _EXPECTED:
                 found = counts[labels["model"]]
                 found[_COUNTERS[name]] = found.get(_COUNTERS[name], 0) + value
             elif name == "segue_events_total":

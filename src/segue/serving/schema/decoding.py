@@ -273,7 +273,7 @@ def _short(value: Any, place: str = "") -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
-        return f"an array of {len(value):,}"
+        return f"an array of {len(value):,} {'entry' if len(value) == 1 else 'entries'}" if value else "an empty array"
     if isinstance(value, str) and (len(value) > 60 or place.endswith("_id")):
         return f"{len(value):,} characters"
     if place.endswith("_id"):
