@@ -23,7 +23,7 @@ function header({ model, answer }, place, context) {
   const free = context.models.filter((one) => one.name === model || !context.chosen.includes(one.name));
   const select = h(
     "select",
-    { class: "model", "aria-label": `Model ${place + 1}`, "data-key": `model-${place}`, onchange: (event) => context.replace(place, event.target.value) },
+    { class: "model", title: model, "aria-label": `Model ${place + 1}`, "data-key": `model-${place}`, onchange: (event) => context.replace(place, event.target.value) },
     free.map((one) => h("option", { value: one.name, selected: one.name === model }, one.name)),
   );
   const why = showWhy.available && answer && answer.items.length > 0 && !answer.fallback && context.session.length > 0;
