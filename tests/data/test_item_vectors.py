@@ -87,8 +87,8 @@ def test_every_mistake_is_named_with_its_row() -> None:
         "the frame: row 5, column 'vector': must have a vector, got None; remove the rows of items without one",
         "the frame: row 4, column 'vector': must have 2 numbers as the other vectors, got [7.0]; vectors of one model "
         "have one length",
-        "the frame: row 6, column 'vector': must have finite numbers within the range of 32-bit floats, got [8.0, nan]; "
-        "correct them or remove their rows",
+        "the frame: row 6, column 'vector': must have finite numbers within the range of 32-bit floats, got [8.0, nan]"
+        "; correct them or remove their rows",
     ]
 
 

@@ -11,7 +11,7 @@ from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cases:
     """Test cases.
 
@@ -33,6 +33,9 @@ class Cases:
     exclude_seen: bool = False
     offsets: Int64[np.ndarray, "offsets"] | None = None
     labels: Float64[np.ndarray, "C"] | None = None
+
+    def __repr__(self) -> str:
+        return f"Cases(cases={len(self)})"
 
     def __len__(self) -> int:
         """Number of cases C."""

@@ -47,7 +47,7 @@ ROW = "__row__"
 Unit = Literal["session", "user"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Events:
     """A click log: one row per event, in the order of the source.
 
@@ -68,6 +68,9 @@ class Events:
     users: pl.DataFrame | None = None
     unit: Unit = "session"
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Events(events={self.frame.height}, unit={self.unit!r}, columns={self.frame.columns})"
 
     def __post_init__(self) -> None:
         required = [("events", self.frame, SESSION), ("events", self.frame, ITEM)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SECONDS_PER_DAY = 86_400
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sessions:
     """Sessions in order of their end (oldest first), their events in time order.
 
@@ -44,6 +44,9 @@ class Sessions:
     columns: Columns | None = None
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
     keys: Columns | None = None
+
+    def __repr__(self) -> str:
+        return f"Sessions(sessions={len(self)}, events={len(self.items)}, items={len(self.vocabulary)})"
 
     def __len__(self) -> int:
         """Number of sessions."""
@@ -182,7 +185,7 @@ class Upcoming:
         return Prefixes(none, starts, starts + 1, times, None if self.columns is None else self.columns[self.events])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prefixes:
     """Sessions so far, to be scored: index pairs into shared arrays, never copies.
 
@@ -207,6 +210,9 @@ class Prefixes:
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
     upcoming: Upcoming | None = None
+
+    def __repr__(self) -> str:
+        return f"Prefixes(prefixes={len(self)})"
 
     @classmethod
     def from_lists(

@@ -72,7 +72,7 @@ class ItemOrder:
         return few[np.argsort(self.places[few])]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Vocabulary:
     """The items that a model can recommend.
 
@@ -83,6 +83,9 @@ class Vocabulary:
     """
 
     table: pl.DataFrame
+
+    def __repr__(self) -> str:
+        return f"Vocabulary(items={len(self)})"
 
     @classmethod
     def from_items(cls, items: pl.Series, metadata: pl.DataFrame | None = None) -> "Vocabulary":

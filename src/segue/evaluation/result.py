@@ -18,7 +18,7 @@ _SHOWN = 5e-5
 """Range of a metric that four decimals do not show."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Metrics of a scorer on C cases.
 
@@ -49,6 +49,10 @@ class Evaluation:
     tied: float = 0.0
     tie_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     hash: str | None = None
+
+    def __repr__(self) -> str:
+        metrics = {name: round(value, 4) for name, value in self.metrics.items()}
+        return f"Evaluation(cases={len(self.groups)}, metrics={metrics})"
 
     def tie_note(self, metrics: Sequence[str]) -> str:
         """Say how much the order of equal scores decides, where more than 1% of the targets are tied; else ``""``.

@@ -74,6 +74,11 @@ class ModelBase(ABC):
             )
         self.config = config or build(self.Config, self.name, preset=preset, parameters=parameters)
 
+    def __repr__(self) -> str:
+        """Show the parameters that differ from the defaults, as they are written in Python."""
+        changed = self.config.model_dump(mode="json", exclude_defaults=True)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
     @classmethod
     def description(cls) -> str:
         """Return the first sentence of the model's documentation."""

@@ -71,7 +71,7 @@ class DatasetFacts:
     catalogue: str | None = None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dataset(DatasetFacts):
     """A prepared log: training sessions, validation cases and test cases.
 
@@ -84,6 +84,10 @@ class Dataset(DatasetFacts):
     train: Sessions
     valid: Cases | None
     test: Cases
+
+    def __repr__(self) -> str:
+        parts = f"train={self.train}, valid={self.valid}, test={self.test}"
+        return f"Dataset(protocol={self.protocol.name!r}, hash={self.hash!r}, {parts})"
 
     @property
     def vocabulary(self) -> Vocabulary:
