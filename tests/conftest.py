@@ -1,9 +1,11 @@
 """Shapes in signatures are checked while the tests run; real logs are found through SEGUE_DATA."""
 
+import gc
 import os
 import re
 from pathlib import Path
 
+gc.disable()  # Until all tests are collected: nothing of what is imported and collected is garbage.
 # Workers share the cores, and a thread of OpenMP that waits for another one's core burns its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # numba would set the threads of OpenMP to its own number, and those of torch with them.
@@ -87,3 +89,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(re.search(pattern, item.nodeid) for pattern in LONG):
             item.add_marker(pytest.mark.soak)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, but never in modules and tests."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
