@@ -117,6 +117,7 @@ def test_the_protocol_of_the_folder_chooses_the_epochs(tmp_path: Path) -> None:
     folder = tmp_path / "prepared"
     assert segue("prepare", *log, "--out", folder).code == 0
     options = ("--model", "sasrec", *STUDENT, "--set", "sasrec.features=[device]", "--slices", "device")
+    options = (*options, "--no-baselines")
     options = (*options, "--set", "protocol.ranking.metrics=[recall@3,coverage@3]")
     for source, out in ((log, "a"), ((folder,), "b")):
         outcome = segue("run", *source, *options, "--out", tmp_path / out)
