@@ -5,7 +5,6 @@ import os
 import re
 from pathlib import Path
 
-gc.disable()  # Until all tests are collected: nothing of what is imported and collected is garbage.
 # Workers share the cores, and a thread of OpenMP that waits for another one's core burns its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # numba would set the threads of OpenMP to its own number, and those of torch with them.
@@ -26,6 +25,9 @@ _MODULES = [
     if path.stem != "__init__" and "import njit" not in path.read_text(encoding="utf-8")
 ]
 install_import_hook(_MODULES, "beartype.beartype")
+
+# Until all tests are collected: nothing of what is imported and collected is garbage.
+gc.disable()
 
 # The same examples in every run, and no limit on the time of one: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -49,7 +51,7 @@ LONG = {
     r"tests/models/test_processes.py::test_(processes_train.*\[4\]|killed_in_two)": "two processes",
     r"tests/models/test_improved_gru4rec.py::test_a_training_of_three_parts.*\[[1356]\]": "an epoch of each part",
     r"tests/models/test_sequence.py::test_every_way_of_training_learns\[training[1-357]\]": "the other ways",
-    r"tests/models/test_sequence.py::test_every_loss_learns\[(?!cross|bpr-max)": "these two, and all on a table of items",
+    r"tests/models/test_sequence.py::test_every_loss_learns\[(?!cross|bpr-max)": "these two, and all on a table",
     r"tests/nn/losses/test_loss_config.py::test_every_loss_learns.*\[True-(?!bce|cross)": "the same without a bias",
     r"tests/protocols/test_partitions.py::test_partitions_give.*-(int-5|text-2)\]": "numbers in 2 pieces, text in 5",
     r"tests/nn/losses/test_loss_config.py::test_with_logq.*\[0.0-": "the popular drawn more often",
