@@ -62,6 +62,8 @@ LONG = {
     r"tests/cli/test_claims.py::test_(searches_started|runs_started|runs_without_a_folder)": "two claims of a folder",
     r"tests/cli/test_claims.py::test_one_process_wins.*\[8\]": "two claims of a folder",
     r"tests/cli/test_shared_fit.py::test_one_that_is_killed": "a training that is killed, in one process",
+    r"tests/cli/test_shared_fit.py::test_mistakes_of_processes": "mistakes of the environment, without processes",
+    r"tests/data/test_column_pieces.py::test_times\[(s|%d/|excel)": "the other ways to write a time",
     r"tests/cli/test_streams.py::test_output_in_any_encoding\[variables[12]\]": "ASCII",
     r"tests/cli/test_streams.py::test_without_memory_for_charts": "reports without charts",
     r"tests/cli/test_streams.py::test_ctrl_c_at_any_time\[(0.1|0.6|1.3)\]": "two moments",
