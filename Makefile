@@ -5,6 +5,10 @@ SEED ?= 0
 BIN := .venv/bin
 QUICK := tests/data tests/protocols tests/nn tests/metrics/test_metrics.py tests/test_parameters.py tests/test_spaces.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Of the plugins that packages bring along, the tests need two; pytest would compile the modules of all.
+PYTEST := $(BIN)/pytest --disable-plugin-autoload -p xdist -p hypothesispytest -n 2
+# Empty: Python keeps compiled modules. Each process of the tests would compile those of segue and of the tests again.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test quick soak fuzz check lint types docs wheel clean
 
@@ -13,19 +17,19 @@ demo: .venv/product
 
 # What CI runs: linters, types, docs, the tests, and the built wheel in an environment of its own.
 test: check
-	$(BIN)/pytest -n 2 --dist worksteal -m "not soak"
+	$(PYTEST) --dist worksteal -m "not soak"
 
 # Fast tests of the core: logs, protocols, networks, losses and metrics.
 quick: .venv/dev
-	$(BIN)/pytest -n 2 -m "not soak" $(QUICK)
+	$(PYTEST) -m "not soak" $(QUICK)
 
 # Long checks: fuzzing, killed processes, many seeds, more examples of each property, an empty environment.
 soak: .venv/dev
-	$(BIN)/pytest -n 2 -m "soak or hypothesis" --hypothesis-profile=soak
+	$(PYTEST) -m "soak or hypothesis" --hypothesis-profile=soak
 
 # All of tests/fuzz in its long form; SEED=7 make fuzz makes other cases.
 fuzz: .venv/dev
-	SEED=$(SEED) $(BIN)/pytest -n 2 tests/fuzz
+	SEED=$(SEED) $(PYTEST) tests/fuzz
 
 check: .venv/dev
 	$(MAKE) --jobs 2 --output-sync --no-print-directory docs lint types

@@ -1,7 +1,20 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import SMALL, Outcome, segue, write_shop
+from drawings import Drawings
+
+from segue.experiment.report import charts
+
+DRAWINGS = Drawings(charts.render_svg)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def charts_of_one_form_are_drawn_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "render_svg", DRAWINGS)
+        yield
 
 
 @pytest.fixture(scope="session")

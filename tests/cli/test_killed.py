@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from command import segue
+from command import segue, write_shop
 
 from segue import charts
 from segue.cli.main import main
@@ -45,7 +45,8 @@ def curve(folder: Path) -> list[dict[str, Any]]:
     return [without_costs(json.loads(line)) for line in lines]
 
 
-def test_killed_and_resumed_equals_uninterrupted(log: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    log = write_shop(tmp_path / "shop.csv", 500)
     command = ("run", str(log), *OPTIONS, *EPOCHS, "--out")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *command, killed], stderr=subprocess.DEVNULL)

@@ -11,6 +11,7 @@ import pytest
 import segue
 from forged_parquet import forge
 from segue import memory
+from segue.data import parquet
 from segue.data.parquet import column_memory, require_memory
 from segue.data.readers import formats
 from segue.errors import LogError
@@ -131,8 +132,10 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
         column_memory(tmp_path / "a.parquet", by_polars=True)
 
 
-def test_a_footer_of_millions_of_fields_is_refused(tmp_path: Path) -> None:
-    footer = b"\x29\xfc" + b"\xff\xff\xff\x0f" + bytes(4_000_000)  # A list of structures without fields.
+@pytest.mark.parametrize("free", [5_000, pytest.param(parquet._FREE_VALUES, marks=pytest.mark.soak)])
+def test_a_footer_of_very_many_fields_is_refused(free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_FREE_VALUES", free)
+    footer = b"\x29\xfc" + b"\xff\xff\xff\x0f" + bytes(8 * free)  # A list of structures without fields.
     (tmp_path / "a.parquet").write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     with pytest.raises(ValueError, match="it has too many columns, row groups or pages for its size"):
         column_memory(tmp_path / "a.parquet", by_polars=False)

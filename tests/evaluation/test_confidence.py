@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from segue.evaluation import confidence
 from segue.evaluation.confidence import bootstrap_means, interval_of, intervals
 from segue.rng import generator
 
@@ -82,3 +83,11 @@ def test_a_figure_that_is_no_mean_has_an_interval_too():
     np.testing.assert_allclose(found, intervals(values, groups, seed=3)[0])
     broken = interval_of(lambda times: np.nan if times[0] else float(times @ values[:, 0]), groups)
     assert np.isfinite(broken).all()
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_the_resamples_are_those_drawn_one_by_one(monkeypatch, block):
+    monkeypatch.setattr(confidence, "_BLOCK", block)
+    rng = generator(3, "bootstrap")
+    expected = [np.bincount(rng.integers(0, 5, 5), minlength=5) for _ in range(11)]
+    np.testing.assert_array_equal(list(confidence._draws(5, 3, 11)), expected)

@@ -155,11 +155,11 @@ def check_block(run: Runner, first: int, count: int) -> None:
 
 def test_some_damaged_logs(tmp_path: Path) -> None:
     with runner(tmp_path) as run:
-        check_block(run, 100_000 * SEED, BLOCK)
+        check_block(run, 100_000 * SEED, BLOCK // 2)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("block", range(1, 20))
+@pytest.mark.parametrize("block", range(20))
 def test_2000_damaged_logs(tmp_path: Path, block: int) -> None:
     with runner(tmp_path) as run:
         check_block(run, 100_000 * SEED + BLOCK * block, BLOCK)

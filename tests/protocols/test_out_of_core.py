@@ -79,23 +79,27 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("log", LOGS)
-def test_same_bytes(log: str, protocol: str, tmp_path: Path) -> None:
+EACH_LOG = [(log, list(PROTOCOLS)[row % len(PROTOCOLS)], (1, 3)) for row, log in enumerate(LOGS)]
+EACH_PAIR = [pytest.param(log, protocol, (1, 3, 8), marks=pytest.mark.soak) for log in LOGS for protocol in PROTOCOLS]
+
+
+@pytest.mark.parametrize(("log", "protocol", "counts"), [*EACH_LOG, *EACH_PAIR])
+def test_same_bytes(log: str, protocol: str, counts: tuple[int, ...], tmp_path: Path) -> None:
     events = LOGS[log]()
     expected = prepared(events, tmp_path / "memory", **PROTOCOLS[protocol])
-    for partitions in (1, 3, 8):
+    for partitions in counts:
         engine = OnDisk(tmp_path / f"work-{partitions}") if partitions == 3 else InMemory()
         found = prepared_on_disk(events, tmp_path / f"disk-{partitions}", engine, partitions, **PROTOCOLS[protocol])
         assert found == expected
 
 
+@pytest.mark.parametrize("partitions", [2, pytest.param(4, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_same_bytes_with_each_step_and_split(name: str, tmp_path: Path) -> None:
+def test_same_bytes_with_each_step_and_split(name: str, partitions: int, tmp_path: Path) -> None:
     events = Events(make_log(1) if name == "given" else make_log(1).drop("part"))
     parameters = {"protocol": "session-next", **PARAMETERS[name]}
     expected = prepared(events, tmp_path / "memory", **parameters)
-    found = prepared_on_disk(events, tmp_path / "disk", OnDisk(tmp_path / "work"), 4, **parameters)
+    found = prepared_on_disk(events, tmp_path / "disk", OnDisk(tmp_path / "work"), partitions, **parameters)
     assert found == expected
 
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,20 @@ from live import Answer, Client, memory_store, run, serving
 
 import segue
 from segue.models.registry import model_class
+from segue.serving import models
 from small_models import parameters_of
 
 START = 1_700_000_000
 NOW = START + 10_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_model_answers_seven_sessions_when_it_is_loaded() -> Iterator[None]:
+    """Not 50, which would take most of the time of a test; services with a process of their own do ask for 50."""
+    warm_up = models._warm_up
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "_warm_up", lambda served, rounds=50: warm_up(served, min(rounds, 7)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from live import memory_store, problem, run, serving
 
 import segue
 from segue.serving import explaining
+from segue.serving.explaining import MAX_WAITING
 from segue.serving.models import load_model
 
 KEYS = ["recommendation_id", "session_id", "model", "version", "fallback", "items", "ignored", "events", "took_ms"]
@@ -166,20 +167,22 @@ def test_many_explanations_leave_room_for_rankings(
     begun = threading.Event()
 
     def wait(*given: Any) -> Any:
-        assert begun.wait(30)
+        assert begun.wait(300)
         return explain(*given)
 
     async def work() -> None:
         client = await serving(markov, memory_store(), tmp_path)
-        ask = [client("POST", "/v1/recommend", {**ASK, "explain": True}) for _ in range(16)]
+        ask = [client("POST", "/v1/recommend", {**ASK, "explain": True}) for _ in range(MAX_WAITING)]
         waiting = [asyncio.ensure_future(one) for one in ask]
-        await asyncio.sleep(1.0)
+        assert client.app.service is not None
+        while client.app.service._explainer._waiting < MAX_WAITING:
+            await asyncio.sleep(0.01)
         event = {"session_id": "s", "append": [{"item": "103"}], "k": 2}
         problem(await client("POST", "/v1/recommend", {**event, "explain": True}), 503, "overloaded")
         problem(await client("GET", "/v1/sessions/s"), 404, "not-found")
         await client.post("/v1/recommend", event)
         begun.set()
-        assert [one.status for one in await asyncio.gather(*waiting)] == [200] * 16
+        assert [one.status for one in await asyncio.gather(*waiting)] == [200] * MAX_WAITING
         await client.post("/v1/recommend", {**event, "explain": True})
 
     explain = explaining.explain

@@ -13,6 +13,9 @@ RESAMPLES = 1000
 LEVEL = 0.95
 """Nominal coverage of an interval."""
 
+_BLOCK = 1 << 16
+"""Groups drawn at once: a call for each of many small resamples would take longer than its draws."""
+
 
 def bootstrap_means(
     values: Float64[np.ndarray, "C M"],
@@ -47,8 +50,10 @@ def bootstrap_means(
 def _draws(size: int, seed: int, resamples: int) -> Iterator[Int64[np.ndarray, "g"]]:
     """Resample groups with replacement, and yield the count of each group."""
     rng = generator(seed, "bootstrap")
-    for _ in range(resamples):
-        yield np.bincount(rng.integers(0, size, size), minlength=size)
+    rows = max(1, _BLOCK // size)
+    for done in range(0, resamples, rows):
+        for drawn in rng.integers(0, size, (min(rows, resamples - done), size)):
+            yield np.bincount(drawn, minlength=size)
 
 
 def intervals(

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from segue.errors import ChartError, MissingExtraError
 from segue.experiment.report import charts
@@ -21,6 +22,9 @@ from segue.experiment.results import ModelResult, Results
 from segue.parameters import flatten, typed
 from segue.printable import visible
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 logger = logging.getLogger(__name__)
 
 
@@ -29,6 +33,12 @@ def page(results: Results) -> str:
 
     Whatever comes from a log (names of items, columns, labels) is escaped, and its control characters are visible.
     """
+    return str(_template().render(_content(results)))
+
+
+@cache
+def _template() -> "Template":
+    """Return the compiled template, which takes as long to compile as a small model to train."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (only reports need it)
 
     environment = Environment(
@@ -39,7 +49,7 @@ def page(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(_content(results))
+    return environment.get_template("page.html")
 
 
 def _content(results: Results) -> dict[str, Any]:
