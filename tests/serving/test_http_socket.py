@@ -167,7 +167,9 @@ async def listening(model: Path, folder: Path, **settings: Any) -> AsyncIterator
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as found:
         address = found.getsockname()
-        running = asyncio.create_task(_serve(server, found))
+        due = asyncio.Event()
+        due.set()
+        running = asyncio.create_task(_serve(server, found, due))
         async with asyncio.timeout(30):
             await asyncio.sleep(0.2)
             yield lambda: asyncio.open_connection(*address)

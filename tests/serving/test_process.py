@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from command_line import segue
 from processes import Process, Reader, environment, message
-from redis_server import redis_server
 
 from segue.serving.supervisor import Supervisor
 
@@ -175,26 +174,6 @@ def _can_bind(host: str) -> bool:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
-
-
-@pytest.mark.soak
-def test_a_model_is_loaded_again_in_every_process(artifact: Callable[..., Path], tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(artifact("markov"), model)
-    with (
-        redis_server(tmp_path) as server,
-        Process(tmp_path, [model], "--store", server.url, "--workers", "2") as process,
-    ):
-
-        def versions() -> set[str]:
-            return {process.get("/v1/models")[1]["models"][0]["version"] for _ in range(30)}
-
-        (before,) = versions()
-        shutil.rmtree(model)
-        shutil.copytree(artifact("popularity"), model)
-        status, answer = process.post("/v1/models/model/reload", None)
-        assert (status, answer["version"] != before) == (200, True)
-        process.wait_until(lambda: versions() == {answer["version"]})
 
 
 class TestMistakes:

@@ -18,6 +18,9 @@ from segue.strict_json import dumps
 SOCKET = "SEGUE_SERVE_SOCKET"
 """Variable with the file descriptor of the socket, for a worker."""
 
+WAITS = "SEGUE_SERVE_WAITS"
+"""Variable of a worker that listens only when it is ready, because another one answers; else it is empty."""
+
 CONFIGURATION = 2
 """Exit code of a worker for what no restart mends."""
 
@@ -111,7 +114,7 @@ class Supervisor:
         worker = subprocess.Popen(
             [sys.executable, "-m", "segue.serving.worker"],
             stdin=subprocess.PIPE,  # It stays open: where it ends, the worker knows that this process is gone.
-            env={**os.environ, SOCKET: str(descriptor)},
+            env={**os.environ, SOCKET: str(descriptor), WAITS: "1" if self._workers else ""},
             pass_fds=(descriptor,),
             start_new_session=True,  # Ctrl-C on a terminal reaches this process alone, which passes it on.
         )

@@ -40,7 +40,7 @@ from segue.serving.settings import ServeSettings
 from segue.serving.stores import DAY, Lifetimes, SessionStore, SteadyClock
 from segue.serving.stores.local import MemoryStore
 from segue.serving.stores.sqlite import SQLiteStore
-from segue.serving.supervisor import CONFIGURATION, SOCKET
+from segue.serving.supervisor import CONFIGURATION, SOCKET, WAITS
 from segue.serving.telemetry import Telemetry
 from segue.serving.versions import Versions
 
@@ -100,10 +100,13 @@ class Worker:
     Args:
         settings: the settings.
         listening: the socket.
+        waits: whether it listens only when it is ready; else it answers 503 until then.
     """
 
-    def __init__(self, settings: ServeSettings, listening: socket.socket) -> None:
-        self.settings, self._socket = settings, listening
+    def __init__(self, settings: ServeSettings, listening: socket.socket, *, waits: bool = False) -> None:
+        self.settings, self._socket, self._due = settings, listening, asyncio.Event()
+        if not waits:
+            self._due.set()
         self.telemetry = Telemetry()
         page = Page(settings, self.telemetry) if settings.page else None
         self.app = App(settings, self.telemetry, tokens_of(settings), () if page is None else page.operations)
@@ -150,7 +153,7 @@ class Worker:
             loop.add_signal_handler(name, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_all)
         loop.add_reader(sys.stdin.fileno(), stop.set)  # It ends with the supervisor.
-        serving = asyncio.create_task(_serve(server, self._socket))
+        serving = asyncio.create_task(_serve(server, self._socket, self._due))
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -166,6 +169,7 @@ class Worker:
         if stop.is_set() and self.app.service is not None:
             await asyncio.sleep(self.settings.drain)
         server.should_exit = True
+        self._due.set()
         starting.cancel()
         await serving
         if self.app.service is not None:
@@ -175,7 +179,7 @@ class Worker:
         return self._exit_code
 
     async def _start(self) -> None:
-        """Load the models and open the store; until then, requests are answered with 503."""
+        """Load the models and open the store; until then, requests wait or are answered with 503."""
         self.merchandise.load()
         for name in self.settings.models:
             try:
@@ -198,6 +202,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # What is there now stays; collections need not look at it again.
         self.app.service = Service(self.models, store, self.telemetry, experiments=self.experiments)
+        self._due.set()
         threading.Thread(target=self._reload_models, name="segue-reload", daemon=True).start()
         threading.Thread(target=self._watch, name="segue-watch", daemon=True).start()
         logger.info("ready: %s", ", ".join(self.settings.models))
@@ -246,8 +251,11 @@ class Worker:
                     self.models.load(name, wait=True)
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    """Run a server on a socket, without its handlers of signals."""
+async def _serve(server: uvicorn.Server, listening: socket.socket, due: asyncio.Event) -> None:
+    """Run a server on a socket when it is due, without its handlers of signals."""
+    await due.wait()
+    if server.should_exit:
+        return
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup(sockets=[listening])
@@ -278,7 +286,7 @@ def main() -> None:
     import uvloop  # noqa: PLC0415
 
     try:
-        code = uvloop.run(Worker(settings, listening).run())
+        code = uvloop.run(Worker(settings, listening, waits=bool(os.environ.get(WAITS))).run())
     except SegueError as error:
         report(error)
         code = CONFIGURATION
