@@ -98,6 +98,15 @@ def test_every_network_is_exported(name: str, task: Task, tmp_path: Path) -> Non
     assert export_onnx(model, tmp_path / "m.onnx") < 1e-5
 
 
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+def test_a_recurrent_network_is_exported_after_another_trace(task: Task, tmp_path: Path) -> None:
+    """Also with sessions of any length."""
+    torch.export.export(torch.nn.GRU(2, 2).eval(), (torch.ones(3, 1, 2),))
+    narm = model_class("narm")(**parameters_of("narm")).fit(task.train)
+    assert export_onnx(narm, tmp_path / "m.onnx") < 1e-5
+
+
 def test_other_models_are_refused(task: Task, tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     with pytest.raises(ParameterError, match=r"markov: cannot be exported to ONNX: it is no network; export one of"):

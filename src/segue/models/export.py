@@ -136,6 +136,7 @@ def _converted(wrapped: _Network, network: SequenceEncoder, metadata: dict[str, 
     axes = {0: dynamic} if network.fixed_width or network.max_length == 1 else {0: dynamic, 1: dynamic}
     outputs = ["scores"] if wrapped.k is None else ["best", "scores"]
     try:
+        _forget_traces()
         with _silent(), torch.no_grad():
             program: Any = torch.onnx.export(
                 wrapped,
@@ -155,6 +156,15 @@ def _converted(wrapped: _Network, network: SequenceEncoder, metadata: dict[str, 
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SegueError(f"the network cannot be exported to ONNX by torch {torch.__version__}: {first}") from error
     return content
+
+
+def _forget_traces() -> None:
+    """Have torch look up how it traces a recurrent layer.
+
+    For an export, torch traces it as a loop over any number of events. An export or a trace before leaves the usual
+    one, with a fixed number of events, in a cache that torch does not empty.
+    """
+    getattr(torch.ops.aten.gru.input, "_dispatch_cache", {}).clear()
 
 
 @contextmanager
