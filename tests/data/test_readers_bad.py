@@ -178,6 +178,10 @@ CASES = {
         '{"session":1,"item":2}\n\n{"session":1,\nnope\n',
         "lines 3 and 4: must be a JSON object on one line, got '{\"session\":1,', 'nope'; correct or remove it",
     ),
+    "a JSON line of other space": (
+        '{"session":1,"item":2}\n \t\n\x1f\n\xa0\n',
+        r"lines 3 and 4: must be a JSON object on one line, got '\x1f', '\xa0'; correct or remove it",
+    ),
     "JSON array": ('[{"session":1}]', "is a JSON array; write one object per line (JSON Lines)"),
     "nested time": (
         '{"session":1,"events":[{"aid":1,"ts":5}]}\n\n{"session":2,"events":[{"aid":1,"ts":5},{"aid":1,"ts":"x"}]}\n',

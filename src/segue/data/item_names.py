@@ -161,4 +161,5 @@ def _normalize_all(texts: pl.Expr) -> pl.Expr:
 
 
 def _normalize(text: str) -> str:
-    return text.strip().lower()
+    """Return a text as ``_normalize_all`` returns it; Python and polars differ in what is space."""
+    return str(pl.select(_normalize_all(pl.lit(text, pl.String))).item())

@@ -22,6 +22,9 @@ EVENTS = "events"
 _KEY = r'"(?:[^"\\]|\\.)*"\s*:'
 """A key of a JSON object, with its colon."""
 
+_SPACE = " \t\r"
+"""What a line of JSON Lines without an object may have."""
+
 _RATING = ("user", "item", "rating", "time")
 
 
@@ -165,7 +168,7 @@ def _read_objects(file: TextFile) -> pl.DataFrame:
         frame = file.parse(lambda source: pl.read_ndjson(source, schema=file.schema, infer_schema_length=None))
     except POLARS_ERRORS as error:
         lines = enumerate(file.lines(), start=1)
-        invalid = ((number, text) for number, text in lines if text.strip() and not _is_object(text))
+        invalid = ((number, text) for number, text in lines if text.strip(_SPACE) and not _is_object(text))
         shown = list(islice(invalid, MAX_SHOWN))
         if shown:
             raise LogError(
