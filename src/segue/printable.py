@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 _UNPRINTABLE = re.compile(
@@ -48,9 +49,9 @@ def visible_all(value: Any) -> Any:
 
 
 def short(value: object) -> str:
-    """Return the ``repr`` of a value received, cut where it is long."""
+    """Return the ``repr`` of a value received, cut where it is long; a date as in ISO 8601."""
     try:
-        text = repr(value)
+        text = value.isoformat() if isinstance(value, date) else repr(value)
     except (ValueError, RecursionError):  # An integer of more digits than Python writes, or a value inside itself.
         text = f"<{type(value).__name__}, too large to show>"
     return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 20]}... ({len(text):,} characters)"

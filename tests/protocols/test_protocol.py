@@ -1,7 +1,7 @@
 """The protocol as an object: names, overrides, rules, hash."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -225,6 +225,14 @@ def test_a_protocol_on_one_level_is_refused(described):
         ({"ranking": {"metrics": []}}, "protocol.ranking.metrics"),
         ({"cleaning": {"since": "yesterday"}}, "protocol.cleaning.since"),
         (
+            {"cleaning": {"since": "9999-12-31T23:59:59-12:00"}},
+            "protocol.cleaning.since: must be a time in the years 1 to 9999 in UTC, got '?9999",
+        ),
+        (
+            {"split": {"kind": "global-time", "test_from": "0001-01-01T00:00:00+14:00"}},
+            "protocol.split.test_from: must be a time in the years 1 to 9999 in UTC, got '?0001",
+        ),
+        (
             {"cleaning": {"value_interval": {"rating": "3 up"}}},
             "protocol.cleaning.value_interval: must be .* the interval of rating must be an interval",
         ),
@@ -237,6 +245,11 @@ def test_a_protocol_on_one_level_is_refused(described):
 def test_a_rule_that_is_broken_is_named(parameters, message):
     with pytest.raises(ParameterError, match=message):
         Protocol.named("session-next", parameters)
+
+
+def test_a_date_is_shown_as_it_is_written():
+    with pytest.raises(ParameterError, match=r"a time after since \(2024-02-01T00:00:00\), got 2024-01-01$"):
+        Protocol.named("session-next", {"cleaning": {"since": date(2024, 2, 1), "until": date(2024, 1, 1)}})
 
 
 def test_times_are_meant_in_utc():

@@ -138,8 +138,15 @@ def n_first(share: float, events: int) -> int:
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
-    """Return a moment like the times of a log: in UTC, without a time zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
+    """Return a moment like the times of a log: in UTC, without a time zone.
+
+    Raises:
+        ValueError: in UTC, it is before the year 1 or after the year 9999.
+    """
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment is not None and moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError("a time in the years 1 to 9999 in UTC") from None
 
 
 def share_of_events(
