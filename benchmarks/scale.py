@@ -1,13 +1,16 @@
 """Time, CPU seconds and memory of one preparation in memory, on disk and on Ray, on a generated log.
 
     python benchmarks/scale.py --folder FOLDER [--events 5000000] [--memory 600MB] [--engines memory disk ray]
+        [--replay PYTHON]
 
 The log of ``benchmarks/prepare.py`` is written to FOLDER as Parquet, unless it is there already. Each engine prepares
 it with ``segue prepare`` in a process of its own. CPU seconds are those of all processes that it starts, those of Ray
-itself included; the peak is that of its largest process. All data sets must have the same bytes.
+itself included; the peak is that of its largest process. All data sets must have the same bytes. ``--replay`` names
+the Python of an environment with ``replay-rec[spark]``, which prepares the log alike on local Spark.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +21,8 @@ from pathlib import Path
 from prepare import generate
 from rich.console import Console
 from rich.table import Table
+
+import segue
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -65,6 +70,15 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+def sizes(folder: Path) -> dict[str, list[int]]:
+    """Return the events and sessions of each part of a data set."""
+    if (counts := folder / "counts.json").exists():
+        found: dict[str, list[int]] = json.loads(counts.read_text(encoding="utf-8"))
+        return found
+    stages = segue.open_dataset(folder).statistics()["stages"]
+    return {one["part"]: [one["events"], one["sessions"]] for one in stages if one["part"] != "log"}
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,21 +86,26 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--memory", default="600MB")
     parser.add_argument("--engines", nargs="+", default=["memory", "disk", "ray"])
+    parser.add_argument("--replay", metavar="PYTHON")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     log = arguments.folder / f"events-{arguments.events}.parquet"
     if not log.exists():
         generate(arguments.events).write_parquet(log)
-    table = Table("engine", "seconds", "CPU seconds", "peak of a process (MB)", "same bytes")
-    first = None
-    for engine in arguments.engines:
+    table = Table("engine", "seconds", "CPU seconds", "peak of a process (MB)", "result")
+    first = arguments.folder / f"prepared-{arguments.engines[0]}"
+    for engine in [*arguments.engines, *(["replay"] if arguments.replay else [])]:
         out = arguments.folder / f"prepared-{engine}"
         shutil.rmtree(out, ignore_errors=True)
-        options = [] if engine == "memory" else ["--engine", engine, "--memory", arguments.memory]
-        found = measure([sys.executable, "-m", "segue", "prepare", str(log), "--out", str(out), *options])
-        files = content(out)
-        first = files if first is None else first
-        row = (f"{found['seconds']:.1f}", f"{found['cpu']:.1f}", f"{found['peak']:.0f}", str(files == first))
+        if engine == "replay":
+            peer = str(Path(__file__).with_name("scale_replay.py"))
+            found = measure([arguments.replay, peer, str(log), str(out), "8"])
+            result = "same events and sessions" if sizes(out) == sizes(first) else f"{sizes(out)}, not {sizes(first)}"
+        else:
+            options = [] if engine == "memory" else ["--engine", engine, "--memory", arguments.memory]
+            found = measure([sys.executable, "-m", "segue", "prepare", str(log), "--out", str(out), *options])
+            result = "same bytes" if content(out) == content(first) else "OTHER BYTES"
+        row = (f"{found['seconds']:.1f}", f"{found['cpu']:.1f}", f"{found['peak']:.0f}", result)
         table.add_row(engine, *row)
         print(engine, *row, flush=True)
     Console().print(table)
