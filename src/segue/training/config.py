@@ -12,7 +12,7 @@ from segue.metrics import selection_metric
 from segue.nn.losses.config import FullCrossEntropy, Loss
 from segue.parameters import Section
 
-RATE_SHARES = {"adamw": (0.1, 0.1, 0.1), "mixed": (0.1, 0.5, 0.7), "adagrad": (0.03, 0.25, 1.0)}
+RATE_SHARES = {"adamw": (0.1, 0.1, 0.1), "mixed": (0.1, 0.5, 0.7), "adagrad": (0.03, 0.25, 0.7)}
 """Learning rate of an update, as a share of that of the training, by optimizer: if Adagrad starts anew, which begins
 with large steps; if it goes on where the training ended; and if a history is replayed as well."""
 
