@@ -1,13 +1,13 @@
 """Daily updates of a network against daily retraining and against a model that is never updated.
 
-    python benchmarks/update.py LOG [--models gru4rec,sasrec] [--sessions 14000] [--day 700] [--seeds 1]
+    python benchmarks/update.py LOG [--models gru4rec,sasrec] [--sessions 14000] [--day 700] [--seeds 1] [--skip 0]
 
-The most recent sessions of the log, in order of their end, are cut into days of an equal number of sessions. A model is
-trained on all days before the last six; then, on each of five days, it is updated with the day that is over, and tested
-on the next one: every event but the first of each session is predicted. An event on an item that a model does not know
-counts as a miss. Other models are trained again on all days so far, and never again. Differences are from the retrained
-model and from the one that is never updated, with the 95% interval over all cases of the five days, sessions resampled;
-seconds are the processor time of the five updates or trainings.
+The most recent sessions of the log (with --skip, those before the last ones), in order of their end, are cut into days
+of an equal number of sessions. A model is trained on all days before the last six; then, on each of five days, it is
+updated with the day that is over, and tested on the next one: every event but the first of each session is predicted.
+An event on an item that a model does not know counts as a miss. Other models are trained again on all days so far, and
+never again. Differences are from the retrained model and from the one that is never updated, with the 95% interval over
+all cases of the five days, sessions resampled; seconds are the processor time of the five updates or trainings.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from segue.data.sessions import Sessions
 from segue.markdown import table
 from segue.models.verification import METRICS, changes, next_item_values, sessions_of_targets
 from segue.protocols.cases import encode
-from segue.training.config import UpdatePlan
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "gru4rec": {"dropout_hidden": 0.2, "training": {"epochs": 10, "loss": {"kind": "cross-entropy", "n_samples": 256}}},
@@ -36,16 +35,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 DAYS = 5
 OTHERS = ("retrain", "never")
-PLANS = {
-    "update, rate x 0.1": {"rate": 0.1, "epochs": 1.0},
-    "update, rate x 0.03": {"rate": 0.03, "epochs": 1.0},
-    "update, rate x 0.03, half the epochs, replay": {"rate": 0.03, "epochs": 0.5},
-}
-"""Ways to update: learning rate and epochs as shares of those of the training; where ``replay``, with the history."""
+ANEW, ALONE, REPLAY = "update, Adagrad starts anew", "update", "update, history"
+"""Ways to update, all with the default plan."""
 
 
-def days_of(log: segue.Events, sessions: int, day: int) -> list[pl.DataFrame]:
-    """Return the most recent sessions, in order of their end: the history, and six days."""
+def days_of(log: segue.Events, sessions: int, day: int, skip: int = 0) -> list[pl.DataFrame]:
+    """Return the most recent sessions but for the last ``skip``, in order of their end: the history, and six days."""
     frame = log.frame.with_columns(session=pl.format("{}/{}", "part", "session")) if log.has_parts else log.frame
     frame = frame.filter(pl.len().over("session") >= 2)
     row = pl.int_range(pl.len()).alias("row")
@@ -54,9 +49,8 @@ def days_of(log: segue.Events, sessions: int, day: int) -> list[pl.DataFrame]:
         .group_by("session")
         .agg(pl.col("time" if log.has_time else "row").max(), pl.col("row").max().alias("last"))
     )
-    ends = (
-        ends.sort("time" if log.has_time else "row", "last").tail(sessions).with_columns(number=pl.int_range(pl.len()))
-    )
+    ends = ends.sort("time" if log.has_time else "row", "last").head(len(ends) - skip)
+    ends = ends.tail(sessions).with_columns(number=pl.int_range(pl.len()))
     block = ((pl.col("number") - pl.len() + (DAYS + 1) * day) // day).clip(lower_bound=-1)
     placed = frame.with_columns(row).join(ends.select("session", "number", block=block), on="session")
     order = ["number", *(["time"] if log.has_time else []), "row"]
@@ -67,6 +61,11 @@ def days_of(log: segue.Events, sessions: int, day: int) -> list[pl.DataFrame]:
 def encoded(log: pl.DataFrame, vocabulary: segue.Vocabulary) -> Sessions:
     """Encode sessions in order; times are left out."""
     return encode(sort_events(log), vocabulary)[0]
+
+
+def without_state(model: segue.Model) -> segue.Model:
+    """Return a copy of a model whose updates start with a new optimizer."""
+    return type(model)(model.config).restore(model.arrays(), model.vocabulary)
 
 
 class Strategy:
@@ -88,23 +87,18 @@ def follow(name: str, days: list[pl.DataFrame], seed: int) -> tuple[dict[str, St
     kind = segue.model_class(name)
     vocabulary = segue.Vocabulary.from_items(days[0]["item"])
     base = kind(**SETTINGS[name]).fit(encoded(days[0], vocabulary), seed=seed)
-    training = kind.Config(**SETTINGS[name]).training
-    plans = {
-        way: UpdatePlan(
-            learning_rate=plan["rate"] * training.learning_rate, epochs=round(plan["epochs"] * training.epochs)
-        )
-        for way, plan in PLANS.items()
-    }
-    strategies = {way: Strategy(base) for way in ("never", *plans, "retrain")}
+    strategies = {way: Strategy(base) for way in ("never", ANEW, ALONE, REPLAY, "retrain")}
+    strategies[ANEW] = Strategy(without_state(base))
     groups: list[np.ndarray] = []
     for number in range(1, len(days) - 1):
         vocabulary = grow(vocabulary, days[number]["item"])
         recent = encoded(days[number], vocabulary)
         history = encoded(pl.concat(days[:number]), vocabulary)
-        for way, plan in plans.items():
+        for way in (ANEW, ALONE, REPLAY):
+            before, replayed = strategies[way].model, history if way == REPLAY else None
             started = time.process_time()
-            replayed = history if "replay" in way else None
-            strategies[way].take(strategies[way].model.update(recent, plan, history=replayed, seed=seed), started)
+            after = before.update(recent, history=replayed, seed=seed)
+            strategies[way].take(without_state(after) if way == ANEW else after, started)
         everything = encoded(pl.concat(days[: number + 1]), vocabulary)
         started = time.process_time()
         strategies["retrain"].take(kind(**SETTINGS[name]).fit(everything, seed=seed), started)
@@ -126,8 +120,9 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=14_000)
     parser.add_argument("--day", type=int, default=700)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--skip", type=int, default=0, help="Leave out so many of the most recent sessions.")
     args = parser.parse_args()
-    days = days_of(segue.read(args.log), args.sessions, args.day)
+    days = days_of(segue.read(args.log), args.sessions, args.day, args.skip)
     print(f"events before the updates and of each day: {[day.height for day in days]}")
     rows = []
     for name in args.models.split(","):

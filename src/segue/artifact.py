@@ -4,6 +4,7 @@ manifest.json        format version, model name, facts about the training, libra
 config.json          the model's configuration
 items.parquet        the vocabulary: raw id, support and metadata of each item, in index order
 arrays.safetensors   the learnt arrays
+optimizer.safetensors   what an update needs of the optimizer; only of some networks
 """
 
 import shutil
@@ -27,7 +28,7 @@ FORMAT = 1
 EVERYTHING = "everything"
 """``about["trained_on"]`` of a model that was trained on a whole log, with nothing held out."""
 
-_CONFIG, _ITEMS, _ARRAYS = "config.json", "items.parquet", "arrays.safetensors"
+_CONFIG, _ITEMS, _ARRAYS, _OPTIMIZER = "config.json", "items.parquet", "arrays.safetensors", "optimizer.safetensors"
 
 
 class _Manifest(Manifest):
@@ -59,6 +60,7 @@ class Artifact:
         vocabulary: the items it can recommend.
         arrays: what it learnt.
         about: facts about the training, for example the protocol and its hash.
+        optimizer_state: what an update needs of the optimizer, by name; may be empty.
         version: hash of the manifest that was read, which lists the checksums of all files; empty if none was.
     """
 
@@ -67,6 +69,7 @@ class Artifact:
     vocabulary: Vocabulary
     arrays: Mapping[str, np.ndarray]
     about: Mapping[str, Any] = field(default_factory=dict)
+    optimizer_state: Mapping[str, np.ndarray] = field(default_factory=dict)
     version: str = ""
 
     def write(self, path: Path) -> Path:
@@ -81,9 +84,11 @@ class Artifact:
     def _write_files(self, folder: Path) -> None:
         write_json(folder / _CONFIG, self.config)
         write_vocabulary(self.vocabulary, folder / _ITEMS)
-        save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, folder / _ARRAYS)
-        # safetensors lets nobody but the writer read; a service may run as another user.
-        shutil.copymode(folder / _CONFIG, folder / _ARRAYS)
+        for file, arrays in ((_ARRAYS, self.arrays), (_OPTIMIZER, self.optimizer_state)):
+            if arrays or file == _ARRAYS:
+                save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / file)
+                # safetensors lets nobody but the writer read; a service may run as another user.
+                shutil.copymode(folder / _CONFIG, folder / file)
 
     @classmethod
     def facts(cls, path: Path) -> Mapping[str, Any]:
@@ -108,10 +113,11 @@ class Artifact:
         folder = ARTIFACT.open(path)
         vocabulary = read_vocabulary(folder, _ITEMS)
         arrays = folder.read(_ARRAYS, load_file)
+        state = folder.read(_OPTIMIZER, load_file) if _OPTIMIZER in folder else {}
         config = folder.read(_CONFIG, read_object)
         manifest = folder.manifest
         version = ARTIFACT.attempt(path / ARTIFACT.file, lambda _: digest(manifest.model_dump()))
-        return cls(manifest.model, config, vocabulary, arrays, manifest.about, version)
+        return cls(manifest.model, config, vocabulary, arrays, manifest.about, state, version)
 
 
 def is_artifact(path: Path) -> bool:

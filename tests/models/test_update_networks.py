@@ -165,16 +165,52 @@ def test_sessions_of_the_history_are_learnt_again() -> None:
         model.update(RECENT, plan, history=TRAIN)
 
 
-def test_replayed_sessions_come_first() -> None:
+def test_each_epoch_replays_other_sessions_of_the_history() -> None:
     history = Sessions(TRAIN.items, TRAIN.offsets, TRAIN.times, RECENT.vocabulary)
-    joined = replayed(history, RECENT, 0.5, seed=0)
-    earlier = round(0.5 * len(RECENT))
-    assert len(joined) == earlier + len(RECENT)
-    assert joined.items[joined.offsets[earlier] :].tolist() == RECENT.items.tolist()
+    joined = replayed(history, RECENT, 2, share=0.5, half_life=4.0, seed=0)
+    earlier, later = round(0.5 * len(RECENT)), len(RECENT)
+    assert len(joined) == 2 * (earlier + later)
     assert joined.times is not None
-    assert (np.diff(joined.times[joined.offsets[1:] - 1]) > 0).all()
-    everything = replayed(history, RECENT, 100.0, seed=0)
-    assert everything.items[: len(TRAIN.items)].tolist() == TRAIN.items.tolist()
+    assert history.times is not None
+    starts = joined.times[joined.offsets[:-1]]
+    epochs = [starts[: earlier + later], starts[earlier + later :]]
+    for epoch in epochs:
+        assert (np.diff(epoch) > 0).all()
+        assert epoch[earlier:].tolist() == starts[earlier : earlier + later].tolist()
+    drawn = np.concatenate([epoch[:earlier] for epoch in epochs])
+    assert len(np.unique(drawn)) == 2 * earlier
+    assert set(drawn.tolist()) <= set(history.times[history.offsets[:-1]].tolist())
+    assert joined.items[joined.offsets[earlier] : joined.offsets[earlier + later]].tolist() == RECENT.items.tolist()
+
+
+def test_a_short_history_is_replayed_again() -> None:
+    history = Sessions(TRAIN.items, TRAIN.offsets, TRAIN.times, RECENT.vocabulary)
+    joined = replayed(history, RECENT, 3, share=100.0, half_life=4.0, seed=0)
+    assert joined.items.tolist() == [*TRAIN.items.tolist(), *RECENT.items.tolist()] * 3
+    partly = replayed(history, RECENT, 4, share=1.0, half_life=4.0, seed=0)  # 60 sessions of 40, no two in an epoch.
+    assert partly.times is not None
+    starts = partly.times[partly.offsets[:-1]].reshape(4, -1)[:, : len(RECENT)]
+    assert np.unique(starts).tolist() == TRAIN.times[TRAIN.offsets[:-1]].tolist()
+    assert all(len(np.unique(epoch)) == len(RECENT) for epoch in starts)
+
+
+def test_late_sessions_of_the_history_are_replayed_more_often() -> None:
+    long = circle(12, 3000, 0)
+    history = Sessions(long.items, long.offsets, long.times, RECENT.vocabulary)
+    assert history.times is not None
+    ranks = np.argsort(np.argsort(history.times[history.offsets[:-1]]))
+    later = RECENT.select(np.arange(10))
+    ages = []
+    for seed in range(100):
+        joined = replayed(history, later, 1, share=1.0, half_life=20.0, seed=seed)
+        assert joined.times is not None
+        starts = joined.times[joined.offsets[:-1]][:10]
+        ages.append(len(history) - 1 - ranks[np.searchsorted(history.times[history.offsets[:-1]], starts)])
+    # Of weights that halve every 200 sessions, half lies within the last 200.
+    assert 0.45 < (np.concatenate(ages) < 200).mean() < 0.55
+    flat = replayed(history, later, 1, share=50.0, half_life=1e9, seed=0)
+    assert flat.times is not None
+    assert 0.4 < (flat.times[flat.offsets[:-1]][:500] > np.median(history.times)).mean() < 0.6
 
 
 def test_rows_of_new_items_begin_as_the_mean_of_their_sessions() -> None:

@@ -23,14 +23,17 @@ def update(
         ),
     ] = None,
     replay: Annotated[
-        float | None, typer.Option(help="Sessions of --history to learn again, per recent session (1).")
+        float | None, typer.Option(help="Sessions of --history to learn again in each epoch, per recent session (2).")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of a network on the later events, by default as many as it had.")
+        int | None,
+        typer.Option(
+            min=1, help="Epochs of a network on the later events, by default as many as it had; half with --history."
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Learning rate of a network, by default 10% of that of its training, 3% with Adagrad."),
+        typer.Option(help="Learning rate of a network, by default a share of that of its training."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     overwrite: options.Overwrite = False,

@@ -126,13 +126,19 @@ def with_new_rows(
     return extended
 
 
-def replayed(history: Sessions, recent: Sessions, share: float, seed: int) -> Sessions:
-    """Put some of the earlier sessions before recent ones.
+def replayed(
+    history: Sessions, recent: Sessions, epochs: int, *, share: float, half_life: float, seed: int
+) -> Sessions:
+    """Return the sessions of all epochs of an update in a row: recent ones, each time behind other earlier ones.
+
+    Earlier sessions are drawn at random, late ones more often, and no session twice before all have been drawn.
 
     Args:
-        history: earlier sessions, with the catalogue of the recent ones.
+        history: earlier sessions in order of time, with the catalogue of the recent ones.
         recent: recent sessions.
-        share: number of earlier sessions, drawn at random, per recent one.
+        epochs: number of epochs.
+        share: number of earlier sessions in an epoch, per recent one.
+        half_life: age at which an earlier session is drawn half as often, in sessions per recent one.
         seed: seed of the draw.
 
     Raises:
@@ -140,9 +146,20 @@ def replayed(history: Sessions, recent: Sessions, share: float, seed: int) -> Se
     """
     if recent.times is not None and history.times is None:
         raise ParameterError("history: must have times, because the recent sessions have some, got none")
+    rng = generator(seed, "replay")
     number = min(len(history), round(share * len(recent)))
-    drawn = generator(seed, "replay").choice(len(history), number, replace=False)
-    earlier = history.select(np.sort(drawn))
+    ages = np.arange(len(history))[::-1] / (half_life * len(recent))
+    # The smallest of exponential variates over weights is a draw without replacement (Efraimidis and Spirakis, 2006).
+    order = np.argsort(np.log(rng.exponential(size=len(history))) + ages * np.log(2), kind="stable")
+    drawn = np.resize(rng.permutation(order[: epochs * number]), (epochs, number))
+    earlier, rows = np.unique(drawn, return_inverse=True)
+    joined = _joined(history.select(earlier), recent)
+    again = np.broadcast_to(len(earlier) + np.arange(len(recent)), (epochs, len(recent)))
+    return joined.select(np.concatenate([np.sort(rows.reshape(drawn.shape), axis=1), again], axis=1).ravel())
+
+
+def _joined(earlier: Sessions, recent: Sessions) -> Sessions:
+    """Return two logs as one, with the catalogue of the second."""
     times, columns = None, None
     if earlier.times is not None and recent.times is not None:
         times = np.concatenate([earlier.times, recent.times])

@@ -26,12 +26,14 @@ from segue.nn.encoders.base import Encoder
 from segue.protocols.ranking import Ranking
 from segue.rng import derive
 from segue.spaces import Around, Choice
+from segue.training.build_optimizer import build_optimizer
 from segue.training.checkpoint import THREADS
 from segue.training.config import TrainingConfig, UpdatePlan, fine_tuning_sessions
+from segue.training.continuation import Squares, check_squares, resume, squares_of
 from segue.training.loop import Trainer
 from segue.training.objectives import Objective
-from segue.training.optimizers import AdamW, Optimizer, RowAdagrad, SplitOptimizer
-from segue.training.runtime import EpochRecord, Runtime
+from segue.training.optimizers import Optimizer, RowAdagrad
+from segue.training.runtime import EpochRecord, Runtime, curve_notes
 
 logger = logging.getLogger(__name__)
 
@@ -97,18 +99,15 @@ class NeuralModel(DotProductModel):
 
     def optimizer(self) -> Optimizer:
         """Return the optimiser of ``self.network`` that the training section names."""
-        plan, parameters = self.config.training, dict(self.network.named_parameters())
-        if plan.optimizer == "adagrad":
-            return self.adagrad(parameters.values(), plan.learning_rate)
-        names = self.per_item_arrays() if plan.optimizer == "mixed" else set()
-        others = [parameter for name, parameter in parameters.items() if name not in names]
-        tables = self.adagrad([parameters[name] for name in sorted(names)], plan.table_learning_rate) if names else None
-        for group in tables.param_groups if tables is not None else ():
-            group["scale"] = plan.table_learning_rate / plan.learning_rate
-        if tables is not None and not others:
-            return tables
-        adamw = AdamW(others, plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True)
-        return adamw if tables is None else SplitOptimizer(tables, adamw)
+        weights = dict(self.network.named_parameters())
+        return build_optimizer(self.config.training, weights, self.adagrad_weights(), self.adagrad)
+
+    def adagrad_weights(self) -> Set[str]:
+        """Return the names of the weights that Adagrad learns."""
+        optimizer = self.config.training.optimizer
+        if optimizer == "adagrad":
+            return {name for name, _ in self.network.named_parameters()}
+        return self.per_item_arrays() if optimizer == "mixed" else frozenset()
 
     def adagrad(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> RowAdagrad:
         """Return Adagrad as the model uses it."""
@@ -116,7 +115,6 @@ class NeuralModel(DotProductModel):
 
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train. Without ``valid`` all epochs are run and the last one is kept."""
-        self._output = None
         self.fit_preprocessing(train)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
@@ -125,7 +123,7 @@ class NeuralModel(DotProductModel):
         if self.config.training.fine_tuning.epochs:
             stages.append(self._fine_tune(self._selection(train), valid, seed, runtime))
         self.curve = tuple(record for curve in stages for record in curve)
-        self.notes = (*_curve_notes(stages[0], self.config.training.epochs), *self.remarks(train))
+        self.notes = (*curve_notes(stages[0], self.config.training.epochs), *self.remarks(train))
         self._cache_table()
 
     def check_updatable(self) -> None:
@@ -141,17 +139,18 @@ class NeuralModel(DotProductModel):
 
     def _update(self, before: Self, given: Given) -> None:
         """Train on the recent sessions, from the weights of ``before``; see ``with_new_rows`` for new items."""
-        recent, plan, seed = given.recent, given.plan or UpdatePlan(), given.seed
-        if given.history is not None:
-            recent = replayed(given.history, recent, plan.replay, seed)
+        recent, history, seed, runtime = given.recent, given.history, given.seed, given.runtime.part("update")
+        plan, squares = given.plan or UpdatePlan(), before.optimizer_state
+        training = plan.applied_to(self.config.training, resumed=bool(squares), replays=history is not None)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "weights"))
             fresh = self.build(len(recent.vocabulary)).state_dict()
         self.restore(self._grown(before, fresh, recent), recent.vocabulary)
-        self.network.to(given.runtime.torch_device())
-        self._output = None
-        training, runtime = plan.applied_to(self.config.training), given.runtime.part("update")
-        self.curve = tuple(self._train(recent, training, None, seed, runtime, warm_start=True))
+        self.network.to(runtime.torch_device())
+        if history is not None:
+            recent = replayed(history, recent, training.epochs, share=plan.replay, half_life=plan.half_life, seed=seed)
+            training = training.model_copy(update={"epochs": 1})
+        self.curve = tuple(self._train(recent, training, None, seed, runtime, squares, warm_start=True))
         self._cache_table()
 
     def _grown(self, before: Self, fresh: Mapping[str, Tensor], recent: Sessions) -> dict[str, np.ndarray]:
@@ -181,18 +180,22 @@ class NeuralModel(DotProductModel):
         valid: Cases | None,
         seed: int,
         runtime: Runtime,
+        squares: Squares | None = None,
         *,
         warm_start: bool = False,
     ) -> list[EpochRecord]:
-        """Train the network from its present weights to its best ones."""
+        """Train the network from its present weights to its best ones; with squares, Adagrad goes on from them."""
 
         def validate() -> float:
             assert valid is not None
             return measure(self, valid, Ranking(metrics=(plan.metric,))).metrics[plan.metric]
 
-        return Trainer(
+        self._output = None
+        optimizer = self.optimizer()
+        resume(optimizer, self.network, squares or {})
+        curve = Trainer(
             self.objective(train, seed, runtime),
-            self.optimizer(),
+            optimizer,
             plan,
             validate=validate if valid is not None else None,
             seed=seed,
@@ -200,6 +203,8 @@ class NeuralModel(DotProductModel):
             runtime=runtime,
             warm_start=warm_start,
         ).run()
+        self.optimizer_state = squares_of(optimizer, self.network)
+        return curve
 
     def _fine_tune(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> list[EpochRecord]:
         """Train on a selection of the sessions, unless validation prefers the weights from before."""
@@ -257,6 +262,7 @@ class NeuralModel(DotProductModel):
             return self
         model = self._copy(self.arrays(), self.vocabulary)
         model.network.to(device)
+        model.optimizer_state = self.optimizer_state
         model._cache_table()
         return model
 
@@ -290,11 +296,6 @@ class NeuralModel(DotProductModel):
         with torch.random.fork_rng(devices=[]):
             self.network = self.assemble()
         self.network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        check_squares(self.optimizer_state, self.network, self.adagrad_weights, f"{self.name}.optimizer_state")
         self._cache_table()
         return self
-
-
-def _curve_notes(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
-    values = [record.validation for record in curve if record.validation is not None]
-    if values and values.index(max(values)) == epochs - 1 > 0:
-        yield f"the last of {epochs} epochs was the best one: a higher training.epochs may give more"

@@ -60,6 +60,8 @@ class ModelBase(ABC):
     """Remarks on the last fit for the reader of its results."""
     about: Mapping[str, Any] = {}
     """Facts about the training, such as the protocol, from the manifest of a loaded model."""
+    optimizer_state: Mapping[str, np.ndarray] = {}
+    """What an update needs of the optimizer, by name; empty if it needs nothing."""
     diagnostics: Mapping[str, float] = {}
     """Diagnostics of the last fit, such as ``train_auc``, which the linter checks."""
 
@@ -129,8 +131,8 @@ class ModelBase(ABC):
         """
         self._require_fitted()
         facts = {**self.about, **about}
-        artifact = Artifact(self.name, self.config.model_dump(mode="json"), self.vocabulary, self.arrays(), facts)
-        return artifact.write(Path(path))
+        config, state = self.config.model_dump(mode="json"), self.optimizer_state
+        return Artifact(self.name, config, self.vocabulary, self.arrays(), facts, state).write(Path(path))
 
     def to(self, device: torch.device) -> Self:
         """Return the model on a device: itself, or a copy if it is a network on another device."""

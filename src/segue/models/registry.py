@@ -125,7 +125,7 @@ def restore(artifact: Artifact, path: str | Path) -> Model:
     kind = model_class(artifact.model)
     try:
         model = kind(build(kind.Config, kind.name, parameters=artifact.config))
-        model.about = artifact.about
+        model.about, model.optimizer_state = artifact.about, artifact.optimizer_state
         return model.restore(artifact.arrays, artifact.vocabulary)
     except (ParameterError, UnknownNameError) as error:
         reason = ", ".join(error.lines)

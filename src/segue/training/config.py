@@ -12,8 +12,9 @@ from segue.metrics import selection_metric
 from segue.nn.losses.config import FullCrossEntropy, Loss
 from segue.parameters import Section
 
-RATE_SHARES = {"adamw": 0.1, "mixed": 0.1, "adagrad": 0.03}
-"""Learning rate of an update, as a share of that of the training, by optimizer; Adagrad begins with large steps."""
+RATE_SHARES = {"adamw": (0.1, 0.1, 0.1), "mixed": (0.1, 0.5, 0.7), "adagrad": (0.03, 0.25, 0.7)}
+"""Learning rate of an update, as a share of that of the training, by optimizer: if Adagrad starts anew, which begins
+with large steps; if it goes on where the training ended; and if a history is replayed as well."""
 
 
 class FineTuning(Section):
@@ -81,18 +82,27 @@ class UpdatePlan(Section):
     """How a trained network learns from later sessions."""
 
     epochs: int | None = Field(None, ge=1)
-    """Number of epochs on the recent sessions; None uses that of the training, so that they count as much as others."""
+    """Number of epochs on the recent sessions; None uses that of the training, or half of it with a history."""
     learning_rate: float | None = Field(None, gt=0)
-    """Learning rate; None uses a tenth of that of the training (3% with the optimizer 'adagrad'), as a network
-    forgets with larger steps."""
-    replay: float = Field(1.0, gt=0)
-    """Sessions of the history that are learnt again, drawn at random, per recent session; used with a history."""
+    """Learning rate; None uses a share of that of the training, which depends on the optimizer."""
+    replay: float = Field(2.0, gt=0)
+    """Sessions of the history that are learnt again in each epoch, other ones each time, per recent session."""
+    half_life: float = Field(4.0, gt=0)
+    """Age at which a session of the history is replayed half as often, in sessions per recent session."""
 
-    def applied_to(self, training: TrainingConfig) -> TrainingConfig:
-        """Return how the network is trained further, given how it was trained."""
-        rate = self.learning_rate or RATE_SHARES[training.optimizer] * training.learning_rate
-        changes = {"epochs": self.epochs or training.epochs, "learning_rate": rate}
-        return training.model_copy(update={**changes, "schedule": "constant", "warmup": 0.0})
+    def applied_to(self, training: TrainingConfig, *, resumed: bool, replays: bool) -> TrainingConfig:
+        """Return how the network is trained further.
+
+        Args:
+            training: how it was trained.
+            resumed: whether Adagrad goes on where the training ended.
+            replays: whether there is a history.
+        """
+        shares = RATE_SHARES[training.optimizer]
+        rate = self.learning_rate or shares[resumed + (resumed and replays)] * training.learning_rate
+        epochs = self.epochs or (-(-training.epochs // 2) if replays else training.epochs)
+        changes = {"epochs": epochs, "learning_rate": rate, "schedule": "constant", "warmup": 0.0}
+        return training.model_copy(update=changes)
 
 
 class Distillation(Section):

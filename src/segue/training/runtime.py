@@ -51,6 +51,13 @@ class EpochRecord:
     skipped: float | None = None
 
 
+def curve_notes(curve: list[EpochRecord], epochs: int) -> Iterator[str]:
+    """Yield remarks on the epochs of a training that may have at most so many."""
+    values = [record.validation for record in curve if record.validation is not None]
+    if values and values.index(max(values)) == epochs - 1 > 0:
+        yield f"the last of {epochs} epochs was the best one: a higher training.epochs may give more"
+
+
 EpochCallback = Callable[[str, EpochRecord], None]
 """Called with the stage of a fit and each of its epochs; an error that it raises ends the fit."""
 
