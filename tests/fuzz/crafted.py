@@ -17,7 +17,8 @@ import polars as pl
 from crafted_arrays import variants_of
 from safetensors.numpy import load_file, save_file
 
-ARRAYS, ITEMS, CONFIG, MANIFEST = "arrays.safetensors", "items.parquet", "config.json", "manifest.json"
+ARRAYS, OPTIMIZER = "arrays.safetensors", "optimizer.safetensors"
+ITEMS, CONFIG, MANIFEST = "items.parquet", "config.json", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -59,29 +60,37 @@ def sign(folder: Path) -> None:
 
 def crafts(folder: Path) -> Iterator[Craft]:
     """Yield changes of each array, of the catalogue, of the configuration and of the manifest."""
-    for name, array in load_file(folder / ARRAYS).items():
-        yield from _of_array(name, array)
-    yield Craft("an array more", lambda path: _save(path, lambda arrays: arrays | {"more": np.zeros(3)}))
-    yield Craft("no array", lambda path: _save(path, lambda arrays: {}))
+    yield from _of_arrays(ARRAYS, load_file(folder / ARRAYS))
+    if (folder / OPTIMIZER).exists():
+        yield from _of_arrays(OPTIMIZER, load_file(folder / OPTIMIZER), optional=True)
     yield from _of_items()
     yield from _of_config(json.loads((folder / CONFIG).read_text()))
     yield from _of_manifest(json.loads((folder / MANIFEST).read_text())["about"])
 
 
-def _save(folder: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> None:
-    save_file(change(load_file(folder / ARRAYS)), folder / ARRAYS)
+def _of_arrays(file: str, arrays: dict[str, np.ndarray], *, optional: bool = False) -> Iterator[Craft]:
+    """Yield changes of a file of arrays and of each of them; one that is optional may have none at all."""
 
+    def save(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Callable[[Path], None]:
+        return lambda path: save_file(change(load_file(path / file)), path / file)
 
-def _of_array(name: str, array: np.ndarray) -> Iterator[Craft]:
-    for change, changed, invalid in variants_of(name, array):
-        yield Craft(
-            f"{name}: {change}",
-            lambda path, changed=changed: _save(path, lambda arrays: arrays | {name: changed}),
-            invalid,
-        )
+    for name, array in arrays.items():
+        for change, changed, invalid in variants_of(name, array):
+            new = {name: changed}
+            yield Craft(f"{file}, {name}: {change}", save(lambda found, new=new: found | new), invalid)
+        without = save(lambda found, name=name: {k: v for k, v in found.items() if k != name})
+        yield Craft(f"{file}, {name}: missing", without, not optional or len(arrays) > 1)
+    yield Craft(f"{file}: an array more", save(lambda found: found | {"more": np.zeros(3)}))
+    yield Craft(f"{file}: no array", save(lambda found: {}), not optional)
+    for share in (0.3, 0.6, 0.9):
+        yield Craft(f"{file}: cut at {share}", lambda path, share=share: cut(path / file, share))
+        yield Craft(f"{file}: a byte at {share}", lambda path, share=share: flip(path / file, share), invalid=False)
+    header = b'{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
     yield Craft(
-        f"{name}: missing", lambda path: _save(path, lambda arrays: {k: v for k, v in arrays.items() if k != name})
+        f"{file}: a header of terabytes",
+        lambda path: (path / file).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16)),
     )
+    yield Craft(f"{file}: a header of its own length", lambda path: (path / file).write_bytes(b"\xff" * 64))
 
 
 def _of_items() -> Iterator[Craft]:
@@ -134,15 +143,7 @@ def _of_items() -> Iterator[Craft]:
     yield Craft("items: not Parquet", lambda path: (path / ITEMS).write_bytes(b"PAR1" + bytes(100) + b"PAR1"))
     for share in (0.3, 0.6, 0.9):
         yield Craft(f"items: cut at {share}", lambda path, share=share: cut(path / ITEMS, share))
-        yield Craft(f"arrays: cut at {share}", lambda path, share=share: cut(path / ARRAYS, share))
         yield Craft(f"items: a byte at {share}", lambda path, share=share: flip(path / ITEMS, share), invalid=False)
-        yield Craft(f"arrays: a byte at {share}", lambda path, share=share: flip(path / ARRAYS, share), invalid=False)
-    header = b'{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
-    yield Craft(
-        "arrays: a header of terabytes",
-        lambda path: (path / ARRAYS).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16)),
-    )
-    yield Craft("arrays: a header of its own length", lambda path: (path / ARRAYS).write_bytes(b"\xff" * 64))
 
 
 def cut(file: Path, share: float) -> None:
