@@ -190,8 +190,7 @@ class NeuralModel(DotProductModel):
             assert valid is not None
             return measure(self, valid, Ranking(metrics=(plan.metric,))).metrics[plan.metric]
 
-        self._output = None
-        optimizer = self.optimizer()
+        self._output, optimizer = None, self.optimizer()
         resume(optimizer, self.network, squares or {})
         curve = Trainer(
             self.objective(train, seed, runtime),
