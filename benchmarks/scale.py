@@ -1,12 +1,13 @@
 """Time, CPU seconds and memory of one preparation in memory, on disk and on Ray, on a generated log.
 
     python benchmarks/scale.py --folder FOLDER [--events 5000000] [--memory 600MB] [--engines memory disk ray]
-        [--replay PYTHON]
+        [--files 1] [--replay PYTHON]
 
 The log of ``benchmarks/prepare.py`` is written to FOLDER as Parquet, unless it is there already. Each engine prepares
 it with ``segue prepare`` in a process of its own. CPU seconds are those of all processes that it starts, those of Ray
 itself included; the peak is that of its largest process. All data sets must have the same bytes. ``--replay`` names
-the Python of an environment with ``replay-rec[spark]``, which prepares the log alike on local Spark.
+the Python of an environment with ``replay-rec[spark]``, which prepares the log alike on local Spark. ``--files``
+writes a log that need not fit in memory: files in order of time, whose session ids are spread over all of them.
 """
 
 import argparse
@@ -18,11 +19,15 @@ import sys
 import time
 from pathlib import Path
 
-from prepare import generate
+import numpy as np
+import polars as pl
+from prepare import MEAN_LENGTH, generate
 from rich.console import Console
 from rich.table import Table
 
 import segue
+
+ITEMS_OF_FILES, HALF_A_DAY = 300_000, 43_200
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -65,6 +70,24 @@ def measure(command: list[str]) -> dict[str, float]:
     }
 
 
+def write_files(folder: Path, events: int, files: int) -> None:
+    """Write a log as several Parquet files, each of half a day."""
+    folder.mkdir()
+    popularity = np.cumsum(1.0 / np.arange(1, ITEMS_OF_FILES + 1) ** 0.9)
+    for number in range(files):
+        rng = np.random.default_rng(number)
+        lengths = 1 + rng.geometric(1 / (MEAN_LENGTH - 1), int(events / files / MEAN_LENGTH))
+        n = int(lengths.sum())
+        position = np.arange(n) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        begin = 1_700_000_000 + number * HALF_A_DAY + rng.integers(0, HALF_A_DAY, len(lengths))
+        part = {
+            "session": np.repeat(rng.permutation(len(lengths)) * files + number, lengths),
+            "item": 214_000_000 + np.searchsorted(popularity, popularity[-1] * rng.random(n)),
+            "time": np.repeat(begin, lengths) + position * 40 + rng.integers(0, 40, n),
+        }
+        pl.DataFrame(part).sort("time").write_parquet(folder / f"part-{number:04}.parquet")
+
+
 def content(folder: Path) -> dict[str, bytes]:
     """Return the files of a data set."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
@@ -86,11 +109,15 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--memory", default="600MB")
     parser.add_argument("--engines", nargs="+", default=["memory", "disk", "ray"])
+    parser.add_argument("--files", type=int, default=1)
     parser.add_argument("--replay", metavar="PYTHON")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    log = arguments.folder / f"events-{arguments.events}.parquet"
-    if not log.exists():
+    log = arguments.folder / f"events-{arguments.events}"
+    if arguments.files > 1:
+        if not log.exists():
+            write_files(log, arguments.events, arguments.files)
+    elif not (log := log.with_suffix(".parquet")).exists():
         generate(arguments.events).write_parquet(log)
     table = Table("engine", "seconds", "CPU seconds", "peak of a process (MB)", "result")
     first = arguments.folder / f"prepared-{arguments.engines[0]}"
