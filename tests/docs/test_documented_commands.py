@@ -142,7 +142,7 @@ def test_every_extra_in_the_docs_exists() -> None:
 
 def runnable(page: Path) -> list[list[str]]:
     """Return the commands of a page that need no real log, without repetitions."""
-    real = (*REAL_LOGS, "runs/ml-100k/", "runs/yc/", "segue-state/")
+    real = (*REAL_LOGS, "runs/ml-100k/", "runs/yc/", "segue-state/", "/shared/")
     found = []
     for program, *words in commands(page):
         served = words[:1] in (["serve"], ["sessions"], ["import-events"], ["experiment"])  # Run by tests/serving.
