@@ -108,6 +108,19 @@ def test_deterministic_algorithms_are_used_for_the_duration_of_a_fit(monkeypatch
     assert state() == before
 
 
+def test_bf16_products_are_summed_in_fp32_for_the_duration_of_a_fit() -> None:
+    products = torch.backends.cuda.matmul
+    before = products.allow_bf16_reduced_precision_reduction
+    for runtime in (Runtime(device="cpu"), Runtime(device="cpu", deterministic=True)):
+        products.allow_bf16_reduced_precision_reduction = True
+        try:
+            with runtime.algorithms():
+                assert not products.allow_bf16_reduced_precision_reduction
+            assert products.allow_bf16_reduced_precision_reduction
+        finally:
+            products.allow_bf16_reduced_precision_reduction = before
+
+
 def test_a_workspace_and_a_warning_that_were_set_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from segue.transfer import to_device
+
 
 class Pairs(NamedTuple):
     """Rows and columns of scores that are left out, ordered by row."""
@@ -39,9 +41,9 @@ class Negatives:
 
     def to(self, device: torch.device) -> "Negatives":
         """Return the negatives on a device."""
-        counts = None if self.log_counts is None else self.log_counts.to(device)
-        excluded = Pairs(self.excluded.rows.to(device), self.excluded.columns.to(device))
-        return Negatives(self.ids.to(device), self.first, excluded, counts, self.group_size, self.missing)
+        counts = None if self.log_counts is None else to_device(self.log_counts, device)
+        excluded = Pairs(*(to_device(one, device) for one in self.excluded))
+        return Negatives(to_device(self.ids, device), self.first, excluded, counts, self.group_size, self.missing)
 
     def part(self, rows: slice, n_rows: int) -> "Negatives":
         """Return what consecutive rows are compared with: the same negatives as among all ``n_rows`` rows T.

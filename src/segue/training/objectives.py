@@ -23,6 +23,7 @@ from segue.training.config import Distillation
 from segue.training.parallel import WHOLE, Part
 from segue.training.runtime import Runtime
 from segue.training.soft_labels import SoftLabels
+from segue.transfer import to_device
 
 ListLoss = Callable[[Float[Tensor, "T M"], Float[Tensor, "T M"], Bool[Tensor, "T M"]], Float[Tensor, "T"]]
 
@@ -119,13 +120,13 @@ class DistillationLoss:
     ) -> Float[Tensor, ""]:
         """Return the loss against the soft labels, summed with ``weight`` per row and divided by the number of rows."""
         rows = self._labels.rows[events.numpy()]
-        labelled = torch.from_numpy(np.flatnonzero(rows >= 0)).to(states.device)
+        labelled = to_device(torch.from_numpy(np.flatnonzero(rows >= 0)), states.device)
         chosen = rows[rows >= 0]
         return soft_cross_entropy(
             states[labelled],
             table,
-            torch.from_numpy(self._labels.items[chosen].astype(np.int64)).to(states.device),
-            torch.from_numpy(self._labels.shares[chosen]).to(states.device),
+            to_device(torch.from_numpy(self._labels.items[chosen].astype(np.int64)), states.device),
+            to_device(torch.from_numpy(self._labels.shares[chosen]), states.device),
             states.new_full((len(labelled),), self._weight / len(states)),
             temperature=self._temperature,
             precision=self._precision,
@@ -168,7 +169,7 @@ class ListwiseLoss:
         """Return the mean loss of the lists; see ``AuxiliaryLoss``."""
         retrieved = self._retrieved[self._rows[events.numpy()]]
         targets = self._items[events.numpy()][:, None]
-        lists = torch.from_numpy(np.concatenate((targets, retrieved), axis=1)).to(states.device)
+        lists = to_device(torch.from_numpy(np.concatenate((targets, retrieved), axis=1)), states.device)
         relevance = functional.pad(states.new_ones(len(lists), 1), (0, retrieved.shape[1]))
         mask = ((lists != lists[:, :1]) & (lists != PADDING)) | (relevance > 0)
         rows, width = functional.embedding(lists, table), states.shape[1]
@@ -253,19 +254,21 @@ class NextItemObjective:
                 states = self.module.last(window)
             else:
                 assert isinstance(self.module, PositionwiseEncoder)
-                states = self.module.states(window).flatten(0, 1)[batch.positions.to(self._device)]
+                states = self.module.states(window).flatten(0, 1)[to_device(batch.positions, self._device)]
         states = states.float()
         if self._upcoming:
             states = states + self.module.ahead({name: one[batch.events] for name, one in self._upcoming.items()})
         if self._auxiliary is not None:
             auxiliary = self._auxiliary.loss(states, batch.events, self.module.table())
-            weights = self._auxiliary.label_weights(batch.events).to(self._device)
+            weights = self._auxiliary.label_weights(batch.events)
             if not weights.any():
                 return auxiliary
+            weights = to_device(weights, self._device)
         if negatives is not None:
             negatives = negatives.to(self._device)
             rows = self.module.rows(negatives.ids)
-        loss = self._loss(LossInput(states, batch.targets.to(self._device), self.module, negatives, rows, weights))
+        targets = to_device(batch.targets, self._device)
+        loss = self._loss(LossInput(states, targets, self.module, negatives, rows, weights))
         return loss if weights is None else auxiliary + weights.mean() * loss
 
     def carried(self) -> Mapping[str, Tensor]:

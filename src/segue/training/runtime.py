@@ -72,10 +72,11 @@ class Runtime:
     Attributes:
         device: ``"auto"`` takes a GPU where there is one, else any torch device name.
         precision: ``"fp32"``, ``"bf16"`` or ``"auto"``. ``"bf16"`` computes the matrix products of a softmax over items
-            in bf16, whose gradient is off by 0.2-2%, and on a GPU runs the encoder under autocast, too. On a CPU, where
-            autocast gains nothing, it is the products alone, so it changes nothing for losses without them; a CPU on
-            which they are slower than in fp32 is refused. ``"auto"`` is fp32 on a CPU, and bf16 on a GPU that has
-            instructions for it. Weights, their gradients, the optimiser's state and losses are kept in fp32.
+            in bf16, whose gradient is off by 0.2-2%, and on a GPU runs the encoder under autocast, too, except with
+            session-parallel batches, whose state is carried in fp32. On a CPU, where autocast gains nothing, it is the
+            products alone, so it changes nothing for losses without them; a CPU on which they are slower than in fp32
+            is refused. ``"auto"`` is fp32 on a CPU, and bf16 on a GPU that has instructions for it. Weights, their
+            gradients, the optimiser's state and losses are kept in fp32.
         deterministic: fit with torch's deterministic algorithms, which may be slower; without them, two fits on a GPU
             differ slightly. On a CPU the results are the same either way.
         checkpoint: file that training state is saved to, or None for no checkpoints.
@@ -145,11 +146,24 @@ class Runtime:
 
     @contextmanager
     def algorithms(self) -> Iterator[None]:
-        """Let torch use only deterministic algorithms, if requested; its settings are restored at the end.
+        """Let torch sum bf16 products in fp32, and use only deterministic algorithms if requested.
+
+        Its settings are restored at the end.
 
         Raises:
             ParameterError: the model needs an operation that has no deterministic algorithm.
         """
+        products = torch.backends.cuda.matmul
+        reduced = products.allow_bf16_reduced_precision_reduction
+        products.allow_bf16_reduced_precision_reduction = False
+        try:
+            with self._deterministic_algorithms():
+                yield
+        finally:
+            products.allow_bf16_reduced_precision_reduction = reduced
+
+    @contextmanager
+    def _deterministic_algorithms(self) -> Iterator[None]:
         if not self.deterministic:
             yield
             return

@@ -14,12 +14,14 @@ from segue.nn.sampling import NegativeSampler
 from segue.training.checkpoint import require_like
 from segue.training.parallel import WHOLE, Part
 from segue.training.runtime import Runtime
+from segue.transfer import to_device
 
 
 class SessionParallelObjective:
     """One step: every lane's state takes an event, and what follows is compared with the negatives.
 
-    The state is carried over to the next step but no gradient is; a lane that starts a session starts from zero.
+    The state is carried over to the next step but no gradient is; a lane that starts a session starts from zero. States
+    are in fp32 on every device: the errors of bf16 would add up over a session, and products of this size gain nothing.
 
     Args:
         network: what is trained.
@@ -41,7 +43,6 @@ class SessionParallelObjective:
         self._lanes = lanes
         self._loss = loss
         self._negatives = negatives
-        self._autocast = runtime.autocast()
         self._group = runtime.group
         self._epoch, self._step = 0, -1
         self._state: State = []
@@ -69,16 +70,15 @@ class SessionParallelObjective:
             state = [one[rows].clone() for one in state]
         if negatives is not None:
             negatives = negatives.to(device)
-        items, targets = (torch.from_numpy(one[rows]).to(device) for one in (batch.inputs, batch.targets))
+        items, targets = (to_device(torch.from_numpy(one[rows]), device) for one in (batch.inputs, batch.targets))
         inputs, candidates = self.module.lookup(items, None if negatives is None else negatives.ids)
-        with self._autocast:
-            output, after = self.module.step(inputs, state)
+        output, after = self.module.step(inputs, state)
         if part.count == 1:
             self._state = [one.detach() for one in after]
         else:
             for every, own in zip(self._state, after, strict=True):
-                every[rows] = own.detach().to(every)
-        return self._loss(LossInput(output.float(), targets, self.module, negatives, candidates)) / self._lanes.n_lanes
+                every[rows] = own.detach()
+        return self._loss(LossInput(output, targets, self.module, negatives, candidates)) / self._lanes.n_lanes
 
     def _begin(self, step: int) -> None:
         batch = self._lanes.batch(step)
@@ -93,10 +93,10 @@ class SessionParallelObjective:
     def _carry_over(self, batch: LaneBatch) -> State:
         state = self._state
         if batch.kept is not None:
-            kept = torch.from_numpy(batch.kept).to(state[0].device)
+            kept = to_device(torch.from_numpy(batch.kept), state[0].device)
             state = [part[kept] for part in state]
         if batch.starts.any():
-            going_on = torch.from_numpy(~batch.starts).to(state[0].device)
+            going_on = to_device(torch.from_numpy(~batch.starts), state[0].device)
             state = [part * going_on.unsqueeze(1) for part in state]
         return state
 
@@ -108,7 +108,6 @@ class SessionParallelObjective:
     def restore_carried(self, carried: Mapping[str, Tensor], step: int) -> None:
         """Take back the states of the lanes that were left; see ``Objective.restore_carried``."""
         lanes = len(self._lanes.batch(step - 1).inputs)
-        found = {name: part.float() if part.dtype == torch.bfloat16 else part for name, part in carried.items()}
-        require_like(found, {str(index): part[:lanes] for index, part in enumerate(self._state)}, "carried")
-        self._state = [found[str(index)].to(part) for index, part in enumerate(self._state)]
+        require_like(carried, {str(index): part[:lanes] for index, part in enumerate(self._state)}, "carried")
+        self._state = [carried[str(index)].to(part) for index, part in enumerate(self._state)]
         self._step = step - 1

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from largest_tensor import LargestTensor
-from segue.nn.losses.softmax import full_cross_entropy, soft_cross_entropy
+from segue.nn.losses.softmax import SharedSoftmax, full_cross_entropy, soft_cross_entropy
+from segue.nn.negatives import Pairs
 
 ROWS, ITEMS, WIDTH = 150, 40, 6
 
@@ -98,3 +99,27 @@ def test_soft_labels_give_the_softened_cross_entropy_and_its_gradient(bias: int,
     for one, other in zip(gradients, torch.autograd.grad(naive, (states, table)), strict=True):
         torch.testing.assert_close(one, other)
     assert gradients[1][0].abs().sum() == 0
+
+
+@pytest.mark.parametrize("budget", [1, 10**6])
+def test_a_device_looked_at_once_per_step_gives_the_same(budget: int) -> None:
+    states, table, targets, weights = (one.detach() for one in inputs(bias=True, kind=torch.float32))
+    states[3], table[5] = 40.0, 40.0  # Its exponentials overflow.
+    softmax = SharedSoftmax(table[1:], budget=budget)
+    expected = softmax.loss_and_gradients(states, table[targets], weights)
+    softmax._on_host = False
+    found = softmax.loss_and_gradients(states, table[targets], weights)
+    assert expected.loss.isfinite()
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_what_is_left_out_is_left_out_of_one_chunk_and_of_several() -> None:
+    states, table, targets, weights = (one.detach() for one in inputs(bias=True))
+    left_out = Pairs(torch.arange(0, ROWS, 3), torch.arange(0, ROWS, 3) % ITEMS)
+    scores = states @ table[1:, :-1].T + table[1:, -1]
+    scores[left_out] = -torch.inf
+    own = (states * table[targets][:, :-1]).sum(1) + table[targets][:, -1]
+    expected = (torch.logsumexp(torch.cat((scores, own.unsqueeze(1)), dim=1), dim=1) - own) @ weights
+    for budget in (1, 10**6):
+        softmax = SharedSoftmax(table[1:], log_counts=torch.zeros(ITEMS), excluded=left_out, budget=budget)
+        torch.testing.assert_close(softmax.loss_and_gradients(states, table[targets], weights).loss, expected)

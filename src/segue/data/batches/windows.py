@@ -10,6 +10,7 @@ from torch import Tensor
 
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
+from segue.transfer import to_device
 
 _BLOCK = 50
 """Batches of examples that are sorted by length together."""
@@ -35,7 +36,7 @@ class Window:
 
     def to(self, device: torch.device) -> "Window":
         """Return the window on a device."""
-        return self.map(lambda numbers: numbers.to(device))
+        return self.map(lambda numbers: to_device(numbers, device))
 
     def map(self, change: Callable[[Shaped[Tensor, "B L"]], Shaped[Tensor, "B M"]]) -> "Window":
         """Apply a function to the items, times and context."""

@@ -88,10 +88,11 @@ class Attention(nn.Module):
         """Return, for each position of ``queries``, the attended values of ``memory``."""
         projected = self.query(queries), *self.key_value(memory).chunk(2, dim=-1)
         query, key, value = (split_heads(part, self.heads) for part in projected)
-        if self.training and self.dropout.rate > 0:
+        dropout = self.dropout.rate if self.training else 0.0
+        if dropout > 0 and query.device.type == "cpu":
             pooled = self.dropout(attention_weights(query, key, mask)) @ value
         else:
-            pooled = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            pooled = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
             if (found := watched()) is not None:
                 last = attention_weights(query[:, :, -1:], key, mask[:, :, -1:])
                 found.append(Watched("attention", last.squeeze(2)))

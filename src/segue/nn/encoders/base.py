@@ -15,6 +15,7 @@ from segue.data.batches.windows import Window, window_of
 from segue.data.sessions import Prefixes
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.layers import ContextEmbedding, VectorProjection
+from segue.transfer import to_device
 
 _EVENTS_PER_BATCH = 16_384
 """Events that are encoded at once when scoring."""
@@ -149,7 +150,7 @@ class SequenceEncoder(Encoder):
         """Return what is added to the states of B events to predict, given their encoded features."""
         assert self.upcoming is not None
         size, device = len(next(iter(known.values()))), self.items.device
-        columns = {name: values.to(device).unsqueeze(1) for name, values in known.items()}
+        columns = {name: to_device(values, device).unsqueeze(1) for name, values in known.items()}
         one = torch.ones(size, 1, dtype=torch.int64, device=device)
         added: Tensor = self.upcoming(Window(one, context=columns))
         return added.squeeze(1)

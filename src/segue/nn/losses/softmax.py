@@ -24,8 +24,8 @@ from segue.nn.negatives import Pairs
 ProductPrecision = Literal["fp32", "bf16"]
 """Precision of the matrix products with the items; inputs and outputs keep their own type."""
 
-_BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 27}
-"""Scores in a chunk by device: they stay in the cache of a CPU, and keep a GPU busy between two looks at the sums."""
+_BUDGETS = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Scores in a chunk by device: large enough for fast products, and on a CPU small enough for its last cache."""
 _LEAST = 64
 """Rows of a chunk whatever the number of items: fewer make a matrix product slow."""
 _LARGE = 1e20
@@ -174,6 +174,7 @@ class SharedSoftmax:
         self._type = torch.bfloat16 if precision == "bf16" else items.dtype
         budget = budget or _BUDGETS.get(items.device.type, _BUDGETS["cuda"])
         self._rows = max(_LEAST, budget // max(len(items), 1))
+        self._on_host = items.device.type == "cpu"
 
     def loss_and_gradients(
         self, states: Float[Tensor, "T D"], own: Float[Tensor, "T W"], weights: Float[Tensor, "T"]
@@ -185,16 +186,26 @@ class SharedSoftmax:
             own: embedding and bias of each row's target.
             weights: weight of each row.
         """
+        result, largest = self._in_chunks(states, own, weights, look=self._on_host)
+        if not self._on_host and bool(largest > _LARGE):  # A look waits for a GPU to catch up: one per step.
+            result, _ = self._in_chunks(states, own, weights, look=True)
+        return result
+
+    def _in_chunks(
+        self, states: Float[Tensor, "T D"], own: Float[Tensor, "T W"], weights: Float[Tensor, "T"], *, look: bool
+    ) -> tuple[LossAndGradients, Float[Tensor, ""]]:
+        """Return the loss and its gradients, and the largest sum of exponentials; ``look`` is for ``_exponentials``."""
         (n_rows, size), width = states.shape, own.shape[1]
         keys = self._keys(size)
         grad_keys = states.new_zeros(keys.shape[1], len(keys))
         buffer = keys.new_empty(min(self._rows, n_rows), len(keys))
         target = (self._rounded(states) * self._rounded(own[:, :size])).sum(1) + own[:, size:].sum(1)
         losses, grad_target_scores = torch.empty_like(target), torch.empty_like(target)
-        grad_states = torch.empty_like(states)
+        grad_states, largest = torch.empty_like(states), states.new_zeros(())
         for rows, pairs in self._chunks(n_rows):
             scores = buffer[: len(target[rows])]
-            queries, sums, base = self._exponentials(states[rows], target[rows], keys, pairs, scores)
+            queries, sums, base = self._exponentials(states[rows], target[rows], keys, pairs, scores, look=look)
+            largest = torch.maximum(largest, sums[:, -1].amax())
             own_term = torch.exp(target[rows] - base) if self._log_counts is not None else torch.zeros_like(base)
             total = sums[:, -1] + own_term
             losses[rows] = torch.log(total) + base - target[rows]
@@ -204,12 +215,12 @@ class SharedSoftmax:
             grad_keys += torch.mm((queries * scale).to(self._type).T, scores)
         grad_states += grad_target_scores.unsqueeze(1) * own[:, :size]
         grad_targets = grad_target_scores.unsqueeze(1) * functional.pad(states, (0, width - size), value=1.0)
-        return LossAndGradients(losses @ weights, grad_states, grad_targets, grad_keys[:width].T)
+        return LossAndGradients(losses @ weights, grad_states, grad_targets, grad_keys[:width].T), largest
 
     def _chunks(self, n_rows: int) -> Iterator[tuple[slice, Pairs | None]]:
         starts = range(0, n_rows, self._rows)
-        if self._excluded is None:
-            yield from ((slice(start, start + self._rows), None) for start in starts)
+        if self._excluded is None or len(starts) == 1:
+            yield from ((slice(start, start + self._rows), self._excluded) for start in starts)
             return
         rows, columns = self._excluded
         cuts = torch.searchsorted(rows, torch.tensor([*starts, n_rows], device=rows.device)).tolist()
@@ -243,22 +254,24 @@ class SharedSoftmax:
         keys: Float[Tensor, "M K"],
         pairs: Pairs | None,
         out: Float[Tensor, "B M"],
+        *,
+        look: bool,
     ) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Float[Tensor, "B"]]:
         """Write ``exp(score - base)`` to ``out``; return queries, sums of the keys by it, and the base.
 
-        The base is the score of the target, or the largest score where that one is too far above it.
+        The base is the score of the target, or, if ``look``, the largest score where that one is too far above it.
         """
         queries = self._queries(states, base)
         torch.mm(queries, keys.T, out=out).exp_()
         if pairs is not None:
             out[pairs] = 0.0
         sums = torch.mm(out, keys).to(base.dtype)
-        if bool((sums[:, -1] > _LARGE).any()):
+        if look and bool((sums[:, -1] > _LARGE).any()):
             torch.mm(queries, keys.T, out=out)
             if pairs is not None:
                 out[pairs] = -torch.inf
             largest = out.amax(1).to(base.dtype)
-            return self._exponentials(states, base + largest.clamp(min=0.0), keys, pairs, out)
+            return self._exponentials(states, base + largest.clamp(min=0.0), keys, pairs, out, look=True)
         return queries, sums, base
 
 
