@@ -30,7 +30,7 @@ def write_log(log: str, path: Path) -> None:
     """Write the events as the peers read them; the place in a history stands for the time."""
     import segue  # noqa: PLC0415 (the parent process measures nothing, and need not load it twice)
 
-    data = segue.prepare(segue.read(log, unit="user"), "leave-one-out", split={"valid_share": 0.0})
+    data = segue.prepare(segue.read(log, unit="user"), "leave-one-out", split={"leave": "test_only"})
     train, test = data.train, data.test
     rows = ["user,item,timestamp"]
     targets = dict(zip(test.groups.tolist(), test.targets.tolist(), strict=True))

@@ -20,7 +20,7 @@ def main() -> None:
         "leave-one-out",
         cleaning={"k_core": 1},
         cases={"exclude_seen": True},
-        split={"valid_share": 0.0},
+        split={"leave": "test_only"},
     )
     kind = segue.model_class(name)
     sizes = {**task, "hidden_size": task["embedding_size"]}
@@ -32,7 +32,7 @@ def main() -> None:
     answer = {
         "fit_seconds": time.perf_counter() - started,
         "epoch_seconds": [record.seconds for record in model.curve],
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "ndcg@10": segue.evaluate(model, data).metrics["ndcg@10"],
     }
     print(json.dumps(answer))
