@@ -5,10 +5,10 @@
 
 The log of ``benchmarks/prepare.py`` is written to FOLDER as Parquet, unless it is there already. Each engine prepares
 it with ``segue prepare`` in a process of its own. CPU seconds are those of all processes that it starts, those of Ray
-itself included; the peak is that of its largest process. All data sets must have the same bytes. ``--fit v-sknn`` fits
-a model on the log with ``segue fit`` instead, and compares its files. ``--replay`` names
-the Python of an environment with ``replay-rec[spark]``, which prepares the log alike on local Spark. ``--files``
-writes a log that need not fit in memory: files in order of time, whose session ids are spread over all of them.
+itself included; the peak is that of its largest process. All data sets must have the same bytes. ``--fit`` fits a model
+on the log with ``segue fit`` instead, whose files must have the same bytes. ``--replay`` names the Python of an
+environment with ``replay-rec[spark]``, which prepares the log alike on local Spark. ``--files`` writes a log that need
+not fit in memory: files in order of time, whose session ids are spread over all of them.
 """
 
 import argparse

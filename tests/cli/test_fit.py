@@ -135,6 +135,10 @@ def test_a_run_records_that_it_is_deterministic(log: Path, tmp_path: Path) -> No
             ("--like", "RUN/gru4rec", "--engine", "disk"),
             "--engine, --memory: need a model whose fit runs on an engine, v-sknn, stan or vstan, got gru4rec; choose",
         ),
+        (
+            ("--like", "RUN/stan", "--memory", "1GB", "--checkpoints", "state"),
+            "--checkpoints: has no effect with --engine or --memory, where the same command continues; leave it out",
+        ),
         (("--like", "RUN/stan", "--memory", "1MB"), "--memory: must be at least 500MB, got 1MB"),
         (("--like", "RUN/stan", "--engine", "spark"), "--engine: must be disk, ray or the address of a Ray cluster"),
     ],

@@ -97,7 +97,5 @@ def test_interrupted_after_each_task_and_continued(step: str, tmp_path: Path) ->
 
 def test_models_without_ranges_are_refused() -> None:
     plan = plan_training(segue.RunConfig(models=["gru4rec"]))
-    with pytest.raises(
-        ParameterError, match=r"--engine, --memory: need a model .* stan or vstan, got gru4rec"
-    ):
+    with pytest.raises(ParameterError, match=r"--engine, --memory: need a model .* stan or vstan, got gru4rec"):
         check_fits_in_ranges(plan.spec.model)

@@ -99,6 +99,11 @@ def fit(
             check_target(out, overwrite=overwrite)
         check_log(log)
         if engine is not None or memory is not None:
+            if checkpoints is not None:
+                raise ParameterError(
+                    "--checkpoints: has no effect with --engine or --memory, where the same command continues; leave "
+                    "it out"
+                )
             _fit_in_ranges(run_config, like, changes, out, seed, runtime, engine, memory, overwrite=overwrite)
             return
         folder = stack.enter_context(output_folder(out, f"{run_config.log_name}-{name}")) if leads else Path()
