@@ -118,3 +118,27 @@ def test_new_sessions_of_sessions_with_equal_ids_in_both_parts(tmp_path: Path) -
     expected = prepared(Events(log), tmp_path / "memory", **parameters)
     assert isinstance(expected, dict), expected
     assert prepared_on_disk(Events(log), tmp_path / "disk", InMemory(), 4, **parameters) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "ids"), [(0.9, pl.String), (0.05, pl.Int64)], ids=["two parts", "the validation part"]
+)
+def test_equal_ids_in_parts_that_are_all_trained_on(share: float, ids: Any, tmp_path: Path) -> None:
+    """Sessions of several parts cannot have their original ids, which are unique in a part only."""
+    n = 400
+    log = pl.DataFrame(
+        {
+            "session": [row // 4 % 20 for row in range(n)],
+            "item": [row % 7 for row in range(n)],
+            "time": pl.Series(range(n)) * 60_000_000,
+            "part": ["train"] * 200 + ["valid"] * 100 + ["test"] * 100,
+        }
+    ).cast({"time": pl.Datetime("us")})
+    steps = ["incomplete", "hold-out-test", "recent-share"]
+    parameters: dict[str, Any] = {"split": "given", "cleaning": {"order": steps, "recent_share": share}}
+    expected = prepared(Events(log), tmp_path / "memory", **parameters)
+    assert isinstance(expected, dict), expected
+    sessions = pl.read_parquet(tmp_path / "memory" / "train" / "sessions.parquet")["session"]
+    assert sessions.dtype == ids
+    assert sessions.is_unique().all()
+    assert prepared_on_disk(Events(log), tmp_path / "disk", OnDisk(tmp_path / "work"), 3, **parameters) == expected
