@@ -226,3 +226,16 @@ def test_an_interrupted_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
     counted: list[str] = []
     stage(path, OnDisk(tmp_path / "other", _Counted(counted, 0)), piece_bytes=150)
     assert total == len(counted)
+
+
+@pytest.mark.parametrize("item", ["i{}", ""], ids=["others", "none"])
+def test_vectors_of_no_item_of_the_log(item: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(rows("session,item,time", lambda row: f"{row},{item.format(row)},{T + row}"), encoding="utf-8")
+    vectors = {"item": ["a"], "vector": [[1.0]]}
+    with pytest.raises(LogError, match="has vectors of none of the (60|0) items") as expected:
+        read(log, item_vectors=vectors)
+    with pytest.raises(LogError) as caught:
+        stage(log, InMemory(), piece_bytes=200, item_vectors=vectors)
+    assert caught.value.lines == expected.value.lines
+    assert ("'i0'" in str(expected.value)) == bool(item)
