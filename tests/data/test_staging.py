@@ -168,6 +168,15 @@ def test_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_pieces")
+def test_files_whose_values_have_different_types(tmp_path: Path) -> None:
+    for number, (item, price) in enumerate(((1, 2), ("x", 0.5), (2, None))):
+        lines = [{"session": row // 4, "item": item, "time": T + row, "price": price} for row in range(30)]
+        lines = lines if number else [dict(reversed(line.items())) for line in lines]
+        (tmp_path / f"{number}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    assert check(tmp_path / "*.jsonl", OnDisk(tmp_path / "work"), piece_bytes=400) > 6
+
+
+@pytest.mark.usefixtures("in_pieces")
 def test_metadata(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(LOG, encoding="utf-8")
     items = pl.DataFrame({"item": range(9), "title": list("abcdefghi")})

@@ -1,7 +1,7 @@
 """The files of a log as pieces in file order: blocks of text files, and rows of Parquet files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,25 +71,29 @@ def cut_files(
     Raises:
         LogError: a file cannot be read, or only as a whole.
     """
-    if format_name == PARQUET or (format_name is None and is_parquet(files[0])):
+    of_parquet = format_name == PARQUET or (format_name is None and is_parquet(files[0]))
+    if of_parquet:
         cut = [_cut_parquet(file, size) for file in files]
     else:
         each = [{"path": file, "target": scratch / f"{number}.txt"} for number, file in enumerate(files)]
         texts = engine.map(unpack, each)
         cut = [_cut_text(text, format_name, options, engine, size) for text in texts]
     looks = engine.map(look, [pieces[0] for pieces in cut], options=options)
-    first, schema = looks[0], load(looks[0]["schema"])
-    for one in looks[1:]:
-        other = load(one["schema"])
-        if set(other.columns) != set(schema.columns) or other.select(schema.columns).schema != schema.schema:
-            raise WholeLogError("the files have different columns or types")
+    schemas = [load(one["schema"]) for one in looks]
+    names = schemas[0].columns
+    if any(set(one.columns) != set(names) for one in schemas):
+        raise WholeLogError("the files have different columns")
+    schema = pl.concat([one.select(names) for one in schemas], how="vertical_relaxed")
+    agree = all(one.schema[name] == dtype for one in schemas for name, dtype in schema.schema.items())
+    if of_parquet and not agree:
+        raise WholeLogError("the files have different types")
     notes = tuple(dict.fromkeys(note for one in looks for note in one["notes"]))
-    if "file" in cut[0][0]:
+    if of_parquet:
         notes = (parquet_note(files),)
     elif len(files) > 1:
         notes = (joined_note(files), *notes)
-    pieces = [piece for pieces in cut for piece in pieces]
-    return RawPieces(pieces, schema, first["is_text"], first["types"], notes)
+    pieces = [piece if agree else {**piece, "joined": schema} for pieces in cut for piece in pieces]
+    return RawPieces(pieces, schema, looks[0]["is_text"], looks[0]["types"], notes)
 
 
 def read_piece(
@@ -99,6 +103,7 @@ def read_piece(
     start: int = 0,
     stop: int = 0,
     keys: pl.DataFrame | None = None,
+    joined: pl.DataFrame | None = None,
 ) -> RawTable:
     """Read a piece.
 
@@ -109,9 +114,13 @@ def read_piece(
         start: the first byte or row.
         stop: the byte or row after the last.
         keys: names and types of the keys of JSON Lines, as a table without rows.
+        joined: names and types of the columns of all files, as a table without rows, where those of one file differ.
     """
     if text is not None:
-        return TEXT_FORMATS[text["format"]](TextBlock(text, start, stop, keys), ReadOptions(**options))
+        table = TEXT_FORMATS[text["format"]](TextBlock(text, start, stop, keys), ReadOptions(**options))
+        if joined is None:
+            return table
+        return replace(table, frame=pl.concat([joined, table.frame.select(joined.columns)], how="vertical_relaxed"))
     assert file is not None
     frame = pl.scan_parquet(file, glob=False).slice(start, stop - start).collect()
     return RawTable(frame, Source(str(file)), is_text=False)
