@@ -81,6 +81,17 @@ def test_a_folder_that_is_not_ours_is_not_touched(clicks: Path, tmp_path: Path) 
     assert (tmp_path / "disk.work/mine").read_text() == "mine"
 
 
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_link_is_not_followed(target: str, clicks: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "disk.work").symlink_to(tmp_path / target)
+    code, output = run(clicks, "--out", tmp_path / "disk", "--memory", "1GB")
+    assert code == 2
+    assert "intermediate results go there" in " ".join(output.split())
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert (tmp_path / "disk.work").is_symlink()
+
+
 class _Killed(BaseException):
     """Ends a command without any of its clean-up of errors."""
 
