@@ -147,6 +147,13 @@ def test_metadata_beside_the_log_are_source_files(tmp_path: Path) -> None:
     assert [Path(name).name for name in names] == ["shop.inter", "shop.item"]
 
 
+def test_files_in_folders_of_the_folder_are_not_source_files(clicks: Path) -> None:
+    (clicks / "old").mkdir()
+    (clicks / "old" / "clicks.csv").write_text("")
+    names = [Path(name).name for name, _, _ in source_files(RunConfig(log=str(clicks)))]
+    assert names == ["part-0.csv", "part-1.csv"]
+
+
 def test_a_full_disk_does_not_read_the_whole_log(clicks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(task: partitions.Task) -> None:
         raise StorageError(f"{task.target}: cannot be written (No space left on device)")

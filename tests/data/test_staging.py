@@ -154,6 +154,16 @@ def test_mistakes_in_several_pieces(tmp_path: Path) -> None:
         assert getattr(caught.value, "__notes__", []) == getattr(expected.value, "__notes__", [])
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"\r", b"session,item\n", gzip.compress(b"")])
+def test_files_without_events(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(LogError) as expected:
+        read(tmp_path / "log")
+    with pytest.raises(LogError) as caught:
+        stage(tmp_path / "log", InMemory(), piece_bytes=100)
+    assert caught.value.lines == expected.value.lines
+
+
 @pytest.mark.usefixtures("in_pieces")
 def test_folders(tmp_path: Path) -> None:
     for part, ids in (("train", "s"), ("valid", ""), ("test", "")):

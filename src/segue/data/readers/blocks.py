@@ -60,15 +60,15 @@ def unpack(path: Path, target: Path) -> Result:
         What ``TextBlock`` needs: the path, the unpacked file, notes, whether there are quotes, and the first lines.
 
     Raises:
-        LogError: the file is binary, damaged, or begins with a blank line.
+        LogError: the file is binary, damaged, empty, or begins with a blank line.
     """
     make_folder(target.parent)
     packed = _WholeText(path)
     text = packed if packed.copy_unpacked(target) is None else _WholeText(target)
     file = text.rewrite(target) or text.path
     lines = pl.read_lines(_literal(file), n_rows=HEAD_LINES)["line"].str.strip_suffix("\r").to_list()
-    if not lines[0].strip():
-        raise WholeLogError(f"{path}: begins with a blank line")
+    if not lines or not lines[0].strip():
+        raise WholeLogError(f"{path}: is empty, or begins with a blank line")
     head = [line for line in lines if line.strip()]
     return {
         "path": str(path),
