@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from partitioned_logs import PARAMETERS, make_log
+from segue.data.array_files import write_sessions, write_tables
 from segue.data.events import Events
 from segue.data.fingerprint import fingerprint
 from segue.data.partitions import InMemory, OnDisk, Table
+from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
 from segue.protocols.out_of_core import prepare_to_folder
 from segue.protocols.prepare import prepare
@@ -142,3 +146,14 @@ def test_equal_ids_in_parts_that_are_all_trained_on(share: float, ids: Any, tmp_
     assert sessions.dtype == ids
     assert sessions.is_unique().all()
     assert prepared_on_disk(Events(log), tmp_path / "disk", OnDisk(tmp_path / "work"), 3, **parameters) == expected
+
+
+def test_lists_in_several_row_groups(tmp_path: Path) -> None:
+    n = 600_000
+    numbers = pl.int_range(n, eager=True).alias("numbers").to_frame()
+    frame = numbers.select(lists=pl.concat_list("numbers", "numbers"), pairs=pl.struct(pl.concat_list("numbers")))
+    sessions = Sessions(np.ones(n, np.int32), np.array([0, n]), None, Vocabulary.from_items(pl.Series([1])), frame)
+    write_sessions(sessions, tmp_path / "memory")
+    (tmp_path / "disk").mkdir()
+    write_tables(tmp_path / "disk", [frame[:250_000], frame[250_000:]], None, ())
+    assert content(tmp_path / "disk")["columns.parquet"] == content(tmp_path / "memory")["columns.parquet"]
