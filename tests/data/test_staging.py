@@ -252,7 +252,7 @@ def test_vectors_of_no_item_of_the_log(item: str, tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text(rows("session,item,time", lambda row: f"{row},{item.format(row)},{T + row}"), encoding="utf-8")
     vectors = {"item": ["a"], "vector": [[1.0]]}
-    with pytest.raises(LogError, match="has vectors of none of the (60|0) items") as expected:
+    with pytest.raises(LogError, match="has vectors of none of the") as expected:
         read(log, item_vectors=vectors)
     with pytest.raises(LogError) as caught:
         stage(log, InMemory(), piece_bytes=200, item_vectors=vectors)
