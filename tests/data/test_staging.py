@@ -1,5 +1,6 @@
 """A log in pieces equals the log that ``segue.read`` returns, and what it refuses is refused in the same words."""
 
+import errno
 import gzip
 import json
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from segue.data.partitions import Engine, InMemory, OnDisk, load
 from segue.data.readers import staging
 from segue.data.readers.read import read
 from segue.data.readers.staging import stage
-from segue.errors import LogError
+from segue.errors import LogError, StorageError
 from segue.progress import Progress
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
@@ -162,6 +163,36 @@ def test_files_without_events(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(LogError) as caught:
         stage(tmp_path / "log", InMemory(), piece_bytes=100)
     assert caught.value.lines == expected.value.lines
+
+
+def stored_in_zstd(raw: bytes) -> bytes:
+    """A frame of one block without compression (RFC 8878)."""
+    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(raw)]) + (len(raw) << 3 | 1).to_bytes(3, "little") + raw
+
+
+@pytest.mark.parametrize(
+    "content",
+    [stored_in_zstd(b"session,item\n1,2\n")[:-4], stored_in_zstd(b"session,item\n1,caf\xe9\n")],
+    ids=["cut off", "Latin-1"],
+)
+def test_a_damaged_log_is_no_full_disk(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(LogError) as expected:
+        read(tmp_path / "log")
+    with pytest.raises(LogError) as caught:
+        stage(tmp_path / "log", OnDisk(tmp_path / "work"), piece_bytes=100)
+    assert caught.value.lines == expected.value.lines
+
+
+def test_a_full_disk_is_no_damaged_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log").write_bytes(stored_in_zstd(b"session,item\n1,2\n"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pl.LazyFrame, "sink_csv", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        stage(tmp_path / "log", OnDisk(tmp_path / "work"), piece_bytes=100)
 
 
 @pytest.mark.usefixtures("in_pieces")

@@ -95,13 +95,29 @@ class _WholeText(TextFile):
             self._check_zstd()
             with replacing_file(target) as scratch:
                 lines = pl.scan_lines(self._source)
-                lines.sink_csv(scratch, include_header=False, quote_style="never")
+                try:
+                    lines.sink_csv(scratch, include_header=False, quote_style="never")
+                except (*POLARS_ERRORS, OSError):
+                    self._check_content()
+                    raise
             return target
         if not self.is_gzip:
             return None
         with replacing_file(target) as scratch, scratch.open("wb") as stream:
             stream.writelines(self._blocks())
         return target
+
+    def _check_content(self) -> None:
+        """Read everything and write nothing, to tell a damaged file from a full disk.
+
+        Raises:
+            LogError: the file is damaged.
+        """
+        size = pl.col("line").str.len_bytes().sum()
+        try:
+            self.parse(lambda source: pl.scan_lines(source).select(size).collect(engine="streaming"))
+        except POLARS_ERRORS as error:
+            raise WholeLogError(f"{self.path}: {error}") from error
 
     def rewrite(self, target: Path) -> Path | None:
         """Write the text in UTF-8 with usual lines to a file; None if it is so already."""
