@@ -205,6 +205,8 @@ def test_folders(tmp_path: Path) -> None:
     for number in range(3):
         events = pl.DataFrame({"session": range(40), "item": [f"i{number}"] * 40, "time": [T + number] * 40})
         events.write_parquet(pieces / f"{number}.parquet", row_group_size=10)
+    pl.DataFrame({"session": [1, 2], "item": ["a", "b"], "time": [None, None]}).write_parquet(pieces / "3.parquet")
+    pl.DataFrame(schema={"session": pl.String, "more": pl.Int8}).write_parquet(pieces / "4.parquet")
     assert check(pieces, InMemory(), piece_bytes=500) > 6
 
 

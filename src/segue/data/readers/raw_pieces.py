@@ -73,7 +73,8 @@ def cut_files(
     """
     of_parquet = format_name == PARQUET or (format_name is None and is_parquet(files[0]))
     if of_parquet:
-        cut = [_cut_parquet(file, size) for file in files]
+        first, *others = (_cut_parquet(file, size) for file in files)
+        cut = [first, *(pieces for pieces in others if pieces[0]["stop"])]  # Files without rows may have other columns.
     else:
         each = [{"path": file, "target": scratch / f"{number}.txt"} for number, file in enumerate(files)]
         texts = engine.map(unpack, each)
@@ -85,7 +86,7 @@ def cut_files(
         raise WholeLogError("the files have different columns")
     schema = pl.concat([one.select(names) for one in schemas], how="vertical_relaxed")
     agree = all(one.schema[name] == dtype for one in schemas for name, dtype in schema.schema.items())
-    if of_parquet and not agree:
+    if of_parquet and not _agree_as_parquet(schemas):
         raise WholeLogError("the files have different types")
     notes = tuple(dict.fromkeys(note for one in looks for note in one["notes"]))
     if of_parquet:
@@ -118,12 +119,13 @@ def read_piece(
     """
     if text is not None:
         table = TEXT_FORMATS[text["format"]](TextBlock(text, start, stop, keys), ReadOptions(**options))
-        if joined is None:
-            return table
-        return replace(table, frame=pl.concat([joined, table.frame.select(joined.columns)], how="vertical_relaxed"))
-    assert file is not None
-    frame = pl.scan_parquet(file, glob=False).slice(start, stop - start).collect()
-    return RawTable(frame, Source(str(file)), is_text=False)
+    else:
+        assert file is not None
+        frame = pl.scan_parquet(file, glob=False).slice(start, stop - start).collect()
+        table = RawTable(frame, Source(str(file)), is_text=False)
+    if joined is None:
+        return table
+    return replace(table, frame=pl.concat([joined, table.frame.select(joined.columns)], how="vertical_relaxed"))
 
 
 def look(options: Mapping[str, Any], **piece: Any) -> Result:
@@ -143,6 +145,12 @@ def _cut_parquet(file: Path, size: int) -> list[dict[str, Any]]:
     return [
         {"file": file, "start": start, "stop": min(start + rows, height)} for start in range(0, max(1, height), rows)
     ]
+
+
+def _agree_as_parquet(schemas: Sequence[pl.DataFrame]) -> bool:
+    """Whether all files have the types of the first; a column without any value may have none."""
+    first, *others = (one.schema for one in schemas)
+    return all(one[name] in (dtype, pl.Null) for one in others for name, dtype in first.items())
 
 
 def _cut_text(
