@@ -77,6 +77,7 @@ GENERATED: dict[str, str | bytes] = {
     "integers": LOG,
     "text ids": rows("session,item,time", lambda row: f"s{row // 4},i{row % 7},{T + row}"),
     "no times": rows("session,item", lambda row: f"{row // 4},{row % 7}"),
+    "blank first lines": "\n  \n" + "".join(f'{{"session": {row // 4}, "item": {row}}}\n' for row in range(60)),
     "no header": rows("1::2::3::978300760", lambda row: f"{row // 4}::{row % 7}::5::{T + row}"),
     "text only in the last piece": rows("session,item,time", lambda row: f"{row // 4},{row if row < 59 else 'x'},{T}"),
     "leading zeros only in the last piece": rows("session,item", lambda row: f"{row},{row if row < 59 else '007'}"),
@@ -155,7 +156,9 @@ def test_mistakes_in_several_pieces(tmp_path: Path) -> None:
         assert getattr(caught.value, "__notes__", []) == getattr(expected.value, "__notes__", [])
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"\r", b"session,item\n", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"\xef\xbb\xbf", b"\r", b"\nsession,item\n1,2\n", gzip.compress(b"")]
+)
 def test_files_without_events(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(content)
     with pytest.raises(LogError) as expected:

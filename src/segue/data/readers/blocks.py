@@ -57,25 +57,27 @@ def unpack(path: Path, target: Path) -> Result:
     """Look at a text file, and write it to ``target`` if it is compressed, not in UTF-8, or its lines are unusual.
 
     Returns:
-        What ``TextBlock`` needs: the path, the unpacked file, notes, whether there are quotes, and the first lines.
+        What ``TextBlock`` needs: the path, the unpacked file, notes, whether there are quotes, and the first lines; and
+        whether there is a blank line before them.
 
     Raises:
-        LogError: the file is binary, damaged, empty, or begins with a blank line.
+        LogError: the file is binary, damaged, or begins with blank lines only.
     """
     make_folder(target.parent)
     packed = _WholeText(path)
     text = packed if packed.copy_unpacked(target) is None else _WholeText(target)
     file = text.rewrite(target) or text.path
     lines = pl.read_lines(_literal(file), n_rows=HEAD_LINES)["line"].str.strip_suffix("\r").to_list()
-    if not lines or not lines[0].strip():
-        raise WholeLogError(f"{path}: is empty, or begins with a blank line")
     head = [line for line in lines if line.strip()]
+    if not head:
+        raise WholeLogError(f"{path}: begins with blank lines only")
     return {
         "path": str(path),
         "file": str(file),
         "notes": list(text.notes),
         "has_quotes": text.has_quotes,
         "head": head,
+        "begins_blank": not lines[0].strip(),
     }
 
 

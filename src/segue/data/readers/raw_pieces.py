@@ -159,6 +159,8 @@ def _cut_text(
     file, head = Path(text["file"]), TextBlock(text, 0, 0)
     name = format_name or detect_format(head, ReadOptions(**options))
     text = {**text, "format": name, "has_header": begins_with_header(head, name, ReadOptions(**options))}
+    if text["begins_blank"] and text["has_header"]:
+        raise WholeLogError(f"{file}: has a blank line before the header")
     shared: dict[str, Table] = {}
     cuts = cut_lines(file, size)
     separator = SEPARATORS_OF_FORMATS.get(name)
