@@ -1,7 +1,7 @@
 """Training on a large catalogue, or on long histories: time and memory under each way to compare a target with items.
 
     python benchmarks/catalogue.py [--items 1000000] [--sessions 64] [--width 64] [--length 21] [--batch-size 16]
-        [--ways plain chunked ...] [--artifact FOLDER]
+        [--ways plain sampled ...] [--precision fp32] [--artifact FOLDER]
 
 ``plain`` is the softmax as it is written down: logits of all targets against all items at once. ``chunked`` is
 segue's cross-entropy, in fp32 and with products in bf16, which a CPU refuses on which they are slower. ``sampled``
@@ -102,7 +102,7 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train for two epochs, of which the second is timed."""
     train = log(arguments.items, arguments.sessions, arguments.length)
     before, model = peak_mb(), untrained(way, arguments)
-    runtime = Runtime(device="cpu", precision=WAYS[way].precision)
+    runtime = Runtime(device="cpu", precision=arguments.precision or WAYS[way].precision)
     model.fit(train, runtime=runtime)
     found = {
         "seconds": model.curve[-1].seconds,
@@ -149,6 +149,7 @@ def main() -> None:
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="of all ways")
     parser.add_argument("--artifact", type=Path)
     parser.add_argument("--way", choices=WAYS, help="one of them, as JSON")
     parser.add_argument("--recommend", action="store_true", help="load the artifact and use it, as JSON")
@@ -159,11 +160,11 @@ def main() -> None:
     targets = args.sessions * (args.length - 1)
     print(f"{args.items:,} items, width {args.width}, {targets:,} targets, {torch.get_num_threads()} threads")
     options = [f"--{name}={getattr(args, name.replace('-', '_'))}" for name in sizes]
-    options += [f"--artifact={args.artifact}"] if args.artifact else []
+    options += [f"--{name}={value}" for name in ("artifact", "precision") if (value := getattr(args, name))]
     for way in args.ways:
         answer = run(["--way", way, *options])
         if answer is None:
-            print(f"{way:18} did not fit into memory")
+            print(f"{way:18} ended without a result")
             continue
         print(
             f"{way:15} {answer['precision']}  {answer['seconds']:7.2f} s   "

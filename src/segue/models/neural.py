@@ -294,7 +294,8 @@ class NeuralModel(DotProductModel):
         super().restore(arrays, vocabulary)
         with torch.random.fork_rng(devices=[]):
             self.network = self.assemble()
-        self.network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        for name, weight in self.network.state_dict().items():
+            np.copyto(weight.numpy(), arrays[name])
         check_squares(self.optimizer_state, self.network, self.adagrad_weights, f"{self.name}.optimizer_state")
         self._cache_table()
         return self

@@ -10,9 +10,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.layers import Dropout
+
+_WEIGHTS_AT_ONCE = 1 << 24
+"""Attention weights that training with dropout holds at once: 64 MB in fp32, and as much for a few temporaries.
+A step with more computes them again for its gradient."""
 
 
 class Watched(NamedTuple):
@@ -89,7 +94,7 @@ class Attention(nn.Module):
         projected = self.query(queries), *self.key_value(memory).chunk(2, dim=-1)
         query, key, value = (split_heads(part, self.heads) for part in projected)
         if self.training and self.dropout.rate > 0:
-            pooled = self.dropout(attention_weights(query, key, mask)) @ value
+            pooled = self._in_parts(query, key, value, mask)
         else:
             pooled = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
             if (found := watched()) is not None:
@@ -97,6 +102,19 @@ class Attention(nn.Module):
                 found.append(Watched("attention", last.squeeze(2)))
         output: Tensor = self.output(pooled.transpose(1, 2).flatten(2))
         return output
+
+    def _in_parts(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Float[Tensor, "B H L K"]:
+        """Attend with dropout, to a few sessions at a time, so that not all weights are in memory at once."""
+        _, heads, length, _ = query.shape
+        sessions = max(1, _WEIGHTS_AT_ONCE // (heads * length**2))
+        if sessions >= len(query):
+            return self._attend(query, key, value, mask)
+        parts = zip(*(torch.split(one, sessions) for one in (query, key, value, mask)), strict=True)
+        return torch.cat([checkpoint(self._attend, *part, use_reentrant=False) for part in parts])
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Float[Tensor, "B H L K"]:
+        attended: Tensor = self.dropout(attention_weights(query, key, mask)) @ value
+        return attended
 
 
 def attention_weights(
