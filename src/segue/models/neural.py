@@ -156,9 +156,8 @@ class NeuralModel(DotProductModel):
     def _grown(self, before: Self, fresh: Mapping[str, Tensor], recent: Sessions) -> dict[str, np.ndarray]:
         """Return the weights from which an update starts."""
         arrays = before.arrays()
-        for name in self.per_item_arrays():
-            arrays[name] = with_new_rows(arrays[name], fresh[name].numpy(), recent)
-        return arrays
+        grown = {name: with_new_rows(arrays[name], fresh[name].numpy(), recent) for name in self.per_item_arrays()}
+        return arrays | grown
 
     def check(self, train: Sessions) -> None:
         """Check that a fine-tuning has sessions to learn from; see ``Model.check``."""

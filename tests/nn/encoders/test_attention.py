@@ -14,6 +14,7 @@ WEIGHTS = HEADS * LENGTH**2
 
 def run(at_once: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Tensor], int]:
     """Return the output of a layer and all gradients, and the numbers in the largest tensor on the way."""
+    monkeypatch.setattr(attention, "_WEIGHTS_KEPT", at_once)
     monkeypatch.setattr(attention, "_WEIGHTS_AT_ONCE", at_once)
     torch.manual_seed(0)
     layer = Attention(hidden_size=8, heads=HEADS, dropout=0.5).train()

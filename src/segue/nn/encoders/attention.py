@@ -15,9 +15,11 @@ from torch.utils.checkpoint import checkpoint
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.layers import Dropout
 
+_WEIGHTS_KEPT = 1 << 26
+"""Attention weights of a step that a layer keeps for the gradient, in training with dropout: about 0.9 GB in fp32.
+Where there are more, they are computed in parts, and again for the gradient, which takes up to 1.5 times as long."""
 _WEIGHTS_AT_ONCE = 1 << 24
-"""Attention weights that training with dropout holds at once: 64 MB in fp32, and as much for a few temporaries.
-A step with more computes them again for its gradient."""
+"""Attention weights of a part: 64 MB in fp32, and as much for each of a few temporaries."""
 
 
 class Watched(NamedTuple):
@@ -104,11 +106,11 @@ class Attention(nn.Module):
         return output
 
     def _in_parts(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Float[Tensor, "B H L K"]:
-        """Attend with dropout, to a few sessions at a time, so that not all weights are in memory at once."""
-        _, heads, length, _ = query.shape
-        sessions = max(1, _WEIGHTS_AT_ONCE // (heads * length**2))
-        if sessions >= len(query):
+        """Attend with dropout; where a step has many weights, for a few sessions at a time."""
+        per_session = query.shape[1] * query.shape[2] ** 2
+        if len(query) * per_session <= _WEIGHTS_KEPT:
             return self._attend(query, key, value, mask)
+        sessions = max(1, _WEIGHTS_AT_ONCE // per_session)
         parts = zip(*(torch.split(one, sessions) for one in (query, key, value, mask)), strict=True)
         return torch.cat([checkpoint(self._attend, *part, use_reentrant=False) for part in parts])
 
