@@ -145,9 +145,11 @@ def run(options: list[str]) -> dict[str, Any] | None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sizes = {"items": 1_000_000, "sessions": 64, "width": 64, "length": 21, "batch-size": 16}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--sessions", type=int, default=64)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--length", type=int, default=21)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="of all ways")
     parser.add_argument("--artifact", type=Path)
@@ -159,8 +161,8 @@ def main() -> None:
         return
     targets = args.sessions * (args.length - 1)
     print(f"{args.items:,} items, width {args.width}, {targets:,} targets, {torch.get_num_threads()} threads")
-    options = [f"--{name}={getattr(args, name.replace('-', '_'))}" for name in sizes]
-    options += [f"--{name}={value}" for name in ("artifact", "precision") if (value := getattr(args, name))]
+    shared = ("items", "sessions", "width", "length", "batch_size", "artifact", "precision")
+    options = [f"--{name.replace('_', '-')}={value}" for name in shared if (value := getattr(args, name)) is not None]
     for way in args.ways:
         answer = run(["--way", way, *options])
         if answer is None:
