@@ -164,6 +164,18 @@ def test_files_with_one_header_are_pieces_of_a_log(tmp_path, pattern):
         read(tmp_path / pattern)
 
 
+def test_columns_of_pieces_have_one_type(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"session": 1, "item": 2, "time": 3}\n')
+    (tmp_path / "b.jsonl").write_text('{"session": 1, "item": [2], "time": 3}\n')
+    pattern = tmp_path / "*.jsonl"
+    expected = (
+        f"{pattern}: the values of 'item' must have one type in all files, got Int64, List(Int64); correct or remove "
+        "the files that differ"
+    )
+    with pytest.raises(LogError, match=f"^{re.escape(expected)}$"):
+        read(pattern)
+
+
 def test_pieces_have_the_same_columns(tmp_path):
     fill(tmp_path, a1__csv="session,item\n1,2\n", a2__csv="session,item,time\n1,2,3\n")
     with pytest.raises(LogError, match=r"a2.csv: must have the columns of a1.csv \('session', 'item'\), got"):

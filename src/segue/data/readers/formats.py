@@ -133,9 +133,21 @@ def read_tables(path: Path, files: Sequence[Path], format_name: str | None, opti
     if problems:
         raise LogError(*problems)
     source = JoinedSource(str(path), pieces=[(table.source, table.frame.height) for table in tables])
-    frame = pl.concat([table.frame.select(names) for table in tables], how="vertical_relaxed")
+    frame = pl.DataFrame([_concatenated(path, [table.frame[name] for table in tables]) for name in names])
     notes = dict.fromkeys(note for table in tables for note in table.notes)
     return replace(tables[0], frame=frame, source=source, notes=(joined_note(files), *notes))
+
+
+def _concatenated(path: Path, columns: Sequence[pl.Series]) -> pl.Series:
+    """Return the values of a column of several files, in the type that fits them all."""
+    try:
+        return pl.concat([column.to_frame() for column in columns], how="vertical_relaxed").to_series()
+    except POLARS_ERRORS as error:
+        types = ", ".join(dict.fromkeys(str(column.dtype) for column in columns))
+        raise LogError(
+            f"{path}: the values of '{columns[0].name}' must have one type in all files, got {types}; correct or "
+            "remove the files that differ"
+        ) from error
 
 
 def joined_note(files: Sequence[Path]) -> str:
