@@ -70,7 +70,7 @@ class PlotOptions(BaseModel):
     max_items: int = Field(50_000, ge=3)
     """Maximum number of plotted items; a larger catalogue is sampled at random."""
     stage: Literal["retriever", "ranker"] | None = None
-    """Stage of a two-stage model to plot."""
+    """The model to plot, of a two-stage model or a blend."""
     seed: int = Field(0, ge=0)
     """Random seed; equal seeds give identical plots."""
 
