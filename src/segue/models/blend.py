@@ -214,7 +214,7 @@ class Blend(CompositeModel):
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
         lists = [part._top_k(prefixes, self._depth(), None, None) for _, part in self._used()]
-        return torch.from_numpy(np.sum(self._given(prefixes, items, lists), axis=0, dtype=np.float32))
+        return torch.from_numpy(_sum(self._given(prefixes, items, lists)))
 
     def _given(
         self,
@@ -239,7 +239,7 @@ class Blend(CompositeModel):
         length = min(max(self._depth(), _LIST_LENGTHS * k), len(self.vocabulary))
         lists = [part._top_k(prefixes, length, None, None) for _, part in self._used()]
         candidates = union_of([listed for listed, _ in lists])
-        scores = np.sum(self._given(prefixes, candidates, lists), axis=0, dtype=np.float32)
+        scores = _sum(self._given(prefixes, candidates, lists))
         scores[excluded_mask(candidates, allowed, exclude)] = -np.inf
         items, values = list_candidates(candidates, scores, k, order=self.vocabulary.order)
         if length < len(self.vocabulary):
@@ -258,11 +258,10 @@ class Blend(CompositeModel):
             return np.zeros(len(lists[0][0]), dtype=np.float32)
         depth = self._depth()
         last = [
-            weight
-            * shares_of(part, torch.from_numpy(values[:, -1:]), torch.from_numpy(values[:, :depth])).numpy()[:, 0]
+            weight * shares_of(part, torch.from_numpy(values[:, -1:]), torch.from_numpy(values[:, :depth]))
             for (weight, part), (_, values) in zip(self._used(), lists, strict=True)
         ]
-        return np.sum(last, axis=0, dtype=np.float32)
+        return _sum([one.numpy()[:, 0] for one in last])
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
@@ -280,3 +279,8 @@ class Blend(CompositeModel):
         """Where the first network is; the CPU if there is none."""
         places = [part.device for part in self.parts.values()]
         return next((place for place in places if place.type != "cpu"), torch.device("cpu"))
+
+
+def _sum(arrays: Sequence[Float32[np.ndarray, "*shape"]]) -> Float32[np.ndarray, "*shape"]:
+    total: np.ndarray = np.sum(arrays, axis=0, dtype=np.float32)
+    return total

@@ -177,12 +177,12 @@ class CompositeModel(Model):
                 own[name] = array
         if foreign := own.keys() - set(self.stored_names()):
             raise ParameterError(f"{self.name}.{min(foreign)}: is unknown; it must begin with {' or '.join(found)}")
-        for name, part in self.parts.items():
-            part.restore(found[name], vocabulary)
+        for name, model in self.parts.items():
+            model.restore(found[name], vocabulary)
         return super().restore(own, vocabulary)
 
     @property
-    def optimizer_state(self) -> Mapping[str, np.ndarray]:  # type: ignore[override]
+    def optimizer_state(self) -> Mapping[str, np.ndarray]:
         """What updates need of the optimizers of all parts."""
         return {
             f"{name}/{key}": array for name, part in self.parts.items() for key, array in part.optimizer_state.items()

@@ -14,6 +14,7 @@ from segue.data.cases import Cases
 from segue.data.content_vectors import common_catalogue
 from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import PADDING
+from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.evaluation.ranking import excluded_mask, list_candidates
 from segue.evaluation.scorer import no_model, require_scorer

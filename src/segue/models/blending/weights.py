@@ -154,18 +154,21 @@ def best_weights(value: Callable[[Weights], float], parts: Sequence[int], n_part
     """
     starts = [np.eye(n_parts)[part] for part in parts]
     starts.append(np.sum(starts, axis=0) / len(parts))
-    found = max(((value(start), -number) for number, start in enumerate(starts)))
-    best, weights = found[0], starts[-found[1]]
+    best, weights = _best(value, starts)
     for step in _STEPS:
-        while moved := max(
-            ((value(one), number, one) for number, one in enumerate(_moves(weights, parts, step))),
-            key=lambda move: (move[0], -move[1]),
-            default=None,
-        ):
-            if moved[0] <= best + _LEAST_GAIN:
+        while moves := list(_moves(weights, parts, step)):
+            found, moved = _best(value, moves)
+            if found <= best + _LEAST_GAIN:
                 break
-            best, _, weights = moved
+            best, weights = found, moved
     return weights
+
+
+def _best(value: Callable[[Weights], float], several: Sequence[Weights]) -> tuple[float, Weights]:
+    """Return the highest value and its weights, of equal values the first."""
+    values = [value(weights) for weights in several]
+    first = int(np.argmax(values))
+    return values[first], several[first]
 
 
 def _moves(weights: Weights, parts: Sequence[int], step: float) -> Iterator[Weights]:
