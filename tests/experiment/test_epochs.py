@@ -2,7 +2,7 @@
 
 import math
 
-from segue.experiment.production import Epochs, chosen_epochs, epochs_of, with_epochs
+from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
 from segue.experiment.results import Epoch
 
 

@@ -1,14 +1,12 @@
 """Train a model for production: on the whole log, for the epochs that validation chose in an earlier run."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from segue.artifact import ARTIFACT, EVERYTHING, Artifact
 from segue.data.content_vectors import describe_vectors
@@ -16,13 +14,14 @@ from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
+from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
 from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
-from segue.experiment.results import Epoch, ModelResult
+from segue.experiment.results import ModelResult
 from segue.experiment.run_folder import is_run
-from segue.experiment.training_facts import Epochs, check_facts
+from segue.experiment.training_facts import check_facts
 from segue.models.base import Model
 from segue.models.registry import model_class
-from segue.parameters import flatten, merge, nested
+from segue.parameters import merge
 from segue.protocols.dataset import dataset_at
 from segue.protocols.prepare import WholeLog, prepare_whole
 from segue.protocols.protocol import Protocol
@@ -35,11 +34,6 @@ logger = logging.getLogger(__name__)
 Settings = Mapping[str, Mapping[str, Any]]
 _Log = Events | str | Path
 _Like = str | Path | RunConfig
-
-_TRAINING, _FINE_TUNING, _LISTS = "training", "fine-tuning", "lists"
-_FURTHER = (_FINE_TUNING, _LISTS)
-"""Stages that continue a training; validation may reject all their epochs."""
-_PAIR = ("retriever", "ranker")
 
 
 @dataclass(frozen=True)
@@ -183,7 +177,9 @@ def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
     else:
         epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
         like = about["like"]
-    values, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}), model_class(name).Config)
+    kind = model_class(name)
+    chosen = {**artifact.config, **kind.chosen_parameters(artifact.config, artifact.arrays)}
+    values, epochs = with_epochs(chosen, epochs, settings.get(name, {}), kind.Config)
     own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
     (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)
     changes = RunConfig(set={PROTOCOL: dict(settings.get(PROTOCOL, {}))})
@@ -235,69 +231,3 @@ def _facts(plan: _Plan, whole: WholeLog) -> dict[str, Any]:
         "like": plan.like,
         **(describe_vectors(whole.train.vocabulary) if plan.spec.model.uses_item_vectors else {}),
     }
-
-
-def chosen_epochs(curve: Iterable[Epoch]) -> dict[str, Epochs]:
-    """Return, by stage, the number of epochs that led to the final weights of a fit.
-
-    With validation, these are the epochs up to the best epoch; without validation, all epochs. A teacher is not a
-    stage: it is trained for as many epochs as its student.
-    """
-    stages: dict[str, list[Epoch]] = {}
-    for epoch in curve:
-        stages.setdefault(epoch.stage, []).append(epoch)
-    return {stage: _chosen(stage, epochs) for stage, epochs in stages.items() if _parameter(stage) is not None}
-
-
-def _chosen(stage: str, epochs: list[Epoch]) -> Epochs:
-    if epochs[-1].validation is None:
-        return Epochs(epochs=len(epochs), why="all, without validation")
-    kept = [number for number, epoch in enumerate(epochs, 1) if epoch.kept]
-    if kept:
-        return Epochs(epochs=kept[-1], why=f"best of {len(epochs)} on validation")
-    if stage.rsplit(", ", maxsplit=1)[-1] in _FURTHER:
-        return Epochs(epochs=0, why=f"no epoch of {len(epochs)} improved validation; the stage is skipped")
-    return Epochs(epochs=len(epochs), why="all, because validation was equal for all epochs")
-
-
-def with_epochs(
-    config: Mapping[str, Any],
-    epochs: Mapping[str, Epochs],
-    changes: Mapping[str, Any],
-    declared: type[BaseModel] | None = None,
-) -> tuple[dict[str, Any], dict[str, Epochs]]:
-    """Return a configuration with the epochs of each stage and further changes, and the resulting epochs.
-
-    Args:
-        config: all parameters of a model.
-        epochs: epochs by stage.
-        changes: parameters that the user sets; they override ``epochs``.
-        declared: class of the configuration.
-    """
-    by_hand, in_force, found = flatten(changes), {}, dict(config)
-    for stage, one in epochs.items():
-        name = _parameter(stage)
-        if name is None:
-            continue
-        given = by_hand.get(name)
-        in_force[stage] = one if given is None else Epochs(epochs=given, why="set by hand")
-        none = stage == _LISTS and not one.epochs
-        found = merge(found, {"listwise": {"loss": None}} if none else nested({name: one.epochs}))
-    return merge(found, changes, declared), in_force
-
-
-def epochs_of(config: Mapping[str, Any], why: str) -> dict[str, Epochs]:
-    """Return the epochs of the main training in a configuration, if the model is trained in epochs."""
-    epochs = flatten(config).get("training.epochs")
-    return {} if epochs is None else {_TRAINING: Epochs(epochs=epochs, why=why)}
-
-
-def _parameter(stage: str) -> str | None:
-    """Return the dotted name of the parameter that says how many epochs a stage takes."""
-    first, *rest = stage.split(", ")
-    if first in _PAIR:
-        own = _parameter(rest[0] if rest else _TRAINING)
-        return None if own is None else f"{first}_parameters.{own}"
-    return {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}.get(
-        first
-    )

@@ -1,8 +1,8 @@
 """The contract of every model: configure, fit, score, list, recommend, save and load."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Self, overload
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -59,6 +59,11 @@ class Model(ModelBase):
     def micro_batches(self) -> int | None:
         """Number of parts of a training step, which processes may share; None for a model without them."""
         return getattr(getattr(self.config, "training", None), "micro_batches", None)
+
+    @classmethod
+    def chosen_parameters(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return parameters that validation chose in a fit, from its parameters and arrays, for a fit without it."""
+        return {}
 
     def depends_on_threads(self, runtime: Runtime) -> bool:
         """Return whether a fit rounds differently with another number of threads."""

@@ -135,6 +135,11 @@ class Blend(CompositeModel):
             f"'{self.config.metric}'"
         ]
 
+    @classmethod
+    def chosen_parameters(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return the weights; see ``Model.chosen_parameters``."""
+        return {"weights": dict(zip(config["models"], arrays["weights"].tolist(), strict=True))}
+
     def array_sizes(self) -> dict[str, int]:
         """Return the sizes, with P, the number of models; see ``ModelBase.array_sizes``."""
         return {**super().array_sizes(), "P": len(self.parts)}
@@ -282,5 +287,5 @@ class Blend(CompositeModel):
 
 
 def _sum(arrays: Sequence[Float32[np.ndarray, "*shape"]]) -> Float32[np.ndarray, "*shape"]:
-    total: np.ndarray = np.sum(arrays, axis=0, dtype=np.float32)
+    total: np.ndarray = np.sum(np.stack(arrays), axis=0)
     return total
