@@ -1,13 +1,14 @@
-"""Time, CPU seconds and memory of one preparation in memory, on disk and on Ray, on a generated log.
+"""Time, CPU seconds and memory of one preparation or fit in memory, on disk and on Ray, on a generated log.
 
     python benchmarks/scale.py --folder FOLDER [--events 5000000] [--memory 600MB] [--engines memory disk ray]
-        [--files 1] [--replay PYTHON]
+        [--files 1] [--fit MODEL] [--replay PYTHON]
 
 The log of ``benchmarks/prepare.py`` is written to FOLDER as Parquet, unless it is there already. Each engine prepares
 it with ``segue prepare`` in a process of its own. CPU seconds are those of all processes that it starts, those of Ray
-itself included; the peak is that of its largest process. All data sets must have the same bytes. ``--replay`` names
-the Python of an environment with ``replay-rec[spark]``, which prepares the log alike on local Spark. ``--files``
-writes a log that need not fit in memory: files in order of time, whose session ids are spread over all of them.
+itself included; the peak is that of its largest process. All data sets must have the same bytes. ``--fit`` fits a model
+on the log with ``segue fit`` instead, whose files must have the same bytes. ``--replay`` names the Python of an
+environment with ``replay-rec[spark]``, which prepares the log alike on local Spark. ``--files`` writes a log that need
+not fit in memory: files in order of time, whose session ids are spread over all of them.
 """
 
 import argparse
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--memory", default="600MB")
     parser.add_argument("--engines", nargs="+", default=["memory", "disk", "ray"])
     parser.add_argument("--files", type=int, default=1)
+    parser.add_argument("--fit", metavar="MODEL")
     parser.add_argument("--replay", metavar="PYTHON")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -120,9 +122,14 @@ def main() -> None:
     elif not (log := log.with_suffix(".parquet")).exists():
         generate(arguments.events).write_parquet(log)
     table = Table("engine", "seconds", "CPU seconds", "peak of a process (MB)", "result")
-    first = arguments.folder / f"prepared-{arguments.engines[0]}"
+    command, kind = ["prepare", str(log)], "prepared"
+    if arguments.fit:
+        config = arguments.folder / f"{arguments.fit}.yaml"
+        config.write_text(f"models: [{arguments.fit}]\n", encoding="utf-8")
+        command, kind = ["fit", str(log), "--config", str(config)], arguments.fit
+    first = arguments.folder / f"{kind}-{arguments.engines[0]}"
     for engine in [*arguments.engines, *(["replay"] if arguments.replay else [])]:
-        out = arguments.folder / f"prepared-{engine}"
+        out = arguments.folder / f"{kind}-{engine}"
         shutil.rmtree(out, ignore_errors=True)
         if engine == "replay":
             peer = str(Path(__file__).with_name("scale_replay.py"))
@@ -130,7 +137,7 @@ def main() -> None:
             result = "same events and sessions" if sizes(out) == sizes(first) else f"{sizes(out)}, not {sizes(first)}"
         else:
             options = [] if engine == "memory" else ["--engine", engine, "--memory", arguments.memory]
-            found = measure([sys.executable, "-m", "segue", "prepare", str(log), "--out", str(out), *options])
+            found = measure([sys.executable, "-m", "segue", *command, "--out", str(out), *options])
             result = "same bytes" if content(out) == content(first) else "OTHER BYTES"
         row = (f"{found['seconds']:.1f}", f"{found['cpu']:.1f}", f"{found['peak']:.0f}", result)
         table.add_row(engine, *row)

@@ -85,6 +85,27 @@ def test_a_file_of_options_takes_the_place_of_a_model(
     assert (about["deterministic"], second.about["deterministic"]) == (False, True)
 
 
+@pytest.mark.parametrize("options", [("--engine", "disk"), ("--memory", "1GB")])
+def test_a_model_fitted_on_disk_is_the_same(
+    options: tuple[str, ...], finished: Finished, log: Path, tmp_path: Path
+) -> None:
+    command = ("fit", log, "--like", finished[0] / "stan", "--set", "stan.updatable=true", "--seed", 5, "--out")
+    said = []
+    for name, more in {"memory": (), "disk": options}.items():
+        outcome = segue(*command, tmp_path / name, *more)
+        assert outcome.code == 0, outcome.err
+        said.append(outcome.out.replace(str(tmp_path / name), "OUT"))
+    assert tree(tmp_path / "disk") == tree(tmp_path / "memory")
+    assert said[0] == said[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "memory"]
+    outcome = segue(*command, tmp_path / "disk", *options)
+    assert outcome.code == 2
+    assert "--overwrite" in outcome.err
+    outcome = segue(*command[:-1], *options)
+    assert outcome.code == 2
+    assert "error: --out: is missing; with --engine or --memory name a folder" in outcome.err
+
+
 def test_a_run_records_that_it_is_deterministic(log: Path, tmp_path: Path) -> None:
     outcome = segue("run", log, "--model", "markov", "--no-baselines", "--deterministic", "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
@@ -110,6 +131,16 @@ def test_a_run_records_that_it_is_deterministic(log: Path, tmp_path: Path) -> No
             "protocol.cleaning.value_among: must name",
         ),
         (("--like", "RUN/gru4rec", "--device", "gpu"), "device: must be"),
+        (
+            ("--like", "RUN/gru4rec", "--engine", "disk"),
+            "--engine, --memory: need a model whose fit runs on an engine, v-sknn, stan or vstan, got gru4rec; choose",
+        ),
+        (
+            ("--like", "RUN/stan", "--memory", "1GB", "--checkpoints", "state"),
+            "--checkpoints: has no effect with --engine or --memory, where the same command continues; leave it out",
+        ),
+        (("--like", "RUN/stan", "--memory", "1MB"), "--memory: must be at least 500MB, got 1MB"),
+        (("--like", "RUN/stan", "--engine", "spark"), "--engine: must be disk, ray or the address of a Ray cluster"),
     ],
 )
 def test_mistakes_are_named_and_nothing_is_written(

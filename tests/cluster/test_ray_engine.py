@@ -188,3 +188,43 @@ def test_a_connection_of_the_user_is_kept(two_nodes: RayCluster) -> None:
     with connected("ray"):
         pass
     assert ray.is_initialized()
+
+
+class StalledRay:
+    """Stands for Ray on a cluster whose last node is gone for the first two looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def get(self, value: Any) -> Any:
+        return value
+
+    def remote(self, common: Any, own: dict[str, Any]) -> str:
+        return f"result {own['number']}"
+
+    def options(self, **_: Any) -> Any:
+        return self
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"memory": 1.0} if self.looks else {"CPU": 1.0}
+
+    def wait(self, references: list[str], **_: Any) -> tuple[list[str], list[str]]:
+        if self.looks:
+            self.looks -= 1
+            return [], references
+        return references[:1], references[1:]
+
+
+@pytest.mark.parametrize(("looks", "times"), [(0, 0), (3, 1)])
+def test_a_cluster_without_nodes_is_waited_for_and_named(
+    looks: int, times: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ray = StalledRay(looks)
+    monkeypatch.setattr(RayCluster, "_result", lambda self, reference, function: reference)
+    found = list(RayCluster(ray, ray).map(len, [{"number": 1}, {"number": 2}], {}))
+    assert found == ["result 1", "result 2"]
+    line = "no node of the Ray cluster has a CPU: the work goes on when a node joins it"
+    assert [record.message for record in caplog.records].count(line) == times

@@ -2,8 +2,8 @@
 
 import math
 
-from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
 from segue.experiment.results import Epoch
+from segue.experiment.training_plan import Epochs, chosen_epochs, epochs_of, with_epochs
 
 
 def curve(stage: str, *validated: tuple[float | None, bool]) -> list[Epoch]:

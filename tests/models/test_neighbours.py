@@ -1,18 +1,21 @@
 """V-SKNN, STAN and VSTAN: against a naive search through all sessions, and what their options do."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from chains import blocks, browsing, prefixes, sessions
 from contract import ModelContract
 
+from segue.data.session_ranges import SessionRange
 from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
-from segue.models.neighbours.index import build_index
+from segue.models.neighbours.index import build_index, build_postings, index_range, merge_postings
 from segue.models.neighbours.model import NeighbourModel
 from segue.models.stan import STAN
 from segue.models.v_sknn import VSKNN
@@ -132,6 +135,22 @@ def test_the_index_drops_sessions_that_can_never_be_neighbours() -> None:
     assert index["offsets"].tolist() == [0, 2, 4, 6]
     assert index["postings"].tolist() == [2, 1, 2, 1, 0]
     assert index["posting_offsets"].tolist() == [0, 0, 2, 4, 5]
+
+
+@pytest.mark.parametrize("sample_size", [1, 3, 1000])
+def test_the_postings_of_ranges_are_those_of_all_sessions(sample_size: int) -> None:
+    log, _ = browsing()
+    size = len(log.vocabulary) + 1
+    *expected, distinct = build_postings(log.items, log.offsets, size, sample_size)
+    for cuts in ([0, 1, len(log)], [0, 5, 6, len(log) // 2, len(log)], [*range(len(log) + 1)]):
+        parts = []
+        for first, last in pairwise(cuts):
+            start, end = log.offsets[[first, last]]
+            part = SessionRange(log.items[start:end], log.offsets[first : last + 1] - start, first)
+            parts.append(index_range(part, size, sample_size))
+        for found, whole in zip(merge_postings(parts, size, sample_size), expected, strict=True):
+            np.testing.assert_array_equal(found, whole)
+        np.testing.assert_array_equal(pl.concat([one["sessions"] for one in parts])["distinct"], distinct)
 
 
 @pytest.mark.parametrize("kind", [VSKNN, STAN, VSTAN])

@@ -13,7 +13,7 @@ from segue.errors import ParameterError
 
 if TYPE_CHECKING:
     from segue.cluster.ray_cluster import RayCluster
-    from segue.data.partitions import Engine
+    from segue.data.partitions import OnDisk
     from segue.evaluation.accumulators import RankChunks
     from segue.progress import Progress
     from segue.tuning.workers import WorkerPool
@@ -98,7 +98,7 @@ def cluster_at(address: str | None, memory: int = 0) -> Iterator["RayCluster | N
 @contextmanager
 def engine_for(
     command: str, out: Path, check: Callable[[], None], identity: Mapping[str, Any], address: str | None, memory: int
-) -> Iterator["Engine"]:
+) -> Iterator["OnDisk"]:
     """Claim the output folder of a command, and yield the engine that it runs on, with its progress shown.
 
     Intermediate results are kept in ``OUT.work``, with which a command that was killed or interrupted continues.
@@ -125,11 +125,11 @@ def engine_for(
         yield _engine_in(work, progress, cluster)
 
 
-def _engine_in(folder: Path, progress: "Progress", cluster: "RayCluster | None") -> "Engine":
+def _engine_in(folder: Path, progress: "Progress", cluster: "RayCluster | None") -> "OnDisk":
     """Return the engine with its results in a folder."""
-    if cluster is None:
-        from segue.data.partitions import OnDisk
+    from segue.data.partitions import OnDisk
 
+    if cluster is None:
         return OnDisk(folder, progress)
     from segue.cluster.ray_engine import RayEngine
 

@@ -1,15 +1,20 @@
 """`segue fit`: train a model for production."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import segue
-from segue.cli import options
+from segue.cli import engines, options
 from segue.cli.processes import Processes, joined, start_processes
 from segue.cli.terminal import echo, interruptible, program
 from segue.errors import ParameterError
+
+if TYPE_CHECKING:
+    from segue.experiment.config import RunConfig
+    from segue.experiment.training_plan import Settings
+    from segue.training.runtime import Runtime
 
 
 @options.with_log_options
@@ -37,6 +42,14 @@ def fit(
         ),
     ] = None,
     checkpoint_seconds: options.CheckpointSeconds = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Fit v-sknn, stan or vstan on disk, in about this much memory per process beside the model, such as "
+            "8GB. The result is the same. With --engine 2GB by default."
+        ),
+    ] = None,
+    engine: engines.EngineName = None,
     *,
     log_options: dict[str, Any],
 ) -> None:
@@ -48,6 +61,7 @@ def fit(
     segue fit clicks.csv --config tuned/best.yaml --seed 7
     segue fit clicks.csv --config best.yaml --set sasrec.training.micro_batches=4 \
         --processes 2 --checkpoints state
+    segue fit year.parquet --like runs/clicks-1/v-sknn --out production --memory 4GB --engine ray
     """
     from contextlib import ExitStack
     from dataclasses import replace
@@ -77,14 +91,22 @@ def fit(
             "checkpoint_seconds": checkpoint_seconds,
         },
     )
-    model = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
+    name = ",".join(run_config.models) if like is None else Artifact.read(options.model_folder(like)).model
     with ExitStack() as stack:
         runtime = stack.enter_context(joined(build_runtime(run_config)))
         leads = runtime.group.leads
         if out is not None and leads:
             check_target(out, overwrite=overwrite)
         check_log(log)
-        folder = stack.enter_context(output_folder(out, f"{run_config.log_name}-{model}")) if leads else Path()
+        if engine is not None or memory is not None:
+            if checkpoints is not None:
+                raise ParameterError(
+                    "--checkpoints: has no effect with --engine or --memory, where the same command continues; leave "
+                    "it out"
+                )
+            _fit_in_ranges(run_config, like, changes, out, seed, runtime, engine, memory, overwrite=overwrite)
+            return
+        folder = stack.enter_context(output_folder(out, f"{run_config.log_name}-{name}")) if leads else Path()
         if checkpoints is not None:
             runtime = stack.enter_context(resumable(runtime, checkpoints))
         stack.enter_context(interruptible("nothing was written" if checkpoints is None else "repeat it to continue"))
@@ -101,6 +123,43 @@ def fit(
         )
     if leads:
         _show(folder)
+
+
+def _fit_in_ranges(
+    config: "RunConfig",
+    like: Path | None,
+    changes: "Settings",
+    out: Path | None,
+    seed: int | None,
+    runtime: "Runtime",
+    engine: str | None,
+    memory: str | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Train a model on a log of any size; a command that was killed continues where it was."""
+    from functools import partial
+
+    from segue.artifact import Artifact
+    from segue.experiment.prepared_data import source_files, stage_log
+    from segue.experiment.production import check_fits_in_ranges, check_target, fit_in_ranges
+    from segue.experiment.training_plan import plan_training
+
+    address, size = engines.check_engine(engine), engines.check_memory(memory)
+    if out is None:
+        raise ParameterError(
+            "--out: is missing; with --engine or --memory name a folder, so that the same command can continue"
+        )
+    plan = plan_training(like or config, changes)
+    check_fits_in_ranges(plan.spec.model)
+    runtime.group.check(plan.spec.model.name, plan.spec.model.micro_batches)
+    identity = {"config": config.model_dump(mode="json"), "set": changes, "memory": size, "files": source_files(config)}
+    identity["like"] = None if like is None else Artifact.read(like).version
+    check = partial(check_target, out, overwrite=overwrite)
+    with engines.engine_for("segue fit", out, check, identity, address, size) as runner:
+        source = stage_log(config, runner, size)
+        fit_in_ranges(source, plan, out, runner, memory=size, seed=seed, runtime=runtime, log_name=config.log_name)
+    _show(out)
 
 
 def _show(folder: Path) -> None:

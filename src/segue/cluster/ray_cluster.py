@@ -3,6 +3,7 @@
 Ray is imported when a cluster is connected: everything else works without the extra ``cluster``.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +15,8 @@ from typing import Any
 from segue.errors import ClusterError, ParameterError, import_extra
 from segue.memory import available_memory
 from segue.version import __version__
+
+logger = logging.getLogger(__name__)
 
 RAY = "ray"
 """The engine that starts Ray on this machine, unless a cluster is there already."""
@@ -142,7 +145,7 @@ class RayCluster:
         remote = self.remote.options(name=function.__name__.removeprefix("_"))
         common = ray.put((function, dict(shared), __version__, str(Path.cwd())))
         running: dict[Any, int] = {}
-        waiting = enumerate(calls)
+        waiting, warned = enumerate(calls), False
         try:
             while True:
                 while len(running) < self._limit() and (following := next(waiting, None)) is not None:
@@ -151,6 +154,9 @@ class RayCluster:
                     return
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_POLL_SECONDS)
                 poll()
+                if not done and not warned and not self._has_cpus():
+                    logger.warning("no node of the Ray cluster has a CPU: the work goes on when a node joins it")
+                    warned = True
                 for reference in done:
                     result = self._result(reference, function)
                     yield running.pop(reference), result
@@ -177,6 +183,9 @@ class RayCluster:
     def cpus(self) -> int:
         """Return the number of CPUs of all nodes that are alive, at least 1."""
         return max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    def _has_cpus(self) -> bool:
+        return bool(self.ray.cluster_resources().get("CPU", 0))
 
     def _limit(self) -> int:
         return _AHEAD * self.cpus()

@@ -11,7 +11,8 @@ from segue.data.array_schema import IN_YEARS, ArraySpec, AtLeast, Between, Offse
 from segue.data.arrays import Columns, StoredColumns
 from segue.data.cases import Cases
 from segue.data.events import ITEM, PART, SESSION, TIME, USER
-from segue.data.partitions import StoredTable, Table, load
+from segue.data.partitions import Engine, StoredTable, Table, load
+from segue.data.session_ranges import SessionRanges
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ArtifactError, ParameterError
@@ -66,6 +67,21 @@ def read_sessions(folder: CheckedFolder[Manifest], name: str, vocabulary: Vocabu
                 f"{name}/{_KEYS}: must have one column, '{SESSION}', of Int64 or String, got {_show(keys)}"
             )
     return Sessions(arrays["items"], arrays["offsets"], arrays.get("times"), vocabulary, columns, keys=keys)
+
+
+def open_ranges(folder: Path, vocabulary: Vocabulary, engine: Engine, count: int) -> Sessions:
+    """Memory-map items, offsets and times of sessions that this command has written, for work on an engine.
+
+    Args:
+        folder: the folder of ``write_sessions``, which the engine reads, too.
+        vocabulary: the vocabulary of the sessions.
+        engine: works on ranges of the sessions.
+        count: number of ranges; there may be fewer if sessions are few.
+    """
+    files = {name: folder / f"{name}.npy" for name in _SESSIONS}
+    arrays = {name: _map_array(file) for name, file in files.items() if file.exists()}
+    ranges = SessionRanges.divide(engine, folder, arrays["offsets"], count)
+    return Sessions(arrays["items"], arrays["offsets"], arrays.get("times"), vocabulary, ranges=ranges)
 
 
 def write_cases(cases: Cases, folder: Path) -> None:
@@ -166,10 +182,12 @@ def _read_arrays(
 ) -> dict[str, np.ndarray]:
     files = {part: f"{name}/{part}.npy" for part in specs}
     return {
-        part: folder.read(file, lambda path: np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)))
-        for part, file in files.items()
-        if part not in optional or file in folder
+        part: folder.read(file, _map_array) for part, file in files.items() if part not in optional or file in folder
     }
+
+
+def _map_array(file: Path) -> np.ndarray:
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
 
 
 def _present(arrays: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec]) -> dict[str, ArraySpec]:

@@ -25,8 +25,16 @@ Function = Callable[..., Result]
 _MERGED_AT_ONCE = 8
 
 
+class Stored(ABC):
+    """A value in files, which a task gets loaded."""
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Read the value."""
+
+
 @dataclass(frozen=True)
-class StoredTable:
+class StoredTable(Stored):
     """A table in an Arrow file.
 
     Attributes:
@@ -88,7 +96,7 @@ class Engine(ABC):
         """Call a function once per partition.
 
         Args:
-            function: a function of a module; tables among its arguments arrive as frames.
+            function: a function of a module; stored values among its arguments arrive loaded, tables as frames.
             each: the arguments of each call that differ between the calls.
             **shared: the arguments that are equal in all calls.
 
@@ -180,7 +188,7 @@ class Task:
     def run(self) -> None:
         """Call the function and write its results, the tables first; each file is written atomically."""
         arguments = {
-            name: value.load() if isinstance(value, StoredTable) else value
+            name: value.load() if isinstance(value, Stored) else value
             for name, value in {**self.shared, **self.arguments}.items()
         }
         result = self.function(**arguments)

@@ -14,6 +14,7 @@ from jaxtyping import Int, Int32, Int64, Integer, Shaped
 from segue.data.arrays import INVALID_RANGE, VALID, Columns, check_ranges, concatenate_ranges
 from segue.data.events import ITEM, SESSION, TIME, TIME_DTYPE
 from segue.data.indices import index_lists
+from segue.data.session_ranges import SessionRanges
 from segue.data.vocabulary import RawId, Vocabulary, normalize_id
 from segue.errors import ParameterError
 
@@ -35,6 +36,7 @@ class Sessions:
         columns: further columns of the log, one row per event; None if there are none.
         context: encoded context features of each event, see ``segue.data.context``.
         keys: one row per session, with its raw id in the column ``session``; None if the ids are unknown.
+        ranges: how an engine works on the sessions; None for sessions that are one range, see ``map_ranges``.
     """
 
     items: Int32[np.ndarray, "n"]
@@ -44,6 +46,7 @@ class Sessions:
     columns: Columns | None = None
     context: Mapping[str, Shaped[np.ndarray, "n"]] = field(default_factory=dict)
     keys: Columns | None = None
+    ranges: SessionRanges | None = None
 
     def __repr__(self) -> str:
         return f"Sessions(sessions={len(self)}, events={len(self.items)}, items={len(self.vocabulary)})"
@@ -138,8 +141,7 @@ class Sessions:
         from scipy.sparse import csr_matrix  # noqa: PLC0415 (slow to import, rarely needed)
 
         counts = np.ones(len(self.items), dtype=np.int32)
-        shape = (len(self), len(self.vocabulary))
-        matrix = csr_matrix((counts, self.items - 1, self.offsets), shape=shape, copy=True)
+        matrix = csr_matrix((counts, self.items - 1, self.offsets), shape=(len(self), len(self.vocabulary)), copy=True)
         matrix.sum_duplicates()
         return matrix
 
@@ -161,7 +163,7 @@ class Sessions:
 
     def _rearrange(self, events: Int64[np.ndarray, "_"], lengths: Int64[np.ndarray, "_"]) -> "Sessions":
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-        return replace(self, offsets=offsets, **gather(self, events))
+        return replace(self, offsets=offsets, ranges=None, **gather(self, events))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,67 +1,31 @@
 """Train a model for production: on the whole log, for the epochs that validation chose in an earlier run."""
 
 import logging
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segue.artifact import ARTIFACT, EVERYTHING, Artifact
+from segue.artifact import ARTIFACT, EVERYTHING
 from segue.data.content_vectors import describe_vectors
 from segue.data.events import Events
+from segue.data.partitions import OnDisk
 from segue.data.readers.read import read
-from segue.errors import ArtifactError, ParameterError
-from segue.experiment.config import PROTOCOL, RunConfig
-from segue.experiment.epochs import Epochs, chosen_epochs, epochs_of, with_epochs
-from segue.experiment.model_specs import ModelSpec, build_specs, check_specs
-from segue.experiment.results import ModelResult
+from segue.data.readers.staging import StagedLog
+from segue.errors import ParameterError
+from segue.experiment.config import RunConfig
+from segue.experiment.model_specs import check_specs
 from segue.experiment.run_folder import is_run
-from segue.experiment.training_facts import check_facts
+from segue.experiment.training_plan import Settings, TrainingPlan, plan_training
 from segue.models.base import Model
-from segue.models.registry import model_class
-from segue.parameters import merge
+from segue.models.registry import BUILT_IN, model_class
 from segue.protocols.dataset import dataset_at
+from segue.protocols.out_of_core import prepare_whole_in_ranges
 from segue.protocols.prepare import WholeLog, prepare_whole
-from segue.protocols.protocol import Protocol
-from segue.protocols.selection import choose
 from segue.storage.claims import absolute, claimed
 from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
-
-Settings = Mapping[str, Mapping[str, Any]]
-_Log = Events | str | Path
-_Like = str | Path | RunConfig
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A training plan.
-
-    Attributes:
-        spec: the model.
-        epochs: its epochs by stage.
-        seed: seed of every random draw.
-        config: names and sets the protocol, where ``protocol`` is None.
-        protocol: cleans the log, before the changes of ``config``.
-        like: facts about the tested model that the configuration comes from.
-        metadata: columns of its items.
-    """
-
-    spec: ModelSpec
-    epochs: dict[str, Epochs]
-    seed: int
-    config: RunConfig
-    protocol: Protocol | None = None
-    like: dict[str, Any] | None = None
-    metadata: Sequence[str] = ()
-
-    def cleaning(self, events: Events) -> Protocol:
-        """Return the protocol whose cleaning steps are taken."""
-        changes = self.config.set.get(PROTOCOL, {})
-        return self.protocol.changed(changes) if self.protocol else choose(events, self.config.protocol, changes)[0]
 
 
 def check_log(log: str | Path) -> None:
@@ -112,20 +76,67 @@ def fit(
     out, runtime = Path(out), runtime or Runtime()
     claim = claimed(out, "segue fit", partial(check_target, out, overwrite=overwrite), replaced=True)
     with claim if runtime.group.leads else nullcontext():
-        return _fit(log, like, out, settings or {}, seed, runtime, log_name)
+        if not isinstance(log, Events):
+            check_log(log)
+        runtime.check()
+        plan = plan_training(like, settings)
+        runtime.group.check(plan.spec.model.name, plan.spec.model.micro_batches)
+        events = log if isinstance(log, Events) else read(log)
+        name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
+        return _train(plan, prepare_whole(events, plan.cleaning(events)), out, seed, runtime, name)
 
 
-def _fit(
-    log: _Log, like: _Like, out: Path, settings: Settings, seed: int | None, runtime: Runtime, name: str | None
+def fit_in_ranges(
+    source: StagedLog,
+    plan: TrainingPlan,
+    out: Path,
+    engine: OnDisk,
+    *,
+    memory: int,
+    seed: int | None = None,
+    runtime: Runtime | None = None,
+    log_name: str | None = None,
+    partitions: int | None = None,
 ) -> Model:
-    """Train a model and write it to a folder that is claimed."""
-    if not isinstance(log, Events):
-        check_log(log)
-    runtime.check()
-    plan = _plan_of_config(like, settings) if isinstance(like, RunConfig) else _plan_of_model(Path(like), settings)
-    runtime.group.check(plan.spec.model.name, plan.spec.model.micro_batches)
-    events = log if isinstance(log, Events) else read(log)
-    whole = prepare_whole(events, plan.cleaning(events))
+    """Train a model on a whole log of any size, and write the bytes that ``fit`` writes.
+
+    Args:
+        source: the log.
+        plan: the training, of a model that ``check_fits_in_ranges`` accepts.
+        out: folder to write, which the caller has claimed.
+        engine: runs the work on partitions of the log and on ranges of its sessions.
+        memory: bytes that a process may take, about; what the model keeps comes on top.
+        seed: see ``fit``, as for the arguments that follow.
+        runtime: device and progress.
+        log_name: name of the log for the manifest.
+        partitions: number of partitions and ranges; chosen by ``memory`` if None.
+
+    Raises:
+        InputError: a parameter or the log breaks a rule; nothing has been written.
+        StorageError: the write failed.
+    """
+    whole = prepare_whole_in_ranges(source, plan.cleaning, engine, memory=memory, partitions=partitions)
+    return _train(plan, whole, out, seed, runtime or Runtime(), log_name)
+
+
+def check_fits_in_ranges(model: Model) -> None:
+    """Refuse a model that cannot be fitted on an engine.
+
+    Raises:
+        ParameterError: it cannot.
+    """
+    if not model.fits_in_ranges:
+        able = [name for name in BUILT_IN if model_class(name).fits_in_ranges]
+        raise ParameterError(
+            f"--engine, --memory: need a model whose fit runs on an engine, {', '.join(able[:-1])} or {able[-1]}, got "
+            f"{model.name}; choose one of them, or leave --engine and --memory out"
+        )
+
+
+def _train(
+    plan: TrainingPlan, whole: WholeLog, out: Path, seed: int | None, runtime: Runtime, name: str | None
+) -> Model:
+    """Train a model on a prepared log and write it to a folder that is claimed."""
     for note in whole.notes:
         logger.info(note)
     if lost := [name for name in plan.metadata if name not in whole.train.vocabulary.metadata]:
@@ -138,7 +149,6 @@ def _fit(
     for stage, one in plan.epochs.items():
         logger.info("%s, %s: %d epochs (%s)", model.name, stage, one.epochs, one.why)
     plan.spec.fit(whole.train, None, seed, runtime)
-    name = name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
     how = {"seed": seed, "precision": runtime.arithmetic(), "deterministic": runtime.deterministic}
     if runtime.group.leads:
         model.save(out, log=name, **how, **_facts(plan, whole))
@@ -158,63 +168,7 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     ARTIFACT.check_target(out, "--out", overwrite=overwrite)
 
 
-def _plan_of_model(folder: Path, settings: Settings) -> _Plan:
-    """Return the training plan for the configuration of a model."""
-    artifact = Artifact.read(folder)
-    about, name = artifact.about, artifact.model
-    if not {"protocol", "seed"} <= about.keys() or not ("result" in about or about.get("trained_on") == EVERYTHING):
-        raise ArtifactError(
-            f"{folder}: has no protocol, so it was not written by a run; name a model of a run, or use --config"
-        )
-    check_facts(folder, about)
-    if about.get("extra"):
-        raise ArtifactError(
-            f"{folder}: was trained by distillation, or is a teacher; name a model that a run trained without a teacher"
-        )
-    if "result" in about:
-        row = ModelResult.model_validate(about["result"])
-        epochs, like = chosen_epochs(row.curve), _tested(folder, about, row)
-    else:
-        epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
-        like = about["like"]
-    kind = model_class(name)
-    chosen = {**artifact.config, **kind.chosen_parameters(artifact.config, artifact.arrays)}
-    values, epochs = with_epochs(chosen, epochs, settings.get(name, {}), kind.Config)
-    own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
-    (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)
-    changes = RunConfig(set={PROTOCOL: dict(settings.get(PROTOCOL, {}))})
-    protocol = Protocol.of(about["protocol"], folder)
-    return _Plan(spec, epochs, about["seed"], changes, protocol, like, artifact.vocabulary.metadata)
-
-
-def _plan_of_config(config: RunConfig, settings: Settings) -> _Plan:
-    """Return the training plan for the model of a configuration."""
-    if len(set(config.models)) != 1:
-        raise ParameterError(f"--config: must name one model, got {', '.join(config.models) or 'none'}")
-    config = config.model_copy(update={"baselines": False, "set": merge(config.set, settings)})
-    (spec,) = build_specs(config, alone=True)
-    name, values = spec.model.name, spec.model.config.model_dump(mode="json")
-    why = "best of the trial on validation" if config.chosen_epochs else "of the configuration"
-    epochs = {stage: Epochs(epochs=count, why=why) for stage, count in config.chosen_epochs.items()}
-    values, epochs = with_epochs(values, epochs or epochs_of(values, why), settings.get(name, {}), spec.model.Config)
-    (spec,) = build_specs(config.model_copy(update={"preset": {}, "set": {**config.set, name: values}}))
-    return _Plan(spec, epochs, config.seed, config)
-
-
-def _tested(folder: Path, about: Mapping[str, Any], row: ModelResult) -> dict[str, Any]:
-    """Return the facts about the tested model for the manifest."""
-    return {
-        "path": folder.as_posix(),
-        "model": row.model,
-        "log": about["log"],
-        "key": about["key"],
-        "hash": about["protocol"]["hash"],
-        "fingerprint": about["protocol"]["fingerprint"],
-        "metrics": row.metrics,
-    }
-
-
-def _facts(plan: _Plan, whole: WholeLog) -> dict[str, Any]:
+def _facts(plan: TrainingPlan, whole: WholeLog) -> dict[str, Any]:
     left = whole.stages[-1].statistics
     return {
         "trained_on": EVERYTHING,

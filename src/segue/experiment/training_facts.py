@@ -4,13 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from segue.artifact import EVERYTHING
 from segue.errors import ArtifactError
-from segue.experiment.epochs import Epochs
 from segue.experiment.results import ModelResult
 from segue.experiment.results_check import problem_of
+
+
+class Epochs(BaseModel):
+    """Epochs of one stage of a training."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    epochs: int = Field(ge=0, le=1_000_000)
+    """Number of epochs; 0 skips the stage."""
+    why: str
+    """Where the number comes from, for example ``best of 7 on validation``."""
 
 
 class _Protocol(BaseModel):

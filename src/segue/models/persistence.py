@@ -51,6 +51,8 @@ class ModelBase(ABC):
     """Names of the attributes with the learnt arrays."""
     ranks_by_popularity: ClassVar[bool] = False
     """Whether it ranks by popularity by design, so that the linter does not flag it as popularity in disguise."""
+    fits_in_ranges: ClassVar[bool] = False
+    """Whether a fit reads the events in ranges of sessions, so that it may run on an engine; see ``map_ranges``."""
 
     config: ModelConfig
     vocabulary: Vocabulary

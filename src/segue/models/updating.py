@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float64, Int32, Int64
 
 from segue.data.array_schema import IN_YEARS, MOST, Between
 from segue.data.cases import Cases
 from segue.data.growth import iso_time, widened
+from segue.data.partitions import load
+from segue.data.session_ranges import SessionRange, map_ranges
 from segue.data.sessions import Sessions
 from segue.errors import ParameterError
 from segue.models.base import Model
@@ -91,10 +94,13 @@ class UpdatableModel(Model):
 
     def _count(self, train: Sessions, before: Self | None) -> dict[str, np.ndarray]:
         """Return ``item_events`` and ``last_time`` after some sessions."""
-        events = self._add_up(None if before is None else before.item_events, train.items, None, train)
+        size = len(train.vocabulary) + 1
+        events = np.zeros(size, dtype=np.int64) if before is None else widened(before.item_events, size)
+        for one in map_ranges(train, count_events, size=size):
+            events = events + load(one["counts"])["events"].to_numpy()
         times = train.times
         end = np.zeros(0, dtype=np.int64) if times is None or not len(times) else times.max(keepdims=True)
-        return {"item_events": events.astype(np.int64), "last_time": end}
+        return {"item_events": events, "last_time": end}
 
     @staticmethod
     def _add_up(
@@ -111,3 +117,8 @@ class UpdatableModel(Model):
         later = np.ones(len(items)) if weights is None else weights
         every = np.concatenate([np.arange(size, dtype=items.dtype), items])
         return np.bincount(every, np.concatenate([widened(before, size), later]), size)
+
+
+def count_events(sessions: SessionRange, size: int) -> dict[str, pl.DataFrame]:
+    """Count the events on each item in a range of sessions: a step on an engine."""
+    return {"counts": pl.DataFrame({"events": np.bincount(sessions.items, minlength=size)})}

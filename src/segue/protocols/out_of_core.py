@@ -1,4 +1,4 @@
-"""Prepare a log of any size: the same steps as ``prepare``, on partitions in files.
+"""Prepare a log of any size: the same steps as ``prepare`` and ``prepare_whole``, on partitions in files.
 
 pieces of the log, in the order of the file
 -> partitions of whole sessions, in the order of their ids   data/exchange.py
@@ -7,7 +7,7 @@ pieces of the log, in the order of the file
 -> the files of a data set, byte for byte those of ``prepare(...).save(...)``
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.events import ITEM, SESSION, USER, Unit
+from segue.data.array_files import open_ranges
+from segue.data.events import ITEM, SESSION, USER, LogFacts, Unit
 from segue.data.exchange import sort_partitioned
-from segue.data.partitions import Engine, PartitionedLog, Table, table_size
+from segue.data.partitions import Engine, OnDisk, PartitionedLog, Table, table_size
 from segue.data.readers.staging import StagedLog
 from segue.data.vocabulary import Vocabulary
 from segue.errors import noted
@@ -36,6 +37,7 @@ from segue.protocols.dataset import TRAIN, DatasetFacts, write_facts
 from segue.protocols.hashing import protocol_hash
 from segue.protocols.pipeline import Pipeline
 from segue.protocols.prepare import (
+    WholeLog,
     case_rules,
     held_out_parts,
     may_share_sessions,
@@ -47,7 +49,8 @@ from segue.protocols.prepare import (
     shared_sessions,
 )
 from segue.protocols.protocol import Protocol
-from segue.protocols.selection import check, choose
+from segue.protocols.selection import check, check_cleaning, choose
+from segue.storage import remove
 
 LEAST_MEMORY = 500 << 20
 """Bytes that a preparation takes at least."""
@@ -113,6 +116,31 @@ def prepare_to_folder(
     """
     with noted(source.notes):
         return _Preparation(source, engine, memory, partitions).run(out, protocol, parameters or {}, log, items)
+
+
+def prepare_whole_in_ranges(
+    source: StagedLog,
+    choose_protocol: Callable[[LogFacts], Protocol],
+    engine: OnDisk,
+    *,
+    memory: int,
+    partitions: int | None = None,
+) -> WholeLog:
+    """Clean and encode a log of any size for a model that is trained on the whole log; see ``prepare_whole``.
+
+    Args:
+        source: the log.
+        choose_protocol: returns the protocol whose cleaning steps are taken.
+        engine: runs the work on each partition. Its folder receives the sessions, which are memory-mapped.
+        memory: bytes that a process may take, about.
+        partitions: number of partitions of the log and of ranges of the sessions; chosen by ``memory`` if None.
+
+    Raises:
+        ParameterError, EmptyDataError: as ``prepare_whole``.
+        StorageError: a file cannot be written.
+    """
+    with noted(source.notes):
+        return _Preparation(source, engine, memory, partitions).run_whole(choose_protocol, engine.folder / TRAIN)
 
 
 class _KnownLog:
@@ -188,6 +216,25 @@ class _Preparation:
 
         DATASET.write(out, {}, write)
         return prepared
+
+    def run_whole(self, choose_protocol: Callable[[LogFacts], Protocol], folder: Path) -> WholeLog:
+        """Clean the log and write all its sessions."""
+        source = self.source
+        events = sort_partitioned(self.engine, self._pieces(), self.partitions)
+        known = _KnownLog(source, events)
+        protocol = choose_protocol(known)
+        check_cleaning(known, protocol)
+        events, renamed, _ = self._distinct(events)
+        pipeline = Pipeline(protocol)
+        cleaned = pipeline.clean(events)
+        vocabulary = Vocabulary.from_counts(pipeline.count("log"), source.items)
+        blocks = encode_sessions(cleaned, vocabulary, self.partitions)
+        if folder.exists():  # A command that was killed may have written a part of it.
+            remove(folder)
+        write_session_blocks(blocks, folder)
+        train = open_ranges(folder, vocabulary, self.engine, self.partitions)
+        notes = (*source.notes, *renamed)
+        return WholeLog(protocol, source.fingerprint, train, tuple(pipeline.stages), notes)
 
     def _pieces(self) -> Sequence[Table]:
         """Return the pieces, with users if sessions are users."""

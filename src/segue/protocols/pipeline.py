@@ -77,7 +77,7 @@ class Pipeline:
             elif self.protocol.cleaning.runs(name):
                 self._clean(name)
 
-    def clean(self, log: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
+    def clean(self, log: PartitionedLog, known: pl.Series | None = None) -> PartitionedLog:
         """Run only the cleaning steps on an ordered log, including the steps that usually act on the training part.
 
         Args:
@@ -88,7 +88,7 @@ class Pipeline:
         Raises:
             EmptyDataError: a step dropped all events.
         """
-        self._begin(PartitionedLog.of(log))
+        self._begin(log)
         del log
         for name in self.protocol.cleaning.order:
             if (
@@ -97,7 +97,7 @@ class Pipeline:
                 and not (known is not None and name == "recent-share")
             ):
                 self._clean(name, known)
-        return self.parts["log"].frame()
+        return self.parts["log"]
 
     def _begin(self, log: PartitionedLog) -> None:
         if log.is_empty():

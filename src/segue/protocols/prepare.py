@@ -119,8 +119,8 @@ def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
     check_cleaning(events, protocol)
     log, renamed, _ = distinct_sessions(with_users(events))
     pipeline = Pipeline(protocol)
-    cleaned = pipeline.clean(sort_events(log))
-    train, _ = encode(cleaned, Vocabulary.from_items(cleaned["item"], events.items))
+    cleaned = pipeline.clean(PartitionedLog.of(sort_events(log)))
+    train, _ = encode(cleaned.frame(), Vocabulary.from_counts(pipeline.count("log"), events.items))
     notes = (*events.notes, *renamed)
     return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes)
 

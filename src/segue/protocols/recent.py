@@ -10,6 +10,7 @@ import polars as pl
 from segue.data.events import SECOND, Events, sort_events
 from segue.data.fingerprint import fingerprint
 from segue.data.growth import grow, iso_time, trained_until
+from segue.data.partitions import PartitionedLog
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import VECTOR, Vocabulary
 from segue.errors import EmptyDataError, ParameterError, noted
@@ -102,7 +103,8 @@ def prepare_history(events: Events, recent: Sessions, model: Trained) -> Session
         log, _, _ = distinct_sessions(with_users(events))
         if until is not None and events.has_time:
             log = log.filter(pl.col("time").is_null() | (pl.col("time").to_physical() // SECOND <= until))
-        sessions, _ = encode(Pipeline(protocol).clean(sort_events(log)), recent.vocabulary)
+        cleaned = Pipeline(protocol).clean(PartitionedLog.of(sort_events(log)))
+        sessions, _ = encode(cleaned.frame(), recent.vocabulary)
         return sessions
 
 
@@ -126,7 +128,7 @@ def _prepare(events: Events, model: Trained, protocol: Protocol) -> RecentLog:
     if known.dtype != later["item"].dtype:
         later = later.with_columns(item=_cast(later["item"], known.dtype))
     pipeline = Pipeline(protocol)
-    cleaned = pipeline.clean(sort_events(later), known)
+    cleaned = pipeline.clean(PartitionedLog.of(sort_events(later)), known).frame()
     vocabulary = grow(model.vocabulary, cleaned["item"], events.items)
     sessions, _ = encode(cleaned, vocabulary)
     notes = [*events.notes, *renamed, *_vector_notes(vocabulary, len(known))]

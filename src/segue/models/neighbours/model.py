@@ -78,6 +78,7 @@ class NeighbourModel(UpdatableModel):
     """
 
     array_names = ("posting_offsets", "items", "offsets", "postings", "session_weights", "idf")
+    fits_in_ranges = True
     memory = (*UpdatableModel.memory, "session_ends", "session_ranks", "n_sessions")
     cosine: ClassVar[bool] = False
     """Divide a similarity by the norms of both sessions, not by the number of items of the current session."""
