@@ -24,6 +24,7 @@ from segue.models.blending.config import BlendConfig
 from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, union_of
 from segue.models.blending.weights import BlendedCases, ChosenWeights, choose_weights, choosing_cases
 from segue.models.composite import CompositeModel, Place
+from segue.models.recommendation import Listed
 from segue.models.why.answer import Part
 from segue.progress import Progress
 from segue.training.runtime import Runtime
@@ -182,13 +183,13 @@ class Blend(CompositeModel):
         with progress.task("blend: validation cases", len(cases)) as task:
             for start in range(0, len(cases), _ROWS):
                 some = cases[start : start + _ROWS]
-                lists = [part._top_k(some.prefixes, self._depth(), None, None) for part in self.parts.values()]
-                candidates, targets = union_of([items for items, _ in lists]), some.padded_targets().astype(np.int64)
+                lists = [part._listed(some.prefixes, self._depth()) for part in self.parts.values()]
+                candidates, targets = union_of([one.items for one in lists]), some.padded_targets().astype(np.int64)
                 both = np.concatenate([candidates, targets], axis=1)
                 given = np.stack(
                     [
-                        shares_of(part, part._score_items(some.prefixes, both).cpu(), torch.from_numpy(best)).numpy()
-                        for part, (_, best) in zip(self.parts.values(), lists, strict=True)
+                        shares_of(part, one.score(both).cpu(), torch.from_numpy(one.values)).numpy()
+                        for part, one in zip(self.parts.values(), lists, strict=True)
                     ]
                 )
                 width = candidates.shape[1]
@@ -218,23 +219,21 @@ class Blend(CompositeModel):
         return total
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
-        lists = [part._top_k(prefixes, self._depth(), None, None) for _, part in self._used()]
-        return torch.from_numpy(_sum(self._given(prefixes, items, lists)))
+        return torch.from_numpy(_sum(self._given(items, self._lists(prefixes, self._depth()))))
 
-    def _given(
-        self,
-        prefixes: Prefixes,
-        items: Int64[np.ndarray, "B C"],
-        lists: Sequence[tuple[Int64[np.ndarray, "B c"], Float32[np.ndarray, "B c"]]],
-    ) -> list[Float32[np.ndarray, "B C"]]:
+    def _lists(self, prefixes: Prefixes, length: int) -> list[Listed]:
+        """Return the best items of each model with a weight."""
+        return [part._listed(prefixes, length) for _, part in self._used()]
+
+    def _given(self, items: Int64[np.ndarray, "B C"], lists: Sequence[Listed]) -> list[Float32[np.ndarray, "B C"]]:
         """Return the weighted share that each model with a weight gives to some items, from its best items."""
         found, depth = [], self._depth()
-        for (weight, part), (listed, values) in zip(self._used(), lists, strict=True):
-            best = values[:, :depth]
+        for (weight, part), one in zip(self._used(), lists, strict=True):
+            listed, best = one.items[:, :depth], one.values[:, :depth]
             if self.config.combine == "ranks":
-                share = looked_up(listed[:, :depth], shares_of_ranks(part, listed[:, :depth], best), items)
+                share = looked_up(listed, shares_of_ranks(part, listed, best), items)
             else:
-                share = shares_of(part, part._score_items(prefixes, items).cpu(), torch.from_numpy(best)).numpy()
+                share = shares_of(part, one.score(items).cpu(), torch.from_numpy(best)).numpy()
             found.append(np.float32(weight) * share)
         return found
 
@@ -242,9 +241,9 @@ class Blend(CompositeModel):
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         length = min(max(self._depth(), _LIST_LENGTHS * k), len(self.vocabulary))
-        lists = [part._top_k(prefixes, length, None, None) for _, part in self._used()]
-        candidates = union_of([listed for listed, _ in lists])
-        scores = _sum(self._given(prefixes, candidates, lists))
+        lists = self._lists(prefixes, length)
+        candidates = union_of([one.items for one in lists])
+        scores = _sum(self._given(candidates, lists))
         scores[excluded_mask(candidates, allowed, exclude)] = -np.inf
         items, values = list_candidates(candidates, scores, k, order=self.vocabulary.order)
         if length < len(self.vocabulary):
@@ -255,24 +254,21 @@ class Blend(CompositeModel):
                 items[unsure], values[unsure] = whole
         return items, values
 
-    def _most_outside(
-        self, lists: Sequence[tuple[Int64[np.ndarray, "B c"], Float32[np.ndarray, "B c"]]]
-    ) -> Float32[np.ndarray, "B"]:
+    def _most_outside(self, lists: Sequence[Listed]) -> Float32[np.ndarray, "B"]:
         """Return the most that an item outside of all lists can get."""
         if self.config.combine == "ranks":
-            return np.zeros(len(lists[0][0]), dtype=np.float32)
+            return np.zeros(len(lists[0].items), dtype=np.float32)
         depth = self._depth()
         last = [
-            weight * shares_of(part, torch.from_numpy(values[:, -1:]), torch.from_numpy(values[:, :depth]))
-            for (weight, part), (_, values) in zip(self._used(), lists, strict=True)
+            weight * shares_of(part, torch.from_numpy(one.values[:, -1:]), torch.from_numpy(one.values[:, :depth]))
+            for (weight, part), one in zip(self._used(), lists, strict=True)
         ]
         return _sum([one.numpy()[:, 0] for one in last])
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
     ) -> Sequence[list[Part] | None]:
-        lists = [part._top_k(prefixes, self._depth(), None, None) for _, part in self._used()]
-        given = [one[0].tolist() for one in self._given(prefixes, items[None], lists)]
+        given = [one[0].tolist() for one in self._given(items[None], self._lists(prefixes, self._depth()))]
         sources = [f"{part.name} (weight {weight:.2f})" for weight, part in self._used()]
         return [
             [Part("model", source, values[column]) for source, values in zip(sources, given, strict=True)]
