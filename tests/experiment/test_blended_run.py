@@ -11,8 +11,10 @@ from segue.artifact import Artifact
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
+from segue.experiment import training_plan
 from segue.experiment.model_specs import BlendSpec, build_specs
 from segue.experiment.results import Results
+from segue.experiment.training_facts import Epochs
 from segue.models.blend import Blend
 from segue.models.gru4rec import GRU4Rec
 
@@ -100,3 +102,11 @@ def test_its_metric_is_that_of_the_protocol() -> None:
     assert spec.model.config.metric == "recall@10"
     with pytest.raises(ParameterError, match=r"blend.metric: must be a metric of the best ranks"):
         build_specs(segue.RunConfig(models=["markov", "vstan", "blend"], set={"blend": {"metric": "gauc"}}))
+
+
+def test_the_epochs_of_a_model_of_another_package_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_plan, "model_names", lambda: ["markov", "foreign"])
+    chosen = {"foreign": Epochs(epochs=3, why="best of 9 on validation")}
+    found, in_force = training_plan.with_epochs({"parameters": {"foreign": {"training": {"epochs": 9}}}}, chosen, {})
+    assert found == {"parameters": {"foreign": {"training": {"epochs": 3}}}}
+    assert in_force == chosen

@@ -139,6 +139,17 @@ def test_validation_chooses_the_weights(task: Task, helped: Blend) -> None:
     assert f"(mrr@20 {of_blend:.4f})" in helped.notes[0]
 
 
+@pytest.mark.parametrize("metric", ["mrr@20", "recall@45", "mrr"])
+@pytest.mark.parametrize("depth", [1, 5])
+def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(depth: int, metric: str) -> None:
+    """Also where shares are those of fewer items than the metric ranks."""
+    task = markov_chain(n_items=50)
+    models = [Markov().fit(task.train), VSKNN().fit(task.train)]
+    blend = Blend.of(models, valid=task.cases[:200], candidates=depth, metric=metric)
+    value = measure(blend, task.cases[:200], {"metrics": [metric]}).metrics[metric]
+    assert f"({metric} {value:.4f})" in blend.notes[0]
+
+
 @pytest.fixture(scope="module")
 def task() -> Task:
     return markov_chain()
@@ -159,10 +170,17 @@ def test_weights_find_the_top_of_a_hill() -> None:
     assert without[1] == 0
 
 
-def test_without_validation_cases_all_weights_are_equal(task: Task) -> None:
+def test_without_validation_cases_all_weights_are_equal(task: Task, caplog: pytest.LogCaptureFixture) -> None:
     blend = Blend(models=["markov", "popularity"]).fit(task.train)
     assert blend.weights.tolist() == [0.5, 0.5]
     assert blend.notes[0] == "all models have the same weight, because there are no validation cases"
+    assert "set blend.weights, or fit like a blend of a run" in caplog.text
+
+
+def test_only_the_ratios_of_given_weights_matter(task: Task) -> None:
+    models = [Markov().fit(task.train), Popularity().fit(task.train)]
+    blend = Blend.of(models, weights={"markov": 1.5e308, "popularity": 0.5e308})
+    assert blend.weights.tolist() == [0.75, 0.25]
 
 
 def test_excluded_items_count_for_no_weight(task: Task) -> None:

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _LIST_LENGTHS = 2
 """Items that each part lists at least, as a multiple of the items that are wanted."""
+_NO_CUTOFF = 100
+"""Best items that are wanted by a metric without a cut-off."""
 _ROUNDING = 1e-5
 """Relative rounding error of a sum of shares."""
 _ROWS = 256
@@ -155,14 +157,18 @@ class Blend(CompositeModel):
         names, given = list(self.parts), self.config.weights
         if given is not None or self.config.combine == "ranks":
             plain = np.array([1.0 if given is None else given[name] for name in names])
+            plain /= plain.max()  # The sum of large weights might overflow.
             self.weights = read_only(plain / plain.sum())
             return
         self.weights = read_only(np.full(len(names), 1 / len(names)))
         cases = None if valid is None else choosing_cases(valid)
         if cases is None or not len(cases):
-            self.notes = ("all models have the same weight, because there are no validation cases",)
+            note = "all models have the same weight, because there are no validation cases"
+            logger.warning("%s: %s; set %s.weights, or fit like a blend of a run", self.name, note, self.name)
+            self.notes = (note,)
             return
-        chosen = choose_weights(self._blended(cases, progress), MetricName.parse(self.config.metric))
+        metric = MetricName.parse(self.config.metric)
+        chosen = choose_weights(self._blended(cases, metric, progress), metric)
         self.weights = read_only(chosen.weights)
         self.notes = tuple(self._described(chosen, len(cases)))
 
@@ -177,18 +183,19 @@ class Blend(CompositeModel):
             else:
                 yield f"{name} adds nothing on validation"
 
-    def _blended(self, cases: Cases, progress: Progress) -> BlendedCases:
+    def _blended(self, cases: Cases, metric: MetricName, progress: Progress) -> BlendedCases:
         """Return what each model gives to the candidates and the targets of some cases."""
+        depth, length = self._depth(), self._length(_NO_CUTOFF if metric.k == np.inf else int(metric.k))
         chunks = []
         with progress.task("blend: validation cases", len(cases)) as task:
             for start in range(0, len(cases), _ROWS):
                 some = cases[start : start + _ROWS]
-                lists = [part._listed(some.prefixes, self._depth()) for part in self.parts.values()]
+                lists = [part._listed(some.prefixes, length) for part in self.parts.values()]
                 candidates, targets = union_of([one.items for one in lists]), some.padded_targets().astype(np.int64)
                 both = np.concatenate([candidates, targets], axis=1)
                 given = np.stack(
                     [
-                        shares_of(part, one.score(both).cpu(), torch.from_numpy(one.values)).numpy()
+                        shares_of(part, one.score(both).cpu(), torch.from_numpy(one.values[:, :depth])).numpy()
                         for part, one in zip(self.parts.values(), lists, strict=True)
                     ]
                 )
@@ -200,6 +207,10 @@ class Blend(CompositeModel):
 
     def _depth(self) -> int:
         return min(self.config.candidates, len(self.vocabulary))
+
+    def _length(self, k: int) -> int:
+        """Return how many items each model lists, of which the k best of the blend are taken."""
+        return min(max(self.config.candidates, _LIST_LENGTHS * k), len(self.vocabulary))
 
     def _used(self) -> list[tuple[float, Model]]:
         """Return the models that have a weight."""
@@ -240,7 +251,7 @@ class Blend(CompositeModel):
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        length = min(max(self._depth(), _LIST_LENGTHS * k), len(self.vocabulary))
+        length = self._length(k)
         lists = self._lists(prefixes, length)
         candidates = union_of([one.items for one in lists])
         scores = _sum(self._given(candidates, lists))
