@@ -43,7 +43,7 @@ class TestBlend(ModelContract):
 
 class TestBlendOfRanks(ModelContract):
     model = Blend
-    parameters: ClassVar = {"models": ["sequential-rules", "markov"], "combine": "ranks", "candidates": 12}
+    parameters: ClassVar = {"models": ["sequential-rules", "markov"], "combine": "rrf", "candidates": 12}
     make_task = staticmethod(markov_chain)
 
 
@@ -61,32 +61,34 @@ def fitted(log: tuple) -> tuple:
 WEIGHTS = {"sasrec": 2.0, "v-sknn": 1.0, "markov": 1.0}
 
 
-def naive(models: tuple, some: Prefixes, depth: int) -> np.ndarray:
-    """Return the scores of a blend of shares, item by item."""
+def naive(models: tuple, some: Prefixes, depth: int, combine: str) -> np.ndarray:
+    """Return the scores of a blend, item by item."""
     total = 0.0
     for model in models:
         scores = model.score(some).double().numpy()[:, 1:]
         best = -np.sort(-scores, axis=1)[:, :depth]
         weight = WEIGHTS[model.name] / 4
         if model.scores_are_logits:
-            total = total + weight * np.exp(scores) / np.exp(best).sum(1, keepdims=True)
+            shares = np.exp(scores) / np.exp(best).sum(1, keepdims=True)
         else:
             sums = best.sum(1, keepdims=True)
-            total = total + weight * scores / np.where(sums > 0, sums, 1)
+            shares = scores / np.where(sums > 0, sums, 1)
+        total = total + weight * (shares if combine == "linear" else np.log(1 + shares / 1e-4))
     return total
 
 
 @pytest.mark.parametrize("depth", [1, 7, 60, 500])
-def test_scores_are_the_weighted_sum_of_shares(depth: int, fitted: tuple) -> None:
+@pytest.mark.parametrize("combine", ["linear", "log-linear"])
+def test_scores_are_the_weighted_sum_of_shares_or_of_their_logarithms(combine: str, depth: int, fitted: tuple) -> None:
     models, some = fitted
-    blend = Blend.of(models, weights=WEIGHTS, candidates=depth)
-    expected = naive(models, some, depth)
+    blend = Blend.of(models, weights=WEIGHTS, combine=combine, candidates=depth)
+    expected = naive(models, some, depth, combine)
     np.testing.assert_allclose(blend.score(some).numpy()[:, 1:], expected, rtol=1e-4, atol=1e-7)
     items = np.tile(np.arange(1, 30), (len(some), 1))
     np.testing.assert_allclose(blend.score_items(some, items).numpy(), expected[:, :29], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("combine", ["shares", "ranks"])
+@pytest.mark.parametrize("combine", ["log-linear", "linear", "rrf"])
 @pytest.mark.parametrize(("depth", "k"), [(1, 1), (1, 10), (7, 3), (7, 20), (60, 60), (500, 10)])
 def test_lists_are_those_of_the_scores(combine: str, depth: int, k: int, fitted: tuple) -> None:
     models, some = fitted
@@ -106,7 +108,7 @@ def test_lists_are_those_of_the_scores(combine: str, depth: int, k: int, fitted:
 
 def test_ranks_give_the_inverse_of_60_and_the_rank(fitted: tuple) -> None:
     (_, knn, markov), some = fitted
-    blend = Blend.of([knn, markov], combine="ranks", candidates=5)
+    blend = Blend.of([knn, markov], combine="rrf", candidates=5)
     assert blend.weights.tolist() == [0.5, 0.5]
     expected = np.zeros((len(some), 61))
     for model in (knn, markov):

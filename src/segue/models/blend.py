@@ -1,7 +1,7 @@
 """A blend: the weighted sum of what several models give to each item."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -22,7 +22,7 @@ from segue.metrics.rank_metrics import RANK_METRICS
 from segue.models.base import Model
 from segue.models.blending.config import BlendConfig
 from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, union_of
-from segue.models.blending.weights import BlendedCases, ChosenWeights, choose_weights, choosing_cases
+from segue.models.blending.weights import BlendedCases, choose_weights, choosing_cases
 from segue.models.composite import CompositeModel, Place
 from segue.models.recommendation import Listed
 from segue.models.why.answer import Part
@@ -35,6 +35,8 @@ _LIST_LENGTHS = 2
 """Items that each part lists at least, as a multiple of the items that are wanted."""
 _NO_CUTOFF = 100
 """Best items that are wanted by a metric without a cut-off."""
+_FLOOR = 1e-4
+"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item."""
 _ROUNDING = 1e-5
 """Relative rounding error of a sum of shares."""
 _ROWS = 256
@@ -46,19 +48,22 @@ class Blend(CompositeModel):
 
     With best items C_m of model m and its scores s_m, an item j gets
 
-        score(j) = sum over m of w_m p_m(j),   p_m(j) = exp s_m(j) / sum over C_m of exp s_m   for networks,
-                                               p_m(j) = s_m(j) / sum over C_m of s_m           for all others,
+        score(j) = sum over m of w_m log(1 + p_m(j) / 0.0001)           (log-linear)
+                   sum over m of w_m p_m(j)                             (linear)
+        p_m(j)   = exp s_m(j) / sum over C_m of exp s_m                 for networks,
+                   s_m(j) / sum over C_m of s_m                         for all others,
 
-    so that models whose scores have different scales can be added. The weights w lie on a simplex. Those with the
-    highest metric on the validation cases are found by moving weight between two models in ever smaller steps. With
-    ``combine="ranks"`` an item in C_m gets 1 / (60 + its rank) instead, with equal weights.
+    so that models whose scores have different scales can be added. The logarithm keeps a network that is too sure of
+    its first items from overruling the others. The weights w lie on a simplex. Those with the highest metric on the
+    validation cases are found by moving weight between two models in ever smaller steps. With ``combine="rrf"`` an item
+    in C_m gets 1 / (60 + its rank) instead, with equal weights.
 
     A list costs the lists of its models, and the scores of their union: an item outside of all lists has at most the
     sum of what the last item of each list gets. Where the k-th item does not exceed that, all items are scored.
     """
 
     name = "blend"
-    paper = "Cormack et al. 2009, SIGIR (ranks); linear combination: Vogt and Cottrell 1999, Information Retrieval 1"
+    paper = "Genest and Zidek 1986, Statistical Science 1 (pools of opinions); ranks: Cormack et al. 2009, SIGIR"
     Config = BlendConfig
     config: BlendConfig
     array_names = ("weights",)
@@ -155,7 +160,7 @@ class Blend(CompositeModel):
     def _weigh(self, valid: Cases | None, progress: Progress) -> None:
         """Set the weights, and say what each model adds."""
         names, given = list(self.parts), self.config.weights
-        if given is not None or self.config.combine == "ranks":
+        if given is not None or self.config.combine == "rrf":
             plain = np.array([1.0 if given is None else given[name] for name in names])
             plain /= plain.max()  # The sum of large weights might overflow.
             self.weights = read_only(plain / plain.sum())
@@ -170,18 +175,7 @@ class Blend(CompositeModel):
         metric = MetricName.parse(self.config.metric)
         chosen = choose_weights(self._blended(cases, metric, progress), metric)
         self.weights = read_only(chosen.weights)
-        self.notes = tuple(self._described(chosen, len(cases)))
-
-    def _described(self, chosen: ChosenWeights, n_cases: int) -> Iterator[str]:
-        shown = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(self.parts, chosen.weights, strict=True))
-        metric = self.config.metric
-        yield f"weights: {shown}; chosen on {n_cases:,} validation cases ({metric} {chosen.value:.4f})"
-        for name, value, (gain, low, high) in zip(self.parts, chosen.without, chosen.gains, strict=True):
-            if np.isfinite(value):
-                added = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]"
-                yield f"{name} adds {added} to {metric} on validation; without it {value:.4f}"
-            else:
-                yield f"{name} adds nothing on validation"
+        self.notes = tuple(chosen.described(names, self.config.metric, len(cases)))
 
     def _blended(self, cases: Cases, metric: MetricName, progress: Progress) -> BlendedCases:
         """Return what each model gives to the candidates and the targets of some cases."""
@@ -195,7 +189,7 @@ class Blend(CompositeModel):
                 both = np.concatenate([candidates, targets], axis=1)
                 given = np.stack(
                     [
-                        shares_of(part, one.score(both).cpu(), torch.from_numpy(one.values[:, :depth])).numpy()
+                        self._given_by(part, one.score(both).cpu(), torch.from_numpy(one.values[:, :depth])).numpy()
                         for part, one in zip(self.parts.values(), lists, strict=True)
                     ]
                 )
@@ -204,6 +198,13 @@ class Blend(CompositeModel):
                 chunks.append(BlendedCases.of(some, self.vocabulary.order, candidates, given[:, :, :width], own))
                 task.advance(len(some))
         return BlendedCases.joined(chunks)
+
+    def _given_by(
+        self, part: Model, scores: Float32[Tensor, "B C"], best: Float32[Tensor, "B c"]
+    ) -> Float32[Tensor, "B C"]:
+        """Return what a model gives to items with some scores, from the scores of its best items."""
+        shares = shares_of(part, scores, best)
+        return shares if self.config.combine == "linear" else torch.log1p(shares / _FLOOR)
 
     def _depth(self) -> int:
         return min(self.config.candidates, len(self.vocabulary))
@@ -219,13 +220,13 @@ class Blend(CompositeModel):
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         total = torch.zeros(len(prefixes), len(self.vocabulary) + 1, device=self.device)
         for weight, part in self._used():
-            if self.config.combine == "ranks":
+            if self.config.combine == "rrf":
                 items, values = part._top_k(prefixes, self._depth(), None, None)
                 given = torch.from_numpy(shares_of_ranks(part, items, values))
                 share = torch.zeros(total.shape).scatter_(1, torch.from_numpy(items), given)
             else:
                 scores = part._score(prefixes)
-                share = shares_of(part, scores, scores[:, PADDING + 1 :].topk(self._depth(), dim=1).values)
+                share = self._given_by(part, scores, scores[:, PADDING + 1 :].topk(self._depth(), dim=1).values)
             total += weight * share.to(total.device)
         return total
 
@@ -241,10 +242,10 @@ class Blend(CompositeModel):
         found, depth = [], self._depth()
         for (weight, part), one in zip(self._used(), lists, strict=True):
             listed, best = one.items[:, :depth], one.values[:, :depth]
-            if self.config.combine == "ranks":
+            if self.config.combine == "rrf":
                 share = looked_up(listed, shares_of_ranks(part, listed, best), items)
             else:
-                share = shares_of(part, one.score(items).cpu(), torch.from_numpy(best)).numpy()
+                share = self._given_by(part, one.score(items).cpu(), torch.from_numpy(best)).numpy()
             found.append(np.float32(weight) * share)
         return found
 
@@ -267,11 +268,11 @@ class Blend(CompositeModel):
 
     def _most_outside(self, lists: Sequence[Listed]) -> Float32[np.ndarray, "B"]:
         """Return the most that an item outside of all lists can get."""
-        if self.config.combine == "ranks":
+        if self.config.combine == "rrf":
             return np.zeros(len(lists[0].items), dtype=np.float32)
         depth = self._depth()
         last = [
-            weight * shares_of(part, torch.from_numpy(one.values[:, -1:]), torch.from_numpy(one.values[:, :depth]))
+            weight * self._given_by(part, torch.from_numpy(one.values[:, -1:]), torch.from_numpy(one.values[:, :depth]))
             for (weight, part), one in zip(self._used(), lists, strict=True)
         ]
         return _sum([one.numpy()[:, 0] for one in last])
@@ -285,6 +286,11 @@ class Blend(CompositeModel):
             [Part("model", source, values[column]) for source, values in zip(sources, given, strict=True)]
             for column in range(len(items))
         ]
+
+    @property
+    def scores_are_logits(self) -> bool:
+        """Whether logarithms are added up; see ``Model.scores_are_logits``."""
+        return self.config.combine == "log-linear"
 
     @property
     def device(self) -> torch.device:

@@ -122,6 +122,17 @@ class ChosenWeights:
     without: Float64[np.ndarray, "P"]
     gains: list[tuple[float, float, float]]
 
+    def described(self, names: Sequence[str], metric: str, n_cases: int) -> Iterator[str]:
+        """Yield remarks for the reader."""
+        shown = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, self.weights, strict=True))
+        yield f"weights: {shown}; chosen on {n_cases:,} validation cases ({metric} {self.value:.4f})"
+        for name, value, (gain, low, high) in zip(names, self.without, self.gains, strict=True):
+            if np.isfinite(value):
+                added = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]"
+                yield f"{name} adds {added} to {metric} on validation; without it {value:.4f}"
+            else:
+                yield f"{name} adds nothing on validation"
+
 
 def choose_weights(cases: BlendedCases, metric: MetricName) -> ChosenWeights:
     """Choose the weights with the highest mean of a metric, and leave out each part in turn."""
