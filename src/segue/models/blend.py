@@ -21,7 +21,7 @@ from segue.metrics import MetricName
 from segue.metrics.rank_metrics import RANK_METRICS
 from segue.models.base import Model
 from segue.models.blending.config import BlendConfig
-from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, union_of
+from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, sum_of, union_of
 from segue.models.blending.weights import BlendedCases, choose_weights, choosing_cases
 from segue.models.composite import CompositeModel, Place
 from segue.models.recommendation import Listed
@@ -231,7 +231,7 @@ class Blend(CompositeModel):
         return total
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
-        return torch.from_numpy(_sum(self._given(items, self._lists(prefixes, self._depth()))))
+        return torch.from_numpy(sum_of(self._given(items, self._lists(prefixes, self._depth()))))
 
     def _lists(self, prefixes: Prefixes, length: int) -> list[Listed]:
         """Return the best items of each model with a weight."""
@@ -255,7 +255,7 @@ class Blend(CompositeModel):
         length = self._length(k)
         lists = self._lists(prefixes, length)
         candidates = union_of([one.items for one in lists])
-        scores = _sum(self._given(candidates, lists))
+        scores = sum_of(self._given(candidates, lists))
         scores[excluded_mask(candidates, allowed, exclude)] = -np.inf
         items, values = list_candidates(candidates, scores, k, order=self.vocabulary.order)
         if length < len(self.vocabulary):
@@ -275,7 +275,7 @@ class Blend(CompositeModel):
             weight * self._given_by(part, torch.from_numpy(one.values[:, -1:]), torch.from_numpy(one.values[:, :depth]))
             for (weight, part), one in zip(self._used(), lists, strict=True)
         ]
-        return _sum([one.numpy()[:, 0] for one in last])
+        return sum_of([one.numpy()[:, 0] for one in last])
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
@@ -297,8 +297,3 @@ class Blend(CompositeModel):
         """Where the first network is; the CPU if there is none."""
         places = [part.device for part in self.parts.values()]
         return next((place for place in places if place.type != "cpu"), torch.device("cpu"))
-
-
-def _sum(arrays: Sequence[Float32[np.ndarray, "*shape"]]) -> Float32[np.ndarray, "*shape"]:
-    total: np.ndarray = np.sum(np.stack(arrays), axis=0)
-    return total
