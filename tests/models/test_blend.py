@@ -141,14 +141,20 @@ def test_validation_chooses_the_weights(task: Task, helped: Blend) -> None:
     assert f"(mrr@20 {of_blend:.4f})" in helped.notes[0]
 
 
-@pytest.mark.parametrize("metric", ["mrr@20", "recall@45", "mrr"])
+@pytest.mark.parametrize("metric", ["mrr@20", "recall@45", "ndcg"])
 @pytest.mark.parametrize("depth", [1, 5])
-def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(depth: int, metric: str) -> None:
-    """Also where shares are those of fewer items than the metric ranks."""
+@pytest.mark.parametrize("several", [False, True])
+def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(several: bool, depth: int, metric: str) -> None:
+    """Also where shares are those of fewer items than the metric ranks, and where a case has several targets."""
     task = markov_chain(n_items=50)
     models = [Markov().fit(task.train), VSKNN().fit(task.train)]
-    blend = Blend.of(models, valid=task.cases[:200], candidates=depth, metric=metric)
-    value = measure(blend, task.cases[:200], {"metrics": [metric]}).metrics[metric]
+    valid = task.cases[:200]
+    if several:
+        following = valid.targets % 50 + 1
+        pairs = np.ravel(np.stack([valid.targets, following], axis=1))
+        valid = Cases(valid.prefixes, pairs, valid.groups, offsets=np.arange(0, 401, 2))
+    blend = Blend.of(models, valid=valid, candidates=depth, metric=metric)
+    value = measure(blend, valid, {"metrics": [metric]}).metrics[metric]
     assert f"({metric} {value:.4f})" in blend.notes[0]
 
 
