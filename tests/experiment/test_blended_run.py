@@ -27,7 +27,12 @@ def log() -> Events:
 
 
 def config(**changes: Any) -> segue.RunConfig:
-    return segue.RunConfig(log="shop.csv", models=["blend", "gru4rec", "vstan"], set={"gru4rec": SMALL}, **changes)
+    return segue.RunConfig(
+        log="shop.csv",
+        models=["blend", "gru4rec", "vstan"],
+        set={"gru4rec": SMALL, "blend": {"metric": "mrr@20"}},
+        **changes,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -130,18 +130,18 @@ def test_what_all_items_are_scored_for_is_rare(fitted: tuple, monkeypatch: pytes
 
 def test_validation_chooses_the_weights(task: Task, helped: Blend) -> None:
     valid, test = task.cases[:300], task.cases[300:]
-    ranking = {"metrics": ["mrr@20"]}
-    of_blend = measure(helped, valid, ranking).metrics["mrr@20"]
+    ranking = {"metrics": ["ndcg@20"]}
+    of_blend = measure(helped, valid, ranking).metrics["ndcg@20"]
     for part in helped.parts.values():
-        assert of_blend >= measure(part, valid, ranking).metrics["mrr@20"]
-    rest = [measure(part, test, ranking).metrics["mrr@20"] for part in helped.parts.values()]
-    assert measure(helped, test, ranking).metrics["mrr@20"] > min(rest)
+        assert of_blend >= measure(part, valid, ranking).metrics["ndcg@20"]
+    rest = [measure(part, test, ranking).metrics["ndcg@20"] for part in helped.parts.values()]
+    assert measure(helped, test, ranking).metrics["ndcg@20"] > min(rest)
     assert helped.weights.sum() == pytest.approx(1)
     assert helped.notes[0].startswith("weights: ")
-    assert f"(mrr@20 {of_blend:.4f})" in helped.notes[0]
+    assert f"(ndcg@20 {of_blend:.4f})" in helped.notes[0]
 
 
-@pytest.mark.parametrize("metric", ["mrr@20", "recall@45", "ndcg"])
+@pytest.mark.parametrize("metric", ["ndcg@20", "recall@45", "ndcg"])
 @pytest.mark.parametrize("depth", [1, 5])
 @pytest.mark.parametrize("several", [False, True])
 def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(several: bool, depth: int, metric: str) -> None:
@@ -196,8 +196,8 @@ def test_excluded_items_count_for_no_weight(task: Task) -> None:
     cases = task.cases[:200]
     unseen = Cases(cases.prefixes, cases.targets, cases.groups, exclude_seen=True)
     blend = Blend(models=["session-popularity", "markov"]).fit(task.train, valid=unseen)
-    value = measure(blend, unseen, {"metrics": ["mrr@20"]}).metrics["mrr@20"]
-    assert f"(mrr@20 {value:.4f})" in blend.notes[0]
+    value = measure(blend, unseen, {"metrics": ["ndcg@20"]}).metrics["ndcg@20"]
+    assert f"(ndcg@20 {value:.4f})" in blend.notes[0]
 
 
 def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:
