@@ -90,6 +90,7 @@ def test_for_production_it_keeps_weights_and_epochs(run: Path, log: Events, tmp_
         (["stan", "blend"], {"models": ["item-knn", "stan"]}, None),
         (["stan", "vstan", "blend"], {"models": ["vstan", "stan"], "parameters": {"stan": {"k": 5}}}, None),
         (["blend"], {}, None),
+        (["blend", "stan", "vstan"], {"weights": {"stan": 0.3, "vstan": 0.7}}, ("stan", "vstan")),
     ],
 )
 def test_which_models_it_blends(models: list[str], blend: dict[str, Any], expected: tuple[str, ...] | None) -> None:
@@ -99,6 +100,12 @@ def test_which_models_it_blends(models: list[str], blend: dict[str, Any], expect
     if expected is not None:
         assert spec.model.config.models == expected
         assert spec is specs[-1]
+
+
+@pytest.mark.parametrize("models", ["markov", ["markov", 3], [["markov"]], {"markov": 1}, 7])
+def test_models_that_are_no_names_are_one_message(models: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^blend\.models"):
+        build_specs(segue.RunConfig(models=["markov", "stan", "blend"], set={"blend": {"models": models}}))
 
 
 def test_its_metric_is_that_of_the_protocol() -> None:
