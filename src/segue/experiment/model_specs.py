@@ -117,7 +117,8 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
         if alone
         else "is not trained in this run; add it to --model"
     )
-    specs, problems = [], _unused("--set", config.set, [PROTOCOL, *names], remedy)
+    specs: list[ModelSpec] = []
+    problems = _unused("--set", config.set, [PROTOCOL, *names], remedy)
     problems += _unused("--preset", config.preset, names, remedy)
     for name in sorted(names, key=lambda name: name == Blend.name):  # A blend comes after its models.
         try:
@@ -141,11 +142,12 @@ def _blend(specs: Sequence[ModelSpec], config: RunConfig) -> ModelSpec:
     """
     own, preset = _parameters(Blend, config), config.preset.get(Blend.name)
     others = {spec.label: spec for spec in specs if spec.model.name not in COMPOSED}
-    named = own.get("models") or [label for label, spec in others.items() if not spec.baseline]
+    named = own.get("models", [label for label, spec in others.items() if not spec.baseline])
+    if not isinstance(named, list) or not all(isinstance(name, str) and name in others for name in named):
+        return ModelSpec(Blend.name, Blend(preset=preset, **own))
     if len(named) == 1 and "v-sknn" in others:
         named = [*named, "v-sknn"]
-    in_run = isinstance(named, list) and all(isinstance(name, str) and name in others for name in named)
-    if not in_run or len(named) < _FEWEST_BLENDED or "parameters" in own:
+    if len(named) < _FEWEST_BLENDED or "parameters" in own:
         return ModelSpec(Blend.name, Blend(preset=preset, **own))
     parameters = {name: others[name].model.config.model_dump(mode="json") for name in named}
     return BlendSpec(Blend.name, Blend(preset=preset, **{**own, "models": named, "parameters": parameters}))
