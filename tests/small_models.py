@@ -16,6 +16,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "sasrec": {**_BLOCKS, "features": ["hour", "shop", "price"]},
     "bert4rec": _BLOCKS,
     "gsasrec": _BLOCKS,
+    "blend": {"models": ["markov", "stamp"], "parameters": {"stamp": _SMALL}, "candidates": 5},
     "two-stage": {"retriever": "markov", "ranker": "stamp", "ranker_parameters": _SMALL, "candidates": 5},
 }
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
     from segue.models.base import Model as Model
     from segue.models.bert4rec import BERT4Rec as BERT4Rec
+    from segue.models.blend import Blend as Blend
     from segue.models.bpr import BPR as BPR
     from segue.models.esasrec import ESASRec as ESASRec
     from segue.models.fmlp_rec import FMLPRec as FMLPRec
@@ -129,6 +130,7 @@ _HOMES = {
     "Model": "models.base",
     "Recommendation": "models.recommendation",
     "BERT4Rec": "models.bert4rec",
+    "Blend": "models.blend",
     "BPR": "models.bpr",
     "load": "models.registry",
     "model_class": "models.registry",

@@ -51,7 +51,7 @@ def test_those_of_gru4rec_are_of_its_output_without_biases(data, embedding: str)
 def test_one_of_two_stages_is_named(data) -> None:
     parameters = {"embedding_size": 4, "training": {"epochs": 1}}
     pair = TwoStage(retriever="als", ranker="sasrec", ranker_parameters=parameters).fit(data.train)
-    with pytest.raises(ParameterError, match=r"two-stage: is two models.* retriever \(als\) or ranker \(sasrec\)"):
+    with pytest.raises(ParameterError, match=r"two-stage: is made of models.* retriever \(als\) or ranker \(sasrec\)"):
         item_vectors(pair)
     assert item_vectors(pair, stage="ranker").vectors.shape[1] == 4
     np.testing.assert_array_equal(item_vectors(pair, stage="retriever").vectors, pair.retriever.item_factors[1:])

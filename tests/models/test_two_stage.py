@@ -276,7 +276,7 @@ class Broken(SASRec):
 def test_a_score_that_is_no_number_is_never_listed() -> None:
     task = blocks()
     pair = TwoStage.of(ItemKNN().fit(task.train), SASRec(**SMALL_SASREC).fit(task.train), candidates=10)
-    pair.ranker = Broken(**SMALL_SASREC).restore(pair.ranker.arrays(), task.train.vocabulary)
+    pair.parts["ranker"] = Broken(**SMALL_SASREC).restore(pair.ranker.arrays(), task.train.vocabulary)
     some = task.cases.prefixes[:60]
     expected, _ = top_k(pair.score(some), 30, order=task.train.vocabulary.order)
     items, scores = pair.top_k(some, 30)

@@ -16,12 +16,12 @@ from segue.errors import ParameterError
 from segue.models.base import Model
 from segue.models.gru4rec import GRU4Rec
 from segue.models.neural import NeuralModel
-from segue.models.registry import BUILT_IN, load, model_class
+from segue.models.registry import BUILT_IN, COMPOSED, load, model_class
 from segue.models.sasrec import SASRec
 from segue.training.config import UpdatePlan
 from small_models import parameters_of
 
-NETWORKS = [name for name in BUILT_IN if name != "two-stage" and issubclass(model_class(name), NeuralModel)]
+NETWORKS = [name for name in BUILT_IN if name not in COMPOSED and issubclass(model_class(name), NeuralModel)]
 START = 10_000_000
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from segue.models.registry import BUILT_IN
+from segue.models.registry import BUILT_IN, COMPOSED
 from segue.serving.catalogue.catalogue import Catalogue
 from segue.serving.catalogue.merchandise import Merchandise
 from segue.serving.catalogue.rules_file import RulesFile
@@ -27,7 +27,7 @@ from segue.serving.telemetry import Telemetry
 START = 1_700_000_000
 NOW = START + 10_000_000
 FOLDERS = TemporaryDirectory()
-MODELS = [name for name in BUILT_IN if name != "two-stage"] + ["two-stage"]
+MODELS = [name for name in BUILT_IN if name not in COMPOSED] + sorted(COMPOSED)
 
 
 class Answer(NamedTuple):

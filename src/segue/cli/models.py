@@ -74,10 +74,11 @@ def _show_parameters(kind: "type[segue.Model]") -> None:
 
 def _show_network(model: "segue.Model", *, items: int, length: int) -> None:
     from segue.cli.tables import layer_table, parameter_table
+    from segue.models.composite import CompositeModel
 
-    if isinstance(model, segue.TwoStage):
-        for stage in (model.retriever, model.ranker):
-            _show_network(stage, items=items, length=length)
+    if isinstance(model, CompositeModel):
+        for part in model.parts.values():
+            _show_network(part, items=items, length=length)
         return
     console = terminal()
     found = segue.summary(model, n_items=items, length=length)

@@ -38,7 +38,10 @@ def plot(
     columns: Annotated[
         list[str] | None, typer.Option(help="Column of the ids in --items, if it has another name: item=sku.")
     ] = None,
-    stage: Annotated[str | None, typer.Option(help="Stage of a two-stage model: retriever or ranker.")] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(help="Which model of several: retriever or ranker of a two-stage model, a name in a blend."),
+    ] = None,
     max_items: Annotated[int | None, typer.Option(help="Maximum number of plotted items (50,000).")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,

@@ -13,7 +13,7 @@ from segue.embeddings.options import CLUSTER, POPULARITY, Similarity
 from segue.errors import ParameterError
 from segue.models.attention_clustering import AttentionClustering
 from segue.models.base import Model
-from segue.models.two_stage import TwoStage
+from segue.models.composite import CompositeModel
 from segue.rng import generator
 
 MIN_ITEMS = 3
@@ -105,7 +105,7 @@ def item_vectors(model: Model, metadata: pl.DataFrame | None = None, *, stage: s
     Args:
         model: a fitted model.
         metadata: a table with a column ``item``; its columns replace those that the model knows by that name.
-        stage: which of two models, ``retriever`` or ``ranker``, of a two-stage model.
+        stage: which model of several: ``retriever`` or ``ranker`` of a two-stage model, a name in a blend.
 
     Raises:
         ParameterError: the model has no vectors or too few, or a stage does not fit the model.
@@ -132,7 +132,7 @@ def with_clusters(points: ItemVectors, model: Model, *, stage: str | None = None
         points: what ``item_vectors`` returned of the model; a column of that name is taken where a model has no
             clusters.
         model: the fitted model.
-        stage: which of two models of a two-stage model.
+        stage: which model of several; see ``item_vectors``.
 
     Raises:
         ParameterError: the model has no clusters, or both it and the metadata have some.
@@ -157,12 +157,11 @@ def with_clusters(points: ItemVectors, model: Model, *, stage: str | None = None
 def _single_model(model: Model, stage: str | None) -> Model:
     if stage is None:
         return model
-    if not isinstance(model, TwoStage):
+    if not isinstance(model, CompositeModel):
         raise ParameterError(f"stage: must be left out for {model.name}, which is one model, got '{stage}'")
-    stages = {"retriever": model.retriever, "ranker": model.ranker}
-    if stage not in stages:
-        raise ParameterError(f"stage: must be retriever or ranker, got '{stage}'")
-    return stages[stage]
+    if stage not in model.parts:
+        raise ParameterError(f"stage: must be {' or '.join(model.parts)}, got '{stage}'")
+    return model.parts[stage]
 
 
 def _with_metadata(items: pl.DataFrame, metadata: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segue.data.cases import Cases
@@ -10,19 +10,22 @@ from segue.data.sessions import SECONDS_PER_DAY, Sessions
 from segue.data.vocabulary import VECTOR
 from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.experiment.config import PROTOCOL, RunConfig
+from segue.experiment.results import Epoch
 from segue.models.base import Model
+from segue.models.blend import Blend
 from segue.models.popularity import Popularity
-from segue.models.registry import model_class, model_names
+from segue.models.registry import COMPOSED, model_class, model_names
 from segue.parameters import merge
 from segue.progress import Progress
 from segue.protocols.protocol import Protocol
-from segue.training.runtime import Runtime
+from segue.training.runtime import EpochRecord, Runtime
 
 logger = logging.getLogger(__name__)
 
 BASELINES = ("popularity", "markov", "sequential-rules", "v-sknn")
 """Trained in every run unless they are turned off; so is popularity in the last days, where the log has times."""
 
+_FEWEST_BLENDED = 2
 _SHOWN = 20
 """Owners of parameters that a message names; the others are counted."""
 
@@ -46,6 +49,35 @@ class ModelSpec:
     def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         """Train the model."""
         self.model.fit(train, valid=valid, seed=seed, runtime=runtime)
+
+    def after(self, fitted: Mapping[str, tuple[Model, Sequence[Epoch]]]) -> "ModelSpec":
+        """Return the model to train after others of the run, each with its epochs."""
+        return self
+
+
+@dataclass(frozen=True)
+class BlendSpec(ModelSpec):
+    """A blend of models that the run has trained.
+
+    Attributes:
+        fitted: these models and their epochs, by label.
+    """
+
+    fitted: Mapping[str, tuple[Model, Sequence[Epoch]]] = field(default_factory=dict)
+
+    def after(self, fitted: Mapping[str, tuple[Model, Sequence[Epoch]]]) -> "BlendSpec":
+        """Return the blend with its models."""
+        assert isinstance(self.model, Blend)
+        return replace(self, fitted={label: fitted[label] for label in self.model.parts})
+
+    def fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
+        """Choose the weights; the epochs of the models are those of the blend as well."""
+        assert isinstance(self.model, Blend)
+        for label, (_, curve) in self.fitted.items():
+            for epoch in curve:
+                record = EpochRecord(**epoch.model_dump(exclude={"stage"}))
+                runtime.part(label if epoch.stage == runtime.stage else f"{label}, {epoch.stage}").end_epoch(record)
+        self.model.take([model for model, _ in self.fitted.values()], valid, runtime.progress)
 
 
 def build_runtime(config: RunConfig, *, resume: bool = False, progress: Progress | None = None) -> Runtime:
@@ -85,10 +117,14 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
         if alone
         else "is not trained in this run; add it to --model"
     )
-    specs, problems = [], _unused("--set", config.set, [PROTOCOL, *names], remedy)
+    specs: list[ModelSpec] = []
+    problems = _unused("--set", config.set, [PROTOCOL, *names], remedy)
     problems += _unused("--preset", config.preset, names, remedy)
-    for name in names:
+    for name in sorted(names, key=lambda name: name == Blend.name):  # A blend comes after its models.
         try:
+            if name == Blend.name and not problems:
+                specs.append(_blend(specs, config))
+                continue
             kind = model_class(name)
             model = kind(preset=config.preset.get(name), **_parameters(kind, config))
             specs.append(ModelSpec(name, model, baseline=name not in requested))
@@ -98,12 +134,33 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
     return specs
 
 
+def _blend(specs: Sequence[ModelSpec], config: RunConfig) -> ModelSpec:
+    """Return a blend of models of a run: those that its parameter ``models`` names, else all requested ones.
+
+    With one requested model, the best baseline of most logs, V-SKNN, is added. A blend whose models are not all in the
+    run, or have parameters of its own, trains them itself.
+    """
+    own, preset = _parameters(Blend, config), config.preset.get(Blend.name)
+    others = {spec.label: spec for spec in specs if spec.model.name not in COMPOSED}
+    named = own.get("models", [label for label, spec in others.items() if not spec.baseline])
+    if not isinstance(named, list) or not all(isinstance(name, str) and name in others for name in named):
+        return ModelSpec(Blend.name, Blend(preset=preset, **own))
+    if len(named) == 1 and "v-sknn" in others:
+        named = [*named, "v-sknn"]
+    if len(named) < _FEWEST_BLENDED or "parameters" in own:
+        return ModelSpec(Blend.name, Blend(preset=preset, **own))
+    parameters = {name: others[name].model.config.model_dump(mode="json") for name in named}
+    return BlendSpec(Blend.name, Blend(preset=preset, **{**own, "models": named, "parameters": parameters}))
+
+
 def _parameters(kind: type[Model], config: RunConfig) -> dict[str, Any]:
     """Return the parameters set for a model; the protocol's validation metric chooses its best epoch."""
     preset: Mapping[str, Any] = Protocol.presets.get(config.protocol or "", {})
     metric = {**preset, **config.set.get(PROTOCOL, {})}.get("valid_metric")
     training = getattr(kind.Config.model_construct(), "training", None)
-    chosen = {"training": {"metric": metric}} if metric is not None and hasattr(training, "metric") else {}
+    chosen: dict[str, Any] = {"training": {"metric": metric}} if hasattr(training, "metric") else {"metric": metric}
+    if metric is None or not (hasattr(training, "metric") or "metric" in kind.Config.model_fields):
+        chosen = {}
     return merge(chosen, config.set.get(kind.name, {}))
 
 

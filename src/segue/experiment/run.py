@@ -135,8 +135,9 @@ def run_specs(
     writer.begin(specs)
     for finding in findings:
         logger.warning("%s", finding)
-    tested = []
-    for spec in specs:
+    tested: list[TestedModel] = []
+    for planned in specs:
+        spec = planned.after({one.row.label: (one.model, one.row.curve) for one in tested})
         one = (writer.finished(spec) if runtime.resume else None) or _fitted(spec, data, config, runtime, writer)
         tested.append(
             replace(one, cases=one.cases.only(data.protocol.ranking.headline))

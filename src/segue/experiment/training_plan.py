@@ -14,7 +14,7 @@ from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.training_facts import Epochs, check_facts
-from segue.models.registry import model_class
+from segue.models.registry import model_class, model_names
 from segue.parameters import flatten, merge, nested
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import choose
@@ -90,7 +90,9 @@ def _plan_of_model(folder: Path, settings: Settings) -> TrainingPlan:
     else:
         epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
         like = about["like"]
-    values, epochs = with_epochs(artifact.config, epochs, settings.get(name, {}), model_class(name).Config)
+    kind = model_class(name)
+    chosen = {**artifact.config, **kind.chosen_parameters(artifact.config, artifact.arrays)}
+    values, epochs = with_epochs(chosen, epochs, settings.get(name, {}), kind.Config)
     own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
     (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)
     changes = RunConfig(set={PROTOCOL: dict(settings.get(PROTOCOL, {}))})
@@ -186,6 +188,9 @@ def _parameter(stage: str) -> str | None:
     if first in _PAIR:
         own = _parameter(rest[0] if rest else _TRAINING)
         return None if own is None else f"{first}_parameters.{own}"
+    if first in model_names():  # A model of a blend.
+        own = _parameter(", ".join(rest) or _TRAINING)
+        return None if own is None else f"parameters.{first}.{own}"
     return {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}.get(
         first
     )

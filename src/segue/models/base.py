@@ -1,8 +1,9 @@
 """The contract of every model: configure, fit, score, list, recommend, save and load."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Self, overload
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
 from segue.models.persistence import ModelBase
-from segue.models.recommendation import Recommendation, recommend_sessions
+from segue.models.recommendation import Listed, Recommendation, recommend_sessions
 from segue.models.requests import (
     Allowed,
     EventContext,
@@ -59,6 +60,11 @@ class Model(ModelBase):
     def micro_batches(self) -> int | None:
         """Number of parts of a training step, which processes may share; None for a model without them."""
         return getattr(getattr(self.config, "training", None), "micro_batches", None)
+
+    @classmethod
+    def chosen_parameters(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return parameters that validation chose in a fit, from its parameters and arrays, for a fit without it."""
+        return {}
 
     def depends_on_threads(self, runtime: Runtime) -> bool:
         """Return whether a fit rounds differently with another number of threads."""
@@ -163,6 +169,10 @@ class Model(ModelBase):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items for checked arguments; see ``top_k``."""
         return top_k(self._score(prefixes), k, order=self.vocabulary.order, allowed=allowed, exclude=exclude)
+
+    def _listed(self, prefixes: Prefixes, k: int) -> Listed:
+        """List the best items as ``_top_k`` does, to score others for the same prefixes later."""
+        return Listed(*self._top_k(prefixes, k, None, None), partial(self._score_items, prefixes))
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int

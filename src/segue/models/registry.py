@@ -41,10 +41,11 @@ BUILT_IN = {
     "esasrec": ("esasrec", "ESASRec"),
     "hstu": ("hstu", "HSTU"),
     "two-stage": ("two_stage", "TwoStage"),
+    "blend": ("blend", "Blend"),
 }
 """Module below ``segue.models`` and class of each model of segue, in the order of its documentation."""
 
-COMPOSED = frozenset({"two-stage"})
+COMPOSED = frozenset({"two-stage", "blend"})
 """Models that are made of other models."""
 
 PLUGIN_GROUP = "segue.models"

@@ -1,8 +1,7 @@
 """Two stages: one model retrieves candidates, another ranks them."""
 
 import logging
-import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -14,14 +13,14 @@ from torch import Tensor
 from segue.data.cases import Cases
 from segue.data.content_vectors import common_catalogue
 from segue.data.sessions import Prefixes, Sessions
-from segue.data.vocabulary import PADDING, Vocabulary
-from segue.errors import EmptyDataError, InputError, ParameterError
+from segue.data.vocabulary import PADDING
+from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.evaluation.ranking import excluded_mask, list_candidates
 from segue.evaluation.scorer import no_model, require_scorer
 from segue.models.base import Model
+from segue.models.composite import CompositeModel, Place
 from segue.models.persistence import ModelConfig
-from segue.models.registry import single_model
 from segue.models.reranking import candidate_parts, fill_lists, listwise_loss, own_items, put_below
 from segue.models.sequence import SequenceModel
 from segue.models.why.answer import AttentionWeights, Part
@@ -30,11 +29,11 @@ from segue.spaces import Range
 from segue.training.config import ListTraining
 from segue.training.loop import Trainer
 from segue.training.runtime import Runtime
-from segue.validation import build
 
 logger = logging.getLogger(__name__)
 
 _STAGES = ("retriever", "ranker")
+_OWNERS = ("retriever_parameters", "ranker_parameters")
 
 
 class TwoStageConfig(ModelConfig):
@@ -56,7 +55,7 @@ class TwoStageConfig(ModelConfig):
     search = {"candidates": Range(50, 1000, log=True)}
 
 
-class TwoStage(Model):
+class TwoStage(CompositeModel):
     """Retrieves candidates with one model and re-ranks them with another.
 
     Candidates have the scores of the ranker; all other items rank below them, in the order of the retriever. The items
@@ -72,29 +71,36 @@ class TwoStage(Model):
     Config = TwoStageConfig
     config: TwoStageConfig
 
-    retriever: Model
-    ranker: Model
+    @property
+    def retriever(self) -> Model:
+        """The model that retrieves the candidates."""
+        return self.parts["retriever"]
 
-    def __init__(self, config: ModelConfig | None = None, *, preset: str | None = None, **parameters: Any) -> None:
-        super().__init__(config, preset=preset, **parameters)
-        problems = []
-        for stage in _STAGES:
-            try:
-                setattr(self, stage, self._build(stage))
-            except InputError as error:
-                problems += error.lines
+    @property
+    def ranker(self) -> Model:
+        """The model that ranks the candidates."""
+        return self.parts["ranker"]
+
+    def places(self) -> list[Place]:
+        """Return where the parameters of both models are; see ``CompositeModel.places``."""
+        return [
+            Place(stage, getattr(self.config, stage), stage, getattr(self.config, owner), owner)
+            for stage, owner in zip(_STAGES, _OWNERS, strict=True)
+        ]
+
+    def with_parameters(self, parameters: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return the parameters with those of both models; see ``CompositeModel.with_parameters``."""
+        return {owner: parameters[stage] for stage, owner in zip(_STAGES, _OWNERS, strict=True)}
+
+    def mismatches(self) -> list[str]:
+        """Refuse a listwise loss for a ranker that cannot learn from lists."""
         loss = self.config.listwise.loss
-        if not problems and loss is not None and not isinstance(self.ranker, SequenceModel):
-            problems.append(
-                f"{self.name}.listwise.loss: must be none with the ranker '{self.ranker.name}', got '{loss}': only "
-                "sequence encoders, such as sasrec or narm, learn an order by gradient from any list"
-            )
-        if problems:
-            raise ParameterError(*problems)
-        whole = {f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in self._stages()}
-        if any(getattr(self.config, name) != values for name, values in whole.items()):
-            # All parameters are kept, so that an artifact does not depend on the defaults of a later version.
-            self.config = self.config.model_copy(update=whole)
+        if loss is None or isinstance(self.ranker, SequenceModel):
+            return []
+        return [
+            f"{self.name}.listwise.loss: must be none with the ranker '{self.ranker.name}', got '{loss}': only "
+            "sequence encoders, such as sasrec or narm, learn an order by gradient from any list"
+        ]
 
     @classmethod
     def of(cls, retriever: Model, ranker: Model, *, candidates: int = 200) -> Self:
@@ -115,68 +121,17 @@ class TwoStage(Model):
         ranker.vocabulary.require_same(retriever.vocabulary, "retriever")
         vocabulary = common_catalogue(ranker.vocabulary, retriever.vocabulary)
         own: dict[str, Any] = {
-            f"{stage}_parameters": model.config.model_dump(mode="json") for stage, model in stages.items()
+            owner: stages[stage].config.model_dump(mode="json") for stage, owner in zip(_STAGES, _OWNERS, strict=True)
         }
         pair = cls(candidates=candidates, retriever=retriever.name, ranker=ranker.name, **own)
-        pair.retriever, pair.ranker, pair.vocabulary = retriever, ranker, vocabulary
+        pair.parts, pair.vocabulary = stages, vocabulary
         return pair
 
-    @property
-    def uses_item_vectors(self) -> bool:
-        """Whether either model does; see ``ModelBase.uses_item_vectors``."""
-        return any(model.uses_item_vectors for _, model in self._stages())
-
-    def _build(self, stage: str) -> Model:
-        place = f"{self.name}.{stage}"
-        try:
-            kind = single_model(getattr(self.config, stage))
-        except InputError as error:
-            raise ParameterError(f"{place}: {error}") from None
-        config = build(kind.Config, f"{place}_parameters", parameters=getattr(self.config, f"{stage}_parameters"))
-        try:
-            return kind(config)
-        except ParameterError as error:
-            raise ParameterError(*self._placed(error, stage, kind.name)) from None
-
-    def _placed(self, error: InputError, stage: str, name: str) -> list[str]:
-        return [re.sub(rf"^{re.escape(name)}\.", f"{self.name}.{stage}_parameters.", line) for line in error.lines]
-
-    def _stages(self) -> list[tuple[str, Model]]:
-        return [(stage, getattr(self, stage)) for stage in _STAGES]
-
-    @property
-    def context_columns(self) -> Sequence[str]:
-        """What either model reads of each event."""
-        return tuple(dict.fromkeys((*self.retriever.context_columns, *self.ranker.context_columns)))
-
-    @property
-    def upcoming_columns(self) -> Sequence[str]:
-        """What either model reads of the event to predict."""
-        return tuple(dict.fromkeys((*self.retriever.upcoming_columns, *self.ranker.upcoming_columns)))
-
-    def depends_on_threads(self, runtime: Runtime) -> bool:
-        """Return whether either model does; see ``Model.depends_on_threads``."""
-        return any(model.depends_on_threads(runtime) for _, model in self._stages())
-
-    def check(self, train: Sessions) -> None:
-        """Check the training sessions for both models; see ``Model.check``."""
-        problems = []
-        for stage, model in self._stages():
-            try:
-                model.check(train)
-            except (ParameterError, EmptyDataError) as error:
-                problems += self._placed(error, stage, model.name)
-        if problems:
-            raise ParameterError(*problems)
-
     def _fit(self, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
-        for stage, model in self._stages():
-            logger.info("the %s: %s", stage, model.name)
-            setattr(self, stage, model.fit(train, valid=valid, seed=seed, runtime=runtime.part(stage)))
-        self.vocabulary = train.vocabulary
+        self.fit_parts(train, valid, seed, runtime)
         if self.config.listwise.loss is not None:
             self._learn_lists(self.config.listwise.loss, train, valid, seed, runtime.part("lists"))
-        self.notes = tuple(f"{stage} {model.name}: {note}" for stage, model in self._stages() for note in model.notes)
+        self.notes = self.notes_of_parts()
 
     def _learn_lists(self, loss: str, train: Sessions, valid: Cases | None, seed: int, runtime: Runtime) -> None:
         logger.info("the ranker, on the retriever's lists")
@@ -203,6 +158,12 @@ class TwoStage(Model):
             warm_start=True,
         ).run()
         ranker._cache_table()
+
+    def check_updatable(self) -> None:
+        """Check that both models can be updated; see ``ModelBase.check_updatable``."""
+        if self.config.listwise.loss is not None:
+            raise ParameterError(f"{self.name}: cannot be updated after a listwise loss; fit it again on all events")
+        super().check_updatable()
 
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         scores = self.ranker._score(prefixes)
@@ -243,11 +204,6 @@ class TwoStage(Model):
             fill_lists(self.retriever, prefixes, candidates, below, allowed, exclude, items, values)
         return items, values
 
-    def item_vectors(self) -> Float32[np.ndarray, "M D"]:
-        """Raise a ``ParameterError``, since each of the two models has vectors of its own."""
-        names = f"retriever ({self.retriever.name}) or ranker ({self.ranker.name})"
-        raise ParameterError(f"{self.name}: is two models, each with vectors of its own; name one of them, {names}")
-
     @property
     def scores_are_logits(self) -> bool:
         """Those of the ranker; see ``Model.scores_are_logits``."""
@@ -259,38 +215,7 @@ class TwoStage(Model):
         candidates = np.hstack([best, own_items(prefixes)])
         return np.where(self.vocabulary.known[candidates], candidates, PADDING)
 
-    def to(self, device: torch.device) -> Self:
-        """Return the pair on a device; see ``Model.to``."""
-        retriever, ranker = (model.to(device) for _, model in self._stages())
-        if retriever is self.retriever and ranker is self.ranker:
-            return self
-        pair = type(self).of(retriever, ranker, candidates=self.config.candidates)
-        pair.config, pair.about, pair.notes, pair.diagnostics = self.config, self.about, self.notes, self.diagnostics
-        return pair
-
     @property
     def device(self) -> torch.device:
         """Where the ranker is."""
         return self.ranker.device
-
-    def per_item_arrays(self) -> Set[str]:
-        """Return the arrays with one row per item; none unless both models have some. See ``Model.per_item_arrays``."""
-        found = {stage: model.per_item_arrays() for stage, model in self._stages()}
-        return {f"{stage}/{name}" for stage, names in found.items() for name in names if all(found.values())}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of both models, named by their stage."""
-        return {f"{stage}/{name}": array for stage, model in self._stages() for name, array in model.arrays().items()}
-
-    def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
-        """Take the arrays of both models back; see ``ModelBase.restore``."""
-        own: dict[str, dict[str, np.ndarray]] = {stage: {} for stage in _STAGES}
-        for name, array in arrays.items():
-            stage, _, rest = name.partition("/")
-            own.setdefault(stage, {})[rest] = array
-        if foreign := own.keys() - _STAGES:
-            raise ParameterError(f"{self.name}.{min(foreign)}: is unknown; it must begin with retriever or ranker")
-        for stage, model in self._stages():
-            model.restore(own[stage], vocabulary)
-        self.vocabulary = vocabulary
-        return self

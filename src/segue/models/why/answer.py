@@ -27,10 +27,10 @@ class Part:
     """A summand of a score.
 
     Attributes:
-        kind: what it is: the vote of a similar session (neighbour), a rule from an item to another one, what happened
-            earlier in this session (history), the share of one event in a linear model (event), what does not depend on
-            the session (popularity, bias), a value of the context, the place in a list (rank), the order among equal
-            scores (tie), or the sum of all smaller parts (others).
+        kind: what it is: the share of one model in a blend (model), the vote of a similar session (neighbour), a rule
+            from an item to another one, what happened earlier in this session (history), the share of one event in a
+            linear model (event), what does not depend on the session (popularity, bias), a value of the context, the
+            place in a list (rank), the order among equal scores (tie), or the sum of all smaller parts (others).
         source: the same in words.
         value: the summand.
         items: items of the neighbour, or the first item of the rule.
@@ -38,7 +38,9 @@ class Part:
         count: number of summands, which is 1 but for the others.
     """
 
-    kind: Literal["neighbour", "rule", "history", "event", "popularity", "bias", "context", "rank", "tie", "others"]
+    kind: Literal[
+        "model", "neighbour", "rule", "history", "event", "popularity", "bias", "context", "rank", "tie", "others"
+    ]
     source: str
     value: float
     items: tuple[RawId, ...] = ()

@@ -11,7 +11,8 @@ from segue.embeddings.colours import CategoricalColours, Colours, colours_of
 from segue.embeddings.options import POPULARITY
 from segue.embeddings.vectors import ItemVectors, K, item_vectors, nearest_neighbours
 from segue.errors import ParameterError
-from segue.models.two_stage import TwoStage
+from segue.models.base import Model
+from segue.models.composite import CompositeModel
 from segue.serving.schema.messages import Mistake, Refused, invalid
 from segue.serving.served_model import ServedModel
 
@@ -72,7 +73,7 @@ class ItemMap:
         self.served = served
         self._problem = ""
         try:
-            every = item_vectors(served.model, stage="retriever" if isinstance(served.model, TwoStage) else None)
+            every = item_vectors(served.model, stage=_with_vectors(served.model))
         except ParameterError as error:
             self._problem = str(error)
             return
@@ -190,3 +191,9 @@ def principal_plane(vectors: Float32[np.ndarray, "N D"]) -> tuple[Float32[np.nda
     total = float(variances.sum())
     shares = [float(one) / total if total > 0 else 0.0 for one in np.maximum(variances[::-1][:2], 0.0)]
     return plane, shares
+
+
+def _with_vectors(model: Model) -> str | None:
+    """Return the first model with item vectors of a model that is made of several."""
+    parts = model.parts if isinstance(model, CompositeModel) else {}
+    return next((name for name, part in parts.items() if part.item_vectors() is not None), next(iter(parts), None))

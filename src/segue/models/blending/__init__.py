@@ -1,0 +1,1 @@
+"""What a blend adds up, and how its weights are chosen."""

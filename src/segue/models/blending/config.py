@@ -1,0 +1,58 @@
+"""The parameters of a blend."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from segue.metrics import selection_metric
+from segue.models.persistence import ModelConfig
+
+Combination = Literal["log-linear", "linear", "rrf"]
+
+
+class BlendConfig(ModelConfig):
+    """Parameters of a blend."""
+
+    models: tuple[str, ...] = ("gru4rec", "v-sknn")
+    """Names of the models, two or more."""
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters of each model, by its name; the same names as for a single model."""
+    combine: Combination = "log-linear"
+    """What is added up: the logarithm of each model's share of an item in the sum of its best scores (log-linear), the
+    share itself (linear), or 1 / (60 + rank) (rrf: reciprocal rank fusion)."""
+    weights: dict[str, float] | None = None
+    """Weight of each model, by its name; they are divided by their sum. None chooses them on the validation cases, and
+    gives all ranks the same weight."""
+    metric: str = "ndcg@20"
+    """Validation metric that chooses the weights, one of the best ranks; ndcg counts hits and their places."""
+    candidates: int = Field(200, ge=1, le=1_000_000_000)
+    """Number of best items of each model that its shares, or its ranks, refer to."""
+
+    _selects = field_validator("metric")(selection_metric)
+
+    @field_validator("models")
+    @classmethod
+    def _several(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        if len(models) < 2 or len(set(models)) < len(models):
+            raise ValueError("two or more different models")
+        return models
+
+    @field_validator("parameters", "weights")
+    @classmethod
+    def _of_the_models(cls, values: dict[str, Any] | None, found: ValidationInfo) -> dict[str, Any] | None:
+        models = found.data.get("models", ())
+        if values is not None and models and (strangers := sorted(values.keys() - set(models))):
+            raise ValueError(f"for models of the blend ({', '.join(models)}), not for {', '.join(strangers)}")
+        return values
+
+    @field_validator("weights")
+    @classmethod
+    def _sums_to_one(cls, weights: dict[str, float] | None, found: ValidationInfo) -> dict[str, float] | None:
+        models = found.data.get("models", ())
+        if weights is None or not models:
+            return weights
+        if missing := [name for name in models if name not in weights]:
+            raise ValueError(f"a weight for each model ({', '.join(missing)} has none)")
+        if min(weights.values()) < 0 or not sum(weights.values()) > 0:
+            raise ValueError("weights of at least 0, one of them above 0")
+        return weights
