@@ -34,7 +34,7 @@ def in_files(log: Sessions, folder: Path, count: int) -> Sessions:
 
 
 def test_sessions_in_memory_are_one_range(log: Sessions) -> None:
-    (found,) = map_ranges(log, collect, factor=2)
+    (found,) = map_ranges(log.ranges, log.items, log.offsets, collect, factor=2)
     assert found == {"first": 0, "offsets": log.offsets.tolist(), "items": (2 * log.items).tolist()}
 
 
@@ -45,7 +45,7 @@ def test_ranges_are_of_whole_sessions_and_about_equal(
     train = in_files(log, tmp_path, count)
     np.testing.assert_array_equal(train.items, log.items)
     np.testing.assert_array_equal(train.times, log.times)
-    found = map_ranges(train, collect, factor=1)
+    found = map_ranges(train.ranges, train.items, train.offsets, collect, factor=1)
     assert [one["first"] for one in found] == first
     assert [item for one in found for item in one["items"]] == log.items.tolist()
     assert [int(length) for one in found for length in np.diff(one["offsets"])] == LENGTHS
@@ -55,5 +55,5 @@ def test_ranges_are_of_whole_sessions_and_about_equal(
 def test_other_sessions_made_of_them_are_in_memory(log: Sessions, tmp_path: Path) -> None:
     train = in_files(log, tmp_path, 3)
     for other in (train.select(np.array([3, 5])), train.reverse()):
-        (found,) = map_ranges(other, collect, factor=1)
+        (found,) = map_ranges(other.ranges, other.items, other.offsets, collect, factor=1)
         assert found["items"] == other.items.tolist() != log.items.tolist()

@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, Int64
 
 from segue.data.arrays import read_only
 from segue.data.partitions import Engine, Function, InMemory, Stored
-
-if TYPE_CHECKING:
-    from segue.data.sessions import Sessions
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +65,26 @@ class SessionRanges:
         return cls(engine, tuple(StoredRange(folder, *bounds) for bounds in pairwise(cuts)))
 
 
-def map_ranges(train: "Sessions", function: Function, **shared: Any) -> list[dict[str, Any]]:
-    """Call a function with each range of sessions as ``sessions``; sessions in memory are one range.
+def map_ranges(
+    ranges: SessionRanges | None,
+    items: Int32[np.ndarray, "n"],
+    offsets: Int64[np.ndarray, "offsets"],
+    function: Function,
+    **shared: Any,
+) -> list[dict[str, Any]]:
+    """Call a function with each range of sessions as ``sessions``.
 
     Args:
-        train: the sessions.
+        ranges: the ranges; None for sessions in memory, which are one range.
+        items: item index of each event.
+        offsets: where each session starts.
         function: see ``Engine.map``.
         **shared: further arguments of all calls.
 
     Returns:
         The results, those of the oldest sessions first.
     """
-    if train.ranges is None:
-        whole = SessionRange(read_only(train.items), read_only(train.offsets))
+    if ranges is None:
+        whole = SessionRange(read_only(items), read_only(offsets))
         return InMemory().map(function, [{"sessions": whole}], **shared)
-    return train.ranges.engine.map(function, [{"sessions": one} for one in train.ranges.each], **shared)
+    return ranges.engine.map(function, [{"sessions": one} for one in ranges.each], **shared)

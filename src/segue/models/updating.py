@@ -96,7 +96,7 @@ class UpdatableModel(Model):
         """Return ``item_events`` and ``last_time`` after some sessions."""
         size = len(train.vocabulary) + 1
         events = np.zeros(size, dtype=np.int64) if before is None else widened(before.item_events, size)
-        for one in map_ranges(train, count_events, size=size):
+        for one in map_ranges(train.ranges, train.items, train.offsets, count_events, size=size):
             events = events + load(one["counts"])["events"].to_numpy()
         times = train.times
         end = np.zeros(0, dtype=np.int64) if times is None or not len(times) else times.max(keepdims=True)

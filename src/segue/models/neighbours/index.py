@@ -226,7 +226,7 @@ def build_index(
         that were kept, in order; and the number of different items of every session of ``train``.
     """
     size = len(train.vocabulary) + 1
-    parts = map_ranges(train, index_range, size=size, sample_size=sample_size)
+    parts = map_ranges(train.ranges, train.items, train.offsets, index_range, size=size, sample_size=sample_size)
     postings, posting_offsets = merge_postings(parts, size, sample_size)
     listed = np.zeros(len(train), dtype=bool)
     listed[postings] = True
