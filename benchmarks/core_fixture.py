@@ -3,8 +3,8 @@
     PYTHON benchmarks/core_fixture.py
 
 PYTHON is an interpreter that can import RecBole 1.2.1; see ``recbole_metrics.py``. It needs no segue. RecBole's module
-computes what the authors' (RUCAIBox/CORE) computes. RecBole pads sessions at the right, so that positions count from the
-first event; padded at the left, they count back from the last one, as in segue.
+computes what the authors' (RUCAIBox/CORE) computes. RecBole pads sessions at the right, so that positions count from
+the first event; padded at the left, they count back from the last one, as in segue.
 """
 
 import json

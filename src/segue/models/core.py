@@ -62,6 +62,7 @@ class COREConfig(TransformerConfig):
     presets = {
         "recbole": {
             "embedding_size": 64,
+            "attention_dropout": 0.5,
             "initializer_range": None,
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
