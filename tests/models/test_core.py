@@ -145,6 +145,16 @@ def test_items_are_drawn_uniformly_and_the_transformer_from_a_normal_distributio
     assert not inner.bias.any()
 
 
+def test_defaults_are_those_of_the_authors() -> None:
+    config, sessions = CORE().config, CORE(preset="sessions").config
+    assert (config.embedding_size, config.inner_size, config.layers, config.heads) == (100, 256, 2, 2)
+    assert (config.dropout, config.session_dropout, config.item_dropout) == (0.5, 0.2, 0.2)
+    assert (config.temperature, config.activation, config.layer_norm_eps) == (0.07, "gelu", 1e-12)
+    training = config.training
+    assert (training.positions, training.batch_size, training.loss.kind) == ("last", 2048, "cross-entropy")
+    assert (sessions.training.positions, sessions.training.loss.kind) == ("last", "sampled-softmax")
+
+
 def with_prices(task: Task) -> Task:
     columns = pl.DataFrame({"price": np.arange(len(task.train.items), dtype=float) % 7})
     return replace(task, train=replace(task.train, columns=columns))

@@ -56,7 +56,7 @@ class COREConfig(TransformerConfig):
     initializer_range: float | None = Field(0.02, gt=0)
     """Standard deviation of the initial weights of the transformer, with biases of zero; None takes 0.02 for positions
     and PyTorch's defaults for linear layers."""
-    training: SequenceTraining = SequenceTraining(positions="last", batch_size=2048, epochs=30, patience=5)
+    training: SequenceTraining = SequenceTraining(positions="last", batch_size=2048, epochs=30, patience=6)
     """Training parameters."""
 
     presets = {
