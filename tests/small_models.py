@@ -14,6 +14,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "gru4rec": {"hidden_size": 4, **_ONE_EPOCH},
     "narm": {**_SMALL, "hidden_size": 4},
     "sasrec": {**_BLOCKS, "features": ["hour", "shop", "price"]},
+    "core": {**_BLOCKS, "heads": 1},
     "bert4rec": _BLOCKS,
     "gsasrec": _BLOCKS,
     "blend": {"models": ["markov", "stamp"], "parameters": {"stamp": _SMALL}, "candidates": 5},

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from segue.models.bert4rec import BERT4Rec as BERT4Rec
     from segue.models.blend import Blend as Blend
     from segue.models.bpr import BPR as BPR
+    from segue.models.core import CORE as CORE
     from segue.models.esasrec import ESASRec as ESASRec
     from segue.models.fmlp_rec import FMLPRec as FMLPRec
     from segue.models.fpmc import FPMC as FPMC
@@ -132,6 +133,7 @@ _HOMES = {
     "BERT4Rec": "models.bert4rec",
     "Blend": "models.blend",
     "BPR": "models.bpr",
+    "CORE": "models.core",
     "load": "models.registry",
     "model_class": "models.registry",
     "model_classes": "models.registry",

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "gru4rec": {"hidden_size": 4, **ONE_EPOCH},
     "narm": {**SMALL, "hidden_size": 4},
     "sasrec": {**BLOCKS, "features": ["hour", "shop", "price"], "upcoming": ["weekday"]},
+    "core": BLOCKS,
     "bert4rec": BLOCKS,
     "gsasrec": BLOCKS,
     "two-stage": {

@@ -14,6 +14,7 @@ from segue.data.sessions import Prefixes, Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec
+from segue.models.core import CORE
 from segue.models.fmlp_rec import FMLPRec
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.registry import load
@@ -112,7 +113,7 @@ def test_every_feature_changes_the_scores(feature: str, fitted: SequenceModel, l
     assert not torch.allclose(before[:, 1:], after[:, 1:], atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [ImprovedGRU4Rec, SRGNN, FMLPRec, BERT4Rec])
+@pytest.mark.parametrize("kind", [ImprovedGRU4Rec, SRGNN, CORE, FMLPRec, BERT4Rec])
 def test_every_kind_of_encoder_reads_them(kind: type[SequenceModel], log: Sessions) -> None:
     small = {"embedding_size": 8, "max_length": 6, "training": {"epochs": 2}, "features": ALL}
     model = kind(**small).fit(log)

@@ -48,6 +48,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "narm",
         {"dropout_embedding": 0.0, "dropout_context": 0.0, **losses("top1-max", n_samples=6, in_batch=True)},
     ),
+    "normalised": (
+        "core",
+        {
+            **{"embedding_size": 8, "dropout": 0.0, "session_dropout": 0.0, "item_dropout": 0.0},
+            "training": {"batch_size": 10},
+        },
+    ),
     "graphs": ("sr-gnn", {"dropout": 0.0, **losses("cross-entropy")}),
     "lanes": (
         "gru4rec",

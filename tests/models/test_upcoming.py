@@ -16,6 +16,7 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec
+from segue.models.core import CORE
 from segue.models.fmlp_rec import FMLPRec
 from segue.models.fpmc import FPMC
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
@@ -74,7 +75,7 @@ def test_a_caller_says_when_and_where(learnt: SASRec) -> None:
     assert [answer.items for answer in same] == [[104], [104]]
 
 
-@pytest.mark.parametrize("model", [SASRec, NARM, BERT4Rec, FMLPRec, ImprovedGRU4Rec, SRGNN, FPMC])
+@pytest.mark.parametrize("model", [SASRec, NARM, BERT4Rec, FMLPRec, ImprovedGRU4Rec, SRGNN, CORE, FPMC])
 def test_its_vectors_are_added_to_the_state_of_every_encoder(model: type[SequenceModel], log: Sessions) -> None:
     fitted = model(upcoming=["hour", "weather"], **QUICK).fit(log)
     known, unknown = cases(log).prefixes[:20], cases(log, ahead=False).prefixes[:20]

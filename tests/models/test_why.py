@@ -29,7 +29,18 @@ SESSIONS = {
 }
 SUMS = ("popularity", "session-popularity", "markov", "sequential-rules", "item-knn", "v-sknn", "stan", "vstan")
 LINEAR = ("als", "bpr", "fpmc")
-ATTENTIVE = ("narm", "stamp", "sr-gnn", "sasrec", "bert4rec", "attention-clustering", "gsasrec", "esasrec", "hstu")
+ATTENTIVE = (
+    "narm",
+    "stamp",
+    "sr-gnn",
+    "core",
+    "sasrec",
+    "bert4rec",
+    "attention-clustering",
+    "gsasrec",
+    "esasrec",
+    "hstu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +211,7 @@ def test_attention_is_there_where_the_network_has_some(name: str, session: list[
     assert (found.attention is not None) == (name in (*ATTENTIVE, "two-stage"))
     for row in found.attention or ():
         assert len(row.weights) == len(session)
-        if name in ("sasrec", "bert4rec", "gsasrec", "esasrec"):
+        if name in ("core", "sasrec", "bert4rec", "gsasrec", "esasrec"):
             assert fsum(row.weights) + row.rest == pytest.approx(1, abs=1e-5)
             assert (row.rest > 0) == (name == "bert4rec")
 
@@ -258,6 +269,15 @@ def test_weights_of_narm_and_stamp_pool_the_events(name: str, attention: str, fi
     hook.remove()
     (_, events, _), output = next(entry for entry in seen if len(entry[0][0]) == 1)
     torch.testing.assert_close(torch.tensor(row.weights) @ events[0], output[0, -1], rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_core_give_the_direction_of_its_state(fit: Any) -> None:
+    model, session = fit("core"), SESSIONS["a few"]
+    *transformer, row = segue.why(model, session, ["105"]).attention or ()
+    assert [one.name for one in (*transformer, row)] == ["attention", "weights of the sum"]
+    state = torch.tensor(row.weights) @ model.network.items[model.vocabulary.index(session)]
+    expected = model.score(known(model, session)) * model.config.temperature
+    torch.testing.assert_close(model.network.table() @ state / state.norm(), expected[0], rtol=1e-4, atol=1e-5)
 
 
 def test_weights_of_hstu_pool_the_values(fit: Any) -> None:

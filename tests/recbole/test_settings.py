@@ -8,6 +8,7 @@ import yaml
 
 from segue.errors import ParameterError
 from segue.models.bert4rec import BERT4Rec
+from segue.models.core import CORE
 from segue.models.fpmc import FPMC
 from segue.models.improved_gru4rec import ImprovedGRU4Rec
 from segue.models.sasrec import SASRec
@@ -223,6 +224,13 @@ def test_settings_of_training(translate, settings, changes):
         ),
         ("STAMP", {}, "stamp", {"embedding_size": 64, "dropout": 0.0}),
         ("SRGNN", {"step": 2}, "sr-gnn", {"embedding_size": 64, "steps": 2, "dropout": 0.0}),
+        (
+            "CORE",
+            {"dnn_type": "ave", "sess_dropout": 0.1, "temperature": 0.1, "n_heads": 4, "attn_dropout_prob": 0.1},
+            "core",
+            {"variant": "ave", "session_dropout": 0.1, "temperature": 0.1, "heads": 4, "attention_dropout": 0.1}
+            | {"embedding_size": 64, "dropout": 0.5, "item_dropout": 0.2, "initializer_range": None},
+        ),
         ("FPMC", {"embedding_size": 16}, "fpmc", {"embedding_size": 16, "user": True}),
     ],
 )
@@ -260,7 +268,7 @@ def test_negatives_of_bpr(translate, settings, changes):
     assert {name: training[name] for name in changes} == changes
 
 
-@pytest.mark.parametrize(("model", "kind"), [("GRU4Rec", ImprovedGRU4Rec), ("FPMC", FPMC)])
+@pytest.mark.parametrize(("model", "kind"), [("GRU4Rec", ImprovedGRU4Rec), ("FPMC", FPMC), ("CORE", CORE)])
 def test_presets_are_what_recboles_defaults_become(translate, model, kind):
     assert kind(preset="recbole").config == kind(**translate(model).set[kind.name]).config
 
@@ -320,6 +328,9 @@ VALUES = {
         "layer_norm_eps": 1e-12,
         "initializer_range": 0.02,
         "knn_method": "item",
+        "dnn_type": "ave",
+        "sess_dropout": 0.1,
+        "item_dropout": 0.1,
         "loss_type": "CE",
         "benchmark_filename": ["train", "valid", "test"],
         "repeatable": True,

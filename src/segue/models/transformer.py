@@ -69,7 +69,9 @@ class TransformerModel(SequenceModel):
         activation: Activation | Literal["swiglu"],
         norm_order: NormOrder,
         mix_heads: bool = True,
+        input_norm: bool = False,
         final_norm: bool = False,
+        inner_dropout: float | None = None,
     ) -> TransformerStack:
         """Return fresh blocks of the configured size; see ``TransformerStack``."""
         config = self.config
@@ -85,5 +87,7 @@ class TransformerModel(SequenceModel):
             norm_order=norm_order,
             epsilon=config.layer_norm_eps,
             mix_heads=mix_heads,
+            inner_dropout=inner_dropout,
+            input_norm=config.layer_norm_eps if input_norm else None,
             final_norm=config.layer_norm_eps if final_norm else None,
         )

@@ -88,8 +88,10 @@ class TransformerStack(nn.Module):
         norm_order: see ``NormOrder``.
         dropout: dropout rate of the embedded events and of the layers' outputs.
         attention_dropout: dropout rate of the attention weights.
+        inner_dropout: dropout rate inside of the feed-forward layers; None takes ``dropout``.
         epsilon: epsilon of the layer normalisations in the blocks.
         mix_heads: whether a projection mixes the attention heads.
+        input_norm: epsilon of the layer normalisation before the first block; None for none.
         final_norm: epsilon of the layer normalisation after the last block; None for none.
     """
 
@@ -105,16 +107,19 @@ class TransformerStack(nn.Module):
         norm_order: NormOrder,
         dropout: float,
         attention_dropout: float,
+        inner_dropout: float | None = None,
         epsilon: float = 1e-5,
         mix_heads: bool = True,
+        input_norm: float | None = None,
         final_norm: float | None = None,
     ) -> None:
         super().__init__()
+        inner = dropout if inner_dropout is None else inner_dropout
 
         def feed_forward() -> nn.Module:
             if activation == "swiglu":
-                return SwiGLU(hidden_size=hidden_size, inner_size=inner_size, dropout=dropout)
-            return FeedForward(hidden_size=hidden_size, inner_size=inner_size, activation=activation, dropout=dropout)
+                return SwiGLU(hidden_size=hidden_size, inner_size=inner_size, dropout=inner)
+            return FeedForward(hidden_size=hidden_size, inner_size=inner_size, activation=activation, dropout=inner)
 
         blocks = [
             TransformerBlock(
@@ -131,12 +136,13 @@ class TransformerStack(nn.Module):
         ]
         self.positions = Positions(max_length=max_length, hidden_size=hidden_size)
         self.blocks = nn.ModuleList(blocks)
+        self.initial = nn.Identity() if input_norm is None else nn.LayerNorm(hidden_size, input_norm)
         self.final = nn.Identity() if final_norm is None else nn.LayerNorm(hidden_size, final_norm)
         self.dropout = Dropout(dropout)
 
     def forward(self, embedded: Float[Tensor, "B L D"], mask: Bool[Tensor, "B 1 L L"]) -> Float[Tensor, "B L D"]:
         """Return the state at each position."""
-        values = self.dropout(self.positions(embedded))
+        values = self.dropout(self.initial(self.positions(embedded)))
         for block in self.blocks:
             values = block(values, mask)
         states: Tensor = self.final(values)
