@@ -49,6 +49,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "FMLPRec": NETWORK,
     "HSTU": NETWORK,
     "AttentionClustering": NETWORK,
+    "Blend": {"models": ["v-sknn", "stamp"], "parameters": {"stamp": NETWORK}, "candidates": 5},
     "TwoStage": {"retriever": "v-sknn", "candidates": 5, "ranker_parameters": NETWORK},
 }
 """Parameters of every public model."""

@@ -29,6 +29,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "core": BLOCKS,
     "bert4rec": BLOCKS,
     "gsasrec": BLOCKS,
+    "blend": {"models": ["v-sknn", "stamp"], "parameters": {"stamp": SMALL}, "candidates": 5},
     "two-stage": {
         "retriever": "markov",
         "ranker": "stamp",
