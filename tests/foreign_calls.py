@@ -41,6 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "NARM": NETWORK,
     "STAMP": NETWORK,
     "SRGNN": NETWORK,
+    "GCEGNN": NETWORK,
     "SASRec": NETWORK,
     "GSASRec": NETWORK,
     "ESASRec": NETWORK,

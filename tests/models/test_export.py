@@ -23,8 +23,8 @@ from small_models import parameters_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "production.md"
 NETWORKS = [
-    "improved-gru4rec", "narm", "stamp", "sr-gnn", "bert4rec", "fmlp-rec", "attention-clustering", "gsasrec", "esasrec",
-    "fpmc",
+    "improved-gru4rec", "narm", "stamp", "sr-gnn", "gce-gnn", "bert4rec", "fmlp-rec", "attention-clustering", "gsasrec",
+    "esasrec", "fpmc",
 ]  # fmt: skip
 
 

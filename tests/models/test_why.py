@@ -29,7 +29,9 @@ SESSIONS = {
 }
 SUMS = ("popularity", "session-popularity", "markov", "sequential-rules", "item-knn", "v-sknn", "stan", "vstan")
 LINEAR = ("als", "bpr", "fpmc")
-ATTENTIVE = ("narm", "stamp", "sr-gnn", "sasrec", "bert4rec", "attention-clustering", "gsasrec", "esasrec", "hstu")
+ATTENTIVE = (
+    *("narm", "stamp", "sr-gnn", "gce-gnn", "sasrec", "bert4rec", "attention-clustering", "gsasrec", "esasrec", "hstu"),
+)
 
 
 @pytest.fixture(scope="module")
