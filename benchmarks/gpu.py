@@ -33,7 +33,10 @@ NETWORKS = (
     *("bert4rec", "fmlp-rec", "attention-clustering", "fpmc"),
 )
 WIDTH = 128
-NO_DROPOUT = ("dropout", "input_dropout", "hidden_dropout", "embedding_dropout", "dropout_global")
+NO_DROPOUT = (
+    *("dropout", "input_dropout", "hidden_dropout", "embedding_dropout"),
+    *("dropout_global", "dropout_neighbours"),
+)
 
 Result = dict[str, Any]
 

@@ -40,7 +40,8 @@ class TestGCEGNN(NeuralModelContract):
     parameters: ClassVar = {
         "embedding_size": 24,
         "dropout_global": 0.0,
-        "training": {**FULL, "batch_size": 256, "epochs": 3, "learning_rate": 0.03},
+        "dropout_neighbours": 0.0,
+        "training": {**FULL, "batch_size": 256, "epochs": 3, "learning_rate": 0.01},
     }
     make_task = staticmethod(markov_chain)
     long: ClassVar = {
@@ -48,13 +49,13 @@ class TestGCEGNN(NeuralModelContract):
         "hops": 2,
         "n_neighbours": 4,
         "dropout_local": 0.1,
-        "dropout_neighbours": 0.1,
         "training": {**FULL, "batch_size": 32, "epochs": 5, "patience": None},
     }
 
 
 def recorded_network(hops: int) -> GlobalContextNetwork:
-    network = GCEGNN(embedding_size=8, max_length=6, n_neighbours=4, hops=hops).build(12).eval()
+    sizes = {"embedding_size": 8, "max_length": 6, "n_neighbours": 4, "hops": hops}
+    network = GCEGNN(**sizes, dropout_global=0.0, dropout_neighbours=0.0).build(12).eval()
     neighbours, weights = (np.array(RECORDED["graph"][name]) for name in ("neighbours", "weights"))
     network.set_graph(GlobalGraph(neighbours.astype(np.int32), weights.astype(np.float32)))
     of_positions, of_items = WEIGHTS["w_1"].split(8)
@@ -94,13 +95,19 @@ def test_scores_equal_those_of_the_authors(hops: int) -> None:
 def test_a_step_of_the_training_leaves_padding_out(hops: int) -> None:
     """Without dropout, training and evaluation give the same states, and gradients of all weights."""
     network = recorded_network(hops)
-    network.dropout_global.rate = 0.0
     expected = network.last(padded(SESSIONS, 6))
     states = network.train().last(padded(SESSIONS, 6))
     torch.testing.assert_close(states, expected, rtol=0, atol=1e-6)
     states.square().sum().backward()
     network.items.grad = network.items.grad if network.items.grad is None else network.items.grad.to_dense()
     assert all(weight.grad is not None and weight.grad.any() for weight in network.parameters())
+
+
+def test_it_runs_in_bf16() -> None:
+    network = recorded_network(2).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = network.last(padded(SESSIONS, 6))
+    assert states.float().isfinite().all()
 
 
 def naive_graph(log: Sessions, window: int) -> dict[int, Counter[int]]:

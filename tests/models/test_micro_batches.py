@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {"dropout_embedding": 0.0, "dropout_context": 0.0, **losses("top1-max", n_samples=6, in_batch=True)},
     ),
     "graphs": ("sr-gnn", {"dropout": 0.0, **losses("cross-entropy")}),
-    "global graph": ("gce-gnn", {"dropout_global": 0.0, **losses("cross-entropy")}),
+    "global graph": ("gce-gnn", {"dropout_global": 0.0, "dropout_neighbours": 0.0, **losses("cross-entropy")}),
     "lanes": (
         "gru4rec",
         {"hidden_size": 8, "training": {"batch_size": 10, "loss": {"kind": "bpr-max", "n_samples": 9}}},

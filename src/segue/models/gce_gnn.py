@@ -44,10 +44,10 @@ class GCEGNNConfig(SequenceConfig):
     """Dropout rate of what the session graph says of an item."""
     dropout_global: float = Field(0.5, ge=0, lt=1)
     """Dropout rate of what the global graph says of an item."""
-    dropout_neighbours: float = Field(0.0, ge=0, lt=1)
+    dropout_neighbours: float = Field(0.2, ge=0, lt=1)
     """Dropout rate of an item and its neighbours in each step in the global graph."""
     training: SequenceTraining = SequenceTraining(
-        loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.05, epochs=5
+        loss=SampledSoftmax(n_samples=2048), optimizer="mixed", learning_rate=1e-3, epochs=5
     )
     """Training parameters."""
 
@@ -70,6 +70,7 @@ class GCEGNNConfig(SequenceConfig):
         "n_neighbours": Choice((4, 8, 12, 16, 20)),
         "dropout_global": Range(0.0, 0.8),
         "dropout_local": Range(0.0, 0.6),
+        "dropout_neighbours": Range(0.0, 0.6),
     }
 
 
@@ -98,9 +99,9 @@ class GlobalContextNetwork(SequenceEncoder):
         dropout_neighbours: float,
         **sizes: Unpack[WindowSizes],
     ) -> None:
-        size = sizes["embedding_size"]
+        size, shape = sizes["embedding_size"], (sizes["n_items"] + 1, n_neighbours)
         super().__init__(**sizes, init_std=(3 * size) ** -0.5)
-        shape = (sizes["n_items"] + 1, n_neighbours)
+        self.events_per_batch = max(1, type(self).events_per_batch // n_neighbours**hops)
         self.register_buffer("neighbours", torch.zeros(shape, dtype=torch.int64), persistent=False)
         self.register_buffer("weights", torch.zeros(shape), persistent=False)
         self.local = LocalAggregator(hidden_size=size)
@@ -135,8 +136,9 @@ class GlobalContextNetwork(SequenceEncoder):
     ) -> Float[Tensor, "B L D"]:
         """Return each event as the global graph describes it, given the mean of the session."""
         batch, length, size = events.shape
-        # A step of the training has sessions of all lengths, and most of a window is padding, which is left out.
-        rows = real.flatten().nonzero().squeeze(1) if self.training else torch.arange(batch * length).to(items.device)
+        rows = torch.arange(batch * length, device=items.device)
+        if self.training:  # Sessions of all lengths are together, and most of a window is padding.
+            rows = rows[real.flatten()]
         session = _mean(events, real)[rows // length]  # [M, D]
         levels, vectors = [items.flatten()[rows]], [events.flatten(0, 1)[rows]]
         for _ in self.steps:
@@ -149,7 +151,8 @@ class GlobalContextNetwork(SequenceEncoder):
                 of_nodes = session.repeat_interleave(len(weights) // max(len(session), 1), dim=0)
                 vectors[level] = step(vectors[level], around, weights, of_nodes)
             vectors.pop()
-        return torch.zeros_like(events).flatten(0, 1).index_copy(0, rows, vectors[0]).view(batch, length, size)
+        found = vectors[0].to(events.dtype)  # Autocast may have changed it.
+        return torch.zeros_like(events).flatten(0, 1).index_copy(0, rows, found).view(batch, length, size)
 
 
 def _mean(events: Float[Tensor, "B L D"], real: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
