@@ -3,6 +3,7 @@
     python benchmarks/recommend.py                              # the models of the table, generated catalogues
     python benchmarks/recommend.py --model v-sknn --items 1000000 --repeats 2000
     python benchmarks/recommend.py --two-stage                  # two stages against scoring everything, a million items
+    python benchmarks/recommend.py --blend --items 43000        # a blend of v-sknn and gru4rec, and its parts
 
 The sessions of the generated log have 4.85 events on average, like those of Diginetica; items are drawn by Zipf's law.
 """
@@ -125,6 +126,22 @@ def show(name: str, n_items: int, parameters: dict, repeats: int) -> None:
         print(f"    {part:<20} {took:9.1f} us")
 
 
+def show_blend(n_items: int, repeats: int) -> None:
+    """Compare a blend with its parts: one session and 32, and megabytes of arrays."""
+    train = generated_log(n_items, max(500_000, 2 * n_items))
+    parts = [fitted(name, train, {}) for name in ("v-sknn", "gru4rec")]
+    blend = segue.Blend.of(parts, weights={"v-sknn": 0.2, "gru4rec": 0.8})
+    encoded = [np.array(train.vocabulary.index(session), dtype=np.int32) for session in sessions_of(train, 640)]
+    single = [Prefixes.from_lists([one], train.vocabulary) for one in encoded]
+    batches = [Prefixes.from_lists(encoded[start : start + 32], train.vocabulary) for start in range(0, 640, 32)]
+    print(f"{'20 items of ' + format(n_items, ','):<24} {'1 session, ms':>14} {'32 sessions, ms each':>22} {'MB':>8}")
+    for model in (*parts, blend):
+        one, _ = microseconds(lambda n, model=model: model.top_k(single[n % len(single)], K), repeats)
+        many, _ = microseconds(lambda n, model=model: model.top_k(batches[n % len(batches)], K), max(20, repeats // 32))
+        size = sum(array.nbytes for array in model.arrays().values()) / 2**20
+        print(f"{model.name:<24} {one / 1e3:>14.2f} {many / 32e3:>22.3f} {size:>8.1f}")
+
+
 def show_two_stages(n_items: int, repeats: int) -> None:
     """Compare two stages with scoring everything."""
     train = generated_log(n_items, 2 * n_items)
@@ -147,10 +164,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--two-stage", action="store_true")
+    parser.add_argument("--blend", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.two_stage:
         show_two_stages(options.items, options.repeats)
+        return
+    if options.blend:
+        show_blend(options.items, options.repeats)
         return
     for name, n_items, parameters in [(options.model, options.items, {})] if options.model else TABLE:
         show(name, n_items, parameters, options.repeats)

@@ -16,7 +16,9 @@ from segue.data.readers.read import read
 from segue.data.vocabulary import Vocabulary
 from segue.embeddings.options import PlotOptions
 from segue.models.als import ALS
+from segue.models.blend import Blend
 from segue.models.popularity import Popularity
+from segue.models.registry import load
 
 DOCS = Path(__file__).parents[2] / "docs" / "embeddings.md"
 
@@ -48,6 +50,16 @@ def test_it_writes_a_picture_and_prints_the_numbers(artifact: Path, here: Path) 
     assert re.search(r"^ 7 +pan 7 +- +8 +kind 0", outcome.out, re.MULTILINE)
     assert outcome.out.count("pan ") >= 11
     assert outcome.out.endswith("Wrote shop-pca.png.\n")
+
+
+def test_a_model_of_a_blend_is_named(artifact: Path, here: Path) -> None:
+    als = load(artifact)
+    arrays = {"counts": np.arange(61, dtype=np.float32), "seasonal": np.zeros((0, 61), dtype=np.float32)}
+    popularity = Popularity().restore(arrays, als.vocabulary)
+    blend = Blend.of([als, popularity]).save(here / "blend")
+    assert segue("plot", blend, "--stage", "als", "--out", "a.svg").code == 0
+    outcome = segue("plot", blend, "--stage", "ranker")
+    assert (outcome.code, outcome.err) == (2, "error: stage: must be als or popularity, got 'ranker'\n")
 
 
 def test_neighbours_can_be_those_by_the_dot_product(artifact: Path, here: Path) -> None:

@@ -81,6 +81,17 @@ def test_a_folder_that_is_not_ours_is_not_touched(clicks: Path, tmp_path: Path) 
     assert (tmp_path / "disk.work/mine").read_text() == "mine"
 
 
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_link_is_not_followed(target: str, clicks: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "disk.work").symlink_to(tmp_path / target)
+    code, output = run(clicks, "--out", tmp_path / "disk", "--memory", "1GB")
+    assert code == 2
+    assert "intermediate results go there" in " ".join(output.split())
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert (tmp_path / "disk.work").is_symlink()
+
+
 class _Killed(BaseException):
     """Ends a command without any of its clean-up of errors."""
 
@@ -134,6 +145,13 @@ def test_metadata_beside_the_log_are_source_files(tmp_path: Path) -> None:
     items.write_text("")
     names = [name for name, _, _ in source_files(RunConfig(log=str(log)))]
     assert [Path(name).name for name in names] == ["shop.inter", "shop.item"]
+
+
+def test_files_in_folders_of_the_folder_are_not_source_files(clicks: Path) -> None:
+    (clicks / "old").mkdir()
+    (clicks / "old" / "clicks.csv").write_text("")
+    names = [Path(name).name for name, _, _ in source_files(RunConfig(log=str(clicks)))]
+    assert names == ["part-0.csv", "part-1.csv"]
 
 
 def test_a_full_disk_does_not_read_the_whole_log(clicks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

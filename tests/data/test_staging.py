@@ -1,5 +1,6 @@
 """A log in pieces equals the log that ``segue.read`` returns, and what it refuses is refused in the same words."""
 
+import errno
 import gzip
 import json
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from segue.data.partitions import Engine, InMemory, OnDisk, load
 from segue.data.readers import staging
 from segue.data.readers.read import read
 from segue.data.readers.staging import stage
-from segue.errors import LogError
+from segue.errors import LogError, StorageError
 from segue.progress import Progress
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
@@ -76,6 +77,7 @@ GENERATED: dict[str, str | bytes] = {
     "integers": LOG,
     "text ids": rows("session,item,time", lambda row: f"s{row // 4},i{row % 7},{T + row}"),
     "no times": rows("session,item", lambda row: f"{row // 4},{row % 7}"),
+    "blank first lines": "\n  \n" + "".join(f'{{"session": {row // 4}, "item": {row}}}\n' for row in range(60)),
     "no header": rows("1::2::3::978300760", lambda row: f"{row // 4}::{row % 7}::5::{T + row}"),
     "text only in the last piece": rows("session,item,time", lambda row: f"{row // 4},{row if row < 59 else 'x'},{T}"),
     "leading zeros only in the last piece": rows("session,item", lambda row: f"{row},{row if row < 59 else '007'}"),
@@ -154,6 +156,48 @@ def test_mistakes_in_several_pieces(tmp_path: Path) -> None:
         assert getattr(caught.value, "__notes__", []) == getattr(expected.value, "__notes__", [])
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"\xef\xbb\xbf", b"\r", b"\nsession,item\n1,2\n", gzip.compress(b"")]
+)
+def test_files_without_events(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(LogError) as expected:
+        read(tmp_path / "log")
+    with pytest.raises(LogError) as caught:
+        stage(tmp_path / "log", InMemory(), piece_bytes=100)
+    assert caught.value.lines == expected.value.lines
+
+
+def stored_in_zstd(raw: bytes) -> bytes:
+    """A frame of one block without compression (RFC 8878)."""
+    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(raw)]) + (len(raw) << 3 | 1).to_bytes(3, "little") + raw
+
+
+@pytest.mark.parametrize(
+    "content",
+    [stored_in_zstd(b"session,item\n1,2\n")[:-4], stored_in_zstd(b"session,item\n1,caf\xe9\n")],
+    ids=["cut off", "Latin-1"],
+)
+def test_a_damaged_log_is_no_full_disk(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(LogError) as expected:
+        read(tmp_path / "log")
+    with pytest.raises(LogError) as caught:
+        stage(tmp_path / "log", OnDisk(tmp_path / "work"), piece_bytes=100)
+    assert caught.value.lines == expected.value.lines
+
+
+def test_a_full_disk_is_no_damaged_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log").write_bytes(stored_in_zstd(b"session,item\n1,2\n"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pl.LazyFrame, "sink_csv", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        stage(tmp_path / "log", OnDisk(tmp_path / "work"), piece_bytes=100)
+
+
 @pytest.mark.usefixtures("in_pieces")
 def test_folders(tmp_path: Path) -> None:
     for part, ids in (("train", "s"), ("valid", ""), ("test", "")):
@@ -164,7 +208,18 @@ def test_folders(tmp_path: Path) -> None:
     for number in range(3):
         events = pl.DataFrame({"session": range(40), "item": [f"i{number}"] * 40, "time": [T + number] * 40})
         events.write_parquet(pieces / f"{number}.parquet", row_group_size=10)
+    pl.DataFrame({"session": [1, 2], "item": ["a", "b"], "time": [None, None]}).write_parquet(pieces / "3.parquet")
+    pl.DataFrame(schema={"session": pl.String, "more": pl.Int8}).write_parquet(pieces / "4.parquet")
     assert check(pieces, InMemory(), piece_bytes=500) > 6
+
+
+@pytest.mark.usefixtures("in_pieces")
+def test_files_whose_values_have_different_types(tmp_path: Path) -> None:
+    for number, (item, price) in enumerate(((1, 2), ("x", 0.5), (2, None))):
+        lines = [{"session": row // 4, "item": item, "time": T + row, "price": price} for row in range(30)]
+        lines = lines if number else [dict(reversed(line.items())) for line in lines]
+        (tmp_path / f"{number}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    assert check(tmp_path / "*.jsonl", OnDisk(tmp_path / "work"), piece_bytes=400) > 6
 
 
 @pytest.mark.usefixtures("in_pieces")
@@ -226,3 +281,16 @@ def test_an_interrupted_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
     counted: list[str] = []
     stage(path, OnDisk(tmp_path / "other", _Counted(counted, 0)), piece_bytes=150)
     assert total == len(counted)
+
+
+@pytest.mark.parametrize("item", ["i{}", ""], ids=["others", "none"])
+def test_vectors_of_no_item_of_the_log(item: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(rows("session,item,time", lambda row: f"{row},{item.format(row)},{T + row}"), encoding="utf-8")
+    vectors = {"item": ["a"], "vector": [[1.0]]}
+    with pytest.raises(LogError, match="has vectors of none of the") as expected:
+        read(log, item_vectors=vectors)
+    with pytest.raises(LogError) as caught:
+        stage(log, InMemory(), piece_bytes=200, item_vectors=vectors)
+    assert caught.value.lines == expected.value.lines
+    assert ("'i0'" in str(expected.value)) == bool(item)

@@ -11,8 +11,10 @@ from segue.artifact import Artifact
 from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import ParameterError
+from segue.experiment import training_plan
 from segue.experiment.model_specs import BlendSpec, build_specs
 from segue.experiment.results import Results
+from segue.experiment.training_facts import Epochs
 from segue.models.blend import Blend
 from segue.models.gru4rec import GRU4Rec
 
@@ -25,7 +27,12 @@ def log() -> Events:
 
 
 def config(**changes: Any) -> segue.RunConfig:
-    return segue.RunConfig(log="shop.csv", models=["blend", "gru4rec", "vstan"], set={"gru4rec": SMALL}, **changes)
+    return segue.RunConfig(
+        log="shop.csv",
+        models=["blend", "gru4rec", "vstan"],
+        set={"gru4rec": SMALL, "blend": {"metric": "mrr@20"}},
+        **changes,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,7 @@ def test_for_production_it_keeps_weights_and_epochs(run: Path, log: Events, tmp_
         (["stan", "blend"], {"models": ["item-knn", "stan"]}, None),
         (["stan", "vstan", "blend"], {"models": ["vstan", "stan"], "parameters": {"stan": {"k": 5}}}, None),
         (["blend"], {}, None),
+        (["blend", "stan", "vstan"], {"weights": {"stan": 0.3, "vstan": 0.7}}, ("stan", "vstan")),
     ],
 )
 def test_which_models_it_blends(models: list[str], blend: dict[str, Any], expected: tuple[str, ...] | None) -> None:
@@ -94,9 +102,23 @@ def test_which_models_it_blends(models: list[str], blend: dict[str, Any], expect
         assert spec is specs[-1]
 
 
+@pytest.mark.parametrize("models", ["markov", ["markov", 3], [["markov"]], {"markov": 1}, 7])
+def test_models_that_are_no_names_are_one_message(models: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^blend\.models"):
+        build_specs(segue.RunConfig(models=["markov", "stan", "blend"], set={"blend": {"models": models}}))
+
+
 def test_its_metric_is_that_of_the_protocol() -> None:
     own = {"protocol": {"valid_metric": "recall@10"}}
     (*_, spec) = build_specs(segue.RunConfig(models=["markov", "vstan", "blend"], set=own))
     assert spec.model.config.metric == "recall@10"
     with pytest.raises(ParameterError, match=r"blend.metric: must be a metric of the best ranks"):
         build_specs(segue.RunConfig(models=["markov", "vstan", "blend"], set={"blend": {"metric": "gauc"}}))
+
+
+def test_the_epochs_of_a_model_of_another_package_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_plan, "model_names", lambda: ["markov", "foreign"])
+    chosen = {"foreign": Epochs(epochs=3, why="best of 9 on validation")}
+    found, in_force = training_plan.with_epochs({"parameters": {"foreign": {"training": {"epochs": 9}}}}, chosen, {})
+    assert found == {"parameters": {"foreign": {"training": {"epochs": 3}}}}
+    assert in_force == chosen

@@ -43,7 +43,7 @@ class TestBlend(ModelContract):
 
 class TestBlendOfRanks(ModelContract):
     model = Blend
-    parameters: ClassVar = {"models": ["sequential-rules", "markov"], "combine": "ranks", "candidates": 12}
+    parameters: ClassVar = {"models": ["sequential-rules", "markov"], "combine": "rrf", "candidates": 12}
     make_task = staticmethod(markov_chain)
 
 
@@ -61,32 +61,34 @@ def fitted(log: tuple) -> tuple:
 WEIGHTS = {"sasrec": 2.0, "v-sknn": 1.0, "markov": 1.0}
 
 
-def naive(models: tuple, some: Prefixes, depth: int) -> np.ndarray:
-    """Return the scores of a blend of shares, item by item."""
+def naive(models: tuple, some: Prefixes, depth: int, combine: str) -> np.ndarray:
+    """Return the scores of a blend, item by item."""
     total = 0.0
     for model in models:
         scores = model.score(some).double().numpy()[:, 1:]
         best = -np.sort(-scores, axis=1)[:, :depth]
         weight = WEIGHTS[model.name] / 4
         if model.scores_are_logits:
-            total = total + weight * np.exp(scores) / np.exp(best).sum(1, keepdims=True)
+            shares = np.exp(scores) / np.exp(best).sum(1, keepdims=True)
         else:
             sums = best.sum(1, keepdims=True)
-            total = total + weight * scores / np.where(sums > 0, sums, 1)
+            shares = scores / np.where(sums > 0, sums, 1)
+        total = total + weight * (shares if combine == "linear" else np.log(1 + shares / 1e-4))
     return total
 
 
 @pytest.mark.parametrize("depth", [1, 7, 60, 500])
-def test_scores_are_the_weighted_sum_of_shares(depth: int, fitted: tuple) -> None:
+@pytest.mark.parametrize("combine", ["linear", "log-linear"])
+def test_scores_are_the_weighted_sum_of_shares_or_of_their_logarithms(combine: str, depth: int, fitted: tuple) -> None:
     models, some = fitted
-    blend = Blend.of(models, weights=WEIGHTS, candidates=depth)
-    expected = naive(models, some, depth)
+    blend = Blend.of(models, weights=WEIGHTS, combine=combine, candidates=depth)
+    expected = naive(models, some, depth, combine)
     np.testing.assert_allclose(blend.score(some).numpy()[:, 1:], expected, rtol=1e-4, atol=1e-7)
     items = np.tile(np.arange(1, 30), (len(some), 1))
     np.testing.assert_allclose(blend.score_items(some, items).numpy(), expected[:, :29], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("combine", ["shares", "ranks"])
+@pytest.mark.parametrize("combine", ["log-linear", "linear", "rrf"])
 @pytest.mark.parametrize(("depth", "k"), [(1, 1), (1, 10), (7, 3), (7, 20), (60, 60), (500, 10)])
 def test_lists_are_those_of_the_scores(combine: str, depth: int, k: int, fitted: tuple) -> None:
     models, some = fitted
@@ -106,7 +108,7 @@ def test_lists_are_those_of_the_scores(combine: str, depth: int, k: int, fitted:
 
 def test_ranks_give_the_inverse_of_60_and_the_rank(fitted: tuple) -> None:
     (_, knn, markov), some = fitted
-    blend = Blend.of([knn, markov], combine="ranks", candidates=5)
+    blend = Blend.of([knn, markov], combine="rrf", candidates=5)
     assert blend.weights.tolist() == [0.5, 0.5]
     expected = np.zeros((len(some), 61))
     for model in (knn, markov):
@@ -128,15 +130,32 @@ def test_what_all_items_are_scored_for_is_rare(fitted: tuple, monkeypatch: pytes
 
 def test_validation_chooses_the_weights(task: Task, helped: Blend) -> None:
     valid, test = task.cases[:300], task.cases[300:]
-    ranking = {"metrics": ["mrr@20"]}
-    of_blend = measure(helped, valid, ranking).metrics["mrr@20"]
+    ranking = {"metrics": ["ndcg@20"]}
+    of_blend = measure(helped, valid, ranking).metrics["ndcg@20"]
     for part in helped.parts.values():
-        assert of_blend >= measure(part, valid, ranking).metrics["mrr@20"]
-    rest = [measure(part, test, ranking).metrics["mrr@20"] for part in helped.parts.values()]
-    assert measure(helped, test, ranking).metrics["mrr@20"] > min(rest)
+        assert of_blend >= measure(part, valid, ranking).metrics["ndcg@20"]
+    rest = [measure(part, test, ranking).metrics["ndcg@20"] for part in helped.parts.values()]
+    assert measure(helped, test, ranking).metrics["ndcg@20"] > min(rest)
     assert helped.weights.sum() == pytest.approx(1)
     assert helped.notes[0].startswith("weights: ")
-    assert f"(mrr@20 {of_blend:.4f})" in helped.notes[0]
+    assert f"(ndcg@20 {of_blend:.4f})" in helped.notes[0]
+
+
+@pytest.mark.parametrize("metric", ["ndcg@20", "recall@45", "ndcg"])
+@pytest.mark.parametrize("depth", [1, 5])
+@pytest.mark.parametrize("several", [False, True])
+def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(several: bool, depth: int, metric: str) -> None:
+    """Also where shares are those of fewer items than the metric ranks, and where a case has several targets."""
+    task = markov_chain(n_items=50)
+    models = [Markov().fit(task.train), VSKNN().fit(task.train)]
+    valid = task.cases[:200]
+    if several:
+        following = valid.targets % 50 + 1
+        pairs = np.ravel(np.stack([valid.targets, following], axis=1))
+        valid = Cases(valid.prefixes, pairs, valid.groups, offsets=np.arange(0, 401, 2))
+    blend = Blend.of(models, valid=valid, candidates=depth, metric=metric)
+    value = measure(blend, valid, {"metrics": [metric]}).metrics[metric]
+    assert f"({metric} {value:.4f})" in blend.notes[0]
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +178,17 @@ def test_weights_find_the_top_of_a_hill() -> None:
     assert without[1] == 0
 
 
-def test_without_validation_cases_all_weights_are_equal(task: Task) -> None:
+def test_without_validation_cases_all_weights_are_equal(task: Task, caplog: pytest.LogCaptureFixture) -> None:
     blend = Blend(models=["markov", "popularity"]).fit(task.train)
     assert blend.weights.tolist() == [0.5, 0.5]
     assert blend.notes[0] == "all models have the same weight, because there are no validation cases"
+    assert "set blend.weights, or fit like a blend of a run" in caplog.text
+
+
+def test_only_the_ratios_of_given_weights_matter(task: Task) -> None:
+    models = [Markov().fit(task.train), Popularity().fit(task.train)]
+    blend = Blend.of(models, weights={"markov": 1.5e308, "popularity": 0.5e308})
+    assert blend.weights.tolist() == [0.75, 0.25]
 
 
 def test_excluded_items_count_for_no_weight(task: Task) -> None:
@@ -170,8 +196,8 @@ def test_excluded_items_count_for_no_weight(task: Task) -> None:
     cases = task.cases[:200]
     unseen = Cases(cases.prefixes, cases.targets, cases.groups, exclude_seen=True)
     blend = Blend(models=["session-popularity", "markov"]).fit(task.train, valid=unseen)
-    value = measure(blend, unseen, {"metrics": ["mrr@20"]}).metrics["mrr@20"]
-    assert f"(mrr@20 {value:.4f})" in blend.notes[0]
+    value = measure(blend, unseen, {"metrics": ["ndcg@20"]}).metrics["ndcg@20"]
+    assert f"(ndcg@20 {value:.4f})" in blend.notes[0]
 
 
 def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from partitioned_logs import PARAMETERS, make_log
+from segue.data.array_files import write_sessions, write_tables
 from segue.data.events import Events
 from segue.data.fingerprint import fingerprint
 from segue.data.partitions import InMemory, OnDisk, Table
+from segue.data.sessions import Sessions
+from segue.data.vocabulary import Vocabulary
 from segue.errors import InputError
 from segue.protocols.out_of_core import prepare_to_folder
 from segue.protocols.prepare import prepare
@@ -118,3 +122,38 @@ def test_new_sessions_of_sessions_with_equal_ids_in_both_parts(tmp_path: Path) -
     expected = prepared(Events(log), tmp_path / "memory", **parameters)
     assert isinstance(expected, dict), expected
     assert prepared_on_disk(Events(log), tmp_path / "disk", InMemory(), 4, **parameters) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "ids"), [(0.9, pl.String), (0.05, pl.Int64)], ids=["two parts", "the validation part"]
+)
+def test_equal_ids_in_parts_that_are_all_trained_on(share: float, ids: Any, tmp_path: Path) -> None:
+    """Sessions of several parts cannot have their original ids, which are unique in a part only."""
+    n = 400
+    log = pl.DataFrame(
+        {
+            "session": [row // 4 % 20 for row in range(n)],
+            "item": [row % 7 for row in range(n)],
+            "time": pl.Series(range(n)) * 60_000_000,
+            "part": ["train"] * 200 + ["valid"] * 100 + ["test"] * 100,
+        }
+    ).cast({"time": pl.Datetime("us")})
+    steps = ["incomplete", "hold-out-test", "recent-share"]
+    parameters: dict[str, Any] = {"split": "given", "cleaning": {"order": steps, "recent_share": share}}
+    expected = prepared(Events(log), tmp_path / "memory", **parameters)
+    assert isinstance(expected, dict), expected
+    sessions = pl.read_parquet(tmp_path / "memory" / "train" / "sessions.parquet")["session"]
+    assert sessions.dtype == ids
+    assert sessions.is_unique().all()
+    assert prepared_on_disk(Events(log), tmp_path / "disk", OnDisk(tmp_path / "work"), 3, **parameters) == expected
+
+
+def test_lists_in_several_row_groups(tmp_path: Path) -> None:
+    n = 600_000
+    numbers = pl.int_range(n, eager=True).alias("numbers").to_frame()
+    frame = numbers.select(lists=pl.concat_list("numbers", "numbers"), pairs=pl.struct(pl.concat_list("numbers")))
+    sessions = Sessions(np.ones(n, np.int32), np.array([0, n]), None, Vocabulary.from_items(pl.Series([1])), frame)
+    write_sessions(sessions, tmp_path / "memory")
+    (tmp_path / "disk").mkdir()
+    write_tables(tmp_path / "disk", [frame[:250_000], frame[250_000:]], None, ())
+    assert content(tmp_path / "disk")["columns.parquet"] == content(tmp_path / "memory")["columns.parquet"]

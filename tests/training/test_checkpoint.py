@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from largest_tensor import LargestTensor
 from segue.errors import ArtifactError, StorageError
-from segue.training.checkpoint import load_checkpoint, save_checkpoint
+from segue.training.checkpoint import all_finite, load_checkpoint, save_checkpoint
 
 
 def test_it_gives_back_what_it_was_given(tmp_path: Path) -> None:
@@ -42,3 +43,21 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state").write_bytes(content)
     with pytest.raises(ArtifactError, match="state: is not a checkpoint of segue, or is damaged"):
         load_checkpoint(tmp_path / "state")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_found_wherever_it_is(value: float) -> None:
+    assert all_finite(torch.zeros(0))
+    assert all_finite(torch.tensor(3))
+    for place in range(67):
+        tensor = torch.randn(67)
+        assert all_finite(tensor)
+        tensor[place] = value
+        assert not all_finite(tensor)
+
+
+def test_looking_for_values_that_are_not_finite_copies_nothing() -> None:
+    tensor = torch.zeros(1000)
+    with LargestTensor() as largest:
+        assert all_finite(tensor)
+    assert largest.numel == 1

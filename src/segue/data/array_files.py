@@ -19,8 +19,9 @@ from segue.errors import ArtifactError, ParameterError
 from segue.manifest import CheckedFolder, Manifest
 
 _COLUMNS, _KEYS = "columns.parquet", "sessions.parquet"
-_ROW_GROUP = 1 << 18
-"""Rows of a row group in a Parquet file, so that a file that is written in parts has the same bytes."""
+_ROW_GROUP, _PAGE = 1 << 18, 1 << 30
+"""Rows of a row group and bytes of a page, so that a Parquet file that is written in parts has the same bytes: a row
+group is one page, since polars divides pages of lists by the memory of the whole table."""
 
 _SESSIONS = {
     "items": ArraySpec("int32", ("n",), (Between(1, "N"),)),
@@ -119,7 +120,7 @@ def _write_arrays(folder: Path, **arrays: np.ndarray | None) -> None:
 def _write_table(file: Path, table: Columns | None) -> None:
     if table is not None:
         frame = table if isinstance(table, pl.DataFrame) else pl.DataFrame([table[name] for name in table.columns])
-        frame.write_parquet(file, row_group_size=_ROW_GROUP)
+        frame.write_parquet(file, row_group_size=_ROW_GROUP, data_page_size=_PAGE)
 
 
 def write_tables(
@@ -135,9 +136,9 @@ def write_tables(
     """
     further = [name for name in events[0].columns if name not in arrays]
     if further:
-        _scan(events).select(further).sink_parquet(folder / _COLUMNS, row_group_size=_ROW_GROUP)
+        _scan(events).select(further).sink_parquet(folder / _COLUMNS, row_group_size=_ROW_GROUP, data_page_size=_PAGE)
     if sessions is not None:
-        _scan(sessions).select(SESSION).sink_parquet(folder / _KEYS, row_group_size=_ROW_GROUP)
+        _scan(sessions).select(SESSION).sink_parquet(folder / _KEYS, row_group_size=_ROW_GROUP, data_page_size=_PAGE)
 
 
 def _scan(tables: Sequence[Table]) -> pl.LazyFrame:

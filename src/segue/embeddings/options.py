@@ -69,8 +69,8 @@ class PlotOptions(BaseModel):
     """Similarity of the nearest items: cosine, or dot, which prefers long vectors (usually of popular items)."""
     max_items: int = Field(50_000, ge=3)
     """Maximum number of plotted items; a larger catalogue is sampled at random."""
-    stage: Literal["retriever", "ranker"] | None = None
-    """The model to plot, of a two-stage model or a blend."""
+    stage: str | None = None
+    """The model to plot, of several: retriever or ranker of a two-stage model, a name in a blend."""
     seed: int = Field(0, ge=0)
     """Random seed; equal seeds give identical plots."""
 

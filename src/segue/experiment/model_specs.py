@@ -117,39 +117,40 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
         if alone
         else "is not trained in this run; add it to --model"
     )
-    specs, problems = [], _unused("--set", config.set, [PROTOCOL, *names], remedy)
+    specs: list[ModelSpec] = []
+    problems = _unused("--set", config.set, [PROTOCOL, *names], remedy)
     problems += _unused("--preset", config.preset, names, remedy)
-    for name in names:
+    for name in sorted(names, key=lambda name: name == Blend.name):  # A blend comes after its models.
         try:
+            if name == Blend.name and not problems:
+                specs.append(_blend(specs, config))
+                continue
             kind = model_class(name)
             model = kind(preset=config.preset.get(name), **_parameters(kind, config))
             specs.append(ModelSpec(name, model, baseline=name not in requested))
         except InputError as error:
             problems += error.lines
-    if not problems and Blend.name in names:
-        specs = [*(spec for spec in specs if spec.label != Blend.name), _blend(specs, config)]
     _raise(problems)
     return specs
 
 
 def _blend(specs: Sequence[ModelSpec], config: RunConfig) -> ModelSpec:
-    """Return a blend of the models of a run that are named: those in its parameter ``models``, else all requested ones.
+    """Return a blend of models of a run: those that its parameter ``models`` names, else all requested ones.
 
     With one requested model, the best baseline of most logs, V-SKNN, is added. A blend whose models are not all in the
     run, or have parameters of its own, trains them itself.
     """
-    (own,) = (spec for spec in specs if spec.label == Blend.name)
-    given = config.set.get(Blend.name, {})
-    others = {spec.label: spec.model for spec in specs if spec.model.name not in COMPOSED}
-    named = given.get("models") or [spec.label for spec in specs if spec.label in others and not spec.baseline]
+    own, preset = _parameters(Blend, config), config.preset.get(Blend.name)
+    others = {spec.label: spec for spec in specs if spec.model.name not in COMPOSED}
+    named = own.get("models", [label for label, spec in others.items() if not spec.baseline])
+    if not isinstance(named, list) or not all(isinstance(name, str) and name in others for name in named):
+        return ModelSpec(Blend.name, Blend(preset=preset, **own))
     if len(named) == 1 and "v-sknn" in others:
         named = [*named, "v-sknn"]
-    if len(named) < _FEWEST_BLENDED or "parameters" in given or not set(named) <= others.keys():
-        return own
-    parameters = {name: others[name].config.model_dump(mode="json") for name in named}
-    chosen = {**_parameters(Blend, config), "models": named, "parameters": parameters}
-    model = Blend(preset=config.preset.get(Blend.name), **chosen)
-    return BlendSpec(own.label, model)
+    if len(named) < _FEWEST_BLENDED or "parameters" in own:
+        return ModelSpec(Blend.name, Blend(preset=preset, **own))
+    parameters = {name: others[name].model.config.model_dump(mode="json") for name in named}
+    return BlendSpec(Blend.name, Blend(preset=preset, **{**own, "models": named, "parameters": parameters}))
 
 
 def _parameters(kind: type[Model], config: RunConfig) -> dict[str, Any]:

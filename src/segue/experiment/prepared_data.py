@@ -179,6 +179,6 @@ def source_files(config: RunConfig) -> list[list[Any]]:
 
 def _files_at(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
+        return sorted(file for file in path.iterdir() if file.is_file())
     files = [file for files in select_files(path).parts.values() for file in files]
     return [*files, *(file for file, _ in find_metadata_files(files[0]))]

@@ -14,7 +14,7 @@ from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_specs
 from segue.experiment.results import Epoch, ModelResult
 from segue.experiment.training_facts import Epochs, check_facts
-from segue.models.registry import BUILT_IN, model_class
+from segue.models.registry import model_class, model_names
 from segue.parameters import flatten, merge, nested
 from segue.protocols.protocol import Protocol
 from segue.protocols.selection import choose
@@ -188,7 +188,7 @@ def _parameter(stage: str) -> str | None:
     if first in _PAIR:
         own = _parameter(rest[0] if rest else _TRAINING)
         return None if own is None else f"{first}_parameters.{own}"
-    if first in BUILT_IN:  # A model of a blend.
+    if first in model_names():  # A model of a blend.
         own = _parameter(", ".join(rest) or _TRAINING)
         return None if own is None else f"parameters.{first}.{own}"
     return {_TRAINING: "training.epochs", _FINE_TUNING: "training.fine_tuning.epochs", _LISTS: "listwise.epochs"}.get(

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self, overload
 
 import numpy as np
@@ -16,7 +17,7 @@ from segue.data.vocabulary import PADDING
 from segue.errors import ParameterError
 from segue.evaluation.ranking import top_k
 from segue.models.persistence import ModelBase
-from segue.models.recommendation import Recommendation, recommend_sessions
+from segue.models.recommendation import Listed, Recommendation, recommend_sessions
 from segue.models.requests import (
     Allowed,
     EventContext,
@@ -168,6 +169,10 @@ class Model(ModelBase):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         """List the best items for checked arguments; see ``top_k``."""
         return top_k(self._score(prefixes), k, order=self.vocabulary.order, allowed=allowed, exclude=exclude)
+
+    def _listed(self, prefixes: Prefixes, k: int) -> Listed:
+        """List the best items as ``_top_k`` does, to score others for the same prefixes later."""
+        return Listed(*self._top_k(prefixes, k, None, None), partial(self._score_items, prefixes))
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int

@@ -1,7 +1,7 @@
 """A blend: the weighted sum of what several models give to each item."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -21,9 +21,10 @@ from segue.metrics import MetricName
 from segue.metrics.rank_metrics import RANK_METRICS
 from segue.models.base import Model
 from segue.models.blending.config import BlendConfig
-from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, union_of
-from segue.models.blending.weights import BlendedCases, ChosenWeights, choose_weights, choosing_cases
+from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, sum_of, union_of
+from segue.models.blending.weights import BlendedCases, choose_weights, choosing_cases
 from segue.models.composite import CompositeModel, Place
+from segue.models.recommendation import Listed
 from segue.models.why.answer import Part
 from segue.progress import Progress
 from segue.training.runtime import Runtime
@@ -32,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 _LIST_LENGTHS = 2
 """Items that each part lists at least, as a multiple of the items that are wanted."""
+_NO_CUTOFF = 100
+"""Best items that are wanted by a metric without a cut-off."""
+_FLOOR = 1e-4
+"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item."""
 _ROUNDING = 1e-5
 """Relative rounding error of a sum of shares."""
 _ROWS = 256
@@ -43,19 +48,22 @@ class Blend(CompositeModel):
 
     With best items C_m of model m and its scores s_m, an item j gets
 
-        score(j) = sum over m of w_m p_m(j),   p_m(j) = exp s_m(j) / sum over C_m of exp s_m   for networks,
-                                               p_m(j) = s_m(j) / sum over C_m of s_m           for all others,
+        score(j) = sum over m of w_m log(1 + p_m(j) / 0.0001)           (log-linear)
+                   sum over m of w_m p_m(j)                             (linear)
+        p_m(j)   = exp s_m(j) / sum over C_m of exp s_m                 for networks,
+                   s_m(j) / sum over C_m of s_m                         for all others,
 
-    so that models whose scores have different scales can be added. The weights w lie on a simplex. Those with the
-    highest metric on the validation cases are found by moving weight between two models in ever smaller steps. With
-    ``combine="ranks"`` an item in C_m gets 1 / (60 + its rank) instead, with equal weights.
+    so that models whose scores have different scales can be added. The logarithm keeps a network that is too sure of
+    its first items from overruling the others. The weights w lie on a simplex. Those with the highest metric on the
+    validation cases are found by moving weight between two models in ever smaller steps. With ``combine="rrf"`` an item
+    in C_m gets 1 / (60 + its rank) instead, with equal weights.
 
     A list costs the lists of its models, and the scores of their union: an item outside of all lists has at most the
     sum of what the last item of each list gets. Where the k-th item does not exceed that, all items are scored.
     """
 
     name = "blend"
-    paper = "Cormack et al. 2009, SIGIR (ranks); linear combination: Vogt and Cottrell 1999, Information Retrieval 1"
+    paper = "Genest and Zidek 1986, Statistical Science 1 (pools of opinions); ranks: Cormack et al. 2009, SIGIR"
     Config = BlendConfig
     config: BlendConfig
     array_names = ("weights",)
@@ -152,43 +160,37 @@ class Blend(CompositeModel):
     def _weigh(self, valid: Cases | None, progress: Progress) -> None:
         """Set the weights, and say what each model adds."""
         names, given = list(self.parts), self.config.weights
-        if given is not None or self.config.combine == "ranks":
+        if given is not None or self.config.combine == "rrf":
             plain = np.array([1.0 if given is None else given[name] for name in names])
+            plain /= plain.max()  # The sum of large weights might overflow.
             self.weights = read_only(plain / plain.sum())
             return
         self.weights = read_only(np.full(len(names), 1 / len(names)))
         cases = None if valid is None else choosing_cases(valid)
         if cases is None or not len(cases):
-            self.notes = ("all models have the same weight, because there are no validation cases",)
+            note = "all models have the same weight, because there are no validation cases"
+            logger.warning("%s: %s; set %s.weights, or fit like a blend of a run", self.name, note, self.name)
+            self.notes = (note,)
             return
-        chosen = choose_weights(self._blended(cases, progress), MetricName.parse(self.config.metric))
+        metric = MetricName.parse(self.config.metric)
+        chosen = choose_weights(self._blended(cases, metric, progress), metric)
         self.weights = read_only(chosen.weights)
-        self.notes = tuple(self._described(chosen, len(cases)))
+        self.notes = tuple(chosen.described(names, self.config.metric, len(cases)))
 
-    def _described(self, chosen: ChosenWeights, n_cases: int) -> Iterator[str]:
-        shown = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(self.parts, chosen.weights, strict=True))
-        metric = self.config.metric
-        yield f"weights: {shown}; chosen on {n_cases:,} validation cases ({metric} {chosen.value:.4f})"
-        for name, value, (gain, low, high) in zip(self.parts, chosen.without, chosen.gains, strict=True):
-            if np.isfinite(value):
-                added = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]"
-                yield f"{name} adds {added} to {metric} on validation; without it {value:.4f}"
-            else:
-                yield f"{name} adds nothing on validation"
-
-    def _blended(self, cases: Cases, progress: Progress) -> BlendedCases:
+    def _blended(self, cases: Cases, metric: MetricName, progress: Progress) -> BlendedCases:
         """Return what each model gives to the candidates and the targets of some cases."""
+        depth, length = self._depth(), self._length(_NO_CUTOFF if metric.k == np.inf else int(metric.k))
         chunks = []
         with progress.task("blend: validation cases", len(cases)) as task:
             for start in range(0, len(cases), _ROWS):
                 some = cases[start : start + _ROWS]
-                lists = [part._top_k(some.prefixes, self._depth(), None, None) for part in self.parts.values()]
-                candidates, targets = union_of([items for items, _ in lists]), some.padded_targets().astype(np.int64)
+                lists = [part._listed(some.prefixes, length) for part in self.parts.values()]
+                candidates, targets = union_of([one.items for one in lists]), some.padded_targets().astype(np.int64)
                 both = np.concatenate([candidates, targets], axis=1)
                 given = np.stack(
                     [
-                        shares_of(part, part._score_items(some.prefixes, both).cpu(), torch.from_numpy(best)).numpy()
-                        for part, (_, best) in zip(self.parts.values(), lists, strict=True)
+                        self._given_by(part, one.score(both).cpu(), torch.from_numpy(one.values[:, :depth])).numpy()
+                        for part, one in zip(self.parts.values(), lists, strict=True)
                     ]
                 )
                 width = candidates.shape[1]
@@ -197,8 +199,19 @@ class Blend(CompositeModel):
                 task.advance(len(some))
         return BlendedCases.joined(chunks)
 
+    def _given_by(
+        self, part: Model, scores: Float32[Tensor, "B C"], best: Float32[Tensor, "B c"]
+    ) -> Float32[Tensor, "B C"]:
+        """Return what a model gives to items with some scores, from the scores of its best items."""
+        shares = shares_of(part, scores, best)
+        return shares if self.config.combine == "linear" else torch.log1p(shares / _FLOOR)
+
     def _depth(self) -> int:
         return min(self.config.candidates, len(self.vocabulary))
+
+    def _length(self, k: int) -> int:
+        """Return how many items each model lists, of which the k best of the blend are taken."""
+        return min(max(self.config.candidates, _LIST_LENGTHS * k), len(self.vocabulary))
 
     def _used(self) -> list[tuple[float, Model]]:
         """Return the models that have a weight."""
@@ -207,44 +220,42 @@ class Blend(CompositeModel):
     def _score(self, prefixes: Prefixes) -> Float32[Tensor, "B N+1"]:
         total = torch.zeros(len(prefixes), len(self.vocabulary) + 1, device=self.device)
         for weight, part in self._used():
-            if self.config.combine == "ranks":
+            if self.config.combine == "rrf":
                 items, values = part._top_k(prefixes, self._depth(), None, None)
                 given = torch.from_numpy(shares_of_ranks(part, items, values))
                 share = torch.zeros(total.shape).scatter_(1, torch.from_numpy(items), given)
             else:
                 scores = part._score(prefixes)
-                share = shares_of(part, scores, scores[:, PADDING + 1 :].topk(self._depth(), dim=1).values)
+                share = self._given_by(part, scores, scores[:, PADDING + 1 :].topk(self._depth(), dim=1).values)
             total += weight * share.to(total.device)
         return total
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
-        lists = [part._top_k(prefixes, self._depth(), None, None) for _, part in self._used()]
-        return torch.from_numpy(_sum(self._given(prefixes, items, lists)))
+        return torch.from_numpy(sum_of(self._given(items, self._lists(prefixes, self._depth()))))
 
-    def _given(
-        self,
-        prefixes: Prefixes,
-        items: Int64[np.ndarray, "B C"],
-        lists: Sequence[tuple[Int64[np.ndarray, "B c"], Float32[np.ndarray, "B c"]]],
-    ) -> list[Float32[np.ndarray, "B C"]]:
+    def _lists(self, prefixes: Prefixes, length: int) -> list[Listed]:
+        """Return the best items of each model with a weight."""
+        return [part._listed(prefixes, length) for _, part in self._used()]
+
+    def _given(self, items: Int64[np.ndarray, "B C"], lists: Sequence[Listed]) -> list[Float32[np.ndarray, "B C"]]:
         """Return the weighted share that each model with a weight gives to some items, from its best items."""
         found, depth = [], self._depth()
-        for (weight, part), (listed, values) in zip(self._used(), lists, strict=True):
-            best = values[:, :depth]
-            if self.config.combine == "ranks":
-                share = looked_up(listed[:, :depth], shares_of_ranks(part, listed[:, :depth], best), items)
+        for (weight, part), one in zip(self._used(), lists, strict=True):
+            listed, best = one.items[:, :depth], one.values[:, :depth]
+            if self.config.combine == "rrf":
+                share = looked_up(listed, shares_of_ranks(part, listed, best), items)
             else:
-                share = shares_of(part, part._score_items(prefixes, items).cpu(), torch.from_numpy(best)).numpy()
+                share = self._given_by(part, one.score(items).cpu(), torch.from_numpy(best)).numpy()
             found.append(np.float32(weight) * share)
         return found
 
     def _top_k(
         self, prefixes: Prefixes, k: int, allowed: Bool[np.ndarray, "M"] | None, exclude: Prefixes | None
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
-        length = min(max(self._depth(), _LIST_LENGTHS * k), len(self.vocabulary))
-        lists = [part._top_k(prefixes, length, None, None) for _, part in self._used()]
-        candidates = union_of([listed for listed, _ in lists])
-        scores = _sum(self._given(prefixes, candidates, lists))
+        length = self._length(k)
+        lists = self._lists(prefixes, length)
+        candidates = union_of([one.items for one in lists])
+        scores = sum_of(self._given(candidates, lists))
         scores[excluded_mask(candidates, allowed, exclude)] = -np.inf
         items, values = list_candidates(candidates, scores, k, order=self.vocabulary.order)
         if length < len(self.vocabulary):
@@ -255,24 +266,21 @@ class Blend(CompositeModel):
                 items[unsure], values[unsure] = whole
         return items, values
 
-    def _most_outside(
-        self, lists: Sequence[tuple[Int64[np.ndarray, "B c"], Float32[np.ndarray, "B c"]]]
-    ) -> Float32[np.ndarray, "B"]:
+    def _most_outside(self, lists: Sequence[Listed]) -> Float32[np.ndarray, "B"]:
         """Return the most that an item outside of all lists can get."""
-        if self.config.combine == "ranks":
-            return np.zeros(len(lists[0][0]), dtype=np.float32)
+        if self.config.combine == "rrf":
+            return np.zeros(len(lists[0].items), dtype=np.float32)
         depth = self._depth()
         last = [
-            weight * shares_of(part, torch.from_numpy(values[:, -1:]), torch.from_numpy(values[:, :depth]))
-            for (weight, part), (_, values) in zip(self._used(), lists, strict=True)
+            weight * self._given_by(part, torch.from_numpy(one.values[:, -1:]), torch.from_numpy(one.values[:, :depth]))
+            for (weight, part), one in zip(self._used(), lists, strict=True)
         ]
-        return _sum([one.numpy()[:, 0] for one in last])
+        return sum_of([one.numpy()[:, 0] for one in last])
 
     def _parts(
         self, prefixes: Prefixes, items: Int64[np.ndarray, "C"], scores: Float32[np.ndarray, "C"], most: int
     ) -> Sequence[list[Part] | None]:
-        lists = [part._top_k(prefixes, self._depth(), None, None) for _, part in self._used()]
-        given = [one[0].tolist() for one in self._given(prefixes, items[None], lists)]
+        given = [one[0].tolist() for one in self._given(items[None], self._lists(prefixes, self._depth()))]
         sources = [f"{part.name} (weight {weight:.2f})" for weight, part in self._used()]
         return [
             [Part("model", source, values[column]) for source, values in zip(sources, given, strict=True)]
@@ -280,12 +288,12 @@ class Blend(CompositeModel):
         ]
 
     @property
+    def scores_are_logits(self) -> bool:
+        """Whether logarithms are added up; see ``Model.scores_are_logits``."""
+        return self.config.combine == "log-linear"
+
+    @property
     def device(self) -> torch.device:
         """Where the first network is; the CPU if there is none."""
         places = [part.device for part in self.parts.values()]
         return next((place for place in places if place.type != "cpu"), torch.device("cpu"))
-
-
-def _sum(arrays: Sequence[Float32[np.ndarray, "*shape"]]) -> Float32[np.ndarray, "*shape"]:
-    total: np.ndarray = np.sum(np.stack(arrays), axis=0)
-    return total

@@ -3,6 +3,7 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from segue.evaluation.ranking import list_candidates, top_k
 from segue.models.base import Model
 from segue.models.item_search import ItemSearch
 from segue.models.measured_search import MEASURED_K, SearchReport, choose_search, sample_sessions
+from segue.models.recommendation import Listed
 from segue.models.requests import encode_sessions
 
 _FEW = 4
@@ -58,6 +60,7 @@ class DotProductModel(Model):
             return super()._score_items(prefixes, items)
         return self._score_rows(self._states(prefixes), items)
 
+    @torch.no_grad()
     def _score_rows(self, states: Float32[Tensor, "B D"], items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
         """Multiply each state with the rows of its items."""
         embeddings, biases = self._table()
@@ -74,6 +77,11 @@ class DotProductModel(Model):
     ) -> tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]:
         with torch.inference_mode():
             return self._list(self._states(prefixes), k, allowed, exclude)
+
+    def _listed(self, prefixes: Prefixes, k: int) -> Listed:
+        with torch.inference_mode():
+            states = self._states(prefixes)
+            return Listed(*self._list(states, k, None, None), partial(self._score_rows, states))
 
     def with_search(self, search: str) -> Self:
         """Return the model with another way to find the best items; see ``Model.with_search``."""

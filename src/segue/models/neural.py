@@ -156,9 +156,8 @@ class NeuralModel(DotProductModel):
     def _grown(self, before: Self, fresh: Mapping[str, Tensor], recent: Sessions) -> dict[str, np.ndarray]:
         """Return the weights from which an update starts."""
         arrays = before.arrays()
-        for name in self.per_item_arrays():
-            arrays[name] = with_new_rows(arrays[name], fresh[name].numpy(), recent)
-        return arrays
+        grown = {name: with_new_rows(arrays[name], fresh[name].numpy(), recent) for name in self.per_item_arrays()}
+        return arrays | grown
 
     def check(self, train: Sessions) -> None:
         """Check that a fine-tuning has sessions to learn from; see ``Model.check``."""
@@ -294,7 +293,8 @@ class NeuralModel(DotProductModel):
         super().restore(arrays, vocabulary)
         with torch.random.fork_rng(devices=[]):
             self.network = self.assemble()
-        self.network.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        for name, weight in self.network.state_dict().items():
+            np.copyto(weight.numpy(), arrays[name])
         check_squares(self.optimizer_state, self.network, self.adagrad_weights, f"{self.name}.optimizer_state")
         self._cache_table()
         return self

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int64
+from torch import Tensor
 
 from segue.data.sessions import Prefixes, Upcoming
 from segue.data.vocabulary import PADDING, RawId, Vocabulary
@@ -16,6 +17,20 @@ from segue.models.requests import Allowed, EventContext, Excluded, encode_sessio
 Mask = Bool[np.ndarray, "M"] | None
 TopK = Callable[[Prefixes, int, Mask, Prefixes | None], tuple[Int64[np.ndarray, "B k"], Float32[np.ndarray, "B k"]]]
 """``Model._top_k``: prefixes, k, allowed and excluded items -> item indices and scores."""
+
+
+class Listed(NamedTuple):
+    """The best items of some prefixes.
+
+    Attributes:
+        items: item indices, best first.
+        values: their scores.
+        score: scores further items of the same prefixes.
+    """
+
+    items: Int64[np.ndarray, "B k"]
+    values: Float32[np.ndarray, "B k"]
+    score: Callable[[Int64[np.ndarray, "B C"]], Float32[Tensor, "B C"]]
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from segue.protocols.pipeline import Pipeline
 from segue.protocols.prepare import (
     WholeLog,
     case_rules,
+    has_original_ids,
     held_out_parts,
     may_share_sessions,
     needs_users,
@@ -188,7 +189,7 @@ class _Preparation:
         pipeline.run(events)
         del events
         vocabulary = Vocabulary.from_counts(pipeline.count("train"), source.items)
-        is_renamed = bool(renamed) and chosen.split.kind == "given"
+        is_renamed = bool(renamed) and has_original_ids(pipeline)
         original = pl.Series(dtype=source.schema[SESSION]) if is_renamed else None
         train = encode_sessions(pipeline.parts["train"], vocabulary, self.partitions, original)
         cases = self._cases(pipeline, vocabulary)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from segue.data.cases import Cases
-from segue.data.events import SESSION, TIME, USER, Events, LogFacts, sort_events
+from segue.data.events import PART, SESSION, TIME, USER, Events, LogFacts, sort_events
 from segue.data.fingerprint import fingerprint
 from segue.data.partitions import PartitionedLog
 from segue.data.readers.staging import StagedLog
@@ -59,7 +59,7 @@ def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Voc
     catalogue = catalogue_hash(vocabulary, learned)
     vocabulary = vocabulary or learned
     train, _ = encode(pipeline.parts["train"].frame(), vocabulary)
-    if renamed and chosen.split.kind == "given":
+    if renamed and has_original_ids(pipeline):
         train = _with_ids_of(train, events)
     cases = _cases(pipeline, vocabulary)
     if cases["test"].labels is not None:
@@ -181,14 +181,29 @@ def _with_ids_of(train: Sessions, events: Events) -> Sessions:
     return replace(train, keys=original_session_ids(train.ids, events.frame[SESSION]).to_frame())
 
 
+def has_original_ids(pipeline: Pipeline) -> bool:
+    """Whether the training sessions can have their original ids, which are unique in each part of a predefined split.
+
+    Sessions of several parts keep the names that ``rename_sessions`` gave them.
+    """
+    if pipeline.protocol.split.kind != "given":
+        return False
+    found = pipeline.parts["train"].map(_parts_of, columns=(PART,))
+    return len({part for one in found for part in one["parts"]}) == 1
+
+
+def _parts_of(log: pl.DataFrame) -> dict[str, Any]:
+    return {"parts": log[PART].unique().sort().to_list()}
+
+
 def original_session_ids(ids: pl.Series, like: pl.Series) -> pl.Series:
-    """Undo ``rename_sessions`` for sessions of the training part; ``like`` has the type of their ids.
+    """Undo ``rename_sessions`` for sessions of one part; ``like`` has the type of their ids.
 
     New sessions of step 'sessionise' are numbers, and stay as they are.
     """
     if ids.dtype != pl.String:
         return ids
-    return ids.str.strip_prefix("train/").cast(like.dtype)
+    return ids.str.replace(r"^\w+/", "").cast(like.dtype)
 
 
 def _overlapping(frame: pl.DataFrame) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from segue.errors import ClusterError, ParameterError, SegueError, StorageError
 from segue.storage import make_folder, remove, replacing_file
+from segue.storage.filesystem import Kind, kind_of
 from segue.storage.markers import read_marker
 from segue.strict_json import digest, write_json
 from segue.version import __version__
@@ -30,9 +31,10 @@ def work_folder(path: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
         StorageError: the folder cannot be written.
     """
     known_by = digest({**identity, "version": __version__})
-    if path.exists():
-        found = read_marker(path / _MARKER, _KIND)
-        if found is None and not _is_empty(path):
+    kind = kind_of(path)
+    if kind is not Kind.NOTHING:
+        found = read_marker(path / _MARKER, _KIND) if kind is Kind.FOLDER else None
+        if found is None and (kind is not Kind.FOLDER or any(path.iterdir())):
             raise ParameterError(f"{path}: must not exist, because intermediate results go there; move or delete it")
         if found is not None and found.get("identity") != known_by:
             _discard(path)
@@ -46,10 +48,6 @@ def work_folder(path: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
         _discard(path)
         raise
     _discard(path)
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
 
 
 def _mark(path: Path, identity: str | None) -> None:

@@ -19,6 +19,7 @@ from segue.errors import DivergedError
 from segue.rng import derive
 from segue.training.checkpoint import (
     Position,
+    all_finite,
     damage,
     found,
     load_checkpoint,
@@ -108,7 +109,7 @@ class Trainer:
             self._run_epoch()
         if self._best:
             self._module.load_state_dict(self._best)
-        if not all(tensor.isfinite().all() for tensor in self._module.state_dict().values()):
+        if not all(map(all_finite, self._module.state_dict().values())):
             raise DivergedError(f"weights are not finite after the last step: {self._remedy}")
         return self._curve
 

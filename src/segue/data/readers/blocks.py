@@ -57,25 +57,27 @@ def unpack(path: Path, target: Path) -> Result:
     """Look at a text file, and write it to ``target`` if it is compressed, not in UTF-8, or its lines are unusual.
 
     Returns:
-        What ``TextBlock`` needs: the path, the unpacked file, notes, whether there are quotes, and the first lines.
+        What ``TextBlock`` needs: the path, the unpacked file, notes, whether there are quotes, and the first lines; and
+        whether there is a blank line before them.
 
     Raises:
-        LogError: the file is binary, damaged, or begins with a blank line.
+        LogError: the file is binary, damaged, or begins with blank lines only.
     """
     make_folder(target.parent)
     packed = _WholeText(path)
     text = packed if packed.copy_unpacked(target) is None else _WholeText(target)
     file = text.rewrite(target) or text.path
     lines = pl.read_lines(_literal(file), n_rows=HEAD_LINES)["line"].str.strip_suffix("\r").to_list()
-    if not lines[0].strip():
-        raise WholeLogError(f"{path}: begins with a blank line")
     head = [line for line in lines if line.strip()]
+    if not head:
+        raise WholeLogError(f"{path}: begins with blank lines only")
     return {
         "path": str(path),
         "file": str(file),
         "notes": list(text.notes),
         "has_quotes": text.has_quotes,
         "head": head,
+        "begins_blank": not lines[0].strip(),
     }
 
 
@@ -95,13 +97,29 @@ class _WholeText(TextFile):
             self._check_zstd()
             with replacing_file(target) as scratch:
                 lines = pl.scan_lines(self._source)
-                lines.sink_csv(scratch, include_header=False, quote_style="never")
+                try:
+                    lines.sink_csv(scratch, include_header=False, quote_style="never")
+                except (*POLARS_ERRORS, OSError):
+                    self._check_content()
+                    raise
             return target
         if not self.is_gzip:
             return None
         with replacing_file(target) as scratch, scratch.open("wb") as stream:
             stream.writelines(self._blocks())
         return target
+
+    def _check_content(self) -> None:
+        """Read everything and write nothing, to tell a damaged file from a full disk.
+
+        Raises:
+            LogError: the file is damaged.
+        """
+        size = pl.col("line").str.len_bytes().sum()
+        try:
+            self.parse(lambda source: pl.scan_lines(source).select(size).collect(engine="streaming"))
+        except POLARS_ERRORS as error:
+            raise WholeLogError(f"{self.path}: {error}") from error
 
     def rewrite(self, target: Path) -> Path | None:
         """Write the text in UTF-8 with usual lines to a file; None if it is so already."""

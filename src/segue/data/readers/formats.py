@@ -170,7 +170,8 @@ def read_parquet(path: Path, files: Sequence[Path]) -> RawTable:
     except OSError as error:
         raise LogError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (*POLARS_ERRORS, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        is_panic = isinstance(error, pl.exceptions.PanicException)  # Its message names a task of polars.
+        reason = "a page cannot be decoded" if is_panic else str(error).partition("\n")[0]
         raise LogError(f"{path}: cannot be read as Parquet ({reason}); it is damaged or not Parquet") from error
     if frame is None:
         raise LogError(

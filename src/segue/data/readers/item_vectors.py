@@ -62,9 +62,10 @@ def attach_item_vectors(events: Events, table: RawTable, columns: Mapping[str, s
     vectors = vectors.with_columns(pl.col(ITEM).cast(ids.dtype, strict=False)).drop_nulls(ITEM)
     known = int(ids.is_in(vectors[ITEM].implode()).sum())
     if not known:
+        example = f", such as {ids.min()!r}" if len(ids) else ""
         raise LogError(
             f"{table.source.name}: has vectors of none of the {len(ids):,} items of the log; its ids must be those of "
-            f"the log, such as {ids[0]!r}"
+            f"the log{example}"
         )
     note = (
         f"item vectors: {Path(table.source.name).name} has {_size(vectors[VECTOR]):,} numbers for each of {known:,} of "

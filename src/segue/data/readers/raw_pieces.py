@@ -1,7 +1,7 @@
 """The files of a log as pieces in file order: blocks of text files, and rows of Parquet files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,25 +71,30 @@ def cut_files(
     Raises:
         LogError: a file cannot be read, or only as a whole.
     """
-    if format_name == PARQUET or (format_name is None and is_parquet(files[0])):
-        cut = [_cut_parquet(file, size) for file in files]
+    of_parquet = format_name == PARQUET or (format_name is None and is_parquet(files[0]))
+    if of_parquet:
+        first, *others = (_cut_parquet(file, size) for file in files)
+        cut = [first, *(pieces for pieces in others if pieces[0]["stop"])]  # Files without rows may have other columns.
     else:
         each = [{"path": file, "target": scratch / f"{number}.txt"} for number, file in enumerate(files)]
         texts = engine.map(unpack, each)
         cut = [_cut_text(text, format_name, options, engine, size) for text in texts]
     looks = engine.map(look, [pieces[0] for pieces in cut], options=options)
-    first, schema = looks[0], load(looks[0]["schema"])
-    for one in looks[1:]:
-        other = load(one["schema"])
-        if set(other.columns) != set(schema.columns) or other.select(schema.columns).schema != schema.schema:
-            raise WholeLogError("the files have different columns or types")
+    schemas = [load(one["schema"]) for one in looks]
+    names = schemas[0].columns
+    if any(set(one.columns) != set(names) for one in schemas):
+        raise WholeLogError("the files have different columns")
+    schema = pl.concat([one.select(names) for one in schemas], how="vertical_relaxed")
+    agree = all(one.schema[name] == dtype for one in schemas for name, dtype in schema.schema.items())
+    if of_parquet and not _agree_as_parquet(schemas):
+        raise WholeLogError("the files have different types")
     notes = tuple(dict.fromkeys(note for one in looks for note in one["notes"]))
-    if "file" in cut[0][0]:
+    if of_parquet:
         notes = (parquet_note(files),)
     elif len(files) > 1:
         notes = (joined_note(files), *notes)
-    pieces = [piece for pieces in cut for piece in pieces]
-    return RawPieces(pieces, schema, first["is_text"], first["types"], notes)
+    pieces = [piece if agree else {**piece, "joined": schema} for pieces in cut for piece in pieces]
+    return RawPieces(pieces, schema, looks[0]["is_text"], looks[0]["types"], notes)
 
 
 def read_piece(
@@ -99,6 +104,7 @@ def read_piece(
     start: int = 0,
     stop: int = 0,
     keys: pl.DataFrame | None = None,
+    joined: pl.DataFrame | None = None,
 ) -> RawTable:
     """Read a piece.
 
@@ -109,12 +115,17 @@ def read_piece(
         start: the first byte or row.
         stop: the byte or row after the last.
         keys: names and types of the keys of JSON Lines, as a table without rows.
+        joined: names and types of the columns of all files, as a table without rows, where those of one file differ.
     """
     if text is not None:
-        return TEXT_FORMATS[text["format"]](TextBlock(text, start, stop, keys), ReadOptions(**options))
-    assert file is not None
-    frame = pl.scan_parquet(file, glob=False).slice(start, stop - start).collect()
-    return RawTable(frame, Source(str(file)), is_text=False)
+        table = TEXT_FORMATS[text["format"]](TextBlock(text, start, stop, keys), ReadOptions(**options))
+    else:
+        assert file is not None
+        frame = pl.scan_parquet(file, glob=False).slice(start, stop - start).collect()
+        table = RawTable(frame, Source(str(file)), is_text=False)
+    if joined is None:
+        return table
+    return replace(table, frame=pl.concat([joined, table.frame.select(joined.columns)], how="vertical_relaxed"))
 
 
 def look(options: Mapping[str, Any], **piece: Any) -> Result:
@@ -136,12 +147,20 @@ def _cut_parquet(file: Path, size: int) -> list[dict[str, Any]]:
     ]
 
 
+def _agree_as_parquet(schemas: Sequence[pl.DataFrame]) -> bool:
+    """Whether all files have the types of the first; a column without any value may have none."""
+    first, *others = (one.schema for one in schemas)
+    return all(one[name] in (dtype, pl.Null) for one in others for name, dtype in first.items())
+
+
 def _cut_text(
     text: dict[str, Any], format_name: str | None, options: Mapping[str, Any], engine: Engine, size: int
 ) -> list[dict[str, Any]]:
     file, head = Path(text["file"]), TextBlock(text, 0, 0)
     name = format_name or detect_format(head, ReadOptions(**options))
     text = {**text, "format": name, "has_header": begins_with_header(head, name, ReadOptions(**options))}
+    if text["begins_blank"] and text["has_header"]:
+        raise WholeLogError(f"{file}: has a blank line before the header")
     shared: dict[str, Table] = {}
     cuts = cut_lines(file, size)
     separator = SEPARATORS_OF_FORMATS.get(name)

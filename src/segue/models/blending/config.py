@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from segue.metrics import selection_metric
 from segue.models.persistence import ModelConfig
 
-Combination = Literal["shares", "ranks"]
+Combination = Literal["log-linear", "linear", "rrf"]
 
 
 class BlendConfig(ModelConfig):
@@ -17,16 +17,16 @@ class BlendConfig(ModelConfig):
     """Names of the models, two or more."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Parameters of each model, by its name; the same names as for a single model."""
-    combine: Combination = "shares"
-    """What is added up: each model's share of an item in the sum of its best candidates (shares), which is a softmax
-    for networks; or 1 / (60 + rank) (ranks: reciprocal rank fusion)."""
+    combine: Combination = "log-linear"
+    """What is added up: the logarithm of each model's share of an item in the sum of its best scores (log-linear), the
+    share itself (linear), or 1 / (60 + rank) (rrf: reciprocal rank fusion)."""
     weights: dict[str, float] | None = None
-    """Weight of each model, by its name; they are divided by their sum. None chooses the weights of shares on the
-    validation cases, and gives all ranks the same weight."""
-    metric: str = "mrr@20"
-    """Validation metric that chooses the weights: one of ranks, such as recall@20."""
+    """Weight of each model, by its name; they are divided by their sum. None chooses them on the validation cases, and
+    gives all ranks the same weight."""
+    metric: str = "ndcg@20"
+    """Validation metric that chooses the weights, one of the best ranks; ndcg counts hits and their places."""
     candidates: int = Field(200, ge=1, le=1_000_000_000)
-    """Number of best items of each model among which its shares, or its ranks, are taken."""
+    """Number of best items of each model that its shares, or its ranks, refer to."""
 
     _selects = field_validator("metric")(selection_metric)
 

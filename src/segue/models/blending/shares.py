@@ -49,3 +49,9 @@ def union_of(lists: Sequence[Int64[np.ndarray, "B c"]]) -> Int64[np.ndarray, "B 
     union = np.sort(np.hstack(lists), axis=1)
     union[:, 1:][union[:, 1:] == union[:, :-1]] = PADDING
     return union
+
+
+def sum_of(arrays: Sequence[Float32[np.ndarray, "*shape"]]) -> Float32[np.ndarray, "*shape"]:
+    """Return the sum of arrays of one shape."""
+    total: np.ndarray = np.sum(np.stack(arrays), axis=0)
+    return total

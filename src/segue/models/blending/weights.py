@@ -39,7 +39,7 @@ class BlendedCases:
 
     Attributes:
         candidates: item indices of C cases, each once, and 0.
-        shares: what each of P parts gives to each candidate; 0 where it cannot be recommended.
+        shares: what each of P parts gives to each candidate; 0 for targets, and where it cannot be recommended.
         targets: the targets of each case, with 0 behind the last one.
         own: what each part gives to each target; 0 where it cannot be recommended.
         order: decides between equal sums.
@@ -65,7 +65,8 @@ class BlendedCases:
         """Return cases; items of the session get nothing where the cases exclude them."""
         targets = cases.padded_targets()
         exclude = cases.prefixes if cases.exclude_seen else None
-        shares = np.where(excluded_mask(candidates, None, exclude), np.float32(0), shares)
+        is_target = (candidates[:, :, None] == targets[:, None, :]).any(axis=2)  # Targets do not compete.
+        shares = np.where(is_target | excluded_mask(candidates, None, exclude), np.float32(0), shares)
         own = np.where(excluded_mask(targets.astype(np.int64), None, exclude), np.float32(0), own)
         return cls(candidates.astype(np.int32), shares, targets, own, order, cases.groups)
 
@@ -90,19 +91,15 @@ class BlendedCases:
         mixed = np.tensordot(weights.astype(np.float32), self.shares, axes=1)
         own = np.tensordot(weights.astype(np.float32), self.own, axes=1)
         places, ranked = self.order.places, own > 0
-        is_target = (
-            (self.candidates[:, :, None] == self.targets[:, None, :]).any(axis=2)
-            if own.shape[1] > 1
-            else (self.candidates == self.targets)
-        )
-        mixed = np.where(is_target, np.float32(0), mixed)
         ahead, tied, before = (np.zeros(own.shape, dtype=np.int64) for _ in range(3))
         for column in range(own.shape[1]):
-            level, place = own[:, column, None], places[self.targets[:, column]][:, None]
+            level = own[:, column, None]
             same = (mixed == level) & ranked[:, column, None]
-            ahead[:, column] = (mixed > level).sum(axis=1)
-            tied[:, column] = same.sum(axis=1)
-            before[:, column] = (same & (places[self.candidates] < place)).sum(axis=1)
+            rows, at = np.nonzero(same)
+            earlier = places[self.candidates[rows, at]] < places[self.targets[rows, column]]
+            ahead[:, column] = np.count_nonzero(mixed > level, axis=1)
+            tied[:, column] = np.bincount(rows, minlength=len(own))
+            before[:, column] = np.bincount(rows[earlier], minlength=len(own))
         return TargetCounts(np.where(ranked, ahead, -1), tied, before).ranks("served")
 
 
@@ -121,6 +118,17 @@ class ChosenWeights:
     value: float
     without: Float64[np.ndarray, "P"]
     gains: list[tuple[float, float, float]]
+
+    def described(self, names: Sequence[str], metric: str, n_cases: int) -> Iterator[str]:
+        """Yield remarks for the reader."""
+        shown = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, self.weights, strict=True))
+        yield f"weights: {shown}; chosen on {n_cases:,} validation cases ({metric} {self.value:.4f})"
+        for name, value, (gain, low, high) in zip(names, self.without, self.gains, strict=True):
+            if np.isfinite(value):
+                added = f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]"
+                yield f"{name} adds {added} to {metric} on validation; without it {value:.4f}"
+            else:
+                yield f"{name} adds nothing on validation"
 
 
 def choose_weights(cases: BlendedCases, metric: MetricName) -> ChosenWeights:

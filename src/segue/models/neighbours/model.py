@@ -25,6 +25,7 @@ from segue.models.neighbours.search import (
     SessionBatch,
     TieOrder,
     list_best,
+    score_given,
     score_prefixes,
 )
 from segue.models.neighbours.votes import split_votes
@@ -171,6 +172,18 @@ class NeighbourModel(UpdatableModel):
         def score(part: slice) -> None:
             memory = self._borrow()
             score_prefixes(_batch(prefixes, part), self._index, self._parameters, memory, scores[part])
+            self._idle.append(memory)
+
+        share_rows(len(prefixes), score)
+        return torch.from_numpy(scores)
+
+    def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:
+        scores, items = np.empty(items.shape, dtype=np.float32), np.ascontiguousarray(items)
+
+        def score(part: slice) -> None:
+            memory = self._borrow()
+            batch = _batch(prefixes, part)
+            score_given(batch, self._index, self._parameters, memory, items[part], scores[part])
             self._idle.append(memory)
 
         share_rows(len(prefixes), score)

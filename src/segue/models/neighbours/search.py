@@ -215,6 +215,26 @@ def score_prefixes(
 
 
 @njit(nogil=True)
+def score_given(
+    sessions: SessionBatch,
+    index: Index,
+    params: SearchParameters,
+    workspace: Workspace,
+    items: Int64[np.ndarray, "B C"],
+    out: Float32[np.ndarray, "B C"],
+) -> None:
+    """Score some items for each current session, into ``out``: columns of ``score_prefixes``."""
+    for row in range(len(sessions.starts)):
+        found = _score_candidates(row, sessions, index, params, workspace)
+        for place in range(found):
+            workspace.scores[workspace.found[place]] = workspace.values[place]
+        for column in range(items.shape[1]):
+            out[row, column] = workspace.scores[items[row, column]]
+        for place in range(found):
+            workspace.scores[workspace.found[place]] = 0.0
+
+
+@njit(nogil=True)
 def list_best(
     sessions: SessionBatch,
     index: Index,

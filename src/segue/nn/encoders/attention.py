@@ -10,9 +10,16 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from segue.data.vocabulary import PADDING
 from segue.nn.encoders.layers import Dropout
+
+_WEIGHTS_KEPT = 1 << 26
+"""Attention weights of a step that a layer keeps for the gradient, in training with dropout: about 0.9 GB in fp32.
+Where there are more, they are computed in parts, and again for the gradient, which takes up to 1.5 times as long."""
+_WEIGHTS_AT_ONCE = 1 << 24
+"""Attention weights of a part: 64 MB in fp32, and as much for each of a few temporaries."""
 
 
 class Watched(NamedTuple):
@@ -90,7 +97,7 @@ class Attention(nn.Module):
         query, key, value = (split_heads(part, self.heads) for part in projected)
         dropout = self.dropout.rate if self.training else 0.0
         if dropout > 0 and query.device.type == "cpu":
-            pooled = self.dropout(attention_weights(query, key, mask)) @ value
+            pooled = self._in_parts(query, key, value, mask)
         else:
             pooled = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
             if (found := watched()) is not None:
@@ -98,6 +105,19 @@ class Attention(nn.Module):
                 found.append(Watched("attention", last.squeeze(2)))
         output: Tensor = self.output(pooled.transpose(1, 2).flatten(2))
         return output
+
+    def _in_parts(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Float[Tensor, "B H L K"]:
+        """Attend with dropout; where a step has many weights, for a few sessions at a time."""
+        per_session = query.shape[1] * query.shape[2] ** 2
+        if len(query) * per_session <= _WEIGHTS_KEPT:
+            return self._attend(query, key, value, mask)
+        sessions = max(1, _WEIGHTS_AT_ONCE // per_session)
+        parts = zip(*(torch.split(one, sessions) for one in (query, key, value, mask)), strict=True)
+        return torch.cat([checkpoint(self._attend, *part, use_reentrant=False) for part in parts])
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Float[Tensor, "B H L K"]:
+        attended: Tensor = self.dropout(attention_weights(query, key, mask)) @ value
+        return attended
 
 
 def attention_weights(
