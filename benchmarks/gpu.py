@@ -29,11 +29,14 @@ from segue.nn.losses.softmax import full_cross_entropy
 from segue.training.runtime import Runtime
 
 NETWORKS = (
-    *("gru4rec", "improved-gru4rec", "narm", "stamp", "sr-gnn", "sasrec", "gsasrec", "esasrec", "hstu", "bert4rec"),
-    *("fmlp-rec", "attention-clustering", "fpmc"),
+    *("gru4rec", "improved-gru4rec", "narm", "stamp", "sr-gnn", "gce-gnn", "sasrec", "gsasrec", "esasrec", "hstu"),
+    *("bert4rec", "fmlp-rec", "attention-clustering", "fpmc"),
 )
 WIDTH = 128
-NO_DROPOUT = ("dropout", "input_dropout", "hidden_dropout", "embedding_dropout")
+NO_DROPOUT = (
+    *("dropout", "input_dropout", "hidden_dropout", "embedding_dropout"),
+    *("dropout_global", "dropout_neighbours"),
+)
 
 Result = dict[str, Any]
 

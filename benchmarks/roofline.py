@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 NETWORKS = (
-    *("gru4rec", "improved-gru4rec", "narm", "stamp", "sr-gnn", "sasrec", "gsasrec", "esasrec", "hstu", "bert4rec"),
-    *("fmlp-rec", "attention-clustering", "fpmc"),
+    *("gru4rec", "improved-gru4rec", "narm", "stamp", "sr-gnn", "gce-gnn", "sasrec", "gsasrec", "esasrec", "hstu"),
+    *("bert4rec", "fmlp-rec", "attention-clustering", "fpmc"),
 )
 SIZE, REPEATS = 2048, 5
 

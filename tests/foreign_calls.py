@@ -42,6 +42,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "STAMP": NETWORK,
     "SRGNN": NETWORK,
     "CORE": NETWORK,
+    "GCEGNN": NETWORK,
     "SASRec": NETWORK,
     "GSASRec": NETWORK,
     "ESASRec": NETWORK,

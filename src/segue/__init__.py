@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from segue.models.esasrec import ESASRec as ESASRec
     from segue.models.fmlp_rec import FMLPRec as FMLPRec
     from segue.models.fpmc import FPMC as FPMC
+    from segue.models.gce_gnn import GCEGNN as GCEGNN
     from segue.models.gru4rec import GRU4Rec as GRU4Rec
     from segue.models.gsasrec import GSASRec as GSASRec
     from segue.models.hstu import HSTU as HSTU
@@ -139,6 +140,7 @@ _HOMES = {
     "model_classes": "models.registry",
     "ESASRec": "models.esasrec",
     "FPMC": "models.fpmc",
+    "GCEGNN": "models.gce_gnn",
     "GRU4Rec": "models.gru4rec",
     "GSASRec": "models.gsasrec",
     "HSTU": "models.hstu",

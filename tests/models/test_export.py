@@ -23,7 +23,8 @@ from small_models import parameters_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "production.md"
 NETWORKS = [
-    "improved-gru4rec", "narm", "stamp", "sr-gnn", "core", "bert4rec", "fmlp-rec", "attention-clustering", "gsasrec",
+    "improved-gru4rec", "narm", "stamp", "sr-gnn", "gce-gnn", "core", "bert4rec", "fmlp-rec", "attention-clustering",
+    "gsasrec",
     "esasrec", "fpmc",
 ]  # fmt: skip
 

@@ -56,6 +56,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "graphs": ("sr-gnn", {"dropout": 0.0, **losses("cross-entropy")}),
+    "global graph": ("gce-gnn", {"dropout_global": 0.0, "dropout_neighbours": 0.0, **losses("cross-entropy")}),
     "lanes": (
         "gru4rec",
         {"hidden_size": 8, "training": {"batch_size": 10, "loss": {"kind": "bpr-max", "n_samples": 9}}},

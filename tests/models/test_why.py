@@ -30,15 +30,7 @@ SESSIONS = {
 SUMS = ("popularity", "session-popularity", "markov", "sequential-rules", "item-knn", "v-sknn", "stan", "vstan")
 LINEAR = ("als", "bpr", "fpmc")
 ATTENTIVE = (
-    "narm",
-    "stamp",
-    "sr-gnn",
-    "core",
-    "sasrec",
-    "bert4rec",
-    "attention-clustering",
-    "gsasrec",
-    "esasrec",
+    *("narm", "stamp", "sr-gnn", "gce-gnn", "core", "sasrec", "bert4rec", "attention-clustering", "gsasrec", "esasrec"),
     "hstu",
 )
 

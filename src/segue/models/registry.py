@@ -33,6 +33,7 @@ BUILT_IN = {
     "narm": ("narm", "NARM"),
     "stamp": ("stamp", "STAMP"),
     "sr-gnn": ("sr_gnn", "SRGNN"),
+    "gce-gnn": ("gce_gnn", "GCEGNN"),
     "core": ("core", "CORE"),
     "sasrec": ("sasrec", "SASRec"),
     "bert4rec": ("bert4rec", "BERT4Rec"),

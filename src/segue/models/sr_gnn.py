@@ -13,6 +13,7 @@ from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.nn.encoders.attention import SessionAttention
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.cells import GRUCell
+from segue.nn.encoders.graphs import transitions
 from segue.nn.encoders.layers import Dropout
 from segue.nn.losses.config import SampledSoftmax
 from segue.spaces import Range
@@ -51,17 +52,9 @@ class SessionGraph(NamedTuple):
 
 
 def session_graph(items: Int64[Tensor, "B L"]) -> SessionGraph:
-    """Return the graph of each session.
-
-    A node of the graph is an item. Here each event of the item has its row, since context and dropout differ between
-    events. As a neighbour the node counts once, with the state of its first event: only that column is filled.
-    """
-    real = (items != PADDING).unsqueeze(2)
-    same = (items.unsqueeze(2) == items.unsqueeze(1)) & real
-    first = ~same.tril(-1).any(dim=2, keepdim=True) & real  # [B, L, 1]
-    copies = same.float()
-    follows = (copies[:, :, :-1] @ copies[:, 1:]) > 0  # [B, L, L]: the row's item is followed by the column's
-    return SessionGraph(_normalised(follows.mT & first.mT), _normalised(follows & first.mT))
+    """Return the graph of each session."""
+    before, after = transitions(items)
+    return SessionGraph(_normalised(before), _normalised(after))
 
 
 def _normalised(neighbours: Tensor) -> Float[Tensor, "B L L"]:

@@ -17,9 +17,6 @@ from segue.data.vocabulary import PADDING
 from segue.nn.encoders.layers import ContextEmbedding, VectorProjection
 from segue.transfer import to_device
 
-_EVENTS_PER_BATCH = 16_384
-"""Events that are encoded at once when scoring."""
-
 
 class Encoder(nn.Module, ABC):
     """A network that turns a session into a state: one vector that predicts the next item.
@@ -79,6 +76,8 @@ class SequenceEncoder(Encoder):
     """Positions after the last event, such as a mask for the next one."""
     fixed_width: ClassVar[bool] = False
     """Whether padding is part of the input, so that every window has ``max_length`` columns."""
+    events_per_batch: int = 16_384
+    """Events that are encoded at once when scoring."""
 
     def __init__(self, *, n_items: int, embedding_size: int, max_length: int, init_std: float = 0.02) -> None:
         super().__init__()
@@ -162,7 +161,7 @@ class SequenceEncoder(Encoder):
         states = self.items.new_zeros(len(prefixes), self.items.shape[1])
         lengths = np.minimum(prefixes.lengths, self.max_length)
         order = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
-        for rows in np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // _EVENTS_PER_BATCH)) + 1):
+        for rows in np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // self.events_per_batch)) + 1):
             if len(rows):
                 states[torch.from_numpy(rows)] = self.last(self.window(prefixes[rows])).to(states.dtype)
         return states
