@@ -25,7 +25,7 @@ class BlendConfig(ModelConfig):
     gives all ranks the same weight."""
     metric: str = "ndcg@20"
     """Validation metric that chooses the weights, one of the best ranks; ndcg counts hits and their places."""
-    candidates: int = Field(200, ge=1, le=1_000_000_000)
+    candidates: int = Field(100, ge=1, le=1_000_000_000)
     """Number of best items of each model that its shares, or its ranks, refer to."""
 
     _selects = field_validator("metric")(selection_metric)
