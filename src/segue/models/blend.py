@@ -204,7 +204,7 @@ class Blend(CompositeModel):
     ) -> Float32[Tensor, "B C"]:
         """Return what a model gives to items with some scores, from the scores of its best items."""
         shares = shares_of(part, scores, best)
-        return shares if self.config.combine == "linear" else torch.log1p(shares / _FLOOR)
+        return shares if self.config.combine == "linear" else shares.div_(_FLOOR).log1p_()
 
     def _depth(self) -> int:
         return min(self.config.candidates, len(self.vocabulary))
@@ -227,7 +227,7 @@ class Blend(CompositeModel):
             else:
                 scores = part._score(prefixes)
                 share = self._given_by(part, scores, scores[:, PADDING + 1 :].topk(self._depth(), dim=1).values)
-            total += weight * share.to(total.device)
+            total += share.to(total.device).mul_(weight)
         return total
 
     def _score_items(self, prefixes: Prefixes, items: Int64[np.ndarray, "B C"]) -> Float32[Tensor, "B C"]:

@@ -17,9 +17,9 @@ def shares_of(part: Model, scores: Float32[Tensor, "B C"], best: Float32[Tensor,
     """Return the scores of a model as shares of the sum over its best items."""
     if part.scores_are_logits:
         top = best.amax(1, keepdim=True)
-        return (scores - top).exp() / (best - top).exp().sum(1, keepdim=True)
+        return (scores - top).exp_().div_((best - top).exp_().sum(1, keepdim=True))
     total = best.clamp(min=0.0).sum(1, keepdim=True)
-    return scores.clamp(min=0.0) / total.masked_fill(total == 0.0, 1.0)
+    return scores.clamp(min=0.0).div_(total.masked_fill_(total == 0.0, 1.0))
 
 
 def shares_of_ranks(
