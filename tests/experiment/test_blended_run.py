@@ -102,6 +102,13 @@ def test_which_models_it_blends(models: list[str], blend: dict[str, Any], expect
         assert spec is specs[-1]
 
 
+def test_one_model_alone_is_no_blend() -> None:
+    with pytest.raises(
+        ParameterError, match=r"^--model: must name two or more models to blend, got vstan; add another"
+    ):
+        build_specs(segue.RunConfig(models=["vstan", "blend"], baselines=False))
+
+
 @pytest.mark.parametrize("models", ["markov", ["markov", 3], [["markov"]], {"markov": 1}, 7])
 def test_models_that_are_no_names_are_one_message(models: Any) -> None:
     with pytest.raises(ParameterError, match=r"^blend\.models"):

@@ -212,7 +212,10 @@ def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:
     assert torch.equal(updated.parts["v-sknn"].score(some), VSKNN(updatable=True).fit(train).score(some))
     assert not torch.equal(updated.parts["sasrec"].score(some), loaded.parts["sasrec"].score(some))
     assert updated.weights.tolist() == blend.weights.tolist()
-    with pytest.raises(ParameterError, match="blend: v-sknn: was fitted without what an update needs"):
+    with pytest.raises(
+        ParameterError,
+        match=r"with --set blend.parameters.v-sknn.updatable=true --set blend.parameters.markov.updatable=true$",
+    ):
         Blend(models=["v-sknn", "markov"]).fit(first).update(last)
 
 

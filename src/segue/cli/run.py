@@ -180,8 +180,11 @@ def show(results: "Results", folder: Path) -> None:
 
 def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
     """Name the best model, and the command that trains it for production."""
+    from segue.protocols.dataset import dataset_at
+
     best, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
-    command = shlex.join(["fit", *options.log_arguments(config), "--like", str(folder / best.label)])
+    log = ["LOG"] if config.log and dataset_at(config.log) else options.log_arguments(config)
+    command = shlex.join(["fit", *log, "--like", str(folder / best.label)])
     echo(f"Best by {metric}: {best.label}. To train it on the whole log: {program()} {command}")
 
 

@@ -77,6 +77,7 @@ class BlendSpec(ModelSpec):
             for epoch in curve:
                 record = EpochRecord(**epoch.model_dump(exclude={"stage"}))
                 runtime.part(label if epoch.stage == runtime.stage else f"{label}, {epoch.stage}").end_epoch(record)
+        logger.info("%s: of %s", self.label, ", ".join(self.fitted))
         self.model.take([model for model, _ in self.fitted.values()], valid, runtime.progress)
 
 
@@ -147,6 +148,10 @@ def _blend(specs: Sequence[ModelSpec], config: RunConfig) -> ModelSpec:
         return ModelSpec(Blend.name, Blend(preset=preset, **own))
     if len(named) == 1 and "v-sknn" in others:
         named = [*named, "v-sknn"]
+    if len(named) == 1 and not own.keys() & {"models", "parameters"}:
+        raise ParameterError(
+            f"--model: must name two or more models to blend, got {named[0]}; add another one, such as v-sknn"
+        )
     if len(named) < _FEWEST_BLENDED or "parameters" in own:
         return ModelSpec(Blend.name, Blend(preset=preset, **own))
     parameters = {name: others[name].model.config.model_dump(mode="json") for name in named}

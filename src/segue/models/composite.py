@@ -198,12 +198,20 @@ class CompositeModel(Model):
 
     def check_updatable(self) -> None:
         """Check that all parts can be updated; see ``ModelBase.check_updatable``."""
-        problems = []
-        for part in self.parts.values():
+        problems, settings = [], []
+        for name, part in self.parts.items():
+            if isinstance(part, UpdatableModel) and not part.config.updatable:
+                (owner,) = (place.owner for place in self.places() if place.name == name)
+                settings.append(f"--set {self.name}.{owner}.updatable=true")
+                continue
             try:
                 part.check_updatable()
             except ParameterError as error:
                 problems += [f"{self.name}: {line}" for line in error.lines]
+        if settings:
+            problems.append(
+                f"{self.name}: was fitted without what an update needs; fit it once more, with {' '.join(settings)}"
+            )
         if problems:
             raise ParameterError(*problems)
 
