@@ -18,6 +18,7 @@ import segue
 from segue.cli.main import COMMANDS, import_command, main
 from segue.data.synthetic import shop
 from segue.errors import EmptyDataError
+from segue.experiment.model_specs import build_specs
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -85,8 +86,11 @@ def check_segue(words: list[str]) -> None:
     tree.pop("distillation", None)
     if words[0] != "demo" and named:
         assert set(tree) | set(presets) <= set(named), words
-    for name in {*named, *tree}:
-        segue.model_class(name)(preset=presets.get(name), **tree.get(name, {}))
+    if words[0] == "run":
+        build_specs(segue.RunConfig(models=named, set=tree, preset=presets))
+    else:
+        for name in {*named, *tree}:
+            segue.model_class(name)(preset=presets.get(name), **tree.get(name, {}))
     kind = REAL_LOGS.get(values.get("log"), "user" if str(values.get("log")).startswith("ratings") else "session")
     with suppress(EmptyDataError):  # A step may leave nothing of a log this small; its parameters are valid.
         segue.prepare(tiny_log(kind), values.get("protocol"), **protocol)
