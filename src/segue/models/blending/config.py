@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from segue.metrics import selection_metric
 from segue.models.persistence import ModelConfig
+from segue.spaces import Range
 
 Combination = Literal["log-linear", "linear", "rrf"]
 
@@ -27,6 +28,8 @@ class BlendConfig(ModelConfig):
     """Validation metric that chooses the weights, one of the best ranks; ndcg counts hits and their places."""
     candidates: int = Field(100, ge=1, le=1_000_000_000)
     """Number of best items of each model that its shares, or its ranks, refer to."""
+
+    search = {"candidates": Range(50, 500, log=True)}
 
     _selects = field_validator("metric")(selection_metric)
 
