@@ -196,7 +196,9 @@ def test_new_items_need_two_models_that_can_take_them() -> None:
     pair = TwoStage(retriever="bpr", ranker="fpmc", candidates=8).fit(task.train)
     answer = pair.add_items(new, by="group").recommend([101, 102], k=8)
     assert answer.cold == {900: "similar items"}
-    with pytest.raises(ParameterError, match="two-stage: learns no embeddings of items"):
+    with pytest.raises(
+        ParameterError, match=r"two-stage: cannot score items that .* because markov learns no embeddings"
+    ):
         TwoStage(retriever="markov", ranker="fpmc").fit(task.train).add_items(new, by="group")
 
 

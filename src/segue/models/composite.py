@@ -160,6 +160,16 @@ class CompositeModel(Model):
         found = {name: part.per_item_arrays() for name, part in self.parts.items()}
         return {f"{name}/{array}" for name, arrays in found.items() for array in arrays if all(found.values())}
 
+    def add_items(self, items: object, *, by: str | Sequence[str] | None = None, vectors: object | None = None) -> Self:
+        """Return a model that also recommends further items, if all parts can; see ``ModelBase.add_items``."""
+        self._require_fitted()
+        if without := [part.name for part in self.parts.values() if not part.per_item_arrays()]:
+            raise ParameterError(
+                f"{self.name}: cannot score items that training has not seen, because {' and '.join(without)} learns "
+                "no embeddings of items; fit it again on a log that contains them"
+            )
+        return super().add_items(items, by=by, vectors=vectors)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the own arrays, and those of the parts with the name of the part before theirs."""
         of_parts = {f"{name}/{key}": array for name, part in self.parts.items() for key, array in part.arrays().items()}
