@@ -21,6 +21,7 @@ from segue.models.als import ALS
 from segue.models.attention_clustering import AttentionClustering
 from segue.models.base import Model
 from segue.models.bert4rec import BERT4Rec
+from segue.models.blend import Blend
 from segue.models.gru4rec import GRU4Rec
 from segue.models.hstu import HSTU
 from segue.models.markov import Markov
@@ -183,8 +184,12 @@ def test_a_pair_keeps_the_vectors_of_either_model(task: Task, tmp_path: Path) ->
     reverse = TwoStage.of(SASRec(**QUICK, item_vectors="features").fit(task.train), ALS().fit(task.train))
     assert VECTOR in reverse.vocabulary.table.columns
     other = SASRec(**QUICK, item_vectors="initial").fit(with_vectors(task.train, OLD + 1))
-    with pytest.raises(ParameterError, match="must use the vectors of items that the ranker does"):
+    with pytest.raises(ParameterError, match="retriever: must use the same vectors of items"):
         TwoStage.of(reverse.retriever, other)
+    assert VECTOR in Blend.of([ALS().fit(task.train), reverse.retriever]).vocabulary.table.columns
+    third = BERT4Rec(**QUICK, item_vectors="initial").fit(with_vectors(task.train, OLD + 1))
+    with pytest.raises(ParameterError, match="models: must use the same vectors of items"):
+        Blend.of([reverse.retriever, third])
 
 
 COLD_MODELS = {

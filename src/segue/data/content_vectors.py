@@ -101,15 +101,20 @@ def describe_vectors(vocabulary: Vocabulary) -> dict[str, Any]:
     return {} if vectors is None else {"item_vectors": vectors.describe()}
 
 
-def common_catalogue(one: Vocabulary, other: Vocabulary) -> Vocabulary:
+def common_catalogue(one: Vocabulary, other: Vocabulary, name: str) -> Vocabulary:
     """Return the one of two equal catalogues whose items have vectors, the first if both have or none.
+
+    Args:
+        one: the first.
+        other: the second.
+        name: name of the argument with the second, for messages.
 
     Raises:
         ParameterError: they have different vectors.
     """
     found = [vocabulary for vocabulary in (one, other) if VECTOR in vocabulary.table.columns]
     if len(found) > 1 and describe_vectors(one) != describe_vectors(other):
-        raise ParameterError("retriever: must use the vectors of items that the ranker does; fit both on the same log")
+        raise ParameterError(f"{name}: must use the same vectors of items as the others; fit all on the same log")
     return found[0] if found else one
 
 

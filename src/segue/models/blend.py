@@ -118,7 +118,7 @@ class Blend(CompositeModel):
         vocabulary = models[0].vocabulary
         for model in models[1:]:
             vocabulary.require_same(model.vocabulary, "models")
-            vocabulary = common_catalogue(vocabulary, model.vocabulary)
+            vocabulary = common_catalogue(vocabulary, model.vocabulary, "models")
         self.parts = {model.name: model for model in models}
         self.vocabulary = vocabulary
         self._weigh(valid, progress)

@@ -119,7 +119,7 @@ class TwoStage(CompositeModel):
                 raise no_model(model, stage)
             require_scorer(model, stage)
         ranker.vocabulary.require_same(retriever.vocabulary, "retriever")
-        vocabulary = common_catalogue(ranker.vocabulary, retriever.vocabulary)
+        vocabulary = common_catalogue(ranker.vocabulary, retriever.vocabulary, "retriever")
         own: dict[str, Any] = {
             owner: stages[stage].config.model_dump(mode="json") for stage, owner in zip(_STAGES, _OWNERS, strict=True)
         }
