@@ -76,6 +76,10 @@ def test_for_production_it_keeps_weights_and_epochs(run: Path, log: Events, tmp_
     chosen = 1 + max(number for number, epoch in enumerate(best) if epoch.kept)
     assert model.config.parameters["gru4rec"]["training"]["epochs"] == chosen
     assert len(model.parts["gru4rec"].curve) == chosen
+    with pytest.raises(
+        ParameterError, match=r"^blend\.combine: must stay log-linear, for which the weights were chosen"
+    ):
+        segue.fit(log, like=run / "blend", out=tmp_path / "other", settings={"blend": {"combine": "linear"}})
     again = segue.fit(log, like=tmp_path / "model", out=tmp_path / "again")
     assert (tmp_path / "again/arrays.safetensors").read_bytes() == (tmp_path / "model/arrays.safetensors").read_bytes()
     assert again.weights.tolist() == model.weights.tolist()

@@ -91,7 +91,7 @@ def _plan_of_model(folder: Path, settings: Settings) -> TrainingPlan:
         epochs = {stage: Epochs.model_validate(one) for stage, one in about["epochs"].items()}
         like = about["like"]
     kind = model_class(name)
-    chosen = {**artifact.config, **kind.chosen_parameters(artifact.config, artifact.arrays)}
+    chosen = {**artifact.config, **kind.chosen_parameters(artifact.config, artifact.arrays, settings.get(name, {}))}
     values, epochs = with_epochs(chosen, epochs, settings.get(name, {}), kind.Config)
     own = {owner: dict(some) for owner, some in settings.items() if owner != PROTOCOL}
     (spec,) = build_specs(RunConfig(models=[name], set={**own, name: values}, baselines=False), alone=True)

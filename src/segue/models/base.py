@@ -62,8 +62,10 @@ class Model(ModelBase):
         return getattr(getattr(self.config, "training", None), "micro_batches", None)
 
     @classmethod
-    def chosen_parameters(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Return parameters that validation chose in a fit, from its parameters and arrays, for a fit without it."""
+    def chosen_parameters(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what validation chose in a fit with some parameters and arrays, for a changed fit without it."""
         return {}
 
     def depends_on_threads(self, runtime: Runtime) -> bool:

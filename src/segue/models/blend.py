@@ -20,7 +20,7 @@ from segue.evaluation.scorer import no_model, require_scorer
 from segue.metrics import MetricName
 from segue.metrics.rank_metrics import RANK_METRICS
 from segue.models.base import Model
-from segue.models.blending.config import BlendConfig
+from segue.models.blending.config import BlendConfig, chosen_weights
 from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, sum_of, union_of
 from segue.models.blending.weights import BlendedCases, choose_weights, choosing_cases
 from segue.models.composite import CompositeModel, Place
@@ -98,9 +98,8 @@ class Blend(CompositeModel):
                 raise no_model(model, "models")
             require_scorer(model, "models")
         own = {model.name: model.config.model_dump(mode="json") for model in models}
-        names = [model.name for model in models]
         given = None if weights is None else dict(weights)
-        blend = cls(models=names, parameters=own, weights=given, **parameters)
+        blend = cls(models=list(own), parameters=own, weights=given, **parameters)
         blend.take(models, valid, progress or Progress())
         return blend
 
@@ -144,9 +143,11 @@ class Blend(CompositeModel):
         ]
 
     @classmethod
-    def chosen_parameters(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Return the weights; see ``Model.chosen_parameters``."""
-        return {"weights": dict(zip(config["models"], arrays["weights"].tolist(), strict=True))}
+    def chosen_parameters(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the weights, unless others are given; see ``Model.chosen_parameters``."""
+        return chosen_weights(config, arrays["weights"].tolist(), changes)
 
     def array_sizes(self) -> dict[str, int]:
         """Return the sizes, with P, the number of models; see ``ModelBase.array_sizes``."""

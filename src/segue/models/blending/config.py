@@ -1,9 +1,11 @@
 """The parameters of a blend."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from segue.errors import ParameterError
 from segue.metrics import selection_metric
 from segue.models.persistence import ModelConfig
 from segue.spaces import Range
@@ -59,3 +61,26 @@ class BlendConfig(ModelConfig):
         if min(weights.values()) < 0 or not sum(weights.values()) > 0:
             raise ValueError("weights of at least 0, one of them above 0")
         return weights
+
+
+def chosen_weights(
+    config: Mapping[str, Any], weights: Sequence[float], changes: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Return the weights of a fitted blend as a parameter, unless others are given.
+
+    Args:
+        config: parameters of the fitted blend.
+        weights: its weights.
+        changes: parameters that are changed.
+
+    Raises:
+        ParameterError: they were chosen for another combination.
+    """
+    if "weights" in changes:
+        return {}
+    if changes.get("combine", config["combine"]) != config["combine"]:
+        raise ParameterError(
+            f"blend.combine: must stay {config['combine']}, for which the weights were chosen, got "
+            f"{changes['combine']}; set blend.weights as well"
+        )
+    return {"weights": dict(zip(config["models"], weights, strict=True))}
