@@ -25,6 +25,19 @@ from segue.training.runtime import EpochRecord, Runtime
 
 
 @dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A fitted model that was not tested.
+
+    Attributes:
+        model: the fitted model.
+        row: what its row of the leaderboard says of the fit.
+    """
+
+    model: Model
+    row: ModelResult
+
+
+@dataclass(frozen=True, eq=False)
 class TestedModel:
     """A fitted model and what its test found.
 
@@ -49,12 +62,25 @@ def fit_and_test(
     runtime: Runtime,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TestedModel:
-    """Fit a model on the training part, and test it on the test part.
+    """Fit a model on the training part, and test it on the test part; see ``fit_model`` and ``evaluate_fitted``."""
+    fitted = fit_model(spec, data, seed=seed, runtime=runtime, on_epoch=on_epoch)
+    return evaluate_fitted(fitted, training_key(spec, data, seed, runtime), data, seed=seed, runtime=runtime)
+
+
+def fit_model(
+    spec: ModelSpec,
+    data: Dataset,
+    *,
+    seed: int,
+    runtime: Runtime,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> FittedModel:
+    """Fit a model on the training part.
 
     Args:
         spec: the model.
-        data: the prepared log.
-        seed: seed of the fit and of the confidence intervals.
+        data: the prepared log; its test part is not read.
+        seed: seed of the fit.
         runtime: device, precision, checkpoint and progress of the fit.
         on_epoch: called after each epoch of the fit; epochs are numbered over all stages.
     """
@@ -79,25 +105,22 @@ def fit_and_test(
     reset_peak_memory()
     started = _working_seconds()
     spec.fit(data.train, data.valid, seed, replace(runtime, on_epoch_end=on_epoch_end))
-    fitted = _working_seconds()
-    evaluation = evaluate(model, data, seed=seed, progress=runtime.progress)
     row = ModelResult(
         model=model.name,
         label=spec.label,
         baseline=spec.baseline,
         config=model.config.model_dump(mode="json"),
-        fit_seconds=round(fitted - started, 3),
-        evaluate_seconds=round(_working_seconds() - fitted, 3),
-        peak_memory_mb=None if (peak := peak_memory_mb()) is None else round(peak, 1),
+        metrics={},
+        confidence={},
+        fit_seconds=round(_working_seconds() - started, 3),
+        evaluate_seconds=0.0,
+        peak_memory_mb=_peak(),
         parameters=sum(array.size for array in model.arrays().values()),
-        latency_ms=round(median_latency_ms(model, data.test.prefixes), 3),
         diagnostics=dict(model.diagnostics),
         curve=curve,
         notes=list(model.notes),
-        **_figures(evaluation, data),
     )
-    row = _with_validation(row, model, data, seed)
-    return TestedModel(model, row, CaseValues.of(evaluation, training_key(spec, data, seed, runtime)))
+    return FittedModel(model, row)
 
 
 def _working_seconds() -> float:
@@ -105,21 +128,29 @@ def _working_seconds() -> float:
     return time.perf_counter() - compilation_seconds()
 
 
-def test_again(model: Model, row: ModelResult, key: str, data: Dataset, *, seed: int, runtime: Runtime) -> TestedModel:
+def evaluate_fitted(fitted: FittedModel, key: str, data: Dataset, *, seed: int, runtime: Runtime) -> TestedModel:
     """Test a fitted model by the metrics of ``data``; what its row says of the fit is kept.
 
     Args:
-        model: the model.
-        row: its row from an earlier test.
+        fitted: the model.
         key: key of its training.
         data: the prepared log.
         seed: seed of the confidence intervals.
         runtime: receives progress updates.
     """
+    model, row = fitted.model, fitted.row
+    reset_peak_memory()
     started = _working_seconds()
     evaluation = evaluate(model, data, seed=seed, progress=runtime.progress)
-    figures = _figures(evaluation, data)
-    figures["evaluate_seconds"] = round(_working_seconds() - started, 3)
+    figures: dict[str, Any] = {
+        "metrics": evaluation.metrics,
+        "confidence": evaluation.confidence,
+        "roc": evaluation.roc,
+        "ties": evaluation.tie_note(data.protocol.ranking.headline),
+        "evaluate_seconds": round(_working_seconds() - started, 3),
+        "latency_ms": round(median_latency_ms(model, data.test.prefixes), 3),
+        "peak_memory_mb": max(filter(None, (row.peak_memory_mb, _peak())), default=None),
+    }
     row = _with_validation(row.model_copy(update=figures), model, data, seed)
     return TestedModel(model, row, CaseValues.of(evaluation, key))
 
@@ -140,13 +171,8 @@ def training_key(spec: ModelSpec, data: Dataset, seed: int, runtime: Runtime) ->
     )
 
 
-def _figures(evaluation: Evaluation, data: Dataset) -> dict[str, Any]:
-    return {
-        "metrics": evaluation.metrics,
-        "confidence": evaluation.confidence,
-        "roc": evaluation.roc,
-        "ties": evaluation.tie_note(data.protocol.ranking.headline),
-    }
+def _peak() -> float | None:
+    return None if (peak := peak_memory_mb()) is None else round(peak, 1)
 
 
 def _with_validation(row: ModelResult, model: Model, data: Dataset, seed: int) -> ModelResult:

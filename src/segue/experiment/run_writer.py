@@ -12,7 +12,7 @@ from segue.evaluation.measure import evaluate
 from segue.experiment.comparison.case_values import CaseValues, cases_file
 from segue.experiment.config import RunConfig
 from segue.experiment.environment import environment
-from segue.experiment.fit_and_test import TestedModel, test_again, training_key
+from segue.experiment.fit_and_test import FittedModel, TestedModel, evaluate_fitted, training_key
 from segue.experiment.model_specs import ModelSpec
 from segue.experiment.report import write_reports
 from segue.experiment.results import ModelResult, Results
@@ -28,6 +28,7 @@ from segue.experiment.run_folder import (
 from segue.experiment.run_settings import check_same, read_settings, settings_of
 from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
 from segue.experiment.training_facts import check_facts
+from segue.models.base import Model
 from segue.models.registry import load
 from segue.protocols.dataset import Dataset
 from segue.storage import write_text
@@ -95,46 +96,50 @@ class RunWriter:
     def write_model(self, spec: ModelSpec, tested: TestedModel) -> None:
         """Write the case values of a model, then its artifact: a model that is there is finished."""
         self._write_cases(tested)
-        tested.model.save(
-            self._out / spec.label,
-            log=self._config.log_name,
-            seed=self._config.seed,
-            deterministic=self._runtime.deterministic,
-            protocol=self._data.describe(),
-            key=tested.cases.key,
-            extra=dict(spec.extra),
-            result=tested.row.model_dump(mode="json"),
-            **describe_vectors(tested.model.vocabulary),
-        )
+        self._save(spec, tested.model, tested.row)
 
-    def finished(self, spec: ModelSpec) -> TestedModel | None:
-        """Return a model that an interrupted run finished, tested again if metrics or case values are missing."""
-        folder, key = self._out / spec.label, self._key(spec)
+    def write_fitted(self, spec: ModelSpec, fitted: FittedModel) -> None:
+        """Write the artifact of a model that is not tested yet."""
+        self._save(spec, fitted.model, fitted.row)
+
+    def fitted(self, spec: ModelSpec) -> FittedModel | None:
+        """Return a model that an earlier run wrote, tested or not; None if there is none, or of another training."""
+        folder = self._out / spec.label
         try:
             facts = Artifact.facts(folder)
-            if facts.get("key") != key:
+            if facts.get("key") != self._key(spec):
                 return None
             check_facts(folder, facts)
             model = load(folder)
         except ArtifactError:
             return None
         self._say(f"{spec.label}: taken over from {folder}")
-        row = ModelResult.model_validate(model.about["result"])
+        return FittedModel(model.to(self._runtime.torch_device()), ModelResult.model_validate(model.about["result"]))
+
+    def finished(self, spec: ModelSpec) -> TestedModel | None:
+        """Return a model that an interrupted run finished, tested again if metrics or case values are missing."""
+        fitted, key = self.fitted(spec), self._key(spec)
+        if fitted is None:
+            return None
         cases = self._read_cases(spec.label, key)
-        other_metrics = tuple(row.metrics) != self._data.protocol.ranking.metrics
+        other_metrics = tuple(fitted.row.metrics) != self._data.protocol.ranking.metrics
         if cases is not None and not other_metrics:
-            return TestedModel(model, row, cases)
-        model, seed = model.to(self._runtime.torch_device()), self._config.seed
+            return TestedModel(fitted.model, fitted.row, cases)
         if other_metrics:
-            self._say(f"{spec.label}: other metrics are requested; it is tested again")
-            tested = test_again(model, row, key, self._data, seed=seed, runtime=self._runtime)
-            self._write_cases(tested)
-            model.save(folder, protocol=self._data.describe(), result=tested.row.model_dump(mode="json"))
-            return tested
+            if fitted.row.metrics:
+                self._say(f"{spec.label}: other metrics are requested; it is tested again")
+            return self.test(spec, fitted)
         self._say(f"{spec.label}: its case values are missing or damaged; it is tested again")
-        evaluation = evaluate(model, self._data, seed=seed, progress=self._runtime.progress)
-        tested = TestedModel(model, row, CaseValues.of(evaluation, key))
+        evaluation = evaluate(fitted.model, self._data, seed=self._config.seed, progress=self._runtime.progress)
+        tested = TestedModel(fitted.model, fitted.row, CaseValues.of(evaluation, key))
         self._write_cases(tested)
+        return tested
+
+    def test(self, spec: ModelSpec, fitted: FittedModel) -> TestedModel:
+        """Test a fitted model, and write its case values and its artifact."""
+        seed = self._config.seed
+        tested = evaluate_fitted(fitted, self._key(spec), self._data, seed=seed, runtime=self._runtime)
+        self.write_model(spec, tested)
         return tested
 
     def write_results(self, results: Results) -> None:
@@ -152,6 +157,19 @@ class RunWriter:
 
     def _write_cases(self, tested: TestedModel) -> None:
         tested.cases.write(cases_file(self._out, tested.row.label))
+
+    def _save(self, spec: ModelSpec, model: Model, row: ModelResult) -> None:
+        model.save(
+            self._out / spec.label,
+            log=self._config.log_name,
+            seed=self._config.seed,
+            deterministic=self._runtime.deterministic,
+            protocol=self._data.describe(),
+            key=self._key(spec),
+            extra=dict(spec.extra),
+            result=row.model_dump(mode="json"),
+            **describe_vectors(model.vocabulary),
+        )
 
     def _key(self, spec: ModelSpec) -> str:
         return training_key(spec, self._data, self._config.seed, self._runtime)
