@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from segue.experiment.results import Results as Results
     from segue.experiment.run import run as run
     from segue.experiment.updating import update as update
+    from segue.model_selection import BestConfig as BestConfig
+    from segue.model_selection.select import best as best
     from segue.models.als import ALS as ALS
     from segue.models.attention_clustering import AttentionClustering as AttentionClustering
     from segue.models.base import Model as Model
@@ -162,6 +164,8 @@ _HOMES = {
     "VSTAN": "models.vstan",
     "why": "models.why.session",
     "Runtime": "training.runtime",
+    "BestConfig": "model_selection",
+    "best": "model_selection.select",
     "TuningConfig": "tuning",
     "tune": "tuning.tune",
     "__version__": "version",

@@ -31,6 +31,7 @@ COMMANDS = {
     "prepare": "Prepare a log once and save the data set, which other commands accept in place of the log.",
     "models": "List the models, or show the parameters of one, or its network with --summary.",
     "run": "Train models on a log, test them, and print a leaderboard.",
+    "best": "Find the best model of a log within a budget of time.",
     "tune": "Tune the parameters of a model on the validation part of a log.",
     "compare": "Compare the models of one or several runs in one table, with tests of significance.",
     "report": "Write report.md and report.html of a run again, from its results.json.",

@@ -175,6 +175,9 @@ def training_options(
     }
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
 def parse_size(option: str, text: str) -> int:
     """Return the bytes that a size such as ``8GB`` or ``600 MB`` stands for.
 
@@ -185,6 +188,22 @@ def parse_size(option: str, text: str) -> int:
     if match is None:
         raise ParameterError(f"{option}: must be a size such as 8GB or 600MB, got '{text}'")
     return int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
+
+
+def parse_duration(option: str, text: str, least: float = 1) -> float:
+    """Return the seconds that a duration such as ``90s``, ``30m``, ``1h`` or ``1d`` stands for.
+
+    Raises:
+        ParameterError: it is not a duration, or shorter than ``least`` seconds.
+    """
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*([smhd])", text.strip())
+    seconds = 0.0 if match is None else float(match[1]) * _UNITS[match[2]]
+    if seconds < least:
+        raise ParameterError(
+            f"{option}: must be a number of seconds, minutes, hours or days, at least {least:g}s, such as 30m, 1h or "
+            f"1d, got '{text}'"
+        )
+    return seconds
 
 
 def log_config(source: Mapping[str, Any], protocol: str | None, settings: list[str] | None) -> "RunConfig":

@@ -1,18 +1,16 @@
 """`segue serve`: answer recommendations for live sessions over HTTP."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segue.cli import options
 from segue.cli.terminal import echo
 from segue.errors import ParameterError, require_extra
 
 if TYPE_CHECKING:
     from segue.serving.settings import ServeSettings
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _PACKAGES = ("httptools", "msgspec", "prometheus_client", "uvicorn", "uvloop")
 
@@ -133,7 +131,7 @@ def serve(
             "retention_days": retention_days,
             "journal": journal,
             "journal_seconds": journal_seconds,
-            "update_every": None if update_every is None else _seconds(update_every),
+            "update_every": None if update_every is None else options.parse_duration("--update-every", update_every),
             "max_in_flight": max_in_flight,
             "deadline": deadline,
             "drain": drain,
@@ -169,18 +167,6 @@ def serve(
     echo(f"serving {', '.join(models)} on {address} (default: {default}); loading ...")
     start_logging()
     raise typer.Exit(Supervisor(settings, listening).run())
-
-
-def _seconds(text: str) -> float:
-    """Return the seconds of a duration such as 30m."""
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*([smhd])", text.strip())
-    seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
-    if seconds < 1:
-        raise ParameterError(
-            f"--update-every: must be a number of seconds, minutes, hours or days, at least 1s, such as 30m, 1h or 1d, "
-            f"got '{text}'"
-        )
-    return seconds
 
 
 def _check_updates(settings: "ServeSettings") -> None:

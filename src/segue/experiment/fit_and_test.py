@@ -12,7 +12,6 @@ from segue.data.content_vectors import describe_vectors
 from segue.evaluation.linter.results import evaluate_validation
 from segue.evaluation.linter.scores import lint_scores
 from segue.evaluation.measure import evaluate
-from segue.evaluation.result import Evaluation
 from segue.experiment.comparison.case_values import CaseValues
 from segue.experiment.environment import median_latency_ms, peak_memory_mb, reset_peak_memory
 from segue.experiment.model_specs import ModelSpec

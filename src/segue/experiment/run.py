@@ -19,6 +19,7 @@ from segue.experiment.prepared_data import prepare_log, with_prepared
 from segue.experiment.results import Results
 from segue.experiment.run_folder import claimed_folder
 from segue.experiment.run_writer import RunWriter
+from segue.experiment.suggestions import preset_hint
 from segue.experiment.tracking.tracker import check_trackers
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
@@ -97,6 +98,8 @@ def _run_seeds(
     data = opened or prepare_log(config, events)
     for note in (*config.notes, *data.notes):
         logger.info(note)
+    if hint := preset_hint(config, data):
+        logger.info(hint)
     if problems := [f"--slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
         raise ParameterError(*problems)
     results = []

@@ -25,6 +25,8 @@ from segue.strict_json import dumps
 RESULTS, REPORT, PAGE, SETTINGS = "results.json", "report.md", "report.html", "run.json"
 CHECKPOINTS, ENVIRONMENT, CURVES, CASES = "checkpoints", "environment.json", "curves", "cases"
 TENSORBOARD, MLFLOW = "tensorboard", "mlruns"
+BEST = "best.json"
+"""What ``segue best`` has found."""
 SHOP = "shop"
 """Folder of the log of ``segue demo``."""
 
@@ -66,6 +68,7 @@ RUN = FolderKind(
         CASES: (rf"{LABEL}\.parquet",),
         TENSORBOARD: (r"[^/]+/", r"[^/]+/events\.out\.tfevents\.[^/]+"),
         MLFLOW: (r"[^/]+\.json", r"mlflow\.db(-[a-z]+)?", r"artifacts/.*"),
+        BEST: FILE,
         SHOP: (r"(visits|products)\.csv",),
     },
     frozenset((RESULTS, REPORT, PAGE, SETTINGS, ENVIRONMENT, CHECKPOINTS, CURVES, CASES)),

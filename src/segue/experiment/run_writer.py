@@ -57,25 +57,43 @@ class RunWriter:
         self._config = config
         self._runtime = runtime
 
-    def begin(self, specs: Sequence[ModelSpec]) -> None:
+    def begin(self, specs: Sequence[ModelSpec] | None, names: Sequence[str] = ()) -> None:
         """Create the folder, run.json and environment.json.
+
+        Args:
+            specs: the models of the run; None if they are not known yet, see ``enter``.
+            names: further files that the run writes.
 
         Raises:
             ParameterError: the run to resume was started with other settings, or what segue did not write is in the
                 way; the folder is left unchanged.
             StorageError: the write failed.
         """
-        settings = settings_of(self._data, self._config, self._runtime, specs)
+        settings = settings_of(self._data, self._config, self._runtime, specs or ())
         if self._runtime.resume:
             started = read_settings(self._out)
             if started is None:
                 self._say(f"{self._out}: contains nothing to resume; starting from the beginning")
             else:
+                if specs is None:
+                    settings["models"] = started["models"]
                 check_same(self._out, started, settings)
         trackers = {name: folder for name, folder in _TRACKERS.items() if name in self._config.track}
-        names = {*(spec.label for spec in specs), *trackers.values()}
-        begin_folder(self._out, settings, names, resume=self._runtime.resume)
+        written = {*(spec.label for spec in specs or ()), *trackers.values(), *names}
+        begin_folder(self._out, settings, written, resume=self._runtime.resume)
         write_text(self._out / ENVIRONMENT, dumps(environment(self._runtime), indent=2) + "\n")
+
+    def enter(self, spec: ModelSpec) -> None:
+        """Enter a model in run.json, for a run whose models are not known when it begins.
+
+        Raises:
+            ParameterError: the folder contains something by this name that segue did not write.
+            StorageError: the write failed.
+        """
+        settings = settings_of(self._data, self._config, self._runtime, [spec])
+        started = read_settings(self._out) or settings
+        settings["models"] = {**started["models"], **settings["models"]}
+        begin_folder(self._out, settings, [spec.label], resume=True)
 
     def track(self, spec: ModelSpec) -> AbstractContextManager[Trackers]:
         """Track the fit of a model."""
@@ -118,27 +136,24 @@ class RunWriter:
 
     def finished(self, spec: ModelSpec) -> TestedModel | None:
         """Return a model that an interrupted run finished, tested again if metrics or case values are missing."""
-        fitted, key = self.fitted(spec), self._key(spec)
-        if fitted is None:
-            return None
-        cases = self._read_cases(spec.label, key)
-        other_metrics = tuple(fitted.row.metrics) != self._data.protocol.ranking.metrics
-        if cases is not None and not other_metrics:
-            return TestedModel(fitted.model, fitted.row, cases)
-        if other_metrics:
-            if fitted.row.metrics:
-                self._say(f"{spec.label}: other metrics are requested; it is tested again")
-            return self.test(spec, fitted)
-        self._say(f"{spec.label}: its case values are missing or damaged; it is tested again")
-        evaluation = evaluate(fitted.model, self._data, seed=self._config.seed, progress=self._runtime.progress)
-        tested = TestedModel(fitted.model, fitted.row, CaseValues.of(evaluation, key))
-        self._write_cases(tested)
-        return tested
+        fitted = self.fitted(spec)
+        return None if fitted is None else self.tested(spec, fitted)
 
-    def test(self, spec: ModelSpec, fitted: FittedModel) -> TestedModel:
-        """Test a fitted model, and write its case values and its artifact."""
-        seed = self._config.seed
-        tested = evaluate_fitted(fitted, self._key(spec), self._data, seed=seed, runtime=self._runtime)
+    def tested(self, spec: ModelSpec, fitted: FittedModel) -> TestedModel:
+        """Return a fitted model with its test, which is made and written unless it is there already."""
+        key, seed = self._key(spec), self._config.seed
+        cases = self._read_cases(spec.label, key)
+        if tuple(fitted.row.metrics) == self._data.protocol.ranking.metrics:
+            if cases is not None:
+                return TestedModel(fitted.model, fitted.row, cases)
+            self._say(f"{spec.label}: its case values are missing or damaged; it is tested again")
+            evaluation = evaluate(fitted.model, self._data, seed=seed, progress=self._runtime.progress)
+            tested = TestedModel(fitted.model, fitted.row, CaseValues.of(evaluation, key))
+            self._write_cases(tested)
+            return tested
+        if fitted.row.metrics:
+            self._say(f"{spec.label}: other metrics are requested; it is tested again")
+        tested = evaluate_fitted(fitted, key, self._data, seed=seed, runtime=self._runtime)
         self.write_model(spec, tested)
         return tested
 

@@ -105,13 +105,17 @@ class Trainer:
                 self._runtime.end_epoch(record)
         elif self._warm_start and self._validate is not None:
             self._keep(self._validated())
-        while self._position.epoch < self._plan.epochs and not self._out_of_patience():
+        while self._position.epoch < self._plan.epochs and not self._out_of_patience() and not self._stopped():
             self._run_epoch()
         if self._best:
             self._module.load_state_dict(self._best)
         if not all(map(all_finite, self._module.state_dict().values())):
             raise DivergedError(f"weights are not finite after the last step: {self._remedy}")
         return self._curve
+
+    def _stopped(self) -> bool:
+        stop = self._runtime.stop
+        return stop is not None and bool(self._group.agree(stop() if self._group.leads else 0.0))
 
     def _out_of_patience(self) -> bool:
         waited = self._position.epoch - 1 - self._position.best_epoch
@@ -133,13 +137,16 @@ class Trainer:
                 loss_sum += self._step(position, steps, reseed)
                 position.step += 1
                 position.seconds = time.monotonic() - started
-                if position.step % _REPORT_STEPS == 0 or position.step == steps:
+                stopped = self._stopped()
+                if position.step % _REPORT_STEPS == 0 or position.step == steps or stopped:
                     position.loss_sum = self._finite(loss_sum, position)
                     task.advance(position.step - reported, f"loss {position.loss_sum / position.step:.4f}")
                     reported = position.step
-                    if position.step < steps and self._checkpoint_due():
+                    if position.step < steps and not stopped and self._checkpoint_due():
                         self._save()
-        self._end_epoch(position.loss_sum / steps, position.seconds)
+                if stopped:
+                    break
+        self._end_epoch(position.loss_sum / position.step, position.seconds)
 
     def _step(self, position: Position, steps: int, reseed: Callable[[int], object]) -> Tensor:
         progress = (position.epoch * steps + position.step) / (self._plan.epochs * steps)

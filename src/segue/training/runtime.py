@@ -85,6 +85,9 @@ class Runtime:
         progress: receives progress updates.
         on_epoch_end: called after each epoch, in order; a resumed training calls it for the epochs before, too. It runs
             after the checkpoint of the epoch, so that it may end the training by raising an error.
+        stop: asked after each step and each epoch of a network; True ends the training with what it has learnt. An
+            epoch that it cuts short counts like any other. It must decide alike when a training is resumed, or the
+            result may differ.
         stage: which training of a fit this is, for models that have several.
         group: the processes that share the work of each step; see ``segue.training.processes``. The result does not
             depend on their number.
@@ -98,6 +101,7 @@ class Runtime:
     resume: bool = False
     progress: Progress = field(default_factory=Progress)
     on_epoch_end: EpochCallback | None = None
+    stop: Callable[[], bool] | None = None
     stage: str = "training"
     group: Group = ALONE
 

@@ -1,0 +1,239 @@
+"""From a log to its best model within a budget: prepare, search on validation, choose, test once, report."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from segue.data.cases import Cases
+from segue.data.events import Events
+from segue.errors import ParameterError
+from segue.evaluation.linter import lint_log
+from segue.evaluation.linter.checks import evenly_spaced
+from segue.experiment.config import PROTOCOL, RunConfig
+from segue.experiment.leaderboard import leaderboard
+from segue.experiment.model_specs import (
+    BASELINES,
+    ModelSpec,
+    build_runtime,
+    build_specs,
+    check_specs,
+    recent_popularity_specs,
+)
+from segue.experiment.prepared_data import prepare_log, with_prepared
+from segue.experiment.results import Results
+from segue.experiment.run_folder import BEST, claimed_folder
+from segue.experiment.run_writer import RunWriter
+from segue.experiment.suggestions import COUNT_BASED, NETWORKS, Traits, suggested_presets
+from segue.experiment.tracking.tracker import check_trackers
+from segue.metrics import MetricName
+from segue.model_selection import BestConfig
+from segue.model_selection.costs import Clock
+from segue.model_selection.record import Record
+from segue.model_selection.search import Choice, Search
+from segue.model_selection.verdict import verdict
+from segue.models.blend import Blend
+from segue.models.neural import NeuralModel
+from segue.models.registry import COMPOSED
+from segue.parameters import merge
+from segue.progress import Progress
+from segue.protocols.dataset import Dataset
+from segue.training.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+_CASES_PER_SECOND, _FEWEST_CASES, _MOST_CASES = 10, 2_000, 20_000
+"""Validation cases that decide: so many per second of the budget, within these bounds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The outcome of a search.
+
+    Attributes:
+        results: the leaderboard on the test part: the chosen model, what it consists of, the best single model and the
+            baselines.
+        record: every candidate, with its validation.
+        verdict: what was found, in sentences.
+    """
+
+    results: Results
+    record: Record
+    verdict: list[str]
+
+    @property
+    def chosen(self) -> str:
+        """Label of the best model on validation."""
+        assert self.record.chosen is not None
+        return self.record.chosen
+
+
+def best(
+    run_config: RunConfig,
+    out: Path,
+    *,
+    config: BestConfig | None = None,
+    events: Events | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Best:
+    """Search for the best model of a log within a budget of time.
+
+    Count-based models are trained first, then the networks that suit the log, always the one next with the highest
+    expected gain per second, then a blend. Validation chooses; the test part is used once, after the choice.
+
+    Args:
+        run_config: log (or the folder of a prepared data set), protocol, parameters, seed; its models, if it names any,
+            are the only networks that are tried.
+        out: folder for the models, the reports, best.json, results.json and run.json.
+        config: budget and metric.
+        events: the log itself, if it is not to be read; ``run_config.log`` is only its name then.
+        resume: continue an interrupted search in ``out``, with what is left of the budget.
+        overwrite: replace an older run in ``out``.
+        progress: receives progress updates.
+
+    Raises:
+        InputError: a configuration, the protocol, the log or the folder breaks a rule; nothing has been written.
+        StorageError: the write failed.
+    """
+    config, progress = config or BestConfig(), progress or Progress()
+    clock = Clock(config.budget)
+    with claimed_folder(out, "segue best", resume=resume, overwrite=overwrite):
+        check_trackers(run_config.track)
+        run_config, opened = with_prepared(run_config, events)
+        record = Record.read(out / BEST) if resume else None
+        if record is not None:
+            clock = Clock(config.budget, record.spent + clock.spent())
+        check_models(run_config)
+        runtime = build_runtime(run_config, resume=resume, progress=progress)
+        data = opened or prepare_log(run_config, events)
+        for note in (*run_config.notes, *data.notes):
+            logger.info(note)
+        return _search(data, run_config, out, config, record, runtime, clock)
+
+
+def check_models(config: RunConfig) -> None:
+    """Check the names and parameters of the models, before the log is read.
+
+    Raises:
+        ParameterError: wrong names and parameters, all together.
+    """
+    if composed := [name for name in config.models if name in COMPOSED]:
+        raise ParameterError(
+            f"--model: must name single models, got {', '.join(composed)}; a blend of the best ones is always tried"
+        )
+    everything = [name for networks in NETWORKS.values() for name in networks]
+    names = [*(config.models or everything), *COUNT_BASED]
+    build_specs(config.model_copy(update={"models": names, "baselines": False}))
+
+
+def _search(
+    data: Dataset,
+    config: RunConfig,
+    out: Path,
+    options: BestConfig,
+    record: Record | None,
+    runtime: Runtime,
+    clock: Clock,
+) -> Best:
+    if data.valid is None or not len(data.valid):
+        raise ParameterError(
+            "segue best: chooses on the validation part of a log, and this protocol holds none out; leave out "
+            f"--set {PROTOCOL}.split.valid_share=0, or choose another --protocol"
+        )
+    metric = options.metric or f"ndcg@{_cutoff(data)}"
+    if record is None:
+        at_most = int(np.clip(_CASES_PER_SECOND * options.budget, _FEWEST_CASES, _MOST_CASES))
+        record = Record(metric=metric, cases=len(deciding_cases(data.valid, at_most)))
+    elif record.metric == metric:
+        record = record.reconsidered()
+    else:
+        raise ParameterError(
+            f"--metric: the search in {out} was started with {record.metric}, got {metric}; resume with the same metric"
+        )
+    traits = Traits.of(data)
+    networks = config.models or [
+        *NETWORKS[traits.kind],
+        *(name for name in (*config.set, *config.preset) if name != PROTOCOL),
+    ]
+    specs = _specs(config, data, list(dict.fromkeys([*COUNT_BASED, *networks])), traits, metric)
+    counted = [spec for spec in specs if not isinstance(spec.model, NeuralModel)]
+    trained_in_epochs = [spec for spec in specs if isinstance(spec.model, NeuralModel)]
+    writer = RunWriter(out, data, config, runtime)
+    writer.begin(None, [BEST])
+    logger.info("the log: %s", traits)
+    search = Search(
+        data,
+        deciding_cases(data.valid, record.cases),
+        config,
+        record=record,
+        path=out / BEST,
+        writer=writer,
+        runtime=runtime,
+        clock=clock,
+    )
+    search.train_counted(counted)
+    search.train_networks(trained_in_epochs, NETWORKS[traits.kind])
+    search.blend()
+    choice = search.choose()
+    results = _tested(search, choice, data, config, writer)
+    record.spent = clock.spent()
+    record.write(out / BEST)
+    sentences = verdict(record, choice, results, traits, options.budget)
+    results = results.model_copy(update={"notes": [*results.notes, *sentences]})
+    writer.write_results(results)
+    return Best(results, record, sentences)
+
+
+def deciding_cases(valid: Cases, at_most: int) -> Cases:
+    """Return the validation cases that decide: those with something relevant, evenly spaced."""
+    if valid.labels is not None:
+        valid = valid[np.flatnonzero(valid.labels > 0)]
+    return valid[evenly_spaced(len(valid), at_most)]
+
+
+def _cutoff(data: Dataset) -> int:
+    cutoff = MetricName.parse(data.protocol.ranking.metrics[0]).k
+    return 20 if cutoff == np.inf else int(cutoff)
+
+
+def _specs(config: RunConfig, data: Dataset, names: Sequence[str], traits: Traits, metric: str) -> list[ModelSpec]:
+    """Return the candidates; a model that cannot learn from the log is left out, unless it was asked for."""
+    configured = config.model_copy(
+        update={
+            "models": list(names),
+            "baselines": False,
+            "preset": {
+                **suggested_presets((name for name in names if name not in config.set), traits),
+                **config.preset,
+            },
+            "set": merge(config.set, {PROTOCOL: {"valid_metric": metric}}),
+        }
+    )
+    specs = [replace(spec, baseline=spec.label in BASELINES) for spec in build_specs(configured)]
+    specs += recent_popularity_specs(data.train)
+    able = []
+    for spec in specs:
+        try:
+            check_specs([spec], data.train)
+        except ParameterError:
+            if spec.label in config.models or spec.label in config.set:
+                raise
+            continue
+        able.append(spec)
+    return able
+
+
+def _tested(search: Search, choice: Choice, data: Dataset, config: RunConfig, writer: RunWriter) -> Results:
+    """Test the chosen model, its parts, the best single model and the baselines."""
+    chosen = search.trained[choice.label]
+    parts = chosen.fitted.model.parts if isinstance(chosen.fitted.model, Blend) else {}
+    baselines = [label for label, one in search.trained.items() if one.spec.baseline]
+    labels = dict.fromkeys([choice.label, *parts, *([choice.other] if choice.other else []), *baselines])
+    tested = [writer.tested(search.trained[label].spec, search.trained[label].fitted) for label in labels]
+    headline = data.protocol.ranking.headline
+    pairs = [(metric, choice.label, label) for metric in headline for label in labels if label != choice.label]
+    return leaderboard(tested, data, config, log_findings=lint_log(data), pairs=pairs)

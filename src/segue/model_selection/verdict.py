@@ -1,0 +1,52 @@
+"""What a search has found, in sentences."""
+
+from collections.abc import Iterator
+
+from segue.experiment.results import Results
+from segue.experiment.suggestions import Traits
+from segue.model_selection.costs import spoken
+from segue.model_selection.record import STATES, Record
+from segue.model_selection.search import Choice
+
+
+def verdict(record: Record, choice: Choice, results: Results, traits: Traits, budget: float) -> list[str]:
+    """Return what was found: the choice and why, the test, and how the budget was used.
+
+    Args:
+        record: every candidate.
+        choice: the best model.
+        results: the test.
+        traits: of the log.
+        budget: seconds.
+    """
+    return list(_sentences(record, choice, results, traits, budget))
+
+
+def _sentences(record: Record, choice: Choice, results: Results, traits: Traits, budget: float) -> Iterator[str]:
+    metric, chosen = record.metric, record.candidates[choice.label]
+    yield f"the log has {traits}"
+    yield (
+        f"{choice.label} is the best of {len(record.trained())} models on {record.cases:,} validation cases: {metric} "
+        f"{chosen.value:.4f}"
+    )
+    if choice.other is not None and choice.difference is not None:
+        gain, low, high = choice.difference
+        sure = "" if low > 0 else ", which may be chance"
+        rival = f"{choice.other} ({record.candidates[choice.other].value:.4f})"
+        yield f"it is better than {rival}, the next single model, by {gain:.4f} [{low:+.4f}, {high:+.4f}]{sure}"
+    row = next(row for row in results.models if row.label == choice.label)
+    figures = ", ".join(f"{name} {row.metrics[name]:.4f}" for name in results.protocol["headline"])
+    yield f"on the test part, which was used once, after the choice, {choice.label} has {figures}"
+    yield f"{spoken(record.spent)} of {spoken(budget)} were used: {_counted(record)}"
+
+
+def _counted(record: Record) -> str:
+    """Return how many models were trained, stopped and left out."""
+    labels: dict[str, list[str]] = {state: [] for state in STATES}
+    for one in record.candidates.values():
+        labels[one.state].append(one.label)
+    parts = [f"{len(labels['trained'])} models trained"]
+    for state, what in (("stopped", "stopped early"), ("left out", "left out")):
+        if labels[state]:
+            parts.append(f"{', '.join(labels[state])} {what}")
+    return "; ".join(parts)
