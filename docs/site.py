@@ -23,6 +23,7 @@ PARTS = {
     "evaluation": ("Evaluation", "Evaluate models, and check results for leaks."),
     "experiment": ("Experiments", "Train and compare several models; train one for production."),
     "recbole": ("RecBole", "Run configurations of RecBole."),
+    "model_selection": ("Model selection", "Find the best model of a log within a budget of time."),
     "tuning": ("Tuning", "Search the parameters of a model."),
     "embeddings": ("Item embeddings", "Plot the item vectors of a model."),
     "errors": ("Errors", "All errors derive from `SegueError`."),

@@ -15,12 +15,13 @@ Builder = Callable[[Path, Path], None]
 NEW = frozenset(
     (
         *("run", "run --resume", "run --overwrite", "tune", "tune --resume", "tune --overwrite", "distill --overwrite"),
+        *("best", "best --resume", "best --overwrite"),
         *("prepare", "prepare --overwrite", "fit", "fit --overwrite", "add-items", "add-items --overwrite", "demo"),
         *("Model.save", "Dataset.save"),
     )
 )
 """Every command; each may write where nothing is."""
-RUN = frozenset(("run --resume", "run --overwrite", "distill --overwrite"))
+RUN = frozenset(("run --resume", "run --overwrite", "distill --overwrite", "best --overwrite"))
 SEARCH = frozenset(("tune --resume", "tune --overwrite"))
 MODEL = frozenset(("fit --overwrite", "add-items --overwrite", "Model.save"))
 DATA = frozenset(("prepare --overwrite", "Dataset.save"))

@@ -192,6 +192,7 @@ def test_every_command_is_refused_while_another_one_writes(log: Path, factors: P
     commands = {
         "run": ("run", log, "--model", "popularity", "--out", out),
         "tune": ("tune", log, "--model", "v-sknn", "--out", out),
+        "best": ("best", log, "--out", out),
         "distill": ("distill", model, log, "--out", out),
         "demo": ("demo", "--out", out),
         "prepare": ("prepare", log, "--out", out),
@@ -209,7 +210,7 @@ def test_every_command_is_refused_while_another_one_writes(log: Path, factors: P
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["run", "tune", "prepare", "fit", "add-items", "distill"])
+@pytest.mark.parametrize("name", ["run", "best", "tune", "prepare", "fit", "add-items", "distill"])
 def test_what_another_command_has_just_written_is_not_replaced(
     log: Path, factors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -217,6 +218,7 @@ def test_what_another_command_has_just_written_is_not_replaced(
     out, model = tmp_path / "out", factors / "als"
     commands = {
         "run": ("run", log, "--model", "popularity", "--no-baselines", "--out", out),
+        "best": ("best", log, "--model", "als", "--out", out),
         "tune": ("tune", log, "--model", "v-sknn", "--trials", 1, "--out", out),
         "prepare": ("prepare", log, "--out", out),
         "fit": ("fit", log, "--like", model, "--out", out),

@@ -24,6 +24,7 @@ from segue.protocols.prepare import prepare
 Entry = tuple[str, int, bytes]
 
 SLOW = ("distill --overwrite", "demo", "tune", "tune --resume", "tune --overwrite")
+SLOW += ("best", "best --resume", "best --overwrite")
 SMALL = ("--set", "sasrec.embedding_size=4", "--set", "sasrec.layers=1", "--set", "sasrec.training.epochs=1")
 
 
@@ -80,6 +81,7 @@ def command(name: str, made: Path, out: object) -> Callable[[], tuple[int, str]]
     arguments: dict[str, tuple[object, ...]] = {
         "run": ("run", made / "log.csv", "--model", "popularity", "--no-baselines", *SPLIT, "--out", out),
         "tune": tune(made, out),
+        "best": ("best", made / "log.csv", "--model", "als", *SPLIT, "--out", out),
         "distill": ("distill", run, made / "log.csv", *SMALL, "--out", out),
         "prepare": ("prepare", made / "log.csv", *SPLIT, "--out", out),
         "fit": ("fit", made / "log.csv", "--like", run, "--out", out),

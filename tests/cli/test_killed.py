@@ -31,8 +31,8 @@ EPOCHS = ("--set", "gru4rec.training.epochs=10", "--set", "gru4rec.training.pati
 def without_costs(value: Any) -> Any:
     """Return JSON content without seconds, memory and latencies."""
     if isinstance(value, dict):
-        costs = ("seconds", "fit_seconds", "evaluate_seconds", "peak_memory_mb", "latency_ms")
-        return {name: without_costs(inner) for name, inner in value.items() if name not in costs}
+        costs = ("seconds", "peak_memory_mb", "latency_ms")
+        return {name: without_costs(inner) for name, inner in value.items() if not name.endswith(costs)}
     return [without_costs(inner) for inner in value] if isinstance(value, list) else value
 
 
@@ -86,6 +86,7 @@ COMMANDS = {
     "run": ("run", "--model", "gru4rec,als", "--no-baselines", *NETWORK, *LOG),
     "distill": ("distill", "run/als", *STUDENT, *LOG),
     "tune": ("tune", "--model", "gru4rec", *SPACE, *NETWORK, *LOG),
+    "best": ("best", "--model", "gru4rec", "--set", "protocol.cleaning.min_support=1", *NETWORK, *LOG),
     "add-items": ("add-items", "run/als", "more.csv", "--by", "group"),
 }
 

@@ -212,7 +212,12 @@ def test_how_to_prepare_is_no_option_any_more(
     expected = (
         f"error: {named}: cannot be used with {folder}, which is prepared already; leave it out, or name the log\n"
     )
-    commands = [("run", folder, "--model", "stan"), ("tune", folder, "--model", "stan"), ("data", folder)]
+    commands = [
+        ("run", folder, "--model", "stan"),
+        ("best", folder),
+        ("tune", folder, "--model", "stan"),
+        ("data", folder),
+    ]
     for command in commands:
         outcome = segue(*command, option, value, *([] if command[0] == "data" else ["--out", tmp_path / "out"]))
         assert (outcome.code, outcome.err) == (2, expected)
@@ -275,7 +280,7 @@ def test_half_a_data_set_is_named(log: Path, prepared: tuple[Path, Outcome], tmp
     (half / "dataset.json").unlink()
     before = tree(half)
     said = f"error: {half}: is a prepared data set whose dataset.json is missing; copy the whole folder again, or "
-    for command in ("run", "tune", "prepare"):
+    for command in ("run", "best", "tune", "prepare"):
         model = () if command == "prepare" else ("--model", "stan")
         outcome = segue(command, half, *model, "--out", out)
         assert (outcome.code, outcome.err) == (2, f"{said}prepare the log again\n"), command

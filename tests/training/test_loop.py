@@ -1,6 +1,7 @@
 """The loop on the smallest problem there is: pull a vector towards a target through dropout."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -86,6 +87,39 @@ def test_training_lowers_the_loss() -> None:
     curve = train(Pull(), epochs=5)
     assert [record.epoch for record in curve] == list(range(5))
     assert curve[-1].loss < curve[0].loss
+
+
+@pytest.mark.parametrize("steps", [0, 1, 70, STEPS, STEPS + 7])
+def test_stopped_training_keeps_what_it_has_learnt(steps: int) -> None:
+    whole, stopped = Pull(), Pull()
+    train(whole, validate=lambda: 0.0)
+    values = []
+
+    def validate() -> float:
+        values.append(stopped.module.weight.clone())
+        return float(len(values))
+
+    runtime = Runtime(device="cpu", stop=lambda: stopped.taken >= steps)
+    curve = train(stopped, validate=validate, runtime=runtime)
+    assert stopped.taken == steps
+    assert len(curve) == -(-steps // STEPS)
+    if steps:
+        assert torch.equal(values[-1], stopped.module.weight)
+        assert math.isfinite(curve[-1].loss)
+
+
+def test_loss_of_an_epoch_that_is_cut_short_is_that_of_its_steps() -> None:
+    pull, losses = Pull(), []
+    plain = pull.loss
+
+    def loss(step: int, part: Part = WHOLE) -> Tensor:
+        found = plain(step, part)
+        losses.append(found.item())
+        return found
+
+    pull.loss = loss
+    (record,) = train(pull, runtime=Runtime(device="cpu", stop=lambda: pull.taken >= 30))
+    assert record.loss == pytest.approx(sum(losses) / 30)
 
 
 def test_equal_seeds_train_equally_and_the_global_generator_is_left_alone() -> None:

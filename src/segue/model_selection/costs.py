@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from segue.data.cases import Cases
 from segue.data.sessions import Sessions
 from segue.evaluation.measure import measure
+from segue.experiment.model_specs import ModelSpec
 from segue.models.base import Model
+from segue.models.neural import NeuralModel
 from segue.progress import Progress, Task
 from segue.protocols.ranking import Ranking
+from segue.training.config import TrainingConfig
 from segue.training.runtime import Runtime
 
 _STEPS = 3
@@ -42,12 +47,24 @@ class Clock:
 
 def spoken(seconds: float) -> str:
     """Return a duration in words, such as ``12 s`` or ``3.5 minutes``."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"  # noqa: PLR2004
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
 def in_epochs(count: int) -> str:
     """Return a number of epochs in words, such as ``1 epoch``."""
     return "1 epoch" if count == 1 else f"{count} epochs"
+
+
+def training_of(spec: ModelSpec) -> TrainingConfig:
+    """Return the training section of a network."""
+    assert isinstance(spec.model, NeuralModel)
+    return spec.model.config.training
+
+
+def with_epochs(spec: ModelSpec, epochs: int) -> ModelSpec:
+    """Return a network that is trained for so many epochs."""
+    training = training_of(spec).model_copy(update={"epochs": epochs})
+    return replace(spec, model=type(spec.model)(spec.model.config.model_copy(update={"training": training})))
 
 
 @dataclass(frozen=True)
@@ -92,18 +109,16 @@ class _StepTimer(Progress):
         return self._asked[0]
 
     def epoch(self) -> float:
-        """Return the seconds of an epoch."""
-        timed = self._asked[1:] or self._asked
-        if len(timed) == 1:
-            return (timed[0] - self._asked[0]) * self.steps
-        return (timed[-1] - timed[0]) / (len(timed) - 1) * self.steps
+        """Return the seconds of an epoch: the median of the timed steps, times their number."""
+        steps = np.diff(self._asked)
+        return float(np.median(steps[1:] if len(steps) > 1 else steps)) * self.steps
 
 
 def measure_cost(model: Model, train: Sessions, valid: Cases, *, seed: int, runtime: Runtime, seconds: float) -> Cost:
     """Train a network for some seconds, and rank a few cases with it.
 
     Args:
-        model: the network; what it learns is of no use.
+        model: the network.
         train: the training sessions.
         valid: validation cases.
         seed: seed of the fit.
@@ -112,10 +127,10 @@ def measure_cost(model: Model, train: Sessions, valid: Cases, *, seed: int, runt
     """
     began, timer = time.monotonic(), _StepTimer(seconds)
     plain = replace(runtime, stop=timer.stop, progress=timer, checkpoint=None, resume=False, on_epoch_end=None)
-    model.fit(train, seed=seed, runtime=plain)
+    fitted = model.fit(train, seed=seed, runtime=plain)
     cases = valid[: min(len(valid), _CASES)]
     ranking = Ranking(metrics=("ndcg@20",))
-    measure(model, cases[:1], ranking)  # The first call compiles what the ranking needs.
+    measure(fitted, cases[:1], ranking)  # The first call compiles what the ranking needs.
     ranked = time.monotonic()
-    measure(model, cases, ranking)
+    measure(fitted, cases, ranking)
     return Cost(timer.first - began, timer.epoch(), (time.monotonic() - ranked) / len(cases))

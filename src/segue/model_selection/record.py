@@ -47,7 +47,7 @@ class Record(BaseModel):
     """Validation metric that decides."""
     cases: int
     """Number of validation cases that decide."""
-    spent: float = 0.0
+    spent_seconds: float = 0.0
     """Seconds that the search has taken, over all its processes."""
     candidates: dict[str, Candidate] = {}
     """The models by label, in the order in which they are considered."""

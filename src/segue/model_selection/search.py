@@ -19,13 +19,11 @@ from segue.experiment.fit_and_test import FittedModel, fit_model
 from segue.experiment.model_specs import BlendSpec, ModelSpec
 from segue.experiment.results import Epoch
 from segue.experiment.run_writer import RunWriter
-from segue.model_selection.costs import Clock, in_epochs, measure_cost, spoken
+from segue.model_selection.costs import Clock, in_epochs, measure_cost, spoken, training_of, with_epochs
 from segue.model_selection.race import Race
 from segue.model_selection.record import Candidate, Record
 from segue.models.blend import Blend
-from segue.models.neural import NeuralModel
 from segue.protocols.dataset import Dataset
-from segue.training.config import TrainingConfig
 from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -206,7 +204,7 @@ class Search:
     def _train_network(self, spec: ModelSpec) -> None:
         candidate = self._candidate(spec)
         per_epoch, start = candidate.epoch_seconds or 0.0, candidate.start_seconds or 0.0
-        wanted = _training(spec).epochs
+        wanted = training_of(spec).epochs
         if candidate.epochs is None:
             left = self._clock.left() - self._reserve(candidate)
             possible = int((left / _MARGIN - start) / per_epoch)
@@ -262,7 +260,7 @@ class Search:
         candidate = self._candidate(spec)
         if candidate.epochs is not None:
             return np.inf
-        return gain / ((candidate.start_seconds or 0.0) + _training(spec).epochs * (candidate.epoch_seconds or 0.0))
+        return gain / ((candidate.start_seconds or 0.0) + training_of(spec).epochs * (candidate.epoch_seconds or 0.0))
 
     def _blend_of(self, parts: Sequence[str]) -> BlendSpec:
         models = {label: self.trained[label].fitted for label in parts}
@@ -294,16 +292,5 @@ class Search:
         self._save()
 
     def _save(self) -> None:
-        self._record.spent = self._clock.spent()
+        self._record.spent_seconds = self._clock.spent()
         self._record.write(self._path)
-
-
-def with_epochs(spec: ModelSpec, epochs: int) -> ModelSpec:
-    """Return a network that is trained for so many epochs."""
-    training = _training(spec).model_copy(update={"epochs": epochs})
-    return replace(spec, model=type(spec.model)(spec.model.config.model_copy(update={"training": training})))
-
-
-def _training(spec: ModelSpec) -> TrainingConfig:
-    assert isinstance(spec.model, NeuralModel)
-    return spec.model.config.training

@@ -25,6 +25,7 @@ from segue.experiment.model_specs import (
 from segue.experiment.prepared_data import prepare_log, with_prepared
 from segue.experiment.results import Results
 from segue.experiment.run_folder import BEST, claimed_folder
+from segue.experiment.run_settings import read_settings
 from segue.experiment.run_writer import RunWriter
 from segue.experiment.suggestions import COUNT_BASED, NETWORKS, Traits, suggested_presets
 from segue.experiment.tracking.tracker import check_trackers
@@ -33,13 +34,14 @@ from segue.model_selection import BestConfig
 from segue.model_selection.costs import Clock
 from segue.model_selection.record import Record
 from segue.model_selection.search import Choice, Search
-from segue.model_selection.verdict import verdict
+from segue.model_selection.verdict import costs_of, verdict
 from segue.models.blend import Blend
 from segue.models.neural import NeuralModel
 from segue.models.registry import COMPOSED
 from segue.parameters import merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
+from segue.storage.filesystem import Kind, kind_of
 from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -101,12 +103,15 @@ def best(
     """
     config, progress = config or BestConfig(), progress or Progress()
     clock = Clock(config.budget)
+    started = read_settings(out) if resume and kind_of(out / BEST) is Kind.NOTHING else None
+    if started is not None and started["models"]:
+        raise ParameterError(f"--resume: {out} contains a run and no search to continue; choose another folder")
     with claimed_folder(out, "segue best", resume=resume, overwrite=overwrite):
         check_trackers(run_config.track)
         run_config, opened = with_prepared(run_config, events)
         record = Record.read(out / BEST) if resume else None
         if record is not None:
-            clock = Clock(config.budget, record.spent + clock.spent())
+            clock = Clock(config.budget, record.spent_seconds + clock.spent())
         check_models(run_config)
         runtime = build_runtime(run_config, resume=resume, progress=progress)
         data = opened or prepare_log(run_config, events)
@@ -141,8 +146,8 @@ def _search(
 ) -> Best:
     if data.valid is None or not len(data.valid):
         raise ParameterError(
-            "segue best: chooses on the validation part of a log, and this protocol holds none out; leave out "
-            f"--set {PROTOCOL}.split.valid_share=0, or choose another --protocol"
+            "segue best: chooses on the validation part of a log, and this protocol holds none out; set "
+            f"{PROTOCOL}.split.{data.protocol.split.validation_parameter}, or choose another --protocol"
         )
     metric = options.metric or f"ndcg@{_cutoff(data)}"
     if record is None:
@@ -180,12 +185,12 @@ def _search(
     search.blend()
     choice = search.choose()
     results = _tested(search, choice, data, config, writer)
-    record.spent = clock.spent()
+    record.spent_seconds = clock.spent()
     record.write(out / BEST)
-    sentences = verdict(record, choice, results, traits, options.budget)
+    sentences = verdict(record, choice, results, traits)
     results = results.model_copy(update={"notes": [*results.notes, *sentences]})
     writer.write_results(results)
-    return Best(results, record, sentences)
+    return Best(results, record, [*sentences, costs_of(record, options.budget)])
 
 
 def deciding_cases(valid: Cases, at_most: int) -> Cases:

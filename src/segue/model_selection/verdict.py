@@ -9,20 +9,19 @@ from segue.model_selection.record import STATES, Record
 from segue.model_selection.search import Choice
 
 
-def verdict(record: Record, choice: Choice, results: Results, traits: Traits, budget: float) -> list[str]:
-    """Return what was found: the choice and why, the test, and how the budget was used.
+def verdict(record: Record, choice: Choice, results: Results, traits: Traits) -> list[str]:
+    """Return what was found: the choice and why, and the test.
 
     Args:
         record: every candidate.
         choice: the best model.
         results: the test.
         traits: of the log.
-        budget: seconds.
     """
-    return list(_sentences(record, choice, results, traits, budget))
+    return list(_sentences(record, choice, results, traits))
 
 
-def _sentences(record: Record, choice: Choice, results: Results, traits: Traits, budget: float) -> Iterator[str]:
+def _sentences(record: Record, choice: Choice, results: Results, traits: Traits) -> Iterator[str]:
     metric, chosen = record.metric, record.candidates[choice.label]
     yield f"the log has {traits}"
     yield (
@@ -37,11 +36,10 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits,
     row = next(row for row in results.models if row.label == choice.label)
     figures = ", ".join(f"{name} {row.metrics[name]:.4f}" for name in results.protocol["headline"])
     yield f"on the test part, which was used once, after the choice, {choice.label} has {figures}"
-    yield f"{spoken(record.spent)} of {spoken(budget)} were used: {_counted(record)}"
 
 
-def _counted(record: Record) -> str:
-    """Return how many models were trained, stopped and left out."""
+def costs_of(record: Record, budget: float) -> str:
+    """Return how the budget was used, in a sentence."""
     labels: dict[str, list[str]] = {state: [] for state in STATES}
     for one in record.candidates.values():
         labels[one.state].append(one.label)
@@ -49,4 +47,4 @@ def _counted(record: Record) -> str:
     for state, what in (("stopped", "stopped early"), ("left out", "left out")):
         if labels[state]:
             parts.append(f"{', '.join(labels[state])} {what}")
-    return "; ".join(parts)
+    return f"{spoken(record.spent_seconds)} of {spoken(budget)} were used: {'; '.join(parts)}"
