@@ -93,13 +93,13 @@ def _candidates(record: "Record") -> "Table":
     """Show what was considered, best first."""
     from rich.table import Column
 
-    from segue.cli.tables import plain_table, shown
+    from segue.cli.tables import plain_table
+    from segue.experiment.results import best_first
 
     table = plain_table("model", Column(record.metric, justify="right"), Column("fit s", justify="right"), "outcome")
-    trained = record.trained()
-    for one in [*trained, *(one for one in record.candidates.values() if one not in trained)]:
-        outcome = ", ".join(filter(None, ["" if one.state == "trained" else one.state, one.note]))
-        table.add_row(one.label, shown(one.value), shown(round(one.seconds, 1)), outcome)
+    for one in best_first(record.candidates.values()):
+        value = "-" if one.value is None or one.state != "trained" else f"{one.value:.4f}"
+        table.add_row(one.label, value, f"{one.seconds:.1f}", one.outcome)
     return table
 
 

@@ -1,41 +1,13 @@
 """What a search has found so far, in best.json, from which an interrupted one continues."""
 
 from pathlib import Path
-from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segue.errors import ParameterError
+from segue.experiment.results import Candidate, best_first
 from segue.storage import write_text
-from segue.strict_json import Number, dumps, loads
-
-State = Literal["waiting", "training", "trained", "stopped", "left out"]
-STATES: tuple[State, ...] = get_args(State)
-
-
-class Candidate(BaseModel):
-    """A model that is considered."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    label: str
-    """Name of the model in the run."""
-    state: State = "waiting"
-    """Whether it is trained; ``stopped`` is a network that fell behind, ``left out`` one that was not trained."""
-    value: Number | None = None
-    """Validation metric."""
-    seconds: float = 0.0
-    """Seconds of the fit."""
-    epochs: int | None = None
-    """Number of epochs that a network is trained for."""
-    start_seconds: float | None = None
-    """Measured seconds before the first step of a network."""
-    epoch_seconds: float | None = None
-    """Measured seconds of one epoch of a network, its validation included."""
-    case_seconds: float = 0.0
-    """Measured seconds to rank one case."""
-    note: str = ""
-    """Why it was stopped or left out, or how its training was shortened."""
+from segue.strict_json import dumps, loads
 
 
 class Record(BaseModel):
@@ -56,8 +28,7 @@ class Record(BaseModel):
 
     def trained(self) -> list[Candidate]:
         """Return what is trained, best first."""
-        found = [one for one in self.candidates.values() if one.state == "trained" and one.value is not None]
-        return sorted(found, key=lambda one: -(one.value or 0.0))
+        return [one for one in best_first(self.candidates.values()) if one.state == "trained"]
 
     def reconsidered(self) -> "Record":
         """Return the record with what was left out waiting again, since a resumed search may have more time."""

@@ -17,11 +17,11 @@ from segue.evaluation.result import Evaluation
 from segue.experiment.config import RunConfig
 from segue.experiment.fit_and_test import FittedModel, fit_model
 from segue.experiment.model_specs import BlendSpec, ModelSpec
-from segue.experiment.results import Epoch
+from segue.experiment.results import Candidate, Epoch
 from segue.experiment.run_writer import RunWriter
 from segue.model_selection.costs import Clock, in_epochs, measure_cost, spoken, training_of, with_epochs
 from segue.model_selection.race import Race
-from segue.model_selection.record import Candidate, Record
+from segue.model_selection.record import Record
 from segue.models.blend import Blend
 from segue.protocols.dataset import Dataset
 from segue.training.runtime import Runtime
@@ -194,6 +194,7 @@ class Search:
         evaluation = measure(fitted.model, self._valid, ranking, seed=self._seed, progress=self._runtime.progress)
         candidate.case_seconds = (time.monotonic() - began) / len(self._valid)
         candidate.state, candidate.value = "trained", evaluation.metrics[metric]
+        candidate.ended_seconds = candidate.ended_seconds or self._clock.spent()
         self.trained[spec.label] = Trained(spec, fitted, evaluation)
         if candidate.epochs is not None:
             for epoch in fitted.row.curve:

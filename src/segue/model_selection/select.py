@@ -188,7 +188,12 @@ def _search(
     record.spent_seconds = clock.spent()
     record.write(out / BEST)
     sentences = verdict(record, choice, results, traits)
-    results = results.model_copy(update={"notes": [*results.notes, *sentences]})
+    update = {
+        "notes": [*results.notes, *sentences],
+        "candidates": list(record.candidates.values()),
+        "candidates_metric": metric,
+    }
+    results = results.model_copy(update=update)
     writer.write_results(results)
     return Best(results, record, [*sentences, costs_of(record, options.budget)])
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from segue.experiment.results import Results
+from segue.experiment.results import STATES, Results
 from segue.experiment.suggestions import Traits
 from segue.model_selection.costs import spoken
-from segue.model_selection.record import STATES, Record
+from segue.model_selection.record import Record
 from segue.model_selection.search import Choice
 
 

@@ -24,7 +24,7 @@ from segue.experiment.results import ModelResult
 from segue.metrics import lower_is_better
 from segue.printable import visible
 
-_INK, _FAINT = "#012345", "#543210"
+INK, FAINT = "#012345", "#543210"
 """Stand for the colours of text and of lines in the page."""
 
 _BY_KIND: Spec = {
@@ -32,7 +32,7 @@ _BY_KIND: Spec = {
     "scale": {"domain": ["model", "baseline"], "range": [PALETTE[0], "#8A8A8A"]},
     "legend": None,
 }
-_WIDTH = 420
+WIDTH = 420
 """Pixels of a whole chart: little more than a phone is wide, so that its letters stay legible there."""
 
 
@@ -67,16 +67,16 @@ def leaderboard_charts(rows: Sequence[ModelResult], metrics: Sequence[str]) -> l
         layers: list[Spec] = [
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"x": _value("low", ""), "x2": {"field": "high"}},
+                "encoding": {"x": value_of("low", ""), "x2": {"field": "high"}},
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-                "encoding": {"x": _value("value", "")},
+                "encoding": {"x": value_of("value", "")},
             },
         ]
         encoding = {"y": y, "color": _BY_KIND}
         spec = {"data": {"values": values}, "encoding": encoding, "layer": layers, "height": {"step": 22}}
-        charts.append(_drawn(f"board-{len(charts)}", headed(metric), spec))
+        charts.append(chart_of(f"board-{len(charts)}", headed(metric), spec))
     return charts
 
 
@@ -115,18 +115,18 @@ def _curve_chart(name: str, title: str, values: Sequence[Spec], labels: Sequence
             "title": "epoch",
             "axis": {"values": whole_ticks(1, last), "format": "d"},
         },
-        "y": _value("value", ""),
+        "y": value_of("value", ""),
         "detail": {"field": "stage"},
         "color": _by_model(present, labels),
         "shape": _shape_by_model(present, labels),
     }
     layers: list[Spec] = []
     if name == "curve-train_auc":
-        layers, scale = band_layers(values, _INK)
+        layers, scale = band_layers(values, INK)
         encoding["y"] = {**encoding["y"], "scale": scale, "axis": {"format": ".0%", "tickCount": 6}}
     mark = {"type": "line", "point": {"size": 45 if last <= 30 else 15}, "strokeWidth": 2}
     line = {"data": {"values": values}, "mark": mark, "encoding": encoding}
-    return _drawn(name, title, {**({"layer": [*layers, line]} if layers else line), "height": 220})
+    return chart_of(name, title, {**({"layer": [*layers, line]} if layers else line), "height": 220})
 
 
 def slice_charts(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
@@ -163,15 +163,15 @@ def _slice_chart(name: str, title: str, values: Sequence[Spec], labels: Sequence
     layers: list[Spec] = [
         {
             "mark": {"type": "rule", "strokeWidth": 1.5},
-            "encoding": {"x": _value("low", "", zero=True), "x2": {"field": "high"}},
+            "encoding": {"x": value_of("low", "", zero=True), "x2": {"field": "high"}},
         },
         {
             "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
-            "encoding": {"x": _value("value", "", zero=True), "shape": _shape_by_model(labels)},
+            "encoding": {"x": value_of("value", "", zero=True), "shape": _shape_by_model(labels)},
         },
     ]
     height = {"step": 11, "for": "offset"}
-    return _drawn(name, title, {"data": {"values": values}, "encoding": encoding, "layer": layers, "height": height})
+    return chart_of(name, title, {"data": {"values": values}, "encoding": encoding, "layer": layers, "height": height})
 
 
 def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
@@ -181,7 +181,7 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
         return []
     latencies, qualities = [row.latency_ms for row in timed], [row.metrics[metric] for row in timed]
     ticks = log_ticks(min(latencies), max(latencies))
-    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(qualities), width=_WIDTH - 60, height=240)
+    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(qualities), width=WIDTH - 60, height=240)
     places = placer.place(latencies, qualities, [row.label for row in timed])
     values = [
         {"model": row.label, "ms": row.latency_ms, "value": row.metrics[metric], "kind": _kind(row), **place}
@@ -190,8 +190,8 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
     axis = {"values": ticks[:: max(1, len(ticks) // 6)], "format": "~g"}
     scale = {"type": "log", "domain": list(placer.x), "nice": False}
     x = {"field": "ms", "type": "quantitative", "title": "milliseconds per session", "scale": scale, "axis": axis}
-    y = {**_value("value", metric), "scale": {"domain": list(placer.y), "nice": False}}
-    leader, *texts = label_layers(x, y, "model", ink=_INK, line=_FAINT)
+    y = {**value_of("value", metric), "scale": {"domain": list(placer.y), "nice": False}}
+    leader, *texts = label_layers(x, y, "model", ink=INK, line=FAINT)
     layers: list[Spec] = [
         leader,
         {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"color": _BY_KIND}},
@@ -200,7 +200,7 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
     spec = {"data": {"values": values}, "encoding": {"x": x, "y": y}, "layer": layers, "height": placer.height}
     better = "Down" if lower_is_better(metric) else "Up"
     note = f"Median wait for the best 20 items, one session at a time. {better} and to the left is better."
-    return [_drawn("latency", "Quality against the wait", spec, note)]
+    return [chart_of("latency", "Quality against the wait", spec, note)]
 
 
 def roc_chart(rows: Sequence[ModelResult]) -> list[Chart]:
@@ -217,19 +217,19 @@ def roc_chart(rows: Sequence[ModelResult]) -> list[Chart]:
     }
     chance = {
         "data": {"values": [{"false": 0, "true": 0}, {"false": 1, "true": 1}]},
-        "mark": {"type": "line", "strokeDash": [3, 4], "stroke": _FAINT},
+        "mark": {"type": "line", "strokeDash": [3, 4], "stroke": FAINT},
         "encoding": {"x": encoding["x"], "y": encoding["y"]},
     }
     curve = {"data": {"values": values}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}
     note = "The area under a curve is the metric; the dashed line is chance."
-    return [_drawn("roc", "Receiver operating characteristic", {"layer": [chance, curve], "height": 260}, note)]
+    return [chart_of("roc", "Receiver operating characteristic", {"layer": [chance, curve], "height": 260}, note)]
 
 
 def _kind(row: ModelResult) -> str:
     return "baseline" if row.baseline else "model"
 
 
-def _value(field: str, title: str, *, zero: bool = False) -> Spec:
+def value_of(field: str, title: str, *, zero: bool = False) -> Spec:
     axis = {"tickCount": 6}
     return {"field": field, "type": "quantitative", "title": title or None, "scale": {"zero": zero}, "axis": axis}
 
@@ -251,23 +251,23 @@ def _channel(labels: Sequence[str], among: Sequence[str], looks: Sequence[str]) 
 
 def _legend(labels: Sequence[str]) -> Spec:
     """Put as many names side by side as there is room for."""
-    widths, room = [7 * min(len(label), 20) + 28 for label in labels], _WIDTH - 80
+    widths, room = [7 * min(len(label), 20) + 28 for label in labels], WIDTH - 80
     columns = len(labels) if sum(widths) <= room else max(1, room // max(widths))
     return {"title": None, "columns": columns}
 
 
-def _drawn(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Chart:
+def chart_of(name: str, title: str, spec: Mapping[str, Any], note: str = "") -> Chart:
     """Draw a specification."""
     axis = {
-        **{f"{part}Color": _INK for part in ("label", "title")},
-        **{f"{part}Color": _FAINT for part in ("domain", "tick", "grid")},
+        **{f"{part}Color": INK for part in ("label", "title")},
+        **{f"{part}Color": FAINT for part in ("domain", "tick", "grid")},
         **{"gridOpacity": 0.45, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
         **{"labelLimit": 150, "titlePadding": 8, "labelFlush": False},
     }
-    legend = {"labelColor": _INK, "orient": "top", "direction": "horizontal", "labelFontSize": 12, "labelLimit": 150}
+    legend = {"labelColor": INK, "orient": "top", "direction": "horizontal", "labelFontSize": 12, "labelLimit": 150}
     whole = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": _WIDTH,
+        "width": WIDTH,
         "autosize": {"type": "fit-x", "contains": "padding"},
         "background": None,
         "config": {"view": {"stroke": None}, "axis": axis, "legend": legend, "font": "sans-serif"},
@@ -281,7 +281,7 @@ def _inlined(svg: str, name: str, title: str) -> str:
     sizes = re.match(r'<svg [^>]*?viewBox="([^"]+)"', svg)
     assert sizes is not None
     body = svg[svg.index(">") + 1 :]
-    body = body.replace(_INK, "currentColor").replace(_FAINT, "var(--line)")
+    body = body.replace(INK, "currentColor").replace(FAINT, "var(--line)")
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
     width = 1.1 * float(sizes[1].split()[2])

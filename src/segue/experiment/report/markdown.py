@@ -5,7 +5,7 @@ from math import isfinite
 
 from segue.evaluation.linter.checks import Finding
 from segue.experiment.report.factorisations import HEAD, training_note, training_rows
-from segue.experiment.results import Difference, Example, ModelResult, Results
+from segue.experiment.results import Difference, Example, ModelResult, Results, best_first
 from segue.markdown import escaped, section, table
 from segue.metrics import lower_is_better
 from segue.parameters import flatten, typed
@@ -69,6 +69,7 @@ def markdown(results: Results) -> str:
         "## Leaderboard\n",
         _leaderboard(rows, metrics, decimals),
         "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",
+        *section("The search", _search(results)),
         *section("Verdicts", map(escaped, results.verdicts)),
         *section("Findings", _findings(results.further_findings())),
         *section("Notes", map(escaped, [*results.notes, *_model_notes(rows)])),
@@ -84,6 +85,33 @@ def markdown(results: Results) -> str:
         *section("All metrics", _all_metrics(rows)),
     ]
     return "\n".join(parts)
+
+
+def search_rows(results: Results) -> list[list[str]]:
+    """Return what a search considered, best first: the model, its validation, its seconds, and what became of it."""
+    decimals = results.protocol.get("decimals", 4)
+    return [
+        [
+            one.label,
+            number(one.value if one.state == "trained" else None, decimals),
+            f"{one.seconds:.1f}",
+            one.outcome,
+        ]
+        for one in best_first(results.candidates)
+    ]
+
+
+def search_head(results: Results) -> list[str]:
+    """Return the heads of the columns of ``search_rows``."""
+    return ["model", f"{results.candidates_metric}, validation", "fit s", "outcome"]
+
+
+def _search(results: Results) -> str:
+    return (
+        table(search_head(results), [list(map(escaped, row)) for row in search_rows(results)])
+        if results.candidates
+        else ""
+    )
 
 
 def _differences(differences: Sequence[Difference], decimals: int) -> str:

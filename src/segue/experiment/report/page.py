@@ -14,10 +14,13 @@ from segue.experiment.report.markdown import (
     number,
     part_sizes,
     sampled_candidates,
+    search_head,
+    search_rows,
     shortened,
     shown,
 )
 from segue.experiment.report.repeat import repeat
+from segue.experiment.report.search import search_chart
 from segue.experiment.results import ModelResult, Results
 from segue.parameters import flatten, typed
 from segue.printable import visible
@@ -56,7 +59,7 @@ def _content(results: Results) -> dict[str, Any]:
     rows, headline = results.models, list(results.protocol["headline"])
     decimals = results.protocol.get("decimals", 4)
     shown_rows = [row for row in rows if not row.baseline] + [row for row in rows if row.baseline][:1]
-    drawn, no_charts = _draw(rows, shown_rows, headline)
+    drawn, no_charts = _draw(results, shown_rows, headline)
     stages = [stage for stage in results.data["stages"] if stage["step"] != "encode" or stage["dropped"]]
     return {
         "results": results,
@@ -66,6 +69,8 @@ def _content(results: Results) -> dict[str, Any]:
         "no_charts": no_charts,
         "stages": stages,
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
+        "search": search_rows(results),
+        "search_head": search_head(results),
         "findings": by_severity(results.further_findings()),
         "sampled": sampled_candidates(results),
         "doubts": results.doubts(),
@@ -86,11 +91,13 @@ def _content(results: Results) -> dict[str, Any]:
 
 
 def _draw(
-    rows: Sequence[ModelResult], shown_rows: Sequence[ModelResult], headline: Sequence[str]
+    results: Results, shown_rows: Sequence[ModelResult], headline: Sequence[str]
 ) -> tuple[dict[str, list[charts.Chart]], str]:
     """Return the charts by place, and why there are none where vl-convert is not installed."""
+    rows = results.models
     try:
         return {
+            "search": search_chart(results),
             "board": charts.leaderboard_charts(rows, headline),
             "curves": charts.curve_charts(rows),
             "slices": charts.slice_charts(shown_rows, headline[0]),
@@ -100,7 +107,7 @@ def _draw(
     except (ChartError, MissingExtraError) as error:
         if isinstance(error, ChartError):
             logger.warning("%s; the report has none, and segue report draws it again", error)
-        return {name: [] for name in ("board", "curves", "slices", "latency", "roc")}, f"No charts: {error}."
+        return {name: [] for name in ("search", "board", "curves", "slices", "latency", "roc")}, f"No charts: {error}."
 
 
 def _slices(rows: Sequence[ModelResult], metric: str, decimals: int) -> list[tuple[str, list[str], list[list[str]]]]:

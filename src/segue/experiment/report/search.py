@@ -1,0 +1,60 @@
+"""What a search for the best model found over time, as a chart of the page."""
+
+from itertools import accumulate
+from math import isfinite
+
+from segue.charts import PALETTE, LabelPlacer, Spec, label_layers, log_ticks, padded_domain
+from segue.experiment.report.charts import FAINT, INK, WIDTH, Chart, chart_of, value_of
+from segue.experiment.results import Results
+
+_NETWORK, _COUNT = PALETTE[0], "#8A8A8A"
+
+
+def search_chart(results: Results) -> list[Chart]:
+    """Draw the validation of each trained candidate against the time, and the best one so far."""
+    timed = [
+        (one.ended_seconds, one.value, one)
+        for one in results.candidates
+        if one.state == "trained" and one.ended_seconds and one.value is not None and isfinite(one.value)
+    ]
+    timed.sort(key=lambda one: one[0])
+    if len(timed) < 2:
+        return []
+    seconds, found = [one[0] for one in timed], [one[1] for one in timed]
+    ticks = log_ticks(min(seconds), max(seconds))
+    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(found), width=WIDTH - 60, height=240)
+    places = placer.place(seconds, found, [one.label for _, _, one in timed])
+    values = [
+        {"model": one.label, "seconds": ended, "value": value, "kind": _kind(one.epochs, one.label), **place}
+        for (ended, value, one), place in zip(timed, places, strict=True)
+    ]
+    best = [{"seconds": ended, "value": value} for ended, value in zip(seconds, accumulate(found, max), strict=True)]
+    axis = {"values": ticks[:: max(1, len(ticks) // 6)], "format": "~g"}
+    scale = {"type": "log", "domain": list(placer.x), "nice": False}
+    x: Spec = {
+        "field": "seconds",
+        "type": "quantitative",
+        "title": "seconds of the search",
+        "scale": scale,
+        "axis": axis,
+    }
+    y: Spec = {**value_of("value", f"{results.candidates_metric}, validation")}
+    y["scale"] = {"domain": list(placer.y), "nice": False}
+    leader, *texts = label_layers(x, y, "model", ink=INK, line=FAINT)
+    colour = {"field": "kind", "scale": {"domain": ["network", "other"], "range": [_NETWORK, _COUNT]}, "legend": None}
+    layers: list[Spec] = [
+        {
+            "data": {"values": best},
+            "mark": {"type": "line", "interpolate": "step-after", "stroke": FAINT, "strokeWidth": 2},
+            "encoding": {"x": x, "y": y},
+        },
+        leader,
+        {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"color": colour}},
+        *texts,
+    ]
+    spec = {"data": {"values": values}, "encoding": {"x": x, "y": y}, "layer": layers, "height": placer.height}
+    return [chart_of("search", "Validation over the time of the search", spec, "The line is the best value so far.")]
+
+
+def _kind(epochs: int | None, label: str) -> str:
+    return "network" if epochs is not None or label == "blend" else "other"
