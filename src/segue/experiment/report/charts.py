@@ -230,6 +230,7 @@ def _kind(row: ModelResult) -> str:
 
 
 def value_of(field: str, title: str, *, zero: bool = False) -> Spec:
+    """Return an axis of values, which begins with the least of them unless ``zero``."""
     axis = {"tickCount": 6}
     return {"field": field, "type": "quantitative", "title": title or None, "scale": {"zero": zero}, "axis": axis}
 
