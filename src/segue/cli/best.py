@@ -24,7 +24,7 @@ def best(
     log: options.OptionalLog = None,
     budget: Annotated[str, typer.Option(help="Time for everything, such as 90s, 30m or 2h.")] = "30m",
     metric: Annotated[
-        str | None, typer.Option(help="Validation metric that decides; default: ndcg at the protocol's cut-off.")
+        str | None, typer.Option(help="Validation metric that decides; default: that of the protocol, or ndcg.")
     ] = None,
     model: Annotated[
         list[str] | None,

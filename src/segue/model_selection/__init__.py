@@ -14,8 +14,8 @@ class BestConfig(BaseModel):
     budget: float = Field(1800.0, ge=10)
     """Seconds for everything: preparation, training, choice, test and report. A resumed search continues to count."""
     metric: str | None = None
-    """Validation metric that decides, one of the best ranks; None takes ndcg with the cut-off of the protocol's first
-    metric, because ndcg counts hits and their places."""
+    """Validation metric that decides, one of the best ranks. None takes that of the protocol, or else ndcg with the
+    cut-off of the protocol's first metric, because ndcg counts hits and their places."""
 
     _selects = field_validator("metric")(selection_metric)
 

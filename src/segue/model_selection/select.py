@@ -30,6 +30,7 @@ from segue.experiment.run_writer import RunWriter
 from segue.experiment.suggestions import COUNT_BASED, NETWORKS, Traits, suggested_presets
 from segue.experiment.tracking.tracker import check_trackers
 from segue.metrics import MetricName
+from segue.metrics.rank_metrics import RANK_METRICS
 from segue.model_selection import BestConfig
 from segue.model_selection.costs import Clock
 from segue.model_selection.record import Record
@@ -149,7 +150,7 @@ def _search(
             "segue best: chooses on the validation part of a log, and this protocol holds none out; set "
             f"{PROTOCOL}.split.{data.protocol.split.validation_parameter}, or choose another --protocol"
         )
-    metric = options.metric or f"ndcg@{_cutoff(data)}"
+    metric = options.metric or _metric_of(data)
     if record is None:
         at_most = int(np.clip(_CASES_PER_SECOND * options.budget, _FEWEST_CASES, _MOST_CASES))
         record = Record(metric=metric, cases=len(deciding_cases(data.valid, at_most)))
@@ -205,9 +206,13 @@ def deciding_cases(valid: Cases, at_most: int) -> Cases:
     return valid[evenly_spaced(len(valid), at_most)]
 
 
-def _cutoff(data: Dataset) -> int:
+def _metric_of(data: Dataset) -> str:
+    """Return the validation metric of the protocol, or else ndcg with the cut-off of its first metric."""
+    chosen = data.protocol.valid_metric
+    if chosen is not None and MetricName.parse(chosen).name in RANK_METRICS:
+        return chosen
     cutoff = MetricName.parse(data.protocol.ranking.metrics[0]).k
-    return 20 if cutoff == np.inf else int(cutoff)
+    return f"ndcg@{20 if cutoff == np.inf else int(cutoff)}"
 
 
 def _specs(config: RunConfig, data: Dataset, names: Sequence[str], traits: Traits, metric: str) -> list[ModelSpec]:

@@ -25,8 +25,8 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits)
     metric, chosen = record.metric, record.candidates[choice.label]
     yield f"the log has {traits}"
     yield (
-        f"{choice.label} is the best of {len(record.trained())} models on {record.cases:,} validation cases: {metric} "
-        f"{chosen.value:.4f}"
+        f"{choice.label} is the best of {_models(len(record.trained()))} on {record.cases:,} validation cases: "
+        f"{metric} {chosen.value:.4f}"
     )
     if choice.other is not None and choice.difference is not None:
         gain, low, high = choice.difference
@@ -43,8 +43,12 @@ def costs_of(record: Record, budget: float) -> str:
     labels: dict[str, list[str]] = {state: [] for state in STATES}
     for one in record.candidates.values():
         labels[one.state].append(one.label)
-    parts = [f"{len(labels['trained'])} models trained"]
+    parts = [f"{_models(len(labels['trained']))} trained"]
     for state, what in (("stopped", "stopped early"), ("left out", "left out")):
         if labels[state]:
             parts.append(f"{', '.join(labels[state])} {what}")
     return f"{spoken(record.spent_seconds)} of {spoken(budget)} were used: {'; '.join(parts)}"
+
+
+def _models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
