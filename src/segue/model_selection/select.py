@@ -248,7 +248,8 @@ def _tested(search: Search, choice: Choice, data: Dataset, config: RunConfig, wr
     parts = chosen.fitted.model.parts if isinstance(chosen.fitted.model, Blend) else {}
     baselines = [label for label, one in search.trained.items() if one.spec.baseline]
     labels = dict.fromkeys([choice.label, *parts, *([choice.other] if choice.other else []), *baselines])
-    tested = [writer.tested(search.trained[label].spec, search.trained[label].fitted) for label in labels]
     headline = data.protocol.ranking.headline
+    tested = [writer.tested(search.trained[label].spec, search.trained[label].fitted) for label in labels]
+    tested = [replace(one, cases=one.cases.only(headline)) for one in tested]
     pairs = [(metric, choice.label, label) for metric in headline for label in labels if label != choice.label]
     return leaderboard(tested, data, config, log_findings=lint_log(data), pairs=pairs)
