@@ -72,6 +72,7 @@ def test_it_leaves_a_run(run: tuple[Path, Best, list[str | None]], log: Events) 
     assert {best.chosen, "popularity", "markov", "sequential-rules", "v-sknn"} <= labels
     assert results.notes[1 - len(best.verdict) :] == best.verdict[:-1]
     assert Record.read(folder / BEST) == best.record
+    assert all(part.metrics.keys() <= {"recall@20", "mrr@20"} for row in results.models for part in row.slices)
     model = segue.load(folder / best.chosen)
     evaluation = segue.evaluate(model, segue.prepare(log))
     row = next(row for row in results.models if row.label == best.chosen)
