@@ -36,8 +36,8 @@ _MARGIN = 1.1
 """Factor on measured seconds, which are never exact."""
 _FEWEST = 0.1
 """Least share of its epochs that a network is trained for."""
-_REPORT_SECONDS = 5.0
-"""Allowance for the report."""
+_REPORT_SECONDS, _WEIGHING = 8.0, 1e-3
+"""Allowance for the report, and for the search of the weights per case."""
 
 _NETWORKS, _COUNTS = 4, 3
 """Networks and count-based models that a blend is made of at most."""
@@ -45,7 +45,7 @@ _FAR = 0.5
 """Models below this share of the best value are not blended."""
 _LEAST_WEIGHT = 0.05
 """Models of a lower weight are left out of the blend."""
-_FIRST_CASES = 3_000
+_FIRST_CASES = 1_000
 """Validation cases that decide which models a blend needs."""
 
 
@@ -151,10 +151,9 @@ class Search:
         if len(parts) < 2:
             return
         some = self._valid[evenly_spaced(len(self._valid), _FIRST_CASES)]
-        first = self._blend_of(parts)
-        first.fit(self._data.train, some, self._seed, self._runtime)
-        assert isinstance(first.model, Blend)
-        used = [part for part, weight in zip(parts, first.model.weights, strict=True) if weight >= _LEAST_WEIGHT]
+        first = Blend(models=parts, metric=self._record.metric)
+        first.take([self.trained[label].fitted.model for label in parts], some, self._runtime.progress, gains=False)
+        used = [part for part, weight in zip(parts, first.weights, strict=True) if weight >= _LEAST_WEIGHT]
         if len(used) > 1:
             self._train(self._blend_of(used))
 
@@ -282,7 +281,9 @@ class Search:
         found = [one.case_seconds for one in self._record.candidates.values() if one.state == "trained"]
         found += [network.case_seconds] if network is not None else []
         slowest = sum(sorted(found)[-(_NETWORKS + _COUNTS) :])
-        return _REPORT_SECONDS + _MARGIN * slowest * (2 * len(self._data.test) + 3 * len(self._valid))
+        n_test, n_valid = len(self._data.test), len(self._valid)
+        per_case = 4 * n_test + 5 * n_valid + 3 * _FIRST_CASES  # A blend ranks with all of its parts, and weighs them.
+        return _REPORT_SECONDS + _WEIGHING * n_valid + _MARGIN * slowest * per_case
 
     def _candidate(self, spec: ModelSpec) -> Candidate:
         return self._record.candidates.setdefault(spec.label, Candidate(label=spec.label))

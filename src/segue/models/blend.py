@@ -103,13 +103,14 @@ class Blend(CompositeModel):
         blend.take(models, valid, progress or Progress())
         return blend
 
-    def take(self, models: Sequence[Model], valid: Cases | None, progress: Progress) -> None:
+    def take(self, models: Sequence[Model], valid: Cases | None, progress: Progress, *, gains: bool = True) -> None:
         """Become the blend of fitted models of the configured names and parameters.
 
         Args:
             models: the models.
             valid: validation cases, which choose the weights unless they are given.
             progress: receives progress updates.
+            gains: whether to find out what each model adds, which takes most of the time.
 
         Raises:
             ParameterError: the catalogues of the models differ.
@@ -120,7 +121,7 @@ class Blend(CompositeModel):
             vocabulary = common_catalogue(vocabulary, model.vocabulary, "models")
         self.parts = {model.name: model for model in models}
         self.vocabulary = vocabulary
-        self._weigh(valid, progress)
+        self._weigh(valid, progress, gains=gains)
 
     def places(self) -> list[Place]:
         """Return where the parameters of each model are; see ``CompositeModel.places``."""
@@ -158,7 +159,7 @@ class Blend(CompositeModel):
         self._weigh(valid, runtime.progress)
         self.notes += self.notes_of_parts()
 
-    def _weigh(self, valid: Cases | None, progress: Progress) -> None:
+    def _weigh(self, valid: Cases | None, progress: Progress, *, gains: bool = True) -> None:
         """Set the weights, and say what each model adds."""
         names, given = list(self.parts), self.config.weights
         if given is not None or self.config.combine == "rrf":
@@ -174,7 +175,7 @@ class Blend(CompositeModel):
             self.notes = (note,)
             return
         metric = MetricName.parse(self.config.metric)
-        chosen = choose_weights(self._blended(cases, metric, progress), metric)
+        chosen = choose_weights(self._blended(cases, metric, progress), metric, gains=gains)
         self.weights = read_only(chosen.weights)
         self.notes = tuple(chosen.described(names, self.config.metric, len(cases)))
 

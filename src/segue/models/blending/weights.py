@@ -95,7 +95,7 @@ class BlendedCases:
         for column in range(own.shape[1]):
             level = own[:, column, None]
             same = (mixed == level) & ranked[:, column, None]
-            rows, at = np.nonzero(same)
+            rows, at = np.divmod(np.flatnonzero(same), same.shape[1])  # Much faster than np.nonzero.
             earlier = places[self.candidates[rows, at]] < places[self.targets[rows, column]]
             ahead[:, column] = np.count_nonzero(mixed > level, axis=1)
             tied[:, column] = np.bincount(rows, minlength=len(own))
@@ -131,8 +131,14 @@ class ChosenWeights:
                 yield f"{name} adds nothing on validation"
 
 
-def choose_weights(cases: BlendedCases, metric: MetricName) -> ChosenWeights:
-    """Choose the weights with the highest mean of a metric, and leave out each part in turn."""
+def choose_weights(cases: BlendedCases, metric: MetricName, *, gains: bool = True) -> ChosenWeights:
+    """Choose the weights with the highest mean of a metric, and leave out each part in turn.
+
+    Args:
+        cases: the cases, with what each part gives.
+        metric: the metric.
+        gains: whether to leave out each part, which takes most of the time.
+    """
     n_parts = len(cases.shares)
 
     def mean(weights: Weights) -> float:
@@ -140,13 +146,13 @@ def choose_weights(cases: BlendedCases, metric: MetricName) -> ChosenWeights:
 
     weights = best_weights(mean, range(n_parts), n_parts)
     chosen = cases.values(weights, metric)
-    without, gains = np.full(n_parts, np.nan), [(0.0, 0.0, 0.0)] * n_parts
-    for part in np.flatnonzero(weights):
+    without, added = np.full(n_parts, np.nan), [(0.0, 0.0, 0.0)] * n_parts
+    for part in np.flatnonzero(weights) if gains else ():
         others = [other for other in range(n_parts) if other != part]
         rest = cases.values(best_weights(mean, others, n_parts), metric)
         ((low, high),) = intervals((chosen - rest)[:, None], cases.groups)
-        without[part], gains[part] = rest.mean(), (float((chosen - rest).mean()), float(low), float(high))
-    return ChosenWeights(weights, float(chosen.mean()), without, gains)
+        without[part], added[part] = rest.mean(), (float((chosen - rest).mean()), float(low), float(high))
+    return ChosenWeights(weights, float(chosen.mean()), without, added)
 
 
 def best_weights(value: Callable[[Weights], float], parts: Sequence[int], n_parts: int) -> Weights:
