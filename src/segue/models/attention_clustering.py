@@ -37,7 +37,7 @@ class AttentionClusteringConfig(SequenceConfig):
     """Assignment of events to clusters: a softmax whose temperature decreases in training (annealed), or one-hot with
     the gradient of a softmax (straight-through)."""
     temperature: float = Field(0.1, gt=0, le=1)
-    """Temperature at the end of the annealing and in every prediction; the annealing starts at 1."""
+    """Temperature of the assignment at the end of the annealing and in every prediction; the annealing starts at 1."""
     anneal: float = Field(0.5, gt=0, le=1)
     """Share of the planned training in which the temperature decreases."""
     vectors: Literal["pooled", "trained"] = "pooled"
@@ -90,6 +90,11 @@ class AttentionClustering(SequenceModel):
                 f"{self.name}.combination: must be 'product' with vectors 'trained', got 'sum': the weight of a "
                 "cluster would not depend on its events, and the assignment would learn nothing"
             )
+
+    @property
+    def temperature(self) -> None:
+        """None: states are left as they are, and the temperature of the configuration is that of the clusters."""
+        return None
 
     def build(self, n_items: int) -> ClusteringEncoder:
         """Return a network with fresh weights."""
