@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
+from segue.models.session_preset import SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -65,17 +66,7 @@ class COREConfig(TransformerConfig):
             "initializer_range": None,
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
-        "sessions": {
-            "max_length": 20,
-            "dropout": 0.2,
-            "training": {
-                "epochs": 5,
-                "batch_size": 128,
-                "schedule": "linear",
-                "optimizer": "mixed",
-                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
-            },
-        },
+        "sessions": {**SESSIONS, "dropout": 0.2},
     }
 
     search = {
