@@ -65,7 +65,7 @@ def recorded_network(variant: str, *, reverse: int = 0) -> ConsistentEncoder:
                 weights[f"{block}.attention.key_value.{part}"] = torch.cat(both)
     network = model.build(12).eval()
     network.load_state_dict(weights)
-    network.normalised = True
+    network.normalised, network.temperature = True, 0.07
     return network
 
 
@@ -92,15 +92,17 @@ def test_positions_from_the_first_event_are_those_from_the_last_in_reverse(row: 
 def test_the_last_state_is_one_of_all_states_whatever_the_padding(variant: str) -> None:
     network = recorded_network(variant)
     narrow = padded(SESSIONS, LENGTH)
-    states, last = network.states(narrow), network.last(narrow)
+    states, last = network.scaled(network.states(narrow)), network.scaled(network.last(narrow))
     torch.testing.assert_close(states[:, -1], last)
     for row, session in enumerate(SESSIONS):
-        torch.testing.assert_close(network.states(padded([session], len(session)))[0], states[row, -len(session) :])
+        alone = network.scaled(network.states(padded([session], len(session))))
+        torch.testing.assert_close(alone[0], states[row, -len(session) :])
 
 
 @torch.no_grad()
 def test_equal_weights_give_the_direction_of_the_mean_after_each_event() -> None:
-    states = recorded_network("ave").states(padded(SESSIONS, LENGTH))
+    network = recorded_network("ave")
+    states = network.scaled(network.states(padded(SESSIONS, LENGTH)))
     for row, session in enumerate(SESSIONS):
         for n in range(1, len(session) + 1):
             mean = WEIGHTS["item_embedding.weight"][session[:n]].mean(dim=0)

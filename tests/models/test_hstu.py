@@ -55,7 +55,8 @@ def network() -> HSTUEncoder:
             f"blocks.{layer}.bias.times": WEIGHTS[f"{unit}._rel_attn_bias._ts_w"],
             f"blocks.{layer}.bias.positions": WEIGHTS[f"{unit}._rel_attn_bias._pos_w"][:7].flip(0),
         }
-    network = HSTU(embedding_size=8, heads=2, max_length=7, temperature=1.0).build(12).eval()
+    network = HSTU(embedding_size=8, heads=2, max_length=7).build(12).eval()
+    network.normalised, network.temperature = True, 1.0
     network.load_state_dict(weights)
     return network
 
@@ -70,7 +71,7 @@ def test_outputs_equal_those_of_the_authors(network: HSTUEncoder, kind: str, wid
         rows = [[times[0]] * (width + 1 - len(times)) + times for times in TIMES]
         window = replace(window, times=torch.tensor([row[:-1] for row in rows]))
         moments = torch.tensor([row[1:] for row in rows])
-    states, expected = network.states_at(window, moments), RECORDED["outputs"][kind]
+    states, expected = network.scaled(network.states_at(window, moments)), RECORDED["outputs"][kind]
     for row, theirs in zip(states, expected["states"], strict=True):
         np.testing.assert_allclose(row[width - len(theirs) :], theirs, rtol=0, atol=1e-5)
     np.testing.assert_allclose(network.logits(states[:, -1])[:, 1:], expected["scores"], rtol=0, atol=1e-5)
@@ -82,7 +83,7 @@ def test_a_session_is_asked_about_at_its_last_event(network: HSTUEncoder) -> Non
     one, whole = np.array([0]), np.array([6])
     state = network.encode(Prefixes(items, one, whole, times))
     window = replace(padded([SESSIONS[2]], 6), times=torch.from_numpy(times)[None])
-    torch.testing.assert_close(state, network.states_at(window, window.times)[:, -1])
+    torch.testing.assert_close(state, network.scaled(network.states_at(window, window.times)[:, -1]))
     assert torch.equal(network.encode(Prefixes(items, one, whole, times + 10**6)), state)
     assert not torch.allclose(network.encode(Prefixes(items, one, whole, times * 2)), state)
     assert not torch.allclose(network.encode(prefixes(SESSIONS[2])), state)

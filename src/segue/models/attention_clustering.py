@@ -15,6 +15,7 @@ from segue.models.persistence import ModelConfig
 from segue.models.requests import EventContext, Session, encode_sessions, event_context, session_lists
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.models.session_attention import SessionAttention
+from segue.models.session_preset import SESSIONS
 from segue.nn.encoders.attention import GatedAttention, GateInput
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder
 from segue.nn.losses.config import NCE
@@ -37,7 +38,7 @@ class AttentionClusteringConfig(SequenceConfig):
     """Assignment of events to clusters: a softmax whose temperature decreases in training (annealed), or one-hot with
     the gradient of a softmax (straight-through)."""
     temperature: float = Field(0.1, gt=0, le=1)
-    """Temperature at the end of the annealing and in every prediction; the annealing starts at 1."""
+    """Temperature of the assignment at the end of the annealing and in every prediction; the annealing starts at 1."""
     anneal: float = Field(0.5, gt=0, le=1)
     """Share of the planned training in which the temperature decreases."""
     vectors: Literal["pooled", "trained"] = "pooled"
@@ -59,6 +60,7 @@ class AttentionClusteringConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
+        "sessions": {name: one for name, one in SESSIONS.items() if name not in ("similarity", "temperature")},
         "described": {
             "gate_input": "linear",
             "assignment": "straight-through",
@@ -90,6 +92,11 @@ class AttentionClustering(SequenceModel):
                 f"{self.name}.combination: must be 'product' with vectors 'trained', got 'sum': the weight of a "
                 "cluster would not depend on its events, and the assignment would learn nothing"
             )
+
+    @property
+    def temperature(self) -> None:
+        """None: states are left as they are, and the temperature of the configuration is that of the clusters."""
+        return None
 
     def build(self, n_items: int) -> ClusteringEncoder:
         """Return a network with fresh weights."""

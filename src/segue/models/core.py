@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from pydantic import AfterValidator, Field, ValidationInfo
 from torch import Tensor, nn
-from torch.nn import functional
 
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
+from segue.models.session_preset import SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -66,17 +66,7 @@ class COREConfig(TransformerConfig):
             "initializer_range": None,
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
-        "sessions": {
-            "max_length": 20,
-            "dropout": 0.2,
-            "training": {
-                "epochs": 5,
-                "batch_size": 128,
-                "schedule": "linear",
-                "optimizer": "mixed",
-                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
-            },
-        },
+        "sessions": {**SESSIONS, "dropout": 0.2},
     }
 
     search = {
@@ -107,13 +97,12 @@ class EventWeights(nn.Module):
 
 
 class ConsistentEncoder(CausalEncoder):
-    """A weighted sum of the embeddings of the session's items, at unit length, divided by a temperature.
+    """A weighted sum of the embeddings of the session's items.
 
     Nothing is applied to the sum, so that a state lies where the items lie. Features of events only change the weights.
 
     Args:
         weights: logits of the weights of the events; None weights all alike.
-        temperature: divides the states.
         session_dropout: dropout rate of the item embeddings of the session.
         item_dropout: dropout rate of the output embeddings, before they are normalised.
         **sizes: see ``SequenceEncoder``.
@@ -123,7 +112,6 @@ class ConsistentEncoder(CausalEncoder):
         self,
         *,
         weights: EventWeights | None,
-        temperature: float,
         session_dropout: float,
         item_dropout: float,
         **sizes: Unpack[WindowSizes],
@@ -131,7 +119,6 @@ class ConsistentEncoder(CausalEncoder):
         super().__init__(**sizes)
         self.draw_items()
         self.weights = weights
-        self.temperature = temperature
         self.session_dropout = Dropout(session_dropout)
         self.item_dropout = Dropout(item_dropout)
 
@@ -157,7 +144,7 @@ class ConsistentEncoder(CausalEncoder):
         return self._normalise(self.item_dropout(self.lookup(ids)))
 
     def _pool(self, window: Window, mask: Bool[Tensor, "B Q L"]) -> Float[Tensor, "B Q D"]:
-        """Return the weighted sums of the items that ``mask`` admits, with the length of a state."""
+        """Return the weighted sums of the items that ``mask`` admits."""
         items = self.session_dropout(self.lookup(window.items))
         logits = items.new_zeros(window.items.shape)
         if self.weights is not None:
@@ -166,7 +153,8 @@ class ConsistentEncoder(CausalEncoder):
         weights = logits.unsqueeze(1).masked_fill(~mask, -torch.inf).softmax(dim=2)  # [B, Q, L]
         if (found := watched()) is not None:
             found.append(Watched("weights of the sum", weights[:, -1:]))
-        return functional.normalize(weights @ items, dim=2) / self.temperature
+        pooled: Tensor = weights @ items
+        return pooled
 
 
 class CORE(TransformerModel):
@@ -191,7 +179,6 @@ class CORE(TransformerModel):
         return ConsistentEncoder(
             **self.sizes(n_items),
             weights=weights,
-            temperature=config.temperature,
             session_dropout=config.session_dropout,
             item_dropout=config.item_dropout,
         )

@@ -55,7 +55,7 @@ class _Network(nn.Module):
 
     def forward(self, items: Int64[Tensor, "B L"]) -> Float32[Tensor, "B M"] | tuple[Tensor, Tensor]:
         """Return scores with -inf for padding, or item indices and scores."""
-        scores = self.network.logits(self.network.last(Window(items))).float()
+        scores = self.network.logits(self.network.scaled(self.network.last(Window(items)))).float()
         scores = scores.masked_fill(self.last, torch.finfo(torch.float32).min)
         scores = torch.cat((torch.full_like(scores[:, :1], -torch.inf), scores[:, 1:]), dim=1)
         if self.k is None:

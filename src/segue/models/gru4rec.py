@@ -147,6 +147,7 @@ class GRU4RecConfig(NeuralConfig):
     """Training parameters."""
 
     presets = {
+        "sessions": {"dropout_hidden": 0.2, "training": {"batch_size": 128, "learning_rate": 0.07, "epochs": 5}},
         "authors": {"training": {"loss": {"accidental_hits": "keep"}}},
         "recbole": {
             "embedding": "separate",

@@ -14,6 +14,7 @@ from segue.data.batches.windows import Window
 from segue.data.events import TIME
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.session_preset import SESSIONS
 from segue.models.transformer import Heads
 from segue.nn.encoders.attention import Watched, attention_mask, split_heads, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -51,6 +52,7 @@ class HSTUConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
+        "sessions": {**SESSIONS},
         "ml-1m": {
             "embedding_size": 128,
             "max_length": 100,
@@ -158,7 +160,6 @@ class HSTUEncoder(CausalEncoder):
         blocks: the units.
         buckets: buckets of time of their biases.
         dropout: dropout rate of the embedded events.
-        temperature: divisor of the cosines.
         **sizes: see ``SequenceEncoder``.
     """
 
@@ -168,7 +169,6 @@ class HSTUEncoder(CausalEncoder):
         blocks: Iterable[HSTUBlock],
         buckets: int,
         dropout: float,
-        temperature: float,
         **sizes: Unpack[WindowSizes],
     ) -> None:
         super().__init__(**sizes)
@@ -176,15 +176,6 @@ class HSTUEncoder(CausalEncoder):
         self.blocks = nn.ModuleList(blocks)
         self.buckets = buckets
         self.dropout = Dropout(dropout)
-        self.temperature = temperature
-
-    def table(self) -> Float[Tensor, "M D"]:
-        """Return the direction of every item."""
-        return functional.normalize(self.item_table(), dim=1, eps=_EPSILON)
-
-    def rows(self, ids: Int64[Tensor, "K"]) -> Float[Tensor, "K D"]:
-        """Return the direction of some items."""
-        return functional.normalize(self.lookup(ids), dim=1, eps=_EPSILON)
 
     def states(self, window: Window) -> Float[Tensor, "B L D"]:
         """Return the state after each event."""
@@ -207,7 +198,8 @@ class HSTUEncoder(CausalEncoder):
             buckets = time_buckets(moments, window.times, self.buckets)
         for block in self.blocks:
             values = block(values, mask, distances, buckets)
-        return functional.normalize(values, dim=-1, eps=_EPSILON) / self.temperature
+        states: Tensor = values
+        return states
 
 
 class HSTU(SequenceModel):
@@ -243,7 +235,6 @@ class HSTU(SequenceModel):
             blocks=blocks,
             buckets=_BUCKETS,
             dropout=config.dropout,
-            temperature=config.temperature,
         )
 
     @property

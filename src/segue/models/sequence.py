@@ -43,6 +43,9 @@ class SequenceConfig(ContextConfig):
     similarity: Literal["dot", "cosine"] = "dot"
     """Score of an item. dot: dot product of state and item embedding. cosine: cosine similarity (the embedding is
     normalised first); the loss cosine always uses it."""
+    temperature: float | None = Field(None, gt=0)
+    """Divides the score of an item, whose state is normalised before: with the similarity cosine, scores are cosines
+    divided by it, and a smaller one makes the softmax of the loss sharper. None leaves the state as it is."""
     training: SequenceTraining = SequenceTraining()
     """Training parameters."""
 
@@ -84,6 +87,11 @@ class SequenceModel(ContextModel):
         if problems := list(self.data_problems(train)):
             raise ParameterError(*problems)
 
+    @property
+    def temperature(self) -> float | None:
+        """What divides a state, at length 1; None leaves states as they are."""
+        return self.config.temperature
+
     def sizes(self, n_items: int) -> WindowSizes:
         """Return the sizes of the network for ``n_items`` items."""
         config = self.config
@@ -96,6 +104,7 @@ class SequenceModel(ContextModel):
         network.sparse_gradients = self.config.training.optimizer != "adamw"
         # A loss on directions leaves the lengths of the embeddings undetermined, so that items are ranked by direction.
         network.normalised = self.config.similarity == "cosine" or self.config.training.loss.kind == "cosine"
+        network.temperature = self.temperature
         if self.context.encoders:
             network.context = ContextEmbedding(reader=self.context, embedding_size=network.input_size)
         if self.upcoming.encoders:

@@ -255,7 +255,7 @@ class NextItemObjective:
             else:
                 assert isinstance(self.module, PositionwiseEncoder)
                 states = self.module.states(window).flatten(0, 1)[to_device(batch.positions, self._device)]
-        states = states.float()
+        states = self.module.scaled(states.float())
         if self._upcoming:
             states = states + self.module.ahead({name: one[batch.events] for name, one in self._upcoming.items()})
         if self._auxiliary is not None:

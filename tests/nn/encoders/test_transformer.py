@@ -66,7 +66,7 @@ def new_encoder(kind: str) -> CausalEncoder:
         return randomised(TransformerEncoder(**sizes, stack=new_stack(kind), scale=2.0))
     bias = RelativeBias(max_length=LENGTH, buckets=9)
     blocks = [HSTUBlock(hidden_size=WIDTH, heads=HEADS, bias=bias, length=LENGTH, dropout=0.0) for _ in range(2)]
-    return randomised(HSTUEncoder(**sizes, blocks=blocks, buckets=9, dropout=0.0, temperature=0.5))
+    return randomised(HSTUEncoder(**sizes, blocks=blocks, buckets=9, dropout=0.0))
 
 
 def attend(attention: Attention, queries: list[Tensor], memory: list[Tensor], position: int) -> Tensor:

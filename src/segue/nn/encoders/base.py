@@ -91,6 +91,8 @@ class SequenceEncoder(Encoder):
         nn.init.zeros_(self.items.data[PADDING])
         self.normalised = False
         """Whether the item embeddings are normalised, so that scores are cosines times the norm of the state."""
+        self.temperature: float | None = None
+        """What divides states, after they are normalised; None leaves them as they are."""
         self.context: ContextEmbedding | None = None
         """Reads what is known of events besides items; set after construction."""
         self.upcoming: ContextEmbedding | None = None
@@ -100,7 +102,11 @@ class SequenceEncoder(Encoder):
 
     @abstractmethod
     def last(self, window: Window) -> Float[Tensor, "B D"]:
-        """Return the state after the last event of each session."""
+        """Return the state after the last event of each session, before it is scaled."""
+
+    def scaled(self, states: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+        """Return what items are compared with: states at length ``1 / temperature``, if there is a temperature."""
+        return states if self.temperature is None else functional.normalize(states, dim=-1) / self.temperature
 
     def embed(self, window: Window) -> Float[Tensor, "B L D"]:
         """Return the embedding of each event, that of its item plus those of its context, zero at padding."""
@@ -157,14 +163,14 @@ class SequenceEncoder(Encoder):
     def _read(self, prefixes: Prefixes) -> Float[Tensor, "B D"]:
         """Return the state of what has happened. Prefixes of similar length are read together, whatever their order."""
         if len(prefixes) == 1 and prefixes.ends[0] > prefixes.starts[0]:
-            return self.last(self.window(prefixes)).to(self.items.dtype)
+            return self.scaled(self.last(self.window(prefixes)).to(self.items.dtype))
         states = self.items.new_zeros(len(prefixes), self.items.shape[1])
         lengths = np.minimum(prefixes.lengths, self.max_length)
         order = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
         for rows in np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // self.events_per_batch)) + 1):
             if len(rows):
                 states[torch.from_numpy(rows)] = self.last(self.window(prefixes[rows])).to(states.dtype)
-        return states
+        return self.scaled(states)
 
     def window(self, prefixes: Prefixes) -> Window:
         """Return the events of each prefix that the network reads, on its device."""
@@ -181,7 +187,7 @@ class PositionwiseEncoder(SequenceEncoder):
 
     @abstractmethod
     def states(self, window: Window) -> Float[Tensor, "B L D"]:
-        """Return the state at each position; undefined at padding."""
+        """Return the state at each position, before it is scaled; undefined at padding."""
 
 
 class CausalEncoder(PositionwiseEncoder):

@@ -1,0 +1,23 @@
+"""What the preset ``sessions`` of the sequence encoders shares: for logs of short sessions and many items."""
+
+from collections.abc import Mapping
+from typing import Any
+
+SESSIONS: Mapping[str, Any] = {
+    "embedding_size": 100,
+    "max_length": 20,
+    "similarity": "cosine",
+    "temperature": 0.07,
+    "training": {
+        "positions": "last",
+        "epochs": 5,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+        "schedule": "linear",
+        "optimizer": "mixed",
+        "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+        "metric": "mrr@20",
+    },
+}
+"""Every prefix is an example. Scores are cosines divided by a temperature, as in NISER (Gupta et al. 2019, arXiv
+1909.04276)."""
