@@ -11,11 +11,13 @@ from contract import ModelContract
 
 from segue.data.cases import Cases
 from segue.data.sessions import Prefixes
+from segue.data.vocabulary import ItemOrder
 from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.evaluation.ranking import top_k
+from segue.metrics import MetricName
 from segue.models.blend import Blend
-from segue.models.blending.weights import best_weights
+from segue.models.blending.weights import BlendedCases, best_weights, choose_weights
 from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.registry import load
@@ -176,6 +178,27 @@ def test_weights_find_the_top_of_a_hill() -> None:
     assert found.sum() == pytest.approx(1)
     without = best_weights(lambda weights: -float(((weights - top) ** 2).sum()), [0, 2], 3)
     assert without[1] == 0
+
+
+def test_no_blend_without_a_model_is_better_than_the_one_that_is_chosen() -> None:
+    metric, escaped = MetricName.parse("mrr@5"), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        items = np.tile(np.arange(1, 13, dtype=np.int32), (30, 1))
+        cases = BlendedCases(
+            candidates=items[:, :-1],
+            shares=rng.random((4, 30, 11)).astype(np.float32) ** 4,
+            targets=items[:, -1:],
+            own=rng.random((4, 30, 1)).astype(np.float32) ** 2,
+            order=ItemOrder.of(np.arange(1, 13, dtype=np.int32)),
+            groups=np.arange(30),
+        )
+        chosen = choose_weights(cases, metric)
+        assert chosen.value >= np.nanmax(chosen.without)
+        assert chosen.value == pytest.approx(cases.values(chosen.weights, metric).mean())
+        moved = best_weights(lambda weights, cases=cases: float(cases.values(weights, metric).mean()), range(4), 4)
+        escaped += chosen.value > cases.values(moved, metric).mean()
+    assert escaped
 
 
 def test_without_validation_cases_all_weights_are_equal(task: Task, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
@@ -145,14 +146,30 @@ def choose_weights(cases: BlendedCases, metric: MetricName, *, gains: bool = Tru
         return float(cases.values(weights, metric).mean())
 
     weights = best_weights(mean, range(n_parts), n_parts)
-    chosen = cases.values(weights, metric)
     without, added = np.full(n_parts, np.nan), [(0.0, 0.0, 0.0)] * n_parts
-    for part in np.flatnonzero(weights) if gains else ():
-        others = [other for other in range(n_parts) if other != part]
-        rest = cases.values(best_weights(mean, others, n_parts), metric)
+    if not gains:
+        return ChosenWeights(weights, mean(weights), without, added)
+    while True:  # Where no move gains, the best weights without a part may still be better.
+        rests = _without_each(mean, weights)
+        best, value = max(((rest, mean(rest)) for rest in rests.values()), key=itemgetter(1))
+        if value <= mean(weights) + _LEAST_GAIN:
+            break
+        weights = best
+    chosen = cases.values(weights, metric)
+    for part, others in rests.items():
+        rest = cases.values(others, metric)
         ((low, high),) = intervals((chosen - rest)[:, None], cases.groups)
         without[part], added[part] = rest.mean(), (float((chosen - rest).mean()), float(low), float(high))
     return ChosenWeights(weights, float(chosen.mean()), without, added)
+
+
+def _without_each(value: Callable[[Weights], float], weights: Weights) -> dict[int, Weights]:
+    """Return the best weights without each part that has a weight."""
+    count = len(weights)
+    return {
+        part: best_weights(value, [other for other in range(count) if other != part], count)
+        for part in np.flatnonzero(weights).tolist()
+    }
 
 
 def best_weights(value: Callable[[Weights], float], parts: Sequence[int], n_parts: int) -> Weights:
