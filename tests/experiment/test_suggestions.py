@@ -45,8 +45,7 @@ def test_kind_of_a_log() -> None:
 
 
 def test_presets_are_those_of_the_kind() -> None:
-    sessions = Traits(5.0, 100, 0.2, excludes_seen=False)
-    found = suggested_presets(["sasrec", "v-sknn", "blend"], sessions)
+    found = suggested_presets(["sasrec", "v-sknn", "blend"], "sessions")
     assert found == {"sasrec": "sessions"}
 
 

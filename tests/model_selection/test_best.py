@@ -1,5 +1,6 @@
 """The search for the best model of a log: what it trains, what decides, and when the test part is used."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from segue.model_selection.costs import Clock, Cost
 from segue.model_selection.race import Race
 from segue.model_selection.record import Record
 from segue.model_selection.select import Best
+from segue.models.blend import Blend
 from segue.models.gru4rec import GRU4Rec
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "training": {"epochs": 3, "learning_rate": 0.1}}
 NARROW: dict[str, Any] = {"embedding_size": 16, "training": {"epochs": 2}}
-FILES = {"best.json", "results.json", "report.md", "report.html", "run.json"}
+FILES = {"best.json", "results.json", "report.md", "report.html", "run.json", "curves", "cases"}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,9 @@ def test_it_leaves_a_run(run: tuple[Path, Best, list[str | None]], log: Events) 
     results = Results.read(folder / "results.json")
     labels = {row.label for row in results.models}
     assert {best.chosen, "popularity", "markov", "sequential-rules", "v-sknn"} <= labels
-    assert results.notes[1 - len(best.verdict) :] == best.verdict[:-1]
+    assert results.search is not None
+    assert results.search.verdict == best.verdict[:-1]
+    assert {one.label for one in results.search.candidates} == best.record.candidates.keys()
     assert Record.read(folder / BEST) == best.record
     assert all(part.metrics.keys() <= {"recall@20", "mrr@20"} for row in results.models for part in row.slices)
     model = segue.load(folder / best.chosen)
@@ -124,6 +128,77 @@ def test_resumed_search_continues_where_it_was(log: Events, tmp_path: Path, monk
     assert whole.chosen == resumed.chosen
 
 
+def test_resumed_after_its_end_it_trains_nothing_again(
+    log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = found(tmp_path / "out", log)
+    fits = []
+    fit = search.fit_model
+    monkeypatch.setattr(
+        search, "fit_model", lambda spec, *args, **options: fits.append(spec.label) or fit(spec, *args, **options)
+    )
+    monkeypatch.setattr(Clock, "left", lambda self: -1.0)  # Nothing of the budget is left.
+    again = found(tmp_path / "out", log, resume=True)
+    assert set(fits) <= {"blend"}
+    assert again.chosen == first.chosen
+    values = [{one.label: one.value for one in best.record.candidates.values()} for best in (first, again)]
+    assert values[0] == values[1]
+    assert (first.record.tests, again.record.tests) == (1, 2)
+    assert "which was used 2 times, each time after the choice" in again.verdict[-2]
+    with pytest.raises(ParameterError, match=r"was started with other parameters of gru4rec; resume with the same"):
+        found(tmp_path / "out", log, resume=True, set={"gru4rec": {**SMALL, "hidden_size": 8}, "sasrec": NARROW})
+
+
+def test_more_time_trains_what_was_left_out(log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "measure_cost", lambda *_, **__: Cost(0.0, 40.0, 0.0))
+    first = found(tmp_path / "out", log, models=["gru4rec"], budget=40, set={"gru4rec": SMALL})
+    assert first.record.candidates["gru4rec"].state == "left out"
+    again = found(tmp_path / "out", log, models=["gru4rec"], budget=1000, set={"gru4rec": SMALL}, resume=True)
+    assert again.record.candidates["gru4rec"].state == "trained"
+    assert again.record.candidates["gru4rec"].epochs == SMALL["training"]["epochs"]
+
+
+def test_blend_is_measured_on_cases_that_did_not_choose_its_weights(
+    log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen_on, measured_on = [], []
+    take, ranked = Blend.take, search.Search.ranked
+
+    def noted(self: Blend, models: Any, valid: Any, progress: Any, **options: Any) -> None:
+        take(self, models, valid, progress, **options)
+        self.chosen_on = set(zip(valid.prefixes.starts.tolist(), valid.prefixes.ends.tolist(), strict=True))
+        chosen_on.append(len(valid))
+
+    def measured(self: Any, fitted: Any, cases: Any) -> Any:
+        if isinstance(fitted.model, Blend):
+            now = set(zip(cases.prefixes.starts.tolist(), cases.prefixes.ends.tolist(), strict=True))
+            assert not now & fitted.model.chosen_on
+            measured_on.append(len(cases))
+        return ranked(self, fitted, cases)
+
+    monkeypatch.setattr(Blend, "take", noted)
+    monkeypatch.setattr(search.Search, "ranked", measured)
+    best = found(tmp_path / "out", log, models=["gru4rec"], set={"gru4rec": SMALL})
+    assert best.record.candidates["blend"].state == "trained"
+    assert sum(measured_on) == best.record.cases
+    assert len(measured_on) == 2
+
+
+def test_what_happens_once_is_not_part_of_a_cost(log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first: set[str] = set()
+    ranked = search.Search.ranked
+
+    def slow_at_first(self: Any, fitted: Any, cases: Any) -> Any:
+        if fitted.model.name not in first:
+            first.add(fitted.model.name)
+            time.sleep(0.3)
+        return ranked(self, fitted, cases)
+
+    monkeypatch.setattr(search.Search, "ranked", slow_at_first)
+    best = found(tmp_path / "out", log, models=["stan"], set={})
+    assert max(one.case_seconds for one in best.record.candidates.values()) * best.record.cases < 0.25
+
+
 def test_network_that_does_not_fit_is_shortened_or_left_out(
     log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +210,7 @@ def test_network_that_does_not_fit_is_shortened_or_left_out(
     assert network.note == "2 instead of 3 epochs, because of the budget"
     assert long.state == "left out"
     assert long.note.startswith("1 epoch would take 18.3 minutes, ")
+    assert long.note.endswith(" were left for training")
     assert "sasrec left out" in best.verdict[-1]
 
 
@@ -151,6 +227,7 @@ def test_training_ends_with_the_budget(log: Events, tmp_path: Path, monkeypatch:
     best = found(tmp_path / "out", log, set={"gru4rec": {**SMALL, "training": {"epochs": 500}}}, models=["gru4rec"])
     assert best.record.candidates["gru4rec"].state == "trained"
     assert len(segue.load(tmp_path / "out" / "gru4rec").about["result"]["curve"]) < 5
+    assert best.record.candidates["gru4rec"].note == "ended early, because the budget was used"
 
 
 def test_network_that_diverges_is_left_out(log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +243,9 @@ def test_network_that_diverges_is_left_out(log: Events, tmp_path: Path, monkeypa
 
 def test_network_that_falls_behind_is_stopped() -> None:
     race = Race()
-    for share, value in ((0.25, 0.10), (0.5, 0.20), (0.75, 0.18), (1.0, 0.30)):
-        race.note("leader", share, value)
+    for _ in range(2):  # What is noted twice changes nothing.
+        for share, value in ((0.25, 0.10), (0.5, 0.20), (0.75, 0.18), (1.0, 0.30)):
+            race.note("leader", share, value)
     race.note("other", 0.1, 0.0)
     assert race.behind("other", "leader", "ndcg@20") == ""  # Too early.
     race.note("other", 0.5, 0.19)
@@ -208,7 +286,7 @@ def test_mistakes(log: Events, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(ParameterError, match=r"--model: must name single models, got blend; a blend of the best"):
         found(out, log, models=["gru4rec", "blend"])
-    with pytest.raises(ParameterError, match=r"holds none out; set protocol.split.valid_days, or"):
+    with pytest.raises(ParameterError, match=r"holds out none here; set protocol.split.valid_days to"):
         found(out, log, set={"protocol": {"split": {"valid_days": 0.0}}}, models=[])
     with pytest.raises(ValidationError, match=r"a metric of ranks"):
         segue.BestConfig(metric="coverage@20")

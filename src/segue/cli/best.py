@@ -1,6 +1,7 @@
 """`segue best`: find the best model of a log within a budget of time."""
 
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +62,7 @@ def best(
     segue best clicks.csv --budget 2h --out runs/a --resume
     segue best ratings.csv --unit user --model sasrec,hstu --metric ndcg@10
     """
+    began = time.monotonic()
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config
     from segue.experiment.run_folder import output_folder
@@ -85,7 +87,9 @@ def best(
         interruptible(f"to continue: {again(folder, named=out is not None)}"),
         progress_shown(hidden=["segue.models", "segue.training"]) as progress,  # Epochs are reported by the search.
     ):
-        found = segue.best(run_config, folder, config=search, resume=resume, overwrite=overwrite, progress=progress)
+        found = segue.best(
+            run_config, folder, config=search, resume=resume, overwrite=overwrite, progress=progress, began=began
+        )
     _show(found, run_config, folder)
 
 
@@ -94,7 +98,7 @@ def _candidates(record: "Record") -> "Table":
     from rich.table import Column
 
     from segue.cli.tables import plain_table
-    from segue.experiment.results import best_first
+    from segue.experiment.candidates import best_first
 
     table = plain_table("model", Column(record.metric, justify="right"), Column("fit s", justify="right"), "outcome")
     for one in best_first(record.candidates.values()):

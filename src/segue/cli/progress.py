@@ -24,13 +24,13 @@ def progress_shown(stream: TextIO | None = None, *, hidden: Sequence[str] = ()) 
 
     Args:
         stream: where to print, standard error by default; bars need a terminal.
-        hidden: loggers below ``segue`` whose messages are not shown, such as ``"segue.training"``.
+        hidden: loggers below ``segue`` of which only warnings are shown, such as ``"segue.training"``.
     """
     stream = stream or sys.stderr
     console = Console(file=stream, emoji=False)
     handler = _BarHandler(console) if console.is_terminal else logging.StreamHandler(stream)
     handler.setFormatter(_Formatter())
-    handler.addFilter(lambda record: not record.name.startswith(tuple(hidden)))
+    handler.addFilter(lambda record: record.levelno >= logging.WARNING or not record.name.startswith(tuple(hidden)))
     logger = logging.getLogger("segue")
     level = logger.level
     logger.setLevel(logging.INFO)

@@ -6,6 +6,7 @@ from segue.embeddings.components import effective_rank, variance_shares
 from segue.embeddings.diagnostics import COLLAPSED_COSINE, mean_cosine
 from segue.embeddings.vectors import MIN_ITEMS, item_vectors
 from segue.errors import SegueError
+from segue.models.composite import CompositeModel
 from segue.models.registry import load
 
 MIN_RANK_SHARE = 0.1
@@ -27,7 +28,8 @@ def collapsed_vectors(run: FinishedRun) -> Answer:
         except SegueError as error:
             unread.append(f"{row.label} cannot be read ({error})")
             continue
-        if model.item_vectors() is None or model.vocabulary.n_trained < MIN_ITEMS:
+        composed = isinstance(model, CompositeModel)  # Its models are in the run, or trained for it alone.
+        if composed or model.item_vectors() is None or model.vocabulary.n_trained < MIN_ITEMS:
             continue
         points = item_vectors(model)
         largest = min(points.vectors.shape[1], len(points) - 1)

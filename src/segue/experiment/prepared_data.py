@@ -182,3 +182,31 @@ def _files_at(path: Path) -> list[Path]:
         return sorted(file for file in path.iterdir() if file.is_file())
     files = [file for files in select_files(path).parts.values() for file in files]
     return [*files, *(file for file, _ in find_metadata_files(files[0]))]
+
+
+def require_validation(data: Dataset, purpose: str) -> None:
+    """Refuse a data set whose validation part is missing, empty, or the test part itself.
+
+    Args:
+        data: the prepared log.
+        purpose: what validation is needed for, such as ``tune``.
+
+    Raises:
+        ParameterError: validation cannot choose.
+    """
+    split = data.protocol.split
+    if not split.test_is_disjoint:
+        raise ParameterError(
+            f"protocol.split.leave: must be 'valid_and_test' to {purpose}, got 'valid_only': with it, validation and "
+            "test are the same events, so the result would be too optimistic"
+        )
+    if data.valid is None or not len(data.valid):
+        parameter = f"{PROTOCOL}.split.{split.validation_parameter}"
+        found = (
+            f"its validation part has no case left: hold out more with {parameter}"
+            if split.has_validation
+            else f"the split '{split.kind}' holds out none here; set {parameter} to hold one out"
+        )
+        raise ParameterError(
+            f"protocol: must hold out a validation part to {purpose} on, and for '{data.protocol.name}' {found}"
+        )

@@ -1,14 +1,14 @@
 """Results of a run, as they are written to results.json."""
 
-from collections.abc import Iterable
 from math import isfinite, isnan
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from segue.errors import ArtifactError
 from segue.evaluation.linter.checks import LOG, Finding
+from segue.experiment.candidates import SearchResult
 from segue.experiment.results_check import check_content, problem_of
 from segue.metrics import order_key
 from segue.protocols.protocol import check_nested
@@ -168,47 +168,6 @@ class ModelResult(BaseModel):
         return order_key(metric, self.metrics[metric])
 
 
-State = Literal["waiting", "training", "trained", "stopped", "left out"]
-STATES: tuple[State, ...] = get_args(State)
-
-
-class Candidate(BaseModel):
-    """A model that a search for the best one considers."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    label: str
-    """Name of the model in the run."""
-    state: State = "waiting"
-    """Whether it is trained; ``stopped`` is a network that fell behind, ``left out`` one that was not trained."""
-    value: Number | None = None
-    """Validation metric."""
-    seconds: float = 0.0
-    """Seconds of the fit."""
-    ended_seconds: float | None = None
-    """Seconds of the search after which its validation was known."""
-    epochs: int | None = None
-    """Number of epochs that a network is trained for."""
-    start_seconds: float | None = None
-    """Measured seconds before the first step of a network."""
-    epoch_seconds: float | None = None
-    """Measured seconds of one epoch of a network, its validation included."""
-    case_seconds: float = 0.0
-    """Measured seconds to rank one case."""
-    note: str = ""
-    """Why it was stopped or left out, or how its training was shortened."""
-
-    @property
-    def outcome(self) -> str:
-        """What became of it, in words; empty for a model that was trained as planned."""
-        return ", ".join(filter(None, ("" if self.state == "trained" else self.state, self.note)))
-
-
-def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return candidates, what is trained first, the best ones before others."""
-    return sorted(candidates, key=lambda one: -(one.value or 0.0) if one.state == "trained" else 1.0)
-
-
 class Results(BaseModel):
     """A whole run."""
 
@@ -238,10 +197,8 @@ class Results(BaseModel):
     """Findings of the linter on the log and its split, and on the scores and metrics of the models."""
     differences: list[Difference] = []
     """Paired tests between the models."""
-    candidates: list[Candidate] = []
-    """What ``segue best`` considered, in the order of the search; empty for other runs."""
-    candidates_metric: str = ""
-    """Validation metric of the candidates."""
+    search: SearchResult | None = None
+    """What ``segue best`` considered; None for other runs."""
     examples: list[Example] = []
     """A few test sessions with the lists of the models."""
 

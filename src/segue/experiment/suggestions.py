@@ -69,23 +69,20 @@ class Traits:
         return f"{self.kind} of {self.mean_length:.1f} events on average, {self.items:,} items, {seen}"
 
 
-def suggested_presets(names: Iterable[str], traits: Traits) -> dict[str, str]:
-    """Return the preset of each model that has one for such logs."""
-    kinds = {name: model_class(name) for name in names if name not in COMPOSED}
-    return {name: traits.kind for name, kind in kinds.items() if traits.kind in kind.Config.presets}
+def suggested_presets(names: Iterable[str], kind: Kind) -> dict[str, str]:
+    """Return the preset of each model that has one for logs of a kind."""
+    models = {name: model_class(name) for name in names if name not in COMPOSED}
+    return {name: kind for name, model in models.items() if kind in model.Config.presets}
 
 
 def preset_hint(config: RunConfig, data: Dataset) -> str | None:
     """Return a remark on presets that suit the log, for requested models without any parameters; None if none do."""
     plain = [name for name in config.models if name not in config.preset and name not in config.set]
-    if not any(suggested_presets([name], traits) for name in plain for traits in _BOTH):
+    if not any(suggested_presets(plain, kind) for kind in NETWORKS):
         return None
     traits = Traits.of(data)
-    found = suggested_presets(plain, traits)
+    found = suggested_presets(plain, traits.kind)
     if not found:
         return None
     presets = ",".join(f"{name}={preset}" for name, preset in found.items())
     return f"presets that suit this log ({traits}): --preset {presets}"
-
-
-_BOTH = tuple(Traits(0.0, 0, 0.0, excludes_seen) for excludes_seen in (False, True))

@@ -10,16 +10,13 @@ import numpy as np
 from segue.data.cases import Cases
 from segue.data.sessions import Sessions
 from segue.evaluation.measure import measure
-from segue.experiment.model_specs import ModelSpec
 from segue.models.base import Model
-from segue.models.neural import NeuralModel
 from segue.progress import Progress, Task
 from segue.protocols.ranking import Ranking
-from segue.training.config import TrainingConfig
 from segue.training.runtime import Runtime
 
-_STEPS = 3
-"""Steps that are timed at least; the first one, which warms up, is not counted."""
+_STEPS = 2
+"""Steps that are taken at least; the first one, which warms up, is not counted."""
 _CASES = 500
 """Validation cases that are timed."""
 
@@ -55,18 +52,6 @@ def in_epochs(count: int) -> str:
     return "1 epoch" if count == 1 else f"{count} epochs"
 
 
-def training_of(spec: ModelSpec) -> TrainingConfig:
-    """Return the training section of a network."""
-    assert isinstance(spec.model, NeuralModel)
-    return spec.model.config.training
-
-
-def with_epochs(spec: ModelSpec, epochs: int) -> ModelSpec:
-    """Return a network that is trained for so many epochs."""
-    training = training_of(spec).model_copy(update={"epochs": epochs})
-    return replace(spec, model=type(spec.model)(spec.model.config.model_copy(update={"training": training})))
-
-
 @dataclass(frozen=True)
 class Cost:
     """Seconds that a network takes.
@@ -88,6 +73,7 @@ class _StepTimer(Progress):
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._asked: list[float] = []  # Once before the first step, then after each.
+        self._enough = False
         self.steps = 0
 
     @contextmanager
@@ -99,9 +85,10 @@ class _StepTimer(Progress):
 
     def stop(self) -> bool:
         """Return whether enough steps are timed; see ``Runtime.stop``."""
-        self._asked.append(time.monotonic())
-        timed = self._asked[1:]
-        return len(timed) > _STEPS and timed[-1] - timed[0] >= self._seconds
+        if not self._enough:
+            self._asked.append(time.monotonic())
+            self._enough = len(self._asked) > _STEPS and self._asked[-1] - self._asked[0] >= self._seconds
+        return self._enough
 
     @property
     def first(self) -> float:

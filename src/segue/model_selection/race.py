@@ -9,15 +9,14 @@ _BEHIND = 0.1
 
 
 class Race:
-    """Validation curves by label: the best value so far at each share of the training."""
+    """Validation of each network by the share of its training that is done."""
 
     def __init__(self) -> None:
-        self._curves: dict[str, dict[float, float]] = {}
+        self._values: dict[str, dict[float, float]] = {}
 
     def note(self, label: str, share: float, value: float) -> None:
         """Note the validation of a network after a share of its training."""
-        curve = self._curves.setdefault(label, {0.0: 0.0})
-        curve[share] = max(value, *curve.values())
+        self._values.setdefault(label, {0.0: 0.0})[share] = value
 
     def behind(self, label: str, leader: str | None, metric: str) -> str:
         """Say by how much a network is behind the leader; empty if it need not be stopped.
@@ -27,11 +26,16 @@ class Race:
             leader: the best network that is trained; None if there is none.
             metric: name of the values.
         """
-        if leader is None or leader not in self._curves or label not in self._curves:
+        if leader not in self._values or label not in self._values:
             return ""
-        share, value = max(self._curves[label].items())
-        shares, values = zip(*sorted(self._curves[leader].items()), strict=True)
-        expected = float(np.interp(share, shares, values))
+        shares, values = self._best_so_far(label)
+        share, value = float(shares[-1]), float(values[-1])
+        expected = float(np.interp(share, *self._best_so_far(leader)))
         if not _FIRST_LOOK <= share < 1 or value >= (1 - _BEHIND) * expected:
             return ""
         return f"{metric} {value:.4f} after {share:.0%} of its training, where {leader} had {expected:.4f}"
+
+    def _best_so_far(self, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shares at which a network was validated, and its best value until each."""
+        shares, values = zip(*sorted(self._values[label].items()), strict=True)
+        return np.array(shares), np.maximum.accumulate(values)

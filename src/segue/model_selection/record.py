@@ -1,11 +1,13 @@
 """What a search has found so far, in best.json, from which an interrupted one continues."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segue.errors import ParameterError
-from segue.experiment.results import Candidate, best_first
+from segue.experiment.candidates import Candidate, best_first
 from segue.storage import write_text
 from segue.strict_json import dumps, loads
 
@@ -19,25 +21,48 @@ class Record(BaseModel):
     """Validation metric that decides."""
     cases: int
     """Number of validation cases that decide."""
+    models: dict[str, dict[str, Any]]
+    """Parameters of the candidates by label."""
     spent_seconds: float = 0.0
     """Seconds that the search has taken, over all its processes."""
     candidates: dict[str, Candidate] = {}
     """The models by label, in the order in which they are considered."""
     chosen: str | None = None
     """The best model on validation, once it is known; only then the test part is used."""
+    tests: int = 0
+    """How often the test part was used: once, unless a search is resumed after its end."""
 
     def trained(self) -> list[Candidate]:
         """Return what is trained, best first."""
         return [one for one in best_first(self.candidates.values()) if one.state == "trained"]
 
-    def reconsidered(self) -> "Record":
-        """Return the record with what was left out waiting again, since a resumed search may have more time."""
-        again = {"state": "waiting", "note": ""}
-        candidates = {
-            label: one.model_copy(update=again) if one.state == "left out" else one
-            for label, one in self.candidates.items()
-        }
-        return self.model_copy(update={"candidates": candidates, "chosen": None})
+    def continued(self, models: Mapping[str, dict[str, Any]], metric: str, path: Path) -> "Record":
+        """Return the record from which a search continues: of the same candidates, and further ones.
+
+        What it trained is not in memory, and what it left out may have time now, so both wait again; what it stopped
+        stays stopped.
+
+        Args:
+            models: parameters of the candidates by label.
+            metric: validation metric that decides.
+            path: file of the record, for messages.
+
+        Raises:
+            ParameterError: the search was started with other settings.
+        """
+        if metric != self.metric:
+            raise ParameterError(
+                f"--metric: the search of {path} was started with {self.metric}, got {metric}; resume with the same "
+                "metric"
+            )
+        changed = [label for label, config in models.items() if self.models.get(label, config) != config]
+        if changed:
+            raise ParameterError(
+                f"--set, --preset: the search of {path} was started with other parameters of {', '.join(changed)}; "
+                "resume with the same ones"
+            )
+        candidates = {label: one.continued() for label, one in self.candidates.items() if label in models}
+        return self.model_copy(update={"models": dict(models), "candidates": candidates, "chosen": None})
 
     def write(self, path: Path) -> None:
         """Write best.json.

@@ -1,7 +1,7 @@
 """From a log to its best model within a budget: prepare, search on validation, choose, test once, report."""
 
 import logging
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from segue.data.events import Events
 from segue.errors import ParameterError
 from segue.evaluation.linter import lint_log
 from segue.evaluation.linter.checks import evenly_spaced
+from segue.evaluation.slices import slice_problems
+from segue.experiment.candidates import SearchResult
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.leaderboard import leaderboard
 from segue.experiment.model_specs import (
@@ -22,19 +24,19 @@ from segue.experiment.model_specs import (
     check_specs,
     recent_popularity_specs,
 )
-from segue.experiment.prepared_data import prepare_log, with_prepared
+from segue.experiment.prepared_data import prepare_log, require_validation, with_prepared
 from segue.experiment.results import Results
 from segue.experiment.run_folder import BEST, claimed_folder
 from segue.experiment.run_settings import read_settings
 from segue.experiment.run_writer import RunWriter
 from segue.experiment.suggestions import COUNT_BASED, NETWORKS, Traits, suggested_presets
-from segue.experiment.tracking.tracker import check_trackers
 from segue.metrics import MetricName
 from segue.metrics.rank_metrics import RANK_METRICS
 from segue.model_selection import BestConfig
+from segue.model_selection.choice import Choice, choose, train_blend
 from segue.model_selection.costs import Clock
 from segue.model_selection.record import Record
-from segue.model_selection.search import Choice, Search
+from segue.model_selection.search import Search
 from segue.model_selection.verdict import costs_of, verdict
 from segue.models.blend import Blend
 from segue.models.neural import NeuralModel
@@ -82,6 +84,7 @@ def best(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    began: float | None = None,
 ) -> Best:
     """Search for the best model of a log within a budget of time.
 
@@ -97,18 +100,20 @@ def best(
         resume: continue an interrupted search in ``out``, with what is left of the budget.
         overwrite: replace an older run in ``out``.
         progress: receives progress updates.
+        began: the ``time.monotonic()`` from which the budget counts; None counts from this call.
 
     Raises:
         InputError: a configuration, the protocol, the log or the folder breaks a rule; nothing has been written.
         StorageError: the write failed.
     """
     config, progress = config or BestConfig(), progress or Progress()
-    clock = Clock(config.budget)
+    clock = Clock(config.budget, 0.0 if began is None else time.monotonic() - began)
     started = read_settings(out) if resume and kind_of(out / BEST) is Kind.NOTHING else None
     if started is not None and started["models"]:
         raise ParameterError(f"--resume: {out} contains a run and no search to continue; choose another folder")
     with claimed_folder(out, "segue best", resume=resume, overwrite=overwrite):
-        check_trackers(run_config.track)
+        if run_config.track:
+            raise ParameterError("track: is not an option of segue best; run the chosen model with segue run --track")
         run_config, opened = with_prepared(run_config, events)
         record = Record.read(out / BEST) if resume else None
         if record is not None:
@@ -145,57 +150,37 @@ def _search(
     runtime: Runtime,
     clock: Clock,
 ) -> Best:
-    if data.valid is None or not len(data.valid):
-        raise ParameterError(
-            "segue best: chooses on the validation part of a log, and this protocol holds none out; set "
-            f"{PROTOCOL}.split.{data.protocol.split.validation_parameter}, or choose another --protocol"
-        )
-    metric = options.metric or _metric_of(data)
+    require_validation(data, "choose")
+    if problems := [f"slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
+        raise ParameterError(*problems)
+    assert data.valid is not None
+    traits, metric = Traits.of(data), options.metric or _metric_of(data)
+    specs = _specs(config, data, traits, metric)
+    models = {spec.label: spec.model.config.model_dump(mode="json") for spec in specs}
     if record is None:
         at_most = int(np.clip(_CASES_PER_SECOND * options.budget, _FEWEST_CASES, _MOST_CASES))
-        record = Record(metric=metric, cases=len(deciding_cases(data.valid, at_most)))
-    elif record.metric == metric:
-        record = record.reconsidered()
+        record = Record(metric=metric, cases=len(deciding_cases(data.valid, at_most)), models=models)
     else:
-        raise ParameterError(
-            f"--metric: the search in {out} was started with {record.metric}, got {metric}; resume with the same metric"
-        )
-    traits = Traits.of(data)
-    networks = config.models or [
-        *NETWORKS[traits.kind],
-        *(name for name in (*config.set, *config.preset) if name != PROTOCOL),
-    ]
-    specs = _specs(config, data, list(dict.fromkeys([*COUNT_BASED, *networks])), traits, metric)
-    counted = [spec for spec in specs if not isinstance(spec.model, NeuralModel)]
-    trained_in_epochs = [spec for spec in specs if isinstance(spec.model, NeuralModel)]
+        record = record.continued(models, metric, out / BEST)
+    valid = deciding_cases(data.valid, record.cases)
+    if len(valid) < len(data.valid):  # Other cases choose other epochs than in a run.
+        specs = [replace(spec, extra={"validation cases": len(valid)}) for spec in specs]
     writer = RunWriter(out, data, config, runtime)
     writer.begin(None, [BEST])
     logger.info("the log: %s", traits)
-    search = Search(
-        data,
-        deciding_cases(data.valid, record.cases),
-        config,
-        record=record,
-        path=out / BEST,
-        writer=writer,
-        runtime=runtime,
-        clock=clock,
-    )
-    search.train_counted(counted)
-    search.train_networks(trained_in_epochs, NETWORKS[traits.kind])
-    search.blend()
-    choice = search.choose()
-    results = _tested(search, choice, data, config, writer)
-    record.spent_seconds = clock.spent()
-    record.write(out / BEST)
-    sentences = verdict(record, choice, results, traits)
-    update = {
-        "notes": [*results.notes, *sentences],
-        "candidates": list(record.candidates.values()),
-        "candidates_metric": metric,
-    }
-    results = results.model_copy(update=update)
-    writer.write_results(results)
+    search = Search(data, valid, config, record=record, path=out / BEST, writer=writer, runtime=runtime, clock=clock)
+    try:
+        search.train_counted([spec for spec in specs if not isinstance(spec.model, NeuralModel)])
+        search.train_networks([spec for spec in specs if isinstance(spec.model, NeuralModel)], NETWORKS[traits.kind])
+        train_blend(search)
+        choice = choose(search)
+        results = _tested(search, choice, data, config, writer)
+        sentences = verdict(record, choice, results, traits)
+        found = SearchResult(metric=metric, verdict=sentences, candidates=list(record.candidates.values()))
+        results = results.model_copy(update={"search": found})
+        writer.write_results(results)
+    finally:
+        search.save()
     return Best(results, record, [*sentences, costs_of(record, options.budget)])
 
 
@@ -215,14 +200,16 @@ def _metric_of(data: Dataset) -> str:
     return f"ndcg@{20 if cutoff == np.inf else int(cutoff)}"
 
 
-def _specs(config: RunConfig, data: Dataset, names: Sequence[str], traits: Traits, metric: str) -> list[ModelSpec]:
+def _specs(config: RunConfig, data: Dataset, traits: Traits, metric: str) -> list[ModelSpec]:
     """Return the candidates; a model that cannot learn from the log is left out, unless it was asked for."""
+    asked = [*config.models, *(name for name in (*config.set, *config.preset) if name != PROTOCOL)]
+    names = list(dict.fromkeys([*COUNT_BASED, *([] if config.models else NETWORKS[traits.kind]), *asked]))
     configured = config.model_copy(
         update={
-            "models": list(names),
+            "models": names,
             "baselines": False,
             "preset": {
-                **suggested_presets((name for name in names if name not in config.set), traits),
+                **suggested_presets((name for name in names if name not in config.set), traits.kind),
                 **config.preset,
             },
             "set": merge(config.set, {PROTOCOL: {"valid_metric": metric}}),
@@ -235,7 +222,7 @@ def _specs(config: RunConfig, data: Dataset, names: Sequence[str], traits: Trait
         try:
             check_specs([spec], data.train)
         except ParameterError:
-            if spec.label in config.models or spec.label in config.set:
+            if spec.label in asked:
                 raise
             continue
         able.append(spec)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from segue.experiment.results import STATES, Results
+from segue.experiment.candidates import STATES
+from segue.experiment.results import Results
 from segue.experiment.suggestions import Traits
+from segue.model_selection.choice import Choice
 from segue.model_selection.costs import spoken
 from segue.model_selection.record import Record
-from segue.model_selection.search import Choice
+from segue.models.blend import Blend
 
 
 def verdict(record: Record, choice: Choice, results: Results, traits: Traits) -> list[str]:
@@ -28,6 +30,8 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits)
         f"{choice.label} is the best of {_models(len(record.trained()))} on {record.cases:,} validation cases: "
         f"{metric} {chosen.value:.4f}"
     )
+    if choice.label == Blend.name:
+        yield "each half of these cases is ranked with weights of the blend that the other half chose"
     if choice.other is not None and choice.difference is not None:
         gain, low, high = choice.difference
         sure = "" if low > 0 else ", which may be chance"
@@ -35,7 +39,8 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits)
         yield f"it is better than {rival}, the next single model, by {gain:.4f} [{low:+.4f}, {high:+.4f}]{sure}"
     row = next(row for row in results.models if row.label == choice.label)
     figures = ", ".join(f"{name} {row.metrics[name]:.4f}" for name in results.protocol["headline"])
-    yield f"on the test part, which was used once, after the choice, {choice.label} has {figures}"
+    used = "once" if record.tests == 1 else f"{record.tests} times, each time"
+    yield f"on the test part, which was used {used} after the choice, {choice.label} has {figures}"
 
 
 def costs_of(record: Record, budget: float) -> str:

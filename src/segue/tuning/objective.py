@@ -10,7 +10,7 @@ from segue.errors import ParameterError
 from segue.evaluation.measure import measure
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.experiment.model_specs import ModelSpec, build_runtime, build_specs
-from segue.experiment.prepared_data import prepare_log, protocol_settings, with_prepared
+from segue.experiment.prepared_data import prepare_log, protocol_settings, require_validation, with_prepared
 from segue.experiment.run_settings import settings_of
 from segue.metrics import SELECTION_METRICS, MetricName
 from segue.models.base import Model
@@ -82,7 +82,7 @@ class Objective:
         run_config = _with_protocol(run_config, data)
         for note in data.notes:
             logger.info(note)
-        _check_validation(data)
+        require_validation(data, "tune")
         metric = _metric(run_config, config, data)
         run_config = _with_metric(run_config, metric)
         build_model(run_config).check(data.train)
@@ -119,20 +119,6 @@ def _with_protocol(run_config: RunConfig, data: Dataset) -> RunConfig:
     name, own = protocol_settings(data.protocol)
     settings = {model: values for model, values in run_config.set.items() if model != PROTOCOL}
     return run_config.model_copy(update={"protocol": name, "set": settings | ({PROTOCOL: own} if own else {})})
-
-
-def _check_validation(data: Dataset) -> None:
-    if not data.protocol.split.test_is_disjoint:
-        raise ParameterError(
-            "protocol.split.leave: must be 'valid_and_test' to tune, got 'valid_only': with it, validation and "
-            "test are the same events, so the tuned result would be too optimistic"
-        )
-    if data.valid is None:
-        raise ParameterError(
-            f"protocol: must hold out a validation part to tune on, and '{data.protocol.name}' with the split "
-            f"'{data.protocol.split.kind}' holds out none here; set "
-            f"protocol.split.{data.protocol.split.validation_parameter} to hold one out"
-        )
 
 
 def _metric(run_config: RunConfig, config: TuningConfig, data: Dataset) -> str:

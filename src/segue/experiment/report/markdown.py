@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from math import isfinite
 
 from segue.evaluation.linter.checks import Finding
+from segue.experiment.candidates import SearchResult, best_first
 from segue.experiment.report.factorisations import HEAD, training_note, training_rows
-from segue.experiment.results import Difference, Example, ModelResult, Results, best_first
+from segue.experiment.results import Difference, Example, ModelResult, Results
 from segue.markdown import escaped, section, table
 from segue.metrics import lower_is_better
 from segue.parameters import flatten, typed
@@ -69,7 +70,7 @@ def markdown(results: Results) -> str:
         "## Leaderboard\n",
         _leaderboard(rows, metrics, decimals),
         "\nIn brackets: 95% bootstrap interval over sessions, if there are several. Baselines in italics.\n",
-        *section("The search", _search(results)),
+        *section("The search", _search(results.search, decimals)),
         *section("Verdicts", map(escaped, results.verdicts)),
         *section("Findings", _findings(results.further_findings())),
         *section("Notes", map(escaped, [*results.notes, *_model_notes(rows)])),
@@ -87,31 +88,24 @@ def markdown(results: Results) -> str:
     return "\n".join(parts)
 
 
-def search_rows(results: Results) -> list[list[str]]:
+def search_rows(search: SearchResult, decimals: int) -> list[list[str]]:
     """Return what a search considered, best first: the model, its validation, its seconds, and what became of it."""
-    decimals = results.protocol.get("decimals", 4)
     return [
-        [
-            one.label,
-            number(one.value if one.state == "trained" else None, decimals),
-            f"{one.seconds:.1f}",
-            one.outcome,
-        ]
-        for one in best_first(results.candidates)
+        [one.label, number(one.value if one.state == "trained" else None, decimals), f"{one.seconds:.1f}", one.outcome]
+        for one in best_first(search.candidates)
     ]
 
 
-def search_head(results: Results) -> list[str]:
+def search_head(search: SearchResult) -> list[str]:
     """Return the heads of the columns of ``search_rows``."""
-    return ["model", f"{results.candidates_metric}, validation", "fit s", "outcome"]
+    return ["model", f"{search.metric}, validation", "fit s", "outcome"]
 
 
-def _search(results: Results) -> str:
-    return (
-        table(search_head(results), [list(map(escaped, row)) for row in search_rows(results)])
-        if results.candidates
-        else ""
-    )
+def _search(search: SearchResult | None, decimals: int) -> str:
+    if search is None:
+        return ""
+    rows = [list(map(escaped, row)) for row in search_rows(search, decimals)]
+    return "\n".join([*(f"- {escaped(one)}" for one in search.verdict), "", table(search_head(search), rows)])
 
 
 def _differences(differences: Sequence[Difference], decimals: int) -> str:

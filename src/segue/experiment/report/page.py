@@ -69,8 +69,8 @@ def _content(results: Results) -> dict[str, Any]:
         "no_charts": no_charts,
         "stages": stages,
         "facts": [name for name in stages[0] if name not in ("step", "part", "why")],
-        "search": search_rows(results),
-        "search_head": search_head(results),
+        "search": results.search and search_rows(results.search, decimals),
+        "search_head": results.search and search_head(results.search),
         "findings": by_severity(results.further_findings()),
         "sampled": sampled_candidates(results),
         "doubts": results.doubts(),
@@ -97,7 +97,7 @@ def _draw(
     rows = results.models
     try:
         return {
-            "search": search_chart(results),
+            "search": search_chart(results.search),
             "board": charts.leaderboard_charts(rows, headline),
             "curves": charts.curve_charts(rows),
             "slices": charts.slice_charts(shown_rows, headline[0]),

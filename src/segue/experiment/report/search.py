@@ -4,21 +4,21 @@ from itertools import accumulate
 from math import isfinite
 
 from segue.charts import PALETTE, LabelPlacer, Spec, label_layers, log_ticks, padded_domain
+from segue.experiment.candidates import SearchResult
 from segue.experiment.report.charts import FAINT, INK, WIDTH, Chart, chart_of, value_of
-from segue.experiment.results import Results
 
 _NETWORK, _COUNT = PALETTE[0], "#8A8A8A"
 
 
-def search_chart(results: Results) -> list[Chart]:
+def search_chart(search: SearchResult | None) -> list[Chart]:
     """Draw the validation of each trained candidate against the time, and the best one so far."""
     timed = [
         (one.ended_seconds, one.value, one)
-        for one in results.candidates
+        for one in (search.candidates if search is not None else ())
         if one.state == "trained" and one.ended_seconds and one.value is not None and isfinite(one.value)
     ]
     timed.sort(key=lambda one: one[0])
-    if len(timed) < 2:
+    if search is None or len(timed) < 2:
         return []
     seconds, found = [one[0] for one in timed], [one[1] for one in timed]
     ticks = log_ticks(min(seconds), max(seconds))
@@ -38,7 +38,7 @@ def search_chart(results: Results) -> list[Chart]:
         "scale": scale,
         "axis": axis,
     }
-    y: Spec = {**value_of("value", f"{results.candidates_metric}, validation")}
+    y: Spec = {**value_of("value", f"{search.metric}, validation")}
     y["scale"] = {"domain": list(placer.y), "nice": False}
     leader, *texts = label_layers(x, y, "model", ink=INK, line=FAINT)
     colour = {"field": "kind", "scale": {"domain": ["network", "other"], "range": [_NETWORK, _COUNT]}, "legend": None}
