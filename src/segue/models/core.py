@@ -66,7 +66,7 @@ class COREConfig(TransformerConfig):
             "initializer_range": None,
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
-        "sessions": {**SESSIONS, "dropout": 0.2},
+        "sessions": {**SESSIONS, "embedding_size": 200, "layers": 1, "inner_size": 200, "dropout": 0.2},
     }
 
     search = {

@@ -10,9 +10,9 @@ SESSIONS: Mapping[str, Any] = {
     "temperature": 0.07,
     "training": {
         "positions": "last",
-        "epochs": 5,
-        "batch_size": 128,
-        "learning_rate": 1e-3,
+        "epochs": 4,
+        "batch_size": 256,
+        "learning_rate": 1.5e-3,
         "schedule": "linear",
         "optimizer": "mixed",
         "loss": {"kind": "sampled-softmax", "n_samples": 2048},
