@@ -130,19 +130,6 @@ def test_over_the_columns_of_parallel_sessions_it_is_that_of_torch(hits: str) ->
     )
 
 
-@pytest.mark.parametrize("in_batch", [False, True])
-def test_the_parts_of_a_step_add_up_to_it(in_batch: bool) -> None:
-    config = SampledSoftmax(n_samples=200, in_batch=in_batch, label_smoothing=SMOOTHING)
-    loss, negatives, states, encoder = step(config)
-    parts = []
-    for rows in (slice(0, 2), slice(2, 6)):
-        own = negatives.part(rows, len(TARGETS))
-        value = loss(LossInput(states[rows], TARGETS[rows], encoder, own, encoder.rows(own.ids)))
-        parts.append(value * (rows.stop - rows.start) / len(TARGETS))
-    whole = loss(LossInput(states, TARGETS, encoder, negatives, encoder.rows(negatives.ids)))
-    torch.testing.assert_close(sum(parts), whole)
-
-
 @pytest.mark.parametrize(
     "config",
     [
