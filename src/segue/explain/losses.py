@@ -252,7 +252,7 @@ CHAPTER = Chapter(
             options=("gru4rec.training.loss.label_smoothing", "sasrec.training.loss.label_smoothing"),
             pitfall="""
             It is not a gain by itself. In segue's own measurements, `sasrec` and `fmlp-rec` with a decaying learning
-            rate did not change on a slice of YooChoose, and `sasrec` became worse on MovieLens 100K. Negatives are
+            rate hardly changed on a slice of YooChoose, and `sasrec` became worse on MovieLens 100K. Negatives are
             sampled by popularity, so with a sampled loss popular items get more of the share. Values of losses with
             different `label_smoothing` cannot be compared, and the softmax of the scores underrates the first items.
             """,
