@@ -66,6 +66,12 @@ def crossed(t: int, scores: Sequence[float]) -> float:
     return -sum(p * log(q) for p, q in zip(TEACHER[t], tempered(t, scores), strict=True))
 
 
+def smoothed(e: float, lead: float) -> tuple[float, float, float]:
+    """Return loss and gradients at the scores (lead, 0, 0): the target's label is 1 - e + e / 3."""
+    first, other, _ = softmax(lead, 0, 0)
+    return -(1 - 2 * e / 3) * log(first) - 2 * e / 3 * log(other), first - 1 + 2 * e / 3, other - e / 3
+
+
 MAX = softmax(0, -1)
 """Shares of two negatives with the scores 0 and -1."""
 SCORES = softmax(1, 0, -1)
@@ -153,6 +159,9 @@ EXPECTED: dict[str, list[str]] = {
     "loss-and-metric": [
         row("3", log(1 + 2 * exp(-0.1)), 1.0, 1.0),
         row("9", (log(1 + 2 * exp(-5)) + log(2 + exp(0.1))) / 2, 1 / 2, (1 + 1 / 2) / 2),
+    ],
+    "label-smoothing": [
+        row(f"{e:g}", f"{lead}, 0, 0", *smoothed(e, lead)) for e in (0, 0.1, 0.3) for lead in (1, 3, 6)
     ],
     "pointwise-pairwise-listwise": [
         row("pointwise: `bce`", -1 / 2, sigma(2) / 2, sigma(-2) / 2),

@@ -35,6 +35,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "cosine": sasrec(**losses("cosine")),
     "sampled softmax": sasrec(**losses("sampled-softmax", n_samples=7)),
     "in-batch softmax": sasrec(**losses("sampled-softmax", n_samples=7, in_batch=True)),
+    "smoothed labels": sasrec(**losses("cross-entropy", label_smoothing=0.3)),
+    "smoothed, in-batch": sasrec(**losses("sampled-softmax", n_samples=7, in_batch=True, label_smoothing=0.3)),
     "only in-batch": sasrec(**losses("sampled-softmax", n_samples=0, in_batch=True, accidental_hits="keep")),
     "in-batch bpr": sasrec(**losses("bpr", n_samples=5, in_batch=True)),
     "grouped gbce": sasrec(**losses("gbce", n_samples=5, targets_per_draw=3)),
@@ -67,6 +69,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "hidden_size": 8,
             "layers": 2,
             "training": {"batch_size": 10, "loss": {"kind": "cross-entropy", "n_samples": 0}},
+        },
+    ),
+    "lanes, smoothed": (
+        "gru4rec",
+        {
+            "hidden_size": 8,
+            "training": {"batch_size": 10, "loss": {"kind": "cross-entropy", "n_samples": 9, "label_smoothing": 0.3}},
         },
     ),
     "lanes, one-hot": (

@@ -19,7 +19,14 @@ from segue.models.neural import NeuralConfig, NeuralModel
 from segue.models.persistence import ModelConfig
 from segue.models.requests import Allowed, Excluded, item_filters
 from segue.nn.encoders.recurrent import GRU4RecEncoder
-from segue.nn.losses.config import AccidentalHitsMixin, LogQMixin, LossConfig, SampledLoss, by_name
+from segue.nn.losses.config import (
+    AccidentalHitsMixin,
+    LabelSmoothingMixin,
+    LogQMixin,
+    LossConfig,
+    SampledLoss,
+    by_name,
+)
 from segue.nn.losses.functions import LOSSES, ScoreLoss, activated, bpr_max
 from segue.nn.losses.sampled import StepLoss, full_session_parallel, session_parallel
 from segue.nn.losses.softmax import ProductPrecision
@@ -45,14 +52,14 @@ class LaneLossConfig(AccidentalHitsMixin, SampledLoss):
         return 1 if self.n_samples else 2
 
 
-class LaneCrossEntropy(LogQMixin, LaneLossConfig):
+class LaneCrossEntropy(LabelSmoothingMixin, LogQMixin, LaneLossConfig):
     """Softmax cross-entropy against the negatives of a step."""
 
     kind: Literal["cross-entropy"] = "cross-entropy"
 
     def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
-        return partial(session_parallel, logq=self.logq)
+        return partial(session_parallel, logq=self.logq, label_smoothing=self.label_smoothing)
 
 
 class LaneRanking(LaneLossConfig):
@@ -85,14 +92,14 @@ class LaneBPRMax(LaneRanking):
         return partial(bpr_max, regularisation=self.bpreg)
 
 
-class LaneFullCrossEntropy(LossConfig):
+class LaneFullCrossEntropy(LabelSmoothingMixin, LossConfig):
     """Softmax cross-entropy over all items, in chunks of items."""
 
     kind: Literal["full-cross-entropy"] = "full-cross-entropy"
 
     def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
-        return full_session_parallel
+        return partial(full_session_parallel, label_smoothing=self.label_smoothing)
 
     @property
     def min_lanes(self) -> int:
@@ -172,6 +179,7 @@ class GRU4RecConfig(NeuralConfig):
         "training.loss.n_samples": Around(4),
         "training.loss.alpha": Range(0.0, 1.0),
         "training.loss.logq": Range(0.0, 1.0),
+        "training.loss.label_smoothing": Range(0.0, 0.4),
     }
 
 

@@ -40,14 +40,22 @@ class LossConfig(Section):
         """
 
 
-class FullCrossEntropy(LossConfig):
+class LabelSmoothingMixin(Section):
+    """Mixin of a softmax cross-entropy."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each label that is spread evenly over the items that the target is compared with; 0 is no label
+    smoothing."""
+
+
+class FullCrossEntropy(LabelSmoothingMixin, LossConfig):
     """Softmax cross-entropy over all items."""
 
     kind: Literal["cross-entropy"] = "cross-entropy"
 
     def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
-        return partial(full_softmax, precision=precision)
+        return partial(full_softmax, label_smoothing=self.label_smoothing, precision=precision)
 
 
 class Cosine(LossConfig):
@@ -134,14 +142,14 @@ class NCE(SharedNegativesLoss):
         return partial(sampled_scores, loss=LOSSES[self.kind], subtract_log_counts=True)
 
 
-class SampledSoftmax(LogQMixin, AccidentalHitsMixin, SharedNegativesLoss):
+class SampledSoftmax(LabelSmoothingMixin, LogQMixin, AccidentalHitsMixin, SharedNegativesLoss):
     """Softmax cross-entropy against the negatives of a step."""
 
     kind: Literal["sampled-softmax"] = "sampled-softmax"
 
     def loss(self, n_items: int, precision: ProductPrecision) -> StepLoss:
         """Return the loss of a step."""
-        return partial(sampled_softmax, logq=self.logq, precision=precision)
+        return partial(sampled_softmax, logq=self.logq, label_smoothing=self.label_smoothing, precision=precision)
 
 
 class RankingLoss(AccidentalHitsMixin, SharedNegativesLoss):

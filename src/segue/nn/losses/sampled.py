@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from segue.nn.encoders.base import Encoder
 from segue.nn.losses.functions import ScoreLoss, cosine, row_shares
+from segue.nn.losses.label_smoothing import summed_scores
 from segue.nn.losses.softmax import ProductPrecision, SharedSoftmax, full_cross_entropy
 from segue.nn.losses.wide_softmax import wide_cross_entropy
 from segue.nn.negatives import Negatives, Pairs
@@ -65,9 +66,14 @@ StepLoss = Callable[[LossInput], Float[Tensor, ""]]
 """The loss of a step: the weighted mean over its rows."""
 
 
-def full_softmax(step: LossInput, *, precision: ProductPrecision = "fp32") -> Float[Tensor, ""]:
+def full_softmax(
+    step: LossInput, *, label_smoothing: float = 0.0, precision: ProductPrecision = "fp32"
+) -> Float[Tensor, ""]:
     """Cross-entropy of each target among all items."""
-    return full_cross_entropy(step.states, step.encoder.table(), step.targets, step.row_shares(), precision=precision)
+    table, shares = step.encoder.table(), step.row_shares()
+    return full_cross_entropy(
+        step.states, table, step.targets, shares, label_smoothing=label_smoothing, precision=precision
+    )
 
 
 def output_embedding(step: LossInput) -> Float[Tensor, ""]:
@@ -76,7 +82,9 @@ def output_embedding(step: LossInput) -> Float[Tensor, ""]:
     return cosine(step.states, embeddings) @ step.row_shares()
 
 
-def sampled_softmax(step: LossInput, *, logq: float = 1.0, precision: ProductPrecision = "fp32") -> Float[Tensor, ""]:
+def sampled_softmax(
+    step: LossInput, *, logq: float = 1.0, label_smoothing: float = 0.0, precision: ProductPrecision = "fp32"
+) -> Float[Tensor, ""]:
     """Cross-entropy of each target against itself and negatives that all rows of a step share.
 
     From the score of a negative, the correction subtracts the logarithm of how often it is expected among the
@@ -87,12 +95,18 @@ def sampled_softmax(step: LossInput, *, logq: float = 1.0, precision: ProductPre
     Args:
         step: the step.
         logq: strength of the correction; 1 is all of it, 0 none.
+        label_smoothing: share of the labels that is spread evenly over the target and its negatives.
         precision: precision of the matrix products.
     """
     negatives, embeddings = step.candidates()
     assert negatives.log_counts is not None
-    log_counts, shares = logq * negatives.log_counts[negatives.first :], step.row_shares()
-    return shared_cross_entropy(step.states, embeddings, shares, log_counts, negatives.excluded, precision=precision)
+    log_counts, shares, hits = logq * negatives.log_counts[negatives.first :], step.row_shares(), negatives.excluded
+    loss = shared_cross_entropy(step.states, embeddings, shares, log_counts, hits, precision=precision)
+    if label_smoothing == 0:
+        return loss
+    own = step.own_scores()
+    sums, counts = summed_scores(step.states, own, embeddings[negatives.first :], log_counts, hits)
+    return loss + label_smoothing * (own - (own + sums) / (1 + counts)) @ shares
 
 
 def sampled_scores(
@@ -121,30 +135,40 @@ def sampled_scores(
     return losses @ step.row_shares()
 
 
-def session_parallel(step: LossInput, *, loss: ScoreLoss | None = None, logq: float = 0.0) -> Float[Tensor, ""]:
+def session_parallel(
+    step: LossInput, *, loss: ScoreLoss | None = None, logq: float = 0.0, label_smoothing: float = 0.0
+) -> Float[Tensor, ""]:
     """Sum over the lanes of GRU4Rec's losses, where column ``b`` of the scores is the target of lane ``b``.
 
     The logQ correction takes back that popular items are compared with more often than others (Bengio and Senecal,
-    2008), up to the scale of the weights: see ``SessionParallelNegatives``. The other losses have no correction.
+    2008), up to the scale of the weights: see ``SessionParallelNegatives``. The other losses have no correction and no
+    label smoothing.
 
     Args:
         step: the step; ``negatives`` are those of ``SessionParallelNegatives``.
         loss: applied to the scores; None is the cross-entropy.
         logq: factor of the correction of the cross-entropy; 1 is that of the authors' code, 0 none.
+        label_smoothing: share of the labels of the cross-entropy that is spread evenly over the columns of a row.
     """
     negatives, embeddings = step.candidates()
     if loss is None:
         assert negatives.log_counts is not None
-        return sampled_cross_entropy(step.states, embeddings, logq * negatives.log_counts, negatives.excluded).sum()
+        log_counts, hits = logq * negatives.log_counts, negatives.excluded
+        losses = sampled_cross_entropy(step.states, embeddings, log_counts, hits)
+        if label_smoothing == 0:
+            return losses.sum()
+        own = step.own_scores()
+        sums, counts = summed_scores(step.states, own, embeddings, log_counts, hits)
+        return (losses + label_smoothing * (own - log_counts[: len(own)] - sums / counts)).sum()
     scores = torch.addmm(embeddings[:, -1], step.states, embeddings[:, :-1].T)
     excluded = torch.zeros_like(scores, dtype=torch.bool)
     excluded[negatives.excluded] = True
     return loss(scores, torch.arange(len(scores), device=scores.device), excluded).sum()
 
 
-def full_session_parallel(step: LossInput) -> Float[Tensor, ""]:
+def full_session_parallel(step: LossInput, *, label_smoothing: float = 0.0) -> Float[Tensor, ""]:
     """Sum over the lanes of the cross-entropy of each target among all items."""
-    return wide_cross_entropy(step.states, step.encoder.table(), step.targets)
+    return wide_cross_entropy(step.states, step.encoder.table(), step.targets, label_smoothing=label_smoothing)
 
 
 def hardest(

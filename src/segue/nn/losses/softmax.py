@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from segue.nn.losses.label_smoothing import add_smoothed, smoothed
 from segue.nn.negatives import Pairs
 
 ProductPrecision = Literal["fp32", "bf16"]
@@ -39,10 +40,14 @@ def full_cross_entropy(
     targets: Int64[Tensor, "T"],
     weights: Float[Tensor, "T"] | None = None,
     *,
+    label_smoothing: float = 0.0,
     precision: ProductPrecision = "fp32",
     budget: int | None = None,
 ) -> Float[Tensor, ""]:
     """Return the weighted sum of ``-log softmax(states @ embeddings.T + biases)`` at the targets.
+
+    With label smoothing, the label of the target is ``1 - label_smoothing + label_smoothing / N``, and that of each
+    other item ``label_smoothing / N``. Smoothed labels cost as much as hard ones; see ``smoothed``.
 
     The gradient is computed with the loss, chunk by chunk, which is why the weight of each row must be known: what
     is kept for the backward pass has the size of ``states`` and of ``table``.
@@ -52,12 +57,15 @@ def full_cross_entropy(
         table: embedding, and bias where W = D + 1, of every item; row 0 (padding) takes no part.
         targets: item index of each row's target, 1 or above.
         weights: weight of each row; None takes the mean over the rows.
+        label_smoothing: share of the labels that is spread evenly over all items.
         precision: precision of the matrix products.
         budget: scores in a chunk; None takes what suits the device.
     """
     if weights is None:
         weights = states.new_full((len(states),), 1.0 / len(states))
-    loss: Tensor = _FullCrossEntropy.apply(states, table, targets, weights, precision, budget)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FullCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        states, table, targets, weights, label_smoothing, precision, budget
+    )
     return loss
 
 
@@ -103,15 +111,15 @@ class _FullCrossEntropy(torch.autograd.Function):
         table: Tensor,
         targets: Tensor,
         weights: Tensor,
+        label_smoothing: float,
         precision: ProductPrecision,
         budget: int | None,
     ) -> Tensor:
-        result = SharedSoftmax(table[1:], precision=precision, budget=budget).loss_and_gradients(
-            states, table[targets], weights
-        )
+        own = smoothed(table[targets], table, label_smoothing)
+        result = SharedSoftmax(table[1:], precision=precision, budget=budget).loss_and_gradients(states, own, weights)
         grad_table = torch.empty_like(table)
         grad_table[0], grad_table[1:] = 0.0, result.grad_items
-        grad_table.index_add_(0, targets, result.grad_targets)
+        add_smoothed(grad_table, targets, result.grad_targets, label_smoothing)
         ctx.save_for_backward(result.grad_states, grad_table)
         return result.loss
 
@@ -119,7 +127,7 @@ class _FullCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         grad_states, grad_table = ctx.saved_tensors
-        return grad_states * grad_loss, grad_table * grad_loss, None, None, None, None
+        return grad_states * grad_loss, grad_table * grad_loss, None, None, None, None, None
 
 
 class _SoftCrossEntropy(torch.autograd.Function):

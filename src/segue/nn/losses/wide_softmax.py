@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from segue.nn.losses.label_smoothing import add_smoothed, smoothed
+
 _BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """Scores in a chunk by device."""
 
@@ -22,6 +24,7 @@ def wide_cross_entropy(
     table: Float[Tensor, "M W"],
     targets: Int64[Tensor, "T"],
     *,
+    label_smoothing: float = 0.0,
     budget: int | None = None,
 ) -> Float[Tensor, ""]:
     """Return the sum of ``-log softmax(states @ embeddings.T + biases)`` at the targets.
@@ -30,16 +33,19 @@ def wide_cross_entropy(
         states: output of the encoder at each row.
         table: embedding, and bias where W = D + 1, of every item; row 0 (padding) takes no part.
         targets: item index of each row's target, 1 or above.
+        label_smoothing: share of the labels that is spread evenly over all items; see ``full_cross_entropy``.
         budget: scores in a chunk; None takes what suits the device.
     """
     budget = budget or _BUDGETS.get(states.device.type, _BUDGETS["cuda"])
-    loss: Tensor = _WideCrossEntropy.apply(states, table, targets, budget)  # type: ignore[no-untyped-call]
+    loss: Tensor = _WideCrossEntropy.apply(states, table, targets, label_smoothing, budget)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _WideCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, budget: int) -> Tensor:
+    def forward(
+        ctx: Any, states: Tensor, table: Tensor, targets: Tensor, label_smoothing: float, budget: int
+    ) -> Tensor:
         size, width = states.shape[1], table.shape[1]
         queries = functional.pad(states, (0, width - size), value=1.0)  # [T, W]: the last column adds the bias
         items = table[1:]
@@ -49,7 +55,7 @@ class _WideCrossEntropy(torch.autograd.Function):
         for chunk in chunks:
             scores = queries @ items[chunk].T
             log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores, 1))
-        own = table[targets]
+        own = smoothed(table[targets], table, label_smoothing)
         grad_queries, grad_table = -own, torch.zeros_like(table)
         for chunk in chunks:
             if len(chunks) > 1:
@@ -57,7 +63,7 @@ class _WideCrossEntropy(torch.autograd.Function):
             shares = scores.sub_(log_sum.unsqueeze(1)).exp_()
             grad_queries += shares @ items[chunk]
             torch.mm(shares.T, queries, out=grad_table[1:][chunk])
-        grad_table.index_add_(0, targets, queries, alpha=-1.0)
+        add_smoothed(grad_table, targets, -queries, label_smoothing)
         ctx.save_for_backward(grad_queries[:, :size], grad_table)
         return (log_sum - (queries * own).sum(1)).sum()
 
@@ -65,4 +71,4 @@ class _WideCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         grad_states, grad_table = ctx.saved_tensors
-        return grad_states * grad_loss, grad_table * grad_loss, None, None
+        return grad_states * grad_loss, grad_table * grad_loss, None, None, None
