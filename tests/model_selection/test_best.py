@@ -180,6 +180,7 @@ def test_blend_is_measured_on_cases_that_did_not_choose_its_weights(
     monkeypatch.setattr(search.Search, "ranked", measured)
     best = found(tmp_path / "out", log, models=["gru4rec"], set={"gru4rec": SMALL})
     assert best.record.candidates["blend"].state == "trained"
+    assert len({"vstan", "stan", "v-sknn"} & segue.load(tmp_path / "out" / "blend").parts.keys()) <= 1
     assert sum(measured_on) == best.record.cases
     assert len(measured_on) == 2
 

@@ -13,8 +13,13 @@ from segue.experiment.model_specs import BlendSpec
 from segue.model_selection.search import Search
 from segue.models.blend import Blend
 
-_NETWORKS, _COUNTS = 4, 3
+_NETWORKS, _COUNTS = 4, 4
 """Networks and count-based models that a blend is made of at most."""
+_KINDS = {
+    **dict.fromkeys(("v-sknn", "vstan", "stan"), "similar sessions"),
+    **dict.fromkeys(("markov", "sequential-rules", "item-knn"), "similar items"),
+}
+"""Count-based models that know much the same, of which the best one is blended; others are a kind of their own."""
 _FAR = 0.5
 """Models below this share of the best value are not blended."""
 _LEAST_WEIGHT = 0.05
@@ -81,7 +86,11 @@ def _parts(search: Search) -> list[str]:
     ranked = [one for one in trained if search.trained[one.label].fitted.model.name == one.label]
     close = [one for one in ranked if (one.value or 0.0) >= _FAR * (ranked[0].value or 0.0)]
     networks = [one.label for one in close if one.epochs is not None][:_NETWORKS]
-    return networks + [one.label for one in close if one.epochs is None][:_COUNTS]
+    best_of_kind: dict[str, str] = {}
+    for one in close:
+        if one.epochs is None:
+            best_of_kind.setdefault(_KINDS.get(one.label, one.label), one.label)
+    return networks + list(best_of_kind.values())[:_COUNTS]
 
 
 def _weighed(search: Search, parts: Sequence[str], cases: np.ndarray) -> Blend:

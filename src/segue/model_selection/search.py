@@ -41,7 +41,7 @@ _REPORT_SECONDS, _WEIGHING = 8.0, 1e-3
 """Allowance for the report, and for the search of the weights of a blend per case."""
 _RANKED_TEST, _RANKED_VALID = 4, 5
 """How often each test and validation case is ranked by a model, as a part of a blend and alone, until the end."""
-_BLENDED = 7
+_BLENDED = 8
 """Models of which a blend is made at most."""
 
 
