@@ -28,6 +28,9 @@ from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
+OnEpoch = Callable[[Epoch], None]
+Stop = Callable[[], bool]
+
 _COUNTING = 0.4
 """Share of the budget after which no further count-based model is trained."""
 _PROBES, _PROBE, _LONGEST_PROBE = 0.1, 0.005, 2.0
@@ -130,12 +133,7 @@ class Search:
                 self._train_network(known.pop(label))
                 began = -np.inf  # What is left is timed when its turn comes.
 
-    def train(
-        self,
-        spec: ModelSpec,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> None:
+    def train(self, spec: ModelSpec, on_epoch: OnEpoch | None = None, stop: Stop | None = None) -> None:
         """Train a candidate and measure it, unless it is stopped.
 
         Args:
@@ -143,16 +141,10 @@ class Search:
             on_epoch: called after each epoch.
             stop: ends the training, see ``Runtime.stop``.
         """
-        fitted = self.fitted(spec, on_epoch, stop)
-        if fitted is not None:
+        if (fitted := self.fitted(spec, on_epoch, stop)) is not None:
             self._measure(spec, fitted)
 
-    def fitted(
-        self,
-        spec: ModelSpec,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> FittedModel | None:
+    def fitted(self, spec: ModelSpec, on_epoch: OnEpoch | None = None, stop: Stop | None = None) -> FittedModel | None:
         """Train a candidate and write it; None if it is stopped or diverges."""
         candidate, began = self._candidate(spec), time.monotonic()
         candidate.state = "training"
