@@ -42,10 +42,10 @@ _FEWEST = 0.1
 """Least share of its epochs that a network is trained for."""
 _REPORT_SECONDS, _WEIGHING = 8.0, 1e-3
 """Allowance for the report, and for the search of the weights of a blend per case."""
-_RANKED_TEST, _RANKED_VALID = 4, 5
-"""How often each test and validation case is ranked by a model, as a part of a blend and alone, until the end."""
-_BLENDED = 8
-"""Models of which a blend is made at most."""
+_RANKED_TEST, _RANKED_VALID = 3, 6
+"""How often each test and validation case is ranked by a part of the blend, in the blend and alone, until the end."""
+_BLENDED = 4
+"""Models that a blend needs, as a rule."""
 
 
 @dataclass(frozen=True, eq=False)
