@@ -115,12 +115,11 @@ class Blend(CompositeModel):
         Raises:
             ParameterError: the catalogues of the models differ.
         """
-        vocabulary = models[0].vocabulary
+        self.vocabulary = models[0].vocabulary
         for model in models[1:]:
-            vocabulary.require_same(model.vocabulary, "models")
-            vocabulary = common_catalogue(vocabulary, model.vocabulary, "models")
+            self.vocabulary.require_same(model.vocabulary, "models")
+            self.vocabulary = common_catalogue(self.vocabulary, model.vocabulary, "models")
         self.parts = {model.name: model for model in models}
-        self.vocabulary = vocabulary
         self._weigh(valid, progress, gains=gains)
 
     def places(self) -> list[Place]:
