@@ -10,7 +10,7 @@ student alone. What is finished is kept in FOLDER, so that a killed run goes on.
 import argparse
 from pathlib import Path
 
-from seeds import Row, compare, folder_for
+from seeds import Measuring, Row, compare, folder_for
 
 import segue
 from segue.protocols.dataset import Dataset
@@ -61,9 +61,9 @@ def main() -> None:
         return student.learn_from(segue.load(artifact), data.train, plan, seed=seed, runtime=runtime)
 
     metrics = ("recall@20", "mrr@20")
-    compare({"teacher": Row(teacher)}, data, seeds=1, folder=folder, metrics=metrics)
+    compare({"teacher": Row(teacher)}, data, Measuring(folder, metrics))
     students = {"student alone": Row(alone), "student taught": Row(taught, "student alone")}
-    compare(students, data, seeds=args.seeds, folder=folder, metrics=metrics)
+    compare(students, data, Measuring(folder, metrics, args.seeds))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seeds import Row, compare, folder_for
+from seeds import Measuring, Row, compare, folder_for
 
 import segue
 from segue.protocols.dataset import Dataset
@@ -55,7 +55,7 @@ def main() -> None:
     rows |= {name: row(recipe, args.epochs, "plain") for name, recipe in RECIPES.items()}
     data = segue.prepare(segue.read(args.log), split={"valid_share": 0.0})
     folder = folder_for(args.folder, data, epochs=args.epochs, plain=PLAIN, recipes=RECIPES)
-    compare(rows, data, seeds=args.seeds, folder=folder, metrics=("recall@20", "mrr@20"))
+    compare(rows, data, Measuring(folder, ("recall@20", "mrr@20"), args.seeds))
 
 
 if __name__ == "__main__":
