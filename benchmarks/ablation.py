@@ -11,8 +11,9 @@ The file names the log, the metrics, the recipe and its variants; files for publ
       dropout 0.5: {dropout: 0.5}               # on top of the recipe
       markov: {model: markov}                   # another model: no parameter of the recipe applies
 
-Differences are from the recipe. What is finished is kept in FOLDER, so that a killed run goes on, and variants can be
-added later.
+Differences are from the recipe. Networks that do not stop early (training.patience none) are fitted without the
+validation cases and measured after their last epoch. What is finished is kept in FOLDER, so that a killed run goes on,
+and variants can be added later.
 """
 
 import argparse
@@ -35,13 +36,12 @@ def row(settings: Mapping[str, Any], against: str | None) -> Row:
     """Return a model, given its name, its preset and its parameters."""
     parameters = {name: value for name, value in settings.items() if name not in ("model", "preset")}
 
-    def build() -> segue.Model:
-        return model_class(settings["model"])(preset=settings.get("preset"), **nested(parameters))
+    model = model_class(settings["model"])(preset=settings.get("preset"), **nested(parameters))
+    stops_early = getattr(getattr(model.config, "training", None), "patience", None) is not None
 
     def fit(data: Dataset, seed: int, runtime: Runtime) -> segue.Model:
-        return build().fit(data.train, valid=data.valid, seed=seed, runtime=runtime)
+        return model.fit(data.train, valid=data.valid if stops_early else None, seed=seed, runtime=runtime)
 
-    model = build()
     return Row(fit, against, settings=(model.name, model.config.model_dump(mode="json")))
 
 
