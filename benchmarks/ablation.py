@@ -10,8 +10,9 @@ The file names the log, the metrics, the recipe and its variants; files for publ
     variants:
       dropout 0.5: {dropout: 0.5}               # on top of the recipe
       markov: {model: markov}                   # another model: no parameter of the recipe applies
+      rules: {model: sequential-rules, against: markov}
 
-Differences are from the recipe. Networks that do not stop early (training.patience none) are fitted without the
+Differences are from the recipe, or from the variant that ``against`` names. Networks that do not stop early (training.patience none) are fitted without the
 validation cases and measured after their last epoch. What is finished is kept in FOLDER, so that a killed run goes on,
 and variants can be added later.
 """
@@ -33,8 +34,8 @@ from segue.training.runtime import Runtime
 
 
 def row(settings: Mapping[str, Any], against: str | None) -> Row:
-    """Return a model, given its name, its preset and its parameters."""
-    parameters = {name: value for name, value in settings.items() if name not in ("model", "preset")}
+    """Return a model, given its name, its preset, its parameters and what it is compared with."""
+    parameters = {name: value for name, value in settings.items() if name not in ("model", "preset", "against")}
 
     model = model_class(settings["model"])(preset=settings.get("preset"), **nested(parameters))
     stops_early = getattr(getattr(model.config, "training", None), "patience", None) is not None
@@ -42,7 +43,7 @@ def row(settings: Mapping[str, Any], against: str | None) -> Row:
     def fit(data: Dataset, seed: int, runtime: Runtime) -> segue.Model:
         return model.fit(data.train, valid=data.valid if stops_early else None, seed=seed, runtime=runtime)
 
-    return Row(fit, against, settings=(model.name, model.config.model_dump(mode="json")))
+    return Row(fit, settings.get("against", against), settings=(model.name, model.config.model_dump(mode="json")))
 
 
 def main() -> None:

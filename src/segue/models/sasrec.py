@@ -45,10 +45,17 @@ class SASRecConfig(TransformerConfig):
             },
         },
         "beauty": {
-            "embedding_size": 128,
-            "inner_size": 128,
             "dropout": 0.5,
-            "training": {"epochs": 24, "patience": None, "schedule": "linear", "warmup": 0.05},
+            "similarity": "cosine",
+            "training": {
+                "epochs": 20,
+                "patience": None,
+                "positions": "last",
+                "batch_size": 512,
+                "learning_rate": 2e-3,
+                "schedule": "linear",
+                "loss": {"kind": "sampled-softmax", "n_samples": 512},
+            },
         },
         "sessions": {
             "embedding_size": 100,
