@@ -12,9 +12,9 @@ The file names the log, the metrics, the recipe and its variants; files for publ
       markov: {model: markov}                   # another model: no parameter of the recipe applies
       rules: {model: sequential-rules, against: markov}
 
-Differences are from the recipe, or from the variant that ``against`` names. Networks that do not stop early (training.patience none) are fitted without the
-validation cases and measured after their last epoch. What is finished is kept in FOLDER, so that a killed run goes on,
-and variants can be added later.
+Differences are from the recipe, or from the variant that ``against`` names. Networks that do not stop early
+(training.patience none) are fitted without the validation cases and measured after their last epoch. What is finished
+is kept in FOLDER, so that a killed run goes on, and variants can be added later.
 """
 
 import argparse
