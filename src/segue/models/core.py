@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
+from segue.models.sequence import BEAUTY
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -66,6 +67,7 @@ class COREConfig(TransformerConfig):
             "initializer_range": None,
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
+        "beauty": {"embedding_size": 64, "layers": 1, "training": {**BEAUTY, "metric": "ndcg@10"}},
         "sessions": {
             "max_length": 20,
             "dropout": 0.2,
