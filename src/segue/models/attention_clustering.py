@@ -15,7 +15,7 @@ from segue.models.persistence import ModelConfig
 from segue.models.requests import EventContext, Session, encode_sessions, event_context, session_lists
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.models.session_attention import SessionAttention
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import GatedAttention, GateInput
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder
 from segue.nn.losses.config import NCE

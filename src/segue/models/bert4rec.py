@@ -14,7 +14,7 @@ from segue.data.batches.next_item import NextItemBatches
 from segue.data.batches.windows import Window
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import attention_mask
 from segue.nn.encoders.base import PositionwiseEncoder, WindowSizes

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import BEAUTY, SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -66,6 +66,7 @@ class COREConfig(TransformerConfig):
             "initializer_range": None,
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
+        "beauty": {"embedding_size": 64, "layers": 1, "training": {**BEAUTY, "metric": "ndcg@10"}},
         "sessions": {**SESSIONS, "embedding_size": 200, "layers": 1, "inner_size": 200, "dropout": 0.2},
     }
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
 from segue.nn.losses.config import SampledSoftmax

@@ -15,7 +15,7 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.models.global_graph import GlobalGraph
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import Watched, watched
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.graphs import GlobalAggregator, LocalAggregator, session_relations

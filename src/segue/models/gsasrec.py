@@ -1,6 +1,6 @@
 """gSASRec: SASRec with a loss that corrects the overconfidence due to negative sampling."""
 
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import SESSIONS
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
 from segue.nn.losses.config import GBCE

@@ -14,7 +14,7 @@ from segue.data.batches.windows import Window
 from segue.data.events import TIME
 from segue.data.sessions import Sessions
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import BEAUTY, SESSIONS
 from segue.models.transformer import Heads
 from segue.nn.encoders.attention import Watched, attention_mask, split_heads, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -64,6 +64,7 @@ class HSTUConfig(SequenceConfig):
                 "warmup": 0.05,
             },
         },
+        "beauty": {"layers": 1, "dropout": 0.5, "temperature": 0.1, "training": BEAUTY},
         "authors": {"embedding_size": 50, "max_length": 200, "training": _AUTHORS},
         "authors-large": {"embedding_size": 50, "max_length": 200, "layers": 8, "heads": 2, "training": _AUTHORS},
     }

@@ -4,7 +4,7 @@ import math
 
 from pydantic import Field
 
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import BEAUTY, SESSIONS
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.layers import Activation
 from segue.nn.encoders.transformer import NormOrder, TransformerEncoder
@@ -48,15 +48,7 @@ class SASRecConfig(TransformerConfig):
         "beauty": {
             "dropout": 0.5,
             "similarity": "cosine",
-            "training": {
-                "epochs": 20,
-                "patience": None,
-                "positions": "last",
-                "batch_size": 512,
-                "learning_rate": 2e-3,
-                "schedule": "linear",
-                "loss": {"kind": "sampled-softmax", "n_samples": 512},
-            },
+            "training": {**BEAUTY, "positions": "last", "epochs": 20, "batch_size": 512},
         },
         "sessions": {**SESSIONS, "inner_size": 100, "dropout": 0.3},
         "ml-1m": {

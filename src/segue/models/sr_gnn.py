@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.session_preset import SESSIONS
+from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import SessionAttention
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.cells import GRUCell
