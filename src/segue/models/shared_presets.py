@@ -19,8 +19,8 @@ SESSIONS: Mapping[str, Any] = {
         "metric": "mrr@20",
     },
 }
-"""Presets ``sessions``, for short sessions of many items. Every prefix is an example. Scores are cosines divided by a temperature, as in NISER (Gupta et al. 2019, arXiv
-1909.04276)."""
+"""Presets ``sessions``, for short sessions of many items. Every prefix is an example. Scores are cosines divided by a
+temperature, as in NISER (Gupta et al. 2019, arXiv 1909.04276)."""
 
 BEAUTY: Mapping[str, Any] = {
     "positions": "all",
