@@ -4,7 +4,6 @@ import math
 
 from pydantic import Field
 
-from segue.models.session_preset import SESSIONS
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.layers import Activation
 from segue.nn.encoders.transformer import NormOrder, TransformerEncoder
@@ -46,19 +45,25 @@ class SASRecConfig(TransformerConfig):
             },
         },
         "beauty": {
+            "embedding_size": 128,
+            "inner_size": 128,
             "dropout": 0.5,
-            "similarity": "cosine",
+            "training": {"epochs": 24, "patience": None, "schedule": "linear", "warmup": 0.05},
+        },
+        "sessions": {
+            "embedding_size": 100,
+            "inner_size": 100,
+            "max_length": 10,
+            "dropout": 0.3,
             "training": {
-                "epochs": 20,
-                "patience": None,
+                "epochs": 4,
                 "positions": "last",
-                "batch_size": 512,
-                "learning_rate": 2e-3,
                 "schedule": "linear",
-                "loss": {"kind": "sampled-softmax", "n_samples": 512},
+                "optimizer": "mixed",
+                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+                "metric": "mrr@20",
             },
         },
-        "sessions": {**SESSIONS, "inner_size": 100, "dropout": 0.3},
         "ml-1m": {
             "embedding_size": 128,
             "inner_size": 256,
