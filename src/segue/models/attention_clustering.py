@@ -15,7 +15,6 @@ from segue.models.persistence import ModelConfig
 from segue.models.requests import EventContext, Session, encode_sessions, event_context, session_lists
 from segue.models.sequence import SequenceConfig, SequenceModel
 from segue.models.session_attention import SessionAttention
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import GatedAttention, GateInput
 from segue.nn.encoders.clustering import Assignment, ClusterAttention, ClusteringEncoder
 from segue.nn.losses.config import NCE
@@ -60,7 +59,6 @@ class AttentionClusteringConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {name: one for name, one in SESSIONS.items() if name not in ("similarity", "temperature")},
         "described": {
             "gate_input": "linear",
             "assignment": "straight-through",

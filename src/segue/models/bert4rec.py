@@ -14,7 +14,6 @@ from segue.data.batches.next_item import NextItemBatches
 from segue.data.batches.windows import Window
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING
-from segue.models.shared_presets import SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import attention_mask
 from segue.nn.encoders.base import PositionwiseEncoder, WindowSizes
@@ -51,7 +50,6 @@ class BERT4RecConfig(TransformerConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS, "inner_size": 100, "dropout": 0.3},
         "ml-1m": {
             "embedding_size": 128,
             "max_length": 100,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
-from segue.models.shared_presets import BEAUTY, SESSIONS
+from segue.models.sequence import BEAUTY
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -67,7 +67,21 @@ class COREConfig(TransformerConfig):
             "training": {"epochs": 300, "patience": 11, "metric": "mrr@10"},
         },
         "beauty": {"embedding_size": 64, "layers": 1, "training": {**BEAUTY, "metric": "ndcg@10"}},
-        "sessions": {**SESSIONS, "embedding_size": 200, "layers": 1, "inner_size": 200, "dropout": 0.2},
+        "sessions": {
+            "embedding_size": 200,
+            "inner_size": 200,
+            "layers": 1,
+            "max_length": 20,
+            "dropout": 0.2,
+            "training": {
+                "epochs": 4,
+                "batch_size": 256,
+                "learning_rate": 1.5e-3,
+                "schedule": "linear",
+                "optimizer": "mixed",
+                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+            },
+        },
     }
 
     search = {

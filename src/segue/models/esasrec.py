@@ -2,7 +2,6 @@
 
 from pydantic import Field
 
-from segue.models.shared_presets import SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
 from segue.nn.losses.config import SampledSoftmax
@@ -22,7 +21,6 @@ class ESASRecConfig(TransformerConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS, "inner_size": 100, "dropout": 0.3},
         "ml-1m": {
             "embedding_size": 128,
             "max_length": 100,

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import Activation, Dropout, FeedForward, Positions
 from segue.spaces import Choice, Range
@@ -37,7 +36,19 @@ class FMLPRecConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS, "inner_size": 100, "dropout": 0.3},
+        "sessions": {
+            "embedding_size": 100,
+            "inner_size": 100,
+            "max_length": 10,
+            "dropout": 0.3,
+            "training": {
+                "epochs": 4,
+                "batch_size": 128,
+                "schedule": "linear",
+                "optimizer": "mixed",
+                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+            },
+        },
         "authors": {
             "max_length": 50,
             "dropout": 0.5,

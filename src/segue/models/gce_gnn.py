@@ -15,7 +15,6 @@ from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.models.global_graph import GlobalGraph
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import Watched, watched
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.graphs import GlobalAggregator, LocalAggregator, session_relations
@@ -53,7 +52,6 @@ class GCEGNNConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS},
         "authors": {
             "hops": 2,
             "dropout_neighbours": 0.2,

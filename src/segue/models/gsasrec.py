@@ -1,6 +1,5 @@
 """gSASRec: SASRec with a loss that corrects the overconfidence due to negative sampling."""
 
-from segue.models.shared_presets import SESSIONS
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.transformer import TransformerEncoder
 from segue.nn.losses.config import GBCE
@@ -20,7 +19,6 @@ class GSASRecConfig(TransformerConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS, "inner_size": 100, "dropout": 0.3},
         "ml-1m": {
             "embedding_size": 128,
             "inner_size": 128,

@@ -13,8 +13,7 @@ from torch.nn import functional
 from segue.data.batches.windows import Window
 from segue.data.events import TIME
 from segue.data.sessions import Sessions
-from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import BEAUTY, SESSIONS
+from segue.models.sequence import BEAUTY, SequenceConfig, SequenceModel
 from segue.models.transformer import Heads
 from segue.nn.encoders.attention import Watched, attention_mask, split_heads, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -52,7 +51,6 @@ class HSTUConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS},
         "ml-1m": {
             "embedding_size": 128,
             "max_length": 100,

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
 from segue.nn.losses.config import SampledSoftmax
@@ -42,7 +41,6 @@ class ImprovedGRU4RecConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS},
         "recbole": {
             "embedding_size": 64,
             "hidden_size": 128,

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import SessionAttention, attention_mask
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
@@ -42,7 +41,6 @@ class NARMConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
-        "sessions": {**SESSIONS},
         "recbole": {
             "embedding_size": 64,
             "hidden_size": 128,

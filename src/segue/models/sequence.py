@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,18 @@ from segue.training.runtime import EpochRecord, Runtime
 from segue.training.soft_labels import SoftLabels, Teacher, predict_soft_labels, require_teacher
 
 logger = logging.getLogger(__name__)
+
+
+BEAUTY: Mapping[str, Any] = {
+    "positions": "all",
+    "epochs": 30,
+    "patience": None,
+    "batch_size": 128,
+    "learning_rate": 2e-3,
+    "schedule": "linear",
+    "loss": {"kind": "sampled-softmax", "n_samples": 512},
+}
+"""Training of the presets ``beauty``: for many short histories of a large catalogue."""
 
 
 class SequenceConfig(ContextConfig):

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import SessionAttention
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.cells import GRUCell
@@ -36,8 +35,6 @@ class SRGNNConfig(SequenceConfig):
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.05, epochs=5
     )
     """Training parameters."""
-
-    presets = {"sessions": SESSIONS}
 
     search = {**SequenceConfig.search, "steps": Range(1, 3), "dropout": Range(0.0, 0.6)}
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
 from segue.models.sequence import SequenceConfig, SequenceModel
-from segue.models.shared_presets import SESSIONS
 from segue.nn.encoders.attention import SessionAttention, attention_mask
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
 from segue.nn.encoders.layers import Dropout
@@ -32,8 +31,6 @@ class STAMPConfig(SequenceConfig):
         loss=SampledSoftmax(n_samples=2048), optimizer="adagrad", learning_rate=0.07, batch_size=32, epochs=5
     )
     """Training parameters."""
-
-    presets = {"sessions": SESSIONS}
 
     search = {**SequenceConfig.search, "dropout": Range(0.0, 0.6)}
 
