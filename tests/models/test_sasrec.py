@@ -79,6 +79,12 @@ def test_presets() -> None:
         50,
         "last",
     )
+    beauty = SASRec(preset="beauty").config
+    assert (beauty.training.positions, beauty.training.loss.kind, beauty.training.epochs) == (
+        "last",
+        "sampled-softmax",
+        20,
+    )
     published = SASRec(preset="authors").config
     assert (published.embedding_size, published.max_length, published.dropout) == (50, 200, 0.2)
     assert (published.training.loss.kind, published.training.loss.n_samples) == ("bce", 1)
