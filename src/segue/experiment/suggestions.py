@@ -13,7 +13,7 @@ from segue.protocols.dataset import Dataset
 Kind = Literal["sessions", "histories"]
 
 _LONG = 30
-"""Mean length from which sessions are treated like histories."""
+"""Mean length from which sessions are treated like histories, and histories are long."""
 _SAMPLE = 1_000_000
 """Most recent events that repeats are counted in."""
 
@@ -61,27 +61,32 @@ class Traits:
 
     @property
     def kind(self) -> Kind:
-        """Whether the presets for histories suit the log, or those for sessions."""
+        """Whether the sessions are histories of users, or visits."""
         return "histories" if self.excludes_seen or self.mean_length >= _LONG else "sessions"
+
+    @property
+    def preset(self) -> str:
+        """Name of the presets that suit the log: those for sessions, or for many short or for long histories."""
+        if self.kind == "sessions":
+            return "sessions"
+        return "ml-1m" if self.mean_length >= _LONG else "beauty"
 
     def __str__(self) -> str:
         seen = "seen items are excluded" if self.excludes_seen else f"{self.repeats:.0%} of the events repeat an item"
         return f"{self.kind} of {self.mean_length:.1f} events on average, {self.items:,} items, {seen}"
 
 
-def suggested_presets(names: Iterable[str], kind: Kind) -> dict[str, str]:
-    """Return the preset of each model that has one for logs of a kind."""
+def suggested_presets(names: Iterable[str], preset: str) -> dict[str, str]:
+    """Return a preset by the name of each model that has it."""
     models = {name: model_class(name) for name in names if name not in COMPOSED}
-    return {name: kind for name, model in models.items() if kind in model.Config.presets}
+    return {name: preset for name, model in models.items() if preset in model.Config.presets}
 
 
 def preset_hint(config: RunConfig, data: Dataset) -> str | None:
     """Return a remark on presets that suit the log, for requested models without any parameters; None if none do."""
     plain = [name for name in config.models if name not in config.preset and name not in config.set]
-    if not any(suggested_presets(plain, kind) for kind in NETWORKS):
-        return None
     traits = Traits.of(data)
-    found = suggested_presets(plain, traits.kind)
+    found = suggested_presets(plain, traits.preset)
     if not found:
         return None
     presets = ",".join(f"{name}={preset}" for name, preset in found.items())

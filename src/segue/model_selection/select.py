@@ -209,7 +209,7 @@ def _specs(config: RunConfig, data: Dataset, traits: Traits, metric: str) -> lis
             "models": names,
             "baselines": False,
             "preset": {
-                **suggested_presets((name for name in names if name not in config.set), traits.kind),
+                **suggested_presets((name for name in names if name not in config.set), traits.preset),
                 **config.preset,
             },
             "set": merge(config.set, {PROTOCOL: {"valid_metric": metric}}),
