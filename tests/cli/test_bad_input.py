@@ -134,7 +134,8 @@ BAD_OPTIONS = {
     ),
     "unknown preset": (
         ("--model", "gru4rec", "--preset", "gru4rec=author"),
-        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, movielens, recbole, sessions\n",
+        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, movielens, recbole, "
+        "sessions\n",
     ),
     "no session left": (
         ("--set", "protocol.cleaning.min_length=999"),

@@ -208,7 +208,7 @@ def test_network_that_does_not_fit_is_shortened_or_left_out(
     best = found(tmp_path / "out", log, budget=100)
     network, long = best.record.candidates["gru4rec"], best.record.candidates["sasrec"]
     assert (network.state, network.epochs) == ("trained", 2)
-    assert network.note == "2 instead of 3 epochs, because of the budget"
+    assert network.note == "2 instead of 3 epochs"
     assert long.state == "left out"
     assert long.note.startswith("1 epoch would take 18.3 minutes, ")
     assert long.note.endswith(" were left for training")

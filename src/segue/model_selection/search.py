@@ -225,9 +225,9 @@ class Search:
                 return
             candidate.epochs = min(wanted, possible)
             if possible < wanted:
-                candidate.note = f"{possible} instead of {wanted} epochs, because of the budget"
-        epochs, metric = candidate.epochs, self.record.metric
-        planned = [f"{in_epochs(epochs)} of about {spoken(per_epoch)} each", candidate.note]
+                candidate.note = f"{possible} instead of {wanted} epochs"
+        epochs, metric, shortened = candidate.epochs, self.record.metric, candidate.note
+        planned = [f"{in_epochs(epochs)} of about {spoken(per_epoch)} each", shortened]
         logger.info("%s: %s", spec.label, ", ".join(filter(None, planned)))
 
         def on_epoch(epoch: Epoch) -> None:
@@ -242,7 +242,7 @@ class Search:
 
         def stop() -> bool:
             if late := self._clock.left() < self._reserve(candidate):
-                candidate.note = "ended early, because the budget was used"
+                candidate.note = ", ".join(filter(None, [shortened, "ended early, because the budget was used"]))
             return late or candidate.state == "stopped"
 
         self.train(with_epochs(spec, epochs), on_epoch, stop)
