@@ -24,7 +24,7 @@ _FAR = 0.5
 """Models below this share of the best value are not blended."""
 _LEAST_WEIGHT = 0.05
 """Models of a lower weight are left out of the blend."""
-_FIRST_CASES = 1_000
+_FIRST_CASES = 4_000
 """Validation cases that decide which models a blend needs."""
 _FEWEST_BLENDED = 2
 

@@ -40,7 +40,7 @@ _MARGIN = 1.1
 """Factor on measured seconds, which are never exact."""
 _FEWEST = 0.1
 """Least share of its epochs that a network is trained for."""
-_REPORT_SECONDS, _WEIGHING = 8.0, 1e-3
+_REPORT_SECONDS, _WEIGHING = 8.0, 5e-3
 """Allowance for the report, and for the search of the weights of a blend per case."""
 _RANKED_TEST, _RANKED_VALID = 3, 6
 """How often each test and validation case is ranked by a part of the blend, in the blend and alone, until the end."""
