@@ -49,7 +49,7 @@ from segue.training.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-_CASES_PER_SECOND, _FEWEST_CASES, _MOST_CASES = 5, 2_000, 10_000
+_CASES_PER_SECOND, _FEWEST_CASES, _MOST_CASES = 10, 4_000, 10_000
 """Validation cases that decide: so many per second of the budget, within these bounds."""
 
 
