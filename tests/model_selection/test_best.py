@@ -149,6 +149,23 @@ def test_resumed_after_its_end_it_trains_nothing_again(
         found(tmp_path / "out", log, resume=True, set={"gru4rec": {**SMALL, "hidden_size": 8}, "sasrec": NARROW})
 
 
+def test_killed_in_the_test_it_says_what_an_uninterrupted_search_says(
+    log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"models": ["stan"], "set": {}}
+    whole = found(tmp_path / "whole", log, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_and_test, "evaluate", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            found(tmp_path / "killed", log, **options)
+    resumed = found(tmp_path / "killed", log, resume=True, **options)
+    assert resumed.verdict[:-1] == whole.verdict[:-1]
+    assert resumed.record.tests == whole.record.tests == 1
+
+
 def test_more_time_trains_what_was_left_out(log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "measure_cost", lambda *_, **__: Cost(0.0, 40.0, 0.0))
     first = found(tmp_path / "out", log, models=["gru4rec"], budget=40, set={"gru4rec": SMALL})
@@ -239,6 +256,20 @@ def test_network_that_diverges_is_left_out(log: Events, tmp_path: Path, monkeypa
     monkeypatch.setattr(GRU4Rec, "_fit", diverge)
     best = found(tmp_path / "out", log)
     assert best.record.candidates["gru4rec"].note == "the loss became inf"
+    monkeypatch.undo()
+    monkeypatch.setattr(GRU4Rec, "_fit", diverge)  # While its cost is measured.
+    best = found(tmp_path / "probed", log, models=["gru4rec"], set={"gru4rec": SMALL})
+    assert best.record.candidates["gru4rec"].note == "the loss became inf"
+
+
+def test_other_networks_are_trained_where_one_diverges(
+    log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: Any) -> None:
+        raise DivergedError("the loss became inf")
+
+    monkeypatch.setattr(GRU4Rec, "_fit", diverge)
+    best = found(tmp_path / "out", log)
     assert best.record.candidates["sasrec"].state == "trained"
 
 

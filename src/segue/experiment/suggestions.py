@@ -85,6 +85,8 @@ def suggested_presets(names: Iterable[str], preset: str) -> dict[str, str]:
 def preset_hint(config: RunConfig, data: Dataset) -> str | None:
     """Return a remark on presets that suit the log, for requested models without any parameters; None if none do."""
     plain = [name for name in config.models if name not in config.preset and name not in config.set]
+    if not plain:
+        return None
     traits = Traits.of(data)
     found = suggested_presets(plain, traits.preset)
     if not found:

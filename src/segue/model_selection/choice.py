@@ -75,7 +75,6 @@ def choose(search: Search) -> Choice:
     best, *others = (one.label for one in search.record.trained())
     other = next((label for label in others if label != Blend.name), None)
     search.record.chosen = best
-    search.record.tests += 1
     search.save()
     return Choice(best, other, None if other is None else _difference(search, best, other))
 

@@ -256,7 +256,13 @@ class Search:
             self._leave_out(candidate, "what was left of the budget was kept for the blend and the test")
             return False
         model, seconds = with_epochs(spec, 1).model, min(_LONGEST_PROBE, _PROBE * clock.budget)
-        cost = measure_cost(model, self._data.train, self.valid, seed=self.seed, runtime=self.runtime, seconds=seconds)
+        try:
+            cost = measure_cost(
+                model, self._data.train, self.valid, seed=self.seed, runtime=self.runtime, seconds=seconds
+            )
+        except DivergedError as error:
+            self._leave_out(candidate, str(error))
+            return False
         candidate.start_seconds, candidate.case_seconds = cost.start, cost.case
         candidate.epoch_seconds = cost.epoch + cost.case * len(self.valid)
         self.save()

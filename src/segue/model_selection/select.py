@@ -175,6 +175,7 @@ def _search(
         train_blend(search)
         choice = choose(search)
         results = _tested(search, choice, data, config, writer)
+        record.tests += 1
         sentences = verdict(record, choice, results, traits)
         found = SearchResult(metric=metric, verdict=sentences, candidates=list(record.candidates.values()))
         results = results.model_copy(update={"search": found})
