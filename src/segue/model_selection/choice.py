@@ -65,7 +65,7 @@ def train_blend(search: Search) -> None:
         extra=search.trained[used[0]].spec.extra,
         fitted={label: (one.model, one.row.curve) for label, one in models.items()},
     )
-    fitted = search.fitted(spec)
+    fitted = search.written(spec) or search.fitted(spec)
     if fitted is not None:
         search.measured(spec, fitted, _cross_fitted(search, used, fitted))
 

@@ -30,7 +30,7 @@ class Record(BaseModel):
     chosen: str | None = None
     """The best model on validation, once it is known; only then the test part is used."""
     tests: int = 0
-    """How often the test part was used: once, unless a search is resumed after its end."""
+    """How often the test part was used: once, unless a search that is resumed after its end tests other models."""
 
     def trained(self) -> list[Candidate]:
         """Return what is trained, best first."""

@@ -171,6 +171,10 @@ class Search:
         self._writer.write_fitted(spec, fitted)
         return fitted
 
+    def written(self, spec: ModelSpec) -> FittedModel | None:
+        """Return a model that an interrupted search wrote."""
+        return self._writer.fitted(spec) if self.runtime.resume else None
+
     def save(self) -> None:
         """Write the record."""
         self.record.spent_seconds = self._clock.spent()
@@ -195,8 +199,7 @@ class Search:
         candidate = self._candidate(spec)
         if candidate.epochs is not None:
             spec = with_epochs(spec, candidate.epochs)
-        fitted = self._writer.fitted(spec) if self.runtime.resume else None
-        if fitted is None:
+        if (fitted := self.written(spec)) is None:
             return False
         for epoch in fitted.row.curve if candidate.epochs is not None else ():
             self._race.note(spec.label, epoch.epoch / (candidate.epochs or 1), epoch.validation or 0.0)

@@ -174,8 +174,8 @@ def _search(
         search.train_networks([spec for spec in specs if isinstance(spec.model, NeuralModel)], NETWORKS[traits.kind])
         train_blend(search)
         choice = choose(search)
-        results = _tested(search, choice, data, config, writer)
-        record.tests += 1
+        results, again = _tested(search, choice, data, config, writer)
+        record.tests = max(1, record.tests + again)
         sentences = verdict(record, choice, results, traits)
         found = SearchResult(metric=metric, verdict=sentences, candidates=list(record.candidates.values()))
         results = results.model_copy(update={"search": found})
@@ -230,14 +230,17 @@ def _specs(config: RunConfig, data: Dataset, traits: Traits, metric: str) -> lis
     return able
 
 
-def _tested(search: Search, choice: Choice, data: Dataset, config: RunConfig, writer: RunWriter) -> Results:
-    """Test the chosen model, its parts, the best single model and the baselines."""
+def _tested(
+    search: Search, choice: Choice, data: Dataset, config: RunConfig, writer: RunWriter
+) -> tuple[Results, bool]:
+    """Test the chosen model, its parts, the best single model and the baselines; say if one was not tested before."""
     chosen = search.trained[choice.label]
     parts = chosen.fitted.model.parts if isinstance(chosen.fitted.model, Blend) else {}
     baselines = [label for label, one in search.trained.items() if one.spec.baseline]
     labels = dict.fromkeys([choice.label, *parts, *([choice.other] if choice.other else []), *baselines])
     headline = data.protocol.ranking.headline
+    again = not all(search.trained[label].fitted.row.metrics for label in labels)
     tested = [writer.tested(search.trained[label].spec, search.trained[label].fitted) for label in labels]
     tested = [replace(one, cases=one.cases.only(headline)) for one in tested]
     pairs = [(metric, choice.label, label) for metric in headline for label in labels if label != choice.label]
-    return leaderboard(tested, data, config, log_findings=lint_log(data), pairs=pairs)
+    return leaderboard(tested, data, config, log_findings=lint_log(data), pairs=pairs), again
