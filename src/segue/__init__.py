@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 # By default an OpenMP thread burns its core for a millisecond while it waits for the others, and small steps wait
 # often: where another process wants the core too, training takes ten times as long. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# By default, tensors the size of an embedding table are mapped anew in pages of 4 KiB in each step of a training, which
+# can take as long as the computation. Linux has huge pages for that, as NumPy uses them. Read at the first tensor.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 logging.getLogger("segue").addHandler(logging.NullHandler())  # Messages are for who asks for them.
 
