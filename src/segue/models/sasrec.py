@@ -48,7 +48,13 @@ class SASRecConfig(TransformerConfig):
         "beauty": {
             "dropout": 0.5,
             "similarity": "cosine",
-            "training": {**BEAUTY, "positions": "last", "epochs": 20, "batch_size": 512},
+            "training": {
+                **BEAUTY,
+                "positions": "last",
+                "epochs": 15,
+                "batch_size": 512,
+                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+            },
         },
         "sessions": {
             "embedding_size": 100,
