@@ -25,6 +25,7 @@ REFUSED = {
     "a tag": ("a: !!binary aaaa", "line 1: tags (!) are not read"),
     "a name twice": ("seed: 1\nseed: 2", "line 2: the name 'seed' occurs twice; remove one of them"),
     "a name twice inside": ("a: {b: 1, b: 2}", "line 1: the name 'b' occurs twice"),
+    "no space after a colon": ("a: {b:1, c: 2}", "line 1: 'b:1' has no value; put a space after the colon: b: 1"),
     "a number as a name": ("1: 2", "a name must be text, got '1'; quote it"),
     "a list as a name": ("? [a]\n: 2", "a name must be text"),
     "a merge": ("<<: {a: 1}", "line 1: '<<' differs between YAML 1.1 and 1.2"),

@@ -76,11 +76,14 @@ class StrictLoader(yaml.SafeLoader):
         """Compose a mapping whose names are different texts."""
         node = super().compose_mapping_node(anchor)
         names = set()
-        for key, _ in node.value:
+        for key, value in node.value:
             if not isinstance(key, ScalarNode) or key.tag != f"{_PREFIX}str":
                 raise _refused(key, f"a name must be text, got {short(getattr(key, 'value', 'a list'))}; quote it")
             if key.value in names:
                 raise _refused(key, f"the name {short(key.value)} occurs twice; remove one of them")
+            if ":" in key.value and key.style is None and isinstance(value, ScalarNode) and not value.value:
+                given = visible(key.value.replace(":", ": ", 1))
+                raise _refused(key, f"{short(key.value)} has no value; put a space after the colon: {given}")
             names.add(key.value)
         return node
 
