@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
@@ -41,7 +40,7 @@ def environment(runtime: Runtime) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
-        "threads": {"torch": torch.get_num_threads(), "numba": numba.get_num_threads()},
+        "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "cuda": torch.version.cuda if on_gpu else None,
         "arithmetic": runtime.arithmetic(),
