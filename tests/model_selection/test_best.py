@@ -12,6 +12,7 @@ from segue.data.events import Events
 from segue.data.synthetic import shop
 from segue.errors import DivergedError, ParameterError
 from segue.experiment import fit_and_test
+from segue.experiment.candidates import chosen_in
 from segue.experiment.results import Results
 from segue.experiment.run_folder import BEST
 from segue.model_selection import costs, search
@@ -37,7 +38,7 @@ def config(**changes: Any) -> segue.RunConfig:
     return segue.RunConfig(log="shop.csv", **given)
 
 
-def found(folder: Path, log: Events, *, budget: float = 120, resume: bool = False, **changes: Any) -> Best:
+def found(folder: Path, log: Events, *, budget: float = 1000, resume: bool = False, **changes: Any) -> Best:
     options = segue.BestConfig(budget=budget)
     return segue.best(config(**changes), folder, config=options, events=log, resume=resume)
 
@@ -98,6 +99,8 @@ def test_its_models_are_those_of_a_run(run: tuple[Path, Best, list[str | None]],
 
 
 def test_resumed_search_continues_where_it_was(log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Measured costs decide which network is first, and it decides whether the other one falls behind.
+    monkeypatch.setattr(search, "measure_cost", lambda *_, **__: Cost(0.0, 1.0, 0.0))
     whole = found(tmp_path / "whole", log)
     noted = []
     plain = Race.note
@@ -144,7 +147,8 @@ def test_resumed_after_its_end_it_trains_nothing_again(
     values = [{one.label: one.value for one in best.record.candidates.values()} for best in (first, again)]
     assert values[0] == values[1]
     assert (first.record.tests, again.record.tests) == (1, 1)
-    assert again.verdict[:-1] == first.verdict[:-1]
+    assert again.verdict == first.verdict
+    assert again.record.spent_seconds == first.record.spent_seconds
     with pytest.raises(ParameterError, match=r"was started with other parameters of gru4rec; resume with the same"):
         found(tmp_path / "out", log, resume=True, set={"gru4rec": {**SMALL, "hidden_size": 8}, "sasrec": NARROW})
 
@@ -288,7 +292,7 @@ def test_network_that_falls_behind_is_stopped() -> None:
     assert race.behind("other", "leader", "ndcg@20") == ""
     race.note("slow", 0.6, 0.17)
     assert race.behind("slow", "leader", "ndcg@20") == (
-        "ndcg@20 0.1700 after 60% of its training, where leader had 0.2000"
+        "ndcg@20 0.1700 after 60% of its training, where leader had about 0.2000"
     )
     assert race.behind("slow", None, "ndcg@20") == ""
     race.note("slow", 1.0, 0.17)
@@ -314,6 +318,17 @@ def test_cost_is_that_of_the_training(log: Events) -> None:
     assert record.seconds / 5 < cost.epoch < 5 * record.seconds
     assert 0 < cost.case < 0.1
     assert 0 <= cost.start < 10
+
+
+def test_the_metric_that_decides_comes_first_in_the_test(log: Events, tmp_path: Path) -> None:
+    options = segue.BestConfig(budget=1000, metric="recall@3")
+    best = segue.best(config(models=["stan"], set={}), tmp_path / "out", config=options, events=log)
+    assert best.results.protocol["headline"][0] == "recall@3"
+    values = [row.metrics["recall@3"] for row in best.results.models]
+    assert values == sorted(values, reverse=True)
+    assert "has recall@3 " in "".join(best.verdict)
+    assert chosen_in(tmp_path / "out") == best.chosen
+    assert chosen_in(tmp_path) is None
 
 
 def test_mistakes(log: Events, tmp_path: Path) -> None:

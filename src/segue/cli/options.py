@@ -200,8 +200,8 @@ def parse_duration(option: str, text: str, least: float = 1) -> float:
     seconds = 0.0 if match is None else float(match[1]) * _UNITS[match[2]]
     if seconds < least:
         raise ParameterError(
-            f"{option}: must be a number of seconds, minutes, hours or days, at least {least:g}s, such as 30m, 1h or "
-            f"1d, got '{text}'"
+            f"{option}: must be a number with its unit (s, m, h or d for seconds, minutes, hours or days), at least "
+            f"{least:g}s, such as 30m, 1h or 1d, got '{text}'"
         )
     return seconds
 

@@ -182,10 +182,12 @@ def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
     """Name the best model, and the command that trains it for production."""
     from segue.protocols.dataset import dataset_at
 
-    best, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
+    first, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
+    best = next((row for row in results.models if row.label not in results.beaten()), first)
+    others = "" if best is first else f" of the models that no baseline beats significantly ({first.label} is beaten)"
     log = ["LOG"] if config.log and dataset_at(config.log) else options.log_arguments(config)
     command = shlex.join(["fit", *log, "--like", str(folder / best.label)])
-    echo(f"Best by {metric}: {best.label}. To train it on the whole log: {program()} {command}")
+    echo(f"Best by {metric}{others}: {best.label}. To train it on the whole log: {program()} {command}")
 
 
 def _load_config(config: Path | None, recbole: list[str], settings: list[str], given: Mapping[str, Any]) -> "RunConfig":

@@ -22,7 +22,10 @@ def serve(
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="Model of requests that name none; by default the best of the run.", envvar="SEGUE_MODEL"),
+        typer.Option(
+            help="Model of requests that name none; by default the best of the run, or what segue best chose.",
+            envvar="SEGUE_MODEL",
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.", envvar="SEGUE_HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", envvar="SEGUE_PORT", min=0, max=65535)] = 8000,
@@ -183,6 +186,7 @@ def _check_updates(settings: "ServeSettings") -> None:
 
 def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], str]:
     from segue.errors import UnknownNameError
+    from segue.experiment.candidates import chosen_in
     from segue.serving.folders import find_models, runs_beside_models
 
     models = find_models(folders)
@@ -190,4 +194,5 @@ def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], st
         raise UnknownNameError("model", model, models)
     for run in runs_beside_models(folders):
         echo(f"· {run}: is a run beside models, and is not served; to serve it as well, add {run}")
-    return models, model or next(iter(models))
+    chosen = (chosen_in(folder) for folder in folders)
+    return models, model or next((name for name in chosen if name in models), next(iter(models)))

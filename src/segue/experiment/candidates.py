@@ -1,11 +1,13 @@
 """The models that a search for the best one considers, in results.json and best.json."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from segue.strict_json import Number
+from segue.experiment.run_folder import BEST
+from segue.strict_json import Number, loads
 
 State = Literal["waiting", "training", "trained", "stopped", "left out"]
 STATES: tuple[State, ...] = get_args(State)
@@ -53,6 +55,16 @@ class Candidate(BaseModel):
 def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Return candidates, what is trained first, the best ones before others."""
     return sorted(candidates, key=lambda one: -(one.value or 0.0) if one.state == "trained" else 1.0)
+
+
+def chosen_in(folder: Path) -> str | None:
+    """Return the model that a search for the best one chose; None if there was no search, or it has not ended."""
+    try:
+        record = loads((folder / BEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    chosen = record.get("chosen") if isinstance(record, dict) else None
+    return chosen if isinstance(chosen, str) else None
 
 
 class SearchResult(BaseModel):

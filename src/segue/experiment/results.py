@@ -10,7 +10,7 @@ from segue.errors import ArtifactError
 from segue.evaluation.linter.checks import LOG, Finding
 from segue.experiment.candidates import SearchResult
 from segue.experiment.results_check import check_content, problem_of
-from segue.metrics import order_key
+from segue.metrics import is_better, order_key
 from segue.protocols.protocol import check_nested
 from segue.storage import write_text
 from segue.strict_json import Number, dumps, loads
@@ -205,6 +205,16 @@ class Results(BaseModel):
     def doubts(self) -> list[Finding]:
         """Return the findings about the log that make all metrics doubtful; they appear above the leaderboard."""
         return [finding for finding in self.findings if finding.subject == LOG and finding.severity != "note"]
+
+    def beaten(self) -> set[str]:
+        """Return the requested models that a baseline beats significantly by a headline metric."""
+        baselines = {row.label for row in self.models if row.baseline}
+        lost = set()
+        for test in self.differences:
+            pair = (test.one, test.other) if is_better(test.metric, 0.0, test.difference) else (test.other, test.one)
+            if test.significant and pair[0] not in baselines and pair[1] in baselines:
+                lost.add(pair[0])
+        return lost
 
     def further_findings(self) -> list[Finding]:
         """Return the findings that the verdicts do not cover."""

@@ -33,7 +33,7 @@ class Race:
         expected = float(np.interp(share, *self._best_so_far(leader)))
         if not _FIRST_LOOK <= share < 1 or value >= (1 - _BEHIND) * expected:
             return ""
-        return f"{metric} {value:.4f} after {share:.0%} of its training, where {leader} had {expected:.4f}"
+        return f"{metric} {value:.4f} after {share:.0%} of its training, where {leader} had about {expected:.4f}"
 
     def _best_so_far(self, label: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the shares at which a network was validated, and its best value until each."""

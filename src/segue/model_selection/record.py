@@ -32,6 +32,10 @@ class Record(BaseModel):
     tests: int = 0
     """How often the test part was used: once, unless a search that is resumed after its end tests other models."""
 
+    def outcomes(self) -> dict[str, str]:
+        """Return what became of each model, by label."""
+        return {label: one.state for label, one in self.candidates.items()}
+
     def trained(self) -> list[Candidate]:
         """Return what is trained, best first."""
         return [one for one in best_first(self.candidates.values()) if one.state == "trained"]

@@ -153,10 +153,13 @@ def _search(
     require_validation(data, "choose")
     if problems := [f"slices: {problem}" for problem in slice_problems(config.slices, data.train)]:
         raise ParameterError(*problems)
+    if options.metric is not None:
+        data = _headed_by(data, options.metric)
     assert data.valid is not None
     traits, metric = Traits.of(data), options.metric or _metric_of(data)
     specs = _specs(config, data, traits, metric)
     models = {spec.label: spec.model.config.model_dump(mode="json") for spec in specs}
+    earlier = record
     if record is None:
         at_most = int(np.clip(_CASES_PER_SECOND * options.budget, _FEWEST_CASES, _MOST_CASES))
         record = Record(metric=metric, cases=len(deciding_cases(data.valid, at_most)), models=models)
@@ -168,6 +171,8 @@ def _search(
     writer = RunWriter(out, data, config, runtime)
     writer.begin(None, [BEST])
     logger.info("the log: %s", traits)
+    if not any(isinstance(spec.model, NeuralModel) for spec in specs):
+        logger.info("no network is tried: --model names none")
     search = Search(data, valid, config, record=record, path=out / BEST, writer=writer, runtime=runtime, clock=clock)
     try:
         search.train_counted([spec for spec in specs if not isinstance(spec.model, NeuralModel)])
@@ -182,6 +187,9 @@ def _search(
         writer.write_results(results)
     finally:
         search.save()
+    if earlier is not None and earlier.chosen is not None and not again and record.outcomes() == earlier.outcomes():
+        record.spent_seconds = earlier.spent_seconds  # It had ended: nothing was trained or tested since.
+        record.write(out / BEST)
     return Best(results, record, [*sentences, costs_of(record, options.budget)])
 
 
@@ -190,6 +198,14 @@ def deciding_cases(valid: Cases, at_most: int) -> Cases:
     if valid.labels is not None:
         valid = valid[np.flatnonzero(valid.labels > 0)]
     return valid[evenly_spaced(len(valid), at_most)]
+
+
+def _headed_by(data: Dataset, metric: str) -> Dataset:
+    """Return the data whose models are compared by a metric first."""
+    ranking = data.protocol.ranking
+    metrics = (metric, *(one for one in ranking.metrics if one != metric))
+    ranking = ranking.model_copy(update={"metrics": metrics})
+    return replace(data, protocol=data.protocol.model_copy(update={"ranking": ranking}))
 
 
 def _metric_of(data: Dataset) -> str:

@@ -31,7 +31,10 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits)
         f"{metric} {chosen.value:.4f}"
     )
     if choice.label == Blend.name:
-        yield "each half of these cases is ranked with weights of the blend that the other half chose"
+        yield (
+            "the value of the blend is cross-fitted: each half of these cases is ranked with weights that the other "
+            "half chose"
+        )
     if choice.other is not None and choice.difference is not None:
         gain, low, high = choice.difference
         sure = "" if low > 0 else ", which may be chance"
@@ -48,11 +51,15 @@ def costs_of(record: Record, budget: float) -> str:
     labels: dict[str, list[str]] = {state: [] for state in STATES}
     for one in record.candidates.values():
         labels[one.state].append(one.label)
+    shortened = [one.label for one in record.trained() if one.epochs is not None and one.note]
     parts = [f"{_models(len(labels['trained']))} trained"]
     for state, what in (("stopped", "stopped early"), ("left out", "left out")):
         if labels[state]:
             parts.append(f"{', '.join(labels[state])} {what}")
-    return f"{spoken(record.spent_seconds)} of {spoken(budget)} were used: {'; '.join(parts)}"
+    more = (
+        "a larger budget trains more" if shortened or labels["left out"] else "a larger budget trains nothing further"
+    )
+    return f"{spoken(record.spent_seconds)} of {spoken(budget)} were used: {'; '.join(parts)}; {more}"
 
 
 def _models(count: int) -> str:
