@@ -123,7 +123,7 @@ def test_its_metric_is_that_of_the_protocol() -> None:
     own = {"protocol": {"valid_metric": "recall@10"}}
     (*_, spec) = build_specs(segue.RunConfig(models=["markov", "vstan", "blend"], set=own))
     assert spec.model.config.metric == "recall@10"
-    with pytest.raises(ParameterError, match=r"blend.metric: must be a metric of the best ranks"):
+    with pytest.raises(ParameterError, match=r"blend.metric: must be a metric of ranks"):
         build_specs(segue.RunConfig(models=["markov", "vstan", "blend"], set={"blend": {"metric": "gauc"}}))
 
 

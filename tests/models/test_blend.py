@@ -259,7 +259,7 @@ def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:
             {"weights": {"gru4rec": -1.0, "v-sknn": 1.0}},
             "blend.weights: must be weights of at least 0, one of",
         ),
-        ({"metric": "gauc"}, "blend.metric: must be a metric of the best ranks"),
+        ({"metric": "gauc"}, "blend.metric: must be a metric of ranks"),
         ({"combine": "scores"}, "blend.combine: must be"),
     ],
 )

@@ -14,7 +14,7 @@ class BestConfig(BaseModel):
     budget: float = Field(1800.0, ge=10)
     """Seconds for everything: preparation, training, choice, test and report. A resumed search continues to count."""
     metric: str | None = None
-    """Validation metric that decides, one of the best ranks. None takes that of the protocol, or else ndcg with the
+    """Validation metric that decides, one of ranks. None takes that of the protocol, or else ndcg with the
     cut-off of the protocol's first metric, because ndcg counts hits and their places."""
 
     _selects = field_validator("metric")(selection_metric)
@@ -23,5 +23,5 @@ class BestConfig(BaseModel):
     @classmethod
     def _of_ranks(cls, metric: str | None) -> str | None:
         if metric is not None and MetricName.parse(metric).name not in RANK_METRICS:
-            raise ValueError(f"a metric of the best ranks ({', '.join(RANK_METRICS)})")
+            raise ValueError(f"a metric of ranks ({', '.join(RANK_METRICS)})")
         return metric

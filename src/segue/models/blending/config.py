@@ -27,7 +27,7 @@ class BlendConfig(ModelConfig):
     """Weight of each model, by its name; they are divided by their sum. None chooses them on the validation cases, and
     gives all ranks the same weight."""
     metric: str = "ndcg@20"
-    """Validation metric that chooses the weights, one of the best ranks; ndcg counts hits and their places."""
+    """Validation metric that chooses the weights, one of ranks (such as mrr@20); ndcg counts hits and their places."""
     candidates: int = Field(100, ge=1, le=1_000_000_000)
     """Number of best items of each model that its shares, or its ranks, refer to."""
 
