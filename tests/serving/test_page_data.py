@@ -194,13 +194,30 @@ class TestRuns:
         assert found["headline"] == results["protocol"]["headline"]
         assert found["settings"]["cleaning.min_support"] == json.dumps(results["protocol"]["cleaning"]["min_support"])
         for shown, row in zip(found["models"], results["models"], strict=True):
-            assert (shown["metrics"], shown["confidence"], shown["curve"]) == tuple(
-                row[name] for name in ("metrics", "confidence", "curve")
-            )
+            assert (shown["metrics"], shown["confidence"]) == (row["metrics"], row["confidence"])
         network = next(row for row in found["models"] if row["label"] == "gru4rec")
         assert network["config"]["training.epochs"] == "3"
-        assert len(network["curve"]) == 3
+        (training,) = found["trainings"]
+        (curve,) = (row["curve"] for row in results["models"] if row["label"] == "gru4rec")
+        assert (training["label"], training["metric"]) == ("gru4rec", network["config"]["training.metric"])
+        assert training["epochs"] == [{name: one[name] for name in ("epoch", "loss", "validation")} for one in curve]
+        assert len(curve) == 3
         assert found["data"]["distributions"]["timeline"]["parts"].keys() == {"train", "valid", "test"}
+
+    def test_its_findings_are_those_of_the_report(
+        self, ask: Callable[..., Any], run_folder: Path, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(run_folder, copy)
+        results = json.loads((copy / "results.json").read_text(encoding="utf-8"))
+        results["findings"] = [
+            {"code": code, "severity": severity, "subject": "gru4rec", "message": "worse"}
+            for code, severity in (("order-in-list", "note"), ("loses-to-baseline", "warning"), ("ties", "warning"))
+        ]
+        (copy / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        (found,) = ask("/page/runs.json", models={"markov": copy / "markov"}).json["runs"]
+        assert [one["code"] for one in found["findings"]] == ["ties", "order-in-list"]
+        assert found["verdicts"] == results["verdicts"]
 
     def test_changed_results_are_read_again(self, ask: Callable[..., Any], run_folder: Path, tmp_path: Path) -> None:
         copy = tmp_path / "copy"

@@ -21,6 +21,7 @@ from segue.charts import (
 from segue.experiment.report.factorisations import band_layers
 from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
+from segue.experiment.trainings import trainings
 from segue.metrics import lower_is_better
 from segue.printable import visible
 
@@ -85,8 +86,8 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
 
     The loss of a factorisation is on a scale of its own and is left out.
     """
-    learnt = [row for row in rows if len(row.curve) > 1][: len(PALETTE)]
-    networks = [row for row in learnt if "train_auc" not in row.diagnostics]
+    learnt = [one for one in trainings(rows) if len(one.epochs) > 1][: len(PALETTE)]
+    networks = [one for one in learnt if not one.factorises]
     charts = []
     for name, title, drawn in (
         ("loss", "Training loss", networks),
@@ -94,13 +95,13 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
         ("train_auc", "train_auc of factorisations", learnt),
     ):
         values = [
-            {"model": row.label, "epoch": one.epoch, "value": value, "stage": one.stage}
-            for row in drawn
-            for one in row.curve
-            if (value := getattr(one, name)) is not None and isfinite(value)
+            {"model": one.label, "epoch": epoch.epoch, "value": value, "stage": epoch.stage}
+            for one in drawn
+            for epoch in one.epochs
+            if (value := getattr(epoch, name)) is not None and isfinite(value)
         ]
         if values:
-            charts.append(_curve_chart(f"curve-{name}", title, values, [row.label for row in learnt]))
+            charts.append(_curve_chart(f"curve-{name}", title, values, [one.label for one in learnt]))
     return charts
 
 
