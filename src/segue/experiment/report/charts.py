@@ -10,15 +10,12 @@ from typing import Any
 from segue.charts import (
     PALETTE,
     SHAPES,
-    LabelPlacer,
     Spec,
-    label_layers,
-    log_ticks,
-    padded_domain,
     render_svg,
     whole_ticks,
 )
 from segue.experiment.report.factorisations import band_layers
+from segue.experiment.report.labels import label_layers, place_labels
 from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
 from segue.experiment.trainings import trainings
@@ -181,9 +178,8 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
     if len(timed) < 2:
         return []
     latencies, qualities = [row.latency_ms for row in timed], [row.metrics[metric] for row in timed]
-    ticks = log_ticks(min(latencies), max(latencies))
-    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(qualities), width=WIDTH - 60, height=240)
-    places = placer.place(latencies, qualities, [row.label for row in timed])
+    labels = [row.label for row in timed]
+    placer, ticks, places = place_labels(latencies, qualities, labels, width=WIDTH - 60, height=240)
     values = [
         {"model": row.label, "ms": row.latency_ms, "value": row.metrics[metric], "kind": _kind(row), **place}
         for row, place in zip(timed, places, strict=True)
