@@ -27,14 +27,16 @@ import segue.serving.telemetry as telemetry_module
 from segue.artifact import Artifact
 from segue.embeddings.components import principal_components
 from segue.embeddings.vectors import ItemVectors, nearest_neighbours
+from segue.models.blend import Blend
 from segue.models.registry import restore
+from segue.models.two_stage import TwoStage
 from segue.serving.catalogue.catalogue import Entry
 from segue.serving.catalogue.overlay import Overlay
 from segue.serving.http.access import Tokens
 from segue.serving.http.app import App
 from segue.serving.models import ModelSet, load_model
 from segue.serving.page import Page
-from segue.serving.page.maps import Maps, principal_plane
+from segue.serving.page.maps import Maps, _titled, principal_plane
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Recent, Telemetry
@@ -344,6 +346,7 @@ class TestMap:
         order = model.vocabulary.order.items[::-1]
         count = len(order)
         assert (about.json["items"], about.json["total"], about.json["problem"]) == (count, count, None)
+        assert about.json["vectors_of"] is None
         values = np.frombuffer(places.body, "<f4").reshape(2, count).T
         assert np.abs(values).max() == pytest.approx(1.0)
         vectors = model.item_vectors()[order]
@@ -364,6 +367,20 @@ class TestMap:
         points = ItemVectors(vectors, pl.DataFrame({"item": ids, "support": range(count)}))
         naive = nearest_neighbours(points, 10).rows[count - 1].tolist()
         assert [one["row"] for one in near["neighbours"]] == naive
+
+    def test_the_map_of_a_blend_names_the_model_whose_vectors_it_shows(
+        self, ask: Callable[..., Any], run_folder: Path, tmp_path: Path
+    ) -> None:
+        markov, network = (
+            restore(Artifact.read(run_folder / name), run_folder / name) for name in ("markov", "gru4rec")
+        )
+        Blend.of([markov, network], weights={"markov": 0.5, "gru4rec": 0.5}).save(tmp_path / "blend")
+        models = {"blend": tmp_path / "blend", "gru4rec": run_folder / "gru4rec"}
+        blend, own = ask("/page/map.json", "/page/map.json?model=gru4rec", models=models)
+        assert (blend.json["vectors_of"], own.json["vectors_of"]) == ("gru4rec", None)
+        assert blend.json["shares"] == own.json["shares"]
+        pair = TwoStage(retriever="bpr", ranker="sasrec")
+        assert [_titled(pair, name) for name in pair.parts] == ["retriever, bpr", "ranker, sasrec"]
 
     def test_a_map_follows_the_catalogue_and_the_model(self, run_folder: Path) -> None:
         maps, base = Maps(), load_model("gru4rec", run_folder / "gru4rec")
