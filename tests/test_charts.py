@@ -1,36 +1,10 @@
-import math
 import sys
 from pathlib import Path
 
 import pytest
 
-from segue.charts import LabelPlacer, log_ticks, padded_domain, render_svg, whole_ticks, write_chart
+from segue.charts import log_ticks, render_svg, whole_ticks, write_chart
 from segue.errors import MissingExtraError
-
-
-def test_labels_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
-    xs, ys = [1.0, 1.01, 1.02, 1.0, 1.3], [0.5, 0.5, 0.51, 0.49, 0.2]
-    labels = ["sequential-rules", "markov", "stan", "popularity-7d", "v-sknn"]
-    placer = LabelPlacer((0.5, 2.0), padded_domain(ys), width=360, height=240)
-    spots = placer.place(xs, ys, labels)
-    boxes = []
-    for spot, label in zip(spots, labels, strict=True):
-        x = 360 * math.log(spot["label_x"] / 0.5) / math.log(4)
-        y = 240 * (placer.y[1] - spot["label_y"]) / (placer.y[1] - placer.y[0])
-        length = 6 * len(label)
-        left = x - {"left": 0, "center": length / 2, "right": length}[spot["align"]]
-        boxes.append((left, y - 6, left + length, y + 6))
-    for n, one in enumerate(boxes):
-        assert one[0] >= 0
-        assert one[2] <= 360
-        for other in boxes[:n]:
-            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-    assert spots[4] == {
-        "label_x": pytest.approx(1.3 * 4 ** (8 / 360)),
-        "label_y": pytest.approx(0.2),
-        "align": "left",
-        "far": False,
-    }
 
 
 def test_ticks_of_a_logarithmic_axis_enclose_the_values() -> None:

@@ -89,6 +89,21 @@ def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
         build(Outer, "outer", preset="slo")
 
 
+def test_a_preset_where_there_is_none_is_answered_with_that() -> None:
+    with pytest.raises(ParameterError) as caught:
+        build(Inner, "inner", preset="slow")
+    assert str(caught.value) == "inner has no presets, got 'slow'; leave the preset out"
+
+
+def test_names_are_listed_without_a_similar_one_or_where_they_are_few() -> None:
+    many = [f"name_{letter}" for letter in "abcdefghijklm"]
+    assert str(UnknownNameError("thing", "nam_c", many)) == "unknown thing 'nam_c': did you mean 'name_c'?"
+    assert str(UnknownNameError("thing", "xyz", many)) == f"unknown thing 'xyz': choose one of {', '.join(many)}"
+    assert str(UnknownNameError("thing", "nam_c", many[:12])).endswith(
+        f"did you mean 'name_c'? choose one of {', '.join(many[:12])}"
+    )
+
+
 def test_a_description_holds_default_rule_and_meaning() -> None:
     shown = {one.name: (one.default, one.rule, one.meaning) for one in describe(Outer)}
     assert shown == {

@@ -1,8 +1,7 @@
-"""Charts: Vega-Lite specifications, one palette, places for the labels of points; vl-convert renders them as files."""
+"""Charts: Vega-Lite specifications, one palette, ticks; vl-convert renders them as files."""
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, floor, log10
 from pathlib import Path
 from struct import pack, unpack
@@ -151,110 +150,6 @@ def text_lines(lines: Sequence[tuple[str, str]], width: int) -> Spec:
             "color": {"field": "color", "type": "nominal", "scale": None},
         },
     }
-
-
-_LETTER, _LINE_HEIGHT, _GAP = 6.2, 14.0, 8.0
-"""Pixels: width of a letter, height of a line, distance between a point and its label."""
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, in pixels."""
-
-
-@dataclass(frozen=True)
-class LabelPlacer:
-    """Places labels beside points so that none covers another, on a logarithmic x and a linear y axis.
-
-    Attributes:
-        x: domain of x, positive.
-        y: domain of y.
-        width: pixels.
-        height: pixels.
-    """
-
-    x: tuple[float, float]
-    y: tuple[float, float]
-    width: int
-    height: int
-
-    def place(self, xs: Sequence[float], ys: Sequence[float], labels: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the place of each point's label: ``label_x``, ``label_y``, ``align``, and whether it is ``far``.
-
-        A label stands to the right, to the left, above or below its point, or further away where all of these are
-        taken. The highest points choose first.
-        """
-        points = [(self._to_pixels_x(x), self._to_pixels_y(y)) for x, y in zip(xs, ys, strict=True)]
-        taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-        placed: dict[int, dict[str, Any]] = {}
-        for number in sorted(range(len(points)), key=lambda number: points[number][1]):
-            placed[number], box = self._free_place(points[number], _LETTER * len(labels[number]), taken)
-            taken.append(box)
-        return [placed[number] for number in range(len(points))]
-
-    def _free_place(
-        self, point: tuple[float, float], length: float, taken: Sequence[Box]
-    ) -> tuple[dict[str, Any], Box]:
-        """Return the first place beside a point that is free, or the last one that was tried."""
-        for place in _candidate_places(len(taken)):
-            right, down, align, far = place
-            x, y = point[0] + right, point[1] + down
-            left = x - {"left": 0.0, "center": length / 2, "right": length}[align]
-            box = (left, y - _LINE_HEIGHT / 2, left + length, y + _LINE_HEIGHT / 2)
-            inside = box[0] >= 0 and box[1] >= 0 and box[2] <= self.width and box[3] <= self.height
-            if inside and not any(_overlap(box, other) for other in taken):
-                break
-        low, high = log10(self.x[0]), log10(self.x[1])
-        label_x = 10 ** (low + (high - low) * x / self.width)
-        label_y = self.y[1] - (self.y[1] - self.y[0]) * y / self.height
-        return {"label_x": label_x, "label_y": label_y, "align": align, "far": far}, box
-
-    def _to_pixels_x(self, x: float) -> float:
-        low, high = log10(self.x[0]), log10(self.x[1])
-        return self.width * (log10(x) - low) / (high - low)
-
-    def _to_pixels_y(self, y: float) -> float:
-        return self.height * (self.y[1] - y) / (self.y[1] - self.y[0])
-
-
-def _candidate_places(steps: int) -> list[tuple[float, float, str, bool]]:
-    """List places beside a point, best first: pixels right and down of it, alignment, whether it is far away."""
-    near = [(_GAP, 0.0, "left", False), (-_GAP, 0.0, "right", False)]
-    near += [(0.0, -_LINE_HEIGHT, "center", False), (0.0, _LINE_HEIGHT, "center", False)]
-    far = [
-        (side * 3 * _GAP, direction * step * _LINE_HEIGHT, align, True)
-        for step in range(1, steps + 1)
-        for side, align in ((1, "left"), (-1, "right"))
-        for direction in (-1, 1)
-    ]
-    return near + far
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def label_layers(x: Spec, y: Spec, text: str, *, ink: str = INK, line: str = LINE) -> list[Spec]:
-    """Return the layers that draw placed labels, with a line to those that are far from their point.
-
-    Args:
-        x: encoding of x of the points.
-        y: encoding of y of the points.
-        text: field of the label; the data also contain the result of ``LabelPlacer.place``.
-        ink: colour of the text.
-        line: colour of the lines.
-    """
-    at = {"x": {**x, "field": "label_x"}, "y": {**y, "field": "label_y"}, "text": {"field": text}}
-    leader = {"x2": {"field": "label_x"}, "y2": {"field": "label_y"}}
-    return [
-        {"mark": {"type": "rule", "stroke": line}, "encoding": leader, "transform": [{"filter": "datum.far"}]},
-        *(
-            {
-                "mark": {"type": "text", "fontSize": 11, "fill": ink, "align": align, "baseline": "middle"},
-                "encoding": at,
-                "transform": [{"filter": f"datum.align == '{align}'"}],
-            }
-            for align in ("left", "right", "center")
-        ),
-    ]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -14,6 +14,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 KERNELS: list[Any] = []
 """The compiled functions of all modules imported so far."""
 
+_COMPILING = "compiling numerical code, which is kept; `segue warm-up` compiles all of it at once"
+
 _said: set[str] = set()
 _uncached: set[str] = set()
 """Modules whose functions cannot be cached."""
@@ -92,7 +94,7 @@ class _Compilation(event.Listener):
                 "installed.",
             )
         elif module.startswith("segue."):
-            _say_once(logging.INFO, "compiling numerical code, once per installation: takes some 15 seconds")
+            _say_once(logging.INFO, _COMPILING)
 
     def on_end(self, event: Any) -> None:
         """Add the time of the outermost compilation."""

@@ -30,6 +30,8 @@ from segue.printable import one_line
 
 _MAX_NAME = 100
 """Letters of an unknown name that a message repeats and compares with known names."""
+_FEW = 12
+"""Known names that a message lists although one of them is suggested."""
 
 
 class SegueError(Exception):
@@ -81,15 +83,16 @@ class ParameterError(InputError):
 
 
 class UnknownNameError(InputError):
-    """An unknown name.
+    """An unknown name; the message suggests a similar one, or else lists all.
 
     Args:
         kind: what the name is of, for example ``"model"``.
         name: the name received.
         known: the valid names.
+        suffix: what followed the name, for example the cut-off of a metric.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, suffix: str = "") -> None:
         names = sorted(known)
         name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
         by_last_part: dict[str, list[str]] = {}
@@ -98,8 +101,10 @@ class UnknownNameError(InputError):
         close = by_last_part.get(name) or get_close_matches(name, names, n=1)
         if not close:
             close = [one for part in get_close_matches(name, by_last_part, n=1) for one in by_last_part[part]]
-        guess = "did you mean " + " or ".join(f"'{one}'" for one in close) + "? " if close else ""
-        super().__init__(f"unknown {kind} '{name}': {guess}choose one of {', '.join(names)}")
+        told = ["did you mean " + " or ".join(f"'{one}{suffix}'" for one in close) + "?"] if close else []
+        if not close or len(names) <= _FEW:
+            told.append(f"choose one of {', '.join(names)}")
+        super().__init__(f"unknown {kind} '{name}{suffix}': {' '.join(told)}")
 
 
 class PluginError(InputError):

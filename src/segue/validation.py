@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from segue.errors import ParameterError, UnknownNameError
+from segue.errors import InputError, ParameterError, UnknownNameError
 from segue.parameters import describe, kinds_of, merge, section_of
 from segue.printable import short
 
@@ -38,11 +38,13 @@ def build(
 
     Raises:
         UnknownNameError: there is no such preset.
-        ParameterError: all invalid parameters with their rules and the values received.
+        ParameterError: there are no presets, or all invalid parameters with their rules and the values received.
     """
     values: dict[str, Any] = dict(base) if base is not None else config.model_construct().model_dump()
     if preset is not None:
         presets: Mapping[str, Mapping[str, Any]] = getattr(config, "presets", {})
+        if not presets:
+            raise ParameterError(f"{owner} has no presets, got {short(preset)}; leave the preset out")
         if preset not in presets:
             raise UnknownNameError(f"preset of {owner}", preset, presets)
         values = merge(values, presets[preset], config)
@@ -115,6 +117,8 @@ def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> 
             f"{one}: has no effect {reason}, got {short(value)}; {remedy}"
             for one, (reason, remedy, value) in found.items()
         ]
+    if isinstance(error := context.get("error"), InputError):
+        return [f"{where}: {line}" for line in error.lines]
     if detail["type"] == "extra_forbidden":
         return [_unknown(owner, config, name, kind_of_section)]
     if detail["type"] == "union_tag_invalid":

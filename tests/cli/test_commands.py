@@ -265,6 +265,17 @@ def test_items_are_named_and_near_ones_suggested(tmp_path: Path) -> None:
     assert "these are the most popular items" not in shown
 
 
+def test_quotes_in_items_lead_to_item(tmp_path: Path) -> None:
+    folder = Markov().fit(prepare(shop(1500, 0)).train).save(tmp_path / "markov")
+    shown = segue("recommend", folder, "--items", '"Tea, Bio 1",Bio 1').out
+    start, hint = "Ignored, as it is not in the training data: ", "; --items is split at every comma, also between "
+    assert [line for line in shown.splitlines() if line.startswith(start)] == [
+        f"{start}'\"Tea'{hint}quotes: name an item with commas by --item",
+        f"{start}'Bio 1\"'{hint}quotes: name an item with commas by --item",
+        f"{start}'Bio 1'",
+    ]
+
+
 def test_models_are_listed_with_every_parameter() -> None:
     listed = segue("models").out
     for kind in model_classes():

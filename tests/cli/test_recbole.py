@@ -100,7 +100,7 @@ def test_settings_of_recbole_need_a_file_of_recbole(tmp_path: Path, option: str)
         (("--k=7", "--k=8"), "--k: must be given once, got 7 and 8"),
         (("--topk=None",), "topk: must be a whole number of at least 1, or a list of them such as [5, 10, 20], got"),
         (("--learning_rate", "0.01"), "No such option: --learning_rate"),
-        (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'? choose one of "),
+        (("--model", "SASRex"), "unknown model 'SASRex': did you mean 'SASRec'?"),
         (("--model", "BPR,SASRec"), "differently; run them separately"),
         (("--protocol", "leave-one-out"), "--protocol: cannot be combined with --recbole"),
         (

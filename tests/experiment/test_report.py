@@ -255,6 +255,14 @@ def test_a_model_alone_without_intervals_gives_a_page_of_what_there_is() -> None
     assert "| **gru4rec** | 0.4000 | 0.2000 |" in markdown(alone)
 
 
+def test_a_verdict_is_no_finding_as_well() -> None:
+    lost = Finding(code="loses-to-baseline", severity="warning", subject="gru4rec", message="worse")
+    told = results(verdicts=["gru4rec loses to the baseline markov"], findings=[lost])
+    texts = Tags(page(told)).texts
+    assert "No findings. The verdicts on the models are below the leaderboard." in texts
+    assert not any("loses-to-baseline" in text for text in texts)
+
+
 def test_what_is_no_number_is_a_dash() -> None:
     odd = row("gru4rec", 0.4, metrics={"recall@20": math.nan, "mrr@20": math.inf}, confidence={})
     odd = odd.model_copy(update={"slices": parts({"2": math.nan, "3+": 0.5})})

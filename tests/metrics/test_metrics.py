@@ -271,8 +271,11 @@ def test_a_wrong_cutoff_is_explained(text):
 
 
 def test_an_unknown_metric_is_explained():
-    with pytest.raises(UnknownNameError, match="unknown metric 'recal': did you mean 'recall'"):
+    with pytest.raises(UnknownNameError) as caught:
         MetricName.parse("recal@20")
+    assert str(caught.value) == "unknown metric 'recal@20': did you mean 'recall@20'?"
+    with pytest.raises(UnknownNameError, match=r"^unknown metric 'zzz@5': choose one of .*\bmrr, "):
+        MetricName.parse("zzz@5")
 
 
 def test_metrics_without_a_cutoff_are_rank_metrics():

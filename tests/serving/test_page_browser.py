@@ -94,6 +94,9 @@ def test_views(browser: Any, service: Process, view: str, theme: str, width: int
     with Tab(browser, service.port, color_scheme=theme, viewport={"width": width, "height": 800}) as tab:
         tab.open(view)
         assert tab.overflow() <= 0
+        clipped = "[...document.querySelectorAll('nav a')].filter((one) => { const box = one.getBoundingClientRect(); "
+        clipped += "return !one.contains(document.elementFromPoint(box.right - 10, box.top + box.height / 2)); })"
+        assert tab.page.evaluate(f"{clipped}.map((one) => one.textContent)") == []
         assert tab.accessibility() == []
         background = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (max(int(one) for one in background[4:-1].split(",")) < 60) == (theme == "dark")

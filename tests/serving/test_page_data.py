@@ -27,14 +27,16 @@ import segue.serving.telemetry as telemetry_module
 from segue.artifact import Artifact
 from segue.embeddings.components import principal_components
 from segue.embeddings.vectors import ItemVectors, nearest_neighbours
+from segue.models.blend import Blend
 from segue.models.registry import restore
+from segue.models.two_stage import TwoStage
 from segue.serving.catalogue.catalogue import Entry
 from segue.serving.catalogue.overlay import Overlay
 from segue.serving.http.access import Tokens
 from segue.serving.http.app import App
 from segue.serving.models import ModelSet, load_model
 from segue.serving.page import Page
-from segue.serving.page.maps import Maps, principal_plane
+from segue.serving.page.maps import Maps, _titled, principal_plane
 from segue.serving.service import Service
 from segue.serving.settings import ServeSettings
 from segue.serving.telemetry import Recent, Telemetry
@@ -194,13 +196,30 @@ class TestRuns:
         assert found["headline"] == results["protocol"]["headline"]
         assert found["settings"]["cleaning.min_support"] == json.dumps(results["protocol"]["cleaning"]["min_support"])
         for shown, row in zip(found["models"], results["models"], strict=True):
-            assert (shown["metrics"], shown["confidence"], shown["curve"]) == tuple(
-                row[name] for name in ("metrics", "confidence", "curve")
-            )
+            assert (shown["metrics"], shown["confidence"]) == (row["metrics"], row["confidence"])
         network = next(row for row in found["models"] if row["label"] == "gru4rec")
         assert network["config"]["training.epochs"] == "3"
-        assert len(network["curve"]) == 3
+        (training,) = found["trainings"]
+        (curve,) = (row["curve"] for row in results["models"] if row["label"] == "gru4rec")
+        assert (training["label"], training["metric"]) == ("gru4rec", network["config"]["training.metric"])
+        assert training["epochs"] == [{name: one[name] for name in ("epoch", "loss", "validation")} for one in curve]
+        assert len(curve) == 3
         assert found["data"]["distributions"]["timeline"]["parts"].keys() == {"train", "valid", "test"}
+
+    def test_its_findings_are_those_of_the_report(
+        self, ask: Callable[..., Any], run_folder: Path, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(run_folder, copy)
+        results = json.loads((copy / "results.json").read_text(encoding="utf-8"))
+        results["findings"] = [
+            {"code": code, "severity": severity, "subject": "gru4rec", "message": "worse"}
+            for code, severity in (("order-in-list", "note"), ("loses-to-baseline", "warning"), ("ties", "warning"))
+        ]
+        (copy / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        (found,) = ask("/page/runs.json", models={"markov": copy / "markov"}).json["runs"]
+        assert [one["code"] for one in found["findings"]] == ["ties", "order-in-list"]
+        assert found["verdicts"] == results["verdicts"]
 
     def test_changed_results_are_read_again(self, ask: Callable[..., Any], run_folder: Path, tmp_path: Path) -> None:
         copy = tmp_path / "copy"
@@ -327,6 +346,7 @@ class TestMap:
         order = model.vocabulary.order.items[::-1]
         count = len(order)
         assert (about.json["items"], about.json["total"], about.json["problem"]) == (count, count, None)
+        assert about.json["vectors_of"] is None
         values = np.frombuffer(places.body, "<f4").reshape(2, count).T
         assert np.abs(values).max() == pytest.approx(1.0)
         vectors = model.item_vectors()[order]
@@ -347,6 +367,20 @@ class TestMap:
         points = ItemVectors(vectors, pl.DataFrame({"item": ids, "support": range(count)}))
         naive = nearest_neighbours(points, 10).rows[count - 1].tolist()
         assert [one["row"] for one in near["neighbours"]] == naive
+
+    def test_the_map_of_a_blend_names_the_model_whose_vectors_it_shows(
+        self, ask: Callable[..., Any], run_folder: Path, tmp_path: Path
+    ) -> None:
+        markov, network = (
+            restore(Artifact.read(run_folder / name), run_folder / name) for name in ("markov", "gru4rec")
+        )
+        Blend.of([markov, network], weights={"markov": 0.5, "gru4rec": 0.5}).save(tmp_path / "blend")
+        models = {"blend": tmp_path / "blend", "gru4rec": run_folder / "gru4rec"}
+        blend, own = ask("/page/map.json", "/page/map.json?model=gru4rec", models=models)
+        assert (blend.json["vectors_of"], own.json["vectors_of"]) == ("gru4rec", None)
+        assert blend.json["shares"] == own.json["shares"]
+        pair = TwoStage(retriever="bpr", ranker="sasrec")
+        assert [_titled(pair, name) for name in pair.parts] == ["retriever, bpr", "ranker, sasrec"]
 
     def test_a_map_follows_the_catalogue_and_the_model(self, run_folder: Path) -> None:
         maps, base = Maps(), load_model("gru4rec", run_folder / "gru4rec")

@@ -96,6 +96,8 @@ def recommend(
             terminal().print(table)
     for unknown in answer.unknown:
         guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.did_you_mean(str(unknown))
+        if items is not None and _is_quoted(str(unknown)):
+            guess = "; --items is split at every comma, also between quotes: name an item with commas by --item"
         echo(f"Ignored, as it is not in the training data: '{unknown}'{guess}")
     if answer.cold:
         echo(f"Added after training: {', '.join(f'{item} ({way})' for item, way in answer.cold.items())}")
@@ -129,6 +131,11 @@ def parse_session(items: str | None, each: list[str]) -> list[str]:
     if not any(session):
         raise ParameterError(f"--items: must name at least one item such as 17,204,31, got '{items}'")
     return [text for text in session if text]
+
+
+def _is_quoted(text: str) -> bool:
+    """Whether a part of ``--items`` looks like one of an item in quotes."""
+    return '"' in text or text[0] == "'" or text[-1] == "'"
 
 
 def whole_session(items: str | None, session: list[str], vocabulary: "Vocabulary") -> list[str]:

@@ -26,7 +26,7 @@ def warm_up() -> None:
             "or run this command as the user who installs segue"
         )
     start = time.perf_counter()
-    with progress_shown(hidden=["segue.models", "segue.training"]) as progress:
+    with progress_shown(hidden=["segue.models", "segue.training", "segue.compiled"]) as progress:
         from segue.experiment.warm_up import warm_up as compile_all
 
         compile_all(progress)

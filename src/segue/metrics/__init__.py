@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from segue.errors import InputError, ParameterError, UnknownNameError
+from segue.errors import ParameterError, UnknownNameError
 from segue.metrics.beyond_accuracy import COUNT_METRICS, LIST_WEIGHTS
 from segue.metrics.rank_metrics import AUC_METRICS, RANK_METRICS, Cutoff
 from segue.metrics.values import CASE_VALUE_METRICS, GLOBAL_VALUE_METRICS
@@ -73,7 +73,8 @@ class MetricName:
         """
         name, at, cutoff = text.partition("@")
         if name not in (*RANKING_METRICS, *VALUE_METRICS):
-            raise UnknownNameError("metric", name, [*RANKING_METRICS, *VALUE_METRICS])
+            suffix = f"{at}{cutoff[:_MOST_DIGITS]}"
+            raise UnknownNameError("metric", name, [*RANKING_METRICS, *VALUE_METRICS], suffix=suffix)
         if name in _NO_CUTOFF and at:
             raise ParameterError(f"metric '{text}': {name} has no cut-off, got '{cutoff}'; write {name}")
         if not at and name in (*OPTIONAL_CUTOFF, *_NO_CUTOFF):
@@ -98,7 +99,7 @@ class MetricName:
         if of_values and len(of_values) < len(names):
             others = ", ".join(text for text in names if text not in of_values)
             raise ParameterError(
-                f"metrics: value metrics ({', '.join(of_values)}) and ranking metrics ({others}) cannot be mixed in "
+                f"value metrics ({', '.join(of_values)}) and ranking metrics ({others}) cannot be mixed in "
                 "one evaluation; choose one kind"
             )
         return names
@@ -108,15 +109,11 @@ def selection_metric(metric: str | None) -> str | None:
     """Return a metric by which an epoch or a set of parameters can be chosen, for a pydantic validator.
 
     Raises:
-        ValueError: it is unknown, or not one of ``SELECTION_METRICS``.
+        InputError: it is unknown, or its cut-off breaks a rule.
+        ValueError: it is not one of ``SELECTION_METRICS``.
     """
-    if metric is not None:
-        try:
-            name = MetricName.parse(metric).name
-        except InputError as error:
-            raise ValueError(f"a metric ({error})") from None
-        if name not in SELECTION_METRICS:
-            raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
+    if metric is not None and MetricName.parse(metric).name not in SELECTION_METRICS:
+        raise ValueError(f"a metric of ranks ({', '.join(SELECTION_METRICS)}), of which more is better")
     return metric
 
 

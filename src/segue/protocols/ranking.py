@@ -1,12 +1,10 @@
 """The candidates that targets are ranked among, and the metrics of the ranks."""
 
 import re
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from segue.errors import InputError
 from segue.metrics import DEFAULT_METRICS, MetricName
 from segue.metrics.rank_metrics import Ties
 from segue.parameters import Section
@@ -61,7 +59,7 @@ class Ranking(Section):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        check_metrics(metrics, "a list of metrics")
+        MetricName.parse_all(metrics)
         return metrics
 
     @property
@@ -79,15 +77,3 @@ class Ranking(Section):
     def headline(self) -> tuple[str, ...]:
         """The metrics by which models are compared."""
         return self.metrics[:2]
-
-
-def check_metrics(metrics: Sequence[str], rule: str) -> None:
-    """Refuse metrics that do not exist or do not go together.
-
-    Raises:
-        ValueError: ``rule``, and why they break it.
-    """
-    try:
-        MetricName.parse_all(metrics)
-    except InputError as error:
-        raise ValueError(f"{rule} ({error})") from None

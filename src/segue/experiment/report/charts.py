@@ -10,17 +10,15 @@ from typing import Any
 from segue.charts import (
     PALETTE,
     SHAPES,
-    LabelPlacer,
     Spec,
-    label_layers,
-    log_ticks,
-    padded_domain,
     render_svg,
     whole_ticks,
 )
 from segue.experiment.report.factorisations import band_layers
+from segue.experiment.report.labels import label_layers, place_labels
 from segue.experiment.report.markdown import headed
 from segue.experiment.results import ModelResult
+from segue.experiment.trainings import trainings
 from segue.metrics import lower_is_better
 from segue.printable import visible
 
@@ -85,8 +83,8 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
 
     The loss of a factorisation is on a scale of its own and is left out.
     """
-    learnt = [row for row in rows if len(row.curve) > 1][: len(PALETTE)]
-    networks = [row for row in learnt if "train_auc" not in row.diagnostics]
+    learnt = [one for one in trainings(rows) if len(one.epochs) > 1][: len(PALETTE)]
+    networks = [one for one in learnt if not one.factorises]
     charts = []
     for name, title, drawn in (
         ("loss", "Training loss", networks),
@@ -94,13 +92,13 @@ def curve_charts(rows: Sequence[ModelResult]) -> list[Chart]:
         ("train_auc", "train_auc of factorisations", learnt),
     ):
         values = [
-            {"model": row.label, "epoch": one.epoch, "value": value, "stage": one.stage}
-            for row in drawn
-            for one in row.curve
-            if (value := getattr(one, name)) is not None and isfinite(value)
+            {"model": one.label, "epoch": epoch.epoch, "value": value, "stage": epoch.stage}
+            for one in drawn
+            for epoch in one.epochs
+            if (value := getattr(epoch, name)) is not None and isfinite(value)
         ]
         if values:
-            charts.append(_curve_chart(f"curve-{name}", title, values, [row.label for row in learnt]))
+            charts.append(_curve_chart(f"curve-{name}", title, values, [one.label for one in learnt]))
     return charts
 
 
@@ -180,9 +178,8 @@ def latency_chart(rows: Sequence[ModelResult], metric: str) -> list[Chart]:
     if len(timed) < 2:
         return []
     latencies, qualities = [row.latency_ms for row in timed], [row.metrics[metric] for row in timed]
-    ticks = log_ticks(min(latencies), max(latencies))
-    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(qualities), width=WIDTH - 60, height=240)
-    places = placer.place(latencies, qualities, [row.label for row in timed])
+    labels = [row.label for row in timed]
+    placer, ticks, places = place_labels(latencies, qualities, labels, width=WIDTH - 60, height=240)
     values = [
         {"model": row.label, "ms": row.latency_ms, "value": row.metrics[metric], "kind": _kind(row), **place}
         for row, place in zip(timed, places, strict=True)

@@ -3,9 +3,10 @@
 from itertools import accumulate
 from math import isfinite
 
-from segue.charts import PALETTE, LabelPlacer, Spec, label_layers, log_ticks, padded_domain
+from segue.charts import PALETTE, Spec
 from segue.experiment.candidates import SearchResult
 from segue.experiment.report.charts import FAINT, INK, WIDTH, Chart, chart_of, value_of
+from segue.experiment.report.labels import label_layers, place_labels
 
 _NETWORK, _COUNT = PALETTE[0], "#8A8A8A"
 
@@ -21,9 +22,8 @@ def search_chart(search: SearchResult | None) -> list[Chart]:
     if search is None or len(timed) < 2:
         return []
     seconds, found = [one[0] for one in timed], [one[1] for one in timed]
-    ticks = log_ticks(min(seconds), max(seconds))
-    placer = LabelPlacer((ticks[0], ticks[-1]), padded_domain(found), width=WIDTH - 60, height=240)
-    places = placer.place(seconds, found, [one.label for _, _, one in timed])
+    labels = [one.label for _, _, one in timed]
+    placer, ticks, places = place_labels(seconds, found, labels, width=WIDTH - 60, height=240)
     values = [
         {"model": one.label, "seconds": ended, "value": value, "kind": _kind(one.epochs, one.label), **place}
         for (ended, value, one), place in zip(timed, places, strict=True)

@@ -72,8 +72,10 @@ class ItemMap:
     def __init__(self, served: ServedModel) -> None:
         self.served = served
         self._problem = ""
+        part = _with_vectors(served.model)
+        self._vectors_of = None if part is None else _titled(served.model, part)
         try:
-            every = item_vectors(served.model, stage=_with_vectors(served.model))
+            every = item_vectors(served.model, stage=part)
         except ParameterError as error:
             self._problem = str(error)
             return
@@ -92,7 +94,8 @@ class ItemMap:
         columns = [name for name in self._points.metadata if name != self._points.name_column]
         known = [one for name in (POPULARITY, *columns) if (one := self._legend(name)) is not None]
         shares = self._projected[1]
-        return {**found, "items": len(self._points), "total": self._total, "shares": shares, "columns": known}
+        sizes = {"items": len(self._points), "total": self._total}
+        return {**found, **sizes, "vectors_of": self._vectors_of, "shares": shares, "columns": known}
 
     def coordinates(self) -> bytes:
         """Return x of every item, then y, between -1 and 1, as float32 (little endian)."""
@@ -197,3 +200,9 @@ def _with_vectors(model: Model) -> str | None:
     """Return the first model with item vectors of a model that is made of several."""
     parts = model.parts if isinstance(model, CompositeModel) else {}
     return next((name for name, part in parts.items() if part.item_vectors() is not None), next(iter(parts), None))
+
+
+def _titled(model: Model, part: str) -> str:
+    """Name a part of a model, with the name of its own model if that is another one."""
+    name = model.parts[part].name if isinstance(model, CompositeModel) else part
+    return part if name == part else f"{part}, {name}"

@@ -8,10 +8,16 @@ from segue.errors import SegueError
 from segue.experiment.report.markdown import by_severity, sampled_candidates
 from segue.experiment.results import Results
 from segue.experiment.run_folder import RESULTS
+from segue.experiment.trainings import trainings
 from segue.metrics import lower_is_better
 from segue.parameters import flatten, typed
 from segue.printable import visible_all
 from segue.strict_json import dumps
+
+_NOT_SHOWN = {"config", "curve", "slices", "roc", "findings", "validation_confidence"}
+"""Fields of a model that the page does not show, or shows otherwise."""
+_DRAWN = {"epoch", "loss", "validation"}
+"""Fields of an epoch that the page draws."""
 
 
 class Runs:
@@ -64,14 +70,24 @@ def _of(results: Results) -> dict[str, Any]:
         "verdicts": results.verdicts,
         "doubts": [str(one) for one in results.doubts()],
         "notes": results.notes,
-        "findings": [one.model_dump() for one in by_severity(results.findings)],
+        "findings": [one.model_dump() for one in by_severity(results.further_findings())],
         "differences": [{**one.model_dump(), "verdict": one.verdict()} for one in results.differences],
         "models": [
             {
-                **row.model_dump(mode="json", exclude={"config", "slices", "roc", "findings", "validation_confidence"}),
+                **row.model_dump(mode="json", exclude=_NOT_SHOWN),
                 "config": {name: typed(value) for name, value in flatten(row.config).items()},
             }
             for row in results.models
+        ],
+        "trainings": [
+            {
+                "label": one.label,
+                "metric": one.metric,
+                "epochs": [
+                    epoch.model_dump(mode="json", include={"epoch", "loss", "validation"}) for epoch in one.epochs
+                ],
+            }
+            for one in trainings(results.models)
         ],
         "data": {**data, "stages": [one for one in data["stages"] if one["step"] != "encode" or one["dropped"]]},
     }

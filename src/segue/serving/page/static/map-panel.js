@@ -7,7 +7,7 @@ export function overview(about) {
   const size = about.items < about.total ? `the most popular of ${whole(about.total)}` : `all that ${about.model} was trained on`;
   const hints = ["Point at an item to see its name, click it to see its neighbours.", "Scroll to zoom, drag to move, double-click to see all.", "With the lasso, or with Shift held, draw around items to list them."];
   return [
-    h("div", { class: "card-head" }, h("h2", {}, count(about.items, "item")), h("p", { class: "soft" }, size)),
+    h("div", { class: "card-head" }, h("h2", {}, count(about.items, "item")), h("p", { class: "soft" }, size), about.vectors_of && h("p", { class: "soft" }, `${about.model} is made of several models: these are the vectors of ${about.vectors_of}.`)),
     h("ul", { class: "hints soft" }, hints.map((text) => h("li", {}, text))),
     h("h3", { class: "spaced" }, "How to read it"),
     h("p", { class: "soft" }, `The plane is that of the first two principal components of the vectors at length 1, which hold ${percent(first)} and ${percent(second)} of the variance. Items that lie together here may be far apart in the other dimensions; the list of neighbours knows all of them.`),

@@ -20,19 +20,19 @@ export function mount(root, parameters) {
 }
 
 function curves(run) {
-  const learnt = run.models.filter((row) => row.curve.length > 1).slice(0, COLOURS.length);
-  const selecting = [...new Set(learnt.map((row) => row.config["training.metric"]))];
+  const learnt = run.trainings.filter((one) => one.epochs.length > 1).slice(0, COLOURS.length);
+  const selecting = [...new Set(learnt.map((one) => one.metric))];
   const kinds = [
     ["loss", "Training loss", ""],
     ["validation", "Validation", selecting.length === 1 && selecting[0] ? `${selecting[0]} on the validation part` : "the metric that selects the epoch of each model"],
   ];
   return kinds.flatMap(([name, title, note]) => {
-    const rows = learnt.filter((row) => row.curve.some((epoch) => typeof epoch[name] === "number"));
+    const rows = learnt.filter((one) => one.epochs.some((epoch) => typeof epoch[name] === "number"));
     if (!rows.length) return [];
-    const last = Math.max(...rows.map((row) => row.curve.at(-1).epoch));
+    const last = Math.max(...rows.map((one) => one.epochs.length));
     const epochs = Array.from({ length: last }, (_, place) => place + 1);
     const series = rows.map((row) => {
-      const by = new Map(row.curve.map((epoch) => [epoch.epoch, epoch[name] ?? null]));
+      const by = new Map(row.epochs.map((epoch) => [epoch.epoch, epoch[name] ?? null]));
       return { label: row.label, values: epochs.map((epoch) => by.get(epoch) ?? null), colour: COLOURS[learnt.indexOf(row)], points: last <= 40 };
     });
     const step = Math.max(1, Math.ceil(last / 10));
@@ -49,7 +49,7 @@ function findings(run) {
   return card(
     "Findings of the linter",
     run.findings.length ? count(run.findings.length, "finding") : "",
-    rows.length ? h("ul", { class: "findings" }, rows) : state("No findings", "The linter found nothing that makes these results doubtful."),
+    rows.length ? h("ul", { class: "findings" }, rows) : state("No findings", run.verdicts.length ? "The verdicts on the models are below the leaderboard." : "The linter found nothing that makes these results doubtful."),
     notes.length ? [h("h3", { class: "spaced" }, "Notes"), h("ul", { class: "notes soft" }, notes.map((text) => h("li", {}, text)))] : null,
   );
 }
