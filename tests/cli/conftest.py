@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,16 @@ from segue.experiment.report import charts
 DRAWINGS = Drawings(charts.render_svg)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def charts_of_one_form_are_drawn_once() -> Iterator[None]:
+@contextmanager
+def drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(charts, "render_svg", DRAWINGS)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def charts_of_one_form_are_drawn_once() -> Iterator[None]:
+    with drawn_once():
         yield
 
 
@@ -27,6 +34,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """A finished run of GRU4Rec and STAN on it, and what the command said. Not to be written to."""
     out = tmp_path_factory.mktemp("runs") / "shop"
-    outcome = segue("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", out)
+    with drawn_once():  # A fixture of the session is made before those of the module.
+        outcome = segue("run", log, "--model", "gru4rec,stan", *SMALL, "--seed", 3, "--out", out)
     assert outcome.code == 0, outcome.err
     return out, outcome

@@ -138,8 +138,7 @@ class Blend(CompositeModel):
         if MetricName.parse(self.config.metric).name in RANK_METRICS:
             return []
         return [
-            f"{self.name}.metric: must be a metric of ranks ({', '.join(RANK_METRICS)}), got "
-            f"'{self.config.metric}'"
+            f"{self.name}.metric: must be a metric of ranks ({', '.join(RANK_METRICS)}), got '{self.config.metric}'"
         ]
 
     @classmethod
