@@ -17,7 +17,7 @@ _NETWORKS, _COUNTS = 4, 4
 """Networks and count-based models that a blend is made of at most."""
 _KINDS = {
     **dict.fromkeys(("v-sknn", "vstan", "stan"), "similar sessions"),
-    **dict.fromkeys(("markov", "sequential-rules", "item-knn"), "similar items"),
+    **dict.fromkeys(("markov", "sequential-rules"), "next items"),
 }
 """Count-based models that know much the same, of which the best one is blended; others are a kind of their own."""
 _FAR = 0.5
