@@ -81,7 +81,7 @@ class StrictLoader(yaml.SafeLoader):
                 raise _refused(key, f"a name must be text, got {short(getattr(key, 'value', 'a list'))}; quote it")
             if key.value in names:
                 raise _refused(key, f"the name {short(key.value)} occurs twice; remove one of them")
-            if ":" in key.value and key.style is None and isinstance(value, ScalarNode) and not value.value:
+            if ":" in key.value and key.style is None and value.tag == f"{_PREFIX}null" and not value.value:
                 given = visible(key.value.replace(":", ": ", 1))
                 raise _refused(key, f"{short(key.value)} has no value; put a space after the colon: {given}")
             names.add(key.value)

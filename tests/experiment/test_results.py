@@ -34,6 +34,24 @@ def test_a_model_below_the_best_baseline_is_named_with_both_values() -> None:
     assert verdicts_of(rows, ["mrr@20"]) == ["m loses to the baseline b on mrr@20: 0.2000 against 0.3000"]
 
 
+def test_a_model_is_beaten_unless_it_beats_the_same_baseline_by_the_first_metric() -> None:
+    def test(one: str, other: str, metric: str, difference: float, *, significant: bool = True) -> Difference:
+        interval = (difference - 0.01, difference + 0.01)
+        certain = {"p_value": 0.01, "adjusted": 0.01, "significant": significant}
+        return Difference(one=one, other=other, metric=metric, difference=difference, interval=interval, **certain)
+
+    def beaten(*tests: Difference) -> dict[str, str]:
+        rows = [row("m", 0.2, 0.01, baseline=False), row("b", 0.1, 0.01, baseline=True)]
+        headline = {"headline": ["recall@20", "mrr@20"]}
+        return Results.model_construct(models=rows, protocol=headline, differences=list(tests)).beaten()
+
+    assert beaten(test("m", "b", "mrr@20", -0.1)) == {"m": "loses to b on mrr@20"}
+    assert beaten(test("b", "m", "mrr@20", 0.1)) == {"m": "loses to b on mrr@20"}
+    assert beaten(test("m", "b", "mrr@20", -0.1), test("b", "m", "recall@20", -0.1)) == {}
+    assert beaten(test("m", "b", "mrr@20", -0.1, significant=False)) == {}
+    assert beaten(test("m", "b", "mrr@20", 0.1), test("n", "m", "mrr@20", 0.1)) == {}
+
+
 def test_overlapping_intervals_are_said() -> None:
     rows = [row("m", 0.29, 0.01, baseline=False), row("b", 0.3, 0.01, baseline=True)]
     assert verdicts_of(rows, ["mrr@20"])[0].endswith(" (the intervals overlap, which leaves it open)")

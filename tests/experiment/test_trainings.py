@@ -44,6 +44,15 @@ def test_trainings_that_only_a_blend_has_are_lines_of_their_own() -> None:
     assert list(again) == ["blend (gru4rec)", "blend (core)"]
 
 
+@pytest.mark.parametrize("first", ["blend", "gru4rec"])
+def test_parts_of_a_model_are_shown_with_it_and_not_with_its_blend(first: str) -> None:
+    own = curve(teacher=[3.0, 2.0], training=[9.0, 8.0])
+    inside = [*renamed(own[:2], "gru4rec, teacher"), *renamed(own[2:], "gru4rec", 3)]
+    rows = {"blend": row("blend", 0.5, curve=inside), "gru4rec": row("gru4rec", 0.4, curve=own)}
+    found = told(*sorted(rows.values(), key=lambda one: one.label != first))
+    assert found == {"gru4rec (teacher)": [(1, 3.0), (2, 2.0)], "gru4rec": [(1, 9.0), (2, 8.0)]}
+
+
 def test_a_factorisation_without_a_loss_is_not_repeated() -> None:
     own = [Epoch(epoch=n, stage="factorisation", loss=math.nan, seconds=1.0, train_auc=n / 10) for n in (7, 8)]
     found = trainings([row("bpr", 0.5, curve=own), row("blend", 0.4, curve=renamed(own, "bpr, factorisation"))])

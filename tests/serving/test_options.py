@@ -90,6 +90,21 @@ def test_the_file_of_an_experiment(artifact: Callable[..., Path], settings: Any,
         assert message in str(outcome.exception)
 
 
+def test_what_a_search_chose_is_the_default_of_its_folder(
+    artifact: Callable[..., Path], settings: Any, tmp_path: Path
+) -> None:
+    search, state = tmp_path / "search", ["--state", str(tmp_path / "state"), "--port", "0"]
+    for name in ("popularity", "markov"):
+        shutil.copytree(artifact(name), search / name)
+    (other,) = {"popularity", "markov"} - {settings(str(search), *state).default}
+    (search / "best.json").write_text(json.dumps({"chosen": other}), encoding="utf-8")
+    assert settings(str(search), *state).default == other
+    first = str(artifact("item-knn"))
+    assert settings(first, str(search), *state).default == "item-knn"
+    (search / "best.json").write_text("{", encoding="utf-8")
+    assert settings(str(search), *state).default != other
+
+
 def test_the_command_line_is_stronger(artifact: Callable[..., Path], settings: Any, tmp_path: Path) -> None:
     state = ["--state", str(tmp_path / "state")]
     found = settings(str(artifact("popularity")), *state, "--port", "0", "--deadline", "3", SEGUE_DEADLINE="2")

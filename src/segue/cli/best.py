@@ -25,7 +25,10 @@ def best(
     log: options.OptionalLog = None,
     budget: Annotated[str, typer.Option(help="Time for everything, such as 90s, 30m or 2h.")] = "30m",
     metric: Annotated[
-        str | None, typer.Option(help="Validation metric that decides; default: that of the protocol, or ndcg.")
+        str | None,
+        typer.Option(
+            help="Metric that decides on validation and heads the test; default: that of the protocol, or ndcg."
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,

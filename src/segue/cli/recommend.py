@@ -96,7 +96,7 @@ def recommend(
             terminal().print(table)
     for unknown in answer.unknown:
         guess = "" if vocabulary.index([unknown])[0] else vocabulary.names.did_you_mean(str(unknown))
-        if items is not None and _is_quoted(str(unknown)):
+        if items is not None and "," in items and _is_quoted(str(unknown)):
             guess = "; --items is split at every comma, also between quotes: name an item with commas by --item"
         echo(f"Ignored, as it is not in the training data: '{unknown}'{guess}")
     if answer.cold:

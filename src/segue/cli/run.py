@@ -183,8 +183,9 @@ def _show_next(results: "Results", config: "RunConfig", folder: Path) -> None:
     from segue.protocols.dataset import dataset_at
 
     first, metric = results.models[0], results.protocol["ranking"]["metrics"][0]
-    best = next((row for row in results.models if row.label not in results.beaten()), first)
-    others = "" if best is first else f" of the models that no baseline beats significantly ({first.label} is beaten)"
+    beaten = results.beaten()
+    best = next((row for row in results.models if row.label not in beaten), first)
+    others = "" if best is first else f" (without {first.label}, which {beaten[first.label]})"
     log = ["LOG"] if config.log and dataset_at(config.log) else options.log_arguments(config)
     command = shlex.join(["fit", *log, "--like", str(folder / best.label)])
     echo(f"Best by {metric}{others}: {best.label}. To train it on the whole log: {program()} {command}")

@@ -23,7 +23,7 @@ def serve(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model of requests that name none; by default the best of the run, or what segue best chose.",
+            help="Model of requests that name none; by default the best of the first run, or what segue best chose.",
             envvar="SEGUE_MODEL",
         ),
     ] = None,
@@ -194,5 +194,5 @@ def _models(folders: list[Path], model: str | None) -> tuple[dict[str, Path], st
         raise UnknownNameError("model", model, models)
     for run in runs_beside_models(folders):
         echo(f"· {run}: is a run beside models, and is not served; to serve it as well, add {run}")
-    chosen = (chosen_in(folder) for folder in folders)
-    return models, model or next((name for name in chosen if name in models), next(iter(models)))
+    chosen = chosen_in(folders[0])
+    return models, model or (chosen if chosen in models else next(iter(models)))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from segue.experiment.run_folder import BEST
 from segue.strict_json import Number, loads
 
-State = Literal["waiting", "training", "trained", "stopped", "left out"]
+State = Literal["waiting", "training", "trained", "stopped", "diverged", "left out"]
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -21,7 +21,8 @@ class Candidate(BaseModel):
     label: str
     """Name of the model in the run."""
     state: State = "waiting"
-    """Whether it is trained; ``stopped`` is a network that fell behind, ``left out`` one that was not trained."""
+    """Whether it is trained; ``stopped`` is a network that fell behind, ``diverged`` one whose
+    loss or weights are no longer finite, ``left out`` one that was not trained."""
     value: Number | None = None
     """Validation metric."""
     seconds: float = 0.0
@@ -40,8 +41,8 @@ class Candidate(BaseModel):
     """Why it was stopped or left out, or how its training was shortened."""
 
     def continued(self) -> "Candidate":
-        """Return it as a resumed search finds it: waiting, unless it was stopped."""
-        if self.state == "stopped":
+        """Return it as a resumed search finds it: waiting, unless it was stopped or diverged."""
+        if self.state in ("stopped", "diverged"):
             return self
         planned = {} if self.state != "left out" else {"epochs": None, "note": ""}
         return self.model_copy(update={"state": "waiting", **planned})
@@ -58,7 +59,7 @@ def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def chosen_in(folder: Path) -> str | None:
-    """Return the model that a search for the best one chose; None if there was no search, or it has not ended."""
+    """Return the model that a search for the best one chose; None if there was no search, or it has not chosen."""
     try:
         record = loads((folder / BEST).read_bytes())
     except (OSError, ValueError):

@@ -206,15 +206,27 @@ class Results(BaseModel):
         """Return the findings about the log that make all metrics doubtful; they appear above the leaderboard."""
         return [finding for finding in self.findings if finding.subject == LOG and finding.severity != "note"]
 
-    def beaten(self) -> set[str]:
-        """Return the requested models that a baseline beats significantly by a headline metric."""
+    def beaten(self) -> dict[str, str]:
+        """Return what each requested model loses to significantly, by label: a baseline, by a headline metric.
+
+        A model that is significantly better than the same baseline by the first metric is left out.
+        """
         baselines = {row.label for row in self.models if row.baseline}
-        lost = set()
-        for test in self.differences:
-            pair = (test.one, test.other) if is_better(test.metric, 0.0, test.difference) else (test.other, test.one)
-            if test.significant and pair[0] not in baselines and pair[1] in baselines:
-                lost.add(pair[0])
-        return lost
+        first = self.protocol["headline"][0]
+        won: set[tuple[str, str]] = set()
+        lost: dict[tuple[str, str], str] = {}
+        for test in (test for test in self.differences if test.significant):
+            ahead = is_better(test.metric, test.difference, 0.0)
+            better, worse = (test.one, test.other) if ahead else (test.other, test.one)
+            if worse in baselines and test.metric == first:
+                won.add((better, worse))
+            elif better in baselines and worse not in baselines:
+                lost.setdefault((worse, better), test.metric)
+        return {
+            label: f"loses to {baseline} on {metric}"
+            for (label, baseline), metric in lost.items()
+            if (label, baseline) not in won
+        }
 
     def further_findings(self) -> list[Finding]:
         """Return the findings that the verdicts do not cover."""

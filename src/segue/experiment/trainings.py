@@ -34,23 +34,31 @@ class Training:
 def trainings(rows: Sequence[ModelResult]) -> list[Training]:
     """Return the trainings of some models, in their order.
 
-    A part that was trained as a model of its own, as those of a blend in a run are, is not repeated.
+    A part that was trained as a model of its own, as those of a blend in a run are, is not repeated, nor are its parts.
 
     Args:
         rows: the models.
     """
-    split = [(row, list(_by_part(row.curve))) for row in rows]
-    shown = [_figures(epochs) for _, parts in split for part, epochs in parts if not part]
-    found = []
-    for row, parts in split:
-        for part, epochs in parts:
-            if part and (figures := _figures(epochs)) in shown:
-                continue
-            if part:
-                shown.append(figures)
-            counted = [epoch.model_copy(update={"epoch": number}) for number, epoch in enumerate(epochs, 1)]
-            found.append(Training(f"{row.label} ({part})" if part else row.label, counted, _metric(row, part)))
-    return found
+    split = [(row, part, epochs) for row in rows for part, epochs in _by_part(row.curve)]
+    by_depth = sorted(range(len(split)), key=lambda index: _depth(split[index][1]))
+    shown: list[list[dict[str, float]]] = []
+    kept = set()
+    for index in by_depth:
+        _, part, epochs = split[index]
+        if not part or _figures(epochs) not in shown:
+            shown.append(_figures(epochs))
+            kept.add(index)
+    return [_training(*one) for index, one in enumerate(split) if index in kept]
+
+
+def _training(row: ModelResult, part: str, epochs: Sequence[Epoch]) -> Training:
+    counted = [epoch.model_copy(update={"epoch": number}) for number, epoch in enumerate(epochs, 1)]
+    return Training(f"{row.label} ({part})" if part else row.label, counted, _metric(row, part))
+
+
+def _depth(part: str) -> int:
+    """Return how far inside a model a part is; 0 for the model itself."""
+    return part.count(", ") + 1 if part else 0
 
 
 def _by_part(curve: Sequence[Epoch]) -> Iterator[tuple[str, list[Epoch]]]:

@@ -49,14 +49,19 @@ def train_blend(search: Search) -> None:
     The weights are chosen on all validation cases. The value of the blend is cross-fitted: each half of the cases is
     ranked with weights that the other half chose.
     """
+    if not _blended(search):
+        search.record.candidates.pop(Blend.name, None)
+
+
+def _blended(search: Search) -> bool:
     parts = _parts(search)
     if min(len(parts), len(search.valid)) < _FEWEST_BLENDED:
-        return
+        return False
     some = evenly_spaced(len(search.valid), _FIRST_CASES)
     weights = _weighed(search, parts, some).weights
     used = [part for part, weight in zip(parts, weights, strict=True) if weight >= _LEAST_WEIGHT]
     if len(used) < _FEWEST_BLENDED:
-        return
+        return False
     models = {label: search.trained[label].fitted for label in used}
     parameters = {label: one.model.config.model_dump(mode="json") for label, one in models.items()}
     spec = BlendSpec(
@@ -65,9 +70,14 @@ def train_blend(search: Search) -> None:
         extra=search.trained[used[0]].spec.extra,
         fitted={label: (one.model, one.row.curve) for label, one in models.items()},
     )
-    fitted = search.written(spec) or search.fitted(spec)
-    if fitted is not None:
-        search.measured(spec, fitted, _cross_fitted(search, used, fitted))
+    fitted = search.written(spec)
+    if fitted is None:
+        search.record.candidates.pop(Blend.name, None)  # That of an interrupted search had other parts.
+        fitted = search.fitted(spec)
+    if fitted is None:
+        return False
+    search.measured(spec, fitted, _cross_fitted(search, used, fitted))
+    return True
 
 
 def choose(search: Search) -> Choice:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segue.errors import ParameterError
 from segue.experiment.candidates import Candidate, best_first
+from segue.models.blend import Blend
 from segue.storage import write_text
 from segue.strict_json import dumps, loads
 
@@ -65,7 +66,8 @@ class Record(BaseModel):
                 f"--set, --preset: the search of {path} was started with other parameters of {', '.join(changed)}; "
                 "resume with the same ones"
             )
-        candidates = {label: one.continued() for label, one in self.candidates.items() if label in models}
+        known = {*models, Blend.name}
+        candidates = {label: one.continued() for label, one in self.candidates.items() if label in known}
         return self.model_copy(update={"models": dict(models), "candidates": candidates, "chosen": None})
 
     def write(self, path: Path) -> None:

@@ -12,7 +12,7 @@ from segue.data.cases import Cases
 from segue.errors import DivergedError
 from segue.evaluation.measure import measure
 from segue.evaluation.result import Evaluation
-from segue.experiment.candidates import Candidate
+from segue.experiment.candidates import Candidate, State
 from segue.experiment.config import RunConfig
 from segue.experiment.fit_and_test import FittedModel, fit_model
 from segue.experiment.model_specs import ModelSpec
@@ -120,7 +120,8 @@ class Search:
             specs: the networks.
             gains: expected gain of each.
         """
-        unknown = [spec for spec in specs if self._candidate(spec).state != "stopped" and not self._taken_over(spec)]
+        ended = ("stopped", "diverged")
+        unknown = [spec for spec in specs if self._candidate(spec).state not in ended and not self._taken_over(spec)]
         known: dict[str, ModelSpec] = {}
         began = self._clock.spent()
         while unknown or known:
@@ -161,7 +162,7 @@ class Search:
 
                 fitted = fit_model(spec, self._data, seed=self.seed, runtime=runtime, on_epoch=track)
         except DivergedError as error:
-            self._leave_out(candidate, str(error))
+            self._leave_out(candidate, str(error), "diverged")
             return None
         finally:
             candidate.seconds += time.monotonic() - began
@@ -209,8 +210,9 @@ class Search:
     def _measure(self, spec: ModelSpec, fitted: FittedModel) -> None:
         self.ranked(fitted, self.valid[:1])  # The first call compiles what the ranking needs.
         began = time.monotonic()
-        evaluation = self.ranked(fitted, self.valid)
-        self._candidate(spec).case_seconds = (time.monotonic() - began) / len(self.valid)
+        evaluation, candidate = self.ranked(fitted, self.valid), self._candidate(spec)
+        if candidate.ended_seconds is None:  # An earlier process may have measured it.
+            candidate.case_seconds = (time.monotonic() - began) / len(self.valid)
         self.measured(spec, fitted, evaluation)
 
     def _train_network(self, spec: ModelSpec) -> None:
@@ -264,7 +266,7 @@ class Search:
                 model, self._data.train, self.valid, seed=self.seed, runtime=self.runtime, seconds=seconds
             )
         except DivergedError as error:
-            self._leave_out(candidate, str(error))
+            self._leave_out(candidate, str(error), "diverged")
             return False
         candidate.start_seconds, candidate.case_seconds = cost.start, cost.case
         candidate.epoch_seconds = cost.epoch + cost.case * len(self.valid)
@@ -288,9 +290,9 @@ class Search:
     def _candidate(self, spec: ModelSpec) -> Candidate:
         return self.record.candidates.setdefault(spec.label, Candidate(label=spec.label))
 
-    def _leave_out(self, candidate: Candidate, reason: str) -> None:
-        candidate.state, candidate.note = "left out", reason
-        logger.info("%s: left out, %s", candidate.label, reason)
+    def _leave_out(self, candidate: Candidate, reason: str, state: State = "left out") -> None:
+        candidate.state, candidate.note = state, reason
+        logger.info("%s: %s, %s", candidate.label, state, reason)
         self.save()
 
 

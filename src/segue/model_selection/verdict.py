@@ -53,12 +53,15 @@ def costs_of(record: Record, budget: float) -> str:
         labels[one.state].append(one.label)
     shortened = [one.label for one in record.trained() if one.epochs is not None and one.note]
     parts = [f"{_models(len(labels['trained']))} trained"]
-    for state, what in (("stopped", "stopped early"), ("left out", "left out")):
+    for state, what in (("stopped", "stopped early"), ("diverged", "diverged"), ("left out", "left out")):
         if labels[state]:
             parts.append(f"{', '.join(labels[state])} {what}")
-    more = (
-        "a larger budget trains more" if shortened or labels["left out"] else "a larger budget trains nothing further"
-    )
+    if labels["left out"]:
+        more = "a larger budget trains more"
+    elif shortened:
+        more = f"in a new search, a larger budget trains {', '.join(shortened)} for more epochs"
+    else:
+        more = "a larger budget trains nothing further"
     return f"{spoken(record.spent_seconds)} of {spoken(budget)} were used: {'; '.join(parts)}; {more}"
 
 

@@ -83,9 +83,7 @@ def _of(results: Results) -> dict[str, Any]:
             {
                 "label": one.label,
                 "metric": one.metric,
-                "epochs": [
-                    epoch.model_dump(mode="json", include={"epoch", "loss", "validation"}) for epoch in one.epochs
-                ],
+                "epochs": [epoch.model_dump(mode="json", include=_DRAWN) for epoch in one.epochs],
             }
             for one in trainings(results.models)
         ],
