@@ -83,7 +83,7 @@ def test_presets() -> None:
     assert (beauty.training.positions, beauty.training.loss.kind, beauty.training.epochs) == (
         "last",
         "sampled-softmax",
-        20,
+        15,
     )
     published = SASRec(preset="authors").config
     assert (published.embedding_size, published.max_length, published.dropout) == (50, 200, 0.2)

@@ -268,7 +268,7 @@ def test_what_cannot_be_updated_is_refused_at_the_start(
     ("options", "words"),
     [
         (("--update-every", "soon"), "--update-every: must be a number with its unit (s, m, h or d"),
-        (("--update-every", "0s"), "--update-every: must be a number of seconds"),
+        (("--update-every", "0s"), "--update-every: must be a number with its unit"),
         (("--update-every", "1h", "--no-journal"), "--update-every: needs the events that a service accepts"),
     ],
 )
