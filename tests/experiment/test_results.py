@@ -35,7 +35,7 @@ def test_a_model_below_the_best_baseline_is_named_with_both_values() -> None:
 
 
 def test_a_model_is_beaten_unless_it_beats_the_same_baseline_by_the_first_metric() -> None:
-    def test(one: str, other: str, metric: str, difference: float, *, significant: bool = True) -> Difference:
+    def compared(one: str, other: str, metric: str, difference: float, *, significant: bool = True) -> Difference:
         interval = (difference - 0.01, difference + 0.01)
         certain = {"p_value": 0.01, "adjusted": 0.01, "significant": significant}
         return Difference(one=one, other=other, metric=metric, difference=difference, interval=interval, **certain)
@@ -45,11 +45,11 @@ def test_a_model_is_beaten_unless_it_beats_the_same_baseline_by_the_first_metric
         headline = {"headline": ["recall@20", "mrr@20"]}
         return Results.model_construct(models=rows, protocol=headline, differences=list(tests)).beaten()
 
-    assert beaten(test("m", "b", "mrr@20", -0.1)) == {"m": "loses to b on mrr@20"}
-    assert beaten(test("b", "m", "mrr@20", 0.1)) == {"m": "loses to b on mrr@20"}
-    assert beaten(test("m", "b", "mrr@20", -0.1), test("b", "m", "recall@20", -0.1)) == {}
-    assert beaten(test("m", "b", "mrr@20", -0.1, significant=False)) == {}
-    assert beaten(test("m", "b", "mrr@20", 0.1), test("n", "m", "mrr@20", 0.1)) == {}
+    assert beaten(compared("m", "b", "mrr@20", -0.1)) == {"m": "loses to b on mrr@20"}
+    assert beaten(compared("b", "m", "mrr@20", 0.1)) == {"m": "loses to b on mrr@20"}
+    assert beaten(compared("m", "b", "mrr@20", -0.1), compared("b", "m", "recall@20", -0.1)) == {}
+    assert beaten(compared("m", "b", "mrr@20", -0.1, significant=False)) == {}
+    assert beaten(compared("m", "b", "mrr@20", 0.1), compared("n", "m", "mrr@20", 0.1)) == {}
 
 
 def test_overlapping_intervals_are_said() -> None:
