@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
 from segue.data.vocabulary import PADDING
-from segue.models.sequence import BEAUTY
+from segue.models.sequence import BEAUTY, SESSIONS
 from segue.models.transformer import Heads, TransformerConfig, TransformerModel
 from segue.nn.encoders.attention import Watched, attention_mask, watched
 from segue.nn.encoders.base import CausalEncoder, WindowSizes
@@ -73,14 +73,7 @@ class COREConfig(TransformerConfig):
             "layers": 1,
             "max_length": 20,
             "dropout": 0.2,
-            "training": {
-                "epochs": 4,
-                "batch_size": 256,
-                "learning_rate": 1.5e-3,
-                "schedule": "linear",
-                "optimizer": "mixed",
-                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
-            },
+            "training": {**SESSIONS, "batch_size": 256, "learning_rate": 1.5e-3},
         },
     }
 

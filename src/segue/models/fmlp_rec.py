@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
-from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.sequence import SESSIONS, SequenceConfig, SequenceModel
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import Activation, Dropout, FeedForward, Positions
 from segue.spaces import Choice, Range
@@ -41,13 +41,7 @@ class FMLPRecConfig(SequenceConfig):
             "inner_size": 100,
             "max_length": 10,
             "dropout": 0.3,
-            "training": {
-                "epochs": 4,
-                "batch_size": 128,
-                "schedule": "linear",
-                "optimizer": "mixed",
-                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
-            },
+            "training": {**SESSIONS, "batch_size": 128},
         },
         "authors": {
             "max_length": 50,

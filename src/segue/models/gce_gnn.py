@@ -14,7 +14,7 @@ from segue.data.batches.windows import Window
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import PADDING, Vocabulary
 from segue.models.global_graph import GlobalGraph
-from segue.models.sequence import SequenceConfig, SequenceModel
+from segue.models.sequence import SESSIONS, SequenceConfig, SequenceModel
 from segue.nn.encoders.attention import Watched, watched
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.graphs import GlobalAggregator, LocalAggregator, session_relations
@@ -52,6 +52,12 @@ class GCEGNNConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
+        "sessions": {
+            "embedding_size": 200,
+            "similarity": "cosine",
+            "temperature": 0.07,
+            "training": {**SESSIONS, "batch_size": 256, "learning_rate": 1.5e-3},
+        },
         "authors": {
             "hops": 2,
             "dropout_neighbours": 0.2,

@@ -4,7 +4,7 @@ import math
 
 from pydantic import Field
 
-from segue.models.sequence import BEAUTY
+from segue.models.sequence import BEAUTY, SESSIONS
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.layers import Activation
 from segue.nn.encoders.transformer import NormOrder, TransformerEncoder
@@ -61,14 +61,7 @@ class SASRecConfig(TransformerConfig):
             "inner_size": 100,
             "max_length": 10,
             "dropout": 0.3,
-            "training": {
-                "epochs": 4,
-                "positions": "last",
-                "schedule": "linear",
-                "optimizer": "mixed",
-                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
-                "metric": "mrr@20",
-            },
+            "training": {**SESSIONS, "metric": "mrr@20"},
         },
         "ml-1m": {
             "embedding_size": 128,

@@ -44,6 +44,15 @@ BEAUTY: Mapping[str, Any] = {
 }
 """Training of the presets ``beauty``: for many short histories of a large catalogue."""
 
+SESSIONS: Mapping[str, Any] = {
+    "positions": "last",
+    "epochs": 4,
+    "schedule": "linear",
+    "optimizer": "mixed",
+    "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+}
+"""Training of the presets ``sessions``: for many visits to a large catalogue."""
+
 
 class SequenceConfig(ContextConfig):
     """Parameters of every sequence encoder."""
