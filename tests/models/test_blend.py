@@ -1,5 +1,6 @@
 """A blend: the contract, the sum of shares against a naive one, the weights, and what is refused where."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from segue.models.markov import Markov
 from segue.models.popularity import Popularity
 from segue.models.registry import load
 from segue.models.sasrec import SASRec
+from segue.models.session_popularity import SessionPopularity
 from segue.models.v_sknn import VSKNN
 
 SMALL_SASREC: dict = {
@@ -160,6 +162,41 @@ def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(several: b
     assert f"({metric} {value:.4f})" in blend.notes[0]
 
 
+def test_of_several_metrics_the_geometric_mean_chooses(task: Task) -> None:
+    valid, ranking = task.cases[:300], {"metrics": ["recall@5", "mrr@20"]}
+    models = [Markov().fit(task.train), SessionPopularity().fit(task.train), VSKNN().fit(task.train)]
+
+    def product(blend: Blend) -> float:
+        values = measure(blend, valid, ranking).metrics
+        return values["recall@5"] * values["mrr@20"]
+
+    both = Blend.of(models, valid=valid, metric="recall@5, mrr@20")
+    assert f"(the geometric mean of recall@5 and mrr@20 {product(both) ** 0.5:.4f})" in both.notes[0]
+    for metric in ("recall@5", "mrr@20"):
+        assert product(both) >= product(Blend.of(models, valid=valid, metric=metric))
+
+
+def test_of_several_metrics_each_case_has_its_share_of_the_geometric_mean() -> None:
+    rng = np.random.default_rng(0)
+    items = np.tile(np.arange(1, 13, dtype=np.int32), (40, 1))
+    cases = BlendedCases(
+        candidates=items[:, :-1],
+        shares=rng.random((2, 40, 11)).astype(np.float32),
+        targets=items[:, -1:],
+        own=rng.random((2, 40, 1)).astype(np.float32),
+        order=ItemOrder.of(np.arange(1, 13, dtype=np.int32)),
+        groups=np.arange(40),
+    )
+    weights, recall, mrr = np.array([0.5, 0.5]), MetricName.parse("recall@5"), MetricName.parse("mrr@5")
+    alone = [cases.values(weights, [metric]) for metric in (recall, mrr)]
+    both = cases.values(weights, [recall, mrr])
+    assert both.mean() == pytest.approx((alone[0].mean() * alone[1].mean()) ** 0.5)
+    np.testing.assert_allclose(cases.values(weights, [mrr, mrr]), alone[1])
+    np.testing.assert_allclose(both, both.mean() * (alone[0] / alone[0].mean() + alone[1] / alone[1].mean()) / 2)
+    missed = replace(cases, own=np.zeros_like(cases.own))
+    assert not missed.values(weights, [recall, mrr]).any()
+
+
 @pytest.fixture(scope="module")
 def task() -> Task:
     return markov_chain()
@@ -181,7 +218,7 @@ def test_weights_find_the_top_of_a_hill() -> None:
 
 
 def test_no_blend_without_a_model_is_better_than_the_one_that_is_chosen() -> None:
-    metric, escaped = MetricName.parse("mrr@5"), 0
+    metrics, escaped = [MetricName.parse("mrr@5")], 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
         items = np.tile(np.arange(1, 13, dtype=np.int32), (30, 1))
@@ -193,11 +230,11 @@ def test_no_blend_without_a_model_is_better_than_the_one_that_is_chosen() -> Non
             order=ItemOrder.of(np.arange(1, 13, dtype=np.int32)),
             groups=np.arange(30),
         )
-        chosen = choose_weights(cases, metric)
+        chosen = choose_weights(cases, metrics)
         assert chosen.value >= np.nanmax(chosen.without)
-        assert chosen.value == pytest.approx(cases.values(chosen.weights, metric).mean())
-        moved = best_weights(lambda weights, cases=cases: float(cases.values(weights, metric).mean()), range(4), 4)
-        escaped += chosen.value > cases.values(moved, metric).mean()
+        assert chosen.value == pytest.approx(cases.values(chosen.weights, metrics).mean())
+        moved = best_weights(lambda weights, cases=cases: float(cases.values(weights, metrics).mean()), range(4), 4)
+        escaped += chosen.value > cases.values(moved, metrics).mean()
     assert escaped
 
 
@@ -260,6 +297,8 @@ def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:
             "blend.weights: must be weights of at least 0, one of",
         ),
         ({"metric": "gauc"}, "blend.metric: must be a metric of ranks"),
+        ({"metric": "mrr@20,gauc"}, "blend.metric: must be a metric of ranks"),
+        ({"metric": "mrr@20,"}, "blend.metric: "),
         ({"combine": "scores"}, "blend.combine: must be"),
     ],
 )

@@ -135,7 +135,7 @@ class Blend(CompositeModel):
 
     def mismatches(self) -> list[str]:
         """Refuse a metric that ranks alone do not give."""
-        if MetricName.parse(self.config.metric).name in RANK_METRICS:
+        if all(metric.name in RANK_METRICS for metric in self.config.metrics):
             return []
         return [
             f"{self.name}.metric: must be a metric of ranks ({', '.join(RANK_METRICS)}), got '{self.config.metric}'"
@@ -172,14 +172,15 @@ class Blend(CompositeModel):
             logger.warning("%s: %s; set %s.weights, or fit like a blend of a run", self.name, note, self.name)
             self.notes = (note,)
             return
-        metric = MetricName.parse(self.config.metric)
-        chosen = choose_weights(self._blended(cases, metric, progress), metric, gains=gains)
+        metrics = self.config.metrics
+        chosen = choose_weights(self._blended(cases, metrics, progress), metrics, gains=gains)
         self.weights = read_only(chosen.weights)
         self.notes = tuple(chosen.described(names, self.config.metric, len(cases)))
 
-    def _blended(self, cases: Cases, metric: MetricName, progress: Progress) -> BlendedCases:
+    def _blended(self, cases: Cases, metrics: Sequence[MetricName], progress: Progress) -> BlendedCases:
         """Return what each model gives to the candidates and the targets of some cases."""
-        depth, length = self._depth(), self._length(_NO_CUTOFF if metric.k == np.inf else int(metric.k))
+        longest = max(_NO_CUTOFF if metric.k == np.inf else int(metric.k) for metric in metrics)
+        depth, length = self._depth(), self._length(longest)
         chunks = []
         with progress.task("blend: validation cases", len(cases)) as task:
             for start in range(0, len(cases), _ROWS):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from segue.errors import ParameterError
-from segue.metrics import selection_metric
+from segue.metrics import MetricName, selection_metric
 from segue.models.persistence import ModelConfig
 from segue.spaces import Range
 
@@ -27,13 +27,25 @@ class BlendConfig(ModelConfig):
     """Weight of each model, by its name; they are divided by their sum. None chooses them on the validation cases, and
     gives all ranks the same weight."""
     metric: str = "ndcg@20"
-    """Validation metric that chooses the weights, one of ranks (such as mrr@20); ndcg counts hits and their places."""
+    """Validation metric that chooses the weights, one of ranks (such as mrr@20), or several, separated by commas
+    (recall@20,mrr@20), of which the geometric mean is maximised; ndcg counts hits and their places."""
     candidates: int = Field(100, ge=1, le=1_000_000_000)
     """Number of best items of each model that its shares, or its ranks, refer to."""
 
     search = {"candidates": Range(50, 500, log=True)}
 
-    _selects = field_validator("metric")(selection_metric)
+    @property
+    def metrics(self) -> list[MetricName]:
+        """The metrics that choose the weights."""
+        return [MetricName.parse(metric) for metric in self.metric.split(",")]
+
+    @field_validator("metric")
+    @classmethod
+    def _selects(cls, metric: str) -> str:
+        each = [one.strip() for one in metric.split(",")]
+        for one in each:
+            selection_metric(one)
+        return ",".join(each)
 
     @field_validator("models")
     @classmethod

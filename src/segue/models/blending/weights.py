@@ -84,9 +84,19 @@ class BlendedCases:
             np.concatenate([one.groups for one in chunks]),
         )
 
-    def values(self, weights: Weights, metric: MetricName) -> Float64[np.ndarray, "C"]:
-        """Return the metric of each case under some weights."""
-        return RANK_METRICS[metric.name](self._ranks(weights), (self.targets != PADDING).sum(axis=1), metric.k)
+    def values(self, weights: Weights, metrics: Sequence[MetricName]) -> Float64[np.ndarray, "C"]:
+        """Return the metric of each case under some weights.
+
+        Of several metrics, the mean over the cases is the geometric mean of their means: each case contributes what it
+        changes (the delta method).
+        """
+        ranks, counts = self._ranks(weights), (self.targets != PADDING).sum(axis=1)
+        each = np.stack([RANK_METRICS[metric.name](ranks, counts, metric.k) for metric in metrics])
+        if len(metrics) == 1:
+            return each[0]
+        means = each.mean(axis=1, keepdims=True)
+        shares = np.divide(each, means, out=np.zeros_like(each), where=means > 0)
+        return np.exp(np.log(means).mean()) * shares.mean(axis=0) if means.all() else np.zeros(len(ranks))
 
     def _ranks(self, weights: Weights) -> Float64[np.ndarray, "C R"]:
         mixed = np.tensordot(weights.astype(np.float32), self.shares, axes=1)
@@ -122,6 +132,8 @@ class ChosenWeights:
 
     def described(self, names: Sequence[str], metric: str, n_cases: int) -> Iterator[str]:
         """Yield remarks for the reader."""
+        if "," in metric:
+            metric = f"the geometric mean of {metric.replace(',', ' and ')}"
         shown = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, self.weights, strict=True))
         yield f"weights: {shown}; chosen on {n_cases:,} validation cases ({metric} {self.value:.4f})"
         for name, value, (gain, low, high) in zip(names, self.without, self.gains, strict=True):
@@ -132,18 +144,18 @@ class ChosenWeights:
                 yield f"{name} adds nothing on validation"
 
 
-def choose_weights(cases: BlendedCases, metric: MetricName, *, gains: bool = True) -> ChosenWeights:
+def choose_weights(cases: BlendedCases, metrics: Sequence[MetricName], *, gains: bool = True) -> ChosenWeights:
     """Choose the weights with the highest mean of a metric, and leave out each part in turn.
 
     Args:
         cases: the cases, with what each part gives.
-        metric: the metric.
+        metrics: the metric, or several, of which the geometric mean counts.
         gains: whether to leave out each part, which takes most of the time.
     """
     n_parts = len(cases.shares)
 
     def mean(weights: Weights) -> float:
-        return float(cases.values(weights, metric).mean())
+        return float(cases.values(weights, metrics).mean())
 
     weights = best_weights(mean, range(n_parts), n_parts)
     without, added = np.full(n_parts, np.nan), [(0.0, 0.0, 0.0)] * n_parts
@@ -155,9 +167,9 @@ def choose_weights(cases: BlendedCases, metric: MetricName, *, gains: bool = Tru
         if value <= mean(weights) + _LEAST_GAIN:
             break
         weights = best
-    chosen = cases.values(weights, metric)
+    chosen = cases.values(weights, metrics)
     for part, others in rests.items():
-        rest = cases.values(others, metric)
+        rest = cases.values(others, metrics)
         ((low, high),) = intervals((chosen - rest)[:, None], cases.groups)
         without[part], added[part] = rest.mean(), (float((chosen - rest).mean()), float(low), float(high))
     return ChosenWeights(weights, float(chosen.mean()), without, added)
