@@ -94,9 +94,11 @@ class BlendedCases:
         each = np.stack([RANK_METRICS[metric.name](ranks, counts, metric.k) for metric in metrics])
         if len(metrics) == 1:
             return each[0]
-        means = each.mean(axis=1, keepdims=True)
-        shares = np.divide(each, means, out=np.zeros_like(each), where=means > 0)
-        return np.exp(np.log(means).mean()) * shares.mean(axis=0) if means.all() else np.zeros(len(ranks))
+        means: np.ndarray = each.mean(axis=1, keepdims=True)
+        if not means.all():
+            return np.zeros(len(ranks))
+        together: np.ndarray = np.exp(np.log(means).mean()) * (each / means).mean(axis=0)
+        return together
 
     def _ranks(self, weights: Weights) -> Float64[np.ndarray, "C R"]:
         mixed = np.tensordot(weights.astype(np.float32), self.shares, axes=1)
