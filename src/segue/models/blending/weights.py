@@ -91,14 +91,12 @@ class BlendedCases:
         changes (the delta method).
         """
         ranks, counts = self._ranks(weights), (self.targets != PADDING).sum(axis=1)
-        each = np.stack([RANK_METRICS[metric.name](ranks, counts, metric.k) for metric in metrics])
-        if len(metrics) == 1:
-            return each[0]
+        each: np.ndarray = np.stack([RANK_METRICS[metric.name](ranks, counts, metric.k) for metric in metrics])
         means: np.ndarray = each.mean(axis=1, keepdims=True)
-        if not means.all():
-            return np.zeros(len(ranks))
-        together: np.ndarray = np.exp(np.log(means).mean()) * (each / means).mean(axis=0)
-        return together
+        if len(metrics) > 1 and means.all():
+            each *= np.exp(np.log(means).mean()) / means
+        mean: np.ndarray = each.mean(axis=0) * means.all()
+        return mean
 
     def _ranks(self, weights: Weights) -> Float64[np.ndarray, "C R"]:
         mixed = np.tensordot(weights.astype(np.float32), self.shares, axes=1)
