@@ -119,6 +119,8 @@ class GlobalContextNetwork(SequenceEncoder):
         self.key = nn.Linear(size, size)
         self.session = nn.Linear(size, size, bias=False)
         self.importance = nn.Linear(size, 1, bias=False)
+        # Weights of events may be negative. Where some start so, the training may end in a poor optimum.
+        nn.init.uniform_(self.importance.weight, 0.0, size**-0.5)
 
     def set_graph(self, graph: GlobalGraph) -> None:
         """Set the neighbours of the items, which are not trained; at first, there are none."""
