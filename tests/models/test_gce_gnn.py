@@ -23,12 +23,13 @@ from torch import Tensor
 
 from segue.data.growth import grow
 from segue.data.sessions import Sessions
-from segue.data.vocabulary import Vocabulary
+from segue.data.vocabulary import PADDING, Vocabulary
 from segue.errors import ParameterError
 from segue.models.gce_gnn import GCEGNN, GlobalContextNetwork, session_relations
 from segue.models.global_graph import GlobalGraph
 from segue.models.registry import load
 from segue.models.two_stage import TwoStage
+from segue.nn.encoders.attention import watch_attention
 
 RECORDED, WEIGHTS = load_recorded("gce_gnn")
 SESSIONS = RECORDED["sessions"]
@@ -101,6 +102,19 @@ def test_a_step_of_the_training_leaves_padding_out(hops: int) -> None:
     states.square().sum().backward()
     network.items.grad = network.items.grad if network.items.grad is None else network.items.grad.to_dense()
     assert all(weight.grad is not None and weight.grad.any() for weight in network.parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", range(5))
+def test_every_event_starts_with_a_positive_weight(seed: int) -> None:
+    """With weights of both signs, the first state is a difference of items, and some trainings do not get over it."""
+    torch.manual_seed(seed)
+    network = GCEGNN(embedding_size=16).build(50).eval()
+    window = padded([[3, 9, 27, 4], [50, 1]], 6)
+    with watch_attention() as found:
+        network.last(window)
+    ((_, weights),) = found
+    assert torch.equal(weights.squeeze(1) > 0, window.items != PADDING)
 
 
 def test_it_runs_in_bf16() -> None:
