@@ -19,7 +19,7 @@ Messages name the place, the rule, the value received and the remedy, in that or
 argument of its own and a line of the text; a line break in one, for example in the name of a file, is shown as ``\n``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
@@ -90,9 +90,12 @@ class UnknownNameError(InputError):
         name: the name received.
         known: the valid names.
         suffix: what followed the name, for example the cut-off of a metric.
+        bare: valid names that nothing may follow.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, suffix: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, suffix: str = "", bare: Collection[str] = ()
+    ) -> None:
         names = sorted(known)
         name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
         by_last_part: dict[str, list[str]] = {}
@@ -101,7 +104,7 @@ class UnknownNameError(InputError):
         close = by_last_part.get(name) or get_close_matches(name, names, n=1)
         if not close:
             close = [one for part in get_close_matches(name, by_last_part, n=1) for one in by_last_part[part]]
-        told = ["did you mean " + " or ".join(f"'{one}{suffix}'" for one in close) + "?"] if close else []
+        told = ["did you mean " + " or ".join(f"'{one if one in bare else one + suffix}'" for one in close) + "?"] if close else []
         if not close or len(names) <= _FEW:
             told.append(f"choose one of {', '.join(names)}")
         super().__init__(f"unknown {kind} '{name}{suffix}': {' '.join(told)}")

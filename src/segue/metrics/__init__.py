@@ -74,7 +74,7 @@ class MetricName:
         name, at, cutoff = text.partition("@")
         if name not in (*RANKING_METRICS, *VALUE_METRICS):
             suffix = f"{at}{cutoff[:_MOST_DIGITS]}"
-            raise UnknownNameError("metric", name, [*RANKING_METRICS, *VALUE_METRICS], suffix=suffix)
+            raise UnknownNameError("metric", name, [*RANKING_METRICS, *VALUE_METRICS], suffix=suffix, bare=_NO_CUTOFF)
         if name in _NO_CUTOFF and at:
             raise ParameterError(f"metric '{text}': {name} has no cut-off, got '{cutoff}'; write {name}")
         if not at and name in (*OPTIONAL_CUTOFF, *_NO_CUTOFF):
