@@ -35,8 +35,9 @@ _LIST_LENGTHS = 2
 """Items that each part lists at least, as a multiple of the items that are wanted."""
 _NO_CUTOFF = 100
 """Best items that are wanted by a metric without a cut-off."""
-_FLOOR = 1e-4
-"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item."""
+_FLOOR, _FLOOR_OF_LOGITS = 1e-3, 1e-6
+"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item. A network
+gives every item a share; models that count give most items none."""
 _ROUNDING = 1e-5
 """Relative rounding error of a sum of shares."""
 _ROWS = 256
@@ -48,10 +49,11 @@ class Blend(CompositeModel):
 
     With best items C_m of model m and its scores s_m, an item j gets
 
-        score(j) = sum over m of w_m log(1 + p_m(j) / 0.0001)           (log-linear)
+        score(j) = sum over m of w_m log(1 + p_m(j) / f_m)              (log-linear)
                    sum over m of w_m p_m(j)                             (linear)
         p_m(j)   = exp s_m(j) / sum over C_m of exp s_m                 for networks,
                    s_m(j) / sum over C_m of s_m                         for all others,
+        f_m      = 1e-6 for networks, 1e-3 for all others,
 
     so that models whose scores have different scales can be added. The logarithm keeps a network that is too sure of
     its first items from overruling the others. The weights w lie on a simplex. Those with the highest metric on the
@@ -205,7 +207,9 @@ class Blend(CompositeModel):
     ) -> Float32[Tensor, "B C"]:
         """Return what a model gives to items with some scores, from the scores of its best items."""
         shares = shares_of(part, scores, best)
-        return shares if self.config.combine == "linear" else shares.div_(_FLOOR).log1p_()
+        if self.config.combine == "linear":
+            return shares
+        return shares.div_(_FLOOR_OF_LOGITS if part.scores_are_logits else _FLOOR).log1p_()
 
     def _depth(self) -> int:
         return min(self.config.candidates, len(self.vocabulary))

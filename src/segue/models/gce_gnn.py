@@ -58,6 +58,19 @@ class GCEGNNConfig(SequenceConfig):
             "temperature": 0.07,
             "training": {**SESSIONS, "batch_size": 256, "learning_rate": 1.5e-3},
         },
+        "beauty": {
+            "embedding_size": 200,
+            "similarity": "cosine",
+            "temperature": 0.07,
+            "training": {
+                **SESSIONS,
+                "epochs": 10,
+                "patience": None,
+                "batch_size": 512,
+                "learning_rate": 2e-3,
+                "metric": "ndcg@10",
+            },
+        },
         "authors": {
             "hops": 2,
             "dropout_neighbours": 0.2,
