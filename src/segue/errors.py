@@ -104,7 +104,8 @@ class UnknownNameError(InputError):
         close = by_last_part.get(name) or get_close_matches(name, names, n=1)
         if not close:
             close = [one for part in get_close_matches(name, by_last_part, n=1) for one in by_last_part[part]]
-        told = ["did you mean " + " or ".join(f"'{one if one in bare else one + suffix}'" for one in close) + "?"] if close else []
+        close = [f"'{one if one in bare else one + suffix}'" for one in close]
+        told = [f"did you mean {' or '.join(close)}?"] if close else []
         if not close or len(names) <= _FEW:
             told.append(f"choose one of {', '.join(names)}")
         super().__init__(f"unknown {kind} '{name}{suffix}': {' '.join(told)}")

@@ -274,7 +274,7 @@ def test_an_unknown_metric_is_explained():
     with pytest.raises(UnknownNameError) as caught:
         MetricName.parse("recal@20")
     assert str(caught.value) == "unknown metric 'recal@20': did you mean 'recall@20'?"
-    with pytest.raises(UnknownNameError, match="did you mean 'gauc'[?]$"):  # It has no cut-off.
+    with pytest.raises(UnknownNameError, match=r"did you mean 'gauc'\?$"):  # It has no cut-off.
         MetricName.parse("gauk@5")
     with pytest.raises(UnknownNameError, match=r"^unknown metric 'zzz@5': choose one of .*\bmrr, "):
         MetricName.parse("zzz@5")

@@ -77,7 +77,8 @@ def naive(models: tuple, some: Prefixes, depth: int, combine: str) -> np.ndarray
         else:
             sums = best.sum(1, keepdims=True)
             shares = scores / np.where(sums > 0, sums, 1)
-        total = total + weight * (shares if combine == "linear" else np.log(1 + shares / (1e-6 if model.scores_are_logits else 1e-3)))
+        floor = 1e-6 if model.scores_are_logits else 1e-3
+        total = total + weight * (shares if combine == "linear" else np.log(1 + shares / floor))
     return total
 
 

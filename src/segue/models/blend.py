@@ -36,8 +36,8 @@ _LIST_LENGTHS = 2
 _NO_CUTOFF = 100
 """Best items that are wanted by a metric without a cut-off."""
 _FLOOR, _FLOOR_OF_LOGITS = 1e-3, 1e-6
-"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item. A network
-gives every item a share; models that count give most items none."""
+"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item. Networks
+give every item a share; models that count give most items none."""
 _ROUNDING = 1e-5
 """Relative rounding error of a sum of shares."""
 _ROWS = 256
