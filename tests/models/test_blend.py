@@ -163,18 +163,22 @@ def test_the_metric_that_chooses_the_weights_is_that_of_an_evaluation(several: b
     assert f"({metric} {value:.4f})" in blend.notes[0]
 
 
-def test_of_several_metrics_the_geometric_mean_chooses(task: Task) -> None:
-    valid, ranking = task.cases[:300], {"metrics": ["recall@5", "mrr@20"]}
+@pytest.mark.parametrize("metrics", [("recall@5", "mrr@20"), ("recall@20", "mrr@5")])
+def test_of_several_metrics_the_geometric_mean_chooses(metrics: tuple[str, str], task: Task) -> None:
+    """In the first case, the weights for the first metric alone are worse, in the second those for the last one."""
+    valid = task.cases[:300]
     models = [Markov().fit(task.train), SessionPopularity().fit(task.train), VSKNN().fit(task.train)]
 
     def product(blend: Blend) -> float:
-        values = measure(blend, valid, ranking).metrics
-        return values["recall@5"] * values["mrr@20"]
+        values = measure(blend, valid, {"metrics": metrics}).metrics
+        return values[metrics[0]] * values[metrics[1]]
 
-    both = Blend.of(models, valid=valid, metric="recall@5, mrr@20")
-    assert f"(the geometric mean of recall@5 and mrr@20 {product(both) ** 0.5:.4f})" in both.notes[0]
-    for metric in ("recall@5", "mrr@20"):
-        assert product(both) >= product(Blend.of(models, valid=valid, metric=metric))
+    both = Blend.of(models, valid=valid, metric=", ".join(metrics))
+    mean = f"the geometric mean of {metrics[0]} and {metrics[1]}"
+    assert f"({mean} {product(both) ** 0.5:.4f})" in both.notes[0]
+    assert f"to {mean} on validation; without it" in " ".join(both.notes)
+    alone = [product(Blend.of(models, valid=valid, metric=metric)) for metric in metrics]
+    assert product(both) == max(alone) > min(alone)
 
 
 def test_of_several_metrics_each_case_has_its_share_of_the_geometric_mean() -> None:
@@ -299,7 +303,9 @@ def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:
         ),
         ({"metric": "gauc"}, "blend.metric: must be a metric of ranks"),
         ({"metric": "mrr@20,gauc"}, "blend.metric: must be a metric of ranks"),
-        ({"metric": "mrr@20,"}, "blend.metric: "),
+        ({"metric": "mrr@20,"}, "blend.metric: must be one metric, or several different ones, separated by commas, got"),
+        ({"metric": "mrr@20, mrr@20"}, "blend.metric: must be one metric, or several different ones"),
+        ({"metric": "mrr@20,ndgc@20"}, "blend.metric: unknown metric 'ndgc@20': did you mean 'ndcg@20'?"),
         ({"combine": "scores"}, "blend.combine: must be"),
     ],
 )

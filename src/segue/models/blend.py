@@ -18,7 +18,6 @@ from segue.data.vocabulary import PADDING
 from segue.evaluation.ranking import excluded_mask, list_candidates, top_k
 from segue.evaluation.scorer import no_model, require_scorer
 from segue.metrics import MetricName
-from segue.metrics.rank_metrics import RANK_METRICS
 from segue.models.base import Model
 from segue.models.blending.config import BlendConfig, chosen_weights
 from segue.models.blending.shares import looked_up, shares_of, shares_of_ranks, sum_of, union_of
@@ -36,7 +35,7 @@ _LIST_LENGTHS = 2
 _NO_CUTOFF = 100
 """Best items that are wanted by a metric without a cut-off."""
 _FLOOR, _FLOOR_OF_LOGITS = 1e-3, 1e-6
-"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item. Networks
+"""Share that is added to that of each model before the logarithm, so that no model alone can rule out an item. Logits
 give every item a share; models that count give most items none."""
 _ROUNDING = 1e-5
 """Relative rounding error of a sum of shares."""
@@ -53,7 +52,7 @@ class Blend(CompositeModel):
                    sum over m of w_m p_m(j)                             (linear)
         p_m(j)   = exp s_m(j) / sum over C_m of exp s_m                 for networks,
                    s_m(j) / sum over C_m of s_m                         for all others,
-        f_m      = 1e-6 for networks, 1e-3 for all others,
+        f_m      = 1e-6 for networks, 1e-3 for all others (bpr counts as a network),
 
     so that models whose scores have different scales can be added. The logarithm keeps a network that is too sure of
     its first items from overruling the others. The weights w lie on a simplex. Those with the highest metric on the
@@ -134,14 +133,6 @@ class Blend(CompositeModel):
     def with_parameters(self, parameters: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """Return the parameters with those of all models; see ``CompositeModel.with_parameters``."""
         return {"parameters": dict(parameters)}
-
-    def mismatches(self) -> list[str]:
-        """Refuse a metric that ranks alone do not give."""
-        if all(metric.name in RANK_METRICS for metric in self.config.metrics):
-            return []
-        return [
-            f"{self.name}.metric: must be a metric of ranks ({', '.join(RANK_METRICS)}), got '{self.config.metric}'"
-        ]
 
     @classmethod
     def chosen_parameters(

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from segue.errors import ParameterError
-from segue.metrics import MetricName, selection_metric
+from segue.metrics import MetricName
+from segue.metrics.rank_metrics import RANK_METRICS
 from segue.models.persistence import ModelConfig
 from segue.spaces import Range
 
@@ -41,10 +42,12 @@ class BlendConfig(ModelConfig):
 
     @field_validator("metric")
     @classmethod
-    def _selects(cls, metric: str) -> str:
+    def _of_ranks(cls, metric: str) -> str:
         each = [one.strip() for one in metric.split(",")]
-        for one in each:
-            selection_metric(one)
+        if "" in each or len(set(each)) < len(each):
+            raise ValueError("one metric, or several different ones, separated by commas")
+        if strangers := [one for one in each if MetricName.parse(one).name not in RANK_METRICS]:
+            raise ValueError(f"a metric of ranks ({', '.join(RANK_METRICS)}), which {strangers[0]} is not")
         return ",".join(each)
 
     @field_validator("models")
@@ -86,13 +89,14 @@ def chosen_weights(
         changes: parameters that are changed.
 
     Raises:
-        ParameterError: they were chosen for another combination.
+        ParameterError: they were chosen for another combination or metric.
     """
     if "weights" in changes:
         return {}
-    if changes.get("combine", config["combine"]) != config["combine"]:
-        raise ParameterError(
-            f"blend.combine: must stay {config['combine']}, for which the weights were chosen, got "
-            f"{changes['combine']}; set blend.weights as well"
-        )
+    for name in ("combine", "metric"):
+        if changes.get(name, config[name]) != config[name]:
+            raise ParameterError(
+                f"blend.{name}: must stay {config[name]}, for which the weights were chosen, got "
+                f"{changes[name]}; set blend.weights as well"
+            )
     return {"weights": dict(zip(config["models"], weights, strict=True))}
