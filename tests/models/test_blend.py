@@ -303,7 +303,7 @@ def test_it_is_saved_and_updated_as_one(log: tuple, tmp_path: Path) -> None:
         ),
         ({"metric": "gauc"}, "blend.metric: must be a metric of ranks"),
         ({"metric": "mrr@20,gauc"}, "blend.metric: must be a metric of ranks"),
-        ({"metric": "mrr@20,"}, "blend.metric: must be one metric, or several different ones, separated by commas, got"),
+        ({"metric": "mrr@20,"}, "blend.metric: must be one metric, or several different ones, separated by commas"),
         ({"metric": "mrr@20, mrr@20"}, "blend.metric: must be one metric, or several different ones"),
         ({"metric": "mrr@20,ndgc@20"}, "blend.metric: unknown metric 'ndgc@20': did you mean 'ndcg@20'?"),
         ({"combine": "scores"}, "blend.combine: must be"),
