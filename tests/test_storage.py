@@ -381,7 +381,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_no_half_artifact(tmp_path: Path) -> None:
     target = tmp_path / "model"
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(target)], capture_output=True, text=True, check=True)
+    python = (sys.executable, "-B", "-c")  # the modules that Python compiles would be cut off as well
+    done = subprocess.run([*python, FULL_DISK, str(target)], capture_output=True, text=True, check=True)
     assert f"{target}: cannot be written" in done.stdout
     assert "Free some disk space" in done.stdout
     assert list(tmp_path.iterdir()) == []
