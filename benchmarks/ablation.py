@@ -6,7 +6,7 @@ The file names the log, the metrics, the recipe and its variants; files for publ
 
     data: {log: beauty, unit: user}             # as in the file of segue run --config
     metrics: [hit@10, ndcg@10]
-    recipe: {model: sasrec, preset: histories}  # and parameters, by their dotted names
+    recipe: {model: sasrec, preset: beauty}     # and parameters, by their dotted names
     variants:
       dropout 0.5: {dropout: 0.5}               # on top of the recipe
       markov: {model: markov}                   # another model: no parameter of the recipe applies

@@ -4,7 +4,8 @@
         [--temperature 1]
 
 Teacher and student are the same recurrent network but for their width, trained alike; the difference is from the
-student alone. What is finished is kept in FOLDER, so that a killed run goes on.
+student alone. LOG has a given split, as diginetica has. What is finished is kept in FOLDER, so that a killed
+run goes on.
 """
 
 import argparse

@@ -5,7 +5,8 @@
 ``plain`` learns from every prefix as it is. Each other row adds one recipe of Tan et al. 2016 to it: clicks that are
 left out at random, a second training on the most recent sessions, a teacher that sees what comes after the label, and
 the loss that predicts the embedding of the next item instead of choosing among the items. Differences are from
-``plain``. What is finished is kept in FOLDER, so that a killed run goes on.
+``plain``. LOG has a given split, as diginetica has. What is finished is kept in FOLDER, so that a killed
+run goes on.
 """
 
 import argparse
