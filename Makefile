@@ -53,7 +53,7 @@ wheel: .venv/dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "segue requires Python 3.11 or newer; choose one with: make PYTHON=python3.12 demo"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(INSTALL) --no-compile -e '.[serve]'
+	$(INSTALL) --no-compile -e '.[serve,report]'
 	@touch $@
 
 .venv/dev: .venv/product

@@ -77,6 +77,23 @@ def test_a_metric_may_be_asked_for(runs: Runs) -> None:
     assert "is not tested against" in coverage["lines"][0]
 
 
+def test_the_table_says_what_p_is_corrected_for(runs: Runs) -> None:
+    shown = " ".join(segue("compare", runs["zero"]).out.split())
+    assert shown.endswith("corrected (Holm) for all pairs of models that could have been compared; sig.: p < .05.")
+
+
+def test_a_baseline_that_two_runs_trained_alike_is_one_row(runs: Runs, tmp_path: Path) -> None:
+    log = runs["zero"].parent / "shop.csv"
+    for name, model in {"first": "v-sknn", "second": "stan"}.items():
+        outcome = segue("run", log, "--model", model, "--out", tmp_path / name)
+        assert outcome.code == 0, outcome.err
+    both = tmp_path / "first", tmp_path / "second"
+    labels = [row["label"] for row in compared(*both, "--metric", "recall@20")["rows"]]
+    assert sorted(labels) == sorted({*labels, "v-sknn", "stan", "markov"})
+    named = compared(both[0] / "markov", both[1] / "markov", "--metric", "recall@20")["rows"]
+    assert [row["label"] for row in named] == ["first/markov", "second/markov"]
+
+
 def test_runs_that_differ_by_the_seed_alone_are_one_row(runs: Runs) -> None:
     found = compared(runs["one"], runs["zero"], "--metric", "recall@20")
     rows = {row["label"]: row for row in found["rows"]}

@@ -64,6 +64,8 @@ def show_comparison(found: "segue.Comparison") -> None:
     echo()
     for line in found.lines:
         echo(line)
+    echo()
+    terminal().print(Text(_ABOUT, style="dim"))
 
 
 def _title(found: "segue.Comparison") -> str:

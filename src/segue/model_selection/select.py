@@ -157,6 +157,7 @@ def _search(
         data = _headed_by(data, options.metric)
     assert data.valid is not None
     traits, metric = Traits.of(data), options.metric or _metric_of(data)
+    logger.info("the log: %s", traits)
     specs = _specs(config, data, traits, metric)
     models = {spec.label: spec.model.config.model_dump(mode="json") for spec in specs}
     earlier = record
@@ -170,7 +171,6 @@ def _search(
         specs = [replace(spec, extra={"validation cases": len(valid)}) for spec in specs]
     writer = RunWriter(out, data, config, runtime)
     writer.begin(None, [BEST])
-    logger.info("the log: %s", traits)
     if not any(isinstance(spec.model, NeuralModel) for spec in specs):
         logger.info("no network is tried: --model names none")
     search = Search(data, valid, config, record=record, path=out / BEST, writer=writer, runtime=runtime, clock=clock)
@@ -221,14 +221,13 @@ def _specs(config: RunConfig, data: Dataset, traits: Traits, metric: str) -> lis
     """Return the candidates; a model that cannot learn from the log is left out, unless it was asked for."""
     asked = [*config.models, *(name for name in (*config.set, *config.preset) if name != PROTOCOL)]
     names = list(dict.fromkeys([*COUNT_BASED, *([] if config.models else NETWORKS[traits.kind]), *asked]))
+    presets = suggested_presets((name for name in names if name not in config.set), traits.preset) | config.preset
+    logger.info("presets: %s", ", ".join(f"{name}={preset}" for name, preset in presets.items()) or "none")
     configured = config.model_copy(
         update={
             "models": names,
             "baselines": False,
-            "preset": {
-                **suggested_presets((name for name in names if name not in config.set), traits.preset),
-                **config.preset,
-            },
+            "preset": presets,
             "set": merge(config.set, {PROTOCOL: {"valid_metric": metric}}),
         }
     )

@@ -38,8 +38,11 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits)
     if choice.other is not None and choice.difference is not None:
         gain, low, high = choice.difference
         sure = "" if low > 0 else ", which may be chance"
-        rival = f"{choice.other} ({record.candidates[choice.other].value:.4f})"
-        yield f"it is better than {rival}, the next single model, by {gain:.4f} [{low:+.4f}, {high:+.4f}]{sure}"
+        rival = f"{choice.other} ({record.candidates[choice.other].value:.4f}), the next single model"
+        if round(gain, 4) == 0:
+            yield f"it is as good as {rival}: {gain:+.4f} [{low:+.4f}, {high:+.4f}]"
+        else:
+            yield f"it is better than {rival}, by {gain:.4f} [{low:+.4f}, {high:+.4f}]{sure}"
     row = next(row for row in results.models if row.label == choice.label)
     figures = ", ".join(f"{name} {row.metrics[name]:.4f}" for name in results.protocol["headline"])
     used = "once" if record.tests == 1 else f"{record.tests} times, each time"
@@ -62,7 +65,9 @@ def costs_of(record: Record, budget: float) -> str:
         more = f"in a new search, a larger budget trains {', '.join(shortened)} for more epochs"
     else:
         more = "a larger budget trains nothing further"
-    return f"{spoken(record.spent_seconds)} of {spoken(budget)} were used: {'; '.join(parts)}; {more}"
+    spent = spoken(record.spent_seconds)
+    of_budget = f"of {spoken(budget)}" if record.spent_seconds < 2 * budget else f"(the budget is {spoken(budget)})"
+    return f"{spent} {of_budget} were used: {'; '.join(parts)}; {more}"
 
 
 def _models(count: int) -> str:

@@ -113,7 +113,7 @@ def order_in_list(entry: LeaderboardEntry) -> Issue | None:
         if row.metrics[f"recall@{k}"] > 0 and upper_end(row, f"mrr@{k}") < by_chance:
             return Issue(
                 f"mrr@{k} {row.metrics[f'mrr@{k}']:.4f} is below the {by_chance:.4f} of the same lists in random order "
-                f"(recall@{k} {row.metrics[f'recall@{k}']:.4f}): the order inside the lists is wrong; check the sign "
+                f"(recall@{k} {row.metrics[f'recall@{k}']:.4f}): the lists are in a bad order; check the sign "
                 "of the scores, and what sorts them; where the session's own items come first and nobody returns to "
                 "them, set protocol.cases.exclude_seen"
             )
@@ -124,8 +124,9 @@ def order_in_list(entry: LeaderboardEntry) -> Issue | None:
     other, k = found[-1]
     pairs = (f"{name}@{k} {row.metrics[f'{name}@{k}']:.4f} and {other.metrics[f'{name}@{k}']:.4f}" for name in names)
     return Issue(
-        f"finds as many targets as {other.label} and ranks them lower ({', '.join(pairs)}): the order inside the lists "
-        "is wrong; use a ranking loss, rerank the lists (two-stage), or check whether scores are clipped or rounded"
+        f"finds as many targets as {other.label} and ranks them lower ({', '.join(pairs)}): rerank its lists with "
+        f"{other.label} (two-stage), blend both, or train with a ranking loss; clipped or rounded scores do this, too",
+        "note",
     )
 
 

@@ -98,7 +98,7 @@ def check_same_cases(one: tuple[Path, CaseValues], other: tuple[Path, CaseValues
 
 
 def read_models(paths: Sequence[Path]) -> list[ComparedModel]:
-    """Read the models of runs, each once.
+    """Read the models of runs, each once; a baseline that several runs trained alike is one model.
 
     Args:
         paths: folders of runs, for all their models, or of single models in them.
@@ -118,8 +118,16 @@ def read_models(paths: Sequence[Path]) -> list[ComparedModel]:
             settings = {"model": row.model, "config": row.config, **started["models"].get(row.label, {})}
             text = dumps([settings, started["run"].get("precision")], sort_keys=True)
             one = ComparedModel(row.label, (run,), (row,), (results.seed,), results.log, results.protocol, text)
-            found.setdefault((run.resolve(), row.label), one)
+            if label is not None or not any(_same_baseline(one, other) for other in found.values()):
+                found.setdefault((run.resolve(), row.label), one)
     return list(found.values())
+
+
+def _same_baseline(one: ComparedModel, other: ComparedModel) -> bool:
+    """Tell whether a model is also the baseline of another run, with equal results."""
+    rows = (*one.rows, *other.rows)
+    same = (one.label, one.hash, one.settings, one.seeds) == (other.label, other.hash, other.settings, other.seeds)
+    return same and any(row.baseline for row in rows) and rows[0].metrics == rows[1].metrics
 
 
 def _run_of(path: Path) -> tuple[Path, str | None]:
