@@ -167,7 +167,7 @@ def serve(
         _check_updates(settings)
     listening = bind(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    echo(f"serving {', '.join(models)} on {address} (default: {default}); loading ...")
+    echo(f"serving {', '.join(models)} on {address} (default: {default}, state: {settings.state}); loading ...")
     start_logging()
     raise typer.Exit(Supervisor(settings, listening).run())
 

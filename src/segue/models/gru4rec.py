@@ -155,6 +155,11 @@ class GRU4RecConfig(NeuralConfig):
 
     presets = {
         "sessions": {"dropout_hidden": 0.2, "training": {"batch_size": 128, "learning_rate": 0.07, "epochs": 5}},
+        "beauty": {
+            "hidden_size": 128,
+            "dropout_embedding": 0.5,
+            "training": {"learning_rate": 0.1, "schedule": "linear", "patience": None, "metric": "ndcg@10"},
+        },
         "authors": {"training": {"loss": {"accidental_hits": "keep"}}},
         "recbole": {
             "embedding": "separate",
