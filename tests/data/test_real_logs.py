@@ -83,6 +83,19 @@ def test_words_for_a_missing_id_are_missing(tmp_path, word):
     assert read(frame).frame["session"].to_list() == ["ann", None]
 
 
+def test_empty_fields_are_missing_beside_the_words_for_it(tmp_path):
+    """Blank lines are none, and a column without such words has no count."""
+    events = read_text(tmp_path, "user,item\nann,pan\nbob,NULL\n\nann,\nann, \n\nann,NA\n")
+    assert events.frame["item"].to_list() == ["pan", None, None, None, None]
+    assert "columns: session is 'user', item is 'item' (4 missing, 2 of them written 'NA', 'NULL')" in events.notes
+    integers = read_text(tmp_path, "user,item\n1,3\n1,\nnan,4\n,5\n").notes
+    assert "columns: session is 'user' (2 missing, 1 of them written 'nan'), item is 'item'" in integers
+    unsound = {"user": ["ann", None, "NA"], "item": ["pan", None, "pot"], "size": [object(), None, None]}
+    with pytest.raises(LogError, match="column 'size': must be a number") as caught:
+        read(pl.DataFrame(unsound, schema_overrides={"size": pl.Object}))
+    assert "session is 'user' (1 missing, written 'NA')" in caught.value.__notes__[0]
+
+
 def test_ids_written_as_decimals_are_integers(tmp_path):
     events = read_text(tmp_path, "session,item\n0.0,3.0\n0.0,nan\n1.0,12.0\n")
     assert events.frame["item"].to_list() == [3, None, 12]

@@ -84,6 +84,10 @@ GENERATED: dict[str, str | bytes] = {
     "decimals": rows("session,item", lambda row: f"{row // 4},{row}{'.0' if row > 40 else ''}"),
     "decimals and text": rows("session,item", lambda row: f"{row // 4},{row}.0{'' if row < 50 else 'x'}"),
     "missing ids": rows("session,item", lambda row: f"{row // 4},{['NA', ' nan ', row][min(row % 9, 2)]}"),
+    "missing ids and empty fields": rows(
+        "session,item", lambda row: f"{row // 4},{'' if row % 9 == 1 else 'NULL' if row in (3, 50) else row}"
+    )
+    + "\n\n77,\n",
     "features": rows(
         "session,item,price,size,zip,all,none,word",
         lambda row: (

@@ -101,13 +101,13 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     )
     raw = {name: table.frame[source] for name, source in plan.sources.items()}
     parsed = {name: plan.parse(name, one) for name, one in raw.items()}
-    descriptions = {name: column.description for name, column in parsed.items()}
-    frame = pl.DataFrame([problems.check(column, raw[name]).alias(name) for name, column in parsed.items()])
+    read = pl.DataFrame([problems.check(column, raw[name]).alias(name) for name, column in parsed.items()])
+    frame = without_blank_rows(read)
+    descriptions = {name: column.describe(read.height - frame.height) for name, column in parsed.items()}
     notes += plan.notes(descriptions)
     problems.raise_if_any()
     notes += plan.remarks(descriptions, {name: column.warning for name, column in parsed.items()})
-    notes += unused_times([raw[name] for name in plan.features], frame[TIME] if TIME in frame.columns else None)
-    frame = without_blank_rows(frame)
+    notes += unused_times([raw[name] for name in plan.features], read[TIME] if TIME in read.columns else None)
     if plan.unit == SESSION and USER in frame.columns:
         visits = count_visits(frame)
         notes += visits.notes(plan.roles)

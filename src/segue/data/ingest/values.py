@@ -49,7 +49,7 @@ class ParsedColumn:
         note: how the column was interpreted, if that had to be detected.
         warning: what is doubtful about that; a sentence without its end.
         kind: what else the interpretation depends on; pieces of one column are compared by it.
-        missing: how often each word stands for a missing id.
+        missing: how often each word stands for a missing id; under ``""`` the empty fields, blank lines included.
     """
 
     values: pl.Series
@@ -61,11 +61,22 @@ class ParsedColumn:
     kind: str = ""
     missing: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def description(self) -> str:
-        """The note, and the words for missing ids; empty fields are reported where they are dropped."""
-        total, words = sum(self.missing.values()), ", ".join(map(repr, sorted(self.missing)))
-        return "; ".join(filter(None, (self.note, f"{total:,} missing, written {words}" if words else "")))
+    def describe(self, blank_lines: int = 0) -> str:
+        """Return the note, and the number of missing ids if words stand for some of them.
+
+        If all are empty fields, they are reported where they are dropped.
+
+        Args:
+            blank_lines: rows that are blank lines, whose ids are not missing.
+        """
+        words = {word: count for word, count in self.missing.items() if word}
+        if not words:
+            return self.note
+        written = sum(words.values())
+        total = written + max(0, self.missing.get("", 0) - blank_lines)
+        part = f" {written:,} of them" if written < total else ""
+        missing = f"{total:,} missing,{part} written {', '.join(map(repr, sorted(words)))}"
+        return "; ".join(filter(None, (self.note, missing)))
 
 
 def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
@@ -96,7 +107,7 @@ def parse_ids(raw: pl.Series, *, text: bool) -> ParsedColumn:
 
 def _parse_text_ids(strings: pl.Series, *, text: bool) -> ParsedColumn:
     if text and (numbers := _text_to_integers(strings)) is not None:
-        return ParsedColumn(numbers, kind=INTEGERS)
+        return ParsedColumn(numbers, kind=INTEGERS, missing=_missing_words(strings, numbers))
     present = remove_missing(strings)
     missing = _missing_words(strings, present)
     if text and (numbers := _text_to_integers(present)) is not None:
@@ -109,10 +120,9 @@ def _parse_text_ids(strings: pl.Series, *, text: bool) -> ParsedColumn:
 
 
 def _missing_words(strings: pl.Series, present: pl.Series) -> dict[str, int]:
-    """Count the words that stand for a missing id."""
-    words = strings.filter(present.is_null() & strings.is_not_null()).str.strip_chars()
-    counts = words.filter(words != "").alias("word").value_counts()
-    return dict(counts.iter_rows())
+    """Count the words that stand for a missing id, the empty word included."""
+    words = strings.filter(present.is_null()).fill_null("").str.strip_chars()
+    return dict(words.alias("word").value_counts().iter_rows())
 
 
 def parse_numbers(raw: pl.Series) -> ParsedColumn:

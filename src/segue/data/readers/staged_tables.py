@@ -106,7 +106,7 @@ def parse_pieces(raw: RawPieces, options: ReadOptions, engine: Engine, size: int
         agreements[name] = found
     schema = pl.DataFrame(schema={name: one.dtype for name, one in agreements.items()})
     pieces = _finish(parsed, agreements, whole, schema, raw, shared, engine)
-    notes = _notes(plan, agreements)
+    notes = _notes(plan, agreements, sum(heights) - sum(piece.height for piece in pieces))
     times = [whole[TIME].times] if TIME in whole else [one["facts"].get(TIME, {}) for one in parsed]
     times = [one for one in times if "step" in one]
     notes += _unused_times(plan, [one["step"] for one in times], heights, raw, options, engine)
@@ -166,10 +166,10 @@ def _finish(
     return tuple(pieces)
 
 
-def _notes(plan: ColumnPlan, agreements: Mapping[str, Agreement]) -> list[str]:
+def _notes(plan: ColumnPlan, agreements: Mapping[str, Agreement], blank_lines: int) -> list[str]:
     none = pl.Series()
     columns = {name: ParsedColumn(none, note=one.note, missing=one.missing) for name, one in agreements.items()}
-    descriptions = {name: column.description for name, column in columns.items()}
+    descriptions = {name: column.describe(blank_lines) for name, column in columns.items()}
     warnings = {name: one.warning for name, one in agreements.items()}
     return plan.notes(descriptions) + plan.remarks(descriptions, warnings)
 
