@@ -84,10 +84,8 @@ GENERATED: dict[str, str | bytes] = {
     "decimals": rows("session,item", lambda row: f"{row // 4},{row}{'.0' if row > 40 else ''}"),
     "decimals and text": rows("session,item", lambda row: f"{row // 4},{row}.0{'' if row < 50 else 'x'}"),
     "missing ids": rows("session,item", lambda row: f"{row // 4},{['NA', ' nan ', row][min(row % 9, 2)]}"),
-    "missing ids and empty fields": rows(
-        "session,item", lambda row: f"{row // 4},{'' if row % 9 == 1 else 'NULL' if row in (3, 50) else row}"
-    )
-    + "\n\n77,\n",
+    "missing and blank": rows("session,item", lambda row: f"{row // 4},{['', 'NA', row][min(row % 9, 2)]}")
+    + "\n\n7,\n",
     "features": rows(
         "session,item,price,size,zip,all,none,word",
         lambda row: (
@@ -112,6 +110,9 @@ GENERATED: dict[str, str | bytes] = {
     "several times": rows("session,item,date,timestamp", lambda row: f"{row},{row},2023-11-14,{T + row}"),
     "a time that is not used": rows("session,item,when", lambda row: f"{row},{row},2024-01-01 10:00:{row % 60:02}"),
     "visits of users": rows("visit,user,item", lambda row: f"{row % 3},{row // 9},{row}"),
+    "visits of visitors": rows("visitor,visit_no,sku", lambda row: f"{row // 6},{'' if row == 9 else row // 3},{row}"),
+    "numbers of visits": rows("visitor;order_no;cart;sku", lambda row: f"{row // 9};{row // 3 % 3},0;{row % 3};{row}"),
+    "few shared baskets": rows("user,basket,item", lambda row: f"{row // 6 + (row == 1)},b{row // 2},{row}"),
     "few shared visits": rows("visit,user,item", lambda row: f"{row // 2},{(row + (row == 1)) // 2},{row}"),
     "blank lines": LOG.replace("\n9,", "\n\n\n9,").replace("\n13,", "\n\n13,") + "\n\n",
     "quotes": rows("session,item,title", lambda row: f'{row},{row},"a, ""{row}"""'),
@@ -268,7 +269,6 @@ def test_an_interrupted_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
     def staged(stop: int) -> str:
         calls.clear()
-
         return stage(path, OnDisk(tmp_path / "work", _Counted(calls, stop)), piece_bytes=150).fingerprint
 
     finished = 0

@@ -31,6 +31,12 @@ COLUMN_ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Common column names by role; case, spaces, ``_``, ``-`` and ``.`` are ignored: ``SessionId`` is ``session_id``."""
 
+_SESSION = re.compile(
+    r"(?:id|ga|web|app|browser|shop|shopping|user|u)?"
+    r"(?P<noun>session|visit|basket|cart|order|checkout|trip|journey|invoice|receipt|purchase|transaction)"
+    r"(?P<number>id|nr|no|nbr|num|number)?(?:code|key|hash|token|uuid|guid)?"
+)
+"""Normalized names of columns that may identify a session, although they do not name the session unmistakably."""
 _LONG_NAME, _MAX_DIGITS = 60, 10
 
 _MAY_REPEAT = (PART, RATING, TYPE)
@@ -121,6 +127,17 @@ def is_alias(name: str, role: str | None = None) -> bool:
     return any(key in _ALIAS_RANKS[one] for one in roles if one in _ALIAS_RANKS)
 
 
+def may_be_session(name: str) -> bool:
+    """Whether a column without a role is called like the id of a session, or of something with several events."""
+    return _SESSION.fullmatch(_normalize(name)) is not None
+
+
+def may_count_sessions(name: str) -> bool:
+    """Whether it may also be called like a number of the session; a ``cart`` may be a number of items."""
+    match = _SESSION.fullmatch(_normalize(name))
+    return match is not None and (match["number"] is not None or match["noun"] in ("session", "visit"))
+
+
 def quoted(names: Sequence[str]) -> str:
     """Format names as ``'a', 'b'``; of many only the first."""
     return listed([f"'{name}'" for name in names])
@@ -137,6 +154,11 @@ def how_to_choose(role: str, name: str) -> str:
     return (
         f"say which one it is, for example columns={{'{role}': {name!r}}} or --columns {shlex.quote(f'{role}={name}')}"
     )
+
+
+def how_to_use(role: str, name: str) -> str:
+    """Say how to use a column, as commands that can be pasted."""
+    return f"to use it, give --columns {shlex.quote(f'{role}={name}')} (columns={{'{role}': {name!r}}} in Python)"
 
 
 def _normalize(name: str) -> str:

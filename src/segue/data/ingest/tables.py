@@ -11,6 +11,7 @@ from segue.data.events import ITEM, SESSION, TIME, USER, Events, Unit
 from segue.data.ingest.columns import find_column
 from segue.data.ingest.plan import plan_columns
 from segue.data.ingest.problems import Problems, Source
+from segue.data.ingest.session_columns import unused_sessions
 from segue.data.ingest.time_columns import finest_time, unused_times
 from segue.data.ingest.time_formats import check_time_format
 from segue.data.ingest.values import parse_feature, parse_ids
@@ -108,6 +109,8 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     problems.raise_if_any()
     notes += plan.remarks(descriptions, {name: column.warning for name, column in parsed.items()})
     notes += unused_times([raw[name] for name in plan.features], read[TIME] if TIME in read.columns else None)
+    if plan.unit == USER != options.unit:
+        notes += unused_sessions(frame, plan.features, plan.roles[SESSION])
     if plan.unit == SESSION and USER in frame.columns:
         visits = count_visits(frame)
         notes += visits.notes(plan.roles)

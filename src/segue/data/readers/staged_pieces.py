@@ -5,10 +5,11 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.events import PART, SESSION, TIME, TIME_DTYPE
+from segue.data.events import PART, SESSION, TIME, TIME_DTYPE, USER
 from segue.data.fingerprint import fingerprint_pieces
 from segue.data.ingest.pieces import describe, read_again, time_facts
 from segue.data.ingest.plan import ColumnPlan
+from segue.data.ingest.session_columns import count_pairs, count_users
 from segue.data.ingest.tables import without_blank_rows
 from segue.data.ingest.time_columns import finest_time
 from segue.data.ingest.visits import count_visits, distinct_pairs, qualify_visits
@@ -106,6 +107,23 @@ def count_bucket(**pieces: pl.DataFrame) -> Result:
     """Count the sessions and users of a bucket."""
     visits = count_visits(pl.concat(pieces.values()))
     return {"sessions": visits.sessions, "shared": visits.shared, "pairs": visits.pairs}
+
+
+def session_pairs(frame: pl.DataFrame, name: str, buckets: int) -> Result:
+    """Count the events of each user and value of a column; the pairs in buckets by value and in buckets by user."""
+    pairs = count_pairs(frame, name)
+    by_value, by_user = (pairs[column].hash() % buckets for column in (SESSION, USER))
+    return {
+        "events": int(pairs["events"].sum()),
+        **{f"value{number}": pairs.filter(by_value == number) for number in range(buckets)},
+        **{f"user{number}": pairs.filter(by_user == number) for number in range(buckets)},
+    }
+
+
+def count_users_of_bucket(**pieces: pl.DataFrame) -> Result:
+    """Count the users of a bucket, and the numbers that their sessions may have."""
+    users, span = count_users(pl.concat(pieces.values()))
+    return {"users": users, "span": span}
 
 
 def qualify_piece(frame: pl.DataFrame) -> Result:

@@ -10,6 +10,7 @@ from segue.data.events import SESSION, TIME, USER, Unit
 from segue.data.ingest.pieces import Agreement, agree
 from segue.data.ingest.plan import ColumnPlan, plan_columns
 from segue.data.ingest.problems import Source
+from segue.data.ingest.session_columns import SessionColumn, likely_sessions
 from segue.data.ingest.tables import ReadOptions
 from segue.data.ingest.time_columns import (
     MAX_FEATURES,
@@ -28,6 +29,7 @@ from segue.data.readers.raw_pieces import RawPieces
 from segue.data.readers.staged_pieces import (
     choose_time,
     count_bucket,
+    count_users_of_bucket,
     finish_piece,
     pair_buckets,
     parse_piece,
@@ -35,6 +37,7 @@ from segue.data.readers.staged_pieces import (
     qualify_piece,
     raw_columns,
     raw_rows,
+    session_pairs,
 )
 
 _PAIR_BYTES = 64
@@ -110,6 +113,8 @@ def parse_pieces(raw: RawPieces, options: ReadOptions, engine: Engine, size: int
     times = [whole[TIME].times] if TIME in whole else [one["facts"].get(TIME, {}) for one in parsed]
     times = [one for one in times if "step" in one]
     notes += _unused_times(plan, [one["step"] for one in times], heights, raw, options, engine)
+    if plan.unit == USER != options.unit:
+        notes += _unused_sessions(plan, pieces, schema.schema, engine, size)
     if plan.unit == SESSION and USER in plan.roles:
         visits = _count_visits(pieces, engine, size)
         notes += visits.notes(plan.roles)
@@ -200,9 +205,39 @@ def _unused_times(
     return [warning for column in sample.get_columns() for warning in unused_time(column, step)]
 
 
+def _unused_sessions(
+    plan: ColumnPlan, pieces: Sequence[Table], schema: Mapping[str, Any], engine: Engine, size: int
+) -> list[str]:
+    """Return the notes of ``unused_sessions``."""
+    notes = []
+    buckets, rows = _n_buckets(pieces, size), sum(piece.height for piece in pieces)
+    for name in likely_sessions(plan.features, schema):
+        each = [{"frame": piece} for piece in pieces]
+        found = engine.map(session_pairs, each, name=name, buckets=buckets)
+        values, users = (
+            [_numbered([one[f"{key}{number}"] for one in found]) for number in range(buckets)]
+            for key in ("value", "user")
+        )
+        visits = add_visits([Visits(**one) for one in engine.map(count_bucket, values)])
+        counts = engine.map(count_users_of_bucket, users)
+        engine.drop([table for bucket in (*values, *users) for table in bucket.values()])
+        column = SessionColumn(
+            visits,
+            users=sum(one["users"] for one in counts),
+            span=sum(one["span"] for one in counts),
+            events=sum(one["events"] for one in found),
+        )
+        notes += column.notes(name, plan.roles[SESSION], rows)
+    return notes
+
+
+def _n_buckets(pieces: Sequence[Table], size: int) -> int:
+    return 1 + sum(piece.height for piece in pieces) * _PAIR_BYTES // size
+
+
 def _count_visits(pieces: Sequence[Table], engine: Engine, size: int) -> Visits:
     """Count the sessions and users of a log in buckets of sessions, so that the pairs of all need not be in memory."""
-    buckets = 1 + sum(piece.height for piece in pieces) * _PAIR_BYTES // size
+    buckets = _n_buckets(pieces, size)
     each = [{"frame": piece} for piece in pieces]
     found = engine.map(pair_buckets, each, buckets=buckets)
     tables = [_numbered([one[str(number)] for one in found]) for number in range(buckets)]
