@@ -69,6 +69,7 @@ LOGS: dict[str, Any] = {
     "users": lambda: Events(make_log(6).drop("part"), unit="user"),
     "users and sessions": lambda: Events(make_log(7).drop("part").with_columns(user=pl.col("session") // 3)),
     "items": lambda: Events(make_log(8).drop("part"), items=pl.DataFrame({"item": [1, 2, 3], "name": ["a", "b", "c"]})),
+    "duplicates": lambda: Events(pl.concat([make_log(1).drop("part"), make_log(1).drop("part")[:99]]), unit="user"),
     "one session": lambda: Events(make_log(9).drop("part").with_columns(session=pl.lit(1, dtype=pl.Int64))),
 }
 PROTOCOLS: dict[str, dict[str, Any]] = {

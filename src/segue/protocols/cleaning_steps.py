@@ -12,7 +12,19 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from segue.data.events import DAY, ROW, SECOND, TIME, SessionBounds, ends_from, is_first_event, sessions_by_end
+from segue.data.events import (
+    DAY,
+    ITEM,
+    PART,
+    ROW,
+    SECOND,
+    SESSION,
+    TIME,
+    SessionBounds,
+    ends_from,
+    is_first_event,
+    sessions_by_end,
+)
 from segue.protocols.intervals import holds_any, parse_intervals
 
 
@@ -44,6 +56,15 @@ def drop_duplicates(log: pl.DataFrame) -> Cleaned:
     """
     columns = [name for name in log.columns if name != ROW]
     return _cleaned(log, log.unique(columns, keep="first", maintain_order=True), "exact duplicates of another event")
+
+
+def count_duplicates(log: pl.DataFrame) -> dict[str, int]:
+    """Count the events that repeat session, item and time of another one, and those that ``drop_duplicates`` drops."""
+    log = log.drop_nulls([SESSION, ITEM, TIME])
+    again = ((log[TIME] == log[TIME].shift(1)) & ~is_first_event(log)).fill_null(False)
+    some = log.filter(again | again.shift(-1, fill_value=False)).drop(ROW, strict=False)
+    events = [name for name in (SESSION, ITEM, TIME, PART) if name in some.columns]
+    return {"repeats": some.height - some.select(events).n_unique(), "equal": some.height - some.n_unique()}
 
 
 def drop_consecutive_repeats(log: pl.DataFrame) -> Cleaned:

@@ -6,13 +6,17 @@ from typing import Any
 
 import polars as pl
 
+from segue.data.events import TIME, Unit
 from segue.data.partitions import PartitionedLog, Table, load, merge_counts
 from segue.data.statistics import Statistics, combine_statistics, count_items, tally
 from segue.errors import EmptyDataError
 from segue.protocols.base_split import SplitParts
 from segue.protocols.cleaning import STEPS
-from segue.protocols.cleaning_steps import keep_known_items
+from segue.protocols.cleaning_steps import count_duplicates, keep_known_items
 from segue.protocols.protocol import Protocol
+
+_MANY_DUPLICATES = 0.001
+"""Share of the events from which duplicates are worth a note."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,14 @@ class Pipeline:
         parts: the ordered log as ``"log"``; once the test part is held out ``"train"``, ``"test"``, and ``"valid"``.
         stages: statistics after each step so far.
         notes: what a reader of the results should know of it, one sentence each.
+        duplicates: the counts of ``count_duplicates``; empty if duplicates are dropped, or the log has no times.
     """
 
     protocol: Protocol
     parts: dict[str, PartitionedLog] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    duplicates: dict[str, int] = field(default_factory=dict)
     _counts: dict[str, pl.DataFrame] = field(default_factory=dict)
     _descriptions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -66,6 +72,9 @@ class Pipeline:
             EmptyDataError: a step left no training or test data.
         """
         self._begin(log)
+        if TIME in log.columns and not self.protocol.cleaning.runs("duplicates"):
+            counts = log.map(count_duplicates)
+            self.duplicates = {name: sum(one[name] for one in counts) for name in counts[0]}
         del log
         for name in self.protocol.cleaning.order:
             if name == "hold-out-test":
@@ -104,6 +113,25 @@ class Pipeline:
             raise EmptyDataError("the log contains no event; check the file, its format and its columns")
         self.replace_part("log", log)
         self.record("read", "log", "the log as it came")
+
+    def duplicate_notes(self, unit: Unit) -> list[str]:
+        """Say how many events repeat another one, and how to drop those that equal it.
+
+        Args:
+            unit: what a session is.
+        """
+        repeats, equal = self.duplicates.get("repeats", 0), self.duplicates.get("equal", 0)
+        events = self.stages[0].statistics.events
+        if equal < _MANY_DUPLICATES * events:
+            return []
+        found = f"{repeats:,} events ({repeats / events:.1%}) repeat the {unit}, item and time of another event"
+        some = "all" if equal == repeats else f"{equal:,}"
+        has_step = "duplicates" in self.protocol.cleaning.order
+        step = "" if has_step else ", with the step 'duplicates' in protocol.cleaning.order"
+        return [
+            f"{found}, {some} of them in every column; if they were logged twice, drop these with "
+            f"--set protocol.cleaning.drop_duplicates=true{step}"
+        ]
 
     def replace_part(self, part: str, log: PartitionedLog) -> None:
         """Replace one part."""

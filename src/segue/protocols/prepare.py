@@ -277,7 +277,7 @@ def with_label_threshold(cases: Cases, threshold: float | None) -> Cases:
 def remarks(events: LogFacts, pipeline: Pipeline, *, has_valid: bool) -> list[str]:
     """Return notes for readers of the results."""
     protocol = pipeline.protocol
-    notes = []
+    notes = pipeline.duplicate_notes(events.unit)
     lost = {stage.part: stage.dropped for stage in pipeline.stages if stage.step == "encode" and stage.dropped}
     if lost:
         counts = " and ".join(f"{events:,} {part} events" for part, events in lost.items())
