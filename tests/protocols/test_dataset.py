@@ -118,7 +118,8 @@ def test_everything_that_was_saved_is_opened(kind: str, tmp_path: Path) -> None:
     folder = data.save(tmp_path / "set")
     assert folder == tmp_path / "set"
     opened = segue.open_dataset(folder)
-    names = {"protocol", "fingerprint", "hash", "stages", "notes", "overlapping_sessions", "log", "items", "catalogue"}
+    names = {"protocol", "fingerprint", "hash", "stages", "notes", "overlapping_sessions", "log", "items"}
+    names |= {"catalogue", "reading"}
     for name in names:
         assert getattr(opened, name) == getattr(data, name), name
     assert names | {"train", "valid", "test"} == {field.name for field in fields(Dataset)}

@@ -43,13 +43,12 @@ def add_items(
 
     from segue.artifact import ARTIFACT
     from segue.data.readers.read import read_item_vectors, read_items
-    from segue.experiment.config import parse_assignments
     from segue.storage.claims import claimed
 
     options.model_folder(artifact)
     if by is None and item_vectors is None:
         raise ParameterError("--by or --item-vectors: give one of them, or both: what new items are scored by")
-    named = parse_assignments("--columns", columns or [])
+    named = options.item_columns(artifact, columns)
     to = to or artifact
     same = ARTIFACT.is_at(to) and to.samefile(artifact)
     check = partial(ARTIFACT.check_target, to, "--to", overwrite=overwrite or same)

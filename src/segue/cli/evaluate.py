@@ -35,7 +35,7 @@ def evaluate(
     from segue.cli.tables import evaluation_table, title
     from segue.experiment.config import load_config
     from segue.experiment.prepared_data import read_log, with_prepared
-    from segue.experiment.training_facts import check_facts
+    from segue.experiment.training_facts import check_facts, reading_of
 
     address = engines.check_engine(engine)
     facts = Artifact.read(options.model_folder(artifact)).about
@@ -47,7 +47,7 @@ def evaluate(
     if whole:
         protocol = protocol.on_whole_log()
     config, opened = with_prepared(load_config(None, {"log": log, **log_options}))
-    source = opened or read_log(config)
+    source = opened or read_log(config, reading_of(artifact))
     if facts.get("trained_on") == EVERYTHING and not whole:
         raise ParameterError(_nothing_to_test_on(artifact, log, facts, source))
     if isinstance(source, segue.Dataset):

@@ -73,6 +73,7 @@ def fit(
     from segue.experiment.prepared_data import read_log
     from segue.experiment.production import check_log, check_target
     from segue.experiment.run_folder import output_folder
+    from segue.experiment.training_facts import reading_of
     from segue.experiment.training_state import resumable
 
     if (like is None) == (config is None):
@@ -112,7 +113,7 @@ def fit(
         stack.enter_context(interruptible("nothing was written" if checkpoints is None else "repeat it to continue"))
         progress = stack.enter_context(progress_shown())
         segue.fit(
-            read_log(run_config),
+            read_log(run_config, None if like is None else reading_of(like)),
             like=like or run_config,
             out=folder,
             settings=changes,
@@ -143,6 +144,7 @@ def _fit_in_ranges(
     from segue.artifact import Artifact
     from segue.experiment.prepared_data import source_files, stage_log
     from segue.experiment.production import check_fits_in_ranges, check_target, fit_in_ranges
+    from segue.experiment.training_facts import reading_of
     from segue.experiment.training_plan import plan_training
 
     address, size = engines.check_engine(engine), engines.check_memory(memory)
@@ -157,7 +159,7 @@ def _fit_in_ranges(
     identity["like"] = None if like is None else Artifact.read(like).version
     check = partial(check_target, out, overwrite=overwrite)
     with engines.engine_for("segue fit", out, check, identity, address, size) as runner:
-        source = stage_log(config, runner, size)
+        source = stage_log(config, runner, size, None if like is None else reading_of(like))
         fit_in_ranges(source, plan, out, runner, memory=size, seed=seed, runtime=runtime, log_name=config.log_name)
     _show(out)
 

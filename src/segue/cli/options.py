@@ -247,6 +247,15 @@ def model_folder(path: Path) -> Path:
     return path
 
 
+def item_columns(artifact: Path, given: list[str] | None) -> dict[str, str]:
+    """Return the columns of a table of items: those of the log of a model, unless ``--columns`` names others."""
+    from segue.experiment.config import parse_assignments
+    from segue.experiment.training_facts import reading_of
+
+    reading = reading_of(artifact)
+    return {**(reading.columns if reading else {}), **parse_assignments("--columns", given or [])}
+
+
 def split_names(texts: list[str]) -> list[str]:
     """Split texts of comma-separated names."""
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]

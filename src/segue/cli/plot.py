@@ -56,7 +56,6 @@ def plot(
     from segue.cli.progress import progress_shown
     from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
-    from segue.experiment.config import parse_assignments
     from segue.storage import check_file
     from segue.validation import build
 
@@ -84,7 +83,7 @@ def plot(
     files = [checked_suffix(path) for path in out or [Path(f"{folder.resolve().name}-{kind}.png")]]
     for path in files:
         check_file(path)
-    table = None if items is None else read_items(items, parse_assignments("--columns", columns or []))
+    table = None if items is None else read_items(items, options.item_columns(folder, columns))
     with progress_shown() as progress:
         plotted = segue.plot(segue.load(folder), items=table, progress=progress, **given)
     written = [plotted.write(path) for path in files]

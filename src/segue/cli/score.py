@@ -40,6 +40,7 @@ def score(
     from segue.experiment.batch_scoring import Lists, score_data, score_log
     from segue.experiment.config import load_config
     from segue.experiment.prepared_data import source_files, stage_log, with_prepared
+    from segue.experiment.training_facts import reading_of
     from segue.manifest import SCORES
     from segue.protocols.dataset import dataset_at
     from segue.storage.claims import absolute
@@ -61,7 +62,7 @@ def score(
         if folder is not None:
             scored = score_data(absolute(folder), str(source), lists, out, runner)
         else:
-            scored = score_log(stage_log(config, runner, size), lists, out, runner, memory=size)
+            scored = score_log(stage_log(config, runner, size, reading_of(artifact)), lists, out, runner, memory=size)
     echo(f"Wrote {out}: {scored.rows:,} items for {scored.sessions:,} sessions. To read it:")
     echo(f'  polars.read_parquet("{out}/*.parquet")')
 

@@ -57,6 +57,7 @@ def update(
     from segue.experiment.model_specs import build_runtime
     from segue.experiment.prepared_data import read_log
     from segue.experiment.production import check_log, check_target
+    from segue.experiment.training_facts import reading_of
     from segue.experiment.updating import require_production
     from segue.training.config import UpdatePlan
     from segue.validation import build
@@ -73,14 +74,16 @@ def update(
         None,
         {"log": log, **log_options, "device": device, "precision": precision, "deterministic": deterministic},
     )
-    no_items = {"items": None, "item_vectors": None}  # They are those of new items; the model has the others.
+    # The items are new ones; the model has the others.
+    earlier = config.model_copy(update={"log": history, "items": None, "item_vectors": None})
     with interruptible("nothing was written"), progress_shown() as progress:
+        reading = reading_of(artifact)
         model = segue.update(
             artifact,
-            read_log(config),
+            read_log(config, reading),
             out=out,
             plan=plan,
-            history=None if history is None else read_log(config.model_copy(update={"log": history, **no_items})),
+            history=None if history is None else read_log(earlier, reading),
             seed=seed,
             runtime=replace(build_runtime(config), progress=progress),
             overwrite=overwrite,

@@ -10,12 +10,13 @@ session are consecutive rows in time order, so that lengths, ends and neighbours
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64, Shaped
 
+from segue.data.reading import Reading, Unit
 from segue.errors import LogError
 
 SESSION = "session"
@@ -44,8 +45,6 @@ DAY = 86_400 * SECOND
 ROW = "__row__"
 """Column that ``sort_events`` adds: the row number of an event in the file."""
 
-Unit = Literal["session", "user"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Events:
@@ -58,6 +57,7 @@ class Events:
         users: metadata of users (column ``user`` and others), or None.
         unit: what one ``session`` is: a visit, or a user's whole history.
         notes: what the reader detected and decided, one sentence each.
+        reading: how the source was read; None if this is not known.
 
     Raises:
         LogError: a column is missing or has a wrong type.
@@ -68,6 +68,7 @@ class Events:
     users: pl.DataFrame | None = None
     unit: Unit = "session"
     notes: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     def __repr__(self) -> str:
         return f"Events(events={self.frame.height}, unit={self.unit!r}, columns={self.frame.columns})"

@@ -22,7 +22,7 @@ from segue.experiment.results import Difference, ModelResult, Results
 from segue.experiment.run import run_specs
 from segue.experiment.run_folder import claimed_folder
 from segue.experiment.tracking.tracker import check_trackers
-from segue.experiment.training_facts import check_facts
+from segue.experiment.training_facts import check_facts, reading_of
 from segue.metrics import is_better, lower_is_better
 from segue.models.base import Model
 from segue.models.registry import load
@@ -117,7 +117,8 @@ def _distill(
     teaching = load(teacher)
     runtime = build_runtime(config, resume=resume, progress=progress)
     teaching = teaching.to(runtime.torch_device())  # On the device of the students, so that times are comparable.
-    data = _data_for(teacher, about["protocol"], teaching.vocabulary, opened or events or read_log(config))
+    source = opened or events or read_log(config, reading_of(teacher))
+    data = _data_for(teacher, about["protocol"], teaching.vocabulary, source)
     name, key = student.name, about["key"]
     specs = [
         _Teacher("teacher", teaching, extra={"fitted": key}),

@@ -10,6 +10,7 @@ from segue.data.readers.folder import find_metadata_files
 from segue.data.readers.public_logs import find_log
 from segue.data.readers.read import read, resolve_path, select_files
 from segue.data.readers.staging import StagedLog, stage
+from segue.data.reading import Reading
 from segue.errors import ParameterError
 from segue.experiment.config import PROTOCOL, RunConfig
 from segue.parameters import KIND, merge
@@ -116,13 +117,13 @@ def prepare_log_to(config: RunConfig, out: Path, engine: Engine, memory: int) ->
     )
 
 
-def stage_log(config: RunConfig, engine: Engine, memory: int) -> StagedLog:
-    """Read a log of any size in pieces; see ``prepare_log_to`` for the arguments.
+def stage_log(config: RunConfig, engine: Engine, memory: int, like: Reading | None = None) -> StagedLog:
+    """Read a log of any size in pieces; see ``prepare_log_to`` and ``read_log`` for the arguments.
 
     Raises:
         InputError: no log is named, or the log breaks a rule.
     """
-    return stage(required_log(config), engine, piece_bytes=piece_size(memory), **_reading(config))
+    return stage(required_log(config), engine, piece_bytes=piece_size(memory), like=like, **_reading(config))
 
 
 def required_log(config: RunConfig) -> str:
@@ -136,13 +137,17 @@ def required_log(config: RunConfig) -> str:
     return config.log
 
 
-def read_log(config: RunConfig) -> Events:
+def read_log(config: RunConfig, like: Reading | None = None) -> Events:
     """Read the log with the metadata and the vectors of its items.
+
+    Args:
+        config: the log, and how it is read.
+        like: how the log of a model was read; the default of what ``config`` does not say.
 
     Raises:
         InputError: no log is named, or the log breaks a rule.
     """
-    return read(required_log(config), **_reading(config))
+    return read(required_log(config), like=like, **_reading(config))
 
 
 def _reading(config: RunConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from segue.errors import ParameterError
 from segue.experiment.config import RunConfig
 from segue.experiment.model_specs import check_specs
 from segue.experiment.run_folder import is_run
+from segue.experiment.training_facts import reading_fact, reading_of
 from segue.experiment.training_plan import Settings, TrainingPlan, plan_training
 from segue.models.base import Model
 from segue.models.registry import BUILT_IN, model_class
@@ -58,7 +59,8 @@ def fit(
     test metrics.
 
     Args:
-        log: the log, or its file, folder or name; not a prepared data set, which holds out parts of the log.
+        log: the log, or its file, folder or name, read like that of ``like``; not a prepared data set, which holds out
+            parts of the log.
         like: folder of a model that a run or this function wrote; or a configuration with one model, trained for its
             ``chosen_epochs``, else for the epochs of its parameters.
         out: folder to write.
@@ -81,7 +83,8 @@ def fit(
         runtime.check()
         plan = plan_training(like, settings)
         runtime.group.check(plan.spec.model.name, plan.spec.model.micro_batches)
-        events = log if isinstance(log, Events) else read(log)
+        reading = None if isinstance(like, RunConfig) else reading_of(Path(like))
+        events = log if isinstance(log, Events) else read(log, like=reading)
         name = log_name or (None if isinstance(log, Events) else Path(log).name.split(".")[0])
         return _train(plan, prepare_whole(events, plan.cleaning(events)), out, seed, runtime, name)
 
@@ -183,5 +186,6 @@ def _facts(plan: TrainingPlan, whole: WholeLog) -> dict[str, Any]:
         "protocol": {"fingerprint": whole.fingerprint, **whole.protocol.model_dump(mode="json")},
         "epochs": {stage: one.model_dump() for stage, one in plan.epochs.items()},
         "like": plan.like,
+        **reading_fact(whole.reading),
         **(describe_vectors(whole.train.vocabulary) if plan.spec.model.uses_item_vectors else {}),
     }

@@ -27,7 +27,7 @@ from segue.experiment.run_folder import (
 )
 from segue.experiment.run_settings import check_same, read_settings, settings_of
 from segue.experiment.tracking.tracker import TrackedFit, Trackers, track
-from segue.experiment.training_facts import check_facts
+from segue.experiment.training_facts import check_facts, reading_fact
 from segue.models.base import Model
 from segue.models.registry import load
 from segue.protocols.dataset import Dataset
@@ -183,6 +183,7 @@ class RunWriter:
             key=self._key(spec),
             extra=dict(spec.extra),
             result=row.model_dump(mode="json"),
+            **reading_fact(self._data.reading),
             **describe_vectors(model.vocabulary),
         )
 

@@ -1,12 +1,14 @@
 """Facts about a training in the manifest of a model (``about``), which are checked before anything uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from segue.artifact import EVERYTHING
+from segue.artifact import EVERYTHING, Artifact
+from segue.data.reading import Reading
 from segue.errors import ArtifactError
 from segue.experiment.results import ModelResult
 from segue.experiment.results_check import problem_of
@@ -65,6 +67,11 @@ class _Facts(BaseModel):
     like: _Tested | None = None
     until: str | None = None
     updates: list[_Update] = []
+    reading: Reading | None = None
+
+
+class _Read(BaseModel):
+    reading: Reading | None = None
 
 
 class _RunProtocol(_Protocol):
@@ -99,8 +106,32 @@ def check_facts(folder: Path, about: Mapping[str, Any]) -> None:
         kind = _ProductionFacts
     elif "result" in about:
         kind = _RunFacts
-    try:
+    with _damage_of(folder):
         kind.model_validate(about)
+
+
+def reading_of(folder: Path) -> Reading | None:
+    """Return how the log of a model was read; None if its manifest does not say.
+
+    Every command on a model and a log reads the log in this way, unless its options say otherwise.
+
+    Raises:
+        ArtifactError: it is not a model, or its manifest is damaged.
+    """
+    facts = Artifact.facts(folder)
+    with _damage_of(folder):
+        return _Read.model_validate(facts).reading
+
+
+def reading_fact(reading: Reading | None) -> dict[str, Any]:
+    """Return how a log was read as a fact for the manifest; nothing if this is not known."""
+    return {} if reading is None else {"reading": reading.model_dump()}
+
+
+@contextmanager
+def _damage_of(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise ArtifactError(
             f"{folder / 'manifest.json'}: about.{problem_of(error)}; copy the whole folder again, "

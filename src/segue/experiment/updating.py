@@ -13,7 +13,7 @@ from segue.data.events import Events
 from segue.data.readers.read import read
 from segue.errors import ArtifactError, ParameterError
 from segue.experiment.production import check_log, check_target
-from segue.experiment.training_facts import check_facts
+from segue.experiment.training_facts import check_facts, reading_of
 from segue.models.base import Model
 from segue.models.recent import UPDATES
 from segue.models.registry import load
@@ -44,7 +44,8 @@ def update(
 
     Args:
         model: folder of the model.
-        log: the log, or its file, folder or name; events up to the end of the training are left out.
+        log: the log, or its file, folder or name, read like that of the model; events up to the end of the training are
+            left out.
         out: folder to write; it may be that of the model, with ``overwrite``.
         plan: how a network is trained further.
         history: the log that a network was trained on; some of its sessions are learnt again, so that they are not
@@ -83,13 +84,14 @@ def _update(
     runtime.check()
     require_production(folder, Artifact.facts(folder))
     model = load(folder)
-    recent = prepare_recent(log if isinstance(log, Events) else read(log), model)
+    reading = reading_of(folder)
+    recent = prepare_recent(log if isinstance(log, Events) else read(log, like=reading), model)
     for note in recent.notes:
         logger.info(note)
     _require_new(folder, model.about, recent.fingerprint)
     before = None
     if history is not None:
-        events = history if isinstance(history, Events) else read(history)
+        events = history if isinstance(history, Events) else read(history, like=reading)
         before = prepare_history(events, recent.sessions, model)
     started = time.perf_counter()
     updated = model.update(recent.sessions, plan, history=before, seed=seed, runtime=runtime)

@@ -20,6 +20,7 @@ from segue.data.array_files import read_cases, read_sessions, write_cases, write
 from segue.data.arrays import Columns
 from segue.data.cases import Cases
 from segue.data.readers.public_logs import find_log
+from segue.data.reading import Reading
 from segue.data.sessions import Sessions
 from segue.data.statistics import density, density_class
 from segue.data.vocabulary import Vocabulary
@@ -58,6 +59,7 @@ class DatasetFacts:
         log: name of the log, if it is known.
         items: name of the table of item metadata, if there was one.
         catalogue: hash of a predefined catalogue; None for the catalogue of the training part.
+        reading: how the log was read, if this is known.
     """
 
     protocol: Protocol
@@ -69,6 +71,7 @@ class DatasetFacts:
     log: str | None = None
     items: str | None = None
     catalogue: str | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -198,6 +201,7 @@ def write_facts(folder: Path, facts: DatasetFacts, vocabulary: Vocabulary) -> No
         "stages": [asdict(stage) for stage in facts.stages],
         "notes": facts.notes,
         "overlapping_sessions": facts.overlapping_sessions,
+        "reading": None if facts.reading is None else facts.reading.model_dump(),
     }
     write_json(folder / _ABOUT, about)
     write_vocabulary(vocabulary, folder / _ITEMS)
@@ -257,6 +261,7 @@ def _open(path: Path) -> Dataset:
         log=about.log,
         items=about.items,
         catalogue=about.catalogue,
+        reading=about.reading,
     )
 
 
@@ -284,6 +289,7 @@ class _About(BaseModel):
     stages: list[Stage] = Field(min_length=1)
     notes: list[str]
     overlapping_sessions: int = Field(ge=0)
+    reading: Reading | None = None
 
 
 def _read_about(file: Path) -> _About:

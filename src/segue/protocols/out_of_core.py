@@ -16,10 +16,11 @@ from typing import Any
 import polars as pl
 
 from segue.data.array_files import open_ranges
-from segue.data.events import ITEM, SESSION, USER, LogFacts, Unit
+from segue.data.events import ITEM, SESSION, USER, LogFacts
 from segue.data.exchange import sort_partitioned
 from segue.data.partitions import Engine, OnDisk, PartitionedLog, Table, table_size
 from segue.data.readers.staging import StagedLog
+from segue.data.reading import Unit
 from segue.data.vocabulary import Vocabulary
 from segue.errors import noted
 from segue.manifest import DATASET
@@ -202,6 +203,7 @@ class _Preparation:
             overlapping_sessions=overlapping,
             log=log,
             items=items,
+            reading=source.reading,
             train_events=sum(block["events"].height for block in train),
             train_sessions=sum(block["sessions"].height for block in train),
             test_cases=n_cases(cases["test"]),
@@ -235,7 +237,7 @@ class _Preparation:
         write_session_blocks(blocks, folder)
         train = open_ranges(folder, vocabulary, self.engine, self.partitions)
         notes = (*source.notes, *renamed)
-        return WholeLog(protocol, source.fingerprint, train, tuple(pipeline.stages), notes)
+        return WholeLog(protocol, source.fingerprint, train, tuple(pipeline.stages), notes, source.reading)
 
     def _pieces(self) -> Sequence[Table]:
         """Return the pieces, with users if sessions are users."""

@@ -11,6 +11,7 @@ from segue.data.events import PART, SESSION, TIME, USER, Events, LogFacts, sort_
 from segue.data.fingerprint import fingerprint
 from segue.data.partitions import PartitionedLog
 from segue.data.readers.staging import StagedLog
+from segue.data.reading import Reading
 from segue.data.sessions import Sessions
 from segue.data.vocabulary import Vocabulary
 from segue.errors import EmptyDataError, ParameterError, noted
@@ -75,6 +76,7 @@ def _prepare(events: Events, chosen: Protocol, notes: list[str], vocabulary: Voc
         notes=(*events.notes, *notes, *renamed, *remarks(events, pipeline, has_valid="valid" in cases)),
         overlapping_sessions=overlapping,
         catalogue=catalogue,
+        reading=events.reading,
     )
 
 
@@ -88,6 +90,7 @@ class WholeLog:
         train: all its sessions; their vocabulary is the catalogue.
         stages: statistics after each step.
         notes: notes on the preparation, one sentence each; notes of the reader come first.
+        reading: how the log was read, if this is known.
     """
 
     protocol: Protocol
@@ -95,6 +98,7 @@ class WholeLog:
     train: Sessions
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
+    reading: Reading | None = None
 
 
 def prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
@@ -122,7 +126,7 @@ def _prepare_whole(events: Events, protocol: Protocol) -> WholeLog:
     cleaned = pipeline.clean(PartitionedLog.of(sort_events(log)))
     train, _ = encode(cleaned.frame(), Vocabulary.from_counts(pipeline.count("log"), events.items))
     notes = (*events.notes, *renamed)
-    return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes)
+    return WholeLog(protocol, fingerprint(events.frame), train, tuple(pipeline.stages), notes, events.reading)
 
 
 def with_users(events: Events) -> Events:

@@ -5,8 +5,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER, Unit
+from segue.data.events import ITEM, PART, RATING, SESSION, TIME, TYPE, USER
 from segue.data.ingest.problems import Problems, Source
+from segue.data.reading import Unit
 from segue.errors import UnknownNameError
 from segue.printable import listed
 
@@ -55,6 +56,13 @@ class ColumnRoles:
     columns: Mapping[str, str]
     unit: Unit
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Column by role, where ``user`` takes the place of ``session`` if sessions are user histories."""
+        if self.unit == SESSION:
+            return dict(self.columns)
+        return {USER if role == SESSION else role: name for role, name in self.columns.items()}
+
 
 def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit | None, source: Source) -> ColumnRoles:
     """Find the column of each role.
@@ -70,7 +78,7 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
         UnknownNameError: ``given`` names an unknown role.
     """
     problems = Problems(source)
-    given = {role: names[int(name) - 1] if _is_number_of(name, names) else name for role, name in given.items()}
+    given = by_name(given, names)
     for role, name in given.items():
         if role not in COLUMN_ALIASES:
             raise UnknownNameError("column role", role, COLUMN_ALIASES)
@@ -92,6 +100,11 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
         columns[SESSION] = columns.pop(USER)
     ordered = {role: columns[role] for role in COLUMN_ALIASES if role in columns}
     return ColumnRoles(ordered, "user" if by_user else "session")
+
+
+def by_name(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return columns by role, those given by their number with their name."""
+    return {role: names[int(name) - 1] if _is_number_of(name, names) else name for role, name in given.items()}
 
 
 def find_column(names: Sequence[str], role: str, given: Mapping[str, str], source: Source) -> str:

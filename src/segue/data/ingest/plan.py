@@ -1,15 +1,17 @@
 """Which columns of a source are parsed as what: decided by their names, before any value is parsed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from segue.data.events import PARTS, TIME, Unit
+from segue.data.events import PARTS, SESSION, TIME, USER
 from segue.data.ingest.columns import COLUMN_ALIASES, how_to_choose, quoted, resolve_columns
+from segue.data.ingest.options import ReadOptions, differences
 from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.times import parse_times
 from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
+from segue.data.reading import Reading, Unit
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,23 @@ class ColumnPlan:
         roles: column of the source by role.
         names: the columns of the source.
         unit: what one session is, judging by the columns.
+        reading: how the source is read, as a later log is to be.
         is_text: whether integers may be text.
         types: types of columns that the format declares.
         time_format: format of the times; detected if None.
+        usual_time_format: format of the times of an earlier log, for those that are no dates already.
+        differences: roles that have another column than in an earlier log.
     """
 
     roles: Mapping[str, str]
     names: Sequence[str]
     unit: Unit
+    reading: Reading
     is_text: bool = True
     types: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
+    usual_time_format: str | None = None
+    differences: Sequence[str] = ()
 
     @property
     def sources(self) -> dict[str, str]:
@@ -52,7 +60,8 @@ class ColumnPlan:
             case "session" | "user" | "item":
                 return parse_ids(raw, text=self.is_text)
             case "time":
-                return parse_times(raw, self.time_format)
+                usual = None if raw.dtype.is_temporal() else self.usual_time_format
+                return parse_times(raw, self.time_format or usual)
             case "rating":
                 return parse_numbers(raw)
             case "part":
@@ -75,6 +84,8 @@ class ColumnPlan:
         notes = []
         if found != [f"{role} is '{role}'" for role in self.roles]:  # Names assigned by a reader are no news.
             notes.append("columns: " + ", ".join(found))
+        if self.differences:
+            notes.append(f"not as in the log of the model: {', '.join(self.differences)}")
         notes += [
             f"column '{name}' is left out: its name is taken by another one"
             for name in self._free()
@@ -91,9 +102,8 @@ class ColumnPlan:
 def plan_columns(
     names: Sequence[str],
     given: Mapping[str, str],
-    unit: Unit | None,
+    options: ReadOptions,
     source: Source,
-    time_format: str | None,
     *,
     is_text: bool,
     types: Mapping[str, str],
@@ -102,22 +112,31 @@ def plan_columns(
 
     Args:
         names: the columns of the source.
-        given: column by role, as the user gave it or the finest of several times.
-        unit: the requested unit of a session.
+        given: column by role: ``options.columns_in(names)``, and the finest of several times.
+        options: the user's description of the log.
         source: the source.
-        time_format: the requested format of the times.
         is_text: whether integers may be text.
         types: types of columns that the format declares.
 
     Raises:
         LogError: a column is missing or ambiguous.
     """
-    roles = resolve_columns(names, given, unit, source)
+    like, time_format = options.like, options.time_format
+    roles, problems = resolve_columns(names, given, options.by_column, source), Problems(source)
+    key = SESSION if like and SESSION in like.columns else USER
+    if like and options.leaves_sessions_open and key not in roles.sources:
+        free = [name for name in names if name not in roles.columns.values()]
+        problems.add(
+            f"has no column for the {key}, which is '{like.columns[key]}' in the log of the model; it has "
+            f"{quoted(names)}; {how_to_choose(key, (free or names)[0])}"
+        )
     if time_format and TIME not in roles.columns:
-        problems = Problems(source)
         problems.add(
             f"has no column for the time, which --time-format (time_format=) describes; it has "
             f"{quoted(names)}; {how_to_choose(TIME, names[0])}"
         )
-        problems.raise_if_any()
-    return ColumnPlan(roles.columns, names, roles.unit, is_text, types, time_format)
+    problems.raise_if_any()
+    usual = like.time_format if like and roles.columns.get(TIME) == like.columns.get(TIME) else None
+    reading = options.reading(roles, time_format or usual)
+    plan = ColumnPlan(roles.columns, names, roles.unit, reading, is_text, types, time_format, usual)
+    return replace(plan, differences=differences(reading, like)) if like else plan

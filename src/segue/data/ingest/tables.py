@@ -3,23 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import polars as pl
 
-from segue.data.events import ITEM, SESSION, TIME, USER, Events, Unit
+from segue.data.events import ITEM, SESSION, TIME, USER, Events
 from segue.data.ingest.columns import find_column
+from segue.data.ingest.options import ReadOptions
 from segue.data.ingest.plan import plan_columns
 from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.session_columns import unused_sessions
 from segue.data.ingest.time_columns import finest_time, unused_times
-from segue.data.ingest.time_formats import check_time_format
 from segue.data.ingest.values import parse_feature, parse_ids
 from segue.data.ingest.visits import count_visits, qualify_visits
-from segue.errors import LogError, UnknownNameError, noted
-
-Quoting = Literal["auto", "double", "none"]
-QUOTINGS: tuple[Quoting, ...] = get_args(Quoting)
+from segue.errors import LogError, noted
 
 
 @dataclass(frozen=True)
@@ -41,35 +37,6 @@ class RawTable:
     types: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ReadOptions:
-    """The user's description of a log.
-
-    Attributes:
-        columns: column by role; other roles are found by their common names.
-        time_format: format of the times, a name of ``time_formats.NAMES`` or strptime codes; detected if None.
-        unit: what one session is; detected from the columns if None.
-        quoting: how double quotes in delimited text are read.
-
-    Raises:
-        ParameterError: the format of the times is not known.
-        UnknownNameError: a unit or a way of quoting is not known.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    time_format: str | None = None
-    unit: Unit | None = None
-    quoting: Quoting = "auto"
-
-    def __post_init__(self) -> None:
-        if self.time_format is not None:
-            check_time_format(self.time_format)
-        if self.unit is not None and self.unit not in (SESSION, USER):
-            raise UnknownNameError("unit", self.unit, (SESSION, USER))
-        if self.quoting not in QUOTINGS:
-            raise UnknownNameError("quoting", self.quoting, QUOTINGS)
-
-
 def ingest(table: RawTable, options: ReadOptions) -> Events:
     """Validate and convert a table.
 
@@ -89,17 +56,10 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     if table.frame.is_empty():
         problems.add("has no events; a log needs at least one row of them")
         problems.raise_if_any()
-    finest = finest_time(table.frame, options.columns)
-    given = {**options.columns, TIME: finest} if finest else options.columns
-    plan = plan_columns(
-        table.frame.columns,
-        given,
-        options.unit,
-        table.source,
-        options.time_format,
-        is_text=table.is_text,
-        types=table.types,
-    )
+    given = options.columns_in(table.frame.columns)
+    finest = finest_time(table.frame, given)
+    given = {**given, TIME: finest} if finest else given
+    plan = plan_columns(table.frame.columns, given, options, table.source, is_text=table.is_text, types=table.types)
     raw = {name: table.frame[source] for name, source in plan.sources.items()}
     parsed = {name: plan.parse(name, one) for name, one in raw.items()}
     read = pl.DataFrame([problems.check(column, raw[name]).alias(name) for name, column in parsed.items()])
@@ -115,7 +75,7 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
         visits = count_visits(frame)
         notes += visits.notes(plan.roles)
         frame = qualify_visits(frame) if visits.are_numbered_anew else frame
-    return Events(frame, unit=options.unit or plan.unit, notes=tuple(notes))
+    return Events(frame, unit=plan.reading.unit, notes=tuple(notes), reading=plan.reading)
 
 
 def without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:

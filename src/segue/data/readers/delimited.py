@@ -13,9 +13,11 @@ import numpy as np
 import polars as pl
 
 from segue.data.ingest.columns import is_alias, quoted
+from segue.data.ingest.options import ReadOptions
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
-from segue.data.ingest.tables import Quoting, RawTable, ReadOptions
+from segue.data.ingest.tables import RawTable
 from segue.data.readers.text import POLARS_ERRORS, TextFile
+from segue.data.reading import Quoting
 from segue.errors import LogError
 
 csv.field_size_limit(1 << 30)  # Python refuses fields of more than 128 KB by default; the lines are in memory anyway.
@@ -209,7 +211,7 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
 def has_header(file: TextFile, options: ReadOptions, separator: str) -> bool:
     """Whether the first line of delimited text contains the names of the columns."""
     rows = [split_fields(line, separator, quoted=options.quoting != "none") for line in file.head]
-    return is_header(rows, options.columns)
+    return is_header(rows, options.named)
 
 
 def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:

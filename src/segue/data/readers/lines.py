@@ -10,8 +10,9 @@ from jaxtyping import Int, Shaped
 
 from segue import strict_json
 from segue.data.events import ITEM, SESSION, USER
+from segue.data.ingest.options import ReadOptions
 from segue.data.ingest.problems import MAX_SHOWN, Source, format_rows
-from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.ingest.tables import RawTable
 from segue.data.readers.delimited import header_names, is_header
 from segue.data.readers.text import POLARS_ERRORS, TextFile, non_blank
 from segue.errors import LogError
@@ -68,9 +69,9 @@ def read_double_colons(file: TextFile, options: ReadOptions) -> RawTable:
     """
     rows = [line.split("::") for line in file.head]
     cells = rows[0]
-    if is_header(rows, options.columns):
+    if is_header(rows, options.named):
         return read_double_colons_as(file, header_names(cells, file.path), skip=1)
-    if any(name.isdigit() for name in options.columns.values()):
+    if any(name.isdigit() for name in options.named.values()):
         return read_double_colons_as(file, [str(number) for number in range(1, len(cells) + 1)])
     if not 2 <= len(cells) <= len(_RATING):
         raise LogError(

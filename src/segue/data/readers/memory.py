@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from segue.data.events import ITEM, RATING, SESSION, USER, Unit
+from segue.data.events import ITEM, RATING, SESSION, USER
 from segue.data.ingest.columns import quoted
 from segue.data.ingest.problems import Source
 from segue.data.ingest.tables import RawTable
+from segue.data.reading import Unit
 from segue.errors import LogError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from segue.data.ingest.columns import quoted
-from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.ingest.options import ReadOptions
+from segue.data.ingest.tables import RawTable
 from segue.data.readers.delimited import DelimitedFile, read_delimited, split_fields
 from segue.data.readers.text import TextFile
 from segue.errors import LogError

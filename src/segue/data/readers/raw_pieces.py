@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from segue.data.ingest.options import ReadOptions
 from segue.data.ingest.problems import Source
-from segue.data.ingest.tables import RawTable, ReadOptions
+from segue.data.ingest.tables import RawTable
 from segue.data.parquet import column_memory
 from segue.data.partitions import Engine, Result, Table, load
 from segue.data.readers.blocks import (

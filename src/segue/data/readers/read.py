@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.events import ITEM, PART, TIME, Events, Unit
-from segue.data.ingest.tables import Quoting, RawTable, ReadOptions, attach_metadata, ingest, ingest_metadata
+from segue.data.events import ITEM, PART, TIME, Events
+from segue.data.ingest.options import ReadOptions
+from segue.data.ingest.tables import RawTable, attach_metadata, ingest, ingest_metadata
 from segue.data.readers.folder import LogFiles, find_log_files, find_metadata_files, find_pieces
 from segue.data.readers.formats import check_format, read_metadata, read_tables
 from segue.data.readers.item_vectors import as_columns, attach_item_vectors, parse_item_vectors
 from segue.data.readers.memory import from_mapping, from_pandas, from_polars, from_sparse, is_pandas, is_sparse
 from segue.data.readers.public_logs import FOLDER_VARIABLE, find_log
+from segue.data.reading import Quoting, Reading, Unit
 from segue.errors import LogError, ParameterError, noted
 from segue.manifest import DATASET
 
@@ -26,6 +28,7 @@ def read(
     time_format: str | None = None,
     unit: Unit | None = None,
     quoting: Quoting = "auto",
+    like: Reading | None = None,
     items: str | Path | pl.DataFrame | Any | None = None,
     item_vectors: str | Path | pl.DataFrame | Any | None = None,
 ) -> Events:
@@ -46,6 +49,8 @@ def read(
             if None.
         quoting: how double quotes in delimited text are read: ``"double"`` as Python's ``csv`` module does, ``"none"``
             as plain text; ``"auto"`` is ``"double"``, but refuses a quoted field that contains whole rows.
+        like: how an earlier log was read (its ``reading``, or that of a model): the default of all arguments above. Its
+            columns are taken where this log has them; a note names the roles that have another column here.
         items: metadata of items, a file or a frame.
         item_vectors: vectors of items, of which networks learn with ``item_vectors=`` and by which cold items are
             scored: a Parquet file or a frame with a column of ids and one of lists of numbers, or a dictionary such as
@@ -66,17 +71,37 @@ def read(
         (2, 1, 2)
     """
     check_format(format)
-    options = ReadOptions(columns or {}, time_format, unit, quoting)
+    options = read_options(columns, time_format, unit, quoting, like)
     if isinstance(source, str | Path):
+        format = format or (like.format if like else None)  # noqa: A001
         events = _read_path(resolve_path(source), format, options)
+        events = replace(events, reading=with_format(events.reading, format))
     elif format is not None:
         raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
     else:
         table = _from_matrix(source, options) if is_sparse(source) else _from_frame(source)
         events = with_time_note(ingest(table, options))
     if items is not None:
-        events = attach_metadata(events, items_table(items), ITEM, options.columns)
-    return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors), options.columns)
+        events = attach_metadata(events, items_table(items), ITEM, options.named)
+    return events if item_vectors is None else attach_item_vectors(events, any_table(item_vectors), options.named)
+
+
+def read_options(
+    columns: Mapping[str, str] | None,
+    time_format: str | None,
+    unit: Unit | None,
+    quoting: Quoting,
+    like: Reading | None,
+) -> ReadOptions:
+    """Return the description of a log by the arguments of ``read``."""
+    if like is not None and quoting == "auto":
+        quoting = like.quoting
+    return ReadOptions(columns or {}, time_format, unit, quoting, like)
+
+
+def with_format(reading: Reading | None, format_name: str | None) -> Reading | None:
+    """Add the requested format of the files."""
+    return None if reading is None else reading.model_copy(update={"format": format_name})
 
 
 def read_items(source: object, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
@@ -164,7 +189,7 @@ def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Eve
     events = parts[""] if "" in parts else concatenate_parts(parts)
     events = with_time_note(replace(events, notes=(*files.notes, *events.notes)))
     for file, role in find_metadata_files(next(iter(files.parts.values()))[0]):
-        events = attach_metadata(events, read_metadata(file), role, options.columns)
+        events = attach_metadata(events, read_metadata(file), role, options.named)
     return events
 
 
@@ -206,8 +231,9 @@ def concatenate_parts(parts: Mapping[str, Events]) -> Events:
     frames = [events.frame.with_columns(pl.lit(part).alias(PART)) for part, events in parts.items()]
     shared = set.intersection(*(set(events.notes) for events in parts.values()))
     notes = [note if note in shared else f"{part}: {note}" for part, events in parts.items() for note in events.notes]
-    unit = next(iter(parts.values())).unit
-    return Events(pl.concat(frames, how="diagonal_relaxed"), unit=unit, notes=tuple(dict.fromkeys(notes)))
+    first = next(iter(parts.values()))
+    frame = pl.concat(frames, how="diagonal_relaxed")
+    return Events(frame, unit=first.unit, notes=tuple(dict.fromkeys(notes)), reading=first.reading)
 
 
 def with_time_note(events: Events) -> Events:

@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.events import SESSION, TIME, USER, Unit
+from segue.data.events import SESSION, TIME, USER
+from segue.data.ingest.options import ReadOptions
 from segue.data.ingest.pieces import Agreement, agree
 from segue.data.ingest.plan import ColumnPlan, plan_columns
 from segue.data.ingest.problems import Source
 from segue.data.ingest.session_columns import SessionColumn, likely_sessions
-from segue.data.ingest.tables import ReadOptions
 from segue.data.ingest.time_columns import (
     MAX_FEATURES,
     SAMPLE,
@@ -39,6 +39,7 @@ from segue.data.readers.staged_pieces import (
     raw_rows,
     session_pairs,
 )
+from segue.data.reading import Reading, Unit
 
 _PAIR_BYTES = 64
 """Memory of a pair of ids in a set."""
@@ -54,6 +55,7 @@ class ParsedPieces:
         unit: as in ``Events``.
         notes: as in ``Events``.
         times: some of its times, among them the first and the last, in microseconds.
+        reading: as in ``Events``.
     """
 
     pieces: tuple[Table, ...]
@@ -61,6 +63,7 @@ class ParsedPieces:
     unit: Unit
     notes: tuple[str, ...]
     times: tuple[int, ...] = ()
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,12 @@ def parse_pieces(raw: RawPieces, options: ReadOptions, engine: Engine, size: int
         LogError: the log has a mistake; reading it as a whole says which.
     """
     source = Source("the log")
-    given = {**options.columns}
+    given = options.columns_in(raw.schema.columns)
     if (names := candidates(raw.schema.columns, given)) and len(names) > 1:
         tables = engine.map(raw_columns, raw.pieces, options=asdict(options), names=names)
         finest = engine.map(choose_time, [_numbered([one["raw"] for one in tables])], given=given)[0]["finest"]
         given = {**given, TIME: finest} if finest else given
-    plan = plan_columns(
-        raw.schema.columns, given, options.unit, source, options.time_format, is_text=raw.is_text, types=raw.types
-    )
+    plan = plan_columns(raw.schema.columns, given, options, source, is_text=raw.is_text, types=raw.types)
     shared = {"options": asdict(options), "plan": asdict(plan)}
     parsed = engine.map(parse_piece, raw.pieces, **shared)
     heights = [one["parsed"].height for one in parsed]
@@ -123,7 +124,7 @@ def parse_pieces(raw: RawPieces, options: ReadOptions, engine: Engine, size: int
             engine.drop(pieces)
             pieces, schema = qualified, schema.with_columns(pl.col(SESSION).cast(pl.String))
     ticks = tuple(one[end] for one in times for end in ("low", "high") if one[end] is not None)
-    return ParsedPieces(pieces, schema, options.unit or plan.unit, (*raw.notes, *notes), ticks)
+    return ParsedPieces(pieces, schema, plan.reading.unit, (*raw.notes, *notes), ticks, plan.reading)
 
 
 def _numbered(tables: Sequence[Table]) -> dict[str, Table]:

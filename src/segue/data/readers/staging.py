@@ -7,15 +7,16 @@ a whole. A log with a mistake is read as a whole, so that its message is that of
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
-from segue.data.events import ITEM, PART, SESSION, TIME, TIME_DTYPE, USER, Events, Unit
-from segue.data.ingest.tables import Quoting, ReadOptions, attach_metadata
+from segue.data.events import ITEM, PART, SESSION, TIME, TIME_DTYPE, USER, Events
+from segue.data.ingest.options import ReadOptions
+from segue.data.ingest.tables import attach_metadata
 from segue.data.partitions import Engine, OnDisk, Table, load
 from segue.data.readers.folder import LogFiles, find_metadata_files
 from segue.data.readers.formats import check_format, read_metadata
@@ -26,13 +27,16 @@ from segue.data.readers.read import (
     concatenate_parts,
     items_table,
     read,
+    read_options,
     resolve_path,
     select_files,
+    with_format,
     with_time_note,
 )
 from segue.data.readers.staged_pieces import distinct_ids, hash_pieces, part_piece, slice_piece
 from segue.data.readers.staged_tables import ParsedPieces, parse_pieces
 from segue.data.readers.text import POLARS_ERRORS
+from segue.data.reading import Quoting, Reading, Unit
 from segue.errors import LogError, StorageError
 
 _ANY_ERROR = (LogError, *POLARS_ERRORS, OSError, EOFError, ValueError)
@@ -51,6 +55,7 @@ class StagedLog:
         unit: as in ``Events``.
         notes: as in ``Events``.
         fingerprint: of ``Events.frame``, see ``segue.data.fingerprint``.
+        reading: as in ``Events``.
     """
 
     pieces: tuple[Table, ...]
@@ -60,6 +65,7 @@ class StagedLog:
     unit: Unit
     notes: tuple[str, ...]
     fingerprint: str
+    reading: Reading | None = None
 
     def __len__(self) -> int:
         """Number of events."""
@@ -86,6 +92,7 @@ def stage(
     time_format: str | None = None,
     unit: Unit | None = None,
     quoting: Quoting = "auto",
+    like: Reading | None = None,
     items: Any | None = None,
     item_vectors: Any | None = None,
 ) -> StagedLog:
@@ -103,6 +110,7 @@ def stage(
         time_format: as for ``segue.read``.
         unit: as for ``segue.read``.
         quoting: as for ``segue.read``.
+        like: as for ``segue.read``.
         items: as for ``segue.read``.
         item_vectors: as for ``segue.read``.
 
@@ -113,7 +121,8 @@ def stage(
         StorageError: an intermediate file cannot be written.
     """
     check_format(format)
-    options = ReadOptions(columns or {}, time_format, unit, quoting)
+    options = read_options(columns, time_format, unit, quoting, like)
+    format = format or (like.format if like else None)  # noqa: A001
     path = resolve_path(source)
     with _scratch(engine) as scratch:
         try:
@@ -122,13 +131,14 @@ def stage(
         except StorageError:  # Of an intermediate file, not of the log.
             raise
         except _ANY_ERROR:
-            given = asdict(options)
+            given = {one.name: getattr(options, one.name) for one in fields(options)}
             head = read(source, format=format, items=items, item_vectors=item_vectors, **given)
             frames = [{"frame": frame} for frame in _slices(head.frame, piece_bytes)]
             pieces = tuple(one["frame"] for one in engine.map(slice_piece, frames))
         schema = head.frame.schema
         fingerprint = _fingerprint(pieces, engine)
-        return StagedLog(pieces, schema, head.items, head.users, head.unit, head.notes, fingerprint)
+        reading = with_format(head.reading, format)
+        return StagedLog(pieces, schema, head.items, head.users, head.unit, head.notes, fingerprint, reading)
 
 
 @contextmanager
@@ -155,7 +165,7 @@ def _stage_path(
     head = replace(noted, frame=staged.schema)
     for file, role in find_metadata_files(next(iter(files.parts.values()))[0]):
         ids = _with_ids(head, SESSION if role == USER and head.unit == USER else role, staged.pieces, engine)
-        head = replace(attach_metadata(ids, read_metadata(file), role, options.columns), frame=staged.schema)
+        head = replace(attach_metadata(ids, read_metadata(file), role, options.named), frame=staged.schema)
     return staged.pieces, head
 
 
@@ -167,14 +177,16 @@ def _with_metadata(
         return head
     ids = _with_ids(head, ITEM, pieces, engine)
     if items is not None:
-        ids = attach_metadata(ids, items_table(items), ITEM, options.columns)
+        ids = attach_metadata(ids, items_table(items), ITEM, options.named)
     if item_vectors is not None:
-        ids = attach_item_vectors(ids, any_table(item_vectors), options.columns)
+        ids = attach_item_vectors(ids, any_table(item_vectors), options.named)
     return replace(ids, frame=head.frame)
 
 
 def _join_parts(parts: Mapping[str, ParsedPieces], engine: Engine) -> ParsedPieces:
-    heads = {part: Events(one.schema, unit=one.unit, notes=one.notes) for part, one in parts.items()}
+    heads = {
+        part: Events(one.schema, unit=one.unit, notes=one.notes, reading=one.reading) for part, one in parts.items()
+    }
     joined = concatenate_parts(heads)
     whole = [piece for one in parts.values() for piece in one.pieces]
     names = [part for part, one in parts.items() for _ in one.pieces]
@@ -182,7 +194,7 @@ def _join_parts(parts: Mapping[str, ParsedPieces], engine: Engine) -> ParsedPiec
     pieces = tuple(one["frame"] for one in engine.map(part_piece, each, schema=joined.frame))
     engine.drop(whole)
     times = [tick for one in parts.values() for tick in one.times]
-    return ParsedPieces(pieces, joined.frame, joined.unit, joined.notes, tuple(times))
+    return ParsedPieces(pieces, joined.frame, joined.unit, joined.notes, tuple(times), joined.reading)
 
 
 def _first_and_last(staged: ParsedPieces, files: LogFiles) -> Events:
@@ -192,7 +204,8 @@ def _first_and_last(staged: ParsedPieces, files: LogFiles) -> Events:
     columns = [ids.alias(SESSION), ids.alias(ITEM)]
     if TIME in staged.schema.columns:
         columns.append(pl.Series(TIME, ticks, dtype=pl.Int64).cast(TIME_DTYPE))
-    return Events(pl.DataFrame(columns), unit=staged.unit, notes=(*files.notes, *staged.notes))
+    notes = (*files.notes, *staged.notes)
+    return Events(pl.DataFrame(columns), unit=staged.unit, notes=notes, reading=staged.reading)
 
 
 def _with_ids(head: Events, key: str, pieces: Sequence[Table], engine: Engine) -> Events:
