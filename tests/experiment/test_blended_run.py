@@ -1,5 +1,6 @@
 """A run blends the models that it has trained, without training any of them twice."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,22 @@ def test_one_model_alone_is_no_blend() -> None:
         ParameterError, match=r"^--model: must name two or more models to blend, got vstan; add another"
     ):
         build_specs(segue.RunConfig(models=["vstan", "blend"], baselines=False))
+
+
+@pytest.mark.parametrize("models", [["markov"], [], ["stan", "stan"]])
+def test_an_explicit_list_names_two_or_more(models: list[str]) -> None:
+    got = re.escape(f"got [{', '.join(models)}]; name others, for example [gru4rec,v-sknn]")
+    with pytest.raises(ParameterError, match=rf"^blend.models: must be two or more different models, {got}$"):
+        build_specs(segue.RunConfig(models=["markov", "stan", "blend"], set={"blend": {"models": models}}))
+
+
+def test_a_model_that_is_added_is_said(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    caplog.set_level("INFO", logger="segue")
+    for models in (["markov", "blend"], ["markov", "v-sknn", "blend"]):
+        segue.run(segue.RunConfig(log="shop", models=models), tmp_path / str(len(models)), events=shop(300, 0))
+    assert caplog.messages.count("blend: of markov, v-sknn") == 1
+    said = "blend: of markov, v-sknn; v-sknn was added, as --model names one model to blend"
+    assert caplog.messages.count(said) == 1
 
 
 @pytest.mark.parametrize("models", ["markov", ["markov", 3], [["markov"]], {"markov": 1}, 7])

@@ -61,9 +61,11 @@ class BlendSpec(ModelSpec):
 
     Attributes:
         fitted: these models and their epochs, by label.
+        added: the model that was added to the only requested one.
     """
 
     fitted: Mapping[str, tuple[Model, Sequence[Epoch]]] = field(default_factory=dict)
+    added: str | None = None
 
     def after(self, fitted: Mapping[str, tuple[Model, Sequence[Epoch]]]) -> "BlendSpec":
         """Return the blend with its models."""
@@ -77,7 +79,8 @@ class BlendSpec(ModelSpec):
             for epoch in curve:
                 record = EpochRecord(**epoch.model_dump(exclude={"stage"}))
                 runtime.part(label if epoch.stage == runtime.stage else f"{label}, {epoch.stage}").end_epoch(record)
-        logger.info("%s: of %s", self.label, ", ".join(self.fitted))
+        added = f"; {self.added} was added, as --model names one model to blend" if self.added else ""
+        logger.info("%s: of %s%s", self.label, ", ".join(self.fitted), added)
         self.model.take([model for model, _ in self.fitted.values()], valid, runtime.progress)
 
 
@@ -138,16 +141,16 @@ def build_specs(config: RunConfig, *, alone: bool = False) -> list[ModelSpec]:
 def _blend(specs: Sequence[ModelSpec], config: RunConfig) -> ModelSpec:
     """Return a blend of models of a run: those that its parameter ``models`` names, else all requested ones.
 
-    With one requested model, the best baseline of most logs, V-SKNN, is added. A blend whose models are not all in the
-    run, or have parameters of its own, trains them itself.
+    With one requested model and no ``models``, the best baseline of most logs, V-SKNN, is added. A blend whose models
+    are not all in the run, or have parameters of its own, trains them itself.
     """
     own, preset = _parameters(Blend, config), config.preset.get(Blend.name)
     others = {spec.label: spec for spec in specs if spec.model.name not in COMPOSED}
     named = own.get("models", [label for label, spec in others.items() if not spec.baseline])
     if not isinstance(named, list) or not all(isinstance(name, str) and name in others for name in named):
         return ModelSpec(Blend.name, Blend(preset=preset, **own))
-    if len(named) == 1 and "v-sknn" in others:
-        named = [*named, "v-sknn"]
+    added = "v-sknn" if len(named) == 1 and "models" not in own and "v-sknn" in others else None
+    named = [*named, *([added] if added else [])]
     if len(named) == 1 and not own.keys() & {"models", "parameters"}:
         raise ParameterError(
             f"--model: must name two or more models to blend, got {named[0]}; add another one, such as v-sknn"
@@ -155,7 +158,8 @@ def _blend(specs: Sequence[ModelSpec], config: RunConfig) -> ModelSpec:
     if len(named) < _FEWEST_BLENDED or "parameters" in own:
         return ModelSpec(Blend.name, Blend(preset=preset, **own))
     parameters = {name: others[name].model.config.model_dump(mode="json") for name in named}
-    return BlendSpec(Blend.name, Blend(preset=preset, **{**own, "models": named, "parameters": parameters}))
+    blend = Blend(preset=preset, **{**own, "models": named, "parameters": parameters})
+    return BlendSpec(Blend.name, blend, added=added)
 
 
 def _parameters(kind: type[Model], config: RunConfig) -> dict[str, Any]:

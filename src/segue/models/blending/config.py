@@ -54,7 +54,10 @@ class BlendConfig(ModelConfig):
     @classmethod
     def _several(cls, models: tuple[str, ...]) -> tuple[str, ...]:
         if len(models) < 2 or len(set(models)) < len(models):
-            raise ValueError("two or more different models")
+            raise ParameterError(
+                f"must be two or more different models, got [{', '.join(models)}]; name others, for example "
+                "[gru4rec,v-sknn]"
+            )
         return models
 
     @field_validator("parameters", "weights")
