@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from command import Outcome, segue, tree, write_shop
+from command import SMALL, Outcome, segue, tree, write_shop
 
 from segue.data.synthetic import shop
 from segue.errors import ParameterError, StorageError
@@ -218,7 +218,7 @@ def test_what_another_command_has_just_written_is_not_replaced(
     out, model = tmp_path / "out", factors / "als"
     commands = {
         "run": ("run", log, "--model", "popularity", "--no-baselines", "--out", out),
-        "best": ("best", log, "--model", "als", "--out", out),
+        "best": ("best", log, "--model", "gru4rec", *SMALL, "--out", out),
         "tune": ("tune", log, "--model", "v-sknn", "--trials", 1, "--out", out),
         "prepare": ("prepare", log, "--out", out),
         "fit": ("fit", log, "--like", model, "--out", out),

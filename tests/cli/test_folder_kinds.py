@@ -81,7 +81,7 @@ def command(name: str, made: Path, out: object) -> Callable[[], tuple[int, str]]
     arguments: dict[str, tuple[object, ...]] = {
         "run": ("run", made / "log.csv", "--model", "popularity", "--no-baselines", *SPLIT, "--out", out),
         "tune": tune(made, out),
-        "best": ("best", made / "log.csv", "--model", "als", *SPLIT, "--out", out),
+        "best": ("best", made / "log.csv", "--model", "sasrec", *SMALL, *SPLIT, "--out", out),
         "distill": ("distill", run, made / "log.csv", *SMALL, "--out", out),
         "prepare": ("prepare", made / "log.csv", *SPLIT, "--out", out),
         "fit": ("fit", made / "log.csv", "--like", run, "--out", out),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 import segue
 from segue.data.events import Events
 from segue.data.synthetic import shop
-from segue.errors import DivergedError, ParameterError
+from segue.errors import DivergedError, ParameterError, UnknownNameError
 from segue.experiment import fit_and_test
 from segue.experiment.candidates import chosen_in
 from segue.experiment.results import Results
@@ -24,6 +24,7 @@ from segue.models.blend import Blend
 from segue.models.gru4rec import GRU4Rec
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "training": {"epochs": 3, "learning_rate": 0.1}}
+QUICK: dict[str, Any] = {"hidden_size": 8, "training": {"epochs": 1}}
 NARROW: dict[str, Any] = {"embedding_size": 16, "training": {"epochs": 2}}
 FILES = {"best.json", "results.json", "report.md", "report.html", "run.json", "curves", "cases"}
 
@@ -219,7 +220,7 @@ def test_what_happens_once_is_not_part_of_a_cost(log: Events, tmp_path: Path, mo
         return ranked(self, fitted, cases)
 
     monkeypatch.setattr(search.Search, "ranked", slow_at_first)
-    best = found(tmp_path / "out", log, models=["stan"], set={})
+    best = found(tmp_path / "out", log, models=["gru4rec"], set={"gru4rec": QUICK})
     assert max(one.case_seconds for one in best.record.candidates.values()) * best.record.cases < 0.25
 
 
@@ -323,7 +324,7 @@ def test_cost_is_that_of_the_training(log: Events) -> None:
 
 def test_the_metric_that_decides_comes_first_in_the_test(log: Events, tmp_path: Path) -> None:
     options = segue.BestConfig(budget=1000, metric="recall@3")
-    best = segue.best(config(models=["stan"], set={}), tmp_path / "out", config=options, events=log)
+    best = segue.best(config(models=["gru4rec"], set={"gru4rec": QUICK}), tmp_path / "out", config=options, events=log)
     assert best.results.protocol["headline"][0] == "recall@3"
     values = [row.metrics["recall@3"] for row in best.results.models]
     assert values == sorted(values, reverse=True)
@@ -336,6 +337,12 @@ def test_mistakes(log: Events, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(ParameterError, match=r"--model: must name single models, got blend; a blend of the best"):
         found(out, log, models=["gru4rec", "blend"])
+    with pytest.raises(
+        ParameterError, match=r"^--model: must name the networks to try, got stan, als; choose .* sasrec, "
+    ):
+        found(out, log, models=["gru4rec", "stan", "als"])
+    with pytest.raises(UnknownNameError, match=r"unknown model 'gru4rce': did you mean 'gru4rec'"):
+        found(out, log, models=["gru4rce"])
     with pytest.raises(ParameterError, match=r"holds out none here; set protocol.split.valid_days to"):
         found(out, log, set={"protocol": {"split": {"valid_days": 0.0}}}, models=[])
     with pytest.raises(ValidationError, match=r"a metric of ranks"):
@@ -345,11 +352,15 @@ def test_mistakes(log: Events, tmp_path: Path) -> None:
 
 def test_resume_needs_the_same_metric_and_an_undamaged_record(log: Events, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    found(out, log, models=["stan"], set={})
+    found(out, log, models=["gru4rec"], set={"gru4rec": QUICK})
     with pytest.raises(ParameterError, match=r"was started with ndcg@20, got mrr@20; resume with the same metric"):
         segue.best(
-            config(models=["stan"], set={}), out, config=segue.BestConfig(metric="mrr@20"), events=log, resume=True
+            config(models=["gru4rec"], set={"gru4rec": QUICK}),
+            out,
+            config=segue.BestConfig(metric="mrr@20"),
+            events=log,
+            resume=True,
         )
     (out / BEST).write_text('{"metric": 1}')
     with pytest.raises(ParameterError, match=r"best.json is damaged, or of another version of segue; start again with"):
-        found(out, log, models=["stan"], set={}, resume=True)
+        found(out, log, models=["gru4rec"], set={"gru4rec": QUICK}, resume=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from segue.data.cases import Cases
 from segue.data.events import Events
-from segue.errors import ParameterError
+from segue.errors import InputError, MissingExtraError, ParameterError
 from segue.evaluation.linter import lint_log
 from segue.evaluation.linter.checks import evenly_spaced
 from segue.evaluation.slices import slice_problems
@@ -40,7 +40,7 @@ from segue.model_selection.search import Search
 from segue.model_selection.verdict import costs_of, verdict
 from segue.models.blend import Blend
 from segue.models.neural import NeuralModel
-from segue.models.registry import COMPOSED
+from segue.models.registry import BUILT_IN, COMPOSED, model_class
 from segue.parameters import merge
 from segue.progress import Progress
 from segue.protocols.dataset import Dataset
@@ -136,9 +136,26 @@ def check_models(config: RunConfig) -> None:
         raise ParameterError(
             f"--model: must name single models, got {', '.join(composed)}; a blend of the best ones is always tried"
         )
+    if others := [name for name in config.models if not _may_be_network(name)]:
+        networks = [name for name in BUILT_IN if _may_be_network(name)]
+        raise ParameterError(
+            f"--model: must name the networks to try, got {', '.join(others)}; choose among "
+            f"{', '.join(networks)}, or leave --model out (models that count, such as {COUNT_BASED[-1]}, are always "
+            "tried)"
+        )
     everything = [name for networks in NETWORKS.values() for name in networks]
     names = [*(config.models or everything), *COUNT_BASED]
     build_specs(config.model_copy(update={"models": names, "baselines": False}))
+
+
+def _may_be_network(name: str) -> bool:
+    """Whether a name is that of a network, or of no model, which ``build_specs`` refuses."""
+    if name in COMPOSED:
+        return False
+    try:
+        return issubclass(model_class(name), NeuralModel)
+    except (InputError, MissingExtraError):
+        return name not in BUILT_IN
 
 
 def _search(
@@ -172,7 +189,7 @@ def _search(
     writer = RunWriter(out, data, config, runtime)
     writer.begin(None, [BEST])
     if not any(isinstance(spec.model, NeuralModel) for spec in specs):
-        logger.info("no network is tried: --model names none")
+        logger.info("no network is tried: none of those that suit the log can learn from it")
     search = Search(data, valid, config, record=record, path=out / BEST, writer=writer, runtime=runtime, clock=clock)
     try:
         search.train_counted([spec for spec in specs if not isinstance(spec.model, NeuralModel)])
