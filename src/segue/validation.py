@@ -12,6 +12,8 @@ from segue.printable import short
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
+OPTION = "--"
+"""Owner of parameters that are options of a command: ``max_items`` is ``--max-items``."""
 NO_EFFECT = "no_effect"
 
 _MAX_EXAMPLE = 40
@@ -31,7 +33,7 @@ def build(
 
     Args:
         config: the class that declares the parameters, and their ``presets``.
-        owner: prefix of a parameter in messages, for example ``"gru4rec"``.
+        owner: prefix of a parameter in messages, for example ``"gru4rec"``, or ``OPTION``.
         preset: name of a preset.
         base: all values, instead of the defaults.
         parameters: values by name; a section is a mapping.
@@ -108,17 +110,18 @@ def parameters_without_effect(section: BaseModel, parameters: Mapping[str, NoEff
 
 def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> list[str]:
     name, kind_of_section = _place(config, detail["loc"])
-    where = f"{owner}.{name}" if name else owner
+    where = _called(owner, name)
     context: Mapping[str, Any] = detail.get("ctx", {})
     if detail["type"] == NO_EFFECT:
         own = {where: (context.get("reason"), context.get("remedy"), detail["input"])}
-        found = {f"{where}.{one}": no_effect for one, no_effect in context["parameters"].items()} or own
+        found = {_called(where, one): no_effect for one, no_effect in context["parameters"].items()} or own
         return [
             f"{one}: has no effect {reason}, got {short(value)}; {remedy}"
             for one, (reason, remedy, value) in found.items()
         ]
     if isinstance(error := context.get("error"), InputError):
-        return [f"{where}: {line}" for line in error.lines]
+        told = f"metric '{detail['input']}': " if name.endswith("metric") else ""
+        return [f"{where}: {line.removeprefix(told)}" for line in error.lines]
     if detail["type"] == "extra_forbidden":
         return [_unknown(owner, config, name, kind_of_section)]
     if detail["type"] == "union_tag_invalid":
@@ -130,6 +133,13 @@ def _explain(owner: str, config: type[BaseModel], detail: Mapping[str, Any]) -> 
         example = f" such as '[{value}]'" if isinstance(value, str) and len(value) < _MAX_EXAMPLE else ""
         rule = f"a list{example}" if kind in ("tuple", "list") else _RULES.get(kind, rule)
     return [f"{where}: must be {rule}, got {short(detail['input'])}"]
+
+
+def _called(owner: str, name: str) -> str:
+    """Return what a parameter is called in messages."""
+    if owner == OPTION:
+        return OPTION + name.partition(".")[0].replace("_", "-")
+    return f"{owner}.{name}" if name else owner
 
 
 def _place(config: type[BaseModel], path: Iterable[Any]) -> tuple[str, str]:

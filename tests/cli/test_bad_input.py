@@ -82,6 +82,19 @@ BAD_OPTIONS = {
         ("--model", "stan", "--set", "protocl.k_core=1"),
         "--set: unknown model 'protocl': did you mean 'protocol'?\n",
     ),
+    "parameter without its model": (
+        ("--model", "stan,gru4rec", "--set", "training.epochs=2", "--set", "cleaning.k_core=2"),
+        "--set: training is no model but a parameter of gru4rec; write gru4rec.training.epochs=2\n"
+        "--set: cleaning is no model but a parameter of protocol; write protocol.cleaning.k_core=2\n",
+    ),
+    "parameter of no model": (
+        ("--model", "stan", "--set", "qqqq.epochs=2"),
+        "--set: unknown model 'qqqq': choose one of ",
+    ),
+    "preset without a model": (
+        ("--preset", "session"),
+        "--preset: must be name=value such as gru4rec=sessions, got 'session'\n",
+    ),
     "preset of the protocol": (("--preset", "protocol=x"), "--preset: unknown model 'protocol': choose one of "),
     "setting without a value": (
         ("--set", "gru4rec.layers"),
@@ -92,7 +105,10 @@ BAD_OPTIONS = {
         "--set: the value in 'gru4rec.layers=[1' cannot be read: line 1: a bracket or a quote is "
         "not closed; close it\n",
     ),
-    "columns without a name": (("--columns", "session"), "--columns: must be name=value, got 'session'\n"),
+    "columns without a name": (
+        ("--columns", "session"),
+        "--columns: must be name=value such as session=visit_no, got 'session'\n",
+    ),
     "columns that are not there": (
         ("--columns", "item=sku"),
         "shop.csv: has no column 'sku', which was given for the item; it has 'session', 'item', 'time'\n",
@@ -138,7 +154,7 @@ BAD_OPTIONS = {
     ),
     "metric with a wrong cut-off": (
         ("--model", "gru4rec", "--set", "gru4rec.training.metric=ndcg@0"),
-        "gru4rec.training.metric: metric 'ndcg@0': the cut-off must be a whole number of at least 1, got '0'; ",
+        "gru4rec.training.metric: the cut-off must be a whole number of at least 1, got '0'; ",
     ),
     "unknown preset": (
         ("--model", "gru4rec", "--preset", "gru4rec=author"),
@@ -223,6 +239,27 @@ def test_bad_options(place: Path, case: str) -> None:
     before = tree(place)
     refused(segue("run", "shop.csv", *options), message)
     assert tree(place) == before
+
+
+def test_columns_the_wrong_way_round(tmp_path: Path) -> None:
+    log = tmp_path / "visits.csv"
+    log.write_text("visit_no,item,time\n1,2,3\n", encoding="utf-8")
+    said = "has the column 'visit_no', which is no role; give the role first: say which one it is, for example "
+    remedy = "columns={'session': 'visit_no'} or --columns session=visit_no\n"
+    refused(segue("data", log, "--columns", "visit_no=session"), f"{log}: {said}{remedy}")
+
+
+def test_a_model_that_is_unknown_is_not_called_protocol(place: Path) -> None:
+    said = segue("run", "shop.csv", "--model", "stan", "--set", "qqqq.epochs=2").err
+    assert "stan" in said
+    assert "protocol" not in said
+
+
+def test_options_are_named_as_they_are_given(place: Path) -> None:
+    rule = "--metric: the cut-off must be a whole number of at least 1, got ''; write for example recall@20\n"
+    refused(segue("best", "shop.csv", "--metric", "recall"), rule)
+    refused(segue("tune", "shop.csv", "--model", "gru4rec", "--metric", "recall"), rule)
+    refused(segue("best", "shop.csv", "--metric", "coverage@20"), "--metric: must be a metric of ranks (")
 
 
 @pytest.mark.parametrize(
@@ -436,10 +473,10 @@ def test_unknown_items_are_no_mistake_and_a_long_list_is(place: Path, finished: 
     assert items == 400
     refused(
         segue("recommend", model, "--items", "1001", "-k", 9999),
-        "k: must be between 1 and the 460 known items, got 9999\n",
+        "--k: must be between 1 and the 460 known items, got 9999\n",
     )
     refused(
-        segue("recommend", model, "--items", "1001", "-k", 0), "k: must be between 1 and the 460 known items, got 0\n"
+        segue("recommend", model, "--items", "1001", "-k", 0), "--k: must be between 1 and the 460 known items, got 0\n"
     )
 
 

@@ -124,9 +124,9 @@ def test_a_second_command_joins_a_search(log: Path, tmp_path: Path) -> None:
         (("--search", "layers=1..2"), "--search: must be MODEL.NAME=SPACE such as gru4rec.hidden_size=50..200"),
         (("--search", "gru4rec.layers=1-2"), "--search: gru4rec.layers: must be LOW..HIGH, LOW..HIGH:log or a list"),
         (("--search", "gru4rec.layers=0..2"), "--search: gru4rec.layers: must be greater than or equal to 1, got 0"),
-        (("--metric", "recal@20"), "tune.metric: unknown metric 'recal@20': did you mean 'recall@20'?\n"),
-        (("--metric", "coverage@20"), "tune.metric: must be a metric of ranks ("),
-        (("--trials", "0"), "tune.trials: must be greater than or equal to 1, got 0"),
+        (("--metric", "recal@20"), "--metric: unknown metric 'recal@20': did you mean 'recall@20'?\n"),
+        (("--metric", "coverage@20"), "--metric: must be a metric of ranks ("),
+        (("--trials", "0"), "--trials: must be greater than or equal to 1, got 0"),
         (("--resume",), "--resume: needs the folder of the interrupted search; name it with --out"),
     ],
 )

@@ -35,7 +35,7 @@ def test_assignments_may_be_repeated_or_joined() -> None:
         "item": "iid",
         "time": "ts",
     }
-    with pytest.raises(ParameterError, match="--columns: must be name=value, got 'session'"):
+    with pytest.raises(ParameterError, match="--columns: must be name=value such as session=visit_no, got 'session'"):
         parse_assignments("--columns", ["session"])
 
 

@@ -69,10 +69,10 @@ def best(
     from segue.cli.progress import progress_shown
     from segue.experiment.config import load_config
     from segue.experiment.run_folder import output_folder
-    from segue.validation import build
+    from segue.validation import OPTION, build
 
     given = {"budget": options.parse_duration("--budget", budget, least=10), "metric": metric}
-    search = build(segue.BestConfig, "best", parameters={name: one for name, one in given.items() if one is not None})
+    search = build(segue.BestConfig, OPTION, parameters={name: one for name, one in given.items() if one is not None})
     run_config = load_config(
         config,
         {

@@ -57,7 +57,7 @@ def plot(
     from segue.data.readers.read import read_items
     from segue.embeddings.options import PlotOptions, checked_suffix
     from segue.storage import check_file
-    from segue.validation import build
+    from segue.validation import OPTION, build
 
     given: dict[str, Any] = {
         "kind": kind,
@@ -72,7 +72,7 @@ def plot(
         "seed": seed,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    build(PlotOptions, "plot", parameters=given)
+    build(PlotOptions, OPTION, parameters=given)
     paged = any(path.suffix.lower() == ".html" for path in out or [])
     if similarity is not None and neighbours is None and not paged:
         raise ParameterError(

@@ -72,6 +72,7 @@ def recommend(
         check_file(checked_picture(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
+    k = options.list_length(k, model)
     session = whole_session(items, session, vocabulary)
     answer = model.recommend(
         session,

@@ -36,7 +36,6 @@ def score(
     segue score runs/clicks-1/sasrec prepared/clicks --out scores
     """
     from segue.cli.evaluate import as_prepared
-    from segue.data.indices import whole_number
     from segue.experiment.batch_scoring import Lists, score_data, score_log
     from segue.experiment.config import load_config
     from segue.experiment.prepared_data import source_files, stage_log, with_prepared
@@ -47,8 +46,7 @@ def score(
 
     address, size = engines.check_engine(engine), engines.check_memory(memory)
     model = segue.load(options.model_folder(artifact))
-    known = len(model.vocabulary)
-    k = whole_number(k, "--k", f"must be between 1 and the {known} known items", 1, known)
+    k = options.list_length(k, model)
     config, data = with_prepared(load_config(None, {"log": log, **log_options}))
     lists = Lists(absolute(artifact), _mark(artifact / "manifest.json"), k, exclude_seen)
     folder = dataset_at(log)

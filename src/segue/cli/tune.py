@@ -73,7 +73,7 @@ def tune(
     from segue.experiment.config import load_config
     from segue.experiment.run_folder import output_folder
     from segue.spaces import parse_searches
-    from segue.validation import build
+    from segue.validation import OPTION, build
 
     address = engines.check_engine(engine)
     given = {
@@ -85,7 +85,7 @@ def tune(
         "timeout": timeout,
         "workers": workers,
     }
-    tuning = build(segue.TuningConfig, "tune", parameters={name: one for name, one in given.items() if one is not None})
+    tuning = build(segue.TuningConfig, OPTION, parameters={name: one for name, one in given.items() if one is not None})
     run_config = load_config(
         config,
         {

@@ -60,7 +60,7 @@ def update(
     from segue.experiment.training_facts import reading_of
     from segue.experiment.updating import require_production
     from segue.training.config import UpdatePlan
-    from segue.validation import build
+    from segue.validation import OPTION, build
 
     require_production(artifact, Artifact.facts(options.model_folder(artifact)))
     check_target(out, overwrite=overwrite)
@@ -69,7 +69,7 @@ def update(
     if replay is not None and history is None:
         raise ParameterError(f"--replay: needs the log to learn again, got {replay:g} without it; add --history LOG")
     changes = {name: value for name, value in given.items() if value is not None}
-    plan = build(UpdatePlan, "update", parameters=changes) if changes else None
+    plan = build(UpdatePlan, OPTION, parameters=changes) if changes else None
     config = load_config(
         None,
         {"log": log, **log_options, "device": device, "precision": precision, "deterministic": deterministic},

@@ -63,6 +63,7 @@ def why(
         check_file(checked_output(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
+    k = options.list_length(k, model)
     wanted = parse_listed(of, vocabulary)
     known_items(vocabulary, wanted, "--of")
     found = segue.why(

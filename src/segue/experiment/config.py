@@ -87,6 +87,9 @@ def load_config(path: Path | None, options: Mapping[str, Any]) -> RunConfig:
     return build(RunConfig, "config", parameters=merge(_read_yaml(path), given))
 
 
+_EXAMPLES = {"--preset": "gru4rec=sessions", "--columns": "session=visit_no"}
+
+
 def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
     """Turn ``["a=1", "b=2"]``, or ``["a=1,b=2"]``, into a mapping; other commas belong to the values.
 
@@ -97,7 +100,8 @@ def parse_assignments(option: str, assignments: list[str]) -> dict[str, str]:
     for entry in (part for text in assignments for part in re.split(r",(?=[^,=]*=)", text)):
         name, separator, value = entry.partition("=")
         if not (separator and name.strip() and value.strip()):
-            raise ParameterError(f"{option}: must be name=value, got {short(entry)}")
+            example = f" such as {_EXAMPLES[option]}" if option in _EXAMPLES else ""
+            raise ParameterError(f"{option}: must be name=value{example}, got {short(entry)}")
         pairs[name.strip()] = value.strip()
     return pairs
 

@@ -15,7 +15,7 @@ from segue.models.base import Model
 from segue.models.blend import Blend
 from segue.models.popularity import Popularity
 from segue.models.registry import COMPOSED, model_class, model_names
-from segue.parameters import merge
+from segue.parameters import describe, flatten, merge, typed
 from segue.progress import Progress
 from segue.protocols.protocol import Protocol
 from segue.training.runtime import EpochRecord, Runtime
@@ -206,12 +206,23 @@ def _unused(option: str, owners: Iterable[str], names: Sequence[str], remedy: st
     """Return a message for each owner of parameters that this run does not train."""
     known, unused = set(model_names()), [owner for owner in owners if owner not in names]
     problems = [
-        f"{option}: {owner} {remedy}"
-        if owner in known
-        else f"{option}: {UnknownNameError('model', owner, known | set(names))}"
+        f"{option}: {owner} {remedy}" if owner in known else f"{option}: {_no_model(owner, owners, names)}"
         for owner in unused[:_SHOWN]
     ]
     return [*problems, *([f"{option}: ... and {len(unused) - _SHOWN:,} more"] if len(unused) > _SHOWN else [])]
+
+
+def _no_model(owner: str, owners: Iterable[str], names: Sequence[str]) -> UnknownNameError | str:
+    """Explain why a name is not that of a model: it may be a parameter without its model."""
+    known = {*model_names(), *names} - {PROTOCOL}
+    for dotted, value in flatten({owner: owners[owner]} if isinstance(owners, Mapping) else {}).items():
+        for name in names:
+            if name == PROTOCOL or (name in known and name in model_names()):
+                config = Protocol if name == PROTOCOL else model_class(name).Config
+                if dotted in {one.name for one in describe(config)}:
+                    return f"{owner} is no model but a parameter of {name}; write {name}.{dotted}={typed(value)}"
+    near = UnknownNameError("model", owner, {*known, *names})
+    return near if f"'{PROTOCOL}'" in str(near) else UnknownNameError("model", owner, known)
 
 
 def _raise(problems: Sequence[str]) -> None:

@@ -80,6 +80,10 @@ def resolve_columns(names: Sequence[str], given: Mapping[str, str], unit: Unit |
     problems = Problems(source)
     given = by_name(given, names)
     for role, name in given.items():
+        if role not in COLUMN_ALIASES and role in names and name in COLUMN_ALIASES:
+            swapped = Problems(source)
+            swapped.add(f"has the column '{role}', which is no role; give the role first: {how_to_choose(name, role)}")
+            swapped.raise_if_any()
         if role not in COLUMN_ALIASES:
             raise UnknownNameError("column role", role, COLUMN_ALIASES)
         if name not in names:
