@@ -191,7 +191,7 @@ def test_refusals(production: Path, finished: Finished, logs: tuple[Path, Path],
     assert "error: LOG: must have times" in outcome.err
     outcome = segue("update", production, logs[1], "--out", tmp_path / "new", "--learning-rate", -1)
     assert outcome.code == 2
-    assert "error: update.learning_rate: must be greater than 0, got -1" in outcome.err
+    assert "error: --learning-rate: must be greater than 0, got -1" in outcome.err
     assert not (tmp_path / "new").exists()
 
 
