@@ -6,8 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from segue.data.events import TIME, Unit
+from segue.data.events import TIME
 from segue.data.partitions import PartitionedLog, Table, load, merge_counts
+from segue.data.reading import Unit
 from segue.data.statistics import Statistics, combine_statistics, count_items, tally
 from segue.errors import EmptyDataError
 from segue.protocols.base_split import SplitParts
