@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segue.data.batches.windows import Window
-from segue.models.sequence import SESSIONS, SequenceConfig, SequenceModel
+from segue.models.sequence import BEAUTY_PREFIXES, SESSIONS, SequenceConfig, SequenceModel
 from segue.nn.encoders.base import SequenceEncoder, WindowSizes
 from segue.nn.encoders.layers import Activation, Dropout, FeedForward, Positions
 from segue.spaces import Choice, Range
@@ -36,6 +36,12 @@ class FMLPRecConfig(SequenceConfig):
     """Training parameters."""
 
     presets = {
+        "beauty": {
+            "max_length": 20,
+            "dropout": 0.5,
+            "similarity": "cosine",
+            "training": {**BEAUTY_PREFIXES, "metric": "ndcg@10"},
+        },
         "sessions": {
             "embedding_size": 100,
             "inner_size": 100,

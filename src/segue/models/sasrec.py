@@ -4,7 +4,7 @@ import math
 
 from pydantic import Field
 
-from segue.models.sequence import BEAUTY, SESSIONS
+from segue.models.sequence import BEAUTY_PREFIXES, SESSIONS
 from segue.models.transformer import TransformerConfig, TransformerModel
 from segue.nn.encoders.layers import Activation
 from segue.nn.encoders.transformer import NormOrder, TransformerEncoder
@@ -45,17 +45,7 @@ class SASRecConfig(TransformerConfig):
                 "loss": {"kind": "bce", "n_samples": 1, "targets_per_draw": 1, "alpha": 0.0},
             },
         },
-        "beauty": {
-            "dropout": 0.5,
-            "similarity": "cosine",
-            "training": {
-                **BEAUTY,
-                "positions": "last",
-                "epochs": 15,
-                "batch_size": 512,
-                "loss": {"kind": "sampled-softmax", "n_samples": 2048},
-            },
-        },
+        "beauty": {"dropout": 0.5, "similarity": "cosine", "training": BEAUTY_PREFIXES},
         "sessions": {
             "embedding_size": 100,
             "inner_size": 100,

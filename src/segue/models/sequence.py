@@ -44,6 +44,15 @@ BEAUTY: Mapping[str, Any] = {
 }
 """Training of the presets ``beauty``: for many short histories of a large catalogue."""
 
+BEAUTY_PREFIXES: Mapping[str, Any] = {
+    **BEAUTY,
+    "positions": "last",
+    "epochs": 15,
+    "batch_size": 512,
+    "loss": {"kind": "sampled-softmax", "n_samples": 2048},
+}
+"""The same after every prefix of a history, which takes longer and gives better results."""
+
 SESSIONS: Mapping[str, Any] = {
     "positions": "last",
     "epochs": 4,
