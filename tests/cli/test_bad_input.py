@@ -158,8 +158,8 @@ BAD_OPTIONS = {
     ),
     "unknown preset": (
         ("--model", "gru4rec", "--preset", "gru4rec=author"),
-        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, movielens, recbole, "
-        "sessions\n",
+        "unknown preset of gru4rec 'author': did you mean 'authors'? choose one of authors, beauty, movielens, "
+        "recbole, sessions\n",
     ),
     "preset of a model that has none": (
         ("--model", "markov", "--preset", "markov=sessions"),

@@ -281,7 +281,7 @@ def test_half_a_data_set_is_named(log: Path, prepared: tuple[Path, Outcome], tmp
     before = tree(half)
     said = f"error: {half}: is a prepared data set whose dataset.json is missing; copy the whole folder again, or "
     for command in ("run", "best", "tune", "prepare"):
-        model = () if command == "prepare" else ("--model", "stan")
+        model = () if command in ("best", "prepare") else ("--model", "stan")
         outcome = segue(command, half, *model, "--out", out)
         assert (outcome.code, outcome.err) == (2, f"{said}prepare the log again\n"), command
         assert not out.exists()

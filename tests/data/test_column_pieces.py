@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from segue.data.ingest.pieces import agree, describe, read_again
 from segue.data.ingest.plan import ColumnPlan
+from segue.data.reading import Reading
 
+READING = Reading(columns={}, unit="session")
 NUMBERS = st.one_of(
     st.integers(-99, 99).map(str),
     st.sampled_from(["-0", "0.0", "1.0", "2.5", "1e3", "9007199254740993", "99999999999999999999", "inf"]),
@@ -78,24 +80,24 @@ def as_series(pieces: Sequence[Sequence[str | None]]) -> list[pl.Series]:
 
 @given(pieces=columns(NUMBERS, ODD, st.sampled_from(["a", " b", "NA"])), is_text=st.booleans())
 def test_ids(pieces: list[list[str | None]], is_text: bool) -> None:
-    check(ColumnPlan({"item": "x"}, ["x"], "session", is_text=is_text), "item", as_series(pieces))
+    check(ColumnPlan({"item": "x"}, ["x"], "session", READING, is_text=is_text), "item", as_series(pieces))
 
 
 @given(pieces=columns(NUMBERS, ODD, st.just(""), st.sampled_from(["3,5", "1,234", "7"])))
 @pytest.mark.parametrize("declared", [None, "number", "category", "numbers"])
 def test_features(pieces: list[list[str | None]], declared: str | None) -> None:
     types = {"x": declared} if declared else {}
-    check(ColumnPlan({}, ["x"], "session", types=types), "x", as_series(pieces))
+    check(ColumnPlan({}, ["x"], "session", READING, types=types), "x", as_series(pieces))
 
 
 @given(pieces=columns(*TIMES))
 @pytest.mark.parametrize("time_format", [None, "s", "ms", "%d/%m/%Y", "%Y-%m-%dT%H:%M:%S%z", "yyyymmdd", "excel"])
 def test_times(pieces: list[list[str | None]], time_format: str | None) -> None:
-    check(ColumnPlan({"time": "x"}, ["x"], "session", time_format=time_format), "time", as_series(pieces))
+    check(ColumnPlan({"time": "x"}, ["x"], "session", READING, time_format=time_format), "time", as_series(pieces))
 
 
 @given(pieces=st.lists(st.lists(WIDE, min_size=1), min_size=2, max_size=4))
 @pytest.mark.parametrize("name", ["item", "x"])
 def test_wide_integers(pieces: list[list[int | None]], name: str) -> None:
-    plan = ColumnPlan({"item": "x"} if name == "item" else {}, ["x"], "session", is_text=False)
+    plan = ColumnPlan({"item": "x"} if name == "item" else {}, ["x"], "session", READING, is_text=False)
     check(plan, name, [pl.Series("x", piece, dtype=pl.UInt64) for piece in pieces])
