@@ -49,7 +49,7 @@ class ALSConfig(ModelConfig):
     """Width of the factors of sessions and items."""
     regularization: float = Field(10.0, gt=0)
     """Weight of the squared factors in the loss."""
-    alpha: float = Field(10.0, gt=0)
+    alpha: float = Field(10.0, gt=0, le=1e9)
     """Confidence weight of observed events; unobserved items have weight 1. Typical values: about 1 for long histories
     over few items, about 100 for short sessions over many items."""
     half_life_days: float | None = Field(None, gt=0)

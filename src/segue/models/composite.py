@@ -177,14 +177,7 @@ class CompositeModel(Model):
 
     def restore(self, arrays: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> Self:
         """Take the arrays of all parts back; see ``ModelBase.restore``."""
-        found: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.parts}
-        own = {}
-        for name, array in arrays.items():
-            part, _, rest = name.partition("/")
-            if part in found and rest:
-                found[part][rest] = array
-            else:
-                own[name] = array
+        found, own = self._by_part(arrays)
         if foreign := own.keys() - set(self.stored_names()):
             raise ParameterError(f"{self.name}.{min(foreign)}: is unknown; it must begin with {' or '.join(found)}")
         for name, model in self.parts.items():
@@ -200,11 +193,26 @@ class CompositeModel(Model):
 
     @optimizer_state.setter
     def optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
+        found, own = self._by_part(state)
+        if own:
+            name = f"{self.name}.optimizer_state.{min(own)}"
+            raise ParameterError(f"{name}: is unknown; it must begin with {' or '.join(found)}")
         for name, part in self.parts.items():
-            start = f"{name}/"
-            part.optimizer_state = {
-                key.removeprefix(start): array for key, array in state.items() if key.startswith(start)
-            }
+            part.optimizer_state = found[name]
+
+    def _by_part(
+        self, arrays: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+        """Return the arrays of each part, and all others."""
+        found: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.parts}
+        own = {}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            if part in found and rest:
+                found[part][rest] = array
+            else:
+                own[name] = array
+        return found, own
 
     def check_updatable(self) -> None:
         """Check that all parts can be updated; see ``ModelBase.check_updatable``."""
