@@ -15,7 +15,7 @@ from crafted import Craft
 
 SECONDS, WAIT = 10, 60
 """Longest time that a folder may take on the processor, and on the clock, which runs on while other tests run."""
-FREE_KIB, PER_BYTE = 300 << 10, 3
+FREE_MB, PER_BYTE = 300, 3
 
 
 class Loader:
@@ -86,7 +86,7 @@ def problems(cases: list[tuple[str, Craft]], artifacts: dict[str, Path], tmp_pat
                 found.append(f"{name}, {craft.name}: {outcome[:300]}")
             elif answer["seconds"] > SECONDS:
                 found.append(f"{name}, {craft.name}: takes {answer['seconds']:.0f} s")
-            elif answer["grown_kib"] > FREE_KIB + PER_BYTE * size / 1024:
-                found.append(f"{name}, {craft.name}: takes {answer['grown_kib'] >> 10} MiB for {size >> 10} KiB")
+            elif answer["grown_mb"] > FREE_MB + PER_BYTE * size / 1e6:
+                found.append(f"{name}, {craft.name}: takes {answer['grown_mb']:.0f} MB for {size / 1e6:.3f} MB")
             shutil.rmtree(folder)
     return found

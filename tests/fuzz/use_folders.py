@@ -16,6 +16,7 @@ import polars as pl
 
 import segue
 from segue.errors import DivergedError, InputError
+from segue.experiment.environment import peak_memory_mb, reset_peak_memory
 from segue.models.base import Model
 from segue.models.registry import load, model_class
 from segue.training.runtime import Runtime
@@ -87,7 +88,8 @@ def main() -> None:
     """Answer each line of standard input."""
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     for line in sys.stdin:
-        before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        reset_peak_memory()
+        before, started = peak_memory_mb() or 0.0, time.process_time()
         try:
             use(Path(line.rstrip("\n")))
             outcome = "loaded"
@@ -95,10 +97,8 @@ def main() -> None:
             outcome = f"refused: {error}"
         except BaseException as error:  # The report is the point.
             outcome = f"{type(error).__name__}: {error}"
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(
-            json.dumps({"outcome": outcome, "grown_kib": grown, "seconds": time.process_time() - started}), flush=True
-        )
+        grown = (peak_memory_mb() or 0.0) - before
+        print(json.dumps({"outcome": outcome, "grown_mb": grown, "seconds": time.process_time() - started}), flush=True)
 
 
 if __name__ == "__main__":
