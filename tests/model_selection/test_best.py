@@ -15,7 +15,7 @@ from segue.experiment import fit_and_test
 from segue.experiment.candidates import chosen_in
 from segue.experiment.results import Results
 from segue.experiment.run_folder import BEST
-from segue.model_selection import costs, search
+from segue.model_selection import costs, search, select
 from segue.model_selection.costs import Clock, Cost
 from segue.model_selection.race import Race
 from segue.model_selection.record import Record
@@ -320,6 +320,24 @@ def test_cost_is_that_of_the_training(log: Events) -> None:
     assert record.seconds / 5 < cost.epoch < 5 * record.seconds
     assert 0 < cost.case < 0.1
     assert 0 <= cost.start < 10
+
+
+def test_it_says_which_presets_it_uses(
+    log: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def said(**changes: Any) -> list[str]:
+        caplog.clear()
+        with caplog.at_level("INFO", logger="segue"), pytest.raises(KeyboardInterrupt):
+            found(tmp_path / "run", log, **changes)
+        return [record.message for record in caplog.records if record.message.startswith("presets: ")]
+
+    monkeypatch.setattr(select, "recent_popularity_specs", stop)
+    assert said(models=["gru4rec"], set={"gru4rec": QUICK}) == ["presets: none"]  # It has parameters of its own.
+    assert said(models=["gru4rec", "sasrec"], set={"sasrec": NARROW}) == ["presets: gru4rec=sessions"]
+    assert said(models=["gru4rec"], set={}, preset={"gru4rec": "authors"}) == ["presets: gru4rec=authors"]
 
 
 def test_the_metric_that_decides_comes_first_in_the_test(log: Events, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def _sentences(record: Record, choice: Choice, results: Results, traits: Traits)
         sure = "" if low > 0 else ", which may be chance"
         rival = f"{choice.other} ({record.candidates[choice.other].value:.4f}), the next single model"
         if round(gain, 4) == 0:
-            yield f"it is as good as {rival}: {gain:+.4f} [{low:+.4f}, {high:+.4f}]"
+            yield f"it is as good as {rival}: {round(gain, 4) + 0:+.4f} [{low:+.4f}, {high:+.4f}]"
         else:
             yield f"it is better than {rival}, by {gain:.4f} [{low:+.4f}, {high:+.4f}]{sure}"
     row = next(row for row in results.models if row.label == choice.label)
