@@ -173,6 +173,25 @@ def test_the_format_of_the_times_is_that_of_the_run(visits: Path, tmp_path: Path
     ok(segue("fit", tmp_path / "dates.parquet", *like, "--out", tmp_path / "other"))
 
 
+def test_a_recorded_format_is_named_with_the_way_to_another(visits: Path, tmp_path: Path) -> None:
+    run, fit, out = (
+        tmp_path / "run",
+        ("fit", "--like", tmp_path / "run/stan"),
+        ("--out", tmp_path / "model", "--overwrite"),
+    )
+    ok(segue("run", visits, *COLUMNS, "--format", "csv", "--model", "stan", "--no-baselines", "--out", run))
+    table = tmp_path / "visits.tsv"
+    pl.read_csv(visits).write_csv(table, separator="\t")
+    said = "format: csv, as it was given for the log of the model; --format (format=) overrides it"
+    for engine in ((), ("--memory", "2GB")):
+        outcome = segue(*fit, table, *engine, *out)
+        assert outcome.code == 2
+        assert said in outcome.err
+        assert "give another format, or leave format out" in outcome.err
+        assert said in ok(segue(*fit, visits, *engine, *out))
+    assert said not in ok(segue(*fit, table, "--format", "tsv", "--out", tmp_path / "other"))
+
+
 def test_a_damaged_reading_is_named(visits: Path, tested: Path, tmp_path: Path) -> None:
     manifest = json.loads((tested / "manifest.json").read_text(encoding="utf-8"))
     manifest["about"]["reading"]["unit"] = "week"

@@ -216,16 +216,16 @@ NAMED = {
     "tsv": (
         HEADER + "1,2,3\n",
         "line 1: must have several fields separated by tab, got 'session,item,time'; "
-        "leave format out to have the separator detected",
+        "give another format, or leave format out to have it detected",
     ),
     "sequences": ("1 2 3\n4\n", f"line 2: must be an id and at least one item, got '4'; {RAGGED}"),
     "pairs": ("1 2\n\n3\n4 5 6\n", f"lines 3 and 4: must be a user and an item, got '3', '4 5 6'; {RAGGED}"),
-    "csv": (b"PAR1xxxx", "is Parquet; leave format out, or give format='parquet'"),
+    "csv": (b"PAR1xxxx", "is Parquet; give format='parquet', or leave format out"),
     "otto": ('{"session":1,"events":5}\n', "each line must contain a list of objects under 'events', got Int64"),
     "recbole": (
         "user_id\titem_id\n1\t2\n",
         "line 1: must be names with types such as user_id:token (types token, token_seq, float, float_seq) separated "
-        "by tabs, got 'user_id\\titem_id'; leave format out if it is not a RecBole file",
+        "by tabs, got 'user_id\\titem_id'; give another format or none if it is not a RecBole file",
     ),
     "yoochoose": (
         "1,2\n",

@@ -201,7 +201,7 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
     if len(cells) < 2:
         raise LogError(
             f"{file.path}: line 1: must have several fields separated by {SEPARATORS[separator]}, "
-            f"got {file.head[0][:60]!r}; leave format out to have the separator detected"
+            f"got {file.head[0][:60]!r}; give another format, or leave format out to have it detected"
         )
     header = cells if has_header(file, options, separator) else None
     names = header_names(cells, file.path) if header else [str(number) for number in range(1, len(cells) + 1)]
@@ -223,7 +223,7 @@ def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:
     if not is_recbole_header(file.head[0]):
         raise LogError(
             f"{file.path}: line 1: must be names with types such as user_id:token (types {', '.join(RECBOLE_TYPES)}) "
-            f"separated by tabs, got {file.head[0][:60]!r}; leave format out if it is not a RecBole file"
+            f"separated by tabs, got {file.head[0][:60]!r}; give another format or none if it is not a RecBole file"
         )
     cells = split_fields(file.head[0], "\t", quoted=False)
     names = header_names([cell.rpartition(":")[0] for cell in cells], file.path)

@@ -73,9 +73,9 @@ def read(
     check_format(format)
     options = read_options(columns, time_format, unit, quoting, like)
     if isinstance(source, str | Path):
-        format = format or (like.format if like else None)  # noqa: A001
-        events = _read_path(resolve_path(source), format, options)
-        events = replace(events, reading=with_format(events.reading, format))
+        used, notes = format_like(format, like)
+        events = _read_path(resolve_path(source), used, options, notes)
+        events = replace(events, reading=with_format(events.reading, used))
     elif format is not None:
         raise ParameterError(f"format: applies to files only, got '{format}' for data in memory; leave it out")
     else:
@@ -97,6 +97,15 @@ def read_options(
     if like is not None and quoting == "auto":
         quoting = like.quoting
     return ReadOptions(columns or {}, time_format, unit, quoting, like)
+
+
+def format_like(requested: str | None, like: Reading | None) -> tuple[str | None, tuple[str, ...]]:
+    """Return the format of the files, which is that of an earlier log if none is requested, and notes."""
+    if requested is not None or like is None or like.format is None:
+        return requested, ()
+    return like.format, (
+        f"format: {like.format}, as it was given for the log of the model; --format (format=) overrides it",
+    )
 
 
 def with_format(reading: Reading | None, format_name: str | None) -> Reading | None:
@@ -182,8 +191,8 @@ def _from_matrix(source: Any, options: ReadOptions) -> RawTable:
     return from_sparse(source, options.unit)
 
 
-def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Events:
-    files = select_files(path)
+def _read_path(path: Path, format_name: str | None, options: ReadOptions, notes: tuple[str, ...]) -> Events:
+    files = select_files(path, notes)
     with noted(files.notes):
         parts = _read_parts(path, files, format_name, options)
     events = parts[""] if "" in parts else concatenate_parts(parts)
@@ -193,14 +202,19 @@ def _read_path(path: Path, format_name: str | None, options: ReadOptions) -> Eve
     return events
 
 
-def select_files(path: Path) -> LogFiles:
+def select_files(path: Path, notes: tuple[str, ...] = ()) -> LogFiles:
     """Select the files of a log: a file, those of a folder, or those that match a pattern.
+
+    Args:
+        path: the file, folder or pattern.
+        notes: what is said before what was selected.
 
     Raises:
         LogError: it is a folder without a log.
     """
     found = find_log_files(path) if path.is_dir() else None if path.exists() else find_pieces(path)
-    return found or LogFiles({"": [path]})
+    found = found or LogFiles({"": [path]})
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _read_parts(path: Path, files: LogFiles, format_name: str | None, options: ReadOptions) -> dict[str, Events]:

@@ -25,6 +25,7 @@ from segue.data.readers.raw_pieces import cut_files
 from segue.data.readers.read import (
     any_table,
     concatenate_parts,
+    format_like,
     items_table,
     read,
     read_options,
@@ -122,11 +123,11 @@ def stage(
     """
     check_format(format)
     options = read_options(columns, time_format, unit, quoting, like)
-    format = format or (like.format if like else None)  # noqa: A001
+    used, notes = format_like(format, like)
     path = resolve_path(source)
     with _scratch(engine) as scratch:
         try:
-            pieces, head = _stage_path(path, engine, piece_bytes, format, options, scratch)
+            pieces, head = _stage_path(path, engine, piece_bytes, used, options, scratch, notes)
             head = _with_metadata(head, pieces, engine, options, items, item_vectors)
         except StorageError:  # Of an intermediate file, not of the log.
             raise
@@ -137,7 +138,7 @@ def stage(
             pieces = tuple(one["frame"] for one in engine.map(slice_piece, frames))
         schema = head.frame.schema
         fingerprint = _fingerprint(pieces, engine)
-        reading = with_format(head.reading, format)
+        reading = with_format(head.reading, used)
         return StagedLog(pieces, schema, head.items, head.users, head.unit, head.notes, fingerprint, reading)
 
 
@@ -152,10 +153,16 @@ def _scratch(engine: Engine) -> Iterator[Path]:
 
 
 def _stage_path(
-    path: Path, engine: Engine, size: int, format_name: str | None, options: ReadOptions, scratch: Path
+    path: Path,
+    engine: Engine,
+    size: int,
+    format_name: str | None,
+    options: ReadOptions,
+    scratch: Path,
+    notes: tuple[str, ...],
 ) -> tuple[tuple[Table, ...], Events]:
     """Stage the files of a log; return its pieces, and the log without rows."""
-    files = select_files(path)
+    files = select_files(path, notes)
     parts = {}
     for part, paths in files.parts.items():
         raw = cut_files(paths, format_name, asdict(options), engine, size, scratch / (part or "log"))

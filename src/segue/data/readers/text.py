@@ -30,7 +30,7 @@ _UNSUPPORTED = {
     b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save it as CSV",
     b"BZh": "compressed by bzip2; use gzip or zstd",
     b"\xfd7zXZ": "compressed by xz; use gzip or zstd",
-    b"PAR1": "Parquet; leave format out, or give format='parquet'",
+    b"PAR1": "Parquet; give format='parquet', or leave format out",
     b"\xff\xfe": "text in UTF-16; save it as UTF-8",
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
 }
