@@ -48,6 +48,16 @@ class ReadOptions:
         """Column by role, as the user gave it or the earlier log had it; a file need not have all of them."""
         return {**(self.like.columns if self.like else {}), **self.columns}
 
+    @property
+    def header_names(self) -> set[str]:
+        """Names that show that a line is a header; numbers of columns do not."""
+        return {name for name in self.named.values() if not name.isdecimal()}
+
+    @property
+    def like_has_no_header(self) -> bool:
+        """Whether the columns of the earlier log go by number."""
+        return self.like is not None and all(name.isdecimal() for name in self.like.columns.values())
+
     def columns_in(self, names: Sequence[str]) -> dict[str, str]:
         """Return the columns that the user gave, and those of the earlier log that a source has."""
         given = by_name(self.columns, names)

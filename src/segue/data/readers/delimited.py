@@ -211,7 +211,7 @@ def read_delimited(file: TextFile, options: ReadOptions, separator: str) -> RawT
 def has_header(file: TextFile, options: ReadOptions, separator: str) -> bool:
     """Whether the first line of delimited text contains the names of the columns."""
     rows = [split_fields(line, separator, quoted=options.quoting != "none") for line in file.head]
-    return is_header(rows, options.named)
+    return is_header(rows, options)
 
 
 def read_recbole(file: TextFile, options: ReadOptions) -> RawTable:
@@ -252,19 +252,21 @@ def _csv(quoted: bool) -> Literal[0, 3]:
     return csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
 
 
-def is_header(rows: Sequence[Sequence[str]], columns: Mapping[str, str]) -> bool:
+def is_header(rows: Sequence[Sequence[str]], options: ReadOptions) -> bool:
     """Whether the first row contains column names rather than values.
 
     Args:
         rows: the fields of the first rows.
-        columns: the user's column by role.
+        options: the user's description of the log.
     """
-    cells = [cell.strip() for cell in rows[0]]
+    columns, cells = options.columns, [cell.strip() for cell in rows[0]]
     if columns and all(re.fullmatch(r"[0-9]{1,9}", name) for name in columns.values()):
         by_number = [(role, cells[int(n) - 1]) for role, n in columns.items() if 0 < int(n) <= len(cells)]
         return any(is_alias(cell, role) for role, cell in by_number)
-    named = sum(is_alias(cell) for cell in cells) > 1 or bool(set(columns.values()) & set(cells))
-    return named or not any(map(_is_value, cells)) or differs_from_rest(rows)
+    named = sum(is_alias(cell) for cell in cells) > 1 or bool(options.header_names & set(cells))
+    if named or differs_from_rest(rows):
+        return True
+    return any(map(is_alias, cells)) if options.like_has_no_header else not any(map(_is_value, cells))
 
 
 def differs_from_rest(rows: Sequence[Sequence[str]]) -> bool:

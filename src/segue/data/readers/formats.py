@@ -241,7 +241,7 @@ def begins_with_header(file: TextFile, format_name: str, options: ReadOptions) -
     if format_name in _NO_HEADER:
         return False
     if format_name == "dat":
-        return is_header([line.split("::") for line in file.head], options.named)
+        return is_header([line.split("::") for line in file.head], options)
     return format_name == "recbole" or has_header(file, options, SEPARATORS_OF_FORMATS[format_name])
 
 
@@ -264,7 +264,7 @@ def _detect_spaces(file: TextFile, options: ReadOptions) -> str:
     """Distinguish a table with a header, pairs (two words on every line) and sequences (lines of different lengths)."""
     rows = [line.split() for line in file.head]
     lengths = set(map(len, rows))
-    named = any(map(is_alias, rows[0])) or bool(set(options.named.values()) & set(rows[0]))
+    named = any(map(is_alias, rows[0])) or bool(options.header_names & set(rows[0]))
     if named or (len(lengths) == 1 and differs_from_rest(rows)):
         return "space"
     if lengths == {2}:

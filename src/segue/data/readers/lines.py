@@ -69,7 +69,7 @@ def read_double_colons(file: TextFile, options: ReadOptions) -> RawTable:
     """
     rows = [line.split("::") for line in file.head]
     cells = rows[0]
-    if is_header(rows, options.named):
+    if is_header(rows, options):
         return read_double_colons_as(file, header_names(cells, file.path), skip=1)
     if any(name.isdigit() for name in options.named.values()):
         return read_double_colons_as(file, [str(number) for number in range(1, len(cells) + 1)])
