@@ -171,6 +171,15 @@ def test_the_format_of_the_times_is_that_of_the_run(visits: Path, tmp_path: Path
     assert "dates in the format %d/%m/%Y, as requested" in said
     table.write_parquet(tmp_path / "dates.parquet")
     ok(segue("fit", tmp_path / "dates.parquet", *like, "--out", tmp_path / "other"))
+    table.write_csv(tmp_path / "iso.csv", datetime_format="%Y-%m-%d")
+    iso = ("fit", tmp_path / "iso.csv", *like, "--out", tmp_path / "iso")
+    outcome = segue(*iso)
+    assert outcome.code == 2
+    assert "column 'moment': must be a date in the format %d/%m/%Y, got " in outcome.err
+    assert "; this was the format of the log of the model; if it is not that of this log, give its own with " in (
+        outcome.err
+    )
+    ok(segue(*iso, "--time-format", "%Y-%m-%d"))
 
 
 def test_a_recorded_format_is_named_with_the_way_to_another(visits: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from segue.data.events import Events
 from segue.data.readers.formats import FORMATS
 from segue.data.readers.read import read
-from segue.errors import LogError, ParameterError, UnknownNameError
+from segue.errors import ParameterError, UnknownNameError
 
 LOGS = Path(__file__).parent.parent / "fixtures" / "logs"
 SESSIONS = [11, 11, 11, 12, 12, 13, 13, 13, 13, 13]
@@ -281,28 +281,3 @@ def test_units_are_checked(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # a user's call is not checked against the types
     with pytest.raises(UnknownNameError, match="unknown unit 'visit': choose one of session, user"):
         read(LOGS / "clicks.csv", unit="visit")
-
-
-@pytest.mark.parametrize("separator", [",", "\t", " ", "::"])
-def test_numbers_of_an_earlier_log_hide_no_header(tmp_path, separator):
-    """A log without a header is followed by one with other names, or with its columns the other way round."""
-    earlier, later = tmp_path / "earlier.csv", tmp_path / "later.csv"
-    earlier.write_text("10,7\n10,8\n")
-    like = read(earlier, columns={"session": "1", "item": "2"}).reading
-    rows = [["visit_key", "sku"], ["10", "7"], ["11", "8"]]
-    later.write_text("".join(f"{separator.join(row)}\n" for row in rows))
-    with pytest.raises(LogError, match="has no column for the session or user"):
-        read(later, like=like)
-    events = read(later, columns={"session": "visit_key"}, like=like)
-    assert events.frame.select("session", "item").rows() == [(10, 7), (11, 8)]
-    later.write_text("".join(f"{separator.join([row[1], row[0]])}\n" for row in [["session", "sku"], *rows[1:]]))
-    assert read(later, like=like).frame.select("session", "item").rows() == [(10, 7), (11, 8)]
-
-
-def test_text_after_a_log_without_a_header_is_no_header(tmp_path):
-    earlier = tmp_path / "earlier.csv"
-    earlier.write_text("anna,pan\nanna,lid\n")
-    columns = {"session": "1", "item": "2"}
-    like = read(earlier, columns=columns).reading
-    assert read(earlier, like=like).frame.rows() == read(earlier, columns=columns).frame.rows()
-    assert len(read(earlier, like=like)) == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import polars as pl
 
@@ -12,6 +13,11 @@ from segue.data.ingest.problems import Problems, Source
 from segue.data.ingest.times import parse_times
 from segue.data.ingest.values import ParsedColumn, parse_feature, parse_ids, parse_numbers, rows_where
 from segue.data.reading import Reading, Unit
+
+_OTHER_FORMAT = (
+    "this was the format of the log of the model; if it is not that of this log, give its own with --time-format "
+    "(time_format= in Python)"
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class ColumnPlan:
         is_text: whether integers may be text.
         types: types of columns that the format declares.
         time_format: format of the times; detected if None.
-        usual_time_format: format of the times of an earlier log, for those that are no dates already.
+        is_time_format_usual: whether this is the format of an earlier log, and none is requested.
         differences: roles that have another column than in an earlier log.
     """
 
@@ -37,7 +43,7 @@ class ColumnPlan:
     is_text: bool = True
     types: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
-    usual_time_format: str | None = None
+    is_time_format_usual: bool = False
     differences: Sequence[str] = ()
 
     @property
@@ -60,8 +66,8 @@ class ColumnPlan:
             case "session" | "user" | "item":
                 return parse_ids(raw, text=self.is_text)
             case "time":
-                usual = None if raw.dtype.is_temporal() else self.usual_time_format
-                return parse_times(raw, self.time_format or usual)
+                times = parse_times(raw, self.time_format)
+                return replace(times, remedy=_OTHER_FORMAT) if self.is_time_format_usual else times
             case "rating":
                 return parse_numbers(raw)
             case "part":
@@ -100,7 +106,7 @@ class ColumnPlan:
 
 
 def plan_columns(
-    names: Sequence[str],
+    schema: Mapping[str, Any],
     given: Mapping[str, str],
     options: ReadOptions,
     source: Source,
@@ -111,7 +117,7 @@ def plan_columns(
     """Find the columns of a source.
 
     Args:
-        names: the columns of the source.
+        schema: names and types of the columns of the source.
         given: column by role: ``options.columns_in(names)``, and the finest of several times.
         options: the user's description of the log.
         source: the source.
@@ -121,7 +127,7 @@ def plan_columns(
     Raises:
         LogError: a column is missing or ambiguous.
     """
-    like, time_format = options.like, options.time_format
+    names, like, time_format = list(schema), options.like, options.time_format
     roles, problems = resolve_columns(names, given, options.by_column, source), Problems(source)
     key = SESSION if like and SESSION in like.columns else USER
     if like and options.leaves_sessions_open and key not in roles.sources:
@@ -138,5 +144,7 @@ def plan_columns(
     problems.raise_if_any()
     usual = like.time_format if like and roles.columns.get(TIME) == like.columns.get(TIME) else None
     reading = options.reading(roles, time_format or usual)
-    plan = ColumnPlan(roles.columns, names, roles.unit, reading, is_text, types, time_format, usual)
+    is_usual = time_format is None and usual is not None and not schema[roles.columns[TIME]].is_temporal()
+    used = usual if is_usual else time_format
+    plan = ColumnPlan(roles.columns, names, roles.unit, reading, is_text, types, used, is_usual)
     return replace(plan, differences=differences(reading, like)) if like else plan

@@ -59,7 +59,7 @@ def _ingest(table: RawTable, options: ReadOptions, notes: list[str]) -> Events:
     given = options.columns_in(table.frame.columns)
     finest = finest_time(table.frame, given)
     given = {**given, TIME: finest} if finest else given
-    plan = plan_columns(table.frame.columns, given, options, table.source, is_text=table.is_text, types=table.types)
+    plan = plan_columns(table.frame.schema, given, options, table.source, is_text=table.is_text, types=table.types)
     raw = {name: table.frame[source] for name, source in plan.sources.items()}
     parsed = {name: plan.parse(name, one) for name, one in raw.items()}
     read = pl.DataFrame([problems.check(column, raw[name]).alias(name) for name, column in parsed.items()])

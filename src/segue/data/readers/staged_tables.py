@@ -93,7 +93,7 @@ def parse_pieces(raw: RawPieces, options: ReadOptions, engine: Engine, size: int
         tables = engine.map(raw_columns, raw.pieces, options=asdict(options), names=names)
         finest = engine.map(choose_time, [_numbered([one["raw"] for one in tables])], given=given)[0]["finest"]
         given = {**given, TIME: finest} if finest else given
-    plan = plan_columns(raw.schema.columns, given, options, source, is_text=raw.is_text, types=raw.types)
+    plan = plan_columns(raw.schema.schema, given, options, source, is_text=raw.is_text, types=raw.types)
     shared = {"options": asdict(options), "plan": asdict(plan)}
     parsed = engine.map(parse_piece, raw.pieces, **shared)
     heights = [one["parsed"].height for one in parsed]

@@ -1,0 +1,52 @@
+"""A log is read as an earlier one was."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from segue.data.partitions import InMemory, load
+from segue.data.readers import staged_tables, staging
+from segue.data.readers.read import read
+from segue.data.readers.staging import stage
+from segue.errors import LogError
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " ", "::"])
+def test_numbers_of_an_earlier_log_hide_no_header(separator: str, tmp_path: Path) -> None:
+    """A log without a header is followed by one with other names, or with its columns the other way round."""
+    earlier, later = tmp_path / "earlier.csv", tmp_path / "later.csv"
+    earlier.write_text("10,7\n10,8\n")
+    like = read(earlier, columns={"session": "1", "item": "2"}).reading
+    rows = [["visit_key", "sku"], ["10", "7"], ["11", "8"]]
+    later.write_text("".join(f"{separator.join(row)}\n" for row in rows))
+    with pytest.raises(LogError, match="has no column for the session or user; it has 'visit_key', 'sku'"):
+        read(later, like=like)
+    events = read(later, columns={"session": "visit_key"}, like=like)
+    assert events.frame.select("session", "item").rows() == [(10, 7), (11, 8)]
+    later.write_text("".join(f"{separator.join([row[1], row[0]])}\n" for row in [["session", "sku"], *rows[1:]]))
+    assert read(later, like=like).frame.select("session", "item").rows() == [(10, 7), (11, 8)]
+
+
+def test_text_after_a_log_without_a_header_is_no_header(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier.csv"
+    earlier.write_text("anna,pan\nanna,lid\n")
+    like = read(earlier, columns={"session": "1", "item": "2"}).reading
+    assert read(earlier, like=like).frame.rows() == [("anna", "pan"), ("anna", "lid")]
+
+
+@pytest.mark.parametrize("time_format", ["%d/%m/%Y", "s"])
+def test_the_time_format_is_that_of_every_piece(
+    time_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No column of times is parsed as a whole."""
+    times = [f"0{1 + row % 9}/01/2024" if "%" in time_format else str(row) for row in range(60)]
+    log = pl.DataFrame({"session": range(60), "item": range(60), "time": times})
+    log.write_csv(tmp_path / "log.csv")
+    requested = read(tmp_path / "log.csv", time_format=time_format)
+    monkeypatch.setattr(staged_tables, "parse_whole", None)
+    monkeypatch.setattr(staging, "read", None)
+    staged = stage(tmp_path / "log.csv", InMemory(), piece_bytes=200, like=requested.reading)
+    assert len(staged.pieces) > 2
+    assert pl.concat([load(piece) for piece in staged.pieces]).equals(requested.frame)
+    assert (staged.notes, staged.reading) == (requested.notes, requested.reading)
