@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from command import segue, tree
 
-from segue import Markov, SASRec, load, prepare, why
+from segue import Markov, SASRec, load, prepare, read, why
 from segue.data.synthetic import shop
+from segue.protocols.prepare import prepare_whole
+from segue.protocols.protocol import Protocol
 
 SESSION = ("--items", "1001,1002,never")
 
@@ -48,6 +50,15 @@ def test_one_item_whose_name_contains_a_comma(models: Path) -> None:
     for command in ("why", "recommend"):
         whole, each = (segue(command, models / "markov", option, name, "--json") for option in ("--items", "--item"))
         assert json.loads(whole.out) == json.loads(each.out)
+
+
+def test_a_small_model_explains_one_item(here: Path) -> None:
+    """The number of recommended items does not matter then; it is the default, more than there are."""
+    log = read({"session": [1, 1, 1, 2, 2, 2], "item": [1, 2, 3, 3, 2, 1]})
+    Markov().fit(prepare_whole(log, Protocol()).train).save(here / "model")
+    assert segue("why", here / "model", "--items", 1).err.startswith("error: --k: must be between 1 and the 3 known")
+    outcome = segue("why", here / "model", "--items", 1, "--of", 2)
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_json_is_that_of_the_library(models: Path, here: Path) -> None:

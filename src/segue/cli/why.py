@@ -63,8 +63,8 @@ def why(
         check_file(checked_output(out))
     model = segue.load(options.model_folder(artifact))
     vocabulary = model.vocabulary
-    k = options.list_length(k, model)
     wanted = parse_listed(of, vocabulary)
+    k = options.list_length(k, model) if wanted is None else k
     known_items(vocabulary, wanted, "--of")
     found = segue.why(
         model,
