@@ -94,6 +94,11 @@ def test_a_log_without_the_sessions_of_the_run_is_refused(visits: Path, tested: 
     assert "(there a visit)" in ok(histories)
 
 
+def test_score_says_so_too(visits: Path, tested: Path, tmp_path: Path) -> None:
+    said = ok(segue("score", tested, visits, "--columns", "session=visitor", "--out", tmp_path / "scores"))
+    assert said.count("not as in the log of the model: session is 'visitor' (there 'visit_no'), ") == 1
+
+
 def test_a_log_with_common_names_needs_no_options(visits: Path, tested: Path, tmp_path: Path) -> None:
     """The clicks that a service recorded."""
     clicks = tmp_path / "clicks.parquet"

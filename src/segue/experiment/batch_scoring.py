@@ -4,6 +4,7 @@ A part is one call on an engine. Which sessions it has, and which of them are sc
 alone, and it is computed in one thread, so that its bytes do not depend on partitions and processes.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,8 @@ from segue.models.recommendation import Mask, best_items
 from segue.protocols.dataset import Dataset, open_dataset
 from segue.protocols.out_of_core import partitions_for
 from segue.threads import one_thread
+
+logger = logging.getLogger(__name__)
 
 PART_SESSIONS = 20_000
 """Sessions of a part."""
@@ -92,6 +95,8 @@ def score_log(
         ArtifactError: a score of the model is not finite.
         StorageError: a file cannot be written.
     """
+    for note in source.notes:
+        logger.info(note)
     count = partitions or partitions_for(sum(map(table_size, source.pieces)), memory)
     log = sort_partitioned(engine, source.pieces, count)
     log = log.with_partitions(one["log"] for one in log.map(_complete))
